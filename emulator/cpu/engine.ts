@@ -1,0 +1,152 @@
+/**
+ * The whole contract between the machine and a CPU engine. A node is one Engine: shared RAM and up to 64 cores.
+ * Nothing of an engine's technique shows here, so that a second engine (a translator to WebAssembly) can stand in.
+ *
+ * Time: one retired instruction is one virtual nanosecond and one TSC tick. The machine sets `core.time` when it moves a
+ * core forward without running it (halted cores); `run` advances it by what it retired.
+ * Retired counts: each `rep` iteration 1, hlt 1, int n 1, syscall 1, a faulting instruction 0, delivery of an event 0.
+ */
+
+/** The devices as a core sees them. Called synchronously, inside `run`, in program order; `core.time` is exact in the call. */
+export interface Bus {
+  /** Physical address outside RAM. size 1, 2, 4; an 8-byte access comes as two of 4, low half first. Unclaimed reads give all ones. */
+  readMemory(core: Core, address: number, size: number): number;
+  writeMemory(core: Core, address: number, size: number, value: number): void;
+  readPort(core: Core, port: number, size: number): number;
+  writePort(core: Core, port: number, size: number, value: number): void;
+  /** MSRs that the engine does not keep itself (APIC_BASE and unknown ones). undefined: #GP. */
+  readMsr(core: Core, index: number): bigint | undefined;
+  writeMsr(core: Core, index: number, value: bigint): boolean;
+  /** CPUID leaf: [eax, ebx, ecx, edx], unsigned. */
+  cpuid(core: Core, leaf: number, subleaf: number): readonly [number, number, number, number];
+  /** CR8 is the LAPIC's task priority. */
+  readTaskPriority(core: Core): number;
+  writeTaskPriority(core: Core, value: number): void;
+}
+
+export type StopReason =
+  /** The budget is used up. */
+  | "budget"
+  /** hlt retired. The machine resumes the core after an event was injected. */
+  | "halt"
+  /** `requestStop` was called; the current instruction was completed. */
+  | "stop"
+  | "breakpoint"
+  | "watchpoint"
+  /** Triple fault. The core does not run again before INIT. */
+  | "shutdown";
+
+export interface RunResult {
+  readonly reason: StopReason;
+  /** Instructions retired by this call. */
+  readonly retired: number;
+  /** Watchpoint: physical… breakpoint, watchpoint: its id. */
+  readonly id?: number;
+}
+
+/** General registers in the processor's encoding order. */
+export const gprNames = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"] as const;
+export type Gpr = (typeof gprNames)[number];
+export interface Segment {
+  selector: number;
+  base: bigint;
+  limit: number;
+  /** Bits 8–23 of the descriptor's high word, in place (as in `flags` of the descriptor cache). */
+  flags: number;
+}
+export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";
+/** Architectural state of a core, the architectural TLB included; plain data (snapshot, debugger, state hash). */
+export interface CoreState {
+  gpr: Record<Gpr, bigint>;
+  rip: bigint;
+  rflags: bigint;
+  segments: Record<SegmentName, Segment>;
+  gdtr: { base: bigint; limit: number };
+  idtr: { base: bigint; limit: number };
+  cr0: bigint;
+  cr2: bigint;
+  cr3: bigint;
+  cr4: bigint;
+  efer: bigint;
+  star: bigint;
+  lstar: bigint;
+  cstar: bigint;
+  fmask: bigint;
+  kernelGsBase: bigint;
+  tscAux: bigint;
+  tscOffset: bigint;
+  pat: bigint;
+  /** 512 bytes of FXSAVE64. */
+  fx: Uint8Array;
+  /** One instruction after STI, MOV SS. */
+  interruptShadow: boolean;
+  halted: boolean;
+  /** Virtual time, ns. */
+  time: number;
+  tlb: readonly TlbEntry[];
+}
+export interface TlbEntry {
+  /** Virtual page address, and physical. */
+  readonly virtual: bigint;
+  readonly physical: number;
+  readonly bytes: number;
+  /** Granted: bit 0 read, 1 write, 2 fetch. */
+  readonly permissions: number;
+  readonly user: boolean;
+  readonly global: boolean;
+}
+
+export interface Core {
+  readonly index: number;
+  /** Virtual ns = instructions retired + time skipped while halted. Exact inside bus callbacks. */
+  time: number;
+  /** Retires at most `budget` instructions. */
+  run(budget: number): RunResult;
+  /** From a bus callback: stop after the current instruction. Otherwise: before the next. */
+  requestStop(): void;
+  /** True when a maskable interrupt would be taken now: IF set and no shadow. */
+  readonly interruptible: boolean;
+  readonly halted: boolean;
+  /** Delivers an external interrupt through the IDT, now; wakes a halted core. The caller has checked `interruptible`. */
+  injectInterrupt(vector: number): void;
+  injectNmi(): void;
+  /** INIT: reset state, waiting for SIPI. The TLB is emptied. */
+  init(): void;
+  /** SIPI: real mode at page << 12. */
+  startup(page: number): void;
+  /** PVH start state (QEMU hw/i386/x86.c): 32-bit protected mode, paging off, EBX = start info. */
+  startPvh(entry: number, startInfo: number): void;
+  save(): CoreState;
+  restore(state: CoreState): void;
+  readonly rip: bigint;
+  readonly cpl: number;
+  /** One register by name: gpr names, rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base. */
+  register(name: string): bigint;
+  setRegister(name: string, value: bigint): void;
+  /** Page walk as the core would do it, TLB not consulted, no accessed or dirty bit set; undefined = not mapped. */
+  translate(virtual: bigint): number | undefined;
+}
+
+export interface Engine {
+  readonly name: string;
+  /** The node's RAM, physical address 0 up (and from 4 GB on behind DEVICE_HOLE). The engine owns the memory. */
+  readonly ram: Uint8Array;
+  readonly view: DataView;
+  readonly cores: readonly Core[];
+  /** Somebody other than a core wrote RAM (DMA, debugger): translated code of these bytes is stale. */
+  invalidateCode(address: number, length: number): void;
+  /** Instruction breakpoint by virtual address; watchpoint by virtual range. Later work: 0 from an engine without them. */
+  addBreakpoint(virtual: bigint): number;
+  removeBreakpoint(id: number): void;
+  /** Forget everything that is not architectural state (translations, host TLBs). For tests: must change nothing that a guest sees. */
+  flushCaches(): void;
+  close(): void;
+}
+export interface EngineOptions {
+  readonly ramBytes: number;
+  readonly cores: number;
+  readonly bus: Bus;
+  /** TSC at time 0. */
+  readonly tscBase?: bigint;
+}
+export type CreateEngine = (options: EngineOptions) => Engine;

@@ -1,0 +1,73 @@
+/** Job load, as DESIGN section 5: the init image, its parameters, what init and the service node tell each other, exit notices. */
+export const INIT_MAGIC: u32 = 0x544e_494d;
+export const INIT_VERSION: u32 = 1;
+/** First 64 bytes of the init image. The kernel reads only this. */
+export class InitHeader {
+  magic: u32 = 0;
+  version: u32 = 0;
+  /** Virtual address of the first instruction; the image is linked at INIT_BASE. */
+  entry: u64 = 0;
+  /** Bytes of the image as linked, its zero data included: the parameters' offset is behind them. */
+  fileBytes: u64 = 0;
+  /** Zeroed bytes behind image and parameters: init's stack, which starts at the segment's end. */
+  memoryBytes: u64 = 0;
+  /** Where the service node puts the parameters: fileBytes, rounded up to 64. */
+  parametersOffset: u64 = 0;
+  /** Hardware threads that the job asks for on each node; 0 = all. Set by the service node. */
+  cores: u32 = 0;
+  reserved: u32 = 0;
+  reserved2: u64 = 0;
+  reserved3: u64 = 0;
+}
+export const PARAMETERS_MAGIC: u32 = 0x4d52_4150;
+export const PARAMETERS_VERSION: u32 = 1;
+export const MAX_RANKS: u32 = 4096;
+/** Parameter block: this header, u32 nids[rankCount], u32 programs[rankCount] (index of each rank's program), strings: programs, argv, envp, each NUL-terminated. */
+export class JobParameters {
+  magic: u32 = 0;
+  version: u32 = 0;
+  totalBytes: u32 = 0;
+  jobId: u32 = 0;
+  userId: u32 = 0;
+  /** Degree of the fan-out tree: children of rank r are r*fanout+1 … r*fanout+fanout. */
+  fanout: u32 = 0;
+  rankCount: u32 = 0;
+  programCount: u32 = 0;
+  argCount: u32 = 0;
+  envCount: u32 = 0;
+  /** Offsets from the start of the block. */
+  nidsOffset: u32 = 0;
+  programsOffset: u32 = 0;
+  stringsOffset: u32 = 0;
+  reserved: u32 = 0;
+}
+/** Match bits of init's messages, on PORTAL_INIT of each rank and PORTAL_SERVICE of the service node. */
+export const enum InitMatch {
+  /** GET: program index in the low byte. */
+  PROGRAM = 0x1_0000,
+  /** PUT, child to parent, rank 0 to service node: LoadStatus. */
+  STATUS = 0x2_0000,
+  /** PUT, service node to rank 0, parent to child; no body. */
+  GO = 0x3_0000,
+}
+/** Result of loading a sub-tree; with cause != OK the first failure, by rank. */
+export class LoadStatus {
+  cause: u32 = 0;
+  errno: u32 = 0;
+  nid: u32 = 0;
+  rank: u32 = 0;
+  /** Ranks of the sub-tree that stand ready. */
+  readyCount: u32 = 0;
+  /** Task of rank 0, for the go message. */
+  pid: u32 = 0;
+}
+/** Body of EXIT_NOTICE: exit of a whole sub-tree. */
+export class ExitNotice {
+  jobId: u32 = 0;
+  /** Linux wait status (exit code << 8, or signal) of the lowest failing rank, 0 if none failed. */
+  waitStatus: u32 = 0;
+  /** That rank. */
+  rank: u32 = 0;
+  /** Ranks that ended. */
+  count: u32 = 0;
+}

@@ -1,0 +1,96 @@
+/**
+ * The Portals subset: PUT and GET between match lists, events in queues in user memory.
+ * Source: Sandia, Portals 3.3/4.0; what is left out is in kernel/net/README.md.
+ */
+/** Portal table entries of a task. */
+export const PORTAL_COUNT: u32 = 8;
+/** Used by init during load; afterwards free for programs. */
+export const PORTAL_INIT: u32 = 0;
+/** For programs and libraries. */
+export const PORTAL_USER: u32 = 1;
+/** On the service node: job status from rank 0. */
+export const PORTAL_SERVICE: u32 = 0;
+export const ANY_NID: u32 = 0xffff_ffff;
+export const ANY_PID: u32 = 0xffff_ffff;
+/** Match entries and event queues of a task; past them EAGAIN. */
+export const MATCH_ENTRIES_MAX: u32 = 256;
+export const EVENT_QUEUES_MAX: u32 = 16;
+
+export const enum MatchOption {
+  ALLOW_PUT = 1,
+  ALLOW_GET = 2,
+  /** Unlink after the first operation. */
+  USE_ONCE = 4,
+  /** Messages land one behind the other (the entry keeps its own offset), instead of at the sender's remote offset. */
+  MANAGE_LOCAL = 8,
+  /** Take what fits; otherwise a longer message does not match. */
+  TRUNCATE = 16,
+}
+/** Argument of `portal_append`. Lists are searched in the order of appending. */
+export class MatchEntry {
+  portalIndex: u32 = 0;
+  options: u32 = 0;
+  matchBits: u64 = 0;
+  /** A set bit of `ignoreBits` matches anything. */
+  ignoreBits: u64 = 0;
+  sourceNid: u32 = 0;
+  sourcePid: u32 = 0;
+  address: u64 = 0;
+  lengthBytes: u64 = 0;
+  /** Handle of an event queue, 0 = no events. */
+  queue: u32 = 0;
+  reserved: u32 = 0;
+  /** Handed back in events. */
+  userPointer: u64 = 0;
+}
+/** Argument of `portal_put` and `portal_get`. The buffer is the task's until SENT (put) or REPLY (get). */
+export class PortalRequest {
+  address: u64 = 0;
+  lengthBytes: u64 = 0;
+  targetNid: u32 = 0;
+  targetPid: u32 = 0;
+  portalIndex: u32 = 0;
+  /** MessageFlag.ACK_WANTED: an ACK event will tell. */
+  flags: u32 = 0;
+  matchBits: u64 = 0;
+  remoteOffset: u64 = 0;
+  headerData: u64 = 0;
+  queue: u32 = 0;
+  reserved: u32 = 0;
+  userPointer: u64 = 0;
+}
+/** Argument of `margay_load`: PUT the init image to the kernel of `nid`. The answer is a LOAD_REPLY event: cause, initiatorPid = new task. */
+export class LoadRequest {
+  nid: u32 = 0;
+  queue: u32 = 0;
+  address: u64 = 0;
+  lengthBytes: u64 = 0;
+  userPointer: u64 = 0;
+}
+export const enum PortalEventKind { NONE = 0, PUT = 1, GET = 2, SENT = 3, ACK = 4, REPLY = 5, LOAD_REPLY = 6 }
+/** At a target: whose operation it was. At an initiator: what became of it. */
+export class PortalEvent {
+  kind: u32 = 0;
+  cause: u32 = 0;
+  initiatorNid: u32 = 0;
+  initiatorPid: u32 = 0;
+  portalIndex: u32 = 0;
+  userId: u32 = 0;
+  matchBits: u64 = 0;
+  headerData: u64 = 0;
+  /** Bytes moved, and where the first of them lies in the match entry. */
+  lengthBytes: u64 = 0;
+  entryOffset: u64 = 0;
+  userPointer: u64 = 0;
+}
+/**
+ * Header of an event queue in user memory; `capacity` (a power of two) PortalEvents follow it.
+ * The kernel writes event n at n & (capacity - 1) and then `written` = n + 1; the program advances `read`.
+ * A full queue drops the event and counts it.
+ */
+export class EventQueue {
+  written: u64 = 0;
+  read: u64 = 0;
+  dropped: u64 = 0;
+  capacity: u64 = 0;
+}

@@ -1,0 +1,137 @@
+/**
+ * The IR's data: modules of functions and data, functions of blocks, blocks of instructions in SSA form.
+ * The frontend makes locals as `alloca` + load/store; mem2reg makes phis of them.
+ */
+import { type Op, type Type } from "./ops.ts";
+
+/** Where a piece of source stands: index into Module.files, 1-based line and column; file -1 = made by the compiler. */
+export interface Loc {
+  readonly file: number;
+  readonly line: number;
+  readonly column: number;
+}
+export const NO_LOC: Loc = { file: -1, line: 0, column: 0 };
+
+/** One inline-assembly block: text with operands between the pieces: pieces[0] operand[0] pieces[1] … */
+export interface AsmBlock {
+  readonly pieces: readonly string[];
+  readonly operands: readonly AsmOperand[];
+  readonly bits: 16 | 32 | 64;
+  /** Instruction operand i is placed in fixed register inputs[i]; null = named by an operand of kind "in". */
+  readonly inputs: readonly (string | null)[];
+  /** Fixed register of the result; null = chosen by the allocator and named by an operand of kind "ret". */
+  readonly out: string | null;
+  readonly clobbers: readonly string[];
+  readonly clobbersMemory: boolean;
+  readonly loc: Loc;
+}
+export type AsmOperand =
+  | { readonly kind: "ret" }
+  /** The register of the instruction's operand `index`, named in the operand's width. */
+  | { readonly kind: "in"; readonly index: number }
+  | { readonly kind: "const"; readonly value: bigint }
+  | { readonly kind: "symbol"; readonly name: string };
+
+export class Instr {
+  /** Unique within the function. */
+  id = 0;
+  op: Op;
+  type: Type;
+  args: Instr[];
+  block: Block | null = null;
+  loc: Loc;
+  /** const: value as unsigned bits; symbol: addend. */
+  imm = 0n;
+  float = 0;
+  /** symbol, call. */
+  symbol = "";
+  /** param: position among the parameters. */
+  index = 0;
+  /** alloca, copy, zero: bytes. */
+  size = 0;
+  align = 1;
+  /** load, store: may not be removed, merged or reordered with other volatile or effectful instructions. */
+  volatile = false;
+  asm: AsmBlock | null = null;
+  /** Terminators: successors; switch: targets[i] for cases[i], last = default. */
+  targets: Block[] = [];
+  cases: bigint[] = [];
+  /** Variable of the source that this alloca, param or phi stands for; for dumps and debuggers. */
+  name = "";
+  constructor(op: Op, type: Type, args: Instr[], loc: Loc) {
+    this.op = op;
+    this.type = type;
+    this.args = args;
+    this.loc = loc;
+  }
+}
+
+export class Block {
+  id: number;
+  /** Phis first, one terminator last. */
+  instrs: Instr[] = [];
+  /** In the order of the phis' operands. Kept by the passes; `recomputePreds` (cfg.ts) rebuilds it where no phi exists yet. */
+  preds: Block[] = [];
+  constructor(id: number) {
+    this.id = id;
+  }
+}
+
+export interface FunctionAttributes {
+  naked: boolean;
+  bits: 16 | 32 | 64;
+  section: string;
+  /** Bytes; 0 = the default of the back end. */
+  align: number;
+  inline: "always" | "never" | "auto";
+  noreturn: boolean;
+  keep: boolean;
+}
+
+export class Func {
+  /** Link name. */
+  name: string;
+  /** Name in the source, for people: `Ring.put<u16>`. */
+  sourceName: string;
+  params: { name: string; type: Type }[];
+  result: Type;
+  attributes: FunctionAttributes;
+  loc: Loc;
+  /** blocks[0] is the entry; it has no predecessors. */
+  blocks: Block[] = [];
+  nextId = 0;
+  constructor(name: string, sourceName: string, params: { name: string; type: Type }[], result: Type, attributes: FunctionAttributes, loc: Loc) {
+    this.name = name;
+    this.sourceName = sourceName;
+    this.params = params;
+    this.result = result;
+    this.attributes = attributes;
+    this.loc = loc;
+  }
+}
+
+/** Static data. `relocations` put 8-byte addresses (symbol + addend) into `bytes`. */
+export interface Data {
+  name: string;
+  sourceName: string;
+  section: string;
+  align: number;
+  size: number;
+  /** Null: all zero (.bss). */
+  bytes: Uint8Array | null;
+  relocations: { offset: number; symbol: string; addend: bigint }[];
+  readonly: boolean;
+  keep: boolean;
+  loc: Loc;
+}
+
+export class Module {
+  name: string;
+  /** Source files that Loc.file counts, relative to the package root. */
+  files: string[] = [];
+  functions = new Map<string, Func>();
+  data = new Map<string, Data>();
+  constructor(name: string) {
+    this.name = name;
+  }
+}

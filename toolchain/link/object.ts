@@ -1,0 +1,76 @@
+/** What the back end hands to the linker: one chunk a function or datum, each placed on its own. */
+export interface SymbolExpression {
+  /** Value = plus − minus + addend. */
+  readonly plus: string;
+  readonly minus: string | null;
+  readonly addend: bigint;
+}
+/** abs: the value, zero-extended (abs32), sign-extended (abs32s). rel: value − (address of the field + bytes of the field + trailing). */
+export interface Relocation {
+  readonly offset: number;
+  readonly kind: "abs64" | "abs32" | "abs32s" | "abs16" | "abs8" | "rel32" | "rel8";
+  readonly expression: SymbolExpression;
+  /** rel: bytes of the instruction behind the field. */
+  readonly trailing: number;
+}
+export interface LineRow {
+  /** Offset into the chunk, bytes. */
+  readonly offset: number;
+  readonly file: number;
+  readonly line: number;
+  readonly column: number;
+}
+export interface Chunk {
+  readonly symbol: string;
+  readonly sourceName: string;
+  readonly section: string;
+  readonly align: number;
+  readonly size: number;
+  /** Null: zero-initialised. */
+  readonly bytes: Uint8Array | null;
+  readonly relocations: readonly Relocation[];
+  readonly lines: readonly LineRow[];
+  readonly isFunction: boolean;
+  readonly readonly: boolean;
+  /** Root of the reachability scan, beside the entry symbol. */
+  readonly keep: boolean;
+}
+export interface ObjectModule {
+  readonly name: string;
+  /** Source files that LineRow.file counts, relative to the package root. */
+  readonly files: readonly string[];
+  readonly chunks: readonly Chunk[];
+}
+
+/**
+ * How an image is laid out.
+ * kernel:  ELF64, linked at `base` + physical, PT_LOAD with p_paddr = p_vaddr − base, a PT_NOTE with XEN_ELFNOTE_PHYS32_ENTRY = entry − base.
+ * program: static ELF64 for user mode, entry = e_entry; runs natively on Linux too (PT_GNU_STACK not executable; segments page-aligned by permission).
+ * flat:    all sections in one run at `address`; the first chunk of section `.header` comes first; zero data is written out.
+ * Symbols that the linker makes: __image_start, __image_end, and for each output section `.a.b`: __a_b_start, __a_b_end (virtual addresses).
+ */
+export interface Layout {
+  readonly kind: "kernel" | "program" | "flat";
+  readonly entry: string;
+  /** kernel: virtual − physical. Otherwise 0. */
+  readonly base: bigint;
+  /** Virtual address of the first byte (kernel: base + KERNEL_LOAD). */
+  readonly address: bigint;
+}
+export interface LinkedSymbol {
+  readonly name: string;
+  readonly sourceName: string;
+  readonly address: bigint;
+  readonly size: number;
+  readonly section: string;
+  readonly isFunction: boolean;
+}
+export interface LinkedImage {
+  /** ELF64 with .symtab and DWARF (for flat images: the companion with symbols). */
+  readonly elf: Uint8Array;
+  /** flat only: the raw image. */
+  readonly flat: Uint8Array | null;
+  readonly symbols: readonly LinkedSymbol[];
+  /** The link map as text: address, size, section, symbol, source. */
+  readonly map: string;
+}

@@ -1,0 +1,66 @@
+# The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build run debug boot test check types lint bench fuzz clean
+
+NODE ?= node
+CLI := dist/margay.js
+SUBSET := $(shell find kernel userland toolchain/lib -name '*.ts')
+HOST := $(shell find toolchain emulator images -name '*.ts' -not -path 'emulator/abi/*' -not -path 'toolchain/lib/rt/*')
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+node_modules/.stamp: package-lock.json
+	@echo "installing npm packages"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.unicorn/stamp: emulator/cpu/unicorn/fetch.sh
+	@emulator/cpu/unicorn/fetch.sh .unicorn
+	@touch $@
+
+setup: node_modules/.stamp .unicorn/stamp ## npm packages and the Unicorn library
+
+dist/toolchain.js: node_modules/.stamp $(filter toolchain/%,$(HOST))
+	@$(NODE) node_modules/esbuild/bin/esbuild toolchain/main.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=$@
+
+emulator/abi/.stamp: dist/toolchain.js $(wildcard kernel/abi/*.ts)
+	@$(NODE) dist/toolchain.js codec kernel/abi emulator/abi
+	@touch $@
+
+$(CLI): emulator/abi/.stamp $(HOST)
+	@$(NODE) node_modules/esbuild/bin/esbuild emulator/cli/margay.ts --bundle --splitting --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outdir=dist --chunk-names=chunk-[hash]
+	@chmod +x $(CLI)
+
+images/out/.stamp: $(CLI) $(SUBSET)
+	@$(NODE) $(CLI) build
+	@touch $@
+
+build: images/out/.stamp ## the command, the kernel, init and the jobs
+
+run: setup build ## boot four two-core nodes, load `hello` over the interconnect, run it
+	@$(NODE) $(CLI) run --nodes 4 --cores 2 hello
+
+boot: setup build ## boot the kernel on one node
+	@$(NODE) $(CLI) boot kernel
+
+test: setup build ## every test; T=path or name runs some, UPDATE=1 accepts golden output
+	@$(NODE) node_modules/vitest/vitest.mjs run $(if $(T),$(T)) $(if $(UPDATE),--update)
+
+types: setup emulator/abi/.stamp ## type checks: host side, kernel, userland
+	@$(NODE) node_modules/tsgo/bin/tsc -p tsconfig.json
+	@$(NODE) node_modules/tsgo/bin/tsc -p kernel/tsconfig.json
+	@$(NODE) node_modules/tsgo/bin/tsc -p userland/tsconfig.json
+
+lint: setup ## format and lint
+	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+
+check: types lint test ## exactly what CI runs
+
+fuzz: setup build ## random programs against gcc: N=1000 SEED=1
+	@$(NODE) node_modules/esbuild/bin/esbuild tests/toolchain/random/fuzz.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/fuzz.js
+	@$(NODE) dist/fuzz.js $(or $(N),1000) $(or $(SEED),1)
+
+clean: ## remove what was built (not node_modules)
+	@rm -rf dist images/out emulator/abi

@@ -1,17 +1,22 @@
 /** Job load, as DESIGN section 5: the init image, its parameters, what init and the service node tell each other, exit notices. */
 export const INIT_MAGIC: u32 = 0x544e_494d;
 export const INIT_VERSION: u32 = 1;
-/** First 64 bytes of the init image. The kernel reads only this. */
+/**
+ * First 64 bytes of the init image. The kernel reads only this.
+ * The segment is [image | parameters | memoryBytes of zeros], rounded up to whole pages; a LOAD's body is image and parameters.
+ * Registers at entry: rdi = address of the header, rsi = bytes of the segment, rsp = its end,
+ * rdx = nid and r8 = pid of the LOAD's sender (the parent in the tree, or the service node); the others are 0.
+ */
 export class InitHeader {
   magic: u32 = 0;
   version: u32 = 0;
   /** Virtual address of the first instruction; the image is linked at INIT_BASE. */
   entry: u64 = 0;
-  /** Bytes of the image as linked, its zero data included: the parameters' offset is behind them. */
+  /** Bytes of the image as linked, its zero data included: the parameters' offset is behind them. Set by the service node. */
   fileBytes: u64 = 0;
   /** Zeroed bytes behind image and parameters: init's stack, which starts at the segment's end. */
   memoryBytes: u64 = 0;
-  /** Where the service node puts the parameters: fileBytes, rounded up to 64. */
+  /** Where the service node puts the parameters: fileBytes, rounded up to 64. Set by the service node. */
   parametersOffset: u64 = 0;
   /** Hardware threads that the job asks for on each node; 0 = all. Set by the service node. */
   cores: u32 = 0;
@@ -43,11 +48,11 @@ export class JobParameters {
 }
 /** Match bits of init's messages, on PORTAL_INIT of each rank and PORTAL_SERVICE of the service node. */
 export const enum InitMatch {
-  /** GET: program index in the low byte. */
+  /** GET: program index in the low byte (so at most 256 programs). What is fetched: u64 length of the program, u64 0, its bytes. */
   PROGRAM = 0x1_0000,
-  /** PUT, child to parent, rank 0 to service node: LoadStatus. */
+  /** PUT, child to parent, rank 0 to service node: LoadStatus, u32 pids[rankCount] with 0 for ranks outside of the sub-tree; header data = its rank. */
   STATUS = 0x2_0000,
-  /** PUT, service node to rank 0, parent to child; no body. */
+  /** PUT, service node to rank 0 (no body), parent to child (u32 pids[rankCount], now of all ranks). */
   GO = 0x3_0000,
 }
 /** Result of loading a sub-tree; with cause != OK the first failure, by rank. */

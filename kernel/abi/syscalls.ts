@@ -20,7 +20,10 @@ export const enum Syscall {
   MARGAY_DESCRIBE_JOB = 4101,
   /** Init only: (const LoadRequest *). */
   MARGAY_LOAD = 4102,
-  /** Init only: (entry, stack pointer) unmaps init and enters the program with cleared registers. */
+  /**
+   * Init only: (entry, stack pointer) unlinks every match entry and event queue of the task (they lie in init), unmaps init
+   * and enters the program with cleared registers.
+   */
   MARGAY_START = 4103,
   /** (kind, value) → a mark in the trace. */
   MARGAY_MARK = 4104,

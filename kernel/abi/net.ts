@@ -116,3 +116,22 @@ export const enum Cause {
   UNREACHABLE = 10,
   KILLED = 11,
 }
+
+/** Why a received frame was dropped (trace event MSG_DROP, counters). */
+export const enum DropReason {
+  NONE = 0,
+  /** Shorter than its headers, or of another Ethernet type. */
+  NOT_OURS = 1,
+  VERSION = 2,
+  /** fragmentBytes, totalBytes, fragmentOffset and the frame's length do not fit together. */
+  LENGTHS = 3,
+  /** Not for this nid, or the source is no other node. */
+  NID = 4,
+  CRC = 5,
+  /** Received before. */
+  DUPLICATE = 6,
+  /** An earlier frame is missing. */
+  OUT_OF_ORDER = 7,
+  /** It does not continue the message that is being put together. */
+  FRAGMENT = 8,
+}

@@ -27,6 +27,8 @@ export interface Bus {
 export type StopReason =
   /** The budget is used up. */
   | "budget"
+  /** `runToWindow` only: `interruptible` has become true. */
+  | "window"
   /** hlt retired. The machine resumes the core after an event was injected. */
   | "halt"
   /** `requestStop` was called; the current instruction was completed. */
@@ -102,6 +104,12 @@ export interface Core {
   time: number;
   /** Retires at most `budget` instructions. */
   run(budget: number): RunResult;
+  /**
+   * As `run`, but also stops, before the first instruction at which `interruptible` is true, with reason "window": an interrupt
+   * waits and must be taken at exactly that instruction (after sti, popf, iret, sysret; the end of a shadow). Called only while
+   * `interruptible` is false, so it retires at least one instruction.
+   */
+  runToWindow(budget: number): RunResult;
   /** From a bus callback: stop after the current instruction. Otherwise: before the next. */
   requestStop(): void;
   /** True when a maskable interrupt would be taken now: IF set and no shadow. */

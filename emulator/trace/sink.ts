@@ -4,5 +4,7 @@ export interface TraceSink {
   readonly enabled: boolean;
   /** `core` is -1 for what no core did; nid 0 is the service and I/O node. `words` in the order of the event's fields. */
   emit(nid: number, core: number, time: number, kind: number, words: readonly (number | bigint | string)[]): void;
+  /** All events before `time` have been emitted, so they can be ordered and written. Called by the machine between windows. */
+  flush?(time: number): void;
 }
 export const noTrace: TraceSink = { enabled: false, emit: () => {} };

@@ -1,0 +1,49 @@
+/** The options of `boot` and `run` as one table: yargs, the help texts and the splitting of PROGRAM's own arguments read it. */
+import type { Options } from "yargs";
+
+type Table = Readonly<Record<string, Options>>;
+const text = (describe: string): Options => ({ describe, type: "string", requiresArg: true, nargs: 1 });
+
+const machine: Table = {
+  cores: text("cores of each node, 1…64"),
+  mem: text("memory of each node, as 64M or 1G"),
+  append: text("added to the kernel's command line"),
+  trace: text("write every event to FILE"),
+  show: text("events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE)"),
+  seed: text("seed of everything random"),
+};
+
+export const bootOptions: Table = {
+  ...machine,
+  module: text("boot module (PVH module 0)"),
+  until: text("stop at EVENT: ready, console:TEXT, time:10ms, or KIND[:field=value]"),
+  limit: text("end with status 124 at this virtual time"),
+};
+export const runOptions: Table = {
+  nodes: text("compute nodes, 1…256"),
+  ...machine,
+  fanout: text("degree of the job's load tree"),
+  root: text("directory that the I/O node serves as /"),
+  kernel: text("kernel image: a recipe's name or a path"),
+  limit: text("end with status 124 at this virtual time"),
+  label: { describe: "mark each line of output with its rank", type: "boolean" },
+};
+
+export const defaults = { bootCores: 1, runCores: 2, nodes: 4, memBytes: 64 * 2 ** 20, fanout: 4, seed: 0 } as const;
+/** Bounds; RAM ends below the hole for devices (kernel/abi/memory.ts). */
+export const bounds = { cores: 64, nodes: 256, fanout: 64, memLeast: 16 * 2 ** 20, memMost: 3 * 2 ** 30 } as const;
+
+/**
+ * `margay run [OPTIONS] PROGRAM [ARGS…]`: everything behind PROGRAM is the program's. Returns argv with `--` put before PROGRAM,
+ * so that yargs leaves the rest alone.
+ */
+export function splitProgram(argv: readonly string[], options: Table = runOptions): string[] {
+  if (argv[0] !== "run") return [...argv];
+  let i = 1;
+  while (i < argv.length && argv[i]!.startsWith("-") && argv[i] !== "--") {
+    const name = argv[i]!.replace(/^-+/, "");
+    const takesValue = !name.includes("=") && options[name]?.type === "string";
+    i += takesValue ? 2 : 1;
+  }
+  return argv[i] === "--" || i >= argv.length ? [...argv] : [...argv.slice(0, i), "--", ...argv.slice(i)];
+}

@@ -1,0 +1,37 @@
+/** Builds recipes into images/out: ELF or flat image and, beside each, its link map. */
+import fs from "node:fs";
+import path from "node:path";
+import { compile } from "../toolchain/compiler.ts";
+import type { Diagnostic } from "../toolchain/frontend/diagnostics.ts";
+import type { Recipe } from "./recipes.ts";
+
+export interface BuildResult {
+  readonly recipe: Recipe;
+  readonly diagnostics: readonly Diagnostic[];
+  /** Files written, relative to `out`; empty when there were errors. */
+  readonly written: readonly string[];
+}
+
+/** Compiles one recipe; writes nothing where the source has errors. */
+export function buildImage(recipe: Recipe, packageRoot: string, out: string): BuildResult {
+  const { image, diagnostics } = compile({
+    name: recipe.name,
+    roots: recipe.roots.map((r) => path.join(packageRoot, r)),
+    packageRoot,
+    entry: recipe.layout.entry,
+    layout: recipe.layout,
+  });
+  if (!image) return { recipe, diagnostics, written: [] };
+  const written: string[] = [];
+  const write = (name: string, content: Uint8Array | string, mode = 0o644): void => {
+    const file = path.join(out, name);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(`${file}.new`, content, { mode });
+    fs.renameSync(`${file}.new`, file);
+    written.push(name);
+  };
+  write(recipe.output, image.flat ?? image.elf, recipe.layout.kind === "program" ? 0o755 : 0o644);
+  if (recipe.elf) write(recipe.elf, image.elf);
+  write(`maps/${recipe.name}.map`, image.map);
+  return { recipe, diagnostics, written };
+}

@@ -1,0 +1,50 @@
+/**
+ * The images that this package builds: what each is made of and how it is laid out.
+ * One row an image; `margay build NAME` builds one, `margay build` all.
+ */
+import type { Layout } from "../toolchain/link/object.ts";
+import { KERNEL_BASE, KERNEL_LOAD } from "../emulator/abi/memory.ts";
+import { INIT_BASE } from "../emulator/abi/memory.ts";
+
+export interface Recipe {
+  readonly name: string;
+  /** One line for `margay build --help` and error messages. */
+  readonly what: string;
+  /** Source files that the compiler starts from, relative to the package. */
+  readonly roots: readonly string[];
+  readonly layout: Layout;
+  /** Output, relative to images/out. Flat images have a companion ELF with symbols. */
+  readonly output: string;
+  readonly elf?: string;
+}
+
+/** Static programs are linked where Linux links them. */
+const PROGRAM_ADDRESS = 0x40_0000n;
+const program = (name: string, what: string): Recipe => ({
+  name,
+  what,
+  roots: [`userland/jobs/${name}.ts`],
+  layout: { kind: "program", entry: "_start", base: 0n, address: PROGRAM_ADDRESS },
+  output: `bin/${name}`,
+});
+
+export const recipes: readonly Recipe[] = [
+  {
+    name: "kernel",
+    what: "the light-weight kernel (PVH ELF64)",
+    roots: ["kernel/boot/main.ts"],
+    layout: { kind: "kernel", entry: "pvh_entry", base: KERNEL_BASE, address: KERNEL_BASE + BigInt(KERNEL_LOAD) },
+    output: "kernel.elf",
+  },
+  {
+    name: "init",
+    what: "the user-level job loader (flat image that the service node PUTs)",
+    roots: ["userland/init/main.ts"],
+    layout: { kind: "flat", entry: "init_entry", base: 0n, address: BigInt(INIT_BASE) },
+    output: "init.bin",
+    elf: "init.elf",
+  },
+  program("hello", "prints rank, nid and core"),
+  program("ring", "a token by PUT round all ranks; prints the mean hop"),
+  program("files", "writes, reads back and checks files through the I/O node"),
+];

@@ -1,0 +1,101 @@
+/** The house rules that a machine can check: imports point down, FFI in one place, the top level holds nothing else. */
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split("\n").filter(Boolean);
+const sources = files.filter((f) => f.endsWith(".ts") && fs.existsSync(path.join(root, f)));
+
+/** Where each folder stands; the longest matching prefix counts. */
+const LAYERS: readonly (readonly [prefix: string, layer: number, area: string])[] = [
+  ["toolchain/lib/", 0, "lib"],
+  ["kernel/abi/", 1, "abi"],
+  ["emulator/abi/", 1, "abi"],
+  ["kernel/", 2, "kernel"],
+  ["userland/", 2, "userland"],
+  ["emulator/cli/", 3, "cli"],
+  ["emulator/", 2, "emulator"],
+  ["toolchain/", 2, "toolchain"],
+  ["images/", 3, "images"],
+  ["tests/", 4, "tests"],
+];
+const KERNEL_FLOORS = ["abi", "arch", "mm", "core", "syscall", "drivers", "net", "io", "job", "boot"];
+
+const placeOf = (file: string): readonly [string, number, string] => LAYERS.find(([prefix]) => file.startsWith(prefix)) ?? ["", 4, "top"];
+
+function importsOf(file: string): string[] {
+  const text = fs.readFileSync(path.join(root, file), "utf8");
+  return [...text.matchAll(/^\s*(?:import|export)\b[^"'`]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm)].map(
+    (m) => m[1] ?? m[2] ?? m[3]!,
+  );
+}
+const relative = (file: string, to: string): string => path.posix.normalize(path.posix.join(path.posix.dirname(file), to));
+
+/** Every import that breaks a rule, as one line. */
+function violations(check: (file: string, target: string, isPackage: boolean) => string | null): string[] {
+  const found: string[] = [];
+  for (const file of sources)
+    for (const to of importsOf(file)) {
+      const isPackage = !to.startsWith(".");
+      const why = check(file, isPackage ? to : relative(file, to), isPackage);
+      if (why) found.push(`${file} imports ${to}: ${why}`);
+    }
+  return found;
+}
+
+describe("layers", () => {
+  it("sees the tree", () => {
+    expect(sources.length).toBeGreaterThan(50);
+    expect(importsOf("toolchain/ir/ir.ts")).toEqual(["./ops.ts"]);
+  });
+
+  it("imports point down, and folders of layer 2 never import each other", () => {
+    const found = violations((file, target, isPackage) => {
+      if (isPackage) return null;
+      const [, from, area] = placeOf(file);
+      const [, to, other] = placeOf(target);
+      if (to > from) return "points up";
+      return from === 2 && to === 2 && area !== other ? `${area} stands beside ${other}` : null;
+    });
+    expect(found).toEqual([]);
+  });
+
+  it("the kernel's floors stand on those before them", () => {
+    const floor = (file: string): number => KERNEL_FLOORS.indexOf(file.split("/")[1]!);
+    const found = violations((file, target, isPackage) => {
+      if (isPackage || !file.startsWith("kernel/") || !target.startsWith("kernel/")) return null;
+      return floor(target) > floor(file) ? "a higher floor" : null;
+    });
+    expect(found).toEqual([]);
+    expect(sources.filter((f) => f.startsWith("kernel/")).every((f) => floor(f) >= 0)).toBe(true);
+  });
+
+  it("only emulator/cpu/unicorn imports koffi, only the frontend's adapter the TypeScript compiler", () => {
+    const found = violations((file, target) => {
+      if (target === "koffi" && !file.startsWith("emulator/cpu/unicorn/")) return "koffi";
+      return target === "typescript" && !file.startsWith("toolchain/frontend/") ? "typescript" : null;
+    });
+    expect(found).toEqual([]);
+  });
+
+  it("the subset imports nothing from packages", () => {
+    const subset = (file: string): boolean => /^(kernel|userland|toolchain\/lib\/rt)\//.test(file);
+    expect(violations((file, _target, isPackage) => (subset(file) && isPackage ? "a package" : null))).toEqual([]);
+  });
+
+  it("host time and randomness stay in clock.ts and prng.ts", () => {
+    const found = sources
+      .filter((f) => /^(toolchain|emulator)\//.test(f) && !/(clock|prng)\.ts$/.test(f))
+      .filter((f) => /\bDate\.now|new Date\b|performance\.now|Math\.random|process\.hrtime/.test(fs.readFileSync(path.join(root, f), "utf8")));
+    expect(found).toEqual([]);
+  });
+
+  it("the top level holds what the design names", () => {
+    const top = new Set(files.map((f) => f.split("/")[0]!).filter((f) => !f.startsWith(".")));
+    const allowed = ["package.json", "tsconfig.json", "Makefile", "toolchain", "kernel", "emulator", "userland", "images", "tests", "README.md", "LICENSE"];
+    const config = ["package-lock.json", "biome.json", "vitest.config.ts"];
+    expect([...top].filter((f) => !allowed.includes(f) && !config.includes(f))).toEqual([]);
+  });
+});

@@ -1,0 +1,22 @@
+/** Runs the built `margay` as a user would, from a folder that is not the package. */
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+export const packageRoot = path.resolve(import.meta.dirname, "../..");
+const bin = path.join(packageRoot, "dist/margay.js");
+
+export interface Result {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+export function margay(args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): Result {
+  const r = spawnSync(process.execPath, [bin, ...args], { cwd: options.cwd ?? os.tmpdir(), encoding: "utf8", timeout: options.timeoutMs ?? 110_000, maxBuffer: 1 << 28 });
+  if (r.error) throw r.error;
+  return { status: r.status, stdout: r.stdout, stderr: r.stderr };
+}
+
+/** A folder of its own, removed by the caller. */
+export const temporaryFolder = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "margay-test-"));

@@ -1,0 +1,296 @@
+/**
+ * The service node: a state machine without sockets at nid 0, pid 1. It collects the READY of the nodes, PUTs jobs to rank 0
+ * (DESIGN section 5, steps 1–4), takes LOAD_REPLY and STATUS (12), says go (13) and receives one exit notice a job.
+ * A refused, failed or interrupted job is torn down by KILL, 1 to n, and ends when every node has answered.
+ * All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
+ */
+import { EventKind } from "../abi/events.ts";
+import { ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
+import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
+import { Personality } from "../abi/personality.ts";
+import { PORTAL_INIT, PORTAL_SERVICE } from "../abi/portals.ts";
+import { refusal as hostRefusal, type FabricHost, type HostService, type SendMessage } from "../fabric/host.ts";
+import { message, replyTo, type Message } from "../fabric/message.ts";
+import { noTrace, type TraceSink } from "../trace/sink.ts";
+import { buildLoadBody } from "./image.ts";
+import { buildParameters, ParameterError } from "./parameters.ts";
+import { refusalText, type Refusal } from "./refusal.ts";
+
+export interface JobRequest {
+  /** nid of each rank. */
+  readonly nids: readonly number[];
+  /** Paths, as the job sees its files. */
+  readonly programs: readonly string[];
+  /** Index into `programs` of each rank; left out: 0. */
+  readonly programOfRank?: readonly number[];
+  readonly argv: readonly string[];
+  readonly envp: readonly string[];
+  readonly userId: number;
+  readonly fanout: number;
+  /** Hardware threads on each node, 0 = all. */
+  readonly cores: number;
+  readonly initImage: Uint8Array;
+}
+export type JobResult =
+  /** `waitStatus` as Linux: of `rank`, the lowest that failed; 0 when none did. `count` ranks ended. */
+  | { readonly kind: "exited"; readonly jobId: number; readonly waitStatus: number; readonly rank: number; readonly count: number }
+  | ({ readonly kind: "refused"; readonly jobId: number; readonly text: string } & Refusal)
+  | { readonly kind: "killed"; readonly jobId: number };
+
+export type JobState = "loading" | "initialising" | "running" | "killing" | "ended";
+export interface ServiceHooks {
+  ready?(nid: number, personality: Personality, time: number): void;
+  jobState?(jobId: number, state: JobState, time: number): void;
+  jobEnded?(result: JobResult, time: number): void;
+}
+/** A job that is not ready within this time is refused. A timer costs nothing while nodes compute. */
+export const LOAD_TIMEOUT_NS = 30_000_000_000;
+
+interface Job {
+  readonly id: number;
+  readonly request: JobRequest;
+  state: JobState;
+  /** Of the LOAD, later of the GO. */
+  requestId: bigint;
+  deadline: number;
+  /** nids whose KILL_REPLY is awaited. */
+  readonly killing: Set<number>;
+  /** Some KILL_REPLY of this round said that there was a task. */
+  foundTask: boolean;
+  /** The load was cut short, so a LOAD may still be on its way: kill until nobody has the job. */
+  repeatKill: boolean;
+  outcome: JobResult | null;
+}
+interface StatusRequest {
+  readonly nid: number;
+  readonly done: (text: string | null) => void;
+}
+
+export class ServiceNode implements HostService {
+  /** Nodes that have said READY. */
+  readonly nodes = new Map<number, Personality>();
+  private readonly jobs = new Map<number, Job>();
+  private readonly statusRequests = new Map<bigint, StatusRequest>();
+  private readonly send: SendMessage;
+  private nextJobId = 1;
+  private nextRequestId = 1n;
+
+  constructor(
+    host: FabricHost,
+    private readonly hooks: ServiceHooks = {},
+    private readonly trace: TraceSink = noTrace,
+    private readonly loadTimeoutNs = LOAD_TIMEOUT_NS,
+  ) {
+    this.send = host.attach(SERVICE_PID, this);
+  }
+
+  /**
+   * Loads a job. Its id is the answer; what becomes of it is told by `jobEnded`.
+   * @throws ParameterError when the request cannot be sent at all (sizes, nids that are not ready, no init image).
+   */
+  submit(request: JobRequest, time: number): number {
+    const absent = request.nids.find((nid) => !this.nodes.has(nid));
+    if (absent !== undefined) throw new ParameterError(`nid ${absent} is not ready`);
+    const id = this.nextJobId;
+    const { nids, programs, argv, envp, userId, fanout } = request;
+    const programOfRank = request.programOfRank ?? nids.map(() => 0);
+    const parameters = buildParameters({ jobId: id, userId, fanout, nids, programs, programOfRank, argv, envp });
+    const body = buildLoadBody(request.initImage, parameters, request.cores);
+    this.nextJobId++;
+    const job: Job = {
+      id, request: { ...request, programOfRank }, state: "loading", requestId: this.nextRequestId++, deadline: time + this.loadTimeoutNs,
+      killing: new Set(), foundTask: false, repeatKill: false, outcome: null,
+    };
+    this.jobs.set(id, job);
+    const to = nids[0]!;
+    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_LOAD, [id, to, body.length, nids.length]);
+    this.hooks.jobState?.(id, "loading", time);
+    this.send(message({ operation: Operation.LOAD, targetNid: to, targetPid: KERNEL_PID, jobId: id, userId, requestId: job.requestId, body }), time);
+    return id;
+  }
+
+  /** Ends a job, as Ctrl-C does. False: there is no such job, or it is ending already. */
+  kill(jobId: number, time: number): boolean {
+    const job = this.jobs.get(jobId);
+    if (job === undefined || job.state === "killing") return false;
+    this.tearDown(job, { kind: "killed", jobId }, job.state !== "running", time);
+    return true;
+  }
+
+  /** Asks a node for the registers and stacks of its CPUs. `done` gets the text, or null when the node does not answer. */
+  requestStatus(nid: number, jobId: number, done: (text: string | null) => void, time: number): void {
+    const requestId = this.nextRequestId++;
+    this.statusRequests.set(requestId, { nid, done });
+    this.send(message({ operation: Operation.STATUS, targetNid: nid, targetPid: KERNEL_PID, jobId, requestId }), time);
+  }
+
+  get nextTimer(): number {
+    let earliest = Infinity;
+    for (const job of this.jobs.values()) earliest = Math.min(earliest, job.deadline);
+    return earliest;
+  }
+
+  tick(time: number): void {
+    for (const job of [...this.jobs.values()]) {
+      if (job.deadline <= time) this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid: job.request.nids[0]!, rank: 0 }, true, time, "timed out: ");
+    }
+  }
+
+  unreachable(nid: number, time: number): void {
+    for (const [id, r] of [...this.statusRequests]) {
+      if (r.nid !== nid) continue;
+      this.statusRequests.delete(id);
+      r.done(null);
+    }
+    for (const job of [...this.jobs.values()]) {
+      const rank = job.request.nids.indexOf(nid);
+      if (rank < 0) continue;
+      if (job.state === "killing") this.killAnswered(job, nid, false, time);
+      else this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid, rank }, true, time);
+    }
+  }
+
+  receive(m: Message, time: number): void {
+    switch (m.operation) {
+      case Operation.READY:
+        return this.receiveReady(m, time);
+      case Operation.LOAD_REPLY:
+        return this.receiveLoadReply(m, time);
+      case Operation.KILL_REPLY: {
+        const job = this.jobs.get(m.jobId);
+        if (job !== undefined && job.state === "killing") this.killAnswered(job, m.sourceNid, m.cause === Cause.OK, time);
+        return;
+      }
+      case Operation.EXIT_NOTICE:
+        return this.receiveExit(m, time);
+      case Operation.STATUS_REPLY: {
+        const request = this.statusRequests.get(m.requestId);
+        if (request === undefined || request.nid !== m.sourceNid) return;
+        this.statusRequests.delete(m.requestId);
+        return request.done(new TextDecoder().decode(m.body));
+      }
+      case Operation.PUT:
+        return this.receivePut(m, time);
+      case Operation.PUT_ACK: {
+        const job = this.jobs.get(m.jobId);
+        if (job === undefined || job.state !== "running" || m.requestId !== job.requestId || m.cause === Cause.OK) return;
+        return this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
+      }
+      default: {
+        const answer = hostRefusal(m);
+        if (answer !== null) this.send(answer, time);
+      }
+    }
+  }
+
+  private receiveReady(m: Message, time: number): void {
+    if (m.sourcePid !== KERNEL_PID || m.body.length < Personality.SIZE) return;
+    const personality = new Personality(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
+    if (personality.nid !== m.sourceNid) return;
+    this.nodes.set(m.sourceNid, personality);
+    this.hooks.ready?.(m.sourceNid, personality, time);
+  }
+
+  /** Step 5: rank 0's kernel has taken or refused init. */
+  private receiveLoadReply(m: Message, time: number): void {
+    const job = this.jobs.get(m.jobId);
+    if (job === undefined || job.state !== "loading" || m.requestId !== job.requestId || m.sourceNid !== job.request.nids[0]) return;
+    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_REPLY, [job.id, m.sourceNid, m.cause, m.headerData]);
+    if (m.cause !== Cause.OK) return this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
+    this.enter(job, "initialising", time);
+  }
+
+  /** Step 12. */
+  private receivePut(m: Message, time: number): void {
+    const job = this.jobs.get(m.jobId);
+    const status = m.body.length < LoadStatus.SIZE ? null : new LoadStatus(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
+    const accepted =
+      m.portalIndex === PORTAL_SERVICE && m.matchBits === BigInt(InitMatch.STATUS) && status !== null &&
+      job !== undefined && m.sourceNid === job.request.nids[0] && m.remoteOffset === 0n;
+    if (m.flags & MessageFlag.ACK_WANTED) {
+      const cause = accepted ? Cause.OK : Cause.NO_MATCH;
+      this.send(replyTo(m, { operation: Operation.PUT_ACK, cause, headerData: accepted ? BigInt(m.body.length) : 0n }), time);
+    }
+    if (!accepted) return;
+    // The status may overtake nothing, but be late: the job may be going down already.
+    if (job.state !== "initialising") return;
+    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_STATUS, [job.id, status.cause, status.readyCount, status.nid]);
+    const { cause, errno, nid, rank, readyCount } = status;
+    if (cause !== Cause.OK) return this.refuse(job, { cause, errno, nid, rank }, false, time);
+    if (readyCount !== job.request.nids.length) return this.refuse(job, { cause: Cause.BAD_REQUEST, errno: 0, nid, rank }, false, time);
+    this.go(job, status.pid, time);
+  }
+
+  /** Step 13. */
+  private go(job: Job, pid: number, time: number): void {
+    const to = job.request.nids[0]!;
+    job.requestId = this.nextRequestId++;
+    job.deadline = Infinity;
+    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_GO, [job.id, to]);
+    this.enter(job, "running", time);
+    this.send(
+      message({
+        operation: Operation.PUT, portalIndex: PORTAL_INIT, flags: MessageFlag.ACK_WANTED, jobId: job.id, userId: job.request.userId,
+        targetNid: to, targetPid: pid, requestId: job.requestId, matchBits: BigInt(InitMatch.GO),
+      }),
+      time,
+    );
+  }
+
+  private receiveExit(m: Message, time: number): void {
+    if (m.body.length < ExitNotice.SIZE || m.sourcePid !== KERNEL_PID) return;
+    const notice = new ExitNotice(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
+    const job = this.jobs.get(notice.jobId);
+    if (job === undefined || m.sourceNid !== job.request.nids[0]) return;
+    const { waitStatus, rank, count } = notice;
+    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_EXIT, [job.id, waitStatus, count]);
+    // What a KILL ended is told by its KILL_REPLY.
+    if (job.state === "killing") return;
+    if (job.state === "running") return this.end(job, { kind: "exited", jobId: job.id, waitStatus, rank, count }, time);
+    // Init ended before go: a crash of its own.
+    this.refuse(job, { cause: Cause.KILLED, errno: 0, nid: job.request.nids[rank] ?? m.sourceNid, rank }, true, time, `init ended with wait status ${waitStatus}: `);
+  }
+
+  private refuse(job: Job, r: Refusal, repeatKill: boolean, time: number, prefix = ""): void {
+    if (job.state === "killing") return;
+    const program = job.request.programs[job.request.programOfRank![r.rank] ?? 0]!;
+    this.tearDown(job, { kind: "refused", jobId: job.id, text: prefix + refusalText(r, program), ...r }, repeatKill, time);
+  }
+
+  private tearDown(job: Job, outcome: JobResult, repeatKill: boolean, time: number): void {
+    job.outcome = outcome;
+    job.repeatKill = repeatKill;
+    job.deadline = Infinity;
+    this.enter(job, "killing", time);
+    this.killRound(job, time);
+  }
+
+  private killRound(job: Job, time: number): void {
+    job.foundTask = false;
+    for (const nid of job.request.nids) job.killing.add(nid);
+    for (const nid of job.request.nids) {
+      this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_KILL, [job.id, nid]);
+      const requestId = this.nextRequestId++;
+      this.send(message({ operation: Operation.KILL, targetNid: nid, targetPid: KERNEL_PID, jobId: job.id, userId: job.request.userId, requestId }), time);
+    }
+  }
+
+  private killAnswered(job: Job, nid: number, found: boolean, time: number): void {
+    if (!job.killing.delete(nid)) return;
+    job.foundTask ||= found;
+    if (job.killing.size > 0) return;
+    if (job.repeatKill && job.foundTask) return this.killRound(job, time);
+    this.end(job, job.outcome!, time);
+  }
+
+  private enter(job: Job, state: JobState, time: number): void {
+    job.state = state;
+    this.hooks.jobState?.(job.id, state, time);
+  }
+
+  private end(job: Job, result: JobResult, time: number): void {
+    this.enter(job, "ended", time);
+    this.jobs.delete(job.id);
+    this.hooks.jobEnded?.(result, time);
+  }
+}

@@ -28,10 +28,12 @@ export class Builder {
   #nextBlock: number;
   /** Number of allocas at the head of the entry block. */
   #allocas = 0;
+  readonly #entered: Set<Block>;
 
   /** Enters the entry block, which is made if the function has none. */
   constructor(func: Func) {
     this.func = func;
+    this.#entered = new Set(func.blocks);
     this.#nextBlock = func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0);
     this.block = func.blocks[0] ?? this.enter(this.createBlock());
     while (this.func.blocks[0].instrs[this.#allocas]?.op === "alloca") this.#allocas++;
@@ -42,7 +44,10 @@ export class Builder {
     return new Block(this.#nextBlock++);
   }
   enter(block: Block): Block {
-    if (!this.func.blocks.includes(block)) this.func.blocks.push(block);
+    if (!this.#entered.has(block)) {
+      this.#entered.add(block);
+      this.func.blocks.push(block);
+    }
     this.block = block;
     return block;
   }

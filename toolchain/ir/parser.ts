@@ -1,0 +1,326 @@
+/**
+ * Reads the text of `printer.ts`. For tests, dumps and reduced failures: an error names the line; nothing is repaired.
+ * What it reads may still be wrong IR: the verifier says so.
+ */
+import { type AsmBlock, type AsmOperand, Block, type Data, Func, type FunctionAttributes, Instr, type Loc, Module, NO_LOC } from "./ir.ts";
+import { type Op, ops, type Type, widthOf } from "./ops.ts";
+
+/** Throws Error with `line N: what`. */
+export function parseModule(text: string): Module {
+  const module = new Module("");
+  let data: Data | null = null;
+  let bytes: number[] = [];
+  let func: FunctionParser | null = null;
+  text.split("\n").forEach((line, index) => {
+    const s = new Scanner(line, index + 1);
+    if (s.done()) return;
+    if (func !== null) {
+      if (s.take("}")) {
+        module.functions.set(func.func.name, func.finish());
+        func = null;
+      } else func.line(s);
+    } else if (s.take("module")) module.name = s.string();
+    else if (s.take("file")) {
+      s.number();
+      module.files.push(s.string());
+    } else if (s.take("data")) {
+      data = parseData(s);
+      bytes = [];
+      module.data.set(data.name, data);
+    } else if (data !== null && s.take("bytes")) {
+      bytes.push(...Buffer.from(s.word(), "hex"));
+      data.bytes = Uint8Array.from(bytes);
+    } else if (data !== null && s.take("reloc")) data.relocations.push({ offset: s.number(), symbol: s.symbol(), addend: s.addend() });
+    else if (s.take("func")) func = new FunctionParser(s);
+    else s.fail("module, file, data or func expected");
+  });
+  if (func !== null) throw new Error("text ends within a function");
+  return module;
+}
+
+function parseData(s: Scanner): Data {
+  const name = s.symbol();
+  const sourceName = s.string();
+  s.expect("section");
+  const section = s.string();
+  s.expect("align");
+  const align = s.number();
+  s.expect("size");
+  const size = s.number();
+  const readonly = s.take("readonly");
+  const keep = s.take("keep");
+  return { name, sourceName, section, align, size, bytes: null, relocations: [], readonly, keep, loc: s.position(NO_LOC, NO_LOC) };
+}
+
+class FunctionParser {
+  readonly func: Func;
+  #block: Block | null = null;
+  #last: Loc;
+  readonly #blocks = new Map<number, Block>();
+  readonly #values = new Map<number, Instr>();
+  /** Values may be used before the line that defines them: resolved at the end. */
+  readonly #uses: { instr: Instr; ids: number[]; line: number }[] = [];
+
+  constructor(s: Scanner) {
+    const name = s.symbol();
+    const sourceName = s.string();
+    const params: { name: string; type: Type }[] = [];
+    s.expect("(");
+    while (!s.take(")")) {
+      params.push({ type: s.type(), name: s.string() });
+      s.take(",");
+    }
+    const result = s.type();
+    const attributes: FunctionAttributes = { naked: false, bits: 64, section: ".text", align: 0, inline: "auto", noreturn: false, keep: false };
+    for (;;) {
+      if (s.take("section")) attributes.section = s.string();
+      else if (s.take("align")) attributes.align = s.number();
+      else if (s.take("bits")) attributes.bits = s.number() as 16 | 32 | 64;
+      else if (s.take("inline=")) attributes.inline = s.word() as FunctionAttributes["inline"];
+      else if (s.take("naked")) attributes.naked = true;
+      else if (s.take("noreturn")) attributes.noreturn = true;
+      else if (s.take("keep")) attributes.keep = true;
+      else break;
+    }
+    this.#last = s.position(NO_LOC, NO_LOC);
+    s.expect("{");
+    this.func = new Func(name, sourceName, params, result, attributes, this.#last);
+  }
+
+  line(s: Scanner): void {
+    const label = s.label();
+    if (label !== null) {
+      this.#block = this.#blockOf(label);
+      this.func.blocks.push(this.#block);
+      if (s.take("preds")) do this.#block.preds.push(this.#blockOf(s.block())); while (s.take(","));
+      return;
+    }
+    if (this.#block === null) return s.fail("block label expected");
+    let id = -1;
+    if (s.peek("%")) {
+      id = s.value();
+      s.expect("=");
+    }
+    const op = s.word() as Op;
+    if (!Object.hasOwn(ops, op)) s.fail(`unknown operation ${op}`);
+    const instr = new Instr(op, id < 0 ? "void" : s.type(), [], NO_LOC);
+    instr.id = id;
+    instr.block = this.#block;
+    this.#block.instrs.push(instr);
+    if (id >= 0) {
+      if (this.#values.has(id)) s.fail(`%${id} is defined twice`);
+      this.#values.set(id, instr);
+    }
+    this.#uses.push({ instr, ids: this.#payload(s, instr), line: s.number1 });
+    if (s.take("volatile")) instr.volatile = true;
+    if (s.peek('"')) instr.name = s.string();
+    instr.loc = this.#last = s.position(this.#last, NO_LOC);
+    if (!s.done()) s.fail("end of line expected");
+  }
+
+  /** Fills what is special to the operation; gives the ids of the operands. */
+  #payload(s: Scanner, instr: Instr): number[] {
+    const ids: number[] = [];
+    const list = (end: string): void => {
+      while (!s.take(end)) {
+        ids.push(s.value());
+        s.take(",");
+      }
+    };
+    switch (instr.op) {
+      case "const":
+        instr.imm = instr.type === "void" ? 0n : BigInt.asUintN(widthOf[instr.type], s.bigint());
+        break;
+      case "fconst":
+        instr.float = s.float();
+        break;
+      case "symbol":
+        instr.symbol = s.symbol();
+        instr.imm = BigInt.asUintN(64, s.addend());
+        break;
+      case "param":
+        instr.index = s.number();
+        break;
+      case "alloca":
+      case "copy":
+      case "zero":
+        while (s.peek("%")) ids.push(s.value());
+        s.expect("size");
+        instr.size = s.number();
+        s.expect("align");
+        instr.align = s.number();
+        break;
+      case "call":
+        instr.symbol = s.symbol();
+        s.expect("(");
+        list(")");
+        break;
+      case "asm":
+        s.expect("(");
+        list(")");
+        instr.asm = reviveAsm(s.json());
+        break;
+      case "phi":
+        s.expect("[");
+        list("]");
+        break;
+      case "jump":
+        instr.targets = [this.#blockOf(s.block())];
+        break;
+      case "branch":
+        ids.push(s.value());
+        s.expect("?");
+        instr.targets = [this.#blockOf(s.block())];
+        s.expect(":");
+        instr.targets.push(this.#blockOf(s.block()));
+        break;
+      case "switch":
+        ids.push(s.value());
+        while (!s.take("else")) {
+          instr.cases.push(s.bigint());
+          s.expect(":");
+          instr.targets.push(this.#blockOf(s.block()));
+          s.expect(",");
+        }
+        s.expect(":");
+        instr.targets.push(this.#blockOf(s.block()));
+        break;
+      default:
+        if (s.peek("%")) do ids.push(s.value()); while (s.take(","));
+    }
+    return ids;
+  }
+
+  finish(): Func {
+    this.func.nextId = Math.max(-1, ...this.#values.keys()) + 1;
+    for (const { instr, ids, line } of this.#uses) {
+      instr.args = ids.map((id) => {
+        const value = this.#values.get(id);
+        if (value === undefined) throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
+        return value;
+      });
+      if (instr.id < 0) instr.id = this.func.nextId++;
+    }
+    for (const block of this.#blocks.values()) if (!this.func.blocks.includes(block)) throw new Error(`${this.func.name}: b${block.id} has no label`);
+    return this.func;
+  }
+  #blockOf(id: number): Block {
+    let block = this.#blocks.get(id);
+    if (block === undefined) this.#blocks.set(id, (block = new Block(id)));
+    return block;
+  }
+}
+
+function reviveAsm(value: unknown): AsmBlock {
+  const block = value as AsmBlock;
+  const operands = block.operands.map((o): AsmOperand => (o.kind === "const" ? { kind: "const", value: BigInt(o.value) } : o));
+  return { ...block, operands };
+}
+
+/** One line. */
+class Scanner {
+  readonly number1: number;
+  readonly #text: string;
+  #at = 0;
+  constructor(text: string, line: number) {
+    this.#text = text;
+    this.number1 = line;
+    this.#skip();
+  }
+  done(): boolean {
+    return this.#at >= this.#text.length;
+  }
+  peek(text: string): boolean {
+    return this.#text.startsWith(text, this.#at);
+  }
+  take(text: string): boolean {
+    if (!this.peek(text)) return false;
+    if (/\w$/.test(text) && /\w/.test(this.#text[this.#at + text.length] ?? "")) return false;
+    this.#at += text.length;
+    this.#skip();
+    return true;
+  }
+  expect(text: string): void {
+    if (!this.take(text)) this.fail(`${text} expected`);
+  }
+  word(): string {
+    return this.#match(/[A-Za-z0-9_]+/y, "word")[0];
+  }
+  number(): number {
+    return Number(this.#match(/\d+/y, "number")[0]);
+  }
+  bigint(): bigint {
+    const text = this.#match(/-?(0x[0-9a-fA-F]+|\d+)/y, "integer")[0];
+    return text.startsWith("-") ? -BigInt(text.slice(1)) : BigInt(text);
+  }
+  float(): number {
+    const text = this.#match(/0x[0-9a-f]+|-?[\d.]+(e[-+]?\d+)?/y, "float")[0];
+    if (!text.startsWith("0x")) return Number(text);
+    const view = new DataView(new ArrayBuffer(8));
+    view.setBigUint64(0, BigInt(text));
+    return view.getFloat64(0);
+  }
+  type(): Type {
+    return this.#match(/(void|i8|i16|i32|i64|f64)\b/y, "type")[0] as Type;
+  }
+  string(): string {
+    return JSON.parse(this.#match(/"(?:[^"\\]|\\.)*"/y, "string")[0]) as string;
+  }
+  symbol(): string {
+    const m = this.#match(/@(?:([\w.$]+)|("(?:[^"\\]|\\.)*"))/y, "@symbol");
+    return m[1] ?? (JSON.parse(m[2]) as string);
+  }
+  addend(): bigint {
+    return this.peek("+") || this.peek("-") ? BigInt(this.#match(/([+-]\d+)/y, "addend")[1].replace("+", "")) : 0n;
+  }
+  value(): number {
+    return Number(this.#match(/%(\d+)/y, "%value")[1]);
+  }
+  block(): number {
+    return Number(this.#match(/b(\d+)/y, "block")[1]);
+  }
+  label(): number | null {
+    const m = /b(\d+):/y;
+    m.lastIndex = this.#at;
+    return m.test(this.#text) ? Number(this.#match(/b(\d+):/y, "label")[1]) : null;
+  }
+  position(same: Loc, none: Loc): Loc {
+    if (!this.peek("!")) return same;
+    const m = this.#match(/!(?:(\d+):(\d+):(\d+))?/y, "position");
+    return m[1] === undefined ? none : { file: Number(m[1]), line: Number(m[2]), column: Number(m[3]) };
+  }
+  /** A JSON object up to its closing brace. */
+  json(): unknown {
+    const start = this.#at;
+    let depth = 0;
+    let inString = false;
+    for (; this.#at < this.#text.length; this.#at++) {
+      const c = this.#text[this.#at];
+      if (inString) {
+        if (c === "\\") this.#at++;
+        else if (c === '"') inString = false;
+      } else if (c === '"') inString = true;
+      else if (c === "{") depth++;
+      else if (c === "}" && --depth === 0) {
+        const value: unknown = JSON.parse(this.#text.slice(start, ++this.#at));
+        this.#skip();
+        return value;
+      }
+    }
+    return this.fail("JSON object expected");
+  }
+  fail(what: string): never {
+    throw new Error(`line ${this.number1}: ${what} at "${this.#text.slice(this.#at, this.#at + 20)}"`);
+  }
+  #match(pattern: RegExp, what: string): RegExpExecArray {
+    pattern.lastIndex = this.#at;
+    const m = pattern.exec(this.#text);
+    if (m === null) return this.fail(`${what} expected`);
+    this.#at += m[0].length;
+    this.#skip();
+    return m;
+  }
+  #skip(): void {
+    while (this.#text[this.#at] === " ") this.#at++;
+  }
+}

@@ -83,6 +83,13 @@ export interface CoreState {
   /** One instruction after STI, MOV SS. */
   interruptShadow: boolean;
   halted: boolean;
+  /** After INIT, until SIPI. */
+  waitingForStartup: boolean;
+  /** After a triple fault, until INIT. */
+  shutdown: boolean;
+  /** From the delivery of an NMI until IRET; one more can be pending meanwhile. */
+  nmiBlocked: boolean;
+  nmiPending: boolean;
   /** Virtual time, ns. */
   time: number;
   tlb: readonly TlbEntry[];
@@ -96,6 +103,8 @@ export interface TlbEntry {
   readonly permissions: number;
   readonly user: boolean;
   readonly global: boolean;
+  /** The dirty bit was set when the entry was last used for a write: a write through a clean entry walks again. */
+  readonly dirty: boolean;
 }
 
 export interface Core {

@@ -1,0 +1,89 @@
+/**
+ * Cross-calls: run a function on other cores and wait until each has run it.
+ *
+ * Each core has one request slot as a sender, and a mask of the senders that want something of it. A receiver serves its mask in the
+ * interrupt, or earlier when it waits itself with interrupts off: every wait of the kernel, spinlocks included, calls `serveRequests`.
+ * So two cores that call each other, or one that holds a lock and calls another that spins on it, cannot deadlock.
+ * The function runs with interrupts off, takes no lock and makes no cross-call.
+ */
+import { EventKind } from "../abi/events.ts";
+import { Vector } from "../abi/vectors.ts";
+import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
+import { lapicSend } from "./lapic.ts";
+import { cpuIndex } from "./percpu.ts";
+import { record } from "./trace.ts";
+import { registerInterrupt } from "./trap.ts";
+
+class Request {
+  run: ((argument: u64, id: u64) => void) | null = null;
+  argument: u64 = 0;
+  id: u64 = 0;
+  /** Receivers that have not yet run it. */
+  outstanding: u64 = 0;
+}
+/** By sender. */
+const requests: arr<Request, 64> = zeroed();
+/** By receiver: bit n is set while sender n's request is to be run here. */
+const wanted: arr<u64, 64> = zeroed();
+class RequestIds {
+  last: u64 = 0;
+}
+const ids: RequestIds = new RequestIds();
+
+export function crossCallStart(): void {
+  registerInterrupt(Vector.CROSS_CALL, requestInterrupt, 0);
+  registerInterrupt(Vector.TLB_SHOOTDOWN, requestInterrupt, 0);
+  registerInterrupt(Vector.WAKE, wakeInterrupt, 0);
+}
+
+/** Runs `run(argument, id)` on the cores of `mask`, this one excepted, and waits for all. Returns the request's id, 0 if there was nobody to call. */
+export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) => void, argument: u64): u64 {
+  const flags: u64 = disableInterrupts();
+  const self: u32 = cpuIndex();
+  const others: u64 = mask & ~(u64(1) << u64(self));
+  if (others === 0) {
+    restoreInterrupts(flags);
+    return 0;
+  }
+  const request = addr(requests[self]);
+  const id: u64 = atomicAdd(addr(ids.last), 1) + 1;
+  request.run = run;
+  request.argument = argument;
+  request.id = id;
+  atomicStore(addr(request.outstanding), others);
+  for (let rest: u64 = others; rest !== 0; rest = rest & (rest - 1)) {
+    const to: u32 = u32(countTrailingZeros(rest));
+    atomicOr(addr(wanted[to]), u64(1) << u64(self));
+    record(EventKind.IPI_SEND, u64(to), u64(vector), id, 0);
+    lapicSend(to, vector);
+  }
+  while (atomicLoad(addr(request.outstanding)) !== 0) {
+    serveRequests();
+    pause();
+  }
+  record(EventKind.IPI_ACKED, id, 0, 0, 0);
+  restoreInterrupts(flags);
+  return id;
+}
+
+/** Runs what other cores want of this one. Interrupts are off. */
+export function serveRequests(): void {
+  const self: u32 = cpuIndex();
+  if (volatileRead(addr(wanted[self])) === 0) return;
+  for (let rest: u64 = atomicExchange(addr(wanted[self]), 0); rest !== 0; rest = rest & (rest - 1)) {
+    const request = addr(requests[u32(countTrailingZeros(rest))]);
+    const run = request.run;
+    if (run !== null) run(request.argument, request.id);
+    atomicAnd(addr(request.outstanding), ~(u64(1) << u64(self)));
+  }
+}
+
+/** Gets core `cpu` out of hlt; what it finds then is the caller's business. Nothing happens if it is this core. */
+export function wakeCpu(cpu: u32): void {
+  if (cpu !== cpuIndex()) lapicSend(cpu, Vector.WAKE);
+}
+
+function requestInterrupt(_vector: u32, _device: u64): void {
+  serveRequests();
+}
+function wakeInterrupt(_vector: u32, _device: u64): void {}

@@ -1,0 +1,35 @@
+/**
+ * The FPU belongs to programs: kernel code never touches vector registers, and with one thread a core nothing is ever switched.
+ * The kernel only turns it on and gives each program a fresh state. Source: Intel SDM vol. 1, table 10-2 (FXSAVE area).
+ */
+import { Cr0, Cr4 } from "../abi/x86.ts";
+import { readCr0, readCr4, writeCr0, writeCr4 } from "./cpu.ts";
+
+class FxArea {
+  controlWord: u16 = 0x37f;
+  statusWord: u16 = 0;
+  tagWord: u16 = 0;
+  opcode: u16 = 0;
+  instruction: u64 = 0;
+  operand: u64 = 0;
+  mxcsr: u32 = 0x1f80;
+  mxcsrMask: u32 = 0;
+  registers!: arr<u64, 60>;
+}
+/** @align 16 */
+const freshState: FxArea = zeroed();
+
+/** On each core. */
+export function fpuStart(): void {
+  writeCr0((readCr0() & ~u64(Cr0.EM | Cr0.TS)) | Cr0.MP | Cr0.NE);
+  writeCr4(readCr4() | Cr4.OSFXSR | Cr4.OSXMMEXCPT);
+  freshState.controlWord = 0x37f;
+  freshState.mxcsr = 0x1f80;
+  fpuReset();
+}
+
+/** Control words at their defaults, all registers zero. */
+export function fpuReset(): void {
+  const state: u64 = cast<u64>(addr(freshState));
+  asm({ clobber: ["memory"] })`fxrstor64 [${state}]`;
+}

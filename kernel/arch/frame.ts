@@ -1,0 +1,31 @@
+/** What the interrupt stubs leave on the stack, lowest address first. The order is the stubs' (trap.ts). */
+export class Frame {
+  r15: u64 = 0;
+  r14: u64 = 0;
+  r13: u64 = 0;
+  r12: u64 = 0;
+  r11: u64 = 0;
+  r10: u64 = 0;
+  r9: u64 = 0;
+  r8: u64 = 0;
+  rbp: u64 = 0;
+  rdi: u64 = 0;
+  rsi: u64 = 0;
+  rdx: u64 = 0;
+  rcx: u64 = 0;
+  rbx: u64 = 0;
+  rax: u64 = 0;
+  /** At entry the stub's return address, which tells the vector; `trapEntry` replaces it. */
+  vector: u64 = 0;
+  /** 0 where the processor pushes none. */
+  error: u64 = 0;
+  rip: u64 = 0;
+  cs: u64 = 0;
+  rflags: u64 = 0;
+  rsp: u64 = 0;
+  ss: u64 = 0;
+}
+
+export function fromUser(frame: ptr<Frame>): boolean {
+  return (frame.cs & 3) !== 0;
+}

@@ -1,0 +1,61 @@
+/**
+ * The per-CPU area: GS points at it whenever the kernel runs (`swapgs` at each entry from user mode).
+ * Only what arch itself needs lives here; upper floors keep arrays of their own, indexed by `cpuIndex()`.
+ */
+import { MAX_CPUS } from "../abi/memory.ts";
+import { Msr } from "../abi/x86.ts";
+import { writeMsr } from "./cpu.ts";
+import type { Frame } from "./frame.ts";
+
+export class Cpu {
+  self: ptr<Cpu> | null = null;
+  /** Loaded into RSP by the SYSCALL entry, and by the processor (TSS.RSP0) at interrupts from user mode. */
+  kernelStackTop: u64 = 0;
+  /** Scratch of the SYSCALL entry. */
+  userStack: u64 = 0;
+  /** Equals the APIC id. */
+  index: u32 = 0;
+  online: u32 = 0;
+  /** The innermost interrupted context; null outside of interrupts. */
+  frame: ptr<Frame> | null = null;
+}
+export const cpus: arr<Cpu, 64> = zeroed();
+
+class CpuCount {
+  total: u32 = 1;
+}
+const counted: CpuCount = new CpuCount();
+
+export function thisCpu(): ptr<Cpu> {
+  return asm<ptr<Cpu>>`mov ${ret}, gs:[0]`;
+}
+export function cpuIndex(): u32 {
+  return thisCpu().index;
+}
+/** Hardware threads of this node that are online. */
+export function cpuCount(): u32 {
+  return counted.total;
+}
+export function setCpuCount(total: u32): void {
+  counted.total = total;
+}
+export function cpuAt(index: u32): ptr<Cpu> {
+  return addr(cpus[index]);
+}
+
+/** Points GS at the area of CPU `index`, on that CPU. */
+export function enterPerCpu(index: u32, kernelStackTop: u64): void {
+  const cpu = cpuAt(index);
+  cpu.self = cpu;
+  cpu.index = index;
+  cpu.kernelStackTop = kernelStackTop;
+  writeMsr(Msr.GS_BASE, cast<u64>(cpu));
+  writeMsr(Msr.KERNEL_GS_BASE, 0);
+  writeMsr(Msr.TSC_AUX, u64(index));
+}
+
+/** Bits of CPUs 0…total−1. */
+export function allCpusMask(): u64 {
+  const total: u32 = cpuCount();
+  return total >= MAX_CPUS ? 0xffff_ffff_ffff_ffff : (u64(1) << u64(total)) - 1;
+}

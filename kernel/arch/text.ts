@@ -1,0 +1,78 @@
+/**
+ * Text output: to the console (the UART, polled: it works from the first instruction on) or into memory.
+ * A line on the console is written under the console lock, so that lines of several cores do not mix:
+ *   const t = consoleLine(); print(t, cstr("margay: cpus=")); printDecimal(t, n); endLine(t);
+ */
+import { UART_PORT, Uart, UartFcr, UartLcr, UartLsr } from "../abi/uart.ts";
+import { formatDecimal, formatHex } from "../../toolchain/lib/rt/strings.ts";
+import { portRead8, portWrite8 } from "./cpu.ts";
+import { Lock, lock, unlock } from "./spinlock.ts";
+
+export class Text {
+  /** Null: the console. */
+  base: ptr<u8> | null = null;
+  capacityBytes: u64 = 0;
+  lengthBytes: u64 = 0;
+}
+class Console {
+  lock!: Lock;
+  flags: u64 = 0;
+  text!: Text;
+  /** A panic writes without the lock: its holder may never run again. */
+  panicking: u32 = 0;
+}
+const console: Console = zeroed();
+
+/** 8 data bits, FIFOs on, no interrupts yet. */
+export function consoleStart(): void {
+  portWrite8(UART_PORT + Uart.IER, 0);
+  portWrite8(UART_PORT + Uart.LCR, UartLcr.WORD_8);
+  portWrite8(UART_PORT + Uart.FCR, UartFcr.ENABLE | UartFcr.CLEAR_RECEIVE | UartFcr.CLEAR_TRANSMIT);
+}
+
+function putConsole(c: u8): void {
+  while ((portRead8(UART_PORT + Uart.LSR) & UartLsr.TRANSMIT_HOLDING_EMPTY) === 0) {}
+  portWrite8(UART_PORT + Uart.DATA, c);
+}
+
+/** Takes the console until `endLine`. */
+export function consoleLine(): ptr<Text> {
+  if (console.panicking === 0) console.flags = lock(addr(console.lock));
+  return addr(console.text);
+}
+/** Writes the newline and lets go of the console. */
+export function endLine(t: ptr<Text>): void {
+  printChar(t, 10);
+  if (t.base === null && console.panicking === 0) unlock(addr(console.lock), console.flags);
+}
+/** From now on the console is not locked. */
+export function consolePanic(): void {
+  console.panicking = 1;
+}
+
+/** Characters past the capacity are dropped. */
+export function printChar(t: ptr<Text>, c: u8): void {
+  const base = t.base;
+  if (base === null) {
+    putConsole(c);
+  } else if (t.lengthBytes < t.capacityBytes) {
+    base[t.lengthBytes] = c;
+    t.lengthBytes++;
+  }
+}
+export function print(t: ptr<Text>, s: ptr<u8>): void {
+  for (let i: u64 = 0; s[i] !== 0; i++) printChar(t, s[i]);
+}
+export function printDecimal(t: ptr<Text>, value: u64): void {
+  let digits: arr<u8, 24> = zeroed();
+  const count: u64 = formatDecimal(addr(digits[0]), value);
+  for (let i: u64 = 0; i < count; i++) printChar(t, digits[i]);
+}
+/** `digits` hexadecimal digits after "0x". */
+export function printHex(t: ptr<Text>, value: u64, digits: u64): void {
+  let text: arr<u8, 16> = zeroed();
+  formatHex(addr(text[0]), value, digits);
+  printChar(t, 48);
+  printChar(t, 120);
+  for (let i: u64 = 0; i < digits; i++) printChar(t, text[i]);
+}

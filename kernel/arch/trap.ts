@@ -1,0 +1,192 @@
+/**
+ * The interrupt wrapper: every interrupt and exception comes through here.
+ *
+ * A gate leads to a stub of five bytes, a call; its return address tells the vector. The common path saves the registers as a Frame
+ * and calls `trapEntry`. For APIC interrupts `doIrq` runs the handler registered for the vector and then, here and nowhere else,
+ * signals the end of interrupt, exactly once; exceptions and the spurious vector get none.
+ * Handlers take (vector, device), run with interrupts off and may not wait for other cores but by the calls in crosscall.ts.
+ * Who needs the interrupted context asks `interruptedFrame()`; it is right for nested interrupts, too.
+ */
+import { EventKind } from "../abi/events.ts";
+import { IRQ_COUNT, IRQ_VECTOR_BASE, Vector } from "../abi/vectors.ts";
+import { Exception, Msr } from "../abi/x86.ts";
+import { readCr2 } from "./cpu.ts";
+import { type Frame, fromUser } from "./frame.ts";
+import { lapicEoi } from "./lapic.ts";
+import { thisCpu } from "./percpu.ts";
+import { record } from "./trace.ts";
+
+/** Bytes of a stub: `call rel32`. */
+const STUB_BYTES: u64 = 5;
+const EXCEPTIONS: u32 = 32;
+/** Vectors LAPIC_STUBS_BASE…255 belong to the LAPIC: timer, cross-calls, error, spurious. */
+const LAPIC_STUBS_BASE: u32 = 0xe0;
+const FIRST_APIC_VECTOR: u32 = 32;
+
+class Handler {
+  run: ((vector: u32, device: u64) => void) | null = null;
+  device: u64 = 0;
+}
+const handlers: arr<Handler, 256> = zeroed();
+
+class Hooks {
+  /** Takes every exception and NMI. */
+  exception: ((frame: ptr<Frame>) => void) | null = null;
+  /** An APIC interrupt that nobody registered for. */
+  unexpected: ((vector: u32) => void) | null = null;
+  /** Before each return to user mode. */
+  userReturn: (() => void) | null = null;
+}
+const hooks: Hooks = new Hooks();
+
+export function registerInterrupt(vector: u32, run: (vector: u32, device: u64) => void, device: u64): void {
+  handlers[vector].run = run;
+  handlers[vector].device = device;
+}
+export function setTrapHooks(exception: (frame: ptr<Frame>) => void, unexpected: (vector: u32) => void, userReturn: () => void): void {
+  hooks.exception = exception;
+  hooks.unexpected = unexpected;
+  hooks.userReturn = userReturn;
+}
+
+/** The context that the innermost interrupt or exception of this core broke into; null outside of any. */
+export function interruptedFrame(): ptr<Frame> | null {
+  return thisCpu().frame;
+}
+
+/** Called by the common path with interrupts off. */
+function trapEntry(frame: ptr<Frame>): void {
+  attr({ keep: true, inline: "never" });
+  const vector: u32 = vectorOf(frame.vector);
+  frame.vector = u64(vector);
+  const cpu = thisCpu();
+  const outer = cpu.frame;
+  cpu.frame = frame;
+  if (vector >= FIRST_APIC_VECTOR) {
+    doIrq(vector);
+  } else {
+    record(EventKind.TRAP, u64(vector), frame.error, frame.rip, vector === Exception.PF ? readCr2() : 0);
+    const exception = hooks.exception;
+    if (exception !== null) exception(frame);
+  }
+  if (fromUser(frame)) {
+    const userReturn = hooks.userReturn;
+    if (userReturn !== null) userReturn();
+  }
+  cpu.frame = outer;
+}
+
+function doIrq(vector: u32): void {
+  // The spurious vector is no interrupt: nothing is in service for it.
+  if (vector === Vector.SPURIOUS) return;
+  record(EventKind.IRQ_ENTER, u64(vector), 0, 0, 0);
+  const handler = addr(handlers[vector]);
+  const run = handler.run;
+  if (run !== null) {
+    run(vector, handler.device);
+  } else {
+    const unexpected = hooks.unexpected;
+    if (unexpected !== null) unexpected(vector);
+  }
+  lapicEoi();
+  record(EventKind.IRQ_EXIT, u64(vector), 0, 0, 0);
+}
+
+/** Address of the stub of `vector`, 0 if it has none. */
+export function stubOf(vector: u32): u64 {
+  const base: u64 = cast<u64>(trapStubs);
+  if (vector < EXCEPTIONS) return base + u64(vector) * STUB_BYTES;
+  if (vector >= IRQ_VECTOR_BASE && vector < IRQ_VECTOR_BASE + IRQ_COUNT) return base + u64(vector - IRQ_VECTOR_BASE + EXCEPTIONS) * STUB_BYTES;
+  if (vector >= LAPIC_STUBS_BASE) return base + u64(vector - LAPIC_STUBS_BASE + EXCEPTIONS + IRQ_COUNT) * STUB_BYTES;
+  return 0;
+}
+
+function vectorOf(returnAddress: u64): u32 {
+  const index: u32 = u32((returnAddress - cast<u64>(trapStubs)) / STUB_BYTES) - 1;
+  if (index < EXCEPTIONS) return index;
+  if (index < EXCEPTIONS + IRQ_COUNT) return index - EXCEPTIONS + IRQ_VECTOR_BASE;
+  return index - EXCEPTIONS - IRQ_COUNT + LAPIC_STUBS_BASE;
+}
+
+/**
+ * The stubs, in the order of `stubOf`. `coded`: the processor has pushed an error code. `plain`: it has not, so the common path makes
+ * the slot. NMI and double fault may come before an entry from user mode has done its swapgs, so their path looks at GS itself.
+ */
+export function trapStubs(): void {
+  attr({ naked: true, align: 16 });
+  asm`
+    # 0…7: #DE #DB NMI #BP #OF #BR #UD #NM
+    call plain;  call plain;  call nmi;    call plain;  call plain;  call plain;  call plain;  call plain
+    # 8…15: #DF, -, #TS #NP #SS #GP #PF, -
+    call double; call plain;  call coded;  call coded;  call coded;  call coded;  call coded;  call plain
+    # 16…23: #MF #AC #MC #XM #VE #CP
+    call plain;  call coded;  call plain;  call plain;  call plain;  call coded;  call plain;  call plain
+    # 24…31: #HV #VC #SX
+    call plain;  call plain;  call plain;  call plain;  call plain;  call coded;  call coded;  call plain
+    # IOAPIC pins
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    # LAPIC: 0xe0…0xff
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+
+  nmi:
+    push qword ptr [rsp]
+    mov qword ptr [rsp + 8], 0
+  double:
+    jmp ${trapParanoid}
+
+  plain:
+    push qword ptr [rsp]
+    mov qword ptr [rsp + 8], 0
+  coded:
+    cld
+    push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
+    push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
+    jz 1f
+    swapgs
+  1:
+    mov rdi, rsp
+    call ${trapEntry}
+    test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
+    jz 2f
+    swapgs
+  2:
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    add rsp, 16
+    iretq
+  `;
+}
+
+/** NMI and double fault: GS is the kernel's when its base lies in the upper half. */
+function trapParanoid(): void {
+  attr({ naked: true });
+  asm`
+    cld
+    push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
+    push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    xor ebx, ebx
+    mov ecx, ${Msr.GS_BASE}
+    rdmsr
+    test edx, edx
+    js 1f
+    swapgs
+    mov ebx, 1
+  1:
+    mov rdi, rsp
+    call ${trapEntry}
+    test ebx, ebx
+    jz 2f
+    swapgs
+  2:
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    add rsp, 16
+    iretq
+  `;
+}

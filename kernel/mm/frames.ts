@@ -1,0 +1,199 @@
+/**
+ * Physical memory in frames of 4 KB, with an owner each: the kernel, or the task (by pid) that it will go back from.
+ * One bitmap of 512 bits for each 2 MB block. Small requests take the lowest free frames, 2 MB requests the highest free block,
+ * so that large pages stay available. Lock: `state.lock`, innermost but for the console.
+ */
+import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../abi/memory.ts";
+import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
+import { memset } from "../../toolchain/lib/rt/memory.ts";
+import { assert } from "../arch/fatal.ts";
+import { Lock, lock, unlock } from "../arch/spinlock.ts";
+
+export const OWNER_FREE: u16 = 0;
+export const OWNER_KERNEL: u16 = 0xfffe;
+/** No RAM, or not for us. */
+export const OWNER_RESERVED: u16 = 0xffff;
+export const FRAMES_PER_BLOCK: u64 = 512;
+const LARGE_SHIFT: u64 = 21;
+const LOW_MEMORY_END: u64 = 0x10_0000;
+
+class Block {
+  used!: arr<u64, 8>;
+  freeFrames: u64 = 0;
+}
+class State {
+  lock!: Lock;
+  blocks: ptr<Block> | null = null;
+  blockCount: u64 = 0;
+  /** By frame number. */
+  owners: ptr<u16> | null = null;
+  freeFrames: u64 = 0;
+  /** No block below has a free frame. */
+  firstFree: u64 = 0;
+  /** End of the highest RAM. */
+  top: u64 = 0;
+  ramBytes: u64 = 0;
+}
+const state: State = zeroed();
+
+/** The direct map's view of physical memory. */
+export function physical<T>(address: u64): ptr<T> {
+  return cast<ptr<T>>(address + DIRECT_MAP_BASE);
+}
+export function memoryTop(): u64 {
+  return state.top;
+}
+/** RAM of the machine: up to its end, small reserved holes of the firmware included. */
+export function ramBytes(): u64 {
+  return state.ramBytes;
+}
+export function freeFrameCount(): u64 {
+  return state.freeFrames;
+}
+
+function blockAt(index: u64): ptr<Block> {
+  const blocks = state.blocks;
+  if (blocks === null) unreachable();
+  return addr(blocks[index]);
+}
+function ownerSlot(frame: u64): ptr<u16> {
+  const owners = state.owners;
+  if (owners === null) unreachable();
+  return addr(owners[frame]);
+}
+
+/**
+ * Takes over the memory map. `imageEnd`: first free byte behind the kernel's image; the allocator's own tables are put there.
+ * The first megabyte stays reserved. Runs on the boot page tables, which map the first gigabyte.
+ */
+export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): void {
+  for (let i: u32 = 0; i < entries; i++) {
+    const m = addr(map[i]);
+    const end: u64 = m.address + m.lengthBytes;
+    if (m.type !== PvhMemoryType.RAM) continue;
+    if (end > state.top) state.top = end;
+    // Below 4 GB count up to the end; what lies above adds up.
+    if (m.address >= 0x1_0000_0000) state.ramBytes += m.lengthBytes;
+    else if (end > state.ramBytes) state.ramBytes = end;
+  }
+  state.blockCount = (state.top + LARGE_PAGE_BYTES - 1) >> LARGE_SHIFT;
+  const blocksAt: u64 = (imageEnd + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+  const ownersAt: u64 = blocksAt + state.blockCount * sizeof<Block>();
+  const tablesEnd: u64 = ownersAt + state.blockCount * FRAMES_PER_BLOCK * 2;
+  state.blocks = physical<Block>(blocksAt);
+  state.owners = physical<u16>(ownersAt);
+  memset(physical<u8>(blocksAt), 0xff, tablesEnd - blocksAt);
+  for (let b: u64 = 0; b < state.blockCount; b++) blockAt(b).freeFrames = 0;
+  for (let i: u32 = 0; i < entries; i++) {
+    const m = addr(map[i]);
+    if (m.type !== PvhMemoryType.RAM) continue;
+    let start: u64 = m.address < LOW_MEMORY_END ? LOW_MEMORY_END : m.address;
+    start = (start + PAGE_BYTES - 1) >> u64(PAGE_SHIFT);
+    const end: u64 = (m.address + m.lengthBytes) >> u64(PAGE_SHIFT);
+    for (let frame: u64 = start; frame < end; frame++) putBack(frame);
+  }
+  reserveFrames(LOW_MEMORY_END, tablesEnd - LOW_MEMORY_END, OWNER_KERNEL);
+}
+
+/** Takes a range out of the free memory (image, modules). */
+export function reserveFrames(address: u64, lengthBytes: u64, owner: u16): void {
+  const end: u64 = (address + lengthBytes + PAGE_BYTES - 1) >> u64(PAGE_SHIFT);
+  for (let frame: u64 = address >> u64(PAGE_SHIFT); frame < end; frame++) {
+    if (frame < state.blockCount * FRAMES_PER_BLOCK && ownerSlot(frame)[0] === OWNER_FREE) take(frame, owner);
+  }
+}
+
+function take(frame: u64, owner: u16): void {
+  const block = blockAt(frame >> 9);
+  block.used[(frame >> 6) & 7] |= u64(1) << (frame & 63);
+  block.freeFrames--;
+  state.freeFrames--;
+  ownerSlot(frame)[0] = owner;
+}
+function putBack(frame: u64): void {
+  const block = blockAt(frame >> 9);
+  block.used[(frame >> 6) & 7] &= ~(u64(1) << (frame & 63));
+  block.freeFrames++;
+  state.freeFrames++;
+  ownerSlot(frame)[0] = OWNER_FREE;
+  if (frame >> 9 < state.firstFree) state.firstFree = frame >> 9;
+}
+
+/** Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. */
+export function allocateFrames(count: u64, owner: u16): u64 {
+  const flags: u64 = lock(addr(state.lock));
+  let found: u64 = 0;
+  while (state.firstFree < state.blockCount && blockAt(state.firstFree).freeFrames === 0) state.firstFree++;
+  for (let b: u64 = state.firstFree; b < state.blockCount && found === 0; b++) {
+    if (blockAt(b).freeFrames >= count) found = findRun(b, count);
+  }
+  for (let i: u64 = 0; found !== 0 && i < count; i++) take(found + i, owner);
+  unlock(addr(state.lock), flags);
+  if (found === 0) return 0;
+  const address: u64 = found << u64(PAGE_SHIFT);
+  memset(physical<u8>(address), 0, count << u64(PAGE_SHIFT));
+  return address;
+}
+export function allocateFrame(owner: u16): u64 {
+  return allocateFrames(1, owner);
+}
+
+/** First frame of a free run within block `b`, 0 if there is none. */
+function findRun(b: u64, count: u64): u64 {
+  const block = blockAt(b);
+  let run: u64 = 0;
+  for (let i: u64 = 0; i < FRAMES_PER_BLOCK; i++) {
+    const word: u64 = block.used[i >> 6];
+    if ((i & 63) === 0 && word === 0xffff_ffff_ffff_ffff) {
+      run = 0;
+      i += 63;
+      continue;
+    }
+    run = (word & (u64(1) << (i & 63))) === 0 ? run + 1 : 0;
+    if (run === count) return b * FRAMES_PER_BLOCK + i + 1 - count;
+  }
+  return 0;
+}
+
+/** Physical address of a 2 MB frame, zeroed; 0 if there is none. */
+export function allocateLargeFrame(owner: u16): u64 {
+  const flags: u64 = lock(addr(state.lock));
+  let found: u64 = 0;
+  for (let b: u64 = state.blockCount; b > 0 && found === 0; b--) {
+    const block = blockAt(b - 1);
+    if (block.freeFrames !== FRAMES_PER_BLOCK) continue;
+    found = (b - 1) * FRAMES_PER_BLOCK;
+    for (let i: u64 = 0; i < FRAMES_PER_BLOCK; i++) take(found + i, owner);
+  }
+  unlock(addr(state.lock), flags);
+  if (found === 0) return 0;
+  memset(physical<u8>(found << u64(PAGE_SHIFT)), 0, LARGE_PAGE_BYTES);
+  return found << u64(PAGE_SHIFT);
+}
+
+/** Gives back `count` adjoining frames, which must belong to `owner`. */
+export function freeFrames(address: u64, count: u64, owner: u16): void {
+  const flags: u64 = lock(addr(state.lock));
+  const first: u64 = address >> u64(PAGE_SHIFT);
+  for (let frame: u64 = first; frame < first + count; frame++) {
+    assert(ownerSlot(frame)[0] === owner, cstr("frames: freed by another than its owner"), frame << u64(PAGE_SHIFT));
+    putBack(frame);
+  }
+  unlock(addr(state.lock), flags);
+}
+
+/** Gives back all that `owner` has; returns the number of frames. */
+export function freeOwnedFrames(owner: u16): u64 {
+  const flags: u64 = lock(addr(state.lock));
+  let count: u64 = 0;
+  for (let b: u64 = 0; b < state.blockCount; b++) {
+    if (blockAt(b).freeFrames === FRAMES_PER_BLOCK) continue;
+    for (let frame: u64 = b * FRAMES_PER_BLOCK; frame < (b + 1) * FRAMES_PER_BLOCK; frame++) {
+      if (ownerSlot(frame)[0] !== owner) continue;
+      putBack(frame);
+      count++;
+    }
+  }
+  unlock(addr(state.lock), flags);
+  return count;
+}

@@ -1,0 +1,114 @@
+/**
+ * Four-level page tables. Tables are reached through the direct map. Source: Intel SDM vol. 3A, 4.5.
+ * Nothing here flushes a TLB or takes a lock: that is the business of the address space that the tables belong to.
+ */
+import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
+import { PTE_NX, Pte } from "../abi/x86.ts";
+import { allocateFrame, physical } from "./frames.ts";
+
+export class PageTable {
+  entries!: arr<u64, 512>;
+}
+/** Software bit of a leaf: the page has its frame, whether or not it is accessible now (PROT_NONE clears P and keeps it). */
+export const PTE_OWNED: u64 = 0x200;
+
+/** Where a virtual address ends up: its leaf entry and the page's size. */
+export class Leaf {
+  entry: ptr<u64> | null = null;
+  pageBytes: u64 = 0;
+}
+
+export function entryAddress(entry: u64): u64 {
+  return entry & Pte.ADDRESS;
+}
+export function isLarge(entry: u64): boolean {
+  return (entry & Pte.PS) !== 0;
+}
+
+/** Table of `level` (1: entries are 4 KB pages, 2: of 2 MB) on the way to `address`. Missing tables are made if `owner` is not 0; null if there is none. */
+function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable> | null {
+  let table = physical<PageTable>(root);
+  for (let at: u64 = 4; at > level; at--) {
+    const slot = addr(table.entries[(address >> (3 + 9 * at)) & 511]);
+    if ((slot[0] & Pte.P) === 0) {
+      if (owner === 0) return null;
+      const frame: u64 = allocateFrame(owner);
+      if (frame === 0) return null;
+      // Permissions are the leaf's; user tables lie below the middle of the address space.
+      slot[0] = frame | Pte.P | Pte.W | (address >> 47 === 0 ? Pte.U : 0);
+    } else if (isLarge(slot[0])) {
+      return null;
+    }
+    table = physical<PageTable>(entryAddress(slot[0]));
+  }
+  return table;
+}
+
+/** Sets the leaf of a 4 KB page. False: no memory for a table, or a large page is in the way. */
+export function setPage(root: u64, address: u64, entry: u64, owner: u16): boolean {
+  const table = tableOf(root, address, 1, owner);
+  if (table === null) return false;
+  table.entries[(address >> 12) & 511] = entry;
+  return true;
+}
+/** Sets the leaf of a 2 MB page; there must be no table of small pages there. */
+export function setLargePage(root: u64, address: u64, entry: u64, owner: u16): boolean {
+  const table = tableOf(root, address, 2, owner);
+  if (table === null) return false;
+  const slot = addr(table.entries[(address >> 21) & 511]);
+  if ((slot[0] & Pte.P) !== 0 && !isLarge(slot[0])) return false;
+  slot[0] = entry | Pte.PS;
+  return true;
+}
+
+/** Finds the leaf entry of `address`; `leaf.entry` is null where no table is. */
+export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
+  leaf.entry = null;
+  leaf.pageBytes = LARGE_PAGE_BYTES;
+  const directory = tableOf(root, address, 2, 0);
+  if (directory === null) return;
+  const slot = addr(directory.entries[(address >> 21) & 511]);
+  if (isLarge(slot[0])) {
+    leaf.entry = slot;
+    return;
+  }
+  if ((slot[0] & Pte.P) === 0) return;
+  leaf.pageBytes = PAGE_BYTES;
+  leaf.entry = addr(physical<PageTable>(entryAddress(slot[0])).entries[(address >> 12) & 511]);
+}
+
+/** Turns the 2 MB page at `address` into 512 small ones with the same frames and permissions. False: no memory. */
+export function splitLargePage(root: u64, address: u64, owner: u16): boolean {
+  const directory = tableOf(root, address, 2, 0);
+  if (directory === null) return false;
+  const slot = addr(directory.entries[(address >> 21) & 511]);
+  if (!isLarge(slot[0])) return true;
+  const frame: u64 = allocateFrame(owner);
+  if (frame === 0) return false;
+  const table = physical<PageTable>(frame);
+  const large: u64 = slot[0];
+  for (let i: u64 = 0; i < 512; i++) table.entries[i] = (large & ~u64(Pte.PS)) + i * PAGE_BYTES;
+  slot[0] = frame | Pte.P | Pte.W | Pte.U;
+  return true;
+}
+
+/** Physical address behind `address` if a program may read (or, with `write`, write) there; 0 otherwise. */
+export function translateUser(root: u64, address: u64, write: boolean): u64 {
+  const leaf: Leaf = zeroed();
+  findLeaf(root, address, addr(leaf));
+  const slot = leaf.entry;
+  if (slot === null) return 0;
+  const entry: u64 = slot[0];
+  if ((entry & (Pte.P | Pte.U)) !== (Pte.P | Pte.U)) return 0;
+  if (write && (entry & Pte.W) === 0) return 0;
+  return (entry & Pte.ADDRESS & ~(leaf.pageBytes - 1)) | (address & (leaf.pageBytes - 1));
+}
+
+/** Entry bits of a user page with the given permissions. */
+export function userBits(readable: boolean, writable: boolean, executable: boolean): u64 {
+  let bits: u64 = PTE_OWNED;
+  if (readable || writable || executable) bits |= Pte.P | Pte.U;
+  if (writable) bits |= Pte.W;
+  if (!executable) bits |= PTE_NX;
+  return bits;
+}

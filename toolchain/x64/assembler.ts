@@ -1,0 +1,238 @@
+/**
+ * The assembler of one chunk of code: takes instructions, labels and source positions, and gives bytes, relocations and line rows.
+ *
+ * Jumps to labels are kept as two-byte forms until `finish`, which lengthens those that do not reach, again and again until all do:
+ * lengthening only ever moves targets away, so this ends with the smallest set of long jumps. Labels belong to the chunk; where the
+ * name of a label stands in a symbol expression, the label is meant, and what cannot be settled here becomes chunk symbol + offset.
+ */
+import type { LineRow, Relocation, SymbolExpression } from "../link/object.ts";
+import { AssemblerError, type Bits, CodeBuffer, type Fixup, encode, selectForm } from "./encoder.ts";
+import { type Form, Slot, forms, modeBit } from "./forms.ts";
+import { lockable } from "./instructions.ts";
+import type { CodeSink, Operand } from "./operand.ts";
+
+export { AssemblerError } from "./encoder.ts";
+
+export interface AssembledCode {
+  readonly bytes: Uint8Array;
+  readonly relocations: readonly Relocation[];
+  readonly lines: readonly LineRow[];
+  /** Offset of each label, bytes. */
+  readonly labels: ReadonlyMap<string, number>;
+}
+
+/** A jump to a label, two bytes long in the buffer, at `offset` there. */
+interface Jump {
+  readonly offset: number;
+  readonly label: string;
+  /** Opcode of the short form. */
+  readonly short: number;
+  readonly long: Form;
+  readonly longBytes: number;
+  isLong: boolean;
+}
+
+const STRINGS = /^(movs|stos|lods|scas|cmps)[bwdq]$/;
+
+export class Assembler implements CodeSink {
+  readonly symbol: string;
+  readonly bits: Bits;
+  private readonly buffer = new CodeBuffer();
+  private readonly labelOffsets = new Map<string, number>();
+  private readonly jumps: Jump[] = [];
+  private readonly rows: LineRow[] = [];
+  private prefix = "";
+
+  /** `symbol` is the chunk's link name; `bits` is the mode that the code runs in. */
+  constructor(symbol: string, bits: Bits) {
+    this.symbol = symbol;
+    this.bits = bits;
+  }
+
+  /** Bytes so far, with every jump counted as short. */
+  get length(): number {
+    return this.buffer.length;
+  }
+
+  emit(mnemonic: string, ...operands: Operand[]): void {
+    if (this.prefix !== "") this.checkPrefix(mnemonic, operands);
+    const form = selectForm(mnemonic, operands, this.bits);
+    const first = operands[0];
+    if (first !== undefined && first.kind === "label" && form.patterns[0].slot === Slot.RELATIVE && form.patterns[0].bytes === 1) {
+      const long = longForm(mnemonic, this.bits);
+      if (long !== null) {
+        const prefixBytes = long.operandSize === 32 && this.bits === 16 ? 1 : 0;
+        const longBytes = prefixBytes + long.opcode.length + long.patterns[0].bytes;
+        this.jumps.push({ offset: this.buffer.length, label: first.name, short: form.opcode[0], long, longBytes, isLong: false });
+        this.buffer.reserve();
+        this.buffer.byte(form.opcode[0]);
+        this.buffer.byte(0);
+        return;
+      }
+    }
+    encode(this.buffer, form, operands, this.bits);
+    if (mnemonic === "lock" || (mnemonic.startsWith("rep") && operands.length === 0)) this.prefix = mnemonic;
+  }
+
+  label(name: string): void {
+    if (this.labelOffsets.has(name)) throw new AssemblerError(`label '${name}' is defined twice`);
+    this.labelOffsets.set(name, this.buffer.length);
+  }
+
+  line(file: number, line: number, column: number): void {
+    const offset = this.buffer.length;
+    const last = this.rows[this.rows.length - 1];
+    if (last !== undefined && last.offset === offset) this.rows.pop();
+    const before = this.rows[this.rows.length - 1];
+    if (before !== undefined && before.file === file && before.line === line && before.column === column) return;
+    this.rows.push({ offset, file, line, column });
+  }
+
+  finish(): AssembledCode {
+    if (this.prefix !== "") throw new AssemblerError(`${this.prefix}: no instruction follows`);
+    const { buffer, jumps } = this;
+    this.relax();
+    // Everything behind a long jump moves up by what it grew.
+    let growth = 0;
+    for (const jump of jumps) if (jump.isLong) growth += jump.longBytes - 2;
+    const bytes = new Uint8Array(buffer.length + growth);
+    const moved = this.mover();
+    let from = 0;
+    let to = 0;
+    for (const jump of jumps) {
+      bytes.set(buffer.bytes.subarray(from, jump.offset), to);
+      to += jump.offset - from;
+      from = jump.offset + 2;
+      to += jump.isLong ? jump.longBytes : 2;
+    }
+    bytes.set(buffer.bytes.subarray(from, buffer.length), to);
+
+    const labels = new Map<string, number>();
+    for (const [name, offset] of this.labelOffsets) labels.set(name, moved(offset));
+    for (const jump of jumps) this.writeJump(bytes, jump, moved(jump.offset), this.offsetOf(labels, jump.label));
+    const relocations: Relocation[] = [];
+    for (const fixup of buffer.fixups) this.settle(bytes, { ...fixup, offset: moved(fixup.offset) }, labels, relocations);
+    const lines = this.rows.map((row) => ({ ...row, offset: moved(row.offset) }));
+    while (lines.length > 0 && lines[lines.length - 1].offset >= bytes.length) lines.pop();
+    return { bytes, relocations, lines, labels };
+  }
+
+  private checkPrefix(mnemonic: string, operands: readonly Operand[]): void {
+    const { prefix } = this;
+    this.prefix = "";
+    if (prefix === "lock") {
+      const memory = operands[0]?.kind === "memory" || (mnemonic === "xchg" && operands[1]?.kind === "memory");
+      if (!lockable.has(mnemonic) || !memory) throw new AssemblerError(`lock: '${mnemonic}' cannot be locked, or has no memory destination`);
+    } else if (!STRINGS.test(mnemonic) || operands.length !== 0) {
+      throw new AssemblerError(`${prefix}: '${mnemonic}' is no string instruction`);
+    }
+  }
+
+  private offsetOf(offsets: ReadonlyMap<string, number>, label: string): number {
+    const offset = offsets.get(label);
+    if (offset === undefined) throw new AssemblerError(`label '${label}' is not defined`);
+    return offset;
+  }
+
+  /** Decides which jumps are long. */
+  private relax(): void {
+    const { jumps } = this;
+    const targets = jumps.map((jump) => this.offsetOf(this.labelOffsets, jump.label));
+    for (let changed = true; changed; ) {
+      changed = false;
+      const moved = this.mover();
+      for (let i = 0; i < jumps.length; i++) {
+        const jump = jumps[i];
+        if (jump.isLong) continue;
+        const distance = moved(targets[i]) - (moved(jump.offset) + 2);
+        if (distance < -128 || distance > 127) {
+          jump.isLong = true;
+          changed = true;
+        }
+      }
+    }
+  }
+
+  /** Maps offsets in the buffer to offsets in the finished code. A label right behind a jump lies behind its long form too. */
+  private mover(): (offset: number) => number {
+    const starts: number[] = [];
+    const growths: number[] = [];
+    let growth = 0;
+    for (const jump of this.jumps) {
+      if (!jump.isLong) continue;
+      growth += jump.longBytes - 2;
+      starts.push(jump.offset);
+      growths.push(growth);
+    }
+    return (offset) => {
+      let low = 0;
+      let high = starts.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (starts[middle] < offset) low = middle + 1;
+        else high = middle;
+      }
+      return low === 0 ? offset : offset + growths[low - 1];
+    };
+  }
+
+  private writeJump(bytes: Uint8Array, jump: Jump, at: number, target: number): void {
+    if (!jump.isLong) {
+      bytes[at] = jump.short;
+      bytes[at + 1] = target - (at + 2);
+      return;
+    }
+    let position = at;
+    if (jump.long.operandSize === 32 && this.bits === 16) bytes[position++] = 0x66;
+    for (const byte of jump.long.opcode) bytes[position++] = byte;
+    const fieldBytes = jump.long.patterns[0].bytes;
+    const distance = target - (at + jump.longBytes);
+    if (fieldBytes === 2 && (distance < -32768 || distance > 32767)) throw new AssemblerError(`jump to '${jump.label}' does not reach`);
+    writeField(bytes, position, BigInt(distance), fieldBytes);
+  }
+
+  /** Writes what is known by now, and leaves the rest to the linker. */
+  private settle(bytes: Uint8Array, fixup: Fixup, labels: ReadonlyMap<string, number>, relocations: Relocation[]): void {
+    const { expression, kind, offset } = fixup;
+    const plus = labels.get(expression.plus);
+    const minus = expression.minus === null ? undefined : labels.get(expression.minus);
+    const relative = kind === "rel8" || kind === "rel16" || kind === "rel32";
+    const fieldBytes = FIELD_BYTES[kind];
+    if (relative && plus !== undefined && expression.minus === null) {
+      const distance = BigInt(plus - (offset + fieldBytes + fixup.trailing)) + expression.addend;
+      if (BigInt.asIntN(fieldBytes * 8, distance) !== distance) throw new AssemblerError(`'${expression.plus}' is out of reach: ${distance} bytes away`);
+      writeField(bytes, offset, distance, fieldBytes);
+      return;
+    }
+    if (plus !== undefined && minus !== undefined) {
+      const value = BigInt(plus - minus) + expression.addend;
+      if (BigInt.asIntN(fieldBytes * 8, value) !== value && BigInt.asUintN(fieldBytes * 8, value) !== value) {
+        throw new AssemblerError(`${expression.plus} - ${expression.minus} is ${value}, which does not fit ${fieldBytes * 8} bits`);
+      }
+      writeField(bytes, offset, value, fieldBytes);
+      return;
+    }
+    if (kind === "rel16") throw new AssemblerError(`label '${expression.plus}' is not defined`);
+    const resolved: SymbolExpression = {
+      plus: plus === undefined ? expression.plus : this.symbol,
+      minus: minus === undefined ? expression.minus : this.symbol,
+      addend: expression.addend + BigInt(plus ?? 0) - BigInt(minus ?? 0),
+    };
+    if (kind === "rel8") throw new AssemblerError(`label '${expression.plus}' is not defined`);
+    relocations.push({ offset, kind, expression: resolved, trailing: fixup.trailing });
+  }
+}
+
+const FIELD_BYTES: Readonly<Record<Fixup["kind"], number>> = { abs64: 8, abs32: 4, abs32s: 4, abs16: 2, abs8: 1, rel32: 4, rel16: 2, rel8: 1 };
+
+function writeField(bytes: Uint8Array, offset: number, value: bigint, fieldBytes: number): void {
+  for (let i = 0; i < fieldBytes; i++) bytes[offset + i] = Number((value >> BigInt(8 * i)) & 255n);
+}
+
+/** The form of a jump that always reaches, or null if there is none (loop, jrcxz). */
+function longForm(mnemonic: string, bits: Bits): Form | null {
+  for (const form of forms.get(mnemonic) ?? []) {
+    if ((form.modes & modeBit(bits)) !== 0 && form.patterns.length === 1 && form.patterns[0].slot === Slot.RELATIVE && form.patterns[0].bytes > 1) return form;
+  }
+  return null;
+}

@@ -141,6 +141,13 @@ export function allocateFrame(owner: u16): u64 {
 /** First frame of a free run within block `b`, 0 if there is none. */
 function findRun(b: u64, count: u64): u64 {
   const block = blockAt(b);
+  if (count === 1) {
+    for (let w: u64 = 0; w < 8; w++) {
+      const free: u64 = ~block.used[w];
+      if (free !== 0) return b * FRAMES_PER_BLOCK + w * 64 + u64(countTrailingZeros(free));
+    }
+    return 0;
+  }
   let run: u64 = 0;
   for (let i: u64 = 0; i < FRAMES_PER_BLOCK; i++) {
     const word: u64 = block.used[i >> 6];

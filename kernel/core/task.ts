@@ -1,0 +1,259 @@
+/**
+ * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is bound to one
+ * core for its life; at most one a core. The main thread runs on the lowest core of its task.
+ *
+ * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave their cores)
+ * → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is job's business.
+ * Cores and states change under `taskLock`.
+ */
+import { EventKind } from "../abi/events.ts";
+import { Signal } from "../abi/process.ts";
+import { crossCall, wakeCpu } from "../arch/crosscall.ts";
+import { fpuReset } from "../arch/fpu.ts";
+import { setFsBase } from "../arch/cpu.ts";
+import { allCpusMask, cpuIndex, thisCpu } from "../arch/percpu.ts";
+import { Lock, lock, unlock } from "../arch/spinlock.ts";
+import type { Timer } from "../arch/timer.ts";
+import { record } from "../arch/trace.ts";
+import { freeOwnedFrames } from "../mm/frames.ts";
+import { type AddressSpace, spaceEnter, spaceLeave } from "../mm/space.ts";
+import { enterIdle } from "./idle.ts";
+import { enterUser } from "./user.ts";
+
+export const enum TaskState { FREE = 0, LOADING = 1, INIT = 2, RUNNING = 3, ENDING = 4, FAN_IN = 5 }
+export const TASKS_MAX: u32 = 8;
+/** A program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
+export const WAIT_KILLED: u32 = Signal.SIGKILL;
+
+export class Task {
+  pid: u32 = 0;
+  slot: u32 = 0;
+  state: u32 = 0;
+  jobId: u32 = 0;
+  /** Of the load's sender; stamped into every message that the task sends. */
+  userId: u32 = 0;
+  /** Who sent the load: the parent in the job's tree, or the service node. */
+  parentNid: u32 = 0;
+  parentPid: u32 = 0;
+  rank: u32 = 0;
+  size: u32 = 0;
+  waitStatus: u32 = 0;
+  /** Bit n: core n is ours. */
+  cores: u64 = 0;
+  /** Threads that have not left their cores. */
+  threads: u64 = 0;
+  /** Frame-backed tables of `size` entries, null before the job is described. */
+  nids: ptr<u32> | null = null;
+  pids: ptr<u32> | null = null;
+  space!: AddressSpace;
+}
+/** Registers of a thread's first instruction. */
+export class UserStart {
+  entry: u64 = 0;
+  stack: u64 = 0;
+  rdi: u64 = 0;
+  rsi: u64 = 0;
+  rdx: u64 = 0;
+  r8: u64 = 0;
+}
+export class Thread {
+  task: ptr<Task> | null = null;
+  tid: u32 = 0;
+  /** Set by whoever starts the thread; the core's idle loop takes it. */
+  ready: u32 = 0;
+  /** The task is ending: leave the core at the next way out to the program. */
+  killed: u32 = 0;
+  start!: UserStart;
+  /** For timed waits. */
+  timer!: Timer;
+}
+
+const tasks: arr<Task, 8> = zeroed();
+/** By core. */
+const threads: arr<Thread, 64> = zeroed();
+class Owned {
+  lock!: Lock;
+  lastPid: u32 = 0;
+  cores: u64 = 0;
+  /** A task's last thread has gone and its frames are about to be freed. */
+  ending: ((task: ptr<Task>) => void) | null = null;
+  /** Its cores and frames are free. */
+  ended: ((task: ptr<Task>) => void) | null = null;
+}
+const owned: Owned = zeroed();
+
+export function setTaskHooks(ending: (task: ptr<Task>) => void, ended: (task: ptr<Task>) => void): void {
+  owned.ending = ending;
+  owned.ended = ended;
+}
+
+export function threadOf(cpu: u32): ptr<Thread> {
+  return addr(threads[cpu]);
+}
+export function currentThread(): ptr<Thread> {
+  return addr(threads[cpuIndex()]);
+}
+/** The task of the program that entered the kernel on this core. */
+export function currentTask(): ptr<Task> {
+  const task = currentThread().task;
+  if (task === null) unreachable();
+  return task;
+}
+export function taskAt(slot: u32): ptr<Task> {
+  return addr(tasks[slot]);
+}
+
+/** A task that is to get messages: neither free nor ended. Null if there is none with that pid. */
+export function findTask(pid: u32): ptr<Task> | null {
+  for (let i: u32 = 0; i < TASKS_MAX; i++) {
+    const task = taskAt(i);
+    if (task.pid === pid && task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING) return task;
+  }
+  return null;
+}
+/** The task of a job, even one of which only the fan-in is left. */
+export function findJob(jobId: u32): ptr<Task> | null {
+  for (let i: u32 = 0; i < TASKS_MAX; i++) {
+    const task = taskAt(i);
+    if (task.state !== TaskState.FREE && task.jobId === jobId) return task;
+  }
+  return null;
+}
+
+/** The lowest `count` free cores (0: all of the node's), owned by nobody; 0 if they are not to be had. */
+export function freeCores(count: u32): u64 {
+  const free: u64 = allCpusMask() & ~owned.cores;
+  if (count === 0) return free === allCpusMask() ? free : 0;
+  let mask: u64 = 0;
+  let rest: u64 = free;
+  for (let i: u32 = 0; i < count; i++) {
+    if (rest === 0) return 0;
+    mask |= rest & (~rest + 1);
+    rest = rest & (rest - 1);
+  }
+  return mask;
+}
+
+/** A new task in state LOADING that owns `cores`; null if every slot is in use. Its address space is the caller's next step. */
+export function createTask(cores: u64): ptr<Task> | null {
+  const flags: u64 = lock(addr(owned.lock));
+  let found: ptr<Task> | null = null;
+  for (let i: u32 = 0; i < TASKS_MAX && found === null; i++) {
+    const task = taskAt(i);
+    if (task.state !== TaskState.FREE) continue;
+    zero(task);
+    task.slot = i;
+    // A pid is a frame owner, too: small, and never one of the allocator's own.
+    owned.lastPid = owned.lastPid >= 30000 ? 1 : owned.lastPid + 1;
+    task.pid = owned.lastPid;
+    task.cores = cores;
+    task.state = TaskState.LOADING;
+    owned.cores |= cores;
+    found = task;
+  }
+  unlock(addr(owned.lock), flags);
+  return found;
+}
+
+/** Starts the main thread. */
+export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
+  const cpu: u32 = u32(countTrailingZeros(task.cores));
+  const thread = threadOf(cpu);
+  thread.task = task;
+  thread.tid = task.pid;
+  thread.killed = 0;
+  copy(addr(thread.start), start);
+  atomicAdd(addr(task.threads), 1);
+  task.state = TaskState.INIT;
+  atomicStore(addr(thread.ready), 1);
+  wakeCpu(cpu);
+}
+
+/** On the thread's core, from the idle loop: enters the program. */
+export function runThread(thread: ptr<Thread>): never {
+  atomicStore(addr(thread.ready), 0);
+  const task = thread.task;
+  if (task === null) unreachable();
+  spaceEnter(addr(task.space));
+  setFsBase(0);
+  fpuReset();
+  const s = addr(thread.start);
+  enterUser(s.entry, s.stack, s.rdi, s.rsi, s.rdx, s.r8);
+}
+
+/** Ends a task: its threads leave their cores as soon as each comes by. The first wait status stays. May be called in interrupts. */
+export function endTask(task: ptr<Task>, waitStatus: u32): void {
+  const flags: u64 = lock(addr(owned.lock));
+  const first: boolean = task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING;
+  const loading: boolean = task.state === TaskState.LOADING;
+  if (first) {
+    task.state = TaskState.ENDING;
+    task.waitStatus = waitStatus;
+  }
+  unlock(addr(owned.lock), flags);
+  if (!first) return;
+  if (loading) {
+    finishTask(task);
+    return;
+  }
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    const thread = threadOf(cpu);
+    if (thread.task === task) {
+      atomicStore(addr(thread.killed), 1);
+      wakeCpu(cpu);
+    }
+  }
+}
+
+/** The calling core's thread is at its end: out of the address space and into the idle loop. */
+export function leaveThread(): never {
+  const thread = currentThread();
+  const task = thread.task;
+  if (task === null) unreachable();
+  spaceLeave(addr(task.space));
+  setFsBase(0);
+  thread.task = null;
+  thread.killed = 0;
+  thisCpu().frame = null;
+  if (atomicAdd(addr(task.threads), 0xffff_ffff_ffff_ffff) === 1) finishTask(task);
+  enterIdle();
+}
+
+/** Exit of one thread; the last one's status is the task's. */
+export function exitThread(waitStatus: u32): never {
+  const task = currentTask();
+  if (atomicLoad(addr(task.threads)) === 1) endTask(task, waitStatus);
+  leaveThread();
+}
+
+/** Before every return to a program: does it go on? */
+export function leaveIfKilled(): void {
+  const thread = currentThread();
+  if (volatileRead(addr(thread.killed)) !== 0) leaveThread();
+}
+
+function finishTask(task: ptr<Task>): void {
+  const ending = owned.ending;
+  if (ending !== null) ending(task);
+  const frames: u64 = freeOwnedFrames(u16(task.pid));
+  record(EventKind.TASK_END, u64(task.pid), frames, 0, 0);
+  task.nids = null;
+  task.pids = null;
+  const flags: u64 = lock(addr(owned.lock));
+  owned.cores &= ~task.cores;
+  task.state = TaskState.FAN_IN;
+  unlock(addr(owned.lock), flags);
+  const ended = owned.ended;
+  if (ended !== null) ended(task);
+}
+
+/** The slot may be used again. */
+export function releaseTask(task: ptr<Task>): void {
+  atomicStore(addr(task.state), TaskState.FREE);
+}
+
+/** Runs `run` on every core but this one and waits. */
+export function callAllCpus(vector: u32, run: (argument: u64, id: u64) => void, argument: u64): void {
+  crossCall(allCpusMask(), vector, run, argument);
+}

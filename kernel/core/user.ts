@@ -1,0 +1,32 @@
+/** The way into a program: fresh registers, interrupts on. */
+import { Rflags, Selector } from "../abi/x86.ts";
+
+/** Enters user mode at `entry` with RSP = `stack`, RDI, RSI, RDX and R8 as given and every other register 0. Interrupts are off. */
+export function enterUser(_entry: u64, _stack: u64, _rdi: u64, _rsi: u64, _rdx: u64, _r8: u64): never {
+  attr({ naked: true, noreturn: true });
+  asm`
+    cli
+    swapgs
+    push ${Selector.USER_DATA}
+    push rsi
+    push ${Rflags.IF | Rflags.ONE}
+    push ${Selector.USER_CODE}
+    push rdi
+    mov rdi, rdx
+    mov rsi, rcx
+    mov rdx, r8
+    mov r8, r9
+    xor eax, eax
+    xor ebx, ebx
+    xor ecx, ecx
+    xor ebp, ebp
+    xor r9d, r9d
+    xor r10d, r10d
+    xor r11d, r11d
+    xor r12d, r12d
+    xor r13d, r13d
+    xor r14d, r14d
+    xor r15d, r15d
+    iretq
+  `;
+}

@@ -1,0 +1,54 @@
+/**
+ * TLB shootdown: after mappings were removed or restricted, the cores on which the address space is active drop what they hold of it,
+ * and only those; the caller waits for all of them and frees the frames afterwards.
+ * A short list of pages is flushed page by page, a longer one by reloading CR3.
+ * `tlb_ipi=off` (a boot parameter) leaves the IPIs out, so that a test can show what goes wrong then.
+ */
+import { EventKind } from "../abi/events.ts";
+import { Vector } from "../abi/vectors.ts";
+import { invalidatePage, readCr3, writeCr3 } from "../arch/cpu.ts";
+import { crossCall } from "../arch/crosscall.ts";
+import { record } from "../arch/trace.ts";
+
+export const FLUSH_PAGES_MAX: u64 = 32;
+export class FlushList {
+  root: u64 = 0;
+  /** Pages removed; more than FLUSH_PAGES_MAX: all of the address space. */
+  count: u64 = 0;
+  pages!: arr<u64, 32>;
+}
+class Switch {
+  off: u32 = 0;
+}
+const ipis: Switch = new Switch();
+
+export function disableShootdownIpis(): void {
+  ipis.off = 1;
+}
+
+export function addToFlush(list: ptr<FlushList>, address: u64): void {
+  if (list.count < FLUSH_PAGES_MAX) list.pages[list.count] = address;
+  list.count++;
+}
+
+/** Flushes here and on the other cores of `cpus`. Returns the id of the request, 0 if no other core took part. */
+export function shootdown(list: ptr<FlushList>, cpus: u64): u64 {
+  if (readCr3() === list.root) flush(list);
+  if (ipis.off !== 0) return 0;
+  return crossCall(cpus, Vector.TLB_SHOOTDOWN, flushHere, cast<u64>(list));
+}
+
+function flushHere(argument: u64, id: u64): void {
+  const list = cast<ptr<FlushList>>(argument);
+  // The core may have left the address space since it was asked: then nothing of it is in the TLB.
+  if (readCr3() === list.root) flush(list);
+  record(EventKind.TLB_FLUSH, id, list.count, 0, 0);
+}
+
+function flush(list: ptr<FlushList>): void {
+  if (list.count > FLUSH_PAGES_MAX) {
+    writeCr3(list.root);
+    return;
+  }
+  for (let i: u64 = 0; i < list.count; i++) invalidatePage(list.pages[i]);
+}

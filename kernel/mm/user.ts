@@ -1,0 +1,87 @@
+/**
+ * Access to a program's memory. Every page is looked up in the program's page tables and reached through the direct map, so nothing
+ * here can fault the kernel, and it works for any address space, active or not. False or -1: a page is not there or not permitted.
+ */
+import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
+import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
+import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
+import { physical } from "./frames.ts";
+import { translateUser } from "./pagetable.ts";
+import type { AddressSpace } from "./space.ts";
+
+function outside(address: u64, lengthBytes: u64): boolean {
+  return address >= USER_END || lengthBytes > USER_END - address;
+}
+function untilPageEnd(address: u64, lengthBytes: u64): u64 {
+  const rest: u64 = PAGE_BYTES - (address & (PAGE_BYTES - 1));
+  return lengthBytes < rest ? lengthBytes : rest;
+}
+
+export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
+  if (lengthBytes === 0) return true;
+  if (outside(from, lengthBytes)) return false;
+  let done: u64 = 0;
+  while (done < lengthBytes) {
+    const page: u64 = translateUser(space.root, from + done, false);
+    if (page === 0) return false;
+    const bytes: u64 = untilPageEnd(from + done, lengthBytes - done);
+    memcpy(addr(to[done]), physical<u8>(page), bytes);
+    done += bytes;
+  }
+  return true;
+}
+
+export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
+  if (lengthBytes === 0) return true;
+  if (outside(to, lengthBytes)) return false;
+  let done: u64 = 0;
+  while (done < lengthBytes) {
+    const page: u64 = translateUser(space.root, to + done, true);
+    if (page === 0) return false;
+    const bytes: u64 = untilPageEnd(to + done, lengthBytes - done);
+    memcpy(physical<u8>(page), addr(from[done]), bytes);
+    done += bytes;
+  }
+  return true;
+}
+
+/** Whether the program may read (or write) the whole range. */
+export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
+  if (lengthBytes === 0) return true;
+  if (outside(address, lengthBytes)) return false;
+  let done: u64 = 0;
+  while (done < lengthBytes) {
+    if (translateUser(space.root, address + done, write) === 0) return false;
+    done += untilPageEnd(address + done, lengthBytes - done);
+  }
+  return true;
+}
+
+/** Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. */
+export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
+  let done: u64 = 0;
+  while (done < limit) {
+    if (outside(address + done, 1)) return -1;
+    const page: u64 = translateUser(space.root, address + done, false);
+    if (page === 0) return -1;
+    const bytes: u64 = untilPageEnd(address + done, limit - done);
+    const length: u64 = stringLengthMax(physical<u8>(page), bytes);
+    done += length;
+    if (length < bytes) break;
+  }
+  return i64(done);
+}
+
+export function clearUser(space: ptr<AddressSpace>, to: u64, lengthBytes: u64): boolean {
+  if (lengthBytes === 0) return true;
+  if (outside(to, lengthBytes)) return false;
+  let done: u64 = 0;
+  while (done < lengthBytes) {
+    const page: u64 = translateUser(space.root, to + done, true);
+    if (page === 0) return false;
+    const bytes: u64 = untilPageEnd(to + done, lengthBytes - done);
+    memset(physical<u8>(page), 0, bytes);
+    done += bytes;
+  }
+  return true;
+}

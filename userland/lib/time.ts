@@ -1,0 +1,19 @@
+/** Time, in nanoseconds. On the machine it is virtual: one retired instruction is one nanosecond. */
+import { Clock, Timespec } from "../../kernel/abi/process.ts";
+import { clockGettime, nanosleep } from "./syscall.ts";
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/** Since some start that does not change. */
+export function nanoseconds(): u64 {
+  const t: Timespec = zeroed();
+  clockGettime(Clock.MONOTONIC, addr(t));
+  return u64(t.seconds) * NANOSECONDS + u64(t.nanoseconds);
+}
+
+export function sleepNs(ns: u64): void {
+  const t: Timespec = zeroed();
+  t.seconds = i64(ns / NANOSECONDS);
+  t.nanoseconds = i64(ns % NANOSECONDS);
+  nanosleep(addr(t));
+}

@@ -1,0 +1,71 @@
+/**
+ * Init's memory. The segment is [image | parameters | zeros]; image and parameters are read-only by agreement, since they are
+ * forwarded to the children as they are: init has no static variable that changes. All state is in one `Init` at the start of
+ * the zeros, and the stack grows down from the segment's end.
+ */
+import type { InitHeader, JobParameters, LoadStatus } from "../../kernel/abi/job.ts";
+import { type EventQueue, type PortalEvent } from "../../kernel/abi/portals.ts";
+
+/** Stack and state, bytes. */
+export const INIT_MEMORY_BYTES: u64 = 0x2_0000;
+/** A degree above it counts as this: so many children's events fit into the queue. */
+export const FANOUT_MAX: u32 = 128;
+/** Events of one child: LOAD_REPLY, its STATUS, SENT of its GO; and a few of init's own. A power of two. */
+export const LOAD_EVENTS: u64 = 512;
+export const PROGRAMS_MAX: u32 = 256;
+
+/** Progress of one child's sub-tree. */
+export const enum ChildState { NONE = 0, LOADING = 1, INITIALISING = 2, REPORTED = 3 }
+
+/** One program image in a buffer that children GET from: 16 bytes of prefix, then the file. */
+export class Program {
+  /** Of the prefix; 0 = not fetched. */
+  buffer: u64 = 0;
+  fileBytes: u64 = 0;
+  /** Handle of the match entry, 0 = none. */
+  entry: u64 = 0;
+}
+/** What the children GET: the prefix that stands before the file's bytes. */
+export class ProgramPrefix {
+  fileBytes: u64 = 0;
+  reserved: u64 = 0;
+}
+/** The one event queue with its events behind it. */
+export class LoadQueue {
+  header!: EventQueue;
+  events!: arr<PortalEvent, 512>;
+}
+
+export class Init {
+  header!: ptr<InitHeader>;
+  parameters!: ptr<JobParameters>;
+  /** Image and parameters: the body of each LOAD. */
+  bodyBytes: u64 = 0;
+  /** Who loaded this task: the parent's init, or the service node. */
+  parentNid: u32 = 0;
+  parentPid: u32 = 0;
+  rank: u32 = 0;
+  size: u32 = 0;
+  fanout: u32 = 0;
+  childCount: u32 = 0;
+  firstChild: u32 = 0;
+  queueHandle: u32 = 0;
+  nids!: ptr<u32>;
+  programOfRank!: ptr<u32>;
+  /** LoadStatus and pids[size], as the parent gets it. */
+  status!: ptr<LoadStatus>;
+  pids!: ptr<u32>;
+  statusBytes: u64 = 0;
+  /** Where the children PUT theirs, one record behind the other. */
+  childStatus: u64 = 0;
+  statusEntry: u64 = 0;
+  goReceived: boolean = false;
+  /** Own PUTs and GETs that are not over yet. */
+  sending: u32 = 0;
+  getDone: boolean = false;
+  getCause: u32 = 0;
+  reserved: u32 = 0;
+  childStates!: arr<u8, 128>;
+  programs!: arr<Program, 256>;
+  queue!: LoadQueue;
+}

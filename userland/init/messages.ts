@@ -1,0 +1,182 @@
+/** Init's messages: one event queue for all of them, and what each event means. */
+import { Errno } from "../../kernel/abi/errno.ts";
+import { InitMatch, LoadStatus } from "../../kernel/abi/job.ts";
+import { Cause } from "../../kernel/abi/net.ts";
+import {
+  ANY_NID, ANY_PID, LoadRequest, MatchEntry, MatchOption, PORTAL_INIT, PORTAL_SERVICE, PortalEvent, PortalEventKind, PortalRequest,
+} from "../../kernel/abi/portals.ts";
+import { takeEvent } from "../lib/portals.ts";
+import { margayLoad, portalAppend, portalGet, portalPut, portalQueue, portalWait } from "../lib/syscall.ts";
+import { ChildState, type Init, LOAD_EVENTS } from "./layout.ts";
+import { indexInParent } from "./tree.ts";
+
+export function openQueue(init: ptr<Init>): i64 {
+  init.queue.header.capacity = LOAD_EVENTS;
+  const handle: i64 = portalQueue(addr(init.queue.header), LOAD_EVENTS);
+  if (handle < 0) return handle;
+  init.queueHandle = u32(handle);
+  return 0;
+}
+
+/** Before STATUS goes out, so that the answer finds it. */
+export function expectGo(init: ptr<Init>): i64 {
+  const e: MatchEntry = zeroed();
+  e.portalIndex = PORTAL_INIT;
+  e.options = MatchOption.ALLOW_PUT | MatchOption.USE_ONCE;
+  e.matchBits = InitMatch.GO;
+  e.sourceNid = init.parentNid;
+  e.sourcePid = init.parentPid;
+  e.address = cast<u64>(init.pids);
+  e.lengthBytes = u64(init.size) * 4;
+  e.queue = init.queueHandle;
+  return portalAppend(addr(e));
+}
+/** Before the first LOAD goes out. A child PUTs at the offset of its record. */
+export function expectStatus(init: ptr<Init>): i64 {
+  const e: MatchEntry = zeroed();
+  e.portalIndex = PORTAL_INIT;
+  e.options = MatchOption.ALLOW_PUT;
+  e.matchBits = InitMatch.STATUS;
+  e.sourceNid = ANY_NID;
+  e.sourcePid = ANY_PID;
+  e.address = init.childStatus;
+  e.lengthBytes = u64(init.childCount) * init.statusBytes;
+  e.queue = init.queueHandle;
+  const handle: i64 = portalAppend(addr(e));
+  if (handle > 0) init.statusEntry = u64(handle);
+  return handle;
+}
+/** Lets the children GET a program. */
+export function exposeProgram(init: ptr<Init>, index: u32): i64 {
+  const program = addr(init.programs[index]);
+  const e: MatchEntry = zeroed();
+  e.portalIndex = PORTAL_INIT;
+  e.options = MatchOption.ALLOW_GET;
+  e.matchBits = InitMatch.PROGRAM + u64(index);
+  e.sourceNid = ANY_NID;
+  e.sourcePid = ANY_PID;
+  e.address = program.buffer;
+  e.lengthBytes = program.fileBytes + 16;
+  const handle: i64 = portalAppend(addr(e));
+  if (handle > 0) program.entry = u64(handle);
+  return handle;
+}
+
+/** Step 8. */
+export function loadChild(init: ptr<Init>, child: u32): i64 {
+  const r: LoadRequest = zeroed();
+  r.nid = init.nids[init.firstChild + child];
+  r.queue = init.queueHandle;
+  r.address = cast<u64>(init.header);
+  r.lengthBytes = init.bodyBytes;
+  r.userPointer = u64(child);
+  return margayLoad(addr(r));
+}
+
+/** Steps 11 and 12: to the parent's init, or to the service node. */
+export function putStatus(init: ptr<Init>): i64 {
+  const r: PortalRequest = zeroed();
+  r.address = cast<u64>(init.status);
+  r.lengthBytes = init.statusBytes;
+  r.targetNid = init.parentNid;
+  r.targetPid = init.parentPid;
+  r.portalIndex = init.rank === 0 ? PORTAL_SERVICE : PORTAL_INIT;
+  r.matchBits = InitMatch.STATUS;
+  r.remoteOffset = init.rank === 0 ? 0 : u64(indexInParent(init.rank, init.fanout)) * init.statusBytes;
+  r.headerData = init.rank;
+  r.queue = init.queueHandle;
+  const result: i64 = portalPut(addr(r));
+  if (result >= 0) init.sending++;
+  return result;
+}
+/** Step 14. */
+export function putGo(init: ptr<Init>, child: u32): i64 {
+  const rank: u32 = init.firstChild + child;
+  const r: PortalRequest = zeroed();
+  r.address = cast<u64>(init.pids);
+  r.lengthBytes = u64(init.size) * 4;
+  r.targetNid = init.nids[rank];
+  r.targetPid = init.pids[rank];
+  r.portalIndex = PORTAL_INIT;
+  r.matchBits = InitMatch.GO;
+  r.queue = init.queueHandle;
+  const result: i64 = portalPut(addr(r));
+  if (result >= 0) init.sending++;
+  return result;
+}
+/** Part of a program's buffer from the parent; waits for it. Returns a Cause. */
+export function getFromParent(init: ptr<Init>, index: u32, to: u64, lengthBytes: u64, offset: u64): u32 {
+  const r: PortalRequest = zeroed();
+  r.address = to;
+  r.lengthBytes = lengthBytes;
+  r.targetNid = init.parentNid;
+  r.targetPid = init.parentPid;
+  r.portalIndex = PORTAL_INIT;
+  r.matchBits = InitMatch.PROGRAM + u64(index);
+  r.remoteOffset = offset;
+  r.queue = init.queueHandle;
+  init.getDone = false;
+  if (portalGet(addr(r)) < 0) return Cause.BAD_REQUEST;
+  while (!init.getDone) takeNext(init);
+  return init.getCause;
+}
+
+/** Waits for the next event and enters what it says into the state. */
+export function takeNext(init: ptr<Init>): void {
+  const event: PortalEvent = zeroed();
+  while (!takeEvent(addr(init.queue.header), addr(event))) portalWait(init.queueHandle, -1);
+  switch (event.kind) {
+    case PortalEventKind.LOAD_REPLY:
+      loadAnswered(init, u32(event.userPointer), event.cause);
+      break;
+    case PortalEventKind.PUT:
+      if (event.matchBits === InitMatch.GO) init.goReceived = true;
+      else statusArrived(init, event.entryOffset, event.lengthBytes);
+      break;
+    case PortalEventKind.SENT:
+      init.sending--;
+      break;
+    case PortalEventKind.REPLY:
+      init.getDone = true;
+      init.getCause = event.cause;
+      break;
+    default:
+      break;
+  }
+}
+
+/** Notes a failure of `rank`, unless a lower rank has failed: the status names the first one by rank. */
+export function fail(init: ptr<Init>, cause: u32, errno: u32, rank: u32): void {
+  const s = init.status;
+  if (s.cause !== Cause.OK && s.rank <= rank) return;
+  s.cause = cause;
+  s.errno = errno;
+  s.nid = init.nids[rank];
+  s.rank = rank;
+}
+
+function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
+  if (child >= init.childCount || init.childStates[child] !== ChildState.LOADING) return;
+  if (cause === Cause.OK) {
+    init.childStates[child] = ChildState.INITIALISING;
+    return;
+  }
+  init.childStates[child] = ChildState.REPORTED;
+  fail(init, cause, cause === Cause.UNREACHABLE ? Errno.ENETDOWN : 0, init.firstChild + child);
+}
+
+/** Step 11: a child's sub-tree stands, or has failed. */
+function statusArrived(init: ptr<Init>, offset: u64, lengthBytes: u64): void {
+  const child: u64 = offset / init.statusBytes;
+  if (child >= u64(init.childCount) || child * init.statusBytes !== offset || lengthBytes !== init.statusBytes) return;
+  if (init.childStates[child] === ChildState.REPORTED) return;
+  init.childStates[child] = ChildState.REPORTED;
+  const s = cast<ptr<LoadStatus>>(init.childStatus + offset);
+  const rank: u32 = s.rank < init.size ? s.rank : init.firstChild + u32(child);
+  if (s.cause !== Cause.OK) fail(init, s.cause, s.errno, rank);
+  init.status.readyCount += s.readyCount;
+  const pids = cast<ptr<u32>>(init.childStatus + offset + sizeof<LoadStatus>());
+  for (let r: u32 = 0; r < init.size; r++) {
+    if (init.pids[r] === 0) init.pids[r] = pids[r];
+  }
+}

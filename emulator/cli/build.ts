@@ -5,10 +5,11 @@ import { buildImage } from "../../images/build.ts";
 import { type Recipe, recipes } from "../../images/recipes.ts";
 import { formatDiagnostic } from "../../toolchain/frontend/diagnostics.ts";
 import { EXIT_REFUSED, UserError } from "./errors.ts";
+import { imagesOut } from "./inputs.ts";
 import { packageRoot } from "./package.ts";
 import { Progress } from "./terminal.ts";
 
-export const imagesOut = path.join(packageRoot, "images/out");
+
 
 function select(names: readonly string[]): readonly Recipe[] {
   if (names.length === 0) return recipes;

@@ -7,13 +7,13 @@ import { packageVersion } from "./package.ts";
 
 const EPILOGUE = `Exit status: the job's own 0–255, 128+n for signal n; 2 refused before start, 3 fault of the machine, 124 --limit, 130 Ctrl-C.`;
 
-/** yargs hands an option given twice as an array. */
+/** The options as texts, a flag as "true". yargs hands an option given twice as an array. */
 function single(args: Record<string, unknown>, names: readonly string[]): Record<string, string | undefined> {
   const values: Record<string, string | undefined> = {};
   for (const name of names) {
     const value = args[name];
     if (Array.isArray(value)) throw new UserError(`--${name} given twice`, value.join(", "), "give it once");
-    values[name] = value === undefined ? undefined : String(value);
+    values[name] = value === undefined || value === false ? undefined : String(value);
   }
   return values;
 }
@@ -56,7 +56,7 @@ async function main(argv: readonly string[]): Promise<number> {
       async (args) => {
         const { runCommand } = await import("./run.ts");
         const line = ((args["--"] as (string | number)[] | undefined) ?? []).map(String);
-        status = await runCommand(line, single(args, Object.keys(runOptions).filter((n) => n !== "label")), args["label"] === true);
+        status = await runCommand(line, single(args, Object.keys(runOptions)));
       },
     )
     .completion("completion", "print a script for the shell's completion")

@@ -11,6 +11,8 @@ const machine: Table = {
   trace: text("write every event to FILE"),
   show: text("events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE)"),
   seed: text("seed of everything random"),
+  epoch: text("wall-clock time at boot, seconds since 1970"),
+  strict: { describe: "stop where a guest does what the manuals forbid", type: "boolean" },
 };
 
 export const bootOptions: Table = {

@@ -1,0 +1,26 @@
+/** What each node of a machine is: its command line, NIC and place in the fabric. */
+import type { NodeOptions } from "../machine/node.ts";
+import type { MachineSettings } from "./inputs.ts";
+
+export interface NodeSpec {
+  readonly nid: number;
+  /** Compute nodes of the machine. */
+  readonly nodes: number;
+  readonly settings: MachineSettings;
+  readonly kernel: Uint8Array;
+  readonly module?: Uint8Array;
+  readonly onConsole: (text: string) => void;
+}
+
+/** Coordinates in a near-cubic X × Y × Z box that holds all nodes, x fastest. */
+export function coordinates(nid: number, nodes: number): readonly [number, number, number] {
+  const x = Math.ceil(Math.cbrt(nodes));
+  const y = Math.ceil(Math.sqrt(nodes / x));
+  const index = nid - 1;
+  return [index % x, Math.floor(index / x) % y, Math.floor(index / (x * y))];
+}
+
+export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole }: NodeSpec): NodeOptions {
+  const commandLine = [`nodes=${nodes}`, `coords=${coordinates(nid, nodes).join(".")}`, `epoch=${settings.epochSeconds}`, settings.append].filter(Boolean).join(" ");
+  return { nid, cores: settings.cores, ramBytes: settings.memBytes, kernel, commandLine, nic: true, onConsole, ...(module ? { module } : {}) };
+}

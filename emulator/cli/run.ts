@@ -1,0 +1,152 @@
+/** `margay run`: boots a machine, lets the service node load PROGRAM on all nodes, passes on output and status. */
+import fs from "node:fs";
+import path from "node:path";
+import { Cause } from "../abi/net.ts";
+import type { FabricHost } from "../fabric/host.ts";
+import { IoNode } from "../ionode/ionode.ts";
+import { type JobResult, type JobState, ServiceNode } from "../service/service.ts";
+import { ConsoleLines } from "./console.ts";
+import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED, UserError } from "./errors.ts";
+import { imageFile, imagesOut, machineSettings, readArtifact, readImage, rootFolder, type Texts } from "./inputs.ts";
+import { LabelledOutput } from "./label.ts";
+import { nodeOptions } from "./nodes.ts";
+import { bounds, defaults } from "./options.ts";
+import { say, Session, writeAll } from "./session.ts";
+import { openTrace } from "./tracing.ts";
+import { formatTime, parseCount } from "./units.ts";
+
+/** The user that a job runs for. */
+const USER_ID = 1000;
+
+/** PROGRAM as the job sees it; a built-in job must exist, what lies in the root is init's to find. */
+function programPath(program: string): string {
+  if (program.includes("/")) return program;
+  if (!fs.existsSync(path.join(imagesOut, "bin", program))) {
+    const known = fs.existsSync(path.join(imagesOut, "bin")) ? fs.readdirSync(path.join(imagesOut, "bin")).sort().join(", ") : "none: run `make build`";
+    throw new UserError("no built-in job", program, `the jobs are ${known}; a program in --root needs a slash: /${program}`);
+  }
+  return `/margay/bin/${program}`;
+}
+
+/** Linux wait status → exit status of a shell. */
+export const exitStatus = (waitStatus: number): number => ((waitStatus & 0x7f) === 0 ? (waitStatus >> 8) & 0xff : 128 + (waitStatus & 0x7f));
+
+export async function runCommand(line: readonly string[], o: Texts): Promise<number> {
+  const program = line[0];
+  if (program === undefined) throw new UserError("no program", "run", "give a job: `margay run hello`");
+  const settings = machineSettings(o, defaults.runCores);
+  const nodes = o["nodes"] === undefined ? defaults.nodes : parseCount("--nodes", o["nodes"], 1, bounds.nodes);
+  const fanout = o["fanout"] === undefined ? defaults.fanout : parseCount("--fanout", o["fanout"], 1, bounds.fanout);
+  const root = rootFolder(o["root"]);
+  const kernel = readImage(o["kernel"] ?? "kernel");
+  const initImage = readArtifact("init.bin");
+  const job = programPath(program);
+  const tracing = openTrace(o);
+
+  const nids = Array.from({ length: nodes }, (_, i) => i + 1);
+  const output = new LabelledOutput(o["label"] !== undefined, (nid) => nids.indexOf(nid));
+  const consoles = new Map(nids.map((nid) => [nid, new ConsoleLines()]));
+  let result: JobResult | null = null;
+  let state: JobState | "booting" = "booting";
+  let ready = 0;
+  let jobId = 0;
+  let service!: ServiceNode;
+  let io!: IoNode;
+  /** Kernel messages behind the ready line matter to whoever runs a job; the boot lines do not. */
+  const onConsole = (nid: number, text: string): void => {
+    const lines = consoles.get(nid)!;
+    for (const l of lines.take(text)) if (lines.ready) say(session, `[n${nid}] ${l}`);
+  };
+  const services = (host: FabricHost): void => {
+    service = new ServiceNode(
+      host,
+      {
+        ready: (_nid, _personality, time) => {
+          if (++ready < nodes || jobId !== 0) return;
+          jobId = service.submit({ nids, programs: [job], argv: [program, ...line.slice(1)], envp: [], userId: USER_ID, fanout, cores: 0, initImage }, time);
+        },
+        jobState: (_job, s) => {
+          state = s;
+        },
+        jobEnded: (r) => {
+          result = r;
+        },
+      },
+      tracing.sink,
+    );
+    io = new IoNode(
+      host,
+      {
+        root,
+        builtIn: path.join(imagesOut, "bin"),
+        onOutput: ({ nid, fd, bytes }) => {
+          if (fd === 1 || process.stderr.isTTY) session?.progress.clear();
+          writeAll(fd, output.take(nid, fd, bytes));
+        },
+        epochSeconds: BigInt(settings.epochSeconds),
+      },
+      tracing.sink,
+    );
+  };
+
+  let session: Session | null = null;
+  try {
+    session = new Session({
+      nodes: nids.map((nid) => nodeOptions({ nid, nodes, settings, kernel, onConsole: (text) => onConsole(nid, text) })),
+      settings,
+      image: imageFile(o["kernel"] ?? "kernel"),
+      trace: tracing.sink,
+      services,
+      progress: () => (state === "booting" ? `booting: ${ready} of ${nodes} nodes ready` : `${program}: ${state}`),
+    });
+    const current = session;
+    const reason = await session.run(
+      () => result !== null,
+      settings.limitNs,
+      () => jobId !== 0 && service.kill(jobId, current.machine.time),
+    );
+    for (const fd of [1, 2]) writeAll(fd, output.rest(fd));
+    const status = finish(session, reason, result, program);
+    if (reason !== "until") for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) say(session, `[n${nid}] ${l}`);
+    say(session, session.summary());
+    return status;
+  } finally {
+    io?.shutDown();
+    session?.close();
+    tracing.close();
+  }
+}
+
+function finish(session: Session, reason: string, result: JobResult | null, program: string): number {
+  if (session.wasInterrupted) {
+    say(session, "margay: interrupted: the job was ended");
+    return EXIT_INTERRUPTED;
+  }
+  switch (reason) {
+    case "until":
+      break;
+    case "limit":
+      say(session, `margay: time limit: ${program} was still running at ${formatTime(session.machine.time)}: raise --limit`);
+      return EXIT_LIMIT;
+    case "idle":
+      say(session, "margay: machine: every core is halted and nothing is pending: look at the trace (--show job,msg,sys)");
+      return EXIT_MACHINE_FAULT;
+    default: {
+      const stop = session.machine.fault ?? session.machine.exits.at(-1);
+      say(session, `margay: machine: ${stop?.text ?? reason}: look at the console above`);
+      return EXIT_MACHINE_FAULT;
+    }
+  }
+  if (result!.kind === "exited") return exitStatus(result!.waitStatus);
+  if (result!.kind === "killed") return EXIT_INTERRUPTED;
+  say(session, `margay: load refused: ${result!.text}${hint(result!.cause)}`);
+  return EXIT_REFUSED;
+}
+const hint = (cause: number): string =>
+  cause === Cause.PROGRAM_OPEN
+    ? ": check the path inside --root"
+    : cause === Cause.PROGRAM_FORMAT
+      ? ": give a static x86-64 ELF program"
+      : cause === Cause.NO_MEMORY
+        ? ": give the nodes more with --mem"
+        : "";

@@ -1,0 +1,130 @@
+/**
+ * One machine from the command line: builds it with the host's services at nid 0, advances it in slices so that Ctrl-C and the
+ * progress line live, writes trace and summary, and never leaves anything behind.
+ */
+import fs from "node:fs";
+import { createUnicornEngine } from "../cpu/unicorn/engine.ts";
+import { UnicornUnavailable } from "../cpu/unicorn/library.ts";
+import { FabricHost } from "../fabric/host.ts";
+import { ImageError } from "../machine/loader.ts";
+import { Machine, type RunReason } from "../machine/machine.ts";
+import type { NodeOptions } from "../machine/node.ts";
+import type { TraceSink } from "../trace/sink.ts";
+import { hostSeconds } from "./clock.ts";
+import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
+import type { MachineSettings } from "./inputs.ts";
+import { Progress } from "./terminal.ts";
+import { formatTime } from "./units.ts";
+
+/** Instructions between two looks at signals and the progress line: about 50 ms of host time. */
+const SLICE_INSTRUCTIONS = 2_000_000;
+
+export interface SessionOptions {
+  readonly nodes: readonly NodeOptions[];
+  readonly settings: MachineSettings;
+  /** Where the kernel came from, for messages. */
+  readonly image: string;
+  readonly trace: TraceSink;
+  /** Called once with the endpoint at nid 0, before the machine starts. */
+  readonly services: (host: FabricHost) => void;
+  /** Text of the progress line. */
+  readonly progress: () => string;
+}
+
+export class Session {
+  readonly machine: Machine;
+  readonly progress = new Progress();
+  private interrupts = 0;
+  private readonly started = hostSeconds();
+  private readonly onInterrupt = (): void => {
+    this.interrupts++;
+  };
+
+  constructor(private readonly options: SessionOptions) {
+    try {
+      this.machine = new Machine({
+        nodes: options.nodes,
+        seed: options.settings.seed,
+        epoch: options.settings.epochSeconds,
+        strict: options.settings.strict,
+        trace: options.trace,
+        createEngine: createUnicornEngine,
+        endpoints: (send) => {
+          const host = new FabricHost(send, options.trace);
+          options.services(host);
+          return host;
+        },
+      });
+    } catch (error) {
+      if (error instanceof UnicornUnavailable) throw new UserError("unicorn", error.message, "");
+      if (error instanceof ImageError) throw new UserError("kernel image", `${options.image} ${error.message}`, "");
+      throw error;
+    }
+  }
+
+  /**
+   * Runs until `done`, the limit, or the machine's own end. `interrupted` is told the first Ctrl-C; true lets the run go on to
+   * clean up. The second ends it at once.
+   */
+  async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
+    process.on("SIGINT", this.onInterrupt);
+    process.on("SIGTERM", this.onInterrupt);
+    let told = 0;
+    try {
+      for (;;) {
+        const reason = this.machine.runSlice(SLICE_INSTRUCTIONS, { until: done, limitNs });
+        if (reason !== "slice") return reason;
+        this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        if (this.interrupts > 1) return "stopped";
+        if (this.interrupts > told) {
+          told = this.interrupts;
+          if (!interrupted()) return "stopped";
+        }
+      }
+    } finally {
+      this.progress.clear();
+      process.off("SIGINT", this.onInterrupt);
+      process.off("SIGTERM", this.onInterrupt);
+    }
+  }
+
+  get wasInterrupted(): boolean {
+    return this.interrupts > 0;
+  }
+
+  /** `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS` */
+  summary(): string {
+    const seconds = hostSeconds() - this.started;
+    const millions = this.machine.instructions / 1e6;
+    const nodes = this.options.nodes.length;
+    const cores = this.options.nodes.reduce((sum, n) => sum + n.cores, 0);
+    const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+    return `${plural(nodes, "node")}, ${plural(cores, "core")}: ${formatTime(this.machine.time)} virtual, ${seconds.toFixed(2)} s wall, ${millions.toFixed(2)} M instructions, ${(millions / seconds).toFixed(1)} MIPS`;
+  }
+
+  close(): void {
+    this.progress.clear();
+    this.machine.close();
+  }
+}
+
+/** stderr, behind the progress line. */
+export function say(session: Session | null, line: string): void {
+  session?.progress.clear();
+  process.stderr.write(`${line}\n`);
+}
+
+/** Everything that a job writes goes out whole and in order, even when stdout is a pipe that is read slowly. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += fs.writeSync(fd, bytes, done);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "EAGAIN") continue;
+      if (code === "EPIPE") process.exit(EXIT_INTERRUPTED);
+      throw error;
+    }
+  }
+}

@@ -48,7 +48,7 @@ export interface NodeOptions {
   readonly nic: boolean;
   /** An i8042 with a keyboard. Default: none. */
   readonly keyboard?: boolean;
-  /** Console output as it comes, at least a line at a time. */
+  /** Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's encoding is its own. */
   readonly onConsole?: (text: string) => void;
   /** Source position of a virtual address, for diagnostics: "tlb.ts:88". Default: the kernel's symbol. */
   readonly locate?: (address: bigint) => string | undefined;
@@ -141,8 +141,8 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   /** Actions at a time, ascending: typed input. */
   private readonly agenda: { readonly time: number; readonly run: () => void }[] = [];
   private readonly quantum: number;
-  private readonly consoleBytes: number[] = [];
-  private readonly decoder = new TextDecoder();
+  /** Bytes not handed out yet, and the line that they belong to. */
+  private consoleText = "";
   private consoleLine = "";
   /** The core whose instruction or event is being served; its time is "now". */
   private current: CoreSlot | undefined;
@@ -563,26 +563,27 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   }
 
   private console(byte: number): void {
-    this.consoleBytes.push(byte);
-    if (byte === 0x0a) this.flushConsole();
+    this.consoleText += String.fromCharCode(byte);
+    if (byte !== 0x0a) {
+      this.consoleLine += String.fromCharCode(byte);
+      return;
+    }
+    this.observeLine(this.consoleLine.replace(/\r$/, ""));
+    this.consoleLine = "";
+    this.flushConsole();
   }
 
   private flushConsole(): void {
-    if (this.consoleBytes.length === 0) return;
-    const text = this.decoder.decode(Uint8Array.from(this.consoleBytes), { stream: true });
-    this.consoleBytes.length = 0;
-    this.consoleLine += text;
-    for (let end = this.consoleLine.indexOf("\n"); end >= 0; end = this.consoleLine.indexOf("\n")) {
-      this.observeLine(this.consoleLine.slice(0, end).replace(/\r$/, ""));
-      this.consoleLine = this.consoleLine.slice(end + 1);
-    }
+    if (this.consoleText === "") return;
+    const text = this.consoleText;
+    this.consoleText = "";
     this.options.onConsole?.(text);
   }
 
   private observeLine(line: string): void {
     const { trace } = this.environment;
     const core = this.current?.index ?? -1;
-    if (trace.enabled) trace.emit(this.nid, core, this.now, EventKind.CONSOLE, [line]);
+    if (trace.enabled) trace.emit(this.nid, core, this.now, EventKind.CONSOLE, [Buffer.from(line, "latin1").toString("utf8")]);
     if (this.isReady || !READY_LINE.test(line)) return;
     this.isReady = true;
     trace.emit(this.nid, core, this.now, EventKind.NODE_READY, [this.nid, this.options.cores, this.options.ramBytes]);

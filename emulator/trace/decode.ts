@@ -1,0 +1,153 @@
+/**
+ * Words of events as text. Every name comes from the tables in kernel/abi; what no table knows is shown as a number, never dropped.
+ * Two styles: `full` shows exact values; `golden` shows names of regions and symbols instead of addresses, so that a
+ * reviewed trace does not change when code moves.
+ */
+import { ErrnoNames } from "../abi/errno.ts";
+import { EventKind, eventTable, FieldFormat } from "../abi/events.ts";
+import { InitMatchNames } from "../abi/job.ts";
+import { DIRECT_MAP_BASE, INIT_BASE, KERNEL_BASE, USER_END, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
+import { CauseNames, DropReasonNames, OperationNames } from "../abi/net.ts";
+import { KEYBOARD_GSI } from "../abi/platform.ts";
+import { ArgKind, syscallInfos } from "../abi/syscalls.ts";
+import { UART_GSI } from "../abi/uart.ts";
+import { IRQ_COUNT, IRQ_VECTOR_BASE, VectorNames } from "../abi/vectors.ts";
+import { VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
+import { ExceptionNames } from "../abi/x86.ts";
+import type { TraceEvent } from "./tracer.ts";
+
+export type Word = number | bigint | string;
+export interface DecodeOptions {
+  readonly style: "full" | "golden";
+  /** Name of a kernel address: "tlb_flush" or "tlb_flush+0x12". */
+  readonly nameOf?: (address: bigint) => string | undefined;
+}
+
+type Row = (typeof eventTable)[number];
+const rows = new Map<number, Row>(eventTable.map((row) => [row.kind, row]));
+const calls = new Map<number, (typeof syscallInfos)[number]>(syscallInfos.map((info) => [info.number, info]));
+
+export function kindName(kind: number): string {
+  return rows.get(kind)?.name ?? `kind${kind}`;
+}
+
+/** "munmap addr=0x2000 length=4096": the fields of an event. */
+export function decodeFields(event: TraceEvent, options: DecodeOptions): string {
+  const row = rows.get(event.kind);
+  if (row === undefined) return event.words.map((word) => String(word)).join(" ");
+  const parts: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    const name = row.fields[i];
+    if (name === null || i >= event.words.length) continue;
+    const part = decodeField(row, i, name, event, options);
+    if (part !== "") parts.push(part);
+  }
+  return parts.join(" ");
+}
+
+function decodeField(row: Row, i: number, name: string, event: TraceEvent, options: DecodeOptions): string {
+  const word = event.words[i];
+  const format = row.formats[i];
+  if (typeof word === "string") return `${name}=${JSON.stringify(word)}`;
+  if (format === FieldFormat.SYSCALL) return syscallName(word);
+  if (format === FieldFormat.SYSARG) return systemArgument(Number(event.words[0]), i - 1, word, options);
+  // A reason has its own table; the event table shows it as a number.
+  if (event.kind === EventKind.MSG_DROP && name === "why") return `${name}=${DropReasonNames.get(Number(word)) ?? word}`;
+  return `${name}=${decodeWord(format, word, options)}`;
+}
+
+export function decodeWord(format: number, word: number | bigint, options: DecodeOptions): string {
+  const value = Number(word);
+  switch (format) {
+    case FieldFormat.HEX: return hexadecimal(word);
+    case FieldFormat.ADDRESS: return addressText(BigInt.asUintN(64, BigInt(word)), options);
+    case FieldFormat.VECTOR: return vectorName(value);
+    case FieldFormat.RESULT: return resultText(BigInt.asIntN(64, BigInt(word)), options);
+    case FieldFormat.OPERATION: return OperationNames.get(value) ?? `operation ${value}`;
+    case FieldFormat.CAUSE: return CauseNames.get(value) ?? `cause ${value}`;
+    case FieldFormat.NID: return value === 0xffff_ffff ? "all" : `n${value}`;
+    case FieldFormat.CORE: return `c${value}`;
+    case FieldFormat.WAIT_STATUS: return (value & 0x7f) === 0 ? `exit:${(value >>> 8) & 0xff}` : `signal:${value & 0x7f}`;
+    case FieldFormat.INIT_MATCH: return matchText(BigInt.asUintN(64, BigInt(word)));
+    default: return String(word);
+  }
+}
+
+export function vectorName(vector: number): string {
+  const own = VectorNames.get(vector);
+  if (own !== undefined) return own;
+  if (vector < 32) {
+    const exception = ExceptionNames.get(vector);
+    return exception === undefined ? `exception ${vector}` : `#${exception}`;
+  }
+  const gsi = vector - IRQ_VECTOR_BASE;
+  if (gsi < 0 || gsi >= IRQ_COUNT) return `0x${vector.toString(16)}`;
+  if (gsi === UART_GSI) return "IRQ_UART";
+  if (gsi === KEYBOARD_GSI) return "IRQ_KEYBOARD";
+  if (gsi >= VIRTIO_MMIO_GSI && gsi < VIRTIO_MMIO_GSI + VIRTIO_MMIO_SLOTS) return `IRQ_VIRTIO${gsi - VIRTIO_MMIO_GSI}`;
+  return `IRQ${gsi}`;
+}
+
+function syscallName(word: number | bigint): string {
+  return calls.get(Number(word))?.name ?? `syscall:${word}`;
+}
+
+function systemArgument(call: number, index: number, word: number | bigint, options: DecodeOptions): string {
+  const info = calls.get(call);
+  if (info === undefined) return `${"abc"[index]}=${hexadecimal(word)}`;
+  const name = info.names[index];
+  if (name === null) return "";
+  const signed = BigInt.asIntN(64, BigInt(word));
+  switch (info.kinds[index]) {
+    case ArgKind.DECIMAL: return `${name}=${signed}`;
+    // A descriptor is an int: the upper half of the register means nothing.
+    case ArgKind.FD: return `${name}=${BigInt.asIntN(32, signed)}`;
+    case ArgKind.LENGTH: return `${name}=${BigInt.asUintN(64, signed)}`;
+    case ArgKind.ADDRESS: case ArgKind.PATH: return `${name}=${addressText(BigInt.asUintN(64, signed), options)}`;
+    default: return `${name}=${hexadecimal(word)}`;
+  }
+}
+
+function resultText(value: bigint, options: DecodeOptions): string {
+  if (value < 0n && value >= -4095n) return `-${ErrnoNames.get(Number(-value)) ?? -value}`;
+  return value >= 0x10000n && value < USER_END_BIG && regionOf(value) !== "USER_LOW" ? addressText(value, options) : String(value);
+}
+
+const USER_END_BIG = BigInt(USER_END);
+// biome-ignore format: ascending, one region a row
+const regions: readonly (readonly [start: bigint, name: string])[] = [
+  [0n,                                                 "NULL_PAGE"],
+  [0x1000n,                                            "USER_LOW"],
+  [BigInt(USER_MAP_BASE),                              "USER_MAP"],
+  [BigInt(USER_STACK_TOP) - BigInt(USER_STACK_BYTES),  "USER_STACK"],
+  [BigInt(USER_STACK_TOP),                             "USER_HIGH"],
+  [BigInt(INIT_BASE),                                  "INIT"],
+  [USER_END_BIG,                                       "NON_CANONICAL"],
+  [BigInt(DIRECT_MAP_BASE),                            "DIRECT_MAP"],
+  [BigInt(KERNEL_BASE),                                "KERNEL"],
+];
+
+function regionOf(address: bigint): string {
+  let name = regions[0][1];
+  for (const [start, region] of regions) if (address >= start) name = region;
+  return name;
+}
+
+function addressText(address: bigint, { style, nameOf }: DecodeOptions): string {
+  const symbol = nameOf?.(address);
+  if (style === "golden") return address === 0n ? "0" : (symbol?.replace(/\+0x[0-9a-f]+$/, "") ?? regionOf(address));
+  return symbol === undefined ? hexadecimal(address) : `${hexadecimal(address)}<${symbol}>`;
+}
+
+/** Match bits that init uses have names: PROGRAM+3. */
+function matchText(value: bigint): string {
+  const base = Number(value & 0xffff_0000n);
+  const low = value & 0xffffn;
+  const name = value >> 32n === 0n ? InitMatchNames.get(base) : undefined;
+  if (name === undefined) return value < 10n ? String(value) : hexadecimal(value);
+  return low === 0n ? name : `${name}+${low}`;
+}
+
+function hexadecimal(word: number | bigint): string {
+  return `0x${BigInt.asUintN(64, BigInt(word)).toString(16)}`;
+}

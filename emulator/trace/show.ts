@@ -1,0 +1,36 @@
+/** `--show LIST`: groups (the name before the dot: sys, irq, msg …), kinds (irq.eoi) and `all`, separated by commas. */
+import { eventTable } from "../abi/events.ts";
+import type { TraceConsumer, TraceEvent } from "./tracer.ts";
+
+const groupOf = (name: string): string => name.split(".")[0];
+
+/** What a list may name. */
+export const groups: readonly string[] = [...new Set(eventTable.map((row) => groupOf(row.name)))].sort();
+export const kinds: readonly string[] = eventTable.map((row) => row.name);
+
+export class ShowError extends Error {}
+
+/** Kinds that `list` selects. Throws ShowError with the unknown name and the known ones. */
+export function parseShow(list: string): ReadonlySet<number> {
+  const selected = new Set<number>();
+  for (const name of list.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
+    const rows = eventTable.filter((row) => name === "all" || row.name === name || groupOf(row.name) === name);
+    if (rows.length === 0) throw new ShowError(`no event or group '${name}': groups are ${groups.join(", ")}; kinds are GROUP.NAME`);
+    for (const row of rows) selected.add(row.kind);
+  }
+  return selected;
+}
+
+/** Passes on the selected kinds. */
+export class Filter implements TraceConsumer {
+  constructor(
+    private readonly show: ReadonlySet<number>,
+    private readonly next: TraceConsumer,
+  ) {}
+  event(event: TraceEvent): void {
+    if (this.show.has(event.kind)) this.next.event(event);
+  }
+  end(): void {
+    this.next.end?.();
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The one file that touches TypeScript's compiler API: programs, source text, symbols, TypeScript's own diagnostics.
+ * The rest of the frontend reads syntax trees through the `ts` that is exported here and asks `SourceProgram` for symbols;
+ * no other use of TypeScript's type checker is made (machine types come from declarations, see types.ts).
+ *
+ * Programs and parsed files are kept between compiles: a file is parsed again only when its text changed.
+ */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import type { Diagnostic } from "./diagnostics.ts";
+
+export { ts };
+
+const OPTIONS: ts.CompilerOptions = {
+  target: ts.ScriptTarget.ES2022,
+  module: ts.ModuleKind.ESNext,
+  moduleResolution: ts.ModuleResolutionKind.Bundler,
+  noLib: true,
+  types: [],
+  strict: true,
+  allowImportingTsExtensions: true,
+  verbatimModuleSyntax: true,
+  noEmit: true,
+};
+
+/** Folder of core.d.ts and prelude.d.ts, found upward from this module, whether bundled or not. */
+export function libraryFolder(): string {
+  for (let folder = path.dirname(fileURLToPath(import.meta.url)); ; folder = path.dirname(folder)) {
+    const candidate = path.join(folder, "toolchain/lib");
+    if (existsSync(path.join(candidate, "prelude.d.ts"))) return candidate;
+    if (folder === path.dirname(folder)) throw new Error("toolchain/lib/prelude.d.ts is not above the compiler");
+  }
+}
+
+interface CachedFile {
+  readonly text: string;
+  readonly file: ts.SourceFile;
+}
+const parsed = new Map<string, CachedFile>();
+const programs = new Map<string, ts.Program>();
+const PROGRAMS_KEPT = 8;
+
+function readText(fileName: string, overlay: ReadonlyMap<string, string>): string | undefined {
+  const text = overlay.get(fileName);
+  if (text !== undefined) return text;
+  try {
+    return readFileSync(fileName, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Nothing changed since the program was made: it serves again with all that its checker knows. */
+const isCurrent = (program: ts.Program, overlay: ReadonlyMap<string, string>): boolean =>
+  program.getSourceFiles().every((file) => readText(file.fileName, overlay) === file.text);
+
+function compilerHost(overlay: ReadonlyMap<string, string>): ts.CompilerHost {
+  return {
+    getSourceFile(fileName) {
+      const text = readText(fileName, overlay);
+      if (text === undefined) return undefined;
+      const known = parsed.get(fileName);
+      if (known && known.text === text) return known.file;
+      const file = ts.createSourceFile(fileName, text, { languageVersion: ts.ScriptTarget.ES2022, jsDocParsingMode: ts.JSDocParsingMode.ParseAll }, true);
+      // A program is only reusable when unchanged files keep their identity and changed ones carry another version.
+      (file as ts.SourceFile & { version?: string }).version = ts.sys.createHash?.(text) ?? text;
+      parsed.set(fileName, { text, file });
+      return file;
+    },
+    getDefaultLibFileName: () => "core.d.ts",
+    writeFile: () => undefined,
+    getCurrentDirectory: () => "/",
+    getCanonicalFileName: (name) => name,
+    useCaseSensitiveFileNames: () => true,
+    getNewLine: () => "\n",
+    fileExists: (name) => overlay.has(name) || (existsSync(name) && statSync(name).isFile()),
+    readFile: (name) => readText(name, overlay),
+    directoryExists: (name) => existsSync(name) || [...overlay.keys()].some((file) => file.startsWith(`${name}/`)),
+    getDirectories: () => [],
+  };
+}
+
+/** A parsed program with its symbols. */
+export class SourceProgram {
+  readonly packageRoot: string;
+  /** The program's modules in TypeScript's (dependency) order, without declaration files. */
+  readonly files: readonly ts.SourceFile[];
+  readonly #program: ts.Program;
+  readonly #checker: ts.TypeChecker;
+  readonly #library: string;
+
+  constructor(roots: readonly string[], packageRoot: string, overlay: ReadonlyMap<string, string> = new Map()) {
+    this.packageRoot = packageRoot;
+    this.#library = libraryFolder();
+    const rootNames = [path.join(this.#library, "core.d.ts"), path.join(this.#library, "prelude.d.ts"), ...roots];
+    const key = rootNames.join("\n");
+    const oldProgram = programs.get(key);
+    this.#program =
+      oldProgram && isCurrent(oldProgram, overlay)
+        ? oldProgram
+        : ts.createProgram({ rootNames, options: OPTIONS, host: compilerHost(overlay), ...(oldProgram ? { oldProgram } : {}) });
+    programs.delete(key);
+    programs.set(key, this.#program);
+    if (programs.size > PROGRAMS_KEPT) programs.delete(programs.keys().next().value as string);
+    this.#checker = this.#program.getTypeChecker();
+    this.files = this.#program.getSourceFiles().filter((file) => !file.isDeclarationFile);
+  }
+
+  /** TypeScript's own errors, with their TS codes: syntax errors alone if there are any. */
+  diagnostics(): { syntax: Diagnostic[]; semantic: Diagnostic[] } {
+    const syntax = [...this.#program.getOptionsDiagnostics(), ...this.#program.getGlobalDiagnostics(), ...this.files.flatMap((f) => this.#program.getSyntacticDiagnostics(f))];
+    if (syntax.length > 0) return { syntax: syntax.map((d) => this.#convert(d)), semantic: [] };
+    return { syntax: [], semantic: this.files.flatMap((file) => this.#program.getSemanticDiagnostics(file)).map((d) => this.#convert(d)) };
+  }
+  #convert(d: ts.Diagnostic): Diagnostic {
+    const message = ts.flattenDiagnosticMessageText(d.messageText, "\n").split("\n")[0] ?? "";
+    const at = d.file && d.start !== undefined ? this.position(d.file, d.start) : { file: "", line: 0, column: 0 };
+    return { code: `TS${d.code}`, message, ...at };
+  }
+
+  /** Path of a file relative to the package root. */
+  relative(file: ts.SourceFile): string {
+    return path.relative(this.packageRoot, file.fileName).split(path.sep).join("/");
+  }
+  /** 1-based position of an offset in a file. */
+  position(file: ts.SourceFile, offset: number): { file: string; line: number; column: number } {
+    const at = file.getLineAndCharacterOfPosition(Math.min(offset, file.text.length));
+    return { file: this.relative(file), line: at.line + 1, column: at.character + 1 };
+  }
+
+  /** What an identifier stands for, through imports; undefined if TypeScript does not know it. */
+  symbol(node: ts.Node): ts.Symbol | undefined {
+    const found = this.#checker.getSymbolAtLocation(node);
+    return found && found.flags & ts.SymbolFlags.Alias ? this.#checker.getAliasedSymbol(found) : found;
+  }
+  /** What the `x` of a shorthand property `{ x }` stands for. */
+  shorthandSymbol(node: ts.ShorthandPropertyAssignment): ts.Symbol | undefined {
+    const found = this.#checker.getShorthandAssignmentValueSymbol(node);
+    return found && found.flags & ts.SymbolFlags.Alias ? this.#checker.getAliasedSymbol(found) : found;
+  }
+  /** The value that TypeScript gives to an enum member. */
+  enumValue(node: ts.EnumMember): string | number | undefined {
+    return this.#checker.getConstantValue(node);
+  }
+  isPrelude(node: ts.Node): boolean {
+    return path.dirname(node.getSourceFile().fileName) === this.#library && node.getSourceFile().isDeclarationFile;
+  }
+}

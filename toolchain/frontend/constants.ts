@@ -1,0 +1,117 @@
+/** Exact arithmetic on untyped constants, literals from their text, and expressions that must be integer constants. */
+import { ts } from "./adapter.ts";
+import { expression } from "./expressions.ts";
+import { Lowering } from "./lowering.ts";
+import type { Unit } from "./unit.ts";
+import { excerpt } from "./unit.ts";
+import { boolConstant, untyped, untypedFloat, type Value } from "./values.ts";
+
+/** Exact constants may grow while they are computed, but not without bound. */
+const BITS_MAX = 512;
+
+/** A numeric literal, from its text: `.text` of the syntax tree rounds above 2^53. */
+export function literalValue(unit: Unit, node: ts.NumericLiteral): Value {
+  const text = node.getText().replace(/_/g, "");
+  if (text.length > BITS_MAX) unit.refuse(node, "MG3005", `${excerpt(node, 20)} is too large; write at most ${BITS_MAX} bits instead`);
+  if (/^0[xob]/i.test(text) || /^\d+$/.test(text)) {
+    try {
+      return untyped(BigInt(text));
+    } catch {
+      return unit.refuse(node, "MG1023", `${excerpt(node)} is no number; write a decimal or 0x literal instead`);
+    }
+  }
+  return untypedFloat(Number(text));
+}
+
+/** Value of an operator on two untyped constants; null: the operator has none. */
+export function foldUntyped(unit: Unit, node: ts.Node, op: string, a: Value, b: Value): Value {
+  if (a.float !== undefined || b.float !== undefined) {
+    return foldFloat(unit, node, op, a.float ?? Number(a.constant), b.float ?? Number(b.constant));
+  }
+  const x = a.constant as bigint;
+  const y = b.constant as bigint;
+  const keep = a.complement === true || b.complement === true;
+  const bounded = (r: bigint, complement = false): Value => {
+    if (r > 1n << BigInt(BITS_MAX) || r < -(1n << BigInt(BITS_MAX))) unit.refuse(node, "MG3005", `${excerpt(node)} is too large; write at most ${BITS_MAX} bits instead`);
+    return untyped(r, complement);
+  };
+  const count = (): bigint => {
+    if (y < 0n || y >= BigInt(BITS_MAX)) unit.refuse(node, "MG2013", `shift count ${y} is out of range; write 0 … 63 instead`);
+    return y;
+  };
+  switch (op) {
+    case "+":
+      return bounded(x + y);
+    case "-":
+      return bounded(x - y);
+    case "*":
+      return bounded(x * y);
+    case "/":
+    case "%":
+      if (y === 0n) unit.refuse(node, "MG3003", `${excerpt(node)} divides by zero; write another divisor instead`);
+      return bounded(op === "/" ? x / y : x % y);
+    case "&":
+      return bounded(x & y, keep);
+    case "|":
+      return bounded(x | y, keep);
+    case "^":
+      return bounded(x ^ y, keep);
+    case "<<":
+      return bounded(x << count(), keep);
+    case ">>":
+      return bounded(x >> count(), keep);
+    case ">>>":
+      if (x < 0n) unit.refuse(node, "MG2013", `${excerpt(node)}: a negative constant has no width; write u64(…) around it instead`);
+      return bounded(x >> count());
+    default:
+      return boolConstant(compare(op, x, y));
+  }
+}
+function foldFloat(unit: Unit, node: ts.Node, op: string, x: number, y: number): Value {
+  switch (op) {
+    case "+":
+      return untypedFloat(x + y);
+    case "-":
+      return untypedFloat(x - y);
+    case "*":
+      return untypedFloat(x * y);
+    case "/":
+      return untypedFloat(x / y);
+    case "%":
+      return unit.refuse(node, "MG2024", "floats have no remainder; write x - f64(i64(x / y)) * y instead");
+    case "<":
+    case ">":
+    case "<=":
+    case ">=":
+    case "===":
+    case "!==":
+      return boolConstant(compare(op, x, y));
+    default:
+      return unit.refuse(node, "MG2005", `${op} is for integers; write i64(…) around the float instead`);
+  }
+}
+export function compare<T extends bigint | number>(op: string, x: T, y: T): boolean {
+  switch (op) {
+    case "<":
+      return x < y;
+    case ">":
+      return x > y;
+    case "<=":
+      return x <= y;
+    case ">=":
+      return x >= y;
+    case "===":
+      return x === y;
+    default:
+      return x !== y;
+  }
+}
+
+/** An expression that must be an integer known to the compiler. */
+export function constantExpression(unit: Unit, node: ts.Expression | ts.Identifier): bigint {
+  const value = expression(Lowering.constant(unit), node);
+  if (value.constant === undefined || (value.type.kind !== "int" && value.type.kind !== "untyped")) {
+    return unit.refuse(node, "MG3001", `${excerpt(node)} is no integer constant; write a number instead`);
+  }
+  return value.constant;
+}

@@ -1,0 +1,174 @@
+/**
+ * The frontend: from source files to an IR module. Everything that the entry and the `keep` declarations reach is lowered; what they
+ * do not reach is checked the same way and thrown away, so that a mistake shows before its function is used.
+ */
+import { existsSync } from "node:fs";
+import { Module } from "../ir/ir.ts";
+import { SourceProgram, ts } from "./adapter.ts";
+import { asmPosition } from "./asm.ts";
+import { functionAttributes, variableTags } from "./attributes.ts";
+import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
+import { lowerFunction } from "./functions.ts";
+import { globalConstant, globalType, lowerVariable } from "./globals.ts";
+import { checkModule } from "./structure.ts";
+import { VOID } from "./types.ts";
+import { type FunctionEntity, type FunctionNode, isDeclared, Unit, type VariableEntity } from "./unit.ts";
+
+export interface FrontendOptions {
+  readonly name: string;
+  /** Absolute paths. */
+  readonly roots: readonly string[];
+  readonly packageRoot: string;
+  /** Link name of the entry function. Null: every function and variable of the root files is kept (a library). */
+  readonly entry: string | null;
+  /** Texts that stand for files, by absolute path. */
+  readonly overlay?: ReadonlyMap<string, string>;
+}
+export interface FrontendResult {
+  /** Null when there are diagnostics. */
+  readonly module: Module | null;
+  readonly diagnostics: Diagnostic[];
+}
+
+export function lowerProgram(options: FrontendOptions): FrontendResult {
+  const missing = options.roots.filter((r) => !options.overlay?.has(r) && !existsSync(r));
+  if (missing.length > 0) {
+    return { module: null, diagnostics: missing.map((r) => ({ code: "MG0003", message: `${r} does not exist; write the path of a source file instead`, file: "", line: 0, column: 0 })) };
+  }
+  let unit: Unit | null = null;
+  try {
+    const source = new SourceProgram(options.roots, options.packageRoot, options.overlay);
+    const { syntax, semantic } = source.diagnostics();
+    if (syntax.length > 0) return { module: null, diagnostics: sortDiagnostics(syntax) };
+    unit = new Unit(source, options.name);
+    unit.hasSourceErrors = semantic.length > 0;
+    lowerAll(unit, options.entry, new Set(options.roots));
+    // Where both object to a line, TypeScript's words are the ones that the editor shows.
+    const lines = new Set(semantic.map((d) => `${d.file}:${d.line}`));
+    const own = unit.diagnostics.filter((d) => !lines.has(`${d.file}:${d.line}`) && !(d.code === "MG0001" && semantic.length > 0));
+    const diagnostics = sortDiagnostics([...semantic, ...own]);
+    return { module: diagnostics.length === 0 ? unit.module : null, diagnostics };
+  } catch (e) {
+    return { module: null, diagnostics: sortDiagnostics([...(unit?.diagnostics ?? []), internalError(unit, options, e)]) };
+  }
+}
+
+function internalError(unit: Unit | null, options: FrontendOptions, e: unknown): Diagnostic {
+  const text = e instanceof RangeError ? "the source nests too deeply" : e instanceof Error ? (e.message.split("\n")[0] ?? "") : String(e);
+  const message = `internal error: ${text}; write a report with this source, and the construct in another way, instead`;
+  const node = unit?.currentNode;
+  if (!unit || !node) return { code: "MG9999", message, file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "", line: 1, column: 1 };
+  return { code: "MG9999", message, ...unit.source.position(node.getSourceFile(), node.getStart()) };
+}
+
+/** Runs one piece of work; what it refuses is reported already, what breaks becomes one MG9999 line. */
+function attempt(unit: Unit, work: () => void): void {
+  try {
+    work();
+  } catch (e) {
+    if (e instanceof Refused) return;
+    unit.diagnostics.push(internalError(unit, { name: "", roots: [], packageRoot: "", entry: null }, e));
+  }
+}
+
+type Declarations = { functions: ts.FunctionDeclaration[]; methods: ts.MethodDeclaration[]; variables: ts.VariableDeclaration[] };
+function declarationsOf(unit: Unit): Declarations {
+  const found: Declarations = { functions: [], methods: [], variables: [] };
+  for (const file of unit.source.files) {
+    for (const s of file.statements) {
+      if (ts.isFunctionDeclaration(s) && s.body && s.name) found.functions.push(s);
+      else if (ts.isClassDeclaration(s)) for (const m of s.members) if (ts.isMethodDeclaration(m) && m.body && ts.isIdentifier(m.name)) found.methods.push(m);
+      if (ts.isVariableStatement(s)) found.variables.push(...s.declarationList.declarations);
+    }
+  }
+  return found;
+}
+
+function lowerAll(unit: Unit, entry: string | null, roots: ReadonlySet<string>): void {
+  for (const file of unit.source.files) attempt(unit, () => checkModule(unit, file));
+  const found = declarationsOf(unit);
+  requestRoots(unit, found, entry, roots);
+  drain(unit);
+  checkRest(unit, found);
+}
+
+function requestRoots(unit: Unit, found: Declarations, entry: string | null, roots: ReadonlySet<string>): void {
+  const isLibrary = (node: ts.Node): boolean => entry === null && roots.has(node.getSourceFile().fileName);
+  let hasEntry = entry === null;
+  for (const f of found.functions) {
+    if (f.typeParameters) continue;
+    attempt(unit, () => {
+      const { attributes, symbol } = functionAttributes(unit, f, VOID);
+      const isEntry = entry !== null && ((symbol ?? f.name?.text) === entry || unit.uniqueName(f.name?.text ?? "", f.name?.text ?? "", f) === entry);
+      if (!attributes.keep && !isEntry && !isLibrary(f)) return;
+      hasEntry ||= isEntry;
+      unit.request(unit.functionEntity(f, null, new Map()));
+    });
+  }
+  for (const v of found.variables) {
+    if (!ts.isVariableStatement(v.parent.parent) || isDeclared(v.parent.parent)) continue;
+    const statement = v.parent.parent;
+    attempt(unit, () => {
+      if (variableTags(unit, statement).keep || isLibrary(v)) unit.requestVariable(unit.variableEntity(v));
+    });
+  }
+  if (!hasEntry) {
+    unit.diagnostics.push({ code: "MG0001", message: `no function '${entry}'; write attr({ symbol: "${entry}" }) in the entry function instead`, file: "", line: 0, column: 0 });
+  }
+}
+
+const isFunctionEntity = (e: FunctionEntity | VariableEntity): e is FunctionEntity => "attributes" in e;
+function drain(unit: Unit): void {
+  // Monomorphisation of a generic by itself with ever new types would never end.
+  const LIMIT = 100_000;
+  for (let i = 0; i < unit.pending.length && i < LIMIT; i++) {
+    const entity = unit.pending[i] as FunctionEntity | VariableEntity;
+    attempt(unit, () => {
+      if (isFunctionEntity(entity)) unit.module.functions.set(entity.linkName, lowerFunction(unit, entity));
+      else {
+        const data = lowerVariable(unit, entity);
+        unit.module.data.set(data.name, data);
+      }
+    });
+  }
+  unit.pending.length = 0;
+}
+
+/** The same checks for what nothing reaches. Generic functions are checked with the types that they are used with, and so not here. */
+function checkRest(unit: Unit, found: Declarations): void {
+  const module = unit.module;
+  unit.module = new Module(module.name);
+  unit.checkOnly = true;
+  for (const f of [...found.functions, ...found.methods] as FunctionNode[]) {
+    const owner = ts.isMethodDeclaration(f) && ts.isClassDeclaration(f.parent) ? f.parent : null;
+    if (f.typeParameters || owner?.typeParameters || unit.wasRequested(f)) continue;
+    attempt(unit, () => {
+      const struct = owner ? unit.resolver.struct(owner, [], owner) : null;
+      lowerFunction(unit, unit.functionEntity(f, struct, new Map()));
+    });
+  }
+  for (const file of unit.source.files) {
+    for (const s of file.statements) {
+      if (ts.isClassDeclaration(s) && !s.typeParameters) attempt(unit, () => void unit.resolver.complete(unit.resolver.struct(s, [], s), s));
+    }
+  }
+  for (const v of found.variables) {
+    if (!ts.isVariableStatement(v.parent.parent)) continue;
+    attempt(unit, () => {
+      const entity = unit.variableEntity(v);
+      if (entity.requested) return;
+      globalType(unit, entity, v);
+      if (!entity.external && !globalConstant(unit, entity, v)) lowerVariable(unit, entity);
+    });
+  }
+  unit.module = module;
+  unit.checkOnly = false;
+}
+
+/** A position inside an assembly template as a diagnostic's place. */
+export function asmDiagnostic(block: Parameters<typeof asmPosition>[0], piece: number, offset: number, message: string, packageRoot: string): Diagnostic {
+  const at = asmPosition(block, piece, offset);
+  if (!at) return { code: "MG5001", message, file: "", line: 0, column: 0 };
+  const p = at.file.getLineAndCharacterOfPosition(Math.min(at.position, at.file.text.length));
+  return { code: "MG5001", message, file: at.file.fileName.replace(`${packageRoot}/`, ""), line: p.line + 1, column: p.character + 1 };
+}

@@ -1,0 +1,156 @@
+/**
+ * Initialisers of structs, arrays and scalars, for static data (an image of bytes and relocations) and for locals (stores):
+ * new C() with the class's field initialisers, object and array literals, zeroed(), uninitialized(), scalar expressions.
+ */
+import { ts } from "./adapter.ts";
+import { Refused } from "./diagnostics.ts";
+import { expression } from "./expressions.ts";
+import { intrinsicName, newType } from "./intrinsics.ts";
+import { Lowering } from "./lowering.ts";
+import { type ArrayType, type Field, isAggregate, type MachineType, type Struct, type StructType, sameType, showType, sizeOf } from "./types.ts";
+import { excerpt, type Unit } from "./unit.ts";
+import { addressOf, coerce, materialise, type Place, store, type Value } from "./values.ts";
+
+/** Receives every scalar, `offset` bytes into a run of zeroes. */
+type Leaf = (offset: number, type: MachineType, value: Value, node: ts.Node) => void;
+
+export function unwrap(node: ts.Expression): ts.Expression {
+  return ts.isParenthesizedExpression(node) || ts.isNonNullExpression(node) ? unwrap(node.expression) : node;
+}
+function blank(ctx: Lowering, node: ts.Expression): "zeroed" | "uninitialized" | null {
+  const name = ts.isCallExpression(node) ? intrinsicName(ctx.unit, node) : null;
+  return name === "zeroed" || name === "uninitialized" ? name : null;
+}
+
+function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: number, leaf: Leaf): void {
+  const node = unwrap(init);
+  const { unit } = ctx;
+  if (blank(ctx, node)) {
+    const argument = (node as ts.CallExpression).typeArguments?.[0];
+    if (argument && !sameType(ctx.type(argument), type)) unit.refuse(node, "MG2005", `${excerpt(node)} is not ${showType(type)}; write zeroed<${showType(type)}>() instead`);
+    return;
+  }
+  if (!isAggregate(type)) return leaf(offset, type, coerce(ctx, expression(ctx, node, type), type, node), node);
+  if (type.kind === "struct" && ts.isNewExpression(node)) {
+    const made = newType(ctx, node);
+    if (!sameType(made, type)) unit.refuse(node, "MG2006", `${showType(made)} is not ${showType(type)}; write new ${showType(type)}() instead`);
+    return defaults(unit, type.struct, offset, leaf, new Set(), node);
+  }
+  if (type.kind === "struct" && ts.isObjectLiteralExpression(node)) return objectLiteral(ctx, type, node, offset, leaf);
+  if (type.kind === "array" && ts.isArrayLiteralExpression(node)) return arrayLiteral(ctx, type, node, offset, leaf);
+  const literal = type.kind === "array" ? "[…] or zeroed()" : `new ${showType(type)}() or { … }`;
+  if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) || ts.isNewExpression(node)) {
+    unit.refuse(node, "MG2005", `${excerpt(node)} does not initialise ${showType(type)}; write ${literal} instead`);
+  }
+  unit.refuse(node, "MG2007", `${showType(type)} is not copied by =; write ${literal}, copy(), or addr(${excerpt(node)}) for a pointer, instead`);
+}
+/** The initialisers of a class's fields, but for those that a literal has given. */
+function defaults(unit: Unit, struct: Struct, offset: number, leaf: Leaf, given: ReadonlySet<string>, node: ts.Node): void {
+  unit.resolver.complete(struct, node);
+  for (const field of struct.fields.values()) {
+    if (given.has(field.name) || !field.declaration.initializer) continue;
+    const ctx = Lowering.constant(unit, field.owner.environment, field.owner);
+    walk(ctx, field.type, field.declaration.initializer, offset + field.offset, leaf);
+  }
+}
+function objectLiteral(ctx: Lowering, type: StructType, node: ts.ObjectLiteralExpression, offset: number, leaf: Leaf): void {
+  const { unit } = ctx;
+  const struct = unit.resolver.complete(type.struct, node);
+  const given = new Map<string, [Field, ts.Expression | ts.ShorthandPropertyAssignment]>();
+  for (const property of node.properties) {
+    if (ts.isSpreadAssignment(property)) unit.refuse(property, "MG1006", "spread; write the fields one by one instead");
+    const name = property.name && ts.isIdentifier(property.name) ? property.name.text : excerpt(property);
+    const field = struct.fields.get(name);
+    if (!field) return unit.refuse(property, "MG3008", `${struct.name} has no field ${name}; write one of ${[...struct.fields.keys()].slice(0, 6).join(", ")} instead`);
+    if (ts.isPropertyAssignment(property)) given.set(name, [field, property.initializer]);
+    else if (ts.isShorthandPropertyAssignment(property)) given.set(name, [field, property]);
+    else unit.refuse(property, "MG1018", `${name} is a method or accessor in a literal; write a function's name as its value instead`);
+  }
+  defaults(unit, struct, offset, leaf, new Set(given.keys()), node);
+  for (const [field, init] of given.values()) {
+    // The identifier of { x } is looked up as an expression by its text.
+    const value = ts.isShorthandPropertyAssignment(init) ? shorthand(ctx, init) : init;
+    walk(ctx, field.type, value, offset + field.offset, leaf);
+  }
+}
+function shorthand(ctx: Lowering, node: ts.ShorthandPropertyAssignment): never {
+  return ctx.unit.refuse(node, "MG1014", `{ ${node.name.text} } is short for itself; write ${node.name.text}: ${node.name.text} instead`);
+}
+function arrayLiteral(ctx: Lowering, type: ArrayType, node: ts.ArrayLiteralExpression, offset: number, leaf: Leaf): void {
+  const { unit } = ctx;
+  if (node.elements.length !== type.count) {
+    unit.refuse(node, "MG3007", `${node.elements.length} elements for ${showType(type)}; write ${type.count} elements or zeroed() instead`);
+  }
+  const size = unit.resolver.sizeOf(type.element, node);
+  node.elements.forEach((element, i) => {
+    if (ts.isSpreadElement(element) || ts.isOmittedExpression(element)) unit.refuse(element.parent, "MG1006", "spread or hole; write the elements one by one instead");
+    walk(ctx, type.element, element, offset + i * size, leaf);
+  });
+}
+
+// ---- static data
+export interface StaticImage {
+  readonly bytes: Uint8Array;
+  readonly relocations: { offset: number; symbol: string; addend: bigint }[];
+}
+/** The bytes of a static variable. Errors of single elements are reported together. */
+export function staticImage(unit: Unit, type: MachineType, init: ts.Expression): StaticImage {
+  const size = unit.resolver.sizeOf(type, init);
+  const image: StaticImage = { bytes: new Uint8Array(size), relocations: [] };
+  walk(Lowering.constant(unit), type, init, 0, (offset, leafType, value, node) => writeLeaf(unit, image, offset, leafType, value, node));
+  return image;
+}
+export function writeLeaf(unit: Unit, image: StaticImage, offset: number, type: MachineType, value: Value, node: ts.Node): void {
+  const view = new DataView(image.bytes.buffer);
+  if (value.symbol) {
+    if (sizeOf(type) !== 8) unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
+    image.relocations.push({ offset, symbol: value.symbol.name, addend: value.symbol.addend });
+  } else if (type.kind === "f64") view.setFloat64(offset, value.float ?? Number(value.constant), true);
+  else if (value.constant !== undefined) {
+    let rest = BigInt.asUintN(64, value.constant);
+    for (let i = 0; i < sizeOf(type); i++, rest >>= 8n) image.bytes[offset + i] = Number(rest & 255n);
+  } else unit.refuse(node, "MG3001", `${excerpt(node)} is not known at compile time; write a constant instead`);
+}
+
+// ---- locals
+/** Initialises the storage of a local variable. */
+export function initialise(ctx: Lowering, place: Place, init: ts.Expression): void {
+  const { unit } = ctx;
+  const node = unwrap(init);
+  if (!isAggregate(place.type) && !blank(ctx, node)) {
+    return store(ctx, place, coerce(ctx, expression(ctx, node, place.type), place.type, node), node);
+  }
+  const size = unit.resolver.sizeOf(place.type, node);
+  const align = unit.resolver.alignOf(place.type, node);
+  const kind = blank(ctx, node);
+  const isLiteral = ts.isNewExpression(node) || ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node);
+  if (size > 0 && kind !== "uninitialized" && (kind === "zeroed" || isLiteral)) {
+    const address = materialise(ctx, addressOf(ctx, place, node), node);
+    ctx.emit(node).zero(address, size, align);
+  }
+  walk(ctx, place.type, node, 0, (offset, type, value, at) => {
+    if (value.constant === 0n && type.kind !== "f64") return;
+    store(ctx, { type, base: place.base, offset: place.offset + BigInt(offset) }, value, at);
+  });
+}
+/** `place = …` for a struct or array: only what does not read the old contents. */
+export function reinitialise(ctx: Lowering, place: Place, init: ts.Expression): void {
+  const node = unwrap(init);
+  if (ts.isNewExpression(node) || blank(ctx, node)) return initialise(ctx, place, node);
+  const source = ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) ? "one assignment a field" : `copy(addr(…), addr(${excerpt(node)}))`;
+  ctx.unit.refuse(node, "MG2007", `${showType(place.type)} is not copied by =; write ${source} instead`);
+}
+
+/** Type of a local without annotation; null where the initialiser is a value of its own. */
+export function initialiserType(ctx: Lowering, init: ts.Expression): MachineType | null {
+  const node = unwrap(init);
+  if (ts.isNewExpression(node)) return newType(ctx, node);
+  const kind = blank(ctx, node);
+  if (!kind) return null;
+  const argument = (node as ts.CallExpression).typeArguments?.[0];
+  if (!argument) {
+    ctx.unit.report(node, "MG3009", `${kind}() has no type here; write ${kind}<T>() instead`);
+    throw new Refused();
+  }
+  return ctx.type(argument);
+}

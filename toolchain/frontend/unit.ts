@@ -1,0 +1,225 @@
+/**
+ * One compile's state: the source program, the module being made, diagnostics, and the entities (functions with their type
+ * arguments, static variables, pooled strings) with the work list of those that are referred to but not lowered yet.
+ */
+import { type Data, type FunctionAttributes, type Loc, Module, NO_LOC } from "../ir/ir.ts";
+import { type SourceProgram, ts } from "./adapter.ts";
+import { functionAttributes, variableTags } from "./attributes.ts";
+import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
+import { Resolver } from "./resolve.ts";
+import { type FunctionType, type MachineType, pointerTo, type Struct, showType, type TypeEnvironment } from "./types.ts";
+import type { Value } from "./values.ts";
+
+export type FunctionNode = ts.FunctionDeclaration | ts.MethodDeclaration;
+
+/** A function with its type arguments; methods have their struct as owner and `this` as parameter 0. */
+export interface FunctionEntity {
+  readonly declaration: FunctionNode;
+  readonly owner: Struct | null;
+  readonly environment: TypeEnvironment;
+  readonly linkName: string;
+  readonly sourceName: string;
+  /** With `this`. */
+  readonly type: FunctionType;
+  readonly attributes: FunctionAttributes;
+}
+
+/** A variable of a module. */
+export interface VariableEntity {
+  readonly declaration: ts.VariableDeclaration;
+  readonly isConst: boolean;
+  linkName: string;
+  /** Null while it is being found: a second request then is a circle. */
+  type: MachineType | null;
+  /** Value of a `const` scalar with a constant initialiser. */
+  constant: Value | null;
+  external: boolean;
+  requested: boolean;
+}
+
+export class Unit {
+  readonly source: SourceProgram;
+  readonly resolver: Resolver;
+  readonly diagnostics: Diagnostic[] = [];
+  /** TypeScript has reported errors: what it does not know needs no second diagnostic. */
+  hasSourceErrors = false;
+  /** While true, what is lowered is only checked: it goes to a module that is thrown away and adds no work. */
+  checkOnly = false;
+  module: Module;
+  /** Lowered next, in order. */
+  readonly pending: (FunctionEntity | VariableEntity)[] = [];
+  /** Where the compiler is at work, for internal errors. */
+  currentNode: ts.Node | null = null;
+
+  readonly #functions = new Map<ts.Node, Map<string, FunctionEntity>>();
+  readonly #variables = new Map<ts.Node, VariableEntity>();
+  readonly #requested = new Set<FunctionEntity>();
+  readonly #owners = new Map<string, ts.Node>();
+  readonly #fileIndex = new Map<ts.SourceFile, number>();
+  readonly #ambiguous = new Set<string>();
+  readonly #strings = new Map<string, Data>();
+
+  constructor(source: SourceProgram, name: string) {
+    this.source = source;
+    this.module = new Module(name);
+    for (const file of source.files) {
+      this.#fileIndex.set(file, this.module.files.length);
+      this.module.files.push(source.relative(file));
+    }
+    this.resolver = new Resolver(this);
+    this.#findAmbiguousNames();
+  }
+
+  // ---- diagnostics
+  report(node: ts.Node, code: Code, message: string): void {
+    const start = node.getStart();
+    this.diagnostics.push({ code, message, ...this.source.position(node.getSourceFile(), start) });
+  }
+  refuse(node: ts.Node, code: Code, message: string): never {
+    this.report(node, code, message);
+    throw new Refused();
+  }
+  locOf(node: ts.Node): Loc {
+    const file = node.getSourceFile();
+    const index = this.#fileIndex.get(file) ?? -1;
+    const at = file.getLineAndCharacterOfPosition(node.getStart(file));
+    return { file: index, line: at.line + 1, column: at.character + 1 };
+  }
+
+  // ---- names
+  /** Names that two modules declare; a class's methods are told apart by the class. */
+  #findAmbiguousNames(): void {
+    const seen = new Set<string>();
+    const add = (name: string): void => void (seen.has(name) ? this.#ambiguous.add(name) : seen.add(name));
+    for (const file of this.source.files) {
+      for (const statement of file.statements) {
+        if (ts.isFunctionDeclaration(statement) && statement.body && statement.name) add(statement.name.text);
+        else if (ts.isClassDeclaration(statement) && statement.name) add(statement.name.text);
+        else if (ts.isVariableStatement(statement) && !isDeclared(statement))
+          for (const d of statement.declarationList.declarations) if (ts.isIdentifier(d.name)) add(d.name.text);
+      }
+    }
+  }
+  /** The plain name, behind its module's path where another module declares the same. */
+  uniqueName(plain: string, topLevelName: string, node: ts.Node): string {
+    if (!this.#ambiguous.has(topLevelName)) return plain;
+    return `${this.source.relative(node.getSourceFile()).replace(/\.ts$/, "")}.${plain}`;
+  }
+  /** Checks that no two definitions have one link name. */
+  #claim(linkName: string, node: ts.Node): void {
+    const owner = this.#owners.get(linkName);
+    if (owner && owner !== node) {
+      const at = this.source.position(owner.getSourceFile(), owner.getStart());
+      this.report(node, "MG0002", `link name '${linkName}' is taken by ${at.file}:${at.line}; write another name or attr({ symbol: "…" })`);
+    } else this.#owners.set(linkName, node);
+  }
+
+  // ---- entities
+  /** `environment` binds the function's own type parameters; the owner's are added. */
+  functionEntity(declaration: FunctionNode, owner: Struct | null, own: TypeEnvironment): FunctionEntity {
+    const typeArguments = [...own.values()];
+    const key = `${owner ? structKey(owner) : ""}|${typeArguments.map(typeKey).join(",")}`;
+    let byArguments = this.#functions.get(declaration);
+    if (!byArguments) this.#functions.set(declaration, (byArguments = new Map()));
+    const known = byArguments.get(key);
+    if (known) return known;
+
+    const name = declaration.name && ts.isIdentifier(declaration.name) ? declaration.name.text : "";
+    const suffix = typeArguments.length > 0 ? `<${typeArguments.map(showType).join(", ")}>` : "";
+    const sourceName = `${owner ? `${owner.name}.` : ""}${name}${suffix}`;
+    if (sourceName.length > 500) this.refuse(declaration, "MG2019", `${name} has endlessly growing type arguments; write fixed ones instead`);
+    const environment: TypeEnvironment = owner ? new Map([...owner.environment, ...own]) : own;
+    const isStatic = declaration.modifiers?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword) ?? false;
+    const parameters = declaration.parameters.map((p) => this.resolver.parameterType(p, environment));
+    if (owner && !isStatic) parameters.unshift(pointerTo({ kind: "struct", struct: owner }));
+    const result = this.resolver.resultType(declaration, environment);
+    const { attributes, symbol } = functionAttributes(this, declaration, result);
+    const external = !declaration.body;
+    const linkName = symbol ?? (external ? name : this.uniqueName(sourceName, owner ? (owner.declaration.name?.text ?? "") : name, declaration));
+    const entity: FunctionEntity = { declaration, owner, environment, linkName, sourceName, type: { kind: "function", parameters, result }, attributes };
+    byArguments.set(key, entity);
+    return entity;
+  }
+  /** The link name of a function that code refers to; it will be lowered. */
+  request(entity: FunctionEntity): string {
+    if (!this.checkOnly && entity.declaration.body && !this.#requested.has(entity)) {
+      this.#requested.add(entity);
+      this.#claim(entity.linkName, entity.declaration);
+      this.pending.push(entity);
+    }
+    return entity.linkName;
+  }
+  wasRequested(declaration: FunctionNode): boolean {
+    return [...(this.#functions.get(declaration)?.values() ?? [])].some((e) => this.#requested.has(e));
+  }
+  variableEntity(declaration: ts.VariableDeclaration): VariableEntity {
+    const known = this.#variables.get(declaration);
+    if (known) return known;
+    const name = ts.isIdentifier(declaration.name) ? declaration.name.text : "";
+    const statement = declaration.parent.parent;
+    const external = ts.isVariableStatement(statement) && isDeclared(statement);
+    const tags = ts.isVariableStatement(statement) ? variableTags(this, statement) : null;
+    const linkName = tags?.symbol ?? (external ? name : this.uniqueName(name, name, declaration));
+    const isConst = (declaration.parent.flags & ts.NodeFlags.Const) !== 0;
+    const entity: VariableEntity = { declaration, isConst, linkName, type: null, constant: null, external, requested: false };
+    this.#variables.set(declaration, entity);
+    if (!external) this.#claim(linkName, declaration);
+    return entity;
+  }
+  /** The link name of a variable whose storage code refers to. */
+  requestVariable(entity: VariableEntity): string {
+    if (!this.checkOnly && !entity.external && !entity.requested) {
+      entity.requested = true;
+      this.pending.push(entity);
+    }
+    return entity.linkName;
+  }
+  /** The link name of a pooled string with its NUL. */
+  string(text: string): string {
+    const known = this.#strings.get(text);
+    if (known) return known.name;
+    const bytes = new TextEncoder().encode(`${text}\0`);
+    const name = this.checkOnly ? "str.unused" : `str.${this.#strings.size}`;
+    const data: Data = {
+      name, sourceName: name, section: ".rodata", align: 1, size: bytes.length, bytes, relocations: [], readonly: true, keep: false, loc: NO_LOC,
+    };
+    if (!this.checkOnly) {
+      this.#strings.set(text, data);
+      this.module.data.set(name, data);
+    }
+    return name;
+  }
+}
+
+export const isDeclared = (node: { readonly modifiers?: ts.NodeArray<ts.ModifierLike> }): boolean =>
+  node.modifiers?.some((m) => m.kind === ts.SyntaxKind.DeclareKeyword) ?? false;
+
+let structCount = 0;
+const structNumbers = new WeakMap<Struct, number>();
+/** Identity of a struct in keys, where names may repeat between modules. */
+function structKey(struct: Struct): string {
+  let number = structNumbers.get(struct);
+  if (number === undefined) structNumbers.set(struct, (number = structCount++));
+  return `${struct.name}#${number}`;
+}
+/** Identity of a type, as text. */
+export function typeKey(type: MachineType): string {
+  switch (type.kind) {
+    case "struct":
+      return structKey(type.struct);
+    case "pointer":
+      return `*${typeKey(type.target)}`;
+    case "array":
+      return `[${type.count}]${typeKey(type.element)}`;
+    case "function":
+      return `(${type.parameters.map(typeKey).join(",")})${typeKey(type.result)}`;
+    default:
+      return showType(type);
+  }
+}
+
+/** A short piece of the source for messages. */
+export function excerpt(node: ts.Node, limit = 40): string {
+  const text = node.getText().replace(/\s+/g, " ");
+  return text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
+}

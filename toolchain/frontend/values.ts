@@ -1,0 +1,188 @@
+/**
+ * Values of expressions while they are lowered: exact constants, addresses known to the linker, or instructions; and the implicit
+ * conversions between machine types (`coerce`).
+ */
+import type { Instr } from "../ir/ir.ts";
+import type { ts } from "./adapter.ts";
+import { Refused } from "./diagnostics.ts";
+import type { Lowering } from "./lowering.ts";
+import {
+  BOOL, F64, type FunctionType, fits, type IntType, irType, isAggregate, isSubstruct, type MachineType, sameType, showType, U64, UNTYPED, UNTYPED_FLOAT, widens,
+} from "./types.ts";
+import { excerpt } from "./unit.ts";
+
+/** Storage: an address and the type of what lies there. */
+export interface Place {
+  readonly type: MachineType;
+  /** Address without `offset`. */
+  readonly base: Value;
+  /** Bytes. */
+  readonly offset: bigint;
+}
+/** Exactly one of constant, float, symbol, instr, place is set; none for void. */
+export interface Value {
+  readonly type: MachineType;
+  /** Integers and enums: the exact value. Booleans: 0 or 1. Pointers: the address. */
+  readonly constant?: bigint;
+  readonly float?: number;
+  /** Address of a function or variable plus bytes. */
+  readonly symbol?: { readonly name: string; readonly addend: bigint };
+  readonly instr?: Instr;
+  /** Structs and arrays are places; they have no value of their own. */
+  readonly place?: Place;
+  /** Made by ~: a negative constant stands for its low bits in an unsigned context. */
+  readonly complement?: boolean;
+  /** Result of a narrow + - * <<, which has wrapped: it may not be widened implicitly. */
+  readonly narrow?: boolean;
+}
+
+export const untyped = (constant: bigint, complement = false): Value => ({ type: UNTYPED, constant, complement });
+export const untypedFloat = (float: number): Value => ({ type: UNTYPED_FLOAT, float });
+export const boolConstant = (value: boolean): Value => ({ type: BOOL, constant: value ? 1n : 0n });
+export const voidValue: Value = { type: { kind: "void" } };
+
+export const isConstant = (v: Value): boolean => v.constant !== undefined || v.float !== undefined;
+export const isUntyped = (v: Value): boolean => v.type.kind === "untyped" || v.type.kind === "untypedFloat";
+
+/** The value as an instruction of the current block. */
+export function materialise(ctx: Lowering, v: Value, node: ts.Node): Instr {
+  if (v.instr) return v.instr;
+  const b = ctx.emit(node);
+  if (v.symbol) return b.symbol(v.symbol.name, v.symbol.addend);
+  if (v.float !== undefined) return b.fconst(v.float);
+  if (v.constant !== undefined) {
+    if (v.type.kind === "f64") return b.fconst(Number(v.constant));
+    return b.iconst(irType(v.type), v.constant);
+  }
+  if (v.place) return materialise(ctx, addressOf(ctx, v.place, node), node);
+  throw new Refused();
+}
+
+/** The address of a place as a value of type u64. */
+export function addressOf(ctx: Lowering, place: Place, node: ts.Node): Value {
+  const { base, offset } = place;
+  if (base.symbol) return { type: U64, symbol: { name: base.symbol.name, addend: base.symbol.addend + offset } };
+  if (base.constant !== undefined) return { type: U64, constant: BigInt.asUintN(64, base.constant + offset) };
+  const address = materialise(ctx, base, node);
+  return { type: U64, instr: offset === 0n ? address : ctx.emit(node).offset(address, offset) };
+}
+
+/** What a place holds: a load for scalars, the place itself for structs and arrays. */
+export function load(ctx: Lowering, place: Place, node: ts.Node): Value {
+  if (isAggregate(place.type)) return { type: place.type, place };
+  ctx.emit(node);
+  const address = materialise(ctx, addressOf(ctx, place, node), node);
+  return { type: place.type, instr: ctx.emit(node).load(irType(place.type), address) };
+}
+export function store(ctx: Lowering, place: Place, value: Value, node: ts.Node): void {
+  const address = materialise(ctx, addressOf(ctx, place, node), node);
+  const operand = materialise(ctx, value, node);
+  ctx.emit(node).store(address, operand);
+}
+
+/** An exact integer constant as a value of an integer type, or null where it does not fit. */
+export function constantAs(v: Value, to: IntType): Value | null {
+  const c = v.constant as bigint;
+  if (fits(c, to)) return { type: to, constant: c };
+  if (v.complement && !to.signed && c < 0n && c >= -(1n << BigInt(to.width))) return { type: to, constant: BigInt.asUintN(to.width, c) };
+  return null;
+}
+
+/** The type that an expression takes where nothing else decides: exact constants become i64 or f64. */
+export function defaultType(type: MachineType): MachineType {
+  if (type.kind === "untyped") return { kind: "int", name: "i64", width: 64, signed: true };
+  return type.kind === "untypedFloat" ? F64 : type;
+}
+
+/** Widens an integer of any type by its own signedness, or truncates it: the raw conversion, without rules. */
+export function resize(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value {
+  if (v.constant !== undefined) return { type: to, constant: to.signed ? BigInt.asIntN(to.width, v.constant) : BigInt.asUintN(to.width, v.constant) };
+  const width = v.type.kind === "int" ? v.type.width : 8;
+  if (v.symbol && to.width === 64) return { type: to, symbol: v.symbol };
+  if (width === to.width) return { ...v, type: to, narrow: false };
+  const operand = materialise(ctx, v, node);
+  const op = to.width < width ? "trunc" : v.type.kind === "int" && v.type.signed ? "sext" : "zext";
+  return { type: to, instr: ctx.emit(node).convert(op, irType(to), operand) };
+}
+
+const pointerFits = (from: MachineType, to: MachineType): boolean =>
+  to.kind === "void" || sameType(from, to) || (from.kind === "struct" && to.kind === "struct" && isSubstruct(from.struct, to.struct));
+
+function functionFits(from: FunctionType, to: FunctionType): boolean {
+  if (from.parameters.length > to.parameters.length) return false;
+  const result = to.result.kind === "void" || from.result.kind === "never" || sameType(from.result, to.result);
+  return (
+    result &&
+    from.parameters.every((p, i) => {
+      const given = to.parameters[i] as MachineType;
+      return sameType(p, given) || (p.kind === "pointer" && given.kind === "pointer" && pointerFits(given.target, p.target));
+    })
+  );
+}
+
+/** The implicit conversion of `v` to a declared type, or a diagnostic at `node`. */
+export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node): Value {
+  const unit = ctx.unit;
+  const from = v.type;
+  if (from.kind === "error" || to.kind === "error") throw new Refused();
+  if (from.kind === "never" && !isAggregate(to)) return { type: to, instr: ctx.emit(node).undef(irType(to)) };
+  if (isAggregate(from) || isAggregate(to)) {
+    const hint = to.kind === "pointer" ? `addr(${excerpt(node)})` : `copy(addr(…), addr(${excerpt(node)}))`;
+    return unit.refuse(node, "MG2007", `${showType(isAggregate(from) ? from : to)} is not a value; write ${hint} instead`);
+  }
+  switch (to.kind) {
+    case "int":
+      return coerceToInt(ctx, v, to, node);
+    case "f64":
+      if (from.kind === "f64") return v;
+      if (from.kind === "untypedFloat") return { type: F64, float: v.float as number };
+      if (from.kind === "untyped") {
+        const float = Number(v.constant);
+        if (BigInt(float) !== v.constant) unit.refuse(node, "MG2004", `${v.constant} is no exact f64; write ${float} instead`);
+        return { type: F64, float };
+      }
+      return unit.refuse(node, "MG2005", `${showType(from)} is not f64; write f64(${excerpt(node)}) instead`);
+    case "bool":
+      if (from.kind === "bool") return v;
+      return unit.refuse(node, "MG2005", `${showType(from)} is not boolean; write ${excerpt(node)} !== ${from.kind === "pointer" ? "null" : "0"} instead`);
+    case "pointer":
+      if (from.kind === "null") return { type: to, constant: 0n };
+      if (from.kind !== "pointer") {
+        return unit.refuse(node, "MG2005", `${showType(from)} is not ${showType(to)}; write cast<${showType(to)}>(${excerpt(node)}) instead`);
+      }
+      if (!pointerFits(from.target, to.target)) {
+        const nominal = from.target.kind === "struct" && to.target.kind === "struct";
+        unit.refuse(node, nominal ? "MG2006" : "MG2005", `${showType(from)} is not ${showType(to)}; write cast<${showType(to)}>(${excerpt(node)}) instead`);
+      }
+      return { ...v, type: to };
+    case "function":
+      if (from.kind === "null") return { type: to, constant: 0n };
+      if (from.kind !== "function") return unit.refuse(node, "MG2005", `${showType(from)} is not a function; write a function's name instead`);
+      if (!functionFits(from, to)) unit.refuse(node, "MG2020", `${excerpt(node)} is ${showType(from)}; write a function ${showType(to)} instead`);
+      return { ...v, type: to };
+    default:
+      return unit.refuse(node, "MG2005", `${excerpt(node)} has no place as ${showType(to)}; write an expression with a value instead`);
+  }
+}
+
+function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value {
+  const unit = ctx.unit;
+  const from = v.type;
+  if (from.kind === "untyped") {
+    const constant = constantAs(v, to);
+    return constant ?? unit.refuse(node, "MG2004", `${v.constant} does not fit ${to.name}; write a value in its range, or ${to.name}(${excerpt(node)}), instead`);
+  }
+  if (from.kind === "untypedFloat") return unit.refuse(node, "MG2004", `${v.float} is no integer; write ${to.name}(${excerpt(node)}) instead`);
+  if (from.kind === "int") {
+    if (sameType(from, to)) return v;
+    if (!widens(from, to)) {
+      return unit.refuse(node, "MG2001", `${from.name} does not convert to ${to.name} without loss; write ${to.name}(${excerpt(node)}) instead`);
+    }
+    if (v.narrow && from.width < to.width) {
+      unit.refuse(node, "MG2003", `${excerpt(node)} wraps in ${from.name} before it becomes ${to.name}; write ${to.name}(…) around an operand instead`);
+    }
+    return resize(ctx, v, to, node);
+  }
+  const cast = from.kind === "pointer" || from.kind === "function" ? "cast<u64>" : to.name;
+  return unit.refuse(node, "MG2005", `${showType(from)} is not ${to.name}; write ${cast}(${excerpt(node)}) instead`);
+}

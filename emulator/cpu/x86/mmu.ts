@@ -93,6 +93,11 @@ export class Mmu {
     throw new Fault(14, this.errorCode, address);
   }
 
+  /** INVLPG. True: engines must drop more than this 4 KB page. A non-canonical address does nothing. */
+  invalidatePage(low: number, high: number): boolean {
+    return isCanonical(high) && this.tlb.invalidatePage(pageOf(low, high));
+  }
+
   /** Page tables only: no TLB, no rights, nothing set. undefined: not mapped. */
   peek(address: bigint): number | undefined {
     const low = Number(address & 0xffff_ffffn);

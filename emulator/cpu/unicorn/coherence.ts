@@ -1,0 +1,83 @@
+/**
+ * Keeps translated code true. Every instance caches translations of its own and notices only its own writes, so code that
+ * another core, DMA or the host writes would stay stale. Per 4 KB frame we know which cores may hold code of it and which
+ * may write it without asking. A core that starts to execute a frame takes away the others' right to write it; a core that
+ * starts to write it drops the others' translations. Both happen in a TLB fill, so they are exact and cost nothing later.
+ */
+import type { Address, Binding } from "./binding.ts";
+import { ACCESS_FETCH, ACCESS_WRITE, type AccessKind } from "../x86/access.ts";
+import { GRANT_FETCH, GRANT_WRITE } from "../x86/pagewalk.ts";
+
+const FRAME_BYTES = 4096;
+
+export class CodeCoherence {
+  /** Bit n of word frame * words + n / 32: core n may have translations of the frame; may write it. */
+  private readonly executes: Uint32Array;
+  private readonly writes: Uint32Array;
+  private readonly words: number;
+
+  constructor(
+    private readonly unicorn: Binding,
+    ramBytes: number,
+    private readonly handles: readonly Address[],
+  ) {
+    this.words = Math.ceil(handles.length / 32);
+    const frames = Math.ceil(ramBytes / FRAME_BYTES);
+    this.executes = new Uint32Array(frames * this.words);
+    this.writes = new Uint32Array(frames * this.words);
+  }
+
+  /** A core fills its TLB for a frame of RAM. Returns what may be granted without asking again. */
+  fill(core: number, ramOffset: number, access: AccessKind, granted: number): number {
+    const first = Math.floor(ramOffset / FRAME_BYTES) * this.words;
+    const own = first + (core >>> 5);
+    const bit = 1 << (core & 31);
+    const { executes, writes } = this;
+    if (access === ACCESS_FETCH) {
+      this.takeFromOthers(writes, first, own, bit, (handle) => this.unicorn.flushTlb(handle));
+      executes[own] |= bit;
+      return writes[own] & bit ? granted : granted & ~GRANT_WRITE;
+    }
+    if (access === ACCESS_WRITE) {
+      this.takeFromOthers(executes, first, own, bit, (handle) => {
+        this.unicorn.invalidateCode(handle, ramOffset, ramOffset + FRAME_BYTES);
+        this.unicorn.flushTlb(handle);
+      });
+      writes[own] |= bit;
+    } else if (granted & GRANT_WRITE && !(writes[own] & bit)) {
+      // A read of a frame that nobody else executes: the write that often follows needs no second fill.
+      if (this.othersIn(executes, first, own, bit)) granted &= ~GRANT_WRITE;
+      else writes[own] |= bit;
+    }
+    return executes[own] & bit ? granted : granted & ~GRANT_FETCH;
+  }
+
+  /** RAM was written, but not by translated code: [ramOffset, ramOffset + length). */
+  written(ramOffset: number, length: number): void {
+    const end = ramOffset + length;
+    for (let frame = Math.floor(ramOffset / FRAME_BYTES); frame * FRAME_BYTES < end; frame++) {
+      for (let word = 0; word < this.words; word++) {
+        const cores = this.executes[frame * this.words + word];
+        if (cores === 0) continue;
+        for (let bit = 0; bit < 32; bit++) {
+          if (!(cores & (1 << bit))) continue;
+          this.unicorn.invalidateCode(this.handles[word * 32 + bit], Math.max(ramOffset, frame * FRAME_BYTES), Math.min(end, (frame + 1) * FRAME_BYTES));
+        }
+      }
+    }
+  }
+
+  private othersIn(rights: Uint32Array, first: number, own: number, bit: number): boolean {
+    for (let word = first; word < first + this.words; word++) if (word === own ? rights[word] & ~bit : rights[word]) return true;
+    return false;
+  }
+
+  private takeFromOthers(rights: Uint32Array, first: number, own: number, bit: number, revoke: (handle: Address) => void): void {
+    if (!this.othersIn(rights, first, own, bit)) return;
+    for (let word = 0; word < this.words; word++) {
+      const others = first + word === own ? rights[first + word] & ~bit : rights[first + word];
+      for (let index = 0; index < 32; index++) if (others & (1 << index)) revoke(this.handles[word * 32 + index]);
+      rights[first + word] &= ~others;
+    }
+  }
+}

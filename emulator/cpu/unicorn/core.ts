@@ -1,0 +1,745 @@
+/**
+ * One core: the run loop over uc_emu_start, what the hooks do (translation, exceptions, devices, MSRs), events, and the
+ * register interface. How Unicorn counts, stops and faults: README.md.
+ */
+import { Cr0, Cr4, Efer, Exception, Rflags } from "../../abi/x86.ts";
+import { type Bus, type Core, type CoreState, gprNames, type RunResult, type Segment, type StopReason } from "../engine.ts";
+import {
+  ACCESS_FETCH,
+  ACCESS_READ,
+  ACCESS_WRITE,
+  type AccessKind,
+  type CpuAccess,
+  Fault,
+  type PagingRegisters,
+  PRIVILEGE_IMPLICIT,
+  PRIVILEGE_SUPERVISOR,
+  PRIVILEGE_USER,
+  type PhysicalMemory,
+  type Privilege,
+  SegmentIndex,
+  type SyscallRegisters,
+  UnsupportedFeature,
+} from "../x86/access.ts";
+import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
+import { FAULT, Mmu, NOT_CANONICAL } from "../x86/mmu.ts";
+import { PHYSICAL_ADDRESS_BITS } from "../x86/pagewalk.ts";
+import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
+import { performSyscall } from "../x86/syscall.ts";
+import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
+import type { CodeCoherence } from "./coherence.ts";
+import { Env, Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
+import { CR4_ALLOWED, running, TIMESTAMP_DISABLE } from "./hooks.ts";
+import { implicitTableAccess, instructionLengthBefore, opcodeLength } from "./decode.ts";
+import type { Instance } from "./instance.ts";
+import { readOwnMsr, writeOwnMsr } from "./msr.ts";
+import { restoreCore, saveCore } from "./snapshot.ts";
+
+/** What a core shares with its node. */
+export interface Node {
+  readonly bus: Bus;
+  readonly memory: PhysicalMemory & { readonly view: DataView };
+  readonly coherence: CodeCoherence;
+  readonly tscBase: bigint;
+}
+
+/** Instructions of one uc_emu_start: bounds what a run can translate. */
+const RUN_LIMIT = 10_000;
+/** Upper bound of translated bytes an instruction, with its count hook; and of what one block may add. */
+const TRANSLATED_BYTES = 1024;
+const TRANSLATION_MARGIN = 2 << 20;
+/** Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down. */
+const EVENT_LIMIT = 100_000;
+const PAT_RESET = 0x0007_0406_0007_0406n;
+const CPUID_SIGNATURE = 1;
+const TWO_32 = 0x1_0000_0000;
+const NONE = -1;
+
+export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallRegisters {
+  readonly env: Environment;
+  readonly mmu: Mmu;
+  /** WRMSR to the TSC moves it. */
+  tscOffset = 0n;
+  pat = PAT_RESET;
+  isHalted = true;
+  waitingForStartup = true;
+  isShutdown = false;
+  nmiPending = false;
+  /** Permissions of the last successful fillTlb. */
+  grantedPermissions = 0;
+
+  private readonly unicorn: Binding = binding();
+  private readonly handle: Address;
+  /** Virtual time; inside uc_emu_start, the time at which it was called. */
+  private clock = 0;
+  private stopRequested = false;
+  private eventsInARow = 0;
+
+  // What the hooks of the current uc_emu_start have found.
+  /** Counter at a requestStop from a callback. */
+  private stopAt = NONE;
+  /** A refused TLB fill. */
+  private missKind: AccessKind | typeof NONE = NONE;
+  private missLow = 0;
+  private missHigh = 0;
+  private missError = 0;
+  /** An exception or INT n that Unicorn has found. */
+  private trapVector = NONE;
+  private trapAt = 0;
+  /** An exception that a callback of ours has raised. */
+  private raised: { readonly vector: number; readonly errorCode: number; readonly rip: bigint; readonly at: number } | undefined;
+  private thrown: { readonly error: unknown } | undefined;
+  /** While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page. */
+  private shortBlocksIn: bigint | undefined;
+
+  constructor(
+    readonly index: number,
+    private readonly instance: Instance,
+    private readonly node: Node,
+  ) {
+    this.env = instance.env;
+    this.handle = instance.handle;
+    this.mmu = new Mmu(this, node.memory);
+    this.init();
+  }
+
+  // ---- time and running
+
+  get time(): number {
+    return running.core === this ? this.clock + Math.max(this.env.counter - 1, 0) : this.clock;
+  }
+  set time(value: number) {
+    if (running.core === this) throw new Error(`core ${this.index}: its time cannot be set while it runs`);
+    this.clock = value;
+  }
+
+  /** RDTSC at the start of the current instruction. */
+  get timestamp(): bigint {
+    return BigInt.asUintN(64, this.node.tscBase + this.tscOffset + BigInt(this.time));
+  }
+
+  run(budget: number): RunResult {
+    if (this.isShutdown) return { reason: "shutdown", retired: 0 };
+    if (this.stopRequested) {
+      this.stopRequested = false;
+      return { reason: "stop", retired: 0 };
+    }
+    if (this.nmiPending && !this.nmiBlocked && !this.waitingForStartup) this.takeNmi();
+    if (this.isHalted) return { reason: "halt", retired: 0 };
+    const start = this.clock;
+    for (;;) {
+      const left = budget - (this.clock - start);
+      if (left <= 0) return { reason: "budget", retired: this.clock - start };
+      const reason = this.isShutdown ? "shutdown" : this.execute(Math.min(left, RUN_LIMIT));
+      if (reason) return { reason, retired: this.clock - start };
+    }
+  }
+
+  runToWindow(budget: number): RunResult {
+    const start = this.clock;
+    for (;;) {
+      const left = budget - (this.clock - start);
+      if (left <= 0) return { reason: "budget", retired: this.clock - start };
+      const { reason } = this.run(1);
+      if (reason !== "budget") return { reason, retired: this.clock - start };
+      if (this.interruptible) return { reason: "window", retired: this.clock - start };
+    }
+  }
+
+  requestStop(): void {
+    if (running.core === this) {
+      this.stopAt = this.env.counter;
+      this.env.countLimit = this.stopAt;
+    } else {
+      this.stopRequested = true;
+    }
+  }
+
+  /** At most `count` instructions in one uc_emu_start, then what ended it. undefined: go on. */
+  private execute(count: number): StopReason | undefined {
+    const env = this.env;
+    // One at a time while an NMI waits for the IRET of the one being served.
+    if (this.nmiPending) {
+      if (!this.nmiBlocked) this.takeNmi();
+      else count = 1;
+    }
+    const short = this.shortBlocksIn !== undefined && this.shortBlocksIn === env.u64(Env.RIP) >> 12n;
+    if (short) {
+      count = 1;
+      env.setU32(Env.HFLAGS, env.u32(Env.HFLAGS) | Hflag.INHIBIT_IRQ);
+    } else {
+      this.shortBlocksIn = undefined;
+    }
+    if (env.translationSpace < count * TRANSLATED_BYTES + TRANSLATION_MARGIN) this.instance.flushTranslations();
+    this.stopAt = NONE;
+    this.missKind = NONE;
+    this.trapVector = NONE;
+
+    const outer = running.core;
+    running.core = this;
+    let code: number;
+    try {
+      code = this.unicorn.start(this.handle, env.u64(Env.RIP), 0, 0, count);
+    } finally {
+      running.core = outer;
+    }
+    const begun = env.counter;
+    if (this.thrown) this.rethrow(begun);
+
+    if (this.trapVector !== NONE) {
+      this.afterTrap();
+    } else if (this.raised) {
+      const { vector, errorCode, rip, at } = this.raised;
+      this.raised = undefined;
+      this.advance(at - 1);
+      this.rip = rip;
+      this.deliver({ vector, kind: "exception", errorCode });
+    } else if (code === ErrorCode.EXCEPTION && this.missKind !== NONE) {
+      this.afterMiss(begun, short);
+    } else if (code === ErrorCode.INSN_INVALID) {
+      this.advance(begun - 1);
+      env.setU32(Env.OLD_EXCEPTION, NONE);
+      this.deliver({ vector: Exception.UD, kind: "exception" });
+    } else if (code !== ErrorCode.OK) {
+      throw new Error(`unicorn: core ${this.index} stopped with error ${code} at RIP 0x${this.rip.toString(16)}, address 0x${env.invalidAddress.toString(16)}`);
+    } else if (this.stopAt !== NONE) {
+      this.advance(this.stopAt);
+    } else if (begun > count) {
+      this.advance(count);
+    } else {
+      this.advance(begun);
+      this.isHalted = true;
+      return this.isShutdown ? "shutdown" : "halt";
+    }
+    if (this.isShutdown) return "shutdown";
+    return this.stopAt === NONE ? undefined : "stop";
+  }
+
+  private advance(retired: number): void {
+    this.clock += retired;
+    if (retired > 0) this.eventsInARow = 0;
+  }
+
+  private rethrow(begun: number): never {
+    const { error } = this.thrown as { error: unknown };
+    this.thrown = undefined;
+    this.raised = undefined;
+    this.advance(Math.max(begun - 1, 0));
+    throw error;
+  }
+
+  private afterTrap(): void {
+    const env = this.env;
+    const vector = this.trapVector;
+    if (env.u32(Env.EXCEPTION_IS_INT)) {
+      this.advance(this.trapAt);
+      const rip = this.rip;
+      this.deliver({ vector, kind: "software", instructionRip: rip - BigInt(instructionLengthBefore(this, rip, vector)) });
+    } else {
+      // #DB is the single-step trap: its instruction has been completed.
+      this.advance(vector === Exception.DB ? this.trapAt : this.trapAt - 1);
+      this.deliver({ vector, kind: "exception", errorCode: env.u32(Env.ERROR_CODE) & 0xffff });
+    }
+  }
+
+  private afterMiss(begun: number, short: boolean): void {
+    const env = this.env;
+    const fetch = this.missKind === ACCESS_FETCH;
+    const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
+    this.advance(fetch ? begun : begun - 1);
+    if (short) env.setU32(Env.HFLAGS, env.u32(Env.HFLAGS) & ~Hflag.INHIBIT_IRQ);
+    if (fetch && !short && !this.interruptShadow) {
+      const linear = this.linearRip;
+      if (linear >> 12n !== page >> 12n) {
+        // The block at RIP runs into the page; which of its instructions does, shows in blocks of one.
+        this.shortBlocksIn = this.rip >> 12n;
+        return;
+      }
+    }
+    this.shortBlocksIn = undefined;
+    if (this.missError === NOT_CANONICAL) {
+      this.deliver({ vector: Exception.GP, kind: "exception", errorCode: 0 });
+      return;
+    }
+    if (this.missError === FETCH_OUTSIDE_RAM) {
+      this.deliver({ vector: Exception.UD, kind: "exception" });
+      return;
+    }
+    // The hook sees the page only. An access that straddles faults at the first byte of the second page.
+    const reported = env.invalidAddress;
+    const address = reported >> 12n === page >> 12n ? reported : page;
+    this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
+  }
+
+  private deliver(event: CpuEvent): void {
+    this.eventsInARow++;
+    if (!deliverEvent(this, event) || this.eventsInARow > EVENT_LIMIT) {
+      this.isShutdown = true;
+      this.isHalted = true;
+    }
+  }
+
+  // ---- what the hooks call
+
+  /** Physical address of the 4 KB page, permissions in `grantedPermissions`; or negative, and the access faults. */
+  fillTlb(low: number, high: number, access: AccessKind): number {
+    let privilege: Privilege = PRIVILEGE_SUPERVISOR;
+    if (this.env.cpl === 3) {
+      const implicit = access !== ACCESS_FETCH && this.env.inSystemTable(low, high) && implicitTableAccess(this, access);
+      privilege = implicit ? PRIVILEGE_IMPLICIT : PRIVILEGE_USER;
+    }
+    const page = this.mmu.translate(low, high, access, privilege);
+    if (this.mmu.entryLeft) this.dropHostTlb();
+    let error = this.mmu.errorCode;
+    if (page !== FAULT) {
+      const offset = this.node.memory.offsetOf(page);
+      if (offset >= 0) {
+        this.grantedPermissions = this.node.coherence.fill(this.index, offset, access, this.mmu.granted);
+        return page;
+      }
+      if (access !== ACCESS_FETCH) {
+        this.grantedPermissions = this.mmu.granted;
+        return page;
+      }
+      error = FETCH_OUTSIDE_RAM;
+    }
+    this.missKind = access;
+    this.missLow = low;
+    this.missHigh = high;
+    this.missError = error;
+    return FAULT;
+  }
+
+  noteException(vector: number): void {
+    this.trapVector = vector;
+    this.trapAt = this.env.counter;
+    this.env.setU32(Env.OLD_EXCEPTION, NONE); // else Unicorn makes the next one a #DF
+    this.unicorn.stop(this.handle);
+  }
+
+  /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
+  raise(vector: number, errorCode: number): void {
+    if (this.raised) return;
+    const at = this.env.counter;
+    this.raised = { vector, errorCode, rip: this.env.u64(Env.RIP), at };
+    this.env.countLimit = at;
+  }
+
+  /** A callback has thrown: stop, and let `run` throw it. */
+  abort(error: unknown): void {
+    this.thrown ??= { error };
+    this.env.countLimit = 0;
+  }
+
+  readPort(port: number, size: number): number {
+    return this.node.bus.readPort(this, port, size) >>> 0;
+  }
+  writePort(port: number, size: number, value: number): void {
+    this.node.bus.writePort(this, port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff));
+  }
+
+  readDevice(address: number, size: number): number | bigint {
+    const bus = this.node.bus;
+    if (size <= 4) return bus.readMemory(this, address, size) >>> 0;
+    const low = bus.readMemory(this, address, 4) >>> 0;
+    return (BigInt(bus.readMemory(this, address + 4, 4) >>> 0) << 32n) | BigInt(low);
+  }
+  writeDevice(address: number, size: number, low: number, high: number): void {
+    const bus = this.node.bus;
+    bus.writeMemory(this, address, Math.min(size, 4), size >= 4 ? low : size === 2 ? low & 0xffff : low & 0xff);
+    if (size > 4) bus.writeMemory(this, address + 4, 4, high);
+  }
+
+  cpuid(): void {
+    const env = this.env;
+    const [eax, ebx, ecx, edx] = this.node.bus.cpuid(this, env.gpr32(0), env.gpr32(1));
+    env.setGpr32(0, eax);
+    env.setGpr32(3, ebx);
+    env.setGpr32(1, ecx);
+    env.setGpr32(2, edx);
+  }
+
+  /** Unicorn adds the instruction's length to RIP when the hook returns. */
+  syscall(): void {
+    const rip = this.rip;
+    const length = BigInt(opcodeLength(this, rip, 0x05));
+    this.rip = rip + length;
+    try {
+      performSyscall(this, this);
+    } catch (fault) {
+      this.rip = rip;
+      if (!(fault instanceof Fault)) throw fault;
+      this.raise(fault.vector, fault.errorCode);
+      return;
+    }
+    this.rip = this.rip - length;
+  }
+
+  readTimestamp(withProcessor: boolean): void {
+    const env = this.env;
+    if (env.u32(Env.CR4) & TIMESTAMP_DISABLE && env.cpl !== 0 && this.cr0 & Cr0.PE) return this.raise(Exception.GP, 0);
+    const value = this.timestamp;
+    env.setGpr32(0, Number(value & 0xffff_ffffn));
+    env.setGpr32(2, Number(value >> 32n));
+    if (withProcessor) env.setGpr32(1, env.u32(Env.TSC_AUX));
+  }
+
+  rdmsr(): void {
+    const index = this.env.gpr32(1);
+    const value = readOwnMsr(this, index) ?? this.node.bus.readMsr(this, index);
+    if (value === undefined) return this.raise(Exception.GP, 0);
+    this.env.setGpr32(0, Number(value & 0xffff_ffffn));
+    this.env.setGpr32(2, Number((value >> 32n) & 0xffff_ffffn));
+  }
+
+  wrmsr(): void {
+    const index = this.env.gpr32(1);
+    const value = (BigInt(this.env.gpr32(2)) << 32n) | BigInt(this.env.gpr32(0));
+    if (!(writeOwnMsr(this, index, value) ?? this.node.bus.writeMsr(this, index, value))) this.raise(Exception.GP, 0);
+  }
+
+  eferChanged(previous: number, next: number): void {
+    if (this.mmu.flushForEfer(previous, next)) this.dropHostTlb();
+  }
+
+  /** INVLPG on the architectural TLB. True: the host's TLB has been flushed whole, which a large page needs. */
+  invalidatePage(low: number, high: number): boolean {
+    if (!this.mmu.invalidatePage(low, high)) return false;
+    this.dropHostTlb();
+    return true;
+  }
+
+  /** Checks and TLB effects of MOV to a control register. False: done or refused; true: Unicorn is to write it. */
+  beforeControlWrite(index: number, value: bigint): boolean {
+    const refuse = (): boolean => {
+      this.raise(Exception.GP, 0);
+      return false;
+    };
+    switch (index) {
+      case 0: {
+        const next = Number(value & 0xffff_ffffn);
+        if (value >> 32n || (next & Cr0.PG && !(next & Cr0.PE)) || (next & Cr0.NW && !(next & Cr0.CD))) return refuse();
+        const enabling = (next & ~this.cr0 & Cr0.PG) !== 0;
+        if (enabling && this.efer & Efer.LME && !(this.cr4 & Cr4.PAE)) return refuse();
+        if (enabling && !(this.efer & Efer.LME)) throw new UnsupportedFeature(`core ${this.index}: 32-bit paging (CR0.PG without EFER.LME) is not modelled`);
+        if (!(next & Cr0.PG) && this.env.u32(Env.HFLAGS) & Hflag.CS64) return refuse();
+        this.mmu.flushForCr0(this.cr0, next);
+        return true;
+      }
+      case 3:
+        if (value >> BigInt(PHYSICAL_ADDRESS_BITS)) return refuse();
+        this.mmu.tlb.flushNonGlobal();
+        return true;
+      case 4: {
+        if (value & ~BigInt(CR4_ALLOWED)) return refuse();
+        const next = Number(value);
+        if (this.efer & Efer.LMA && !(next & Cr4.PAE)) return refuse();
+        this.mmu.flushForCr4(this.cr4, next);
+        return true;
+      }
+      case 8:
+        if (value >> 4n) return refuse();
+        this.node.bus.writeTaskPriority(this, Number(value));
+        return false;
+    }
+    return true;
+  }
+
+  readControl(index: number): number | bigint {
+    if (index === 8) return this.node.bus.readTaskPriority(this) & 15;
+    return this.env.u64(Env.CR0 + 8 * index);
+  }
+
+  private dropHostTlb(): void {
+    this.mmu.entryLeft = false;
+    this.instance.flushTlb();
+  }
+
+  /** For Engine.flushCaches. */
+  flushCaches(): void {
+    this.instance.flushTranslations();
+    this.instance.flushTlb();
+  }
+
+  // ---- events
+
+  get halted(): boolean {
+    return this.isHalted;
+  }
+  get interruptible(): boolean {
+    return !this.waitingForStartup && !this.isShutdown && (this.env.u32(Env.EFLAGS) & Rflags.IF) !== 0 && !this.interruptShadow;
+  }
+  get nmiBlocked(): boolean {
+    return (this.env.u32(Env.HFLAGS2) & HFLAG2_NMI) !== 0;
+  }
+  set nmiBlocked(value: boolean) {
+    const flags = this.env.u32(Env.HFLAGS2);
+    this.env.setU32(Env.HFLAGS2, value ? flags | HFLAG2_NMI : flags & ~HFLAG2_NMI);
+  }
+
+  injectInterrupt(vector: number): void {
+    if (this.waitingForStartup || this.isShutdown) throw new Error(`core ${this.index}: interrupt for a core that is ${this.isShutdown ? "shut down" : "waiting for SIPI"}`);
+    this.isHalted = false;
+    this.deliver({ vector, kind: "external" });
+  }
+
+  /** While one is being served, one more waits for its IRET. */
+  injectNmi(): void {
+    if (this.waitingForStartup || this.isShutdown) return;
+    if (this.nmiBlocked) this.nmiPending = true;
+    else this.takeNmi();
+  }
+
+  private takeNmi(): void {
+    this.nmiPending = false;
+    this.nmiBlocked = true;
+    this.isHalted = false;
+    this.deliver({ vector: 2, kind: "external" });
+  }
+
+  // ---- starting
+
+  init(): void {
+    const keep = this.cr0 & (Cr0.CD | Cr0.NW);
+    const signature = this.node.bus.cpuid(this, CPUID_SIGNATURE, 0)[0];
+    this.enter(initState(signature), keep);
+    this.waitingForStartup = true;
+    this.isHalted = true;
+  }
+
+  startup(page: number): void {
+    if (!this.waitingForStartup) return;
+    this.env.writeSegment(SegmentIndex.CS, startupSegment(page));
+    this.env.updateHflags(0);
+    this.rip = 0n;
+    this.waitingForStartup = false;
+    this.isHalted = false;
+  }
+
+  startPvh(entry: number, startInfo: number): void {
+    this.enter(pvhState(entry, startInfo), 0);
+    this.waitingForStartup = false;
+    this.isHalted = false;
+  }
+
+  private enter(state: StartState, cr0Kept: number): void {
+    const env = this.env;
+    for (let index = 0; index < gprNames.length; index++) this.setGpr(index, state.gpr.get(index) ?? 0n);
+    env.setU64(Env.CR0, BigInt((state.cr0 & ~(Cr0.CD | Cr0.NW)) | ((state.cr0 | cr0Kept) & (Cr0.CD | Cr0.NW))) & 0xffff_ffffn);
+    for (const offset of [Env.CR2, Env.CR3, Env.CR4, Env.EFER]) env.setU64(offset, 0n);
+    state.segments.forEach((segment, index) => env.writeSegment(index as SegmentIndex, segment));
+    env.setTable(Env.GDTR, 0n, 0xffff);
+    env.setTable(Env.IDTR, 0n, 0xffff);
+    env.rflags = state.rflags;
+    env.setU32(Env.HFLAGS, 0);
+    env.updateHflags(0);
+    env.setU32(Env.OLD_EXCEPTION, NONE);
+    this.rip = state.rip;
+    this.nmiBlocked = false;
+    this.nmiPending = false;
+    this.isShutdown = false;
+    this.eventsInARow = 0;
+    this.shortBlocksIn = undefined;
+    this.mmu.tlb.flushAll();
+    this.dropHostTlb();
+  }
+
+  // ---- state
+
+  save(): CoreState {
+    return saveCore(this);
+  }
+  restore(state: CoreState): void {
+    restoreCore(this, state);
+    this.eventsInARow = 0;
+    this.stopRequested = false;
+    this.shortBlocksIn = undefined;
+    this.dropHostTlb();
+  }
+
+  get cr0(): number {
+    return this.env.u32(Env.CR0);
+  }
+  get cr2(): bigint {
+    return this.env.u64(Env.CR2);
+  }
+  set cr2(value: bigint) {
+    this.env.setU64(Env.CR2, value);
+  }
+  get cr3(): number {
+    return this.env.cr3;
+  }
+  get cr4(): number {
+    return this.env.u32(Env.CR4);
+  }
+  get efer(): number {
+    return this.env.u32(Env.EFER);
+  }
+  get star(): bigint {
+    return this.env.u64(Env.STAR);
+  }
+  get lstar(): bigint {
+    return this.env.u64(Env.LSTAR);
+  }
+  get cstar(): bigint {
+    return this.env.u64(Env.CSTAR);
+  }
+  get fmask(): bigint {
+    return this.env.u64(Env.FMASK);
+  }
+  get alignmentCheck(): boolean {
+    return this.env.alignmentCheck;
+  }
+  get cpl(): number {
+    return this.env.cpl;
+  }
+  get rip(): bigint {
+    return this.env.u64(Env.RIP);
+  }
+  set rip(value: bigint) {
+    this.env.setU64(Env.RIP, BigInt.asUintN(64, value));
+  }
+  get linearRip(): bigint {
+    return this.env.u32(Env.HFLAGS) & Hflag.CS64 ? this.rip : (this.segment(SegmentIndex.CS).base + this.rip) & 0xffff_ffffn;
+  }
+  get rflags(): bigint {
+    return this.env.rflags;
+  }
+  set rflags(value: bigint) {
+    this.env.rflags = value;
+  }
+  get interruptShadow(): boolean {
+    return (this.env.u32(Env.HFLAGS) & Hflag.INHIBIT_IRQ) !== 0;
+  }
+  set interruptShadow(value: boolean) {
+    const flags = this.env.u32(Env.HFLAGS);
+    this.env.setU32(Env.HFLAGS, value ? flags | Hflag.INHIBIT_IRQ : flags & ~Hflag.INHIBIT_IRQ);
+  }
+  get gdtr() {
+    return this.env.table(Env.GDTR);
+  }
+  get idtr() {
+    return this.env.table(Env.IDTR);
+  }
+  gpr(index: number): bigint {
+    return this.env.u64(index * 8);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.env.setU64(index * 8, BigInt.asUintN(64, value));
+  }
+  segment(index: SegmentIndex): Segment {
+    return this.env.segment(index);
+  }
+  setSegment(index: SegmentIndex, segment: Segment): void {
+    this.env.writeSegment(index, segment);
+    this.env.updateHflags(index === SegmentIndex.CS && this.cr0 & Cr0.PE ? segment.selector & 3 : this.cpl);
+  }
+
+  readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
+    let value = 0n;
+    for (let done = 0; done < bytes; ) {
+      const at = BigInt.asUintN(64, address + BigInt(done));
+      const piece = Math.min(bytes - done, 4096 - Number(at & 0xfffn));
+      const physical = this.physicalOf(at, ACCESS_READ, privilege);
+      for (let byte = 0; byte < piece; byte++, done++) value |= BigInt(this.readByte(physical + byte)) << BigInt(8 * done);
+    }
+    return value;
+  }
+
+  writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {
+    // Both pages of a straddling write are checked before the first byte is written.
+    const first = Math.min(bytes, 4096 - Number(address & 0xfffn));
+    const physical = this.physicalOf(address, ACCESS_WRITE, privilege);
+    const second = first < bytes ? this.physicalOf(BigInt.asUintN(64, address + BigInt(first)), ACCESS_WRITE, privilege) : 0;
+    for (let byte = 0; byte < bytes; byte++) {
+      this.writeByte(byte < first ? physical + byte : second + byte - first, Number((value >> BigInt(8 * byte)) & 0xffn));
+    }
+  }
+
+  /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
+  fetchByte(address: bigint): number | undefined {
+    try {
+      return this.readByte(this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR));
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  }
+
+  private physicalOf(address: bigint, access: AccessKind, privilege: Privilege): number {
+    try {
+      return this.mmu.translateOrThrow(address, access, privilege);
+    } finally {
+      if (this.mmu.entryLeft) this.dropHostTlb();
+    }
+  }
+  private readByte(physical: number): number {
+    const offset = this.node.memory.offsetOf(physical);
+    return offset < 0 ? this.node.bus.readMemory(this, physical, 1) & 0xff : this.node.memory.view.getUint8(offset);
+  }
+  private writeByte(physical: number, value: number): void {
+    const offset = this.node.memory.offsetOf(physical);
+    if (offset < 0) {
+      this.node.bus.writeMemory(this, physical, 1, value);
+    } else {
+      this.node.memory.view.setUint8(offset, value);
+      this.node.coherence.written(offset, 1);
+    }
+  }
+
+  register(name: string): bigint {
+    const access = namedRegisters[name];
+    if (access) return access.get(this);
+    return this.gpr(gprNumber(name));
+  }
+  setRegister(name: string, value: bigint): void {
+    const access = namedRegisters[name];
+    if (access) access.set(this, BigInt.asUintN(64, value));
+    else this.setGpr(gprNumber(name), value);
+  }
+  translate(virtual: bigint): number | undefined {
+    return this.mmu.peek(virtual);
+  }
+}
+
+/** `missError` of a fetch from device memory, which reads as all ones there: an undefined opcode. */
+const FETCH_OUTSIDE_RAM = -2;
+
+function gprNumber(name: string): number {
+  const index = (gprNames as readonly string[]).indexOf(name);
+  if (index < 0) throw new RangeError(`no register is called ${name}`);
+  return index;
+}
+
+interface NamedRegister {
+  get(core: UnicornCore): bigint;
+  set(core: UnicornCore, value: bigint): void;
+}
+/** A debugger's write goes where the guest's would, without its checks; what depends on it follows. */
+const controlRegister = (offset: number, flushes: boolean): NamedRegister => ({
+  get: (core) => core.env.u64(offset),
+  set: (core, value) => {
+    core.env.setU64(offset, value);
+    core.env.updateHflags(core.cpl);
+    if (flushes) {
+      core.mmu.tlb.flushAll();
+      core.flushCaches();
+    }
+  },
+});
+const segmentBase = (index: SegmentIndex): NamedRegister => ({
+  get: (core) => core.segment(index).base,
+  set: (core, value) => core.env.writeSegment(index, { ...core.segment(index), base: value }),
+});
+const namedRegisters: { readonly [name: string]: NamedRegister | undefined } = {
+  rip: { get: (core) => core.rip, set: (core, value) => { core.rip = value; } },
+  rflags: { get: (core) => core.rflags, set: (core, value) => { core.rflags = value; } },
+  cr0: controlRegister(Env.CR0, true),
+  cr2: controlRegister(Env.CR2, false),
+  cr3: controlRegister(Env.CR3, true),
+  cr4: controlRegister(Env.CR4, true),
+  efer: controlRegister(Env.EFER, true),
+  kernel_gs_base: controlRegister(Env.KERNEL_GS_BASE, false),
+  fs_base: segmentBase(SegmentIndex.FS),
+  gs_base: segmentBase(SegmentIndex.GS),
+};

@@ -1,0 +1,91 @@
+/**
+ * A node's processor on Unicorn: RAM, one instance a core, and the address map. RAM lies at 0 and, as far as it does not
+ * fit below DEVICE_HOLE, from 4 GB on; everything else up to the physical address limit is the bus.
+ */
+import { DEVICE_HOLE, MAX_CPUS } from "../../abi/memory.ts";
+import type { CreateEngine, Engine, EngineOptions } from "../engine.ts";
+import { PHYSICAL_ADDRESS_BITS } from "../x86/pagewalk.ts";
+import { binding, viewMemory } from "./binding.ts";
+import { CodeCoherence } from "./coherence.ts";
+import { UnicornCore } from "./core.ts";
+import { acquireInstance, acquireRam, releaseInstance, releaseRam } from "./instance.ts";
+import { selfTest } from "./selftest.ts";
+
+export { UnicornUnavailable } from "./library.ts";
+
+const FOUR_GB = 0x1_0000_0000;
+const PHYSICAL_END = 2 ** PHYSICAL_ADDRESS_BITS;
+const PAGE = 4096;
+const RAM_LIMIT = FOUR_GB;
+
+/** Throws UnicornUnavailable where the library cannot be had, RangeError for options outside what a node can be. */
+export const createUnicornEngine: CreateEngine = (options) => {
+  selfTest();
+  return new UnicornEngine(options);
+};
+
+class UnicornEngine implements Engine {
+  readonly name = "unicorn 2.1.1";
+  readonly ram: Uint8Array;
+  readonly view: DataView;
+  readonly cores: readonly UnicornCore[];
+  private readonly coherence: CodeCoherence;
+  private readonly block;
+  private readonly instances;
+  private closed = false;
+
+  constructor({ ramBytes, cores, bus, tscBase = 0n }: EngineOptions) {
+    if (!Number.isInteger(cores) || cores < 1 || cores > MAX_CPUS) throw new RangeError(`cores must be 1 to ${MAX_CPUS}, not ${cores}`);
+    if (!Number.isInteger(ramBytes) || ramBytes < PAGE || ramBytes % PAGE || ramBytes > RAM_LIMIT) {
+      throw new RangeError(`RAM must be whole 4 KB pages, at most ${RAM_LIMIT} bytes, not ${ramBytes}`);
+    }
+    const unicorn = binding();
+    const block = acquireRam(ramBytes);
+    const buffer = viewMemory(block.address, ramBytes);
+    const low = Math.min(ramBytes, DEVICE_HOLE);
+    const high = ramBytes - low;
+    const instances = Array.from({ length: cores }, () => acquireInstance());
+    for (const instance of instances) {
+      instance.mapRam(0, low, block.address);
+      if (high) instance.mapRam(FOUR_GB, high, block.address + low);
+      instance.mapDevices(low, FOUR_GB - low);
+      instance.mapDevices(FOUR_GB + high, PHYSICAL_END - FOUR_GB - high);
+    }
+    this.block = block;
+    this.instances = instances;
+    this.ram = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.coherence = new CodeCoherence(unicorn, ramBytes, instances.map(({ handle }) => handle));
+    const memory = {
+      words: new Uint32Array(buffer),
+      view: this.view,
+      offsetOf: (physical: number): number => {
+        if (physical < low) return physical;
+        return physical >= FOUR_GB && physical < FOUR_GB + high ? physical - FOUR_GB + low : -1;
+      },
+      written: (offset: number): void => this.coherence.written(offset, 4),
+    };
+    this.cores = instances.map((instance, index) => new UnicornCore(index, instance, { bus, memory, coherence: this.coherence, tscBase }));
+  }
+
+  invalidateCode(address: number, length: number): void {
+    if (length > 0) this.coherence.written(address, length);
+  }
+
+  /** Breakpoints are later work. */
+  addBreakpoint(): number {
+    return 0;
+  }
+  removeBreakpoint(): void {}
+
+  flushCaches(): void {
+    for (const core of this.cores) core.flushCaches();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const instance of this.instances) releaseInstance(instance);
+    releaseRam(this.block);
+  }
+}

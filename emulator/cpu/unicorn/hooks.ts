@@ -1,0 +1,125 @@
+/**
+ * Everything that Unicorn calls: TLB fills, exceptions, port and memory-mapped I/O, CPUID, SYSCALL, and the interposed
+ * helpers for RDTSC, MSRs, INVLPG and control registers. Registered once a process; since JavaScript runs one core at a
+ * time, they all act on the running one. An exception thrown here cannot cross the C frames: it is kept, the core stops,
+ * and `run` throws it.
+ */
+import { Cr4, Exception } from "../../abi/x86.ts";
+import type { AccessKind } from "../x86/access.ts";
+import { type Address, binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
+import type { UnicornCore } from "./core.ts";
+import { interpose } from "./got.ts";
+
+/** The core inside uc_emu_start. */
+export const running: { core: UnicornCore | undefined } = { core: undefined };
+
+export interface Hooks {
+  readonly tlbFill: Address;
+  readonly interrupt: Address;
+  readonly portIn: Address;
+  readonly portOut: Address;
+  readonly mmioRead: Address;
+  readonly mmioWrite: Address;
+  readonly cpuid: Address;
+  readonly syscall: Address;
+  readonly sysenter: Address;
+}
+
+const TWO_32 = 0x1_0000_0000;
+const low32 = (value: Wide): number => (typeof value === "bigint" ? Number(BigInt.asUintN(32, value)) : value >>> 0);
+/** koffi gives 64-bit integers as numbers where they fit, high addresses as negative ones. */
+const high32 = (value: Wide): number => (typeof value === "bigint" ? Number(BigInt.asUintN(32, value >> 32n)) : Math.floor(value / TWO_32) >>> 0);
+const wide = (value: Wide): bigint => BigInt.asUintN(64, BigInt(value));
+
+let hooks: Hooks | undefined;
+
+/** Registers the callbacks and replaces the helpers, once. */
+export function installHooks(): Hooks {
+  if (hooks) return hooks;
+  interposeHelpers();
+  const resultViews = new Map<Wide, DataView>();
+
+  hooks = {
+    // struct uc_tlb_entry: u64 physical address, u32 permissions
+    tlbFill: registerCallback("tlbFill", (_uc: Wide, address: Wide, type: number, result: Wide) =>
+      guarded(false, (core) => {
+        const page = core.fillTlb(low32(address), high32(address), (type - TLB_ACCESS_FIRST) as AccessKind);
+        if (page < 0) return false;
+        let view = resultViews.get(result);
+        if (!view) {
+          view = new DataView(viewMemory(Number(result), 16));
+          resultViews.set(result, view);
+        }
+        view.setUint32(0, page % TWO_32, true);
+        view.setUint32(4, page / TWO_32, true);
+        view.setUint32(8, core.grantedPermissions, true);
+        return true;
+      }),
+    ),
+    interrupt: registerCallback("interrupt", (_uc: Wide, vector: number) => guarded(undefined, (core) => core.noteException(vector))),
+    portIn: registerCallback("portIn", (_uc: Wide, port: number, size: number) => guarded(0, (core) => core.readPort(port, size))),
+    portOut: registerCallback("portOut", (_uc: Wide, port: number, size: number, value: number) => guarded(undefined, (core) => core.writePort(port, size, value))),
+    mmioRead: registerCallback("mmioRead", (_uc: Wide, offset: Wide, size: number, frame: Wide) =>
+      guarded<Wide>(0, (core) => core.readDevice(Number(frame) * 4096 + Number(offset), size)),
+    ),
+    mmioWrite: registerCallback("mmioWrite", (_uc: Wide, offset: Wide, size: number, value: Wide, frame: Wide) =>
+      guarded(undefined, (core) => core.writeDevice(Number(frame) * 4096 + Number(offset), size, low32(value), high32(value))),
+    ),
+    cpuid: registerCallback("instruction", () => {
+      guarded(undefined, (core) => core.cpuid());
+      return 1; // handled: the built-in CPUID is skipped
+    }),
+    syscall: registerCallback("instruction", () => {
+      guarded(undefined, (core) => core.syscall());
+      return 0;
+    }),
+    sysenter: registerCallback("instruction", () => {
+      guarded(undefined, (core) => core.raise(Exception.UD, 0));
+      return 0;
+    }),
+  };
+  return hooks;
+}
+
+function guarded<Result>(whenThrown: Result, action: (core: UnicornCore) => Result): Result {
+  const core = running.core;
+  if (!core) return whenThrown;
+  try {
+    return action(core);
+  } catch (error) {
+    core.abort(error);
+    return whenThrown;
+  }
+}
+
+/** RDRAND is not announced by CPUID and would read the host's randomness: #UD, as on a processor without it. */
+function interposeHelpers(): void {
+  const { library } = binding();
+  const invlpg = library.func("void helper_invlpg_x86_64(uint64_t env, uint64_t address)") as (env: Wide, address: Wide) => void;
+  const writeControl = library.func("void helper_write_crN_x86_64(uint64_t env, int index, uint64_t value)") as (env: Wide, index: number, value: Wide) => void;
+
+  interpose("helper_rdtsc_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(false)));
+  interpose("helper_rdtscp_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(true)));
+  interpose("helper_rdmsr_x86_64", "helper", () => guarded(undefined, (core) => core.rdmsr()));
+  interpose("helper_wrmsr_x86_64", "helper", () => guarded(undefined, (core) => core.wrmsr()));
+  interpose("helper_rdrand_x86_64", "helperValue", () => {
+    guarded(undefined, (core) => core.raise(Exception.UD, 0));
+    return 0;
+  });
+  interpose("helper_invlpg_x86_64", "helperAddress", (env: Wide, address: Wide) =>
+    guarded(undefined, (core) => {
+      if (!core.invalidatePage(low32(address), high32(address))) invlpg(env, address);
+    }),
+  );
+  interpose("helper_write_crN_x86_64", "helperWriteControl", (env: Wide, index: number, value: Wide) =>
+    guarded(undefined, (core) => {
+      if (core.beforeControlWrite(index, wide(value))) writeControl(env, index, value);
+    }),
+  );
+  interpose("helper_read_crN_x86_64", "helperReadControl", (_env: Wide, index: number) => guarded<Wide>(0, (core) => core.readControl(index)));
+}
+
+/** RDTSC is privileged with this bit set. */
+export const TIMESTAMP_DISABLE = 4;
+/** What CR4 may hold: everything that the CPUID model knows. */
+export const CR4_ALLOWED = 0x3 | TIMESTAMP_DISABLE | 0x8 | 0x10 | Cr4.PAE | Cr4.MCE | Cr4.PGE | 0x100 | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.FSGSBASE | Cr4.SMEP | Cr4.SMAP;

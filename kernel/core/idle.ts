@@ -5,7 +5,7 @@ import { record } from "../arch/trace.ts";
 import { currentThread, runThread } from "./task.ts";
 
 /** Drops whatever is on this core's kernel stack and idles. */
-export function enterIdle(): never {
+export function enterIdle(): void {
   attr({ naked: true, noreturn: true });
   asm`
     cli

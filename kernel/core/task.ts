@@ -179,6 +179,7 @@ export function runThread(thread: ptr<Thread>): never {
   fpuReset();
   const s = addr(thread.start);
   enterUser(s.entry, s.stack, s.rdi, s.rsi, s.rdx, s.r8);
+  unreachable();
 }
 
 /** Ends a task: its threads leave their cores as soon as each comes by. The first wait status stays. May be called in interrupts. */
@@ -218,6 +219,7 @@ export function leaveThread(): never {
   thisCpu().frame = null;
   if (atomicAdd(addr(task.threads), 0xffff_ffff_ffff_ffff) === 1) finishTask(task);
   enterIdle();
+  unreachable();
 }
 
 /** Exit of one thread; the last one's status is the task's. */

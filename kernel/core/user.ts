@@ -2,7 +2,7 @@
 import { Rflags, Selector } from "../abi/x86.ts";
 
 /** Enters user mode at `entry` with RSP = `stack`, RDI, RSI, RDX and R8 as given and every other register 0. Interrupts are off. */
-export function enterUser(_entry: u64, _stack: u64, _rdi: u64, _rsi: u64, _rdx: u64, _r8: u64): never {
+export function enterUser(_entry: u64, _stack: u64, _rdi: u64, _rsi: u64, _rdx: u64, _r8: u64): void {
   attr({ naked: true, noreturn: true });
   asm`
     cli

@@ -1,0 +1,164 @@
+/**
+ * The function-ship client: a file system call goes to the I/O node as an IO_REQUEST, its thread waits in hlt, and the IO_REPLY's data
+ * goes straight into the program's memory. One request at a time for each thread, so one record a core. State under `netLock`.
+ */
+import { Errno } from "../abi/errno.ts";
+import { IO_DATA_MAX_BYTES, IoReply, IoRequest } from "../abi/io.ts";
+import { Cause, IO_PID, type MessageHeader, Operation, SERVICE_NID } from "../abi/net.ts";
+import { Syscall } from "../abi/syscalls.ts";
+import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { waitForInterrupt } from "../arch/cpu.ts";
+import { wakeCpu } from "../arch/crosscall.ts";
+import { cpuIndex } from "../arch/percpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
+import { currentTask, type Task, threadOf } from "../core/task.ts";
+import { mustLeave } from "../core/wait.ts";
+import { copyToUser } from "../mm/user.ts";
+import { allocateKernelMessage, allocateMessage, isLast, registerOperation, sendMessage, setPrefix } from "../net/message.ts";
+import { netLock, type Peer } from "../net/reliable.ts";
+
+/** What a system call ships, and where its answer goes. */
+export class Shipment {
+  call: u32 = 0;
+  arguments!: arr<u64, 6>;
+  /** Data behind the request, in the program's memory. */
+  data: u64 = 0;
+  dataBytes: u64 = 0;
+  /** Data of the reply, in the program's memory: at most `bufferBytes`. */
+  buffer: u64 = 0;
+  bufferBytes: u64 = 0;
+}
+class Request {
+  /** 0: nobody waits. Low byte: core + 1. */
+  requestId: u64 = 0;
+  done: u32 = 0;
+  result: i64 = 0;
+  buffer: u64 = 0;
+  bufferBytes: u64 = 0;
+}
+/** By core. */
+const requests: arr<Request, 64> = zeroed();
+class Count {
+  last: u64 = 0;
+}
+const count: Count = new Count();
+
+export function ioStart(): void {
+  registerOperation(Operation.IO_REPLY, receiveReply);
+}
+
+/** Ships the call and waits for its result, or -errno. */
+export function ship(s: ptr<Shipment>): i64 {
+  const task = currentTask();
+  const request = addr(requests[cpuIndex()]);
+  const body: IoRequest = zeroed();
+  body.call = s.call;
+  body.dataBytes = u32(s.dataBytes);
+  copy(addr(body.arguments), addr(s.arguments));
+
+  const flags: u64 = lock(addr(netLock));
+  const m = allocateMessage();
+  if (m === null) {
+    unlock(addr(netLock), flags);
+    return -i64(Errno.EAGAIN);
+  }
+  count.last++;
+  request.requestId = u64(cpuIndex() + 1) | (count.last << 8);
+  request.result = -i64(Errno.EIO);
+  request.buffer = s.buffer;
+  request.bufferBytes = s.bufferBytes;
+  atomicStore(addr(request.done), 0);
+  m.header.operation = Operation.IO_REQUEST;
+  m.header.jobId = task.jobId;
+  m.header.userId = task.userId;
+  m.header.sourcePid = u16(task.pid);
+  m.header.targetNid = SERVICE_NID;
+  m.header.targetPid = IO_PID;
+  m.header.requestId = request.requestId;
+  m.header.totalBytes = u32(sizeof<IoRequest>() + s.dataBytes);
+  setPrefix(m, cast<ptr<u8>>(addr(body)), sizeof<IoRequest>());
+  m.task = task;
+  m.address = s.data;
+  m.sent = requestSent;
+  m.argument = request.requestId;
+  sendMessage(m);
+  unlock(addr(netLock), flags);
+
+  while (volatileRead(addr(request.done)) === 0 && !mustLeave()) waitForInterrupt();
+  if (volatileRead(addr(request.done)) !== 0) return request.result;
+  const again: u64 = lock(addr(netLock));
+  request.requestId = 0;
+  unlock(addr(netLock), again);
+  return -i64(Errno.EINTR);
+}
+
+/** The I/O node forgets the descriptors of a task; no answer comes. Under `netLock`. */
+export function shipTaskEnd(task: ptr<Task>): void {
+  const body: IoRequest = zeroed();
+  body.call = Syscall.EXIT_GROUP;
+  const m = allocateKernelMessage();
+  m.header.operation = Operation.IO_REQUEST;
+  m.header.jobId = task.jobId;
+  m.header.userId = task.userId;
+  m.header.sourcePid = u16(task.pid);
+  m.header.targetNid = SERVICE_NID;
+  m.header.targetPid = IO_PID;
+  m.header.totalBytes = u32(sizeof<IoRequest>());
+  setPrefix(m, cast<ptr<u8>>(addr(body)), sizeof<IoRequest>());
+  sendMessage(m);
+}
+
+/** The longest data that one shipment carries. */
+export function shipmentBytes(wanted: u64): u64 {
+  return wanted < u64(IO_DATA_MAX_BYTES) ? wanted : u64(IO_DATA_MAX_BYTES);
+}
+
+/** Nothing will come from the I/O node any more. */
+export function ioLost(nid: u32): void {
+  if (nid !== SERVICE_NID) return;
+  for (let cpu: u32 = 0; cpu < requests.length; cpu++) {
+    if (requests[cpu].requestId !== 0) finish(cpu, -i64(Errno.EIO));
+  }
+}
+function requestSent(requestId: u64, cause: u32): void {
+  if (cause === Cause.OK) return;
+  const cpu: u32 = u32(requestId & 0xff) - 1;
+  if (requests[cpu].requestId === requestId) finish(cpu, -i64(Errno.ENETDOWN));
+}
+function finish(cpu: u32, result: i64): void {
+  const request = addr(requests[cpu]);
+  request.requestId = 0;
+  request.result = result;
+  atomicStore(addr(request.done), 1);
+  wakeCpu(cpu);
+}
+
+function receiveReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
+  const number: u64 = header.requestId & 0xff;
+  if (number === 0 || number > requests.length) return;
+  const cpu: u32 = u32(number) - 1;
+  const request = addr(requests[cpu]);
+  // Whoever asked may have been killed meanwhile.
+  if (request.requestId !== header.requestId) return;
+  const task = threadOf(cpu).task;
+  if (task === null) return;
+  let from: u64 = 0;
+  let at: u64 = u64(header.fragmentOffset);
+  if (at === 0) {
+    if (u64(header.fragmentBytes) < sizeof<IoReply>()) {
+      finish(cpu, -i64(Errno.EIO));
+      return;
+    }
+    const reply: IoReply = zeroed();
+    memcpy(cast<ptr<u8>>(addr(reply)), body, sizeof<IoReply>());
+    request.result = reply.result;
+    from = sizeof<IoReply>();
+  } else {
+    at -= sizeof<IoReply>();
+  }
+  let bytes: u64 = u64(header.fragmentBytes) - from;
+  if (at >= request.bufferBytes) bytes = 0;
+  else if (bytes > request.bufferBytes - at) bytes = request.bufferBytes - at;
+  if (!copyToUser(addr(task.space), request.buffer + at, addr(body[from]), bytes)) request.result = -i64(Errno.EFAULT);
+  if (isLast(header)) finish(cpu, request.result);
+}

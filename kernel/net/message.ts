@@ -1,0 +1,278 @@
+/**
+ * Messages: cut into frames as windows and buffers allow, taken apart by operation as fragments arrive.
+ *
+ * Sending never waits. `allocateMessage` gives a message from a pool; the caller fills in header, prefix (up to 64 bytes of body in the
+ * message itself) and the rest of the body (in a program's or the kernel's memory, read when the fragment is sent), then `sendMessage`.
+ * Receiving keeps no copy: each operation has a handler that is called for every fragment, in order, and puts it where it belongs
+ * (`peer.inbound` is its memory in between). A message to the own nid takes the same way but for the wire.
+ * Everything runs under `netLock`.
+ */
+import { EventKind } from "../abi/events.ts";
+import { Cause, DropReason, MAX_FRAGMENT_BYTES, MESSAGE_VERSION, MessageHeader, SERVICE_NID } from "../abi/net.ts";
+import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
+import { fatal } from "../arch/fatal.ts";
+import { record } from "../arch/trace.ts";
+import type { Task } from "../core/task.ts";
+import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/virtio-net.ts";
+import { copyFromUser } from "../mm/user.ts";
+import { firstPeer, headerIn, HEADERS_BYTES, ownNid, type Peer, peerOf, reliableStart, sendData, windowIsOpen } from "./reliable.ts";
+
+const POOL: u32 = 256;
+/** Left for replies of the kernel when programs have used up the rest. */
+const KERNEL_SHARE: u32 = 64;
+export const PREFIX_MAX: u64 = 64;
+
+export class OutMessage {
+  next: ptr<OutMessage> | null = null;
+  header!: MessageHeader;
+  prefixBytes: u64 = 0;
+  prefix!: arr<u8, 64>;
+  /** Whose memory the rest of the body lies in; null: the kernel's, at `address`. */
+  task: ptr<Task> | null = null;
+  taskPid: u32 = 0;
+  address: u64 = 0;
+  /** Bytes of body sent. */
+  sentBytes: u64 = 0;
+  /** Called when the last fragment is on its way: the body may be reused. */
+  sent: ((argument: u64, cause: u32) => void) | null = null;
+  argument: u64 = 0;
+}
+const pool: arr<OutMessage, 256> = zeroed();
+class Messages {
+  free: ptr<OutMessage> | null = null;
+  freeCount: u32 = 0;
+  pumpingLocal: u32 = 0;
+  /** Peers given up since; told to the operations by `lost`. */
+  lost: ((nid: u32) => void) | null = null;
+}
+const messages: Messages = zeroed();
+/** Body of a fragment to ourselves, with the header in front. */
+const localBody: arr<u8, 8192> = zeroed();
+const localHeader: MessageHeader = zeroed();
+
+class Operations {
+  run: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
+}
+const operations: arr<Operations, 16> = zeroed();
+
+/** Receiving begins here: every operation must have been registered. */
+export function messagesStart(nid: u32, lost: (nid: u32) => void): void {
+  for (let i: u32 = 0; i < POOL; i++) putBack(addr(pool[i]));
+  messages.lost = lost;
+  reliableStart(nid, deliver, pumpAll, peerLost);
+}
+
+/** `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the last. */
+export function registerOperation(operation: u32, run: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void): void {
+  operations[operation].run = run;
+}
+export function isLast(header: ptr<MessageHeader>): boolean {
+  return header.fragmentOffset + header.fragmentBytes === header.totalBytes;
+}
+
+// ---- sending -------------------------------------------------------------------------------------------------------
+function putBack(m: ptr<OutMessage>): void {
+  m.next = messages.free;
+  messages.free = m;
+  messages.freeCount++;
+}
+
+/** A message for a program's call; null: too many are on their way. */
+export function allocateMessage(): ptr<OutMessage> | null {
+  return messages.freeCount > KERNEL_SHARE ? takeMessage() : null;
+}
+/** A message of the kernel's own: replies, notices. */
+export function allocateKernelMessage(): ptr<OutMessage> {
+  const m = takeMessage();
+  if (m === null) fatal(cstr("net: no message left for a reply"), 0);
+  return m;
+}
+function takeMessage(): ptr<OutMessage> | null {
+  const m = messages.free;
+  if (m === null) return null;
+  messages.free = m.next;
+  messages.freeCount--;
+  zero(m);
+  m.header.version = MESSAGE_VERSION;
+  m.header.sourceNid = ownNid();
+  return m;
+}
+
+/** A message back to where `request` came from; echoes what a reply echoes. */
+export function replyTo(request: ptr<MessageHeader>, operation: u8, cause: u32): ptr<OutMessage> {
+  const m = allocateKernelMessage();
+  m.header.operation = operation;
+  m.header.portalIndex = request.portalIndex;
+  m.header.jobId = request.jobId;
+  m.header.userId = request.userId;
+  m.header.targetNid = request.sourceNid;
+  m.header.sourcePid = request.targetPid;
+  m.header.targetPid = request.sourcePid;
+  m.header.requestId = request.requestId;
+  m.header.matchBits = request.matchBits;
+  m.header.cause = cause;
+  return m;
+}
+
+/** Copies `lengthBytes` (at most PREFIX_MAX) into the message as (the start of) its body. */
+export function setPrefix(m: ptr<OutMessage>, from: ptr<u8>, lengthBytes: u64): void {
+  memcpy(addr(m.prefix[0]), from, lengthBytes);
+  m.prefixBytes = lengthBytes;
+}
+
+/** Queues the message; header.totalBytes = prefix and the rest. The message is the queue's from here on. */
+export function sendMessage(m: ptr<OutMessage>): void {
+  record(EventKind.MSG_SEND, u64(m.header.operation), u64(m.header.targetNid), u64(m.header.totalBytes), m.header.matchBits);
+  const peer = peerOf(m.header.targetNid);
+  const isLocal: boolean = m.header.targetNid === ownNid();
+  if (peer === null || peer.unreachable !== 0 || (!isLocal && !netPresent())) {
+    finish(m, Cause.UNREACHABLE);
+    return;
+  }
+  const last = peer.outLast;
+  if (last === null) peer.outFirst = m;
+  else last.next = m;
+  m.next = null;
+  peer.outLast = m;
+  if (isLocal) pumpLocal(peer);
+  else pump(peer);
+}
+
+function finish(m: ptr<OutMessage>, cause: u32): void {
+  const sent = m.sent;
+  const argument: u64 = m.argument;
+  putBack(m);
+  if (sent !== null) sent(argument, cause);
+}
+function takeFirst(peer: ptr<Peer>, m: ptr<OutMessage>): void {
+  peer.outFirst = m.next;
+  if (m.next === null) peer.outLast = null;
+}
+
+/** Writes the next fragment of `m`; returns its body bytes. */
+function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr<u8>): u64 {
+  const rest: u64 = u64(m.header.totalBytes) - m.sentBytes;
+  const bytes: u64 = rest < u64(MAX_FRAGMENT_BYTES) ? rest : u64(MAX_FRAGMENT_BYTES);
+  copy(header, addr(m.header));
+  header.fragmentOffset = u32(m.sentBytes);
+  header.fragmentBytes = u32(bytes);
+  let done: u64 = 0;
+  if (m.sentBytes < m.prefixBytes) {
+    done = m.prefixBytes - m.sentBytes < bytes ? m.prefixBytes - m.sentBytes : bytes;
+    memcpy(body, addr(m.prefix[m.sentBytes]), done);
+  }
+  if (done < bytes) {
+    const from: u64 = m.address + (m.sentBytes + done - m.prefixBytes);
+    const task = m.task;
+    if (task === null) {
+      memcpy(addr(body[done]), cast<ptr<u8>>(from), bytes - done);
+    } else if (!copyFromUser(addr(task.space), addr(body[done]), from, bytes - done)) {
+      // The program has unmapped its buffer since the call: it gets what it asks for.
+      memset(addr(body[done]), 0, bytes - done);
+    }
+  }
+  m.sentBytes += bytes;
+  return bytes;
+}
+
+/** Sends what window and buffers allow. */
+function pump(peer: ptr<Peer>): void {
+  for (;;) {
+    const m = peer.outFirst;
+    if (m === null || !windowIsOpen(peer)) return;
+    const buffer: u32 = allocateBuffer();
+    if (buffer === NO_BUFFER) return;
+    const bytes: u64 = writeFragment(m, headerIn(buffer), addr(bufferFrame(buffer)[HEADERS_BYTES]));
+    sendData(peer, buffer, bytes);
+    if (m.sentBytes === u64(m.header.totalBytes)) {
+      takeFirst(peer, m);
+      finish(m, Cause.OK);
+    }
+  }
+}
+
+/** Messages to ourselves, one at a time: a handler that sends more adds to the queue. */
+function pumpLocal(peer: ptr<Peer>): void {
+  if (messages.pumpingLocal !== 0) return;
+  messages.pumpingLocal = 1;
+  for (;;) {
+    const m = peer.outFirst;
+    if (m === null) break;
+    writeFragment(m, addr(localHeader), addr(localBody[0]));
+    const ended: boolean = m.sentBytes === u64(m.header.totalBytes);
+    if (ended) {
+      takeFirst(peer, m);
+      finish(m, Cause.OK);
+    }
+    deliver(peer, addr(localHeader), addr(localBody[0]));
+  }
+  messages.pumpingLocal = 0;
+}
+
+function pumpAll(): void {
+  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
+    if (peer.nid !== ownNid()) pump(peer);
+  }
+}
+
+function peerLost(peer: ptr<Peer>): void {
+  peer.inbound.open = 0;
+  for (;;) {
+    const m = peer.outFirst;
+    if (m === null) break;
+    takeFirst(peer, m);
+    finish(m, Cause.UNREACHABLE);
+  }
+  const lost = messages.lost;
+  if (lost !== null) lost(peer.nid);
+}
+
+/** Takes back what a task that ends still has in the queues, and stops what comes in for it. */
+export function cancelMessages(task: ptr<Task>): void {
+  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
+    if (peer.inbound.taskPid === task.pid) {
+      peer.inbound.taskPid = 0;
+      peer.inbound.discard = 1;
+    }
+    let before: ptr<OutMessage> | null = null;
+    let m = peer.outFirst;
+    while (m !== null) {
+      const next = m.next;
+      if (m.task === task) {
+        // A message that stops half-way is dropped by its receiver when the next one begins.
+        if (before === null) peer.outFirst = next;
+        else before.next = next;
+        if (next === null) peer.outLast = before;
+        putBack(m);
+      } else {
+        before = m;
+      }
+      m = next;
+    }
+  }
+}
+
+// ---- receiving -----------------------------------------------------------------------------------------------------
+function deliver(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
+  const inbound = addr(peer.inbound);
+  if (header.fragmentOffset === 0) {
+    zero(inbound);
+    inbound.requestId = header.requestId;
+    inbound.totalBytes = header.totalBytes;
+    record(EventKind.MSG_RECEIVE, u64(header.operation), u64(header.sourceNid), u64(header.totalBytes), header.matchBits);
+  } else if (inbound.open === 0 || header.requestId !== inbound.requestId || header.fragmentOffset !== inbound.gotBytes) {
+    record(EventKind.MSG_DROP, u64(header.sourceNid), u64(header.sequence), DropReason.FRAGMENT, 0);
+    inbound.open = 0;
+    return;
+  }
+  inbound.gotBytes = header.fragmentOffset + header.fragmentBytes;
+  inbound.open = isLast(header) ? 0 : 1;
+  if (inbound.discard !== 0 || header.operation >= operations.length) return;
+  const run = operations[header.operation].run;
+  if (run !== null) run(peer, header, body);
+}
+
+/** True for the service node, which alone may ask for status and kill. */
+export function fromService(header: ptr<MessageHeader>): boolean {
+  return header.sourceNid === SERVICE_NID;
+}

@@ -1,0 +1,40 @@
+/** Time: nanosleep and clock_gettime. Virtual nanoseconds; the wall clock is the epoch of the boot parameters plus them. */
+import { Errno } from "../abi/errno.ts";
+import { Clock, type Timespec } from "../abi/process.ts";
+import { Syscall } from "../abi/syscalls.ts";
+import { bootEpochSeconds, monotonicNanoseconds } from "../arch/clock.ts";
+import { readTsc } from "../arch/cpu.ts";
+import { currentTask } from "../core/task.ts";
+import { sleepUntil } from "../core/wait.ts";
+import { copyFromUser, copyToUser } from "../mm/user.ts";
+import { type Call, failure, registerSyscall } from "./table.ts";
+
+const NS_PER_SECOND: u64 = 1000000000;
+/** Longer sleeps are taken as this long: 146 years. */
+const LONGEST_SECONDS: i64 = 4611686018;
+
+export function timeCallsStart(): void {
+  registerSyscall(Syscall.NANOSLEEP, nanosleep);
+  registerSyscall(Syscall.CLOCK_GETTIME, clockGettime);
+}
+
+/** (const struct timespec *, struct timespec *remaining). No signal can end it early. */
+function nanosleep(call: ptr<Call>): i64 {
+  const start: u64 = readTsc();
+  const wanted: Timespec = zeroed();
+  if (!copyFromUser(addr(currentTask().space), cast<ptr<u8>>(addr(wanted)), call.a, sizeof<Timespec>())) return failure(Errno.EFAULT);
+  if (wanted.seconds < 0 || wanted.nanoseconds < 0 || wanted.nanoseconds >= 1000000000) return failure(Errno.EINVAL);
+  const seconds: u64 = u64(wanted.seconds > LONGEST_SECONDS ? LONGEST_SECONDS : wanted.seconds);
+  return sleepUntil(start + seconds * NS_PER_SECOND + u64(wanted.nanoseconds)) ? 0 : failure(Errno.EINTR);
+}
+
+/** (clock, struct timespec *). */
+function clockGettime(call: ptr<Call>): i64 {
+  if (call.a > Clock.BOOTTIME) return failure(Errno.EINVAL);
+  const now: u64 = monotonicNanoseconds();
+  const time: Timespec = zeroed();
+  time.seconds = i64(now / NS_PER_SECOND);
+  time.nanoseconds = i64(now % NS_PER_SECOND);
+  if (call.a === Clock.REALTIME || call.a === Clock.REALTIME_COARSE) time.seconds += i64(bootEpochSeconds());
+  return copyToUser(addr(currentTask().space), call.b, cast<ptr<u8>>(addr(time)), sizeof<Timespec>()) ? 0 : failure(Errno.EFAULT);
+}

@@ -1,0 +1,57 @@
+/** Fills in the fields that depend on addresses, with overflow checks. Kinds are those of object.ts. */
+import { LinkError, type OutputSection, type PlacedImage } from "./layout.ts";
+import type { Relocation } from "./object.ts";
+
+const FIELD_BYTES: Readonly<Record<Relocation["kind"], number>> = { abs64: 8, abs32: 4, abs32s: 4, abs16: 2, abs8: 1, rel32: 4, rel8: 1 };
+const hex = (value: bigint): string => (value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`);
+
+function fits(value: bigint, relocation: Relocation): boolean {
+  const width = FIELD_BYTES[relocation.kind] * 8;
+  const signed = BigInt.asIntN(width, value) === value;
+  const unsigned = BigInt.asUintN(width, value) === value;
+  switch (relocation.kind) {
+    case "abs64":
+      return true;
+    case "abs32s":
+    case "rel32":
+    case "rel8":
+      return signed;
+    default:
+      // Differences have a sign; an address that is zero-extended has none.
+      return unsigned || (relocation.expression.minus !== null && signed);
+  }
+}
+
+/** The bytes of a section as they are at run time. Throws a LinkError with every field that overflows. */
+export function relocateSection(section: OutputSection, image: PlacedImage, problems: string[]): Uint8Array {
+  const bytes = new Uint8Array(Number(section.size));
+  const valueOf = (symbol: string): bigint => {
+    const value = image.addresses.get(symbol);
+    if (value === undefined) throw new LinkError([`symbol '${symbol}' is not defined`]);
+    return value;
+  };
+  for (const { chunk, address } of section.chunks) {
+    if (chunk.bytes === null) continue;
+    const start = Number(address - section.address);
+    bytes.set(chunk.bytes, start);
+    for (const relocation of chunk.relocations) {
+      const { expression, kind, offset, trailing } = relocation;
+      const fieldBytes = FIELD_BYTES[kind];
+      if (offset < 0 || offset + fieldBytes > chunk.size) {
+        problems.push(`${chunk.symbol} (${section.name}): relocation at ${offset} lies outside its ${chunk.size} bytes`);
+        continue;
+      }
+      let value = valueOf(expression.plus) - (expression.minus === null ? 0n : valueOf(expression.minus)) + expression.addend;
+      if (kind === "rel32" || kind === "rel8") value -= address + BigInt(offset + fieldBytes + trailing);
+      // Addresses are 64 bits: 0xffff_ffff_8000_0000 is also its negative.
+      const wrapped = kind === "abs32s" ? BigInt.asIntN(64, value) : value;
+      if (!fits(wrapped, relocation)) {
+        const target = expression.minus === null ? expression.plus : `${expression.plus} - ${expression.minus}`;
+        problems.push(`${chunk.symbol}+${hex(BigInt(offset))} (${section.name}): ${kind} of '${target}' is ${hex(wrapped)}, which does not fit`);
+        continue;
+      }
+      for (let i = 0; i < fieldBytes; i++) bytes[start + offset + i] = Number((wrapped >> BigInt(8 * i)) & 255n);
+    }
+  }
+  return bytes;
+}

@@ -130,7 +130,10 @@ export function parse(frame: Uint8Array, ownNid: number): ParsedFrame | number {
   return { header: h, body: frame.subarray(HEADERS_BYTES) };
 }
 
-/** Puts the fragments of one peer together: they arrive in order, one message after the other. */
+/**
+ * Puts the fragments of one peer together: they arrive in order, one message after the other. A message whose sender ended
+ * half-way is given up when the next one begins.
+ */
 export class Reassembly {
   private body: Uint8Array = NOTHING;
   private filledBytes = 0;
@@ -138,30 +141,30 @@ export class Reassembly {
 
   /** The message that this frame completes, null when more must come, or why the frame was refused (the message is given up). */
   accept({ header: h, body }: ParsedFrame): Message | null | number {
-    const begun = this.first;
-    if (begun === null) {
-      if (h.fragmentOffset !== 0) return DropReason.FRAGMENT;
+    if (h.fragmentOffset === 0) {
+      this.giveUp();
       if (h.fragmentBytes === h.totalBytes) return toMessage(h, body.slice());
       this.body = new Uint8Array(h.totalBytes);
       this.first = h;
-      this.filledBytes = 0;
-    } else if (
-      h.requestId !== begun.requestId || h.operation !== begun.operation || h.sourcePid !== begun.sourcePid ||
-      h.totalBytes !== begun.totalBytes || h.fragmentOffset !== this.filledBytes
-    ) {
-      this.first = null;
-      this.body = NOTHING;
+    } else if (this.first === null || !sameMessage(this.first, h) || h.fragmentOffset !== this.filledBytes) {
+      this.giveUp();
       return DropReason.FRAGMENT;
     }
     this.body.set(body, this.filledBytes);
     this.filledBytes += body.length;
     if (this.filledBytes < h.totalBytes) return null;
     const whole = toMessage(this.first ?? h, this.body);
-    this.first = null;
-    this.body = NOTHING;
+    this.giveUp();
     return whole;
   }
+  private giveUp(): void {
+    this.first = null;
+    this.body = NOTHING;
+    this.filledBytes = 0;
+  }
 }
+const sameMessage = (a: MessageHeader, b: MessageHeader): boolean =>
+  a.requestId === b.requestId && a.operation === b.operation && a.sourcePid === b.sourcePid && a.totalBytes === b.totalBytes;
 
 function toMessage(h: MessageHeader, body: Uint8Array): Message {
   return {

@@ -94,6 +94,9 @@ describe("frames", () => {
     expect(accept(first!)).toBeNull();
     expect(accept(second!)).toBe(DropReason.FRAGMENT);
     expect(fragment(sample).map(accept).at(-1)).toEqual(sample);
+    // A sender that ends half-way, then another message.
+    expect(accept(first!)).toBeNull();
+    expect(fragment(sample).map(accept)).toEqual([null, null, sample]);
   });
 });
 

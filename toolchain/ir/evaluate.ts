@@ -3,7 +3,8 @@
  * types, are added here. The constant folder and the interpreter both ask this function, so that they cannot differ.
  *
  * Integers are unsigned bigints of their width, f64 are numbers.
- * f64 → integer out of range gives x86's "integer indefinite" (cvttsd2si: 1 << 63) truncated; `exact` says when that happened.
+ * f64 → integer out of range gives x86's "integer indefinite" (cvttsd2si: 1 << 63) truncated; `convertible` says where that is so,
+ * and nothing but the interpreter should rely on the value.
  */
 import { type Op, opInfo, type Type, widthOf } from "./ops.ts";
 
@@ -67,4 +68,4 @@ export function evaluate(op: Op, type: Type, operandType: Type, args: readonly V
 
 /** Whether the truncated value fits 64 bits, so that every implementation agrees on it. */
 export const convertible = (op: "ftosi" | "ftoui", a: number): boolean =>
-  op === "ftosi" ? a > -(2 ** 63) - 1025 && a < 2 ** 63 : a > -1 && a < 2 ** 64;
+  op === "ftosi" ? a >= -(2 ** 63) && a < 2 ** 63 : a > -1 && a < 2 ** 64;

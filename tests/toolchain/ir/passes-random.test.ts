@@ -1,0 +1,41 @@
+/** Proves that no pass changes what random IR computes: the interpreter gives the same before and after, each pass alone left out too. */
+import { expect, test } from "vitest";
+import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
+import { type Module } from "../../../toolchain/ir/ir.ts";
+import { parseModule } from "../../../toolchain/ir/parser.ts";
+import { printModule } from "../../../toolchain/ir/printer.ts";
+import { verify } from "../../../toolchain/ir/verifier.ts";
+import { optimize, passNames } from "../../../toolchain/passes/passes.ts";
+import { randomModule } from "../random/ir-generator.ts";
+
+const FIRST = Number(process.env.SEED ?? 1);
+const COUNT = Number(process.env.COUNT ?? (process.env.SEED ? 1 : 25));
+const run = (module: Module): string => {
+  const outcome = new Interpreter(module, { maxSteps: 400_000 }).run("main");
+  return outcome.kind === "returned" ? `${outcome.value}` : outcome.trap;
+};
+
+test(`random IR: ${COUNT} modules from seed ${FIRST}`, { timeout: 600_000 }, () => {
+  let returned = 0;
+  for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
+    const replay = `replay: SEED=${seed} npx vitest run tests/toolchain/ir/passes-random.test.ts`;
+    const module = randomModule(seed);
+    verify(module);
+    const text = printModule(module);
+    expect(printModule(parseModule(text)), replay).toBe(text);
+    const expected = run(module);
+    if (expected === "steps") continue;
+    returned++;
+    for (const except of [null, ...passNames]) {
+      const copy = parseModule(text);
+      const label = `${except === null ? "all passes" : `all but ${except}`}; ${replay}`;
+      try {
+        optimize(copy, { verify: true, except: except === null ? [] : [except] });
+      } catch (error) {
+        throw new Error(`${label}\n${(error as Error).message}`, { cause: error });
+      }
+      expect(run(copy), label).toBe(expected);
+    }
+  }
+  expect(returned).toBeGreaterThan(COUNT / 2);
+});

@@ -1,0 +1,271 @@
+/**
+ * Constant folding and algebraic simplification, in reverse postorder, until nothing changes.
+ * Values come from `evaluate`, that is from the op table. What would trap stays. Results that are NaN stay too, since their sign and
+ * payload are the processor's, and so do conversions out of range.
+ * Includes: branches and switches on constants, phis whose operands are all equal, chains of additions, comparisons of comparisons.
+ */
+import { removeIncoming, removeUnreachable, reversePostorder } from "../ir/cfg.ts";
+import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
+import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import { type Op, opInfo, type Type, widthOf } from "../ir/ops.ts";
+import { isPure, newConst, newInstr, Replacements } from "./rewrite.ts";
+
+const MAX_ROUNDS = 8;
+
+export function fold(func: Func): void {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const folder = new Folder(func);
+    for (const block of reversePostorder(func)) folder.block(block);
+    folder.replacements.apply(func);
+    removeUnreachable(func);
+    if (!folder.changed) return;
+  }
+}
+
+const bits = (type: Type): number => widthOf[type as "i64"];
+const ones = (type: Type): bigint => (1n << BigInt(bits(type))) - 1n;
+const isConst = (instr: Instr, value?: bigint): boolean => instr.op === "const" && (value === undefined || instr.imm === value);
+const log2 = (value: bigint): bigint | null => (value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null);
+const INVERSE: Partial<Record<Op, Op>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
+const COMPARISONS = new Set<Op>(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
+
+class Folder {
+  readonly replacements = new Replacements();
+  changed = false;
+  readonly #func: Func;
+  #out: Instr[] = [];
+  #at!: Instr;
+
+  constructor(func: Func) {
+    this.#func = func;
+  }
+
+  block(block: Block): void {
+    this.#out = [];
+    for (const instr of block.instrs) {
+      for (let i = 0; i < instr.args.length; i++) instr.args[i] = this.replacements.resolve(instr.args[i]);
+      this.#at = instr;
+      if (opInfo(instr.op).terminator) this.#terminator(block, instr);
+      else {
+        const value = instr.op === "phi" ? samePhi(instr) : isPure(instr) || instr.op.endsWith("div") || instr.op.endsWith("rem") ? this.#simplify(instr) : null;
+        if (value !== null && value !== instr) {
+          this.replacements.set(instr, value);
+          this.changed = true;
+        }
+      }
+      this.#out.push(instr);
+    }
+    for (const instr of this.#out) instr.block = block;
+    block.instrs = this.#out;
+  }
+
+  // ---- making values in front of the current instruction
+  #const(type: Type, value: bigint): Instr {
+    const instr = newConst(this.#func, type, BigInt.asUintN(bits(type), value), this.#at.loc);
+    this.#out.push(instr);
+    return instr;
+  }
+  #make(op: Op, type: Type, args: Instr[]): Instr {
+    const instr = newInstr(this.#func, op, type, args, this.#at.loc);
+    this.#out.push(instr);
+    return instr;
+  }
+  #value(type: Type, value: Value): Instr {
+    if (typeof value === "bigint") return this.#const(type, value);
+    const instr = newInstr(this.#func, "fconst", "f64", [], this.#at.loc);
+    instr.float = value;
+    this.#out.push(instr);
+    return instr;
+  }
+  /** The current instruction becomes another operation in place. */
+  #become(op: Op, args: Instr[]): null {
+    this.#at.op = op;
+    this.#at.args = args;
+    this.changed = true;
+    return null;
+  }
+
+  /** What the instruction can be replaced with; null = nothing (it may have been changed in place). */
+  #simplify(instr: Instr): Instr | null {
+    const { op, type, args } = instr;
+    if (args.length === 0) return null;
+    const constant = this.#evaluate(instr);
+    if (constant !== null) return constant;
+    if (op === "select") return this.#select(instr);
+    if (op === "sext" || op === "zext" || op === "trunc") return this.#width(instr);
+    if (args.length !== 2 || opInfo(op).operandType === "f64") return null;
+    if (opInfo(op).commutative && isConst(args[0]) && !isConst(args[1])) {
+      args.reverse();
+      this.changed = true;
+    }
+    const [a, b] = args;
+    if (a === b) {
+      if (op === "sub" || op === "xor") return this.#const(type, 0n);
+      if (op === "and" || op === "or") return a;
+      if (op === "eq" || op === "sle" || op === "ule") return this.#const("i8", 1n);
+      if (op === "ne" || op === "slt" || op === "ult") return this.#const("i8", 0n);
+    }
+    if (op === "add" && a.op === "symbol" && isConst(b)) return this.#symbol(a, b.imm);
+    return isConst(b) ? this.#withConstant(instr, a, b.imm) : null;
+  }
+
+  #evaluate(instr: Instr): Instr | null {
+    const { op, type, args } = instr;
+    if (!args.every((a) => a.op === "const" || a.op === "fconst")) return null;
+    if ((op === "ftosi" || op === "ftoui") && !convertible(op, args[0].float)) return null;
+    const value = evaluate(op, type, args[0].type, args.map((a) => (a.op === "fconst" ? a.float : a.imm)));
+    return value === undefined || Number.isNaN(value) ? null : this.#value(type, value);
+  }
+
+  #symbol(symbol: Instr, offset: bigint): Instr {
+    const instr = this.#make("symbol", "i64", []);
+    instr.symbol = symbol.symbol;
+    instr.imm = BigInt.asUintN(64, symbol.imm + offset);
+    return instr;
+  }
+
+  #select(instr: Instr): Instr | null {
+    const [condition, yes, no] = instr.args;
+    if (isConst(condition)) return condition.imm !== 0n ? yes : no;
+    if (yes === no) return yes;
+    if (isConst(yes) && isConst(no) && yes.imm === no.imm) return yes;
+    if (instr.type === "i8" && isConst(yes, 1n) && isConst(no, 0n)) return COMPARISONS.has(condition.op) ? condition : this.#become("ne", [condition, this.#const("i8", 0n)]);
+    if (instr.type === "i8" && isConst(yes, 0n) && isConst(no, 1n)) return this.#become("eq", [condition, this.#const("i8", 0n)]);
+    return null;
+  }
+
+  #width(instr: Instr): Instr | null {
+    const { op, type } = instr;
+    const inner = instr.args[0];
+    const source = inner.args[0];
+    if (op === "trunc") {
+      if (inner.op === "trunc") return this.#become("trunc", [source]);
+      if (inner.op !== "zext" && inner.op !== "sext") return null;
+      if (source.type === type) return source;
+      return this.#become(bits(source.type) > bits(type) ? "trunc" : inner.op, [source]);
+    }
+    if (inner.op === "zext") return this.#become("zext", [source]);
+    if (inner.op === "sext" && op === "sext") return this.#become("sext", [source]);
+    // Comparisons are 0 or 1: no sign.
+    return op === "sext" && COMPARISONS.has(inner.op) ? this.#become("zext", [inner]) : null;
+  }
+
+  #withConstant(instr: Instr, a: Instr, c: bigint): Instr | null {
+    const { op, type } = instr;
+    const all = ones(a.type);
+    const power = log2(c);
+    switch (op) {
+      case "add":
+        if (c === 0n) return a;
+        if (a.op === "add" && isConst(a.args[1])) return this.#become("add", [a.args[0], this.#const(type, a.args[1].imm + c)]);
+        return null;
+      case "sub":
+        return c === 0n ? a : this.#become("add", [a, this.#const(type, -c)]);
+      case "mul":
+        if (c === 0n) return this.#const(type, 0n);
+        if (c === 1n) return a;
+        return power !== null ? this.#become("shl", [a, this.#const(type, power)]) : null;
+      case "udiv":
+        if (c === 1n) return a;
+        return power !== null ? this.#become("lshr", [a, this.#const(type, power)]) : null;
+      case "urem":
+        return power !== null ? this.#become("and", [a, this.#const(type, c - 1n)]) : null;
+      case "sdiv":
+        return c === 1n ? a : null;
+      case "srem":
+        return c === 1n ? this.#const(type, 0n) : null;
+      case "and":
+        if (c === 0n) return this.#const(type, 0n);
+        if (c === all) return a;
+        if (a.op === "and" && isConst(a.args[1])) return this.#become("and", [a.args[0], this.#const(type, a.args[1].imm & c)]);
+        return c === 1n && COMPARISONS.has(a.op) ? a : null;
+      case "or":
+        return c === 0n ? a : c === all ? this.#const(type, all) : null;
+      case "xor":
+        return c === 0n ? a : null;
+      case "shl":
+      case "lshr":
+      case "ashr":
+      case "rotl":
+        return (c & BigInt(bits(type) - 1)) === 0n ? a : null;
+      case "eq":
+      case "ne":
+        return this.#compareZero(op, a, c);
+      case "ult":
+        if (c === 0n) return this.#const("i8", 0n);
+        return c === 1n ? this.#become("eq", [a, this.#const(a.type, 0n)]) : null;
+      case "ule":
+        if (c === all) return this.#const("i8", 1n);
+        return c === 0n ? this.#become("eq", [a, this.#const(a.type, 0n)]) : null;
+      default:
+        return null;
+    }
+  }
+
+  /** eq and ne with a constant, mostly 0: seen through widening, comparisons and offsets. */
+  #compareZero(op: "eq" | "ne", a: Instr, c: bigint): Instr | null {
+    if (c === 0n && COMPARISONS.has(a.op)) {
+      if (op === "ne") return a;
+      const inverse = INVERSE[a.op];
+      if (inverse) return this.#become(inverse, [...a.args]);
+      if (a.op === "slt" || a.op === "ult") return this.#become(a.op === "slt" ? "sle" : "ule", [a.args[1], a.args[0]]);
+      if (a.op === "sle" || a.op === "ule") return this.#become(a.op === "sle" ? "slt" : "ult", [a.args[1], a.args[0]]);
+    }
+    if (a.op === "zext") {
+      const inner = a.args[0];
+      if (c > ones(inner.type)) return this.#const("i8", op === "eq" ? 0n : 1n);
+      return this.#become(op, [inner, this.#const(inner.type, c)]);
+    }
+    if (c === 0n && a.op === "sub") return this.#become(op, [...a.args]);
+    if (a.op === "add" && isConst(a.args[1])) return this.#become(op, [a.args[0], this.#const(a.type, c - a.args[1].imm)]);
+    return null;
+  }
+
+  #terminator(block: Block, instr: Instr): void {
+    const [value] = instr.args;
+    if (instr.op === "branch") {
+      const [yes, no] = instr.targets;
+      if (isConst(value)) this.#jump(block, instr, value.imm !== 0n ? 0 : 1);
+      else if (yes === no) this.#jump(block, instr, 0);
+      else if (value.type === "i8" && (value.op === "ne" || value.op === "eq") && isConst(value.args[1], 0n) && value.args[0].type === "i8") {
+        instr.args = [value.args[0]];
+        if (value.op === "eq") instr.targets = [no, yes];
+        this.changed = true;
+      }
+    } else if (instr.op === "switch") {
+      const at = isConst(value) ? instr.cases.indexOf(value.imm) : -1;
+      if (isConst(value)) this.#jump(block, instr, at < 0 ? instr.cases.length : at);
+      else if (instr.targets.every((t) => t === instr.targets[0])) this.#jump(block, instr, 0);
+      else if (instr.cases.length === 1) {
+        const equal = this.#make("eq", "i8", [value, this.#const(value.type, instr.cases[0])]);
+        instr.op = "branch";
+        instr.args = [equal];
+        instr.cases = [];
+        this.changed = true;
+      }
+    }
+  }
+  /** Keeps one of the edges. */
+  #jump(block: Block, instr: Instr, keep: number): void {
+    instr.targets.forEach((target, i) => {
+      if (i !== keep) removeIncoming(target, block);
+    });
+    instr.targets = [instr.targets[keep]];
+    instr.op = "jump";
+    instr.args = [];
+    instr.cases = [];
+    this.changed = true;
+  }
+}
+
+/** The one value that a phi stands for, itself aside; null if there are two. */
+export function samePhi(phi: Instr): Instr | null {
+  let same: Instr | null = null;
+  for (const arg of phi.args) {
+    if (arg === phi || arg === same) continue;
+    if (same !== null) return null;
+    same = arg;
+  }
+  return same;
+}
+

@@ -1,0 +1,208 @@
+/**
+ * Inlines calls of small functions into one caller. `optimize` runs it bottom-up over the call graph, so that callees are already
+ * optimised and their size is what they really cost.
+ *
+ * Never: naked functions, code that is not 64-bit, functions that (directly or in a circle) call the caller, signatures that do not
+ * match, and what asks for inline "never". Always: inline "always". Otherwise by size, never noreturn functions (they are cold), and
+ * only within one section, so that boot code does not spread into memory that is freed or not yet mapped.
+ * The callee's allocas move to the caller's entry.
+ */
+import { terminatorOf } from "../ir/cfg.ts";
+import { Block, type Func, Instr, type Module } from "../ir/ir.ts";
+import { newInstr } from "./rewrite.ts";
+
+/** Instructions, leaves and parameters not counted. A call itself costs about as much as the first. */
+const SMALL = 14;
+const SMALL_ONCE = 60;
+/** An automatic inlining may not make the caller larger than this, nor its frame by more than MAX_FRAME bytes. */
+const MAX_CALLER = 4000;
+const MAX_FRAME = 128;
+
+export interface CallGraph {
+  /** Callees before their callers, circles in any order. */
+  readonly order: readonly Func[];
+  /** Functions of one circle of calls have the same number. */
+  readonly component: ReadonlyMap<Func, number>;
+  /** Number of direct calls and of address uses in the whole module, before any inlining. */
+  readonly references: ReadonlyMap<string, number>;
+}
+
+/** Strongly connected components of the direct calls (Tarjan, without recursion). */
+export function callGraph(module: Module): CallGraph {
+  const references = new Map<string, number>();
+  const callees = new Map<Func, Func[]>();
+  for (const func of module.functions.values()) {
+    const list: Func[] = [];
+    for (const block of func.blocks) {
+      for (const instr of block.instrs) {
+        if (instr.symbol === "") continue;
+        references.set(instr.symbol, (references.get(instr.symbol) ?? 0) + 1);
+        const callee = instr.op === "call" ? module.functions.get(instr.symbol) : undefined;
+        if (callee) list.push(callee);
+      }
+    }
+    callees.set(func, list);
+  }
+  for (const data of module.data.values()) for (const r of data.relocations) references.set(r.symbol, (references.get(r.symbol) ?? 0) + 1);
+  const order: Func[] = [];
+  const component = new Map<Func, number>();
+  const index = new Map<Func, number>();
+  const low = new Map<Func, number>();
+  const open: Func[] = [];
+  for (const root of module.functions.values()) {
+    if (index.has(root)) continue;
+    const stack = [{ func: root, next: 0 }];
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const { func } = top;
+      if (top.next === 0 && !index.has(func)) {
+        index.set(func, index.size);
+        low.set(func, index.get(func) as number);
+        open.push(func);
+      }
+      const callee = callees.get(func)?.[top.next++];
+      if (callee !== undefined) {
+        if (!index.has(callee)) stack.push({ func: callee, next: 0 });
+        else if (!component.has(callee)) low.set(func, Math.min(low.get(func) as number, index.get(callee) as number));
+        continue;
+      }
+      stack.pop();
+      const parent = stack.at(-1)?.func;
+      if (parent) low.set(parent, Math.min(low.get(parent) as number, low.get(func) as number));
+      if (low.get(func) !== index.get(func)) continue;
+      const number = component.size;
+      for (let member = open.pop(); member !== undefined; member = open.pop()) {
+        component.set(member, number);
+        order.push(member);
+        if (member === func) break;
+      }
+    }
+  }
+  return { order, component, references };
+}
+
+export function inline(caller: Func, module: Module, graph: CallGraph): void {
+  if (caller.attributes.naked || caller.attributes.bits !== 64) return;
+  let size = sizeOf(caller);
+  // Blocks that inlining makes are not looked at again: what an inlined body still calls was decided when its function was optimised.
+  for (const first of [...caller.blocks]) {
+    let block = first;
+    for (let i = 0; i < block.instrs.length; i++) {
+      const call = block.instrs[i];
+      const callee = call.op === "call" ? module.functions.get(call.symbol) : undefined;
+      if (!callee || !mayInline(caller, callee, call, graph)) continue;
+      if (callee.attributes.inline === "auto") {
+        const cost = sizeOf(callee);
+        if (!worthInlining(caller, callee, cost, size, graph)) continue;
+        size += cost;
+      }
+      block = expand(caller, callee, block, i);
+      i = -1;
+    }
+  }
+}
+
+function mayInline(caller: Func, callee: Func, call: Instr, graph: CallGraph): boolean {
+  const a = callee.attributes;
+  if (a.inline === "never" || a.naked || a.bits !== 64) return false;
+  if (graph.component.get(callee) === graph.component.get(caller)) return false;
+  return callee.result === call.type && callee.params.length === call.args.length && callee.params.every((p, i) => p.type === call.args[i].type);
+}
+
+function worthInlining(caller: Func, callee: Func, cost: number, callerSize: number, graph: CallGraph): boolean {
+  const a = callee.attributes;
+  if (a.noreturn || a.section !== caller.attributes.section) return false;
+  const once = graph.references.get(callee.name) === 1 && !a.keep;
+  if (cost > (once ? SMALL_ONCE : SMALL) || callerSize + cost > MAX_CALLER) return false;
+  return callee.blocks[0].instrs.reduce((bytes, i) => bytes + (i.op === "alloca" ? i.size : 0), 0) <= MAX_FRAME;
+}
+
+function sizeOf(func: Func): number {
+  let size = 0;
+  for (const block of func.blocks) {
+    for (const { op, asm, args } of block.instrs) {
+      if (op === "const" || op === "param" || op === "undef" || op === "alloca" || op === "jump" || op === "symbol" || op === "phi") continue;
+      size += asm ? 1 + asm.pieces.join("").split(/[;\n]/).length : op === "call" || op === "icall" ? 2 + args.length : 1;
+    }
+  }
+  return size;
+}
+
+/** Puts the callee's body in place of the call block.instrs[at]. Gives the block that follows it. */
+function expand(caller: Func, callee: Func, block: Block, at: number): Block {
+  const call = block.instrs[at];
+  let nextBlock = caller.blocks.reduce((max, b) => Math.max(max, b.id), 0) + 1;
+  const rest = new Block(nextBlock++);
+  rest.instrs = block.instrs.slice(at + 1);
+  for (const instr of rest.instrs) instr.block = rest;
+  for (const target of new Set(terminatorOf(rest).targets)) target.preds = target.preds.map((p) => (p === block ? rest : p));
+  block.instrs.length = at;
+
+  const blocks = new Map<Block, Block>(callee.blocks.map((b) => [b, new Block(nextBlock++)]));
+  const values = new Map<Instr, Instr>();
+  const allocas: Instr[] = [];
+  const results: Instr[] = [];
+  for (const [from, to] of blocks) {
+    to.preds = from.preds.map((p) => blocks.get(p) as Block);
+    for (const old of from.instrs) {
+      if (old.op === "param") {
+        values.set(old, call.args[old.index]);
+        continue;
+      }
+      if (old.op === "ret") {
+        const jump = newInstr(caller, "jump", "void", [], old.loc);
+        jump.targets = [rest];
+        jump.block = to;
+        to.instrs.push(jump);
+        rest.preds.push(to);
+        results.push(...old.args);
+        continue;
+      }
+      const instr = clone(caller, old);
+      instr.targets = old.targets.map((t) => blocks.get(t) as Block);
+      values.set(old, instr);
+      if (old.op === "alloca") {
+        instr.block = caller.blocks[0];
+        allocas.push(instr);
+      } else {
+        instr.block = to;
+        to.instrs.push(instr);
+      }
+    }
+  }
+  const mapped = (old: Instr): Instr => values.get(old) as Instr;
+  for (const [from] of blocks) for (const old of from.instrs) if (old.op !== "param" && old.op !== "ret") mapped(old).args = old.args.map(mapped);
+
+  const enter = newInstr(caller, "jump", "void", [], call.loc);
+  const entry = blocks.get(callee.blocks[0]) as Block;
+  enter.targets = [entry];
+  enter.block = block;
+  block.instrs.push(enter);
+  entry.preds = [block];
+  if (call.type !== "void") {
+    // The call itself becomes the phi of the results, so that its uses stay as they are.
+    call.op = rest.preds.length > 0 ? "phi" : "undef";
+    call.args = rest.preds.length > 0 ? results.map(mapped) : [];
+    call.symbol = "";
+    call.block = rest;
+    rest.instrs.unshift(call);
+  }
+  caller.blocks.splice(caller.blocks.indexOf(block) + 1, 0, ...blocks.values(), rest);
+  caller.blocks[0].instrs.unshift(...allocas);
+  return rest;
+}
+
+function clone(caller: Func, old: Instr): Instr {
+  const instr = new Instr(old.op, old.type, [], old.loc);
+  instr.id = caller.nextId++;
+  instr.imm = old.imm;
+  instr.float = old.float;
+  instr.symbol = old.symbol;
+  instr.index = old.index;
+  instr.size = old.size;
+  instr.align = old.align;
+  instr.volatile = old.volatile;
+  instr.asm = old.asm;
+  instr.cases = [...old.cases];
+  instr.name = old.name;
+  return instr;
+}

@@ -1,0 +1,139 @@
+/**
+ * Promotes scalar allocas to SSA values: pruned SSA by dominance frontiers (Cytron et al.), phis only where the variable is live.
+ * Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a `zero` of exactly that type's size.
+ * A load before any store becomes `undef`.
+ */
+import { Dominators, removeUnreachable } from "../ir/cfg.ts";
+import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import { type Type, widthOf } from "../ir/ops.ts";
+import { newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
+
+interface Variable {
+  readonly alloca: Instr;
+  readonly type: Type;
+  /** Blocks that set it; blocks that read it before they set it. */
+  readonly defining: Set<Block>;
+  readonly reading: Set<Block>;
+}
+
+export function mem2reg(func: Func): void {
+  removeUnreachable(func);
+  const uses = usesOf(func);
+  const variables = new Map<Instr, Variable>();
+  for (const instr of func.blocks[0].instrs) {
+    if (instr.op !== "alloca") continue;
+    const type = scalarTypeOf(instr, uses.get(instr) ?? []);
+    if (type !== null) variables.set(instr, { alloca: instr, type, defining: new Set(), reading: new Set() });
+  }
+  if (variables.size === 0) return;
+  const dominators = new Dominators(func);
+  for (const block of dominators.order) {
+    for (const instr of block.instrs) {
+      const variable = variables.get(instr.args[0]);
+      if (!variable) continue;
+      if (instr.op !== "load") variable.defining.add(block);
+      else if (!variable.defining.has(block)) variable.reading.add(block);
+    }
+  }
+  const frontiers = dominators.frontiers();
+  const phis = new Map<Instr, Variable>();
+  for (const variable of variables.values()) placePhis(func, variable, frontiers, phis);
+  rename(func, dominators, variables, phis);
+}
+
+function scalarTypeOf(alloca: Instr, uses: readonly Instr[]): Type | null {
+  let type: Type | null = null;
+  for (const use of uses) {
+    if (use.volatile || use.args.indexOf(alloca, 1) >= 0) return null;
+    if (use.op === "zero") continue;
+    if (use.op !== "load" && use.op !== "store") return null;
+    const accessed = use.op === "load" ? use.type : use.args[1].type;
+    if (type !== null && type !== accessed) return null;
+    type = accessed;
+  }
+  if (type === null) return null;
+  const bytes = widthOf[type as "i64"] / 8;
+  return alloca.size >= bytes && uses.every((u) => u.op !== "zero" || u.size === bytes) ? type : null;
+}
+
+function placePhis(func: Func, variable: Variable, frontiers: ReadonlyMap<Block, ReadonlySet<Block>>, phis: Map<Instr, Variable>): void {
+  const liveIn = new Set<Block>();
+  const reads = [...variable.reading];
+  for (let block = reads.pop(); block !== undefined; block = reads.pop()) {
+    if (liveIn.has(block)) continue;
+    liveIn.add(block);
+    for (const pred of block.preds) if (!variable.defining.has(pred)) reads.push(pred);
+  }
+  const placed = new Set<Block>();
+  const work = [...variable.defining];
+  for (let block = work.pop(); block !== undefined; block = work.pop()) {
+    for (const join of frontiers.get(block) ?? []) {
+      if (placed.has(join) || !liveIn.has(join)) continue;
+      placed.add(join);
+      const phi = newInstr(func, "phi", variable.type, [], variable.alloca.loc);
+      phi.block = join;
+      phi.name = variable.alloca.name;
+      join.instrs.unshift(phi);
+      phis.set(phi, variable);
+      work.push(join);
+    }
+  }
+}
+
+function rename(func: Func, dominators: Dominators, variables: ReadonlyMap<Instr, Variable>, phis: ReadonlyMap<Instr, Variable>): void {
+  const replacements = new Replacements();
+  const removed = new Set<Instr>(variables.keys());
+  const undefs = new Map<Type, Instr>();
+  const undef = (type: Type): Instr => {
+    let instr = undefs.get(type);
+    if (instr === undefined) {
+      instr = newInstr(func, "undef", type, [], func.loc);
+      instr.block = func.blocks[0];
+      undefs.set(type, instr);
+    }
+    return instr;
+  };
+  // Values of the variables at the end of each block that was visited; a child starts from those of its dominator.
+  const stack: { block: Block; values: Map<Variable, Instr> }[] = [{ block: func.blocks[0], values: new Map() }];
+  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
+    const { block, values } = top;
+    const out: Instr[] = [];
+    for (const instr of block.instrs) {
+      const variable = phis.get(instr) ?? variables.get(instr.args[0]);
+      if (instr.op === "phi" && variable) values.set(variable, instr);
+      else if (variable) {
+        removed.add(instr);
+        if (instr.op === "load") replacements.set(instr, values.get(variable) ?? undef(variable.type));
+        else if (instr.op === "store") values.set(variable, instr.args[1]);
+        else {
+          const value = zeroOf(func, variable.type, instr);
+          value.block = block;
+          values.set(variable, value);
+          out.push(value);
+        }
+      }
+      if (!removed.has(instr)) out.push(instr);
+    }
+    block.instrs = out;
+    const seen = new Set<Block>();
+    for (const target of block.instrs[block.instrs.length - 1].targets) {
+      if (seen.has(target)) continue;
+      seen.add(target);
+      for (const phi of target.instrs) {
+        if (phi.op !== "phi") break;
+        const variable = phis.get(phi);
+        if (!variable) continue;
+        target.preds.forEach((pred, i) => {
+          if (pred === block) phi.args[i] = values.get(variable) ?? undef(variable.type);
+        });
+      }
+    }
+    for (const child of dominators.children(block)) stack.push({ block: child, values: new Map(values) });
+  }
+  func.blocks[0].instrs.unshift(...undefs.values());
+  replacements.apply(func);
+}
+
+function zeroOf(func: Func, type: Type, at: Instr): Instr {
+  return type === "f64" ? newInstr(func, "fconst", "f64", [], at.loc) : newConst(func, type, 0n, at.loc);
+}

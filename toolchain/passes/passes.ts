@@ -1,0 +1,82 @@
+/**
+ * The pass pipeline: an ordered list, run function by function, callees first.
+ * Each entry says what must have run before it and why; the list is checked against that when this module is loaded.
+ */
+import { type Func, type Module } from "../ir/ir.ts";
+import { verifyFunction } from "../ir/verifier.ts";
+import { cleanCfg } from "./cfg.ts";
+import { dce } from "./dce.ts";
+import { fold } from "./fold.ts";
+import { forward } from "./forward.ts";
+import { gvn } from "./gvn.ts";
+import { type CallGraph, callGraph, inline } from "./inline.ts";
+import { leaves } from "./leaves.ts";
+import { mem2reg } from "./mem2reg.ts";
+import { sroa } from "./sroa.ts";
+
+interface Step {
+  readonly pass: string;
+  readonly run: (func: Func, module: Module, graph: CallGraph) => void;
+  /** Passes that must stand earlier in the list. */
+  readonly after: readonly string[];
+  readonly why: string;
+}
+
+// biome-ignore format: a table
+const pipeline: readonly Step[] = [
+  { pass: "cfg",     run: cleanCfg, after: [],                          why: "dead code of the frontend would hide what can be promoted" },
+  { pass: "inline",  run: inline,   after: [],                          why: "before promotion: addresses of locals passed to small functions then vanish" },
+  { pass: "sroa",    run: sroa,     after: ["inline"],                  why: "makes scalars of struct locals" },
+  { pass: "mem2reg", run: mem2reg,  after: ["cfg", "inline", "sroa"],   why: "promotes the scalars" },
+  { pass: "fold",    run: fold,     after: ["mem2reg"],                 why: "sees values only once they are in SSA form" },
+  { pass: "cfg",     run: cleanCfg, after: ["fold"],                    why: "longer blocks, fewer phis" },
+  { pass: "gvn",     run: gvn,      after: ["fold"],                    why: "canonical operands make equal operations look equal" },
+  { pass: "forward", run: forward,  after: ["gvn"],                     why: "equal addresses are one value" },
+  { pass: "fold",    run: fold,     after: ["forward"],                 why: "forwarded values fold again" },
+  { pass: "gvn",     run: gvn,      after: ["forward"],                 why: "so do their uses" },
+  { pass: "dce",     run: dce,      after: ["fold", "gvn", "forward"],  why: "what they made useless" },
+  { pass: "cfg",     run: cleanCfg, after: ["dce"],                     why: "blocks that became empty" },
+  { pass: "leaves",  run: leaves,   after: ["gvn"],                     why: "last: shortens the lives of constants" },
+];
+
+pipeline.forEach((step, i) => {
+  for (const needed of step.after) {
+    if (!pipeline.slice(0, i).some((s) => s.pass === needed)) throw new Error(`pass list: ${step.pass} must come after ${needed}: ${step.why}`);
+  }
+});
+
+/** Names for `only` and `except`, in order of their first run. */
+export const passNames: readonly string[] = [...new Set(pipeline.map((s) => s.pass))];
+
+export interface OptimizeOptions {
+  /** Verify the function after each pass. */
+  readonly verify?: boolean;
+  /** Run these passes alone, or all but these. */
+  readonly only?: readonly string[];
+  readonly except?: readonly string[];
+  /** Called after each run of a pass on a function. */
+  readonly onPass?: (pass: string, func: Func) => void;
+}
+
+/** Optimises every function in place. A crash or a failed verification names pass and function. */
+export function optimize(module: Module, options: OptimizeOptions = {}): void {
+  for (const name of [...(options.only ?? []), ...(options.except ?? [])]) {
+    if (!passNames.includes(name)) throw new Error(`no pass is called ${name}; there are ${passNames.join(", ")}`);
+  }
+  const steps = pipeline.filter((s) => (options.only?.includes(s.pass) ?? true) && !options.except?.includes(s.pass));
+  const graph = callGraph(module);
+  for (const func of graph.order) {
+    for (const step of steps) {
+      try {
+        step.run(func, module, graph);
+      } catch (error) {
+        throw new Error(`pass ${step.pass} failed on ${func.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+      if (options.verify) {
+        const messages = verifyFunction(func, module);
+        if (messages.length > 0) throw new Error(`pass ${step.pass} broke ${func.name}\n${messages.join("\n")}`);
+      }
+      options.onPass?.(step.pass, func);
+    }
+  }
+}

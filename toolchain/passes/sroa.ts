@@ -1,0 +1,164 @@
+/**
+ * Scalar replacement of aggregates: splits a small alloca into one alloca a field, where every access is at a constant offset and no
+ * two accesses overlap without being the same; mem2reg then promotes the parts.
+ * `zero` and `copy` of the whole or a range become accesses to each part, if there are few.
+ */
+import { type Func, type Instr } from "../ir/ir.ts";
+import { type Type, widthOf } from "../ir/ops.ts";
+import { newConst, newInstr, usesOf } from "./rewrite.ts";
+
+const MAX_BYTES = 128;
+const MAX_PARTS = 8;
+
+interface Part {
+  readonly offset: number;
+  readonly type: Type;
+  alloca: Instr | null;
+}
+interface Access {
+  readonly instr: Instr;
+  /** Operand that is the address: 0 or, for the source of a copy, 1. */
+  readonly operand: 0 | 1;
+  readonly offset: number;
+}
+
+const bytesOf = (type: Type): number => widthOf[type as "i64"] / 8;
+
+export function sroa(func: Func): void {
+  // A copy between two aggregates is split on one side first; the uses are then new.
+  let uses: Map<Instr, Instr[]> | null = null;
+  for (const alloca of func.blocks[0].instrs.filter((i) => i.op === "alloca" && i.size <= MAX_BYTES)) {
+    uses ??= usesOf(func);
+    const addresses = new Set<Instr>();
+    const accesses = collect(alloca, uses, addresses);
+    const parts = accesses && partition(alloca, accesses);
+    if (!accesses || !parts) continue;
+    split(func, alloca, accesses, parts, addresses);
+    uses = null;
+  }
+}
+
+/** Every access; null if the address goes anywhere else, or if one copy has both ends here. `addresses` gets what is computed of it. */
+function collect(alloca: Instr, uses: ReadonlyMap<Instr, readonly Instr[]>, addresses: Set<Instr>): Access[] | null {
+  const accesses: Access[] = [];
+  const copies = new Set<Instr>();
+  const work: { address: Instr; offset: number }[] = [{ address: alloca, offset: 0 }];
+  for (let top = work.pop(); top !== undefined; top = work.pop()) {
+    const { address, offset } = top;
+    addresses.add(address);
+    for (const instr of uses.get(address) ?? []) {
+      if (instr.volatile) return null;
+      if (instr.op === "add") {
+        const other = instr.args[0] === address ? instr.args[1] : instr.args[0];
+        if (other.op !== "const") return null;
+        work.push({ address: instr, offset: offset + Number(BigInt.asIntN(64, other.imm)) });
+      } else if (instr.op === "load" || instr.op === "zero") accesses.push({ instr, operand: 0, offset });
+      else if (instr.op === "store" && instr.args[1] !== address) accesses.push({ instr, operand: 0, offset });
+      else if (instr.op === "copy" && !copies.has(instr)) {
+        copies.add(instr);
+        accesses.push({ instr, operand: instr.args[0] === address ? 0 : 1, offset });
+      } else return null;
+    }
+  }
+  return accesses;
+}
+
+/** The parts, sorted; null if they overlap, or if there is nothing to gain. */
+function partition(alloca: Instr, accesses: readonly Access[]): Part[] | null {
+  const parts = new Map<number, Part>();
+  const ranges: { from: number; to: number }[] = [];
+  for (const { instr, offset } of accesses) {
+    const scalar = instr.op === "load" || instr.op === "store";
+    const type = instr.op === "load" ? instr.type : instr.op === "store" ? instr.args[1].type : "void";
+    const size = scalar ? bytesOf(type) : instr.size;
+    if (offset < 0 || offset + size > alloca.size) return null;
+    if (!scalar) {
+      ranges.push({ from: offset, to: offset + size });
+      continue;
+    }
+    const known = parts.get(offset);
+    if (known && known.type !== type) return null;
+    parts.set(offset, { offset, type, alloca: null });
+  }
+  // Bytes that only copies touch are parts too: as wide as alignment and neighbours allow.
+  const covered = new Uint8Array(alloca.size);
+  for (const part of parts.values()) {
+    for (let i = part.offset; i < part.offset + bytesOf(part.type); i++) {
+      if (covered[i]) return null;
+      covered[i] = 1;
+    }
+  }
+  for (const { from, to } of ranges) {
+    for (let at = from; at < to; ) {
+      if (covered[at]) {
+        at++;
+        continue;
+      }
+      const fits = (n: number): boolean => at % n === 0 && at + n <= to && covered.subarray(at, at + n).every((c) => c === 0);
+      const type: Type = fits(8) ? "i64" : fits(4) ? "i32" : fits(2) ? "i16" : "i8";
+      parts.set(at, { offset: at, type, alloca: null });
+      covered.fill(1, at, at + bytesOf(type));
+      at += bytesOf(type);
+    }
+  }
+  const list = [...parts.values()].sort((a, b) => a.offset - b.offset);
+  for (const { from, to } of ranges) {
+    const inside = list.filter((p) => p.offset < to && p.offset + bytesOf(p.type) > from);
+    if (inside.length > MAX_PARTS || inside.some((p) => p.offset < from || p.offset + bytesOf(p.type) > to)) return null;
+  }
+  const whole = list.length === 1 && ranges.length === 0 && list[0].offset === 0;
+  return list.length === 0 || whole ? null : list;
+}
+
+function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: readonly Part[], addresses: ReadonlySet<Instr>): void {
+  const byInstr = new Map<Instr, Access>(accesses.map((a) => [a.instr, a]));
+  for (const part of parts) {
+    const size = bytesOf(part.type);
+    part.alloca = newInstr(func, "alloca", "i64", [], alloca.loc);
+    part.alloca.block = alloca.block;
+    part.alloca.size = size;
+    part.alloca.align = size;
+    part.alloca.name = alloca.name === "" ? "" : `${alloca.name}+${part.offset}`;
+  }
+  for (const block of func.blocks) {
+    if (!block.instrs.some((i) => byInstr.has(i) || addresses.has(i))) continue;
+    const out: Instr[] = [];
+    const emit = (instr: Instr): Instr => {
+      instr.block = block;
+      out.push(instr);
+      return instr;
+    };
+    for (const instr of block.instrs) {
+      if (instr === alloca) for (const part of parts) out.push(part.alloca as Instr);
+      if (addresses.has(instr)) continue;
+      const access = byInstr.get(instr);
+      if (!access) {
+        out.push(instr);
+        continue;
+      }
+      if (instr.op === "load" || instr.op === "store") {
+        instr.args[0] = parts.find((p) => p.offset === access.offset)?.alloca as Instr;
+        out.push(instr);
+        continue;
+      }
+      const inside = parts.filter((p) => p.offset >= access.offset && p.offset < access.offset + instr.size);
+      const at = (base: Instr, bytes: number): Instr => (bytes === 0 ? base : emit(newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), instr.loc))], instr.loc)));
+      for (const part of inside) {
+        const delta = part.offset - access.offset;
+        const own = part.alloca as Instr;
+        if (instr.op === "zero") {
+          const zero = emit(newInstr(func, "zero", "void", [own], instr.loc));
+          zero.size = bytesOf(part.type);
+          zero.align = zero.size;
+        } else if (access.operand === 0) {
+          const value = emit(newInstr(func, "load", part.type, [at(instr.args[1], delta)], instr.loc));
+          emit(newInstr(func, "store", "void", [own, value], instr.loc));
+        } else {
+          const value = emit(newInstr(func, "load", part.type, [own], instr.loc));
+          emit(newInstr(func, "store", "void", [at(instr.args[0], delta), value], instr.loc));
+        }
+      }
+    }
+    block.instrs = out;
+  }
+}

@@ -43,10 +43,10 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
     unit = new Unit(source, options.name);
     unit.hasSourceErrors = semantic.length > 0;
     lowerAll(unit, options.entry, new Set(options.roots));
-    // Where both object to a line, TypeScript's words are the ones that the editor shows.
-    const lines = new Set(semantic.map((d) => `${d.file}:${d.line}`));
-    const own = unit.diagnostics.filter((d) => !lines.has(`${d.file}:${d.line}`) && !(d.code === "MG0001" && semantic.length > 0));
-    const diagnostics = sortDiagnostics([...semantic, ...own]);
+    // Where both object to a line, ours says what to write instead.
+    const own = unit.diagnostics.filter((d) => !(d.code === "MG0001" && semantic.length > 0));
+    const lines = new Set(own.map((d) => `${d.file}:${d.line}`));
+    const diagnostics = sortDiagnostics([...semantic.filter((d) => !lines.has(`${d.file}:${d.line}`)), ...own]);
     return { module: diagnostics.length === 0 ? unit.module : null, diagnostics };
   } catch (e) {
     return { module: null, diagnostics: sortDiagnostics([...(unit?.diagnostics ?? []), internalError(unit, options, e)]) };

@@ -86,7 +86,6 @@ function bind() {
   };
   const open = library.func("int uc_open(int architecture, int mode, _Out_ uint64_t *handle)");
   const memMapPtr = library.func("int uc_mem_map_ptr(uint64_t uc, uint64_t address, size_t size, uint32_t protection, uint64_t pointer)");
-  const memUnmap = library.func("int uc_mem_unmap(uint64_t uc, uint64_t address, size_t size)");
   const mmioMap = library.func(
     "int uc_mmio_map(uint64_t uc, uint64_t address, size_t size, uint64_t read, uint64_t readUser, uint64_t write, uint64_t writeUser)",
   );
@@ -117,7 +116,6 @@ function bind() {
     stop: library.func("int uc_emu_stop(uint64_t uc)") as (uc: Address) => number,
     contextSize: library.func("size_t uc_context_size(uint64_t uc)") as (uc: Address) => number,
     mapRam: (uc: Address, physical: number, bytes: number, pointer: Address) => check("uc_mem_map_ptr", memMapPtr(uc, physical, bytes, PROTECTION_ALL, pointer)),
-    unmap: (uc: Address, physical: number, bytes: number) => check("uc_mem_unmap", memUnmap(uc, physical, bytes)),
     /** `user` comes back in the callbacks. */
     mapDevices: (uc: Address, physical: number, bytes: number, read: Address, write: Address, user: number) =>
       check("uc_mmio_map", mmioMap(uc, physical, bytes, read, user, write, user)),

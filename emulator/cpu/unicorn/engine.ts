@@ -8,7 +8,7 @@ import { PHYSICAL_ADDRESS_BITS } from "../x86/pagewalk.ts";
 import { binding, viewMemory } from "./binding.ts";
 import { CodeCoherence } from "./coherence.ts";
 import { UnicornCore } from "./core.ts";
-import { acquireInstance, acquireRam, releaseInstance, releaseRam } from "./instance.ts";
+import { acquireHardware, type Hardware, releaseHardware } from "./instance.ts";
 import { selfTest } from "./selftest.ts";
 
 export { UnicornUnavailable } from "./library.ts";
@@ -30,8 +30,7 @@ class UnicornEngine implements Engine {
   readonly view: DataView;
   readonly cores: readonly UnicornCore[];
   private readonly coherence: CodeCoherence;
-  private readonly block;
-  private readonly instances;
+  private readonly hardware: Hardware;
   private closed = false;
 
   constructor({ ramBytes, cores, bus, tscBase = 0n }: EngineOptions) {
@@ -39,23 +38,14 @@ class UnicornEngine implements Engine {
     if (!Number.isInteger(ramBytes) || ramBytes < PAGE || ramBytes % PAGE || ramBytes > RAM_LIMIT) {
       throw new RangeError(`RAM must be whole 4 KB pages, at most ${RAM_LIMIT} bytes, not ${ramBytes}`);
     }
-    const unicorn = binding();
-    const block = acquireRam(ramBytes);
-    const buffer = viewMemory(block.address, ramBytes);
     const low = Math.min(ramBytes, DEVICE_HOLE);
     const high = ramBytes - low;
-    const instances = Array.from({ length: cores }, () => acquireInstance());
-    for (const instance of instances) {
-      instance.mapRam(0, low, block.address);
-      if (high) instance.mapRam(FOUR_GB, high, block.address + low);
-      instance.mapDevices(low, FOUR_GB - low);
-      instance.mapDevices(FOUR_GB + high, PHYSICAL_END - FOUR_GB - high);
-    }
-    this.block = block;
-    this.instances = instances;
+    this.hardware = acquireHardware(cores, { ramBytes, split: low, splitPhysical: FOUR_GB, end: PHYSICAL_END });
+    const buffer = viewMemory(this.hardware.map.ram, ramBytes);
+    const instances = this.hardware.instances.slice(0, cores);
     this.ram = new Uint8Array(buffer);
     this.view = new DataView(buffer);
-    this.coherence = new CodeCoherence(unicorn, ramBytes, instances.map(({ handle }) => handle));
+    this.coherence = new CodeCoherence(binding(), ramBytes, instances.map(({ handle }) => handle));
     const memory = {
       words: new Uint32Array(buffer),
       view: this.view,
@@ -85,7 +75,6 @@ class UnicornEngine implements Engine {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    for (const instance of this.instances) releaseInstance(instance);
-    releaseRam(this.block);
+    releaseHardware(this.hardware);
   }
 }

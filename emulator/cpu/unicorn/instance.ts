@@ -1,6 +1,6 @@
 /**
- * Unicorn instances, one a core. Opening one costs milliseconds and closing leaks, so instances are kept and reused: on
- * release its memory is unmapped and its CPU set back to the image taken when it was new.
+ * Unicorn instances, one a core. Opening one costs milliseconds, closing leaks and unmapping visits every page, so a node's
+ * RAM and instances are kept together and reused by the next node of that size, with the CPUs set back to how they were new.
  */
 import { type Address, type Binding, binding, Control, CPU_MODEL_BROADWELL, HookedInstruction, HookType, TLB_VIRTUAL } from "./binding.ts";
 import { Environment } from "./environment.ts";
@@ -12,25 +12,39 @@ import { installHooks } from "./hooks.ts";
  */
 const TRANSLATION_BUFFER_BYTES = 16 << 20;
 
-/** Somewhere to map while the CPU is created: Unicorn wants its first RAM block before hooks. */
-export interface MappedRange {
-  readonly physical: number;
-  readonly bytes: number;
+export interface MemoryMap {
+  /** Host address of the node's RAM. */
+  readonly ram: Address;
+  readonly ramBytes: number;
+  /** Where its second part begins: offset in RAM, and physical address. The first part lies at 0. */
+  readonly split: number;
+  readonly splitPhysical: number;
+  /** End of the physical address space. What is not RAM goes to the bus. */
+  readonly end: number;
 }
 
 export class Instance {
   readonly env: Environment;
   private readonly pristine: Uint8Array;
-  private mapped: MappedRange[] = [];
 
   constructor(
     private readonly unicorn: Binding,
     readonly handle: Address,
+    map: MemoryMap,
   ) {
     const hooks = installHooks();
     // The order matters: buffer and model before the CPU exists, which the first call of any other kind creates.
     unicorn.setOption(handle, Control.TCG_BUFFER_SIZE, TRANSLATION_BUFFER_BYTES);
     unicorn.setOption(handle, Control.CPU_MODEL, CPU_MODEL_BROADWELL);
+    // RAM offsets inside Unicorn are offsets in the node's RAM if it is mapped in order.
+    const high = map.ramBytes - map.split;
+    unicorn.mapRam(handle, 0, map.split, map.ram);
+    if (high) unicorn.mapRam(handle, map.splitPhysical, high, map.ram + map.split);
+    const mapDevices = (physical: number, end: number): void =>
+      // The callbacks get the offset in the range and its base, in 4 KB units so that it fits every integer type.
+      unicorn.mapDevices(handle, physical, end - physical, hooks.mmioRead, hooks.mmioWrite, physical / 4096);
+    mapDevices(map.split, map.splitPhysical);
+    mapDevices(map.splitPhysical + high, map.end);
     this.env = new Environment(unicorn, handle);
     unicorn.setOption(handle, Control.USE_EXITS, 1); // and none given: no guest RIP ever ends a run
     unicorn.setOption(handle, Control.TLB_TYPE, TLB_VIRTUAL);
@@ -45,19 +59,6 @@ export class Instance {
     this.pristine = this.env.bytes.slice();
   }
 
-  mapRam(physical: number, bytes: number, pointer: Address): void {
-    this.unicorn.mapRam(this.handle, physical, bytes, pointer);
-    this.mapped.push({ physical, bytes });
-  }
-
-  /** Everything in the range goes to the bus. */
-  mapDevices(physical: number, bytes: number): void {
-    const hooks = installHooks();
-    // The callbacks get the offset in the range and this base, in 4 KB units so that it fits every integer type.
-    this.unicorn.mapDevices(this.handle, physical, bytes, hooks.mmioRead, hooks.mmioWrite, physical / 4096);
-    this.mapped.push({ physical, bytes });
-  }
-
   flushTranslations(): void {
     this.unicorn.flushTranslations(this.handle);
   }
@@ -67,44 +68,34 @@ export class Instance {
   }
 
   reset(): void {
-    for (const { physical, bytes } of this.mapped) this.unicorn.unmap(this.handle, physical, bytes);
-    this.mapped = [];
     this.env.bytes.set(this.pristine);
     this.flushTranslations();
     this.flushTlb();
   }
 }
 
-const free: Instance[] = [];
+/** RAM and the instances that it is mapped in. */
+export interface Hardware {
+  readonly map: MemoryMap;
+  /** At least as many as were asked for. */
+  readonly instances: readonly Instance[];
+}
 
-/** Throws UnicornUnavailable. */
-export function acquireInstance(): Instance {
-  const reused = free.pop();
-  if (reused) return reused;
+const free: { map: MemoryMap; instances: Instance[] }[] = [];
+
+/** Hardware as new, with zeroed RAM. Throws UnicornUnavailable. */
+export function acquireHardware(cores: number, layout: Omit<MemoryMap, "ram">): Hardware {
   const unicorn = binding();
   installHooks(); // replaces helpers: must come before the first instance copies their addresses
-  return new Instance(unicorn, unicorn.open());
+  const index = free.findIndex(({ map }) => map.ramBytes === layout.ramBytes);
+  const hardware = index >= 0 ? free.splice(index, 1)[0] : { map: { ...layout, ram: unicorn.allocate(layout.ramBytes) }, instances: [] };
+  while (hardware.instances.length < cores) hardware.instances.push(new Instance(unicorn, unicorn.open(), hardware.map));
+  return hardware;
 }
 
-export function releaseInstance(instance: Instance): void {
-  instance.reset();
-  free.push(instance);
-}
-
-interface RamBlock {
-  readonly address: Address;
-  readonly bytes: number;
-}
-const freeRam: RamBlock[] = [];
-
-/** Zeroed guest RAM. Blocks are never unmapped: views of a closed engine stay valid and read zeros. */
-export function acquireRam(bytes: number): RamBlock {
-  const index = freeRam.findIndex((block) => block.bytes === bytes);
-  if (index >= 0) return freeRam.splice(index, 1)[0];
-  return { address: binding().allocate(bytes), bytes };
-}
-
-export function releaseRam(block: RamBlock): void {
-  binding().discard(block.address, block.bytes);
-  freeRam.push(block);
+/** The RAM stays mapped: views of it stay valid, and read zeros until it is used again. */
+export function releaseHardware(hardware: Hardware): void {
+  for (const instance of hardware.instances) instance.reset();
+  binding().discard(hardware.map.ram, hardware.map.ramBytes);
+  free.push({ map: hardware.map, instances: [...hardware.instances] });
 }

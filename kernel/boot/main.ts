@@ -1,0 +1,232 @@
+/**
+ * The boot list. Each step stands on those above it; `boot` is read from top to bottom.
+ * Lines up to "ready" hold no times, addresses or order of processors: they are the same on every machine with the same parts.
+ */
+import { FW_CFG_DATA, FW_CFG_SELECTOR, FwCfgKey, type PvhMemory, type PvhModule, PVH_MAGIC, type PvhStartInfo } from "../abi/platform.ts";
+import { KERNEL_STACK_BYTES, MAX_CPUS, MIN_RAM_BYTES } from "../abi/memory.ts";
+import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
+import { Personality } from "../abi/personality.ts";
+import { Vector } from "../abi/vectors.ts";
+import { crc32cStart } from "../../toolchain/lib/rt/crc32c.ts";
+import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
+import { clockStart } from "../arch/clock.ts";
+import { portRead8, portWrite16 } from "../arch/cpu.ts";
+import { crossCallStart } from "../arch/crosscall.ts";
+import { assert, fatal } from "../arch/fatal.ts";
+import { fpuStart } from "../arch/fpu.ts";
+import { loadGdt } from "../arch/gdt.ts";
+import { buildIdt, loadIdt } from "../arch/idt.ts";
+import { ioapicStart } from "../arch/ioapic.ts";
+import { lapicError, lapicId, lapicStart } from "../arch/lapic.ts";
+import { cpuAt, cpuCount, enterPerCpu, setCpuCount } from "../arch/percpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
+import { consoleLine, consoleStart, endLine, print, printDecimal } from "../arch/text.ts";
+import { timerStart } from "../arch/timer.ts";
+import { registerInterrupt } from "../arch/trap.ts";
+import { faultsStart } from "../core/fault.ts";
+import { enterIdle } from "../core/idle.ts";
+import { panicStart } from "../core/panic.ts";
+import { uartStart } from "../drivers/uart.ts";
+import { netNid, netPresent, netProbe } from "../drivers/virtio-net.ts";
+import { ioLost, ioStart } from "../io/client.ts";
+import { fileCallsStart } from "../io/files.ts";
+import { childLoaded, exitLost, exitStart } from "../job/exit.ts";
+import { loadStart } from "../job/load.ts";
+import { statusStart } from "../job/status.ts";
+import { framesStart, physical, ramBytes, reserveFrames, OWNER_RESERVED } from "../mm/frames.ts";
+import { imageEndPhysical, kernelMapEnter, kernelMapStart } from "../mm/kernelmap.ts";
+import { disableShootdownIpis } from "../mm/shootdown.ts";
+import { allocateKernelMessage, messagesStart, sendMessage, setPrefix } from "../net/message.ts";
+import { portalsLost, portalsStart } from "../net/portals.ts";
+import { netLock } from "../net/reliable.ts";
+import { syscallStart } from "../syscall/entry.ts";
+import { margayCallsStart, personality } from "../syscall/margay.ts";
+import { memoryCallsStart } from "../syscall/memory.ts";
+import { processCallsStart } from "../syscall/process.ts";
+import { closeSyscalls } from "../syscall/table.ts";
+import { timeCallsStart } from "../syscall/time.ts";
+import { COMMAND_LINE_MAX, parameters, parseParameters } from "./parameters.ts";
+import { bootStack } from "./pvh.ts";
+import { startProcessor } from "./trampoline.ts";
+
+const MEGABYTE: u64 = 0x10_0000;
+const commandLine: arr<u8, 2049> = zeroed();
+/** @align 4096 */
+const istStacks: arr<u8, 8192> = zeroed();
+const modules: PvhModule = zeroed();
+
+/** The first core, in the upper half, on the boot page tables and the boot stack. `startInfo`: physical address. */
+export function bootMain(startInfo: u64): never {
+  attr({ inline: "never" });
+  boot(physical<PvhStartInfo>(startInfo));
+  enterIdle();
+  unreachable();
+}
+
+function boot(info: ptr<PvhStartInfo>): void {
+  // ---- this core
+  enterPerCpu(0, cast<u64>(addr(bootStack)) + KERNEL_STACK_BYTES); // GS: everything below asks which core it is
+  consoleStart(); //                        errors have a way out
+  panicStart();
+  faultsStart();
+  loadGdt(0, cpuAt(0).kernelStackTop, cast<u64>(addr(istStacks)));
+  buildIdt(); //                            from here on an exception is a panic, no triple fault
+  loadIdt();
+  fpuStart();
+  assert(info.magic === PVH_MAGIC, cstr("boot: no PVH start info"), u64(info.magic));
+  banner();
+
+  // ---- memory
+  takeCommandLine(info); //                 before its page may be given away
+  clockStart(parameters.epochSeconds);
+  takeMemory(info);
+  kernelMapStart(); //                      W^X and the device window: the APICs need it
+  cpuAt(0).online = 1;
+
+  // ---- interrupts
+  lapicStart();
+  ioapicStart(); //                         every pin masked until a driver routes it
+  crossCallStart();
+  timerStart();
+  registerInterrupt(Vector.LAPIC_ERROR, lapicErrorInterrupt, 0);
+
+  // ---- system calls of the kernel proper
+  syscallStart();
+  processCallsStart();
+  timeCallsStart();
+  memoryCallsStart();
+  margayCallsStart();
+
+  // ---- the other cores
+  startProcessors();
+
+  // ---- drivers and what stands on them; they register interrupts, operations and system calls
+  crc32cStart();
+  uartStart();
+  netProbe();
+  ioStart();
+  fileCallsStart();
+  portalsStart(childLoaded);
+  loadStart();
+  exitStart();
+  statusStart();
+  closeSyscalls(); //                       nothing can register any more
+
+  // ---- the node is what it is: open the network, say so
+  describeNode();
+  messagesStart(personality.nid, peerLost); // the first frame may come now
+  sayReady();
+}
+
+function banner(): void {
+  const t = consoleLine();
+  print(t, cstr("margay: light-weight kernel for x86-64"));
+  endLine(t);
+}
+
+function takeCommandLine(info: ptr<PvhStartInfo>): void {
+  if (info.commandLineAddress === 0) return;
+  const from = physical<u8>(info.commandLineAddress);
+  memcpy(addr(commandLine[0]), from, stringLengthMax(from, COMMAND_LINE_MAX));
+  parseParameters(addr(commandLine[0]));
+  if (parameters.tlbIpiOff !== 0) disableShootdownIpis();
+}
+
+function takeMemory(info: ptr<PvhStartInfo>): void {
+  if (info.memoryMapAddress === 0 || info.memoryMapEntries === 0) fatal(cstr("boot: no memory map"), 0);
+  if (info.moduleCount > 0) memcpy(cast<ptr<u8>>(addr(modules)), physical<u8>(info.modulesAddress), sizeof<PvhModule>());
+  framesStart(physical<PvhMemory>(info.memoryMapAddress), info.memoryMapEntries, imageEndPhysical());
+  assert(ramBytes() >= MIN_RAM_BYTES, cstr("boot: too little memory"), ramBytes());
+  if (modules.lengthBytes !== 0) reserveFrames(modules.address, modules.lengthBytes, OWNER_RESERVED);
+  const t = consoleLine();
+  print(t, cstr("margay: memory "));
+  printDecimal(t, ramBytes() / MEGABYTE);
+  print(t, cstr(" MB"));
+  endLine(t);
+}
+
+/** fw_cfg: the number of processors, little-endian. */
+function readCpuCount(): u32 {
+  portWrite16(FW_CFG_SELECTOR, FwCfgKey.CPU_COUNT);
+  const low: u32 = portRead8(FW_CFG_DATA);
+  const high: u32 = portRead8(FW_CFG_DATA);
+  const total: u32 = low | (high << 8);
+  if (total === 0) return 1;
+  return total > MAX_CPUS ? MAX_CPUS : total;
+}
+
+function startProcessors(): void {
+  assert(lapicId() === 0, cstr("boot: the first processor is not APIC id 0"), u64(lapicId()));
+  const total: u32 = readCpuCount();
+  for (let cpu: u32 = 1; cpu < total; cpu++) {
+    if (!startProcessor(cpu)) fatal(cstr("boot: processor does not start"), u64(cpu));
+    setCpuCount(cpu + 1);
+  }
+  const t = consoleLine();
+  print(t, cstr("margay: processors "));
+  printDecimal(t, u64(cpuCount()));
+  endLine(t);
+}
+
+/** An application processor, in the upper half, on the boot page tables and its own stack, whose lower half is for NMI and double fault. */
+export function startCpu(cpu: u64, stackTop: u64): never {
+  attr({ inline: "never" });
+  kernelMapEnter();
+  enterPerCpu(u32(cpu), stackTop);
+  loadGdt(u32(cpu), stackTop, stackTop - KERNEL_STACK_BYTES);
+  loadIdt();
+  fpuStart();
+  lapicStart();
+  syscallStart();
+  atomicStore(addr(cpuAt(u32(cpu)).online), 1);
+  enterIdle();
+  unreachable();
+}
+
+function describeNode(): void {
+  personality.nid = netPresent() ? netNid() : 0;
+  personality.cores = cpuCount();
+  personality.memoryBytes = ramBytes();
+  personality.x = parameters.x;
+  personality.y = parameters.y;
+  personality.z = parameters.z;
+  personality.nodes = parameters.nodes;
+}
+
+/** To the service node, once; nobody waits for it. Then the last line of the boot. */
+function sayReady(): void {
+  if (netPresent()) {
+    const flags: u64 = lock(addr(netLock));
+    const m = allocateKernelMessage();
+    m.header.operation = Operation.READY;
+    m.header.sourcePid = KERNEL_PID;
+    m.header.targetNid = SERVICE_NID;
+    m.header.targetPid = SERVICE_PID;
+    m.header.totalBytes = u32(sizeof<Personality>());
+    setPrefix(m, cast<ptr<u8>>(addr(personality)), sizeof<Personality>());
+    sendMessage(m);
+    unlock(addr(netLock), flags);
+  }
+  const t = consoleLine();
+  print(t, cstr("margay: ready nid="));
+  printDecimal(t, u64(personality.nid));
+  print(t, cstr(" cpus="));
+  printDecimal(t, u64(personality.cores));
+  print(t, cstr(" mem="));
+  printDecimal(t, ramBytes() / MEGABYTE);
+  print(t, netPresent() ? cstr(" net=up") : cstr(" net=none"));
+  endLine(t);
+}
+
+/** A node has answered nothing for too long. */
+function peerLost(nid: u32): void {
+  ioLost(nid);
+  portalsLost(nid);
+  exitLost(nid);
+}
+
+function lapicErrorInterrupt(_vector: u32, _device: u64): void {
+  const error: u32 = lapicError();
+  if (error !== 0) fatal(cstr("lapic: error"), u64(error));
+}

@@ -1,0 +1,190 @@
+/**
+ * Job load, the kernel's share (DESIGN section 5, steps 5 and 9): a LOAD becomes a task with one linear segment that holds the init
+ * image, and is answered by ACK or by NACK with its cause; then init runs. And what init asks of the kernel: describe the job, load a
+ * child, start the program. Nothing is fanned out here: the tree is init's.
+ */
+import { Errno } from "../abi/errno.ts";
+import { EventKind } from "../abi/events.ts";
+import { INIT_MAGIC, INIT_VERSION, InitHeader, MAX_RANKS } from "../abi/job.ts";
+import { INIT_BASE, PAGE_BYTES, USER_END, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
+import { Cause, MAX_MESSAGE_BYTES, MessageHeader, Operation } from "../abi/net.ts";
+import { LoadRequest } from "../abi/portals.ts";
+import { Prot } from "../abi/process.ts";
+import { Syscall } from "../abi/syscalls.ts";
+import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { setFsBase } from "../arch/cpu.ts";
+import { fpuReset } from "../arch/fpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
+import { record } from "../arch/trace.ts";
+import { createTask, currentTask, endTask, findTask, freeCores, startTask, type Task, TaskState, UserStart, WAIT_KILLED } from "../core/task.ts";
+import { enterUser } from "../core/user.ts";
+import { allocateFrames, physical } from "../mm/frames.ts";
+import { isExecutable, spaceCreate, spaceMap, spaceUnmap } from "../mm/space.ts";
+import { copyFromUser, copyToUser } from "../mm/user.ts";
+import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
+import { clearPortals, issueLoad } from "../net/portals.ts";
+import { netLock, type Peer } from "../net/reliable.ts";
+import { cpuCount } from "../arch/percpu.ts";
+import { type Call, failure, registerSyscall } from "../syscall/table.ts";
+
+/** Largest stack and zero data that an init may ask for. */
+const INIT_MEMORY_MAX: u64 = 0x400_0000;
+
+class Segment {
+  entry: u64 = 0;
+  bytes: u64 = 0;
+}
+/** By task slot: the segment that init lies in; 0 bytes once it is unmapped. */
+const segments: arr<Segment, 8> = zeroed();
+
+export function loadStart(): void {
+  registerOperation(Operation.LOAD, receiveLoad);
+  registerSyscall(Syscall.MARGAY_DESCRIBE_JOB, describeJob);
+  registerSyscall(Syscall.MARGAY_LOAD, load);
+  registerSyscall(Syscall.MARGAY_START, start);
+}
+
+// ---- the message ---------------------------------------------------------------------------------------------------
+function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
+  const inbound = addr(peer.inbound);
+  if (header.fragmentOffset === 0) {
+    record(EventKind.JOB_LOAD, u64(header.jobId), u64(header.sourceNid), u64(header.userId), u64(header.totalBytes));
+    const cause: u32 = begin(peer, header, body);
+    if (cause !== Cause.OK) {
+      refuse(header, cause);
+      // The rest of the image is of no interest.
+      inbound.discard = 1;
+      return;
+    }
+  }
+  const task = findTask(inbound.taskPid);
+  if (task === null) return;
+  if (!copyToUser(addr(task.space), INIT_BASE + u64(header.fragmentOffset), body, u64(header.fragmentBytes))) {
+    refuse(header, Cause.BAD_IMAGE);
+    inbound.discard = 1;
+    endTask(task, WAIT_KILLED);
+    return;
+  }
+  if (isLast(header)) run(task, header);
+}
+
+function refuse(header: ptr<MessageHeader>, cause: u32): void {
+  record(EventKind.JOB_REFUSE, u64(header.jobId), u64(header.sourceNid), u64(cause), 0);
+  sendMessage(replyTo(header, Operation.LOAD_REPLY, cause));
+}
+
+/** Everything that can be said against the load is said at its first fragment. */
+function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 {
+  if (u64(header.fragmentBytes) < sizeof<InitHeader>()) return Cause.BAD_IMAGE;
+  const init: InitHeader = zeroed();
+  memcpy(cast<ptr<u8>>(addr(init)), body, sizeof<InitHeader>());
+  if (init.magic !== INIT_MAGIC || init.version !== INIT_VERSION) return Cause.BAD_IMAGE;
+  const total: u64 = u64(header.totalBytes);
+  if (init.fileBytes > total || init.parametersOffset < init.fileBytes || init.parametersOffset > total) return Cause.BAD_IMAGE;
+  if (init.entry < INIT_BASE || init.entry - INIT_BASE >= init.fileBytes) return Cause.BAD_IMAGE;
+  if (init.memoryBytes > INIT_MEMORY_MAX) return Cause.BAD_IMAGE;
+  if (init.cores > cpuCount()) return Cause.BAD_REQUEST;
+  const cores: u64 = freeCores(init.cores);
+  if (cores === 0) return Cause.BUSY;
+  const task = createTask(cores);
+  if (task === null) return Cause.BUSY;
+  task.jobId = header.jobId;
+  task.userId = header.userId;
+  task.parentNid = header.sourceNid;
+  task.parentPid = header.sourcePid;
+  const bytes: u64 = (total + init.memoryBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+  const all: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
+  if (!spaceCreate(addr(task.space), u16(task.pid)) || spaceMap(addr(task.space), INIT_BASE, bytes, all, true) < 0) {
+    // The sender is told by the refusal: this task has no exit to report.
+    task.jobId = 0;
+    endTask(task, WAIT_KILLED);
+    return Cause.NO_MEMORY;
+  }
+  segments[task.slot].entry = init.entry;
+  segments[task.slot].bytes = bytes;
+  peer.inbound.taskPid = task.pid;
+  return Cause.OK;
+}
+
+/** The image is whole: ACK, and run_user(). */
+function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
+  const reply = replyTo(header, Operation.LOAD_REPLY, Cause.OK);
+  reply.header.headerData = u64(task.pid);
+  sendMessage(reply);
+  const segment = addr(segments[task.slot]);
+  const from: UserStart = zeroed();
+  from.entry = segment.entry;
+  from.stack = INIT_BASE + segment.bytes;
+  from.rdi = INIT_BASE;
+  from.rsi = segment.bytes;
+  from.rdx = u64(task.parentNid);
+  from.r8 = u64(task.parentPid);
+  record(EventKind.JOB_RUN_USER, u64(task.jobId), u64(task.pid), segment.entry, 0);
+  startTask(task, addr(from));
+}
+
+// ---- init's calls --------------------------------------------------------------------------------------------------
+function isInit(task: ptr<Task>): boolean {
+  return task.state === TaskState.INIT;
+}
+
+/** (rank, size, const u32 *nids, const u32 *pids): pids null = all 1. */
+function describeJob(call: ptr<Call>): i64 {
+  const task = currentTask();
+  if (!isInit(task)) return failure(Errno.EPERM);
+  if (call.b === 0 || call.b > u64(MAX_RANKS) || call.a >= call.b) return failure(Errno.EINVAL);
+  const size: u32 = u32(call.b);
+  const pages: u64 = (u64(size) * 4 + PAGE_BYTES - 1) / PAGE_BYTES;
+  if (task.nids === null) {
+    const at: u64 = allocateFrames(2 * pages, u16(task.pid));
+    if (at === 0) return failure(Errno.ENOMEM);
+    task.nids = physical<u32>(at);
+    task.pids = physical<u32>(at + pages * PAGE_BYTES);
+  } else if (task.size !== size) {
+    return failure(Errno.EINVAL);
+  }
+  const nids = task.nids;
+  const pids = task.pids;
+  if (nids === null || pids === null) return failure(Errno.ENOMEM);
+  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(nids), call.c, u64(size) * 4)) return failure(Errno.EFAULT);
+  if (call.d === 0) {
+    for (let i: u32 = 0; i < size; i++) pids[i] = 1;
+  } else if (!copyFromUser(addr(task.space), cast<ptr<u8>>(pids), call.d, u64(size) * 4)) {
+    return failure(Errno.EFAULT);
+  }
+  task.rank = u32(call.a);
+  task.size = size;
+  return 0;
+}
+
+/** (const LoadRequest *). */
+function load(call: ptr<Call>): i64 {
+  const task = currentTask();
+  if (!isInit(task)) return failure(Errno.EPERM);
+  const r: LoadRequest = zeroed();
+  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<LoadRequest>())) return failure(Errno.EFAULT);
+  if (r.lengthBytes > u64(MAX_MESSAGE_BYTES)) return failure(Errno.EMSGSIZE);
+  const flags: u64 = lock(addr(netLock));
+  const result: i64 = issueLoad(task, r.nid, r.queue, r.address, r.lengthBytes, r.userPointer);
+  unlock(addr(netLock), flags);
+  return result;
+}
+
+/** (entry, stack pointer): init goes, the program begins. */
+function start(call: ptr<Call>): i64 {
+  const task = currentTask();
+  if (!isInit(task)) return failure(Errno.EPERM);
+  if (call.b >= USER_END || !isExecutable(addr(task.space), call.a)) return failure(Errno.EFAULT);
+  const segment = addr(segments[task.slot]);
+  const flags: u64 = lock(addr(netLock));
+  clearPortals(task);
+  unlock(addr(netLock), flags);
+  spaceUnmap(addr(task.space), INIT_BASE, segment.bytes);
+  segment.bytes = 0;
+  task.state = TaskState.RUNNING;
+  record(EventKind.JOB_START, u64(task.jobId), u64(task.rank), call.a, 0);
+  setFsBase(0);
+  fpuReset();
+  enterUser(call.a, call.b, 0, 0, 0, 0);
+  unreachable();
+}

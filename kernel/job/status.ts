@@ -1,0 +1,68 @@
+/** The status message: registers and backtrace of every CPU, as text, to the service node. Each core writes its own part in a cross-call. */
+import { Vector } from "../abi/vectors.ts";
+import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
+import { crossCall } from "../arch/crosscall.ts";
+import { cpuCount, cpuIndex } from "../arch/percpu.ts";
+import { print, printDecimal, type Text } from "../arch/text.ts";
+import { interruptedFrame } from "../arch/trap.ts";
+import { dumpContext } from "../core/dump.ts";
+import { threadOf } from "../core/task.ts";
+import { fromService, registerOperation, replyTo, sendMessage } from "../net/message.ts";
+import type { Peer } from "../net/reliable.ts";
+
+const TEXT_BYTES: u64 = 32768;
+/** One answer at a time; the next request waits for `busy`, which is refused meanwhile. */
+const textBytes: arr<u8, 32768> = zeroed();
+class Report {
+  text!: Text;
+  busy: u32 = 0;
+}
+const report: Report = zeroed();
+
+export function statusStart(): void {
+  registerOperation(Operation.STATUS, receiveStatus);
+}
+
+function receiveStatus(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
+  if (!fromService(header) || report.busy !== 0) {
+    sendMessage(replyTo(header, Operation.STATUS_REPLY, fromService(header) ? Cause.BUSY : Cause.NOT_PERMITTED));
+    return;
+  }
+  report.text.base = addr(textBytes[0]);
+  report.text.capacityBytes = TEXT_BYTES;
+  report.text.lengthBytes = 0;
+  for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
+    if (cpu === cpuIndex()) describeCpu(0, 0);
+    else crossCall(u64(1) << u64(cpu), Vector.CROSS_CALL, describeCpu, 0);
+  }
+  const reply = replyTo(header, Operation.STATUS_REPLY, Cause.OK);
+  reply.address = cast<u64>(addr(textBytes[0]));
+  reply.header.totalBytes = u32(report.text.lengthBytes);
+  report.busy = 1;
+  reply.sent = reported;
+  sendMessage(reply);
+}
+function reported(_argument: u64, _cause: u32): void {
+  report.busy = 0;
+}
+
+/** On the core that it is about. */
+function describeCpu(_argument: u64, _id: u64): void {
+  const t = addr(report.text);
+  const cpu: u32 = cpuIndex();
+  const task = threadOf(cpu).task;
+  print(t, cstr("cpu "));
+  printDecimal(t, u64(cpu));
+  if (task === null) {
+    print(t, cstr(": idle\n"));
+  } else {
+    print(t, cstr(": pid "));
+    printDecimal(t, u64(task.pid));
+    print(t, cstr(" of job "));
+    printDecimal(t, u64(task.jobId));
+    print(t, cstr("\n"));
+  }
+  const frame = interruptedFrame();
+  if (frame !== null) dumpContext(t, frame, task === null ? null : addr(task.space));
+  else print(t, cstr("  in the kernel, waiting for a lock\n"));
+}

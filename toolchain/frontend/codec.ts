@@ -1,103 +1,186 @@
 /**
- * Bootstrap codec generator: prints the layouts and constants of subset modules as typed accessors for node.
- * Works on syntax alone (literal constants, enums, classes of fixed layout, literal tables).
+ * Codec generation: prints the layouts and constants of subset modules as TypeScript for node, so that the emulator, the services and
+ * the tests read the same facts as the kernel. A struct becomes a class of DataView accessors (bigint where a number would round),
+ * an enum an object with its names by value, a constant a number or bigint, a table an array of objects with its strings.
  */
-import ts from "typescript";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { SourceProgram, ts } from "./adapter.ts";
+import { constantExpression } from "./constants.ts";
+import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
+import { expression } from "./expressions.ts";
+import { globalConstant } from "./globals.ts";
+import { unwrap } from "./initialise.ts";
+import { intrinsicName } from "./intrinsics.ts";
+import { Lowering } from "./lowering.ts";
+import { checkModule } from "./structure.ts";
+import { type Field, type MachineType, sizeOf } from "./types.ts";
+import { excerpt, Unit } from "./unit.ts";
 
-type Layout = { size: number; align: number };
-const SCALARS: Record<string, [number, string]> = {
-  u8: [1, "Uint8"], i8: [1, "Int8"], u16: [2, "Uint16"], i16: [2, "Int16"], u32: [4, "Uint32"], i32: [4, "Int32"],
-  u64: [8, "BigUint64"], i64: [8, "BigInt64"], usize: [8, "BigUint64"], f64: [8, "Float64"], boolean: [1, "Uint8"],
+const GENERATED = "// Generated from ";
+
+/** Generates one module a file of `abiDir` into `outDir`. Writes nothing when the sources have errors. */
+export function generateCodecs(abiDir: string, outDir: string, packageRoot = process.cwd()): { written: string[]; diagnostics: Diagnostic[] } {
+  const names = readdirSync(abiDir).filter((f) => f.endsWith(".ts")).sort();
+  const texts = new Map<string, string>();
+  const roots = names.map((n) => path.resolve(abiDir, n));
+  const diagnostics = print(new SourceProgram(roots, packageRoot), (file, text) => {
+    if (roots.includes(file.fileName)) texts.set(path.basename(file.fileName), text);
+  });
+  if (diagnostics.length > 0) return { written: [], diagnostics };
+  mkdirSync(outDir, { recursive: true });
+  for (const name of readdirSync(outDir)) {
+    // Modules that were generated before and have no source any more.
+    if (name.endsWith(".ts") && !texts.has(name) && readIfThere(path.join(outDir, name))?.startsWith(GENERATED)) rmSync(path.join(outDir, name));
+  }
+  const written: string[] = [];
+  for (const [name, text] of texts) {
+    const target = path.join(outDir, name);
+    written.push(target);
+    if (readIfThere(target) !== text) writeFileSync(target, text);
+  }
+  return { written, diagnostics };
+}
+function readIfThere(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** The generated text of one module that stands alone. */
+export function generateCodec(name: string, text: string): string {
+  const file = `/kernel/abi/${name}.ts`;
+  let result = "";
+  const diagnostics = print(new SourceProgram([file], "/", new Map([[file, text]])), (_file, generated) => {
+    result = generated;
+  });
+  const first = diagnostics[0];
+  if (first) throw new Error(`${first.file}:${first.line}:${first.column}: ${first.message}`);
+  return result;
+}
+
+function print(source: SourceProgram, give: (file: ts.SourceFile, text: string) => void): Diagnostic[] {
+  const { syntax, semantic } = source.diagnostics();
+  if (syntax.length + semantic.length > 0) return sortDiagnostics([...syntax, ...semantic]);
+  const unit = new Unit(source, "codec");
+  unit.checkOnly = true;
+  for (const file of source.files) {
+    checkModule(unit, file);
+    give(file, printModule(unit, file));
+  }
+  return sortDiagnostics(unit.diagnostics);
+}
+
+function printModule(unit: Unit, file: ts.SourceFile): string {
+  const name = unit.source.relative(file);
+  const body: string[] = [];
+  const imports = new Map<string, Set<string>>();
+  for (const s of file.statements) {
+    try {
+      if (ts.isEnumDeclaration(s)) body.push(printEnum(unit, s));
+      else if (ts.isVariableStatement(s)) body.push(...s.declarationList.declarations.map((d) => printVariable(unit, d)));
+      else if (ts.isClassDeclaration(s) && s.name && !s.typeParameters) body.push(printStruct(unit, s, file, imports));
+    } catch (e) {
+      if (!(e instanceof Refused)) throw e;
+    }
+  }
+  const lines = [...imports].sort().map(([from, names]) => `import { ${[...names].sort().join(", ")} } from "${from}";`);
+  return `${[`${GENERATED}${name}. Do not edit.`, ...lines, ...body].join("\n")}\n`;
+}
+
+/** Decimal up to 9, hex beyond, with n where a double would round. */
+const integer = (v: bigint): string => {
+  if (v > 9007199254740991n || v < -9007199254740991n) return `0x${BigInt.asUintN(64, v).toString(16)}n`;
+  return v > 9n ? `0x${v.toString(16)}` : `${v}`;
 };
 
-function literal(node: ts.Expression, enums: Map<string, bigint>, file: ts.SourceFile): bigint {
-  if (ts.isNumericLiteral(node)) return BigInt(node.getText(file).replace(/_/g, ""));
-  if (ts.isPrefixUnaryExpression(node) && node.operator === ts.SyntaxKind.MinusToken) return -literal(node.operand, enums, file);
-  if (ts.isPropertyAccessExpression(node)) {
-    const value = enums.get(node.getText(file));
-    if (value !== undefined) return value;
-  }
-  throw new Error(`codec: not a constant: ${node.getText(file)}`);
+function printEnum(unit: Unit, e: ts.EnumDeclaration): string {
+  const rows = e.members.map((m): [string, bigint] => [m.name.getText(), unit.resolver.enumMember(m)]);
+  const id = e.name.text;
+  return [
+    `export const ${id} = { ${rows.map(([k, v]) => `${k}: ${integer(v)}`).join(", ")} } as const;`,
+    "/** Names by value. */",
+    `export const ${id}Names: ReadonlyMap<number, string> = new Map([${rows.map(([k, v]) => `[${integer(v)}, "${k}"]`).join(", ")}]);`,
+  ].join("\n");
 }
-const num = (v: bigint): string => (v > 9007199254740991n || v < -9007199254740991n ? `0x${BigInt.asUintN(64, v).toString(16)}n` : v > 9n ? `0x${v.toString(16)}` : `${v}`);
 
-/** The generated text of one module. */
-export function generateCodec(name: string, text: string): string {
-  const file = ts.createSourceFile(`${name}.ts`, text, ts.ScriptTarget.ES2022, true);
-  const enums = new Map<string, bigint>();
-  const layouts = new Map<string, Layout>();
-  const out = [`// Generated from kernel/abi/${name}.ts. Do not edit.`];
-  const typeLayout = (type: ts.TypeNode): Layout => {
-    if (ts.isTypeReferenceNode(type)) {
-      const id = type.typeName.getText(file);
-      const scalar = SCALARS[id];
-      if (scalar) return { size: scalar[0], align: scalar[0] };
-      if (id === "ptr") return { size: 8, align: 8 };
-      const args = type.typeArguments;
-      if (id === "arr" && args?.[0] && args[1]) {
-        const e = typeLayout(args[0]);
-        return { size: e.size * Number(args[1].getText(file)), align: e.align };
-      }
-      const known = layouts.get(id);
-      if (known) return known;
-    }
-    if (ts.isUnionTypeNode(type) || ts.isFunctionTypeNode(type)) return { size: 8, align: 8 };
-    if (type.kind === ts.SyntaxKind.BooleanKeyword) return { size: 1, align: 1 };
-    throw new Error(`codec: no layout: ${type.getText(file)}`);
-  };
-  const value = (node: ts.Expression): string => {
-    if (ts.isArrayLiteralExpression(node)) return `[${node.elements.map(value).join(", ")}]`;
-    if (ts.isObjectLiteralExpression(node))
-      return `{ ${node.properties.map((p) => (ts.isPropertyAssignment(p) ? `${p.name.getText(file)}: ${value(p.initializer)}` : "")).join(", ")} }`;
-    if (ts.isCallExpression(node) && node.expression.getText(file) === "cstr") return node.arguments[0]?.getText(file) ?? "";
-    if (node.kind === ts.SyntaxKind.NullKeyword) return "null";
-    return num(literal(node, enums, file));
-  };
-  for (const s of file.statements) {
-    if (ts.isEnumDeclaration(s)) {
-      const rows = s.members.map((m) => {
-        const v = literal(m.initializer as ts.Expression, enums, file);
-        enums.set(`${s.name.text}.${m.name.getText(file)}`, v);
-        return [m.name.getText(file), v] as const;
-      });
-      const id = s.name.text;
-      out.push(`export const ${id} = { ${rows.map(([k, v]) => `${k}: ${num(v)}`).join(", ")} } as const;`);
-      out.push(`/** Names by value. */\nexport const ${id}Names: ReadonlyMap<number, string> = new Map([${rows.map(([k, v]) => `[${num(v)}, "${k}"]`).join(", ")}]);`);
-    } else if (ts.isVariableStatement(s)) {
-      for (const d of s.declarationList.declarations) if (d.initializer) out.push(`export const ${d.name.getText(file)} = ${value(d.initializer)}${ts.isArrayLiteralExpression(d.initializer) ? " as const" : ""};`);
-    } else if (ts.isClassDeclaration(s) && s.name) {
-      let offset = 0;
-      let align = 1;
-      const body: string[] = [];
-      const offsets: string[] = [];
-      for (const m of s.members) {
-        if (!ts.isPropertyDeclaration(m) || !m.type) continue;
-        const l = typeLayout(m.type);
-        align = Math.max(align, l.align);
-        offset = Math.ceil(offset / l.align) * l.align;
-        const id = m.name.getText(file);
-        offsets.push(`${id}: ${offset}`);
-        const ref = m.type.getText(file);
-        const scalar = ts.isTypeReferenceNode(m.type) ? SCALARS[ref] : undefined;
-        const at = `this.offset + ${offset}`;
-        const access = (sc: [number, string], where: string, v?: string): string => (v ? `this.view.set${sc[1]}(${where}, ${v}${sc[0] > 1 ? ", true" : ""})` : `this.view.get${sc[1]}(${where}${sc[0] > 1 ? ", true" : ""})`);
-        const js = (sc: [number, string]): string => (sc[1].startsWith("Big") ? "bigint" : "number");
-        if (scalar) body.push(`  get ${id}(): ${js(scalar)} { return ${access(scalar, at)}; }\n  set ${id}(v: ${js(scalar)}) { ${access(scalar, at, "v")}; }`);
-        else if (ts.isTypeReferenceNode(m.type) && m.type.typeName.getText(file) === "arr") {
-          const element = m.type.typeArguments?.[0]?.getText(file) ?? "";
-          const sc = SCALARS[element] ?? (element.startsWith("ptr") ? SCALARS.u64 : undefined);
-          const el = typeLayout(m.type.typeArguments?.[0] as ts.TypeNode);
-          if (element === "u8") body.push(`  get ${id}(): Uint8Array { return new Uint8Array(this.view.buffer, this.view.byteOffset + ${at}, ${l.size}); }`);
-          else if (sc) body.push(`  ${id}(i: number): ${js(sc)} { return ${access(sc, `${at} + i * ${el.size}`)}; }\n  ${id}Set(i: number, v: ${js(sc)}): void { ${access(sc, `${at} + i * ${el.size}`, "v")}; }`);
-          else body.push(`  ${id}(i: number): ${element} { return new ${element}(this.view, ${at} + i * ${el.size}); }`);
-        } else if (ts.isTypeReferenceNode(m.type) && layouts.has(ref)) body.push(`  get ${id}(): ${ref} { return new ${ref}(this.view, ${at}); }`);
-        else body.push(`  get ${id}(): bigint { return ${access(SCALARS.u64 as [number, string], at)}; }\n  set ${id}(v: bigint) { ${access(SCALARS.u64 as [number, string], at, "v")}; }`);
-        offset += l.size;
-      }
-      const size = Math.ceil(offset / align) * align;
-      layouts.set(s.name.text, { size, align });
-      out.push(`export class ${s.name.text} {\n  static readonly SIZE = ${size};\n  static readonly OFFSETS = { ${offsets.join(", ")} } as const;\n  constructor(readonly view: DataView, readonly offset = 0) {}\n${body.join("\n")}\n}`);
-    }
+function printVariable(unit: Unit, d: ts.VariableDeclaration): string {
+  if (!d.initializer) return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no value; write a constant or a table instead`);
+  const constant = globalConstant(unit, unit.variableEntity(d), d);
+  const isTable = ts.isArrayLiteralExpression(unwrap(d.initializer));
+  const text = constant?.constant !== undefined && constant.type.kind !== "bool" ? integer(constant.constant) : printValue(unit, d.initializer);
+  return `export const ${d.name.getText()} = ${text}${isTable ? " as const" : ""};`;
+}
+/** A literal table as written, its constants evaluated. */
+function printValue(unit: Unit, init: ts.Expression): string {
+  const node = unwrap(init);
+  if (ts.isArrayLiteralExpression(node)) return `[${node.elements.map((e) => printValue(unit, e)).join(", ")}]`;
+  if (ts.isObjectLiteralExpression(node)) {
+    const fields = node.properties.map((p) =>
+      ts.isPropertyAssignment(p) ? `${p.name.getText()}: ${printValue(unit, p.initializer)}` : unit.refuse(p, "MG1014", `${excerpt(p)}: write name: value instead`),
+    );
+    return `{ ${fields.join(", ")} }`;
   }
-  return `${out.join("\n")}\n`;
+  if (ts.isCallExpression(node) && intrinsicName(unit, node) === "cstr" && node.arguments[0]) return node.arguments[0].getText();
+  if (node.kind === ts.SyntaxKind.NullKeyword) return "null";
+  const value = expression(Lowering.constant(unit), node);
+  if (value.type.kind === "bool") return value.constant ? "true" : "false";
+  return value.float !== undefined ? String(value.float) : integer(constantExpression(unit, node));
+}
+
+/** DataView's name of a scalar's accessors and the type that they have in node. */
+function accessor(type: MachineType): { view: string; js: "number" | "bigint"; bytes: number } {
+  if (type.kind === "bool") return { view: "Uint8", js: "number", bytes: 1 };
+  if (type.kind === "f64") return { view: "Float64", js: "number", bytes: 8 };
+  if (type.kind === "int" && type.width < 64) return { view: `${type.signed ? "Int" : "Uint"}${type.width}`, js: "number", bytes: type.width / 8 };
+  return { view: type.kind === "int" && type.signed ? "BigInt64" : "BigUint64", js: "bigint", bytes: 8 };
+}
+const getter = (type: MachineType, at: string): string => {
+  const { view, bytes } = accessor(type);
+  return `this.view.get${view}(${at}${bytes > 1 ? ", true" : ""})`;
+};
+const setter = (type: MachineType, at: string): string => {
+  const { view, bytes } = accessor(type);
+  return `this.view.set${view}(${at}, v${bytes > 1 ? ", true" : ""})`;
+};
+
+function printStruct(unit: Unit, c: ts.ClassDeclaration, file: ts.SourceFile, imports: Map<string, Set<string>>): string {
+  const struct = unit.resolver.complete(unit.resolver.struct(c, [], c), c);
+  const className = (type: MachineType): string => {
+    if (type.kind !== "struct") return "";
+    const home = type.struct.declaration.getSourceFile();
+    if (home !== file) {
+      const from = `./${path.basename(home.fileName)}`;
+      const names = imports.get(from) ?? new Set();
+      imports.set(from, names.add(type.struct.name));
+    }
+    return type.struct.name;
+  };
+  const fields = [...struct.fields.values()];
+  const body = fields.map((f) => printField(f, className));
+  return [
+    `export class ${struct.name} {`,
+    `  static readonly SIZE = ${struct.size};`,
+    `  static readonly OFFSETS = { ${fields.map((f) => `${f.name}: ${f.offset}`).join(", ")} } as const;`,
+    "  constructor(readonly view: DataView, readonly offset = 0) {}",
+    ...body,
+    "}",
+  ].join("\n");
+}
+function printField({ name, type, offset }: Field, className: (type: MachineType) => string): string {
+  const at = `this.offset + ${offset}`;
+  const bytes = `  get ${name}(): Uint8Array { return new Uint8Array(this.view.buffer, this.view.byteOffset + ${at}, ${sizeOf(type)}); }`;
+  if (type.kind === "struct") return `  get ${name}(): ${className(type)} { return new ${className(type)}(this.view, ${at}); }`;
+  if (type.kind !== "array") {
+    const { js } = accessor(type);
+    return `  get ${name}(): ${js} { return ${getter(type, at)}; }\n  set ${name}(v: ${js}) { ${setter(type, at)}; }`;
+  }
+  const { element } = type;
+  const item = `${at} + i * ${sizeOf(element)}`;
+  if (element.kind === "struct") return `  ${name}(i: number): ${className(element)} { return new ${className(element)}(this.view, ${item}); }`;
+  if (element.kind === "array" || (element.kind === "int" && element.name === "u8")) return bytes;
+  const { js } = accessor(element);
+  return `  ${name}(i: number): ${js} { return ${getter(element, item)}; }\n  ${name}Set(i: number, v: ${js}): void { ${setter(element, item)}; }`;
 }

@@ -1,7 +1,7 @@
 /** Builds recipes into images/out: ELF or flat image and, beside each, its link map. */
 import fs from "node:fs";
 import path from "node:path";
-import { compile } from "../toolchain/compiler.ts";
+import { type CompileOptions, compile } from "../toolchain/compiler.ts";
 import type { Diagnostic } from "../toolchain/frontend/diagnostics.ts";
 import type { Recipe } from "./recipes.ts";
 
@@ -12,15 +12,17 @@ export interface BuildResult {
   readonly written: readonly string[];
 }
 
+export const compileOptions = (recipe: Recipe, packageRoot: string): CompileOptions => ({
+  name: recipe.name,
+  roots: recipe.roots.map((r) => path.join(packageRoot, r)),
+  packageRoot,
+  entry: recipe.layout.entry,
+  layout: recipe.layout,
+});
+
 /** Compiles one recipe; writes nothing where the source has errors. */
 export function buildImage(recipe: Recipe, packageRoot: string, out: string): BuildResult {
-  const { image, diagnostics } = compile({
-    name: recipe.name,
-    roots: recipe.roots.map((r) => path.join(packageRoot, r)),
-    packageRoot,
-    entry: recipe.layout.entry,
-    layout: recipe.layout,
-  });
+  const { image, diagnostics } = compile(compileOptions(recipe, packageRoot));
   if (!image) return { recipe, diagnostics, written: [] };
   const written: string[] = [];
   const write = (name: string, content: Uint8Array | string, mode = 0o644): void => {

@@ -16,7 +16,7 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
   const until: Until | null = o["until"] === undefined ? null : parseUntil(o["until"]);
   const kernel = readImage(image);
   const module = o["module"] === undefined ? undefined : readInput("boot module", o["module"], "give a file");
-  const tracing = openTrace(o, until ?? undefined);
+  const tracing = openTrace(o, kernel, until?.watcher);
   const console = new ConsoleLines();
   let session: Session | null = null;
   try {

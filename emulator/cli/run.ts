@@ -41,7 +41,7 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
   const kernel = readImage(o["kernel"] ?? "kernel");
   const initImage = readArtifact("init.bin");
   const job = programPath(program);
-  const tracing = openTrace(o);
+  const tracing = openTrace(o, kernel);
 
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
   const output = new LabelledOutput(o["label"] !== undefined, (nid) => nids.indexOf(nid));

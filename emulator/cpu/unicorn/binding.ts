@@ -25,7 +25,7 @@ export const HookType = { INTERRUPT: 1, INSTRUCTION: 2, TLB_FILL: 1 << 17 } as c
 /** Instructions that take an instruction hook. */
 export const HookedInstruction = { CPUID: 113, IN: 218, OUT: 500, SYSCALL: 699, SYSENTER: 700 } as const;
 /** uc_x86_reg. */
-export const RegisterId = { RIP: 41, FPSW: 31, XMM0: 122, FPCW: 246, FPTAG: 247, MSR: 248, MXCSR: 249, RFLAGS: 253 } as const;
+export const RegisterId = { RBX: 37, RIP: 41, FPSW: 31, XMM0: 122, FPCW: 246, FPTAG: 247, MSR: 248, MXCSR: 249, RFLAGS: 253 } as const;
 
 /** uc_mem_type of a TLB fill, less its first value. */
 export const TLB_ACCESS_FIRST = 16;
@@ -56,6 +56,7 @@ const callbackTypes = {
   helperAddress: koffi.proto("void MargayHelperAddress(uint64_t env, uint64_t address)"),
   helperWriteControl: koffi.proto("void MargayHelperWriteControl(uint64_t env, int index, uint64_t value)"),
   helperReadControl: koffi.proto("uint64_t MargayHelperReadControl(uint64_t env, int index)"),
+  deliverInterrupt: koffi.proto("void MargayDeliverInterrupt(uint64_t env, int vector, int hardware)"),
   helperValue: koffi.proto("uint64_t MargayHelperValue(uint64_t env)"),
 } as const;
 export type CallbackKind = keyof typeof callbackTypes;

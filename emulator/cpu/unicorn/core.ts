@@ -51,6 +51,8 @@ const TRANSLATION_MARGIN = 2 << 20;
 /** Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down. */
 const EVENT_LIMIT = 100_000;
 const PAT_RESET = 0x0007_0406_0007_0406n;
+/** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
+const INTERRUPT_HARD = 2;
 const CPUID_SIGNATURE = 1;
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
@@ -83,6 +85,8 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
   private missLow = 0;
   private missHigh = 0;
   private missError = 0;
+  /** Counter when Unicorn would have taken an interrupt: no instruction was under way. */
+  private windowAt = NONE;
   /** An exception or INT n that Unicorn has found. */
   private trapVector = NONE;
   private trapAt = 0;
@@ -119,6 +123,14 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
   }
 
   run(budget: number): RunResult {
+    return this.runFor(budget, false);
+  }
+
+  runToWindow(budget: number): RunResult {
+    return this.runFor(budget, true);
+  }
+
+  private runFor(budget: number, toWindow: boolean): RunResult {
     if (this.isShutdown) return { reason: "shutdown", retired: 0 };
     if (this.stopRequested) {
       this.stopRequested = false;
@@ -130,19 +142,9 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
     for (;;) {
       const left = budget - (this.clock - start);
       if (left <= 0) return { reason: "budget", retired: this.clock - start };
-      const reason = this.isShutdown ? "shutdown" : this.execute(Math.min(left, RUN_LIMIT));
+      const reason = this.isShutdown ? "shutdown" : this.execute(Math.min(left, RUN_LIMIT), toWindow);
       if (reason) return { reason, retired: this.clock - start };
-    }
-  }
-
-  runToWindow(budget: number): RunResult {
-    const start = this.clock;
-    for (;;) {
-      const left = budget - (this.clock - start);
-      if (left <= 0) return { reason: "budget", retired: this.clock - start };
-      const { reason } = this.run(1);
-      if (reason !== "budget") return { reason, retired: this.clock - start };
-      if (this.interruptible) return { reason: "window", retired: this.clock - start };
+      if (toWindow && this.interruptible) return { reason: "window", retired: this.clock - start };
     }
   }
 
@@ -156,7 +158,7 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
   }
 
   /** At most `count` instructions in one uc_emu_start, then what ended it. undefined: go on. */
-  private execute(count: number): StopReason | undefined {
+  private execute(count: number, toWindow: boolean): StopReason | undefined {
     const env = this.env;
     // One at a time while an NMI waits for the IRET of the one being served.
     if (this.nmiPending) {
@@ -174,6 +176,8 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
     this.stopAt = NONE;
     this.missKind = NONE;
     this.trapVector = NONE;
+    this.windowAt = NONE;
+    if (toWindow) env.interruptRequest = INTERRUPT_HARD;
 
     const outer = running.core;
     running.core = this;
@@ -182,6 +186,7 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
       code = this.unicorn.start(this.handle, env.u64(Env.RIP), 0, 0, count);
     } finally {
       running.core = outer;
+      if (toWindow) env.interruptRequest = 0;
     }
     const begun = env.counter;
     if (this.thrown) this.rethrow(begun);
@@ -204,6 +209,8 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
       throw new Error(`unicorn: core ${this.index} stopped with error ${code} at RIP 0x${this.rip.toString(16)}, address 0x${env.invalidAddress.toString(16)}`);
     } else if (this.stopAt !== NONE) {
       this.advance(this.stopAt);
+    } else if (this.windowAt !== NONE) {
+      this.advance(this.windowAt); // runFor sees that the window is open
     } else if (begun > count) {
       this.advance(count);
     } else {
@@ -314,6 +321,11 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
     this.trapVector = vector;
     this.trapAt = this.env.counter;
     this.env.setU32(Env.OLD_EXCEPTION, NONE); // else Unicorn makes the next one a #DF
+    this.unicorn.stop(this.handle);
+  }
+
+  noteWindow(): void {
+    this.windowAt = this.env.counter;
     this.unicorn.stop(this.handle);
   }
 

@@ -11,8 +11,10 @@ import { type Address, type Binding, RegisterId, viewMemory } from "./binding.ts
 
 /** struct uc_struct. */
 const Uc = { CPU: 0x1a0, TCG_CONTEXT: 0x2e8, COUNTER: 0x540, COUNT: 0x548, INVALID_ADDRESS: 0x570, BYTES: 0x600 } as const;
-/** CPUState: pointer to the CPUX86State. */
-const CPU_ENV = 0x128;
+/** CPUState. ENV is a pointer to the CPUX86State. */
+const Cpu = { INTERRUPT_REQUEST: 0x1c, ENV: 0x128, BYTES: 0x130 } as const;
+/** The env stands in the same object, so far behind. */
+const CPU_TO_ENV = 0x8a50;
 /** TCGContext. */
 const Tcg = { CODE_POINTER: 0xc0, HIGH_WATER: 0xd0, BYTES: 0xe0 } as const;
 /** struct CPUX86State. */
@@ -50,6 +52,7 @@ export class Environment {
   readonly cpuAddress: Address;
   private readonly env: DataView;
   private readonly uc: DataView;
+  private readonly cpu: DataView;
   private readonly tcg: DataView;
   private readonly word = new BigUint64Array(1);
 
@@ -60,7 +63,8 @@ export class Environment {
     unicorn.readRegister(handle, RegisterId.RIP, this.word); // the first call creates the CPU
     this.uc = new DataView(viewMemory(handle, Uc.BYTES));
     this.cpuAddress = Number(this.uc.getBigUint64(Uc.CPU, true));
-    this.envAddress = Number(new DataView(viewMemory(this.cpuAddress + CPU_ENV, 8)).getBigUint64(0, true));
+    this.cpu = new DataView(viewMemory(this.cpuAddress, Cpu.BYTES));
+    this.envAddress = Number(this.cpu.getBigUint64(Cpu.ENV, true));
     const buffer = viewMemory(this.envAddress, unicorn.contextSize(handle) - CONTEXT_HEADER);
     this.env = new DataView(buffer);
     this.bytes = new Uint8Array(buffer);
@@ -76,12 +80,20 @@ export class Environment {
     this.uc.setUint32(Uc.COUNT, value, true);
     this.uc.setUint32(Uc.COUNT + 4, 0, true);
   }
+  set interruptRequest(value: number) {
+    this.cpu.setUint32(Cpu.INTERRUPT_REQUEST, value, true);
+  }
   get invalidAddress(): bigint {
     return this.uc.getBigUint64(Uc.INVALID_ADDRESS, true);
   }
   /** Bytes left in the translation buffer. */
   get translationSpace(): number {
     return (this.tcg.getUint32(Tcg.HIGH_WATER, true) - this.tcg.getUint32(Tcg.CODE_POINTER, true)) >>> 0;
+  }
+
+  /** For the self-test. */
+  selfPointerHolds(): boolean {
+    return this.envAddress - this.cpuAddress === CPU_TO_ENV;
   }
 
   u32(offset: number): number {

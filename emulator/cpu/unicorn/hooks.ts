@@ -106,6 +106,8 @@ function interposeHelpers(): void {
     guarded(undefined, (core) => core.raise(Exception.UD, 0));
     return 0;
   });
+  // Unicorn's own delivery: asked for by runToWindow, only to learn when it would have happened.
+  interpose("do_interrupt_x86_hardirq_x86_64", "deliverInterrupt", () => guarded(undefined, (core) => core.noteWindow()));
   interpose("helper_invlpg_x86_64", "helperAddress", (env: Wide, address: Wide) =>
     guarded(undefined, (core) => {
       if (!core.invalidatePage(low32(address), high32(address))) invlpg(env, address);

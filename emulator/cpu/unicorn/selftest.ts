@@ -1,1 +1,81 @@
-export function selfTest(): void {}
+/**
+ * Start-up self-test: another build of the library may have other private offsets or call its helpers directly, which must
+ * end in a clear message and not in a wrong result. A few instructions, in the PVH start state, touch every offset and every
+ * replaced helper that a kernel meets on its way up; what they did is compared with what the processor manual says.
+ */
+import type { Bus, CreateEngine } from "../engine.ts";
+import { binding, RegisterId } from "./binding.ts";
+import { UnicornUnavailable } from "./library.ts";
+import type { UnicornCore } from "./core.ts";
+
+/** 32-bit code, at address 0; the comments are the instructions. */
+// biome-ignore format: one instruction a line
+const PROGRAM = [
+  0xb8, 0x00, 0x10, 0x00, 0x00, // mov eax, 0x1000
+  0x0f, 0x22, 0xd8,             // mov cr3, eax
+  0x0f, 0x01, 0x38,             // invlpg [eax]
+  0x0f, 0xa2,                   // cpuid
+  0xb9, 0x1b, 0x00, 0x00, 0x00, // mov ecx, 0x1b
+  0x0f, 0x32,                   // rdmsr
+  0x0f, 0x30,                   // wrmsr
+  0x0f, 0x31,                   // rdtsc
+  0xe6, 0x80,                   // out 0x80, al: asks for a stop
+  0xa1, 0x00, 0x00, 0x00, 0xf0, // mov eax, [0xf0000000]
+  0x0f, 0xa2,                   // cpuid
+  0xfb,                         // sti
+  0x90,                         // nop: the window opens behind it
+  0xcd, 0x80,                   // int 0x80: the IDT is empty, so this ends in shutdown
+];
+const RAM_BYTES = 1 << 16;
+
+/** Throws UnicornUnavailable. */
+export function selfTest(create: CreateEngine): void {
+  const seen: string[] = [];
+  const bus: Bus = {
+    readMemory: (core, address, size) => note(core.time, `read ${address.toString(16)} ${size}`, 0x5a5a_1234),
+    writeMemory: () => {},
+    readPort: () => 0,
+    writePort: (core, port, size, value) => {
+      note(core.time, `out ${port} ${size} ${value}`, 0);
+      core.requestStop();
+    },
+    readMsr: (core, index) => BigInt(note(core.time, `rdmsr ${index}`, 7)),
+    writeMsr: (core, index, value) => note(core.time, `wrmsr ${index} ${value}`, 1) === 1,
+    cpuid: (core, leaf) => [note(core.time, `cpuid ${leaf.toString(16)}`, 1), 2, 3, 4],
+    readTaskPriority: () => 0,
+    writeTaskPriority: () => {},
+  };
+  function note(time: number, text: string, result: number): number {
+    seen.push(`${time} ${text}`);
+    return result;
+  }
+
+  const engine = create({ ramBytes: RAM_BYTES, cores: 1, bus });
+  try {
+    engine.ram.set(PROGRAM);
+    const core = engine.cores[0] as UnicornCore;
+    const expect = (what: string, actual: unknown, expected: unknown): void => {
+      if (actual !== expected) throw new UnicornUnavailable(`this build of the library differs (self-test, ${what}: ${String(actual)} instead of ${String(expected)})`);
+    };
+    core.startPvh(0, 0x5000);
+    seen.length = 0;
+    const word = new BigUint64Array(1);
+    binding().readRegister(core.env.handle, RegisterId.RBX, word);
+    expect("offset of RBX", word[0], 0x5000n);
+    expect("CPUState", core.env.selfPointerHolds(), true);
+    core.time = 100;
+    const first = core.run(1000);
+    expect("soft stop", `${first.reason} ${first.retired}`, "stop 9");
+    expect("control registers", core.cr3, 0x1000);
+    expect("callbacks", seen.join(", "), "103 cpuid 1000, 105 rdmsr 27, 106 wrmsr 27 7, 108 out 128 1 107");
+    const window = core.runToWindow(1000);
+    expect("interrupt window", `${window.reason} ${window.retired} ${core.rip}`, `window 4 ${PROGRAM.length - 2}`);
+    expect("device access", seen.slice(4).join(", "), "109 read f0000000 4, 110 cpuid 5a5a1234");
+    const last = core.run(1000);
+    expect("software interrupt", `${last.reason} ${last.retired}`, "shutdown 1");
+    expect("translation buffer", core.env.translationSpace > 8 << 20 && core.env.translationSpace < 16 << 20, true);
+  } finally {
+    engine.close();
+  }
+}
+

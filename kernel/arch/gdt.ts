@@ -68,6 +68,5 @@ export function loadGdt(index: u32, kernelStackTop: u64, istStacks: u64): void {
   pointer.base = cast<u64>(addr(t.gdt));
   const at: u64 = cast<u64>(addr(pointer));
   asm({ clobber: ["memory"] })`lgdt [${at}]`;
-  const state: u16 = Selector.TSS;
-  asm`ltr ${state}`;
+  asm({ in: { rax: Selector.TSS } })`ltr ax`;
 }

@@ -15,7 +15,7 @@ import { portRead8, portWrite16 } from "../arch/cpu.ts";
 import { crossCallStart } from "../arch/crosscall.ts";
 import { assert, fatal } from "../arch/fatal.ts";
 import { fpuStart } from "../arch/fpu.ts";
-import { loadGdt } from "../arch/gdt.ts";
+import { IST_STACK_BYTES, loadGdt } from "../arch/gdt.ts";
 import { buildIdt, loadIdt } from "../arch/idt.ts";
 import { ioapicStart } from "../arch/ioapic.ts";
 import { lapicError, lapicId, lapicStart } from "../arch/lapic.ts";
@@ -169,12 +169,12 @@ function startProcessors(): void {
   endLine(t);
 }
 
-/** An application processor, in the upper half, on the boot page tables and its own stack, whose lower half is for NMI and double fault. */
+/** An application processor, in the upper half, on the boot page tables and its own stack; the stacks for NMI and double fault lie below it. */
 export function startCpu(cpu: u64, stackTop: u64): never {
   attr({ inline: "never" });
   kernelMapEnter();
   enterPerCpu(u32(cpu), stackTop);
-  loadGdt(u32(cpu), stackTop, stackTop - KERNEL_STACK_BYTES);
+  loadGdt(u32(cpu), stackTop, stackTop - KERNEL_STACK_BYTES - 2 * IST_STACK_BYTES);
   loadIdt();
   fpuStart();
   lapicStart();

@@ -12,11 +12,17 @@ import { bootMain } from "./main.ts";
 
 /** @align 4096 */
 export const bootPml4: PageTable = zeroed();
-/** Entry 0 serves the identity and the direct map, entry 510 KERNEL_BASE. @align 4096 */
+/**
+ * Entry 0 serves the identity and the direct map, entry 510 KERNEL_BASE.
+ * @align 4096
+ */
 const bootPdpt: PageTable = zeroed();
 /** @align 4096 */
 const bootDirectory: PageTable = zeroed();
-/** The first core's kernel stack. @align 4096 */
+/**
+ * The first core's kernel stack.
+ * @align 4096
+ */
 export const bootStack: arr<u8, 16384> = zeroed();
 export const bootGdtPointer: DescriptorPointer = zeroed();
 

@@ -9,7 +9,7 @@ import { Cr0, Selector } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { delayNanoseconds } from "../arch/clock.ts";
 import { readTsc } from "../arch/cpu.ts";
-import { bootGdt, DescriptorPointer } from "../arch/gdt.ts";
+import { bootGdt, DescriptorPointer, IST_STACK_BYTES } from "../arch/gdt.ts";
 import { lapicSend } from "../arch/lapic.ts";
 import { cpuAt } from "../arch/percpu.ts";
 import { allocateFrames, OWNER_KERNEL, physical } from "../mm/frames.ts";
@@ -33,14 +33,14 @@ const apStart: ApStart = new ApStart();
 
 /** Starts core `cpu` and waits until it says that it is there. False: no answer, or no memory for its stack. */
 export function startProcessor(cpu: u32): boolean {
-  const stack: u64 = allocateFrames(KERNEL_STACK_BYTES >> 12, OWNER_KERNEL);
+  const stack: u64 = allocateFrames((KERNEL_STACK_BYTES + 2 * IST_STACK_BYTES) >> 12, OWNER_KERNEL);
   if (stack === 0) return false;
   memcpy(physical<u8>(AP_TRAMPOLINE), cast<ptr<u8>>(cast<u64>(realModeEntry)), CODE_BYTES);
   const pointer: DescriptorPointer = zeroed();
   pointer.limit = u16(sizeof<arr<u64, 9>>() - 1);
   pointer.base = cast<u64>(addr(bootGdt)) - KERNEL_BASE;
   memcpy(physical<u8>(AP_TRAMPOLINE + u64(GDT_POINTER)), cast<ptr<u8>>(addr(pointer)), sizeof<DescriptorPointer>());
-  apStart.stackTop = cast<u64>(physical<u8>(stack)) + KERNEL_STACK_BYTES;
+  apStart.stackTop = cast<u64>(physical<u8>(stack)) + 2 * IST_STACK_BYTES + KERNEL_STACK_BYTES;
   apStart.cpu = u64(cpu);
   fence();
   lapicSend(cpu, Icr.INIT);

@@ -6,7 +6,7 @@
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
 import { INIT_MAGIC, INIT_VERSION, InitHeader, MAX_RANKS } from "../abi/job.ts";
-import { INIT_BASE, PAGE_BYTES, USER_END, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
+import { INIT_BASE, PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Cause, MAX_MESSAGE_BYTES, MessageHeader, Operation } from "../abi/net.ts";
 import { LoadRequest } from "../abi/portals.ts";
 import { Prot } from "../abi/process.ts";

@@ -3,9 +3,9 @@
  * A slot without a device shows DeviceID 0 and nothing else. What the driver does out of order or out of bounds is reported and,
  * where a queue is concerned, sets NEEDS_RESET. Left out: version 1 (legacy), shared memory regions, indirect and event-index features.
  */
-import { VIRTIO_MAGIC, VIRTIO_VENDOR_QEMU, VIRTQ_MAX, VirtioDevice, VirtioInterrupt, VirtioMmio, VirtioMmioNames, VirtioStatus } from "../abi/virtio.ts";
+import { VIRTIO_MAGIC, VIRTIO_VENDOR_QEMU, VirtioDevice, VirtioInterrupt, VirtioMmio, VirtioMmioNames, VirtioStatus } from "../abi/virtio.ts";
 import { type DeviceHost, type Dma, hex, type InterruptLine } from "./device.ts";
-import { QueueError, Virtqueue } from "./virtqueue.ts";
+import { QUEUE_SIZE_MAX, QueueError, Virtqueue } from "./virtqueue.ts";
 
 /** A virtio device behind its transport. */
 export interface VirtioFunction {
@@ -83,7 +83,7 @@ export class VirtioMmioSlot {
     if (device !== undefined) {
       switch (offset) {
         case VirtioMmio.DEVICE_FEATURES: return device.features[this.deviceFeaturesSelect] ?? 0;
-        case VirtioMmio.QUEUE_NUM_MAX: return this.queueSelect < this.queues.length ? VIRTQ_MAX : 0;
+        case VirtioMmio.QUEUE_NUM_MAX: return this.queueSelect < this.queues.length ? QUEUE_SIZE_MAX : 0;
         case VirtioMmio.QUEUE_READY: return this.queues[this.queueSelect]?.ready === true ? 1 : 0;
         case VirtioMmio.INTERRUPT_STATUS: return this.interruptStatus;
         case VirtioMmio.STATUS: return this.status;

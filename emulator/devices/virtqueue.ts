@@ -3,8 +3,11 @@
  * access is checked against RAM, chains are bounded, and a broken ring throws QueueError, which the transport turns into
  * NEEDS_RESET. Nothing here can make the host read or write outside the node's RAM.
  */
-import { VIRTQ_AVAIL_NO_INTERRUPT, VIRTQ_MAX, VirtqAvail, VirtqDesc, VirtqDescriptor, VirtqUsed, VirtqUsedElement } from "../abi/virtio.ts";
+import { VIRTQ_AVAIL_NO_INTERRUPT, VirtqAvail, VirtqDesc, VirtqDescriptor, VirtqUsed, VirtqUsedElement } from "../abi/virtio.ts";
 import type { Dma } from "./device.ts";
+
+/** Largest queue that the device takes, as QEMU's; the kernel's driver uses less (VIRTQ_MAX). */
+export const QUEUE_SIZE_MAX = 1024;
 
 /** The guest broke the rules of its ring. */
 export class QueueError extends Error {}
@@ -48,7 +51,7 @@ export class Virtqueue {
 
   /** QUEUE_READY ← 1. The areas must be aligned (2.6) and in RAM; they are looked up once, since RAM does not move. */
   enable(): void {
-    if (this.size === 0 || this.size > VIRTQ_MAX || (this.size & (this.size - 1)) !== 0) throw new QueueError(`queue size ${this.size} is no power of two up to ${VIRTQ_MAX}`);
+    if (this.size === 0 || this.size > QUEUE_SIZE_MAX || (this.size & (this.size - 1)) !== 0) throw new QueueError(`queue size ${this.size} is no power of two up to ${QUEUE_SIZE_MAX}`);
     this.descOffset = this.area("descriptor table", this.desc, 16, VirtqDescriptor.SIZE * this.size);
     this.availOffset = this.area("driver area", this.driver, 2, AVAIL_RING + 2 * this.size);
     this.usedOffset = this.area("device area", this.device, 4, USED_RING + VirtqUsedElement.SIZE * this.size);

@@ -193,6 +193,7 @@ export function emptyKernel(code: Uint8Array = new Uint8Array(16), entry = 0x10_
     view.setBigUint64(at + 24, BigInt(address), true);
     view.setBigUint64(at + 32, BigInt(length), true);
     view.setBigUint64(at + 40, BigInt(length), true);
+    view.setBigUint64(at + 48, 4n, true);
   };
   segment(64, 1, 0x200, 0x10_0000, code.length);
   segment(120, 4, 0x100, 0, 20);

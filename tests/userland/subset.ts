@@ -3,7 +3,7 @@ import path from "node:path";
 import { formatDiagnostic } from "../../toolchain/frontend/diagnostics.ts";
 import { lowerProgram } from "../../toolchain/frontend/frontend.ts";
 import { Interpreter, type InterpreterOptions } from "../../toolchain/ir/interpreter.ts";
-import type { Data, Module } from "../../toolchain/ir/ir.ts";
+import { type Data, type Module, NO_LOC } from "../../toolchain/ir/ir.ts";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
 export const SCRATCH = "test.scratch";
@@ -17,7 +17,7 @@ export class Subset {
     if (module === null) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
     const data: Data = {
       name: SCRATCH, sourceName: SCRATCH, section: ".bss", align: 64, size: scratchBytes, bytes: null, relocations: [], readonly: false, keep: true,
-      loc: { file: -1, line: 0, column: 0 },
+      loc: NO_LOC,
     };
     module.data.set(SCRATCH, data);
     this.module = module;

@@ -1,0 +1,155 @@
+/**
+ * The back end: a module of IR to chunks for the linker. For each function: selection, register allocation, frame, code.
+ * A failure names the function and, where one is at fault, the instruction.
+ */
+import type { Data, Func, Module } from "../ir/ir.ts";
+import type { Chunk, ObjectModule, Relocation } from "../link/object.ts";
+import { Assembler } from "./assembler.ts";
+import { analyseLiveness } from "./liveness.ts";
+import { assembleInline } from "./inline.ts";
+import type { CodeSink } from "./operand.ts";
+import { allocateRegisters } from "./regalloc.ts";
+import { placeRegisters, type PlacedFunction } from "./regalloc-place.ts";
+import { type SelectOptions, selectFunction } from "./select.ts";
+import { TextSink } from "./text.ts";
+import { type JumpTable, writeCode } from "./write.ts";
+
+const FUNCTION_ALIGN = 16;
+
+export function emitModule(module: Module): ObjectModule {
+  const options = optionsFor(module);
+  const chunks: Chunk[] = [];
+  for (const f of module.functions.values()) {
+    try {
+      chunks.push(...emitFunction(f, options));
+    } catch (error) {
+      const message = (error as Error).message;
+      throw new Error(message.startsWith(`${f.name}: `) ? message : `${f.name}: ${message}`, { cause: error });
+    }
+  }
+  for (const data of module.data.values()) chunks.push(dataChunk(data));
+  return { name: module.name, files: module.files, chunks };
+}
+
+/** The function as assembly text, for people. */
+export function emitFunctionText(f: Func, module: Module | null = null): string {
+  const sink = new TextSink();
+  sink.label(f.name);
+  const tables = writeFunction(f, optionsFor(module), sink);
+  for (const table of tables) sink.note(`${table.symbol}: ${table.labels.join(", ")}`);
+  return sink.text();
+}
+
+export const optionsFor = (module: Module | null): SelectOptions => ({
+  isNoreturn: (symbol) => module?.functions.get(symbol)?.attributes.noreturn ?? false,
+});
+
+/** Selection and allocation: what `writeCode` writes, and what tests check. */
+export function allocateFunction(f: Func, options: SelectOptions): PlacedFunction {
+  const mf = selectFunction(f, options);
+  const live = analyseLiveness(mf);
+  return placeRegisters(mf, live, allocateRegisters(mf, live));
+}
+
+function writeFunction(f: Func, options: SelectOptions, sink: CodeSink): JumpTable[] {
+  if (f.attributes.naked) {
+    writeNaked(f, sink);
+    return [];
+  }
+  return writeCode(allocateFunction(f, options), sink);
+}
+
+function emitFunction(f: Func, options: SelectOptions): Chunk[] {
+  const assembler = new Assembler(f.name, f.attributes.naked ? f.attributes.bits : 64);
+  const tables = writeFunction(f, options, assembler);
+  const { bytes, relocations, lines, labels } = assembler.finish();
+  const { section, align, keep } = f.attributes;
+  const code: Chunk = {
+    symbol: f.name,
+    sourceName: f.sourceName,
+    section,
+    align: align || FUNCTION_ALIGN,
+    size: bytes.length,
+    bytes,
+    relocations,
+    lines,
+    isFunction: true,
+    readonly: true,
+    keep,
+  };
+  return [code, ...tables.map((table) => tableChunk(f, table, labels))];
+}
+
+function tableChunk(f: Func, table: JumpTable, labels: ReadonlyMap<string, number>): Chunk {
+  const relocations = table.labels.map((label, i): Relocation => {
+    const offset = labels.get(label);
+    if (offset === undefined) throw new Error(`jump table entry '${label}' has no code`);
+    return { offset: 8 * i, kind: "abs64", expression: { plus: f.name, minus: null, addend: BigInt(offset) }, trailing: 0 };
+  });
+  const size = 8 * table.labels.length;
+  return {
+    symbol: table.symbol,
+    sourceName: `${f.sourceName}: jump table`,
+    section: ".rodata",
+    align: 8,
+    size,
+    bytes: new Uint8Array(size),
+    relocations,
+    lines: [],
+    isFunction: false,
+    readonly: true,
+    keep: false,
+  };
+}
+
+function dataChunk(data: Data): Chunk {
+  return {
+    symbol: data.name,
+    sourceName: data.sourceName,
+    section: data.section,
+    align: data.align,
+    size: data.size,
+    bytes: data.bytes,
+    relocations: data.relocations.map(({ offset, symbol, addend }) => ({ offset, kind: "abs64", expression: { plus: symbol, minus: null, addend }, trailing: 0 })),
+    lines: [],
+    isFunction: false,
+    readonly: data.readonly,
+    keep: data.keep,
+  };
+}
+
+/** Nothing but the assembly: no prologue, no epilogue, no ret. */
+function writeNaked(f: Func, sink: CodeSink): void {
+  let count = 0;
+  for (const block of f.blocks) {
+    for (const instr of block.instrs) {
+      switch (instr.op) {
+        case "asm": {
+          const asm = instr.asm!;
+          if (asm.bits !== f.attributes.bits) throw new Error(`asm of ${asm.bits} bits in a naked function of ${f.attributes.bits}`);
+          const refuse = (): never => {
+            throw new Error("the assembly of a naked function takes constants and symbols only");
+          };
+          if (asm.inputs.length > 0 || instr.type !== "void") refuse();
+          assembleInline(asm, refuse, null, sink, `.A${count++}.`);
+          break;
+        }
+        // What the front end makes of parameters and of the end of the body.
+        case "param":
+        case "alloca":
+        case "const":
+        case "symbol":
+        case "undef":
+        case "jump":
+        case "ret":
+        case "unreachable":
+          break;
+        case "store":
+          if (instr.args[1].op === "param") break;
+          throw new Error("a naked function holds inline assembly only, not store");
+        default:
+          throw new Error(`a naked function holds inline assembly only, not ${instr.op}`);
+      }
+    }
+  }
+}

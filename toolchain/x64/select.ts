@@ -1,0 +1,488 @@
+/**
+ * Instruction selection: SSA of toolchain/ir → machine IR.
+ *
+ * Blocks are lowered from the last to the first and each from its end to its start, so that when an instruction is reached it is known
+ * whether anything still needs its value in a register: its users have either asked for it (`use`) or swallowed it into an operand of
+ * theirs. A pure instruction that nobody asked for makes no code. This file holds that walk, values, edges and phis; the families of
+ * operations stand in select-integer, select-memory, select-control, select-float and select-atomic.
+ *
+ * A load may be swallowed only by its single user, in its own block, and if nothing that writes memory stands between (`before`, `after`
+ * count such instructions). Volatile and atomic accesses are never swallowed.
+ */
+import { Dominators, findLoops, phisOf } from "../ir/cfg.ts";
+import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
+import { opInfo } from "../ir/ops.ts";
+import { placeArguments } from "./abi.ts";
+import {
+  DEF,
+  imm,
+  MachineBlock,
+  MachineFunction,
+  MachineInstr,
+  type MachineOperand,
+  MEMORY_OK,
+  linkBlocks,
+  type Mem,
+  memOf,
+  type Reg,
+  type Remat,
+  reg,
+  USE,
+  type Width,
+} from "./machine.ts";
+import { lowerAsm, lowerAtomic } from "./select-atomic.ts";
+import { lowerCall, lowerCompare, lowerSelect, lowerTerminator } from "./select-control.ts";
+import { lowerFloat } from "./select-float.ts";
+import { isZeroExtended, lowerInteger } from "./select-integer.ts";
+import { addressOf, lowerMemory } from "./select-memory.ts";
+
+export interface SelectOptions {
+  /** Does a call of this symbol never come back? */
+  isNoreturn(symbol: string): boolean;
+}
+
+export function selectFunction(f: Func, options: SelectOptions): MachineFunction {
+  return new Selector(f, options).run();
+}
+
+export class Selector {
+  readonly f: Func;
+  readonly options: SelectOptions;
+  readonly mf: MachineFunction;
+  /** The instruction being lowered: everything that it swallows is computed at its place. */
+  root!: Instr;
+  /** By Instr.id. */
+  readonly uses: Int32Array;
+  readonly usedByPhi: Uint8Array;
+  readonly before: Int32Array;
+  readonly after: Int32Array;
+  /** By Instr.id: the register of the value; 0 = nobody asked yet. */
+  readonly registers: Int32Array;
+  /** The IR instruction behind `root` in its block. */
+  next: Instr | null = null;
+  /** Where `emit` appends. */
+  #current: MachineInstr[] = [];
+  #block!: Block;
+  readonly #machineBlocks = new Map<Block, MachineBlock>();
+  /** Blocks that `#block`'s terminator needs beside itself, in order. */
+  #extra: MachineBlock[] = [];
+  #labels = 0;
+  /** Where values that a block of a loop needs again and again are made: the block before its outermost loop. */
+  readonly #beforeLoop = new Map<Block, Block>();
+  readonly #hoisted = new Map<Block, Map<string, { register: number; value: Remat }>>();
+
+  constructor(f: Func, options: SelectOptions) {
+    this.f = f;
+    this.options = options;
+    this.mf = new MachineFunction(f.name, f.loc);
+    this.uses = new Int32Array(f.nextId);
+    this.usedByPhi = new Uint8Array(f.nextId);
+    this.before = new Int32Array(f.nextId);
+    this.after = new Int32Array(f.nextId);
+    this.registers = new Int32Array(f.nextId);
+  }
+
+  run(): MachineFunction {
+    const dominators = new Dominators(this.f);
+    const order = coldLast(dominators.order);
+    const depths = new Map<Block, number>();
+    for (const loop of findLoops(dominators)) {
+      const outside = dominators.idom(loop.header)!;
+      for (const block of loop.blocks) {
+        depths.set(block, Math.max(loop.depth, depths.get(block) ?? 0));
+        if (loop.depth === 1) this.#beforeLoop.set(block, outside);
+      }
+    }
+    for (const block of order) {
+      const m = new MachineBlock(0, `.L${this.#labels++}`);
+      m.loopDepth = depths.get(block) ?? 0;
+      this.#machineBlocks.set(block, m);
+      this.#survey(block);
+    }
+    const blocks: MachineBlock[] = [];
+    for (let i = order.length - 1; i >= 0; i--) {
+      const extra = this.#lowerBlock(order[i]);
+      blocks.push(...extra.reverse(), this.#machineBlocks.get(order[i])!);
+    }
+    this.mf.blocks = blocks.reverse();
+    linkBlocks(this.mf);
+    return this.mf;
+  }
+
+  /** Counts uses and the writes to memory before each instruction. */
+  #survey(block: Block): void {
+    let writes = 0;
+    for (const instr of block.instrs) {
+      for (const arg of instr.args) {
+        this.uses[arg.id]++;
+        if (instr.op === "phi") this.usedByPhi[arg.id] = 1;
+      }
+      this.before[instr.id] = writes;
+      if (opInfo(instr.op).writesMemory || instr.volatile) writes++;
+      this.after[instr.id] = writes;
+    }
+  }
+
+  /** Returns the further blocks that stand behind this one. */
+  #lowerBlock(block: Block): MachineBlock[] {
+    const m = this.#machineBlocks.get(block)!;
+    this.#block = block;
+    this.#extra = [];
+    const reversed: MachineInstr[] = [];
+    const flush = (): void => {
+      for (let k = this.#current.length - 1; k >= 0; k--) reversed.push(this.#current[k]);
+    };
+    for (let i = block.instrs.length - 1; i >= 0; i--) {
+      const instr = block.instrs[i];
+      this.#current = [];
+      this.root = instr;
+      this.next = block.instrs[i + 1] ?? null;
+      try {
+        this.#lower(instr);
+      } catch (error) {
+        throw new Error(`${this.f.name}: selecting ${instr.op} %${instr.id} (${instr.loc.line}:${instr.loc.column}): ${(error as Error).message}`, { cause: error });
+      }
+      flush();
+      if (this.next === null) {
+        this.#current = [];
+        for (const { register, value } of this.#hoisted.get(block)?.values() ?? []) this.materialise(register, value);
+        flush();
+      }
+    }
+    this.#current = [];
+    if (block === this.f.blocks[0]) this.#lowerParameters(block);
+    else if (block.preds.length === 1 && block.instrs[0].op === "phi") this.#copyPhis(block, block.preds[0], block.instrs[0].loc);
+    flush();
+    m.instrs = reversed.reverse();
+    return this.#extra;
+  }
+
+  #lower(instr: Instr): void {
+    switch (instr.op) {
+      case "const":
+      case "fconst":
+      case "symbol":
+      case "alloca":
+      case "param":
+      case "phi":
+      case "barrier":
+        return;
+      case "undef":
+        if (this.wanted(instr)) this.emit("undef", this.def(instr, 64));
+        return;
+      case "load":
+        if (!instr.volatile && !this.wanted(instr)) return;
+        return lowerMemory(this, instr);
+      case "store":
+      case "copy":
+      case "zero":
+        return lowerMemory(this, instr);
+      case "call":
+      case "icall":
+        return lowerCall(this, instr);
+      case "asm":
+        return lowerAsm(this, instr);
+      case "aload":
+      case "astore":
+      case "axchg":
+      case "aadd":
+      case "aand":
+      case "aor":
+      case "axor":
+      case "cmpxchg":
+      case "fence":
+        return lowerAtomic(this, instr);
+      case "jump":
+      case "branch":
+      case "switch":
+      case "ret":
+      case "unreachable":
+        return lowerTerminator(this, instr);
+      case "udiv":
+      case "sdiv":
+      case "urem":
+      case "srem":
+        return lowerInteger(this, instr);
+    }
+    if (!this.wanted(instr)) return;
+    switch (instr.op) {
+      case "eq":
+      case "ne":
+      case "slt":
+      case "sle":
+      case "ult":
+      case "ule":
+      case "feq":
+      case "fne":
+      case "flt":
+      case "fle":
+        return lowerCompare(this, instr);
+      case "select":
+        return lowerSelect(this, instr);
+      case "fadd":
+      case "fsub":
+      case "fmul":
+      case "fdiv":
+      case "sitof":
+      case "uitof":
+      case "ftosi":
+      case "ftoui":
+      case "fbits":
+      case "bitsf":
+        return lowerFloat(this, instr);
+      default:
+        return lowerInteger(this, instr);
+    }
+  }
+
+  // ---- code
+
+  emit(op: string, ...operands: MachineOperand[]): MachineInstr {
+    const instr = new MachineInstr(op, operands, this.root.loc);
+    this.#current.push(instr);
+    return instr;
+  }
+  temp(isVector = false): number {
+    return this.mf.newRegister(isVector);
+  }
+
+  // ---- values
+
+  wanted(instr: Instr): boolean {
+    return this.registers[instr.id] !== 0;
+  }
+  /** The register that `instr` defines. */
+  result(instr: Instr): number {
+    let r = this.registers[instr.id];
+    if (r === 0) {
+      r = this.mf.newRegister(instr.type === "f64");
+      this.registers[instr.id] = r;
+    }
+    return r;
+  }
+  def(instr: Instr, width: Width): Reg {
+    return reg(this.result(instr), width, DEF);
+  }
+
+  /** A register that holds the value of `instr` at the current place. */
+  use(instr: Instr): number {
+    switch (instr.op) {
+      case "trunc":
+        return this.use(instr.args[0]);
+      case "zext":
+        if (isZeroExtended(instr.args[0])) return this.use(instr.args[0]);
+        break;
+      case "const":
+      case "symbol":
+      case "fconst":
+      case "alloca":
+        return this.#useLeaf(instr);
+    }
+    return this.result(instr);
+  }
+  useReg(instr: Instr, width: Width): Reg {
+    return reg(this.use(instr), width, USE);
+  }
+
+  /** A constant, symbol or address of the frame, or null. */
+  rematOf(instr: Instr): Remat | null {
+    switch (instr.op) {
+      case "const":
+        return imm(instr.imm);
+      case "symbol":
+        return { kind: "sym", name: instr.symbol, addend: BigInt.asIntN(64, instr.imm) };
+      case "alloca":
+        return instr.align <= 16 ? { kind: "frame", object: this.objectOf(instr), disp: 0 } : null;
+      default:
+        return null;
+    }
+  }
+
+  #useLeaf(instr: Instr): number {
+    const value = this.rematOf(instr);
+    const before = this.#beforeLoop.get(this.#block);
+    if (value === null) {
+      const r = this.temp(instr.op === "fconst");
+      if (instr.op === "fconst") this.#materialiseFloat(r, instr.float);
+      else {
+        // Over-aligned: the object has room to move the address up.
+        this.emit("lea", reg(r, 64, DEF), frameObject(this.objectOf(instr), 0, 0));
+        this.emit("add", reg(r, 64, USE | DEF), imm(instr.align - 16));
+        this.emit("and", reg(r, 64, USE | DEF), imm(-instr.align));
+      }
+      return r;
+    }
+    if (before !== undefined) {
+      const key = value.kind === "imm" ? `${value.value}` : value.kind === "sym" ? `${value.name}+${value.addend}` : `#${value.object}`;
+      let map = this.#hoisted.get(before);
+      if (map === undefined) this.#hoisted.set(before, (map = new Map()));
+      let entry = map.get(key);
+      if (entry === undefined) {
+        entry = { register: this.temp(), value };
+        this.mf.remat[entry.register - 32] = value;
+        map.set(key, entry);
+      }
+      return entry.register;
+    }
+    const r = this.temp();
+    this.materialise(r, value);
+    return r;
+  }
+
+  materialise(r: number, value: Remat): void {
+    this.#current.push(...materialisation(r, value, this.root.loc));
+  }
+
+  #materialiseFloat(r: number, value: number): void {
+    if (Object.is(value, 0)) {
+      this.emit("undef", reg(r, 64, DEF));
+      this.emit("xorps", reg(r, 64, USE | DEF), reg(r, 64, USE));
+      return;
+    }
+    const bits = this.temp();
+    this.materialise(bits, imm(new BigUint64Array(new Float64Array([value]).buffer)[0]));
+    this.emit("movq", reg(r, 64, DEF), reg(bits, 64, USE));
+  }
+
+  /** Makes `r` hold the value of `instr`: the first half of a two-address operation. */
+  moveInto(r: number, instr: Instr, width: Width): void {
+    const value = this.rematOf(instr);
+    if (value) this.materialise(r, value);
+    else if (instr.op === "fconst") this.#materialiseFloat(r, instr.float);
+    else if (width >= 32 && this.canSwallow(instr, true)) this.emit(instr.type === "f64" ? "movsd" : "mov", reg(r, width, DEF), addressOf(this, instr.args[0], width));
+    else this.emit("copy", reg(r, 64, DEF | MEMORY_OK), reg(this.use(instr), 64, USE | MEMORY_OK));
+  }
+
+  /** May `load` become a memory operand of the root? `exclusive`: no other code computes what stands between them. */
+  canSwallow(load: Instr, exclusive: boolean): boolean {
+    return (
+      load.op === "load" &&
+      exclusive &&
+      !load.volatile &&
+      this.uses[load.id] === 1 &&
+      load.block === this.#block &&
+      !this.wanted(load) &&
+      this.after[load.id] === this.before[this.root.id]
+    );
+  }
+  /** A register-or-memory source: a swallowed load, or a register that may be spilled in place. No other operand may be memory. */
+  source(instr: Instr, width: Width, exclusive = true): Reg | Mem {
+    if (this.canSwallow(instr, exclusive)) return addressOf(this, instr.args[0], width);
+    return reg(this.use(instr), width, USE | MEMORY_OK);
+  }
+  /** Is it worth computing `instr` again at the root? */
+  near(instr: Instr): boolean {
+    return this.uses[instr.id] === 1 || instr.block === this.#block;
+  }
+
+  readonly #objects = new Map<Instr, number>();
+  objectOf(alloca: Instr): number {
+    let object = this.#objects.get(alloca);
+    if (object === undefined) {
+      const over = Math.max(0, alloca.align - 16);
+      object = this.mf.objects.push({ size: alloca.size + over, align: Math.min(16, alloca.align) }) - 1;
+      this.#objects.set(alloca, object);
+    }
+    return object;
+  }
+
+  // ---- edges
+
+  /** The source of a parallel copy. */
+  copySource(instr: Instr): MachineOperand {
+    if (instr.op === "undef") return { kind: "undefined" };
+    return this.rematOf(instr) ?? reg(this.use(instr), 64, USE | MEMORY_OK);
+  }
+
+  #copyPhis(to: Block, from: Block, loc: Loc): void {
+    const index = to.preds.indexOf(from);
+    const operands: MachineOperand[] = [];
+    for (const phi of phisOf(to)) {
+      const source = this.copySource(phi.args[index]);
+      operands.push(reg(this.result(phi), 64, DEF | MEMORY_OK), source);
+    }
+    if (operands.length > 0) this.#current.push(new MachineInstr("parcopy", operands, loc));
+  }
+
+  /** A further block of the current one, directly behind it and those made before; `fill` emits its code. */
+  extraBlock(fill: () => void): MachineBlock {
+    const block = new MachineBlock(0, `.L${this.#labels++}`);
+    block.loopDepth = this.#machineBlocks.get(this.#block)!.loopDepth;
+    this.#extra.push(block);
+    this.into(block, fill);
+    return block;
+  }
+  into(block: MachineBlock, fill: () => void): void {
+    const saved = this.#current;
+    this.#current = block.instrs;
+    fill();
+    this.#current = saved;
+  }
+
+  readonly #edges = new Map<Block, { from: Block; block: MachineBlock }>();
+  /** The block that a conditional jump of the current block to `to` must reach: `to`, or one that first copies its phis. */
+  edge(to: Block): MachineBlock {
+    const target = this.#machineBlocks.get(to)!;
+    if (to.preds.length === 1 || to.instrs[0].op !== "phi") return target;
+    const known = this.#edges.get(to);
+    if (known?.from === this.#block) return known.block;
+    const block = this.extraBlock(() => {
+      this.#copyPhis(to, this.#block, this.root.loc);
+      this.emit("jump").targets = [target];
+    });
+    this.#edges.set(to, { from: this.#block, block });
+    return block;
+  }
+  /** An unconditional jump to `to`. */
+  jump(to: Block): void {
+    if (to.preds.length > 1) this.#copyPhis(to, this.#block, this.root.loc);
+    this.emit("jump").targets = [this.#machineBlocks.get(to)!];
+  }
+
+  #lowerParameters(entry: Block): void {
+    const { places } = placeArguments(this.f.params.map((p) => p.type));
+    const operands: MachineOperand[] = [];
+    const loads: [Reg, Mem][] = [];
+    for (const instr of entry.instrs) {
+      if (instr.op !== "param" || !this.wanted(instr)) continue;
+      const place = places[instr.index];
+      if ("reg" in place) operands.push(reg(this.result(instr), 64, DEF | MEMORY_OK), reg(place.reg, 64, USE));
+      else {
+        this.mf.hasIncomingStack = true;
+        loads.push([this.def(instr, 64), memOf(64, { space: "incoming", disp: place.offset })]);
+      }
+    }
+    if (operands.length > 0) this.#current.push(new MachineInstr("parcopy", operands, this.f.loc));
+    for (const [to, from] of loads) this.#current.push(new MachineInstr(this.mf.isVector[to.reg - 32] ? "movsd" : "mov", [to, from], this.f.loc));
+  }
+}
+
+/** Code that makes `value` in register `r`; leaves the flags alone. */
+export function materialisation(r: number, value: Remat, loc: Loc): MachineInstr[] {
+  switch (value.kind) {
+    case "imm": {
+      const v = BigInt.asUintN(64, value.value);
+      if (v <= 0xffff_ffffn) return [new MachineInstr("mov", [reg(r, 32, DEF), imm(v)], loc)];
+      return [new MachineInstr("mov", [reg(r, 64, DEF), imm(BigInt.asIntN(64, v))], loc)];
+    }
+    case "sym":
+      return [new MachineInstr("lea", [reg(r, 64, DEF), symbolMemory(value.name, value.addend, 0)], loc)];
+    case "frame":
+      return [new MachineInstr("lea", [reg(r, 64, DEF), frameObject(value.object, value.disp, 0)], loc)];
+  }
+}
+
+export const frameObject = (object: number, disp: number, width: Width | 0): Mem => memOf(width, { space: "object", object, disp });
+export const symbolMemory = (symbol: string, addend: bigint, width: Width | 0): Mem => memOf(width, { symbol, addend });
+export const memory = (width: Width | 0, base: number, disp = 0): Mem => memOf(width, { base: reg(base, 64, USE), disp });
+export const outgoing = (width: Width, disp: number): Mem => memOf(width, { space: "outgoing", disp });
+
+/** Blocks that can only end in `unreachable` go behind all others. */
+function coldLast(order: readonly Block[]): Block[] {
+  const cold = new Set<Block>();
+  for (let i = order.length - 1; i > 0; i--) {
+    const last = order[i].instrs.at(-1)!;
+    if (last.op === "unreachable" || (last.targets.length > 0 && last.targets.every((t) => cold.has(t)))) cold.add(order[i]);
+  }
+  return [...order.filter((b) => !cold.has(b)), ...order.filter((b) => cold.has(b))];
+}

@@ -1,0 +1,380 @@
+/**
+ * Writes an allocated function to a code sink: order of blocks, jumps, prologue and epilogue, parallel copies, and the last local
+ * improvements, which need to know where flags are read.
+ */
+import { type Frame, layOutFrame } from "./frame.ts";
+import { type MachineBlock, type MachineInstr, type MachineOperand, type Mem, type Reg, RBP, RSP, registerName, type Width, XMM0 } from "./machine.ts";
+import type { CodeSink, MemoryOperand, Operand } from "./operand.ts";
+import { type MoveSink, type ParallelMove, type Remade, sequentialise } from "./parallel.ts";
+import { FIRST_SLOT, type Placed, type PlacedBlock, type PlacedFunction } from "./regalloc-place.ts";
+import { negate } from "./select-control.ts";
+
+export interface JumpTable {
+  readonly symbol: string;
+  readonly labels: readonly string[];
+}
+
+export function writeCode(placed: PlacedFunction, sink: CodeSink): JumpTable[] {
+  return new Writer(placed, sink).run();
+}
+
+const register = (r: number, width: Width): Operand => ({ kind: "register", name: registerName(r, width) });
+const immediate = (value: bigint | number): Operand => ({ kind: "immediate", value: BigInt(value) });
+
+class Writer implements MoveSink {
+  readonly #placed: PlacedFunction;
+  readonly #sink: CodeSink;
+  readonly #frame: Frame;
+  readonly #tables: JumpTable[] = [];
+  /** The block that a jump to one really reaches. */
+  readonly #forward = new Map<MachineBlock, MachineBlock>();
+  #expansions = 0;
+
+  constructor(placed: PlacedFunction, sink: CodeSink) {
+    this.#placed = placed;
+    this.#sink = sink;
+    this.#frame = layOutFrame(placed);
+  }
+
+  run(): JumpTable[] {
+    const { blocks } = this.#placed;
+    const empty = new Set<PlacedBlock>();
+    for (const b of blocks.slice(1)) if (b.code.at(-1)!.instr.op === "jump" && b.code.slice(0, -1).every(isNothing)) empty.add(b);
+    const byBlock = new Map(blocks.map((b) => [b.block, b]));
+    for (const { block } of blocks) {
+      let at = block;
+      for (let steps = 0; empty.has(byBlock.get(at)!) && steps < blocks.length; steps++) at = byBlock.get(at)!.block.succs[0];
+      // A loop of nothing but jumps: it keeps its code.
+      if (empty.has(byBlock.get(at)!)) empty.delete(byBlock.get(at)!);
+      this.#forward.set(block, at);
+    }
+    const order = rotateLoops(
+      blocks.filter((b) => !empty.has(b)),
+      (b) => this.#forward.get(b)!,
+    );
+    this.#prologue();
+    order.forEach((b, i) => this.#writeBlock(b, order[i + 1]?.block ?? null));
+    return this.#tables;
+  }
+
+  // ---- prologue and epilogue
+
+  #prologue(): void {
+    const { hasPointer, saved, size } = this.#frame;
+    const { loc } = this.#placed.f;
+    if (loc.file >= 0) this.#sink.line(loc.file, loc.line, loc.column);
+    if (hasPointer) {
+      this.#sink.emit("push", register(RBP, 64));
+      this.#sink.emit("mov", register(RBP, 64), register(RSP, 64));
+    }
+    for (const r of saved) this.#sink.emit("push", register(r, 64));
+    if (size > 0) this.#sink.emit("sub", register(RSP, 64), immediate(size));
+  }
+
+  #epilogue(): void {
+    const { hasPointer, saved, size } = this.#frame;
+    if (hasPointer && saved.length === 0) {
+      this.#sink.emit(size > 0 ? "leave" : "pop", ...(size > 0 ? [] : [register(RBP, 64)]));
+      this.#sink.emit("ret");
+      return;
+    }
+    if (size > 0) this.#sink.emit("add", register(RSP, 64), immediate(size));
+    for (let i = saved.length - 1; i >= 0; i--) this.#sink.emit("pop", register(saved[i], 64));
+    if (hasPointer) this.#sink.emit("pop", register(RBP, 64));
+    this.#sink.emit("ret");
+  }
+
+  // ---- blocks
+
+  #writeBlock({ block, code }: PlacedBlock, next: MachineBlock | null): void {
+    this.#sink.label(block.label);
+    const flagsLive = flagsLiveAfter(code);
+    code.forEach((placed, i) => {
+      const { loc } = placed.instr;
+      if (loc.file >= 0 && !isNothing(placed)) this.#sink.line(loc.file, loc.line, loc.column);
+      try {
+        this.#write(placed, next, flagsLive[i] !== 0);
+      } catch (error) {
+        throw new Error(`writing ${placed.instr.op} at ${loc.line}:${loc.column}: ${(error as Error).message}`, { cause: error });
+      }
+    });
+  }
+
+  #write(placed: Placed, next: MachineBlock | null, flagsLive: boolean): void {
+    const { instr } = placed;
+    switch (instr.op) {
+      case "undef":
+        return;
+      case "copy":
+      case "parcopy":
+      case "shuffle":
+        return sequentialise(parallelMoves(this.#placed, placed), this);
+      case "expand":
+        return this.#expand(placed);
+      case "jump":
+        return this.#jump(instr.targets[0], next);
+      case "br":
+        return this.#branch(instr, next);
+      case "table":
+        return this.#table(placed);
+      case "ret":
+        return this.#epilogue();
+    }
+    const operands = this.#operands(placed);
+    const space = instr.op.indexOf(" ");
+    if (space > 0) {
+      this.#sink.emit(instr.op.slice(0, space));
+      this.#sink.emit(instr.op.slice(space + 1), ...operands);
+    } else this.#plain(instr.op, operands, flagsLive);
+  }
+
+  /** Shorter forms of the same. */
+  #plain(op: string, operands: Operand[], flagsLive: boolean): void {
+    const [a, b] = operands;
+    if (op === "mov" && a.kind === "register" && b.kind === "immediate" && b.value === 0n && !flagsLive) {
+      this.#sink.emit("xor", a, a);
+      return;
+    }
+    if (op === "lea" && a.kind === "register" && b.kind === "memory" && b.symbol === null) {
+      // In 32 bits the registers of the address still have their 64-bit names.
+      const width = a.name.startsWith("e") || a.name.endsWith("d") ? 32 : 64;
+      const same = (name: string | null): boolean => name !== null && narrowed(name, width) === a.name;
+      const { base, index, scale, displacement } = b;
+      if (base !== null && index === null && displacement === 0n) {
+        if (!same(base) || width === 32) this.#sink.emit("mov", a, { kind: "register", name: narrowed(base, width) });
+        return;
+      }
+      if (!flagsLive && base !== null && index === null && same(base)) {
+        if (displacement === 128n) this.#sink.emit("sub", a, immediate(-128));
+        else this.#sink.emit("add", a, immediate(displacement));
+        return;
+      }
+      if (!flagsLive && base !== null && index !== null && scale === 1 && displacement === 0n && (same(base) || same(index))) {
+        this.#sink.emit("add", a, { kind: "register", name: narrowed(same(base) ? index : base, width) });
+        return;
+      }
+    }
+    this.#sink.emit(op, ...operands);
+  }
+
+  #jump(to: MachineBlock, next: MachineBlock | null): void {
+    const target = this.#forward.get(to)!;
+    if (target !== next) this.#sink.emit("jmp", { kind: "label", name: target.label });
+  }
+
+  #branch(instr: MachineInstr, next: MachineBlock | null): void {
+    const [yes, no] = instr.targets.map((t) => this.#forward.get(t)!);
+    const to = (cc: string, block: MachineBlock): void => this.#sink.emit(`j${cc}`, { kind: "label", name: block.label });
+    if (yes === no) return this.#jump(yes, next);
+    if (instr.cc === "oe") {
+      to("ne", no);
+      to("p", no);
+      return this.#jump(yes, next);
+    }
+    if (instr.cc === "une") {
+      to("ne", yes);
+      to("p", yes);
+      return this.#jump(no, next);
+    }
+    if (yes === next) return to(negate(instr.cc), no);
+    to(instr.cc, yes);
+    this.#jump(no, next);
+  }
+
+  #table(placed: Placed): void {
+    const [index, address] = placed.locations;
+    const symbol = `${this.#placed.f.name}.table${this.#tables.length}`;
+    this.#tables.push({ symbol, labels: placed.instr.targets.map((t) => this.#forward.get(t)!.label) });
+    const expression = { plus: symbol, minus: null, addend: 0n };
+    const blank = { kind: "memory", index: null, scale: 1, displacement: 0n, segment: null } as const;
+    this.#sink.emit("lea", register(address, 64), { ...blank, width: 0, base: "rip", symbol: expression });
+    this.#sink.emit("jmp", { ...blank, width: 64, base: registerName(address, 64), index: registerName(index, 64), scale: 8, symbol: null });
+  }
+
+  #expand(placed: Placed): void {
+    const { instr } = placed;
+    const operands = this.#operands(placed);
+    const regs = instr.operands.map((operand, i) => (operand.kind === "reg" ? placed.locations[locationIndex(instr, i)] : -1));
+    instr.expand!({
+      sink: this.#sink,
+      name: (i, width) => registerName(regs[i], width),
+      memory: (i) => operands[i] as MemoryOperand,
+      label: `.X${this.#expansions++}`,
+    });
+  }
+
+  // ---- operands
+
+  #operands(placed: Placed): Operand[] {
+    let k = 0;
+    return placed.instr.operands.map((operand): Operand => {
+      switch (operand.kind) {
+        case "reg":
+          return this.#register(placed.locations[k++], operand.width);
+        case "mem": {
+          const base = operand.base ? placed.locations[k++] : -1;
+          const index = operand.index ? placed.locations[k++] : -1;
+          return this.#memory(operand, base, index);
+        }
+        case "imm":
+          return immediate(operand.value);
+        case "sym":
+          return { kind: "symbol", expression: { plus: operand.name, minus: null, addend: operand.addend } };
+        default:
+          throw new Error(`operand ${operand.kind} outside a parallel copy`);
+      }
+    });
+  }
+
+  #register(location: number, width: Width): Operand {
+    return location >= FIRST_SLOT ? this.#slot(location, width) : register(location, width);
+  }
+  #slot(location: number, width: Width): MemoryOperand {
+    return frameMemory("rbp", this.#frame.slots[location - FIRST_SLOT], width);
+  }
+
+  #memory(m: Mem, base: number, index: number): MemoryOperand {
+    const names = { index: index < 0 ? null : registerName(index, 64), scale: m.scale } as const;
+    switch (m.space) {
+      case "object":
+        return { ...frameMemory("rbp", this.#frame.objects[m.object] + m.disp, m.width), ...names };
+      case "incoming":
+        return { ...frameMemory("rbp", 16 + m.disp, m.width), ...names };
+      case "outgoing":
+        return { ...frameMemory("rsp", m.disp, m.width), ...names };
+      case "none":
+        break;
+    }
+    if (m.symbol !== null) return { ...frameMemory("rip", 0, m.width), symbol: { plus: m.symbol, minus: null, addend: m.addend } };
+    return { kind: "memory", width: m.width, base: base < 0 ? null : registerName(base, 64), ...names, displacement: BigInt(m.disp), symbol: null, segment: null };
+  }
+
+  // ---- single moves
+
+  move(to: number, from: number, isVector: boolean): void {
+    const op = !isVector ? "mov" : to < FIRST_SLOT && from < FIRST_SLOT ? "movapd" : "movsd";
+    this.#sink.emit(op, this.#register(to, 64), this.#register(from, 64));
+  }
+  exchange(a: number, b: number): void {
+    this.#sink.emit("xchg", register(a, 64), register(b, 64));
+  }
+  push(location: number): void {
+    this.#sink.emit("push", this.#register(location, 64));
+  }
+  pop(location: number): void {
+    this.#sink.emit("pop", this.#register(location, 64));
+  }
+  make(to: number, value: Remade): void {
+    switch (value.kind) {
+      case "imm": {
+        const v = BigInt.asUintN(64, value.value);
+        if (v <= 0xffff_ffffn) this.#sink.emit("mov", register(to, 32), immediate(v));
+        else this.#sink.emit("mov", register(to, 64), immediate(BigInt.asIntN(64, v)));
+        return;
+      }
+      case "sym":
+        this.#sink.emit("lea", register(to, 64), { ...frameMemory("rip", 0, 0), symbol: { plus: value.name, minus: null, addend: value.addend } });
+        return;
+      case "frame":
+        this.#sink.emit("lea", register(to, 64), frameMemory("rbp", this.#frame.objects[value.object] + value.disp, 0));
+        return;
+    }
+  }
+  storeImmediate(slot: number, value: bigint): void {
+    this.#sink.emit("mov", this.#slot(slot, 64), immediate(value));
+  }
+}
+
+const frameMemory = (base: string, offset: number, width: Width | 0): MemoryOperand => ({
+  kind: "memory",
+  width,
+  base,
+  index: null,
+  scale: 1,
+  displacement: BigInt(offset),
+  symbol: null,
+  segment: null,
+});
+
+const names32 = new Map(Array.from({ length: 16 }, (_, r) => [registerName(r, 64), registerName(r, 32)]));
+const narrowed = (name: string, width: 32 | 64): string => (width === 64 ? name : names32.get(name)!);
+
+/** Index into the locations of operand `i`. */
+function locationIndex(instr: MachineInstr, i: number): number {
+  let k = 0;
+  for (const operand of instr.operands.slice(0, i)) {
+    if (operand.kind === "reg") k++;
+    else if (operand.kind === "mem") k += (operand.base ? 1 : 0) + (operand.index ? 1 : 0);
+  }
+  return k;
+}
+
+/** The moves of a copy, parallel copy or shuffle; sources without a value are left out. */
+export function parallelMoves(placed: PlacedFunction, { instr, locations }: Placed): ParallelMove[] {
+  const moves: ParallelMove[] = [];
+  const isVector = (operand: Reg, location: number): boolean => (operand.reg < FIRST_SLOT ? location >= XMM0 : placed.f.isVector[operand.reg - FIRST_SLOT]);
+  let k = 0;
+  for (let i = 0; i < instr.operands.length; i += 2) {
+    const target = instr.operands[i] as Reg;
+    const source: MachineOperand = instr.operands[i + 1];
+    const to = locations[k++];
+    if (source.kind === "reg") {
+      const from = locations[k++];
+      const remat = from < 0 ? placed.f.remat[source.reg - FIRST_SLOT] : null;
+      moves.push({ to, from: remat ?? from, isVector: isVector(target, to) });
+    } else if (source.kind === "imm" || source.kind === "sym" || source.kind === "frame") moves.push({ to, from: source, isVector: false });
+  }
+  return moves;
+}
+
+/** Copies of a location to itself make no code. */
+function isNothing({ instr, locations }: Placed): boolean {
+  if (instr.op === "undef") return true;
+  if (instr.op !== "copy" && instr.op !== "parcopy" && instr.op !== "shuffle") return false;
+  let k = 0;
+  for (let i = 0; i < instr.operands.length; i += 2) {
+    const to = locations[k++];
+    const source = instr.operands[i + 1];
+    if (source.kind === "undefined") continue;
+    if (source.kind !== "reg" || locations[k++] !== to) return false;
+  }
+  return true;
+}
+
+const WRITES_FLAGS = new Set(["cmp", "test", "add", "sub", "and", "or", "xor", "neg", "ucomisd", "call", "expand", "lock xadd", "lock cmpxchg", "imul", "mul", "div", "idiv", "bsf", "bsr"]);
+
+/** Per instruction: 1 if one behind it in the block reads flags that it leaves or sets. */
+function flagsLiveAfter(code: readonly Placed[]): Uint8Array {
+  const live = new Uint8Array(code.length);
+  let now = 0;
+  for (let i = code.length - 1; i >= 0; i--) {
+    live[i] = now;
+    const { op } = code[i].instr;
+    if (op === "br" || op.startsWith("set") || op.startsWith("cmov")) now = 1;
+    else if (WRITES_FLAGS.has(op)) now = 0;
+  }
+  return live;
+}
+
+/**
+ * A loop tested at its head has a jump back from its end. The head moves behind that end, so that its test jumps back instead:
+ * one jump into the loop, none in it.
+ */
+function rotateLoops(order: readonly PlacedBlock[], forward: (block: MachineBlock) => MachineBlock): PlacedBlock[] {
+  const blocks = [...order];
+  for (let i = blocks.length - 2; i > 0; i--) {
+    const { block, code } = blocks[i];
+    if (block.loopDepth === 0 || code.at(-1)!.instr.op !== "br") continue;
+    if (!code.at(-1)!.instr.targets.some((t) => forward(t) === blocks[i + 1].block)) continue;
+    let latch = -1;
+    for (let j = i + 1; j < blocks.length && blocks[j].block.loopDepth >= block.loopDepth; j++) {
+      const last = blocks[j].code.at(-1)!.instr;
+      if (last.op === "jump" && forward(last.targets[0]) === block) latch = j;
+    }
+    if (latch < 0) continue;
+    blocks.splice(latch + 1, 0, blocks[i]);
+    blocks.splice(i, 1);
+  }
+  return blocks;
+}
+

@@ -67,6 +67,11 @@ export class CodeCoherence {
     }
   }
 
+  /** All of RAM is about to change. */
+  dropAll(): void {
+    this.written(0, (this.executes.length / this.words) * FRAME_BYTES);
+  }
+
   private othersIn(rights: Uint32Array, first: number, own: number, bit: number): boolean {
     for (let word = first; word < first + this.words; word++) if (word === own ? rights[word] & ~bit : rights[word]) return true;
     return false;

@@ -23,9 +23,13 @@ const R_X86_64_64 = 1;
 const R_X86_64_GLOB_DAT = 6;
 const R_X86_64_JUMP_SLOT = 7;
 
+/** First letters of helper_… and do_interrupt_…. */
+const HELPER = 0x68;
+const DO_INTERRUPT = 0x64;
+
 let slotsByName: Map<string, Slot[]> | undefined;
 
-/** All relocated slots of the library by symbol name. */
+/** Relocated slots of the library by symbol name, of the functions that are replaced here; it has tens of thousands more. */
 function readSlots(path: string): Map<string, Slot[]> {
   const bytes = readFileSync(path);
   const u64 = (offset: number): number => Number(bytes.readBigUInt64LE(offset));
@@ -42,8 +46,9 @@ function readSlots(path: string): Map<string, Slot[]> {
       const type = bytes.readUInt32LE(at + 8);
       const symbol = bytes.readUInt32LE(at + 12);
       if (symbol === 0 || (type !== R_X86_64_64 && type !== R_X86_64_GLOB_DAT && type !== R_X86_64_JUMP_SLOT)) continue;
-      const entry = symbols.offset + symbol * SYMBOL_BYTES;
-      const nameAt = strings.offset + bytes.readUInt32LE(entry);
+      const entry: number = symbols.offset + symbol * SYMBOL_BYTES;
+      const nameAt: number = strings.offset + bytes.readUInt32LE(entry);
+      if (bytes[nameAt] !== HELPER && bytes[nameAt] !== DO_INTERRUPT) continue;
       const name = bytes.toString("latin1", nameAt, bytes.indexOf(0, nameAt));
       const list = slots.get(name) ?? [];
       list.push({ slot: u64(at), symbolValue: u64(entry + 8) });

@@ -67,9 +67,9 @@ export class Instance {
     this.unicorn.flushTlb(this.handle);
   }
 
+  /** Translated code stays: the engine has dropped what it knew of (CodeCoherence.dropAll), which costs less than a flush. */
   reset(): void {
     this.env.bytes.set(this.pristine);
-    this.flushTranslations();
     this.flushTlb();
   }
 }

@@ -3,7 +3,7 @@
  * so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every width, guarded divisions.
  */
 import { Builder, type IntBinary } from "../../../toolchain/ir/builder.ts";
-import { Func, type Instr, Module, NO_LOC } from "../../../toolchain/ir/ir.ts";
+import { Func, type FunctionAttributes, type Instr, Module, NO_LOC } from "../../../toolchain/ir/ir.ts";
 import { type Type, widthOf } from "../../../toolchain/ir/ops.ts";
 import { Prng } from "../../../toolchain/lib/prng.ts";
 
@@ -21,8 +21,8 @@ export function randomModule(seed: number): Module {
   const functions: Func[] = [];
   for (let i = prng.between(1, 4); i >= 0; i--) {
     const params = i === 0 ? [] : Array.from({ length: prng.between(0, 8) }, (_, k) => ({ name: `p${k}`, type: prng.pick(INTS) }));
-    const attributes = { naked: false, bits: 64, section: ".text", align: 0, inline: prng.pick(["auto", "auto", "always", "never"]), noreturn: false, keep: i === 0 } as const;
-    const func = new Func(i === 0 ? "main" : `f${i}`, i === 0 ? "main" : `f${i}`, params, i === 0 ? "i64" : prng.pick(INTS), { ...attributes }, NO_LOC);
+    const attributes: FunctionAttributes = { naked: false, bits: 64, section: ".text", align: 0, inline: prng.pick(["auto", "auto", "always", "never"]), noreturn: false, keep: i === 0 };
+    const func = new Func(i === 0 ? "main" : `f${i}`, i === 0 ? "main" : `f${i}`, params, i === 0 ? "i64" : prng.pick(INTS), attributes, NO_LOC);
     new Body(prng, func, [...functions]).generate();
     functions.push(func);
     module.functions.set(func.name, func);

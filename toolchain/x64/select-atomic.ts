@@ -122,7 +122,7 @@ export function lowerAsm(s: Selector, instr: Instr): void {
     else {
       out = fixed(block.out);
       if (out === RSP || out === RBP) throw new Error(`asm: ${block.out} holds the frame and cannot be the result`);
-      earlyDefs |= 1 << out;
+      earlyDefs |= 1 << (out as number);
     }
   }
   if (copies.length > 0) s.emit("parcopy", ...copies);

@@ -26,7 +26,11 @@ export class FabricHost implements Endpoint {
   private readonly services = new Map<number, HostService>();
   private readonly lost: { nid: number; time: number }[] = [];
 
-  constructor(send: SendFrame, private readonly trace: TraceSink = noTrace, options: ReliableOptions = {}) {
+  constructor(
+    send: SendFrame,
+    private readonly trace: TraceSink = noTrace,
+    options: ReliableOptions = {},
+  ) {
     this.reliable = new Reliable(
       SERVICE_NID,
       {
@@ -66,7 +70,12 @@ export class FabricHost implements Endpoint {
 
   private send(message: Message, time: number): void {
     if (this.trace.enabled) {
-      this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_SEND, [message.operation, message.targetNid, message.body.length, message.matchBits]);
+      this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_SEND, [
+        message.operation,
+        message.targetNid,
+        message.body.length,
+        message.matchBits,
+      ]);
     }
     if (!this.reliable.send(message, time)) this.lost.push({ nid: message.targetNid, time });
   }
@@ -77,7 +86,10 @@ export class FabricHost implements Endpoint {
       this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_RECEIVE, words);
     }
     const service = this.services.get(message.targetPid);
-    if (service !== undefined) return service.receive(message, time);
+    if (service !== undefined) {
+      service.receive(message, time);
+      return;
+    }
     const answer = refusal(message);
     if (answer !== null) this.send(answer, time);
   }
@@ -92,7 +104,8 @@ export class FabricHost implements Endpoint {
 
 /** The refusal that the sender of a PUT or GET waits for; null where nobody waits. */
 export function refusal(message: Message, cause: number = Cause.NO_MATCH): Message | null {
-  if (message.operation === Operation.PUT && message.flags & MessageFlag.ACK_WANTED) return replyTo(message, { operation: Operation.PUT_ACK, cause });
+  if (message.operation === Operation.PUT && message.flags & MessageFlag.ACK_WANTED)
+    return replyTo(message, { operation: Operation.PUT_ACK, cause });
   if (message.operation === Operation.GET) return replyTo(message, { operation: Operation.GET_REPLY, cause });
   return null;
 }

@@ -4,8 +4,17 @@
  * Whatever arrives is bytes from a wire: every length is checked before it is used and nothing throws.
  */
 import {
-  DropReason, EthernetHeader, ETHERTYPE_MARGAY, MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2, MAX_FRAGMENT_BYTES, MAX_MESSAGE_BYTES,
-  MESSAGE_VERSION, MessageHeader, Operation,
+  DropReason,
+  EthernetHeader,
+  ETHERTYPE_MARGAY,
+  MAC_PREFIX_0,
+  MAC_PREFIX_1,
+  MAC_PREFIX_2,
+  MAX_FRAGMENT_BYTES,
+  MAX_MESSAGE_BYTES,
+  MESSAGE_VERSION,
+  MessageHeader,
+  Operation,
 } from "../abi/net.ts";
 import { crc32c } from "./crc32c.ts";
 
@@ -28,8 +37,21 @@ export interface Message {
 }
 const NOTHING = new Uint8Array(0);
 const blank: Message = {
-  operation: Operation.ACKNOWLEDGE, portalIndex: 0, flags: 0, jobId: 0, userId: 0, sourceNid: 0, targetNid: 0, sourcePid: 0, targetPid: 0,
-  requestId: 0n, matchBits: 0n, remoteOffset: 0n, headerData: 0n, cause: 0, body: NOTHING,
+  operation: Operation.ACKNOWLEDGE,
+  portalIndex: 0,
+  flags: 0,
+  jobId: 0,
+  userId: 0,
+  sourceNid: 0,
+  targetNid: 0,
+  sourcePid: 0,
+  targetPid: 0,
+  requestId: 0n,
+  matchBits: 0n,
+  remoteOffset: 0n,
+  headerData: 0n,
+  cause: 0,
+  body: NOTHING,
 };
 /** A message with the fields that are not named 0. */
 export function message(fields: Partial<Message> & { readonly operation: number }): Message {
@@ -38,8 +60,15 @@ export function message(fields: Partial<Message> & { readonly operation: number 
 /** The reply's address and what a reply echoes: request id, job, match bits, portal. */
 export function replyTo(request: Message, fields: Partial<Message> & { readonly operation: number }): Message {
   return message({
-    sourceNid: request.targetNid, sourcePid: request.targetPid, targetNid: request.sourceNid, targetPid: request.sourcePid,
-    jobId: request.jobId, userId: request.userId, requestId: request.requestId, matchBits: request.matchBits, portalIndex: request.portalIndex,
+    sourceNid: request.targetNid,
+    sourcePid: request.targetPid,
+    targetNid: request.sourceNid,
+    targetPid: request.sourcePid,
+    jobId: request.jobId,
+    userId: request.userId,
+    requestId: request.requestId,
+    matchBits: request.matchBits,
+    portalIndex: request.portalIndex,
     ...fields,
   });
 }
@@ -168,8 +197,20 @@ const sameMessage = (a: MessageHeader, b: MessageHeader): boolean =>
 
 function toMessage(h: MessageHeader, body: Uint8Array): Message {
   return {
-    operation: h.operation, portalIndex: h.portalIndex, flags: h.flags, jobId: h.jobId, userId: h.userId,
-    sourceNid: h.sourceNid, targetNid: h.targetNid, sourcePid: h.sourcePid, targetPid: h.targetPid,
-    requestId: h.requestId, matchBits: h.matchBits, remoteOffset: h.remoteOffset, headerData: h.headerData, cause: h.cause, body,
+    operation: h.operation,
+    portalIndex: h.portalIndex,
+    flags: h.flags,
+    jobId: h.jobId,
+    userId: h.userId,
+    sourceNid: h.sourceNid,
+    targetNid: h.targetNid,
+    sourcePid: h.sourcePid,
+    targetPid: h.targetPid,
+    requestId: h.requestId,
+    matchBits: h.matchBits,
+    remoteOffset: h.remoteOffset,
+    headerData: h.headerData,
+    cause: h.cause,
+    body,
   };
 }

@@ -55,7 +55,10 @@ class Peer {
   retries = 0;
   unreachable = false;
   readonly reassembly = new Reassembly();
-  constructor(readonly nid: number, firstSequence: number) {
+  constructor(
+    readonly nid: number,
+    firstSequence: number,
+  ) {
     this.nextSequence = firstSequence;
     this.expected = firstSequence;
   }
@@ -79,7 +82,11 @@ export class Reliable {
   private readonly retryLimit: number;
   private readonly firstSequence: number;
 
-  constructor(readonly nid: number, private readonly hooks: ReliableHooks, options: ReliableOptions = {}) {
+  constructor(
+    readonly nid: number,
+    private readonly hooks: ReliableHooks,
+    options: ReliableOptions = {},
+  ) {
     this.retransmitNs = options.retransmitNs ?? RETRANSMIT_NS;
     this.windowFrames = options.windowFrames ?? WINDOW_FRAMES;
     this.retryLimit = options.retryLimit ?? RETRY_LIMIT;
@@ -105,7 +112,10 @@ export class Reliable {
   receive(frame: Uint8Array, time: number): void {
     this.counters.receivedFrames++;
     const parsed = parse(frame, this.nid);
-    if (typeof parsed === "number") return this.drop(-1, 0, parsed, time);
+    if (typeof parsed === "number") {
+      this.drop(-1, 0, parsed, time);
+      return;
+    }
     const { sourceNid, sequence, acknowledgement } = parsed.header;
     const peer = this.peer(sourceNid);
     this.acknowledged(peer, acknowledgement);
@@ -144,12 +154,16 @@ export class Reliable {
     peer.acknowledgementOwed = true;
     if (sequence !== peer.expected) {
       const late = sequenceDistance(sequence, peer.expected) <= SEQUENCE_COUNT / 2;
-      return this.drop(peer.nid, sequence, late ? DropReason.DUPLICATE : DropReason.OUT_OF_ORDER, time);
+      this.drop(peer.nid, sequence, late ? DropReason.DUPLICATE : DropReason.OUT_OF_ORDER, time);
+      return;
     }
     peer.received = sequence;
     peer.expected = nextSequence(sequence);
     const whole = peer.reassembly.accept(parsed);
-    if (typeof whole === "number") return this.drop(peer.nid, sequence, whole, time);
+    if (typeof whole === "number") {
+      this.drop(peer.nid, sequence, whole, time);
+      return;
+    }
     if (whole !== null) this.hooks.deliver(whole, time);
   }
 

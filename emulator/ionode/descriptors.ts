@@ -31,7 +31,7 @@ export class DescriptorTable {
   }
   /** The lowest descriptor that is free. Ask before the host opens anything. */
   free(): number {
-    let fd = this.files.findIndex((f) => f === null);
+    let fd = this.files.indexOf(null);
     if (fd < 0) fd = this.files.length;
     if (fd >= DESCRIPTORS_MAX) throw new IoError(Errno.EMFILE);
     return fd;

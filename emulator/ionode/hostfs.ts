@@ -58,7 +58,14 @@ function toStat(s: fs.BigIntStats): HostStat {
 function hostFlags(flags: number): number {
   const c = fs.constants;
   const access = [c.O_RDONLY, c.O_WRONLY, c.O_RDWR][flags & Open.ACCMODE]!;
-  return access | (flags & Open.CREAT ? c.O_CREAT : 0) | (flags & Open.EXCL ? c.O_EXCL : 0) | (flags & Open.TRUNC ? c.O_TRUNC : 0) | c.O_NOFOLLOW | c.O_NONBLOCK;
+  return (
+    access |
+    (flags & Open.CREAT ? c.O_CREAT : 0) |
+    (flags & Open.EXCL ? c.O_EXCL : 0) |
+    (flags & Open.TRUNC ? c.O_TRUNC : 0) |
+    c.O_NOFOLLOW |
+    c.O_NONBLOCK
+  );
 }
 
 export const hostFs: HostFs = {

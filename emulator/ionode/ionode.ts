@@ -51,7 +51,14 @@ export interface IoNodeOptions {
   /** Host directory of the built-in jobs, read-only under /margay/bin. */
   readonly builtIn: string;
   /** Output of a job: fd is 1 or 2. */
-  readonly onOutput: (output: { readonly jobId: number; readonly nid: number; readonly pid: number; readonly fd: number; readonly bytes: Uint8Array; readonly time: number }) => void;
+  readonly onOutput: (output: {
+    readonly jobId: number;
+    readonly nid: number;
+    readonly pid: number;
+    readonly fd: number;
+    readonly bytes: Uint8Array;
+    readonly time: number;
+  }) => void;
   /** The whole standard input of a job; left out: empty. All its ranks read the same stream. */
   readonly standardInput?: (jobId: number) => Uint8Array;
   readonly onReply?: (record: ReplyRecord) => void;
@@ -70,7 +77,11 @@ export class IoNode implements HostService {
   private readonly tables = new Map<string, DescriptorTable>();
   private readonly inputs = new Map<number, { readonly bytes: Uint8Array; read: number }>();
 
-  constructor(host: FabricHost, private readonly options: IoNodeOptions, private readonly trace: TraceSink = noTrace) {
+  constructor(
+    host: FabricHost,
+    private readonly options: IoNodeOptions,
+    private readonly trace: TraceSink = noTrace,
+  ) {
     this.fs = options.fs ?? hostFs;
     this.names = new NameSpace(this.fs, options.root, options.builtIn);
     this.facts = new VirtualFacts(options.epochSeconds ?? 0n);
@@ -111,7 +122,16 @@ export class IoNode implements HostService {
     }
     const data = answer.data ?? NOTHING;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, answer.result]);
-    this.options.onReply?.({ nid: m.sourceNid, pid: m.sourcePid, jobId: m.jobId, requestId: m.requestId, call, time, result: answer.result, data });
+    this.options.onReply?.({
+      nid: m.sourceNid,
+      pid: m.sourcePid,
+      jobId: m.jobId,
+      requestId: m.requestId,
+      call,
+      time,
+      result: answer.result,
+      data,
+    });
     const body = new Uint8Array(IoReply.SIZE + data.length);
     const reply = new IoReply(new DataView(body.buffer));
     reply.result = answer.result;
@@ -130,7 +150,13 @@ export class IoNode implements HostService {
     if (row.body === "none" && data.length > 0) throw new IoError(Errno.EINVAL);
     const args = [0, 1, 2, 3, 4, 5].map((i) => request.arguments(i));
     return row.run({
-      fs: this.fs, names: this.names, facts: this.facts, request: m, time, args, data,
+      fs: this.fs,
+      names: this.names,
+      facts: this.facts,
+      request: m,
+      time,
+      args,
+      data,
       table: this.table(key),
       path: row.body === "path" ? pathOf(data) : "",
       int: (index) => Number(BigInt.asIntN(32, args[index]!)),

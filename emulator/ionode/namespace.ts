@@ -41,7 +41,11 @@ export interface ResolveOptions {
 const directoryStat = (identity: string): HostStat => ({ kind: "directory", identity, sizeBytes: 0, permissions: 0o555, links: 2 });
 
 export class NameSpace {
-  constructor(private readonly fs: HostFs, readonly root: string, readonly builtIn: string) {}
+  constructor(
+    private readonly fs: HostFs,
+    readonly root: string,
+    readonly builtIn: string,
+  ) {}
 
   resolve(text: string, { followLast, from = [] }: ResolveOptions): Place {
     if (text.length === 0) throw new IoError(Errno.ENOENT);
@@ -118,7 +122,8 @@ export class NameSpace {
       return this.fs.lstat(this.hostPath(names));
     } catch (error) {
       // /margay and /margay/bin are there although no host directory need be.
-      if (error instanceof IoError && error.errno === Errno.ENOENT) return isMountParent(names) ? directoryStat(`mount:${names.length}`) : null;
+      if (error instanceof IoError && error.errno === Errno.ENOENT)
+        return isMountParent(names) ? directoryStat(`mount:${names.length}`) : null;
       throw error;
     }
   }

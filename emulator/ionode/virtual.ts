@@ -10,7 +10,10 @@ const BLOCK_BYTES = 4096;
 const SECTOR_BYTES = 512;
 const NANOSECONDS = 1_000_000_000n;
 const typeBits: Readonly<Record<NodeKind, number>> = {
-  regular: FileMode.REGULAR, directory: FileMode.DIRECTORY, link: FileMode.LINK, special: FileMode.CHARACTER,
+  regular: FileMode.REGULAR,
+  directory: FileMode.DIRECTORY,
+  link: FileMode.LINK,
+  special: FileMode.CHARACTER,
 };
 
 export class VirtualFacts {
@@ -27,8 +30,14 @@ export class VirtualFacts {
     const regular = s.kind === "regular" || s.kind === "link";
     const size = regular ? s.sizeBytes : BLOCK_BYTES;
     return this.encode({
-      dev: readOnly ? 2n : 1n, ino: this.inode(s.identity), nlink: s.kind === "directory" ? 2 : s.links, mode: typeBits[s.kind] | s.permissions,
-      size, sectors: Math.ceil(size / SECTOR_BYTES), time: this.writtenTimes.get(s.identity) ?? 0, userId,
+      dev: readOnly ? 2n : 1n,
+      ino: this.inode(s.identity),
+      nlink: s.kind === "directory" ? 2 : s.links,
+      mode: typeBits[s.kind] | s.permissions,
+      size,
+      sectors: Math.ceil(size / SECTOR_BYTES),
+      time: this.writtenTimes.get(s.identity) ?? 0,
+      userId,
     });
   }
 
@@ -45,7 +54,16 @@ export class VirtualFacts {
     return ino;
   }
 
-  private encode(f: { dev: bigint; ino: bigint; nlink: number; mode: number; size: number; sectors: number; time: number; userId: number }): Uint8Array {
+  private encode(f: {
+    dev: bigint;
+    ino: bigint;
+    nlink: number;
+    mode: number;
+    size: number;
+    sectors: number;
+    time: number;
+    userId: number;
+  }): Uint8Array {
     const bytes = new Uint8Array(Stat.SIZE);
     const s = new Stat(new DataView(bytes.buffer));
     s.dev = f.dev;

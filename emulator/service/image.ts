@@ -7,13 +7,15 @@ const PARAMETERS_ALIGN_BYTES = 64;
 
 /** The body of the LOAD message. `cores` = hardware threads a node, 0 = all. */
 export function buildLoadBody(initImage: Uint8Array, parameters: Uint8Array, cores: number): Uint8Array {
-  if (initImage.length < InitHeader.SIZE) throw new ParameterError("the init image is shorter than its header: build it with `margay build init`");
+  if (initImage.length < InitHeader.SIZE)
+    throw new ParameterError("the init image is shorter than its header: build it with `margay build init`");
   const source = new InitHeader(new DataView(initImage.buffer, initImage.byteOffset, initImage.byteLength));
   if (source.magic !== INIT_MAGIC || source.version !== INIT_VERSION)
     throw new ParameterError("the init image has no header of this version: build it with `margay build init`");
   const parametersOffset = Math.ceil(initImage.length / PARAMETERS_ALIGN_BYTES) * PARAMETERS_ALIGN_BYTES;
   const body = new Uint8Array(parametersOffset + parameters.length);
-  if (body.length > MAX_MESSAGE_BYTES) throw new ParameterError(`init image and parameters take ${body.length} bytes, at most ${MAX_MESSAGE_BYTES}`);
+  if (body.length > MAX_MESSAGE_BYTES)
+    throw new ParameterError(`init image and parameters take ${body.length} bytes, at most ${MAX_MESSAGE_BYTES}`);
   body.set(initImage);
   body.set(parameters, parametersOffset);
   const header = new InitHeader(new DataView(body.buffer));

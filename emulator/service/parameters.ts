@@ -31,17 +31,22 @@ export function buildParameters(p: Parameters): Uint8Array {
   const rankCount = p.nids.length;
   if (rankCount < 1 || rankCount > MAX_RANKS) throw new ParameterError(`${rankCount} ranks: give 1 to ${MAX_RANKS}`);
   if (new Set(p.nids).size !== rankCount) throw new ParameterError("a nid stands twice in the nid map: give one rank a node");
-  if (p.nids.some((nid) => !Number.isInteger(nid) || nid < 1 || nid > 0xff_ffff)) throw new ParameterError("a nid is out of range: compute nodes are 1 to 16777215");
-  if (p.programs.length < 1 || p.programs.length > PROGRAMS_MAX) throw new ParameterError(`${p.programs.length} programs: give 1 to ${PROGRAMS_MAX}`);
+  if (p.nids.some((nid) => !Number.isInteger(nid) || nid < 1 || nid > 0xff_ffff))
+    throw new ParameterError("a nid is out of range: compute nodes are 1 to 16777215");
+  if (p.programs.length < 1 || p.programs.length > PROGRAMS_MAX)
+    throw new ParameterError(`${p.programs.length} programs: give 1 to ${PROGRAMS_MAX}`);
   if (p.programOfRank.length !== rankCount || p.programOfRank.some((i) => !(i >= 0 && i < p.programs.length)))
     throw new ParameterError("the program of some rank is missing");
-  if (!Number.isInteger(p.fanout) || p.fanout < 1 || p.fanout > MAX_RANKS) throw new ParameterError(`fan-out ${p.fanout}: give 1 to ${MAX_RANKS}`);
+  if (!Number.isInteger(p.fanout) || p.fanout < 1 || p.fanout > MAX_RANKS)
+    throw new ParameterError(`fan-out ${p.fanout}: give 1 to ${MAX_RANKS}`);
   if (p.argv.length < 1) throw new ParameterError("argv is empty: its first string is the program's name");
   const all = [...p.programs, ...p.argv, ...p.envp].map((s) => new TextEncoder().encode(s));
   if (all.some((s) => s.includes(0))) throw new ParameterError("a string holds a NUL byte");
-  if (all.slice(0, p.programs.length).some((s) => s.length === 0 || s.length >= PATH_MAX_BYTES)) throw new ParameterError("the path of a program is empty or too long");
+  if (all.slice(0, p.programs.length).some((s) => s.length === 0 || s.length >= PATH_MAX_BYTES))
+    throw new ParameterError("the path of a program is empty or too long");
   const stringsBytes = all.reduce((n, s) => n + s.length + 1, 0);
-  if (stringsBytes > STRINGS_MAX_BYTES) throw new ParameterError(`arguments and environment take ${stringsBytes} bytes, at most ${STRINGS_MAX_BYTES}`);
+  if (stringsBytes > STRINGS_MAX_BYTES)
+    throw new ParameterError(`arguments and environment take ${stringsBytes} bytes, at most ${STRINGS_MAX_BYTES}`);
 
   const nidsOffset = JobParameters.SIZE;
   const programsOffset = nidsOffset + 4 * rankCount;
@@ -62,8 +67,12 @@ export function buildParameters(p: Parameters): Uint8Array {
   h.nidsOffset = nidsOffset;
   h.programsOffset = programsOffset;
   h.stringsOffset = stringsOffset;
-  p.nids.forEach((nid, rank) => view.setUint32(nidsOffset + 4 * rank, nid, true));
-  p.programOfRank.forEach((index, rank) => view.setUint32(programsOffset + 4 * rank, index, true));
+  p.nids.forEach((nid, rank) => {
+    view.setUint32(nidsOffset + 4 * rank, nid, true);
+  });
+  p.programOfRank.forEach((index, rank) => {
+    view.setUint32(programsOffset + 4 * rank, index, true);
+  });
   let at = stringsOffset;
   for (const s of all) {
     block.set(s, at);
@@ -105,5 +114,14 @@ export function parseParameters(block: Uint8Array): Parameters | null {
   const programs = strings.slice(0, programCount);
   if (programs.some((s) => s.length === 0)) return null;
   const argv = strings.slice(programCount, programCount + argCount);
-  return { jobId: h.jobId, userId: h.userId, fanout: h.fanout, nids, programs, programOfRank, argv, envp: strings.slice(programCount + argCount) };
+  return {
+    jobId: h.jobId,
+    userId: h.userId,
+    fanout: h.fanout,
+    nids,
+    programs,
+    programOfRank,
+    argv,
+    envp: strings.slice(programCount + argCount),
+  };
 }

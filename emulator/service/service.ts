@@ -98,14 +98,24 @@ export class ServiceNode implements HostService {
     const body = buildLoadBody(request.initImage, parameters, request.cores);
     this.nextJobId++;
     const job: Job = {
-      id, request: { ...request, programOfRank }, state: "loading", requestId: this.nextRequestId++, deadline: time + this.loadTimeoutNs,
-      killing: new Set(), foundTask: false, repeatKill: false, outcome: null,
+      id,
+      request: { ...request, programOfRank },
+      state: "loading",
+      requestId: this.nextRequestId++,
+      deadline: time + this.loadTimeoutNs,
+      killing: new Set(),
+      foundTask: false,
+      repeatKill: false,
+      outcome: null,
     };
     this.jobs.set(id, job);
     const to = nids[0]!;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_LOAD, [id, to, body.length, nids.length]);
     this.hooks.jobState?.(id, "loading", time);
-    this.send(message({ operation: Operation.LOAD, targetNid: to, targetPid: KERNEL_PID, jobId: id, userId, requestId: job.requestId, body }), time);
+    this.send(
+      message({ operation: Operation.LOAD, targetNid: to, targetPid: KERNEL_PID, jobId: id, userId, requestId: job.requestId, body }),
+      time,
+    );
     return id;
   }
 
@@ -132,7 +142,8 @@ export class ServiceNode implements HostService {
 
   tick(time: number): void {
     for (const job of [...this.jobs.values()]) {
-      if (job.deadline <= time) this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid: job.request.nids[0]!, rank: 0 }, true, time, "timed out: ");
+      if (job.deadline <= time)
+        this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid: job.request.nids[0]!, rank: 0 }, true, time, "timed out: ");
     }
   }
 
@@ -153,28 +164,34 @@ export class ServiceNode implements HostService {
   receive(m: Message, time: number): void {
     switch (m.operation) {
       case Operation.READY:
-        return this.receiveReady(m, time);
+        this.receiveReady(m, time);
+        return;
       case Operation.LOAD_REPLY:
-        return this.receiveLoadReply(m, time);
+        this.receiveLoadReply(m, time);
+        return;
       case Operation.KILL_REPLY: {
         const job = this.jobs.get(m.jobId);
         if (job !== undefined && job.state === "killing") this.killAnswered(job, m.sourceNid, m.cause === Cause.OK, time);
         return;
       }
       case Operation.EXIT_NOTICE:
-        return this.receiveExit(m, time);
+        this.receiveExit(m, time);
+        return;
       case Operation.STATUS_REPLY: {
         const request = this.statusRequests.get(m.requestId);
         if (request === undefined || request.nid !== m.sourceNid) return;
         this.statusRequests.delete(m.requestId);
-        return request.done(new TextDecoder().decode(m.body));
+        request.done(new TextDecoder().decode(m.body));
+        return;
       }
       case Operation.PUT:
-        return this.receivePut(m, time);
+        this.receivePut(m, time);
+        return;
       case Operation.PUT_ACK: {
         const job = this.jobs.get(m.jobId);
         if (job === undefined || job.state !== "running" || m.requestId !== job.requestId || m.cause === Cause.OK) return;
-        return this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
+        this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
+        return;
       }
       default: {
         const answer = hostRefusal(m);
@@ -196,17 +213,25 @@ export class ServiceNode implements HostService {
     const job = this.jobs.get(m.jobId);
     if (job === undefined || job.state !== "loading" || m.requestId !== job.requestId || m.sourceNid !== job.request.nids[0]) return;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_REPLY, [job.id, m.sourceNid, m.cause, m.headerData]);
-    if (m.cause !== Cause.OK) return this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
+    if (m.cause !== Cause.OK) {
+      this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
+      return;
+    }
     this.enter(job, "initialising", time);
   }
 
   /** Step 12. */
   private receivePut(m: Message, time: number): void {
     const job = this.jobs.get(m.jobId);
-    const status = m.body.length < LoadStatus.SIZE ? null : new LoadStatus(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
+    const status =
+      m.body.length < LoadStatus.SIZE ? null : new LoadStatus(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const accepted =
-      m.portalIndex === PORTAL_SERVICE && m.matchBits === BigInt(InitMatch.STATUS) && status !== null &&
-      job !== undefined && m.sourceNid === job.request.nids[0] && m.remoteOffset === 0n;
+      m.portalIndex === PORTAL_SERVICE &&
+      m.matchBits === BigInt(InitMatch.STATUS) &&
+      status !== null &&
+      job !== undefined &&
+      m.sourceNid === job.request.nids[0] &&
+      m.remoteOffset === 0n;
     if (m.flags & MessageFlag.ACK_WANTED) {
       const cause = accepted ? Cause.OK : Cause.NO_MATCH;
       this.send(replyTo(m, { operation: Operation.PUT_ACK, cause, headerData: accepted ? BigInt(m.body.length) : 0n }), time);
@@ -216,8 +241,14 @@ export class ServiceNode implements HostService {
     if (job.state !== "initialising") return;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_STATUS, [job.id, status.cause, status.readyCount, status.nid]);
     const { cause, errno, nid, rank, readyCount } = status;
-    if (cause !== Cause.OK) return this.refuse(job, { cause, errno, nid, rank }, false, time);
-    if (readyCount !== job.request.nids.length) return this.refuse(job, { cause: Cause.BAD_REQUEST, errno: 0, nid, rank }, false, time);
+    if (cause !== Cause.OK) {
+      this.refuse(job, { cause, errno, nid, rank }, false, time);
+      return;
+    }
+    if (readyCount !== job.request.nids.length) {
+      this.refuse(job, { cause: Cause.BAD_REQUEST, errno: 0, nid, rank }, false, time);
+      return;
+    }
     this.go(job, status.pid, time);
   }
 
@@ -230,8 +261,15 @@ export class ServiceNode implements HostService {
     this.enter(job, "running", time);
     this.send(
       message({
-        operation: Operation.PUT, portalIndex: PORTAL_INIT, flags: MessageFlag.ACK_WANTED, jobId: job.id, userId: job.request.userId,
-        targetNid: to, targetPid: pid, requestId: job.requestId, matchBits: BigInt(InitMatch.GO),
+        operation: Operation.PUT,
+        portalIndex: PORTAL_INIT,
+        flags: MessageFlag.ACK_WANTED,
+        jobId: job.id,
+        userId: job.request.userId,
+        targetNid: to,
+        targetPid: pid,
+        requestId: job.requestId,
+        matchBits: BigInt(InitMatch.GO),
       }),
       time,
     );
@@ -246,9 +284,18 @@ export class ServiceNode implements HostService {
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_EXIT, [job.id, waitStatus, count]);
     // What a KILL ended is told by its KILL_REPLY.
     if (job.state === "killing") return;
-    if (job.state === "running") return this.end(job, { kind: "exited", jobId: job.id, waitStatus, rank, count }, time);
+    if (job.state === "running") {
+      this.end(job, { kind: "exited", jobId: job.id, waitStatus, rank, count }, time);
+      return;
+    }
     // Init ended before go: a crash of its own.
-    this.refuse(job, { cause: Cause.KILLED, errno: 0, nid: job.request.nids[rank] ?? m.sourceNid, rank }, true, time, `init ended with wait status ${waitStatus}: `);
+    this.refuse(
+      job,
+      { cause: Cause.KILLED, errno: 0, nid: job.request.nids[rank] ?? m.sourceNid, rank },
+      true,
+      time,
+      `init ended with wait status ${waitStatus}: `,
+    );
   }
 
   private refuse(job: Job, r: Refusal, repeatKill: boolean, time: number, prefix = ""): void {
@@ -271,7 +318,10 @@ export class ServiceNode implements HostService {
     for (const nid of job.request.nids) {
       this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_KILL, [job.id, nid]);
       const requestId = this.nextRequestId++;
-      this.send(message({ operation: Operation.KILL, targetNid: nid, targetPid: KERNEL_PID, jobId: job.id, userId: job.request.userId, requestId }), time);
+      this.send(
+        message({ operation: Operation.KILL, targetNid: nid, targetPid: KERNEL_PID, jobId: job.id, userId: job.request.userId, requestId }),
+        time,
+      );
     }
   }
 
@@ -279,7 +329,10 @@ export class ServiceNode implements HostService {
     if (!job.killing.delete(nid)) return;
     job.foundTask ||= found;
     if (job.killing.size > 0) return;
-    if (job.repeatKill && job.foundTask) return this.killRound(job, time);
+    if (job.repeatKill && job.foundTask) {
+      this.killRound(job, time);
+      return;
+    }
     this.end(job, job.outcome!, time);
   }
 

@@ -2,7 +2,7 @@
 import { message, type Message } from "../../emulator/fabric/message.ts";
 import { Reliable, type ReliableOptions } from "../../emulator/fabric/reliable.ts";
 import { Operation } from "../../emulator/abi/net.ts";
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
 
 export interface Faults {
   readonly dropPercent: number;
@@ -29,7 +29,11 @@ export class LossyPair {
   /** False: the wire is cut. */
   connected = true;
 
-  constructor(private readonly random: Random, private readonly faults: Faults, options: ReliableOptions = {}) {
+  constructor(
+    private readonly random: Random,
+    private readonly faults: Faults,
+    options: ReliableOptions = {},
+  ) {
     this.ends = [0, 1].map(
       (nid) =>
         new Reliable(

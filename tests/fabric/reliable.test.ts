@@ -15,19 +15,35 @@ describe("crc32c", () => {
     expect(crc32c(new Uint8Array(32).fill(0xff))).toBe(0x62a8ab43);
     expect(crc32c(Uint8Array.from({ length: 32 }, (_, i) => i))).toBe(0x46dd794e);
     expect(crc32c(Uint8Array.from({ length: 32 }, (_, i) => 31 - i))).toBe(0x113fdb5c);
-    expect(crc32c(hex("01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000"))).toBe(0xd9963a56);
+    expect(crc32c(hex("01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000"))).toBe(
+      0xd9963a56,
+    );
     expect(crc32c(Buffer.from("123456789"))).toBe(0xe3069283);
   });
   it("does not depend on how the bytes are split", () => {
     const bytes = new Random(1).bytes(1000);
-    for (const cut of [0, 1, 7, 8, 9, 500, 999, 1000]) expect(crc32c(bytes.subarray(cut), crc32c(bytes.subarray(0, cut)))).toBe(crc32c(bytes));
+    for (const cut of [0, 1, 7, 8, 9, 500, 999, 1000])
+      expect(crc32c(bytes.subarray(cut), crc32c(bytes.subarray(0, cut)))).toBe(crc32c(bytes));
   });
 });
 
 describe("frames", () => {
   const sample = message({
-    operation: Operation.PUT, portalIndex: 3, flags: 1, jobId: 7, userId: 1000, sourceNid: 1, targetNid: 2, sourcePid: 4, targetPid: 5,
-    requestId: 0x1122334455667788n, matchBits: 0xffff_ffff_ffff_ffffn, remoteOffset: 9n, headerData: 10n, cause: 6, body: new Random(2).bytes(20000),
+    operation: Operation.PUT,
+    portalIndex: 3,
+    flags: 1,
+    jobId: 7,
+    userId: 1000,
+    sourceNid: 1,
+    targetNid: 2,
+    sourcePid: 4,
+    targetPid: 5,
+    requestId: 0x1122334455667788n,
+    matchBits: 0xffff_ffff_ffff_ffffn,
+    remoteOffset: 9n,
+    headerData: 10n,
+    cause: 6,
+    body: new Random(2).bytes(20000),
   });
   it("carry every field there and back", () => {
     const reassembly = new Reassembly();
@@ -125,8 +141,13 @@ describe("a pair", () => {
     pair.run();
     for (const from of [0, 1]) {
       const got = pair.delivered[1 - from]!;
-      expect(got.map((m) => Number(m.requestId)), `seed ${seed}`).toEqual(sent[from]!.map((_, i) => i));
-      got.forEach((m, i) => expect(Buffer.compare(m.body, sent[from]![i]!), `seed ${seed}, message ${i}`).toBe(0));
+      expect(
+        got.map((m) => Number(m.requestId)),
+        `seed ${seed}`,
+      ).toEqual(sent[from]!.map((_, i) => i));
+      got.forEach((m, i) => {
+        expect(Buffer.compare(m.body, sent[from]![i]!), `seed ${seed}, message ${i}`).toBe(0);
+      });
     }
     expect(pair.ends[0]!.pendingFrames + pair.ends[1]!.pendingFrames).toBe(0);
     return pair;

@@ -122,7 +122,10 @@ describe("open", () => {
     const fifo = rig.host("pipe");
     fs.symlinkSync("/dev/null", rig.host("null"));
     expect(rig.open("null"), "an absolute link starts at the root").toBe("-ENOENT");
-    const special = { ...hostFs, lstat: (p: string) => (p === fifo ? { ...hostFs.lstat(rig.root), kind: "special" as const } : hostFs.lstat(p)) };
+    const special = {
+      ...hostFs,
+      lstat: (p: string) => (p === fifo ? { ...hostFs.lstat(rig.root), kind: "special" as const } : hostFs.lstat(p)),
+    };
     const other = new IoRig({ fs: special, root: rig.root });
     expect(other.open("pipe")).toBe("-EACCES");
     other.end();
@@ -196,7 +199,9 @@ describe("escapes", () => {
       return p;
     };
     const watched = {
-      ...hostFs, lstat: (p: string) => hostFs.lstat(watch(p)), readlink: (p: string) => hostFs.readlink(watch(p)),
+      ...hostFs,
+      lstat: (p: string) => hostFs.lstat(watch(p)),
+      readlink: (p: string) => hostFs.readlink(watch(p)),
       open: (p: string, f: number, m: number) => hostFs.open(watch(p), f, m),
     };
     const other = new IoRig({ fs: watched, root: rig.root, builtIn: rig.builtIn });
@@ -287,7 +292,10 @@ describe("streams", () => {
     const other = new IoRig({ standardInput: () => new TextEncoder().encode("input") });
     other.write(1, "out\n");
     other.write(2, "err\n", { nid: 2 });
-    expect(other.output).toEqual([{ nid: 1, fd: 1, text: "out\n" }, { nid: 2, fd: 2, text: "err\n" }]);
+    expect(other.output).toEqual([
+      { nid: 1, fd: 1, text: "out\n" },
+      { nid: 2, fd: 2, text: "err\n" },
+    ]);
     expect(other.read(0, 3)).toBe("inp");
     expect(other.read(0, 10, { nid: 2 }), "one stream for all ranks").toBe("ut");
     expect(other.read(0, 10)).toBe("");
@@ -330,7 +338,9 @@ describe("stat", () => {
       fs.utimesSync(r.host("a"), n + 5, n + 5);
       fs.linkSync(r.host("a"), r.host("hard"));
       r.time = 3_000_000_007;
-      const fds = ["a", "d", "d/b", "hard", "/margay/bin/hello", "/", "new"].map((f) => r.open(f, f === "new" ? WRONLY | CREAT : RDONLY) as number);
+      const fds = ["a", "d", "d/b", "hard", "/margay/bin/hello", "/", "new"].map(
+        (f) => r.open(f, f === "new" ? WRONLY | CREAT : RDONLY) as number,
+      );
       r.write(fds.at(-1)!, "new");
       const rows = [0, 1, 2, ...fds].map((fd) => Buffer.from(r.call(Syscall.FSTAT, [fd]).data).toString("hex"));
       seen.push(rows.join("\n"));
@@ -387,9 +397,14 @@ describe("requests", () => {
     for (let seed = 1; seed <= 4000; seed++) {
       const random = new Random(seed);
       const data = random.chance(50) ? cString(["f", "/", "..", "new", "x/y", ""][random.below(6)]!) : random.bytes(random.below(40));
-      const body = request(random.chance(90) ? calls[random.below(calls.length)]! : random.next(), random.chance(90) ? data.length : random.next(), data);
+      const body = request(
+        random.chance(90) ? calls[random.below(calls.length)]! : random.next(),
+        random.chance(90) ? data.length : random.next(),
+        data,
+      );
       const r = new IoRequest(new DataView(body.buffer));
-      for (let i = 0; i < 6; i++) r.argumentsSet(i, random.chance(60) ? BigInt(random.below(8)) : (BigInt(random.next()) << 32n) | BigInt(random.next()));
+      for (let i = 0; i < 6; i++)
+        r.argumentsSet(i, random.chance(60) ? BigInt(random.below(8)) : (BigInt(random.next()) << 32n) | BigInt(random.next()));
       const cut = random.chance(10) ? body.subarray(0, random.below(body.length + 1)) : body;
       let answer: unknown;
       expect(() => (answer = rig.raw(cut)), `seed ${seed}: new Random(${seed})`).not.toThrow();
@@ -400,10 +415,18 @@ describe("requests", () => {
     rig.put("f", "abc");
     rig.open("f");
     rig.read(3, 3);
-    expect(rig.log.map((l) => [l.call, l.result, new TextDecoder().decode(l.data)])).toEqual([[Syscall.OPEN, 3n, ""], [Syscall.READ, 3n, "abc"]]);
+    expect(rig.log.map((l) => [l.call, l.result, new TextDecoder().decode(l.data)])).toEqual([
+      [Syscall.OPEN, 3n, ""],
+      [Syscall.READ, 3n, "abc"],
+    ]);
   });
   it("bring the host's refusals by their Linux numbers", () => {
-    for (const [code, errno] of [["ENOSPC", "-ENOSPC"], ["EDQUOT", "-ENOSPC"], ["EIO", "-EIO"], ["EWHATEVER", "-EIO"]] as const) {
+    for (const [code, errno] of [
+      ["ENOSPC", "-ENOSPC"],
+      ["EDQUOT", "-ENOSPC"],
+      ["EIO", "-EIO"],
+      ["EWHATEVER", "-EIO"],
+    ] as const) {
       const original = fs.writeSync;
       const fd = rig.open("full", WRONLY | CREAT) as number;
       fs.writeSync = (() => {

@@ -30,7 +30,9 @@ export class IoRig {
     fs.writeFileSync(path.join(this.builtIn, "hello"), "program", { mode: 0o755 });
     const host = { attach: (): SendMessage => (m) => void this.answers.push(m) } as unknown as FabricHost;
     this.io = new IoNode(host, {
-      root: this.root, builtIn: this.builtIn, onReply: (r) => this.log.push(r),
+      root: this.root,
+      builtIn: this.builtIn,
+      onReply: (r) => this.log.push(r),
       onOutput: (o) => this.output.push({ nid: o.nid, fd: o.fd, text: new TextDecoder().decode(o.bytes) }),
       ...options,
     });
@@ -51,7 +53,19 @@ export class IoRig {
   raw(body: Uint8Array, from: { nid?: number; pid?: number; jobId?: number } = {}): Answer | null {
     this.answers = [];
     const { nid = 1, pid = 1, jobId = 1 } = from;
-    this.io.receive(message({ operation: Operation.IO_REQUEST, sourceNid: nid, sourcePid: pid, targetPid: IO_PID, jobId, userId: 1000, requestId: 7n, body }), this.time);
+    this.io.receive(
+      message({
+        operation: Operation.IO_REQUEST,
+        sourceNid: nid,
+        sourcePid: pid,
+        targetPid: IO_PID,
+        jobId,
+        userId: 1000,
+        requestId: 7n,
+        body,
+      }),
+      this.time,
+    );
     const [m] = this.answers;
     if (m === undefined) return null;
     if (m.operation !== Operation.IO_REPLY || m.requestId !== 7n || m.targetNid !== nid) throw new Error("a reply that answers nothing");
@@ -59,12 +73,19 @@ export class IoRig {
     if (reply.dataBytes !== m.body.length - IoReply.SIZE) throw new Error("a reply with wrong lengths");
     return { result: reply.result, data: m.body.subarray(IoReply.SIZE) };
   }
-  call(call: number, args: readonly (number | bigint)[], data: Uint8Array = new Uint8Array(0), from: { nid?: number; pid?: number; jobId?: number } = {}): Answer {
+  call(
+    call: number,
+    args: readonly (number | bigint)[],
+    data: Uint8Array = new Uint8Array(0),
+    from: { nid?: number; pid?: number; jobId?: number } = {},
+  ): Answer {
     const body = new Uint8Array(IoRequest.SIZE + data.length);
     const request = new IoRequest(new DataView(body.buffer));
     request.call = call;
     request.dataBytes = data.length;
-    args.forEach((a, i) => request.argumentsSet(i, BigInt.asUintN(64, BigInt(a))));
+    args.forEach((a, i) => {
+      request.argumentsSet(i, BigInt.asUintN(64, BigInt(a)));
+    });
     body.set(data, IoRequest.SIZE);
     return this.raw(body, from)!;
   }

@@ -100,7 +100,12 @@ export class ModelNode {
   readonly killed: number[] = [];
   private nextPid = 1;
 
-  constructor(private readonly fabric: ModelFabric, readonly nid: number, readonly behaviour: Behaviour, options: ReliableOptions) {
+  constructor(
+    private readonly fabric: ModelFabric,
+    readonly nid: number,
+    readonly behaviour: Behaviour,
+    options: ReliableOptions,
+  ) {
     this.reliable = new Reliable(nid, { send: (f, t) => fabric.carry(f, t), deliver: (m, t) => this.take(m, t) }, options);
   }
   receive(frame: Uint8Array, time: number): void {
@@ -121,23 +126,34 @@ export class ModelNode {
   private take(m: Message, time: number): void {
     switch (m.operation) {
       case Operation.LOAD:
-        return this.load(m, time);
+        this.load(m, time);
+        return;
       case Operation.LOAD_REPLY:
-        if (m.cause !== Cause.OK) this.childReported(m.sourceNid, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: this.rankOf(m.sourceNid), ready: 0 }, new Map(), time);
+        if (m.cause !== Cause.OK)
+          this.childReported(
+            m.sourceNid,
+            { cause: m.cause, errno: 0, nid: m.sourceNid, rank: this.rankOf(m.sourceNid), ready: 0 },
+            new Map(),
+            time,
+          );
         return;
       case Operation.KILL: {
         const found = this.task !== null && this.task.jobId === m.jobId;
         if (found) this.task = null;
         this.killed.push(m.jobId);
-        return this.send(replyTo(m, { operation: Operation.KILL_REPLY, cause: found ? Cause.OK : Cause.NO_SUCH_JOB }), time);
+        this.send(replyTo(m, { operation: Operation.KILL_REPLY, cause: found ? Cause.OK : Cause.NO_SUCH_JOB }), time);
+        return;
       }
       case Operation.STATUS:
-        return this.send(replyTo(m, { operation: Operation.STATUS_REPLY, body: new TextEncoder().encode(`nid ${this.nid}: idle`) }), time);
+        this.send(replyTo(m, { operation: Operation.STATUS_REPLY, body: new TextEncoder().encode(`nid ${this.nid}: idle`) }), time);
+        return;
       case Operation.PUT:
-        return this.put(m, time);
+        this.put(m, time);
+        return;
       case Operation.EXIT_NOTICE: {
         const n = new ExitNotice(new DataView(m.body.buffer, m.body.byteOffset));
-        return this.ended(n.count, n.waitStatus, n.rank, time);
+        this.ended(n.count, n.waitStatus, n.rank, time);
+        return;
       }
     }
   }
@@ -149,7 +165,8 @@ export class ModelNode {
     const header = new InitHeader(new DataView(m.body.buffer, m.body.byteOffset));
     const parameters = parseParameters(m.body.subarray(Number(header.parametersOffset)));
     if (cause !== Cause.OK || parameters === null) {
-      return this.send(replyTo(m, { operation: Operation.LOAD_REPLY, cause: cause === Cause.OK ? Cause.BAD_IMAGE : cause }), time);
+      this.send(replyTo(m, { operation: Operation.LOAD_REPLY, cause: cause === Cause.OK ? Cause.BAD_IMAGE : cause }), time);
+      return;
     }
     const pid = this.nextPid++;
     this.send(replyTo(m, { operation: Operation.LOAD_REPLY, cause, headerData: BigInt(pid) }), time);
@@ -160,13 +177,28 @@ export class ModelNode {
       if (child < parameters.nids.length) children.push(parameters.nids[child]!);
     }
     this.task = {
-      jobId: m.jobId, pid, parameters, rank, parent: { nid: m.sourceNid, pid: m.sourcePid }, children, reported: new Set(), childPids: new Map(),
-      status: { cause: Cause.OK, errno: 0, nid: this.nid, rank, ready: 0 }, ended: 0, notices: 0, waitStatus: 0, failedRank: 0,
+      jobId: m.jobId,
+      pid,
+      parameters,
+      rank,
+      parent: { nid: m.sourceNid, pid: m.sourcePid },
+      children,
+      reported: new Set(),
+      childPids: new Map(),
+      status: { cause: Cause.OK, errno: 0, nid: this.nid, rank, ready: 0 },
+      ended: 0,
+      notices: 0,
+      waitStatus: 0,
+      failedRank: 0,
     };
-    if (this.behaviour.initCrashes) return this.ended(1, 11, rank, time);
+    if (this.behaviour.initCrashes) {
+      this.ended(1, 11, rank, time);
+      return;
+    }
     if (this.behaviour.fail) Object.assign(this.task.status, this.behaviour.fail);
     else this.task.status.ready = 1;
-    for (const nid of children) this.send({ operation: Operation.LOAD, targetNid: nid, sourcePid: pid, jobId: m.jobId, userId: m.userId, body: m.body }, time);
+    for (const nid of children)
+      this.send({ operation: Operation.LOAD, targetNid: nid, sourcePid: pid, jobId: m.jobId, userId: m.userId, body: m.body }, time);
     this.report(time);
   }
   private rankOf(nid: number): number {
@@ -175,14 +207,24 @@ export class ModelNode {
 
   private put(m: Message, time: number): void {
     const task = this.task;
-    const found = task !== null && m.targetPid === task.pid && m.portalIndex === PORTAL_INIT && !(m.matchBits === BigInt(InitMatch.GO) && this.behaviour.losesGo);
-    if (m.flags & MessageFlag.ACK_WANTED) this.send(replyTo(m, { operation: Operation.PUT_ACK, cause: found ? Cause.OK : Cause.NO_MATCH }), time);
+    const found =
+      task !== null &&
+      m.targetPid === task.pid &&
+      m.portalIndex === PORTAL_INIT &&
+      !(m.matchBits === BigInt(InitMatch.GO) && this.behaviour.losesGo);
+    if (m.flags & MessageFlag.ACK_WANTED)
+      this.send(replyTo(m, { operation: Operation.PUT_ACK, cause: found ? Cause.OK : Cause.NO_MATCH }), time);
     if (!found) return;
-    if (m.matchBits === BigInt(InitMatch.GO)) return this.go(time);
+    if (m.matchBits === BigInt(InitMatch.GO)) {
+      this.go(time);
+      return;
+    }
     const view = new DataView(m.body.buffer, m.body.byteOffset);
     const s = new LoadStatus(view);
     const pids = new Map<number, number>();
-    task.parameters.nids.forEach((_, r) => pids.set(r, view.getUint32(LoadStatus.SIZE + 4 * r, true)));
+    task.parameters.nids.forEach((_, r) => {
+      pids.set(r, view.getUint32(LoadStatus.SIZE + 4 * r, true));
+    });
     this.childReported(m.sourceNid, { cause: s.cause, errno: s.errno, nid: s.nid, rank: s.rank, ready: s.readyCount }, pids, time);
   }
   private childReported(nid: number, s: Task["status"], pids: ReadonlyMap<number, number>, time: number): void {
@@ -213,7 +255,16 @@ export class ModelNode {
     for (const [rank, pid] of task.childPids) view.setUint32(LoadStatus.SIZE + 4 * rank, pid, true);
     const portalIndex = task.rank === 0 ? PORTAL_SERVICE : PORTAL_INIT;
     this.send(
-      { operation: Operation.PUT, portalIndex, jobId: task.jobId, sourcePid: task.pid, targetNid: task.parent.nid, targetPid: task.parent.pid, matchBits: BigInt(InitMatch.STATUS), body },
+      {
+        operation: Operation.PUT,
+        portalIndex,
+        jobId: task.jobId,
+        sourcePid: task.pid,
+        targetNid: task.parent.nid,
+        targetPid: task.parent.pid,
+        matchBits: BigInt(InitMatch.STATUS),
+        body,
+      },
       time,
     );
   }
@@ -222,7 +273,18 @@ export class ModelNode {
     const task = this.task!;
     for (const nid of task.children) {
       const targetPid = task.childPids.get(task.parameters.nids.indexOf(nid))!;
-      this.send({ operation: Operation.PUT, portalIndex: PORTAL_INIT, jobId: task.jobId, sourcePid: task.pid, targetNid: nid, targetPid, matchBits: BigInt(InitMatch.GO) }, time);
+      this.send(
+        {
+          operation: Operation.PUT,
+          portalIndex: PORTAL_INIT,
+          jobId: task.jobId,
+          sourcePid: task.pid,
+          targetNid: nid,
+          targetPid,
+          matchBits: BigInt(InitMatch.GO),
+        },
+        time,
+      );
     }
     if (this.behaviour.exits !== undefined) this.ended(1, this.behaviour.exits, task.rank, time);
   }

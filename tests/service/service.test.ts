@@ -23,7 +23,10 @@ function rig(nodes: number, behaviours: Readonly<Record<number, Behaviour>> = {}
   const results: JobResult[] = [];
   const states: JobState[] = [];
   const events: number[][] = [];
-  const trace = { enabled: true, emit: (_n: number, _c: number, _t: number, kind: number, words: readonly unknown[]) => void events.push([kind, ...words.map(Number)]) };
+  const trace = {
+    enabled: true,
+    emit: (_n: number, _c: number, _t: number, kind: number, words: readonly unknown[]) => void events.push([kind, ...words.map(Number)]),
+  };
   const fabric = new ModelFabric(nodes, behaviours, trace, { retryLimit: 5 });
   const service = new ServiceNode(fabric.host, { jobEnded: (r) => results.push(r), jobState: (_id, s) => states.push(s) }, trace);
   fabric.boot();
@@ -31,15 +34,28 @@ function rig(nodes: number, behaviours: Readonly<Record<number, Behaviour>> = {}
   return { fabric, service, results, states, events };
 }
 const request = (nodes: number, change: Partial<JobRequest> = {}): JobRequest => ({
-  nids: Array.from({ length: nodes }, (_, i) => i + 1), programs: ["/margay/bin/hello"], argv: ["hello"], envp: ["A=b"], userId: 1000, fanout: 2, cores: 0,
-  initImage: modelInit(), ...change,
+  nids: Array.from({ length: nodes }, (_, i) => i + 1),
+  programs: ["/margay/bin/hello"],
+  argv: ["hello"],
+  envp: ["A=b"],
+  userId: 1000,
+  fanout: 2,
+  cores: 0,
+  initImage: modelInit(),
+  ...change,
 });
 const exitsWith = (nodes: number, status: number): Record<number, Behaviour> =>
   Object.fromEntries(Array.from({ length: nodes }, (_, i) => [i + 1, { exits: status }]));
 const serviceEvents = (r: Rig): number[][] => r.events.filter(([k]) => k! >= EventKind.SERVICE_LOAD && k! <= EventKind.SERVICE_KILL);
 
 describe("a job", () => {
-  for (const [nodes, fanout] of [[1, 1], [2, 1], [4, 4], [8, 2], [13, 3]] as const) {
+  for (const [nodes, fanout] of [
+    [1, 1],
+    [2, 1],
+    [4, 4],
+    [8, 2],
+    [13, 3],
+  ] as const) {
     it(`loads ${nodes} ranks in a tree of degree ${fanout} and ends with one notice`, () => {
       const r = rig(nodes, exitsWith(nodes, 0));
       expect(r.service.nodes.size).toBe(nodes);
@@ -49,7 +65,11 @@ describe("a job", () => {
       expect(r.states).toEqual(["loading", "initialising", "running", "ended"]);
       expect(r.fabric.loads.sort((a, b) => a - b)).toEqual(request(nodes).nids);
       expect(serviceEvents(r).map(([k]) => k)).toEqual([
-        EventKind.SERVICE_LOAD, EventKind.SERVICE_REPLY, EventKind.SERVICE_STATUS, EventKind.SERVICE_GO, EventKind.SERVICE_EXIT,
+        EventKind.SERVICE_LOAD,
+        EventKind.SERVICE_REPLY,
+        EventKind.SERVICE_STATUS,
+        EventKind.SERVICE_GO,
+        EventKind.SERVICE_EXIT,
       ]);
     });
   }
@@ -145,7 +165,8 @@ describe("a load is refused", () => {
   });
   it("before it starts, when it cannot be sent", () => {
     const r = rig(2);
-    const bad = (change: Partial<JobRequest>): void => expect(() => r.service.submit(request(2, change), r.fabric.now)).toThrow(ParameterError);
+    const bad = (change: Partial<JobRequest>): void =>
+      expect(() => r.service.submit(request(2, change), r.fabric.now)).toThrow(ParameterError);
     bad({ nids: [] });
     bad({ nids: [1, 1] });
     bad({ nids: [1, 9] });
@@ -178,7 +199,10 @@ describe("a kill", () => {
     const whole = rig(9);
     whole.service.submit(request(9), 0);
     let moments = 0;
-    whole.fabric.run(() => (moments++, whole.states.includes("running")));
+    whole.fabric.run(() => {
+      moments++;
+      return whole.states.includes("running");
+    });
     for (let at = 0; at < moments; at++) {
       const r = rig(9);
       const id = r.service.submit(request(9), r.fabric.now);
@@ -216,9 +240,19 @@ describe("the service node", () => {
       const stranger = r.fabric.nodes.get(2)!;
       for (let n = 0; n < 10; n++) {
         const m = message({
-          operation: random.below(16), portalIndex: random.below(2), flags: random.below(2), jobId: random.below(3), sourceNid: 2, sourcePid: random.below(3),
-          targetNid: SERVICE_NID, targetPid: random.below(4), requestId: BigInt(random.below(4)), cause: random.below(3),
-          matchBits: BigInt(random.chance(50) ? InitMatch.STATUS : random.next()), remoteOffset: BigInt(random.below(2)), body: random.bytes(random.below(80)),
+          operation: random.below(16),
+          portalIndex: random.below(2),
+          flags: random.below(2),
+          jobId: random.below(3),
+          sourceNid: 2,
+          sourcePid: random.below(3),
+          targetNid: SERVICE_NID,
+          targetPid: random.below(4),
+          requestId: BigInt(random.below(4)),
+          cause: random.below(3),
+          matchBits: BigInt(random.chance(50) ? InitMatch.STATUS : random.next()),
+          remoteOffset: BigInt(random.below(2)),
+          body: random.bytes(random.below(80)),
         });
         // What only rank 0's kernel and init may say is not the stranger's to say.
         expect(() => stranger.reliable.send(m, r.fabric.now), `seed ${seed}`).not.toThrow();
@@ -238,7 +272,16 @@ describe("the service node", () => {
     };
     for (const portalIndex of [0, 1]) {
       node.reliable.send(
-        message({ operation: Operation.PUT, portalIndex, flags: MessageFlag.ACK_WANTED, jobId: 9, sourceNid: 1, targetNid: 0, targetPid: SERVICE_PID, matchBits: 5n }),
+        message({
+          operation: Operation.PUT,
+          portalIndex,
+          flags: MessageFlag.ACK_WANTED,
+          jobId: 9,
+          sourceNid: 1,
+          targetNid: 0,
+          targetPid: SERVICE_PID,
+          matchBits: 5n,
+        }),
         r.fabric.now,
       );
     }
@@ -248,7 +291,16 @@ describe("the service node", () => {
 });
 
 describe("image and parameters", () => {
-  const p: Parameters = { jobId: 3, userId: 1000, fanout: 4, nids: [5, 6, 7], programs: ["/a", "/b"], programOfRank: [0, 1, 0], argv: ["a", "", "ü"], envp: ["X=y"] };
+  const p: Parameters = {
+    jobId: 3,
+    userId: 1000,
+    fanout: 4,
+    nids: [5, 6, 7],
+    programs: ["/a", "/b"],
+    programOfRank: [0, 1, 0],
+    argv: ["a", "", "ü"],
+    envp: ["X=y"],
+  };
   it("say what was asked for", () => {
     expect(parseParameters(buildParameters(p))).toEqual(p);
     const init = modelInit();

@@ -11,7 +11,16 @@ const text = (s: Subset, address: bigint): string => {
 };
 
 describe("the parameter block", () => {
-  const p: Parameters = { jobId: 3, userId: 1000, fanout: 4, nids: [5, 6, 7], programs: ["/a", "/b"], programOfRank: [0, 1, 0], argv: ["a", "", "cc"], envp: ["X=y"] };
+  const p: Parameters = {
+    jobId: 3,
+    userId: 1000,
+    fanout: 4,
+    nids: [5, 6, 7],
+    programs: ["/a", "/b"],
+    programOfRank: [0, 1, 0],
+    argv: ["a", "", "cc"],
+    envp: ["X=y"],
+  };
   const block = buildParameters(p);
   // Its end is the end of memory's data: a read behind the block would find other bytes, one far behind a trap.
   const subset = new Subset("userland/init/parameters.ts", block.length);
@@ -37,7 +46,8 @@ describe("the parameter block", () => {
     for (let seed = 1; seed <= 3000; seed++) {
       const random = new Random(seed);
       const bad = block.slice();
-      for (let n = 1 + random.below(3); n > 0; n--) bad[random.below(random.chance(80) ? 56 : bad.length)] = random.chance(30) ? 0xff : random.below(random.chance(50) ? 8 : 256);
+      for (let n = 1 + random.below(3); n > 0; n--)
+        bad[random.below(random.chance(80) ? 56 : bad.length)] = random.chance(30) ? 0xff : random.below(random.chance(50) ? 8 : 256);
       const expected = parseParameters(bad) !== null;
       expect(valid(bad), `seed ${seed}: new Random(${seed})`).toBe(expected);
       if (expected) accepted++;
@@ -50,7 +60,17 @@ describe("the parameter block", () => {
 describe("the tree", () => {
   const subset = new Subset("userland/init/tree.ts", 4 * 300);
   const num = (name: string, ...args: number[]): number => Number(subset.call(name, ...args.map(BigInt)));
-  for (const [size, fanout] of [[1, 1], [2, 1], [5, 1], [4, 4], [8, 2], [13, 3], [100, 7], [300, 128], [3, 128]] as const) {
+  for (const [size, fanout] of [
+    [1, 1],
+    [2, 1],
+    [5, 1],
+    [4, 4],
+    [8, 2],
+    [13, 3],
+    [100, 7],
+    [300, 128],
+    [3, 128],
+  ] as const) {
     it(`of ${size} ranks and degree ${fanout} has each rank once, under its parent`, () => {
       const parents = new Map<number, number>();
       for (let rank = 0; rank < size; rank++) {
@@ -75,7 +95,9 @@ describe("the tree", () => {
           return false;
         };
         const expected = programs.some((index, rank) => index === 1 && isBelow(rank));
-        expect(subset.call("subtreeRuns", BigInt(root), BigInt(fanout), BigInt(size), subset.scratch, 1n) !== 0n, `root ${root}`).toBe(expected);
+        expect(subset.call("subtreeRuns", BigInt(root), BigInt(fanout), BigInt(size), subset.scratch, 1n) !== 0n, `root ${root}`).toBe(
+          expected,
+        );
       }
     });
   }

@@ -9,10 +9,21 @@ import { OWN_PID, PROGRAM_ENTRY, tinyProgram, World, type Script } from "./world
 
 const program = tinyProgram();
 const parameters = (ranks: number, fanout: number, change: Partial<Parameters> = {}): Parameters => ({
-  jobId: 5, userId: 1000, fanout, nids: Array.from({ length: ranks }, (_, r) => 11 + r), programs: ["/p"], programOfRank: Array.from({ length: ranks }, () => 0),
-  argv: ["p", "one", ""], envp: ["A=b"], ...change,
+  jobId: 5,
+  userId: 1000,
+  fanout,
+  nids: Array.from({ length: ranks }, (_, r) => 11 + r),
+  programs: ["/p"],
+  programOfRank: Array.from({ length: ranks }, () => 0),
+  argv: ["p", "one", ""],
+  envp: ["A=b"],
+  ...change,
 });
-const script = (change: Partial<Script> & { parameters: Parameters }): Script => ({ rank: 0, files: { "/p": { bytes: program } }, ...change });
+const script = (change: Partial<Script> & { parameters: Parameters }): Script => ({
+  rank: 0,
+  files: { "/p": { bytes: program } },
+  ...change,
+});
 
 describe("init", () => {
   it("on a single rank reads the program, reports, and starts it with the stack of the ABI", () => {
@@ -61,7 +72,10 @@ describe("init", () => {
       expect(w.loads).toEqual([1, 2]);
       const pids = [OWN_PID, 101, 102, 103, 104, 105, 106];
       expect(w.status).toMatchObject({ cause: Cause.OK, ready: 7, pids });
-      expect(w.goes).toEqual([{ nid: 12, pid: 101, pids }, { nid: 13, pid: 102, pids }]);
+      expect(w.goes).toEqual([
+        { nid: 12, pid: 101, pids },
+        { nid: 13, pid: 102, pids },
+      ]);
       expect(w.described?.pids).toEqual(pids);
     });
   }
@@ -71,9 +85,18 @@ describe("init", () => {
     expect(w.calls).not.toContain("OPEN");
     expect(w.calls.filter((c) => c === "PORTAL_GET").length).toBe(4);
     expect(w.loads).toEqual([5, 6]);
-    expect(w.status).toMatchObject({ cause: Cause.OK, ready: 3, pids: [0, 0, OWN_PID, 0, 0, 105, 106], target: "11.9.0", remoteOffset: 52n });
+    expect(w.status).toMatchObject({
+      cause: Cause.OK,
+      ready: 3,
+      pids: [0, 0, OWN_PID, 0, 0, 105, 106],
+      target: "11.9.0",
+      remoteOffset: 52n,
+    });
     const pids = [1000, 1001, 1002, 1003, 1004, 1005, 1006];
-    expect(w.goes.map((g) => [g.pid, g.pids])).toEqual([[1005, pids], [1006, pids]]);
+    expect(w.goes.map((g) => [g.pid, g.pids])).toEqual([
+      [1005, pids],
+      [1006, pids],
+    ]);
     expect(w.described).toEqual({ rank: 2, size: 7, pids });
   });
   it("fetches what its sub-tree runs, and runs its own", () => {
@@ -112,7 +135,12 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
     }
   });
   it("text, nothing, a truncated program", () => {
-    for (const bytes of [new TextEncoder().encode("#!/bin/sh\n".repeat(20)), new Uint8Array(0), program.subarray(0, 2000), program.subarray(0, 40)]) {
+    for (const bytes of [
+      new TextEncoder().encode("#!/bin/sh\n".repeat(20)),
+      new Uint8Array(0),
+      program.subarray(0, 2000),
+      program.subarray(0, 40),
+    ]) {
       const w = failing(script({ parameters: parameters(1, 2), files: { "/p": { bytes } } }));
       expect(w.status).toMatchObject({ cause: Cause.PROGRAM_FORMAT, errno: Errno.ENOEXEC });
     }
@@ -131,9 +159,16 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
     expect(w.status).toMatchObject({ cause: Cause.BUSY, errno: 0, rank: 2, nid: 13, ready: 3 });
   });
   it("several of them: the lowest rank is named, in either order", () => {
-    const status = (rank: number): { cause: number; errno: number; rank: number; ready: number } => ({ cause: Cause.NO_MEMORY, errno: Errno.ENOMEM, rank, ready: 0 });
+    const status = (rank: number): { cause: number; errno: number; rank: number; ready: number } => ({
+      cause: Cause.NO_MEMORY,
+      errno: Errno.ENOMEM,
+      rank,
+      ready: 0,
+    });
     for (const reversed of [false, true]) {
-      const w = failing(script({ parameters: parameters(7, 2), reversed, children: { 1: { status: status(4) }, 2: { cause: Cause.BUSY } } }));
+      const w = failing(
+        script({ parameters: parameters(7, 2), reversed, children: { 1: { status: status(4) }, 2: { cause: Cause.BUSY } } }),
+      );
       expect(w.status).toMatchObject({ cause: Cause.BUSY, rank: 2, nid: 13 });
     }
   });

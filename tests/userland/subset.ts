@@ -16,7 +16,15 @@ export class Subset {
     const { module, diagnostics } = lowerProgram({ name: file, roots: [path.join(packageRoot, file)], packageRoot, entry: null });
     if (module === null) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
     const data: Data = {
-      name: SCRATCH, sourceName: SCRATCH, section: ".bss", align: 64, size: scratchBytes, bytes: null, relocations: [], readonly: false, keep: true,
+      name: SCRATCH,
+      sourceName: SCRATCH,
+      section: ".bss",
+      align: 64,
+      size: scratchBytes,
+      bytes: null,
+      relocations: [],
+      readonly: false,
+      keep: true,
       loc: NO_LOC,
     };
     module.data.set(SCRATCH, data);

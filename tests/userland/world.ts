@@ -40,12 +40,25 @@ let lowered: Module | null = null;
 function initModule(): Module {
   if (lowered !== null) return lowered;
   const { module, diagnostics } = lowerProgram({
-    name: "init", roots: [path.join(packageRoot, "userland/init/main.ts")], packageRoot, entry: "init_entry", overlay: new Map([[memoryFile, memoryText]]),
+    name: "init",
+    roots: [path.join(packageRoot, "userland/init/main.ts")],
+    packageRoot,
+    entry: "init_entry",
+    overlay: new Map([[memoryFile, memoryText]]),
   });
   if (module === null) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
-  for (const name of ["syscall0", "syscall1", "syscall2", "syscall3", "syscall4", "syscall6", "memcpy", "memset"]) module.functions.delete(name);
+  for (const name of ["syscall0", "syscall1", "syscall2", "syscall3", "syscall4", "syscall6", "memcpy", "memset"])
+    module.functions.delete(name);
   module.data.set("world", {
-    name: "world", sourceName: "world", section: ".bss", align: 64, size: Number(MEMORY_END) - 0x2_0000, bytes: null, relocations: [], readonly: false, keep: true,
+    name: "world",
+    sourceName: "world",
+    section: ".bss",
+    align: 64,
+    size: Number(MEMORY_END) - 0x2_0000,
+    bytes: null,
+    relocations: [],
+    readonly: false,
+    keep: true,
     loc: NO_LOC,
   });
   lowered = module;
@@ -83,7 +96,10 @@ export interface StatusRecord {
   readonly remoteOffset: bigint;
 }
 /** How init's life ended: it started the program, left, or waits for what will never come (to be killed). */
-export type Ending = { readonly kind: "started"; readonly entry: bigint; readonly stack: bigint } | { readonly kind: "exited"; readonly status: number } | { readonly kind: "waiting" };
+export type Ending =
+  | { readonly kind: "started"; readonly entry: bigint; readonly stack: bigint }
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "waiting" };
 class Ended extends Error {
   constructor(readonly ending: Ending) {
     super("ended");
@@ -120,7 +136,10 @@ export class World {
       this.at(to!, Number(length)).fill(Number(value));
       return null;
     };
-    const externals = new Map<string, (args: Args) => bigint | null>([["memcpy", copy], ["memset", set]]);
+    const externals = new Map<string, (args: Args) => bigint | null>([
+      ["memcpy", copy],
+      ["memset", set],
+    ]);
     for (const n of [0, 1, 2, 3, 4, 6]) externals.set(`syscall${n}`, syscall);
     this.interpreter = new Interpreter(initModule(), { externals });
     this.body = buildLoadBody(modelInit(), buildParameters(script.parameters), 0);
@@ -253,7 +272,11 @@ export class World {
     this.mapped.set(at, length);
     return at;
   }
-  private post(kind: number, fields: Partial<Record<"cause" | "initiatorNid" | "initiatorPid", number>> & Partial<Record<"matchBits" | "lengthBytes" | "entryOffset" | "userPointer", bigint>>): void {
+  private post(
+    kind: number,
+    fields: Partial<Record<"cause" | "initiatorNid" | "initiatorPid", number>> &
+      Partial<Record<"matchBits" | "lengthBytes" | "entryOffset" | "userPointer", bigint>>,
+  ): void {
     const q = new EventQueue(this.view(this.queue, EventQueue.SIZE));
     const slot = this.queue + BigInt(EventQueue.SIZE) + (q.written & (q.capacity - 1n)) * BigInt(PortalEvent.SIZE);
     this.at(slot, PortalEvent.SIZE).fill(0);
@@ -268,7 +291,8 @@ export class World {
 
   private load(r: LoadRequest): bigint {
     const { nid, userPointer } = r;
-    if (r.address !== IMAGE || r.lengthBytes !== BigInt(this.body.length) || !this.imageUnchanged) throw new Error("the load is not the image that came");
+    if (r.address !== IMAGE || r.lengthBytes !== BigInt(this.body.length) || !this.imageUnchanged)
+      throw new Error("the load is not the image that came");
     const rank = this.script.parameters.nids.indexOf(nid);
     this.loads.push(rank);
     const child = this.script.children?.[rank] ?? {};
@@ -295,7 +319,12 @@ export class World {
     const { cause = 0, errno = 0, rank: failed = rank, ready = below.length } = child.status ?? {};
     Object.assign(s, { cause, errno, nid: nids[failed]!, rank: failed, readyCount: ready, pid: 100 + rank });
     for (const r of below) view.setUint32(LoadStatus.SIZE + 4 * r, 100 + r, true);
-    this.post(PortalEventKind.PUT, { matchBits: BigInt(InitMatch.STATUS), entryOffset: offset, lengthBytes: BigInt(size), initiatorNid: nids[rank]! });
+    this.post(PortalEventKind.PUT, {
+      matchBits: BigInt(InitMatch.STATUS),
+      entryOffset: offset,
+      lengthBytes: BigInt(size),
+      initiatorNid: nids[rank]!,
+    });
   }
   private isBelow(rank: number, root: number): boolean {
     for (let r = rank; r >= root; r = r === 0 ? -1 : Math.floor((r - 1) / this.script.parameters.fanout)) if (r === root) return true;
@@ -310,8 +339,14 @@ export class World {
     }
     const s = new LoadStatus(this.view(r.address, LoadStatus.SIZE));
     this.status = {
-      cause: s.cause, errno: s.errno, nid: s.nid, rank: s.rank, ready: s.readyCount, pids: this.words(r.address + BigInt(LoadStatus.SIZE), nids.length),
-      target: `${r.targetNid}.${r.targetPid}.${r.portalIndex}`, remoteOffset: r.remoteOffset,
+      cause: s.cause,
+      errno: s.errno,
+      nid: s.nid,
+      rank: s.rank,
+      ready: s.readyCount,
+      pids: this.words(r.address + BigInt(LoadStatus.SIZE), nids.length),
+      target: `${r.targetNid}.${r.targetPid}.${r.portalIndex}`,
+      remoteOffset: r.remoteOffset,
     };
     if (s.cause === Cause.OK) this.pending.push(() => this.giveGo());
     return 0n;
@@ -321,7 +356,9 @@ export class World {
     if (found === undefined) throw new Error("no match entry for GO");
     if (this.script.rank > 0) {
       const view = this.view(found.entry.address, 4 * this.script.parameters.nids.length);
-      this.script.parameters.nids.forEach((_, r) => view.setUint32(4 * r, 1000 + r, true));
+      this.script.parameters.nids.forEach((_, r) => {
+        view.setUint32(4 * r, 1000 + r, true);
+      });
     }
     this.entries.get(handle!)!.linked = false;
     this.post(PortalEventKind.PUT, { matchBits: BigInt(InitMatch.GO) });
@@ -361,7 +398,14 @@ export function tinyProgram(codeBytes = 3000): Uint8Array {
   v.setUint16(56, 1, true);
   v.setUint32(64, 1, true);
   v.setUint32(68, 5, true);
-  for (const [at, value] of [[80, PROGRAM_START], [88, PROGRAM_START], [96, BigInt(bytes.length)], [104, BigInt(bytes.length)], [112, 0x1000n]] as const) v.setBigUint64(at, value, true);
+  for (const [at, value] of [
+    [80, PROGRAM_START],
+    [88, PROGRAM_START],
+    [96, BigInt(bytes.length)],
+    [104, BigInt(bytes.length)],
+    [112, 0x1000n],
+  ] as const)
+    v.setBigUint64(at, value, true);
   return bytes;
 }
 export const PROGRAM_ENTRY = PROGRAM_START + 0x1000n;

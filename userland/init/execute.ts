@@ -2,15 +2,15 @@
  * The program in memory: its segments by the shared ELF loader, the main stack as the System V ABI (AMD64 supplement 3.4.1) has it,
  * and the jump. The stack's random bytes come from job and rank, so that a run can be repeated.
  */
-import { ElfError, ElfImage, ElfLimits, elfLoad, ProgramHeader, SegmentFlag } from "../../toolchain/lib/rt/elf.ts";
+import { ElfError, type ElfImage, type ElfLimits, elfLoad, type ProgramHeader, SegmentFlag } from "../../toolchain/lib/rt/elf.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
 import { PAGE_BYTES, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
-import { Auxiliary, AuxiliaryEntry, DYNAMIC_BASE, MapFlag, PROGRAM_LOWEST, Prot } from "../../kernel/abi/process.ts";
+import { Auxiliary, type AuxiliaryEntry, DYNAMIC_BASE, MapFlag, PROGRAM_LOWEST, Prot } from "../../kernel/abi/process.ts";
 import { mmap, mprotect } from "../lib/syscall.ts";
-import { type Init, ProgramPrefix } from "./layout.ts";
+import type { Init, ProgramPrefix } from "./layout.ts";
 import { fail } from "./messages.ts";
 import { nextString, stringAt } from "./parameters.ts";
 
@@ -67,7 +67,14 @@ const RANDOM_BYTES: u64 = 16;
 function buildStack(init: ptr<Init>, image: ptr<ElfImage>): i64 {
   const p = init.parameters;
   const base: u64 = USER_STACK_TOP - USER_STACK_BYTES;
-  const mapped: i64 = mmap(base, USER_STACK_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.STACK, -1, 0);
+  const mapped: i64 = mmap(
+    base,
+    USER_STACK_BYTES,
+    Prot.READ | Prot.WRITE,
+    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.STACK,
+    -1,
+    0,
+  );
   if (mapped < 0) return mapped;
   const count: u64 = u64(p.argCount) + u64(p.envCount);
   const from = stringAt(p, p.programCount);

@@ -4,7 +4,7 @@
  * the zeros, and the stack grows down from the segment's end.
  */
 import type { InitHeader, JobParameters, LoadStatus } from "../../kernel/abi/job.ts";
-import { type EventQueue, type PortalEvent } from "../../kernel/abi/portals.ts";
+import type { EventQueue, PortalEvent } from "../../kernel/abi/portals.ts";
 
 /** Stack and state, bytes. */
 export const INIT_MEMORY_BYTES: u64 = 0x2_0000;
@@ -15,7 +15,12 @@ export const LOAD_EVENTS: u64 = 512;
 export const PROGRAMS_MAX: u32 = 256;
 
 /** Progress of one child's sub-tree. */
-export const enum ChildState { NONE = 0, LOADING = 1, INITIALISING = 2, REPORTED = 3 }
+export const enum ChildState {
+  NONE = 0,
+  LOADING = 1,
+  INITIALISING = 2,
+  REPORTED = 3,
+}
 
 /** One program image in a buffer that children GET from: 16 bytes of prefix, then the file. */
 export class Program {

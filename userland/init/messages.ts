@@ -1,9 +1,18 @@
 /** Init's messages: one event queue for all of them, and what each event means. */
 import { Errno } from "../../kernel/abi/errno.ts";
-import { InitMatch, LoadStatus } from "../../kernel/abi/job.ts";
+import { InitMatch, type LoadStatus } from "../../kernel/abi/job.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import {
-  ANY_NID, ANY_PID, LoadRequest, MatchEntry, MatchOption, PORTAL_INIT, PORTAL_SERVICE, PortalEvent, PortalEventKind, PortalRequest,
+  ANY_NID,
+  ANY_PID,
+  type LoadRequest,
+  type MatchEntry,
+  MatchOption,
+  PORTAL_INIT,
+  PORTAL_SERVICE,
+  type PortalEvent,
+  PortalEventKind,
+  type PortalRequest,
 } from "../../kernel/abi/portals.ts";
 import { takeEvent } from "../lib/portals.ts";
 import { margayLoad, portalAppend, portalGet, portalPut, portalQueue, portalWait } from "../lib/syscall.ts";

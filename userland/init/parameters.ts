@@ -1,5 +1,5 @@
 /** The parameter block (kernel/abi/job.ts), checked as a whole before anything in it is used. */
-import { JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../../kernel/abi/job.ts";
+import { type JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../../kernel/abi/job.ts";
 import { PROGRAMS_MAX } from "./layout.ts";
 
 /** `availableBytes`: what the segment holds from the block's start on. */

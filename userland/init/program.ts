@@ -3,12 +3,12 @@
  * rank GETs them from its parent, in pieces.
  */
 import { Errno } from "../../kernel/abi/errno.ts";
-import { FileMode, IO_DATA_MAX_BYTES, Open, Stat } from "../../kernel/abi/io.ts";
+import { FileMode, IO_DATA_MAX_BYTES, Open, type Stat } from "../../kernel/abi/io.ts";
 import { PAGE_BYTES } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import { MapFlag, Prot } from "../../kernel/abi/process.ts";
 import { close, fstat, mmap, munmap, open, read } from "../lib/syscall.ts";
-import { type Init, ProgramPrefix } from "./layout.ts";
+import type { Init, ProgramPrefix } from "./layout.ts";
 import { exposeProgram, fail, getFromParent } from "./messages.ts";
 import { stringAt } from "./parameters.ts";
 import { subtreeRuns } from "./tree.ts";

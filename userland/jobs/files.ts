@@ -4,7 +4,7 @@
  */
 import "../lib/start.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
-import { AT_FDCWD, FileMode, Open, Seek, Stat } from "../../kernel/abi/io.ts";
+import { AT_FDCWD, FileMode, Open, Seek, type Stat } from "../../kernel/abi/io.ts";
 import { errnoName } from "../lib/errno.ts";
 import { rank } from "../lib/margay.ts";
 import { print, printDecimal, printSigned, stderr, stdout, writeAll } from "../lib/stdio.ts";

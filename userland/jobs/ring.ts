@@ -4,10 +4,19 @@
  */
 import "../lib/start.ts";
 import { MAX_RANKS } from "../../kernel/abi/job.ts";
-import { ANY_NID, ANY_PID, MatchEntry, MatchOption, PORTAL_USER, PortalEvent, PortalEventKind, PortalRequest } from "../../kernel/abi/portals.ts";
+import {
+  ANY_NID,
+  ANY_PID,
+  type MatchEntry,
+  MatchOption,
+  PORTAL_USER,
+  type PortalEvent,
+  PortalEventKind,
+  type PortalRequest,
+} from "../../kernel/abi/portals.ts";
 import { errnoName } from "../lib/errno.ts";
 import { rank, size } from "../lib/margay.ts";
-import { expose, openQueue, putAcknowledged, Queue, waitEvent } from "../lib/portals.ts";
+import { expose, openQueue, putAcknowledged, type Queue, waitEvent } from "../lib/portals.ts";
 import { print, printDecimal, stderr, stdout } from "../lib/stdio.ts";
 import { margayRankMap, portalPut } from "../lib/syscall.ts";
 import { nanoseconds } from "../lib/time.ts";

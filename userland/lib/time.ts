@@ -1,5 +1,5 @@
 /** Time, in nanoseconds. On the machine it is virtual: one retired instruction is one nanosecond. */
-import { Clock, Timespec } from "../../kernel/abi/process.ts";
+import { Clock, type Timespec } from "../../kernel/abi/process.ts";
 import { clockGettime, nanosleep } from "./syscall.ts";
 
 const NANOSECONDS: u64 = 1_000_000_000;

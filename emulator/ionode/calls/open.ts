@@ -40,7 +40,9 @@ function openFrom(c: CallContext, dirfd: number, flags: number, mode: number): C
   const permissions = mode & 0o777 & ~UMASK;
   // A directory is only looked at here; its descriptor serves openat and fstat.
   const isVirtual = directory && place.stat.identity.startsWith("mount:");
-  const hostFd = isVirtual ? -1 : c.fs.open(place.hostPath, flags & (Open.ACCMODE | Open.TRUNC) | (place.stat === null ? Open.CREAT | Open.EXCL : 0), permissions);
+  const hostFd = isVirtual
+    ? -1
+    : c.fs.open(place.hostPath, (flags & (Open.ACCMODE | Open.TRUNC)) | (place.stat === null ? Open.CREAT | Open.EXCL : 0), permissions);
   const { names, readOnly } = place;
   c.table.set(fd, { kind: directory ? "directory" : "regular", flags, hostFd, names, readOnly, positionBytes: 0n });
   if (hostFd >= 0 && (place.stat === null || flags & Open.TRUNC)) c.facts.modified(c.fs.fstat(hostFd).identity, c.time);

@@ -29,6 +29,12 @@ const log2 = (value: bigint): bigint | null => (value > 0n && (value & (value - 
 const INVERSE: Partial<Record<Op, Op>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
 const COMPARISONS = new Set<Op>(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
 
+/** Offsets from a symbol that a RIP-relative operand surely reaches; others stay additions (kernel: symbol − KERNEL_BASE). */
+const isNear = (offset: bigint): boolean => {
+  const signed = BigInt.asIntN(64, offset);
+  return signed >= -0x100_0000n && signed <= 0x100_0000n;
+};
+
 class Folder {
   readonly replacements = new Replacements();
   changed = false;
@@ -105,7 +111,7 @@ class Folder {
       if (op === "eq" || op === "sle" || op === "ule") return this.#const("i8", 1n);
       if (op === "ne" || op === "slt" || op === "ult") return this.#const("i8", 0n);
     }
-    if (op === "add" && a.op === "symbol" && isConst(b)) return this.#symbol(a, b.imm);
+    if (op === "add" && a.op === "symbol" && isConst(b) && isNear(a.imm + b.imm)) return this.#symbol(a, b.imm);
     return isConst(b) ? this.#withConstant(instr, a, b.imm) : null;
   }
 

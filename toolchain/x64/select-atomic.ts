@@ -116,13 +116,13 @@ export function lowerAsm(s: Selector, instr: Instr): void {
     else earlyDefs |= 1 << r;
   }
   let ret = -1;
-  let out = -1;
+  let fixedResult = -1;
   if (instr.type !== "void") {
     if (block.out === null) ret = operands.push(reg(s.result(instr), instr.type === "f64" ? 64 : bits(instr.type), DEF | EARLY)) - 1;
     else {
-      out = fixed(block.out);
-      if (out === RSP || out === RBP) throw new Error(`asm: ${block.out} holds the frame and cannot be the result`);
-      earlyDefs |= 1 << (out as number);
+      fixedResult = fixed(block.out);
+      if (fixedResult === RSP || fixedResult === RBP) throw new Error(`asm: ${block.out} holds the frame and cannot be the result`);
+      earlyDefs |= 1 << fixedResult;
     }
   }
   if (copies.length > 0) s.emit("parcopy", ...copies);
@@ -136,8 +136,8 @@ export function lowerAsm(s: Selector, instr: Instr): void {
     assembleInline(block, (i) => name(place[i], widthOf(instr.args[i].type)), ret < 0 ? null : name(ret, widthOf(instr.type)), sink, `${label}.`);
     if (savesFrame) sink.emit("pop", rbp);
   };
-  if (out >= 0 && s.wanted(instr)) {
-    if (instr.type === "f64") s.emit("movq", s.def(instr, 64), reg(out, 64, USE));
-    else s.emit("copy", s.def(instr, 64), reg(out, 64, USE));
+  if (fixedResult >= 0 && s.wanted(instr)) {
+    if (instr.type === "f64") s.emit("movq", s.def(instr, 64), reg(fixedResult, 64, USE));
+    else s.emit("copy", s.def(instr, 64), reg(fixedResult, 64, USE));
   }
 }

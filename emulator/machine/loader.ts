@@ -126,6 +126,7 @@ export function loadKernel(ram: Uint8Array, kernel: KernelImage, options: LoadOp
     ram.set(kernel.bytes.subarray(fileOffset, fileOffset + fileBytes), physical);
     ram.fill(0, physical + fileBytes, physical + memoryBytes);
   }
+  ram.fill(0, START_INFO, COMMAND_LINE);
   const info = new PvhStartInfo(view, START_INFO);
   info.magic = PVH_MAGIC;
   info.version = 1;

@@ -150,8 +150,8 @@ export interface Engine {
   readonly ram: Uint8Array;
   readonly view: DataView;
   readonly cores: readonly Core[];
-  /** Somebody other than a core wrote RAM (DMA, debugger): translated code of these bytes is stale. */
-  invalidateCode(address: number, length: number): void;
+  /** Somebody other than a core wrote RAM (DMA, debugger): translated code of these bytes is stale. An offset in `ram`. */
+  invalidateCode(offset: number, length: number): void;
   /** Instruction breakpoint by virtual address; watchpoint by virtual range. Later work: 0 from an engine without them. */
   addBreakpoint(virtual: bigint): number;
   removeBreakpoint(id: number): void;

@@ -35,7 +35,6 @@ class UnicornEngine implements Engine {
   readonly cores: readonly UnicornCore[];
   private readonly coherence: CodeCoherence;
   private readonly hardware: Hardware;
-  private readonly offsetOf: (physical: number) => number;
   private closed = false;
 
   constructor({ ramBytes, cores, bus, tscBase = 0n }: EngineOptions) {
@@ -51,24 +50,21 @@ class UnicornEngine implements Engine {
     this.ram = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.coherence = new CodeCoherence(binding(), ramBytes, instances.map(({ handle }) => handle));
-    this.offsetOf = (physical) => {
-      if (physical < low) return physical;
-      return physical >= FOUR_GB && physical < FOUR_GB + high ? physical - FOUR_GB + low : -1;
-    };
     const memory = {
       words: new Uint32Array(buffer),
       view: this.view,
-      offsetOf: this.offsetOf,
+      offsetOf: (physical: number): number => {
+        if (physical < low) return physical;
+        return physical >= FOUR_GB && physical < FOUR_GB + high ? physical - FOUR_GB + low : -1;
+      },
       written: (offset: number): void => this.coherence.written(offset, 4),
     };
     this.cores = instances.map((instance, index) => new UnicornCore(index, instance, { bus, memory, coherence: this.coherence, tscBase }));
   }
 
-  invalidateCode(address: number, length: number): void {
-    if (length <= 0) return;
-    const offset = this.offsetOf(address);
-    if (offset < 0) throw new RangeError(`invalidateCode: no RAM at 0x${address.toString(16)}`);
-    this.coherence.written(offset, length);
+  invalidateCode(offset: number, length: number): void {
+    if (offset < 0 || offset + length > this.ram.length) throw new RangeError(`invalidateCode: 0x${offset.toString(16)} + ${length} is not in RAM`);
+    if (length > 0) this.coherence.written(offset, length);
   }
 
   /** Breakpoints are later work. */

@@ -140,7 +140,8 @@ export class Interpreter {
     const external = this.#module.functions.has(name) ? undefined : this.#externals.get(name);
     if (external) return external(args, this) ?? undefined;
     const code = this.#codeOf(name);
-    if (args.length !== code.func.params.length) throw new Trap("call", `${name} takes ${code.func.params.length} arguments, not ${args.length}`);
+    // Arguments beyond the parameters are left unread, as the SysV ABI does: function pointers may call functions of fewer parameters.
+    if (args.length < code.func.params.length) throw new Trap("call", `${name} takes ${code.func.params.length} arguments, not ${args.length}`);
     const base = this.#base;
     const stack = this.#stack;
     this.#stack -= code.frameBytes;
@@ -148,7 +149,7 @@ export class Interpreter {
     this.#bytes.fill(POISON, this.#stack, stack);
     this.#base = this.#stack;
     const frame: Frame = new Array<Value>(code.slots);
-    for (let i = 0; i < args.length; i++) frame[i] = args[i];
+    for (let i = 0; i < code.func.params.length; i++) frame[i] = args[i];
     this.#execute(code, frame);
     this.#stack = stack;
     this.#base = base;

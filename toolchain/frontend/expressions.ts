@@ -7,6 +7,7 @@ import { ts } from "./adapter.ts";
 import { asmExpression } from "./asm.ts";
 import { call } from "./calls.ts";
 import { literalValue } from "./constants.ts";
+import { Refused } from "./diagnostics.ts";
 import { globalConstant, globalType } from "./globals.ts";
 import type { Lowering } from "./lowering.ts";
 import { assignment, binary, condition, prefix, truth, unifyBranches, update } from "./operators.ts";
@@ -96,6 +97,11 @@ export function symbolValue(ctx: Lowering, symbol: ts.Symbol, node: ts.Node): Va
     return load(ctx, { type, base: { type: U64, symbol: { name: unit.requestVariable(entity), addend: 0n } }, offset: 0n }, node);
   }
   if (ts.isFunctionDeclaration(declaration)) return functionValue(ctx, declaration, node);
+  // The destructuring that declares it was refused.
+  if (ts.isBindingElement(declaration)) throw new Refused();
+  if (ts.isParameter(declaration) && ctx.entity?.attributes.naked) {
+    return unit.refuse(node, "MG4002", `${excerpt(node)} has no place in a naked function; write its register instead`);
+  }
   return unit.refuse(node, "MG1023", `${excerpt(node)} is no value; write a variable, constant or function instead`);
 }
 

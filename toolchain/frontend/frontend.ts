@@ -46,7 +46,7 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
     // Where both object to a line, ours says what to write instead.
     const own = unit.diagnostics.filter((d) => !(d.code === "MG0001" && semantic.length > 0));
     const lines = new Set(own.map((d) => `${d.file}:${d.line}`));
-    const diagnostics = sortDiagnostics([...semantic.filter((d) => !lines.has(`${d.file}:${d.line}`)), ...own]);
+    const diagnostics = sortDiagnostics([...semantic.filter((d) => !lines.has(`${d.file}:${d.line}`) && (own.length === 0 || d.file !== "")), ...own]);
     return { module: diagnostics.length === 0 ? unit.module : null, diagnostics };
   } catch (e) {
     return { module: null, diagnostics: sortDiagnostics([...(unit?.diagnostics ?? []), internalError(unit, options, e)]) };

@@ -449,7 +449,8 @@ export function assignment(ctx: Lowering, node: ts.BinaryExpression): Value {
   }
   const place = writablePlace(ctx, node.left);
   const old = load(ctx, place, node.left);
-  const right = expression(ctx, node.right, isShift(op) ? null : place.type);
+  let right = expression(ctx, node.right, isShift(op) ? null : place.type);
+  if (!isShift(op) && (place.type.kind === "int" || place.type.kind === "f64")) right = coerce(ctx, right, place.type, node.right);
   const result = isShift(op)
     ? shift(ctx, node, op, old, node.left, right, node.right, null)
     : arithmetic(ctx, node, op, old, node.left, right, node.right);

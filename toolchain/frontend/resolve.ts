@@ -159,6 +159,7 @@ export class Resolver {
     if (name.length > 400) this.#unit.refuse(node, "MG2019", `${plain} has endlessly growing type arguments; write fixed ones instead`);
     const struct: Struct = { name, declaration, arguments: typeArguments, environment, state: "new", base: null, fields: new Map(), size: 0, align: 1 };
     byArguments.set(key, struct);
+    struct.base = this.#base(struct);
     return struct;
   }
   /** The struct with its fields laid out: the base's as a prefix, then its own in order, each at its alignment. */
@@ -167,9 +168,9 @@ export class Resolver {
     if (struct.state === "busy") this.#unit.refuse(node, "MG2019", `${struct.name} contains itself; write ptr<${struct.name}> instead`);
     struct.state = "busy";
     const { packed, align } = structAttributes(this.#unit, struct.declaration);
-    struct.base = this.#base(struct);
     let offset = 0;
     if (struct.base) {
+      this.complete(struct.base, node);
       offset = struct.base.size;
       struct.align = struct.base.align;
       for (const [name, field] of struct.base.fields) struct.fields.set(name, field);
@@ -204,7 +205,9 @@ export class Resolver {
         continue;
       }
       const typeArguments = (first.typeArguments ?? []).map((t) => this.type(t, struct.environment));
-      return this.complete(this.struct(declaration, typeArguments, first), first);
+      const base = this.struct(declaration, typeArguments, first);
+      for (let s: Struct | null = base; s; s = s.base) if (s === struct) return null;
+      return base;
     }
     return null;
   }

@@ -110,7 +110,7 @@ export class Unit {
     const owner = this.#owners.get(linkName);
     if (owner && owner !== node) {
       const at = this.source.position(owner.getSourceFile(), owner.getStart());
-      this.report(node, "MG0002", `link name '${linkName}' is taken by ${at.file}:${at.line}; write another name or attr({ symbol: "…" })`);
+      this.report(node, "MG0002", `link name '${linkName}' is taken by ${at.file}:${at.line}; write another name, or attr({ symbol: "…" }), instead`);
     } else this.#owners.set(linkName, node);
   }
 

@@ -3,7 +3,7 @@
  * conversions between machine types (`coerce`).
  */
 import type { Instr } from "../ir/ir.ts";
-import type { ts } from "./adapter.ts";
+import { ts } from "./adapter.ts";
 import { Refused } from "./diagnostics.ts";
 import type { Lowering } from "./lowering.ts";
 import {
@@ -48,7 +48,12 @@ export const isUntyped = (v: Value): boolean => v.type.kind === "untyped" || v.t
 export function materialise(ctx: Lowering, v: Value, node: ts.Node): Instr {
   if (v.instr) return v.instr;
   const b = ctx.emit(node);
-  if (v.symbol) return b.symbol(v.symbol.name, v.symbol.addend);
+  if (v.symbol) {
+    const { name, addend } = v.symbol;
+    // Symbol operands are RIP-relative: what lies far from the symbol (kernel: symbol − KERNEL_BASE) is an addition.
+    if (addend >= -0x100_0000n && addend <= 0x100_0000n) return b.symbol(name, addend);
+    return b.binary("add", b.symbol(name, 0n), b.iconst("i64", BigInt.asUintN(64, addend)));
+  }
   if (v.float !== undefined) return b.fconst(v.float);
   if (v.constant !== undefined) {
     if (v.type.kind === "f64") return b.fconst(Number(v.constant));
@@ -99,6 +104,7 @@ export function resize(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Val
   if (v.constant !== undefined) return { type: to, constant: to.signed ? BigInt.asIntN(to.width, v.constant) : BigInt.asUintN(to.width, v.constant) };
   const width = v.type.kind === "int" ? v.type.width : 8;
   if (v.symbol && to.width === 64) return { type: to, symbol: v.symbol };
+  if (v.symbol && !ctx.builder) ctx.unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
   if (width === to.width) return { ...v, type: to, narrow: false };
   const operand = materialise(ctx, v, node);
   const op = to.width < width ? "trunc" : v.type.kind === "int" && v.type.signed ? "sext" : "zext";
@@ -144,7 +150,7 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
       return unit.refuse(node, "MG2005", `${showType(from)} is not f64; write f64(${excerpt(node)}) instead`);
     case "bool":
       if (from.kind === "bool") return v;
-      return unit.refuse(node, "MG2005", `${showType(from)} is not boolean; write ${excerpt(node)} !== ${from.kind === "pointer" ? "null" : "0"} instead`);
+      return unit.refuse(node, "MG2005", `${showType(from)} is not boolean; write ${operandText(node)} !== ${from.kind === "pointer" ? "null" : "0"} instead`);
     case "pointer":
       if (from.kind === "null") return { type: to, constant: 0n };
       if (from.kind !== "pointer") {
@@ -164,6 +170,9 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
       return unit.refuse(node, "MG2005", `${excerpt(node)} has no place as ${showType(to)}; write an expression with a value instead`);
   }
 }
+
+/** The node's text as the operand of another operator. */
+const operandText = (node: ts.Node): string => (ts.isBinaryExpression(node) || ts.isConditionalExpression(node) ? `(${excerpt(node)})` : excerpt(node));
 
 function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value {
   const unit = ctx.unit;

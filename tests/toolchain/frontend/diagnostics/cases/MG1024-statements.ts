@@ -1,0 +1,4 @@
+export function f(x: u64): void {
+  debugger;
+  x + 1;
+}

@@ -1,0 +1,1 @@
+export const table: arr<u64, 3> = [1, 2];

@@ -1,0 +1,3 @@
+export function f(): void;
+declare function elsewhere(): void;
+export function g(): void { elsewhere(); }

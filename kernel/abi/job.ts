@@ -27,6 +27,8 @@ export class InitHeader {
 export const PARAMETERS_MAGIC: u32 = 0x4d52_4150;
 export const PARAMETERS_VERSION: u32 = 1;
 export const MAX_RANKS: u32 = 4096;
+/** Most children of one rank: a higher degree counts as this. */
+export const FANOUT_MAX: u32 = 64;
 /** Parameter block: this header, u32 nids[rankCount], u32 programs[rankCount] (index of each rank's program), strings: programs, argv, envp, each NUL-terminated. */
 export class JobParameters {
   magic: u32 = 0;
@@ -34,7 +36,7 @@ export class JobParameters {
   totalBytes: u32 = 0;
   jobId: u32 = 0;
   userId: u32 = 0;
-  /** Degree of the fan-out tree: children of rank r are r*fanout+1 … r*fanout+fanout. */
+  /** Degree of the fan-out tree, at most FANOUT_MAX in effect: children of rank r are r*fanout+1 … r*fanout+fanout. */
   fanout: u32 = 0;
   rankCount: u32 = 0;
   programCount: u32 = 0;

@@ -8,10 +8,8 @@ import type { EventQueue, PortalEvent } from "../../kernel/abi/portals.ts";
 
 /** Stack and state, bytes. */
 export const INIT_MEMORY_BYTES: u64 = 0x2_0000;
-/** A degree above it counts as this: so many children's events fit into the queue. */
-export const FANOUT_MAX: u32 = 128;
-/** Events of one child: LOAD_REPLY, its STATUS, SENT of its GO; and a few of init's own. A power of two. */
-export const LOAD_EVENTS: u64 = 512;
+/** For each of FANOUT_MAX children LOAD_REPLY, its STATUS, SENT of its GO; and a few of init's own. A power of two. */
+export const LOAD_EVENTS: u64 = 256;
 export const PROGRAMS_MAX: u32 = 256;
 
 /** Progress of one child's sub-tree. */
@@ -38,7 +36,7 @@ export class ProgramPrefix {
 /** The one event queue with its events behind it. */
 export class LoadQueue {
   header!: EventQueue;
-  events!: arr<PortalEvent, 512>;
+  events!: arr<PortalEvent, 256>;
 }
 
 export class Init {
@@ -70,7 +68,7 @@ export class Init {
   getDone: boolean = false;
   getCause: u32 = 0;
   reserved: u32 = 0;
-  childStates!: arr<u8, 128>;
+  childStates!: arr<u8, 64>;
   programs!: arr<Program, 256>;
   queue!: LoadQueue;
 }

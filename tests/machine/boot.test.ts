@@ -1,11 +1,7 @@
 /** A PVH guest sees the same machine here and on QEMU's microvm. */
-import { spawnSync } from "node:child_process";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { Machine } from "../../emulator/machine/machine.ts";
-import { assembleFile, hasAssembler, hasQemu, realEngine } from "./guest.ts";
+import { assembleFile, hasAssembler, hasQemu, realEngine, runOnQemu } from "./guest.ts";
 
 const engine = await realEngine();
 const reason = typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
@@ -44,22 +40,9 @@ describe.skipIf(reason !== undefined)("PVH boot", () => {
   });
 
   it.skipIf(!hasQemu)("is QEMU's microvm, line by line", () => {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "margay-pvh-"));
-    try {
-      const file = (name: string, bytes: Uint8Array) => {
-        fs.writeFileSync(path.join(dir, name), bytes);
-        return path.join(dir, name);
-      };
-      const args = ["-M", "microvm,acpi=off", "-smp", "2", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"];
-      args.push("-global", "virtio-mmio.force-legacy=false", "-device", "isa-debug-exit,iobase=0xf4,iosize=1");
-      args.push("-netdev", "hubport,hubid=0,id=n0", "-device", "virtio-net-device,netdev=n0,mac=02:4d:47:00:00:01");
-      args.push("-kernel", file("guest", assembleFile("pvh.s").image), "-initrd", file("module", module), "-append", commandLine);
-      const run = spawnSync("qemu-system-x86_64", args, { encoding: "utf8", timeout: 20_000 });
-      expect(run.status).toBe((0x2a << 1) | 1);
-      expect(ours(2).split("\n")).toEqual(run.stdout.split("\n"));
-    } finally {
-      fs.rmSync(dir, { recursive: true });
-    }
+    const run = runOnQemu(assembleFile("pvh.s").image, 2, 64, { commandLine, module });
+    expect(run.status).toBe((0x2a << 1) | 1);
+    expect(ours(2).split("\n")).toEqual(run.stdout.split("\n"));
   });
   if (!hasQemu) console.log("tests/machine/boot: comparison with QEMU skipped: qemu-system-x86_64 is not installed");
 });

@@ -12,7 +12,7 @@ import {
 } from "./program.ts";
 
 /** Statements executed, estimated. */
-const MAX_WORK = 3000;
+const MAX_WORK = 8000;
 const COMPARE = ["<", "<=", ">", ">=", "===", "!=="] as const;
 
 interface Var {

@@ -4,19 +4,20 @@
  */
 import { type Arg, type Cond, type Expr, type Float, type Fn, isSigned, type Param, type Place, type Program, type Scalar, type Shape, type Stmt, width } from "./program.ts";
 
-/** What starts, prints the checksum as 16 hex digits, and exits. */
-const TS_START = `
+/** The file that starts, prints the checksum of each program as a line of 16 hex digits, and exits. */
+export function renderMain(imports: readonly { readonly from: string; readonly name: string }[]): string {
+  return `${imports.map((i) => `import { program as ${i.name} } from "${i.from}";`).join("\n")}
 export function _start(): void {
   attr({ naked: true, symbol: "_start", keep: true });
   asm\`
     xor ebp, ebp
     and rsp, -16
-    call \${report}
+    call \${main}
     ud2
   \`;
 }
-function report(): never {
-  const sum: u64 = program();
+function report(sum: u64): void {
+  attr({ inline: "never" });
   const text: arr<u8, 17> = zeroed<arr<u8, 17>>();
   for (let i: u64 = 0; i < 16; i++) {
     const digit: u8 = u8((sum >> (60 - i * 4)) & 15);
@@ -24,10 +25,14 @@ function report(): never {
   }
   text[16] = 10;
   asm<i64>({ in: { rax: 1, rdi: 1, rsi: addr(text[0]), rdx: 17 }, out: "rax", clobber: ["rcx", "r11", "memory"] })\`syscall\`;
+}
+function main(): never {
+${imports.map((i) => `  report(${i.name}());`).join("\n")}
   asm({ in: { rax: 231, rdi: 0 }, clobber: ["rcx", "r11", "memory"] })\`syscall\`;
   unreachable();
 }
 `;
+}
 export const C_PRELUDE = `#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +48,9 @@ static inline u64 bswap_(u64 x, int w) { return __builtin_bswap64(x) >> (64 - w)
 const HASH_TS = "hash = (hash ^ X) * 0x100000001b3 + (hash >> 29);";
 const HASH_C = "hash = (u64)((u64)((u64)(hash ^ X) * 0x100000001b3ull) + (u64)(hash >> 29));";
 
-export function renderTypeScript(program: Program): string {
-  const r = new Renderer("ts");
+/** Exports `program`, under the link name `symbol`. */
+export function renderTypeScript(program: Program, symbol: string): string {
+  const r = new Renderer("ts", symbol);
   const out = [`// Random program ${program.seed}.`, "let hash: u64 = 0xcbf29ce484222325;"];
   for (const s of program.structs) out.push(`class ${s.name} {`, ...s.fields.map((f) => `  ${f.name}!: ${tsShape(f.shape)};`), "}");
   for (const g of program.globals) {
@@ -53,12 +59,12 @@ export function renderTypeScript(program: Program): string {
     else out.push(`const ${g.name}: ${tsShape(g.shape)} = zeroed<${tsShape(g.shape)}>();`);
   }
   for (const f of program.functions) out.push(...r.function(f));
-  return out.join("\n") + TS_START;
+  return `${out.join("\n")}\n`;
 }
 
 /** Without C_PRELUDE. Defines `u64 <prefix>program(void)`. */
 export function renderC(program: Program, prefix: string): string {
-  const r = new Renderer("c");
+  const r = new Renderer("c", "");
   const names = ["hash", ...program.structs.map((s) => s.name), ...program.globals.map((g) => g.name), ...program.functions.map((f) => f.name)];
   const out = [`// Random program ${program.seed}.`, ...names.map((n) => `#define ${n} ${prefix}${n}`), "static u64 hash = 0xcbf29ce484222325ull;"];
   for (const s of program.structs) out.push("typedef struct {", ...s.fields.map((f) => `  ${cDeclare(f.shape, f.name)};`), `} ${s.name};`);
@@ -84,8 +90,10 @@ function cLiteral(t: Scalar, v: bigint): string {
 
 class Renderer {
   readonly #c: boolean;
-
-  constructor(language: "ts" | "c") {
+  /** Link name of `program`. */
+  readonly #symbol: string;
+  constructor(language: "ts" | "c", symbol: string) {
+    this.#symbol = symbol;
     this.#c = language === "c";
 
   }
@@ -100,9 +108,9 @@ class Renderer {
       const kept = f.name === "program" ? "" : "static ";
       return [`${kept}${f.result ?? "void"} ${f.name}(${params || "void"}) {`, ...this.body(f.body, "  "), "}"];
     }
-    const attributes = [f.inline === "auto" ? "" : `inline: "${f.inline}"`, f.name === "program" ? 'symbol: "program", keep: true' : ""].filter((s) => s !== "");
+    const attributes = [f.inline === "auto" ? "" : `inline: "${f.inline}"`, f.name === "program" ? `symbol: "${this.#symbol}", keep: true` : ""].filter((s) => s !== "");
     const attr = attributes.length > 0 ? [`  attr({ ${attributes.join(", ")} });`] : [];
-    return [`function ${f.name}(${params}): ${f.result ?? "void"} {`, ...attr, ...this.body(f.body, "  "), "}"];
+    return [`${f.name === "program" ? "export " : ""}function ${f.name}(${params}): ${f.result ?? "void"} {`, ...attr, ...this.body(f.body, "  "), "}"];
   }
   body(list: readonly Stmt[], indent: string): string[] {
     return list.flatMap((s) => this.#stmt(s, indent));

@@ -1,0 +1,124 @@
+/**
+ * Runs random programs every way there is and compares their checksums: the IR interpreter on unoptimised and optimised IR and with
+ * each pass alone left out; our machine code, unoptimised and optimised, as a static ELF on this host; gcc -O0 and -O2.
+ * A batch is one compile, one ELF and one C file; what fails is looked at again alone.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type CompileOptions, compile, toModule } from "../../../toolchain/compiler.ts";
+import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
+import { type Module } from "../../../toolchain/ir/ir.ts";
+import { parseModule } from "../../../toolchain/ir/parser.ts";
+import { printModule } from "../../../toolchain/ir/printer.ts";
+import { verify } from "../../../toolchain/ir/verifier.ts";
+import { optimize, type OptimizeOptions, passNames } from "../../../toolchain/passes/passes.ts";
+import { type Program } from "./program.ts";
+import { C_PRELUDE, renderC, renderMain, renderTypeScript } from "./render.ts";
+
+export interface Ways {
+  readonly gcc: boolean;
+  readonly native: boolean;
+  /** Each pass alone left out, too. */
+  readonly each: boolean;
+}
+/** Checksum (or what happened instead) of each way, by its name; the first way is the reference. */
+export type Results = Map<string, string>;
+
+const GCC = ["-w", "-fwrapv", "-fno-strict-aliasing", "-x", "c"];
+const MAX_STEPS = 3_000_000;
+const RUN_TIMEOUT_MS = 20_000;
+
+/** Why gcc or native runs cannot be had here; null = they can. */
+export function whyNoGcc(): string | null {
+  return spawnSync("gcc", ["--version"]).status === 0 ? null : "gcc is not installed";
+}
+export function whyNoNative(): string | null {
+  return process.platform === "linux" && process.arch === "x64" ? null : "the host is not Linux on x86-64";
+}
+
+/** Results of each program, in order. `packageRoot`: the folder with toolchain/. */
+export function runAll(programs: readonly Program[], packageRoot: string, ways: Ways): Results[] {
+  const results = programs.map((): Results => new Map());
+  const put = (way: string, values: readonly string[]): void => results.forEach((r, i) => r.set(way, values[i] ?? "nothing"));
+  const options = compileOptions(programs, packageRoot);
+  const { module, diagnostics } = toModule(options);
+  if (!module) {
+    put("frontend", programs.map((p) => diagnostics.filter((d) => d.file === "" || d.file.endsWith(fileName(p)) || diagnostics.every((x) => !x.file.endsWith(fileName(p)))).map((d) => `${d.file}:${d.line}: ${d.code} ${d.message}`)[0] ?? "fine"));
+    results.forEach((r) => r.set("expected", "no diagnostic"));
+    return results;
+  }
+  const text = printModule(module);
+  const interpret = (passes: OptimizeOptions | null): string[] => {
+    const copy = parseModule(text);
+    verify(copy);
+    try {
+      if (passes) optimize(copy, { ...passes, verify: true });
+    } catch (e) {
+      return programs.map(() => (e as Error).message);
+    }
+    return programs.map((p) => run(copy, symbolOf(p)));
+  };
+  put("ir", interpret(null));
+  put("ir optimised", interpret({}));
+  if (ways.each) for (const pass of passNames) put(`ir without ${pass}`, interpret({ except: [pass] }));
+  if (ways.native) {
+    put("machine code, no passes", runNative({ ...options, optimize: false }));
+    put("machine code", runNative({ ...options, optimize: true }));
+  }
+  if (ways.gcc) for (const level of ["-O0", "-O2"]) put(`gcc ${level}`, runGcc(programs, level));
+  return results;
+}
+
+/** One line a way where they differ; null = all agree. */
+export function difference(results: Results): string | null {
+  const values = [...results.values()];
+  if (values.every((v) => v === values[0])) return null;
+  return [...results].map(([way, value]) => `  ${way.padEnd(24)} ${value}`).join("\n");
+}
+
+const symbolOf = (p: Program): string => `program_${p.seed}`;
+const fileName = (p: Program): string => `program-${p.seed}.ts`;
+
+function compileOptions(programs: readonly Program[], packageRoot: string): CompileOptions {
+  const folder = join(packageRoot, "tests/toolchain/random/generated");
+  const overlay = new Map(programs.map((p) => [join(folder, fileName(p)), renderTypeScript(p, symbolOf(p))]));
+  const main = join(folder, "main.ts");
+  overlay.set(main, renderMain(programs.map((p) => ({ from: `./${fileName(p)}`, name: symbolOf(p) }))));
+  return { name: "random", roots: [main], packageRoot, entry: "_start", layout: { kind: "program", entry: "_start", base: 0n, address: 0x400000n }, overlay };
+}
+
+function run(module: Module, name: string): string {
+  const outcome = new Interpreter(module, { maxSteps: MAX_STEPS }).run(name);
+  return outcome.kind === "returned" ? (outcome.value ?? 0n).toString(16).padStart(16, "0") : `${outcome.trap}: ${outcome.message}`;
+}
+
+function runNative(options: CompileOptions): string[] {
+  const { image, diagnostics } = compile(options);
+  if (!image) return Array.from({ length: 1000 }, () => diagnostics.map((d) => `${d.code} ${d.message}`).join("; "));
+  return runFile((file) => {
+    writeFileSync(file, image.elf);
+    chmodSync(file, 0o755);
+  });
+}
+function runGcc(programs: readonly Program[], level: string): string[] {
+  const main = ["#include <stdlib.h>", "int main(void) {", ...programs.map((p) => `  printf("%016llx\\n", (unsigned long long)p${p.seed}_program()); fflush(stdout);`), "}"];
+  const text = [C_PRELUDE, ...programs.map((p) => renderC(p, `p${p.seed}_`)), ...main].join("\n");
+  return runFile((file) => execFileSync("gcc", [level, ...GCC, "-", "-o", file], { input: text, stdio: ["pipe", "ignore", "pipe"] }));
+}
+
+/** The lines that the program prints, then how it ended if not well. */
+function runFile(make: (file: string) => void): string[] {
+  const folder = mkdtempSync(join(tmpdir(), "margay-random-"));
+  try {
+    const file = join(folder, "program");
+    make(file);
+    const { stdout, signal, status, error } = spawnSync(file, { encoding: "utf8", timeout: RUN_TIMEOUT_MS });
+    const lines = (stdout ?? "").split("\n").filter((l) => l !== "");
+    if (signal ?? status ?? error) lines.push(`ended by ${signal ?? error?.message ?? `status ${status}`}`);
+    return lines;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

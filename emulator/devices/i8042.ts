@@ -9,7 +9,14 @@ import { type DeviceHost, hex, type InterruptLine } from "./device.ts";
 
 const Status = { OUTPUT_FULL: 0x01, SYSTEM: 0x04, COMMAND: 0x08, UNLOCKED: 0x10 } as const;
 const CommandByte = { KEYBOARD_INTERRUPT: 0x01, SYSTEM: 0x04, KEYBOARD_DISABLED: 0x10, MOUSE_DISABLED: 0x20, TRANSLATE: 0x40 } as const;
-const ControllerCommand = { READ_BYTE: 0x20, WRITE_BYTE: 0x60, SELF_TEST: 0xaa, TEST_KEYBOARD: 0xab, DISABLE_KEYBOARD: 0xad, ENABLE_KEYBOARD: 0xae } as const;
+const ControllerCommand = {
+  READ_BYTE: 0x20,
+  WRITE_BYTE: 0x60,
+  SELF_TEST: 0xaa,
+  TEST_KEYBOARD: 0xab,
+  DISABLE_KEYBOARD: 0xad,
+  ENABLE_KEYBOARD: 0xae,
+} as const;
 const KeyboardCommand = { SET_LEDS: 0xed, ECHO: 0xee, IDENTIFY: 0xf2, SET_RATE: 0xf3, ENABLE: 0xf4, DISABLE: 0xf5, RESET: 0xff } as const;
 const ACKNOWLEDGE = 0xfa;
 
@@ -75,6 +82,7 @@ export class KeyboardController {
   }
 
   private controllerCommand(value: number): void {
+    // biome-ignore format: one case a row
     switch (value) {
       case ControllerCommand.READ_BYTE: this.output.unshift(this.commandByte); return;
       case ControllerCommand.WRITE_BYTE: this.waitingFor = value; return;
@@ -92,6 +100,7 @@ export class KeyboardController {
       this.output.push(ACKNOWLEDGE);
       return;
     }
+    // biome-ignore format: one case a row
     switch (value) {
       case KeyboardCommand.SET_LEDS: case KeyboardCommand.SET_RATE: this.operandOf = value; this.output.push(ACKNOWLEDGE); return;
       case KeyboardCommand.ENABLE: case KeyboardCommand.DISABLE: this.output.push(ACKNOWLEDGE); return;

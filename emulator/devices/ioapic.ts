@@ -64,6 +64,7 @@ export class IoApic {
   }
 
   private readRegister(): number {
+    // biome-ignore format: one case a row
     switch (this.index) {
       case IoapicRegister.ID: case IoapicRegister.ARBITRATION: return this.id;
       case IoapicRegister.VERSION: return IOAPIC_VERSION;
@@ -84,7 +85,9 @@ export class IoApic {
       if ((this.index & 1) !== 0) this.high[pin] = (value & 0xff00_0000) >>> 0;
       else this.writeLow(pin, value);
     } else if (this.index === IoapicRegister.VERSION || this.index === IoapicRegister.ARBITRATION) {
-      this.bus.report(`ioapic: write to read-only ${this.index === IoapicRegister.VERSION ? "VERSION" : "ARBITRATION"} ${hex(this.index, 2)}`);
+      this.bus.report(
+        `ioapic: write to read-only ${this.index === IoapicRegister.VERSION ? "VERSION" : "ARBITRATION"} ${hex(this.index, 2)}`,
+      );
     } else this.bus.report(`ioapic: write to unknown register ${hex(this.index, 2)}`);
   }
 

@@ -162,6 +162,7 @@ export class LocalApic {
   read(offset: number, size: number): number {
     if (!this.aligned("read", offset, size)) return 0;
     const bank = offset & 0x70;
+    // biome-ignore format: one case a row
     switch (offset & 0xf80) {
       case Lapic.ISR: return this.isr[bank >>> 4];
       case Lapic.TMR: return this.tmr[bank >>> 4];
@@ -169,6 +170,7 @@ export class LocalApic {
     }
     const row = lvtOf.get(offset);
     if (row !== undefined) return this.lvt[row.index];
+    // biome-ignore format: one case a row
     switch (offset) {
       case Lapic.ID: return (this.core << 24) >>> 0;
       case Lapic.VERSION: return LAPIC_VERSION;
@@ -195,11 +197,13 @@ export class LocalApic {
     value >>>= 0;
     const row = lvtOf.get(offset);
     if (row !== undefined) {
-      if (row.index === LVT_TIMER && (value & Lvt.TSC_DEADLINE) !== 0) this.bus.report(`lapic: write of reserved timer mode ${hex(value)} to LVT_TIMER`);
+      if (row.index === LVT_TIMER && (value & Lvt.TSC_DEADLINE) !== 0)
+        this.bus.report(`lapic: write of reserved timer mode ${hex(value)} to LVT_TIMER`);
       this.lvt[row.index] = (value & row.writable) | (this.enabled ? 0 : Lvt.MASKED);
       if (row.index === LVT_TIMER) this.scheduleTimer(this.bus.now);
       return;
     }
+    // biome-ignore format: one case a row
     switch (offset) {
       case Lapic.TPR: this.tpr = value & 0xff; this.bus.reschedule(this.core); return;
       case Lapic.EOI: this.endOfInterrupt(); return;
@@ -220,7 +224,8 @@ export class LocalApic {
         return;
     }
     const bank = offset & 0xf80;
-    if (offset < Lapic.ESR && (bank === Lapic.ISR || bank === Lapic.TMR || bank === Lapic.IRR)) this.readOnly(LapicNames.get(bank)!, offset);
+    if (offset < Lapic.ESR && (bank === Lapic.ISR || bank === Lapic.TMR || bank === Lapic.IRR))
+      this.readOnly(LapicNames.get(bank)!, offset);
     else this.unknown("write to", offset);
   }
 
@@ -288,7 +293,8 @@ export class LocalApic {
     if (shorthand === Icr.SELF) return [this.core];
     const logical = (this.icrLow & Icr.LOGICAL) !== 0;
     for (const lapic of this.bus.lapics) {
-      if (shorthand === Icr.ALL_BUT_SELF ? lapic !== this : shorthand === Icr.ALL || lapic.matches(this.icrHigh >>> 24, logical)) targets.push(lapic.core);
+      if (shorthand === Icr.ALL_BUT_SELF ? lapic !== this : shorthand === Icr.ALL || lapic.matches(this.icrHigh >>> 24, logical))
+        targets.push(lapic.core);
     }
     return targets;
   }

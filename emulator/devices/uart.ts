@@ -39,6 +39,7 @@ export class Uart16550 {
   read(register: number, size: number): number {
     if (size !== 1) this.host.report(`uart: read of ${size} bytes at register ${register}`);
     if ((this.lcr & UartLcr.DLAB) !== 0 && register < 2) return register === 0 ? this.divisor & 0xff : this.divisor >>> 8;
+    // biome-ignore format: one case a row
     switch (register) {
       case Uart.DATA: {
         const byte = this.received.shift() ?? 0;
@@ -75,6 +76,7 @@ export class Uart16550 {
       this.divisor = register === 0 ? (this.divisor & 0xff00) | value : (this.divisor & 0xff) | (value << 8);
       return;
     }
+    // biome-ignore format: one case a row
     switch (register) {
       case Uart.DATA: this.transmit(value); break;
       case Uart.IER:

@@ -3,7 +3,15 @@
  * A slot without a device shows DeviceID 0 and nothing else. What the driver does out of order or out of bounds is reported and,
  * where a queue is concerned, sets NEEDS_RESET. Left out: version 1 (legacy), shared memory regions, indirect and event-index features.
  */
-import { VIRTIO_MAGIC, VIRTIO_VENDOR_QEMU, VirtioDevice, VirtioInterrupt, VirtioMmio, VirtioMmioNames, VirtioStatus } from "../abi/virtio.ts";
+import {
+  VIRTIO_MAGIC,
+  VIRTIO_VENDOR_QEMU,
+  VirtioDevice,
+  VirtioInterrupt,
+  VirtioMmio,
+  VirtioMmioNames,
+  VirtioStatus,
+} from "../abi/virtio.ts";
 import { type DeviceHost, type Dma, hex, type InterruptLine } from "./device.ts";
 import { QUEUE_SIZE_MAX, QueueError, Virtqueue } from "./virtqueue.ts";
 
@@ -74,6 +82,7 @@ export class VirtioMmioSlot {
       this.host.report(`${this.name}: read of ${size} bytes at ${hex(offset, 3)}: registers are 4 bytes`);
       return 0;
     }
+    // biome-ignore format: one case a row
     switch (offset) {
       case VirtioMmio.MAGIC: return VIRTIO_MAGIC;
       case VirtioMmio.VERSION: return 2;
@@ -81,6 +90,7 @@ export class VirtioMmioSlot {
       case VirtioMmio.VENDOR_ID: return VIRTIO_VENDOR_QEMU;
     }
     if (device !== undefined) {
+      // biome-ignore format: one case a row
       switch (offset) {
         case VirtioMmio.DEVICE_FEATURES: return device.features[this.deviceFeaturesSelect] ?? 0;
         case VirtioMmio.QUEUE_NUM_MAX: return this.queueSelect < this.queues.length ? QUEUE_SIZE_MAX : 0;
@@ -91,7 +101,9 @@ export class VirtioMmioSlot {
       }
     }
     const name = VirtioMmioNames.get(offset);
-    this.host.report(`${this.name}: read of ${name === undefined ? "unknown register" : device === undefined ? name : `write-only ${name}`} ${hex(offset, 3)}`);
+    this.host.report(
+      `${this.name}: read of ${name === undefined ? "unknown register" : device === undefined ? name : `write-only ${name}`} ${hex(offset, 3)}`,
+    );
     return 0;
   }
 
@@ -101,6 +113,7 @@ export class VirtioMmioSlot {
       this.host.report(`${this.name}: write of ${size} bytes to ${VirtioMmioNames.get(offset) ?? "unknown register"} ${hex(offset, 3)}`);
       return;
     }
+    // biome-ignore format: one case a row
     switch (offset) {
       case VirtioMmio.DEVICE_FEATURES_SEL: this.deviceFeaturesSelect = value; return;
       case VirtioMmio.DRIVER_FEATURES_SEL: this.driverFeaturesSelect = value; return;
@@ -122,7 +135,16 @@ export class VirtioMmioSlot {
   state(): unknown {
     const { status, interruptStatus, deviceFeaturesSelect, driverFeaturesSelect, driverFeatures, queueSelect } = this;
     const queues = this.queues.map((queue) => queue.state());
-    return { status, interruptStatus, deviceFeaturesSelect, driverFeaturesSelect, driverFeatures, queueSelect, queues, device: this.function?.state() };
+    return {
+      status,
+      interruptStatus,
+      deviceFeaturesSelect,
+      driverFeaturesSelect,
+      driverFeatures,
+      queueSelect,
+      queues,
+      device: this.function?.state(),
+    };
   }
 
   private get name(): string {
@@ -157,9 +179,12 @@ export class VirtioMmioSlot {
       this.reset();
       return;
     }
-    if ((this.status & ~value & ~VirtioStatus.NEEDS_RESET) !== 0) this.host.report(`${this.name}: STATUS write ${hex(value)} clears bits of ${hex(this.status)}`);
+    if ((this.status & ~value & ~VirtioStatus.NEEDS_RESET) !== 0)
+      this.host.report(`${this.name}: STATUS write ${hex(value)} clears bits of ${hex(this.status)}`);
     if ((value & ~this.status & VirtioStatus.FEATURES_OK) !== 0 && !this.featuresAcceptable()) {
-      this.host.report(`${this.name}: driver features ${hex(this.driverFeatures[1], 8)}:${hex(this.driverFeatures[0], 8)} are not acceptable`);
+      this.host.report(
+        `${this.name}: driver features ${hex(this.driverFeatures[1], 8)}:${hex(this.driverFeatures[0], 8)} are not acceptable`,
+      );
       value &= ~VirtioStatus.FEATURES_OK;
     }
     this.status = value | (this.status & VirtioStatus.NEEDS_RESET);
@@ -167,7 +192,11 @@ export class VirtioMmioSlot {
 
   private featuresAcceptable(): boolean {
     const offered = this.function!.features;
-    return (this.driverFeatures[0] & ~offered[0]) === 0 && (this.driverFeatures[1] & ~offered[1]) === 0 && (this.driverFeatures[1] & VERSION_1) !== 0;
+    return (
+      (this.driverFeatures[0] & ~offered[0]) === 0 &&
+      (this.driverFeatures[1] & ~offered[1]) === 0 &&
+      (this.driverFeatures[1] & VERSION_1) !== 0
+    );
   }
 
   private reset(): void {
@@ -188,6 +217,7 @@ export class VirtioMmioSlot {
 
   private writeQueue(offset: number, value: number): boolean {
     const queue = this.queues[this.queueSelect];
+    // biome-ignore format: one case a row
     switch (offset) {
       case VirtioMmio.QUEUE_NUM: case VirtioMmio.QUEUE_READY:
       case VirtioMmio.QUEUE_DESC_LOW: case VirtioMmio.QUEUE_DESC_HIGH: case VirtioMmio.QUEUE_DRIVER_LOW:
@@ -202,6 +232,7 @@ export class VirtioMmioSlot {
       this.host.report(`${this.name}: write to ${VirtioMmioNames.get(offset)} of queue ${this.queueSelect}, which is in use`);
       return true;
     }
+    // biome-ignore format: one case a row
     switch (offset) {
       case VirtioMmio.QUEUE_NUM: queue.size = value; break;
       case VirtioMmio.QUEUE_READY:

@@ -79,7 +79,8 @@ export class VirtioNet implements VirtioFunction {
         if (part.writable) throw new QueueError("writable descriptor in the transmit queue");
         total += part.bytes;
       }
-      if (total < VirtioNetHeader.SIZE + MIN_FRAME_BYTES || total > VirtioNetHeader.SIZE + MAX_FRAME_BYTES) throw new QueueError(`transmit chain of ${total} bytes`);
+      if (total < VirtioNetHeader.SIZE + MIN_FRAME_BYTES || total > VirtioNetHeader.SIZE + MAX_FRAME_BYTES)
+        throw new QueueError(`transmit chain of ${total} bytes`);
       const frame = new Uint8Array(total - VirtioNetHeader.SIZE);
       let skip = VirtioNetHeader.SIZE;
       let at = 0;

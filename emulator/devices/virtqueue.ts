@@ -51,7 +51,8 @@ export class Virtqueue {
 
   /** QUEUE_READY ← 1. The areas must be aligned (2.6) and in RAM; they are looked up once, since RAM does not move. */
   enable(): void {
-    if (this.size === 0 || this.size > QUEUE_SIZE_MAX || (this.size & (this.size - 1)) !== 0) throw new QueueError(`queue size ${this.size} is no power of two up to ${QUEUE_SIZE_MAX}`);
+    if (this.size === 0 || this.size > QUEUE_SIZE_MAX || (this.size & (this.size - 1)) !== 0)
+      throw new QueueError(`queue size ${this.size} is no power of two up to ${QUEUE_SIZE_MAX}`);
     this.descOffset = this.area("descriptor table", this.desc, 16, VirtqDescriptor.SIZE * this.size);
     this.availOffset = this.area("driver area", this.driver, 2, AVAIL_RING + 2 * this.size);
     this.usedOffset = this.area("device area", this.device, 4, USED_RING + VirtqUsedElement.SIZE * this.size);
@@ -82,11 +83,13 @@ export class Virtqueue {
       const low = view.getUint32(at + VirtqDescriptor.OFFSETS.address, true);
       const high = view.getUint32(at + VirtqDescriptor.OFFSETS.address + 4, true);
       const flags = view.getUint16(at + VirtqDescriptor.OFFSETS.flags, true);
-      if ((flags & ~(VirtqDesc.NEXT | VirtqDesc.WRITE)) !== 0) throw new QueueError(`descriptor ${index} with unknown flags 0x${flags.toString(16)}`);
+      if ((flags & ~(VirtqDesc.NEXT | VirtqDesc.WRITE)) !== 0)
+        throw new QueueError(`descriptor ${index} with unknown flags 0x${flags.toString(16)}`);
       const writable = (flags & VirtqDesc.WRITE) !== 0;
       if (!writable && parts.at(-1)?.writable === true) throw new QueueError(`readable descriptor ${index} behind a writable one`);
       const offset = this.dma.offset(high * 0x1_0000_0000 + low, bytes);
-      if (offset < 0) throw new QueueError(`descriptor ${index} lies outside RAM: 0x${(high * 0x1_0000_0000 + low).toString(16)}, ${bytes} bytes`);
+      if (offset < 0)
+        throw new QueueError(`descriptor ${index} lies outside RAM: 0x${(high * 0x1_0000_0000 + low).toString(16)}, ${bytes} bytes`);
       parts.push({ offset, bytes, writable });
       if ((flags & VirtqDesc.NEXT) === 0) break;
       index = view.getUint16(at + VirtqDescriptor.OFFSETS.next, true);

@@ -90,7 +90,10 @@ export class Switch {
   }
 
   state(): unknown {
-    return [...this.links].map(([nid, link]) => [nid, { ...link, queue: link.queue.map((flight) => ({ ...flight, frame: [...flight.frame] })) }]);
+    return [...this.links].map(([nid, link]) => [
+      nid,
+      { ...link, queue: link.queue.map((flight) => ({ ...flight, frame: [...flight.frame] })) },
+    ]);
   }
 
   private wireTime(frame: Uint8Array): number {

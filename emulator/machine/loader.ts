@@ -42,7 +42,15 @@ const Elf = {
   PT_LOAD: 1, PT_NOTE: 4, CLASS64: 2, LITTLE: 1, EM_X86_64: 62, ET_EXEC: 2, ET_DYN: 3,
 } as const;
 
-const machines: ReadonlyMap<number, string> = new Map([[3, "i386"], [8, "MIPS"], [20, "PowerPC"], [21, "PowerPC64"], [40, "ARM"], [183, "AArch64"], [243, "RISC-V"]]);
+const machines: ReadonlyMap<number, string> = new Map([
+  [3, "i386"],
+  [8, "MIPS"],
+  [20, "PowerPC"],
+  [21, "PowerPC64"],
+  [40, "ARM"],
+  [183, "AArch64"],
+  [243, "RISC-V"],
+]);
 
 /** Checks the image and finds segments and entry. */
 export function parseKernel(bytes: Uint8Array): KernelImage {
@@ -52,11 +60,13 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
     const what = looksLikeText(bytes) ? "is a text file, not an ELF image" : "is not an ELF file";
     throw new ImageError(`${what}: give a kernel built by margay build`);
   }
-  if (bytes.length < Elf.HEADER_BYTES) throw new ImageError(`is truncated: ${bytes.length} bytes, the ELF header alone has ${Elf.HEADER_BYTES}`);
+  if (bytes.length < Elf.HEADER_BYTES)
+    throw new ImageError(`is truncated: ${bytes.length} bytes, the ELF header alone has ${Elf.HEADER_BYTES}`);
   if (bytes[Elf.CLASS] !== Elf.CLASS64) throw new ImageError("is a 32-bit ELF: give an x86-64 kernel");
   if (bytes[Elf.DATA] !== Elf.LITTLE) throw new ImageError("is a big-endian ELF: give an x86-64 kernel");
   const machine = view.getUint16(Elf.MACHINE, true);
-  if (machine !== Elf.EM_X86_64) throw new ImageError(`is an ELF for ${machines.get(machine) ?? `machine ${machine}`}: give an x86-64 kernel`);
+  if (machine !== Elf.EM_X86_64)
+    throw new ImageError(`is an ELF for ${machines.get(machine) ?? `machine ${machine}`}: give an x86-64 kernel`);
   const type = view.getUint16(Elf.TYPE, true);
   if (type !== Elf.ET_EXEC && type !== Elf.ET_DYN) throw new ImageError("is an ELF that is not linked: give an executable image");
 
@@ -73,17 +83,26 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
     if (kind !== Elf.PT_LOAD && kind !== Elf.PT_NOTE) continue;
     const fileOffset = Number(view.getBigUint64(at + Elf.P_OFFSET, true));
     const fileBytes = Number(view.getBigUint64(at + Elf.P_FILESZ, true));
-    if (fileOffset + fileBytes > bytes.length) throw new ImageError(`is truncated: segment ${i} ends at byte ${fileOffset + fileBytes}, the file at ${bytes.length}`);
+    if (fileOffset + fileBytes > bytes.length)
+      throw new ImageError(`is truncated: segment ${i} ends at byte ${fileOffset + fileBytes}, the file at ${bytes.length}`);
     if (kind === Elf.PT_NOTE) entry ??= findPvhEntry(view, fileOffset, fileBytes);
     else {
       const memoryBytes = Number(view.getBigUint64(at + Elf.P_MEMSZ, true));
-      if (memoryBytes < fileBytes) throw new ImageError(`is damaged: segment ${i} has ${fileBytes} bytes in the file and ${memoryBytes} in memory`);
+      if (memoryBytes < fileBytes)
+        throw new ImageError(`is damaged: segment ${i} has ${fileBytes} bytes in the file and ${memoryBytes} in memory`);
       if (memoryBytes === 0) continue;
-      segments.push({ physical: Number(view.getBigUint64(at + Elf.P_PADDR, true)), virtual: view.getBigUint64(at + Elf.P_VADDR, true), fileOffset, fileBytes, memoryBytes });
+      segments.push({
+        physical: Number(view.getBigUint64(at + Elf.P_PADDR, true)),
+        virtual: view.getBigUint64(at + Elf.P_VADDR, true),
+        fileOffset,
+        fileBytes,
+        memoryBytes,
+      });
     }
   }
   if (segments.length === 0) throw new ImageError("has nothing to load: no PT_LOAD segment");
-  if (entry === undefined) throw new ImageError("has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY): it is an ELF, but no kernel that can be booted");
+  if (entry === undefined)
+    throw new ImageError("has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY): it is an ELF, but no kernel that can be booted");
   if (!segments.some((s) => entry >= s.physical && entry < s.physical + s.fileBytes)) {
     throw new ImageError(`is damaged: the PVH entry 0x${entry.toString(16)} lies outside its segments`);
   }
@@ -107,7 +126,9 @@ export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
   for (const { physical, memoryBytes } of kernel.segments) {
     const end = physical + memoryBytes;
     if (end > top || (physical < HIGH_RAM && end > LOW_RAM_END)) {
-      throw new ImageError(`has a segment outside RAM: 0x${physical.toString(16)}–0x${end.toString(16)}, RAM is 0–0x${LOW_RAM_END.toString(16)} and 0x${HIGH_RAM.toString(16)}–0x${top.toString(16)}`);
+      throw new ImageError(
+        `has a segment outside RAM: 0x${physical.toString(16)}–0x${end.toString(16)}, RAM is 0–0x${LOW_RAM_END.toString(16)} and 0x${HIGH_RAM.toString(16)}–0x${top.toString(16)}`,
+      );
     }
     kernelEnd = Math.max(kernelEnd, end);
   }
@@ -115,7 +136,8 @@ export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
     throw new ImageError(`and its module of ${module.length} bytes do not fit into ${ramBytes} bytes of memory: give more memory`);
   }
   const line = fullCommandLine(options);
-  if (COMMAND_LINE + line.length + 1 > COMMAND_LINE_END) throw new ImageError(`command line of ${line.length} bytes is too long: at most ${COMMAND_LINE_END - COMMAND_LINE - 1}`);
+  if (COMMAND_LINE + line.length + 1 > COMMAND_LINE_END)
+    throw new ImageError(`command line of ${line.length} bytes is too long: at most ${COMMAND_LINE_END - COMMAND_LINE - 1}`);
 }
 
 /** Fills RAM. Returns the physical address of the start info. */

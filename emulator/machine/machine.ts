@@ -110,7 +110,9 @@ export class Machine {
     const { quantumNs = DEFAULT_QUANTUM_NS, fabric = defaultFabric, trace = noTrace } = options;
     if (!Number.isInteger(quantumNs) || quantumNs < 1) throw new Error(`machine: quantum of ${quantumNs} ns is no positive whole number`);
     if (!Number.isInteger(fabric.latencyNs) || fabric.latencyNs < quantumNs) {
-      throw new Error(`machine: the fabric's latency of ${fabric.latencyNs} ns must be a whole number not below the quantum of ${quantumNs} ns`);
+      throw new Error(
+        `machine: the fabric's latency of ${fabric.latencyNs} ns must be a whole number not below the quantum of ${quantumNs} ns`,
+      );
     }
     const nids = options.nodes.map((node) => node.nid);
     if (new Set([0, ...nids]).size !== nids.length + 1) throw new Error(`machine: nids must differ and not be 0: ${nids.join(", ")}`);
@@ -122,7 +124,14 @@ export class Machine {
     this.fabric.onSend = (time) => this.frameSent(time);
     const slice = options.hostSlice ?? NEVER;
     const hostSlice = trace.enabled ? Math.min(slice, TRACED_SLICE) : slice;
-    const environment = { quantumNs, hostSlice, strict: options.strict ?? false, trace, fabric: this.fabric, createEngine: options.createEngine };
+    const environment = {
+      quantumNs,
+      hostSlice,
+      strict: options.strict ?? false,
+      trace,
+      fabric: this.fabric,
+      createEngine: options.createEngine,
+    };
     const nodes: Node[] = [];
     this.nodes = nodes;
     try {
@@ -131,7 +140,11 @@ export class Machine {
       this.close();
       throw error;
     }
-    if (options.endpoints !== undefined) this.host = new HostActor(options.endpoints((frame, time) => this.fabric.send(0, frame, time)), this.fabric);
+    if (options.endpoints !== undefined)
+      this.host = new HostActor(
+        options.endpoints((frame, time) => this.fabric.send(0, frame, time)),
+        this.fabric,
+      );
   }
 
   /** Retired by all cores of all nodes. */
@@ -224,7 +237,11 @@ export class Machine {
     }
     const start = Math.max(this.time, floor(first));
     let end = floor(start + latencyNs);
-    const longer = Math.min(second === NEVER ? NEVER : floor(second + latencyNs), floor(start) + LONE_WINDOW_QUANTA * quantum, limitNs === NEVER ? NEVER : floor(limitNs + quantum - 1));
+    const longer = Math.min(
+      second === NEVER ? NEVER : floor(second + latencyNs),
+      floor(start) + LONE_WINDOW_QUANTA * quantum,
+      limitNs === NEVER ? NEVER : floor(limitNs + quantum - 1),
+    );
     this.lone = undefined;
     if (longer > end && lone !== undefined) {
       end = longer;

@@ -89,7 +89,11 @@ interface Inbound {
   readonly vector: number;
   readonly level: boolean;
 }
-const enum Power { WAIT_FOR_STARTUP, RUNNING, SHUTDOWN }
+const enum Power {
+  WAIT_FOR_STARTUP,
+  RUNNING,
+  SHUTDOWN,
+}
 
 class CoreSlot {
   power = Power.WAIT_FOR_STARTUP;
@@ -483,6 +487,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
 
   readPort(_core: Core, port: number, size: number): number {
     if (port >= UART_PORT && port < UART_PORT + 8) return this.uart.read(port - UART_PORT, size);
+    // biome-ignore format: one case a row
     switch (port) {
       case I8042.DATA: case I8042.COMMAND: return this.keyboard.read(port);
       case FW_CFG_SELECTOR: case FW_CFG_DATA: return this.fwcfg.read(port, size);
@@ -497,6 +502,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       this.uart.write(port - UART_PORT, size, value);
       return;
     }
+    // biome-ignore format: one case a row
     switch (port) {
       case I8042.DATA: case I8042.COMMAND: this.keyboard.write(port, value); return;
       case FW_CFG_SELECTOR: case FW_CFG_DATA: this.fwcfg.write(port, size, value); return;

@@ -35,7 +35,8 @@ class EoiChecker implements Checker {
     const vector = word(event, 0);
     if (event.kind === EventKind.IRQ_EOI) {
       if (top === undefined) report("EOI with no interrupt in service", event);
-      else if (word(top.delivered, 0) !== vector) report(`EOI of ${vectorName(vector)} while ${vectorName(word(top.delivered, 0))} is in service`, event);
+      else if (word(top.delivered, 0) !== vector)
+        report(`EOI of ${vectorName(vector)} while ${vectorName(word(top.delivered, 0))} is in service`, event);
       else stack.pop();
       return;
     }
@@ -43,6 +44,7 @@ class EoiChecker implements Checker {
       report(`${vectorName(word(top.delivered, 0))} was handled without an EOI`, top.delivered);
       stack.pop();
     }
+    // biome-ignore format: one case a row
     switch (event.kind) {
       case EventKind.CORE_INIT: stack.length = 0; return;
       case EventKind.IRQ_DELIVER: stack.push({ delivered: event, exited: false }); return;
@@ -55,7 +57,8 @@ class EoiChecker implements Checker {
 
   end(report: Report): void {
     for (const stack of this.stacks.values()) {
-      for (const { delivered, exited } of stack) if (exited) report(`${vectorName(word(delivered, 0))} was handled without an EOI`, delivered);
+      for (const { delivered, exited } of stack)
+        if (exited) report(`${vectorName(word(delivered, 0))} was handled without an EOI`, delivered);
     }
   }
 }
@@ -75,6 +78,7 @@ class ShootdownChecker implements Checker {
 
   event(event: TraceEvent, report: Report): void {
     this.settle(event.time - this.skewNs, report);
+    // biome-ignore format: one case a row
     switch (event.kind) {
       case EventKind.IPI_SEND:
         if (word(event, 1) === Vector.TLB_SHOOTDOWN) this.request(event.nid, word(event, 2)).sent.push(event);
@@ -103,7 +107,8 @@ class ShootdownChecker implements Checker {
   end(report: Report, complete: boolean): void {
     this.settle(Number.POSITIVE_INFINITY, report);
     if (!complete) return;
-    for (const { sent, acknowledged } of this.requests.values()) if (sent.length > 0 && !acknowledged) report("shootdown never acknowledged", sent[0]);
+    for (const { sent, acknowledged } of this.requests.values())
+      if (sent.length > 0 && !acknowledged) report("shootdown never acknowledged", sent[0]);
   }
 
   private request(nid: number, id: number): Request {
@@ -116,7 +121,8 @@ class ShootdownChecker implements Checker {
   private settle(before: number, report: Report): void {
     while (this.claims.length > 0 && this.claims[0].event.time < before) {
       const { event, request, what } = this.claims.shift()!;
-      for (const sent of request.sent) if (!request.flushed.has(word(sent, 0))) report(`${what}, but c${word(sent, 0)} has not flushed`, event);
+      for (const sent of request.sent)
+        if (!request.flushed.has(word(sent, 0))) report(`${what}, but c${word(sent, 0)} has not flushed`, event);
     }
   }
 }
@@ -132,7 +138,9 @@ class DeliveryChecker implements Checker {
     if (event.kind === EventKind.MSG_SEND) this.queue(event.nid, word(event, 1)).push(event);
     if (event.kind !== EventKind.MSG_RECEIVE) return;
     const queue = this.queue(word(event, 1), event.nid);
-    const at = queue.findIndex((sent) => word(sent, 0) === word(event, 0) && word(sent, 2) === word(event, 2) && BigInt(sent.words[3]) === BigInt(event.words[3]));
+    const at = queue.findIndex(
+      (sent) => word(sent, 0) === word(event, 0) && word(sent, 2) === word(event, 2) && BigInt(sent.words[3]) === BigInt(event.words[3]),
+    );
     if (at < 0) {
       report("message received that nobody sent, or received twice", event);
       return;
@@ -194,7 +202,13 @@ export class Checkers implements TraceConsumer {
   private readonly checkers: readonly Checker[];
 
   constructor(quantumNs = DEFAULT_QUANTUM_NS) {
-    this.checkers = [new EoiChecker(), new ShootdownChecker(quantumNs), new DeliveryChecker(quantumNs), new LoadChecker(), new DeviceErrorChecker()];
+    this.checkers = [
+      new EoiChecker(),
+      new ShootdownChecker(quantumNs),
+      new DeliveryChecker(quantumNs),
+      new LoadChecker(),
+      new DeviceErrorChecker(),
+    ];
   }
   private readonly report: Report = (text, event) => {
     this.violations.push(event === undefined ? text : `${text}: ${fullLine(event).trim()}`);

@@ -58,6 +58,7 @@ function decodeField(row: Row, i: number, name: string, event: TraceEvent, optio
 
 export function decodeWord(format: number, word: number | bigint, options: DecodeOptions): string {
   const value = Number(word);
+  // biome-ignore format: one case a row
   switch (format) {
     case FieldFormat.HEX: return hexadecimal(word);
     case FieldFormat.ADDRESS: return addressText(BigInt.asUintN(64, BigInt(word)), options);
@@ -98,6 +99,7 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
   const name = info.names[index];
   if (name === null) return "";
   const signed = BigInt.asIntN(64, BigInt(word));
+  // biome-ignore format: one case a row
   switch (info.kinds[index]) {
     case ArgKind.DECIMAL: return `${name}=${signed}`;
     // A descriptor is an int: the upper half of the register means nothing.

@@ -68,7 +68,11 @@ export function goldenTrace(header: GoldenHeader, events: readonly TraceEvent[],
   const kindWidth = Math.max(0, ...events.map((event) => kindName(event.kind).length));
   const placeWidth = Math.max(0, ...[...sections.keys()].map((place) => place.length));
   const text = [...sections].map(([place, section]) =>
-    section.map((event) => `${place.padEnd(placeWidth)} ${kindName(event.kind).padEnd(kindWidth)}  ${decodeFields(event, { style: "golden", nameOf })}`.trimEnd()).join("\n"),
+    section
+      .map((event) =>
+        `${place.padEnd(placeWidth)} ${kindName(event.kind).padEnd(kindWidth)}  ${decodeFields(event, { style: "golden", nameOf })}`.trimEnd(),
+      )
+      .join("\n"),
   );
   return [`# trace v1 image=${image} nodes=${nodes} cores=${cores} seed=${seed} show=${show}`, text.join("\n\n"), ""].join("\n");
 }

@@ -13,7 +13,10 @@ export class ShowError extends Error {}
 /** Kinds that `list` selects. Throws ShowError with the unknown name and the known ones. */
 export function parseShow(list: string): ReadonlySet<number> {
   const selected = new Set<number>();
-  for (const name of list.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
+  for (const name of list
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "")) {
     const rows = eventTable.filter((row) => name === "all" || row.name === name || groupOf(row.name) === name);
     if (rows.length === 0) throw new ShowError(`no event or group '${name}': groups are ${groups.join(", ")}; kinds are GROUP.NAME`);
     for (const row of rows) selected.add(row.kind);

@@ -35,7 +35,12 @@ export class SymbolTable {
     if (!inFile(table, count * entryBytes) || entryBytes < 64) return SymbolTable.empty;
     const section = (index: number) => {
       const at = table + index * entryBytes;
-      return { type: view.getUint32(at + 4, true), offset: Number(view.getBigUint64(at + 24, true)), bytes: Number(view.getBigUint64(at + 32, true)), link: view.getUint32(at + 40, true) };
+      return {
+        type: view.getUint32(at + 4, true),
+        offset: Number(view.getBigUint64(at + 24, true)),
+        bytes: Number(view.getBigUint64(at + 32, true)),
+        link: view.getUint32(at + 40, true),
+      };
     };
     for (let i = 0; i < count; i++) {
       const symtab = section(i);

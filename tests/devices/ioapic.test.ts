@@ -37,7 +37,10 @@ describe("I/O APIC", () => {
     write(0x10 + 8, 0x34);
     expect(bus.delivered).toEqual([]);
     for (const level of [true, true, false, true]) apic.setLine(4, level);
-    expect(bus.delivered).toEqual([[2, false, 0, 0x34, false], [2, false, 0, 0x34, false]]);
+    expect(bus.delivered).toEqual([
+      [2, false, 0, 0x34, false],
+      [2, false, 0, 0x34, false],
+    ]);
   });
   it("level: remote IRR holds further messages back until EOI; a line still up sends again", () => {
     const { bus, apic, read, write } = setup();
@@ -71,6 +74,10 @@ describe("I/O APIC", () => {
     write(1, 0);
     read(0x40);
     apic.read(0x20, 4);
-    expect(bus.reports).toEqual(["ioapic: write to read-only VERSION 0x01", "ioapic: read of unknown register 0x40", "ioapic: read of 4 bytes at unknown offset 0x20"]);
+    expect(bus.reports).toEqual([
+      "ioapic: write to read-only VERSION 0x01",
+      "ioapic: read of unknown register 0x40",
+      "ioapic: read of 4 bytes at unknown offset 0x20",
+    ]);
   });
 });

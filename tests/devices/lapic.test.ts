@@ -9,16 +9,32 @@ function enabled(cores = 1) {
   const bus = new TestLapicBus(cores);
   for (const lapic of bus.lapics) lapic.write(R.SVR, 4, 0x1ff);
   const apic = bus.lapics[0];
-  return { bus, apic, read: (offset: number) => apic.read(offset, 4), write: (offset: number, value: number) => apic.write(offset, 4, value) };
+  return {
+    bus,
+    apic,
+    read: (offset: number) => apic.read(offset, 4),
+    write: (offset: number, value: number) => apic.write(offset, 4, value),
+  };
 }
 
 describe("reset state (11.4.7.1)", () => {
-  it.each([[R.TPR, 0], [R.PPR, 0], [R.LDR, 0], [R.DFR, 0xffffffff], [R.SVR, 0xff], [R.LVT_TIMER, 0x10000], [0x350, 0x10000], [0x360, 0x10000], [R.LVT_ERROR, 0x10000], [R.INITIAL, 0], [R.CURRENT, 0], [R.DIVIDE, 0], [R.VERSION, 0x50014]])(
-    "register 0x%s",
-    (offset, value) => {
-      expect(new TestLapicBus(1).lapics[0].read(offset, 4)).toBe(value);
-    },
-  );
+  it.each([
+    [R.TPR, 0],
+    [R.PPR, 0],
+    [R.LDR, 0],
+    [R.DFR, 0xffffffff],
+    [R.SVR, 0xff],
+    [R.LVT_TIMER, 0x10000],
+    [0x350, 0x10000],
+    [0x360, 0x10000],
+    [R.LVT_ERROR, 0x10000],
+    [R.INITIAL, 0],
+    [R.CURRENT, 0],
+    [R.DIVIDE, 0],
+    [R.VERSION, 0x50014],
+  ])("register 0x%s", (offset, value) => {
+    expect(new TestLapicBus(1).lapics[0].read(offset, 4)).toBe(value);
+  });
   it("the id is in bits 31–24", () => expect(new TestLapicBus(4).lapics[3].read(R.ID, 4)).toBe(0x03000000));
 });
 
@@ -110,18 +126,18 @@ describe("interrupt command (11.6)", () => {
   });
   it("logical destinations, flat and cluster (11.6.2.2)", () => {
     const { bus, write } = four();
-    bus.lapics.forEach((apic, i) => apic.write(R.LDR, 4, (1 << i) << 24));
+    bus.lapics.forEach((apic, i) => void apic.write(R.LDR, 4, (1 << i) << 24));
     write(R.ICR_HIGH, 0b1010 << 24);
     write(R.ICR_LOW, 0x48f1);
     for (const apic of bus.lapics) apic.write(R.DFR, 4, 0x0fffffff);
-    bus.lapics.forEach((apic, i) => apic.write(R.LDR, 4, (((i >> 1) << 4) | (1 << (i & 1))) << 24));
+    bus.lapics.forEach((apic, i) => void apic.write(R.LDR, 4, (((i >> 1) << 4) | (1 << (i & 1))) << 24));
     write(R.ICR_HIGH, 0x12 << 24);
     write(R.ICR_LOW, 0x48f1);
     expect(bus.sent.map((message) => message.targets)).toEqual([[1, 3], [3]]);
   });
   it("lowest priority picks the core with the lowest processor priority", () => {
     const { bus, write } = four();
-    [0x40, 0x30, 0x10, 0x20].forEach((priority, i) => bus.lapics[i].write(R.TPR, 4, priority));
+    [0x40, 0x30, 0x10, 0x20].forEach((priority, i) => void bus.lapics[i].write(R.TPR, 4, priority));
     write(R.ICR_LOW, 0x000c4100 | 0x55);
     expect(bus.sent[0]).toMatchObject({ targets: [2], vector: 0x55 });
   });
@@ -203,9 +219,21 @@ describe("misuse is named", () => {
     [(a: ReturnType<typeof enabled>) => a.write(0x3b0, 0), "lapic: write to unknown register 0x3b0"],
     [(a: ReturnType<typeof enabled>) => a.read(0x40), "lapic: read of unknown register 0x040"],
     [(a: ReturnType<typeof enabled>) => a.read(R.EOI), "lapic: read of write-only EOI 0x0b0"],
-    [(a: ReturnType<typeof enabled>) => a.apic.write(R.EOI, 1, 0), "lapic: write of 1 bytes at 0x0b0: registers are 4 bytes on 16-byte boundaries"],
-    [(a: ReturnType<typeof enabled>) => a.write(R.ICR_LOW, 0x00044400), "lapic: ICR with delivery mode 0x400 to a shorthand that includes the sender"],
-    [(a: ReturnType<typeof enabled>) => { a.write(R.ICR_HIGH, 9 << 24); a.write(R.ICR_LOW, 0x40f1); }, "lapic: ICR to destination 0x9 that no core has"],
+    [
+      (a: ReturnType<typeof enabled>) => a.apic.write(R.EOI, 1, 0),
+      "lapic: write of 1 bytes at 0x0b0: registers are 4 bytes on 16-byte boundaries",
+    ],
+    [
+      (a: ReturnType<typeof enabled>) => a.write(R.ICR_LOW, 0x00044400),
+      "lapic: ICR with delivery mode 0x400 to a shorthand that includes the sender",
+    ],
+    [
+      (a: ReturnType<typeof enabled>) => {
+        a.write(R.ICR_HIGH, 9 << 24);
+        a.write(R.ICR_LOW, 0x40f1);
+      },
+      "lapic: ICR to destination 0x9 that no core has",
+    ],
   ])("%#", (act, text) => {
     const a = enabled();
     act(a);

@@ -91,7 +91,15 @@ describe("i8042", () => {
   it("hands out scan codes one interrupt each", () => {
     const { keyboard, line } = setup(true);
     keyboard.type([0x1e, 0x9e]);
-    expect([keyboard.read(0x64) & 1, line.level, keyboard.read(0x60), line.edges, keyboard.read(0x60), line.level, keyboard.read(0x64) & 1]).toEqual([1, true, 0x1e, 2, 0x9e, false, 0]);
+    expect([
+      keyboard.read(0x64) & 1,
+      line.level,
+      keyboard.read(0x60),
+      line.edges,
+      keyboard.read(0x60),
+      line.level,
+      keyboard.read(0x64) & 1,
+    ]).toEqual([1, true, 0x1e, 2, 0x9e, false, 0]);
   });
   it("answers self test, keyboard reset and its command byte", () => {
     const { keyboard } = setup(true);
@@ -130,7 +138,10 @@ describe("fw_cfg, debug exit", () => {
 describe("CPUID: within QEMU's qemu64", () => {
   const model = new CpuidModel(4);
   // Recorded from qemu-system-x86_64 7.2 -M microvm: leaf 1 ECX, EDX and leaf 80000001h ECX, EDX.
-  it.each([[1, 0x80002001, 0x178bfbfd], [0x80000001, 0x00000007, 0x2193fbfd]])("leaf 0x%s has no feature that qemu64 lacks", (leaf, ecx, edx) => {
+  it.each([
+    [1, 0x80002001, 0x178bfbfd],
+    [0x80000001, 0x00000007, 0x2193fbfd],
+  ])("leaf 0x%s has no feature that qemu64 lacks", (leaf, ecx, edx) => {
     const [, , c, d] = model.read(0, leaf, 0);
     expect([c & ~ecx, d & ~edx]).toEqual([0, 0]);
   });

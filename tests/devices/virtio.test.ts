@@ -18,9 +18,22 @@ function card() {
   const slot = new VirtioMmioSlot(host, dma, line);
   const sent: Uint8Array[] = [];
   const lost: string[] = [];
-  const nic = new VirtioNet(slot, dma, new Uint8Array([2, 0x4d, 0x47, 0, 0, 7]), { send: (frame) => sent.push(frame), lost: (text) => lost.push(text) });
+  const nic = new VirtioNet(slot, dma, new Uint8Array([2, 0x4d, 0x47, 0, 0, 7]), {
+    send: (frame) => sent.push(frame),
+    lost: (text) => lost.push(text),
+  });
   slot.attach(nic);
-  return { host, line, dma, slot, nic, sent, lost, read: (at: number) => slot.read(at, 4), write: (at: number, value: number) => slot.write(at, 4, value) };
+  return {
+    host,
+    line,
+    dma,
+    slot,
+    nic,
+    sent,
+    lost,
+    read: (at: number) => slot.read(at, 4),
+    write: (at: number, value: number) => slot.write(at, 4, value),
+  };
 }
 type Card = ReturnType<typeof card>;
 
@@ -62,7 +75,10 @@ function offer({ dma }: Card, q: number, head: number): void {
   dma.view.setUint16(avail(q) + 2, index + 1, true);
 }
 const usedElements = ({ dma }: Card, q: number) =>
-  Array.from({ length: dma.view.getUint16(used(q) + 2, true) }, (_, i) => [dma.view.getUint32(used(q) + 4 + 8 * i, true), dma.view.getUint32(used(q) + 8 + 8 * i, true)]);
+  Array.from({ length: dma.view.getUint16(used(q) + 2, true) }, (_, i) => [
+    dma.view.getUint32(used(q) + 4 + 8 * i, true),
+    dma.view.getUint32(used(q) + 8 + 8 * i, true),
+  ]);
 
 describe("virtio-mmio", () => {
   it("identifies itself; an empty slot has device id 0 and nothing else", () => {
@@ -155,7 +171,11 @@ describe("virtio-net", () => {
     describeBuffer(c, 0, 0, 0x9000, 100, 2);
     offer(c, 0, 0);
     c.nic.receive(new Uint8Array(89));
-    expect([c.lost, usedElements(c, 0), c.line.level]).toEqual([["virtio-net: frame of 89 bytes does not fit a receive buffer of 100"], [], false]);
+    expect([c.lost, usedElements(c, 0), c.line.level]).toEqual([
+      ["virtio-net: frame of 89 bytes does not fit a receive buffer of 100"],
+      [],
+      false,
+    ]);
     c.nic.receive(new Uint8Array(88));
     expect(usedElements(c, 0)).toEqual([[0, 100]]);
   });
@@ -168,15 +188,65 @@ describe("virtio-net", () => {
 
 describe("broken rings set NEEDS_RESET and are named", () => {
   const broken: [string, RegExp, (c: Card) => void][] = [
-    ["descriptor outside RAM", /descriptor 0 lies outside RAM: 0xfff0, 100 bytes/, (c) => { describeBuffer(c, 1, 0, 0xfff0, 100, 0); offer(c, 1, 0); }],
-    ["address beyond all memory", /descriptor 0 lies outside RAM/, (c) => { describeBuffer(c, 1, 0, 2 ** 52, 100, 0); offer(c, 1, 0); }],
-    ["chain that loops", /chain from 0 loops/, (c) => { describeBuffer(c, 1, 0, 0x8000, 10, 1, 1); describeBuffer(c, 1, 1, 0x8000, 10, 1, 0); offer(c, 1, 0); }],
+    [
+      "descriptor outside RAM",
+      /descriptor 0 lies outside RAM: 0xfff0, 100 bytes/,
+      (c) => {
+        describeBuffer(c, 1, 0, 0xfff0, 100, 0);
+        offer(c, 1, 0);
+      },
+    ],
+    [
+      "address beyond all memory",
+      /descriptor 0 lies outside RAM/,
+      (c) => {
+        describeBuffer(c, 1, 0, 2 ** 52, 100, 0);
+        offer(c, 1, 0);
+      },
+    ],
+    [
+      "chain that loops",
+      /chain from 0 loops/,
+      (c) => {
+        describeBuffer(c, 1, 0, 0x8000, 10, 1, 1);
+        describeBuffer(c, 1, 1, 0x8000, 10, 1, 0);
+        offer(c, 1, 0);
+      },
+    ],
     ["head out of range", /descriptor index 99 in a queue of 8/, (c) => offer(c, 1, 99)],
-    ["next out of range", /descriptor index 8 in a queue of 8/, (c) => { describeBuffer(c, 1, 0, 0x8000, 10, 1, 8); offer(c, 1, 0); }],
+    [
+      "next out of range",
+      /descriptor index 8 in a queue of 8/,
+      (c) => {
+        describeBuffer(c, 1, 0, 0x8000, 10, 1, 8);
+        offer(c, 1, 0);
+      },
+    ],
     ["available index far ahead", /available index runs 500 ahead/, (c) => c.dma.view.setUint16(avail(1) + 2, 500, true)],
-    ["writable descriptor to send from", /writable descriptor in the transmit queue/, (c) => { describeBuffer(c, 1, 0, 0x8000, 100, 2); offer(c, 1, 0); }],
-    ["frame of nothing", /transmit chain of 12 bytes/, (c) => { describeBuffer(c, 1, 0, 0x8000, 12, 0); offer(c, 1, 0); }],
-    ["indirect descriptor, never offered", /unknown flags 0x4/, (c) => { describeBuffer(c, 1, 0, 0x8000, 100, 4); offer(c, 1, 0); }],
+    [
+      "writable descriptor to send from",
+      /writable descriptor in the transmit queue/,
+      (c) => {
+        describeBuffer(c, 1, 0, 0x8000, 100, 2);
+        offer(c, 1, 0);
+      },
+    ],
+    [
+      "frame of nothing",
+      /transmit chain of 12 bytes/,
+      (c) => {
+        describeBuffer(c, 1, 0, 0x8000, 12, 0);
+        offer(c, 1, 0);
+      },
+    ],
+    [
+      "indirect descriptor, never offered",
+      /unknown flags 0x4/,
+      (c) => {
+        describeBuffer(c, 1, 0, 0x8000, 100, 4);
+        offer(c, 1, 0);
+      },
+    ],
   ];
   it.each(broken)("%s", (_, text, breakIt) => {
     const c = start(card());
@@ -188,10 +258,24 @@ describe("broken rings set NEEDS_RESET and are named", () => {
     expect(c.read(0x70)).toBe(15);
   });
   it("a queue that is no queue cannot be enabled", () => {
-    for (const [register, value] of [[0x38, 0], [0x38, 7], [0x38, 4096], [0x80, 0x1008], [0x84, 1], [0xa0, 0xfffc]]) {
+    for (const [register, value] of [
+      [0x38, 0],
+      [0x38, 7],
+      [0x38, 4096],
+      [0x80, 0x1008],
+      [0x84, 1],
+      [0xa0, 0xfffc],
+    ]) {
       const c = card();
       c.write(0x70, 11);
-      for (const [at, sane] of [[0x38, 8], [0x80, 0x1000], [0x90, 0x1400], [0xa0, 0x1800], [register, value]]) c.write(at, sane);
+      for (const [at, sane] of [
+        [0x38, 8],
+        [0x80, 0x1000],
+        [0x90, 0x1400],
+        [0xa0, 0x1800],
+        [register, value],
+      ])
+        c.write(at, sane);
       c.write(0x44, 1);
       expect([c.read(0x44), c.read(0x70) & 0x40]).toEqual([0, 0x40]);
     }
@@ -206,6 +290,7 @@ describe("broken rings set NEEDS_RESET and are named", () => {
         for (let i = 0; i < QUEUE; i++) for (const q of [0, 1]) describeBuffer(c, q, i, 0x8000 + 256 * i, 100, q === 0 ? 2 : 0);
         for (let step = 0; step < 40; step++) {
           const q = prng.below(2);
+          // biome-ignore format: one case a row
           switch (prng.below(20)) {
             case 0: c.dma.ram.set(prng.bytes(16), desc(q) + 16 * prng.below(QUEUE)); break;
             case 1: c.dma.ram.set(prng.bytes(4), avail(q) + prng.below(24)); break;

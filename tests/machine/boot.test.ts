@@ -13,7 +13,16 @@ describe.skipIf(reason !== undefined)("PVH boot", () => {
   const ours = (cores: number) => {
     if (typeof engine === "string") throw new Error(engine);
     let text = "";
-    const node = { nid: 1, cores, ramBytes: 64 << 20, kernel: assembleFile("pvh.s").image, commandLine, module, nic: true, onConsole: (part: string) => (text += part) };
+    const node = {
+      nid: 1,
+      cores,
+      ramBytes: 64 << 20,
+      kernel: assembleFile("pvh.s").image,
+      commandLine,
+      module,
+      nic: true,
+      onConsole: (part: string) => (text += part),
+    };
     const machine = new Machine({ nodes: [node], createEngine: engine, strict: true });
     try {
       expect(machine.run({ limitNs: 1e8 })).toBe("exit");

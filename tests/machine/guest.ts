@@ -13,7 +13,17 @@ export const hasQemu = has("qemu-system-x86_64");
 /** The Unicorn engine, or why there is none. */
 export async function realEngine(): Promise<CreateEngine | string> {
   const { createUnicornEngine, UnicornUnavailable } = await import("../../emulator/cpu/unicorn/engine.ts");
-  const bus = { readMemory: () => 0, writeMemory() {}, readPort: () => 0, writePort() {}, readMsr: () => 0n, writeMsr: () => true, cpuid: () => [0, 0, 0, 0] as const, readTaskPriority: () => 0, writeTaskPriority() {} };
+  const bus = {
+    readMemory: () => 0,
+    writeMemory() {},
+    readPort: () => 0,
+    writePort() {},
+    readMsr: () => 0n,
+    writeMsr: () => true,
+    cpuid: () => [0, 0, 0, 0] as const,
+    readTaskPriority: () => 0,
+    writeTaskPriority() {},
+  };
   try {
     createUnicornEngine({ ramBytes: 16 << 20, cores: 1, bus }).close();
     return createUnicornEngine;
@@ -33,10 +43,26 @@ export function assemble(source: string): Guest {
   try {
     const at = (name: string) => path.join(dir, name);
     execFileSync("as", ["--64", "-o", at("guest.o"), "-"], { input: source, stdio: ["pipe", "ignore", "inherit"] });
-    execFileSync("ld", ["-m", "elf_x86_64", "-Ttext=0x100000", "--entry=start", "-N", "--no-warn-rwx-segments", "-o", at("guest.elf"), at("guest.o")]);
+    execFileSync("ld", [
+      "-m",
+      "elf_x86_64",
+      "-Ttext=0x100000",
+      "--entry=start",
+      "-N",
+      "--no-warn-rwx-segments",
+      "-o",
+      at("guest.elf"),
+      at("guest.o"),
+    ]);
     execFileSync("objcopy", ["-O", "binary", at("guest.elf"), at("guest.bin")]);
-    const names = execFileSync("nm", [at("guest.elf")], { encoding: "utf8" }).trim().split("\n").map((line) => line.split(" "));
-    return { image: emptyKernel(new Uint8Array(fs.readFileSync(at("guest.bin")))), labels: new Map(names.map(([address, , name]) => [name, Number.parseInt(address, 16)])) };
+    const names = execFileSync("nm", [at("guest.elf")], { encoding: "utf8" })
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" "));
+    return {
+      image: emptyKernel(new Uint8Array(fs.readFileSync(at("guest.bin")))),
+      labels: new Map(names.map(([address, , name]) => [name, Number.parseInt(address, 16)])),
+    };
   } finally {
     fs.rmSync(dir, { recursive: true });
   }
@@ -46,15 +72,41 @@ export function assembleFile(name: string): Guest {
 }
 
 /** Exit status and output of an image on QEMU's microvm with the NIC that our nodes have. */
-export function runOnQemu(image: Uint8Array, cores: number, megabytes: number, more: { readonly commandLine?: string; readonly module?: Uint8Array } = {}): { status: number | null; stdout: string } {
+export function runOnQemu(
+  image: Uint8Array,
+  cores: number,
+  megabytes: number,
+  more: { readonly commandLine?: string; readonly module?: Uint8Array } = {},
+): { status: number | null; stdout: string } {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "margay-qemu-"));
   const file = (name: string, bytes: Uint8Array) => {
     fs.writeFileSync(path.join(dir, name), bytes);
     return path.join(dir, name);
   };
-  const args = ["-M", "microvm,acpi=off", "-smp", `${cores}`, "-m", `${megabytes}`, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"];
+  const args = [
+    "-M",
+    "microvm,acpi=off",
+    "-smp",
+    `${cores}`,
+    "-m",
+    `${megabytes}`,
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-no-reboot",
+    "-serial",
+    "stdio",
+  ];
   args.push("-global", "virtio-mmio.force-legacy=false", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-icount", "shift=0,sleep=off");
-  args.push("-netdev", "hubport,hubid=0,id=n0", "-device", "virtio-net-device,netdev=n0,mac=02:4d:47:00:00:01", "-kernel", file("guest", image));
+  args.push(
+    "-netdev",
+    "hubport,hubid=0,id=n0",
+    "-device",
+    "virtio-net-device,netdev=n0,mac=02:4d:47:00:00:01",
+    "-kernel",
+    file("guest", image),
+  );
   if (more.commandLine !== undefined) args.push("-append", more.commandLine);
   if (more.module !== undefined) args.push("-initrd", file("module", more.module));
   try {

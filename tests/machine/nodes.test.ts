@@ -55,10 +55,19 @@ const handler: readonly Step[] = [
 const TO_SEND = 4;
 
 function program(starts: boolean): Program {
-  const steps: Step[] = [...setUp, ...(starts ? ([["add", avail(1), 0x10000], ["write", NIC + 0x50, 1]] as Step[]) : []), ["hlt"]];
+  const steps: Step[] = [
+    ...setUp,
+    ...(starts
+      ? ([
+          ["add", avail(1), 0x10000],
+          ["write", NIC + 0x50, 1],
+        ] as Step[])
+      : []),
+    ["hlt"],
+  ];
   const at = steps.length;
   steps.push(["jump", at - 1], ...handler);
-  return { steps, handlers: { 0x3c: at + 1 } };
+  return { steps, handlers: { [0x3c]: at + 1 } };
 }
 
 interface RingOptions {
@@ -74,16 +83,29 @@ function ring({ nodes, hostSlice, chop, busy = false }: RingOptions) {
   let made = 0;
   const spinner: Program = { steps: [["jump", 0]], startup: 0 };
   const machine = new Machine({
-    nodes: Array.from({ length: nodes }, (_, i) => ({ nid: i + 1, cores: busy ? 2 : 1, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: true })),
+    nodes: Array.from({ length: nodes }, (_, i) => ({
+      nid: i + 1,
+      cores: busy ? 2 : 1,
+      ramBytes: 16 << 20,
+      kernel: emptyKernel(),
+      commandLine: "",
+      nic: true,
+    })),
     strict: true,
     hostSlice,
     trace: tracer,
     createEngine: (options) => {
       const first = program(made++ === nodes - 1);
       // With a spinner the first core starts it, before anything else.
-      const wake: Step[] = busy ? [["write", LAPIC + 0xf0, 0x1ff], ["write", LAPIC + 0x300, 0xc4500], ["write", LAPIC + 0x300, 0xc4608]] : [["nop"], ["nop"], ["nop"]];
+      const wake: Step[] = busy
+        ? [
+            ["write", LAPIC + 0xf0, 0x1ff],
+            ["write", LAPIC + 0x300, 0xc4500],
+            ["write", LAPIC + 0x300, 0xc4608],
+          ]
+        : [["nop"], ["nop"], ["nop"]];
       const shifted = first.steps.map((step): Step => (step[0] === "jump" ? ["jump", step[1] + 3] : step));
-      return toyEngine([{ steps: [...wake, ...shifted], handlers: { 0x3c: first.handlers![0x3c] + 3 } }, spinner])(options);
+      return toyEngine([{ steps: [...wake, ...shifted], handlers: { [0x3c]: first.handlers![0x3c] + 3 } }, spinner])(options);
     },
   });
   for (const { nid, view, ram } of machine.nodes) {
@@ -104,7 +126,12 @@ function ring({ nodes, hostSlice, chop, busy = false }: RingOptions) {
   else while (machine.runSlice(chop, { limitNs }) !== "limit");
   tracer.end();
   const links = list.events.filter((e) => e.kind === EventKind.LINK_RECEIVE);
-  return { hops: links.map((e) => [e.nid, e.time]), hash: machine.stateHash(), lines: list.events.map((e) => fullLine(e)), fault: machine.fault?.text };
+  return {
+    hops: links.map((e) => [e.nid, e.time]),
+    hash: machine.stateHash(),
+    lines: list.events.map((e) => fullLine(e)),
+    fault: machine.fault?.text,
+  };
 }
 
 describe("a token on a ring of nodes", () => {
@@ -118,7 +145,9 @@ describe("a token on a ring of nodes", () => {
       expect(time).toBe((reference.hops[0][1] as number) + i * hop);
     });
   });
-  it.each([1, 2, 5, 1000])("slices of %i instructions change nothing", (hostSlice) => expect(ring({ nodes: 3, hostSlice })).toEqual(reference));
+  it.each([1, 2, 5, 1000])("slices of %i instructions change nothing", (hostSlice) =>
+    expect(ring({ nodes: 3, hostSlice })).toEqual(reference),
+  );
   it.each([1, 100])("machine slices of %i instructions change nothing", (chop) => expect(ring({ nodes: 3, chop })).toEqual(reference));
   it("busy cores beside it do not move it", () => expect(ring({ nodes: 3, busy: true }).hops).toEqual(reference.hops));
   it("one node may send to itself", () => {
@@ -141,7 +170,8 @@ describe("switch", () => {
   };
   const arrivals = (fabric: Switch, nid: number) => {
     const seen: [number, number][] = [];
-    for (let at = fabric.nextArrival(nid); at < Number.POSITIVE_INFINITY; at = fabric.nextArrival(nid)) seen.push([at, fabric.take(nid, at).length]);
+    for (let at = fabric.nextArrival(nid); at < Number.POSITIVE_INFINITY; at = fabric.nextArrival(nid))
+      seen.push([at, fabric.take(nid, at).length]);
     return seen;
   };
   it("a link carries one frame after the other", () => {
@@ -149,14 +179,22 @@ describe("switch", () => {
     fabric.send(1, frame(2, 1000), 0);
     fabric.send(1, frame(2, 500), 0);
     fabric.send(1, frame(2, 500), 5000);
-    expect(arrivals(fabric, 2)).toEqual([[1100, 1000], [1200, 500], [6050, 500]]);
+    expect(arrivals(fabric, 2)).toEqual([
+      [1100, 1000],
+      [1200, 500],
+      [6050, 500],
+    ]);
   });
   it("frames of several senders queue at the receiver's link, in the order of time, nid, counter", () => {
     const { fabric } = setup();
     fabric.send(3, frame(2, 600), 0);
     fabric.send(1, frame(2, 600), 0);
     fabric.send(0, frame(2, 590), 0);
-    expect(arrivals(fabric, 2)).toEqual([[1059, 590], [1118, 600], [1178, 600]]);
+    expect(arrivals(fabric, 2)).toEqual([
+      [1059, 590],
+      [1118, 600],
+      [1178, 600],
+    ]);
   });
   it("does not carry what has no destination, and says so", () => {
     const { fabric, tracer, list } = setup();

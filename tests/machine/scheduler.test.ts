@@ -16,7 +16,10 @@ const LVT_TIMER = LAPIC + 0x320;
 const INITIAL = LAPIC + 0x380;
 const DIVIDE = LAPIC + 0x3e0;
 
-const enable: readonly Step[] = [["write", SVR, 0x1ff], ["write", DIVIDE, 0xb]];
+const enable: readonly Step[] = [
+  ["write", SVR, 0x1ff],
+  ["write", DIVIDE, 0xb],
+];
 const spin = (count: number): Step[] => Array.from({ length: count }, () => ["nop"] as const);
 
 interface Seen {
@@ -30,14 +33,19 @@ function recorder(): { sink: TraceSink; seen: Seen[]; text: () => string } {
   return {
     seen,
     sink: { enabled: true, emit: (nid, core, time, kind, words) => seen.push({ core, time, kind, words: [nid, ...words] }) },
-    text: () => [...seen].sort((a, b) => a.time - b.time || Number(a.words[0]) - Number(b.words[0]) || a.core - b.core).map((e) => `${e.time} ${e.core} ${e.kind} ${e.words.join(" ")}`).join("\n"),
+    text: () =>
+      [...seen]
+        .sort((a, b) => a.time - b.time || Number(a.words[0]) - Number(b.words[0]) || a.core - b.core)
+        .map((e) => `${e.time} ${e.core} ${e.kind} ${e.words.join(" ")}`)
+        .join("\n"),
   };
 }
 function machine(programs: readonly Program[], cores = programs.length, options: Partial<MachineOptions> = {}): Machine {
   const node = { nid: 1, cores, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: false };
   return new Machine({ nodes: [node], strict: true, createEngine: toyEngine(programs), ...options });
 }
-const deliveries = (seen: readonly Seen[], kind: number = EventKind.IRQ_DELIVER) => seen.filter((e) => e.kind === kind).map((e) => [e.core, e.time, e.words[1]]);
+const deliveries = (seen: readonly Seen[], kind: number = EventKind.IRQ_DELIVER) =>
+  seen.filter((e) => e.kind === kind).map((e) => [e.core, e.time, e.words[1]]);
 
 describe("scheduler", () => {
   it("delivers the timer at the exact instruction, spinning or halted", () => {
@@ -46,7 +54,7 @@ describe("scheduler", () => {
       const steps: Step[] = [...enable, ["write", LVT_TIMER, 0xe0], ["write", INITIAL, 12345], ["sti"], ["nop"], ...wait];
       const handler = steps.length;
       steps.push(["out", 0xf4, 0]);
-      const m = machine([{ steps, handlers: { 0xe0: handler } }], 1, { trace: r.sink });
+      const m = machine([{ steps, handlers: { [0xe0]: handler } }], 1, { trace: r.sink });
       expect(m.run()).toBe("exit");
       // The fourth instruction (index 3) starts the timer at time 3.
       expect(deliveries(r.seen)).toEqual([[0, 3 + 12345, 0xe0]]);
@@ -55,11 +63,15 @@ describe("scheduler", () => {
   });
 
   it("delivers an IPI one quantum after it was sent, whoever runs first", () => {
-    const start = (target: number): Step[] => [["write", ICR_HIGH, target << 24], ["write", ICR_LOW, 0x4500], ["write", ICR_LOW, 0x4608]];
+    const start = (target: number): Step[] => [
+      ["write", ICR_HIGH, target << 24],
+      ["write", ICR_LOW, 0x4500],
+      ["write", ICR_LOW, 0x4608],
+    ];
     const boot: Step[] = [...enable, ...start(1), ...spin(2500), ["write", ICR_HIGH, 1 << 24], ["write", ICR_LOW, 0x40f1], ["hlt"]];
     const application: Step[] = [...enable, ["sti"], ["nop"], ["jump", 4], ["write", EOI, 0], ["iret"]];
     const r = recorder();
-    const m = machine([{ steps: boot }, { steps: application, startup: 0, handlers: { 0xf1: 5 } }], 2, { trace: r.sink });
+    const m = machine([{ steps: boot }, { steps: application, startup: 0, handlers: { [0xf1]: 5 } }], 2, { trace: r.sink });
     m.run({ limitNs: 10_000 });
     const sent = 2 + 3 + 2500 + 1;
     expect(deliveries(r.seen, EventKind.CORE_STARTUP)).toEqual([[1, 4 + 1000, 8]]);
@@ -72,7 +84,7 @@ describe("scheduler", () => {
     const steps: Step[] = [...enable, ["write", LVT_TIMER, 0xe0], ["write", INITIAL, 10], ...spin(100), ["sti"], ["nop"], ["nop"], ["nop"]];
     const handler = steps.length;
     steps.push(["out", 0xf4, 0]);
-    const m = machine([{ steps, handlers: { 0xe0: handler } }], 1, { trace: r.sink });
+    const m = machine([{ steps, handlers: { [0xe0]: handler } }], 1, { trace: r.sink });
     expect(m.run()).toBe("exit");
     expect(deliveries(r.seen)).toEqual([[0, 4 + 100 + 2, 0xe0]]);
   });
@@ -90,7 +102,7 @@ describe("scheduler", () => {
     const steps: Step[] = [...enable, ["write", LVT_TIMER, 0xe0], ["write", INITIAL, 897], ...spin(994), ["sti"], ["hlt"]];
     const handler = steps.length;
     steps.push(["out", 0xf4, 0]);
-    const m = machine([{ steps, handlers: { 0xe0: handler } }], 1, { trace: r.sink });
+    const m = machine([{ steps, handlers: { [0xe0]: handler } }], 1, { trace: r.sink });
     expect(m.run()).toBe("exit");
     expect(deliveries(r.seen)).toEqual([[0, 1000, 0xe0]]);
   });
@@ -115,7 +127,9 @@ describe("scheduler", () => {
   });
 
   it("refuses what cannot be a machine", () => {
-    expect(() => machine([{ steps: [] }], 1, { fabric: { latencyNs: 500, bytesPerNs: 1 } })).toThrow(/latency of 500 ns must be .* not below the quantum of 1000/);
+    expect(() => machine([{ steps: [] }], 1, { fabric: { latencyNs: 500, bytesPerNs: 1 } })).toThrow(
+      /latency of 500 ns must be .* not below the quantum of 1000/,
+    );
     const node = { nid: 0, cores: 1, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: false };
     expect(() => new Machine({ nodes: [node], createEngine: toyEngine([{ steps: [] }]) })).toThrow(/nids must differ and not be 0/);
   });
@@ -153,9 +167,16 @@ function busyPrograms(): Program[] {
     ["iret"],
   ];
   return [0, 1, 2, 3].map((self) => {
-    const wake: Step[] = self === 0 ? [["write", ICR_LOW, 0xc4500], ["write", ICR_LOW, 0xc4608]] : [["nop"], ["nop"]];
-    const shift = (step: Step): Step => (step[0] === "jump" ? ["jump", step[1] + 2] : step[0] === "loop" ? ["loop", step[1], step[2] + 2] : step);
-    return { steps: [...wake, ...work(self).map(shift)], startup: 0, handlers: { 0xe0: 21, 0xf1: 24 } };
+    const wake: Step[] =
+      self === 0
+        ? [
+            ["write", ICR_LOW, 0xc4500],
+            ["write", ICR_LOW, 0xc4608],
+          ]
+        : [["nop"], ["nop"]];
+    const shift = (step: Step): Step =>
+      step[0] === "jump" ? ["jump", step[1] + 2] : step[0] === "loop" ? ["loop", step[1], step[2] + 2] : step;
+    return { steps: [...wake, ...work(self).map(shift)], startup: 0, handlers: { [0xe0]: 21, [0xf1]: 24 } };
   });
 }
 
@@ -163,7 +184,15 @@ describe("host slices change nothing", () => {
   const outcome = (hostSlice: number, chop?: number) => {
     const r = recorder();
     const consoleText: string[] = [];
-    const node = { nid: 1, cores: 4, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: false, onConsole: (text: string) => consoleText.push(text) };
+    const node = {
+      nid: 1,
+      cores: 4,
+      ramBytes: 16 << 20,
+      kernel: emptyKernel(),
+      commandLine: "",
+      nic: false,
+      onConsole: (text: string) => consoleText.push(text),
+    };
     const m = new Machine({ nodes: [node], strict: true, createEngine: toyEngine(busyPrograms()), hostSlice, trace: r.sink });
     if (chop === undefined) expect(m.run({ limitNs: 100_000 })).toBe("limit");
     else while (m.runSlice(chop, { limitNs: 100_000 }) !== "limit");
@@ -185,9 +214,31 @@ describe("host slices change nothing", () => {
 describe("a lone core runs ahead without anybody noticing", () => {
   // Core 0 works alone for long, then wakes core 1, which works and halts; the long stretch must end where the quantum does.
   const programs = (): Program[] => {
-    const boot: Step[] = [...enable, ["write", ICR_LOW, 0xc4500], ["write", ICR_LOW, 0xc4608], ["set", 0, 7777], ["loop", 0, 5], ["write", ICR_HIGH, 1 << 24], ["write", ICR_LOW, 0x40f1], ["set", 0, 1400], ["add", 0x1000, 1], ["loop", 0, 9], ["jump", 4]];
-    const second: Step[] = [...enable, ["sti"], ["hlt"], ["jump", 3], ["set", 1, 600], ["add", 0x1000, 1], ["loop", 1, 6], ["write", EOI, 0], ["iret"]];
-    return [{ steps: boot }, { steps: second, startup: 0, handlers: { 0xf1: 5 } }];
+    const boot: Step[] = [
+      ...enable,
+      ["write", ICR_LOW, 0xc4500],
+      ["write", ICR_LOW, 0xc4608],
+      ["set", 0, 7777],
+      ["loop", 0, 5],
+      ["write", ICR_HIGH, 1 << 24],
+      ["write", ICR_LOW, 0x40f1],
+      ["set", 0, 1400],
+      ["add", 0x1000, 1],
+      ["loop", 0, 9],
+      ["jump", 4],
+    ];
+    const second: Step[] = [
+      ...enable,
+      ["sti"],
+      ["hlt"],
+      ["jump", 3],
+      ["set", 1, 600],
+      ["add", 0x1000, 1],
+      ["loop", 1, 6],
+      ["write", EOI, 0],
+      ["iret"],
+    ];
+    return [{ steps: boot }, { steps: second, startup: 0, handlers: { [0xf1]: 5 } }];
   };
   it("the same as with a third core that never halts", () => {
     const run = (cores: Program[]) => {
@@ -228,6 +279,10 @@ describe("frames", () => {
     const m = new Machine({ nodes: [node], createEngine: toyEngine([{ steps: [["hlt"]] }]), endpoints: (send) => (echo = new Echo(send)) });
     expect(m.run({ limitNs: 15_000 })).toBe("limit");
     // 1,000 bytes at 10 bytes/ns and 1,000 ns.
-    expect(echo?.received.slice(0, 3)).toEqual([[6100, 1000], [7700, 1000], [9300, 1000]]);
+    expect(echo?.received.slice(0, 3)).toEqual([
+      [6100, 1000],
+      [7700, 1000],
+      [9300, 1000],
+    ]);
   });
 });

@@ -46,7 +46,9 @@ describe.skipIf(reason !== undefined)("four cores", () => {
   it("the checkers find nothing", () => expect(checkTrace(reference!.events, false)).toEqual([]));
   it("a timer interrupts at its exact time when the core sleeps", () => {
     // Core 3's timer: started by its write, period 2500 + 3 × 777. Deliveries to a halted core lie exactly on that grid.
-    const times = reference!.events.filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 3 && e.words[0] === 0xe0).map((e) => e.time);
+    const times = reference!.events
+      .filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 3 && e.words[0] === 0xe0)
+      .map((e) => e.time);
     const period = 2500 + 3 * 777;
     const phases = times.map((time) => (time - times[0]) % period);
     expect(times.length).toBeGreaterThan(10);

@@ -88,6 +88,7 @@ class ToyCore implements Core {
 
   private execute(step: Step): void {
     const { registers, bus, view } = this;
+    // biome-ignore format: one case a row
     switch (step[0]) {
       case "hlt": this.halted = true; this.shadow = false; return;
       case "sti": if (!this.enabled) this.shadow = this.enabled = true; return;
@@ -137,7 +138,17 @@ class ToyCore implements Core {
   }
   save(): CoreState {
     const { pc, enabled, shadow, halted, time, dead } = this;
-    return { pc, enabled, interruptShadow: shadow, halted, time, dead, registers: [...this.registers], stack: [...this.stack], fx: new Uint8Array(0) } as unknown as CoreState;
+    return {
+      pc,
+      enabled,
+      interruptShadow: shadow,
+      halted,
+      time,
+      dead,
+      registers: [...this.registers],
+      stack: [...this.stack],
+      fx: new Uint8Array(0),
+    } as unknown as CoreState;
   }
   restore(): void {
     throw new Error("the toy engine has no restore");

@@ -8,7 +8,13 @@ import { Filter, parseShow, ShowError } from "../../emulator/trace/show.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
 
-const event = (nid: number, core: number, time: number, kind: number, ...words: (number | bigint | string)[]): TraceEvent => ({ nid, core, time, kind, words });
+const event = (nid: number, core: number, time: number, kind: number, ...words: (number | bigint | string)[]): TraceEvent => ({
+  nid,
+  core,
+  time,
+  kind,
+  words,
+});
 
 describe("order", () => {
   it("is time, nid, core, emission, whatever order nodes emit in", () => {
@@ -77,15 +83,27 @@ describe("ring drain", () => {
 describe("full format", () => {
   const nameOf = (address: bigint) => (address === 0xffffffff80100040n ? "doIrq+0x40" : undefined);
   it.each<[TraceEvent, string]>([
-    [event(1, 0, 1234, EventKind.SYS_ENTER, 11n, 0x200000001000n, 4096n, 0n), "        1234 n1.c0   sys.enter      munmap addr=0x200000001000 length=4096"],
+    [
+      event(1, 0, 1234, EventKind.SYS_ENTER, 11n, 0x200000001000n, 4096n, 0n),
+      "        1234 n1.c0   sys.enter      munmap addr=0x200000001000 length=4096",
+    ],
     [event(1, 0, 1240, EventKind.SYS_EXIT, 11n, 0n, 0n, 0n), "        1240 n1.c0   sys.exit       munmap ret=0"],
     [event(1, 0, 1, EventKind.SYS_EXIT, 2n, 0xfffffffffffffffen, 0n, 0n), "           1 n1.c0   sys.exit       open ret=-ENOENT"],
-    [event(1, 0, 1, EventKind.SYS_ENTER, 257n, 0xffffff9cn, 0x1000n, 0x40n), "           1 n1.c0   sys.enter      openat dirfd=-100 path=0x1000 flags=0x40"],
+    [
+      event(1, 0, 1, EventKind.SYS_ENTER, 257n, 0xffffff9cn, 0x1000n, 0x40n),
+      "           1 n1.c0   sys.enter      openat dirfd=-100 path=0x1000 flags=0x40",
+    ],
     [event(1, 0, 1, EventKind.SYS_ENTER, 999n, 1n, 2n, 3n), "           1 n1.c0   sys.enter      syscall:999 a=0x1 b=0x2 c=0x3"],
     [event(1, 0, 1, EventKind.IPI_SEND, 1n, 0xf1n, 7n, 0n), "           1 n1.c0   ipi.send       to=c1 vector=TLB_SHOOTDOWN id=7"],
-    [event(1, 1, 1, EventKind.TRAP, 14n, 6n, 0xffffffff80100040n, 0x1000n), "           1 n1.c1   trap           vector=#PF error=0x6 rip=0xffffffff80100040<doIrq+0x40> address=0x1000"],
+    [
+      event(1, 1, 1, EventKind.TRAP, 14n, 6n, 0xffffffff80100040n, 0x1000n),
+      "           1 n1.c1   trap           vector=#PF error=0x6 rip=0xffffffff80100040<doIrq+0x40> address=0x1000",
+    ],
     [event(0, -1, 1, EventKind.MSG_SEND, 1, 1, 5000, 0n), "           1 n0      msg.send       op=LOAD to=n1 bytes=5000 match=0"],
-    [event(1, 0, 1, EventKind.MSG_RECEIVE, 11n, 2n, 0n, 0x10003n), "           1 n1.c0   msg.receive    op=GET from=n2 bytes=0 match=PROGRAM+3"],
+    [
+      event(1, 0, 1, EventKind.MSG_RECEIVE, 11n, 2n, 0n, 0x10003n),
+      "           1 n1.c0   msg.receive    op=GET from=n2 bytes=0 match=PROGRAM+3",
+    ],
     [event(1, 0, 1, EventKind.MSG_DROP, 2n, 9n, 5n), "           1 n1.c0   msg.drop       from=n2 sequence=9 why=CRC"],
     [event(1, 0, 1, EventKind.JOB_EXIT, 1n, 0n, 0x300n), "           1 n1.c0   job.exit       job=1 rank=0 status=exit:3"],
     [event(1, 0, 1, EventKind.JOB_EXIT, 1n, 0n, 11n), "           1 n1.c0   job.exit       job=1 rank=0 status=signal:11"],
@@ -103,10 +121,18 @@ describe("full format", () => {
     expect(parts.join("").split("\n").length).toBe(5001);
   });
   it("every kind of the table decodes", () => {
-    for (const row of eventTable) expect(decodeFields(event(1, 0, 0, row.kind, 1n, 2n, 3n, 4n), { style: "full" })).not.toMatch(/undefined|NaN/);
+    for (const row of eventTable)
+      expect(decodeFields(event(1, 0, 0, row.kind, 1n, 2n, 3n, 4n), { style: "full" })).not.toMatch(/undefined|NaN/);
   });
   it("names vectors", () => {
-    expect([0x30 + 4, 0x30 + 12, 0xe0, 13, 0x31, 0x80].map(vectorName)).toEqual(["IRQ_UART", "IRQ_VIRTIO7", "LAPIC_TIMER", "#GP", "IRQ_KEYBOARD", "0x80"]);
+    expect([0x30 + 4, 0x30 + 12, 0xe0, 13, 0x31, 0x80].map(vectorName)).toEqual([
+      "IRQ_UART",
+      "IRQ_VIRTIO7",
+      "LAPIC_TIMER",
+      "#GP",
+      "IRQ_KEYBOARD",
+      "0x80",
+    ]);
   });
 });
 
@@ -131,7 +157,8 @@ n1.c1 tlb.flush  cause=1 pages=1
     );
   });
   it("does not change when code moves", () => {
-    const trap = (rip: bigint, nameOf: (a: bigint) => string | undefined) => decodeFields(event(1, 0, 0, EventKind.TRAP, 13n, 0n, rip, 0n), { style: "golden", nameOf });
+    const trap = (rip: bigint, nameOf: (a: bigint) => string | undefined) =>
+      decodeFields(event(1, 0, 0, EventKind.TRAP, 13n, 0n, rip, 0n), { style: "golden", nameOf });
     expect(trap(0xffffffff80100040n, () => "f+0x40")).toBe(trap(0xffffffff80200010n, () => "f+0x10"));
   });
 });
@@ -161,7 +188,15 @@ describe("symbols", () => {
     { name: "f", address: 0x2000n, bytes: 0x10 },
     { name: "g", address: 0x2010n, bytes: 0x20 },
   ]);
-  it.each([[0xfffn, undefined], [0x1000n, "label"], [0x1004n, "label+0x4"], [0x2000n, "f"], [0x200fn, "f+0xf"], [0x2010n, "g"], [0x2030n, undefined]])("0x%s", (address, name) => {
+  it.each([
+    [0xfffn, undefined],
+    [0x1000n, "label"],
+    [0x1004n, "label+0x4"],
+    [0x2000n, "f"],
+    [0x200fn, "f+0xf"],
+    [0x2010n, "g"],
+    [0x2030n, undefined],
+  ])("0x%s", (address, name) => {
     expect(table.nameOf(address as bigint)).toBe(name);
   });
   it("of no ELF are none", () => expect(SymbolTable.fromElf(new Uint8Array(200)).size).toBe(0));

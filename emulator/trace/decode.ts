@@ -6,6 +6,7 @@
 import { ErrnoNames } from "../abi/errno.ts";
 import { EventKind, eventTable, FieldFormat } from "../abi/events.ts";
 import { InitMatchNames } from "../abi/job.ts";
+import { Icr, IcrNames } from "../abi/lapic.ts";
 import { DIRECT_MAP_BASE, INIT_BASE, KERNEL_BASE, USER_END, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
 import { CauseNames, DropReasonNames, OperationNames } from "../abi/net.ts";
 import { KEYBOARD_GSI } from "../abi/platform.ts";
@@ -53,7 +54,15 @@ function decodeField(row: Row, i: number, name: string, event: TraceEvent, optio
   if (format === FieldFormat.SYSARG) return systemArgument(Number(event.words[0]), i - 1, word, options);
   // A reason has its own table; the event table shows it as a number.
   if (event.kind === EventKind.MSG_DROP && name === "why") return `${name}=${DropReasonNames.get(Number(word)) ?? word}`;
+  if (event.kind === EventKind.IPI_ICR && name !== "to") return interruptCommand(name, Number(event.words[1]), Number(word));
   return `${name}=${decodeWord(format, word, options)}`;
+}
+
+/** The vector field of an interrupt command is a page for STARTUP and means nothing for INIT and NMI. */
+function interruptCommand(name: string, mode: number, value: number): string {
+  if (name === "mode") return `mode=${IcrNames.get(mode) ?? hexadecimal(mode)}`;
+  if (mode === Icr.STARTUP) return `page=${hexadecimal(value)}`;
+  return mode === Icr.FIXED || mode === Icr.LOWEST ? `vector=${vectorName(value)}` : "";
 }
 
 export function decodeWord(format: number, word: number | bigint, options: DecodeOptions): string {

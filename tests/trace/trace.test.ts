@@ -95,6 +95,9 @@ describe("full format", () => {
     ],
     [event(1, 0, 1, EventKind.SYS_ENTER, 999n, 1n, 2n, 3n), "           1 n1.c0   sys.enter      syscall:999 a=0x1 b=0x2 c=0x3"],
     [event(1, 0, 1, EventKind.IPI_SEND, 1n, 0xf1n, 7n, 0n), "           1 n1.c0   ipi.send       to=c1 vector=TLB_SHOOTDOWN id=7"],
+    [event(1, 0, 1, EventKind.IPI_ICR, 1, 0x500, 0), "           1 n1.c0   ipi.icr        to=c1 mode=INIT"],
+    [event(1, 0, 1, EventKind.IPI_ICR, 1, 0x600, 8), "           1 n1.c0   ipi.icr        to=c1 mode=STARTUP page=0x8"],
+    [event(1, 0, 1, EventKind.IPI_ICR, 1, 0, 0xf1), "           1 n1.c0   ipi.icr        to=c1 mode=FIXED vector=TLB_SHOOTDOWN"],
     [
       event(1, 1, 1, EventKind.TRAP, 14n, 6n, 0xffffffff80100040n, 0x1000n),
       "           1 n1.c1   trap           vector=#PF error=0x6 rip=0xffffffff80100040<doIrq+0x40> address=0x1000",

@@ -23,14 +23,15 @@ node_modules/.stamp: package-lock.json
 setup: node_modules/.stamp .unicorn/stamp ## npm packages and the Unicorn library
 
 dist/toolchain.js: node_modules/.stamp $(filter toolchain/%,$(HOST))
-	@$(NODE) node_modules/esbuild/bin/esbuild toolchain/main.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=$@
+	@node_modules/.bin/esbuild toolchain/main.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=$@
 
 emulator/abi/.stamp: dist/toolchain.js $(wildcard kernel/abi/*.ts)
 	@$(NODE) dist/toolchain.js codec kernel/abi emulator/abi
 	@touch $@
 
 $(CLI): emulator/abi/.stamp $(HOST)
-	@$(NODE) node_modules/esbuild/bin/esbuild emulator/cli/margay.ts --bundle --splitting --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outdir=dist --chunk-names=chunk-[hash]
+	@rm -f dist/chunk-*
+	@node_modules/.bin/esbuild emulator/cli/margay.ts --bundle --splitting --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outdir=dist --chunk-names=chunk-[hash]
 	@chmod +x $(CLI)
 
 images/out/.stamp: $(CLI) $(SUBSET)
@@ -59,7 +60,7 @@ lint: setup ## format and lint
 check: types lint test ## exactly what CI runs
 
 fuzz: setup build ## random programs against gcc: N=1000 SEED=1
-	@$(NODE) node_modules/esbuild/bin/esbuild tests/toolchain/random/fuzz.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/fuzz.js
+	@node_modules/.bin/esbuild tests/toolchain/random/fuzz.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/fuzz.js
 	@$(NODE) dist/fuzz.js $(or $(N),1000) $(or $(SEED),1)
 
 clean: ## remove what was built (not node_modules)

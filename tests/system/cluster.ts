@@ -1,0 +1,147 @@
+/**
+ * A whole machine in the test's process: nodes, service node, I/O node, strict devices. Every run's trace goes through the checkers;
+ * a violation fails the test that made it.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { expect } from "vitest";
+import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
+import { FabricHost } from "../../emulator/fabric/host.ts";
+import { IoNode } from "../../emulator/ionode/ionode.ts";
+import { Machine, type MachineOptions, type RunReason } from "../../emulator/machine/machine.ts";
+import { type JobResult, ServiceNode } from "../../emulator/service/service.ts";
+import { Checkers } from "../../emulator/trace/checkers.ts";
+import { fullLine, goldenTrace } from "../../emulator/trace/format.ts";
+import { parseShow } from "../../emulator/trace/show.ts";
+import { SymbolTable } from "../../emulator/trace/symbols.ts";
+import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
+import { packageRoot } from "./command.ts";
+
+const out = path.join(packageRoot, "images/out");
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  readonly cores?: number;
+  readonly memBytes?: number;
+  /** Command line of all nodes. */
+  readonly append?: string;
+  readonly fanout?: number;
+  readonly root?: string;
+  /** Program of each rank; one for all. Without a slash a built-in job. */
+  readonly program: string | readonly string[];
+  readonly args?: readonly string[];
+  readonly limitNs?: number;
+  readonly machine?: Partial<MachineOptions>;
+  /** Violations that the run is meant to have; default none. */
+  readonly expectViolations?: RegExp;
+}
+export interface ClusterRun {
+  readonly reason: RunReason;
+  readonly result: JobResult | null;
+  readonly events: readonly TraceEvent[];
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly consoles: ReadonlyMap<number, string>;
+  readonly stateHash: string;
+  readonly time: number;
+  readonly fault: string | undefined;
+  /** The exact trace as text. */
+  fullTrace(): string;
+  golden(show: string): string;
+}
+
+export function runCluster(o: ClusterOptions): ClusterRun {
+  const { nodes, cores = 2, memBytes = 64 << 20, fanout = 4, append = "", limitNs = 10e9 } = o;
+  const kernel = fs.readFileSync(path.join(out, "kernel.elf"));
+  const initImage = fs.readFileSync(path.join(out, "init.bin"));
+  const list = new EventList();
+  const checkers = new Checkers();
+  const tracer = new Tracer([list, checkers]);
+  const nids = Array.from({ length: nodes }, (_, i) => i + 1);
+  const output = ["", "", ""];
+  const consoles = new Map(nids.map((nid) => [nid, ""]));
+  const asked = typeof o.program === "string" ? nids.map(() => o.program as string) : o.program;
+  const paths = asked.map((p) => (p.includes("/") ? p : `/margay/bin/${p}`));
+  const programs = [...new Set(paths)];
+  let result: JobResult | null = null;
+  let ready = 0;
+  let io!: IoNode;
+  const machine = new Machine({
+    nodes: nids.map((nid) => ({
+      nid,
+      cores,
+      ramBytes: memBytes,
+      kernel,
+      commandLine: `nodes=${nodes} coords=${nid - 1}.0.0 ${append}`.trim(),
+      nic: true,
+      onConsole: (text) => void consoles.set(nid, consoles.get(nid)! + text),
+    })),
+    strict: true,
+    trace: tracer,
+    createEngine: createUnicornEngine,
+    endpoints: (send) => {
+      const host = new FabricHost(send, tracer);
+      const service = new ServiceNode(
+        host,
+        {
+          ready: (_nid, _p, time) => {
+            if (++ready !== nodes) return;
+            const argv = [asked[0]!, ...(o.args ?? [])];
+            service.submit({ nids, programs, programOfRank: paths.map((p) => programs.indexOf(p)), argv, envp: [], userId: 1000, fanout, cores: 0, initImage }, time);
+          },
+          jobEnded: (r) => {
+            result = r;
+          },
+        },
+        tracer,
+      );
+      io = new IoNode(
+        host,
+        {
+          root: o.root ?? path.join(out, "root"),
+          builtIn: path.join(out, "bin"),
+          onOutput: ({ fd, bytes }) => {
+            output[fd] += Buffer.from(bytes).toString();
+          },
+        },
+        tracer,
+      );
+      return host;
+    },
+    ...o.machine,
+  });
+  try {
+    const reason = machine.run({ until: () => result !== null, limitNs });
+    tracer.end();
+    const violations = checkers.finish(reason === "until");
+    if (o.expectViolations) expect(violations.join("\n")).toMatch(o.expectViolations);
+    else expect(violations).toEqual([]);
+    const symbols = SymbolTable.fromElf(kernel);
+    const nameOf = (address: bigint): string | undefined => symbols.nameOf(address);
+    return {
+      reason,
+      result,
+      events: list.events,
+      stdout: output[1]!,
+      stderr: output[2]!,
+      consoles,
+      stateHash: machine.stateHash(),
+      time: machine.time,
+      fault: machine.fault?.text,
+      fullTrace: () => list.events.map((e) => fullLine(e, nameOf)).join("\n"),
+      golden: (show) => {
+        const kinds = parseShow(show);
+        return goldenTrace({ image: asked[0]!, nodes, cores, seed: o.machine?.seed ?? 0, show }, list.events.filter((e) => kinds.has(e.kind)), nameOf);
+      },
+    };
+  } finally {
+    io.shutDown();
+    machine.close();
+  }
+}
+
+/** Compares with the golden file; a difference prints the diff and the command that accepts it. */
+export async function expectGolden(text: string, name: string): Promise<void> {
+  const file = path.join(packageRoot, "tests/system/golden", name);
+  await expect(text, `golden ${name}: if the new trace is right, accept it with: make test T=system UPDATE=1`).toMatchFileSnapshot(file);
+}

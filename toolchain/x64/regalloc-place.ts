@@ -121,11 +121,11 @@ class Placer {
     this.#segments.forEach((list, register) => {
       for (let k = 1; k < list.length; k++) {
         const position = list[k].start;
-        if (list[k - 1].end !== position || position === this.f.blocks[blockAt[position >>> 1]].from) continue;
+        // Within an instruction a segment starts only with a new value.
+        if (position & 1 || list[k - 1].end !== position || position === this.f.blocks[blockAt[position >>> 1]].from) continue;
         const to = this.#locationOf(list[k]);
         const from = this.#locationOf(list[k - 1]);
         if (to === from || to >= FIRST_SLOT || to === REMADE) continue;
-        if (position & 1) throw new Error(`v${register} changes its register within an instruction at ${position}`);
         const here = moves.get(position);
         if (here) here.push({ register, to, from });
         else moves.set(position, [{ register, to, from }]);

@@ -166,9 +166,10 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
       else count = 1;
     }
     const short = this.shortBlocksIn !== undefined && this.shortBlocksIn === env.u64(Env.RIP) >> 12n;
+    const shadow = this.interruptShadow; // Unicorn makes blocks of one instruction in it
     if (short) {
       count = 1;
-      env.setU32(Env.HFLAGS, env.u32(Env.HFLAGS) | Hflag.INHIBIT_IRQ);
+      this.interruptShadow = true;
     } else {
       this.shortBlocksIn = undefined;
     }
@@ -189,6 +190,7 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
       if (toWindow) env.interruptRequest = 0;
     }
     const begun = env.counter;
+    if (short && !shadow) this.interruptShadow = false; // none of the instructions sought through makes one
     if (this.thrown) this.rethrow(begun);
 
     if (this.trapVector !== NONE) {
@@ -200,7 +202,7 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
       this.rip = rip;
       this.deliver({ vector, kind: "exception", errorCode });
     } else if (code === ErrorCode.EXCEPTION && this.missKind !== NONE) {
-      this.afterMiss(begun, short);
+      this.afterMiss(begun, begun === 0 && (short || shadow));
     } else if (code === ErrorCode.INSN_INVALID) {
       this.advance(begun - 1);
       env.setU32(Env.OLD_EXCEPTION, NONE);
@@ -249,19 +251,15 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
     }
   }
 
-  private afterMiss(begun: number, short: boolean): void {
+  private afterMiss(begun: number, isAtRip: boolean): void {
     const env = this.env;
     const fetch = this.missKind === ACCESS_FETCH;
     const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
     this.advance(fetch ? begun : begun - 1);
-    if (short) env.setU32(Env.HFLAGS, env.u32(Env.HFLAGS) & ~Hflag.INHIBIT_IRQ);
-    if (fetch && !short && !this.interruptShadow) {
-      const linear = this.linearRip;
-      if (linear >> 12n !== page >> 12n) {
-        // The block at RIP runs into the page; which of its instructions does, shows in blocks of one.
-        this.shortBlocksIn = this.rip >> 12n;
-        return;
-      }
+    if (fetch && !isAtRip && this.linearRip >> 12n !== page >> 12n) {
+      // The block at RIP runs into the page. Which of its instructions does shows in blocks of one.
+      this.shortBlocksIn = this.rip >> 12n;
+      return;
     }
     this.shortBlocksIn = undefined;
     if (this.missError === NOT_CANONICAL) {

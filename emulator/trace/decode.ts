@@ -79,8 +79,15 @@ export function decodeWord(format: number, word: number | bigint, options: Decod
     case FieldFormat.CORE: return `c${value}`;
     case FieldFormat.WAIT_STATUS: return (value & 0x7f) === 0 ? `exit:${(value >>> 8) & 0xff}` : `signal:${value & 0x7f}`;
     case FieldFormat.INIT_MATCH: return matchText(BigInt.asUintN(64, BigInt(word)));
+    case FieldFormat.BYTES: return bytesText(value, options);
     default: return String(word);
   }
+}
+
+/** Golden: sizes above 1 KB follow the size of code, which moves with every compile, so they are shown as the next power of two. */
+function bytesText(bytes: number, options: DecodeOptions): string {
+  if (options.style === "full" || bytes <= 1024) return String(bytes);
+  return `${2 ** Math.ceil(Math.log2(bytes / 1024))}K`;
 }
 
 export function vectorName(vector: number): string {
@@ -121,7 +128,7 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
 
 function resultText(value: bigint, options: DecodeOptions): string {
   if (value < 0n && value >= -4095n) return `-${ErrnoNames.get(Number(-value)) ?? -value}`;
-  return value >= 0x10000n && value < USER_END_BIG && regionOf(value) !== "USER_LOW" ? addressText(value, options) : String(value);
+  return value >= 0x10000n && value < USER_END_BIG && regionOf(value) !== "USER_LOW" ? addressText(value, options) : bytesText(Number(value), options);
 }
 
 const USER_END_BIG = BigInt(USER_END);

@@ -33,7 +33,7 @@ export const enum EventKind {
   SERVICE_LOAD = 46, SERVICE_REPLY = 47, SERVICE_STATUS = 48, SERVICE_GO = 49, SERVICE_EXIT = 50, SERVICE_KILL = 51, IO_CALL = 52,
 }
 /** How a word is shown. TEXT: the machine's own events carry a string. */
-export const enum FieldFormat { NONE = 0, DECIMAL = 1, HEX = 2, ADDRESS = 3, VECTOR = 4, SYSCALL = 5, RESULT = 6, OPERATION = 7, CAUSE = 8, NID = 9, CORE = 10, WAIT_STATUS = 11, TEXT = 12, SYSARG = 13, INIT_MATCH = 14 }
+export const enum FieldFormat { NONE = 0, DECIMAL = 1, HEX = 2, ADDRESS = 3, VECTOR = 4, SYSCALL = 5, RESULT = 6, OPERATION = 7, CAUSE = 8, NID = 9, CORE = 10, WAIT_STATUS = 11, TEXT = 12, SYSARG = 13, INIT_MATCH = 14, BYTES = 15 }
 export class EventInfo {
   kind: u16 = 0;
   name: ptr<u8> | null = null;
@@ -50,11 +50,11 @@ export const eventTable: arr<EventInfo, 45> = [
   { kind: EventKind.IPI_ACKED,    name: cstr("ipi.acked"),    fields: [cstr("id"), null, null, null],                                formats: [FieldFormat.DECIMAL, 0, 0, 0] },
   { kind: EventKind.TLB_FLUSH,    name: cstr("tlb.flush"),    fields: [cstr("cause"), cstr("pages"), null, null],                    formats: [FieldFormat.DECIMAL, FieldFormat.DECIMAL, 0, 0] },
   { kind: EventKind.FRAME_FREE,   name: cstr("frame.free"),   fields: [cstr("cause"), cstr("frames"), null, null],                   formats: [FieldFormat.DECIMAL, FieldFormat.DECIMAL, 0, 0] },
-  { kind: EventKind.MSG_SEND,     name: cstr("msg.send"),     fields: [cstr("op"), cstr("to"), cstr("bytes"), cstr("match")],        formats: [FieldFormat.OPERATION, FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.INIT_MATCH] },
-  { kind: EventKind.MSG_RECEIVE,  name: cstr("msg.receive"),  fields: [cstr("op"), cstr("from"), cstr("bytes"), cstr("match")],      formats: [FieldFormat.OPERATION, FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.INIT_MATCH] },
+  { kind: EventKind.MSG_SEND,     name: cstr("msg.send"),     fields: [cstr("op"), cstr("to"), cstr("bytes"), cstr("match")],        formats: [FieldFormat.OPERATION, FieldFormat.NID, FieldFormat.BYTES, FieldFormat.INIT_MATCH] },
+  { kind: EventKind.MSG_RECEIVE,  name: cstr("msg.receive"),  fields: [cstr("op"), cstr("from"), cstr("bytes"), cstr("match")],      formats: [FieldFormat.OPERATION, FieldFormat.NID, FieldFormat.BYTES, FieldFormat.INIT_MATCH] },
   { kind: EventKind.MSG_DROP,     name: cstr("msg.drop"),     fields: [cstr("from"), cstr("sequence"), cstr("why"), null],           formats: [FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.DECIMAL, 0] },
   { kind: EventKind.MSG_RESEND,   name: cstr("msg.resend"),   fields: [cstr("to"), cstr("sequence"), cstr("count"), null],           formats: [FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.DECIMAL, 0] },
-  { kind: EventKind.JOB_LOAD,     name: cstr("job.load"),     fields: [cstr("job"), cstr("from"), cstr("user"), cstr("bytes")],      formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.DECIMAL] },
+  { kind: EventKind.JOB_LOAD,     name: cstr("job.load"),     fields: [cstr("job"), cstr("from"), cstr("user"), cstr("bytes")],      formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.BYTES] },
   { kind: EventKind.JOB_REFUSE,   name: cstr("job.refuse"),   fields: [cstr("job"), cstr("from"), cstr("cause"), null],              formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.CAUSE, 0] },
   { kind: EventKind.JOB_RUN_USER, name: cstr("job.run_user"), fields: [cstr("job"), cstr("pid"), cstr("entry"), null],               formats: [FieldFormat.DECIMAL, FieldFormat.DECIMAL, FieldFormat.ADDRESS, 0] },
   { kind: EventKind.JOB_START,    name: cstr("job.start"),    fields: [cstr("job"), cstr("rank"), cstr("entry"), null],              formats: [FieldFormat.DECIMAL, FieldFormat.DECIMAL, FieldFormat.ADDRESS, 0] },
@@ -73,13 +73,13 @@ export const eventTable: arr<EventInfo, 45> = [
   { kind: EventKind.NMI_DELIVER,  name: cstr("nmi.deliver"),  fields: [null, null, null, null],                                      formats: [0, 0, 0, 0] },
   { kind: EventKind.CONSOLE,      name: cstr("console"),      fields: [cstr("line"), null, null, null],                              formats: [FieldFormat.TEXT, 0, 0, 0] },
   { kind: EventKind.DEVICE_ERROR, name: cstr("device.error"), fields: [cstr("text"), null, null, null],                              formats: [FieldFormat.TEXT, 0, 0, 0] },
-  { kind: EventKind.LINK_SEND,    name: cstr("link.send"),    fields: [cstr("to"), cstr("op"), cstr("sequence"), cstr("bytes")],     formats: [FieldFormat.NID, FieldFormat.OPERATION, FieldFormat.DECIMAL, FieldFormat.DECIMAL] },
-  { kind: EventKind.LINK_RECEIVE, name: cstr("link.receive"), fields: [cstr("from"), cstr("op"), cstr("sequence"), cstr("bytes")],   formats: [FieldFormat.NID, FieldFormat.OPERATION, FieldFormat.DECIMAL, FieldFormat.DECIMAL] },
+  { kind: EventKind.LINK_SEND,    name: cstr("link.send"),    fields: [cstr("to"), cstr("op"), cstr("sequence"), cstr("bytes")],     formats: [FieldFormat.NID, FieldFormat.OPERATION, FieldFormat.DECIMAL, FieldFormat.BYTES] },
+  { kind: EventKind.LINK_RECEIVE, name: cstr("link.receive"), fields: [cstr("from"), cstr("op"), cstr("sequence"), cstr("bytes")],   formats: [FieldFormat.NID, FieldFormat.OPERATION, FieldFormat.DECIMAL, FieldFormat.BYTES] },
   { kind: EventKind.LINK_FAULT,   name: cstr("link.fault"),   fields: [cstr("text"), null, null, null],                              formats: [FieldFormat.TEXT, 0, 0, 0] },
   { kind: EventKind.NODE_BOOT,    name: cstr("node.boot"),    fields: [cstr("cores"), cstr("memory"), null, null],                   formats: [FieldFormat.DECIMAL, FieldFormat.DECIMAL, 0, 0] },
   { kind: EventKind.NODE_READY,   name: cstr("node.ready"),   fields: [cstr("nid"), cstr("cores"), cstr("memory"), null],            formats: [FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.DECIMAL, 0] },
   { kind: EventKind.NODE_EXIT,    name: cstr("node.exit"),    fields: [cstr("why"), null, null, null],                               formats: [FieldFormat.TEXT, 0, 0, 0] },
-  { kind: EventKind.SERVICE_LOAD, name: cstr("service.load"), fields: [cstr("job"), cstr("to"), cstr("bytes"), cstr("ranks")],       formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.DECIMAL, FieldFormat.DECIMAL] },
+  { kind: EventKind.SERVICE_LOAD, name: cstr("service.load"), fields: [cstr("job"), cstr("to"), cstr("bytes"), cstr("ranks")],       formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.BYTES, FieldFormat.DECIMAL] },
   { kind: EventKind.SERVICE_REPLY,name: cstr("service.reply"),fields: [cstr("job"), cstr("from"), cstr("cause"), cstr("pid")],       formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.CAUSE, FieldFormat.DECIMAL] },
   { kind: EventKind.SERVICE_STATUS,name: cstr("service.status"),fields: [cstr("job"), cstr("cause"), cstr("ready"), cstr("nid")],    formats: [FieldFormat.DECIMAL, FieldFormat.CAUSE, FieldFormat.DECIMAL, FieldFormat.NID] },
   { kind: EventKind.SERVICE_GO,   name: cstr("service.go"),   fields: [cstr("job"), cstr("to"), null, null],                         formats: [FieldFormat.DECIMAL, FieldFormat.NID, 0, 0] },

@@ -49,7 +49,7 @@ const RUN_LIMIT = 10_000;
 const TRANSLATED_BYTES = 1024;
 const TRANSLATION_MARGIN = 2 << 20;
 /** Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down. */
-const EVENT_LIMIT = 100_000;
+const EVENT_LIMIT = 10_000;
 const PAT_RESET = 0x0007_0406_0007_0406n;
 /** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
 const INTERRUPT_HARD = 2;

@@ -19,7 +19,7 @@ import { record } from "../arch/trace.ts";
 import { createTask, currentTask, endTask, findTask, freeCores, startTask, type Task, TaskState, UserStart, WAIT_KILLED } from "../core/task.ts";
 import { enterUser } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
-import { isExecutable, spaceCreate, spaceMap, spaceUnmap } from "../mm/space.ts";
+import { isExecutable, spaceCreate, spaceMap, spaceStartHeap, spaceUnmap } from "../mm/space.ts";
 import { copyFromUser, copyToUser } from "../mm/user.ts";
 import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
@@ -181,6 +181,7 @@ function start(call: ptr<Call>): i64 {
   unlock(addr(netLock), flags);
   spaceUnmap(addr(task.space), INIT_BASE, segment.bytes);
   segment.bytes = 0;
+  spaceStartHeap(addr(task.space));
   task.state = TaskState.RUNNING;
   record(EventKind.JOB_START, u64(task.jobId), u64(task.rank), call.a, 0);
   setFsBase(0);

@@ -302,10 +302,14 @@ function protectLocked(space: ptr<AddressSpace>, start: u64, end: u64, protectio
   return protection === Prot.NONE || populate(space, start, end, bits);
 }
 
-/** Where brk starts: behind the program. */
-export function spaceSetBrk(space: ptr<AddressSpace>, start: u64): void {
-  space.brkStart = start;
-  space.brkEnd = start;
+/** The heap starts behind the program: at the end of the highest region below those that mmap places. */
+export function spaceStartHeap(space: ptr<AddressSpace>): void {
+  const flags: u64 = lock(addr(space.lock));
+  let end: u64 = 0;
+  for (let i: u64 = 0; i < space.regionCount && space.regions[i].start < USER_MAP_BASE; i++) end = space.regions[i].end;
+  space.brkStart = end;
+  space.brkEnd = end;
+  unlock(addr(space.lock), flags);
 }
 /** Moves the end of the heap; returns the end as it is afterwards, as Linux does. */
 export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {

@@ -1,0 +1,181 @@
+/** Runs the kernel from source on our machine, alone or with the host's services and a job; every trace passes the checkers. */
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { KERNEL_BASE, KERNEL_LOAD, INIT_BASE } from "../../emulator/abi/memory.ts";
+import { FabricHost } from "../../emulator/fabric/host.ts";
+import type { SendFrame } from "../../emulator/fabric/endpoint.ts";
+import { IoNode } from "../../emulator/ionode/ionode.ts";
+import { Machine, type RunReason } from "../../emulator/machine/machine.ts";
+import { Prng } from "../../emulator/machine/prng.ts";
+import { type JobResult, ServiceNode } from "../../emulator/service/service.ts";
+import { Checkers } from "../../emulator/trace/checkers.ts";
+import { EventList, Tracer, type TraceEvent } from "../../emulator/trace/tracer.ts";
+import type { CreateEngine } from "../../emulator/cpu/engine.ts";
+import { compile } from "../../toolchain/compiler.ts";
+import type { Layout } from "../../toolchain/link/object.ts";
+
+const packageRoot = path.resolve(import.meta.dirname, "../..");
+const built = new Map<string, Uint8Array>();
+
+function build(root: string, layout: Layout): Uint8Array {
+  const known = built.get(root);
+  if (known) return known;
+  const { image, diagnostics } = compile({ name: path.basename(root, ".ts"), roots: [path.join(packageRoot, root)], packageRoot, entry: layout.entry, layout });
+  if (!image) throw new Error(`${root}: ${diagnostics.map((d) => `${d.file}:${d.line}: ${d.code} ${d.message}`).join("; ")}`);
+  const bytes = image.flat ?? image.elf;
+  built.set(root, bytes);
+  return bytes;
+}
+export const kernelImage = (): Uint8Array =>
+  build("kernel/boot/main.ts", { kind: "kernel", entry: "pvh_entry", base: KERNEL_BASE, address: KERNEL_BASE + BigInt(KERNEL_LOAD) });
+const initImage = (): Uint8Array => build("userland/init/main.ts", { kind: "flat", entry: "init_entry", base: 0n, address: BigInt(INIT_BASE) });
+const programImage = (name: string): Uint8Array =>
+  build(`tests/kernel/programs/${name}.ts`, { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n });
+
+function hold(checkers: Checkers, complete: boolean): void {
+  const violations = checkers.finish(complete);
+  if (violations.length > 0) throw new Error(violations.join("\n"));
+}
+
+export interface BootOptions {
+  readonly cores: number;
+  readonly nic?: boolean;
+  readonly ramMegabytes?: number;
+  readonly commandLine?: string;
+}
+/** Boots one node to its ready line; returns the console, and what happened by then. */
+export function boot(createEngine: CreateEngine, o: BootOptions): { lines: string[]; reason: RunReason; events: readonly TraceEvent[] } {
+  let text = "";
+  const events = new EventList();
+  const checkers = new Checkers();
+  const tracer = new Tracer([events, checkers]);
+  const machine = new Machine({
+    nodes: [
+      {
+        nid: 1,
+        cores: o.cores,
+        ramBytes: (o.ramMegabytes ?? 64) << 20,
+        kernel: kernelImage(),
+        commandLine: o.commandLine ?? "",
+        nic: o.nic ?? true,
+        onConsole: (part) => (text += part),
+      },
+    ],
+    createEngine,
+    strict: true,
+    trace: tracer,
+    endpoints: (send) => {
+      const host = new FabricHost(send, tracer);
+      void new ServiceNode(host, {}, tracer);
+      return host;
+    },
+  });
+  try {
+    const reason = machine.run({ limitNs: 1e9, until: () => /margay: (ready|halted).*\n/.test(text) });
+    tracer.end();
+    hold(checkers, false);
+    return { lines: text.split("\n").filter((l) => l !== ""), reason, events: events.events };
+  } finally {
+    machine.close();
+  }
+}
+
+export interface JobOptions {
+  readonly program: string;
+  readonly argv?: readonly string[];
+  readonly nodes?: number;
+  readonly cores?: number;
+  readonly fanout?: number;
+  readonly commandLine?: string;
+  /** Loses, doubles and damages frames between the nodes and nid 0: each with this probability. */
+  readonly faults?: { readonly seed: number; readonly probability: number };
+  /** Called when the job runs; virtual ns. */
+  readonly whenRunning?: (service: ServiceNode, jobId: number, time: number) => void;
+  readonly limitNs?: number;
+}
+export interface JobRun {
+  readonly reason: RunReason;
+  readonly result: JobResult | null;
+  readonly stdout: string;
+  readonly console: string;
+  readonly events: readonly TraceEvent[];
+  readonly time: number;
+}
+
+/** Loads a program of tests/kernel/programs by the two-phase protocol onto fresh nodes and runs it to its end. */
+export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "margay-kernel-"));
+  fs.writeFileSync(path.join(root, "job"), programImage(o.program), { mode: 0o755 });
+  const nodes = o.nodes ?? 1;
+  const nids = Array.from({ length: nodes }, (_, i) => i + 1);
+  const events = new EventList();
+  const checkers = new Checkers();
+  const tracer = new Tracer([events, checkers]);
+  let consoleText = "";
+  let stdout = "";
+  let result: JobResult | null = null;
+  let ready = 0;
+  let jobId = 0;
+  let io: IoNode | null = null;
+  const prng = new Prng(o.faults?.seed ?? 1);
+  const chance = (): boolean => o.faults !== undefined && prng.below(1000) < o.faults.probability * 1000;
+  const spoil = (frame: Uint8Array): Uint8Array => {
+    const copy = frame.slice();
+    copy[16 + prng.below(copy.length - 16)]! ^= 1 << prng.below(8);
+    return copy;
+  };
+  /** What the link makes of a frame: nothing, itself, two of it, or garbage. */
+  const through = (frame: Uint8Array): Uint8Array[] => (chance() ? [] : chance() ? [frame, frame.slice()] : chance() ? [spoil(frame)] : [frame]);
+  const endpoints = (send: SendFrame) => {
+    const host = new FabricHost((frame, time) => through(frame).forEach((f) => send(f, time)), tracer);
+    const service: ServiceNode = new ServiceNode(
+      host,
+      {
+        ready: (_nid, _p, time) => {
+          if (++ready < nodes || jobId !== 0) return;
+          const job = { nids, programs: ["/job"], argv: ["job", ...(o.argv ?? [])], envp: [], userId: 7, fanout: o.fanout ?? 2, cores: 0, initImage: initImage() };
+          jobId = service.submit(job, time);
+        },
+        jobState: (id, state, time) => {
+          if (state === "running") o.whenRunning?.(service, id, time);
+        },
+        jobEnded: (r) => void (result = r),
+      },
+      tracer,
+    );
+    io = new IoNode(host, { root, builtIn: root, onOutput: ({ fd, bytes }) => void (stdout += fd === 1 ? Buffer.from(bytes).toString() : "") }, tracer);
+    return {
+      receive: (frame: Uint8Array, time: number) => through(frame).forEach((f) => host.receive(f, time)),
+      get nextTimer() {
+        return host.nextTimer;
+      },
+      tick: (time: number) => host.tick(time),
+    };
+  };
+  const machine = new Machine({
+    nodes: nids.map((nid) => ({
+      nid,
+      cores: o.cores ?? 1,
+      ramBytes: 64 << 20,
+      kernel: kernelImage(),
+      commandLine: o.commandLine ?? "",
+      nic: true,
+      onConsole: (part: string) => void (consoleText += part),
+    })),
+    createEngine,
+    strict: true,
+    trace: tracer,
+    endpoints,
+  });
+  try {
+    const reason = machine.run({ limitNs: o.limitNs ?? 2e9, until: () => result !== null });
+    tracer.end();
+    hold(checkers, false);
+    return { reason, result, stdout, console: consoleText, events: events.events, time: machine.time };
+  } finally {
+    (io as IoNode | null)?.shutDown();
+    machine.close();
+    fs.rmSync(root, { recursive: true });
+  }
+}

@@ -47,7 +47,7 @@ function describe(program: Program, results: Results, shown: string, packageRoot
   const values = [...results];
   const odd = values.find(([, v]) => v !== values[0][1])?.[0] ?? "";
   const head = [`seed ${program.seed} differs; replay: ${replayCommand(program.seed)}`, shown];
-  if (/MG\d{4}/.test(results.get(odd) ?? "")) return head.join("\n");
+  if (/^broke|MG\d{4}/.test(results.get(odd) ?? "")) return head.join("\n");
   // Only what is needed to see the difference again.
   const ways: Ways = { gcc: odd.startsWith("gcc"), native: odd.startsWith("machine"), each: odd.startsWith("ir without") };
   const small = reduce(
@@ -55,7 +55,7 @@ function describe(program: Program, results: Results, shown: string, packageRoot
     (candidate) => {
       const r = runAll([candidate], packageRoot, ways)[0];
       const reference = r.get("ir");
-      return reference !== undefined && /^[0-9a-f]{16}$/.test(reference) && r.get(odd) !== reference && !/MG\d{4}|^nothing/.test(r.get(odd) ?? "");
+      return reference !== undefined && /^[0-9a-f]{16}$/.test(reference) && r.get(odd) !== reference && !/MG\d{4}|^nothing|^broke/.test(r.get(odd) ?? "");
     },
     REDUCE_BUDGET,
   );

@@ -43,7 +43,11 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
       services: (host: FabricHost) => void new ServiceNode(host, {}, tracing.sink),
       progress: () => "booting",
     });
-    const reason = await session.run(() => until?.reached === true, Math.min(settings.limitNs, until?.timeNs ?? Number.POSITIVE_INFINITY), () => false);
+    const reason = await session.run(
+      () => until?.reached === true,
+      Math.min(settings.limitNs, until?.timeNs ?? Number.POSITIVE_INFINITY),
+      () => false,
+    );
     const status = finish(session, reason, console, until, settings.limitNs);
     say(session, session.summary());
     return status;
@@ -66,7 +70,10 @@ function finish(session: Session, reason: string, console: ConsoleLines, until: 
     case "idle":
       // A kernel that said it is ready and has nothing to do has done all that was asked, unless an event was.
       if (console.ready && until === null) return 0;
-      say(session, `margay: machine: every core is halted and nothing is pending${until ? `: ${until.text} never came` : " before the kernel was ready"}`);
+      say(
+        session,
+        `margay: machine: every core is halted and nothing is pending${until ? `: ${until.text} never came` : " before the kernel was ready"}`,
+      );
       return EXIT_MACHINE_FAULT;
     case "exit": {
       const stop = machine.exits.at(-1)!;

@@ -85,7 +85,8 @@ export interface MachineSettings {
 }
 export function machineSettings(o: Texts, defaultCores: number): MachineSettings {
   const append = o["append"] ?? "";
-  if (append.length > 1024 || /[^\x20-\x7e]/.test(append)) throw new UserError("bad --append", "kernel command line", "give at most 1024 printable ASCII characters");
+  if (append.length > 1024 || /[^\x20-\x7e]/.test(append))
+    throw new UserError("bad --append", "kernel command line", "give at most 1024 printable ASCII characters");
   return {
     cores: o["cores"] === undefined ? defaultCores : parseCount("--cores", o["cores"], 1, bounds.cores),
     memBytes: o["mem"] === undefined ? defaults.memBytes : parseSize("--mem", o["mem"], bounds.memLeast, bounds.memMost),

@@ -23,7 +23,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const parser = yargs(splitProgram(argv))
     .scriptName("margay")
     .usage("$0 COMMAND [OPTIONS]\n\nA light-weight kernel in TypeScript on a deterministic multi-node emulator.")
-    .parserConfiguration({ "populate--": true, "parse-numbers": false, "parse-positional-numbers": false, "camel-case-expansion": false, "boolean-negation": false })
+    .parserConfiguration({
+      "populate--": true,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "camel-case-expansion": false,
+      "boolean-negation": false,
+    })
     .strict()
     .demandCommand(1, 1, "no command", "one command at a time")
     .recommendCommands()
@@ -34,7 +40,11 @@ async function main(argv: readonly string[]): Promise<number> {
         y
           .positional("images", { describe: "recipes: kernel, init, hello, ring, files, …", type: "string", array: true })
           .option("out", { describe: "output folder", type: "string", requiresArg: true })
-          .option("emit", { describe: "print a stage of the compiler instead: ast, ir, asm, map or layout", type: "string", requiresArg: true }),
+          .option("emit", {
+            describe: "print a stage of the compiler instead: ast, ir, asm, map or layout",
+            type: "string",
+            requiresArg: true,
+          }),
       async (args) => {
         const { buildCommand } = await import("./build.ts");
         status = buildCommand(((args["images"] as string[] | undefined) ?? []).map(String), single(args, ["out", "emit"]));
@@ -43,7 +53,8 @@ async function main(argv: readonly string[]): Promise<number> {
     .command(
       "boot <image>",
       "boot IMAGE on one node; its console goes to stdout",
-      (y) => y.positional("image", { describe: "a recipe's name (kernel) or the path of a PVH ELF64", type: "string" }).options(bootOptions),
+      (y) =>
+        y.positional("image", { describe: "a recipe's name (kernel) or the path of a PVH ELF64", type: "string" }).options(bootOptions),
       async (args) => {
         const { bootCommand } = await import("./boot.ts");
         status = await bootCommand(String(args["image"]), single(args, Object.keys(bootOptions)));
@@ -52,7 +63,12 @@ async function main(argv: readonly string[]): Promise<number> {
     .command(
       "run",
       "boot a machine and run PROGRAM [ARGS…] as a job on all its nodes",
-      (y) => y.usage("$0 run [OPTIONS] PROGRAM [ARGS…]\n\nPROGRAM without a slash is a built-in job (hello, ring, files); with one it is a path inside --root.").options(runOptions),
+      (y) =>
+        y
+          .usage(
+            "$0 run [OPTIONS] PROGRAM [ARGS…]\n\nPROGRAM without a slash is a built-in job (hello, ring, files); with one it is a path inside --root.",
+          )
+          .options(runOptions),
       async (args) => {
         const { runCommand } = await import("./run.ts");
         const line = ((args["--"] as (string | number)[] | undefined) ?? []).map(String);
@@ -68,7 +84,11 @@ async function main(argv: readonly string[]): Promise<number> {
     .exitProcess(false)
     .fail((message, error) => {
       if (error) throw error;
-      throw new UserError(message.split("\n")[0]!.replace(/^(.)/, (c) => c.toLowerCase()), "", "`margay --help` lists what there is");
+      throw new UserError(
+        message.split("\n")[0]!.replace(/^(.)/, (c) => c.toLowerCase()),
+        "",
+        "`margay --help` lists what there is",
+      );
     });
   if (argv.length === 0) {
     process.stdout.write(`${await parser.getHelp()}\n`);

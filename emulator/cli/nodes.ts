@@ -21,6 +21,17 @@ export function coordinates(nid: number, nodes: number): readonly [number, numbe
 }
 
 export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole }: NodeSpec): NodeOptions {
-  const commandLine = [`nodes=${nodes}`, `coords=${coordinates(nid, nodes).join(".")}`, `epoch=${settings.epochSeconds}`, settings.append].filter(Boolean).join(" ");
-  return { nid, cores: settings.cores, ramBytes: settings.memBytes, kernel, commandLine, nic: true, onConsole, ...(module ? { module } : {}) };
+  const commandLine = [`nodes=${nodes}`, `coords=${coordinates(nid, nodes).join(".")}`, `epoch=${settings.epochSeconds}`, settings.append]
+    .filter(Boolean)
+    .join(" ");
+  return {
+    nid,
+    cores: settings.cores,
+    ramBytes: settings.memBytes,
+    kernel,
+    commandLine,
+    nic: true,
+    onConsole,
+    ...(module ? { module } : {}),
+  };
 }

@@ -22,14 +22,17 @@ const USER_ID = 1000;
 function programPath(program: string): string {
   if (program.includes("/")) return program;
   if (!fs.existsSync(path.join(imagesOut, "bin", program))) {
-    const known = fs.existsSync(path.join(imagesOut, "bin")) ? fs.readdirSync(path.join(imagesOut, "bin")).sort().join(", ") : "none: run `make build`";
+    const known = fs.existsSync(path.join(imagesOut, "bin"))
+      ? fs.readdirSync(path.join(imagesOut, "bin")).sort().join(", ")
+      : "none: run `make build`";
     throw new UserError("no built-in job", program, `the jobs are ${known}; a program in --root needs a slash: /${program}`);
   }
   return `/margay/bin/${program}`;
 }
 
 /** Linux wait status → exit status of a shell. */
-export const exitStatus = (waitStatus: number): number => ((waitStatus & 0x7f) === 0 ? (waitStatus >> 8) & 0xff : 128 + (waitStatus & 0x7f));
+export const exitStatus = (waitStatus: number): number =>
+  (waitStatus & 0x7f) === 0 ? (waitStatus >> 8) & 0xff : 128 + (waitStatus & 0x7f);
 
 export async function runCommand(line: readonly string[], o: Texts): Promise<number> {
   const program = line[0];
@@ -63,7 +66,10 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
       {
         ready: (_nid, _personality, time) => {
           if (++ready < nodes || jobId !== 0) return;
-          jobId = service.submit({ nids, programs: [job], argv: [program, ...line.slice(1)], envp: [], userId: USER_ID, fanout, cores: 0, initImage }, time);
+          jobId = service.submit(
+            { nids, programs: [job], argv: [program, ...line.slice(1)], envp: [], userId: USER_ID, fanout, cores: 0, initImage },
+            time,
+          );
         },
         jobState: (_job, s) => {
           state = s;
@@ -107,7 +113,8 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
     );
     for (const fd of [1, 2]) writeAll(fd, output.rest(fd));
     const status = finish(session, reason, result, program);
-    if (reason !== "until") for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) say(session, `[n${nid}] ${l}`);
+    if (reason !== "until")
+      for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) say(session, `[n${nid}] ${l}`);
     say(session, session.summary());
     return status;
   } finally {

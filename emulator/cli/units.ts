@@ -16,7 +16,11 @@ export function parseSize(option: string, text: string, least: number, most: num
   const m = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?$/i.exec(text);
   const value = m ? Number(m[1]) * (SIZE_UNITS[m[2]!.toUpperCase()] ?? Number.NaN) : Number.NaN;
   if (!(value >= least && value <= most) || value % 4096 !== 0)
-    throw new UserError(`bad ${option}`, `'${text}'`, `give a size from ${formatSize(least)} to ${formatSize(most)} in whole 4 KB pages, as 64M or 1G`);
+    throw new UserError(
+      `bad ${option}`,
+      `'${text}'`,
+      `give a size from ${formatSize(least)} to ${formatSize(most)} in whole 4 KB pages, as 64M or 1G`,
+    );
   return value;
 }
 
@@ -24,12 +28,14 @@ export function parseSize(option: string, text: string, least: number, most: num
 export function parseTime(option: string, text: string): number {
   const m = /^(\d+(?:\.\d+)?)(ns|us|ms|s|)$/.exec(text);
   const value = m ? Math.round(Number(m[1]) * TIME_UNITS[m[2]!]!) : Number.NaN;
-  if (!(value > 0 && value <= Number.MAX_SAFE_INTEGER)) throw new UserError(`bad ${option}`, `'${text}'`, "give a virtual time as 500ns, 20us, 10ms or 2s");
+  if (!(value > 0 && value <= Number.MAX_SAFE_INTEGER))
+    throw new UserError(`bad ${option}`, `'${text}'`, "give a virtual time as 500ns, 20us, 10ms or 2s");
   return value;
 }
 
 export function formatSize(bytes: number): string {
-  for (const unit of ["G", "M", "K"]) if (bytes >= SIZE_UNITS[unit]! && bytes % SIZE_UNITS[unit]! === 0) return `${bytes / SIZE_UNITS[unit]!}${unit}`;
+  for (const unit of ["G", "M", "K"])
+    if (bytes >= SIZE_UNITS[unit]! && bytes % SIZE_UNITS[unit]! === 0) return `${bytes / SIZE_UNITS[unit]!}${unit}`;
   return `${bytes}`;
 }
 

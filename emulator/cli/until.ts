@@ -35,7 +35,12 @@ export function parseUntil(text: string): Until {
     return state;
   }
   if (head === "time") return Object.assign(state, { timeNs: parseTime("--until time", rest) });
-  if (!kinds.includes(head)) throw new UserError("bad --until", `'${text}'`, "give ready, console:TEXT, time:10ms, or an event as irq.eoi or sys.enter:call=write (--show lists groups)");
+  if (!kinds.includes(head))
+    throw new UserError(
+      "bad --until",
+      `'${text}'`,
+      "give ready, console:TEXT, time:10ms, or an event as irq.eoi or sys.enter:call=write (--show lists groups)",
+    );
   const watcher = {
     event: (event: TraceEvent): void => {
       state.reached ||= kindName(event.kind) === head && (rest === "" || matches(event, rest));

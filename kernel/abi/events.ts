@@ -18,6 +18,7 @@ export class TraceRing {
   records!: arr<TraceRecord, 256>;
 }
 /** Where an event comes from, for filters (`--show LIST`): groups are the names before the dot. */
+// biome-ignore format: a table
 export const enum EventKind {
   NONE = 0,
   // ---- written by the kernel
@@ -33,6 +34,7 @@ export const enum EventKind {
   SERVICE_LOAD = 46, SERVICE_REPLY = 47, SERVICE_STATUS = 48, SERVICE_GO = 49, SERVICE_EXIT = 50, SERVICE_KILL = 51, IO_CALL = 52,
 }
 /** How a word is shown. TEXT: the machine's own events carry a string. */
+// biome-ignore format: a table
 export const enum FieldFormat { NONE = 0, DECIMAL = 1, HEX = 2, ADDRESS = 3, VECTOR = 4, SYSCALL = 5, RESULT = 6, OPERATION = 7, CAUSE = 8, NID = 9, CORE = 10, WAIT_STATUS = 11, TEXT = 12, SYSARG = 13, INIT_MATCH = 14, BYTES = 15 }
 export class EventInfo {
   kind: u16 = 0;
@@ -40,6 +42,7 @@ export class EventInfo {
   fields!: arr<ptr<u8> | null, 4>;
   formats!: arr<u8, 4>;
 }
+// biome-ignore format: a table
 export const eventTable: arr<EventInfo, 45> = [
   { kind: EventKind.SYS_ENTER,    name: cstr("sys.enter"),    fields: [cstr("call"), cstr("a"), cstr("b"), cstr("c")],               formats: [FieldFormat.SYSCALL, FieldFormat.SYSARG, FieldFormat.SYSARG, FieldFormat.SYSARG] },
   { kind: EventKind.SYS_EXIT,     name: cstr("sys.exit"),     fields: [cstr("call"), cstr("ret"), null, null],                       formats: [FieldFormat.SYSCALL, FieldFormat.RESULT, 0, 0] },

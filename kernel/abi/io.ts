@@ -20,8 +20,10 @@ export class IoReply {
   dataBytes: u32 = 0;
   reserved: u32 = 0;
 }
+// biome-ignore format: a table
 export const enum Open { RDONLY = 0, WRONLY = 1, RDWR = 2, ACCMODE = 3, CREAT = 0x40, EXCL = 0x80, NOCTTY = 0x100, TRUNC = 0x200, APPEND = 0x400, NONBLOCK = 0x800, DIRECTORY = 0x1_0000, NOFOLLOW = 0x2_0000, CLOEXEC = 0x8_0000 }
 export const AT_FDCWD: i32 = -100;
+// biome-ignore format: a table
 export const enum Seek { SET = 0, CUR = 1, END = 2 }
 /** struct stat of Linux x86-64 (arch/x86/include/uapi/asm/stat.h), 144 bytes. Times and numbers are virtual. */
 export class Stat {
@@ -44,4 +46,5 @@ export class Stat {
   ctimeNanoseconds: u64 = 0;
   reserved!: arr<i64, 3>;
 }
+// biome-ignore format: a table
 export const enum FileMode { FIFO = 0x1000, CHARACTER = 0x2000, DIRECTORY = 0x4000, REGULAR = 0x8000, LINK = 0xa000, TYPE_MASK = 0xf000 }

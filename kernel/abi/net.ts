@@ -94,6 +94,7 @@ export const enum Operation {
   IO_REQUEST = 13,
   IO_REPLY = 14,
 }
+// biome-ignore format: a table
 export const enum MessageFlag { ACK_WANTED = 1 }
 
 /** Why a request was refused. Every refusal is a reply with one of them. */
@@ -134,4 +135,6 @@ export const enum DropReason {
   OUT_OF_ORDER = 7,
   /** It does not continue the message that is being put together. */
   FRAGMENT = 8,
+  /** Sound, but there is nothing left to answer with: as if the link had lost it. */
+  NO_ROOM = 9,
 }

@@ -2,9 +2,11 @@
 /** fw_cfg: 16-bit selector, 8-bit data. Source: QEMU docs/specs/fw_cfg. */
 export const FW_CFG_SELECTOR: u16 = 0x510;
 export const FW_CFG_DATA: u16 = 0x511;
+// biome-ignore format: a table
 export const enum FwCfgKey { SIGNATURE = 0, ID = 1, CPU_COUNT = 5 }
 /** isa-debug-exit: writing v ends the machine with status (v << 1) | 1. */
 export const DEBUG_EXIT_PORT: u16 = 0xf4;
+// biome-ignore format: a table
 export const enum I8042 { DATA = 0x60, COMMAND = 0x64 }
 /** Byte to I8042.COMMAND that resets the machine. */
 export const I8042_RESET: u8 = 0xfe;
@@ -36,6 +38,7 @@ export class PvhMemory {
   type: u32 = 0;
   reserved: u32 = 0;
 }
+// biome-ignore format: a table
 export const enum PvhMemoryType { RAM = 1, RESERVED = 2, ACPI = 3, NVS = 4, UNUSABLE = 5 }
 /** ELF note of the entry: name "Xen", this type, descriptor = 32-bit physical address. */
 export const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;

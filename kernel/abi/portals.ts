@@ -67,6 +67,7 @@ export class LoadRequest {
   lengthBytes: u64 = 0;
   userPointer: u64 = 0;
 }
+// biome-ignore format: a table
 export const enum PortalEventKind { NONE = 0, PUT = 1, GET = 2, SENT = 3, ACK = 4, REPLY = 5, LOAD_REPLY = 6 }
 /** At a target: whose operation it was. At an initiator: what became of it. */
 export class PortalEvent {

@@ -5,6 +5,7 @@
 export const LINUX_CALL_COUNT: u32 = 512;
 export const MARGAY_CALL_BASE: u32 = 4096;
 export const MARGAY_CALL_COUNT: u32 = 32;
+// biome-ignore format: a table
 export const enum Syscall {
   READ = 0, WRITE = 1, OPEN = 2, CLOSE = 3, STAT = 4, FSTAT = 5, LSTAT = 6, LSEEK = 8, MMAP = 9, MPROTECT = 10, MUNMAP = 11, BRK = 12,
   PREAD64 = 17, SCHED_YIELD = 24, NANOSLEEP = 35, GETPID = 39, EXIT = 60, UNAME = 63, ARCH_PRCTL = 158, GETTID = 186, FUTEX = 202,
@@ -40,6 +41,7 @@ export const enum Syscall {
   PORTAL_WAIT = 4117,
 }
 /** How an argument is shown. */
+// biome-ignore format: a table
 export const enum ArgKind { NONE = 0, DECIMAL = 1, HEX = 2, FD = 3, PATH = 4, ADDRESS = 5, LENGTH = 6, FLAGS = 7 }
 export class SyscallInfo {
   number: u32 = 0;

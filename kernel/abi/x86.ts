@@ -2,9 +2,13 @@
  * Processor facts: control registers, MSRs, page-table entries, exceptions.
  * Source: Intel SDM vol. 3A (2.5 control registers, 4.5 paging, 6.15 exceptions), vol. 4 (MSRs); AMD APM vol. 2.
  */
+// biome-ignore format: a table
 export const enum Cr0 { PE = 0x1, MP = 0x2, EM = 0x4, TS = 0x8, ET = 0x10, NE = 0x20, WP = 0x1_0000, AM = 0x4_0000, NW = 0x2000_0000, CD = 0x4000_0000, PG = 0x8000_0000 }
+// biome-ignore format: a table
 export const enum Cr4 { PAE = 0x20, MCE = 0x40, PGE = 0x80, OSFXSR = 0x200, OSXMMEXCPT = 0x400, FSGSBASE = 0x1_0000, PCIDE = 0x2_0000, SMEP = 0x10_0000, SMAP = 0x20_0000 }
+// biome-ignore format: a table
 export const enum Efer { SCE = 0x1, LME = 0x100, LMA = 0x400, NXE = 0x800 }
+// biome-ignore format: a table
 export const enum Rflags { CF = 0x1, ONE = 0x2, PF = 0x4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, IF = 0x200, DF = 0x400, OF = 0x800, IOPL = 0x3000, NT = 0x4000, RF = 0x1_0000, VM = 0x2_0000, AC = 0x4_0000, ID = 0x20_0000 }
 export const enum Msr {
   TSC = 0x10,
@@ -21,12 +25,16 @@ export const enum Msr {
   TSC_AUX = 0xc000_0103,
 }
 /** Page-table entry bits of all levels. */
+// biome-ignore format: a table
 export const enum Pte { P = 0x1, W = 0x2, U = 0x4, PWT = 0x8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100, ADDRESS = 0x000f_ffff_ffff_f000 }
 /** Bit 63 of an entry; an enum member cannot hold it exactly. */
 export const PTE_NX: u64 = 0x8000_0000_0000_0000;
 /** #PF error code. */
+// biome-ignore format: a table
 export const enum PageFault { P = 0x1, W = 0x2, U = 0x4, RSVD = 0x8, I = 0x10 }
+// biome-ignore format: a table
 export const enum Exception { DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14, MF = 16, AC = 17, MC = 18, XM = 19 }
 
 /** Global descriptor table of each core. SYSRET needs user data, then user code (STAR[63:48] + 8, + 16). */
+// biome-ignore format: a table
 export const enum Selector { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, USER_BASE = 0x18, USER_DATA = 0x23, USER_CODE = 0x2b, TSS = 0x30, BOOT_CODE32 = 0x40 }

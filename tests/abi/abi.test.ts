@@ -20,10 +20,43 @@ import * as x86 from "../../emulator/abi/x86.ts";
 
 describe("against the manuals", () => {
   it("Intel SDM vol. 3A table 11-1: LAPIC registers", () => {
-    expect(lapic.Lapic).toMatchObject({ ID: 0x20, VERSION: 0x30, TPR: 0x80, PPR: 0xa0, EOI: 0xb0, LDR: 0xd0, DFR: 0xe0, SVR: 0xf0, ISR: 0x100 });
-    expect(lapic.Lapic).toMatchObject({ TMR: 0x180, IRR: 0x200, ESR: 0x280, ICR_LOW: 0x300, ICR_HIGH: 0x310, LVT_TIMER: 0x320, LVT_LINT0: 0x350 });
-    expect(lapic.Lapic).toMatchObject({ LVT_LINT1: 0x360, LVT_ERROR: 0x370, TIMER_INITIAL: 0x380, TIMER_CURRENT: 0x390, TIMER_DIVIDE: 0x3e0 });
-    expect(lapic.Icr).toMatchObject({ NMI: 4 << 8, INIT: 5 << 8, STARTUP: 6 << 8, ASSERT: 1 << 14, LEVEL: 1 << 15, SELF: 1 << 18, ALL: 2 << 18, ALL_BUT_SELF: 3 << 18 });
+    expect(lapic.Lapic).toMatchObject({
+      ID: 0x20,
+      VERSION: 0x30,
+      TPR: 0x80,
+      PPR: 0xa0,
+      EOI: 0xb0,
+      LDR: 0xd0,
+      DFR: 0xe0,
+      SVR: 0xf0,
+      ISR: 0x100,
+    });
+    expect(lapic.Lapic).toMatchObject({
+      TMR: 0x180,
+      IRR: 0x200,
+      ESR: 0x280,
+      ICR_LOW: 0x300,
+      ICR_HIGH: 0x310,
+      LVT_TIMER: 0x320,
+      LVT_LINT0: 0x350,
+    });
+    expect(lapic.Lapic).toMatchObject({
+      LVT_LINT1: 0x360,
+      LVT_ERROR: 0x370,
+      TIMER_INITIAL: 0x380,
+      TIMER_CURRENT: 0x390,
+      TIMER_DIVIDE: 0x3e0,
+    });
+    expect(lapic.Icr).toMatchObject({
+      NMI: 4 << 8,
+      INIT: 5 << 8,
+      STARTUP: 6 << 8,
+      ASSERT: 1 << 14,
+      LEVEL: 1 << 15,
+      SELF: 1 << 18,
+      ALL: 2 << 18,
+      ALL_BUT_SELF: 3 << 18,
+    });
     expect(lapic.Lvt).toMatchObject({ MASKED: 1 << 16, PERIODIC: 1 << 17 });
     expect(lapic.TIMER_DIVIDE_BY_1).toBe(0b1011);
   });
@@ -33,10 +66,43 @@ describe("against the manuals", () => {
   });
   it("SDM vol. 3A 2.5, 4.5, 6.15 and vol. 4: control registers, paging, exceptions, MSRs", () => {
     expect(x86.Cr0).toMatchObject({ PE: 1, TS: 8, WP: 1 << 16, PG: 2 ** 31 });
-    expect(x86.Cr4).toMatchObject({ PAE: 1 << 5, PGE: 1 << 7, OSFXSR: 1 << 9, OSXMMEXCPT: 1 << 10, FSGSBASE: 1 << 16, SMEP: 1 << 20, SMAP: 1 << 21 });
+    expect(x86.Cr4).toMatchObject({
+      PAE: 1 << 5,
+      PGE: 1 << 7,
+      OSFXSR: 1 << 9,
+      OSXMMEXCPT: 1 << 10,
+      FSGSBASE: 1 << 16,
+      SMEP: 1 << 20,
+      SMAP: 1 << 21,
+    });
     expect(x86.Efer).toEqual({ SCE: 1, LME: 1 << 8, LMA: 1 << 10, NXE: 1 << 11 });
-    expect(x86.Msr).toMatchObject({ APIC_BASE: 0x1b, EFER: 0xc0000080, STAR: 0xc0000081, LSTAR: 0xc0000082, FMASK: 0xc0000084, FS_BASE: 0xc0000100, GS_BASE: 0xc0000101, KERNEL_GS_BASE: 0xc0000102 });
-    expect(x86.Exception).toMatchObject({ DE: 0, NMI: 2, BP: 3, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XM: 19 });
+    expect(x86.Msr).toMatchObject({
+      APIC_BASE: 0x1b,
+      EFER: 0xc0000080,
+      STAR: 0xc0000081,
+      LSTAR: 0xc0000082,
+      FMASK: 0xc0000084,
+      FS_BASE: 0xc0000100,
+      GS_BASE: 0xc0000101,
+      KERNEL_GS_BASE: 0xc0000102,
+    });
+    expect(x86.Exception).toMatchObject({
+      DE: 0,
+      NMI: 2,
+      BP: 3,
+      UD: 6,
+      NM: 7,
+      DF: 8,
+      TS: 10,
+      NP: 11,
+      SS: 12,
+      GP: 13,
+      PF: 14,
+      MF: 16,
+      AC: 17,
+      MC: 18,
+      XM: 19,
+    });
     expect(x86.PageFault).toEqual({ P: 1, W: 2, U: 4, RSVD: 8, I: 16 });
     expect(x86.PTE_NX).toBe(1n << 63n);
   });
@@ -47,7 +113,20 @@ describe("against the manuals", () => {
   });
   it("virtio 1.1, 4.2.2 and 2.6: registers and rings", () => {
     expect(virtio.VIRTIO_MAGIC).toBe(new DataView(new TextEncoder().encode("virt").buffer).getUint32(0, true));
-    expect(virtio.VirtioMmio).toMatchObject({ QUEUE_SEL: 0x30, QUEUE_NUM_MAX: 0x34, QUEUE_NUM: 0x38, QUEUE_READY: 0x44, QUEUE_NOTIFY: 0x50, INTERRUPT_STATUS: 0x60, INTERRUPT_ACK: 0x64, STATUS: 0x70, QUEUE_DESC_LOW: 0x80, QUEUE_DRIVER_LOW: 0x90, QUEUE_DEVICE_LOW: 0xa0, CONFIG: 0x100 });
+    expect(virtio.VirtioMmio).toMatchObject({
+      QUEUE_SEL: 0x30,
+      QUEUE_NUM_MAX: 0x34,
+      QUEUE_NUM: 0x38,
+      QUEUE_READY: 0x44,
+      QUEUE_NOTIFY: 0x50,
+      INTERRUPT_STATUS: 0x60,
+      INTERRUPT_ACK: 0x64,
+      STATUS: 0x70,
+      QUEUE_DESC_LOW: 0x80,
+      QUEUE_DRIVER_LOW: 0x90,
+      QUEUE_DEVICE_LOW: 0xa0,
+      CONFIG: 0x100,
+    });
     expect(virtio.VirtqDescriptor.SIZE).toBe(16);
     expect(virtio.VirtqUsedElement.SIZE).toBe(8);
     expect(virtio.VirtqUsed.OFFSETS.ring).toBe(4);
@@ -56,17 +135,82 @@ describe("against the manuals", () => {
   it("Xen hvm/start_info.h: PVH", () => {
     expect(platform.PVH_MAGIC).toBe(0x336ec578);
     expect(platform.PvhStartInfo.SIZE).toBe(56);
-    expect(platform.PvhStartInfo.OFFSETS).toMatchObject({ modulesAddress: 16, commandLineAddress: 24, rsdpAddress: 32, memoryMapAddress: 40, memoryMapEntries: 48 });
+    expect(platform.PvhStartInfo.OFFSETS).toMatchObject({
+      modulesAddress: 16,
+      commandLineAddress: 24,
+      rsdpAddress: 32,
+      memoryMapAddress: 40,
+      memoryMapEntries: 48,
+    });
     expect(platform.PvhModule.SIZE).toBe(32);
     expect(platform.PvhMemory.SIZE).toBe(24);
     expect(platform.XEN_ELFNOTE_PHYS32_ENTRY).toBe(18);
   });
   it("Linux x86-64: system calls, errno, struct stat", () => {
-    expect(syscalls.Syscall).toMatchObject({ READ: 0, WRITE: 1, OPEN: 2, CLOSE: 3, FSTAT: 5, LSEEK: 8, MMAP: 9, MUNMAP: 11, BRK: 12, SCHED_YIELD: 24, NANOSLEEP: 35, GETPID: 39, EXIT: 60, UNAME: 63, ARCH_PRCTL: 158, GETTID: 186, FUTEX: 202, CLOCK_GETTIME: 228, EXIT_GROUP: 231, OPENAT: 257, GETCPU: 309 });
-    expect(errno.Errno).toMatchObject({ ENOENT: 2, EBADF: 9, EAGAIN: 11, ENOMEM: 12, EACCES: 13, EFAULT: 14, EEXIST: 17, ENOTDIR: 20, EISDIR: 21, EINVAL: 22, EMFILE: 24, ESPIPE: 29, EROFS: 30, ENAMETOOLONG: 36, ENOSYS: 38, ELOOP: 40, ETIMEDOUT: 110 });
+    expect(syscalls.Syscall).toMatchObject({
+      READ: 0,
+      WRITE: 1,
+      OPEN: 2,
+      CLOSE: 3,
+      FSTAT: 5,
+      LSEEK: 8,
+      MMAP: 9,
+      MUNMAP: 11,
+      BRK: 12,
+      SCHED_YIELD: 24,
+      NANOSLEEP: 35,
+      GETPID: 39,
+      EXIT: 60,
+      UNAME: 63,
+      ARCH_PRCTL: 158,
+      GETTID: 186,
+      FUTEX: 202,
+      CLOCK_GETTIME: 228,
+      EXIT_GROUP: 231,
+      OPENAT: 257,
+      GETCPU: 309,
+    });
+    expect(errno.Errno).toMatchObject({
+      ENOENT: 2,
+      EBADF: 9,
+      EAGAIN: 11,
+      ENOMEM: 12,
+      EACCES: 13,
+      EFAULT: 14,
+      EEXIST: 17,
+      ENOTDIR: 20,
+      EISDIR: 21,
+      EINVAL: 22,
+      EMFILE: 24,
+      ESPIPE: 29,
+      EROFS: 30,
+      ENAMETOOLONG: 36,
+      ENOSYS: 38,
+      ELOOP: 40,
+      ETIMEDOUT: 110,
+    });
     expect(io.Stat.SIZE).toBe(144);
-    expect(io.Stat.OFFSETS).toMatchObject({ ino: 8, nlink: 16, mode: 24, rdev: 40, size: 48, blockBytes: 56, blocks: 64, atimeSeconds: 72, mtimeSeconds: 88, ctimeSeconds: 104 });
-    expect(io.Open).toMatchObject({ CREAT: 0o100, EXCL: 0o200, TRUNC: 0o1000, APPEND: 0o2000, DIRECTORY: 0o200000, NOFOLLOW: 0o400000, CLOEXEC: 0o2000000 });
+    expect(io.Stat.OFFSETS).toMatchObject({
+      ino: 8,
+      nlink: 16,
+      mode: 24,
+      rdev: 40,
+      size: 48,
+      blockBytes: 56,
+      blocks: 64,
+      atimeSeconds: 72,
+      mtimeSeconds: 88,
+      ctimeSeconds: 104,
+    });
+    expect(io.Open).toMatchObject({
+      CREAT: 0o100,
+      EXCL: 0o200,
+      TRUNC: 0o1000,
+      APPEND: 0o2000,
+      DIRECTORY: 0o200000,
+      NOFOLLOW: 0o400000,
+      CLOEXEC: 0o2000000,
+    });
   });
 });
 

@@ -16,7 +16,9 @@ describe("units", () => {
     ["67108864", 64 << 20],
     ["0.5G", 2 ** 29],
   ])("size %s", (text, bytes) => expect(parseSize("--mem", text, 4096, 2 ** 40)).toBe(bytes));
-  it.each(["", "M", "64X", "-64M", "1e9", "100", "64 M", "0x10M"])("no size: '%s'", (text) => expect(() => parseSize("--mem", text, 4096, 2 ** 40)).toThrow(/bad --mem/));
+  it.each(["", "M", "64X", "-64M", "1e9", "100", "64 M", "0x10M"])("no size: '%s'", (text) =>
+    expect(() => parseSize("--mem", text, 4096, 2 ** 40)).toThrow(/bad --mem/),
+  );
   it.each([
     ["500", 500],
     ["500ns", 500],
@@ -24,24 +26,54 @@ describe("units", () => {
     ["1.5ms", 1_500_000],
     ["2s", 2e9],
   ])("time %s", (text, ns) => expect(parseTime("--limit", text)).toBe(ns));
-  it.each(["", "0", "soon", "-1ms", "1m", "1 s"])("no time: '%s'", (text) => expect(() => parseTime("--limit", text)).toThrow(/bad --limit/));
-  it.each(["", "1.5", "x", "-1", "1e3", "9"])("no count from 1 to 8: '%s'", (text) => expect(() => parseCount("--cores", text, 1, 8)).toThrow(/bad --cores/));
+  it.each(["", "0", "soon", "-1ms", "1m", "1 s"])("no time: '%s'", (text) =>
+    expect(() => parseTime("--limit", text)).toThrow(/bad --limit/),
+  );
+  it.each(["", "1.5", "x", "-1", "1e3", "9"])("no count from 1 to 8: '%s'", (text) =>
+    expect(() => parseCount("--cores", text, 1, 8)).toThrow(/bad --cores/),
+  );
   it("reads hexadecimal counts", () => expect(parseCount("--seed", "0xff", 0, 255)).toBe(255));
   it("writes sizes and times for people", () => {
     expect([formatSize(2 ** 30), formatSize(64 << 20), formatSize(4096), formatSize(4097)]).toEqual(["1G", "64M", "4K", "4097"]);
-    expect([formatTime(999), formatTime(1500), formatTime(2_500_000), formatTime(3e9)]).toEqual(["999 ns", "1.500 us", "2.500 ms", "3.000 s"]);
+    expect([formatTime(999), formatTime(1500), formatTime(2_500_000), formatTime(3e9)]).toEqual([
+      "999 ns",
+      "1.500 us",
+      "2.500 ms",
+      "3.000 s",
+    ]);
   });
 });
 
 describe("where the program's arguments begin", () => {
   it.each([
-    [["run", "hello"], ["run", "--", "hello"]],
-    [["run", "--nodes", "2", "hello", "--nodes", "3"], ["run", "--nodes", "2", "--", "hello", "--nodes", "3"]],
-    [["run", "--nodes=2", "--label", "hello", "-x"], ["run", "--nodes=2", "--label", "--", "hello", "-x"]],
-    [["run", "--nodes", "2", "--", "hello", "--", "x"], ["run", "--nodes", "2", "--", "hello", "--", "x"]],
-    [["run", "--help"], ["run", "--help"]],
-    [["run", "--nodes"], ["run", "--nodes"]],
-    [["boot", "kernel", "--cores", "2"], ["boot", "kernel", "--cores", "2"]],
+    [
+      ["run", "hello"],
+      ["run", "--", "hello"],
+    ],
+    [
+      ["run", "--nodes", "2", "hello", "--nodes", "3"],
+      ["run", "--nodes", "2", "--", "hello", "--nodes", "3"],
+    ],
+    [
+      ["run", "--nodes=2", "--label", "hello", "-x"],
+      ["run", "--nodes=2", "--label", "--", "hello", "-x"],
+    ],
+    [
+      ["run", "--nodes", "2", "--", "hello", "--", "x"],
+      ["run", "--nodes", "2", "--", "hello", "--", "x"],
+    ],
+    [
+      ["run", "--help"],
+      ["run", "--help"],
+    ],
+    [
+      ["run", "--nodes"],
+      ["run", "--nodes"],
+    ],
+    [
+      ["boot", "kernel", "--cores", "2"],
+      ["boot", "kernel", "--cores", "2"],
+    ],
     [[], []],
   ])("%j", (argv, split) => expect(splitProgram(argv)).toEqual(split));
 });
@@ -76,7 +108,11 @@ describe("machine", () => {
       const seen = new Set(Array.from({ length: nodes }, (_, i) => coordinates(i + 1, nodes).join(".")));
       expect(seen.size).toBe(nodes);
     }
-    expect([coordinates(1, 8), coordinates(2, 8), coordinates(8, 8)]).toEqual([[0, 0, 0], [1, 0, 0], [1, 1, 1]]);
+    expect([coordinates(1, 8), coordinates(2, 8), coordinates(8, 8)]).toEqual([
+      [0, 0, 0],
+      [1, 0, 0],
+      [1, 1, 1],
+    ]);
   });
   it("turns a wait status into a shell's exit status", () => {
     expect([0, 0x100, 0xff00, 11, 9, 11 | 0x80].map(exitStatus)).toEqual([0, 1, 255, 139, 137, 139]);

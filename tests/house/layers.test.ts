@@ -27,9 +27,11 @@ const placeOf = (file: string): readonly [string, number, string] => LAYERS.find
 
 function importsOf(file: string): string[] {
   const text = fs.readFileSync(path.join(root, file), "utf8");
-  return [...text.matchAll(/^\s*(?:import|export)\b[^"'`]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm)].map(
-    (m) => m[1] ?? m[2] ?? m[3]!,
-  );
+  return [
+    ...text.matchAll(
+      /^\s*(?:import|export)\b[^"'`]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm,
+    ),
+  ].map((m) => m[1] ?? m[2] ?? m[3]!);
 }
 const relative = (file: string, to: string): string => path.posix.normalize(path.posix.join(path.posix.dirname(file), to));
 
@@ -88,13 +90,27 @@ describe("layers", () => {
   it("host time and randomness stay in clock.ts and prng.ts", () => {
     const found = sources
       .filter((f) => /^(toolchain|emulator)\//.test(f) && !/(clock|prng)\.ts$/.test(f))
-      .filter((f) => /\bDate\.now|new Date\b|performance\.now|Math\.random|process\.hrtime/.test(fs.readFileSync(path.join(root, f), "utf8")));
+      .filter((f) =>
+        /\bDate\.now|new Date\b|performance\.now|Math\.random|process\.hrtime/.test(fs.readFileSync(path.join(root, f), "utf8")),
+      );
     expect(found).toEqual([]);
   });
 
   it("the top level holds what the design names", () => {
     const top = new Set(files.map((f) => f.split("/")[0]!).filter((f) => !f.startsWith(".")));
-    const allowed = ["package.json", "tsconfig.json", "Makefile", "toolchain", "kernel", "emulator", "userland", "images", "tests", "README.md", "LICENSE"];
+    const allowed = [
+      "package.json",
+      "tsconfig.json",
+      "Makefile",
+      "toolchain",
+      "kernel",
+      "emulator",
+      "userland",
+      "images",
+      "tests",
+      "README.md",
+      "LICENSE",
+    ];
     const config = ["package-lock.json", "biome.json", "vitest.config.ts"];
     expect([...top].filter((f) => !allowed.includes(f) && !config.includes(f))).toEqual([]);
   });

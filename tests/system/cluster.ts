@@ -87,7 +87,20 @@ export function runCluster(o: ClusterOptions): ClusterRun {
           ready: (_nid, _p, time) => {
             if (++ready !== nodes) return;
             const argv = [asked[0]!, ...(o.args ?? [])];
-            service.submit({ nids, programs, programOfRank: paths.map((p) => programs.indexOf(p)), argv, envp: [], userId: 1000, fanout, cores: 0, initImage }, time);
+            service.submit(
+              {
+                nids,
+                programs,
+                programOfRank: paths.map((p) => programs.indexOf(p)),
+                argv,
+                envp: [],
+                userId: 1000,
+                fanout,
+                cores: 0,
+                initImage,
+              },
+              time,
+            );
           },
           jobEnded: (r) => {
             result = r;
@@ -131,7 +144,11 @@ export function runCluster(o: ClusterOptions): ClusterRun {
       fullTrace: () => list.events.map((e) => fullLine(e, nameOf)).join("\n"),
       golden: (show) => {
         const kinds = parseShow(show);
-        return goldenTrace({ image: asked[0]!, nodes, cores, seed: o.machine?.seed ?? 0, show }, list.events.filter((e) => kinds.has(e.kind)), nameOf);
+        return goldenTrace(
+          { image: asked[0]!, nodes, cores, seed: o.machine?.seed ?? 0, show },
+          list.events.filter((e) => kinds.has(e.kind)),
+          nameOf,
+        );
       },
     };
   } finally {

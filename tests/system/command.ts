@@ -13,7 +13,12 @@ export interface Result {
   readonly stderr: string;
 }
 export function margay(args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): Result {
-  const r = spawnSync(process.execPath, [bin, ...args], { cwd: options.cwd ?? os.tmpdir(), encoding: "utf8", timeout: options.timeoutMs ?? 110_000, maxBuffer: 1 << 28 });
+  const r = spawnSync(process.execPath, [bin, ...args], {
+    cwd: options.cwd ?? os.tmpdir(),
+    encoding: "utf8",
+    timeout: options.timeoutMs ?? 110_000,
+    maxBuffer: 1 << 28,
+  });
   if (r.error) throw r.error;
   return { status: r.status, stdout: r.stdout, stderr: r.stderr };
 }

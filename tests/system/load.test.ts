@@ -20,7 +20,9 @@ describe("two-phase load", () => {
   it.each([1, 2, 3, 8])("with fan-out %i reaches every rank of seven; each kernel sends one exit notice up the tree", (fanout) => {
     const run = runCluster({ nodes: 7, cores: 1, fanout, program: "hello" });
     expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 7 });
-    expect(run.stdout.split("\n").filter(Boolean).sort()).toEqual(Array.from({ length: 7 }, (_, r) => `hello from rank ${r} of 7 on nid ${r + 1} core 0`));
+    expect(run.stdout.split("\n").filter(Boolean).sort()).toEqual(
+      Array.from({ length: 7 }, (_, r) => `hello from rank ${r} of 7 on nid ${r + 1} core 0`),
+    );
     const sent = run.events.filter((e) => e.kind === EventKind.MSG_SEND);
     const notices = sent.filter((e) => Number(e.words[0]) === Operation.EXIT_NOTICE);
     expect(notices.map((e) => [e.nid, Number(e.words[1])]).sort((a, b) => a[0]! - b[0]!)).toEqual(
@@ -63,7 +65,9 @@ describe("refused loads", () => {
 
 describe("determinism", () => {
   it("host slices and host work change neither trace nor state", () => {
-    const runs = [undefined, 100, 777, 5000].map((hostSlice) => runCluster({ nodes: 2, program: "ring", machine: hostSlice ? { hostSlice } : {} }));
+    const runs = [undefined, 100, 777, 5000].map((hostSlice) =>
+      runCluster({ nodes: 2, program: "ring", machine: hostSlice ? { hostSlice } : {} }),
+    );
     for (const r of runs) {
       expect(r.result).toMatchObject({ kind: "exited", waitStatus: 0 });
       expect(r.stateHash).toBe(runs[0]!.stateHash);

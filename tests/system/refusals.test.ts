@@ -83,7 +83,9 @@ describe("refused by the machine", () => {
     expect(line[0]).toMatch(expected);
   });
   it("leaves nothing running", () => {
-    const left = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" }).split("\n").filter((l) => l.includes("margay.js") && l.includes(dir));
+    const left = execFileSync("ps", ["-eo", "args"], { encoding: "utf8" })
+      .split("\n")
+      .filter((l) => l.includes("margay.js") && l.includes(dir));
     expect(left).toEqual([]);
   });
 });

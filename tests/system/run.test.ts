@@ -22,7 +22,11 @@ describe("hello", () => {
   });
   it("--label marks each line with its rank", () => {
     const r = margay(["run", "--nodes", "2", "--label", "hello"]);
-    expect(lines(r.stdout).sort().map((l) => l.slice(0, 24))).toEqual(["[0] hello from rank 0 of", "[1] hello from rank 1 of"]);
+    expect(
+      lines(r.stdout)
+        .sort()
+        .map((l) => l.slice(0, 24)),
+    ).toEqual(["[0] hello from rank 0 of", "[1] hello from rank 1 of"]);
   });
   it.each([
     [1, 1],
@@ -65,7 +69,12 @@ describe("files", () => {
       const r = margay(["run", "--nodes", "2", "--root", root, "--trace", file, "files"]);
       expect(r.stderr).not.toMatch(/margay: /);
       expect(r.status).toBe(0);
-      return { trace: fs.readFileSync(file), stdout: r.stdout, left: fs.readdirSync(root).sort(), beside: fs.readdirSync(path.join(dir, name)) };
+      return {
+        trace: fs.readFileSync(file),
+        stdout: r.stdout,
+        left: fs.readdirSync(root).sort(),
+        beside: fs.readdirSync(path.join(dir, name)),
+      };
     });
     expect(runs[1]!.trace.equals(runs[0]!.trace)).toBe(true);
     expect(runs[1]!.stdout).toBe(runs[0]!.stdout);

@@ -2,7 +2,7 @@
  * The IR's data: modules of functions and data, functions of blocks, blocks of instructions in SSA form.
  * The frontend makes locals as `alloca` + load/store; mem2reg makes phis of them.
  */
-import { type Op, type Type } from "./ops.ts";
+import type { Op, Type } from "./ops.ts";
 
 /** Where a piece of source stands: index into Module.files, 1-based line and column; file -1 = made by the compiler. */
 export interface Loc {
@@ -100,7 +100,14 @@ export class Func {
   /** blocks[0] is the entry; it has no predecessors. */
   blocks: Block[] = [];
   nextId = 0;
-  constructor(name: string, sourceName: string, params: { name: string; type: Type }[], result: Type, attributes: FunctionAttributes, loc: Loc) {
+  constructor(
+    name: string,
+    sourceName: string,
+    params: { name: string; type: Type }[],
+    result: Type,
+    attributes: FunctionAttributes,
+    loc: Loc,
+  ) {
     this.name = name;
     this.sourceName = sourceName;
     this.params = params;

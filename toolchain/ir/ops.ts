@@ -40,7 +40,7 @@ const swap = (w: number, a: bigint): bigint => {
 };
 const rotate = (w: number, a: bigint, n: bigint): bigint => (n === 0n ? a : (a << n) | (a >> (BigInt(w) - n)));
 
-/* prettier-ignore */
+// biome-ignore format: a table
 export const ops = {
   // ---- leaves: payload `imm` (bigint, unsigned), `float`, `symbol` + `imm` as addend, `index`
   const:    { operands: 0, result: "explicit", operandType: "any" },

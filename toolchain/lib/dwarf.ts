@@ -1,19 +1,58 @@
 /** DWARF 5 numbers that the linker writes. Source: DWARF Debugging Information Format, version 5, section 7. */
 export const DWARF_VERSION = 5;
-export const enum UnitType { COMPILE = 0x01 }
-export const enum Tag { COMPILE_UNIT = 0x11, SUBPROGRAM = 0x2e }
+export const enum UnitType {
+  COMPILE = 0x01,
+}
+export const enum Tag {
+  COMPILE_UNIT = 0x11,
+  SUBPROGRAM = 0x2e,
+}
 export const enum Attribute {
-  NAME = 0x03, STMT_LIST = 0x10, LOW_PC = 0x11, HIGH_PC = 0x12, LANGUAGE = 0x13, COMP_DIR = 0x1b, PRODUCER = 0x25, DECL_FILE = 0x3a,
-  DECL_LINE = 0x3b, EXTERNAL = 0x3f, RANGES = 0x55, LINKAGE_NAME = 0x6e,
-} // biome-ignore format: a table
-export const enum Form { ADDR = 0x01, DATA2 = 0x05, DATA8 = 0x07, STRING = 0x08, UDATA = 0x0f, SEC_OFFSET = 0x17, FLAG_PRESENT = 0x19 }
+  NAME = 0x03,
+  STMT_LIST = 0x10,
+  LOW_PC = 0x11,
+  HIGH_PC = 0x12,
+  LANGUAGE = 0x13,
+  COMP_DIR = 0x1b,
+  PRODUCER = 0x25,
+  DECL_FILE = 0x3a,
+  DECL_LINE = 0x3b,
+  EXTERNAL = 0x3f,
+  RANGES = 0x55,
+  LINKAGE_NAME = 0x6e,
+}
+export const enum Form {
+  ADDR = 0x01,
+  DATA2 = 0x05,
+  DATA8 = 0x07,
+  STRING = 0x08,
+  UDATA = 0x0f,
+  SEC_OFFSET = 0x17,
+  FLAG_PRESENT = 0x19,
+}
 /** C11: what gdb handles best for us, better than a language that it does not know. */
 export const LANGUAGE_C11 = 0x1d;
-export const enum RangeEntry { END_OF_LIST = 0x00, START_LENGTH = 0x07 }
+export const enum RangeEntry {
+  END_OF_LIST = 0x00,
+  START_LENGTH = 0x07,
+}
 /** Line-number program: standard opcodes, extended opcodes, content types of the header's tables. */
-export const enum LineOp { COPY = 1, ADVANCE_PC = 2, ADVANCE_LINE = 3, SET_FILE = 4, SET_COLUMN = 5, CONST_ADD_PC = 8 }
-export const enum LineExtended { END_SEQUENCE = 1, SET_ADDRESS = 2 }
-export const enum LineContent { PATH = 1, DIRECTORY_INDEX = 2 }
+export const enum LineOp {
+  COPY = 1,
+  ADVANCE_PC = 2,
+  ADVANCE_LINE = 3,
+  SET_FILE = 4,
+  SET_COLUMN = 5,
+  CONST_ADD_PC = 8,
+}
+export const enum LineExtended {
+  END_SEQUENCE = 1,
+  SET_ADDRESS = 2,
+}
+export const enum LineContent {
+  PATH = 1,
+  DIRECTORY_INDEX = 2,
+}
 /** Number of LEB128 operands of standard opcodes 1…12. */
 export const STANDARD_OPCODE_LENGTHS: readonly number[] = [0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1];
 /** Numbers of general registers in DWARF by hardware number rax rcx rdx rbx rsp rbp rsi rdi r8 … r15 (AMD64 ABI, figure 3.36). */

@@ -21,7 +21,11 @@ export const enum ElfError {
   NEEDS_INTERPRETER = 10,
   NO_MEMORY = 11,
 }
-export const enum SegmentFlag { EXECUTE = 1, WRITE = 2, READ = 4 }
+export const enum SegmentFlag {
+  EXECUTE = 1,
+  WRITE = 2,
+  READ = 4,
+}
 
 export class ElfHeader {
   magic: u32 = 0;

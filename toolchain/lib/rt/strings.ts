@@ -61,7 +61,7 @@ export function formatDecimal(to: ptr<u8>, value: u64): u64 {
   for (let rest: u64 = value / 10; rest !== 0; rest = rest / 10) count++;
   let rest: u64 = value;
   for (let i: u64 = count; i > 0; i--) {
-    to[i - 1] = u8(48 + rest % 10);
+    to[i - 1] = u8(48 + (rest % 10));
     rest = rest / 10;
   }
   return count;

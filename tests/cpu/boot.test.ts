@@ -27,11 +27,20 @@ describe.skipIf(missing)("starting", () => {
       startTables(guest);
       guest.code(0x10_0000, `mov esp, 0x8f000; mov dword ptr [0x80000], ebx; lgdt [0x9000]; ljmp 8, 0x100100`, 32);
       guest.code(0x10_0100, `mov eax, 0x10; mov ds, ax; mov es, ax; mov ss, ax${TO_LONG}`, 32);
-      guest.code(0x10_1000, `mov esi, 0x80100; mov ecx, 5; mov edx, 0x3f8; 1: lodsb; out dx, al; dec ecx; jnz 1b; mov rax, 0x123456789abcdef0; hlt`);
+      guest.code(
+        0x10_1000,
+        `mov esi, 0x80100; mov ecx, 5; mov edx, 0x3f8; 1: lodsb; out dx, al; dec ecx; jnz 1b; mov rax, 0x123456789abcdef0; hlt`,
+      );
       guest.engine.ram.set(new TextEncoder().encode("hello"), 0x8_0100);
       const core = guest.core;
       core.startPvh(0x10_0000, 0x6000);
-      expect([core.register("cr0"), core.register("rbx"), core.register("cr4"), core.register("efer"), core.cpl]).toEqual([0x11n, 0x6000n, 0n, 0n, 0]);
+      expect([core.register("cr0"), core.register("rbx"), core.register("cr4"), core.register("efer"), core.cpl]).toEqual([
+        0x11n,
+        0x6000n,
+        0n,
+        0n,
+        0,
+      ]);
       expect(guest.finish(core, chunk).reason).toBe("halt");
       expect(bus.output).toBe("hello");
       expect([core.register("rax"), core.register("efer"), core.halted]).toEqual([0x1234_5678_9abc_def0n, 0x500n, true]);
@@ -44,8 +53,16 @@ describe.skipIf(missing)("starting", () => {
     it(`INIT and SIPI: real, protected, long mode, in runs of ${chunk}`, () => {
       const guest = new Guest({ cores: 2 });
       startTables(guest);
-      guest.code(0x8000, `cli; mov ax, cs; mov ds, ax; mov ax, 0x1234; mov word ptr [0xf00], ax; xor ax, ax; mov ds, ax; lgdt [0x9000]; mov eax, cr0; or al, 1; mov cr0, eax; ljmp 8, 0x8100`, 16);
-      guest.code(0x8100, `mov eax, 0x10; mov ds, ax; mov es, ax; mov ss, ax; mov esp, 0x8f000; mov dword ptr [0x80100], 0x32323232${TO_LONG}`, 32);
+      guest.code(
+        0x8000,
+        `cli; mov ax, cs; mov ds, ax; mov ax, 0x1234; mov word ptr [0xf00], ax; xor ax, ax; mov ds, ax; lgdt [0x9000]; mov eax, cr0; or al, 1; mov cr0, eax; ljmp 8, 0x8100`,
+        16,
+      );
+      guest.code(
+        0x8100,
+        `mov eax, 0x10; mov ds, ax; mov es, ax; mov ss, ax; mov esp, 0x8f000; mov dword ptr [0x80100], 0x32323232${TO_LONG}`,
+        32,
+      );
       guest.code(0x10_1000, `mov rax, 0x1122334455667788; mov [0x80108], rax; mov eax, cs; mov [0x80110], eax; hlt`);
       const core = guest.engine.cores[1];
       expect(core.run(chunk)).toEqual({ reason: "halt", retired: 0 });
@@ -53,9 +70,12 @@ describe.skipIf(missing)("starting", () => {
       expect([core.register("rip"), core.halted, core.interruptible]).toEqual([0xfff0n, true, false]);
       core.startup(8);
       expect(guest.finish(core, chunk).reason).toBe("halt");
-      expect([guest.view.getUint16(0x8f00, true), guest.view.getUint32(0x8_0100, true), guest.quad(0x8_0108), guest.view.getUint32(0x8_0110, true)]).toEqual([
-        0x1234, 0x3232_3232, 0x1122_3344_5566_7788n, 0x18,
-      ]);
+      expect([
+        guest.view.getUint16(0x8f00, true),
+        guest.view.getUint32(0x8_0100, true),
+        guest.quad(0x8_0108),
+        guest.view.getUint32(0x8_0110, true),
+      ]).toEqual([0x1234, 0x3232_3232, 0x1122_3344_5566_7788n, 0x18]);
       expect(core.time).toBe(12 + 6 + 13 + 5);
       core.startup(9); // not waiting: ignored
       expect(core.rip >> 12n).toBe(0x101n);
@@ -73,7 +93,14 @@ describe.skipIf(missing)("starting", () => {
     expect(core.save().tlb.length).toBeGreaterThan(0);
     core.init();
     const state = core.save();
-    expect([state.tlb.length, state.lstar, state.efer, state.cr3, state.cr0, state.gpr.rdx]).toEqual([0, 0x1234n, 0n, 0n, 0x6000_0010n, 0x101n]);
+    expect([state.tlb.length, state.lstar, state.efer, state.cr3, state.cr0, state.gpr.rdx]).toEqual([
+      0,
+      0x1234n,
+      0n,
+      0n,
+      0x6000_0010n,
+      0x101n,
+    ]);
     core.startup(8);
     expect(guest.finish()).toEqual({ reason: "halt", retired: 2 });
     expect(core.register("rax")).toBe(0x800n);

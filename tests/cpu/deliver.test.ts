@@ -29,9 +29,15 @@ interface GateOptions {
 
 let cpu: PlainCpu;
 
-function gate(vector: number, { ist = 0, dpl = 0, type = 14, selector = KERNEL_CODE, present = true, offset = HANDLER }: GateOptions = {}): void {
+function gate(
+  vector: number,
+  { ist = 0, dpl = 0, type = 14, selector = KERNEL_CODE, present = true, offset = HANDLER }: GateOptions = {},
+): void {
   const bits = BigInt(type | (dpl << 5) | (present ? 0x80 : 0));
-  cpu.setQuad(IDT + vector * 16, (offset & 0xffffn) | (BigInt(selector) << 16n) | (BigInt(ist) << 32n) | (bits << 40n) | (((offset >> 16n) & 0xffffn) << 48n));
+  cpu.setQuad(
+    IDT + vector * 16,
+    (offset & 0xffffn) | (BigInt(selector) << 16n) | (BigInt(ist) << 32n) | (bits << 40n) | (((offset >> 16n) & 0xffffn) << 48n),
+  );
   cpu.setQuad(IDT + vector * 16 + 8, offset >> 32n);
 }
 
@@ -45,7 +51,16 @@ const frame = (from: bigint): bigint[] => {
 beforeEach(() => {
   cpu = new PlainCpu();
   cpu.mapLow();
-  [0n, descriptor(0xa09b), descriptor(0xc093), descriptor(0xc0fb), descriptor(0xc0f3), descriptor(0xa0fb), descriptor(0xa01b), descriptor(0xa09f)].forEach((value, index) => {
+  [
+    0n,
+    descriptor(0xa09b),
+    descriptor(0xc093),
+    descriptor(0xc0fb),
+    descriptor(0xc0f3),
+    descriptor(0xa0fb),
+    descriptor(0xa01b),
+    descriptor(0xa09f),
+  ].forEach((value, index) => {
     cpu.setQuad(GDT + 8 * index, value); // 0x30: not present code; 0x38: conforming code
   });
   cpu.segments[7] = { selector: 0x40, base: BigInt(TSS), limit: 0x67, flags: 0x8b00 };
@@ -98,7 +113,12 @@ describe("long mode", () => {
   });
 
   it("exceptions with a code push it, faults push RF, traps and interrupts do not", () => {
-    for (const [vector, code, flags] of [[13, 0x18, 0x1_0202n], [6, undefined, 0x1_0202n], [1, undefined, 0x202n], [14, 6, 0x1_0202n]] as const) {
+    for (const [vector, code, flags] of [
+      [13, 0x18, 0x1_0202n],
+      [6, undefined, 0x1_0202n],
+      [1, undefined, 0x202n],
+      [14, 6, 0x1_0202n],
+    ] as const) {
       asUser();
       cpu.rflags = 0x202n;
       cpu.rip = 0x40_0000n;
@@ -238,7 +258,8 @@ describe("32-bit protected mode", () => {
   };
   const frame32 = (from: number, bytes = 4): number[] => {
     const words: number[] = [];
-    for (let at = Number(cpu.gpr(4)); at < from; at += bytes) words.push(bytes === 4 ? cpu.view.getUint32(at, true) : cpu.view.getUint16(at, true));
+    for (let at = Number(cpu.gpr(4)); at < from; at += bytes)
+      words.push(bytes === 4 ? cpu.view.getUint32(at, true) : cpu.view.getUint16(at, true));
     return words;
   };
 
@@ -295,7 +316,9 @@ describe("real mode", () => {
     cpu.rflags = 0x302n;
     interrupt(0x40);
     expect([cpu.rip, cpu.segment(1).selector, cpu.segment(1).base, cpu.gpr(4), cpu.rflags]).toEqual([0x1234n, 0xf00, 0xf000n, 0xfffen, 2n]);
-    expect([cpu.view.getUint16(0x1002, true), cpu.view.getUint16(0x1000, true), cpu.view.getUint16(0x10ffe, true)]).toEqual([0x302, 0x800, 0x77]);
+    expect([cpu.view.getUint16(0x1002, true), cpu.view.getUint16(0x1000, true), cpu.view.getUint16(0x10ffe, true)]).toEqual([
+      0x302, 0x800, 0x77,
+    ]);
   });
 });
 
@@ -307,7 +330,9 @@ describe("SYSCALL", () => {
     cpu.rip = 0x40_0002n;
     performSyscall(cpu, registers);
     expect([cpu.gpr(1), cpu.gpr(11), cpu.rip, cpu.rflags]).toEqual([0x40_0002n, 0x4_0747n, registers.lstar, 0x47n]);
-    expect([cpu.cpl, cpu.segment(1).selector, cpu.segment(1).flags, cpu.segment(2).selector, cpu.segment(2).flags]).toEqual([0, 8, 0xa0_9b00, 0x10, 0xc0_9300]);
+    expect([cpu.cpl, cpu.segment(1).selector, cpu.segment(1).flags, cpu.segment(2).selector, cpu.segment(2).flags]).toEqual([
+      0, 8, 0xa0_9b00, 0x10, 0xc0_9300,
+    ]);
   });
 
   it("from 32-bit code in long mode goes to CSTAR", () => {

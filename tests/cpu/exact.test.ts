@@ -32,7 +32,10 @@ function busyGuest(): { guest: Guest; bus: RecordingBus } {
      mov ecx, 0xc0000084; mov eax, 0x200; wrmsr
      push 0x23; push ${USER_DATA_PAGE + 0x1000}; push 0x202; push 0x2b; push ${USER}; iretq`,
   );
-  guest.code(0x10_0800, `and dword ptr [${first}], 0xfffffffe; and dword ptr [${second}], 0xfffffffe; invlpg [0x600000]; invlpg [0x601000]; out 0x80, al; sysretq`);
+  guest.code(
+    0x10_0800,
+    `and dword ptr [${first}], 0xfffffffe; and dword ptr [${second}], 0xfffffffe; invlpg [0x600000]; invlpg [0x601000]; out 0x80, al; sysretq`,
+  );
   guest.gate(14, handlers("pf"));
   guest.gate(0x81, handlers("fin"), { dpl: 3 });
   guest.gate(0, handlers("de"));
@@ -112,7 +115,10 @@ describe.skipIf(missing)("exactness", () => {
 
   it("RDTSC and RDTSCP give tscBase + the time at the start of the instruction", () => {
     const guest = new Guest({ tscBase: 1_000_000n });
-    guest.code(CODE, `mov ecx, 0xc0000103; mov eax, 7; xor edx, edx; wrmsr; rdtsc; mov ebx, eax; nop; nop; rdtscp; mov ebp, ecx; mov ecx, 0x10; mov esi, eax; rdmsr; hlt`);
+    guest.code(
+      CODE,
+      `mov ecx, 0xc0000103; mov eax, 7; xor edx, edx; wrmsr; rdtsc; mov ebx, eax; nop; nop; rdtscp; mov ebp, ecx; mov ecx, 0x10; mov esi, eax; rdmsr; hlt`,
+    );
     for (const piece of [1000, 1]) {
       guest.start(guest.core, CODE);
       guest.core.time = 500;
@@ -145,9 +151,19 @@ describe.skipIf(missing)("exactness", () => {
     guest.core.time = 1000;
     expect(guest.finish().retired).toBe(16);
     expect(bus.log).toEqual([
-      "1002 write fee00300 4 12345678", "1003 write fee00310 2 5678", "1004 write fee00320 1 78",
-      "1005 read fee00008 4", "1005 read fee0000c 4", "1007 write fee00010 4 55667788", "1007 write fee00014 4 11223344", "1008 read fee00020 1",
-      "1009 out 80 1 78", "1010 out 81 2 5678", "1012 out 3f8 4 12345678", "1013 in 3f8 1", "1014 in 60 4",
+      "1002 write fee00300 4 12345678",
+      "1003 write fee00310 2 5678",
+      "1004 write fee00320 1 78",
+      "1005 read fee00008 4",
+      "1005 read fee0000c 4",
+      "1007 write fee00010 4 55667788",
+      "1007 write fee00014 4 11223344",
+      "1008 read fee00020 1",
+      "1009 out 80 1 78",
+      "1010 out 81 2 5678",
+      "1012 out 3f8 4 12345678",
+      "1013 in 3f8 1",
+      "1014 in 60 4",
     ]);
     expect(guest.core.register("rbx")).toBe(0xffff_ffff_ffff_ffffn);
     guest.close();
@@ -244,7 +260,9 @@ describe.skipIf(missing)("exactness", () => {
         const rip = guest.core.rip;
         guest.start(guest.core, at(label));
         const result = guest.core.runToWindow(budget);
-        expect(`${label} ${budget} ${result.reason} ${result.retired} ${guest.core.rip}`).toBe(`${label} ${budget} ${reason} ${stepped} ${rip}`);
+        expect(`${label} ${budget} ${result.reason} ${result.retired} ${guest.core.rip}`).toBe(
+          `${label} ${budget} ${reason} ${stepped} ${rip}`,
+        );
       }
     }
     guest.close();

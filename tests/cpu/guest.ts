@@ -33,7 +33,16 @@ const KERNEL_CS = 0x08;
 
 export function assemble(source: string, bits: 16 | 32 | 64 = 64): { bytes: Uint8Array; labels: ReadonlyMap<string, number> } {
   const assembler = new Assembler("guest", bits);
-  const block = { pieces: [source], operands: [], bits, inputs: [], out: null, clobbers: [], clobbersMemory: true, loc: { file: -1, line: 1, column: 1 } };
+  const block = {
+    pieces: [source],
+    operands: [],
+    bits,
+    inputs: [],
+    out: null,
+    clobbers: [],
+    clobbersMemory: true,
+    loc: { file: -1, line: 1, column: 1 },
+  };
   const none = (): string => {
     throw new Error("no operands here");
   };
@@ -66,7 +75,15 @@ export class Guest {
     this.engine = createUnicornEngine({ ramBytes, cores, bus, tscBase });
     this.view = this.engine.view;
     // 08 kernel code, 10 kernel data, 18 user base, 20 user data, 28 user code, 30 TSS
-    [0n, descriptor(0xa09b), descriptor(0xc093), descriptor(0xc0fb), descriptor(0xc0f3), descriptor(0xa0fb), descriptor(0x008b, TSS, 0x67)].forEach((value, index) => {
+    [
+      0n,
+      descriptor(0xa09b),
+      descriptor(0xc093),
+      descriptor(0xc0fb),
+      descriptor(0xc0f3),
+      descriptor(0xa0fb),
+      descriptor(0x008b, TSS, 0x67),
+    ].forEach((value, index) => {
       this.setQuad(GDT + 8 * index, value);
     });
     this.setQuad(TSS + 4, BigInt(KERNEL_STACK));
@@ -117,7 +134,10 @@ export class Guest {
   gate(vector: number, handler: number | bigint, { ist = 0, dpl = 0, trap = false } = {}): void {
     const offset = BigInt(handler);
     const bits = BigInt((trap ? 15 : 14) | (dpl << 5) | 0x80);
-    this.setQuad(IDT + vector * 16, (offset & 0xffffn) | (BigInt(KERNEL_CS) << 16n) | (BigInt(ist) << 32n) | (bits << 40n) | (((offset >> 16n) & 0xffffn) << 48n));
+    this.setQuad(
+      IDT + vector * 16,
+      (offset & 0xffffn) | (BigInt(KERNEL_CS) << 16n) | (BigInt(ist) << 32n) | (bits << 40n) | (((offset >> 16n) & 0xffffn) << 48n),
+    );
     this.setQuad(IDT + vector * 16 + 8, offset >> 32n);
   }
 
@@ -127,13 +147,24 @@ export class Guest {
     const rsp = options.rsp ?? (user ? USER_DATA_PAGE + 0x2000 : KERNEL_STACK - core.index * 0x1000);
     const state = core.save();
     const code = user ? { selector: 0x2b, flags: 0xaf_fb00 } : { selector: KERNEL_CS, flags: 0xaf_9b00 };
-    const data = user ? { selector: 0x23, base: 0n, limit: 0xffff_ffff, flags: 0xcf_f300 } : { selector: 0x10, base: 0n, limit: 0xffff_ffff, flags: 0xcf_9300 };
+    const data = user
+      ? { selector: 0x23, base: 0n, limit: 0xffff_ffff, flags: 0xcf_f300 }
+      : { selector: 0x10, base: 0n, limit: 0xffff_ffff, flags: 0xcf_9300 };
     const next: CoreState = {
       ...state,
       gpr: { ...state.gpr, rsp: BigInt(rsp) },
       rip: BigInt(rip),
       rflags,
-      segments: { ...state.segments, cs: { ...code, base: 0n, limit: 0xffff_ffff }, ss: data, ds: data, es: data, fs: data, gs: data, tr: { selector: 0x30, base: BigInt(TSS), limit: 0x67, flags: 0x8b00 } },
+      segments: {
+        ...state.segments,
+        cs: { ...code, base: 0n, limit: 0xffff_ffff },
+        ss: data,
+        ds: data,
+        es: data,
+        fs: data,
+        gs: data,
+        tr: { selector: 0x30, base: BigInt(TSS), limit: 0x67, flags: 0x8b00 },
+      },
       gdtr: { base: BigInt(GDT), limit: 0x3f },
       idtr: { base: BigInt(IDT), limit: 0xfff },
       cr0: 0x8001_0033n,

@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { loadLibrary, UnicornUnavailable } from "../../emulator/cpu/unicorn/library.ts";
 
 describe("loading the library", () => {
-  for (const [what, path] of [["does not exist", "/nonexistent/libunicorn.so.2"], ["cannot be loaded", import.meta.filename]]) {
+  for (const [what, path] of [
+    ["does not exist", "/nonexistent/libunicorn.so.2"],
+    ["cannot be loaded", import.meta.filename],
+  ]) {
     it(`UNICORN_LIB ${what}`, () => {
       const kept = process.env.UNICORN_LIB;
       process.env.UNICORN_LIB = path;

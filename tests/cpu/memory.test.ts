@@ -17,7 +17,10 @@ describe.skipIf(missing)("TLB", () => {
     for (let page = 1; page <= 10; page++) guest.map(BigInt(DATA + page * 0x4_0000), BigInt(0x51_0000 + page * 4096) | 0x63n);
     guest.setQuad(0x50_0000, 0xaaaan);
     guest.setQuad(0x50_1000, 0xbbbbn);
-    guest.code(CODE, `mov rax, [${DATA}]; mov rax, cr3; mov cr3, rax; mov rax, [${DATA}]; mov edi, ${DATA}; mov ecx, 10; 1: add rdi, 0x40000; mov rbx, [rdi]; dec ecx; jnz 1b; hlt`);
+    guest.code(
+      CODE,
+      `mov rax, [${DATA}]; mov rax, cr3; mov cr3, rax; mov rax, [${DATA}]; mov edi, ${DATA}; mov ecx, 10; 1: add rdi, 0x40000; mov rbx, [rdi]; dec ecx; jnz 1b; hlt`,
+    );
     guest.code(CODE + 0x200, `mov rax, [${DATA}]; hlt`);
     guest.code(CODE + 0x300, `invlpg [${DATA}]; mov rax, [${DATA}]; hlt`);
     guest.start(guest.core, CODE);
@@ -37,7 +40,15 @@ describe.skipIf(missing)("TLB", () => {
   }
 
   it("is stale until INVLPG, with host delays and engine flushes in between", () => {
-    const results = [() => {}, () => sleep(150), (guest: Guest) => guest.engine.flushCaches(), (guest: Guest) => { sleep(150); guest.engine.flushCaches(); }].map((disturb) => {
+    const results = [
+      () => {},
+      () => sleep(150),
+      (guest: Guest) => guest.engine.flushCaches(),
+      (guest: Guest) => {
+        sleep(150);
+        guest.engine.flushCaches();
+      },
+    ].map((disturb) => {
       const { guest, read } = moved(disturb);
       const stale = read();
       const state = fingerprint(guest.engine);
@@ -89,14 +100,20 @@ describe.skipIf(missing)("TLB", () => {
     guest.code(CODE, `mov [0x80000], eax; hlt`);
     guest.start(guest.core, CODE);
     guest.finish();
-    expect(guest.core.save().tlb).toEqual([{ virtual: 0n, physical: 0, bytes: 0x20_0000, permissions: 7, user: false, global: false, dirty: true }]);
+    expect(guest.core.save().tlb).toEqual([
+      { virtual: 0n, physical: 0, bytes: 0x20_0000, permissions: 7, user: false, global: false, dirty: true },
+    ]);
     guest.close();
   });
 });
 
 describe.skipIf(missing)("page faults", () => {
   /** Runs user code whose #PF handler halts, and gives error code, RIP offset and CR2. */
-  function fault(source: string, at: number = USER, prepare: (guest: Guest) => void = () => {}): { code: bigint; rip: string; cr2: string; retired: number } {
+  function fault(
+    source: string,
+    at: number = USER,
+    prepare: (guest: Guest) => void = () => {},
+  ): { code: bigint; rip: string; cr2: string; retired: number } {
     const guest = new Guest();
     guest.code(CODE, "hlt");
     guest.gate(14, CODE);
@@ -109,7 +126,12 @@ describe.skipIf(missing)("page faults", () => {
     const { reason, retired } = guest.finish(guest.core, 1000);
     expect(reason).toBe("halt");
     const stack = Number(guest.core.register("rsp"));
-    const result = { code: guest.quad(stack), rip: guest.quad(stack + 8).toString(16), cr2: guest.core.register("cr2").toString(16), retired };
+    const result = {
+      code: guest.quad(stack),
+      rip: guest.quad(stack + 8).toString(16),
+      cr2: guest.core.register("cr2").toString(16),
+      retired,
+    };
     guest.close();
     return result;
   }
@@ -276,7 +298,14 @@ describe.skipIf(missing)("atomics", () => {
       const live = new Set(guest.engine.cores);
       while (live.size) for (const core of [...live]) if (core.run(piece).reason === "halt") live.delete(core);
       const total = BigInt(4 * rounds);
-      expect([0, 8, 16, 32, 40, 0xffc].map((offset) => guest.quad(0x20_1000 + offset))).toEqual([total, total, total, total - 16n, 1n, total]);
+      expect([0, 8, 16, 32, 40, 0xffc].map((offset) => guest.quad(0x20_1000 + offset))).toEqual([
+        total,
+        total,
+        total,
+        total - 16n,
+        1n,
+        total,
+      ]);
       guest.close();
     });
   }

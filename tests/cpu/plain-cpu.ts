@@ -1,11 +1,22 @@
 /** A processor without an engine: plain fields, real RAM, real page walk and TLB. For page tables it has `map`. */
 import { Mmu } from "../../emulator/cpu/x86/mmu.ts";
-import { ACCESS_READ, ACCESS_WRITE, type CpuAccess, type PagingRegisters, type PhysicalMemory, type Privilege } from "../../emulator/cpu/x86/access.ts";
+import {
+  ACCESS_READ,
+  ACCESS_WRITE,
+  type CpuAccess,
+  type PagingRegisters,
+  type PhysicalMemory,
+  type Privilege,
+} from "../../emulator/cpu/x86/access.ts";
 import type { Segment } from "../../emulator/cpu/engine.ts";
 
 /** Code and data descriptors as tables hold them; bits 40…55 of the descriptor are `bits`. */
 export const descriptor = (bits: number, base = 0, limit = 0xfffff): bigint =>
-  (BigInt(limit) & 0xffffn) | ((BigInt(base) & 0xff_ffffn) << 16n) | (BigInt(bits) << 40n) | ((BigInt(limit) >> 16n) << 48n) | ((BigInt(base) >> 24n) << 56n);
+  (BigInt(limit) & 0xffffn) |
+  ((BigInt(base) & 0xff_ffffn) << 16n) |
+  (BigInt(bits) << 40n) |
+  ((BigInt(limit) >> 16n) << 48n) |
+  ((BigInt(base) >> 24n) << 56n);
 
 export class PlainCpu implements CpuAccess, PagingRegisters, PhysicalMemory {
   cr0 = 0x8001_0033;
@@ -49,12 +60,16 @@ export class PlainCpu implements CpuAccess, PagingRegisters, PhysicalMemory {
   }
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
     let value = 0n;
-    for (let byte = 0; byte < bytes; byte++) value |= BigInt(this.view.getUint8(this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_READ, privilege))) << BigInt(8 * byte);
+    for (let byte = 0; byte < bytes; byte++)
+      value |= BigInt(this.view.getUint8(this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_READ, privilege))) << BigInt(8 * byte);
     return value;
   }
   writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {
     for (let byte = 0; byte < bytes; byte++) {
-      this.view.setUint8(this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_WRITE, privilege), Number((value >> BigInt(8 * byte)) & 0xffn));
+      this.view.setUint8(
+        this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_WRITE, privilege),
+        Number((value >> BigInt(8 * byte)) & 0xffn),
+      );
     }
   }
 

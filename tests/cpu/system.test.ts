@@ -22,7 +22,9 @@ function run(source: string, prepare: (guest: Guest) => void = () => {}, bus = n
   const withCode = vector !== undefined && [8, 10, 11, 12, 13, 14, 17].includes(vector);
   const stack = Number(core.register("rsp"));
   const result = {
-    reason, retired, vector,
+    reason,
+    retired,
+    vector,
     code: withCode ? Number(guest.quad(stack)) : undefined,
     at: vector === undefined ? undefined : Number(guest.quad(stack + (withCode ? 8 : 0))) - CODE,
     state: core.save(),
@@ -30,18 +32,36 @@ function run(source: string, prepare: (guest: Guest) => void = () => {}, bus = n
   guest.close();
   return result;
 }
-const wrmsr = (index: number, value: bigint): string => `mov ecx, ${index}; mov eax, ${value & 0xffff_ffffn}; mov edx, ${value >> 32n}; wrmsr`;
+const wrmsr = (index: number, value: bigint): string =>
+  `mov ecx, ${index}; mov eax, ${value & 0xffff_ffffn}; mov edx, ${value >> 32n}; wrmsr`;
 
 describe.skipIf(missing)("MSRs", () => {
   it("its own are kept, with the checks of WRMSR", () => {
     const { vector, state } = run(
-      [wrmsr(0xc000_0081, 0x0018_0008_0000_0000n), wrmsr(0xc000_0082, 0xffff_8000_0000_1000n), wrmsr(0xc000_0084, 0x4_0700n), wrmsr(0xc000_0100, 0x1111n),
-       wrmsr(0xc000_0101, 0x2222n), wrmsr(0xc000_0102, 0x3333n), wrmsr(0xc000_0103, 5n), wrmsr(0x277, 0x0606_0606_0606_0606n), "swapgs; mov ecx, 0xc0000101; rdmsr"].join(";"),
+      [
+        wrmsr(0xc000_0081, 0x0018_0008_0000_0000n),
+        wrmsr(0xc000_0082, 0xffff_8000_0000_1000n),
+        wrmsr(0xc000_0084, 0x4_0700n),
+        wrmsr(0xc000_0100, 0x1111n),
+        wrmsr(0xc000_0101, 0x2222n),
+        wrmsr(0xc000_0102, 0x3333n),
+        wrmsr(0xc000_0103, 5n),
+        wrmsr(0x277, 0x0606_0606_0606_0606n),
+        "swapgs; mov ecx, 0xc0000101; rdmsr",
+      ].join(";"),
     );
     expect(vector).toBeUndefined();
-    expect([state.star, state.lstar, state.fmask, state.segments.fs.base, state.segments.gs.base, state.kernelGsBase, state.tscAux, state.pat, state.gpr.rax]).toEqual([
-      0x0018_0008_0000_0000n, 0xffff_8000_0000_1000n, 0x4_0700n, 0x1111n, 0x3333n, 0x2222n, 5n, 0x0606_0606_0606_0606n, 0x3333n,
-    ]);
+    expect([
+      state.star,
+      state.lstar,
+      state.fmask,
+      state.segments.fs.base,
+      state.segments.gs.base,
+      state.kernelGsBase,
+      state.tscAux,
+      state.pat,
+      state.gpr.rax,
+    ]).toEqual([0x0018_0008_0000_0000n, 0xffff_8000_0000_1000n, 0x4_0700n, 0x1111n, 0x3333n, 0x2222n, 5n, 0x0606_0606_0606_0606n, 0x3333n]);
   });
 
   // biome-ignore format: a table
@@ -114,7 +134,10 @@ describe.skipIf(missing)("system instructions", () => {
   it("SYSCALL with SCE off is #UD, with prefixes it still goes to LSTAR", () => {
     expect(run(`${wrmsr(0xc000_0080, 0xd00n)}; syscall`)).toMatchObject({ vector: 6 });
     const guest = new Guest();
-    guest.code(CODE, `${wrmsr(0xc000_0081, 0x0018_0008_0000_0000n)}; ${wrmsr(0xc000_0082, BigInt(HANDLERS))}; push 0x23; push 0x409000; push 0x202; push 0x2b; push ${USER}; iretq`);
+    guest.code(
+      CODE,
+      `${wrmsr(0xc000_0081, 0x0018_0008_0000_0000n)}; ${wrmsr(0xc000_0082, BigInt(HANDLERS))}; push 0x23; push 0x409000; push 0x202; push 0x2b; push ${USER}; iretq`,
+    );
     guest.engine.ram.set([0x48, 0x0f, 0x05, 0x90], USER); // rex.w syscall
     guest.code(HANDLERS, "hlt");
     guest.start(guest.core, CODE);
@@ -211,7 +234,9 @@ describe.skipIf(missing)("events and states", () => {
     image.set([0x35, 0xc2, 0x68, 0x21, 0xa2, 0xda, 0x0f, 0xc9, 0x00, 0x40], 32); // π
     image.set([0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f], 48); // 1
     for (let byte = 160; byte < 416; byte++) image[byte] = (byte * 7) & 0xff;
-    const compared = [...Array.from({ length: 5 }, (_, index) => index), ...Array.from({ length: 392 }, (_, index) => 24 + index)].filter((at) => at < 416);
+    const compared = [...Array.from({ length: 5 }, (_, index) => index), ...Array.from({ length: 392 }, (_, index) => 24 + index)].filter(
+      (at) => at < 416,
+    );
     const pick = (bytes: Uint8Array): number[] => compared.map((at) => bytes[at]);
 
     const guest = new Guest();

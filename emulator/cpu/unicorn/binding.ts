@@ -32,7 +32,7 @@ export const TLB_ACCESS_FIRST = 16;
 
 const CONTROL_WRITE = 1;
 /** UC_CTL(type, number of arguments, direction), include/unicorn/unicorn.h. */
-const control = (type: number, argumentCount: number): number => (type | (argumentCount << 26) | (CONTROL_WRITE << 30)) | 0;
+const control = (type: number, argumentCount: number): number => type | (argumentCount << 26) | (CONTROL_WRITE << 30) | 0;
 export const Control = {
   USE_EXITS: control(4, 1),
   CPU_MODEL: control(7, 1),
@@ -90,8 +90,12 @@ function bind() {
   const mmioMap = library.func(
     "int uc_mmio_map(uint64_t uc, uint64_t address, size_t size, uint64_t read, uint64_t readUser, uint64_t write, uint64_t writeUser)",
   );
-  const hookAdd = library.func("int uc_hook_add(uint64_t uc, _Out_ size_t *hook, int type, uint64_t callback, uint64_t user, uint64_t begin, uint64_t end)");
-  const hookAddInstruction = library.func("int uc_hook_add(uint64_t uc, _Out_ size_t *hook, int type, uint64_t callback, uint64_t user, uint64_t begin, uint64_t end, ...)");
+  const hookAdd = library.func(
+    "int uc_hook_add(uint64_t uc, _Out_ size_t *hook, int type, uint64_t callback, uint64_t user, uint64_t begin, uint64_t end)",
+  );
+  const hookAddInstruction = library.func(
+    "int uc_hook_add(uint64_t uc, _Out_ size_t *hook, int type, uint64_t callback, uint64_t user, uint64_t begin, uint64_t end, ...)",
+  );
   const control0 = library.func("int uc_ctl(uint64_t uc, int control)");
   const control1 = library.func("int uc_ctl(uint64_t uc, int control, ...)");
   const regRead = library.func("int uc_reg_read(uint64_t uc, int register, void *value)");
@@ -116,7 +120,8 @@ function bind() {
     ) => number,
     stop: library.func("int uc_emu_stop(uint64_t uc)") as (uc: Address) => number,
     contextSize: library.func("size_t uc_context_size(uint64_t uc)") as (uc: Address) => number,
-    mapRam: (uc: Address, physical: number, bytes: number, pointer: Address) => check("uc_mem_map_ptr", memMapPtr(uc, physical, bytes, PROTECTION_ALL, pointer)),
+    mapRam: (uc: Address, physical: number, bytes: number, pointer: Address) =>
+      check("uc_mem_map_ptr", memMapPtr(uc, physical, bytes, PROTECTION_ALL, pointer)),
     /** `user` comes back in the callbacks. */
     mapDevices: (uc: Address, physical: number, bytes: number, read: Address, write: Address, user: number) =>
       check("uc_mmio_map", mmioMap(uc, physical, bytes, read, user, write, user)),
@@ -129,7 +134,8 @@ function bind() {
     /** Drops translated code of a RAM range; [begin, end). Offsets as in `ram`. */
     invalidateCode: invalidate as (uc: Address, begin: number, end: number) => void,
     readRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) => check("uc_reg_read", regRead(uc, register, value)),
-    writeRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) => check("uc_reg_write", regWrite(uc, register, value)),
+    writeRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) =>
+      check("uc_reg_write", regWrite(uc, register, value)),
     /** Zeroed, private, not reserved: pages cost nothing until touched. */
     allocate(bytes: number): Address {
       const readWrite = 3;

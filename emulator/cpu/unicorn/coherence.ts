@@ -61,7 +61,11 @@ export class CodeCoherence {
         if (cores === 0) continue;
         for (let bit = 0; bit < 32; bit++) {
           if (!(cores & (1 << bit))) continue;
-          this.unicorn.invalidateCode(this.handles[word * 32 + bit], Math.max(ramOffset, frame * FRAME_BYTES), Math.min(end, (frame + 1) * FRAME_BYTES));
+          this.unicorn.invalidateCode(
+            this.handles[word * 32 + bit],
+            Math.max(ramOffset, frame * FRAME_BYTES),
+            Math.min(end, (frame + 1) * FRAME_BYTES),
+          );
         }
       }
     }

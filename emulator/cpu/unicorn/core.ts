@@ -28,7 +28,7 @@ import { initState, pvhState, type StartState, startupSegment } from "../x86/sta
 import { performSyscall } from "../x86/syscall.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
 import type { CodeCoherence } from "./coherence.ts";
-import { Env, Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
+import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
 import { CR4_ALLOWED, running, TIMESTAMP_DISABLE } from "./hooks.ts";
 import { implicitTableAccess, instructionLengthBefore, opcodeLength } from "./decode.ts";
 import type { Instance } from "./instance.ts";
@@ -208,7 +208,9 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
       env.setU32(Env.OLD_EXCEPTION, NONE);
       this.deliver({ vector: Exception.UD, kind: "exception" });
     } else if (code !== ErrorCode.OK) {
-      throw new Error(`unicorn: core ${this.index} stopped with error ${code} at RIP 0x${this.rip.toString(16)}, address 0x${env.invalidAddress.toString(16)}`);
+      throw new Error(
+        `unicorn: core ${this.index} stopped with error ${code} at RIP 0x${this.rip.toString(16)}, address 0x${env.invalidAddress.toString(16)}`,
+      );
     } else if (this.stopAt !== NONE) {
       this.advance(this.stopAt);
     } else if (this.windowAt !== NONE) {
@@ -431,7 +433,8 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
         if (value >> 32n || (next & Cr0.PG && !(next & Cr0.PE)) || (next & Cr0.NW && !(next & Cr0.CD))) return refuse();
         const enabling = (next & ~this.cr0 & Cr0.PG) !== 0;
         if (enabling && this.efer & Efer.LME && !(this.cr4 & Cr4.PAE)) return refuse();
-        if (enabling && !(this.efer & Efer.LME)) throw new UnsupportedFeature(`core ${this.index}: 32-bit paging (CR0.PG without EFER.LME) is not modelled`);
+        if (enabling && !(this.efer & Efer.LME))
+          throw new UnsupportedFeature(`core ${this.index}: 32-bit paging (CR0.PG without EFER.LME) is not modelled`);
         if (!(next & Cr0.PG) && this.env.u32(Env.HFLAGS) & Hflag.CS64) return refuse();
         this.mmu.flushForCr0(this.cr0, next);
         return true;
@@ -488,7 +491,8 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
   }
 
   injectInterrupt(vector: number): void {
-    if (this.waitingForStartup || this.isShutdown) throw new Error(`core ${this.index}: interrupt for a core that is ${this.isShutdown ? "shut down" : "waiting for SIPI"}`);
+    if (this.waitingForStartup || this.isShutdown)
+      throw new Error(`core ${this.index}: interrupt for a core that is ${this.isShutdown ? "shut down" : "waiting for SIPI"}`);
     this.isHalted = false;
     this.deliver({ vector, kind: "external" });
   }
@@ -669,7 +673,9 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
   /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
   fetchByte(address: bigint): number | undefined {
     try {
-      return this.readByte(this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR));
+      return this.readByte(
+        this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR),
+      );
     } catch (error) {
       if (error instanceof Fault) return undefined;
       throw error;
@@ -742,8 +748,18 @@ const segmentBase = (index: SegmentIndex): NamedRegister => ({
   set: (core, value) => core.env.writeSegment(index, { ...core.segment(index), base: value }),
 });
 const namedRegisters: { readonly [name: string]: NamedRegister | undefined } = {
-  rip: { get: (core) => core.rip, set: (core, value) => { core.rip = value; } },
-  rflags: { get: (core) => core.rflags, set: (core, value) => { core.rflags = value; } },
+  rip: {
+    get: (core) => core.rip,
+    set: (core, value) => {
+      core.rip = value;
+    },
+  },
+  rflags: {
+    get: (core) => core.rflags,
+    set: (core, value) => {
+      core.rflags = value;
+    },
+  },
   cr0: controlRegister(Env.CR0, true),
   cr2: controlRegister(Env.CR2, false),
   cr3: controlRegister(Env.CR3, true),

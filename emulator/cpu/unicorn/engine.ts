@@ -49,7 +49,11 @@ class UnicornEngine implements Engine {
     const instances = this.hardware.instances.slice(0, cores);
     this.ram = new Uint8Array(buffer);
     this.view = new DataView(buffer);
-    this.coherence = new CodeCoherence(binding(), ramBytes, instances.map(({ handle }) => handle));
+    this.coherence = new CodeCoherence(
+      binding(),
+      ramBytes,
+      instances.map(({ handle }) => handle),
+    );
     const memory = {
       words: new Uint32Array(buffer),
       view: this.view,
@@ -63,7 +67,8 @@ class UnicornEngine implements Engine {
   }
 
   invalidateCode(offset: number, length: number): void {
-    if (offset < 0 || offset + length > this.ram.length) throw new RangeError(`invalidateCode: 0x${offset.toString(16)} + ${length} is not in RAM`);
+    if (offset < 0 || offset + length > this.ram.length)
+      throw new RangeError(`invalidateCode: 0x${offset.toString(16)} + ${length} is not in RAM`);
     if (length > 0) this.coherence.written(offset, length);
   }
 

@@ -19,10 +19,37 @@ const CPU_TO_ENV = 0x8a50;
 const Tcg = { CODE_POINTER: 0xc0, HIGH_WATER: 0xd0, BYTES: 0xe0 } as const;
 /** struct CPUX86State. */
 export const Env = {
-  GPR: 0, RIP: 128, EFLAGS: 136, HFLAGS: 176, HFLAGS2: 180, SEGMENTS: 184, LDTR: 328, TR: 352, GDTR: 376, IDTR: 400,
-  CR0: 424, CR2: 440, CR3: 448, CR4: 456, EFER: 560, FPU_TOP: 572, FPU_TAGS: 580, FPU_REGISTERS: 592,
-  SYSENTER_CS: 4768, SYSENTER_ESP: 4776, SYSENTER_EIP: 4784, STAR: 4792, LSTAR: 4808, CSTAR: 4816, FMASK: 4824, KERNEL_GS_BASE: 4832, TSC_AUX: 4864,
-  ERROR_CODE: 5352, EXCEPTION_IS_INT: 5356, EXCEPTION_NEXT_RIP: 5360, OLD_EXCEPTION: 5464,
+  GPR: 0,
+  RIP: 128,
+  EFLAGS: 136,
+  HFLAGS: 176,
+  HFLAGS2: 180,
+  SEGMENTS: 184,
+  LDTR: 328,
+  TR: 352,
+  GDTR: 376,
+  IDTR: 400,
+  CR0: 424,
+  CR2: 440,
+  CR3: 448,
+  CR4: 456,
+  EFER: 560,
+  FPU_TOP: 572,
+  FPU_TAGS: 580,
+  FPU_REGISTERS: 592,
+  SYSENTER_CS: 4768,
+  SYSENTER_ESP: 4776,
+  SYSENTER_EIP: 4784,
+  STAR: 4792,
+  LSTAR: 4808,
+  CSTAR: 4816,
+  FMASK: 4824,
+  KERNEL_GS_BASE: 4832,
+  TSC_AUX: 4864,
+  ERROR_CODE: 5352,
+  EXCEPTION_IS_INT: 5356,
+  EXCEPTION_NEXT_RIP: 5360,
+  OLD_EXCEPTION: 5464,
 } as const;
 /** SegmentCache. */
 const Cache = { BYTES: 24, BASE: 8, LIMIT: 16, FLAGS: 20 } as const;
@@ -189,12 +216,18 @@ export class Environment {
       this.env.setUint8(Env.FPU_TAGS + index, from.getUint8(4) & (1 << index) ? 0 : 1);
       this.bytes.set(image.subarray(32 + index * 16, 42 + index * 16), Env.FPU_REGISTERS + ((top + index) & 7) * 16);
     }
-    for (let index = 0; index < 16; index++) this.unicorn.writeRegister(this.handle, RegisterId.XMM0 + index, image.slice(160 + index * 16, 176 + index * 16));
+    for (let index = 0; index < 16; index++)
+      this.unicorn.writeRegister(this.handle, RegisterId.XMM0 + index, image.slice(160 + index * 16, 176 + index * 16));
   }
 
   segment(index: SegmentIndex): Segment {
     const at = segmentOffset(index);
-    return { selector: this.u32(at), base: this.u64(at + Cache.BASE), limit: this.u32(at + Cache.LIMIT), flags: this.u32(at + Cache.FLAGS) };
+    return {
+      selector: this.u32(at),
+      base: this.u64(at + Cache.BASE),
+      limit: this.u32(at + Cache.LIMIT),
+      flags: this.u32(at + Cache.FLAGS),
+    };
   }
   /** Only the cache: `updateHflags` follows. */
   writeSegment(index: SegmentIndex, segment: Segment): void {

@@ -28,7 +28,8 @@ export interface Hooks {
 const TWO_32 = 0x1_0000_0000;
 const low32 = (value: Wide): number => (typeof value === "bigint" ? Number(BigInt.asUintN(32, value)) : value >>> 0);
 /** koffi gives 64-bit integers as numbers where they fit, high addresses as negative ones. */
-const high32 = (value: Wide): number => (typeof value === "bigint" ? Number(BigInt.asUintN(32, value >> 32n)) : Math.floor(value / TWO_32) >>> 0);
+const high32 = (value: Wide): number =>
+  typeof value === "bigint" ? Number(BigInt.asUintN(32, value >> 32n)) : Math.floor(value / TWO_32) >>> 0;
 const wide = (value: Wide): bigint => BigInt.asUintN(64, BigInt(value));
 
 let hooks: Hooks | undefined;
@@ -58,7 +59,9 @@ export function installHooks(): Hooks {
     ),
     interrupt: registerCallback("interrupt", (_uc: Wide, vector: number) => guarded(undefined, (core) => core.noteException(vector))),
     portIn: registerCallback("portIn", (_uc: Wide, port: number, size: number) => guarded(0, (core) => core.readPort(port, size))),
-    portOut: registerCallback("portOut", (_uc: Wide, port: number, size: number, value: number) => guarded(undefined, (core) => core.writePort(port, size, value))),
+    portOut: registerCallback("portOut", (_uc: Wide, port: number, size: number, value: number) =>
+      guarded(undefined, (core) => core.writePort(port, size, value)),
+    ),
     mmioRead: registerCallback("mmioRead", (_uc: Wide, offset: Wide, size: number, frame: Wide) =>
       guarded<Wide>(0, (core) => core.readDevice(Number(frame) * 4096 + Number(offset), size)),
     ),
@@ -96,7 +99,11 @@ function guarded<Result>(whenThrown: Result, action: (core: UnicornCore) => Resu
 function interposeHelpers(): void {
   const { library } = binding();
   const invlpg = library.func("void helper_invlpg_x86_64(uint64_t env, uint64_t address)") as (env: Wide, address: Wide) => void;
-  const writeControl = library.func("void helper_write_crN_x86_64(uint64_t env, int index, uint64_t value)") as (env: Wide, index: number, value: Wide) => void;
+  const writeControl = library.func("void helper_write_crN_x86_64(uint64_t env, int index, uint64_t value)") as (
+    env: Wide,
+    index: number,
+    value: Wide,
+  ) => void;
 
   interpose("helper_rdtsc_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(false)));
   interpose("helper_rdtscp_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(true)));
@@ -118,10 +125,25 @@ function interposeHelpers(): void {
       if (core.beforeControlWrite(index, wide(value))) writeControl(env, index, value);
     }),
   );
-  interpose("helper_read_crN_x86_64", "helperReadControl", (_env: Wide, index: number) => guarded<Wide>(0, (core) => core.readControl(index)));
+  interpose("helper_read_crN_x86_64", "helperReadControl", (_env: Wide, index: number) =>
+    guarded<Wide>(0, (core) => core.readControl(index)),
+  );
 }
 
 /** RDTSC is privileged with this bit set. */
 export const TIMESTAMP_DISABLE = 4;
 /** What CR4 may hold: everything that the CPUID model knows. */
-export const CR4_ALLOWED = 0x3 | TIMESTAMP_DISABLE | 0x8 | 0x10 | Cr4.PAE | Cr4.MCE | Cr4.PGE | 0x100 | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.FSGSBASE | Cr4.SMEP | Cr4.SMAP;
+export const CR4_ALLOWED =
+  0x3 |
+  TIMESTAMP_DISABLE |
+  0x8 |
+  0x10 |
+  Cr4.PAE |
+  Cr4.MCE |
+  Cr4.PGE |
+  0x100 |
+  Cr4.OSFXSR |
+  Cr4.OSXMMEXCPT |
+  Cr4.FSGSBASE |
+  Cr4.SMEP |
+  Cr4.SMAP;

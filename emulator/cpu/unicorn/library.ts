@@ -14,7 +14,9 @@ const VERSION = "2.1.1";
 /** The engine cannot be had on this machine; the message says what to install. */
 export class UnicornUnavailable extends Error {
   constructor(reason: string) {
-    super(`unicorn: ${reason}: install Unicorn ${VERSION} as ${LIBRARY} (Debian 13: package libunicorn2t64) or set UNICORN_LIB to its path`);
+    super(
+      `unicorn: ${reason}: install Unicorn ${VERSION} as ${LIBRARY} (Debian 13: package libunicorn2t64) or set UNICORN_LIB to its path`,
+    );
     this.name = "UnicornUnavailable";
   }
 }
@@ -29,7 +31,8 @@ let loaded: LoadedLibrary | undefined;
 /** Loads the library once. Throws UnicornUnavailable. */
 export function loadLibrary(): LoadedLibrary {
   if (loaded) return loaded;
-  if (process.platform !== "linux" || process.arch !== "x64") throw new UnicornUnavailable(`needs Linux on x86-64, not ${process.platform} on ${process.arch}`);
+  if (process.platform !== "linux" || process.arch !== "x64")
+    throw new UnicornUnavailable(`needs Linux on x86-64, not ${process.platform} on ${process.arch}`);
   const named = process.env.UNICORN_LIB;
   if (named && !existsSync(named)) throw new UnicornUnavailable(`UNICORN_LIB names ${named}, which does not exist`);
   const path = named || findInPackage() || findInSystem();
@@ -65,5 +68,7 @@ function findInPackage(): string | undefined {
 
 function findInSystem(): string | undefined {
   const folders = ["/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib/x86_64-linux-gnu"];
-  return [...(process.env.LD_LIBRARY_PATH ?? "").split(":").filter(Boolean), ...folders].map((folder) => join(folder, LIBRARY)).find((path) => existsSync(path));
+  return [...(process.env.LD_LIBRARY_PATH ?? "").split(":").filter(Boolean), ...folders]
+    .map((folder) => join(folder, LIBRARY))
+    .find((path) => existsSync(path));
 }

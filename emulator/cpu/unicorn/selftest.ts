@@ -55,7 +55,10 @@ export function selfTest(create: CreateEngine): void {
     engine.ram.set(PROGRAM);
     const core = engine.cores[0] as UnicornCore;
     const expect = (what: string, actual: unknown, expected: unknown): void => {
-      if (actual !== expected) throw new UnicornUnavailable(`this build of the library differs (self-test, ${what}: ${String(actual)} instead of ${String(expected)})`);
+      if (actual !== expected)
+        throw new UnicornUnavailable(
+          `this build of the library differs (self-test, ${what}: ${String(actual)} instead of ${String(expected)})`,
+        );
     };
     core.startPvh(0, 0x5000);
     seen.length = 0;
@@ -78,4 +81,3 @@ export function selfTest(create: CreateEngine): void {
     engine.close();
   }
 }
-

@@ -6,8 +6,28 @@
  * Left out: task gates, virtual-8086 mode, shadow stacks; the accessed bit of a descriptor is not written back.
  */
 import { Cr0, Efer, Exception, Rflags } from "../../abi/x86.ts";
-import { type CpuAccess, Fault, PRIVILEGE_IMPLICIT, PRIVILEGE_SUPERVISOR, PRIVILEGE_USER, SegmentIndex, UnsupportedFeature } from "./access.ts";
-import { decodeGate, descriptorDpl, type Gate, isCode, isPresent, isWritableData, loadedSegment, readDescriptor, SegmentFlag, selectorError, SystemType } from "./descriptors.ts";
+import {
+  type CpuAccess,
+  Fault,
+  PRIVILEGE_IMPLICIT,
+  PRIVILEGE_SUPERVISOR,
+  PRIVILEGE_USER,
+  SegmentIndex,
+  UnsupportedFeature,
+} from "./access.ts";
+import {
+  decodeGate,
+  descriptorDpl,
+  type Gate,
+  isCode,
+  isPresent,
+  isWritableData,
+  loadedSegment,
+  readDescriptor,
+  SegmentFlag,
+  selectorError,
+  SystemType,
+} from "./descriptors.ts";
 
 export interface CpuEvent {
   readonly vector: number;
@@ -22,7 +42,15 @@ export interface CpuEvent {
 }
 
 /** Exceptions that push an error code (SDM vol. 3, table 6-1). */
-const withErrorCode: ReadonlySet<number> = new Set([Exception.DF, Exception.TS, Exception.NP, Exception.SS, Exception.GP, Exception.PF, Exception.AC]);
+const withErrorCode: ReadonlySet<number> = new Set([
+  Exception.DF,
+  Exception.TS,
+  Exception.NP,
+  Exception.SS,
+  Exception.GP,
+  Exception.PF,
+  Exception.AC,
+]);
 /** Classes for table 6-5; everything else is benign. */
 const contributory: ReadonlySet<number> = new Set([Exception.DE, Exception.TS, Exception.NP, Exception.SS, Exception.GP]);
 /** Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 17.3.1.1). #DB here is always a trap. */
@@ -208,7 +236,8 @@ function innerStack(cpu: CpuAccess, cpl: number, external: number) {
   if ((selector & 0xfffc) === 0) throw new Fault(Exception.TS, external);
   const descriptor = readDescriptor(cpu, selector, Exception.TS, external);
   const error = selectorError(selector) | external;
-  if ((selector & 3) !== cpl || descriptorDpl(descriptor.flags) !== cpl || !isWritableData(descriptor.flags)) throw new Fault(Exception.TS, error);
+  if ((selector & 3) !== cpl || descriptorDpl(descriptor.flags) !== cpl || !isWritableData(descriptor.flags))
+    throw new Fault(Exception.TS, error);
   if (!isPresent(descriptor.flags)) throw new Fault(Exception.SS, error);
   return { stackSegment: loadedSegment(selector, descriptor), pointer };
 }

@@ -54,7 +54,8 @@ export function decodeDescriptor(value: bigint): Descriptor {
 
 export const descriptorDpl = (flags: number): number => (flags >>> SegmentFlag.DPL_SHIFT) & 3;
 export const isPresent = (flags: number): boolean => (flags & SegmentFlag.PRESENT) !== 0;
-export const isCode = (flags: number): boolean => (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE)) === (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE);
+export const isCode = (flags: number): boolean =>
+  (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE)) === (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE);
 export const isWritableData = (flags: number): boolean =>
   (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE | SegmentFlag.WRITABLE)) === (SegmentFlag.NON_SYSTEM | SegmentFlag.WRITABLE);
 

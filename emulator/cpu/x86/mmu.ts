@@ -68,7 +68,10 @@ export class Mmu {
       return FAULT;
     }
     if (entry !== undefined) {
-      const sameButDirty = walker.physical === entry.physical && walker.bytes === entry.bytes && (walker.flags & ~TranslationFlag.DIRTY) === (entry.flags & ~TranslationFlag.DIRTY);
+      const sameButDirty =
+        walker.physical === entry.physical &&
+        walker.bytes === entry.bytes &&
+        (walker.flags & ~TranslationFlag.DIRTY) === (entry.flags & ~TranslationFlag.DIRTY);
       if (sameButDirty) {
         entry.flags = walker.flags;
       } else {

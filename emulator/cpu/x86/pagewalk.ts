@@ -7,7 +7,16 @@
  * reads as all ones, so it faults with its reserved bits.
  */
 import { Cr0, Cr4, Efer, PageFault } from "../../abi/x86.ts";
-import { ACCESS_FETCH, ACCESS_WRITE, type AccessKind, type PagingRegisters, type PhysicalMemory, PRIVILEGE_IMPLICIT, PRIVILEGE_USER, type Privilege } from "./access.ts";
+import {
+  ACCESS_FETCH,
+  ACCESS_WRITE,
+  type AccessKind,
+  type PagingRegisters,
+  type PhysicalMemory,
+  PRIVILEGE_IMPLICIT,
+  PRIVILEGE_USER,
+  type Privilege,
+} from "./access.ts";
 
 /** MAXPHYADDR. CPUID leaf 0x80000008 must say the same. QEMU's software CPU has 40. */
 export const PHYSICAL_ADDRESS_BITS = 40;
@@ -111,7 +120,14 @@ export class PageWalk {
     let user = USER;
     let noExecute = 0;
     for (let level = 3; ; level--) {
-      const index = level === 3 ? (high >>> 7) & 511 : level === 2 ? ((high & 0x7f) << 2) | (low >>> 30) : level === 1 ? (low >>> 21) & 511 : (low >>> 12) & 511;
+      const index =
+        level === 3
+          ? (high >>> 7) & 511
+          : level === 2
+            ? ((high & 0x7f) << 2) | (low >>> 30)
+            : level === 1
+              ? (low >>> 21) & 511
+              : (low >>> 12) & 511;
       const offset = this.memory.offsetOf(table + index * 8);
       const entryLow = offset < 0 ? 0xffff_ffff : words[offset / 4];
       const entryHigh = offset < 0 ? 0xffff_ffff : words[offset / 4 + 1];

@@ -23,7 +23,11 @@ const ABBREVIATIONS: readonly Abbreviation[] = [
     [Attribute.LOW_PC, Form.ADDR], [Attribute.HIGH_PC, Form.DATA8],
   ]],
 ];
-const enum Code { UNIT = 1, FUNCTION = 2, FUNCTION_WITHOUT_LINES = 3 }
+const enum Code {
+  UNIT = 1,
+  FUNCTION = 2,
+  FUNCTION_WITHOUT_LINES = 3,
+}
 
 function abbreviations(): Uint8Array {
   const out = new ByteWriter();

@@ -3,9 +3,25 @@
  * note of kernels, symbols, and the debug sections, which are not loaded.
  */
 import {
-  ELF_MACHINE_X86_64, ELF_MAGIC, ElfIdent, ElfSize, ElfType, ProgramFlag, ProgramType, SECTION_INDEX_ABS, SectionFlag, SectionType,
-  SymbolBinding, SymbolType, XEN_ELFNOTE_PHYS32_ENTRY,
-} from "../lib/elf.ts"; // biome-ignore format: one import
+  ELF_CLASS_64,
+  ELF_DATA_LSB,
+  ELF_HEADER_BYTES,
+  ELF_MACHINE_X86_64,
+  ELF_MAGIC,
+  ELF_VERSION,
+  ElfType,
+  PROGRAM_HEADER_BYTES,
+  ProgramFlag,
+  ProgramType,
+  SECTION_HEADER_BYTES,
+  SECTION_INDEX_ABS,
+  SYMBOL_BYTES,
+  SectionFlag,
+  SectionType,
+  SymbolBinding,
+  SymbolType,
+  XEN_ELFNOTE_PHYS32_ENTRY,
+} from "../lib/elf.ts";
 import { type OutputSection, PAGE, type PlacedImage } from "./layout.ts";
 import type { Layout } from "./object.ts";
 import { ByteWriter } from "./writer.ts";
@@ -59,12 +75,21 @@ export function writeElf({ image, layout, contents, debug }: ElfInput): Uint8Arr
   const programs: ProgramHeader[] = [];
   const sections: SectionHeader[] = [header("", SectionType.NULL)];
   const programCount = (layout.kind === "flat" ? 1 : image.segments.length) + (layout.kind === "flat" ? 0 : 1);
-  out.pad(ElfSize.HEADER + programCount * ElfSize.PROGRAM_HEADER);
+  out.pad(ELF_HEADER_BYTES + programCount * PROGRAM_HEADER_BYTES);
   if (layout.kind === "kernel") {
     out.align(8);
     const note = pvhNote(entry - layout.base);
     const size = BigInt(note.length);
-    programs.push({ type: ProgramType.NOTE, flags: ProgramFlag.R, offset: out.length, virtual: 0n, physical: 0n, fileBytes: size, memoryBytes: size, align: 4n });
+    programs.push({
+      type: ProgramType.NOTE,
+      flags: ProgramFlag.R,
+      offset: out.length,
+      virtual: 0n,
+      physical: 0n,
+      fileBytes: size,
+      memoryBytes: size,
+      align: 4n,
+    });
     sections.push({ ...header(".note.Xen", SectionType.NOTE), offset: out.length, size, align: 4n });
     out.bytes(note);
   }
@@ -134,7 +159,7 @@ function writeSymbols(out: ByteWriter, sections: SectionHeader[], image: PlacedI
   names.u8(0);
   out.align(8);
   const offset = out.length;
-  out.pad(offset + ElfSize.SYMBOL);
+  out.pad(offset + SYMBOL_BYTES);
   const symbol = (name: string, type: number, section: number, value: bigint, size: number): void => {
     out.u32(names.length);
     names.string(name);
@@ -152,7 +177,7 @@ function writeSymbols(out: ByteWriter, sections: SectionHeader[], image: PlacedI
   for (const name of image.linkerSymbols) symbol(name, SymbolType.NOTYPE, SECTION_INDEX_ABS, image.addresses.get(name) ?? 0n, 0);
   const size = BigInt(out.length - offset);
   const link = sections.length + 1;
-  sections.push({ ...header(".symtab", SectionType.SYMTAB), offset, size, link, info: 1, align: 8n, entryBytes: ElfSize.SYMBOL });
+  sections.push({ ...header(".symtab", SectionType.SYMTAB), offset, size, link, info: 1, align: 8n, entryBytes: SYMBOL_BYTES });
   sections.push({ ...header(".strtab", SectionType.STRTAB), offset: out.length, size: BigInt(names.length) });
   out.bytes(names.take());
 }
@@ -184,22 +209,22 @@ function finish(out: ByteWriter, programs: ProgramHeader[], sections: SectionHea
   });
   const head = new ByteWriter();
   for (const byte of ELF_MAGIC) head.u8(byte);
-  head.u8(ElfIdent.CLASS64);
-  head.u8(ElfIdent.DATA_LSB);
-  head.u8(1);
+  head.u8(ELF_CLASS_64);
+  head.u8(ELF_DATA_LSB);
+  head.u8(ELF_VERSION);
   head.pad(16);
   head.u16(ElfType.EXEC);
   head.u16(ELF_MACHINE_X86_64);
-  head.u32(1);
+  head.u32(ELF_VERSION);
   // A kernel is entered, if by this field at all, where it is loaded.
   head.u64(entry - layout.base);
-  head.u64(BigInt(ElfSize.HEADER));
+  head.u64(BigInt(ELF_HEADER_BYTES));
   head.u64(BigInt(sectionTable));
   head.u32(0);
-  head.u16(ElfSize.HEADER);
-  head.u16(ElfSize.PROGRAM_HEADER);
+  head.u16(ELF_HEADER_BYTES);
+  head.u16(PROGRAM_HEADER_BYTES);
   head.u16(programs.length);
-  head.u16(ElfSize.SECTION_HEADER);
+  head.u16(SECTION_HEADER_BYTES);
   head.u16(sections.length);
   head.u16(nameIndex);
   for (const program of programs) {

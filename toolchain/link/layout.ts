@@ -51,7 +51,7 @@ export interface PlacedImage {
   readonly end: bigint;
 }
 
-const STANDARD = [".text", ".rodata", ".data", ".bss"] as const;
+const STANDARD: readonly string[] = [".text", ".rodata", ".data", ".bss"];
 
 const boundsOf = (section: string): [start: string, end: string] => {
   const name = section.replace(/^\./, "").replaceAll(/[^A-Za-z0-9_]/g, "_");
@@ -73,7 +73,7 @@ function reachable(object: ObjectModule, layout: Layout, problems: string[]): Ch
   const bounds = new Map<string, readonly Chunk[]>();
   for (const name of STANDARD) for (const bound of boundsOf(name)) bounds.set(bound, []);
   for (const [name, chunks] of bySection) {
-    if (!STANDARD.some((standard) => standard === name)) for (const bound of boundsOf(name)) bounds.set(bound, chunks);
+    if (!STANDARD.includes(name)) for (const bound of boundsOf(name)) bounds.set(bound, chunks);
   }
   bounds.set("__image_start", []).set("__image_end", []);
 
@@ -136,9 +136,10 @@ function draft(name: string, chunks: Chunk[]): Draft {
 /** Sorting key: position of the section in the image. */
 function rank(section: Draft, layout: Layout): string {
   const { name, flags, zero } = section;
-  const permission = (flags & ProgramFlag.X) !== 0 ? ((flags & ProgramFlag.W) !== 0 ? 1 : 0) : (flags & ProgramFlag.W) === 0 ? 2 : zero ? 4 : 3;
+  const permission =
+    (flags & ProgramFlag.X) !== 0 ? ((flags & ProgramFlag.W) !== 0 ? 1 : 0) : (flags & ProgramFlag.W) === 0 ? 2 : zero ? 4 : 3;
   const place = layout.kind === "flat" && name === ".header" ? 0 : name === ".boot" || name.startsWith(".boot.") ? 1 : 2;
-  const standard = STANDARD.findIndex((base) => name === base);
+  const standard = STANDARD.indexOf(name);
   const relative = STANDARD.some((base) => name.startsWith(`${base}.`));
   return `${place}${permission}${standard !== -1 ? 0 : relative ? 1 : 2}${name}`;
 }
@@ -151,8 +152,10 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
   const paged = layout.kind !== "flat";
   if (paged && layout.address % PAGE !== 0n) problems.push(`image address 0x${layout.address.toString(16)} is not at the start of a page`);
   for (const chunk of chunks) {
-    if (chunk.align < 1 || (chunk.align & (chunk.align - 1)) !== 0) problems.push(`${chunk.symbol}: alignment ${chunk.align} is no power of two`);
-    if (chunk.bytes !== null && chunk.bytes.length > chunk.size) problems.push(`${chunk.symbol}: ${chunk.bytes.length} bytes in a size of ${chunk.size}`);
+    if (chunk.align < 1 || (chunk.align & (chunk.align - 1)) !== 0)
+      problems.push(`${chunk.symbol}: alignment ${chunk.align} is no power of two`);
+    if (chunk.bytes !== null && chunk.bytes.length > chunk.size)
+      problems.push(`${chunk.symbol}: ${chunk.bytes.length} bytes in a size of ${chunk.size}`);
     if (chunk.bytes === null && chunk.relocations.length > 0) problems.push(`${chunk.symbol}: zero data with relocations`);
   }
   if (problems.length > 0) throw new LinkError(problems);
@@ -209,4 +212,5 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
 }
 
 /** Zero data ends a segment's bytes in the file, so nothing else can follow it there. */
-const endsInZeros = (sections: readonly OutputSection[], nextIsZero: boolean): boolean => sections.length > 0 && sections[sections.length - 1].zero && !nextIsZero;
+const endsInZeros = (sections: readonly OutputSection[], nextIsZero: boolean): boolean =>
+  sections.length > 0 && sections[sections.length - 1].zero && !nextIsZero;

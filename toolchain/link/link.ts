@@ -15,10 +15,15 @@ export { LinkError } from "./layout.ts";
 export function link(object: ObjectModule, layout: Layout): LinkedImage {
   const image = place(object, layout);
   const problems: string[] = [];
-  const contents = image.sections.map((section) => (section.zero && layout.kind !== "flat" ? null : relocateSection(section, image, problems)));
+  const contents = image.sections.map((section) =>
+    section.zero && layout.kind !== "flat" ? null : relocateSection(section, image, problems),
+  );
   if (problems.length > 0) throw new LinkError(problems);
   const debug = debugInfo(object.name, image.sections);
-  const line = debugLine(object.files, image.sections.flatMap((section) => section.chunks));
+  const line = debugLine(
+    object.files,
+    image.sections.flatMap((section) => section.chunks),
+  );
   const elf = writeElf({
     image,
     layout,
@@ -35,7 +40,7 @@ export function link(object: ObjectModule, layout: Layout): LinkedImage {
 
 function flatten(image: PlacedImage, contents: readonly (Uint8Array | null)[]): Uint8Array {
   const flat = new Uint8Array(Number(image.end - image.start));
-  image.sections.forEach((section, i) => flat.set(contents[i] ?? [], Number(section.address - image.start)));
+  for (const [i, section] of image.sections.entries()) flat.set(contents[i] ?? [], Number(section.address - image.start));
   return flat;
 }
 

@@ -25,7 +25,7 @@ function fits(value: bigint, relocation: Relocation): boolean {
 /** The bytes of a section as they are at run time. Throws a LinkError with every field that overflows. */
 export function relocateSection(section: OutputSection, image: PlacedImage, problems: string[]): Uint8Array {
   const bytes = new Uint8Array(Number(section.size));
-  const valueOf = (symbol: string): bigint => {
+  const addressOf = (symbol: string): bigint => {
     const value = image.addresses.get(symbol);
     if (value === undefined) throw new LinkError([`symbol '${symbol}' is not defined`]);
     return value;
@@ -41,13 +41,15 @@ export function relocateSection(section: OutputSection, image: PlacedImage, prob
         problems.push(`${chunk.symbol} (${section.name}): relocation at ${offset} lies outside its ${chunk.size} bytes`);
         continue;
       }
-      let value = valueOf(expression.plus) - (expression.minus === null ? 0n : valueOf(expression.minus)) + expression.addend;
+      let value = addressOf(expression.plus) - (expression.minus === null ? 0n : addressOf(expression.minus)) + expression.addend;
       if (kind === "rel32" || kind === "rel8") value -= address + BigInt(offset + fieldBytes + trailing);
       // Addresses are 64 bits: 0xffff_ffff_8000_0000 is also its negative.
       const wrapped = kind === "abs32s" ? BigInt.asIntN(64, value) : value;
       if (!fits(wrapped, relocation)) {
         const target = expression.minus === null ? expression.plus : `${expression.plus} - ${expression.minus}`;
-        problems.push(`${chunk.symbol}+${hex(BigInt(offset))} (${section.name}): ${kind} of '${target}' is ${hex(wrapped)}, which does not fit`);
+        problems.push(
+          `${chunk.symbol}+${hex(BigInt(offset))} (${section.name}): ${kind} of '${target}' is ${hex(wrapped)}, which does not fit`,
+        );
         continue;
       }
       for (let i = 0; i < fieldBytes; i++) bytes[start + offset + i] = Number((wrapped >> BigInt(8 * i)) & 255n);

@@ -7,7 +7,7 @@
  */
 import type { LineRow, Relocation, SymbolExpression } from "../link/object.ts";
 import { AssemblerError, type Bits, CodeBuffer, type Fixup, encode, selectForm } from "./encoder.ts";
-import { type Form, Slot, forms, modeBit } from "./forms.ts";
+import { type Form, Slot, formsFor } from "./forms.ts";
 import { lockable } from "./instructions.ts";
 import type { CodeSink, Operand } from "./operand.ts";
 
@@ -59,7 +59,7 @@ export class Assembler implements CodeSink {
     const form = selectForm(mnemonic, operands, this.bits);
     const first = operands[0];
     if (first !== undefined && first.kind === "label" && form.patterns[0].slot === Slot.RELATIVE && form.patterns[0].bytes === 1) {
-      const long = longForm(mnemonic, this.bits);
+      const long = form.addressSize === 0 ? longForm(mnemonic, this.bits) : null;
       if (long !== null) {
         const prefixBytes = long.operandSize === 32 && this.bits === 16 ? 1 : 0;
         const longBytes = prefixBytes + long.opcode.length + long.patterns[0].bytes;
@@ -71,7 +71,7 @@ export class Assembler implements CodeSink {
       }
     }
     encode(this.buffer, form, operands, this.bits);
-    if (mnemonic === "lock" || (mnemonic.startsWith("rep") && operands.length === 0)) this.prefix = mnemonic;
+    if (operands.length === 0 && (mnemonic === "lock" || mnemonic.startsWith("rep"))) this.prefix = mnemonic;
   }
 
   label(name: string): void {
@@ -111,8 +111,9 @@ export class Assembler implements CodeSink {
     for (const [name, offset] of this.labelOffsets) labels.set(name, moved(offset));
     for (const jump of jumps) this.writeJump(bytes, jump, moved(jump.offset), this.offsetOf(labels, jump.label));
     const relocations: Relocation[] = [];
-    for (const fixup of buffer.fixups) this.settle(bytes, { ...fixup, offset: moved(fixup.offset) }, labels, relocations);
-    const lines = this.rows.map((row) => ({ ...row, offset: moved(row.offset) }));
+    for (const fixup of buffer.fixups) this.settle(bytes, fixup, moved(fixup.offset), labels, relocations);
+    const lines =
+      growth === 0 ? this.rows : this.rows.map(({ offset, file, line, column }) => ({ offset: moved(offset), file, line, column }));
     while (lines.length > 0 && lines[lines.length - 1].offset >= bytes.length) lines.pop();
     return { bytes, relocations, lines, labels };
   }
@@ -122,7 +123,8 @@ export class Assembler implements CodeSink {
     this.prefix = "";
     if (prefix === "lock") {
       const memory = operands[0]?.kind === "memory" || (mnemonic === "xchg" && operands[1]?.kind === "memory");
-      if (!lockable.has(mnemonic) || !memory) throw new AssemblerError(`lock: '${mnemonic}' cannot be locked, or has no memory destination`);
+      if (!lockable.has(mnemonic) || !memory)
+        throw new AssemblerError(`lock: '${mnemonic}' cannot be locked, or has no memory destination`);
     } else if (!STRINGS.test(mnemonic) || operands.length !== 0) {
       throw new AssemblerError(`${prefix}: '${mnemonic}' is no string instruction`);
     }
@@ -164,6 +166,7 @@ export class Assembler implements CodeSink {
       starts.push(jump.offset);
       growths.push(growth);
     }
+    if (growth === 0) return (offset) => offset;
     return (offset) => {
       let low = 0;
       let high = starts.length;
@@ -188,19 +191,20 @@ export class Assembler implements CodeSink {
     const fieldBytes = jump.long.patterns[0].bytes;
     const distance = target - (at + jump.longBytes);
     if (fieldBytes === 2 && (distance < -32768 || distance > 32767)) throw new AssemblerError(`jump to '${jump.label}' does not reach`);
-    writeField(bytes, position, BigInt(distance), fieldBytes);
+    for (let i = 0; i < fieldBytes; i++) bytes[position + i] = distance >> (8 * i);
   }
 
   /** Writes what is known by now, and leaves the rest to the linker. */
-  private settle(bytes: Uint8Array, fixup: Fixup, labels: ReadonlyMap<string, number>, relocations: Relocation[]): void {
-    const { expression, kind, offset } = fixup;
+  private settle(bytes: Uint8Array, fixup: Fixup, offset: number, labels: ReadonlyMap<string, number>, relocations: Relocation[]): void {
+    const { expression, kind } = fixup;
     const plus = labels.get(expression.plus);
     const minus = expression.minus === null ? undefined : labels.get(expression.minus);
     const relative = kind === "rel8" || kind === "rel16" || kind === "rel32";
     const fieldBytes = FIELD_BYTES[kind];
     if (relative && plus !== undefined && expression.minus === null) {
       const distance = BigInt(plus - (offset + fieldBytes + fixup.trailing)) + expression.addend;
-      if (BigInt.asIntN(fieldBytes * 8, distance) !== distance) throw new AssemblerError(`'${expression.plus}' is out of reach: ${distance} bytes away`);
+      if (BigInt.asIntN(fieldBytes * 8, distance) !== distance)
+        throw new AssemblerError(`'${expression.plus}' is out of reach: ${distance} bytes away`);
       writeField(bytes, offset, distance, fieldBytes);
       return;
     }
@@ -213,17 +217,29 @@ export class Assembler implements CodeSink {
       return;
     }
     if (kind === "rel16") throw new AssemblerError(`label '${expression.plus}' is not defined`);
-    const resolved: SymbolExpression = {
-      plus: plus === undefined ? expression.plus : this.symbol,
-      minus: minus === undefined ? expression.minus : this.symbol,
-      addend: expression.addend + BigInt(plus ?? 0) - BigInt(minus ?? 0),
-    };
+    const resolved: SymbolExpression =
+      plus === undefined && minus === undefined
+        ? expression
+        : {
+            plus: plus === undefined ? expression.plus : this.symbol,
+            minus: minus === undefined ? expression.minus : this.symbol,
+            addend: expression.addend + BigInt(plus ?? 0) - BigInt(minus ?? 0),
+          };
     if (kind === "rel8") throw new AssemblerError(`label '${expression.plus}' is not defined`);
     relocations.push({ offset, kind, expression: resolved, trailing: fixup.trailing });
   }
 }
 
-const FIELD_BYTES: Readonly<Record<Fixup["kind"], number>> = { abs64: 8, abs32: 4, abs32s: 4, abs16: 2, abs8: 1, rel32: 4, rel16: 2, rel8: 1 };
+const FIELD_BYTES: Readonly<Record<Fixup["kind"], number>> = {
+  abs64: 8,
+  abs32: 4,
+  abs32s: 4,
+  abs16: 2,
+  abs8: 1,
+  rel32: 4,
+  rel16: 2,
+  rel8: 1,
+};
 
 function writeField(bytes: Uint8Array, offset: number, value: bigint, fieldBytes: number): void {
   for (let i = 0; i < fieldBytes; i++) bytes[offset + i] = Number((value >> BigInt(8 * i)) & 255n);
@@ -231,8 +247,5 @@ function writeField(bytes: Uint8Array, offset: number, value: bigint, fieldBytes
 
 /** The form of a jump that always reaches, or null if there is none (loop, jrcxz). */
 function longForm(mnemonic: string, bits: Bits): Form | null {
-  for (const form of forms.get(mnemonic) ?? []) {
-    if ((form.modes & modeBit(bits)) !== 0 && form.patterns.length === 1 && form.patterns[0].slot === Slot.RELATIVE && form.patterns[0].bytes > 1) return form;
-  }
-  return null;
+  return formsFor(mnemonic, bits, 1)?.find(({ patterns: [target] }) => target.slot === Slot.RELATIVE && target.bytes > 1) ?? null;
 }

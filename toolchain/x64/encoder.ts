@@ -3,7 +3,7 @@
  * Fields whose value is not known yet become fixups; the assembler turns them into label distances or relocations.
  */
 import type { Relocation, SymbolExpression } from "../link/object.ts";
-import { type Form, type Pattern, Slot, forms, modeBit } from "./forms.ts";
+import { type Form, type Pattern, Slot, forms, formsFor, modeBit } from "./forms.ts";
 import { formatInstruction, formatNumber } from "./format.ts";
 import type { FarOperand, MemoryOperand, Operand } from "./operand.ts";
 import { Class, type Register, SEGMENTS, registers } from "./registers.ts";
@@ -43,7 +43,9 @@ export class CodeBuffer {
       this.field(value >> 32n, 4);
       return;
     }
-    let rest = Number(BigInt.asIntN(32, value));
+    // Most values are small; the others need their low half cut out exactly.
+    const plain = Number(value);
+    let rest = plain === (plain | 0) ? plain : Number(BigInt.asIntN(32, value));
     for (let i = 0; i < bytes; i++) {
       this.bytes[this.length++] = rest & 255;
       rest >>= 8;
@@ -84,11 +86,16 @@ function classesOf(operand: Operand): number {
   }
 }
 
-const fitsSigned = (value: bigint, width: number): boolean => BigInt.asIntN(width, value) === value;
+function fitsSigned(value: bigint, width: number): boolean {
+  const plain = Number(value);
+  return (width > 8 && plain >= -128 && plain <= 127) || BigInt.asIntN(width, value) === value;
+}
 const fitsEither = (value: bigint, width: number): boolean => fitsSigned(value, width) || BigInt.asUintN(width, value) === value;
 
 function immediateFits(value: bigint, pattern: Pattern, form: Form, bits: Bits): boolean {
   const width = pattern.bytes * 8;
+  const plain = Number(value);
+  if (plain >= -128 && plain <= 127) return true;
   if (!pattern.signed) return fitsEither(value, width);
   // 0xffff_ffff means -1 where the operation has 32 bits.
   const operation = form.operandSize === 0 ? bits : form.operandSize;
@@ -104,25 +111,30 @@ function fits(form: Form, operands: readonly Operand[], classes: readonly number
   if (!ranges) return true;
   for (let i = 0; i < patterns.length; i++) {
     const operand = operands[i];
-    if (operand.kind === "immediate" && patterns[i].slot === Slot.IMMEDIATE && !immediateFits(operand.value, patterns[i], form, bits)) return false;
+    if (operand.kind === "immediate" && patterns[i].slot === Slot.IMMEDIATE && !immediateFits(operand.value, patterns[i], form, bits))
+      return false;
   }
   return true;
 }
 
+/** Classes of the operands at hand; kept, because every instruction needs it. */
+const scratch: number[] = [];
+
 /** The form that encodes an instruction. Throws an AssemblerError that says why none does. */
 export function selectForm(mnemonic: string, operands: readonly Operand[], bits: Bits): Form {
-  const candidates = forms.get(mnemonic);
+  const candidates = formsFor(mnemonic, bits, operands.length);
   if (candidates === undefined) throw new AssemblerError(`unknown instruction '${mnemonic}'`);
-  const classes = operands.map(classesOf);
+  const classes = scratch;
+  for (let k = 0; k < operands.length; k++) classes[k] = classesOf(operands[k]);
   for (let i = 0; i < candidates.length; i++) {
     const form = candidates[i];
     if (!fits(form, operands, classes, bits, true)) continue;
-    for (let k = 0; k < classes.length; k++) {
+    for (let k = 0; k < operands.length; k++) {
       if (classes[k] === Class.M0) checkSize(candidates, form, k, mnemonic, operands, classes, bits);
     }
     return form;
   }
-  throw new AssemblerError(whyNot(candidates, mnemonic, operands, classes, bits));
+  throw new AssemblerError(whyNot(forms.get(mnemonic) ?? [], mnemonic, operands, classes, bits));
 }
 
 /** Memory of unsaid width at operand k must be of one width whatever form is taken. */
@@ -138,10 +150,18 @@ function checkSize(
   const ALL = Class.M8 | Class.M16 | Class.M32 | Class.M64 | Class.M80 | Class.M128;
   const width = chosen.patterns[k].mask & ALL;
   if (candidates.every((form) => !fits(form, operands, classes, bits, true) || (form.patterns[k].mask & ALL) === width)) return;
-  throw new AssemblerError(`${formatInstruction(mnemonic, operands)}: size of the memory operand not known; write byte, word, dword or qword ptr`);
+  throw new AssemblerError(
+    `${formatInstruction(mnemonic, operands)}: size of the memory operand not known; write byte, word, dword or qword ptr`,
+  );
 }
 
-function whyNot(candidates: readonly Form[], mnemonic: string, operands: readonly Operand[], classes: readonly number[], bits: Bits): string {
+function whyNot(
+  candidates: readonly Form[],
+  mnemonic: string,
+  operands: readonly Operand[],
+  classes: readonly number[],
+  bits: Bits,
+): string {
   const text = formatInstruction(mnemonic, operands);
   if (candidates.every((form) => (form.modes & modeBit(bits)) === 0)) return `${text}: does not exist in ${bits}-bit code`;
   const wide = candidates.find((form) => fits(form, operands, classes, bits, false));
@@ -153,7 +173,8 @@ function whyNot(candidates: readonly Form[], mnemonic: string, operands: readonl
     return `${text}: ${value} does not fit ${largest.patterns[at].text}`;
   }
   for (const other of [64, 32, 16] as const) {
-    if (candidates.some((form) => fits(form, operands, classes, other, true))) return `${text}: not in ${bits}-bit code, only in ${other}-bit code`;
+    if (candidates.some((form) => fits(form, operands, classes, other, true)))
+      return `${text}: not in ${bits}-bit code, only in ${other}-bit code`;
   }
   const counts = [...new Set(candidates.map((form) => form.patterns.length))].sort();
   if (!counts.includes(operands.length)) return `${text}: takes ${counts.join(" or ")} operand${counts.join() === "1" ? "" : "s"}`;
@@ -196,7 +217,10 @@ function address(memory: MemoryOperand, bits: Bits): Address {
   }
   const indexRegister = index === null ? null : registerNamed(index);
   for (const register of [baseRegister, indexRegister]) {
-    if (register !== null && (register.width < 16 || register.width > 64 || (register.classes & (Class.SREG | Class.CR | Class.DR)) !== 0)) {
+    if (
+      register !== null &&
+      (register.width < 16 || register.width > 64 || (register.classes & (Class.SREG | Class.CR | Class.DR)) !== 0)
+    ) {
       throw badAddress(memory, `${register.name} cannot be part of an address`);
     }
   }
@@ -285,7 +309,8 @@ function encodeUnchecked(buffer: CodeBuffer, form: Form, operands: readonly Oper
         rm = register.number & 7;
         rex |= extension;
       }
-      if (slot === Slot.REG && register.name === "cs" && operands[0] === operand) throw new AssemblerError("mov cs: not possible; use ljmp or lretq");
+      if (slot === Slot.REG && register.name === "cs" && operands[0] === operand)
+        throw new AssemblerError("mov cs: not possible; use ljmp or lretq");
     } else if (operand.kind === "memory") {
       memory = operand;
       where = address(operand, bits);
@@ -293,7 +318,10 @@ function encodeUnchecked(buffer: CodeBuffer, form: Form, operands: readonly Oper
     }
   }
   if (rex !== 0 || needsRex) {
-    if (bits !== 64) throw new AssemblerError(`${formatInstruction(form.mnemonic, operands)}: ${high?.name ?? "this register"} exists only in 64-bit code`);
+    if (bits !== 64)
+      throw new AssemblerError(
+        `${formatInstruction(form.mnemonic, operands)}: ${high?.name ?? "this register"} exists only in 64-bit code`,
+      );
     if (forbidsRex !== null) {
       const why = `${forbidsRex.name} cannot stand in an instruction with a REX prefix (r8–r15, spl, bpl, sil, dil or 64-bit operands)`;
       throw new AssemblerError(`${formatInstruction(form.mnemonic, operands)}: ${why}`);
@@ -363,7 +391,8 @@ function writeDistance(buffer: CodeBuffer, operand: Operand, pattern: Pattern): 
 }
 
 function writeFar(buffer: CodeBuffer, operand: FarOperand): void {
-  if (operand.selector < 0 || operand.selector > 0xffff) throw new AssemblerError(`ljmp: selector ${operand.selector} does not fit 16 bits`);
+  if (operand.selector < 0 || operand.selector > 0xffff)
+    throw new AssemblerError(`ljmp: selector ${operand.selector} does not fit 16 bits`);
   const { offset } = operand;
   if (offset.kind === "immediate") {
     if (!fitsEither(offset.value, 32)) throw new AssemblerError(`ljmp: offset ${formatNumber(offset.value)} does not fit 32 bits`);

@@ -47,18 +47,21 @@ export interface Form {
 export const modeBit = (bits: 16 | 32 | 64): number => bits >> 4;
 const MODES: Readonly<Record<Modes, number>> = { any: 7, legacy: 3, "16": 1, "32": 2, "64": 4 };
 
+// biome-ignore format: a table
 const REGISTER_CLASS: Readonly<Record<string, number>> = {
   r8: Class.R8, r16: Class.R16, r32: Class.R32, r64: Class.R64, sreg: Class.SREG, cr: Class.CR, dr: Class.DR, xmm: Class.XMM,
-}; // biome-ignore format: a table
+};
+// biome-ignore format: a table
 const FIXED_CLASS: Readonly<Record<string, number>> = {
   al: Class.AL, ax: Class.AX, eax: Class.EAX, rax: Class.RAX, cl: Class.CL, dx: Class.DX, fs: Class.FS, gs: Class.GS, "1": Class.ONE,
-}; // biome-ignore format: a table
+};
 const ANY_MEMORY = Class.M0 | Class.M8 | Class.M16 | Class.M32 | Class.M64 | Class.M80 | Class.M128;
 /** Unsized memory fits every width; the encoder then checks that only one width would have fitted. */
+// biome-ignore format: a table
 const MEMORY_CLASS: Readonly<Record<string, number>> = {
   m: ANY_MEMORY, m8: Class.M8 | Class.M0, m16: Class.M16 | Class.M0, m32: Class.M32 | Class.M0, m64: Class.M64 | Class.M0,
   m128: Class.M128 | Class.M0,
-}; // biome-ignore format: a table
+};
 
 function pattern(text: string, modrm: Form["modrm"], opcodeRegister: boolean, rmTaken: boolean): Pattern {
   const make = (mask: number, slot: Slot, bytes = 0, signed = false): Pattern => ({ text, mask, slot, bytes, signed });
@@ -144,3 +147,20 @@ export const forms: ReadonlyMap<string, readonly Form[]> = (() => {
   for (const [name, original] of Object.entries(synonyms)) map.set(name, map.get(original) ?? []);
   return map;
 })();
+
+const byCount = new Map<string, readonly (readonly Form[])[]>();
+const NO_FORMS: readonly Form[] = [];
+/** Forms of a mnemonic in one mode with one number of operands, in the order of the table; undefined = no such mnemonic at all. */
+export function formsFor(mnemonic: string, bits: 16 | 32 | 64, operandCount: number): readonly Form[] | undefined {
+  let lists = byCount.get(mnemonic);
+  if (lists === undefined) {
+    const list = forms.get(mnemonic);
+    if (list === undefined) return undefined;
+    // Three modes by zero to three operands.
+    lists = ([16, 32, 64] as const).flatMap((mode) =>
+      [0, 1, 2, 3].map((count) => list.filter((form) => (form.modes & modeBit(mode)) !== 0 && form.patterns.length === count)),
+    );
+    byCount.set(mnemonic, lists);
+  }
+  return lists[(bits === 64 ? 8 : bits === 32 ? 4 : 0) + operandCount] ?? NO_FORMS;
+}

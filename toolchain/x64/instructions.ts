@@ -15,10 +15,11 @@ export type Modes = "any" | "legacy" | "16" | "32" | "64";
 export type Row = readonly [instruction: string, operands: string, opcode: string, modes: Modes];
 
 /** Condition codes in encoding order, each with its synonyms (Intel SDM vol. 1, appendix B). */
+// biome-ignore format: a table
 export const CONDITIONS: readonly (readonly string[])[] = [
   ["o"], ["no"], ["b", "c", "nae"], ["ae", "nb", "nc"], ["e", "z"], ["ne", "nz"], ["be", "na"], ["a", "nbe"],
   ["s"], ["ns"], ["p", "pe"], ["np", "po"], ["l", "nge"], ["ge", "nl"], ["le", "ng"], ["g", "nle"],
-]; // biome-ignore format: a table
+];
 
 const ALU = "add or adc sbb and sub xor cmp";
 const SHIFT = "rol ror rcl rcr shl shr - sar";

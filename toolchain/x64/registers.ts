@@ -78,10 +78,10 @@ export const registers: ReadonlyMap<string, Register> = (() => {
   };
   const classOf = { 8: Class.R8, 16: Class.R16, 32: Class.R32, 64: Class.R64 };
   for (const width of [8, 16, 32, 64] as const) {
-    GENERAL[width].forEach((name, n) => add(name, n, width, classOf[width], width === 8 && n >= 4 && n < 8));
+    for (const [n, name] of GENERAL[width].entries()) add(name, n, width, classOf[width], width === 8 && n >= 4 && n < 8);
   }
-  HIGH_BYTES.forEach((name, i) => add(name, i + 4, 8, Class.R8, false, true));
-  SEGMENTS.forEach((name, n) => add(name, n, 16, Class.SREG));
+  for (const [i, name] of HIGH_BYTES.entries()) add(name, i + 4, 8, Class.R8, false, true);
+  for (const [n, name] of SEGMENTS.entries()) add(name, n, 16, Class.SREG);
   for (let n = 0; n < 16; n++) {
     add(`xmm${n}`, n, 128, Class.XMM);
     if (n === 0 || n === 2 || n === 3 || n === 4 || n === 8) add(`cr${n}`, n, 64, Class.CR);

@@ -47,7 +47,11 @@ function stretched(name: string, next: (n: number) => number): Chunk {
 
 needs("readelf", "binutils", () => {
   it.each(["program.elf", "kernel.elf", "flat.elf"])("reads %s without a warning", (name) => {
-    for (const [command, ...args] of [["readelf", "-aW"], ["readelf", "--debug-dump=info,abbrev,Ranges,decodedline"], ["objdump", "-dSlx"]]) {
+    for (const [command, ...args] of [
+      ["readelf", "-aW"],
+      ["readelf", "--debug-dump=info,abbrev,Ranges,decodedline"],
+      ["objdump", "-dSlx"],
+    ]) {
       const { status, stdout, stderr } = run(command, ...args, path(name));
       expect({ command, status, stderr }).toEqual({ command, status: 0, stderr: "" });
       expect(stdout).not.toMatch(/warning/i);
@@ -58,7 +62,7 @@ needs("readelf", "binutils", () => {
     const { stdout } = run("readelf", "-lnW", path("kernel.elf"));
     expect(stdout).toMatch(/LOAD +0x\w+ 0xffffffff80100000 0x0000000000100000 0x\w+ 0x\w+ R E/);
     expect(stdout).toMatch(/LOAD +0x\w+ 0xffffffff80101000 0x0000000000101000 0x000004 0x002000 RW /);
-    expect(stdout).toMatch(/Xen +0x00000008\s.*0x00000012[^]*description data: 00 00 10 00 00 00 00 00/);
+    expect(stdout).toMatch(/Xen +0x00000008\s.*0x00000012[\s\S]*description data: 00 00 10 00 00 00 00 00/);
     expect(stdout).not.toContain("RWE");
   });
 
@@ -74,7 +78,9 @@ needs("readelf", "binutils", () => {
     const image = link({ name: "lines", files, chunks }, PROGRAM_LAYOUT);
     writeFileSync(path("lines.elf"), image.elf);
     const decoded = run("readelf", "-W", "--debug-dump=decodedline", path("lines.elf")).stdout;
-    const seen = [...decoded.matchAll(/^(\S+\.ts)\s+(\d+|-)\s+0x([0-9a-f]+)/gm)].map(([, file, line, address]) => `${file}:${line} ${address}`);
+    const seen = [...decoded.matchAll(/^(\S+\.ts)\s+(\d+|-)\s+0x([0-9a-f]+)/gm)].map(
+      ([, file, line, address]) => `${file}:${line} ${address}`,
+    );
     const expected: string[] = [];
     for (const [i, chunk] of chunks.entries()) {
       let file = "main.ts";
@@ -90,19 +96,41 @@ needs("readelf", "binutils", () => {
 
 needs("gdb", "gdb", () => {
   const gdb = (file: string, ...commands: string[]): string =>
-    run("gdb", "-q", "-batch", "-nx", ...["set debuginfod enabled off", ...commands].flatMap((command) => ["-ex", command]), path(file)).stdout;
+    run("gdb", "-q", "-batch", "-nx", ...["set debuginfod enabled off", ...commands].flatMap((command) => ["-ex", command]), path(file))
+      .stdout;
   it("finds lines of addresses, addresses of lines, and functions", () => {
-    const out = gdb("program.elf", "info line *0x40001f", "info line sample.ts:41", "info symbol 0x400047", "info scope sample.ts:13", "list twice");
-    expect(out).toContain('Line 17 of "tests/toolchain/link/sample.ts" starts at address 0x40001f <_start+31> and ends at 0x400024 <_start+36>.');
+    const out = gdb(
+      "program.elf",
+      "info line *0x40001f",
+      "info line sample.ts:41",
+      "info symbol 0x400047",
+      "info scope sample.ts:13",
+      "list twice",
+    );
+    expect(out).toContain(
+      'Line 17 of "tests/toolchain/link/sample.ts" starts at address 0x40001f <_start+31> and ends at 0x400024 <_start+36>.',
+    );
     expect(out).toContain('Line 41 of "tests/toolchain/link/sample.ts" starts at address 0x400040 <twice> and ends at 0x400047 <twice+7>.');
     expect(out).toContain("twice + 7 in section .text");
   });
   it("sets a breakpoint by file and line in the high half", () => {
-    expect(gdb("kernel.elf", "break sample.ts:104", "info line *0xffffffff80100000")).toMatch(/Breakpoint 1 at 0xffffffff80100009: file tests\/toolchain\/link\/sample.ts, line 104\./);
+    expect(gdb("kernel.elf", "break sample.ts:104", "info line *0xffffffff80100000")).toMatch(
+      /Breakpoint 1 at 0xffffffff80100009: file tests\/toolchain\/link\/sample.ts, line 104\./,
+    );
   });
   if (process.platform === "linux" && process.arch === "x64") {
     it("stops there and steps by line", () => {
-      const out = gdb("program.elf", "set startup-with-shell off", "break twice", "run", "bt 1", "info line *$pc", "stepi", "stepi", "info line *$pc");
+      const out = gdb(
+        "program.elf",
+        "set startup-with-shell off",
+        "break twice",
+        "run",
+        "bt 1",
+        "info line *$pc",
+        "stepi",
+        "stepi",
+        "info line *$pc",
+      );
       expect(out).toMatch(/Breakpoint 1, (0x0*400047 in )?twice \(\) at tests\/toolchain\/link\/sample.ts:4[12]/);
       expect(out).toMatch(/Line (18|19) of /);
     });
@@ -120,7 +148,8 @@ if (process.platform === "linux" && process.arch === "x64") {
 
 needs("qemu-system-x86_64", "qemu", () => {
   it("boots a kernel by its PVH note to the debug exit", () => {
-    const machine = "-M microvm,acpi=off -m 64 -nodefaults -no-user-config -display none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=1";
+    const machine =
+      "-M microvm,acpi=off -m 64 -nodefaults -no-user-config -display none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=1";
     const { status, stderr } = run("qemu-system-x86_64", ...machine.split(" "), "-kernel", path("kernel.elf"));
     expect({ status, stderr }).toEqual({ status: (21 << 1) | 1, stderr: "" });
   });

@@ -24,7 +24,8 @@ function problemsOf(layout: Layout, ...chunks: Chunk[]): readonly string[] {
   return [];
 }
 /** Value of the linker symbol `name`, from the map. */
-const valueOf = (image: LinkedImage, name: string): string | undefined => new RegExp(`^([0-9a-f]{16}) .* ${name}$`, "m").exec(image.map)?.[1];
+const boundOf = (image: LinkedImage, name: string): string | undefined =>
+  new RegExp(`^([0-9a-f]{16}) .* ${name}$`, "m").exec(image.map)?.[1];
 
 describe("reachability", () => {
   it("takes the entry, kept chunks and what they refer to, and nothing else", () => {
@@ -67,23 +68,45 @@ describe("layout", () => {
       datum("tables", 4096, { ...kept, section: ".boot.bss", align: 4096 }),
       code("boot", 32, 1, { ...kept, section: ".boot.text" })`cli`,
     );
-    expect(sections(image)).toEqual([".boot.text", ".boot.bss", ".text", ".text.irq", ".trampoline", ".rodata", ".build", ".data", ".percpu", ".bss"]);
+    expect(sections(image)).toEqual([
+      ".boot.text",
+      ".boot.bss",
+      ".text",
+      ".text.irq",
+      ".trampoline",
+      ".rodata",
+      ".build",
+      ".data",
+      ".percpu",
+      ".bss",
+    ]);
     for (const [i, current] of image.symbols.entries()) {
       if (i > 0) expect(current.address).toBeGreaterThanOrEqual(image.symbols[i - 1].address + BigInt(image.symbols[i - 1].size));
     }
-    expect(valueOf(image, "__text_irq_start")).toBe(image.symbols.find(({ name }) => name === "irq")?.address.toString(16).padStart(16, "0"));
+    expect(boundOf(image, "__text_irq_start")).toBe(
+      image.symbols
+        .find(({ name }) => name === "irq")
+        ?.address.toString(16)
+        .padStart(16, "0"),
+    );
   });
 
   it("aligns chunks, and starts a page where the permission changes", () => {
-    const image = build(PROGRAM_LAYOUT, start`ret`, datum("a", text("x"), kept), datum("b", text("yz"), { ...kept, align: 64 }), datum("c", 1, { ...kept, align: 256 }));
+    const image = build(
+      PROGRAM_LAYOUT,
+      start`ret`,
+      datum("a", text("x"), kept),
+      datum("b", text("yz"), { ...kept, align: 64 }),
+      datum("c", 1, { ...kept, align: 256 }),
+    );
     expect(image.symbols.map(({ name, address }) => [name, address])).toEqual([
       ["_start", 0x40_0000n],
       ["a", 0x40_1000n],
       ["b", 0x40_1040n],
       ["c", 0x40_1100n],
     ]);
-    expect(valueOf(image, "__image_end")).toBe("0000000000401101");
-    expect(valueOf(image, "__rodata_start")).toBe(valueOf(image, "__rodata_end"));
+    expect(boundOf(image, "__image_end")).toBe("0000000000401101");
+    expect(boundOf(image, "__rodata_start")).toBe(boundOf(image, "__rodata_end"));
   });
 
   it("flat: header first, one run without gaps for pages, zero data written out", () => {
@@ -102,7 +125,10 @@ describe("layout", () => {
   });
 
   it("equal input gives equal bytes", () => {
-    for (const [make, layout] of [[program, PROGRAM_LAYOUT], [() => kernel(3n), KERNEL_LAYOUT]] as const) {
+    for (const [make, layout] of [
+      [program, PROGRAM_LAYOUT],
+      [() => kernel(3n), KERNEL_LAYOUT],
+    ] as const) {
       expect(Buffer.from(link(make(), layout).elf).equals(link(make(), layout).elf)).toBe(true);
     }
   });
@@ -151,7 +177,10 @@ describe("diagnostics", () => {
       start`call ${symbol("missing")}; call ${symbol("other")}; call ${symbol("f")}`,
       code("f", 64, 2)`jmp ${symbol("missing")}`,
     );
-    expect(problems).toEqual(["symbol 'missing' is not defined; referred to by _start, f", "symbol 'other' is not defined; referred to by _start"]);
+    expect(problems).toEqual([
+      "symbol 'missing' is not defined; referred to by _start, f",
+      "symbol 'other' is not defined; referred to by _start",
+    ]);
   });
   it.each<[string, Layout, Chunk[], string]>([
     ["no entry", PROGRAM_LAYOUT, [], "symbol '_start' is not defined; referred to by the entry of the image"],
@@ -165,7 +194,12 @@ describe("diagnostics", () => {
       [start`ret`, datum("x", new Uint8Array(4), { keep: true, relocations: [refer("abs64", "x")] })],
       "x (.data): relocation at 0 lies outside its 4 bytes",
     ],
-    ["zero data", PROGRAM_LAYOUT, [start`ret`, datum("x", 8, { keep: true, relocations: [refer("abs64", "x")] })], "x: zero data with relocations"],
+    [
+      "zero data",
+      PROGRAM_LAYOUT,
+      [start`ret`, datum("x", 8, { keep: true, relocations: [refer("abs64", "x")] })],
+      "x: zero data with relocations",
+    ],
   ])("%s", (_name, layout, chunks, message) => {
     expect(problemsOf(layout, ...chunks)).toEqual([message]);
   });

@@ -7,7 +7,10 @@ import { resize } from "../../../toolchain/x64/registers.ts";
 const reg = (name: string): Operand => ({ kind: "register", name });
 const imm = (value: bigint): Operand => ({ kind: "immediate", value });
 const label = (name: string): Operand => ({ kind: "label", name });
-const symbol = (plus: string, addend = 0n, minus: string | null = null): Operand => ({ kind: "symbol", expression: { plus, minus, addend } });
+const symbol = (plus: string, addend = 0n, minus: string | null = null): Operand => ({
+  kind: "symbol",
+  expression: { plus, minus, addend },
+});
 const mem = (width: MemoryOperand["width"], base: string | null, rest: Partial<MemoryOperand> = {}): Operand => ({
   kind: "memory",
   width,
@@ -30,17 +33,35 @@ describe("refusals", () => {
   const cases: [name: string, bits: 16 | 32 | 64, mnemonic: string, operands: Operand[], message: RegExp][] = [
     ["unknown instruction", 64, "mvo", [reg("rax")], /^unknown instruction 'mvo'$/],
     ["unknown register", 64, "inc", [reg("rxx")], /^unknown register 'rxx'$/],
-    ["operands of different size", 64, "add", [reg("rax"), reg("ebx")], /^add rax, ebx: no such combination of operands; add takes rm8, r8 \|/],
+    [
+      "operands of different size",
+      64,
+      "add",
+      [reg("rax"), reg("ebx")],
+      /^add rax, ebx: no such combination of operands; add takes rm8, r8 \|/,
+    ],
     ["number of operands", 64, "hlt", [reg("rax")], /^hlt rax: takes 0 operands$/],
     ["immediate out of range", 64, "add", [reg("rax"), imm(1n << 40n)], /^add rax, 0x10000000000: 0x10000000000 does not fit imm32s$/],
     ["byte out of range", 64, "mov", [reg("al"), imm(256n)], /^mov al, 0x100: 0x100 does not fit imm8$/],
-    ["high byte with REX register", 64, "mov", [reg("ah"), reg("r9b")], /^mov ah, r9b: ah cannot stand in an instruction with a REX prefix/],
+    [
+      "high byte with REX register",
+      64,
+      "mov",
+      [reg("ah"), reg("r9b")],
+      /^mov ah, r9b: ah cannot stand in an instruction with a REX prefix/,
+    ],
     ["high byte with REX.W", 64, "movzx", [reg("rax"), reg("ch")], /^movzx rax, ch: ch cannot stand/],
     ["64-bit register in 32-bit code", 32, "mov", [reg("rax"), imm(1n)], /^mov rax, 1: not in 32-bit code, only in 64-bit code$/],
     ["extended register in 32-bit code", 32, "mov", [reg("r8d"), imm(1n)], /^mov r8d, 1: r8d exists only in 64-bit code$/],
     ["sil in 32-bit code", 32, "mov", [reg("sil"), imm(1n)], /sil exists only in 64-bit code/],
     ["syscall in 16-bit code", 16, "syscall", [], /^syscall: does not exist in 16-bit code$/],
-    ["memory of unknown size", 64, "mov", [mem(0, "rax"), imm(1n)], /^mov \[rax\], 1: size of the memory operand not known; write byte, word/],
+    [
+      "memory of unknown size",
+      64,
+      "mov",
+      [mem(0, "rax"), imm(1n)],
+      /^mov \[rax\], 1: size of the memory operand not known; write byte, word/,
+    ],
     ["movzx of unknown size", 64, "movzx", [reg("eax"), mem(0, "rax")], /size of the memory operand not known/],
     ["rsp as index", 64, "lea", [reg("rax"), mem(0, "rax", { index: "rsp", scale: 2 })], /rsp cannot be an index/],
     ["16-bit address in 64-bit code", 64, "lea", [reg("rax"), mem(0, "bx")], /16-bit addresses do not exist in 64-bit code/],
@@ -51,7 +72,13 @@ describe("refusals", () => {
     ["rip in 32-bit code", 32, "lea", [reg("eax"), mem(0, "rip")], /relative addresses exist only in 64-bit code/],
     ["load of cs", 64, "mov", [reg("cs"), reg("ax")], /^mov cs: not possible; use ljmp or lretq$/],
     ["far jump in 64-bit code", 64, "ljmp", [{ kind: "far", selector: 8, offset: { kind: "immediate", value: 0n } }], /not in 64-bit code/],
-    ["far selector", 32, "ljmp", [{ kind: "far", selector: 65536, offset: { kind: "immediate", value: 0n } }], /selector 65536 does not fit 16 bits/],
+    [
+      "far selector",
+      32,
+      "ljmp",
+      [{ kind: "far", selector: 65536, offset: { kind: "immediate", value: 0n } }],
+      /selector 65536 does not fit 16 bits/,
+    ],
   ];
   it.each(cases)("%s", (_name, bits, mnemonic, operands, message) => {
     const run = (): string => encoded(bits, mnemonic, ...operands);
@@ -60,11 +87,13 @@ describe("refusals", () => {
   });
 
   it("prefixes stand only before what they modify", () => {
-    const lock = (mnemonic: string, ...operands: Operand[]) => (): void => {
-      const assembler = new Assembler("f", 64);
-      assembler.emit("lock");
-      assembler.emit(mnemonic, ...operands);
-    };
+    const lock =
+      (mnemonic: string, ...operands: Operand[]) =>
+      (): void => {
+        const assembler = new Assembler("f", 64);
+        assembler.emit("lock");
+        assembler.emit(mnemonic, ...operands);
+      };
     expect(lock("mov", mem(32, "rax"), reg("eax"))).toThrow(/^lock: 'mov' cannot be locked/);
     expect(lock("add", reg("eax"), mem(32, "rax"))).toThrow(/no memory destination/);
     expect(lock("add", mem(32, "rax"), reg("eax"))).not.toThrow();

@@ -37,7 +37,8 @@ function memory(random: Prng, width: MemoryOperand["width"], bits: Bits): Memory
     base,
     index,
     scale,
-    displacement: base === null && index === null && bits !== 64 ? BigInt.asUintN(size, displacement(random, size)) : displacement(random, size),
+    displacement:
+      base === null && index === null && bits !== 64 ? BigInt.asUintN(size, displacement(random, size)) : displacement(random, size),
     symbol: null,
     segment: random.below(6) === 0 ? random.pick(["fs", "gs"] as const) : null,
   });
@@ -135,13 +136,19 @@ const lower = (register: Register): string => Register[register].toLowerCase().r
 const SELECTORS = /^(mov\b.*\b(es|cs|ss|ds|fs|gs)\b|ltr|lldt)/;
 const word = (name: string): string => {
   const register = registers.get(name);
-  return register !== undefined && register.width >= 16 && register.width <= 64 && !HIGH_BYTES.some((high) => high === name) && (register.classes & Class.SREG) === 0
+  return register !== undefined &&
+    register.width >= 16 &&
+    register.width <= 64 &&
+    !HIGH_BYTES.some((high) => high === name) &&
+    (register.classes & Class.SREG) === 0
     ? registerName(register.number, 16)
     : name;
 };
 
 const BASE_MNEMONIC = new Map<string, string>([
-  ...CONDITIONS.flatMap((names) => ["j", "set", "cmov"].flatMap((stem) => names.map((name): [string, string] => [stem + name, stem + names[0]]))),
+  ...CONDITIONS.flatMap((names) =>
+    ["j", "set", "cmov"].flatMap((stem) => names.map((name): [string, string] => [stem + name, stem + names[0]])),
+  ),
   ["movabs", "mov"],
   ["lret", "retf"],
   ["lretq", "retf"],

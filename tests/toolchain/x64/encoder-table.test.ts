@@ -51,7 +51,9 @@ describe.each(MODES)("%i-bit code", (bits) => {
   it("iced-x86 decodes what was meant", () => {
     const wrong = samples.flatMap((one) => {
       const { text, length } = decoded(one.bytes, one);
-      return text === expected(one) && length === one.bytes.length ? [] : [`${hex(one.bytes)} ${textOf(one)}: meant ${expected(one)}, decoded ${text} (${length} bytes)`];
+      return text === expected(one) && length === one.bytes.length
+        ? []
+        : [`${hex(one.bytes)} ${textOf(one)}: meant ${expected(one)}, decoded ${text} (${length} bytes)`];
     });
     expect(wrong, REPLAY).toEqual([]);
   });
@@ -65,7 +67,8 @@ describe.each(MODES)("%i-bit code", (bits) => {
       encode(buffer, chosen, one.operands, bits);
       const bytes = buffer.bytes.slice(0, buffer.length);
       const { text } = decoded(bytes, { ...one, form: chosen });
-      if (text !== expected({ ...one, form: chosen }) || bytes.length > one.bytes.length) wrong.push(`${textOf(one)}: ${hex(bytes)} ${text}, row ${hex(one.bytes)}`);
+      if (text !== expected({ ...one, form: chosen }) || bytes.length > one.bytes.length)
+        wrong.push(`${textOf(one)}: ${hex(bytes)} ${text}, row ${hex(one.bytes)}`);
     }
     expect(wrong, REPLAY).toEqual([]);
   });
@@ -95,7 +98,12 @@ function assemble(samples: readonly Sample[], bits: Bits): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), "margay-as-"));
   try {
     const source = join(folder, "a.s");
-    const lines = samples.flatMap((one) => [gnuText(one).replaceAll(/(?<!\w)([a-z]+ ptr )?\[(-?0x[0-9a-f]+|-?\d+)\]/g, "$1ds:[$2]").replaceAll(/\b([fg]s):ds:/g, "$1:"), `.balign ${SLOT_BYTES}, 0x90`]);
+    const lines = samples.flatMap((one) => [
+      gnuText(one)
+        .replaceAll(/(?<!\w)([a-z]+ ptr )?\[(-?0x[0-9a-f]+|-?\d+)\]/g, "$1ds:[$2]")
+        .replaceAll(/\b([fg]s):ds:/g, "$1:"),
+      `.balign ${SLOT_BYTES}, 0x90`,
+    ]);
     writeFileSync(source, [".intel_syntax noprefix", `.code${bits}`, ".text", ...lines, ""].join("\n"));
     const run = (command: string, ...args: string[]): void => {
       const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });
@@ -124,7 +132,8 @@ describe.skipIf(noAssembler)(noAssembler ? "GNU as (skipped: no as on this host)
         return;
       }
       const { text, length } = decoded(theirs, one);
-      if (text !== expected(one)) wrong.push(`${gnuText(one)}: ours ${hex(one.bytes)} ${expected(one)}, theirs ${hex(theirs.subarray(0, length))} ${text}`);
+      if (text !== expected(one))
+        wrong.push(`${gnuText(one)}: ours ${hex(one.bytes)} ${expected(one)}, theirs ${hex(theirs.subarray(0, length))} ${text}`);
     });
     expect(wrong, REPLAY).toEqual([]);
     // Rows that as never takes are few: moves and ALU operations between registers have two encodings each.
@@ -135,7 +144,16 @@ describe.skipIf(noAssembler)(noAssembler ? "GNU as (skipped: no as on this host)
 // ---- prefixes ------------------------------------------------------------------------------------------------------
 
 describe("prefixes", () => {
-  const target: MemoryOperand = { kind: "memory", width: 0, base: "rbx", index: null, scale: 1, displacement: 8n, symbol: null, segment: null };
+  const target: MemoryOperand = {
+    kind: "memory",
+    width: 0,
+    base: "rbx",
+    index: null,
+    scale: 1,
+    displacement: 8n,
+    symbol: null,
+    segment: null,
+  };
   const memoryFirst = (form: Form): boolean => form.patterns[0]?.text.includes("m") === true && (form.modes & modeBit(64)) !== 0;
 
   it("lock", () => {

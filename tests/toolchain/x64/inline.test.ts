@@ -53,14 +53,22 @@ describe("reading", () => {
     ["run-time operands in their widths", asm64`mov ${input(1)}, [${input(0)} + 8]`, ["mov esi, [rcx + 8]"]],
     ["constants", asm64`mov ecx, ${constant(0xc000_0080n)}`, ["mov ecx, 0xc0000080"]],
     ["symbols", asm64`call ${symbol("handler")}; lea rax, [rip + ${symbol("table")} + 8]`, ["call handler", "lea rax, [rip + table + 8]"]],
-    ["symbol minus constant", asm32`mov eax, ${symbol("pml4")} - ${constant(0xffff_ffff_8000_0000n)}`, ["mov eax, pml4 - 0xffffffff80000000"]],
+    [
+      "symbol minus constant",
+      asm32`mov eax, ${symbol("pml4")} - ${constant(0xffff_ffff_8000_0000n)}`,
+      ["mov eax, pml4 - 0xffffffff80000000"],
+    ],
     ["symbol minus symbol", asm16`lgdt [${symbol("gdtr")} - ${symbol("start")} + 0x8000]`, ["lgdt [gdtr - start + 0x8000]"]],
     ["linker symbols", asm64`lea rdi, [rip + __bss_start]`, ["lea rdi, [rip + __bss_start]"]],
     ["sizes", asm64`inc byte ptr [rax]; inc qword ptr gs:[0x10]`, ["inc byte ptr [rax]", "inc qword ptr gs:[0x10]"]],
     ["base, index, scale", asm64`mov eax, fs:[rbx + rcx*4 - 12]`, ["mov eax, fs:[rbx + rcx*4 - 0xc]"]],
     ["index first", asm64`lea rax, [8*rcx + rbx]`, ["lea rax, [rbx + rcx*8]"]],
     ["scale by constant operand", asm64`lea rax, [rcx*${constant(8n)} + ${symbol("t")}]`, ["lea rax, [rcx*8 + t]"]],
-    ["expressions", asm64`mov eax, 1 << 5 | 0b11 + 0x1_0 * (2 + 1) - 10 & ~1`, [`mov eax, 0x${((1 << 5) | ((0b11 + 0x10 * 3 - 10) & ~1)).toString(16)}`]],
+    [
+      "expressions",
+      asm64`mov eax, 1 << 5 | 0b11 + 0x1_0 * (2 + 1) - 10 & ~1`,
+      [`mov eax, 0x${((1 << 5) | ((0b11 + 0x10 * 3 - 10) & ~1)).toString(16)}`],
+    ],
     ["negative", asm64`add rsp, -8`, ["add rsp, -8"]],
     ["prefixes", asm64`lock xadd [rdi], eax; rep movsb`, ["lock", "xadd [rdi], eax", "rep", "movsb"]],
     ["far jump", asm32`ljmp 0x08, ${symbol("long")} - ${constant(16n)}`, ["ljmp 8, long - 0x10"]],
@@ -92,9 +100,15 @@ describe("reading", () => {
 
   it("gives each line of the text its line of the source", () => {
     const assembler = new Assembler("f", 64);
-    assembleInline(asm64`
+    assembleInline(
+      asm64`
       cli; hlt
-      ud2`, () => "", null, assembler, "");
+      ud2`,
+      () => "",
+      null,
+      assembler,
+      "",
+    );
     expect(assembler.finish().lines).toEqual([
       { offset: 0, file: 0, line: 11, column: 7 },
       { offset: 1, file: 0, line: 11, column: 12 },
@@ -153,7 +167,10 @@ describe("problems", () => {
   it("never fails otherwise, whatever the text", () => {
     const prng = new Prng(12345);
     const random = (n: number): number => prng.below(n);
-    const words = "mov rax eax al cr3 fs : [ ] ( ) + - * << | ~ , ; \n # lock rep ljmp 1: 1b 1f 0x 0xff 12z dword ptr byte label jmp xmm0 rip . @ $ é \"".split(" ");
+    const words =
+      'mov rax eax al cr3 fs : [ ] ( ) + - * << | ~ , ; \n # lock rep ljmp 1: 1b 1f 0x 0xff 12z dword ptr byte label jmp xmm0 rip . @ $ é "'.split(
+        " ",
+      );
     for (let i = 0; i < 3000; i++) {
       const text = Array.from({ length: 1 + random(9) }, () => words[random(words.length)]).join(random(4) === 0 ? "" : " ");
       const source: AsmBlock = { ...asm64``, pieces: [text, ""], operands: [[ret, input(0), symbol("s"), constant(7n)][random(4)]] };

@@ -4,7 +4,7 @@
  */
 import type { Loc } from "../ir/ir.ts";
 import type { Liveness } from "./liveness.ts";
-import { DEF, FIRST_VIRTUAL, forEachRegister, linkBlocks, MachineBlock, type MachineFunction, MachineInstr, type MachineOperand, MEMORY_OK, type Remat, reg, USE } from "./machine.ts";
+import { DEF, FIRST_VIRTUAL, forEachBit, forEachRegister, linkBlocks, MachineBlock, type MachineFunction, MachineInstr, type MachineOperand, MEMORY_OK, type Remat, reg, USE } from "./machine.ts";
 import { type Allocation, IN_MEMORY, type Segment } from "./regalloc.ts";
 
 export const FIRST_SLOT = 32;
@@ -71,6 +71,7 @@ class Placer {
     this.#resolveEdges(blocks);
     linkBlocks(f);
     blocks.sort((a, b) => a.block.index - b.block.index);
+    forwardCopies(blocks, this.#slotCount);
     if (this.#slotCount > 0) removeDeadStores(blocks, this.#slotCount);
     return { f, blocks, slotCount: this.#slotCount };
   }
@@ -236,6 +237,62 @@ function splitEdge(from: MachineBlock, to: MachineBlock, placed: Placed): Placed
   const terminator = from.instrs.at(-1)!;
   terminator.targets = terminator.targets.map((t) => (t === to ? block : t));
   return { block, code: [placed, { instr: jump, locations: [] }] };
+}
+
+// ---- copies of what is there already
+
+/**
+ * Within extended basic blocks: a copy to a location that holds the same value already becomes a copy to itself, which makes no code,
+ * and a load of a slot whose value is in a register too becomes a move.
+ */
+function forwardCopies(blocks: readonly PlacedBlock[], slotCount: number): void {
+  const size = FIRST_SLOT + slotCount;
+  let fresh = 1;
+  // By location: a number for the value that it holds; equal numbers, equal values.
+  const atEnd: (Int32Array | null)[] = blocks.map(() => null);
+  blocks.forEach(({ block, code }, b) => {
+    const known = block.preds.length === 1 ? atEnd[block.preds[0].index] : null;
+    const values = known ? known.slice() : Int32Array.from({ length: size }, () => fresh++);
+    atEnd[b] = values;
+    const renew = (location: number): void => {
+      if (location >= 0) values[location] = fresh++;
+    };
+    for (let i = 0; i < code.length; i++) {
+      const { instr, locations } = code[i];
+      if (instr.op === "copy" || instr.op === "parcopy" || instr.op === "shuffle") {
+        const changed = [...locations];
+        const writes: [location: number, value: number][] = [];
+        let k = 0;
+        for (let o = 0; o < instr.operands.length; o += 2) {
+          const to = locations[k++];
+          if (instr.operands[o + 1].kind !== "reg") {
+            writes.push([to, fresh++]);
+            continue;
+          }
+          const from = locations[k++];
+          if (from < 0) {
+            writes.push([to, fresh++]);
+            continue;
+          }
+          if (values[to] === values[from]) changed[k - 1] = to;
+          else if (from >= FIRST_SLOT) {
+            const held = values.subarray(0, FIRST_SLOT).indexOf(values[from]);
+            if (held >= 0) changed[k - 1] = held;
+          }
+          writes.push([to, values[from]]);
+        }
+        for (const [to, value] of writes) values[to] = value;
+        code[i] = { instr, locations: changed };
+        continue;
+      }
+      forEachBit(instr.defs | instr.earlyDefs, renew);
+      let k = 0;
+      forEachRegister(instr, (operand) => {
+        const location = locations[k++];
+        if (operand.role & DEF) renew(location);
+      });
+    }
+  });
 }
 
 // ---- stores into slots that are never loaded

@@ -6,7 +6,7 @@
 import type { Instr } from "../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, RAX, reg, USE, type Width } from "./machine.ts";
 import type { Selector } from "./select.ts";
-import { constantOf, multiplyHigh, powerOfTwo, signExtend, zeroExtend } from "./select-integer.ts";
+import { constantOf, isZeroExtended, multiplyHigh, powerOfTwo, signExtend, zeroExtend } from "./select-integer.ts";
 
 const RW = USE | DEF;
 
@@ -20,13 +20,14 @@ export function divideByConstant(s: Selector, instr: Instr, width: Width): boole
   if (divisor < 2n) return false;
   if (!s.wanted(instr)) return true;
   const w: 32 | 64 = width === 64 ? 64 : 32;
-  const x = s.temp();
   // Operands must stand in 64 bits for the 32-bit reciprocals, and in 32 for the narrow types.
-  if (signed) {
-    if (width < 64) signExtend(s, x, a, 64);
-    else s.moveInto(x, a, 64);
-  } else if (width < 64) zeroExtend(s, x, a);
-  else s.moveInto(x, a, 64);
+  let x: number;
+  if (width === 64 || (!signed && isZeroExtended(a))) x = s.use(a);
+  else {
+    x = s.temp();
+    if (signed) signExtend(s, x, a, 64);
+    else zeroExtend(s, x, a);
+  }
   const d = s.result(instr);
   const k = powerOfTwo(b);
   if (k > 0 && !signed) {

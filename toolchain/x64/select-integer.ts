@@ -17,11 +17,23 @@ export function powerOfTwo(instr: Instr): number {
   if (instr.op !== "const" || instr.imm === 0n || (instr.imm & (instr.imm - 1n)) !== 0n) return -1;
   return instr.imm.toString(2).length - 1;
 }
+/** Role of an operand that is read and written: in its slot only where all of it changes, since 32-bit results must end up zero-extended. */
+const inPlace = (width: Width): number => (width === 64 ? USE | DEF | MEMORY_OK : USE | DEF);
 const wide = (width: Width): 32 | 64 => (width === 64 ? 64 : 32);
 
 const ZERO_EXTENDING = new Set(["add", "sub", "mul", "and", "or", "xor", "udiv", "sdiv", "urem", "srem", "load", "zext", "sext", "const", "select", "bswap"]);
-/** Does the register of `instr` hold zeros above its type's width? */
-export function isZeroExtended(instr: Instr): boolean {
+/**
+ * Does the register of `instr` hold zeros above its type's width? A phi's does if those of all its operands do; one that is asked about
+ * while it is being looked into is assumed to.
+ */
+export function isZeroExtended(instr: Instr, phis: Set<Instr> = new Set()): boolean {
+  if (instr.op === "phi") {
+    if (instr.type !== "i32" || phis.has(instr)) return instr.type === "i32";
+    // Bounded: long chains of phis are not worth it.
+    if (phis.size > 8) return false;
+    phis.add(instr);
+    return instr.args.every((arg) => isZeroExtended(arg, phis));
+  }
   switch (instr.type) {
     case "i32":
       if (instr.op === "shl" || instr.op === "lshr" || instr.op === "ashr") return instr.args[1].op === "const";
@@ -102,12 +114,12 @@ function twoAddress(s: Selector, op: string, instr: Instr, width: 32 | 64): void
   const constant = shortImmediate(b);
   if (op === "xor" && constant === -1n) {
     s.moveInto(d, a, width);
-    s.emit("not", reg(d, width, USE | DEF | MEMORY_OK));
+    s.emit("not", reg(d, width, inPlace(width)));
     return;
   }
   if (constant !== null) {
     s.moveInto(d, a, bits(a.type));
-    s.emit(op, reg(d, width, USE | DEF | MEMORY_OK), imm(constant));
+    s.emit(op, reg(d, width, inPlace(width)), imm(constant));
     return;
   }
   // The source first: moving `a` into d must not swallow a load across it, nor the other way round.
@@ -123,7 +135,7 @@ function lowerAdd(s: Selector, instr: Instr, width: Width): void {
   if (instr.op === "sub") {
     if (constantOf(a) === 0n) {
       s.moveInto(d, b, width);
-      s.emit("neg", reg(d, wide(width), USE | DEF | MEMORY_OK));
+      s.emit("neg", reg(d, wide(width), inPlace(wide(width))));
       return;
     }
     const constant = shortImmediate(b);
@@ -144,7 +156,7 @@ function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Width): voi
   if (k === 0) return truncate(s, d, a, w);
   if (k > 0) {
     s.moveInto(d, a, width);
-    s.emit("shl", reg(d, w, USE | DEF | MEMORY_OK), imm(k));
+    s.emit("shl", reg(d, w, inPlace(w)), imm(k));
     return;
   }
   if (constant === 3n || constant === 5n || constant === 9n) {
@@ -225,14 +237,14 @@ function shift(s: Selector, instr: Instr, width: Width): void {
     const count = Number(b.imm & BigInt(width - 1));
     if (count === 0) return truncate(s, d, a, wide(width));
     bring();
-    s.emit(op, reg(d, w, USE | DEF | MEMORY_OK), imm(count));
+    s.emit(op, reg(d, w, inPlace(w)), imm(count));
     return;
   }
   const count = s.use(b);
   bring();
   s.emit("copy", reg(RCX, 64, DEF), reg(count, 64, USE | MEMORY_OK));
   if (width < 32 && instr.op !== "rotl") s.emit("and", reg(RCX, 32, USE | DEF), imm(width - 1));
-  s.emit(op, reg(d, w, USE | DEF | MEMORY_OK), reg(RCX, 8, USE));
+  s.emit(op, reg(d, w, inPlace(w)), reg(RCX, 8, USE));
 }
 
 /** bsf and bsr leave zero to the caller; lzcnt and tzcnt are beyond the baseline (qemu64). */

@@ -29,6 +29,8 @@ class Writer implements MoveSink {
   /** The block that a jump to one really reaches. */
   readonly #forward = new Map<MachineBlock, MachineBlock>();
   #expansions = 0;
+  /** Of the copies being written. */
+  #flagsLive = true;
 
   constructor(placed: PlacedFunction, sink: CodeSink) {
     this.#placed = placed;
@@ -108,6 +110,7 @@ class Writer implements MoveSink {
       case "copy":
       case "parcopy":
       case "shuffle":
+        this.#flagsLive = flagsLive;
         return sequentialise(parallelMoves(this.#placed, placed), this);
       case "expand":
         return this.#expand(placed);
@@ -268,7 +271,8 @@ class Writer implements MoveSink {
     switch (value.kind) {
       case "imm": {
         const v = BigInt.asUintN(64, value.value);
-        if (v <= 0xffff_ffffn) this.#sink.emit("mov", register(to, 32), immediate(v));
+        if (v === 0n && !this.#flagsLive) this.#sink.emit("xor", register(to, 32), register(to, 32));
+        else if (v <= 0xffff_ffffn) this.#sink.emit("mov", register(to, 32), immediate(v));
         else this.#sink.emit("mov", register(to, 64), immediate(BigInt.asIntN(64, v)));
         return;
       }

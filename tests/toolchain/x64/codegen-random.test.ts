@@ -10,7 +10,7 @@ import { randomModule } from "../random/ir-generator.ts";
 import { allocationProblems, runNative } from "./codegen-native.ts";
 
 const FIRST = Number(process.env.SEED ?? 1);
-const COUNT = Number(process.env.COUNT ?? (process.env.SEED ? 1 : 60));
+const COUNT = Number(process.env.COUNT ?? (process.env.SEED ? 1 : 20));
 const CALLS = [{ name: "main", args: [] }];
 
 const expected = (module: Module): bigint | string => {

@@ -1,47 +1,32 @@
 /**
- * One core: the run loop over uc_emu_start, what the hooks do (translation, exceptions, devices, MSRs), events, and the
- * register interface. How Unicorn counts, stops and faults: README.md.
+ * One core: the run loop over uc_emu_start, what the hooks do (translation, exceptions, devices, MSRs), events and starting.
+ * How Unicorn counts, stops and faults: README.md.
  */
-import { Cr0, Cr4, Efer, Exception, Rflags } from "../../abi/x86.ts";
-import { type Bus, type Core, type CoreState, gprNames, type RunResult, type Segment, type StopReason } from "../engine.ts";
+import { Cr0, Exception, Rflags } from "../../abi/x86.ts";
+import { type Core, type CoreState, gprNames, type RunResult, type StopReason } from "../engine.ts";
 import {
   ACCESS_FETCH,
-  ACCESS_READ,
-  ACCESS_WRITE,
   type AccessKind,
-  type CpuAccess,
   Fault,
-  type PagingRegisters,
   PRIVILEGE_IMPLICIT,
   PRIVILEGE_SUPERVISOR,
   PRIVILEGE_USER,
-  type PhysicalMemory,
   type Privilege,
   SegmentIndex,
-  type SyscallRegisters,
-  UnsupportedFeature,
 } from "../x86/access.ts";
 import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
-import { FAULT, Mmu, NOT_CANONICAL } from "../x86/mmu.ts";
-import { PHYSICAL_ADDRESS_BITS } from "../x86/pagewalk.ts";
+import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
 import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
 import { performSyscall } from "../x86/syscall.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
-import type { CodeCoherence } from "./coherence.ts";
-import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
-import { CR4_ALLOWED, running, TIMESTAMP_DISABLE } from "./hooks.ts";
+import { allowControlWrite, TIMESTAMP_DISABLE } from "./control.ts";
 import { implicitTableAccess, instructionLengthBefore, opcodeLength } from "./decode.ts";
+import { Env } from "./environment.ts";
+import { running } from "./hooks.ts";
 import type { Instance } from "./instance.ts";
 import { readOwnMsr, writeOwnMsr } from "./msr.ts";
+import { type Node, Processor } from "./processor.ts";
 import { restoreCore, saveCore } from "./snapshot.ts";
-
-/** What a core shares with its node. */
-export interface Node {
-  readonly bus: Bus;
-  readonly memory: PhysicalMemory & { readonly view: DataView };
-  readonly coherence: CodeCoherence;
-  readonly tscBase: bigint;
-}
 
 /** Instructions of one uc_emu_start: bounds what a run can translate. */
 const RUN_LIMIT = 10_000;
@@ -56,10 +41,10 @@ const INTERRUPT_HARD = 2;
 const CPUID_SIGNATURE = 1;
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
+/** `missError` of a fetch from device memory, which reads as all ones there: an undefined opcode. */
+const FETCH_OUTSIDE_RAM = -2;
 
-export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallRegisters {
-  readonly env: Environment;
-  readonly mmu: Mmu;
+export class UnicornCore extends Processor implements Core {
   /** WRMSR to the TSC moves it. */
   tscOffset = 0n;
   pat = PAT_RESET;
@@ -98,12 +83,11 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
 
   constructor(
     readonly index: number,
-    private readonly instance: Instance,
-    private readonly node: Node,
+    instance: Instance,
+    node: Node,
   ) {
-    this.env = instance.env;
+    super(instance, node);
     this.handle = instance.handle;
-    this.mmu = new Mmu(this, node.memory);
     this.init();
   }
 
@@ -421,57 +405,20 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
     return true;
   }
 
-  /** Checks and TLB effects of MOV to a control register. False: done or refused; true: Unicorn is to write it. */
+  /** MOV to a control register. True: Unicorn is to write it. */
   beforeControlWrite(index: number, value: bigint): boolean {
-    const refuse = (): boolean => {
-      this.raise(Exception.GP, 0);
+    if (index === 8 && !(value >> 4n)) {
+      this.node.bus.writeTaskPriority(this, Number(value));
       return false;
-    };
-    switch (index) {
-      case 0: {
-        const next = Number(value & 0xffff_ffffn);
-        if (value >> 32n || (next & Cr0.PG && !(next & Cr0.PE)) || (next & Cr0.NW && !(next & Cr0.CD))) return refuse();
-        const enabling = (next & ~this.cr0 & Cr0.PG) !== 0;
-        if (enabling && this.efer & Efer.LME && !(this.cr4 & Cr4.PAE)) return refuse();
-        if (enabling && !(this.efer & Efer.LME))
-          throw new UnsupportedFeature(`core ${this.index}: 32-bit paging (CR0.PG without EFER.LME) is not modelled`);
-        if (!(next & Cr0.PG) && this.env.u32(Env.HFLAGS) & Hflag.CS64) return refuse();
-        this.mmu.flushForCr0(this.cr0, next);
-        return true;
-      }
-      case 3:
-        if (value >> BigInt(PHYSICAL_ADDRESS_BITS)) return refuse();
-        this.mmu.tlb.flushNonGlobal();
-        return true;
-      case 4: {
-        if (value & ~BigInt(CR4_ALLOWED)) return refuse();
-        const next = Number(value);
-        if (this.efer & Efer.LMA && !(next & Cr4.PAE)) return refuse();
-        this.mmu.flushForCr4(this.cr4, next);
-        return true;
-      }
-      case 8:
-        if (value >> 4n) return refuse();
-        this.node.bus.writeTaskPriority(this, Number(value));
-        return false;
     }
-    return true;
+    if (allowControlWrite(this, index, value)) return true;
+    this.raise(Exception.GP, 0);
+    return false;
   }
 
   readControl(index: number): number | bigint {
     if (index === 8) return this.node.bus.readTaskPriority(this) & 15;
     return this.env.u64(Env.CR0 + 8 * index);
-  }
-
-  private dropHostTlb(): void {
-    this.mmu.entryLeft = false;
-    this.instance.flushTlb();
-  }
-
-  /** For Engine.flushCaches. */
-  flushCaches(): void {
-    this.instance.flushTranslations();
-    this.instance.flushTlb();
   }
 
   // ---- events
@@ -481,13 +428,6 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
   }
   get interruptible(): boolean {
     return !this.waitingForStartup && !this.isShutdown && (this.env.u32(Env.EFLAGS) & Rflags.IF) !== 0 && !this.interruptShadow;
-  }
-  get nmiBlocked(): boolean {
-    return (this.env.u32(Env.HFLAGS2) & HFLAG2_NMI) !== 0;
-  }
-  set nmiBlocked(value: boolean) {
-    const flags = this.env.u32(Env.HFLAGS2);
-    this.env.setU32(Env.HFLAGS2, value ? flags | HFLAG2_NMI : flags & ~HFLAG2_NMI);
   }
 
   injectInterrupt(vector: number): void {
@@ -570,202 +510,4 @@ export class UnicornCore implements Core, CpuAccess, PagingRegisters, SyscallReg
     this.shortBlocksIn = undefined;
     this.dropHostTlb();
   }
-
-  get cr0(): number {
-    return this.env.u32(Env.CR0);
-  }
-  get cr2(): bigint {
-    return this.env.u64(Env.CR2);
-  }
-  set cr2(value: bigint) {
-    this.env.setU64(Env.CR2, value);
-  }
-  get cr3(): number {
-    return this.env.cr3;
-  }
-  get cr4(): number {
-    return this.env.u32(Env.CR4);
-  }
-  get efer(): number {
-    return this.env.u32(Env.EFER);
-  }
-  get star(): bigint {
-    return this.env.u64(Env.STAR);
-  }
-  get lstar(): bigint {
-    return this.env.u64(Env.LSTAR);
-  }
-  get cstar(): bigint {
-    return this.env.u64(Env.CSTAR);
-  }
-  get fmask(): bigint {
-    return this.env.u64(Env.FMASK);
-  }
-  get alignmentCheck(): boolean {
-    return this.env.alignmentCheck;
-  }
-  get cpl(): number {
-    return this.env.cpl;
-  }
-  get rip(): bigint {
-    return this.env.u64(Env.RIP);
-  }
-  set rip(value: bigint) {
-    this.env.setU64(Env.RIP, BigInt.asUintN(64, value));
-  }
-  get linearRip(): bigint {
-    return this.env.u32(Env.HFLAGS) & Hflag.CS64 ? this.rip : (this.segment(SegmentIndex.CS).base + this.rip) & 0xffff_ffffn;
-  }
-  get rflags(): bigint {
-    return this.env.rflags;
-  }
-  set rflags(value: bigint) {
-    this.env.rflags = value;
-  }
-  get interruptShadow(): boolean {
-    return (this.env.u32(Env.HFLAGS) & Hflag.INHIBIT_IRQ) !== 0;
-  }
-  set interruptShadow(value: boolean) {
-    const flags = this.env.u32(Env.HFLAGS);
-    this.env.setU32(Env.HFLAGS, value ? flags | Hflag.INHIBIT_IRQ : flags & ~Hflag.INHIBIT_IRQ);
-  }
-  get gdtr() {
-    return this.env.table(Env.GDTR);
-  }
-  get idtr() {
-    return this.env.table(Env.IDTR);
-  }
-  gpr(index: number): bigint {
-    return this.env.u64(index * 8);
-  }
-  setGpr(index: number, value: bigint): void {
-    this.env.setU64(index * 8, BigInt.asUintN(64, value));
-  }
-  segment(index: SegmentIndex): Segment {
-    return this.env.segment(index);
-  }
-  setSegment(index: SegmentIndex, segment: Segment): void {
-    this.env.writeSegment(index, segment);
-    this.env.updateHflags(index === SegmentIndex.CS && this.cr0 & Cr0.PE ? segment.selector & 3 : this.cpl);
-  }
-
-  readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
-    let value = 0n;
-    for (let done = 0; done < bytes; ) {
-      const at = BigInt.asUintN(64, address + BigInt(done));
-      const piece = Math.min(bytes - done, 4096 - Number(at & 0xfffn));
-      const physical = this.physicalOf(at, ACCESS_READ, privilege);
-      for (let byte = 0; byte < piece; byte++, done++) value |= BigInt(this.readByte(physical + byte)) << BigInt(8 * done);
-    }
-    return value;
-  }
-
-  writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {
-    // Both pages of a straddling write are checked before the first byte is written.
-    const first = Math.min(bytes, 4096 - Number(address & 0xfffn));
-    const physical = this.physicalOf(address, ACCESS_WRITE, privilege);
-    const second = first < bytes ? this.physicalOf(BigInt.asUintN(64, address + BigInt(first)), ACCESS_WRITE, privilege) : 0;
-    for (let byte = 0; byte < bytes; byte++) {
-      this.writeByte(byte < first ? physical + byte : second + byte - first, Number((value >> BigInt(8 * byte)) & 0xffn));
-    }
-  }
-
-  /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
-  fetchByte(address: bigint): number | undefined {
-    try {
-      return this.readByte(
-        this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR),
-      );
-    } catch (error) {
-      if (error instanceof Fault) return undefined;
-      throw error;
-    }
-  }
-
-  private physicalOf(address: bigint, access: AccessKind, privilege: Privilege): number {
-    try {
-      return this.mmu.translateOrThrow(address, access, privilege);
-    } finally {
-      if (this.mmu.entryLeft) this.dropHostTlb();
-    }
-  }
-  private readByte(physical: number): number {
-    const offset = this.node.memory.offsetOf(physical);
-    return offset < 0 ? this.node.bus.readMemory(this, physical, 1) & 0xff : this.node.memory.view.getUint8(offset);
-  }
-  private writeByte(physical: number, value: number): void {
-    const offset = this.node.memory.offsetOf(physical);
-    if (offset < 0) {
-      this.node.bus.writeMemory(this, physical, 1, value);
-    } else {
-      this.node.memory.view.setUint8(offset, value);
-      this.node.coherence.written(offset, 1);
-    }
-  }
-
-  register(name: string): bigint {
-    const access = namedRegisters[name];
-    if (access) return access.get(this);
-    return this.gpr(gprNumber(name));
-  }
-  setRegister(name: string, value: bigint): void {
-    const access = namedRegisters[name];
-    if (access) access.set(this, BigInt.asUintN(64, value));
-    else this.setGpr(gprNumber(name), value);
-  }
-  translate(virtual: bigint): number | undefined {
-    return this.mmu.peek(virtual);
-  }
 }
-
-/** `missError` of a fetch from device memory, which reads as all ones there: an undefined opcode. */
-const FETCH_OUTSIDE_RAM = -2;
-
-function gprNumber(name: string): number {
-  const index = (gprNames as readonly string[]).indexOf(name);
-  if (index < 0) throw new RangeError(`no register is called ${name}`);
-  return index;
-}
-
-interface NamedRegister {
-  get(core: UnicornCore): bigint;
-  set(core: UnicornCore, value: bigint): void;
-}
-/** A debugger's write goes where the guest's would, without its checks; what depends on it follows. */
-const controlRegister = (offset: number, flushes: boolean): NamedRegister => ({
-  get: (core) => core.env.u64(offset),
-  set: (core, value) => {
-    core.env.setU64(offset, value);
-    core.env.updateHflags(core.cpl);
-    if (flushes) {
-      core.mmu.tlb.flushAll();
-      core.flushCaches();
-    }
-  },
-});
-const segmentBase = (index: SegmentIndex): NamedRegister => ({
-  get: (core) => core.segment(index).base,
-  set: (core, value) => core.env.writeSegment(index, { ...core.segment(index), base: value }),
-});
-const namedRegisters: { readonly [name: string]: NamedRegister | undefined } = {
-  rip: {
-    get: (core) => core.rip,
-    set: (core, value) => {
-      core.rip = value;
-    },
-  },
-  rflags: {
-    get: (core) => core.rflags,
-    set: (core, value) => {
-      core.rflags = value;
-    },
-  },
-  cr0: controlRegister(Env.CR0, true),
-  cr2: controlRegister(Env.CR2, false),
-  cr3: controlRegister(Env.CR3, true),
-  cr4: controlRegister(Env.CR4, true),
-  efer: controlRegister(Env.EFER, true),
-  kernel_gs_base: controlRegister(Env.KERNEL_GS_BASE, false),
-  fs_base: segmentBase(SegmentIndex.FS),
-  gs_base: segmentBase(SegmentIndex.GS),
-};

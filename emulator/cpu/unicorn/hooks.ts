@@ -4,7 +4,7 @@
  * time, they all act on the running one. An exception thrown here cannot cross the C frames: it is kept, the core stops,
  * and `run` throws it.
  */
-import { Cr4, Exception } from "../../abi/x86.ts";
+import { Exception } from "../../abi/x86.ts";
 import type { AccessKind } from "../x86/access.ts";
 import { type Address, binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
 import type { UnicornCore } from "./core.ts";
@@ -129,21 +129,3 @@ function interposeHelpers(): void {
     guarded<Wide>(0, (core) => core.readControl(index)),
   );
 }
-
-/** RDTSC is privileged with this bit set. */
-export const TIMESTAMP_DISABLE = 4;
-/** What CR4 may hold: everything that the CPUID model knows. */
-export const CR4_ALLOWED =
-  0x3 |
-  TIMESTAMP_DISABLE |
-  0x8 |
-  0x10 |
-  Cr4.PAE |
-  Cr4.MCE |
-  Cr4.PGE |
-  0x100 |
-  Cr4.OSFXSR |
-  Cr4.OSXMMEXCPT |
-  Cr4.FSGSBASE |
-  Cr4.SMEP |
-  Cr4.SMAP;

@@ -1,0 +1,213 @@
+/**
+ * A core's registers and linear memory over its Unicorn instance: what event delivery, SYSCALL and the debugger work on.
+ * Running it is core.ts.
+ */
+import { Cr0 } from "../../abi/x86.ts";
+import type { Bus, Segment } from "../engine.ts";
+import {
+  ACCESS_FETCH,
+  ACCESS_READ,
+  ACCESS_WRITE,
+  type AccessKind,
+  type CpuAccess,
+  Fault,
+  type PagingRegisters,
+  type PhysicalMemory,
+  PRIVILEGE_SUPERVISOR,
+  PRIVILEGE_USER,
+  type Privilege,
+  SegmentIndex,
+  type SyscallRegisters,
+} from "../x86/access.ts";
+import { Mmu } from "../x86/mmu.ts";
+import type { CodeCoherence } from "./coherence.ts";
+import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
+import type { Instance } from "./instance.ts";
+import { readRegister, writeRegister } from "./registers.ts";
+
+/** What a core shares with its node. */
+export interface Node {
+  readonly bus: Bus;
+  readonly memory: PhysicalMemory & { readonly view: DataView };
+  readonly coherence: CodeCoherence;
+  readonly tscBase: bigint;
+}
+
+export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRegisters {
+  readonly env: Environment;
+  readonly mmu: Mmu;
+
+  constructor(
+    protected readonly instance: Instance,
+    protected readonly node: Node,
+  ) {
+    this.env = instance.env;
+    this.mmu = new Mmu(this, node.memory);
+  }
+
+  /** A physical address outside RAM. */
+  abstract readDevice(address: number, size: number): number | bigint;
+  abstract writeDevice(address: number, size: number, low: number, high: number): void;
+
+  /** Copies of architectural TLB entries that have left are in it. */
+  protected dropHostTlb(): void {
+    this.mmu.entryLeft = false;
+    this.instance.flushTlb();
+  }
+
+  /** For Engine.flushCaches. */
+  flushCaches(): void {
+    this.instance.flushTranslations();
+    this.instance.flushTlb();
+  }
+
+  get cr0(): number {
+    return this.env.u32(Env.CR0);
+  }
+  get cr2(): bigint {
+    return this.env.u64(Env.CR2);
+  }
+  set cr2(value: bigint) {
+    this.env.setU64(Env.CR2, value);
+  }
+  get cr3(): number {
+    return this.env.cr3;
+  }
+  get cr4(): number {
+    return this.env.u32(Env.CR4);
+  }
+  get efer(): number {
+    return this.env.u32(Env.EFER);
+  }
+  get star(): bigint {
+    return this.env.u64(Env.STAR);
+  }
+  get lstar(): bigint {
+    return this.env.u64(Env.LSTAR);
+  }
+  get cstar(): bigint {
+    return this.env.u64(Env.CSTAR);
+  }
+  get fmask(): bigint {
+    return this.env.u64(Env.FMASK);
+  }
+  get alignmentCheck(): boolean {
+    return this.env.alignmentCheck;
+  }
+  get cpl(): number {
+    return this.env.cpl;
+  }
+  get rip(): bigint {
+    return this.env.u64(Env.RIP);
+  }
+  set rip(value: bigint) {
+    this.env.setU64(Env.RIP, BigInt.asUintN(64, value));
+  }
+  get linearRip(): bigint {
+    return this.env.u32(Env.HFLAGS) & Hflag.CS64 ? this.rip : (this.segment(SegmentIndex.CS).base + this.rip) & 0xffff_ffffn;
+  }
+  get rflags(): bigint {
+    return this.env.rflags;
+  }
+  set rflags(value: bigint) {
+    this.env.rflags = value;
+  }
+  get interruptShadow(): boolean {
+    return (this.env.u32(Env.HFLAGS) & Hflag.INHIBIT_IRQ) !== 0;
+  }
+  set interruptShadow(value: boolean) {
+    const flags = this.env.u32(Env.HFLAGS);
+    this.env.setU32(Env.HFLAGS, value ? flags | Hflag.INHIBIT_IRQ : flags & ~Hflag.INHIBIT_IRQ);
+  }
+  get gdtr() {
+    return this.env.table(Env.GDTR);
+  }
+  get idtr() {
+    return this.env.table(Env.IDTR);
+  }
+  gpr(index: number): bigint {
+    return this.env.u64(index * 8);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.env.setU64(index * 8, BigInt.asUintN(64, value));
+  }
+  segment(index: SegmentIndex): Segment {
+    return this.env.segment(index);
+  }
+  setSegment(index: SegmentIndex, segment: Segment): void {
+    this.env.writeSegment(index, segment);
+    this.env.updateHflags(index === SegmentIndex.CS && this.cr0 & Cr0.PE ? segment.selector & 3 : this.cpl);
+  }
+
+  readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
+    let value = 0n;
+    for (let done = 0; done < bytes; ) {
+      const at = BigInt.asUintN(64, address + BigInt(done));
+      const piece = Math.min(bytes - done, 4096 - Number(at & 0xfffn));
+      const physical = this.physicalOf(at, ACCESS_READ, privilege);
+      for (let byte = 0; byte < piece; byte++, done++) value |= BigInt(this.readByte(physical + byte)) << BigInt(8 * done);
+    }
+    return value;
+  }
+
+  writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {
+    // Both pages of a straddling write are checked before the first byte is written.
+    const first = Math.min(bytes, 4096 - Number(address & 0xfffn));
+    const physical = this.physicalOf(address, ACCESS_WRITE, privilege);
+    const second = first < bytes ? this.physicalOf(BigInt.asUintN(64, address + BigInt(first)), ACCESS_WRITE, privilege) : 0;
+    for (let byte = 0; byte < bytes; byte++) {
+      this.writeByte(byte < first ? physical + byte : second + byte - first, Number((value >> BigInt(8 * byte)) & 0xffn));
+    }
+  }
+
+  /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
+  fetchByte(address: bigint): number | undefined {
+    try {
+      return this.readByte(
+        this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR),
+      );
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  }
+
+  private physicalOf(address: bigint, access: AccessKind, privilege: Privilege): number {
+    try {
+      return this.mmu.translateOrThrow(address, access, privilege);
+    } finally {
+      if (this.mmu.entryLeft) this.dropHostTlb();
+    }
+  }
+  private readByte(physical: number): number {
+    const offset = this.node.memory.offsetOf(physical);
+    return offset < 0 ? Number(this.readDevice(physical, 1)) & 0xff : this.node.memory.view.getUint8(offset);
+  }
+  private writeByte(physical: number, value: number): void {
+    const offset = this.node.memory.offsetOf(physical);
+    if (offset < 0) {
+      this.writeDevice(physical, 1, value, 0);
+    } else {
+      this.node.memory.view.setUint8(offset, value);
+      this.node.coherence.written(offset, 1);
+    }
+  }
+
+  register(name: string): bigint {
+    return readRegister(this, name);
+  }
+  setRegister(name: string, value: bigint): void {
+    writeRegister(this, name, value);
+  }
+  translate(virtual: bigint): number | undefined {
+    return this.mmu.peek(virtual);
+  }
+
+  get nmiBlocked(): boolean {
+    return (this.env.u32(Env.HFLAGS2) & HFLAG2_NMI) !== 0;
+  }
+  set nmiBlocked(value: boolean) {
+    const flags = this.env.u32(Env.HFLAGS2);
+    this.env.setU32(Env.HFLAGS2, value ? flags | HFLAG2_NMI : flags & ~HFLAG2_NMI);
+  }
+}

@@ -49,6 +49,7 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
       () => false,
     );
     const status = finish(session, reason, console, until, settings.limitNs);
+    for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
     return status;
   } finally {

@@ -2,6 +2,8 @@
 import fs from "node:fs";
 import path from "node:path";
 import { recipes } from "../../images/recipes.ts";
+import { scanCodes, UnknownKey } from "../devices/scancodes.ts";
+import { type FaultSpec, FaultSpecError, parseFaults } from "../fabric/faults.ts";
 import { DEFAULT_EPOCH_SECONDS } from "../machine/clock.ts";
 import { UserError } from "./errors.ts";
 import { bounds, defaults } from "./options.ts";
@@ -82,6 +84,28 @@ export interface MachineSettings {
   readonly strict: boolean;
   /** Wall-clock time at virtual time 0, seconds since 1970. */
   readonly epochSeconds: number;
+  /** Set-1 scan codes of each key to type once a node is ready; undefined: no keyboard. */
+  readonly keys?: readonly (readonly number[])[];
+  readonly faults?: FaultSpec;
+  /** Print the state hash at the end. */
+  readonly hash: boolean;
+}
+
+function parseKeys(text: string): readonly (readonly number[])[] {
+  try {
+    return scanCodes(text);
+  } catch (error) {
+    if (error instanceof UnknownKey) throw new UserError("bad --keys", error.message, "give what a US keyboard has: letters, digits, punctuation, and \\n \\t \\b \\e");
+    throw error;
+  }
+}
+function faultSpec(text: string): FaultSpec {
+  try {
+    return parseFaults(text);
+  } catch (error) {
+    if (error instanceof FaultSpecError) throw new UserError("bad --faults", error.message, "");
+    throw error;
+  }
 }
 export function machineSettings(o: Texts, defaultCores: number): MachineSettings {
   const append = o["append"] ?? "";
@@ -94,6 +118,9 @@ export function machineSettings(o: Texts, defaultCores: number): MachineSettings
     append,
     limitNs: o["limit"] === undefined ? Number.POSITIVE_INFINITY : parseTime("--limit", o["limit"]),
     strict: o["strict"] !== undefined,
+    hash: o["hash"] !== undefined,
+    ...(o["keys"] === undefined ? {} : { keys: parseKeys(o["keys"]) }),
+    ...(o["faults"] === undefined ? {} : { faults: faultSpec(o["faults"]) }),
     epochSeconds: o["epoch"] === undefined ? DEFAULT_EPOCH_SECONDS : parseCount("--epoch", o["epoch"], 0, 0xffff_ffff),
   };
 }

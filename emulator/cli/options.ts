@@ -12,6 +12,8 @@ const machine: Table = {
   show: text("events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE)"),
   seed: text("seed of everything random"),
   epoch: text("wall-clock time at boot, seconds since 1970"),
+  keys: text("type TEXT on the nodes' keyboards after ready, one key a virtual ms"),
+  hash: { describe: "print the hash of the machine's state at the end", type: "boolean" },
   strict: { describe: "stop where a guest does what the manuals forbid", type: "boolean" },
 };
 
@@ -26,6 +28,7 @@ export const runOptions: Table = {
   ...machine,
   fanout: text("degree of the job's load tree"),
   root: text("directory that the I/O node serves as /"),
+  faults: text("faults of the links, as drop=1%,dup=1%,corrupt=0.5%,reorder=2%,delay=1%:50us"),
   kernel: text("kernel image: a recipe's name or a path"),
   limit: text("end with status 124 at this virtual time"),
   label: { describe: "mark each line of output with its rank", type: "boolean" },

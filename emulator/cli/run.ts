@@ -115,6 +115,7 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
     const status = finish(session, reason, result, program);
     if (reason !== "until")
       for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) say(session, `[n${nid}] ${l}`);
+    for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
     return status;
   } finally {

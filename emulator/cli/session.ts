@@ -5,6 +5,7 @@
 import fs from "node:fs";
 import { createUnicornEngine } from "../cpu/unicorn/engine.ts";
 import { UnicornUnavailable } from "../cpu/unicorn/library.ts";
+import { LinkFaults } from "../fabric/faults.ts";
 import { FabricHost } from "../fabric/host.ts";
 import { ImageError } from "../machine/loader.ts";
 import { Machine, type RunReason } from "../machine/machine.ts";
@@ -34,6 +35,7 @@ export interface SessionOptions {
 export class Session {
   readonly machine: Machine;
   readonly progress = new Progress();
+  private readonly faults: LinkFaults | undefined;
   private interrupts = 0;
   private readonly started = hostSeconds();
   private readonly onInterrupt = (): void => {
@@ -41,12 +43,15 @@ export class Session {
   };
 
   constructor(private readonly options: SessionOptions) {
+    const { faults, seed } = options.settings;
+    this.faults = faults === undefined ? undefined : new LinkFaults(faults, seed);
     try {
       this.machine = new Machine({
         nodes: options.nodes,
         seed: options.settings.seed,
         epoch: options.settings.epochSeconds,
         strict: options.settings.strict,
+        ...(this.faults === undefined ? {} : { faults: this.faults }),
         trace: options.trace,
         createEngine: createUnicornEngine,
         endpoints: (send) => {
@@ -91,6 +96,12 @@ export class Session {
 
   get wasInterrupted(): boolean {
     return this.interrupts > 0;
+  }
+
+  /** What is asked for and known only at the end: the faults that happened, the state hash. */
+  epilogue(): readonly string[] {
+    const lines = this.faults === undefined ? [] : [`link faults: ${this.faults.summary()}`];
+    return this.options.settings.hash ? [...lines, `state hash ${this.machine.stateHash()}`] : lines;
   }
 
   /** `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS` */

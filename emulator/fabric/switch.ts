@@ -3,11 +3,13 @@
  * do so, needs `latencyNs` to the output port, waits there for frames before it and takes the link again: store and forward at the
  * output, FIFO per link. Ties at a port go by time, source nid, counter, so the order does not depend on who ran first.
  * No frame arrives earlier than latencyNs after it was sent: that is the lookahead with which nodes run apart.
- * Left out: buffers are unbounded, links lose nothing (fault injection comes with the torus).
+ * With `faults` a link may lose, double, damage or hold back a frame (faults.ts); each fault is a LINK_FAULT event.
+ * Left out: buffers are unbounded.
  */
 import { EventKind } from "../abi/events.ts";
-import { ETHERTYPE_MARGAY, EthernetHeader, MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2, MessageHeader } from "../abi/net.ts";
+import { ETHERTYPE_MARGAY, EthernetHeader, MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2, MessageHeader, OperationNames } from "../abi/net.ts";
 import type { TraceSink } from "../trace/sink.ts";
+import { type FaultInjector, soundVerdict, type Verdict, verdictText } from "./faults.ts";
 
 export interface FabricOptions {
   /** Sender's link to receiver's port, virtual ns. */
@@ -43,6 +45,7 @@ export class Switch {
     nids: readonly number[],
     private readonly trace: TraceSink,
     readonly options: FabricOptions = defaultFabric,
+    readonly faults?: FaultInjector,
   ) {
     for (const nid of nids) this.links.set(nid, { queue: [], sendFreeAt: 0, receiveFreeAt: 0, sent: 0 });
   }
@@ -58,7 +61,6 @@ export class Switch {
     const bytesTime = this.wireTime(frame);
     const leaves = Math.max(time, from.sendFreeAt) + bytesTime;
     from.sendFreeAt = leaves;
-    const counter = from.sent++;
     const broadcast = (frame[0] & 1) !== 0;
     const target = broadcast ? -1 : nidOfMac(frame);
     if (this.trace.enabled) this.observe(source, time, EventKind.LINK_SEND, broadcast ? 0xffff_ffff : target, frame);
@@ -66,10 +68,26 @@ export class Switch {
     for (const [nid, link] of this.links) {
       if (broadcast ? nid === source : nid !== target) continue;
       reached = true;
-      insert(link.queue, { frame: broadcast ? frame.slice() : frame, source, counter, atPort: leaves + this.options.latencyNs });
+      const verdict = this.faults?.judge(source, nid, frame, time) ?? soundVerdict;
+      if (verdict !== soundVerdict) this.observeFault(source, nid, time, verdict, frame);
+      this.carry(from, source, link, broadcast ? frame.slice() : frame, leaves, verdict);
     }
     if (!reached && !broadcast) this.fault(source, time, `switch: no link for MAC ${macText(frame, 0)}`);
     this.onSend(time);
+  }
+
+  /** The copies that the verdict leaves go to the output port. A second copy takes the link once more. */
+  private carry(from: Link, source: number, to: Link, frame: Uint8Array, leaves: number, verdict: Verdict): void {
+    let at = leaves + verdict.stallNs;
+    for (let copy = 0; copy < verdict.copies; copy++) {
+      if (copy > 0) at += this.wireTime(frame);
+      // The receiver may write into its frame, so no two share one.
+      const bytes = copy > 0 || verdict.flips.length > 0 ? frame.slice() : frame;
+      if (copy === 0) for (const bit of verdict.flips) bytes[bit >> 3] ^= 1 << (bit & 7);
+      const holdNs = copy === 0 ? verdict.holdNs : 0;
+      insert(to.queue, { frame: bytes, source, counter: from.sent++, atPort: at + holdNs + this.options.latencyNs });
+    }
+    if (verdict.copies > 1 || verdict.stallNs > 0) from.sendFreeAt = Math.max(from.sendFreeAt, at);
   }
 
   /** When the next frame has arrived completely at `nid`; Infinity = none under way. */
@@ -90,10 +108,11 @@ export class Switch {
   }
 
   state(): unknown {
-    return [...this.links].map(([nid, link]) => [
+    const links = [...this.links].map(([nid, link]) => [
       nid,
       { ...link, queue: link.queue.map((flight) => ({ ...flight, frame: [...flight.frame] })) },
     ]);
+    return this.faults === undefined ? links : [links, this.faults.state()];
   }
 
   private wireTime(frame: Uint8Array): number {
@@ -102,14 +121,25 @@ export class Switch {
 
   /** Margay's frames show operation and sequence, others zeros. */
   private observe(nid: number, time: number, kind: number, peer: number, frame: Uint8Array): void {
-    const ours = frame.length >= EthernetHeader.SIZE + MessageHeader.SIZE && frame[12] * 256 + frame[13] === ETHERTYPE_MARGAY;
-    const header = ours ? new MessageHeader(new DataView(frame.buffer, frame.byteOffset), EthernetHeader.SIZE) : undefined;
+    const header = headerOf(frame);
     this.trace.emit(nid, -1, time, kind, [peer, header?.operation ?? 0, header?.sequence ?? 0, frame.length]);
+  }
+
+  private observeFault(source: number, target: number, time: number, verdict: Verdict, frame: Uint8Array): void {
+    if (!this.trace.enabled) return;
+    const header = headerOf(frame);
+    const what = header === undefined ? "" : `, ${OperationNames.get(header.operation) ?? header.operation} sequence ${header.sequence}`;
+    this.fault(source, time, `${verdictText(verdict)}: to n${target}${what}`);
   }
 
   private fault(nid: number, time: number, text: string): void {
     this.trace.emit(nid, -1, time, EventKind.LINK_FAULT, [text]);
   }
+}
+
+function headerOf(frame: Uint8Array): MessageHeader | undefined {
+  const ours = frame.length >= EthernetHeader.SIZE + MessageHeader.SIZE && frame[12] * 256 + frame[13] === ETHERTYPE_MARGAY;
+  return ours ? new MessageHeader(new DataView(frame.buffer, frame.byteOffset), EthernetHeader.SIZE) : undefined;
 }
 
 /** The nid in a frame's destination MAC; -1 if the prefix is not ours. */

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import type { CreateEngine } from "../cpu/engine.ts";
 import type { Endpoint, SendFrame } from "../fabric/endpoint.ts";
+import { type FaultInjector, type FaultSpec, LinkFaults } from "../fabric/faults.ts";
 import { defaultFabric, type FabricOptions, Switch } from "../fabric/switch.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
 import { DEFAULT_EPOCH_SECONDS, DEFAULT_QUANTUM_NS, NEVER } from "./clock.ts";
@@ -15,6 +16,8 @@ import { Node, type NodeOptions, type NodeStop } from "./node.ts";
 export interface MachineOptions {
   readonly nodes: readonly NodeOptions[];
   readonly fabric?: FabricOptions;
+  /** Faults of the links, from `seed`; or something that judges each frame itself. */
+  readonly faults?: FaultSpec | FaultInjector;
   /** What sits at nid 0. Called once, before time starts. */
   readonly endpoints?: (send: SendFrame) => Endpoint;
   /** Default 1,000. Part of what defines a run. */
@@ -120,7 +123,9 @@ export class Machine {
     this.trace = trace;
     this.seed = options.seed ?? 0;
     this.epochSeconds = options.epoch ?? DEFAULT_EPOCH_SECONDS;
-    this.fabric = new Switch(options.endpoints === undefined ? nids : [0, ...nids], trace, fabric);
+    const { faults } = options;
+    const injector = faults === undefined || "judge" in faults ? faults : new LinkFaults(faults, this.seed);
+    this.fabric = new Switch(options.endpoints === undefined ? nids : [0, ...nids], trace, fabric, injector);
     this.fabric.onSend = (time) => this.frameSent(time);
     const slice = options.hostSlice ?? NEVER;
     const hostSlice = trace.enabled ? Math.min(slice, TRACED_SLICE) : slice;

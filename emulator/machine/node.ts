@@ -48,6 +48,8 @@ export interface NodeOptions {
   readonly nic: boolean;
   /** An i8042 with a keyboard. Default: none. */
   readonly keyboard?: boolean;
+  /** Set-1 scan codes of keys, typed KEY_NS apart from then on that the ready line is out. */
+  readonly keysWhenReady?: readonly (readonly number[])[];
   /** Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's encoding is its own. */
   readonly onConsole?: (text: string) => void;
   /** Source position of a virtual address, for diagnostics: "tlb.ts:88". Default: the kernel's symbol. */
@@ -115,6 +117,8 @@ class CoreSlot {
 const PAGE = 0x1000;
 const APIC_BASE_BSP = 0x100n;
 const APIC_BASE_ENABLE = 0x800n;
+/** From one typed key to the next, virtual ns. */
+const KEY_NS = 1_000_000;
 const READY_LINE = /^margay: ready nid=/;
 
 export class Node implements Bus, LapicBus, IoapicBus, Dma {
@@ -592,7 +596,17 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     if (trace.enabled) trace.emit(this.nid, core, this.now, EventKind.CONSOLE, [Buffer.from(line, "latin1").toString("utf8")]);
     if (this.isReady || !READY_LINE.test(line)) return;
     this.isReady = true;
+    this.typeKeys();
     trace.emit(this.nid, core, this.now, EventKind.NODE_READY, [this.nid, this.options.cores, this.options.ramBytes]);
+  }
+
+  /** One key at a time, so that the keys' times show in the trace and the buffer holds no more than one. */
+  private typeKeys(): void {
+    const { keysWhenReady = [] } = this.options;
+    // A core is running inside the present stretch; the first key falls into a later one, where no core has been yet.
+    keysWhenReady.forEach((codes, i) => {
+      this.keysAt(this.now + (i + 1) * KEY_NS, codes);
+    });
   }
 
   private attachNic(slot: VirtioMmioSlot): VirtioNet {

@@ -110,7 +110,12 @@ function dataChunk(data: Data): Chunk {
     align: data.align,
     size: data.size,
     bytes: data.bytes,
-    relocations: data.relocations.map(({ offset, symbol, addend }) => ({ offset, kind: "abs64", expression: { plus: symbol, minus: null, addend }, trailing: 0 })),
+    relocations: data.relocations.map(({ offset, symbol, addend }) => ({
+      offset,
+      kind: "abs64",
+      expression: { plus: symbol, minus: null, addend },
+      trailing: 0,
+    })),
     lines: [],
     isFunction: false,
     readonly: data.readonly,

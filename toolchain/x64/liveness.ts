@@ -3,7 +3,19 @@
  * its value may still be read, and the positions where it is read or written. Physical registers get the ranges that fixed operands,
  * calls and clobbers take; they live only within a block, but for parameters, which live from the entry.
  */
-import { DEF, EARLY, FIRST_VIRTUAL, forEachBit, forEachRegister, type MachineBlock, type MachineFunction, type MachineInstr, MEMORY_OK, type Reg, USE } from "./machine.ts";
+import {
+  DEF,
+  EARLY,
+  FIRST_VIRTUAL,
+  forEachBit,
+  forEachRegister,
+  type MachineBlock,
+  type MachineFunction,
+  type MachineInstr,
+  MEMORY_OK,
+  type Reg,
+  USE,
+} from "./machine.ts";
 
 /** How urgently a use needs a register: not at all (copies), better (a memory operand would do), must. */
 export const ANYWHERE = 0;
@@ -94,12 +106,21 @@ function define(ranges: number[], blockFrom: number, at: number): void {
   else extend(ranges, at, (at & ~1) + 2);
 }
 
-function visitInstr(f: MachineFunction, instr: MachineInstr, block: MachineBlock, p: number, virtual: LiveRanges[], fixed: number[][], copies: Copy[]): void {
+function visitInstr(
+  f: MachineFunction,
+  instr: MachineInstr,
+  block: MachineBlock,
+  p: number,
+  virtual: LiveRanges[],
+  fixed: number[][],
+  copies: Copy[],
+): void {
   const { op } = instr;
   const isCopy = op === "copy" || op === "parcopy";
   if (instr.defs !== 0) forEachBit(instr.defs, (r) => define(fixed[r], block.from, p + 1));
   if (instr.earlyDefs !== 0) forEachBit(instr.earlyDefs, (r) => define(fixed[r], block.from, p));
-  const urgency = (operand: Reg): number => (!(operand.role & MEMORY_OK) ? MUST : isCopy ? ANYWHERE : f.remat[operand.reg - FIRST_VIRTUAL] ? MUST : BETTER);
+  const urgency = (operand: Reg): number =>
+    !(operand.role & MEMORY_OK) ? MUST : isCopy ? ANYWHERE : f.remat[operand.reg - FIRST_VIRTUAL] ? MUST : BETTER;
   forEachRegister(instr, (operand) => {
     if (!(operand.role & DEF)) return;
     const at = operand.role & EARLY ? p : p + 1;
@@ -125,7 +146,8 @@ function visitInstr(f: MachineFunction, instr: MachineInstr, block: MachineBlock
   } else if (op === "lea") {
     // Not a copy, but the result may well take over the register of the base.
     const [to, from] = instr.operands;
-    if (to.kind === "reg" && from.kind === "mem" && from.base) copies.push({ to: to.reg, from: ~from.base.reg, loopDepth: block.loopDepth });
+    if (to.kind === "reg" && from.kind === "mem" && from.base)
+      copies.push({ to: to.reg, from: ~from.base.reg, loopDepth: block.loopDepth });
   }
 }
 

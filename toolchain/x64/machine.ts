@@ -227,7 +227,8 @@ export function linkBlocks(mf: MachineFunction): void {
 
 // ---- dumps
 
-export const registerText = (r: number, width: Width): string => (r < FIRST_VIRTUAL ? registerName(r, width) : `v${r - FIRST_VIRTUAL}.${width}`);
+export const registerText = (r: number, width: Width): string =>
+  r < FIRST_VIRTUAL ? registerName(r, width) : `v${r - FIRST_VIRTUAL}.${width}`;
 
 export function operandText(operand: MachineOperand): string {
   switch (operand.kind) {
@@ -259,6 +260,9 @@ export function instrText(instr: MachineInstr): string {
 
 export function functionText(f: MachineFunction): string {
   return f.blocks
-    .map((b) => `${b.label}: ; depth ${b.loopDepth}, → ${b.succs.map((s) => s.label).join(" ")}\n${b.instrs.map((i, n) => `  ${String(b.from + 2 * n).padStart(4)} ${instrText(i)}`).join("\n")}\n`)
+    .map(
+      (b) =>
+        `${b.label}: ; depth ${b.loopDepth}, → ${b.succs.map((s) => s.label).join(" ")}\n${b.instrs.map((i, n) => `  ${String(b.from + 2 * n).padStart(4)} ${instrText(i)}`).join("\n")}\n`,
+    )
     .join("");
 }

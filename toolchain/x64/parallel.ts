@@ -59,7 +59,8 @@ export function sequentialise(moves: readonly ParallelMove[], sink: MoveSink): v
   for (const { to, from } of moves) {
     if (typeof from === "number") continue;
     if (!isMemory(to)) sink.make(to, from);
-    else if (from.kind === "imm" && BigInt.asIntN(64, from.value) === BigInt.asIntN(32, from.value)) sink.storeImmediate(to, BigInt.asIntN(64, from.value));
+    else if (from.kind === "imm" && BigInt.asIntN(64, from.value) === BigInt.asIntN(32, from.value))
+      sink.storeImmediate(to, BigInt.asIntN(64, from.value));
     else {
       sink.push(RAX);
       sink.make(RAX, from);

@@ -33,13 +33,17 @@ export function checkAllocation(placed: PlacedFunction): string[] {
   blocks.forEach(({ block, code }, b) => {
     if (entries[b] === null) return;
     const state = copyOf(entries[b]!);
-    for (const p of code) step(placed, p, state, (what) => problems.push(`${f.name} ${block.label}: ${instrText(p.instr)} [${p.locations.join(" ")}]: ${what}`));
+    for (const p of code)
+      step(placed, p, state, (what) =>
+        problems.push(`${f.name} ${block.label}: ${instrText(p.instr)} [${p.locations.join(" ")}]: ${what}`),
+      );
   });
   return problems;
 }
 
 const copyOf = (state: State): State => new Map([...state].map(([location, held]) => [location, new Set(held)]));
-const sameSize = (a: State, b: State): boolean => a.size === b.size && [...a].every(([location, held]) => b.get(location)?.size === held.size);
+const sameSize = (a: State, b: State): boolean =>
+  a.size === b.size && [...a].every(([location, held]) => b.get(location)?.size === held.size);
 function intersection(a: State, b: State): State {
   const result: State = new Map();
   for (const [location, held] of a) {
@@ -62,12 +66,16 @@ function step(placed: PlacedFunction, { instr, locations }: Placed, state: State
     const location = locations[k++];
     if (location >= 0 && location < FIRST_SLOT && reg >= FIRST_SLOT) {
       const vector = f.isVector[reg - FIRST_SLOT];
-      if (!(vector ? ALLOCATABLE_VECTOR : (ALLOCATABLE_INTEGER as readonly number[])).includes(location)) report?.(`v${reg - FIRST_SLOT} may not be in register ${location}`);
+      if (!(vector ? ALLOCATABLE_VECTOR : (ALLOCATABLE_INTEGER as readonly number[])).includes(location))
+        report?.(`v${reg - FIRST_SLOT} may not be in register ${location}`);
     }
     if (location >= FIRST_SLOT && !(role & MEMORY_OK)) report?.(`v${reg - FIRST_SLOT} must be in a register`);
     if (role & USE && instr.op !== "shuffle") {
       const remade = location < 0 && reg >= FIRST_SLOT && f.remat[reg - FIRST_SLOT] !== null;
-      if (!remade && !state.get(location)?.has(reg)) report?.(`${reg < FIRST_SLOT ? "physical register" : "value"} ${reg < FIRST_SLOT ? reg : `v${reg - FIRST_SLOT}`} is not in ${location}`);
+      if (!remade && !state.get(location)?.has(reg))
+        report?.(
+          `${reg < FIRST_SLOT ? "physical register" : "value"} ${reg < FIRST_SLOT ? reg : `v${reg - FIRST_SLOT}`} is not in ${location}`,
+        );
       reads.push(location);
     }
     if (role & DEF) {
@@ -99,7 +107,8 @@ function step(placed: PlacedFunction, { instr, locations }: Placed, state: State
       if (source.kind === "reg") {
         const held = new Set(state.get(locations[k++]) ?? []);
         carried.set(to, held);
-        if (target.kind === "reg") also.push({ reg: target.reg, locations: [...state].filter(([, set]) => set.has(source.reg)).map(([location]) => location) });
+        if (target.kind === "reg")
+          also.push({ reg: target.reg, locations: [...state].filter(([, set]) => set.has(source.reg)).map(([location]) => location) });
       } else if (instr.op === "shuffle" && target.kind === "reg") carried.set(to, new Set([target.reg]));
     }
   }
@@ -115,6 +124,8 @@ function step(placed: PlacedFunction, { instr, locations }: Placed, state: State
     if (instr.op !== "shuffle") held.add(reg);
     state.set(location, held);
   }
-  if (instr.op !== "shuffle") for (const { reg, locations: same } of also) for (const location of same) if (!targets.includes(location)) state.get(location)?.add(reg);
+  if (instr.op !== "shuffle")
+    for (const { reg, locations: same } of also)
+      for (const location of same) if (!targets.includes(location)) state.get(location)?.add(reg);
   for (const [location, held] of state) if (held.size === 0) state.delete(location);
 }

@@ -4,7 +4,21 @@
  */
 import type { Loc } from "../ir/ir.ts";
 import type { Liveness } from "./liveness.ts";
-import { DEF, FIRST_VIRTUAL, forEachBit, forEachRegister, linkBlocks, MachineBlock, type MachineFunction, MachineInstr, type MachineOperand, MEMORY_OK, type Remat, reg, USE } from "./machine.ts";
+import {
+  DEF,
+  FIRST_VIRTUAL,
+  forEachBit,
+  forEachRegister,
+  linkBlocks,
+  MachineBlock,
+  type MachineFunction,
+  MachineInstr,
+  type MachineOperand,
+  MEMORY_OK,
+  type Remat,
+  reg,
+  USE,
+} from "./machine.ts";
 import { type Allocation, IN_MEMORY, type Segment } from "./regalloc.ts";
 
 export const FIRST_SLOT = 32;
@@ -111,7 +125,8 @@ class Placer {
       else hi = middle - 1;
     }
     const segment = list[lo];
-    if (segment === undefined || segment.start > position || segment.end <= position) throw new Error(`v${v} has no location at ${position}`);
+    if (segment === undefined || segment.start > position || segment.end <= position)
+      throw new Error(`v${v} has no location at ${position}`);
     return this.#locationOf(segment);
   }
 
@@ -178,7 +193,11 @@ class Placer {
       const target = instr.operands[k];
       const source = instr.operands[k + 1];
       if (target.kind !== "reg" || target.reg !== to) continue;
-      return source.kind === "reg" && source.reg >= FIRST_VIRTUAL && this.#representative[source.reg - FIRST_VIRTUAL] === this.#representative[to - FIRST_VIRTUAL];
+      return (
+        source.kind === "reg" &&
+        source.reg >= FIRST_VIRTUAL &&
+        this.#representative[source.reg - FIRST_VIRTUAL] === this.#representative[to - FIRST_VIRTUAL]
+      );
     }
     return false;
   }
@@ -285,11 +304,12 @@ function forwardCopies(blocks: readonly PlacedBlock[], slotCount: number): void 
         code[i] = { instr, locations: changed };
         continue;
       }
-      forEachBit(instr.defs | instr.earlyDefs, renew);
+      // Assembly may well change the registers that it got its inputs in.
+      forEachBit(instr.defs | instr.earlyDefs | (instr.op === "expand" ? instr.uses : 0), renew);
       let k = 0;
       forEachRegister(instr, (operand) => {
         const location = locations[k++];
-        if (operand.role & DEF) renew(location);
+        if (operand.role & DEF || instr.op === "expand") renew(location);
       });
     }
   });
@@ -350,7 +370,10 @@ function visit(placed: Placed, callback: (slot: number, role: number) => void): 
 }
 
 /** A shuffle from registers into slots only. */
-const isStore = (placed: Placed): boolean => placed.instr.op === "shuffle" && pairs(placed).length > 0 && pairs(placed).every(([to, from]) => to >= FIRST_SLOT && from >= 0 && from < FIRST_SLOT);
+const isStore = (placed: Placed): boolean =>
+  placed.instr.op === "shuffle" &&
+  pairs(placed).length > 0 &&
+  pairs(placed).every(([to, from]) => to >= FIRST_SLOT && from >= 0 && from < FIRST_SLOT);
 
 /** Locations of the copies whose source is a register. */
 function pairs(placed: Placed): [to: number, from: number][] {

@@ -177,7 +177,8 @@ class LinearScan {
     for (const r of candidates) free[r] = this.#fixedLimit(r, current);
     for (const it of this.#active) free[it.location] = 0;
     for (const it of this.#inactive) {
-      if (free[it.location] > current.start) free[it.location] = Math.min(free[it.location], firstOverlap(it.ranges, it.cursor, current.ranges, 0));
+      if (free[it.location] > current.start)
+        free[it.location] = Math.min(free[it.location], firstOverlap(it.ranges, it.cursor, current.ranges, 0));
     }
     const chosen = this.#choose(current, candidates);
     const until = free[chosen];
@@ -245,8 +246,12 @@ class LinearScan {
       this.#toMemory(current, current.start);
       return false;
     }
-    if (!usable) throw new Error(`out of registers for v${current.register} at ${current.start}: ${candidates.map((r) => `${r}:${next[r]}/${block[r]}`).join(" ")}`);
-    if (block[best] < current.end) this.#add(current.split(this.#bestSplit(Math.max(current.start + 1, current.lastUse(block[best] & ~1) + 1), block[best] & ~1)));
+    if (!usable)
+      throw new Error(
+        `out of registers for v${current.register} at ${current.start}: ${candidates.map((r) => `${r}:${next[r]}/${block[r]}`).join(" ")}`,
+      );
+    if (block[best] < current.end)
+      this.#add(current.split(this.#bestSplit(Math.max(current.start + 1, current.lastUse(block[best] & ~1) + 1), block[best] & ~1)));
     for (const it of this.#active) if (it.location === best) this.#evict(it, current.start);
     for (const it of this.#inactive) {
       if (it.location !== best || firstOverlap(it.ranges, it.cursor, current.ranges, 0) === NEVER) continue;

@@ -133,7 +133,13 @@ export function lowerAsm(s: Selector, instr: Instr): void {
     const rbp = { kind: "register", name: "rbp" } as const;
     if (savesFrame) sink.emit("push", rbp);
     const widthOf = (type: Instr["type"]) => (type === "f64" ? 64 : bits(type));
-    assembleInline(block, (i) => name(place[i], widthOf(instr.args[i].type)), ret < 0 ? null : name(ret, widthOf(instr.type)), sink, `${label}.`);
+    assembleInline(
+      block,
+      (i) => name(place[i], widthOf(instr.args[i].type)),
+      ret < 0 ? null : name(ret, widthOf(instr.type)),
+      sink,
+      `${label}.`,
+    );
     if (savesFrame) sink.emit("pop", rbp);
   };
   if (fixedResult >= 0 && s.wanted(instr)) {

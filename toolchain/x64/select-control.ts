@@ -304,7 +304,7 @@ export function lowerCall(s: Selector, instr: Instr): void {
   const call = s.emit("call", target);
   call.uses = uses;
   call.defs = CALLER_SAVED_MASK;
-  if (s.wanted(instr)) s.emit("copy", reg(s.result(instr), 64, DEF | MEMORY_OK), reg(instr.type === "f64" ? VECTOR_RESULT : INTEGER_RESULT, 64, USE));
+  if (s.wanted(instr))
+    s.emit("copy", reg(s.result(instr), 64, DEF | MEMORY_OK), reg(instr.type === "f64" ? VECTOR_RESULT : INTEGER_RESULT, 64, USE));
   if (!indirect && s.options.isNoreturn(instr.symbol) && s.next?.op !== "unreachable") s.emit("ud2");
 }
-

@@ -56,7 +56,8 @@ export function divideByConstant(s: Selector, instr: Instr, width: Width): boole
   return true;
 }
 
-const copy = (s: Selector, to: number, from: number): void => void s.emit("copy", reg(to, 64, DEF | MEMORY_OK), reg(from, 64, USE | MEMORY_OK));
+const copy = (s: Selector, to: number, from: number): void =>
+  void s.emit("copy", reg(to, 64, DEF | MEMORY_OK), reg(from, 64, USE | MEMORY_OK));
 
 function times(s: Selector, to: number, from: number, by: bigint, w: 32 | 64): void {
   const signed = BigInt.asIntN(w, by);

@@ -21,7 +21,24 @@ export function powerOfTwo(instr: Instr): number {
 const inPlace = (width: Width): number => (width === 64 ? USE | DEF | MEMORY_OK : USE | DEF);
 const wide = (width: Width): 32 | 64 => (width === 64 ? 64 : 32);
 
-const ZERO_EXTENDING = new Set(["add", "sub", "mul", "and", "or", "xor", "udiv", "sdiv", "urem", "srem", "load", "zext", "sext", "const", "select", "bswap"]);
+const ZERO_EXTENDING = new Set([
+  "add",
+  "sub",
+  "mul",
+  "and",
+  "or",
+  "xor",
+  "udiv",
+  "sdiv",
+  "urem",
+  "srem",
+  "load",
+  "zext",
+  "sext",
+  "const",
+  "select",
+  "bswap",
+]);
 /**
  * Does the register of `instr` hold zeros above its type's width? A phi's does if those of all its operands do; one that is asked about
  * while it is being looked into is assumed to.
@@ -109,7 +126,13 @@ function twoAddress(s: Selector, op: string, instr: Instr, width: 32 | 64): void
   let [a, b] = instr.args;
   const d = s.result(instr);
   const commutes = op !== "sub";
-  if (commutes && b.op !== "const" && !s.canSwallow(b, true) && (a.op === "const" || s.canSwallow(a, true) || (s.uses[a.id] > 1 && s.uses[b.id] === 1))) [a, b] = [b, a];
+  if (
+    commutes &&
+    b.op !== "const" &&
+    !s.canSwallow(b, true) &&
+    (a.op === "const" || s.canSwallow(a, true) || (s.uses[a.id] > 1 && s.uses[b.id] === 1))
+  )
+    [a, b] = [b, a];
   const exact = bits(instr.type) === width;
   const constant = shortImmediate(b);
   if (op === "xor" && constant === -1n) {
@@ -161,7 +184,12 @@ function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Width): voi
   }
   if (constant === 3n || constant === 5n || constant === 9n) {
     const x = s.use(a);
-    s.emit("lea", reg(d, w, DEF), { ...addressTemplate, base: reg(x, 64, USE), index: reg(x, 64, USE), scale: Number(constant - 1n) as 2 | 4 | 8 });
+    s.emit("lea", reg(d, w, DEF), {
+      ...addressTemplate,
+      base: reg(x, 64, USE),
+      index: reg(x, 64, USE),
+      scale: Number(constant - 1n) as 2 | 4 | 8,
+    });
     return;
   }
   if (constant !== null) {

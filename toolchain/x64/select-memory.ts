@@ -74,7 +74,8 @@ const carried = (s: Selector, instr: Instr): boolean => s.usedByPhi[instr.id] !=
 function setBase(s: Selector, base: Instr, parts: AddressParts): void {
   if (base.op === "symbol" && parts.index === null) parts.symbol = base;
   else if (base.op === "alloca" && base.align <= 16) parts.object = s.objectOf(base);
-  else if (base.op === "const" && fits(BigInt.asIntN(bits(base.type), base.imm) + parts.disp)) parts.disp += BigInt.asIntN(bits(base.type), base.imm);
+  else if (base.op === "const" && fits(BigInt.asIntN(bits(base.type), base.imm) + parts.disp))
+    parts.disp += BigInt.asIntN(bits(base.type), base.imm);
   else parts.base = base;
 }
 
@@ -97,7 +98,8 @@ function strip(s: Selector, from: Instr, parts: AddressParts, scale: bigint): In
 /** k if `instr` is a shift left by k = 1…3 that the address may take over; else 0. */
 function scaleOf(s: Selector, instr: Instr): number {
   if (!s.near(instr)) return 0;
-  if (instr.op === "shl" && instr.args[1].op === "const" && instr.args[1].imm >= 1n && instr.args[1].imm <= 3n) return Number(instr.args[1].imm);
+  if (instr.op === "shl" && instr.args[1].op === "const" && instr.args[1].imm >= 1n && instr.args[1].imm <= 3n)
+    return Number(instr.args[1].imm);
   if (instr.op === "mul" && instr.args[1].op === "const") return [2n, 4n, 8n].indexOf(instr.args[1].imm) + 1;
   return 0;
 }

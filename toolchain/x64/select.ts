@@ -140,7 +140,10 @@ export class Selector {
       try {
         this.#lower(instr);
       } catch (error) {
-        throw new Error(`${this.f.name}: selecting ${instr.op} %${instr.id} (${instr.loc.line}:${instr.loc.column}): ${(error as Error).message}`, { cause: error });
+        throw new Error(
+          `${this.f.name}: selecting ${instr.op} %${instr.id} (${instr.loc.line}:${instr.loc.column}): ${(error as Error).message}`,
+          { cause: error },
+        );
       }
       flush();
       if (this.next === null) {
@@ -349,7 +352,8 @@ export class Selector {
     const value = this.rematOf(instr);
     if (value) this.materialise(r, value);
     else if (instr.op === "fconst") this.#materialiseFloat(r, instr.float);
-    else if (width >= 32 && this.canSwallow(instr, true)) this.emit(instr.type === "f64" ? "movsd" : "mov", reg(r, width, DEF), addressOf(this, instr.args[0], width));
+    else if (width >= 32 && this.canSwallow(instr, true))
+      this.emit(instr.type === "f64" ? "movsd" : "mov", reg(r, width, DEF), addressOf(this, instr.args[0], width));
     else this.emit("copy", reg(r, 64, DEF | MEMORY_OK), reg(this.use(instr), 64, USE | MEMORY_OK));
   }
 
@@ -453,7 +457,8 @@ export class Selector {
       }
     }
     if (operands.length > 0) this.#current.push(new MachineInstr("parcopy", operands, this.f.loc));
-    for (const [to, from] of loads) this.#current.push(new MachineInstr(this.mf.isVector[to.reg - 32] ? "movsd" : "mov", [to, from], this.f.loc));
+    for (const [to, from] of loads)
+      this.#current.push(new MachineInstr(this.mf.isVector[to.reg - 32] ? "movsd" : "mov", [to, from], this.f.loc));
   }
 }
 

@@ -3,7 +3,18 @@
  * improvements, which need to know where flags are read.
  */
 import { type Frame, layOutFrame } from "./frame.ts";
-import { type MachineBlock, type MachineInstr, type MachineOperand, type Mem, type Reg, RBP, RSP, registerName, type Width, XMM0 } from "./machine.ts";
+import {
+  type MachineBlock,
+  type MachineInstr,
+  type MachineOperand,
+  type Mem,
+  type Reg,
+  RBP,
+  RSP,
+  registerName,
+  type Width,
+  XMM0,
+} from "./machine.ts";
 import type { CodeSink, MemoryOperand, Operand } from "./operand.ts";
 import { type MoveSink, type ParallelMove, type Remade, sequentialise } from "./parallel.ts";
 import { FIRST_SLOT, type Placed, type PlacedBlock, type PlacedFunction } from "./regalloc-place.ts";
@@ -191,7 +202,14 @@ class Writer implements MoveSink {
     const expression = { plus: symbol, minus: null, addend: 0n };
     const blank = { kind: "memory", index: null, scale: 1, displacement: 0n, segment: null } as const;
     this.#sink.emit("lea", register(address, 64), { ...blank, width: 0, base: "rip", symbol: expression });
-    this.#sink.emit("jmp", { ...blank, width: 64, base: registerName(address, 64), index: registerName(index, 64), scale: 8, symbol: null });
+    this.#sink.emit("jmp", {
+      ...blank,
+      width: 64,
+      base: registerName(address, 64),
+      index: registerName(index, 64),
+      scale: 8,
+      symbol: null,
+    });
   }
 
   #expand(placed: Placed): void {
@@ -249,7 +267,15 @@ class Writer implements MoveSink {
         break;
     }
     if (m.symbol !== null) return { ...frameMemory("rip", 0, m.width), symbol: { plus: m.symbol, minus: null, addend: m.addend } };
-    return { kind: "memory", width: m.width, base: base < 0 ? null : registerName(base, 64), ...names, displacement: BigInt(m.disp), symbol: null, segment: null };
+    return {
+      kind: "memory",
+      width: m.width,
+      base: base < 0 ? null : registerName(base, 64),
+      ...names,
+      displacement: BigInt(m.disp),
+      symbol: null,
+      segment: null,
+    };
   }
 
   // ---- single moves
@@ -277,7 +303,10 @@ class Writer implements MoveSink {
         return;
       }
       case "sym":
-        this.#sink.emit("lea", register(to, 64), { ...frameMemory("rip", 0, 0), symbol: { plus: value.name, minus: null, addend: value.addend } });
+        this.#sink.emit("lea", register(to, 64), {
+          ...frameMemory("rip", 0, 0),
+          symbol: { plus: value.name, minus: null, addend: value.addend },
+        });
         return;
       case "frame":
         this.#sink.emit("lea", register(to, 64), frameMemory("rbp", this.#frame.objects[value.object] + value.disp, 0));
@@ -316,7 +345,8 @@ function locationIndex(instr: MachineInstr, i: number): number {
 /** The moves of a copy, parallel copy or shuffle; sources without a value are left out. */
 export function parallelMoves(placed: PlacedFunction, { instr, locations }: Placed): ParallelMove[] {
   const moves: ParallelMove[] = [];
-  const isVector = (operand: Reg, location: number): boolean => (operand.reg < FIRST_SLOT ? location >= XMM0 : placed.f.isVector[operand.reg - FIRST_SLOT]);
+  const isVector = (operand: Reg, location: number): boolean =>
+    operand.reg < FIRST_SLOT ? location >= XMM0 : placed.f.isVector[operand.reg - FIRST_SLOT];
   let k = 0;
   for (let i = 0; i < instr.operands.length; i += 2) {
     const target = instr.operands[i] as Reg;
@@ -345,7 +375,27 @@ function isNothing({ instr, locations }: Placed): boolean {
   return true;
 }
 
-const WRITES_FLAGS = new Set(["cmp", "test", "add", "sub", "and", "or", "xor", "neg", "ucomisd", "call", "expand", "lock xadd", "lock cmpxchg", "imul", "mul", "div", "idiv", "bsf", "bsr"]);
+const WRITES_FLAGS = new Set([
+  "cmp",
+  "test",
+  "add",
+  "sub",
+  "and",
+  "or",
+  "xor",
+  "neg",
+  "ucomisd",
+  "call",
+  "expand",
+  "lock xadd",
+  "lock cmpxchg",
+  "imul",
+  "mul",
+  "div",
+  "idiv",
+  "bsf",
+  "bsr",
+]);
 
 /** Per instruction: 1 if one behind it in the block reads flags that it leaves or sets. */
 function flagsLiveAfter(code: readonly Placed[]): Uint8Array {
@@ -381,4 +431,3 @@ function rotateLoops(order: readonly PlacedBlock[], forward: (block: MachineBloc
   }
   return blocks;
 }
-

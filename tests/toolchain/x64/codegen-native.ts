@@ -31,7 +31,13 @@ export const attributes = (rest: Partial<FunctionAttributes> = {}): FunctionAttr
   ...rest,
 });
 
-export function newFunction(module: Module, name: string, params: readonly Type[], result: Type, rest: Partial<FunctionAttributes> = {}): Func {
+export function newFunction(
+  module: Module,
+  name: string,
+  params: readonly Type[],
+  result: Type,
+  rest: Partial<FunctionAttributes> = {},
+): Func {
   const f = new Func(
     name,
     name,
@@ -46,7 +52,11 @@ export function newFunction(module: Module, name: string, params: readonly Type[
 
 /** A block of inline assembly; inputs default to registers named in the text. */
 export function asmInstr(b: Builder, type: Type, args: Instr[], block: Partial<AsmBlock> & Pick<AsmBlock, "pieces" | "operands">): Instr {
-  return b.asm({ bits: 64, inputs: args.map(() => null), out: null, clobbers: [], clobbersMemory: true, loc: NO_LOC, ...block }, type, args);
+  return b.asm(
+    { bits: 64, inputs: args.map(() => null), out: null, clobbers: [], clobbersMemory: true, loc: NO_LOC, ...block },
+    type,
+    args,
+  );
 }
 
 /** Adds the driver to `module` (which is changed), runs it, and gives the result of each call, zero-extended; null for a crash. */
@@ -78,7 +88,12 @@ export function runNative(module: Module, calls: readonly NativeCall[]): { resul
   b.ret();
   const start = new Builder(newFunction(module, "_start", [], "void", { naked: true, keep: true }));
   asmInstr(start, "void", [], {
-    pieces: ["xor ebp, ebp; call ", "; mov eax, 1; mov edi, 1; lea rsi, [rip + ", "]; mov edx, ", "; syscall; mov eax, 60; xor edi, edi; syscall"],
+    pieces: [
+      "xor ebp, ebp; call ",
+      "; mov eax, 1; mov edi, 1; lea rsi, [rip + ",
+      "]; mov edx, ",
+      "; syscall; mov eax, 60; xor edi, edi; syscall",
+    ],
     operands: [
       { kind: "symbol", name: "driver$" },
       { kind: "symbol", name: "results$" },
@@ -123,5 +138,7 @@ export function runInterpreted(module: Module, calls: readonly NativeCall[]): bi
 
 /** Problems of every function's allocation, by the independent checker. */
 export function allocationProblems(module: Module): string[] {
-  return [...module.functions.values()].filter((f) => !f.attributes.naked).flatMap((f) => checkAllocation(allocateFunction(f, optionsFor(module))));
+  return [...module.functions.values()]
+    .filter((f) => !f.attributes.naked)
+    .flatMap((f) => checkAllocation(allocateFunction(f, optionsFor(module))));
 }

@@ -12,7 +12,11 @@ const wrap = (type: Int, value: bigint): bigint => BigInt.asUintN(widthOf[type],
 /** Values at and around what each width can hold. */
 const edges = (type: Int): bigint[] => {
   const top = 1n << BigInt(widthOf[type] - 1);
-  return [...new Set([0n, 1n, 2n, 3n, 7n, 10n, 100n, top - 1n, top, top + 1n, -1n, -2n, -7n, 0x5an, 0x1234_5678_9abc_def1n].map((v) => wrap(type, v)))];
+  return [
+    ...new Set(
+      [0n, 1n, 2n, 3n, 7n, 10n, 100n, top - 1n, top, top + 1n, -1n, -2n, -7n, 0x5an, 0x1234_5678_9abc_def1n].map((v) => wrap(type, v)),
+    ),
+  ];
 };
 
 class Suite {
@@ -34,14 +38,21 @@ class Suite {
     const expected = runInterpreted(this.module, this.calls);
     const { results, signal } = runNative(this.module, this.calls);
     expect(signal).toBeNull();
-    const wrong = this.calls.flatMap(({ name, args }, i) => (results[i] === expected[i] ? [] : [`${name}(${args.map((a) => `0x${a.toString(16)}`).join(", ")}) = 0x${results[i].toString(16)}, not 0x${expected[i].toString(16)}`]));
+    const wrong = this.calls.flatMap(({ name, args }, i) =>
+      results[i] === expected[i]
+        ? []
+        : [
+            `${name}(${args.map((a) => `0x${a.toString(16)}`).join(", ")}) = 0x${results[i].toString(16)}, not 0x${expected[i].toString(16)}`,
+          ],
+    );
     expect(wrong.slice(0, 20)).toEqual([]);
     expect(this.calls.length).toBeGreaterThan(0);
   }
 }
 
 const TRAPPING = new Set(["udiv", "sdiv", "urem", "srem"]);
-const traps = (op: IntBinary, type: Int, a: bigint, b: bigint): boolean => TRAPPING.has(op) && ops[op].fold(widthOf[type], a, b) === undefined;
+const traps = (op: IntBinary, type: Int, a: bigint, b: bigint): boolean =>
+  TRAPPING.has(op) && ops[op].fold(widthOf[type], a, b) === undefined;
 
 test("two operands in registers", () => {
   const suite = new Suite();
@@ -61,14 +72,71 @@ test("two operands in registers", () => {
 
 test("constant operands: shifts, reciprocals, short forms", () => {
   const suite = new Suite();
-  const constants = [0n, 1n, 2n, 3n, 5n, 6n, 7n, 8n, 9n, 10n, 12n, 25n, 64n, 100n, 125n, 127n, 128n, 255n, 641n, 1000n, 1024n, 65535n, 65536n, 1_000_000_007n, 0x7fff_ffffn, 0x8000_0000n, 0xffff_fffen, 0xffff_ffffn, 1n << 40n, (1n << 63n) - 1n, 1n << 63n, 0xcafe_babe_dead_beefn, -1n, -2n, -7n, -128n];
+  const constants = [
+    0n,
+    1n,
+    2n,
+    3n,
+    5n,
+    6n,
+    7n,
+    8n,
+    9n,
+    10n,
+    12n,
+    25n,
+    64n,
+    100n,
+    125n,
+    127n,
+    128n,
+    255n,
+    641n,
+    1000n,
+    1024n,
+    65535n,
+    65536n,
+    1_000_000_007n,
+    0x7fff_ffffn,
+    0x8000_0000n,
+    0xffff_fffen,
+    0xffff_ffffn,
+    1n << 40n,
+    (1n << 63n) - 1n,
+    1n << 63n,
+    0xcafe_babe_dead_beefn,
+    -1n,
+    -2n,
+    -7n,
+    -128n,
+  ];
   for (const type of INTS) {
     const values = [...new Set(constants.map((c) => wrap(type, c)))];
-    for (const op of ["add", "sub", "mul", "and", "or", "xor", "udiv", "sdiv", "urem", "srem", "shl", "lshr", "ashr", "rotl", "slt", "ult", "eq", "ule"] as const) {
+    for (const op of [
+      "add",
+      "sub",
+      "mul",
+      "and",
+      "or",
+      "xor",
+      "udiv",
+      "sdiv",
+      "urem",
+      "srem",
+      "shl",
+      "lshr",
+      "ashr",
+      "rotl",
+      "slt",
+      "ult",
+      "eq",
+      "ule",
+    ] as const) {
       values.forEach((c, i) => {
         const result = ops[op].result === "same" ? type : "i8";
         suite.define(`${op}.${type}.${i}`, [type], result, (b, [x]) => b.binary(op, x, b.iconst(type, c)));
-        for (const x of [...edges(type).slice(5, 12), c, wrap(type, c - 1n), wrap(type, c * 3n)]) if (!traps(op, type, x, c)) suite.call(`${op}.${type}.${i}`, x);
+        for (const x of [...edges(type).slice(5, 12), c, wrap(type, c - 1n), wrap(type, c * 3n)])
+          if (!traps(op, type, x, c)) suite.call(`${op}.${type}.${i}`, x);
         if (op === "sub" || op === "shl" || op === "slt" || op === "udiv") {
           suite.define(`${op}.${type}.${i}.left`, [type], result, (b, [x]) => b.binary(op, b.iconst(type, c), x));
           for (const x of edges(type).slice(2, 7)) if (!traps(op, type, c, x)) suite.call(`${op}.${type}.${i}.left`, x);
@@ -100,7 +168,9 @@ test("one operand, and conversions of width", () => {
     }
     suite.define(`select.${type}`, ["i8", type, type], type, (b, [c, x, y]) => b.select(c, x, y));
     suite.define(`max.${type}`, [type, type], type, (b, [x, y]) => b.select(b.binary("slt", x, y), y, x));
-    suite.define(`sign.${type}`, [type], type, (b, [x]) => b.select(b.binary("slt", x, b.iconst(type, 0)), b.iconst(type, -1), b.iconst(type, 1)));
+    suite.define(`sign.${type}`, [type], type, (b, [x]) =>
+      b.select(b.binary("slt", x, b.iconst(type, 0)), b.iconst(type, -1), b.iconst(type, 1)),
+    );
     for (const x of edges(type)) {
       suite.call(`select.${type}`, 0n, x, 5n);
       suite.call(`select.${type}`, 0x80n, x, 5n);
@@ -132,7 +202,9 @@ test("comparisons fused with branches, and, not", () => {
       branchOn(`br.and.${op}.${type}`, type, (b, x, y) => b.binary(op, b.binary("and", x, y), b.iconst(type, 0)));
     }
     branchOn(`br.mask.${type}`, type, (b, x) => b.binary("ne", b.binary("and", x, b.iconst(type, 0x90)), b.iconst(type, 0)));
-    branchOn(`br.top.${type}`, type, (b, x) => b.binary("ne", b.binary("and", x, b.iconst(type, 1n << BigInt(widthOf[type] - 1))), b.iconst(type, 0)));
+    branchOn(`br.top.${type}`, type, (b, x) =>
+      b.binary("ne", b.binary("and", x, b.iconst(type, 1n << BigInt(widthOf[type] - 1))), b.iconst(type, 0)),
+    );
   }
   suite.check();
 }, 60_000);
@@ -159,7 +231,9 @@ test("f64", () => {
         return b.iconst("i64", 2);
       });
       suite.define(`select.${op}`, ["f64", "f64"], "f64", (b, [x, y]) => b.select(b.binary(op, x, y), x, b.fconst(42)));
-      suite.define(`iselect.${op}`, ["f64", "f64"], "i32", (b, [x, y]) => b.select(b.binary(op, x, y), b.iconst("i32", 7), b.iconst("i32", 9)));
+      suite.define(`iselect.${op}`, ["f64", "f64"], "i32", (b, [x, y]) =>
+        b.select(b.binary(op, x, y), b.iconst("i32", 7), b.iconst("i32", 9)),
+      );
     }
     for (const x of values) {
       for (const y of values) {

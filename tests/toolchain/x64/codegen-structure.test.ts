@@ -49,7 +49,9 @@ test("arguments: every position and width, integers and floats mixed, in registe
     const second = caller.b.callIndirect(
       target,
       "i64",
-      params.map((type, i) => caller.p[params.lastIndexOf(type, params.length - 1 - i)] ?? caller.p[i]).map((v, i) => (v.type === params[i] ? v : caller.p[i])),
+      params
+        .map((type, i) => caller.p[params.lastIndexOf(type, params.length - 1 - i)] ?? caller.p[i])
+        .map((v, i) => (v.type === params[i] ? v : caller.p[i])),
     );
     const third = caller.b.call(`callee${n}`, "i64", caller.p);
     caller.b.ret(caller.b.binary("add", caller.b.binary("sub", second, first), caller.b.binary("rotl", third, caller.b.iconst("i64", 7))));
@@ -108,15 +110,28 @@ test("register pressure: dozens of values alive across loops, divisions, shifts 
     let pool: Instr[] = [...p];
     const any = (type: Type): Instr => {
       const same = pool.filter((v) => v.type === type);
-      return same.length > 0 && prng.chance(0.9) ? prng.pick(same) : type === "f64" ? b.fconst(prng.between(-9, 9)) : b.iconst(type, prng.u64());
+      return same.length > 0 && prng.chance(0.9)
+        ? prng.pick(same)
+        : type === "f64"
+          ? b.fconst(prng.between(-9, 9))
+          : b.iconst(type, prng.u64());
     };
     const grow = (n: number): void => {
       for (let k = 0; k < n; k++) {
         const type = prng.pick(INTS);
         const kind = prng.below(12);
-        if (kind < 6) pool.push(b.binary(prng.pick(["add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "rotl"] as IntBinary[]), any(type), any(type)));
-        else if (kind === 6) pool.push(b.binary(prng.pick(["udiv", "urem"] as IntBinary[]), any(type), b.binary("or", any(type), b.iconst(type, 1))));
-        else if (kind === 7) pool.push(b.select(b.binary(prng.pick(["slt", "ult", "eq"] as IntBinary[]), any(type), any(type)), any(type), any(type)));
+        if (kind < 6)
+          pool.push(
+            b.binary(
+              prng.pick(["add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "rotl"] as IntBinary[]),
+              any(type),
+              any(type),
+            ),
+          );
+        else if (kind === 6)
+          pool.push(b.binary(prng.pick(["udiv", "urem"] as IntBinary[]), any(type), b.binary("or", any(type), b.iconst(type, 1))));
+        else if (kind === 7)
+          pool.push(b.select(b.binary(prng.pick(["slt", "ult", "eq"] as IntBinary[]), any(type), any(type)), any(type), any(type)));
         else if (kind === 8) pool.push(b.call("leaf", "i64", [any("i64"), any("i64")]));
         else if (kind === 9) pool.push(b.convert("trunc", "i8", any("i32")), b.convert("sext", "i64", any("i16")));
         else if (kind === 10 && floats) pool.push(b.convert("sitof", "f64", any("i16")));
@@ -150,7 +165,10 @@ test("register pressure: dozens of values alive across loops, divisions, shifts 
       sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 7)), wide);
     }
     b.ret(sum);
-    const calls = Array.from({ length: 4 }, () => ({ name: "f", args: p.map((v) => mask(v.type, prng.chance(0.3) ? BigInt(prng.below(3)) : prng.u64())) }));
+    const calls = Array.from({ length: 4 }, () => ({
+      name: "f",
+      args: p.map((v) => mask(v.type, prng.chance(0.3) ? BigInt(prng.below(3)) : prng.u64())),
+    }));
     agree(module, calls, `replay: SEED=${seed} npx vitest run tests/toolchain/x64/codegen-structure.test.ts -t pressure`);
   }
 }, 60_000);
@@ -211,7 +229,9 @@ test("copy and zero of small, odd and large sizes; aligned and over-aligned obje
     b.copy(b.offset(to, 8), b.offset(from, 5), size, 1);
     b.zero(b.offset(from, 3), size, 1);
     let sum = b.iconst("i64", 0);
-    for (const object of [from, to]) for (let at = 0; at < whole; at++) sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 3)), b.convert("zext", "i64", b.load("i8", b.offset(object, at))));
+    for (const object of [from, to])
+      for (let at = 0; at < whole; at++)
+        sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 3)), b.convert("zext", "i64", b.load("i8", b.offset(object, at))));
     b.ret(sum);
     calls.push({ name: `f${size}`, args: [0x1234_5678_9abc_def1n] });
   }
@@ -227,7 +247,18 @@ test("copy and zero of small, odd and large sizes; aligned and over-aligned obje
 
 test("loads and stores: addresses of every form, read-modify-write, order around writes", () => {
   const module = new Module("memory");
-  module.data.set("table", { name: "table", sourceName: "table", section: ".data", align: 8, size: 256, bytes: Uint8Array.from({ length: 256 }, (_, i) => i * 7), relocations: [], readonly: false, keep: false, loc: NO_LOC });
+  module.data.set("table", {
+    name: "table",
+    sourceName: "table",
+    section: ".data",
+    align: 8,
+    size: 256,
+    bytes: Uint8Array.from({ length: 256 }, (_, i) => i * 7),
+    relocations: [],
+    readonly: false,
+    keep: false,
+    loc: NO_LOC,
+  });
   const calls: NativeCall[] = [];
   for (const type of INTS) {
     const bytes = widthOf[type] / 8;
@@ -248,7 +279,13 @@ test("loads and stores: addresses of every form, read-modify-write, order around
     b.store(b.offset(inside, bytes), b.binary("or", b.load(type, inside), second));
     const swapped = b.load(type, b.offset(inside, bytes));
     b.store(b.offset(inside, bytes), b.iconst(type, -1));
-    b.ret(b.binary("add", b.binary("add", swapped, b.load(type, element)), b.binary("mul", b.load(type, b.offset(inside, bytes)), b.load(type, b.symbol("table", 64)))));
+    b.ret(
+      b.binary(
+        "add",
+        b.binary("add", swapped, b.load(type, element)),
+        b.binary("mul", b.load(type, b.offset(inside, bytes)), b.load(type, b.symbol("table", 64))),
+      ),
+    );
     for (const i of [0n, 1n, 5n]) calls.push({ name: `walk.${type}`, args: [i, 0x81n] });
   }
   agree(module, calls);
@@ -275,7 +312,8 @@ test("atomics: results used and unused, every width", () => {
     sum = b.binary("add", b.binary("mul", sum, b.iconst(type, 3)), b.compareExchange(cell, b.iconst(type, 1), p[1]));
     b.compareExchange(cell, p[0], p[1]);
     b.ret(b.binary("sub", sum, b.load(type, cell)));
-    for (const x of [0n, 1n, 0x81n, -1n]) for (const y of [3n, -5n]) calls.push({ name: `all.${type}`, args: [mask(type, x), mask(type, y)] });
+    for (const x of [0n, 1n, 0x81n, -1n])
+      for (const y of [3n, -5n]) calls.push({ name: `all.${type}`, args: [mask(type, x), mask(type, y)] });
   }
   const locked = emitFunctionText(module.functions.get("all.i64")!);
   expect(locked).toContain("lock and");
@@ -292,17 +330,33 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
   };
   // The result is written before the inputs are read for the last time.
   define("early", ["i64", "i64"], "i64", (b, [x, y]) =>
-    asmInstr(b, "i64", [x, y], { pieces: ["mov ", ", 100; add ", ", ", "; sub ", ", ", ""], operands: [{ kind: "ret" }, { kind: "ret" }, { kind: "in", index: 0 }, { kind: "ret" }, { kind: "in", index: 1 }] }),
+    asmInstr(b, "i64", [x, y], {
+      pieces: ["mov ", ", 100; add ", ", ", "; sub ", ", ", ""],
+      operands: [{ kind: "ret" }, { kind: "ret" }, { kind: "in", index: 0 }, { kind: "ret" }, { kind: "in", index: 1 }],
+    }),
   );
   define("widths", ["i8", "i16", "i32"], "i32", (b, [x, y, z]) =>
     asmInstr(b, "i32", [x, y, z], {
       pieces: ["movzx ", ", ", "; movzx ecx, ", "; add ", ", ecx; add ", ", ", ""],
-      operands: [{ kind: "ret" }, { kind: "in", index: 0 }, { kind: "in", index: 1 }, { kind: "ret" }, { kind: "ret" }, { kind: "in", index: 2 }],
+      operands: [
+        { kind: "ret" },
+        { kind: "in", index: 0 },
+        { kind: "in", index: 1 },
+        { kind: "ret" },
+        { kind: "ret" },
+        { kind: "in", index: 2 },
+      ],
       clobbers: ["rcx"],
     }),
   );
   define("fixed", ["i64", "i32"], "i64", (b, [x, y]) => {
-    const quotient = asmInstr(b, "i64", [x, y], { pieces: ["xor edx, edx; div rcx"], operands: [], inputs: ["rax", "rcx"], out: "rax", clobbers: ["rdx"] });
+    const quotient = asmInstr(b, "i64", [x, y], {
+      pieces: ["xor edx, edx; div rcx"],
+      operands: [],
+      inputs: ["rax", "rcx"],
+      out: "rax",
+      clobbers: ["rdx"],
+    });
     return b.binary("add", quotient, b.binary("mul", x, b.convert("zext", "i64", y)));
   });
   // Every register is clobbered: what lives across goes to memory and comes back.
@@ -312,8 +366,15 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
     return b.binary("add", b.binary("mul", x, y), z);
   });
   define("labels", ["i64"], "i64", (b, [x]) => {
-    const block = { pieces: ["mov ", ", 0; 1: add ", ", ", "; dec ", "; jnz 1b"], operands: [{ kind: "ret" }, { kind: "ret" }, { kind: "in", index: 0 }, { kind: "in", index: 0 }] } as const;
-    return b.binary("add", asmInstr(b, "i64", [b.binary("add", x, b.iconst("i64", 0))], block), asmInstr(b, "i64", [b.binary("add", x, b.iconst("i64", 1))], block));
+    const block = {
+      pieces: ["mov ", ", 0; 1: add ", ", ", "; dec ", "; jnz 1b"],
+      operands: [{ kind: "ret" }, { kind: "ret" }, { kind: "in", index: 0 }, { kind: "in", index: 0 }],
+    } as const;
+    return b.binary(
+      "add",
+      asmInstr(b, "i64", [b.binary("add", x, b.iconst("i64", 0))], block),
+      asmInstr(b, "i64", [b.binary("add", x, b.iconst("i64", 1))], block),
+    );
   });
   define("memory", ["i64"], "i64", (b, [x]) => {
     const cell = b.alloca(8, 8);
@@ -322,7 +383,17 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
     return b.load("i64", cell);
   });
   define("calls", ["i64"], "i64", (b, [x]) =>
-    b.binary("add", x, asmInstr(b, "i64", [x, x], { pieces: ["call ", ""], operands: [{ kind: "symbol", name: "early" }], inputs: ["rdi", "rsi"], out: "rax", clobbers: ["rcx", "rdx", "r8", "r9", "r10", "r11"] })),
+    b.binary(
+      "add",
+      x,
+      asmInstr(b, "i64", [x, x], {
+        pieces: ["call ", ""],
+        operands: [{ kind: "symbol", name: "early" }],
+        inputs: ["rdi", "rsi"],
+        out: "rax",
+        clobbers: ["rcx", "rdx", "r8", "r9", "r10", "r11"],
+      }),
+    ),
   );
   expect(allocationProblems(module)).toEqual([]);
   const calls = [
@@ -339,8 +410,14 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
 
 test("naked functions hold their assembly only; bits, section and alignment are kept", () => {
   const module = new Module("naked");
-  const start = new Builder(newFunction(module, "start32", [], "void", { naked: true, bits: 32, section: ".boot.text", align: 64, keep: true }));
-  asmInstr(start, "void", [], { bits: 32, pieces: ["mov eax, cr0; or eax, ", "; ljmp 8, 1f; 1:"], operands: [{ kind: "const", value: 1n }] });
+  const start = new Builder(
+    newFunction(module, "start32", [], "void", { naked: true, bits: 32, section: ".boot.text", align: 64, keep: true }),
+  );
+  asmInstr(start, "void", [], {
+    bits: 32,
+    pieces: ["mov eax, cr0; or eax, ", "; ljmp 8, 1f; 1:"],
+    operands: [{ kind: "const", value: 1n }],
+  });
   start.unreachable();
   const [chunk] = emitModule(module).chunks;
   expect(chunk).toMatchObject({ symbol: "start32", section: ".boot.text", align: 64, keep: true, isFunction: true });

@@ -42,14 +42,20 @@ export function whyNoNative(): string | null {
 
 /** Results of each program, in order. `packageRoot`: the folder with toolchain/. */
 export function runAll(programs: readonly Program[], packageRoot: string, ways: Ways): Results[] {
+  if (programs.length === 0) return [];
   const results = programs.map((): Results => new Map());
   const put = (way: string, values: readonly string[]): void => results.forEach((r, i) => r.set(way, values[i] ?? "nothing"));
   const options = compileOptions(programs, packageRoot);
   const { module, diagnostics } = toModule(options);
   if (!module) {
-    put("frontend", programs.map((p) => diagnostics.filter((d) => d.file === "" || d.file.endsWith(fileName(p)) || diagnostics.every((x) => !x.file.endsWith(fileName(p)))).map((d) => `${d.file}:${d.line}: ${d.code} ${d.message}`)[0] ?? "fine"));
-    results.forEach((r) => r.set("expected", "no diagnostic"));
-    return results;
+    // The rest is tried without those that the frontend refuses.
+    const refusals = programs.map((p) => diagnostics.find((d) => d.file.endsWith(fileName(p))) ?? null);
+    const common = refusals.every((d) => d === null) ? diagnostics[0] : null;
+    const rest = common ? [] : runAll(programs.filter((_, i) => refusals[i] === null), packageRoot, ways);
+    return refusals.map((d) => {
+      const why = d ?? common;
+      return why ? new Map([["expected", "no diagnostic"], ["frontend", `${why.file}:${why.line}: ${why.code} ${why.message}`]]) : (rest.shift() as Results);
+    });
   }
   const text = printModule(module);
   const interpret = (passes: OptimizeOptions | null): string[] => {

@@ -254,7 +254,8 @@ class Renderer {
   float(f: Float): string {
     switch (f.k) {
       case "flit":
-        return Number.isInteger(f.v) ? `${f.v}.0` : `${f.v}`;
+        // Typed: the checker would see that two literals never equal each other.
+        return this.#c ? `((f64)${f.v})` : `f64(${f.v})`;
       case "fvar":
         return f.name;
       case "fbin":

@@ -75,16 +75,13 @@ class Owned {
   lock!: Lock;
   lastPid: u32 = 0;
   cores: u64 = 0;
-  /** A task's last thread has gone and its frames are about to be freed. */
-  ending: ((task: ptr<Task>) => void) | null = null;
-  /** Its cores and frames are free. */
-  ended: ((task: ptr<Task>) => void) | null = null;
+  /** A task's last thread has left its core: job's turn, which ends with `reclaimTask`. */
+  lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
 }
 const owned: Owned = zeroed();
 
-export function setTaskHooks(ending: (task: ptr<Task>) => void, ended: (task: ptr<Task>) => void): void {
-  owned.ending = ending;
-  owned.ended = ended;
+export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): void {
+  owned.lastThreadLeft = lastThreadLeft;
 }
 
 export function threadOf(cpu: u32): ptr<Thread> {
@@ -174,6 +171,8 @@ export function runThread(thread: ptr<Thread>): never {
   atomicStore(addr(thread.ready), 0);
   const task = thread.task;
   if (task === null) unreachable();
+  // It may have been killed before its first instruction; a kill from here on comes with an IPI, which waits for the program.
+  if (volatileRead(addr(thread.killed)) !== 0) leaveThread();
   spaceEnter(addr(task.space));
   setFsBase(0);
   fpuReset();
@@ -182,8 +181,11 @@ export function runThread(thread: ptr<Thread>): never {
   unreachable();
 }
 
-/** Ends a task: its threads leave their cores as soon as each comes by. The first wait status stays. May be called in interrupts. */
-export function endTask(task: ptr<Task>, waitStatus: u32): void {
+/**
+ * Ends a task: its threads leave their cores as soon as each comes by. The first wait status stays. May be called in interrupts.
+ * True: it had no thread yet (LOADING), so that nobody will come by, and the caller finishes it.
+ */
+export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
   const flags: u64 = lock(addr(owned.lock));
   const first: boolean = task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING;
   const loading: boolean = task.state === TaskState.LOADING;
@@ -192,11 +194,7 @@ export function endTask(task: ptr<Task>, waitStatus: u32): void {
     task.waitStatus = waitStatus;
   }
   unlock(addr(owned.lock), flags);
-  if (!first) return;
-  if (loading) {
-    finishTask(task);
-    return;
-  }
+  if (!first || loading) return loading;
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
     const thread = threadOf(cpu);
@@ -205,6 +203,7 @@ export function endTask(task: ptr<Task>, waitStatus: u32): void {
       wakeCpu(cpu);
     }
   }
+  return false;
 }
 
 /** The calling core's thread is at its end: out of the address space and into the idle loop. */
@@ -217,7 +216,8 @@ export function leaveThread(): never {
   thread.task = null;
   thread.killed = 0;
   thisCpu().frame = null;
-  if (atomicAdd(addr(task.threads), 0xffff_ffff_ffff_ffff) === 1) finishTask(task);
+  const lastThreadLeft = owned.lastThreadLeft;
+  if (atomicAdd(addr(task.threads), 0xffff_ffff_ffff_ffff) === 1 && lastThreadLeft !== null) lastThreadLeft(task);
   enterIdle();
   unreachable();
 }
@@ -235,9 +235,8 @@ export function leaveIfKilled(): void {
   if (volatileRead(addr(thread.killed)) !== 0) leaveThread();
 }
 
-function finishTask(task: ptr<Task>): void {
-  const ending = owned.ending;
-  if (ending !== null) ending(task);
+/** Frees the frames and cores of a task without threads; only its slot stays, for the fan-in. */
+export function reclaimTask(task: ptr<Task>): void {
   const frames: u64 = freeOwnedFrames(u16(task.pid));
   record(EventKind.TASK_END, u64(task.pid), frames, 0, 0);
   task.nids = null;
@@ -246,8 +245,6 @@ function finishTask(task: ptr<Task>): void {
   owned.cores &= ~task.cores;
   task.state = TaskState.FAN_IN;
   unlock(addr(owned.lock), flags);
-  const ended = owned.ended;
-  if (ended !== null) ended(task);
 }
 
 /** The slot may be used again. */

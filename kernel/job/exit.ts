@@ -9,7 +9,7 @@ import { Cause, KERNEL_PID, MessageHeader, Operation, SERVICE_NID, SERVICE_PID }
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
-import { endTask, findJob, releaseTask, setTaskHooks, type Task, TaskState, WAIT_KILLED } from "../core/task.ts";
+import { endTask, findJob, reclaimTask, releaseTask, setLastThreadLeft, type Task, taskAt, TaskState, WAIT_KILLED } from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
 import { allocateKernelMessage, cancelMessages, fromService, registerOperation, replyTo, sendMessage, setPrefix } from "../net/message.ts";
 import { clearPortals } from "../net/portals.ts";
@@ -31,7 +31,7 @@ class Tree {
 const trees: arr<Tree, 8> = zeroed();
 
 export function exitStart(): void {
-  setTaskHooks(taskEnding, taskEnded);
+  setLastThreadLeft(lastThreadLeft);
   registerOperation(Operation.EXIT_NOTICE, receiveNotice);
   registerOperation(Operation.KILL, receiveKill);
 }
@@ -45,18 +45,19 @@ export function childLoaded(task: ptr<Task>, nid: u32): void {
   tree.childCount++;
 }
 
-/** Its threads are gone: nothing of the network may touch its memory any more. */
-function taskEnding(task: ptr<Task>): void {
+function lastThreadLeft(task: ptr<Task>): void {
   const flags: u64 = lock(addr(netLock));
-  cancelMessages(task);
-  clearPortals(task);
-  if (task.jobId !== 0) shipTaskEnd(task);
+  finishTask(task);
   unlock(addr(netLock), flags);
 }
 
-/** Its frames and cores are free. */
-function taskEnded(task: ptr<Task>): void {
-  const flags: u64 = lock(addr(netLock));
+/** The task has no threads (any more). Under `netLock`. */
+export function finishTask(task: ptr<Task>): void {
+  // First nothing of the network may touch its memory, then the memory goes.
+  cancelMessages(task);
+  clearPortals(task);
+  if (task.jobId !== 0) shipTaskEnd(task);
+  reclaimTask(task);
   const tree = addr(trees[task.slot]);
   if (task.jobId !== 0) record(EventKind.JOB_EXIT, u64(task.jobId), u64(task.rank), u64(task.waitStatus), 0);
   if (tree.killed !== 0 || task.jobId === 0) {
@@ -68,7 +69,6 @@ function taskEnded(task: ptr<Task>): void {
     addExit(tree, task.waitStatus, task.rank, 1);
     if (tree.childCount === 0) sendNotice(task);
   }
-  unlock(addr(netLock), flags);
 }
 
 function release(task: ptr<Task>): void {
@@ -138,7 +138,7 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
   }
   tree.killed = 1;
   copy(addr(tree.killer), header);
-  endTask(task, WAIT_KILLED);
+  if (endTask(task, WAIT_KILLED)) finishTask(task);
 }
 
 /** A node is gone for good, and with it what its sub-tree had to say. */
@@ -150,6 +150,10 @@ export function exitLost(nid: u32): void {
       tree.childCount--;
       tree.waitingFor[i] = tree.waitingFor[tree.childCount];
       i--;
+      if (tree.childCount === 0 && tree.ownEnded !== 0) {
+        sendNotice(taskAt(slot));
+        break;
+      }
     }
   }
 }

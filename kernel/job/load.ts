@@ -14,6 +14,7 @@ import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { setFsBase } from "../arch/cpu.ts";
 import { fpuReset } from "../arch/fpu.ts";
+import { cpuCount } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { createTask, currentTask, endTask, findTask, freeCores, startTask, type Task, TaskState, UserStart, WAIT_KILLED } from "../core/task.ts";
@@ -24,8 +25,8 @@ import { copyFromUser, copyToUser } from "../mm/user.ts";
 import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
-import { cpuCount } from "../arch/percpu.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
+import { finishTask } from "./exit.ts";
 
 /** Largest stack and zero data that an init may ask for. */
 const INIT_MEMORY_MAX: u64 = 0x400_0000;
@@ -62,7 +63,7 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
   if (!copyToUser(addr(task.space), INIT_BASE + u64(header.fragmentOffset), body, u64(header.fragmentBytes))) {
     refuse(header, Cause.BAD_IMAGE);
     inbound.discard = 1;
-    endTask(task, WAIT_KILLED);
+    discardTask(task);
     return;
   }
   if (isLast(header)) run(task, header);
@@ -95,15 +96,19 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
   const bytes: u64 = (total + init.memoryBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
   const all: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
   if (!spaceCreate(addr(task.space), u16(task.pid)) || spaceMap(addr(task.space), INIT_BASE, bytes, all, true) < 0) {
-    // The sender is told by the refusal: this task has no exit to report.
-    task.jobId = 0;
-    endTask(task, WAIT_KILLED);
+    discardTask(task);
     return Cause.NO_MEMORY;
   }
   segments[task.slot].entry = init.entry;
   segments[task.slot].bytes = bytes;
   peer.inbound.taskPid = task.pid;
   return Cause.OK;
+}
+
+/** The sender is told by the refusal: this task has no exit to report. */
+function discardTask(task: ptr<Task>): void {
+  task.jobId = 0;
+  if (endTask(task, WAIT_KILLED)) finishTask(task);
 }
 
 /** The image is whole: ACK, and run_user(). */

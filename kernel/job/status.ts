@@ -2,13 +2,15 @@
 import { Vector } from "../abi/vectors.ts";
 import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { crossCall } from "../arch/crosscall.ts";
-import { cpuCount, cpuIndex } from "../arch/percpu.ts";
-import { print, printDecimal, type Text } from "../arch/text.ts";
+import { fromUser } from "../arch/frame.ts";
+import { cpuAt, cpuCount, cpuIndex } from "../arch/percpu.ts";
+import { print, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 import { dumpContext } from "../core/dump.ts";
 import { threadOf } from "../core/task.ts";
 import { fromService, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import type { Peer } from "../net/reliable.ts";
+import type { Call } from "../syscall/table.ts";
 
 const TEXT_BYTES: u64 = 32768;
 /** One answer at a time; the next request waits for `busy`, which is refused meanwhile. */
@@ -65,4 +67,17 @@ function describeCpu(_argument: u64, _id: u64): void {
   const frame = interruptedFrame();
   if (frame !== null) dumpContext(t, frame, task === null ? null : addr(task.space));
   else print(t, cstr("  in the kernel, waiting for a lock\n"));
+  if (task !== null && (frame === null || !fromUser(frame))) describeCall(t, cpuAt(cpu).kernelStackTop);
+}
+
+/** The program waits in a system call, whose registers lie at the top of its kernel stack. */
+function describeCall(t: ptr<Text>, stackTop: u64): void {
+  const call = cast<ptr<Call>>(stackTop - sizeof<Call>());
+  print(t, cstr("  in system call "));
+  printDecimal(t, call.number);
+  print(t, cstr(" from rip="));
+  printHex(t, call.rip, 16);
+  print(t, cstr(" rsp="));
+  printHex(t, call.rsp, 16);
+  print(t, cstr("\n"));
 }

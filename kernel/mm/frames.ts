@@ -90,7 +90,16 @@ export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): v
     let start: u64 = m.address < LOW_MEMORY_END ? LOW_MEMORY_END : m.address;
     start = (start + PAGE_BYTES - 1) >> u64(PAGE_SHIFT);
     const end: u64 = (m.address + m.lengthBytes) >> u64(PAGE_SHIFT);
-    for (let frame: u64 = start; frame < end; frame++) putBack(frame);
+    let frame: u64 = start;
+    while (frame < end) {
+      if ((frame & (FRAMES_PER_BLOCK - 1)) === 0 && end - frame >= FRAMES_PER_BLOCK) {
+        putBackBlock(frame);
+        frame += FRAMES_PER_BLOCK;
+      } else {
+        putBack(frame);
+        frame++;
+      }
+    }
   }
   reserveFrames(LOW_MEMORY_END, tablesEnd - LOW_MEMORY_END, OWNER_KERNEL);
 }
@@ -117,6 +126,15 @@ function putBack(frame: u64): void {
   state.freeFrames++;
   ownerSlot(frame)[0] = OWNER_FREE;
   if (frame >> 9 < state.firstFree) state.firstFree = frame >> 9;
+}
+
+/** All 512 frames of a block that are not free yet. */
+function putBackBlock(frame: u64): void {
+  const block = blockAt(frame >> 9);
+  for (let i: u64 = 0; i < 8; i++) block.used[i] = 0;
+  block.freeFrames = FRAMES_PER_BLOCK;
+  state.freeFrames += FRAMES_PER_BLOCK;
+  memset(cast<ptr<u8>>(ownerSlot(frame)), 0, FRAMES_PER_BLOCK * 2);
 }
 
 /** Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. */

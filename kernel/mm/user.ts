@@ -1,10 +1,12 @@
 /**
  * Access to a program's memory. Every page is looked up in the program's page tables and reached through the direct map, so nothing
  * here can fault the kernel, and it works for any address space, active or not. False or -1: a page is not there or not permitted.
+ * The address space's lock is held over each access: a page that is being copied is not unmapped and freed meanwhile.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
-import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
+import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
 import { physical } from "./frames.ts";
 import { translateUser } from "./pagetable.ts";
 import type { AddressSpace } from "./space.ts";
@@ -18,6 +20,12 @@ function untilPageEnd(address: u64, lengthBytes: u64): u64 {
 }
 
 export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
+  unlock(addr(space.lock), flags);
+  return result;
+}
+function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
   if (lengthBytes === 0) return true;
   if (outside(from, lengthBytes)) return false;
   let done: u64 = 0;
@@ -32,6 +40,12 @@ export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, l
 }
 
 export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = copyToUserLocked(space, to, from, lengthBytes);
+  unlock(addr(space.lock), flags);
+  return result;
+}
+function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
   if (lengthBytes === 0) return true;
   if (outside(to, lengthBytes)) return false;
   let done: u64 = 0;
@@ -47,6 +61,12 @@ export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, len
 
 /** Whether the program may read (or write) the whole range. */
 export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = userRangeValidLocked(space, address, lengthBytes, write);
+  unlock(addr(space.lock), flags);
+  return result;
+}
+function userRangeValidLocked(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
   if (lengthBytes === 0) return true;
   if (outside(address, lengthBytes)) return false;
   let done: u64 = 0;
@@ -59,6 +79,12 @@ export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthByt
 
 /** Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. */
 export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
+  const flags: u64 = lock(addr(space.lock));
+  const result: i64 = userStringLengthLocked(space, address, limit);
+  unlock(addr(space.lock), flags);
+  return result;
+}
+function userStringLengthLocked(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
   let done: u64 = 0;
   while (done < limit) {
     if (outside(address + done, 1)) return -1;
@@ -70,18 +96,4 @@ export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: 
     if (length < bytes) break;
   }
   return i64(done);
-}
-
-export function clearUser(space: ptr<AddressSpace>, to: u64, lengthBytes: u64): boolean {
-  if (lengthBytes === 0) return true;
-  if (outside(to, lengthBytes)) return false;
-  let done: u64 = 0;
-  while (done < lengthBytes) {
-    const page: u64 = translateUser(space.root, to + done, true);
-    if (page === 0) return false;
-    const bytes: u64 = untilPageEnd(to + done, lengthBytes - done);
-    memset(physical<u8>(page), 0, bytes);
-    done += bytes;
-  }
-  return true;
 }

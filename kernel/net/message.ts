@@ -20,6 +20,8 @@ import { firstPeer, headerIn, HEADERS_BYTES, ownNid, type Peer, peerOf, reliable
 const POOL: u32 = 256;
 /** Left for replies of the kernel when programs have used up the rest. */
 const KERNEL_SHARE: u32 = 64;
+/** With fewer left nothing is received: the senders try again. */
+const REPLY_SHARE: u32 = 16;
 export const PREFIX_MAX: u64 = 64;
 
 export class OutMessage {
@@ -59,7 +61,7 @@ const operations: arr<Operations, 16> = zeroed();
 export function messagesStart(nid: u32, lost: (nid: u32) => void): void {
   for (let i: u32 = 0; i < POOL; i++) putBack(addr(pool[i]));
   messages.lost = lost;
-  reliableStart(nid, deliver, pumpAll, peerLost);
+  reliableStart(nid, deliver, pumpAll, hasRoom, peerLost);
 }
 
 /** `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the last. */
@@ -213,6 +215,11 @@ function pumpAll(): void {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     if (peer.nid !== ownNid()) pump(peer);
   }
+}
+
+/** What comes in may have to be answered, and the sending of answers may have to wait. */
+function hasRoom(): boolean {
+  return messages.freeCount >= REPLY_SHARE;
 }
 
 function peerLost(peer: ptr<Peer>): void {

@@ -492,6 +492,7 @@ function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>):
     const bytes: u64 = u64(header.fragmentBytes) < rest ? u64(header.fragmentBytes) : rest;
     if (!copyToUser(addr(task.space), inbound.address + u64(header.fragmentOffset), body, bytes)) inbound.cause = Cause.BAD_REQUEST;
   }
+  if (task === null) inbound.cause = Cause.NO_MATCH;
   if (!isLast(header)) return;
   if (task !== null) {
     const event: PortalEvent = zeroed();

@@ -96,6 +96,8 @@ class Net {
   deliver: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
   /** The window of some peer may have opened, or buffers have come free. */
   windowOpened: (() => void) | null = null;
+  /** False: replies could not be sent now. */
+  hasRoom: (() => boolean) | null = null;
   lost: ((peer: ptr<Peer>) => void) | null = null;
   receiveFlags: u64 = 0;
 }
@@ -108,11 +110,13 @@ export function reliableStart(
   nid: u32,
   deliver: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void,
   windowOpened: () => void,
+  hasRoom: () => boolean,
   lost: (peer: ptr<Peer>) => void,
 ): void {
   net.nid = nid;
   net.deliver = deliver;
   net.windowOpened = windowOpened;
+  net.hasRoom = hasRoom;
   net.lost = lost;
   if (netPresent()) netReceive(receiveBegin, receiveFrame, receiveEnd);
 }
@@ -301,6 +305,11 @@ function receiveFrame(frame: ptr<u8>, frameBytes: u64): void {
   if (header.sequence !== following(peer.received)) {
     const late: boolean = i32(header.sequence - peer.received) <= 0;
     drop(peer.nid, header.sequence, late ? DropReason.DUPLICATE : DropReason.OUT_OF_ORDER);
+    return;
+  }
+  const hasRoom = net.hasRoom;
+  if (hasRoom !== null && !hasRoom()) {
+    drop(peer.nid, header.sequence, DropReason.NO_ROOM);
     return;
   }
   peer.received = header.sequence;

@@ -41,7 +41,7 @@ describe.skipIf(create === null)("programs", () => {
   }
 
   it("are killed on every node while they compute; each kernel answers when nothing is left", () => {
-    const run = runJob(create!, { program: "fault", argv: ["spin"], nodes: 3, whenRunning: (service, job, time) => void service.kill(job, time) });
+    const run = runJob(create!, { program: "fault", argv: ["spin"], nodes: 3, whenRunning: (service, job, now) => void service.kill(job, now()) });
     expect(run.result).toMatchObject({ kind: "killed" });
     expect(run.events.filter((e) => e.kind === EventKind.TASK_END).map((e) => e.nid).sort()).toEqual([1, 2, 3]);
     expect(run.events.some((e) => e.kind === EventKind.JOB_NOTICE)).toBe(false);
@@ -65,4 +65,26 @@ describe.skipIf(create === null)("a link that loses, doubles and damages frames"
       expect(run.events.some((e) => e.kind === EventKind.MSG_DROP)).toBe(true);
     });
   }
+});
+
+describe.skipIf(create === null)("the status message", () => {
+  it("shows registers and backtrace of every CPU, the program's in a call of init's, the other idle", () => {
+    let text: string | null = "";
+    runJob(create!, {
+      program: "fault",
+      argv: ["spin"],
+      cores: 2,
+      whenRunning: (service, job, now) => {
+        const done = (t: string | null): void => {
+          text = t;
+          service.kill(job, now());
+        };
+        service.requestStatus(1, job, done, now());
+      },
+    });
+    expect(text).toMatch(/^cpu 0: pid 1 of job 1\n ( r..=0x[0-9a-f]{16}){4}\n/);
+    expect(text).toMatch(/ {2}in system call \d+ from rip=0x00007000/);
+    expect(text).toMatch(/\ncpu 1: idle\n {2}rip=0xffffffff80/);
+    expect(text!.match(/backtrace: 0x/g)).toHaveLength(2);
+  });
 });

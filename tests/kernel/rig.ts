@@ -1,8 +1,7 @@
-/** Runs the kernel from source on our machine, alone or with the host's services and a job; every trace passes the checkers. */
+/** Runs the built kernel (images/out; `make test` builds first) on our machine, alone or with the host's services and a job; every trace passes the checkers. */
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { KERNEL_BASE, KERNEL_LOAD, INIT_BASE } from "../../emulator/abi/memory.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import type { SendFrame } from "../../emulator/fabric/endpoint.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
@@ -13,25 +12,28 @@ import { Checkers } from "../../emulator/trace/checkers.ts";
 import { EventList, Tracer, type TraceEvent } from "../../emulator/trace/tracer.ts";
 import type { CreateEngine } from "../../emulator/cpu/engine.ts";
 import { compile } from "../../toolchain/compiler.ts";
-import type { Layout } from "../../toolchain/link/object.ts";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
 const built = new Map<string, Uint8Array>();
 
-function build(root: string, layout: Layout): Uint8Array {
-  const known = built.get(root);
+const artifact = (name: string): Uint8Array => {
+  const file = path.join(packageRoot, "images/out", name);
+  if (!fs.existsSync(file)) throw new Error(`images/out/${name} is missing: run \`make build\``);
+  return fs.readFileSync(file);
+};
+export const kernelImage = (): Uint8Array => artifact("kernel.elf");
+const initImage = (): Uint8Array => artifact("init.bin");
+/** A program of tests/kernel/programs, compiled once a run. */
+function programImage(name: string): Uint8Array {
+  const known = built.get(name);
   if (known) return known;
-  const { image, diagnostics } = compile({ name: path.basename(root, ".ts"), roots: [path.join(packageRoot, root)], packageRoot, entry: layout.entry, layout });
-  if (!image) throw new Error(`${root}: ${diagnostics.map((d) => `${d.file}:${d.line}: ${d.code} ${d.message}`).join("; ")}`);
-  const bytes = image.flat ?? image.elf;
-  built.set(root, bytes);
-  return bytes;
+  const layout = { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n } as const;
+  const root = path.join(packageRoot, `tests/kernel/programs/${name}.ts`);
+  const { image, diagnostics } = compile({ name, roots: [root], packageRoot, entry: layout.entry, layout });
+  if (!image) throw new Error(diagnostics.map((d) => `${d.file}:${d.line}: ${d.code} ${d.message}`).join("\n"));
+  built.set(name, image.elf);
+  return image.elf;
 }
-export const kernelImage = (): Uint8Array =>
-  build("kernel/boot/main.ts", { kind: "kernel", entry: "pvh_entry", base: KERNEL_BASE, address: KERNEL_BASE + BigInt(KERNEL_LOAD) });
-const initImage = (): Uint8Array => build("userland/init/main.ts", { kind: "flat", entry: "init_entry", base: 0n, address: BigInt(INIT_BASE) });
-const programImage = (name: string): Uint8Array =>
-  build(`tests/kernel/programs/${name}.ts`, { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n });
 
 function hold(checkers: Checkers, complete: boolean): void {
   const violations = checkers.finish(complete);
@@ -90,8 +92,8 @@ export interface JobOptions {
   readonly commandLine?: string;
   /** Loses, doubles and damages frames between the nodes and nid 0: each with this probability. */
   readonly faults?: { readonly seed: number; readonly probability: number };
-  /** Called when the job runs; virtual ns. */
-  readonly whenRunning?: (service: ServiceNode, jobId: number, time: number) => void;
+  /** Called when the job runs; `now` is the virtual time at nid 0, ns. */
+  readonly whenRunning?: (service: ServiceNode, jobId: number, now: () => number) => void;
   readonly limitNs?: number;
 }
 export interface JobRun {
@@ -117,6 +119,7 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
   let result: JobResult | null = null;
   let ready = 0;
   let jobId = 0;
+  let now = 0;
   let io: IoNode | null = null;
   const prng = new Prng(o.faults?.seed ?? 1);
   const chance = (): boolean => o.faults !== undefined && prng.below(1000) < o.faults.probability * 1000;
@@ -128,7 +131,9 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
   /** What the link makes of a frame: nothing, itself, two of it, or garbage. */
   const through = (frame: Uint8Array): Uint8Array[] => (chance() ? [] : chance() ? [frame, frame.slice()] : chance() ? [spoil(frame)] : [frame]);
   const endpoints = (send: SendFrame) => {
-    const host = new FabricHost((frame, time) => through(frame).forEach((f) => send(f, time)), tracer);
+    const host = new FabricHost((frame, time) => {
+      for (const f of through(frame)) send(f, time);
+    }, tracer);
     const service: ServiceNode = new ServiceNode(
       host,
       {
@@ -137,8 +142,8 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
           const job = { nids, programs: ["/job"], argv: ["job", ...(o.argv ?? [])], envp: [], userId: 7, fanout: o.fanout ?? 2, cores: 0, initImage: initImage() };
           jobId = service.submit(job, time);
         },
-        jobState: (id, state, time) => {
-          if (state === "running") o.whenRunning?.(service, id, time);
+        jobState: (id, state) => {
+          if (state === "running") o.whenRunning?.(service, id, () => now);
         },
         jobEnded: (r) => void (result = r),
       },
@@ -146,11 +151,17 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     );
     io = new IoNode(host, { root, builtIn: root, onOutput: ({ fd, bytes }) => void (stdout += fd === 1 ? Buffer.from(bytes).toString() : "") }, tracer);
     return {
-      receive: (frame: Uint8Array, time: number) => through(frame).forEach((f) => host.receive(f, time)),
+      receive: (frame: Uint8Array, time: number) => {
+        now = time;
+        for (const f of through(frame)) host.receive(f, time);
+      },
       get nextTimer() {
         return host.nextTimer;
       },
-      tick: (time: number) => host.tick(time),
+      tick: (time: number) => {
+        now = time;
+        host.tick(time);
+      },
     };
   };
   const machine = new Machine({

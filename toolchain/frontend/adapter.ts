@@ -37,7 +37,11 @@ export function libraryFolder(): string {
 interface CachedFile {
   readonly text: string;
   readonly file: ts.SourceFile;
+  /** First node that nests deeper than NESTING_MAX. */
+  readonly tooDeep: ts.Node | null;
 }
+/** Levels of syntax. Beyond, TypeScript's checker takes quadratic time and the stack of the host ends. */
+export const NESTING_MAX = 500;
 const parsed = new Map<string, CachedFile>();
 const programs = new Map<string, ts.Program>();
 const PROGRAMS_KEPT = 8;
@@ -56,6 +60,16 @@ function readText(fileName: string, overlay: ReadonlyMap<string, string>): strin
 const isCurrent = (program: ts.Program, overlay: ReadonlyMap<string, string>): boolean =>
   program.getSourceFiles().every((file) => readText(file.fileName, overlay) === file.text);
 
+function deepNode(file: ts.SourceFile): ts.Node | null {
+  const stack: [ts.Node, number][] = [[file, 0]];
+  for (let top = stack.pop(); top; top = stack.pop()) {
+    const [node, depth] = top;
+    if (depth > NESTING_MAX) return node;
+    ts.forEachChild(node, (child) => void stack.push([child, depth + 1]));
+  }
+  return null;
+}
+
 function compilerHost(overlay: ReadonlyMap<string, string>): ts.CompilerHost {
   return {
     getSourceFile(fileName) {
@@ -66,7 +80,7 @@ function compilerHost(overlay: ReadonlyMap<string, string>): ts.CompilerHost {
       const file = ts.createSourceFile(fileName, text, { languageVersion: ts.ScriptTarget.ES2022, jsDocParsingMode: ts.JSDocParsingMode.ParseAll }, true);
       // A program is only reusable when unchanged files keep their identity and changed ones carry another version.
       (file as ts.SourceFile & { version?: string }).version = ts.sys.createHash?.(text) ?? text;
-      parsed.set(fileName, { text, file });
+      parsed.set(fileName, { text, file, tooDeep: deepNode(file) });
       return file;
     },
     getDefaultLibFileName: () => "core.d.ts",
@@ -88,7 +102,7 @@ export class SourceProgram {
   /** The program's modules in TypeScript's (dependency) order, without declaration files. */
   readonly files: readonly ts.SourceFile[];
   readonly #program: ts.Program;
-  readonly #checker: ts.TypeChecker;
+  #lazyChecker: ts.TypeChecker | null = null;
   readonly #library: string;
 
   constructor(roots: readonly string[], packageRoot: string, overlay: ReadonlyMap<string, string> = new Map()) {
@@ -104,8 +118,20 @@ export class SourceProgram {
     programs.delete(key);
     programs.set(key, this.#program);
     if (programs.size > PROGRAMS_KEPT) programs.delete(programs.keys().next().value as string);
-    this.#checker = this.#program.getTypeChecker();
     this.files = this.#program.getSourceFiles().filter((file) => !file.isDeclarationFile);
+  }
+
+  get #checker(): ts.TypeChecker {
+    this.#lazyChecker ??= this.#program.getTypeChecker();
+    return this.#lazyChecker;
+  }
+  /** Where the source nests deeper than NESTING_MAX; nothing else may be asked then. */
+  tooDeep(): ts.Node | null {
+    for (const file of this.files) {
+      const node = parsed.get(file.fileName)?.tooDeep;
+      if (node) return node;
+    }
+    return null;
   }
 
   /** TypeScript's own errors, with their TS codes: syntax errors alone if there are any. */

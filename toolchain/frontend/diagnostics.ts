@@ -24,6 +24,7 @@ export const codes = {
   MG0002: { title: "name defined twice", explanation: "Two functions or variables ask for one link name by attr({ symbol }) or @symbol." },
   MG0003: { title: "source file not found", explanation: "A root of the compile is not a readable file." },
   MG0004: { title: "link error", explanation: "A symbol that nothing defines, a field that its value does not fit, or a layout that does not hold the image." },
+  MG0005: { title: "source nests too deeply", explanation: "Expressions, types and blocks nest at most a few hundred levels." },
 
   MG1001: { title: "top-level code", explanation: "Modules hold declarations; nothing runs when an image is loaded but its entry." },
   MG1002: { title: "closure", explanation: "Functions are declared at the top level or in a class; nothing captures variables." },

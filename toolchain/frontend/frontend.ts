@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { Module } from "../ir/ir.ts";
-import { SourceProgram, ts } from "./adapter.ts";
+import { NESTING_MAX, SourceProgram, ts } from "./adapter.ts";
 import { asmPosition } from "./asm.ts";
 import { functionAttributes, variableTags } from "./attributes.ts";
 import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
@@ -38,6 +38,8 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
   let unit: Unit | null = null;
   try {
     const source = new SourceProgram(options.roots, options.packageRoot, options.overlay);
+    const deep = source.tooDeep();
+    if (deep) return { module: null, diagnostics: [{ code: "MG0005", message: NESTS, ...source.position(deep.getSourceFile(), deep.pos) }] };
     const { syntax, semantic } = source.diagnostics();
     if (syntax.length > 0) return { module: null, diagnostics: sortDiagnostics(syntax) };
     unit = new Unit(source, options.name);
@@ -53,12 +55,17 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
   }
 }
 
+const NESTS = `the source nests more than ${NESTING_MAX} levels here; write smaller expressions and functions instead`;
+
 function internalError(unit: Unit | null, options: FrontendOptions, e: unknown): Diagnostic {
-  const text = e instanceof RangeError ? "the source nests too deeply" : e instanceof Error ? (e.message.split("\n")[0] ?? "") : String(e);
-  const message = `internal error: ${text}; write a report with this source, and the construct in another way, instead`;
+  // The host's stack has ended: only nesting does that.
+  const nested = e instanceof RangeError && /call stack/.test(e.message);
+  const text = e instanceof Error ? (e.message.split("\n")[0] ?? "") : String(e);
+  const code = nested ? "MG0005" : "MG9999";
+  const message = nested ? NESTS : `internal error: ${text}; write a report with this source, and the construct in another way, instead`;
   const node = unit?.currentNode;
-  if (!unit || !node) return { code: "MG9999", message, file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "", line: 1, column: 1 };
-  return { code: "MG9999", message, ...unit.source.position(node.getSourceFile(), node.getStart()) };
+  if (!unit || !node) return { code, message, file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "", line: 1, column: 1 };
+  return { code, message, ...unit.source.position(node.getSourceFile(), node.getStart()) };
 }
 
 /** Runs one piece of work; what it refuses is reported already, what breaks becomes one MG9999 line. */

@@ -28,7 +28,7 @@ describe("a refused construct is named, placed, and told what to write instead",
   });
 
   test("every code of the table that a source file can cause has a case", () => {
-    const elsewhere = new Set(["MG0001", "MG0003", "MG0004", "MG9999"]);
+    const elsewhere = new Set(["MG0001", "MG0003", "MG0004", "MG0005", "MG9999"]);
     expect(Object.keys(codes).filter((c) => !elsewhere.has(c) && !cases.some((n) => n.startsWith(c)))).toEqual([]);
   });
 

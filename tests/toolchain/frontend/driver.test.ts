@@ -58,8 +58,8 @@ describe("compile", () => {
   test("a changed file is seen, an unchanged program is served again", () => {
     expect(lines(options({ "main.ts": PROGRAM, "sum.ts": SUM }))).toEqual([]);
     expect(lines(options({ "main.ts": PROGRAM, "sum.ts": SUM.replace("u64, b: u32): u64", "u32, b: u32): u64") }))).toEqual([
-      "main.ts:13:35: error MG2001: u64 does not convert to u32 without loss; write u32(pair.b) instead",
-      "sum.ts:1:55: error MG2003: a + b wraps in u32 before it becomes u64; write u64(…) around an operand instead",
+      "main.ts:13:37: error MG2001: u64 does not convert to u32 without loss; write u32(pair.b) instead",
+      "sum.ts:1:53: error MG2003: a + b wraps in u32 before it becomes u64; write u64(…) around an operand instead",
     ]);
   });
 

@@ -4,7 +4,10 @@
  */
 import { Selector } from "../abi/x86.ts";
 
-export const enum Ist { NMI = 1, DOUBLE_FAULT = 2 }
+export const enum Ist {
+  NMI = 1,
+  DOUBLE_FAULT = 2,
+}
 /** Bytes of each IST stack. */
 export const IST_STACK_BYTES: u64 = 4096;
 

@@ -6,7 +6,7 @@
 import { UART_PORT, Uart, UartFcr, UartLcr, UartLsr } from "../abi/uart.ts";
 import { formatDecimal, formatHex } from "../../toolchain/lib/rt/strings.ts";
 import { portRead8, portWrite8 } from "./cpu.ts";
-import { Lock, lock, unlock } from "./spinlock.ts";
+import { type Lock, lock, unlock } from "./spinlock.ts";
 
 export class Text {
   /** Null: the console. */

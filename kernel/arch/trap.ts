@@ -96,7 +96,8 @@ function doIrq(vector: u32): void {
 export function stubOf(vector: u32): u64 {
   const base: u64 = cast<u64>(trapStubs);
   if (vector < EXCEPTIONS) return base + u64(vector) * STUB_BYTES;
-  if (vector >= IRQ_VECTOR_BASE && vector < IRQ_VECTOR_BASE + IRQ_COUNT) return base + u64(vector - IRQ_VECTOR_BASE + EXCEPTIONS) * STUB_BYTES;
+  if (vector >= IRQ_VECTOR_BASE && vector < IRQ_VECTOR_BASE + IRQ_COUNT)
+    return base + u64(vector - IRQ_VECTOR_BASE + EXCEPTIONS) * STUB_BYTES;
   if (vector >= LAPIC_STUBS_BASE) return base + u64(vector - LAPIC_STUBS_BASE + EXCEPTIONS + IRQ_COUNT) * STUB_BYTES;
   return 0;
 }

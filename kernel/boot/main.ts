@@ -5,7 +5,7 @@
 import { FW_CFG_DATA, FW_CFG_SELECTOR, FwCfgKey, type PvhMemory, type PvhModule, PVH_MAGIC, type PvhStartInfo } from "../abi/platform.ts";
 import { KERNEL_STACK_BYTES, MAX_CPUS, MIN_RAM_BYTES } from "../abi/memory.ts";
 import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
-import { Personality } from "../abi/personality.ts";
+import type { Personality } from "../abi/personality.ts";
 import { Vector } from "../abi/vectors.ts";
 import { crc32cStart } from "../../toolchain/lib/rt/crc32c.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";

@@ -9,7 +9,7 @@ import { Cr0, Selector } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { delayNanoseconds } from "../arch/clock.ts";
 import { readTsc } from "../arch/cpu.ts";
-import { bootGdt, DescriptorPointer, IST_STACK_BYTES } from "../arch/gdt.ts";
+import { bootGdt, type DescriptorPointer, IST_STACK_BYTES } from "../arch/gdt.ts";
 import { lapicSend } from "../arch/lapic.ts";
 import { cpuAt } from "../arch/percpu.ts";
 import { allocateFrames, OWNER_KERNEL, physical } from "../mm/frames.ts";

@@ -12,7 +12,7 @@ import { crossCall, wakeCpu } from "../arch/crosscall.ts";
 import { fpuReset } from "../arch/fpu.ts";
 import { setFsBase } from "../arch/cpu.ts";
 import { allCpusMask, cpuIndex, thisCpu } from "../arch/percpu.ts";
-import { Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
@@ -20,7 +20,14 @@ import { type AddressSpace, spaceEnter, spaceLeave } from "../mm/space.ts";
 import { enterIdle } from "./idle.ts";
 import { enterUser } from "./user.ts";
 
-export const enum TaskState { FREE = 0, LOADING = 1, INIT = 2, RUNNING = 3, ENDING = 4, FAN_IN = 5 }
+export const enum TaskState {
+  FREE = 0,
+  LOADING = 1,
+  INIT = 2,
+  RUNNING = 3,
+  ENDING = 4,
+  FAN_IN = 5,
+}
 export const TASKS_MAX: u32 = 8;
 /** A program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
 export const WAIT_KILLED: u32 = Signal.SIGKILL;

@@ -3,7 +3,7 @@
  * goes straight into the program's memory. One request at a time for each thread, so one record a core. State under `netLock`.
  */
 import { Errno } from "../abi/errno.ts";
-import { IO_DATA_MAX_BYTES, IoReply, IoRequest } from "../abi/io.ts";
+import { IO_DATA_MAX_BYTES, type IoReply, type IoRequest } from "../abi/io.ts";
 import { Cause, IO_PID, type MessageHeader, Operation, SERVICE_NID } from "../abi/net.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";

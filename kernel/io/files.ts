@@ -4,12 +4,12 @@
  * Reads and writes longer than a shipment are split; they stop at the first short one, as on Linux.
  */
 import { Errno } from "../abi/errno.ts";
-import { PATH_MAX_BYTES, Stat } from "../abi/io.ts";
+import { PATH_MAX_BYTES, type Stat } from "../abi/io.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { currentTask } from "../core/task.ts";
 import { userRangeValid, userStringLength } from "../mm/user.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
-import { ship, Shipment, shipmentBytes } from "./client.ts";
+import { ship, type Shipment, shipmentBytes } from "./client.ts";
 
 /** Longest read or write, as Linux's MAX_RW_COUNT. */
 const LONGEST_BYTES: u64 = 0x7fff_f000;

@@ -4,8 +4,8 @@
  * A job that is killed sends no notices: the service node asks every node, and each answers when nothing of the task is left.
  */
 import { EventKind } from "../abi/events.ts";
-import { ExitNotice } from "../abi/job.ts";
-import { Cause, KERNEL_PID, MessageHeader, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
+import type { ExitNotice } from "../abi/job.ts";
+import { Cause, KERNEL_PID, type MessageHeader, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";

@@ -5,10 +5,10 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
-import { INIT_MAGIC, INIT_VERSION, InitHeader, MAX_RANKS } from "../abi/job.ts";
+import { INIT_MAGIC, INIT_VERSION, type InitHeader, MAX_RANKS } from "../abi/job.ts";
 import { INIT_BASE, PAGE_BYTES, USER_END } from "../abi/memory.ts";
-import { Cause, MAX_MESSAGE_BYTES, MessageHeader, Operation } from "../abi/net.ts";
-import { LoadRequest } from "../abi/portals.ts";
+import { Cause, MAX_MESSAGE_BYTES, type MessageHeader, Operation } from "../abi/net.ts";
+import type { LoadRequest } from "../abi/portals.ts";
 import { Prot } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -17,7 +17,18 @@ import { fpuReset } from "../arch/fpu.ts";
 import { cpuCount } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
-import { createTask, currentTask, endTask, findTask, freeCores, startTask, type Task, TaskState, UserStart, WAIT_KILLED } from "../core/task.ts";
+import {
+  createTask,
+  currentTask,
+  endTask,
+  findTask,
+  freeCores,
+  startTask,
+  type Task,
+  TaskState,
+  type UserStart,
+  WAIT_KILLED,
+} from "../core/task.ts";
 import { enterUser } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
 import { isExecutable, spaceCreate, spaceMap, spaceStartHeap, spaceUnmap } from "../mm/space.ts";

@@ -7,7 +7,7 @@ import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../ab
 import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { assert } from "../arch/fatal.ts";
-import { Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 
 export const OWNER_FREE: u16 = 0;
 export const OWNER_KERNEL: u16 = 0xfffe;

@@ -11,7 +11,7 @@ import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/me
 import { PTE_NX, Pte } from "../abi/x86.ts";
 import { writeCr3 } from "../arch/cpu.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames } from "./frames.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";

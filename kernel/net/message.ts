@@ -8,7 +8,7 @@
  * Everything runs under `netLock`.
  */
 import { EventKind } from "../abi/events.ts";
-import { Cause, DropReason, MAX_FRAGMENT_BYTES, MESSAGE_VERSION, MessageHeader, SERVICE_NID } from "../abi/net.ts";
+import { Cause, DropReason, MAX_FRAGMENT_BYTES, MESSAGE_VERSION, type MessageHeader, SERVICE_NID } from "../abi/net.ts";
 import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { fatal } from "../arch/fatal.ts";
 import { record } from "../arch/trace.ts";

@@ -12,14 +12,14 @@ import {
   ANY_NID,
   ANY_PID,
   EVENT_QUEUES_MAX,
-  EventQueue,
+  type EventQueue,
   MATCH_ENTRIES_MAX,
-  MatchEntry,
+  type MatchEntry,
   MatchOption,
   PORTAL_COUNT,
-  PortalEvent,
+  type PortalEvent,
   PortalEventKind,
-  PortalRequest,
+  type PortalRequest,
 } from "../abi/portals.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
@@ -159,7 +159,8 @@ function portalQueue(call: ptr<Call>): i64 {
   const capacity: u64 = call.b;
   if (capacity === 0 || (capacity & (capacity - 1)) !== 0 || capacity > 0x1_0000) return failure(Errno.EINVAL);
   if ((call.a & 7) !== 0) return failure(Errno.EINVAL);
-  if (!userRangeValid(addr(task.space), call.a, sizeof<EventQueue>() + capacity * sizeof<PortalEvent>(), true)) return failure(Errno.EFAULT);
+  if (!userRangeValid(addr(task.space), call.a, sizeof<EventQueue>() + capacity * sizeof<PortalEvent>(), true))
+    return failure(Errno.EFAULT);
   const header: EventQueue = zeroed();
   header.capacity = capacity;
   if (!copyToUser(addr(task.space), call.a, cast<ptr<u8>>(addr(header)), sizeof<EventQueue>())) return failure(Errno.EFAULT);
@@ -186,7 +187,8 @@ function portalAppend(call: ptr<Call>): i64 {
   const entry: MatchEntry = zeroed();
   if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(entry)), call.a, sizeof<MatchEntry>())) return failure(Errno.EFAULT);
   if (entry.portalIndex >= PORTAL_COUNT) return failure(Errno.EINVAL);
-  if (!userRangeValid(addr(task.space), entry.address, entry.lengthBytes, (entry.options & MatchOption.ALLOW_PUT) !== 0)) return failure(Errno.EFAULT);
+  if (!userRangeValid(addr(task.space), entry.address, entry.lengthBytes, (entry.options & MatchOption.ALLOW_PUT) !== 0))
+    return failure(Errno.EFAULT);
   const flags: u64 = lock(addr(netLock));
   let handle: i64 = failure(Errno.EAGAIN);
   if (!queueExists(task, entry.queue)) {

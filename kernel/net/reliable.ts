@@ -26,10 +26,19 @@ import {
 } from "../abi/net.ts";
 import { crc32c } from "../../toolchain/lib/rt/crc32c.ts";
 import { readTsc } from "../arch/cpu.ts";
-import { Lock, lock, unlock } from "../arch/spinlock.ts";
-import { armTimer, Timer } from "../arch/timer.ts";
+import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
-import { allocateBuffer, bufferFrame, bufferIsIdle, NO_BUFFER, netPresent, netReceive, releaseBuffer, sendBuffer } from "../drivers/virtio-net.ts";
+import {
+  allocateBuffer,
+  bufferFrame,
+  bufferIsIdle,
+  NO_BUFFER,
+  netPresent,
+  netReceive,
+  releaseBuffer,
+  sendBuffer,
+} from "../drivers/virtio-net.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 import type { OutMessage } from "./message.ts";
 
@@ -279,7 +288,8 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   if (header.fragmentBytes > MAX_FRAGMENT_BYTES || header.totalBytes > MAX_MESSAGE_BYTES) return DropReason.LENGTHS;
   // A short frame may come with padding behind it (60 bytes are Ethernet's minimum); ours never are.
   if (u64(header.fragmentBytes) !== frameBytes - HEADERS_BYTES) return DropReason.LENGTHS;
-  if (header.fragmentOffset > header.totalBytes || header.fragmentBytes > header.totalBytes - header.fragmentOffset) return DropReason.LENGTHS;
+  if (header.fragmentOffset > header.totalBytes || header.fragmentBytes > header.totalBytes - header.fragmentOffset)
+    return DropReason.LENGTHS;
   if (header.totalBytes > 0 && header.fragmentBytes === 0) return DropReason.LENGTHS;
   if (header.targetNid !== net.nid || header.sourceNid === net.nid || header.sourceNid >= NID_MAX) return DropReason.NID;
   const crc: u32 = header.crc;

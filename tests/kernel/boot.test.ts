@@ -13,7 +13,12 @@ if (typeof engine === "string") console.log(`tests/kernel/boot skipped: ${engine
 const create = typeof engine === "string" ? null : engine;
 
 describe.skipIf(create === null)("boot", () => {
-  for (const [cores, nic] of [[1, true], [2, true], [8, true], [2, false]] as const) {
+  for (const [cores, nic] of [
+    [1, true],
+    [2, true],
+    [8, true],
+    [2, false],
+  ] as const) {
     it(`${cores} cores, ${nic ? "with" : "without"} NIC: ready, all cores idle`, () => {
       const { lines, reason, events } = boot(create!, { cores, nic });
       expect(reason).toBe("until");
@@ -33,7 +38,10 @@ describe.skipIf(create === null)("boot", () => {
   });
 
   it("names its own boot parameters that do not hold, and no others", () => {
-    const { lines } = boot(create!, { cores: 1, commandLine: "quiet nodes=x coords=1.2.3 margay.colour=blue console=ttyS0 epoch=5 coords=1.2" });
+    const { lines } = boot(create!, {
+      cores: 1,
+      commandLine: "quiet nodes=x coords=1.2.3 margay.colour=blue console=ttyS0 epoch=5 coords=1.2",
+    });
     expect(lines.filter((l) => l.includes("parameter"))).toEqual([
       "margay: boot parameter ignored: nodes=x",
       "margay: boot parameter ignored: margay.colour=blue",

@@ -15,7 +15,10 @@ describe.skipIf(create === null)("programs", () => {
     expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 1 });
   });
 
-  const SIGILL = 4, SIGTRAP = 5, SIGFPE = 8, SIGSEGV = 11;
+  const SIGILL = 4,
+    SIGTRAP = 5,
+    SIGFPE = 8,
+    SIGSEGV = 11;
   // biome-ignore format: table
   const ways: readonly (readonly [way: string, waitStatus: number, console: RegExp | null])[] = [
     ["null",       SIGSEGV, /page fault.*address 0x0000000000000000: ended by signal 11/],
@@ -41,9 +44,19 @@ describe.skipIf(create === null)("programs", () => {
   }
 
   it("are killed on every node while they compute; each kernel answers when nothing is left", () => {
-    const run = runJob(create!, { program: "fault", argv: ["spin"], nodes: 3, whenRunning: (service, job, now) => void service.kill(job, now()) });
+    const run = runJob(create!, {
+      program: "fault",
+      argv: ["spin"],
+      nodes: 3,
+      whenRunning: (service, job, now) => void service.kill(job, now()),
+    });
     expect(run.result).toMatchObject({ kind: "killed" });
-    expect(run.events.filter((e) => e.kind === EventKind.TASK_END).map((e) => e.nid).sort()).toEqual([1, 2, 3]);
+    expect(
+      run.events
+        .filter((e) => e.kind === EventKind.TASK_END)
+        .map((e) => e.nid)
+        .sort(),
+    ).toEqual([1, 2, 3]);
     expect(run.events.some((e) => e.kind === EventKind.JOB_NOTICE)).toBe(false);
   });
 

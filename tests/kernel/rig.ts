@@ -129,7 +129,8 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     return copy;
   };
   /** What the link makes of a frame: nothing, itself, two of it, or garbage. */
-  const through = (frame: Uint8Array): Uint8Array[] => (chance() ? [] : chance() ? [frame, frame.slice()] : chance() ? [spoil(frame)] : [frame]);
+  const through = (frame: Uint8Array): Uint8Array[] =>
+    chance() ? [] : chance() ? [frame, frame.slice()] : chance() ? [spoil(frame)] : [frame];
   const endpoints = (send: SendFrame) => {
     const host = new FabricHost((frame, time) => {
       for (const f of through(frame)) send(f, time);
@@ -139,7 +140,16 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
       {
         ready: (_nid, _p, time) => {
           if (++ready < nodes || jobId !== 0) return;
-          const job = { nids, programs: ["/job"], argv: ["job", ...(o.argv ?? [])], envp: [], userId: 7, fanout: o.fanout ?? 2, cores: 0, initImage: initImage() };
+          const job = {
+            nids,
+            programs: ["/job"],
+            argv: ["job", ...(o.argv ?? [])],
+            envp: [],
+            userId: 7,
+            fanout: o.fanout ?? 2,
+            cores: 0,
+            initImage: initImage(),
+          };
           jobId = service.submit(job, time);
         },
         jobState: (id, state) => {
@@ -149,7 +159,11 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
       },
       tracer,
     );
-    io = new IoNode(host, { root, builtIn: root, onOutput: ({ fd, bytes }) => void (stdout += fd === 1 ? Buffer.from(bytes).toString() : "") }, tracer);
+    io = new IoNode(
+      host,
+      { root, builtIn: root, onOutput: ({ fd, bytes }) => void (stdout += fd === 1 ? Buffer.from(bytes).toString() : "") },
+      tracer,
+    );
     return {
       receive: (frame: Uint8Array, time: number) => {
         now = time;

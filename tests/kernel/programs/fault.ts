@@ -20,7 +20,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   if (stringsEqual(way, cstr("breakpoint"))) asm`int3`;
   if (stringsEqual(way, cstr("exit"))) return 7;
   if (stringsEqual(way, cstr("enosys"))) {
-    if (syscall0(400) !== -38 || syscall0(4127) !== -38 || syscall0(0xffff_ffff_ffff_ffff) !== -38) return 1;
+    if (syscall0(400) !== -38 || syscall0(4127) !== -38 || syscall0(~u64(0)) !== -38) return 1;
     print(stdout(), cstr("no such call\n"));
     return 0;
   }

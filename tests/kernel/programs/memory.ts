@@ -119,7 +119,7 @@ function refusals(): void {
   // The kernel's memory is not for programs, whichever way it is named.
   check(write(1, cast<ptr<u8>>(0xffff_ffff_8010_0000), 16) === -i64(Errno.EFAULT));
   check(write(1, cast<ptr<u8>>(0x7fff_ffff_f000), 16) === -i64(Errno.EFAULT));
-  check(write(1, cast<ptr<u8>>(0xffff_ffff_ffff_fff0), 32) === -i64(Errno.EFAULT));
+  check(write(1, cast<ptr<u8>>(~u64(15)), 32) === -i64(Errno.EFAULT));
   check(!writable(0xffff_8000_0010_0000));
 }
 

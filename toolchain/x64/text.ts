@@ -1,4 +1,4 @@
-/** A code sink that writes Intel-syntax assembly as text, for `--emit=asm` and for messages. GNU as reads it (.intel_syntax noprefix). */
+/** A code sink that writes Intel-syntax assembly as text, for `--emit=asm` and for messages. */
 import { formatInstruction } from "./format.ts";
 import type { CodeSink, Operand } from "./operand.ts";
 

@@ -271,7 +271,8 @@ function forwardCopies(blocks: readonly PlacedBlock[], slotCount: number): void 
   const atEnd: (Int32Array | null)[] = blocks.map(() => null);
   blocks.forEach(({ block, code }, b) => {
     const known = block.preds.length === 1 ? atEnd[block.preds[0].index] : null;
-    const values = known ? known.slice() : Int32Array.from({ length: size }, () => fresh++);
+    const values = known ? known.slice() : new Int32Array(size);
+    if (!known) for (let location = 0; location < size; location++) values[location] = fresh++;
     atEnd[b] = values;
     const renew = (location: number): void => {
       if (location >= 0) values[location] = fresh++;

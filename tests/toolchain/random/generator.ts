@@ -109,7 +109,7 @@ function scalarPlaces(p: Place, shape: Shape, arrow: boolean): { t: Scalar; p: P
 function constant(prng: Prng, t: Scalar): bigint {
   const w = width(t);
   const edge = [0n, 1n, -1n, 2n, 3n, 7n, 10n, BigInt(w - 1), 1n << BigInt(w - 1), (1n << BigInt(w - 1)) - 1n, 0x7fn, 0x80n, 0xffn, 0x100n, 0xffffn, 0x7fffffffn, 0x80000000n, 0xffffffffn];
-  const v = prng.chance(0.6) ? prng.pick(edge) : prng.chance(0.5) ? BigInt(prng.below(100)) : prng.u64();
+  const v = prng.chance(0.4) ? prng.pick(edge) : prng.chance(0.3) ? BigInt(prng.below(100)) : prng.u64();
   return isSigned(t) ? BigInt.asIntN(w, v) : BigInt.asUintN(w, v);
 }
 
@@ -137,6 +137,8 @@ class FunctionMaker {
   make(): FnInfo {
     const { body } = this.#fn;
     for (let i = this.#prng.between(1, 3); i > 0; i--) body.push(this.#let());
+    // Every function runs at least once, so that little code is only there to be compiled.
+    if (this.#fn.name === "program") for (const info of this.#callable) body.push(...this.#callOf(info, 2));
     while (this.#statements > 0) body.push(...this.#block(2, 3));
     for (const v of this.#scope) if (v.shape.kind === "scalar" && v.pointer === undefined && /^v/.test(v.name)) body.push({ k: "hash", e: { k: "read", t: v.shape.type, p: { k: "name", name: v.name } } });
     for (const name of this.#floats) body.push({ k: "hash", e: { k: "fromFloat", t: "i32", name } });
@@ -271,8 +273,10 @@ class FunctionMaker {
   }
   #call(): Stmt | null {
     const affordable = this.#callable.filter((c) => (this.#work + c.work) * this.#times < MAX_WORK);
-    if (affordable.length === 0) return null;
-    const { fn, work } = this.#prng.pick(affordable);
+    return affordable.length > 0 ? (this.#callOf(this.#prng.pick(affordable), 1)[0] ?? null) : null;
+  }
+  /** Up to `count` calls, with different arguments; none where there is nothing to point to. */
+  #callOf({ fn, work }: FnInfo, count: number): Stmt[] {
     const args: Arg[] = [];
     for (const { type } of fn.params) {
       if (type.kind === "scalar") {
@@ -283,11 +287,11 @@ class FunctionMaker {
       const pointers = this.#scope.filter((v) => v.pointer !== undefined && v.shape.kind === "struct" && v.shape.struct === type.struct);
       if (pointers.length > 0 && this.#prng.chance(0.5)) args.push({ k: "address", p: { k: "name", name: this.#prng.pick(pointers).name }, pointer: true });
       else if (targets.length > 0) args.push({ k: "address", p: this.#prng.pick(targets).p, pointer: false });
-      else return null;
+      else return [];
     }
     this.#work += work * this.#times;
     const to = fn.result === null ? null : this.#variable(fn.result);
-    return { k: "call", to, f: fn.name, args };
+    return [{ k: "call", to, f: fn.name, args }, ...(count > 1 ? this.#callOf({ fn, work }, count - 1) : [])];
   }
   #callPointer(): Stmt | null {
     const to = this.#variable("u32");

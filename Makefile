@@ -1,7 +1,7 @@
 # The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run debug boot test check types lint bench fuzz clean
+.PHONY: help setup build run debug boot test check types lint bench fuzz faults clean
 
 NODE ?= node
 CLI := dist/margay.js
@@ -62,6 +62,9 @@ check: types lint test ## exactly what CI runs
 fuzz: setup build ## random programs against gcc: N=1000 SEED=1
 	@node_modules/.bin/esbuild tests/toolchain/random/fuzz.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/fuzz.js
 	@$(NODE) dist/fuzz.js $(or $(N),1000) $(or $(SEED),1)
+
+faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1
+	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/faults.test.ts -t seeds
 
 clean: ## remove what was built (not node_modules)
 	@rm -rf dist images/out emulator/abi

@@ -19,6 +19,9 @@ import { packageRoot } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
 
+/** More than a peer's RETRY_LIMIT of retransmissions. */
+const DRAIN_NS = 1e9;
+
 export interface ClusterOptions {
   readonly nodes: number;
   readonly cores?: number;
@@ -32,6 +35,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   readonly limitNs?: number;
   readonly machine?: Partial<MachineOptions>;
+  /** Go on behind the job's end until nothing is under way: with link faults, what was lost last is still being sent again. */
+  readonly drain?: boolean;
   /** Violations that the run is meant to have; default none. */
   readonly expectViolations?: RegExp;
 }
@@ -125,6 +130,7 @@ export function runCluster(o: ClusterOptions): ClusterRun {
   });
   try {
     const reason = machine.run({ until: () => result !== null, limitNs });
+    if (o.drain === true && reason === "until") expect(machine.run({ limitNs: machine.time + DRAIN_NS }), "what is left under way comes to an end").toBe("idle");
     tracer.end();
     const violations = checkers.finish(reason === "until");
     if (o.expectViolations) expect(violations.join("\n")).toMatch(o.expectViolations);

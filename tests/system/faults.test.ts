@@ -1,0 +1,109 @@
+/**
+ * Jobs on the real kernel over links with faults: the same output and status as without, every message delivered exactly once (the
+ * checkers of every run), nothing left under way at the end. `make faults N=200` runs more seeds than CI has time for.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { EventKind } from "../../emulator/abi/events.ts";
+import { DropReason, EthernetHeader, MessageHeader, Operation } from "../../emulator/abi/net.ts";
+import { type FaultInjector, LinkFaults, parseFaults, soundVerdict, type Verdict } from "../../emulator/fabric/faults.ts";
+import { type ClusterRun, expectGolden, runCluster } from "./cluster.ts";
+import { temporaryFolder } from "./command.ts";
+
+const folder = temporaryFolder();
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+const SPEC = "drop=2%,dup=2%,corrupt=2%,reorder=3%,delay=2%:50us";
+/** Whole machines are dear: about half a second a seed. */
+const FEW = 40;
+const seeds = Number(process.env["FAULT_SEEDS"] ?? FEW);
+const firstSeed = Number(process.env["FAULT_SEED"] ?? 1);
+const programs = ["ring", "files"] as const;
+
+/** What must not depend on faults: mean times do. */
+const timeless = (run: ClusterRun): string =>
+  run.stdout
+    .replace(/mean hop \d+ ns/, "mean hop T ns")
+    .split("\n")
+    .sort()
+    .join("\n");
+
+function run(program: string, name: string, faults?: FaultInjector): ClusterRun {
+  const root = path.join(folder, name);
+  fs.mkdirSync(root);
+  return runCluster({ nodes: 2, cores: 1, program, root, drain: true, machine: faults === undefined ? {} : { faults } });
+}
+
+describe("random faults", () => {
+  it(`${seeds} seeds: output and status as without faults`, { timeout: 10_000 + seeds * 10_000 }, () => {
+    const sound = new Map(programs.map((program) => [program, run(program, `sound-${program}`)]));
+    const totals: Record<string, number> = {};
+    let resent = 0;
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+      const program = programs[seed % programs.length]!;
+      const replay = `seed ${seed}: margay run --nodes 2 --cores 1 --seed ${seed} --faults ${SPEC} ${program}; as test: make faults N=1 SEED=${seed}`;
+      const faults = new LinkFaults(parseFaults(SPEC), seed);
+      let result: ClusterRun;
+      try {
+        result = run(program, `${program}-${seed}`, faults);
+      } catch (error) {
+        throw new Error(`${replay}\n${error instanceof Error ? error.message : String(error)}`);
+      }
+      expect(result.reason, replay).toBe("until");
+      expect(result.result, replay).toMatchObject({ kind: "exited", waitStatus: 0, count: 2 });
+      expect(timeless(result), replay).toBe(timeless(sound.get(program)!));
+      for (const [what, count] of Object.entries(faults.counts)) totals[what] = (totals[what] ?? 0) + count;
+      resent += result.events.filter((e) => e.kind === EventKind.MSG_RESEND).length;
+    }
+    console.log(`${seeds} seeds, ${JSON.stringify(totals)}, ${resent} retransmissions: no violation`);
+    // The faults happened, and mattered.
+    if (seeds >= FEW) for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"]) expect(totals[what], what).toBeGreaterThan(0);
+    if (seeds >= FEW) expect(resent).toBeGreaterThan(0);
+  });
+});
+
+/** Applies `verdict` to the first data frame of `operation` that `source` sends, once. */
+class FirstFrame implements FaultInjector {
+  private done = false;
+  constructor(
+    private readonly source: number,
+    private readonly operation: number,
+    private readonly verdict: Verdict,
+  ) {}
+  judge(source: number, _target: number, frame: Uint8Array): Verdict {
+    if (this.done || source !== this.source) return soundVerdict;
+    const header = new MessageHeader(new DataView(frame.buffer, frame.byteOffset), EthernetHeader.SIZE);
+    if (header.operation !== this.operation) return soundVerdict;
+    this.done = true;
+    return this.verdict;
+  }
+  state(): unknown {
+    return this.done;
+  }
+}
+
+describe("one fault", () => {
+  const shown = "link.fault,msg";
+  it("a dropped frame is sent again when its time is up (golden)", async () => {
+    const drop = new FirstFrame(2, Operation.IO_REQUEST, { ...soundVerdict, lost: "drop", copies: 0 });
+    const result = runCluster({ nodes: 2, cores: 1, program: "hello", drain: true, machine: { faults: drop } });
+    expect(result.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 2 });
+    await expectGolden(result.golden(shown), "dropped-frame.trace");
+  });
+  it("a corrupted frame is refused by its CRC and sent again (golden)", async () => {
+    // A bit of the body of the load, far behind the headers.
+    const corrupt = new FirstFrame(0, Operation.LOAD, { ...soundVerdict, flips: [8 * 1000 + 3] });
+    const result = runCluster({ nodes: 2, cores: 1, program: "hello", drain: true, machine: { faults: corrupt } });
+    expect(result.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 2 });
+    const drops = result.events.filter((e) => e.kind === EventKind.MSG_DROP).map((e) => [e.nid, Number(e.words[2])]);
+    expect(drops[0]).toEqual([1, DropReason.CRC]);
+    await expectGolden(result.golden(shown), "corrupted-frame.trace");
+  });
+  it("a link that is cut for good ends the job as unreachable, and the machine does not hang", () => {
+    const faults = new LinkFaults(parseFaults("cut=2:0"), 0);
+    const result = runCluster({ nodes: 2, cores: 1, program: "hello", machine: { faults }, limitNs: 1e9, expectViolations: /^/ });
+    // Node 2 never becomes ready for the service node: no job is submitted, the run idles out.
+    expect([result.reason, result.result]).toEqual(["idle", null]);
+  });
+});

@@ -56,12 +56,17 @@ export function dumpObject(object: ObjectModule): string {
       rows.forEach((row, i) => {
         const end = rows[i + 1]?.offset ?? chunk.size;
         const where = row.file >= 0 ? `  # ${object.files[row.file] ?? "?"}:${row.line}:${row.column}` : "";
-        if (end > row.offset) out.push(`  ${row.offset.toString(16).padStart(4, "0")}  ${hex(chunk.bytes?.subarray(row.offset, end) ?? new Uint8Array())}${where}`);
+        if (end > row.offset)
+          out.push(
+            `  ${row.offset.toString(16).padStart(4, "0")}  ${hex(chunk.bytes?.subarray(row.offset, end) ?? new Uint8Array())}${where}`,
+          );
       });
     }
     for (const r of chunk.relocations) {
       const minus = r.expression.minus ? ` - ${r.expression.minus}` : "";
-      out.push(`  reloc ${r.offset.toString(16).padStart(4, "0")} ${r.kind} ${r.expression.plus}${minus}${r.expression.addend ? ` + ${r.expression.addend}` : ""}`);
+      out.push(
+        `  reloc ${r.offset.toString(16).padStart(4, "0")} ${r.kind} ${r.expression.plus}${minus}${r.expression.addend ? ` + ${r.expression.addend}` : ""}`,
+      );
     }
   }
   return `${out.join("\n")}\n`;

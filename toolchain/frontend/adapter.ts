@@ -77,7 +77,12 @@ function compilerHost(overlay: ReadonlyMap<string, string>): ts.CompilerHost {
       if (text === undefined) return undefined;
       const known = parsed.get(fileName);
       if (known && known.text === text) return known.file;
-      const file = ts.createSourceFile(fileName, text, { languageVersion: ts.ScriptTarget.ES2022, jsDocParsingMode: ts.JSDocParsingMode.ParseAll }, true);
+      const file = ts.createSourceFile(
+        fileName,
+        text,
+        { languageVersion: ts.ScriptTarget.ES2022, jsDocParsingMode: ts.JSDocParsingMode.ParseAll },
+        true,
+      );
       // A program is only reusable when unchanged files keep their identity and changed ones carry another version.
       (file as ts.SourceFile & { version?: string }).version = ts.sys.createHash?.(text) ?? text;
       parsed.set(fileName, { text, file, tooDeep: deepNode(file) });
@@ -136,7 +141,11 @@ export class SourceProgram {
 
   /** TypeScript's own errors, with their TS codes: syntax errors alone if there are any. */
   diagnostics(): { syntax: Diagnostic[]; semantic: Diagnostic[] } {
-    const syntax = [...this.#program.getOptionsDiagnostics(), ...this.#program.getGlobalDiagnostics(), ...this.files.flatMap((f) => this.#program.getSyntacticDiagnostics(f))];
+    const syntax = [
+      ...this.#program.getOptionsDiagnostics(),
+      ...this.#program.getGlobalDiagnostics(),
+      ...this.files.flatMap((f) => this.#program.getSyntacticDiagnostics(f)),
+    ];
     if (syntax.length > 0) return { syntax: syntax.map((d) => this.#convert(d)), semantic: [] };
     return { syntax: [], semantic: this.files.flatMap((file) => this.#program.getSemanticDiagnostics(file)).map((d) => this.#convert(d)) };
   }

@@ -30,7 +30,11 @@ export function asmPosition(block: AsmBlock, piece: number, offset: number): { f
   const origin = origins.get(block);
   if (!origin) return null;
   const { template } = origin;
-  const part = ts.isNoSubstitutionTemplateLiteral(template) ? template : piece === 0 ? template.head : template.templateSpans[piece - 1]?.literal;
+  const part = ts.isNoSubstitutionTemplateLiteral(template)
+    ? template
+    : piece === 0
+      ? template.head
+      : template.templateSpans[piece - 1]?.literal;
   if (!part) return null;
   return { file: template.getSourceFile(), position: part.getStart() + 1 + Math.max(0, offset - (origin.inserted[piece] ?? 0)) };
 }
@@ -50,7 +54,8 @@ export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression):
   const optionsCall = ts.isCallExpression(node.tag) ? node.tag : null;
   const typeNode = (node.typeArguments ?? optionsCall?.typeArguments)?.[0];
   const result: MachineType = typeNode ? ctx.type(typeNode) : VOID;
-  if (typeNode && !isScalar(result)) unit.refuse(typeNode, "MG5002", `${excerpt(typeNode)} does not fit a register; write a scalar type instead`);
+  if (typeNode && !isScalar(result))
+    unit.refuse(typeNode, "MG5002", `${excerpt(typeNode)} does not fit a register; write a scalar type instead`);
   const options = readOptions(ctx, optionsCall, naked);
 
   const template = node.template;
@@ -62,7 +67,12 @@ export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression):
   const operands = spans.map((span, i): AsmOperand => {
     const operand = readOperand(ctx, span.expression);
     if (operand.kind === "value") {
-      if (naked) unit.refuse(span.expression, "MG4002", `${excerpt(span.expression)} is not known at compile time; write a constant, function or static variable instead`);
+      if (naked)
+        unit.refuse(
+          span.expression,
+          "MG4002",
+          `${excerpt(span.expression)} is not known at compile time; write a constant, function or static variable instead`,
+        );
       args.push(materialise(ctx, operand.value, span.expression));
       inputs.push(null);
       return { kind: "in", index: args.length - 1 };
@@ -76,21 +86,33 @@ export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression):
   });
 
   const names = operands.some((o) => o.kind === "ret");
-  if (typeNode && !names && !options.out) unit.refuse(node, "MG5002", `${excerpt(node)} gives no result; write \${ret} in the text or { out: "rax" } instead`);
+  if (typeNode && !names && !options.out)
+    unit.refuse(node, "MG5002", `${excerpt(node)} gives no result; write \${ret} in the text or { out: "rax" } instead`);
   if (!typeNode && (names || options.out)) unit.refuse(node, "MG5002", "the result has no type; write asm<u64>, say, instead");
   if (names && options.out) unit.refuse(node, "MG5002", "the result is both ${ret} and out; write one of them instead");
-  if (naked && (typeNode || options.inputs.length > 0)) unit.refuse(node, "MG4002", "a naked function has no values; write registers in the text instead");
+  if (naked && (typeNode || options.inputs.length > 0))
+    unit.refuse(node, "MG4002", "a naked function has no values; write registers in the text instead");
 
   const b = ctx.emit(node);
   const block: AsmBlock = {
-    pieces, operands, bits: ctx.entity?.attributes.bits ?? 64, inputs, out: options.out, clobbers: options.clobbers, clobbersMemory: options.clobbersMemory, loc: unit.locOf(node),
+    pieces,
+    operands,
+    bits: ctx.entity?.attributes.bits ?? 64,
+    inputs,
+    out: options.out,
+    clobbers: options.clobbers,
+    clobbersMemory: options.clobbersMemory,
+    loc: unit.locOf(node),
   };
   origins.set(block, { template, inserted });
   const instr = b.asm(block, irType(result), args);
   return typeNode ? { type: result, instr } : voidValue;
 }
 
-type Operand = Exclude<AsmOperand, { kind: "in" | "symbol" }> | { kind: "symbol"; name: string; addend: bigint } | { kind: "value"; value: Value };
+type Operand =
+  | Exclude<AsmOperand, { kind: "in" | "symbol" }>
+  | { kind: "symbol"; name: string; addend: bigint }
+  | { kind: "value"; value: Value };
 function readOperand(ctx: Lowering, expr: ts.Expression): Operand {
   const { unit } = ctx;
   const node = unwrap(expr);
@@ -114,7 +136,8 @@ function readOperand(ctx: Lowering, expr: ts.Expression): Operand {
     if (base.symbol) return { kind: "symbol", name: base.symbol.name, addend: base.symbol.addend + offset };
     return unit.refuse(node, "MG5003", `${excerpt(node)} is a struct or array; write addr(${excerpt(node)}) instead`);
   }
-  if (!isScalar(value.type)) return unit.refuse(node, "MG5003", `${excerpt(node)} has no value; write a number, function or variable instead`);
+  if (!isScalar(value.type))
+    return unit.refuse(node, "MG5003", `${excerpt(node)} has no value; write a number, function or variable instead`);
   return { kind: "value", value };
 }
 function constantOf(ctx: Lowering, node: ts.Identifier, declaration: ts.VariableDeclaration): Operand | null {
@@ -133,7 +156,8 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
   const options: Options = { inputs: [], out: null, clobbers: [], clobbersMemory: false };
   if (!node) return options;
   const object = node.arguments[0];
-  if (!object || !ts.isObjectLiteralExpression(object)) return unit.refuse(node, "MG5004", `${excerpt(node)} has no options; write asm({ in: { … } })\`…\` instead`);
+  if (!object || !ts.isObjectLiteralExpression(object))
+    return unit.refuse(node, "MG5004", `${excerpt(node)} has no options; write asm({ in: { … } })\`…\` instead`);
   const register = (at: ts.Node, name: string): string => {
     if (!REGISTERS.has(name)) unit.refuse(at, "MG5004", `${excerpt(at)} is no general register; write rax … r15 instead`);
     return name;
@@ -143,14 +167,16 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
     const init = ts.isPropertyAssignment(property) ? property.initializer : null;
     if (name === "in" && init && ts.isObjectLiteralExpression(init)) {
       for (const input of init.properties) {
-        if (!ts.isPropertyAssignment(input) || !ts.isIdentifier(input.name)) return unit.refuse(input, "MG5004", `${excerpt(input)}: write rcx: value instead`);
+        if (!ts.isPropertyAssignment(input) || !ts.isIdentifier(input.name))
+          return unit.refuse(input, "MG5004", `${excerpt(input)}: write rcx: value instead`);
         if (naked) unit.refuse(input, "MG4002", "a naked function has no values; write registers in the text instead");
         options.inputs.push({ register: register(input.name, input.name.text), value: inputValue(ctx, input.initializer) });
       }
     } else if (name === "out" && init && ts.isStringLiteralLike(init)) options.out = register(init, init.text);
     else if (name === "clobber" && init && ts.isArrayLiteralExpression(init)) {
       for (const element of init.elements) {
-        if (!ts.isStringLiteralLike(element)) return unit.refuse(element, "MG5004", `${excerpt(element)}: write a register's name or "memory" instead`);
+        if (!ts.isStringLiteralLike(element))
+          return unit.refuse(element, "MG5004", `${excerpt(element)}: write a register's name or "memory" instead`);
         if (element.text === "memory") options.clobbersMemory = true;
         else options.clobbers.push(register(element, element.text));
       }

@@ -23,9 +23,19 @@ function literal(node: ts.Expression): string | number | boolean | null {
   return null;
 }
 
-export function functionAttributes(unit: Unit, f: FunctionNode, result: MachineType): { attributes: FunctionAttributes; symbol: string | null } {
+export function functionAttributes(
+  unit: Unit,
+  f: FunctionNode,
+  result: MachineType,
+): { attributes: FunctionAttributes; symbol: string | null } {
   const attributes: FunctionAttributes = {
-    naked: false, bits: 64, section: ".text", align: 0, inline: "auto", noreturn: result === NEVER, keep: false,
+    naked: false,
+    bits: 64,
+    section: ".text",
+    align: 0,
+    inline: "auto",
+    noreturn: result === NEVER,
+    keep: false,
   };
   let symbol: string | null = null;
   const call = attrCall(unit, f.body?.statements[0]);
@@ -70,7 +80,8 @@ export function functionAttributes(unit: Unit, f: FunctionNode, result: MachineT
         bad("naked, bits, section, align, inline, symbol, keep or noreturn");
     }
   }
-  if (attributes.bits !== 64 && !attributes.naked) unit.report(call, "MG4006", `bits: ${attributes.bits} needs a naked function; write naked: true beside it instead`);
+  if (attributes.bits !== 64 && !attributes.naked)
+    unit.report(call, "MG4006", `bits: ${attributes.bits} needs a naked function; write naked: true beside it instead`);
   return { attributes, symbol };
 }
 
@@ -105,7 +116,8 @@ export function variableTags(unit: Unit, statement: ts.VariableStatement): Varia
         tags.keep = true;
         break;
       default:
-        if (!PROSE.has(tag.tagName.text)) unit.report(tag, "MG4003", `@${tag.tagName.text} is not known; write @section, @align, @symbol or @keep instead`);
+        if (!PROSE.has(tag.tagName.text))
+          unit.report(tag, "MG4003", `@${tag.tagName.text} is not known; write @section, @align, @symbol or @keep instead`);
     }
   }
   return tags;
@@ -125,4 +137,5 @@ function decorators(unit: Unit, node: ts.ClassDeclaration | ts.PropertyDeclarati
   return result;
 }
 export const structAttributes = (unit: Unit, node: ts.ClassDeclaration): { packed: boolean; align: number } => decorators(unit, node);
-export const fieldAlignment = (unit: Unit, node: ts.PropertyDeclaration): number => (ts.getDecorators(node) ? decorators(unit, node).align : 1);
+export const fieldAlignment = (unit: Unit, node: ts.PropertyDeclaration): number =>
+  ts.getDecorators(node) ? decorators(unit, node).align : 1;

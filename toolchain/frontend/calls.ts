@@ -4,7 +4,17 @@ import { checkOverload, expression, namespaceMember } from "./expressions.ts";
 import { intrinsic } from "./intrinsics.ts";
 import type { Lowering } from "./lowering.ts";
 import {
-  type FunctionType, irType, type MachineType, NEVER, sameType, showType, type Struct, type TypeEnvironment, U64, VOID, widens,
+  type FunctionType,
+  irType,
+  type MachineType,
+  NEVER,
+  sameType,
+  showType,
+  type Struct,
+  type TypeEnvironment,
+  U64,
+  VOID,
+  widens,
 } from "./types.ts";
 import { excerpt, type FunctionEntity, type FunctionNode } from "./unit.ts";
 import { addressOf, coerce, defaultType, isUntyped, materialise, untyped, type Value } from "./values.ts";
@@ -14,9 +24,11 @@ const bare = (node: ts.Expression): ts.Expression =>
 
 export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType | null): Value {
   const { unit } = ctx;
-  if (node.questionDotToken) return unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (f !== null) f(…) instead`);
+  if (node.questionDotToken)
+    return unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (f !== null) f(…) instead`);
   const callee = bare(node.expression);
-  if (callee.kind === ts.SyntaxKind.SuperKeyword) return unit.refuse(node, "MG1026", "super() has no meaning; write field initialisers instead");
+  if (callee.kind === ts.SyntaxKind.SuperKeyword)
+    return unit.refuse(node, "MG1026", "super() has no meaning; write field initialisers instead");
   if (ts.isIdentifier(callee)) {
     const symbol = unit.source.symbol(callee);
     if (!symbol) return unit.resolver.unknown(callee);
@@ -34,7 +46,11 @@ export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType |
   const target = expression(ctx, callee);
   if (target.type.kind === "error") coerce(ctx, target, U64, callee);
   if (target.type.kind !== "function") {
-    return unit.refuse(callee, "MG2017", `${excerpt(callee)} is ${showType(target.type)}, which cannot be called; write a function or function pointer instead`);
+    return unit.refuse(
+      callee,
+      "MG2017",
+      `${excerpt(callee)} is ${showType(target.type)}, which cannot be called; write a function or function pointer instead`,
+    );
   }
   return indirect(ctx, node, target, target.type);
 }
@@ -43,7 +59,8 @@ export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType |
 function memberCall(ctx: Lowering, node: ts.CallExpression, callee: ts.PropertyAccessExpression, want: MachineType | null): Value | null {
   const { unit } = ctx;
   const name = callee.name.text;
-  if (callee.questionDotToken) return unit.refuse(callee, "MG1008", `${excerpt(callee)} tests for null in passing; write if (p !== null) p.${name}(…) instead`);
+  if (callee.questionDotToken)
+    return unit.refuse(callee, "MG1008", `${excerpt(callee)} tests for null in passing; write if (p !== null) p.${name}(…) instead`);
   const member = namespaceMember(ctx, callee);
   if (member) {
     const declaration = member.valueDeclaration;
@@ -64,9 +81,19 @@ function memberCall(ctx: Lowering, node: ts.CallExpression, callee: ts.PropertyA
   const method = unit.resolver.method(target.struct, name);
   if (!method) {
     const field = unit.resolver.complete(target.struct, callee).fields.get(name);
-    if (!field) return unit.refuse(callee.name, "MG2016", `${target.struct.name} has no field or method ${name}; write a declared one instead`);
-    if (field.type.kind !== "function") return unit.refuse(callee, "MG2017", `${name} is ${showType(field.type)}, which cannot be called; write a function pointer field instead`);
-    const place = { type: field.type, base: object.place ? object.place.base : object, offset: (object.place?.offset ?? 0n) + BigInt(field.offset) };
+    if (!field)
+      return unit.refuse(callee.name, "MG2016", `${target.struct.name} has no field or method ${name}; write a declared one instead`);
+    if (field.type.kind !== "function")
+      return unit.refuse(
+        callee,
+        "MG2017",
+        `${name} is ${showType(field.type)}, which cannot be called; write a function pointer field instead`,
+      );
+    const place = {
+      type: field.type,
+      base: object.place ? object.place.base : object,
+      offset: (object.place?.offset ?? 0n) + BigInt(field.offset),
+    };
     const address = materialise(ctx, addressOf(ctx, place, callee), callee);
     const pointer: Value = { type: field.type, instr: ctx.emit(callee).load("i64", address) };
     return indirect(ctx, node, pointer, field.type);
@@ -82,11 +109,18 @@ function characterCode(ctx: Lowering, node: ts.CallExpression, text: ts.StringLi
   }
   return untyped(BigInt(text.text.charCodeAt(Number(index))));
 }
-function staticCall(ctx: Lowering, node: ts.CallExpression, declaration: ts.ClassDeclaration, name: string, want: MachineType | null): Value {
+function staticCall(
+  ctx: Lowering,
+  node: ts.CallExpression,
+  declaration: ts.ClassDeclaration,
+  name: string,
+  want: MachineType | null,
+): Value {
   for (const member of declaration.members) {
     const isStatic = ts.canHaveModifiers(member) && ts.getModifiers(member)?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword);
     if (ts.isMethodDeclaration(member) && isStatic && ts.isIdentifier(member.name) && member.name.text === name) {
-      if (declaration.typeParameters) return ctx.unit.refuse(node, "MG2018", `${excerpt(node)}: the class is generic; write a function outside it instead`);
+      if (declaration.typeParameters)
+        return ctx.unit.refuse(node, "MG2018", `${excerpt(node)}: the class is generic; write a function outside it instead`);
       return direct(ctx, node, member, ctx.unit.resolver.struct(declaration, [], node), null, want);
     }
   }
@@ -100,7 +134,14 @@ function checkCount(ctx: Lowering, node: ts.CallExpression, expected: number): v
   }
 }
 
-function direct(ctx: Lowering, node: ts.CallExpression, declaration: FunctionNode, owner: Struct | null, self: Value | null, want: MachineType | null): Value {
+function direct(
+  ctx: Lowering,
+  node: ts.CallExpression,
+  declaration: FunctionNode,
+  owner: Struct | null,
+  self: Value | null,
+  want: MachineType | null,
+): Value {
   const { unit } = ctx;
   checkOverload(ctx, declaration, node);
   checkCount(ctx, node, declaration.parameters.length);
@@ -129,7 +170,13 @@ function indirect(ctx: Lowering, node: ts.CallExpression, target: Value, type: F
   const instr = ctx.emit(node).callIndirect(pointer, irType(type.result), args);
   return finish(ctx, node, type.result, instr, null);
 }
-function finish(ctx: Lowering, node: ts.CallExpression, result: MachineType, instr: NonNullable<Value["instr"]>, entity: FunctionEntity | null): Value {
+function finish(
+  ctx: Lowering,
+  node: ts.CallExpression,
+  result: MachineType,
+  instr: NonNullable<Value["instr"]>,
+  entity: FunctionEntity | null,
+): Value {
   if (result.kind === "never" || entity?.attributes.noreturn) {
     ctx.emit(node).unreachable();
     return { type: NEVER };
@@ -140,12 +187,24 @@ function finish(ctx: Lowering, node: ts.CallExpression, result: MachineType, ins
 // ---- generics
 /** Explicit type arguments, or those that the arguments' types and the wanted result give. `values`: arguments evaluated on the way. */
 function typeArguments(
-  ctx: Lowering, node: ts.CallExpression, declaration: FunctionNode, owner: Struct | null, want: MachineType | null,
+  ctx: Lowering,
+  node: ts.CallExpression,
+  declaration: FunctionNode,
+  owner: Struct | null,
+  want: MachineType | null,
 ): { own: TypeEnvironment; values: Value[] | null } {
   const { unit } = ctx;
   const parameters = declaration.typeParameters;
   if (!parameters) return { own: new Map(), values: null };
-  if (node.typeArguments) return { own: unit.resolver.bind(parameters, node.typeArguments.map((t) => ctx.type(t)), node), values: null };
+  if (node.typeArguments)
+    return {
+      own: unit.resolver.bind(
+        parameters,
+        node.typeArguments.map((t) => ctx.type(t)),
+        node,
+      ),
+      values: null,
+    };
   const symbols = new Map<ts.Symbol, ts.TypeParameterDeclaration>();
   for (const p of parameters) {
     const symbol = unit.source.symbol(p.name);
@@ -161,7 +220,8 @@ function typeArguments(
   const match = (untypedToo: boolean): void =>
     values.forEach((v, i) => {
       const type = (declaration.parameters[i] as ts.ParameterDeclaration).type;
-      if (type && (untypedToo || !isUntyped(v)) && v.type.kind !== "null") infer.match(type, untypedToo ? defaultType(v.type) : v.type, untypedToo);
+      if (type && (untypedToo || !isUntyped(v)) && v.type.kind !== "null")
+        infer.match(type, untypedToo ? defaultType(v.type) : v.type, untypedToo);
     });
   match(false);
   if (want && declaration.type && bound.size < symbols.size) infer.match(declaration.type, want, true);
@@ -169,7 +229,12 @@ function typeArguments(
   const own = new Map<ts.Symbol, MachineType>();
   for (const [symbol, p] of symbols) {
     const type = bound.get(symbol);
-    if (!type) return unit.refuse(node, "MG2018", `${p.name.text} cannot be told from ${excerpt(node)}; write ${excerpt(node.expression)}<…>(…) instead`);
+    if (!type)
+      return unit.refuse(
+        node,
+        "MG2018",
+        `${p.name.text} cannot be told from ${excerpt(node)}; write ${excerpt(node.expression)}<…>(…) instead`,
+      );
     own.set(symbol, type);
   }
   return { own, values };
@@ -234,6 +299,7 @@ class Inference {
     const known = this.#bound.get(symbol);
     if (!known) {
       if (type.kind !== "void" && type.kind !== "never" && type.kind !== "error") this.#bound.set(symbol, type);
-    } else if (!onlyNew && !sameType(known, type) && known.kind === "int" && type.kind === "int" && widens(known, type)) this.#bound.set(symbol, type);
+    } else if (!onlyNew && !sameType(known, type) && known.kind === "int" && type.kind === "int" && widens(known, type))
+      this.#bound.set(symbol, type);
   }
 }

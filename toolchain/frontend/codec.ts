@@ -20,8 +20,14 @@ import { excerpt, Unit } from "./unit.ts";
 const GENERATED = "// Generated from ";
 
 /** Generates one module a file of `abiDir` into `outDir`. Writes nothing when the sources have errors. */
-export function generateCodecs(abiDir: string, outDir: string, packageRoot = process.cwd()): { written: string[]; diagnostics: Diagnostic[] } {
-  const names = readdirSync(abiDir).filter((f) => f.endsWith(".ts")).sort();
+export function generateCodecs(
+  abiDir: string,
+  outDir: string,
+  packageRoot = process.cwd(),
+): { written: string[]; diagnostics: Diagnostic[] } {
+  const names = readdirSync(abiDir)
+    .filter((f) => f.endsWith(".ts"))
+    .sort();
   const texts = new Map<string, string>();
   const roots = names.map((n) => path.resolve(abiDir, n));
   const diagnostics = print(new SourceProgram(roots, packageRoot), (file, text) => {
@@ -31,7 +37,8 @@ export function generateCodecs(abiDir: string, outDir: string, packageRoot = pro
   mkdirSync(outDir, { recursive: true });
   for (const name of readdirSync(outDir)) {
     // Modules that were generated before and have no source any more.
-    if (name.endsWith(".ts") && !texts.has(name) && readIfThere(path.join(outDir, name))?.startsWith(GENERATED)) rmSync(path.join(outDir, name));
+    if (name.endsWith(".ts") && !texts.has(name) && readIfThere(path.join(outDir, name))?.startsWith(GENERATED))
+      rmSync(path.join(outDir, name));
   }
   const written: string[] = [];
   for (const [name, text] of texts) {
@@ -110,7 +117,8 @@ function printVariable(unit: Unit, d: ts.VariableDeclaration): string {
   if (!d.initializer) return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no value; write a constant or a table instead`);
   const constant = globalConstant(unit, unit.variableEntity(d), d);
   const isTable = ts.isArrayLiteralExpression(unwrap(d.initializer));
-  const text = constant?.constant !== undefined && constant.type.kind !== "bool" ? integer(constant.constant) : printValue(unit, d.initializer);
+  const text =
+    constant?.constant !== undefined && constant.type.kind !== "bool" ? integer(constant.constant) : printValue(unit, d.initializer);
   return `export const ${d.name.getText()} = ${text}${isTable ? " as const" : ""};`;
 }
 /** A literal table as written, its constants evaluated. */
@@ -119,7 +127,9 @@ function printValue(unit: Unit, init: ts.Expression): string {
   if (ts.isArrayLiteralExpression(node)) return `[${node.elements.map((e) => printValue(unit, e)).join(", ")}]`;
   if (ts.isObjectLiteralExpression(node)) {
     const fields = node.properties.map((p) =>
-      ts.isPropertyAssignment(p) ? `${p.name.getText()}: ${printValue(unit, p.initializer)}` : unit.refuse(p, "MG1014", `${excerpt(p)}: write name: value instead`),
+      ts.isPropertyAssignment(p)
+        ? `${p.name.getText()}: ${printValue(unit, p.initializer)}`
+        : unit.refuse(p, "MG1014", `${excerpt(p)}: write name: value instead`),
     );
     return `{ ${fields.join(", ")} }`;
   }
@@ -134,7 +144,8 @@ function printValue(unit: Unit, init: ts.Expression): string {
 function accessor(type: MachineType): { view: string; js: "number" | "bigint"; bytes: number } {
   if (type.kind === "bool") return { view: "Uint8", js: "number", bytes: 1 };
   if (type.kind === "f64") return { view: "Float64", js: "number", bytes: 8 };
-  if (type.kind === "int" && type.width < 64) return { view: `${type.signed ? "Int" : "Uint"}${type.width}`, js: "number", bytes: type.width / 8 };
+  if (type.kind === "int" && type.width < 64)
+    return { view: `${type.signed ? "Int" : "Uint"}${type.width}`, js: "number", bytes: type.width / 8 };
   return { view: type.kind === "int" && type.signed ? "BigInt64" : "BigUint64", js: "bigint", bytes: 8 };
 }
 const getter = (type: MachineType, at: string): string => {
@@ -179,7 +190,8 @@ function printField({ name, type, offset }: Field, className: (type: MachineType
   }
   const { element } = type;
   const item = `${at} + i * ${sizeOf(element)}`;
-  if (element.kind === "struct") return `  ${name}(i: number): ${className(element)} { return new ${className(element)}(this.view, ${item}); }`;
+  if (element.kind === "struct")
+    return `  ${name}(i: number): ${className(element)} { return new ${className(element)}(this.view, ${item}); }`;
   if (element.kind === "array" || (element.kind === "int" && element.name === "u8")) return bytes;
   const { js } = accessor(element);
   return `  ${name}(i: number): ${js} { return ${getter(element, item)}; }\n  ${name}Set(i: number, v: ${js}): void { ${setter(element, item)}; }`;

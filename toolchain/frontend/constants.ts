@@ -1,5 +1,5 @@
 /** Exact arithmetic on untyped constants, literals from their text, and expressions that must be integer constants. */
-import { ts } from "./adapter.ts";
+import type { ts } from "./adapter.ts";
 import { expression } from "./expressions.ts";
 import { Lowering } from "./lowering.ts";
 import type { Unit } from "./unit.ts";
@@ -32,7 +32,8 @@ export function foldUntyped(unit: Unit, node: ts.Node, op: string, a: Value, b: 
   const y = b.constant as bigint;
   const keep = a.complement === true || b.complement === true;
   const bounded = (r: bigint, complement = false): Value => {
-    if (r > 1n << BigInt(BITS_MAX) || r < -(1n << BigInt(BITS_MAX))) unit.refuse(node, "MG3005", `${excerpt(node)} is too large; write at most ${BITS_MAX} bits instead`);
+    if (r > 1n << BigInt(BITS_MAX) || r < -(1n << BigInt(BITS_MAX)))
+      unit.refuse(node, "MG3005", `${excerpt(node)} is too large; write at most ${BITS_MAX} bits instead`);
     return untyped(r, complement);
   };
   const count = (): bigint => {

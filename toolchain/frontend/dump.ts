@@ -15,7 +15,9 @@ export function dumpTree(options: FrontendOptions): string {
     ts.forEachChild(node, () => {
       leaf = false;
     });
-    out.push(`${"  ".repeat(depth)}${ts.SyntaxKind[node.kind]} ${at.line}:${at.column}${leaf ? ` ${JSON.stringify(node.getText(file))}` : ""}`);
+    out.push(
+      `${"  ".repeat(depth)}${ts.SyntaxKind[node.kind]} ${at.line}:${at.column}${leaf ? ` ${JSON.stringify(node.getText(file))}` : ""}`,
+    );
     ts.forEachChild(node, (child) => visit(child, depth + 1, file));
   };
   for (const file of source.files) {
@@ -35,7 +37,8 @@ export function dumpLayouts(options: FrontendOptions): string {
       try {
         const struct = unit.resolver.complete(unit.resolver.struct(s, [], s), s);
         out.push(`${struct.name} size ${struct.size} align ${struct.align}  # ${unit.source.relative(file)}`);
-        for (const f of struct.fields.values()) out.push(`  ${String(f.offset).padStart(5)} ${String(sizeOf(f.type)).padStart(5)}  ${f.name}: ${showType(f.type)}`);
+        for (const f of struct.fields.values())
+          out.push(`  ${String(f.offset).padStart(5)} ${String(sizeOf(f.type)).padStart(5)}  ${f.name}: ${showType(f.type)}`);
       } catch (e) {
         if (!(e instanceof Refused)) throw e;
       }

@@ -10,10 +10,23 @@ import { literalValue } from "./constants.ts";
 import { Refused } from "./diagnostics.ts";
 import { globalConstant, globalType } from "./globals.ts";
 import type { Lowering } from "./lowering.ts";
-import { assignment, binary, condition, prefix, truth, unifyBranches, update } from "./operators.ts";
+import { assignment, prefix, update } from "./assignments.ts";
+import { binary, condition, truth, unifyBranches } from "./operators.ts";
 import { I64, isAggregate, irType, type MachineType, NULL, showType, U64, VOID } from "./types.ts";
 import { excerpt, type FunctionNode } from "./unit.ts";
-import { boolConstant, coerce, defaultType, isUntyped, load, materialise, type Place, resize, store, untyped, type Value } from "./values.ts";
+import {
+  boolConstant,
+  coerce,
+  defaultType,
+  isUntyped,
+  load,
+  materialise,
+  type Place,
+  resize,
+  store,
+  untyped,
+  type Value,
+} from "./values.ts";
 
 export function expression(ctx: Lowering, node: ts.Expression, want: MachineType | null = null): Value {
   const { unit } = ctx;
@@ -37,7 +50,8 @@ export function expression(ctx: Lowering, node: ts.Expression, want: MachineType
   if (ts.isElementAccessExpression(node)) return load(ctx, elementPlace(ctx, node), node);
   if (ts.isCallExpression(node)) return call(ctx, node, want);
   if (ts.isBinaryExpression(node)) {
-    if (node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment && node.operatorToken.kind <= ts.SyntaxKind.LastAssignment) return assignment(ctx, node);
+    if (node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment && node.operatorToken.kind <= ts.SyntaxKind.LastAssignment)
+      return assignment(ctx, node);
     return binary(ctx, node, want);
   }
   if (ts.isPrefixUnaryExpression(node)) return prefix(ctx, node, want);
@@ -49,18 +63,25 @@ export function expression(ctx: Lowering, node: ts.Expression, want: MachineType
 
 function refuseExpression(ctx: Lowering, node: ts.Expression): never {
   const { unit } = ctx;
-  if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) return unit.refuse(node, "MG1007", `${excerpt(node)} is a string; write cstr("…") instead`);
-  if (ts.isArrowFunction(node) || ts.isFunctionExpression(node)) return unit.refuse(node, "MG1002", "functions are not values made on the way; write a function declaration and its name instead");
+  if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node))
+    return unit.refuse(node, "MG1007", `${excerpt(node)} is a string; write cstr("…") instead`);
+  if (ts.isArrowFunction(node) || ts.isFunctionExpression(node))
+    return unit.refuse(node, "MG1002", "functions are not values made on the way; write a function declaration and its name instead");
   if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) || ts.isNewExpression(node)) {
     return unit.refuse(node, "MG1014", `${excerpt(node)} has no place in memory; write a variable that it initialises instead`);
   }
   if (ts.isAsExpression(node) || ts.isTypeAssertionExpression(node) || ts.isSatisfiesExpression(node)) {
-    return unit.refuse(node, "MG1012", `${excerpt(node)} converts nothing; write cast<${excerpt(node.type)}>(…) or a width such as u32(…) instead`);
+    return unit.refuse(
+      node,
+      "MG1012",
+      `${excerpt(node)} converts nothing; write cast<${excerpt(node.type)}>(…) or a width such as u32(…) instead`,
+    );
   }
   if (ts.isTypeOfExpression(node) || ts.isDeleteExpression(node) || ts.isVoidExpression(node)) {
     return unit.refuse(node, "MG1013", `${excerpt(node)} has no machine form; write a comparison or a statement instead`);
   }
-  if (ts.isAwaitExpression(node) || ts.isYieldExpression(node)) return unit.refuse(node, "MG1005", `${excerpt(node)} would suspend; write a loop or a call instead`);
+  if (ts.isAwaitExpression(node) || ts.isYieldExpression(node))
+    return unit.refuse(node, "MG1005", `${excerpt(node)} would suspend; write a loop or a call instead`);
   if (ts.isSpreadElement(node)) return unit.refuse(node, "MG1006", "spread; write the elements one by one instead");
   if (ts.isClassExpression(node)) return unit.refuse(node, "MG1025", "class inside an expression; write it at the top level instead");
   if (ts.isBigIntLiteral(node)) return unit.refuse(node, "MG1023", `${excerpt(node)} is a bigint; write the number without n instead`);
@@ -88,8 +109,10 @@ export function symbolValue(ctx: Lowering, symbol: ts.Symbol, node: ts.Node): Va
   if (!declaration) return unit.resolver.unknown(node);
   if (ts.isEnumMember(declaration)) return untyped(unit.resolver.enumMember(declaration));
   if (ts.isVariableDeclaration(declaration)) {
-    if (unit.source.isPrelude(declaration)) return unit.refuse(node, "MG5003", `${excerpt(node)} stands only in asm templates; write asm\`… \${${excerpt(node)}}\` instead`);
-    if (!ts.isSourceFile(declaration.parent.parent.parent)) return unit.refuse(node, "MG1002", `${excerpt(node)} is a variable of another function; write a parameter instead`);
+    if (unit.source.isPrelude(declaration))
+      return unit.refuse(node, "MG5003", `${excerpt(node)} stands only in asm templates; write asm\`… \${${excerpt(node)}}\` instead`);
+    if (!ts.isSourceFile(declaration.parent.parent.parent))
+      return unit.refuse(node, "MG1002", `${excerpt(node)} is a variable of another function; write a parameter instead`);
     const entity = unit.variableEntity(declaration);
     const constant = globalConstant(unit, entity, node);
     if (constant) return constant;
@@ -107,9 +130,11 @@ export function symbolValue(ctx: Lowering, symbol: ts.Symbol, node: ts.Node): Va
 
 function functionValue(ctx: Lowering, declaration: ts.FunctionDeclaration, node: ts.Node): Value {
   const { unit } = ctx;
-  if (unit.source.isPrelude(declaration)) return unit.refuse(node, "MG1023", `${excerpt(node)} is an intrinsic without an address; write a call of it instead`);
+  if (unit.source.isPrelude(declaration))
+    return unit.refuse(node, "MG1023", `${excerpt(node)} is an intrinsic without an address; write a call of it instead`);
   checkOverload(ctx, declaration, node);
-  if (declaration.typeParameters) return unit.refuse(node, "MG2018", `${excerpt(node)} is generic; write a function of fixed types instead`);
+  if (declaration.typeParameters)
+    return unit.refuse(node, "MG2018", `${excerpt(node)} is generic; write a function of fixed types instead`);
   const entity = unit.functionEntity(declaration, null, new Map());
   return { type: entity.type, symbol: { name: unit.request(entity), addend: 0n } };
 }
@@ -148,7 +173,8 @@ export function placeOf(ctx: Lowering, node: ts.Expression): Place | null {
 }
 function globalPlace(ctx: Lowering, declaration: ts.Declaration, node: ts.Node): Place | null {
   const { unit } = ctx;
-  if (!ts.isVariableDeclaration(declaration) || unit.source.isPrelude(declaration) || !ts.isSourceFile(declaration.parent.parent.parent)) return null;
+  if (!ts.isVariableDeclaration(declaration) || unit.source.isPrelude(declaration) || !ts.isSourceFile(declaration.parent.parent.parent))
+    return null;
   const entity = unit.variableEntity(declaration);
   const type = defaultType(globalType(unit, entity, node));
   return { type, base: { type: U64, symbol: { name: unit.requestVariable(entity), addend: 0n } }, offset: 0n };
@@ -160,11 +186,16 @@ function container(ctx: Lowering, node: ts.Expression): { place: Place; throughP
   if (value.place) return { place: value.place, throughPointer: false };
   if (value.type.kind === "pointer") return { place: { type: value.type.target, base: value, offset: 0n }, throughPointer: true };
   if (value.type.kind === "error") return { place: { type: value.type, base: value, offset: 0n }, throughPointer: false };
-  return ctx.unit.refuse(node, "MG2016", `${excerpt(node)} is ${showType(value.type)}, which has no fields or elements; write a struct, array or pointer instead`);
+  return ctx.unit.refuse(
+    node,
+    "MG2016",
+    `${excerpt(node)} is ${showType(value.type)}, which has no fields or elements; write a struct, array or pointer instead`,
+  );
 }
 function fieldPlace(ctx: Lowering, node: ts.PropertyAccessExpression): Place {
   const { unit } = ctx;
-  if (node.questionDotToken) unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (p !== null) around p.${node.name.text} instead`);
+  if (node.questionDotToken)
+    unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (p !== null) around p.${node.name.text} instead`);
   return fieldOf(ctx, node, container(ctx, node.expression).place);
 }
 function fieldOf(ctx: Lowering, node: ts.PropertyAccessExpression, place: Place): Place {
@@ -172,20 +203,27 @@ function fieldOf(ctx: Lowering, node: ts.PropertyAccessExpression, place: Place)
   const name = node.name.text;
   if (place.type.kind !== "struct") {
     if (place.type.kind === "error") coerce(ctx, { type: place.type }, U64, node);
-    const index = place.type.kind === "pointer" && place.type.target.kind === "struct" ? `${excerpt(node.expression)}[0].${name}` : "a struct";
+    const index =
+      place.type.kind === "pointer" && place.type.target.kind === "struct" ? `${excerpt(node.expression)}[0].${name}` : "a struct";
     return unit.refuse(node, "MG2016", `${showType(place.type)} has no field ${name}; write ${index} instead`);
   }
   const struct = unit.resolver.complete(place.type.struct, node);
   const field = struct.fields.get(name);
   if (!field) {
-    if (unit.resolver.method(struct, name)) return unit.refuse(node, "MG2016", `${name} is a method of ${struct.name}; write a call of it instead`);
-    return unit.refuse(node.name, "MG2016", `${struct.name} has no field ${name}; write one of ${[...struct.fields.keys()].slice(0, 6).join(", ")} instead`);
+    if (unit.resolver.method(struct, name))
+      return unit.refuse(node, "MG2016", `${name} is a method of ${struct.name}; write a call of it instead`);
+    return unit.refuse(
+      node.name,
+      "MG2016",
+      `${struct.name} has no field ${name}; write one of ${[...struct.fields.keys()].slice(0, 6).join(", ")} instead`,
+    );
   }
   return { type: field.type, base: place.base, offset: place.offset + BigInt(field.offset) };
 }
 function elementPlace(ctx: Lowering, node: ts.ElementAccessExpression): Place {
   const { unit } = ctx;
-  if (node.questionDotToken) unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (p !== null) around it instead`);
+  if (node.questionDotToken)
+    unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (p !== null) around it instead`);
   const { place, throughPointer } = container(ctx, node.expression);
   const array = !throughPointer && place.type.kind === "array" ? place.type : null;
   if (!array && !throughPointer) {
@@ -196,11 +234,19 @@ function elementPlace(ctx: Lowering, node: ts.ElementAccessExpression): Place {
   const size = BigInt(unit.resolver.sizeOf(element, node));
   const index = expression(ctx, node.argumentExpression, I64);
   if (index.type.kind !== "int" && index.type.kind !== "untyped") {
-    return unit.refuse(node.argumentExpression, "MG2005", `${excerpt(node.argumentExpression)} is ${showType(index.type)}, no index; write an integer instead`);
+    return unit.refuse(
+      node.argumentExpression,
+      "MG2005",
+      `${excerpt(node.argumentExpression)} is ${showType(index.type)}, no index; write an integer instead`,
+    );
   }
   if (index.constant !== undefined) {
     if (array && (index.constant < 0n || index.constant >= BigInt(array.count))) {
-      unit.refuse(node.argumentExpression, "MG2021", `index ${index.constant} is outside ${showType(array)}; write 0 … ${array.count - 1} instead`);
+      unit.refuse(
+        node.argumentExpression,
+        "MG2021",
+        `index ${index.constant} is outside ${showType(array)}; write 0 … ${array.count - 1} instead`,
+      );
     }
     return { type: element, base: place.base, offset: place.offset + index.constant * size };
   }
@@ -256,15 +302,26 @@ function conditional(ctx: Lowering, node: ts.ConditionalExpression, want: Machin
     b.enter(join);
     return { type: VOID };
   }
-  if (isAggregate(type)) unit.refuse(node, "MG2007", `${showType(type)} is not a value; write a choice between addresses, addr(…), instead`);
-  const slot: Place = { type, base: { type: U64, instr: b.alloca(unit.resolver.sizeOf(type, node), unit.resolver.alignOf(type, node)) }, offset: 0n };
-  for (const [end, value, branch] of [[endTrue, x, node.whenTrue], [endFalse, y, node.whenFalse]] as const) {
+  if (isAggregate(type))
+    unit.refuse(node, "MG2007", `${showType(type)} is not a value; write a choice between addresses, addr(…), instead`);
+  const slot: Place = {
+    type,
+    base: { type: U64, instr: b.alloca(unit.resolver.sizeOf(type, node), unit.resolver.alignOf(type, node)) },
+    offset: 0n,
+  };
+  for (const [end, value, branch] of [
+    [endTrue, x, node.whenTrue],
+    [endFalse, y, node.whenFalse],
+  ] as const) {
     b.enter(end);
     if (b.terminated) continue;
     store(ctx, slot, coerce(ctx, value, type, branch), branch);
     ctx.emit(node).jump(join);
   }
   b.enter(join);
-  return { type, instr: ctx.emit(node).load(irType(type), slot.base.instr as NonNullable<Value["instr"]>), narrow: x.narrow === true || y.narrow === true };
+  return {
+    type,
+    instr: ctx.emit(node).load(irType(type), slot.base.instr as NonNullable<Value["instr"]>),
+    narrow: x.narrow === true || y.narrow === true,
+  };
 }
-

@@ -33,13 +33,23 @@ export interface FrontendResult {
 export function lowerProgram(options: FrontendOptions): FrontendResult {
   const missing = options.roots.filter((r) => !options.overlay?.has(r) && !existsSync(r));
   if (missing.length > 0) {
-    return { module: null, diagnostics: missing.map((r) => ({ code: "MG0003", message: `${r} does not exist; write the path of a source file instead`, file: "", line: 0, column: 0 })) };
+    return {
+      module: null,
+      diagnostics: missing.map((r) => ({
+        code: "MG0003",
+        message: `${r} does not exist; write the path of a source file instead`,
+        file: "",
+        line: 0,
+        column: 0,
+      })),
+    };
   }
   let unit: Unit | null = null;
   try {
     const source = new SourceProgram(options.roots, options.packageRoot, options.overlay);
     const deep = source.tooDeep();
-    if (deep) return { module: null, diagnostics: [{ code: "MG0005", message: NESTS, ...source.position(deep.getSourceFile(), deep.pos) }] };
+    if (deep)
+      return { module: null, diagnostics: [{ code: "MG0005", message: NESTS, ...source.position(deep.getSourceFile(), deep.pos) }] };
     const { syntax, semantic } = source.diagnostics();
     if (syntax.length > 0) return { module: null, diagnostics: sortDiagnostics(syntax) };
     unit = new Unit(source, options.name);
@@ -48,7 +58,10 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
     // Where both object to a line, ours says what to write instead.
     const own = unit.diagnostics.filter((d) => !(d.code === "MG0001" && semantic.length > 0));
     const lines = new Set(own.map((d) => `${d.file}:${d.line}`));
-    const diagnostics = sortDiagnostics([...semantic.filter((d) => !lines.has(`${d.file}:${d.line}`) && (own.length === 0 || d.file !== "")), ...own]);
+    const diagnostics = sortDiagnostics([
+      ...semantic.filter((d) => !lines.has(`${d.file}:${d.line}`) && (own.length === 0 || d.file !== "")),
+      ...own,
+    ]);
     return { module: diagnostics.length === 0 ? unit.module : null, diagnostics };
   } catch (e) {
     return { module: null, diagnostics: sortDiagnostics([...(unit?.diagnostics ?? []), internalError(unit, options, e)]) };
@@ -64,7 +77,8 @@ function internalError(unit: Unit | null, options: FrontendOptions, e: unknown):
   const code = nested ? "MG0005" : "MG9999";
   const message = nested ? NESTS : `internal error: ${text}; write a report with this source, and the construct in another way, instead`;
   const node = unit?.currentNode;
-  if (!unit || !node) return { code, message, file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "", line: 1, column: 1 };
+  if (!unit || !node)
+    return { code, message, file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "", line: 1, column: 1 };
   return { code, message, ...unit.source.position(node.getSourceFile(), node.getStart()) };
 }
 
@@ -84,7 +98,8 @@ function declarationsOf(unit: Unit): Declarations {
   for (const file of unit.source.files) {
     for (const s of file.statements) {
       if (ts.isFunctionDeclaration(s) && s.body && s.name) found.functions.push(s);
-      else if (ts.isClassDeclaration(s)) for (const m of s.members) if (ts.isMethodDeclaration(m) && m.body && ts.isIdentifier(m.name)) found.methods.push(m);
+      else if (ts.isClassDeclaration(s))
+        for (const m of s.members) if (ts.isMethodDeclaration(m) && m.body && ts.isIdentifier(m.name)) found.methods.push(m);
       if (ts.isVariableStatement(s)) found.variables.push(...s.declarationList.declarations);
     }
   }
@@ -106,7 +121,8 @@ function requestRoots(unit: Unit, found: Declarations, entry: string | null, roo
     if (f.typeParameters) continue;
     attempt(unit, () => {
       const { attributes, symbol } = functionAttributes(unit, f, VOID);
-      const isEntry = entry !== null && ((symbol ?? f.name?.text) === entry || unit.uniqueName(f.name?.text ?? "", f.name?.text ?? "", f) === entry);
+      const isEntry =
+        entry !== null && ((symbol ?? f.name?.text) === entry || unit.uniqueName(f.name?.text ?? "", f.name?.text ?? "", f) === entry);
       if (!attributes.keep && !isEntry && !isLibrary(f)) return;
       hasEntry ||= isEntry;
       unit.request(unit.functionEntity(f, null, new Map()));
@@ -120,7 +136,13 @@ function requestRoots(unit: Unit, found: Declarations, entry: string | null, roo
     });
   }
   if (!hasEntry) {
-    unit.diagnostics.push({ code: "MG0001", message: `no function '${entry}'; write attr({ symbol: "${entry}" }) in the entry function instead`, file: "", line: 0, column: 0 });
+    unit.diagnostics.push({
+      code: "MG0001",
+      message: `no function '${entry}'; write attr({ symbol: "${entry}" }) in the entry function instead`,
+      file: "",
+      line: 0,
+      column: 0,
+    });
   }
 }
 
@@ -156,7 +178,8 @@ function checkRest(unit: Unit, found: Declarations): void {
   }
   for (const file of unit.source.files) {
     for (const s of file.statements) {
-      if (ts.isClassDeclaration(s) && !s.typeParameters) attempt(unit, () => void unit.resolver.complete(unit.resolver.struct(s, [], s), s));
+      if (ts.isClassDeclaration(s) && !s.typeParameters)
+        attempt(unit, () => void unit.resolver.complete(unit.resolver.struct(s, [], s), s));
     }
   }
   for (const v of found.variables) {
@@ -173,7 +196,13 @@ function checkRest(unit: Unit, found: Declarations): void {
 }
 
 /** A position inside an assembly template as a diagnostic's place. */
-export function asmDiagnostic(block: Parameters<typeof asmPosition>[0], piece: number, offset: number, message: string, packageRoot: string): Diagnostic {
+export function asmDiagnostic(
+  block: Parameters<typeof asmPosition>[0],
+  piece: number,
+  offset: number,
+  message: string,
+  packageRoot: string,
+): Diagnostic {
   const at = asmPosition(block, piece, offset);
   if (!at) return { code: "MG5001", message, file: "", line: 0, column: 0 };
   const p = at.file.getLineAndCharacterOfPosition(Math.min(at.position, at.file.text.length));

@@ -18,7 +18,14 @@ export function lowerFunction(unit: Unit, entity: FunctionEntity): Func {
     const p = declaration.parameters[isMethod ? i - 1 : i];
     return { name: p ? p.name.getText() : "this", type: irType(t) };
   });
-  const func = new Func(entity.linkName, entity.sourceName, params, irType(type.result), { ...attributes }, unit.locOf(declaration.name ?? declaration));
+  const func = new Func(
+    entity.linkName,
+    entity.sourceName,
+    params,
+    irType(type.result),
+    { ...attributes },
+    unit.locOf(declaration.name ?? declaration),
+  );
   const builder = new Builder(func);
   const ctx = new Lowering(unit, entity.environment, entity.owner, entity, builder);
   ctx.emit(declaration.name ?? declaration);

@@ -35,14 +35,20 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
   }
   const { declaration } = entity;
   const type = guarded(unit, entity, node, () => {
-    if (!ts.isIdentifier(declaration.name)) return unit.refuse(declaration.name, "MG1006", "destructuring; write one variable a name instead");
+    if (!ts.isIdentifier(declaration.name))
+      return unit.refuse(declaration.name, "MG1006", "destructuring; write one variable a name instead");
     if (declaration.type) {
       const declared = unit.resolver.type(declaration.type, new Map());
       if (!isScalar(declared) || entity.external) unit.resolver.sizeOf(declared, declaration.type);
       return declared;
     }
     const init = declaration.initializer;
-    if (!init) return unit.refuse(declaration, "MG3009", `${excerpt(declaration.name)} has no type and no value; write ${excerpt(declaration.name)}: u64 = 0, say, instead`);
+    if (!init)
+      return unit.refuse(
+        declaration,
+        "MG3009",
+        `${excerpt(declaration.name)} has no type and no value; write ${excerpt(declaration.name)}: u64 = 0, say, instead`,
+      );
     const ctx = Lowering.constant(unit);
     if (ts.isNewExpression(init)) return newType(ctx, init);
     const intrinsic = ts.isCallExpression(init) ? intrinsicName(unit, init) : null;
@@ -52,10 +58,19 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
       return ctx.type(argument);
     }
     if (ts.isArrayLiteralExpression(init) || ts.isObjectLiteralExpression(init)) {
-      return unit.refuse(declaration, "MG3009", `${excerpt(declaration.name)} has no type; write ${excerpt(declaration.name)}: arr<T, N> or a class instead`);
+      return unit.refuse(
+        declaration,
+        "MG3009",
+        `${excerpt(declaration.name)} has no type; write ${excerpt(declaration.name)}: arr<T, N> or a class instead`,
+      );
     }
     const value = expression(ctx, init);
-    if (value.type.kind === "null") return unit.refuse(declaration, "MG3009", `${excerpt(declaration.name)} has no type; write ${excerpt(declaration.name)}: ptr<T> | null instead`);
+    if (value.type.kind === "null")
+      return unit.refuse(
+        declaration,
+        "MG3009",
+        `${excerpt(declaration.name)} has no type; write ${excerpt(declaration.name)}: ptr<T> | null instead`,
+      );
     return entity.isConst ? value.type : defaultType(value.type);
   });
   entity.type = type;
@@ -87,7 +102,9 @@ export function lowerVariable(unit: Unit, entity: VariableEntity): Data {
   if (!declaration.initializer && !isScalar(type)) {
     unit.refuse(declaration, "MG3009", `${excerpt(declaration.name)} has no value; write = zeroed() or new ${showType(type)}() instead`);
   }
-  const image = declaration.initializer ? staticImage(unit, type, declaration.initializer) : { bytes: new Uint8Array(size), relocations: [] };
+  const image = declaration.initializer
+    ? staticImage(unit, type, declaration.initializer)
+    : { bytes: new Uint8Array(size), relocations: [] };
   const zero = image.relocations.length === 0 && image.bytes.every((b) => b === 0);
   const readonly = entity.isConst && isScalar(type);
   return {

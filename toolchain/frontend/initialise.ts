@@ -7,7 +7,17 @@ import { Refused } from "./diagnostics.ts";
 import { expression } from "./expressions.ts";
 import { intrinsicName, newType } from "./intrinsics.ts";
 import { Lowering } from "./lowering.ts";
-import { type ArrayType, type Field, isAggregate, type MachineType, type Struct, type StructType, sameType, showType, sizeOf } from "./types.ts";
+import {
+  type ArrayType,
+  type Field,
+  isAggregate,
+  type MachineType,
+  type Struct,
+  type StructType,
+  sameType,
+  showType,
+  sizeOf,
+} from "./types.ts";
 import { excerpt, type Unit } from "./unit.ts";
 import { addressOf, coerce, materialise, type Place, store, type Value } from "./values.ts";
 
@@ -27,13 +37,15 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
   const { unit } = ctx;
   if (blank(ctx, node)) {
     const argument = (node as ts.CallExpression).typeArguments?.[0];
-    if (argument && !sameType(ctx.type(argument), type)) unit.refuse(node, "MG2005", `${excerpt(node)} is not ${showType(type)}; write zeroed<${showType(type)}>() instead`);
+    if (argument && !sameType(ctx.type(argument), type))
+      unit.refuse(node, "MG2005", `${excerpt(node)} is not ${showType(type)}; write zeroed<${showType(type)}>() instead`);
     return;
   }
   if (!isAggregate(type)) return leaf(offset, type, coerce(ctx, expression(ctx, node, type), type, node), node);
   if (type.kind === "struct" && ts.isNewExpression(node)) {
     const made = newType(ctx, node);
-    if (!sameType(made, type)) unit.refuse(node, "MG2006", `${showType(made)} is not ${showType(type)}; write new ${showType(type)}() instead`);
+    if (!sameType(made, type))
+      unit.refuse(node, "MG2006", `${showType(made)} is not ${showType(type)}; write new ${showType(type)}() instead`);
     return defaults(unit, type.struct, offset, leaf, new Set(), node);
   }
   if (type.kind === "struct" && ts.isObjectLiteralExpression(node)) return objectLiteral(ctx, type, node, offset, leaf);
@@ -42,7 +54,11 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
   if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) || ts.isNewExpression(node)) {
     unit.refuse(node, "MG2005", `${excerpt(node)} does not initialise ${showType(type)}; write ${literal} instead`);
   }
-  unit.refuse(node, "MG2007", `${showType(type)} is not copied by =; write ${literal}, copy(), or addr(${excerpt(node)}) for a pointer, instead`);
+  unit.refuse(
+    node,
+    "MG2007",
+    `${showType(type)} is not copied by =; write ${literal}, copy(), or addr(${excerpt(node)}) for a pointer, instead`,
+  );
 }
 /** The initialisers of a class's fields, but for those that a literal has given. */
 function defaults(unit: Unit, struct: Struct, offset: number, leaf: Leaf, given: ReadonlySet<string>, node: ts.Node): void {
@@ -61,7 +77,12 @@ function objectLiteral(ctx: Lowering, type: StructType, node: ts.ObjectLiteralEx
     if (ts.isSpreadAssignment(property)) unit.refuse(property, "MG1006", "spread; write the fields one by one instead");
     const name = property.name && ts.isIdentifier(property.name) ? property.name.text : excerpt(property);
     const field = struct.fields.get(name);
-    if (!field) return unit.refuse(property, "MG3008", `${struct.name} has no field ${name}; write one of ${[...struct.fields.keys()].slice(0, 6).join(", ")} instead`);
+    if (!field)
+      return unit.refuse(
+        property,
+        "MG3008",
+        `${struct.name} has no field ${name}; write one of ${[...struct.fields.keys()].slice(0, 6).join(", ")} instead`,
+      );
     if (ts.isPropertyAssignment(property)) given.set(name, [field, property.initializer]);
     else if (ts.isShorthandPropertyAssignment(property)) given.set(name, [field, property]);
     else unit.refuse(property, "MG1018", `${name} is a method or accessor in a literal; write a function's name as its value instead`);
@@ -83,7 +104,8 @@ function arrayLiteral(ctx: Lowering, type: ArrayType, node: ts.ArrayLiteralExpre
   }
   const size = unit.resolver.sizeOf(type.element, node);
   node.elements.forEach((element, i) => {
-    if (ts.isSpreadElement(element) || ts.isOmittedExpression(element)) unit.refuse(element.parent, "MG1006", "spread or hole; write the elements one by one instead");
+    if (ts.isSpreadElement(element) || ts.isOmittedExpression(element))
+      unit.refuse(element.parent, "MG1006", "spread or hole; write the elements one by one instead");
     walk(ctx, type.element, element, offset + i * size, leaf);
   });
 }
@@ -103,7 +125,8 @@ export function staticImage(unit: Unit, type: MachineType, init: ts.Expression):
 export function writeLeaf(unit: Unit, image: StaticImage, offset: number, type: MachineType, value: Value, node: ts.Node): void {
   const view = new DataView(image.bytes.buffer);
   if (value.symbol) {
-    if (sizeOf(type) !== 8) unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
+    if (sizeOf(type) !== 8)
+      unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
     image.relocations.push({ offset, symbol: value.symbol.name, addend: value.symbol.addend });
   } else if (type.kind === "f64") view.setFloat64(offset, value.float ?? Number(value.constant), true);
   else if (value.constant !== undefined) {
@@ -137,7 +160,10 @@ export function initialise(ctx: Lowering, place: Place, init: ts.Expression): vo
 export function reinitialise(ctx: Lowering, place: Place, init: ts.Expression): void {
   const node = unwrap(init);
   if (ts.isNewExpression(node) || blank(ctx, node)) return initialise(ctx, place, node);
-  const source = ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) ? "one assignment a field" : `copy(addr(…), addr(${excerpt(node)}))`;
+  const source =
+    ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node)
+      ? "one assignment a field"
+      : `copy(addr(…), addr(${excerpt(node)}))`;
   ctx.unit.refuse(node, "MG2007", `${showType(place.type)} is not copied by =; write ${source} instead`);
 }
 

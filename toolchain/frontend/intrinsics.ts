@@ -6,10 +6,37 @@ import { expression, placeOf } from "./expressions.ts";
 import { unwrap } from "./initialise.ts";
 import type { Lowering } from "./lowering.ts";
 import {
-  F64, INTEGERS, type IntType, irType, isAggregate, isScalar, type MachineType, NEVER, pointerTo, showType, type StructType, U32, U64, U8, VOID, wrap,
+  F64,
+  INTEGERS,
+  type IntType,
+  irType,
+  isAggregate,
+  isScalar,
+  type MachineType,
+  NEVER,
+  pointerTo,
+  showType,
+  type StructType,
+  U32,
+  U64,
+  U8,
+  VOID,
+  wrap,
 } from "./types.ts";
 import { excerpt, type Unit } from "./unit.ts";
-import { addressOf, coerce, defaultType, isUntyped, load, materialise, type Place, resize, store, type Value, voidValue } from "./values.ts";
+import {
+  addressOf,
+  coerce,
+  defaultType,
+  isUntyped,
+  load,
+  materialise,
+  type Place,
+  resize,
+  store,
+  type Value,
+  voidValue,
+} from "./values.ts";
 
 /** Name of the intrinsic that a call calls; null if it calls something else. */
 export function intrinsicName(unit: Unit, node: ts.CallExpression): string | null {
@@ -22,8 +49,10 @@ export function intrinsicName(unit: Unit, node: ts.CallExpression): string | nul
 export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
   const { unit } = ctx;
   const declaration = ts.isIdentifier(node.expression) ? unit.source.symbol(node.expression)?.declarations?.[0] : undefined;
-  if (!declaration || !ts.isClassDeclaration(declaration)) return unit.refuse(node, "MG2008", `${excerpt(node.expression)} is no struct; write the name of a class instead`);
-  if (node.arguments && node.arguments.length > 0) unit.refuse(node, "MG1018", "there are no constructors; write new C() and assignments, or { … }, instead");
+  if (!declaration || !ts.isClassDeclaration(declaration))
+    return unit.refuse(node, "MG2008", `${excerpt(node.expression)} is no struct; write the name of a class instead`);
+  if (node.arguments && node.arguments.length > 0)
+    unit.refuse(node, "MG1018", "there are no constructors; write new C() and assignments, or { … }, instead");
   const typeArguments = (node.typeArguments ?? []).map((t) => ctx.type(t));
   return { kind: "struct", struct: unit.resolver.struct(declaration, typeArguments, node) };
 }
@@ -39,7 +68,14 @@ type Handler = (c: Call) => Value;
 
 /** Arguments, type arguments (at most), and what it does. */
 const TABLE: Readonly<Record<string, [number, number, Handler]>> = {
-  ...Object.fromEntries(Object.keys(INTEGERS).filter((n) => n !== "usize").map((n): [string, [number, number, Handler]] => [n, [1, 0, (c) => castInt(c, INTEGERS[n] as IntType)]])),
+  u8: [1, 0, (c) => castInt(c, INTEGERS.u8 as IntType)],
+  u16: [1, 0, (c) => castInt(c, INTEGERS.u16 as IntType)],
+  u32: [1, 0, (c) => castInt(c, INTEGERS.u32 as IntType)],
+  u64: [1, 0, (c) => castInt(c, INTEGERS.u64 as IntType)],
+  i8: [1, 0, (c) => castInt(c, INTEGERS.i8 as IntType)],
+  i16: [1, 0, (c) => castInt(c, INTEGERS.i16 as IntType)],
+  i32: [1, 0, (c) => castInt(c, INTEGERS.i32 as IntType)],
+  i64: [1, 0, (c) => castInt(c, INTEGERS.i64 as IntType)],
   f64: [1, 0, castFloat],
   addr: [1, 1, address],
   cast: [1, 1, reinterpret],
@@ -61,8 +97,8 @@ const TABLE: Readonly<Record<string, [number, number, Handler]>> = {
   atomicOr: [2, 1, (c) => atomic(c, "aor")],
   atomicXor: [2, 1, (c) => atomic(c, "axor")],
   atomicCompareExchange: [3, 1, compareExchange],
-  fence: [0, 0, (c) => (c.ctx.emit(c.node).fence("fence"), voidValue)],
-  compilerFence: [0, 0, (c) => (c.ctx.emit(c.node).fence("barrier"), voidValue)],
+  fence: [0, 0, (c) => fenced(c, "fence")],
+  compilerFence: [0, 0, (c) => fenced(c, "barrier")],
   countLeadingZeros: [1, 1, (c) => countZeros(c, "clz")],
   countTrailingZeros: [1, 1, (c) => countZeros(c, "ctz")],
   byteSwap: [1, 1, byteSwap],
@@ -70,27 +106,32 @@ const TABLE: Readonly<Record<string, [number, number, Handler]>> = {
   mulHigh: [2, 0, mulHigh],
   bitsOfF64: [1, 0, (c) => ({ type: U64, instr: convert(c, "fbits", F64, "i64") })],
   f64FromBits: [1, 0, (c) => ({ type: F64, instr: convert(c, "bitsf", U64, "f64") })],
-  unreachable: [0, 0, (c) => (c.ctx.emit(c.node).unreachable(), { type: NEVER })],
+  unreachable: [0, 0, stop],
 };
 
 export function intrinsic(ctx: Lowering, node: ts.CallExpression, name: string, want: MachineType | null): Value {
   const { unit } = ctx;
   if (name === "attr") {
-    if (attrCall(unit, node.parent)) return unit.refuse(node, "MG4001", "attr() stands behind other statements; write it as the function's first statement instead");
+    if (attrCall(unit, node.parent))
+      return unit.refuse(node, "MG4001", "attr() stands behind other statements; write it as the function's first statement instead");
     return unit.refuse(node, "MG4001", "attr() is no expression; write it as the function's first statement instead");
   }
   const row = Object.hasOwn(TABLE, name) ? TABLE[name] : undefined;
   if (!row) return unit.refuse(node, "MG1023", `${excerpt(node)} does not stand here; write it as the prelude shows instead`);
   const [count, typeCount, handler] = row;
   for (const a of node.arguments) if (ts.isSpreadElement(a)) unit.refuse(a, "MG1006", "spread; write the arguments one by one instead");
-  if (node.arguments.length !== count) unit.refuse(node, "MG2022", `${node.arguments.length} arguments for ${count}; write ${count} instead`);
+  if (node.arguments.length !== count)
+    unit.refuse(node, "MG2022", `${node.arguments.length} arguments for ${count}; write ${count} instead`);
   const types = (node.typeArguments ?? []).slice(0, typeCount).map((t) => ctx.type(t));
   return handler({ ctx, node, args: node.arguments, types, want });
 }
 
 const argument = (c: Call, i: number): ts.Expression => c.args[i] as ts.Expression;
 function typeArgument(c: Call): MachineType {
-  return c.types[0] ?? c.ctx.unit.refuse(c.node, "MG2018", `${excerpt(c.node.expression)} needs a type; write ${excerpt(c.node.expression)}<T>(…) instead`);
+  return (
+    c.types[0] ??
+    c.ctx.unit.refuse(c.node, "MG2018", `${excerpt(c.node.expression)} needs a type; write ${excerpt(c.node.expression)}<T>(…) instead`)
+  );
 }
 
 // ---- casts
@@ -113,7 +154,11 @@ function castInt(c: Call, to: IntType): Value {
     }
     case "pointer":
     case "function":
-      return ctx.unit.refuse(node, "MG2005", `${excerpt(argument(c, 0))} is ${showType(v.type)}; write ${to.width === 64 ? "" : `${to.name}(`}cast<u64>(${excerpt(argument(c, 0))})${to.width === 64 ? "" : ")"} instead`);
+      return ctx.unit.refuse(
+        node,
+        "MG2005",
+        `${excerpt(argument(c, 0))} is ${showType(v.type)}; write ${to.width === 64 ? "" : `${to.name}(`}cast<u64>(${excerpt(argument(c, 0))})${to.width === 64 ? "" : ")"} instead`,
+      );
     default:
       return coerce(ctx, v, to, argument(c, 0));
   }
@@ -136,14 +181,21 @@ function reinterpret(c: Call): Value {
   const v = expression(ctx, argument(c, 0), to.kind === "int" ? to : U64);
   const wide = (t: MachineType): boolean => t.kind === "pointer" || t.kind === "function" || (t.kind === "int" && t.width === 64);
   if (v.type.kind === "error" || isAggregate(v.type)) coerce(ctx, v, to.kind === "pointer" ? to : U64, argument(c, 0));
-  if (!wide(to)) return ctx.unit.refuse(node, "MG2025", `cast makes pointers and 64-bit integers; write ${showType(to)}(…) around cast<u64>(…) instead`);
+  if (!wide(to))
+    return ctx.unit.refuse(node, "MG2025", `cast makes pointers and 64-bit integers; write ${showType(to)}(…) around cast<u64>(…) instead`);
   if (v.type.kind === "null") return { type: to, constant: 0n };
   if (v.type.kind === "untyped") {
     const constant = v.constant as bigint;
-    if (constant >= 2n ** 64n || constant < -(2n ** 63n)) return ctx.unit.refuse(node, "MG2004", `${constant} does not fit 64 bits; write a smaller address instead`);
+    if (constant >= 2n ** 64n || constant < -(2n ** 63n))
+      return ctx.unit.refuse(node, "MG2004", `${constant} does not fit 64 bits; write a smaller address instead`);
     return { type: to, constant: to.kind === "int" ? wrap(constant, to) : BigInt.asUintN(64, constant) };
   }
-  if (!wide(v.type)) return ctx.unit.refuse(node, "MG2025", `${excerpt(argument(c, 0))} is ${showType(v.type)}; write cast<…>(u64(${excerpt(argument(c, 0))})) instead`);
+  if (!wide(v.type))
+    return ctx.unit.refuse(
+      node,
+      "MG2025",
+      `${excerpt(argument(c, 0))} is ${showType(v.type)}; write cast<…>(u64(${excerpt(argument(c, 0))})) instead`,
+    );
   if (v.constant !== undefined) return { type: to, constant: to.kind === "int" ? wrap(v.constant, to) : BigInt.asUintN(64, v.constant) };
   return { ...v, type: to };
 }
@@ -174,15 +226,22 @@ function offset(c: Call): Value {
   const { unit } = c.ctx;
   const type = typeArgument(c);
   const name = unwrap(argument(c, 0));
-  if (type.kind !== "struct" || !ts.isStringLiteralLike(name)) return unit.refuse(c.node, "MG2016", `${excerpt(c.node)} names no field; write offsetof<Struct>("field") instead`);
+  if (type.kind !== "struct" || !ts.isStringLiteralLike(name))
+    return unit.refuse(c.node, "MG2016", `${excerpt(c.node)} names no field; write offsetof<Struct>("field") instead`);
   const field = unit.resolver.complete(type.struct, c.node).fields.get(name.text);
-  if (!field) return unit.refuse(name, "MG2016", `${type.struct.name} has no field ${name.text}; write one of ${[...type.struct.fields.keys()].slice(0, 6).join(", ")} instead`);
+  if (!field)
+    return unit.refuse(
+      name,
+      "MG2016",
+      `${type.struct.name} has no field ${name.text}; write one of ${[...type.struct.fields.keys()].slice(0, 6).join(", ")} instead`,
+    );
   return { type: U64, constant: BigInt(field.offset) };
 }
 /** zeroed() and uninitialized() of a scalar; structs and arrays are initialised in place (initialise.ts). */
 function blankScalar(c: Call): Value {
   const type = c.types[0] ?? c.want;
-  if (!type || !isScalar(type)) return c.ctx.unit.refuse(c.node, "MG1014", `${excerpt(c.node)} has no place in memory; write a variable that it initialises instead`);
+  if (!type || !isScalar(type))
+    return c.ctx.unit.refuse(c.node, "MG1014", `${excerpt(c.node)} has no place in memory; write a variable that it initialises instead`);
   return type.kind === "f64" ? { type, float: 0 } : { type, constant: 0n };
 }
 function pooled(c: Call): Value {
@@ -199,7 +258,11 @@ function pointee(c: Call, i: number): { place: Place; target: MachineType } {
   const v = expression(ctx, argument(c, i));
   if (v.type.kind !== "pointer") {
     if (v.type.kind === "error") coerce(ctx, v, U64, argument(c, i));
-    return ctx.unit.refuse(argument(c, i), "MG2005", `${excerpt(argument(c, i))} is ${showType(v.type)}, no pointer; write addr(${excerpt(argument(c, i))}) instead`);
+    return ctx.unit.refuse(
+      argument(c, i),
+      "MG2005",
+      `${excerpt(argument(c, i))} is ${showType(v.type)}, no pointer; write addr(${excerpt(argument(c, i))}) instead`,
+    );
   }
   const target = c.types[0] ?? v.type.target;
   coerce(ctx, v, pointerTo(target), argument(c, i));
@@ -208,7 +271,11 @@ function pointee(c: Call, i: number): { place: Place; target: MachineType } {
 function scalarPointee(c: Call): { pointer: NonNullable<Value["instr"]>; target: MachineType } {
   const { place, target } = pointee(c, 0);
   if (!isScalar(target)) {
-    c.ctx.unit.refuse(argument(c, 0), "MG2026", `${showType(target)} is not read or written by one access; write the address of a scalar field instead`);
+    c.ctx.unit.refuse(
+      argument(c, 0),
+      "MG2026",
+      `${showType(target)} is not read or written by one access; write the address of a scalar field instead`,
+    );
   }
   c.ctx.emit(c.node);
   return { pointer: materialise(c.ctx, addressOf(c.ctx, place, c.node), c.node), target };
@@ -224,6 +291,14 @@ function updated(c: Call, result: MachineType | null, make: (t: MachineType, b: 
   const value = materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, 1), target), target, argument(c, 1)), argument(c, 1));
   const instr = make(target, c.ctx.emit(c.node), pointer, value);
   return result ? voidValue : { type: target, instr };
+}
+function fenced(c: Call, op: "fence" | "barrier"): Value {
+  c.ctx.emit(c.node).fence(op);
+  return voidValue;
+}
+function stop(c: Call): Value {
+  c.ctx.emit(c.node).unreachable();
+  return { type: NEVER };
 }
 const isFloat = (c: Call, t: MachineType): void => {
   if (t.kind === "f64") c.ctx.unit.refuse(c.node, "MG2026", "no atomic operation on f64; write bitsOfF64 and u64 instead");
@@ -272,7 +347,11 @@ function zero(c: Call): Value {
 function integer(c: Call, i: number): { value: Value; type: IntType } {
   const { ctx } = c;
   const raw = expression(ctx, argument(c, i), c.types[0] ?? null);
-  const value = c.types[0] ? coerce(ctx, raw, c.types[0], argument(c, i)) : isUntyped(raw) ? coerce(ctx, raw, defaultType(raw.type), argument(c, i)) : raw;
+  const value = c.types[0]
+    ? coerce(ctx, raw, c.types[0], argument(c, i))
+    : isUntyped(raw)
+      ? coerce(ctx, raw, defaultType(raw.type), argument(c, i))
+      : raw;
   if (value.type.kind !== "int") {
     coerce(ctx, value, U64, argument(c, i));
     return ctx.unit.refuse(argument(c, i), "MG2005", `${excerpt(argument(c, i))} is ${showType(value.type)}; write an integer instead`);
@@ -294,7 +373,11 @@ function rotate(c: Call): Value {
   const { value, type } = integer(c, 0);
   const count = expression(c.ctx, argument(c, 1));
   if (count.constant !== undefined && (count.constant < 0n || count.constant >= BigInt(type.width))) {
-    c.ctx.unit.refuse(argument(c, 1), "MG2013", `count ${count.constant} is out of range for ${type.name}; write 0 … ${type.width - 1} instead`);
+    c.ctx.unit.refuse(
+      argument(c, 1),
+      "MG2013",
+      `count ${count.constant} is out of range for ${type.name}; write 0 … ${type.width - 1} instead`,
+    );
   }
   if (count.type.kind !== "int" && count.type.kind !== "untyped") coerce(c.ctx, count, U32, argument(c, 1));
   const operand = materialise(c.ctx, value, c.node);
@@ -302,7 +385,9 @@ function rotate(c: Call): Value {
   return { type, instr: c.ctx.emit(c.node).binary("rotl", operand, amount) };
 }
 function mulHigh(c: Call): Value {
-  const [a, b] = [0, 1].map((i) => materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, i), U64), U64, argument(c, i)), c.node)) as [InstrOf, InstrOf];
+  const [a, b] = [0, 1].map((i) =>
+    materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, i), U64), U64, argument(c, i)), c.node),
+  ) as [InstrOf, InstrOf];
   return { type: U64, instr: c.ctx.emit(c.node).binary("mulhu", a, b) };
 }
 function convert(c: Call, op: "fbits" | "bitsf", from: MachineType, to: "i64" | "f64"): InstrOf {

@@ -4,7 +4,7 @@
  */
 import type { Block } from "../ir/ir.ts";
 import { Builder } from "../ir/builder.ts";
-import { ts } from "./adapter.ts";
+import type { ts } from "./adapter.ts";
 import type { MachineType, Struct, TypeEnvironment } from "./types.ts";
 import { excerpt, type FunctionEntity, type Unit } from "./unit.ts";
 import type { Place, Value } from "./values.ts";

@@ -3,18 +3,14 @@ import type { Block } from "../ir/ir.ts";
 import type { IntBinary } from "../ir/builder.ts";
 import { ts } from "./adapter.ts";
 import { compare, foldUntyped } from "./constants.ts";
-import { expression, placeOf } from "./expressions.ts";
-import { reinitialise } from "./initialise.ts";
+import { expression } from "./expressions.ts";
 import { Lowering } from "./lowering.ts";
-import {
-  BOOL, F64, fits, I64, type IntType, isAggregate, irType, type MachineType, sameType, showType, widens, wrap,
-} from "./types.ts";
+import { BOOL, F64, fits, I64, type IntType, isAggregate, irType, type MachineType, sameType, showType, widens, wrap } from "./types.ts";
 import { excerpt } from "./unit.ts";
-import {
-  boolConstant, coerce, defaultType, isUntyped, load, materialise, type Place, resize, store, untyped, untypedFloat, type Value,
-} from "./values.ts";
+import { boolConstant, coerce, defaultType, isUntyped, materialise, resize, untyped, untypedFloat, type Value } from "./values.ts";
 
 const K = ts.SyntaxKind;
+// biome-ignore format: a table
 const SYMBOLS: ReadonlyMap<ts.SyntaxKind, string> = new Map<ts.SyntaxKind, string>([
   [K.PlusToken, "+"], [K.MinusToken, "-"], [K.AsteriskToken, "*"], [K.SlashToken, "/"], [K.PercentToken, "%"],
   [K.AmpersandToken, "&"], [K.BarToken, "|"], [K.CaretToken, "^"],
@@ -22,12 +18,7 @@ const SYMBOLS: ReadonlyMap<ts.SyntaxKind, string> = new Map<ts.SyntaxKind, strin
   [K.LessThanToken, "<"], [K.GreaterThanToken, ">"], [K.LessThanEqualsToken, "<="], [K.GreaterThanEqualsToken, ">="],
   [K.EqualsEqualsEqualsToken, "==="], [K.ExclamationEqualsEqualsToken, "!=="],
 ]);
-const COMPOUND: ReadonlyMap<ts.SyntaxKind, string> = new Map<ts.SyntaxKind, string>([
-  [K.PlusEqualsToken, "+"], [K.MinusEqualsToken, "-"], [K.AsteriskEqualsToken, "*"], [K.SlashEqualsToken, "/"], [K.PercentEqualsToken, "%"],
-  [K.AmpersandEqualsToken, "&"], [K.BarEqualsToken, "|"], [K.CaretEqualsToken, "^"],
-  [K.LessThanLessThanEqualsToken, "<<"], [K.GreaterThanGreaterThanEqualsToken, ">>"], [K.GreaterThanGreaterThanGreaterThanEqualsToken, ">>>"],
-]);
-const isShift = (op: string): boolean => op === "<<" || op === ">>" || op === ">>>";
+export const isShift = (op: string): boolean => op === "<<" || op === ">>" || op === ">>>";
 const isComparison = (op: string): boolean => op === "<" || op === ">" || op === "<=" || op === ">=" || op === "===" || op === "!==";
 const wraps = (op: string): boolean => op === "+" || op === "-" || op === "*" || op === "<<";
 
@@ -46,7 +37,11 @@ export function binary(ctx: Lowering, node: ts.BinaryExpression, want: MachineTy
       return nullish(ctx, node, want);
     case K.EqualsEqualsToken:
     case K.ExclamationEqualsToken:
-      return unit.refuse(node.operatorToken, "MG1011", `${excerpt(node)} converts its operands; write ${kind === K.EqualsEqualsToken ? "===" : "!=="} instead`);
+      return unit.refuse(
+        node.operatorToken,
+        "MG1011",
+        `${excerpt(node)} converts its operands; write ${kind === K.EqualsEqualsToken ? "===" : "!=="} instead`,
+      );
     case K.AsteriskAsteriskToken:
       return unit.refuse(node, "MG1010", "** is no machine operation; write a product or a shift instead");
     case K.InKeyword:
@@ -92,10 +87,14 @@ function isPlainConstant(ctx: Lowering, node: ts.Expression): boolean {
 /** Both operands in one type: the wider, if the other widens to it losslessly. */
 function unify(ctx: Lowering, node: ts.Node, a: Value, aNode: ts.Node, b: Value, bNode: ts.Node): [Value, Value, MachineType] {
   const bad = (): never => {
-    const hint = a.type.kind === "int" && b.type.kind === "int" ? `${(widerOf(a.type, b.type)).name}(…) around one side` : "a cast on one side";
+    const hint =
+      a.type.kind === "int" && b.type.kind === "int" ? `${widerOf(a.type, b.type).name}(…) around one side` : "a cast on one side";
     return ctx.unit.refuse(node, "MG2002", `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${hint} instead`);
   };
-  for (const [v, n] of [[a, aNode], [b, bNode]] as const) {
+  for (const [v, n] of [
+    [a, aNode],
+    [b, bNode],
+  ] as const) {
     if (isAggregate(v.type) || v.type.kind === "error") coerce(ctx, v, I64, n);
   }
   if (isUntyped(a) && isUntyped(b)) return [a, b, a.type];
@@ -140,14 +139,19 @@ export function arithmetic(ctx: Lowering, node: ts.Node, op: string, a: Value, a
   const { unit } = ctx;
   if (a.type.kind === "pointer" || b.type.kind === "pointer") {
     const p = a.type.kind === "pointer" ? aNode : bNode;
-    unit.refuse(node, "MG2012", `${excerpt(node)} computes with a pointer; write addr(${excerpt(p)}[n]) or cast<u64>(${excerpt(p)}) instead`);
+    unit.refuse(
+      node,
+      "MG2012",
+      `${excerpt(node)} computes with a pointer; write addr(${excerpt(p)}[n]) or cast<u64>(${excerpt(p)}) instead`,
+    );
   }
   const [x, y, type] = unify(ctx, node, a, aNode, b, bNode);
   if (isUntyped(x) && isUntyped(y)) return foldUntyped(unit, node, op, x, y);
   if (type.kind === "f64") return floatArithmetic(ctx, node, op, x, y);
   if (type.kind === "bool") return unit.refuse(node, "MG2005", `${excerpt(node)} computes with booleans; write &&, || or !== instead`);
   if (type.kind !== "int") return unit.refuse(node, "MG2005", `${excerpt(node)} computes with ${showType(type)}; write integers instead`);
-  if ((op === "/" || op === "%") && y.constant === 0n) unit.refuse(node, "MG3003", `${excerpt(node)} divides by zero; write another divisor instead`);
+  if ((op === "/" || op === "%") && y.constant === 0n)
+    unit.refuse(node, "MG3003", `${excerpt(node)} divides by zero; write another divisor instead`);
   if (x.constant !== undefined && y.constant !== undefined) {
     const exact = foldUntyped(unit, node, op, untyped(x.constant), untyped(y.constant)).constant as bigint;
     return { type, constant: wrap(exact, type), narrow: wraps(op) && !fits(exact, type) };
@@ -160,15 +164,26 @@ export function arithmetic(ctx: Lowering, node: ts.Node, op: string, a: Value, a
 function symbolArithmetic(type: IntType, op: string, x: Value, y: Value): Value | null {
   if (type.width !== 64) return null;
   if (x.symbol && y.constant !== undefined && (op === "+" || op === "-")) {
-    return { type, symbol: { name: x.symbol.name, addend: BigInt.asIntN(64, op === "+" ? x.symbol.addend + y.constant : x.symbol.addend - y.constant) } };
+    return {
+      type,
+      symbol: { name: x.symbol.name, addend: BigInt.asIntN(64, op === "+" ? x.symbol.addend + y.constant : x.symbol.addend - y.constant) },
+    };
   }
-  if (y.symbol && x.constant !== undefined && op === "+") return { type, symbol: { name: y.symbol.name, addend: BigInt.asIntN(64, y.symbol.addend + x.constant) } };
+  if (y.symbol && x.constant !== undefined && op === "+")
+    return { type, symbol: { name: y.symbol.name, addend: BigInt.asIntN(64, y.symbol.addend + x.constant) } };
   return null;
 }
 function emitInt(ctx: Lowering, node: ts.Node, op: string, type: IntType, x: Value, y: Value): NonNullable<Value["instr"]> {
   const s = type.signed;
   const names: Record<string, IntBinary> = {
-    "+": "add", "-": "sub", "*": "mul", "/": s ? "sdiv" : "udiv", "%": s ? "srem" : "urem", "&": "and", "|": "or", "^": "xor",
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": s ? "sdiv" : "udiv",
+    "%": s ? "srem" : "urem",
+    "&": "and",
+    "|": "or",
+    "^": "xor",
   };
   ctx.emit(node);
   const a = materialise(ctx, x, node);
@@ -182,7 +197,10 @@ function floatArithmetic(ctx: Lowering, node: ts.Node, op: string, x: Value, y: 
     return { type: F64, float: folded.float as number };
   }
   if (!(op in names)) {
-    const [code, text] = op === "%" ? (["MG2024", "floats have no remainder; write x - f64(i64(x / y)) * y instead"] as const) : (["MG2005", `${op} is for integers; write i64(…) around the float instead`] as const);
+    const [code, text] =
+      op === "%"
+        ? (["MG2024", "floats have no remainder; write x - f64(i64(x / y)) * y instead"] as const)
+        : (["MG2005", `${op} is for integers; write i64(…) around the float instead`] as const);
     return ctx.unit.refuse(node, code, text);
   }
   ctx.emit(node);
@@ -191,13 +209,24 @@ function floatArithmetic(ctx: Lowering, node: ts.Node, op: string, x: Value, y: 
   return { type: F64, instr: ctx.emit(node).binary(names[op as keyof typeof names], a, b) };
 }
 
-function shift(ctx: Lowering, node: ts.Node, op: string, a: Value, aNode: ts.Node, n: Value, nNode: ts.Node, want: MachineType | null): Value {
+export function shift(
+  ctx: Lowering,
+  node: ts.Node,
+  op: string,
+  a: Value,
+  aNode: ts.Node,
+  n: Value,
+  nNode: ts.Node,
+  want: MachineType | null,
+): Value {
   const { unit } = ctx;
   if (isUntyped(a) && isUntyped(n)) return foldUntyped(unit, node, op, a, n);
   const left = isUntyped(a) ? coerce(ctx, a, want?.kind === "int" ? want : I64, aNode) : a;
   const type = left.type;
-  if (type.kind !== "int") return unit.refuse(aNode, "MG2005", `${excerpt(aNode)} is ${showType(type)}, which does not shift; write an integer instead`);
-  if (n.type.kind !== "int" && n.type.kind !== "untyped") return unit.refuse(nNode, "MG2005", `${excerpt(nNode)} is ${showType(n.type)}, no shift count; write an integer instead`);
+  if (type.kind !== "int")
+    return unit.refuse(aNode, "MG2005", `${excerpt(aNode)} is ${showType(type)}, which does not shift; write an integer instead`);
+  if (n.type.kind !== "int" && n.type.kind !== "untyped")
+    return unit.refuse(nNode, "MG2005", `${excerpt(nNode)} is ${showType(n.type)}, no shift count; write an integer instead`);
   if (n.constant !== undefined) {
     if (n.constant < 0n || n.constant >= BigInt(type.width)) {
       unit.refuse(nNode, "MG2013", `shift count ${n.constant} is out of range for ${type.name}; write 0 … ${type.width - 1} instead`);
@@ -224,7 +253,8 @@ export function comparison(ctx: Lowering, node: ts.Node, op: string, a: Value, a
   if (isPointer(a) || isPointer(b)) {
     if (a.type.kind === "null") x = b.type.kind === "null" ? a : coerce(ctx, a, b.type, aNode);
     else if (b.type.kind === "null") y = coerce(ctx, b, a.type, bNode);
-    else if (!comparable(a.type, b.type)) unit.refuse(node, "MG2002", `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write a cast on one side instead`);
+    else if (!comparable(a.type, b.type))
+      unit.refuse(node, "MG2002", `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write a cast on one side instead`);
     if (x.symbol && y.constant === 0n && x.symbol.addend === 0n && x.type.kind === "function") return boolConstant(op === "!==");
   } else {
     let type: MachineType;
@@ -239,6 +269,7 @@ export function comparison(ctx: Lowering, node: ts.Node, op: string, a: Value, a
   const right = materialise(ctx, y, node);
   const e = ctx.emit(node);
   const [lt, le] = signed ? (["slt", "sle"] as const) : (["ult", "ule"] as const);
+  // biome-ignore format: a table
   const instr =
     op === "===" ? e.binary("eq", left, right)
     : op === "!==" ? e.binary("ne", left, right)
@@ -264,6 +295,7 @@ function floatComparison(ctx: Lowering, node: ts.Node, op: string, x: Value, y: 
   const a = materialise(ctx, x, node);
   const b = materialise(ctx, y, node);
   const e = ctx.emit(node);
+  // biome-ignore format: a table
   const instr =
     op === "===" ? e.binary("feq", a, b)
     : op === "!==" ? e.binary("fne", a, b)
@@ -321,7 +353,10 @@ function shortCircuit(ctx: Lowering, node: ts.BinaryExpression): Value {
   const blocks = { yes: b.createBlock(), no: b.createBlock(), join: b.createBlock() };
   const slot = b.alloca(1, 1);
   condition(ctx, node, blocks.yes, blocks.no);
-  for (const [block, value] of [[blocks.yes, 1], [blocks.no, 0]] as const) {
+  for (const [block, value] of [
+    [blocks.yes, 1],
+    [blocks.no, 0],
+  ] as const) {
     const e = ctx.emit(node);
     e.enter(block);
     e.store(slot, e.iconst("i8", value));
@@ -336,7 +371,11 @@ function nullish(ctx: Lowering, node: ts.BinaryExpression, want: MachineType | n
   const left = expression(ctx, node.left, want);
   if (left.type.kind === "null") return expression(ctx, node.right, want);
   if (left.type.kind !== "pointer" && left.type.kind !== "function") {
-    return unit.refuse(node.left, "MG2005", `${excerpt(node.left)} is ${showType(left.type)}, which is never null; write a condition with ?: instead`);
+    return unit.refuse(
+      node.left,
+      "MG2005",
+      `${excerpt(node.left)} is ${showType(left.type)}, which is never null; write a condition with ?: instead`,
+    );
   }
   const b = ctx.emit(node);
   const type = left.type;
@@ -353,108 +392,4 @@ function nullish(ctx: Lowering, node: ts.BinaryExpression, want: MachineType | n
   ctx.emit(node).jump(join);
   b.enter(join);
   return { type, instr: ctx.emit(node).load("i64", slot) };
-}
-
-// ---- unary
-export function prefix(ctx: Lowering, node: ts.PrefixUnaryExpression, want: MachineType | null): Value {
-  const { unit } = ctx;
-  if (node.operator === K.PlusPlusToken || node.operator === K.MinusMinusToken) return update(ctx, node, node.operand, node.operator, false);
-  if (node.operator === K.ExclamationToken) {
-    const v = truth(ctx, expression(ctx, node.operand), node.operand);
-    if (v.constant !== undefined) return boolConstant(v.constant === 0n);
-    const e = ctx.emit(node);
-    const operand = materialise(ctx, v, node);
-    return { type: BOOL, instr: e.binary("eq", operand, e.iconst("i8", 0n)) };
-  }
-  const v = expression(ctx, node.operand, want);
-  if (v.type.kind === "error" || isAggregate(v.type)) coerce(ctx, v, I64, node.operand);
-  if (node.operator === K.PlusToken) {
-    if (v.type.kind === "int" || v.type.kind === "f64" || isUntyped(v)) return v;
-  } else if (node.operator === K.MinusToken) {
-    if (v.float !== undefined) return { type: v.type, float: -v.float };
-    if (v.type.kind === "untyped") return untyped(-(v.constant as bigint));
-    if (v.type.kind === "int" && v.constant !== undefined) return { type: v.type, constant: wrap(-v.constant, v.type), narrow: !fits(-v.constant, v.type) };
-    if (v.type.kind === "int") {
-      ctx.emit(node);
-      const operand = materialise(ctx, v, node);
-      const e = ctx.emit(node);
-      return { type: v.type, instr: e.binary("sub", e.iconst(irType(v.type), 0n), operand) };
-    }
-    if (v.type.kind === "f64") {
-      const operand = materialise(ctx, v, node);
-      const e = ctx.emit(node);
-      return { type: v.type, instr: e.binary("fsub", e.fconst(-0), operand) };
-    }
-  } else if (node.operator === K.TildeToken) {
-    if (v.type.kind === "untyped") return untyped(~(v.constant as bigint), true);
-    if (v.type.kind === "int" && v.constant !== undefined) return { type: v.type, constant: wrap(~v.constant, v.type) };
-    if (v.type.kind === "int") {
-      ctx.emit(node);
-      const operand = materialise(ctx, v, node);
-      const e = ctx.emit(node);
-      return { type: v.type, instr: e.binary("xor", operand, e.iconst(irType(v.type), -1n)) };
-    }
-  }
-  return unit.refuse(node, "MG2005", `${excerpt(node)}: the operator does not take ${showType(v.type)}; write a number instead`);
-}
-
-/** ++ and --, before or behind their operand. */
-export function update(ctx: Lowering, node: ts.Expression, operand: ts.Expression, operator: ts.SyntaxKind, postfix: boolean): Value {
-  const { unit } = ctx;
-  const place = writablePlace(ctx, operand);
-  const op = operator === K.PlusPlusToken ? "+" : "-";
-  const old = load(ctx, place, operand);
-  if (old.type.kind !== "int" && old.type.kind !== "f64") {
-    if (old.type.kind === "pointer") unit.refuse(node, "MG2012", `${excerpt(node)} steps a pointer; write ${excerpt(operand)} = addr(${excerpt(operand)}[1]) instead`);
-    unit.refuse(node, "MG2005", `${excerpt(node)} counts a ${showType(old.type)}; write an integer instead`);
-  }
-  const changed = arithmetic(ctx, node, op, old, operand, untyped(1n), node);
-  store(ctx, place, changed, node);
-  return postfix ? old : { ...changed, narrow: false };
-}
-
-// ---- assignment
-function writablePlace(ctx: Lowering, node: ts.Expression): Place {
-  const { unit } = ctx;
-  const place = placeOf(ctx, node);
-  if (!place) return unit.refuse(node, "MG2015", `${excerpt(node)} cannot be assigned; write a variable, field or element instead`);
-  if (ts.isIdentifier(node)) {
-    const declaration = unit.source.symbol(node)?.valueDeclaration;
-    if (declaration && ts.isVariableDeclaration(declaration) && declaration.parent.flags & ts.NodeFlags.Const && !isAggregate(place.type)) {
-      unit.refuse(node, "MG2023", `${node.text} is const; write let in its declaration instead`);
-    }
-  }
-  return place;
-}
-export function assignment(ctx: Lowering, node: ts.BinaryExpression): Value {
-  const { unit } = ctx;
-  const kind = node.operatorToken.kind;
-  if (ts.isObjectLiteralExpression(node.left) || ts.isArrayLiteralExpression(node.left)) {
-    return unit.refuse(node.left, "MG1006", "destructuring; write one assignment an element instead");
-  }
-  if (kind === K.EqualsToken) {
-    const place = writablePlace(ctx, node.left);
-    if (isAggregate(place.type)) {
-      reinitialise(ctx, place, node.right);
-      return { type: { kind: "void" } };
-    }
-    const value = coerce(ctx, expression(ctx, node.right, place.type), place.type, node.right);
-    store(ctx, place, value, node);
-    return { ...value, narrow: false };
-  }
-  const op = COMPOUND.get(kind);
-  if (!op) {
-    if (kind === K.AsteriskAsteriskEqualsToken) return unit.refuse(node, "MG1010", "**= is no machine operation; write a product or a shift instead");
-    return unit.refuse(node, "MG1023", `${excerpt(node.operatorToken)} is outside the language; write an if and = instead`);
-  }
-  const place = writablePlace(ctx, node.left);
-  const old = load(ctx, place, node.left);
-  let right = expression(ctx, node.right, isShift(op) ? null : place.type);
-  if (!isShift(op) && (place.type.kind === "int" || place.type.kind === "f64")) right = coerce(ctx, right, place.type, node.right);
-  const result = isShift(op)
-    ? shift(ctx, node, op, old, node.left, right, node.right, null)
-    : arithmetic(ctx, node, op, old, node.left, right, node.right);
-  const value = coerce(ctx, result, place.type, node);
-  store(ctx, place, value, node);
-  return { ...value, narrow: false };
 }

@@ -7,7 +7,23 @@ import { fieldAlignment, structAttributes } from "./attributes.ts";
 import { constantExpression } from "./constants.ts";
 import { Refused } from "./diagnostics.ts";
 import {
-  alignOf, arrayOf, BOOL, ERROR, F64, type Field, INTEGERS, isAggregate, isScalar, type MachineType, NEVER, pointerTo, type Struct, showType, sizeOf, type TypeEnvironment, VOID,
+  alignOf,
+  arrayOf,
+  BOOL,
+  ERROR,
+  F64,
+  type Field,
+  INTEGERS,
+  isAggregate,
+  isScalar,
+  type MachineType,
+  NEVER,
+  pointerTo,
+  type Struct,
+  showType,
+  sizeOf,
+  type TypeEnvironment,
+  VOID,
 } from "./types.ts";
 import { excerpt, type FunctionNode, typeKey, type Unit } from "./unit.ts";
 
@@ -44,28 +60,40 @@ export class Resolver {
     if (ts.isUnionTypeNode(node)) return this.#union(node, environment);
     if (ts.isFunctionTypeNode(node)) {
       if (node.typeParameters) this.#unit.refuse(node, "MG2008", "a function pointer has no type parameters; write the types instead");
-      return { kind: "function", parameters: node.parameters.map((p) => this.parameterType(p, environment)), result: this.type(node.type, environment) };
+      return {
+        kind: "function",
+        parameters: node.parameters.map((p) => this.parameterType(p, environment)),
+        result: this.type(node.type, environment),
+      };
     }
     if (ts.isTypeReferenceNode(node)) return this.#reference(node, environment);
-    if (ts.isLiteralTypeNode(node) && ts.isNumericLiteral(node.literal)) return this.#count(node, constantExpression(this.#unit, node.literal));
+    if (ts.isLiteralTypeNode(node) && ts.isNumericLiteral(node.literal))
+      return this.#count(node, constantExpression(this.#unit, node.literal));
     if (ts.isTypeQueryNode(node) && ts.isIdentifier(node.exprName)) return this.#count(node, constantExpression(this.#unit, node.exprName));
     if (ts.isTypeOperatorNode(node) && node.operator === ts.SyntaxKind.ReadonlyKeyword) return this.type(node.type, environment);
     if (ts.isArrayTypeNode(node) || ts.isTupleTypeNode(node)) {
       return this.#unit.refuse(node, "MG2008", `${excerpt(node)} has no fixed size; write arr<T, N> instead`);
     }
-    return this.#unit.refuse(node, "MG2008", `${excerpt(node)} is no machine type; write an integer, f64, boolean, ptr<T>, arr<T, N>, a function type or a class instead`);
+    return this.#unit.refuse(
+      node,
+      "MG2008",
+      `${excerpt(node)} is no machine type; write an integer, f64, boolean, ptr<T>, arr<T, N>, a function type or a class instead`,
+    );
   }
   #count(node: ts.Node, value: bigint): MachineType {
-    if (value < 0n || value > BigInt(SIZE_MAX)) this.#unit.refuse(node, "MG3005", `${value} is no count of elements; write 0 … ${SIZE_MAX} instead`);
+    if (value < 0n || value > BigInt(SIZE_MAX))
+      this.#unit.refuse(node, "MG3005", `${value} is no count of elements; write 0 … ${SIZE_MAX} instead`);
     return { kind: "count", value: Number(value) };
   }
   #union(node: ts.UnionTypeNode, environment: TypeEnvironment): MachineType {
     const isNull = (t: ts.TypeNode): boolean => ts.isLiteralTypeNode(t) && t.literal.kind === ts.SyntaxKind.NullKeyword;
     const others = node.types.filter((t) => !isNull(t));
     const only = others[0];
-    if (others.length !== 1 || !only) return this.#unit.refuse(node, "MG2010", `${excerpt(node)} is a union; write one type, or ptr<T> | null, instead`);
+    if (others.length !== 1 || !only)
+      return this.#unit.refuse(node, "MG2010", `${excerpt(node)} is a union; write one type, or ptr<T> | null, instead`);
     const type = this.type(only, environment);
-    if (type.kind !== "pointer" && type.kind !== "function") this.#unit.refuse(node, "MG2010", `only pointers can be null; write ptr<${showType(type)}> | null instead`);
+    if (type.kind !== "pointer" && type.kind !== "function")
+      this.#unit.refuse(node, "MG2010", `only pointers can be null; write ptr<${showType(type)}> | null instead`);
     return type;
   }
   #reference(node: ts.TypeReferenceNode, environment: TypeEnvironment): MachineType {
@@ -89,7 +117,8 @@ export class Resolver {
         this.#aliasDepth--;
       }
     }
-    if (ts.isInterfaceDeclaration(declaration)) return this.#unit.refuse(node, "MG1017", `${name.text} is an interface; write a class instead`);
+    if (ts.isInterfaceDeclaration(declaration))
+      return this.#unit.refuse(node, "MG1017", `${name.text} is an interface; write a class instead`);
     return this.#unit.refuse(node, "MG2008", `${excerpt(node)} is no machine type; write a class or a prelude type instead`);
   }
   #prelude(node: ts.TypeReferenceNode, name: string, environment: TypeEnvironment): MachineType {
@@ -103,9 +132,12 @@ export class Resolver {
       const element = this.type(first, environment);
       const count = this.type(second, environment);
       if (element.kind === "error" || count.kind === "error") return ERROR;
-      if (count.kind !== "count") return this.#unit.refuse(second, "MG2008", `${excerpt(second)} is no count of elements; write a number instead`);
-      if (!isScalar(element) && !isAggregate(element)) return this.#unit.refuse(first, "MG2008", `${showType(element)} cannot be an element; write a type with a size instead`);
-      if (this.sizeOf(element, first) * count.value > SIZE_MAX) return this.#unit.refuse(node, "MG3005", `${excerpt(node)} has more than ${SIZE_MAX} bytes; write a smaller array instead`);
+      if (count.kind !== "count")
+        return this.#unit.refuse(second, "MG2008", `${excerpt(second)} is no count of elements; write a number instead`);
+      if (!isScalar(element) && !isAggregate(element))
+        return this.#unit.refuse(first, "MG2008", `${showType(element)} cannot be an element; write a type with a size instead`);
+      if (this.sizeOf(element, first) * count.value > SIZE_MAX)
+        return this.#unit.refuse(node, "MG3005", `${excerpt(node)} has more than ${SIZE_MAX} bytes; write a smaller array instead`);
       return arrayOf(element, count.value);
     }
     return this.#unit.refuse(node, "MG2008", `${excerpt(node)} is no machine type; write a class or a machine type instead`);
@@ -132,17 +164,21 @@ export class Resolver {
       this.#unit.refuse(p, "MG1015", `parameter ${excerpt(p)} may be left out of calls; write a plain parameter instead`);
     }
     if (!ts.isIdentifier(p.name)) this.#unit.refuse(p, "MG1006", "destructured parameter; write a named one instead");
-    if (!p.type) return this.#unit.refuse(p, "MG2011", `parameter ${excerpt(p.name)} has no type; write ${excerpt(p.name)}: u64, say, instead`);
+    if (!p.type)
+      return this.#unit.refuse(p, "MG2011", `parameter ${excerpt(p.name)} has no type; write ${excerpt(p.name)}: u64, say, instead`);
     const type = this.type(p.type, environment);
-    if (isAggregate(type)) this.#unit.refuse(p.type, "MG2007", `${showType(type)} is not passed by value; write ptr<${showType(type)}> instead`);
-    if (!isScalar(type) && type.kind !== "error") this.#unit.refuse(p.type, "MG2008", `${showType(type)} is no type of a parameter; write a scalar or pointer instead`);
+    if (isAggregate(type))
+      this.#unit.refuse(p.type, "MG2007", `${showType(type)} is not passed by value; write ptr<${showType(type)}> instead`);
+    if (!isScalar(type) && type.kind !== "error")
+      this.#unit.refuse(p.type, "MG2008", `${showType(type)} is no type of a parameter; write a scalar or pointer instead`);
     return type;
   }
   resultType(f: FunctionNode, environment: TypeEnvironment): MachineType {
     const name = f.name ? excerpt(f.name) : "function";
     if (!f.type) return this.#unit.refuse(f.name ?? f, "MG2011", `${name} has no result type; write ${name}(…): void, say, instead`);
     const type = this.type(f.type, environment);
-    if (isAggregate(type)) this.#unit.refuse(f.type, "MG2007", `${showType(type)} is not returned by value; write a parameter ptr<${showType(type)}> instead`);
+    if (isAggregate(type))
+      this.#unit.refuse(f.type, "MG2007", `${showType(type)} is not returned by value; write a parameter ptr<${showType(type)}> instead`);
     return type;
   }
 
@@ -157,7 +193,17 @@ export class Resolver {
     const plain = declaration.name?.text ?? "class";
     const name = typeArguments.length > 0 ? `${plain}<${typeArguments.map(showType).join(", ")}>` : plain;
     if (name.length > 400) this.#unit.refuse(node, "MG2019", `${plain} has endlessly growing type arguments; write fixed ones instead`);
-    const struct: Struct = { name, declaration, arguments: typeArguments, environment, state: "new", base: null, fields: new Map(), size: 0, align: 1 };
+    const struct: Struct = {
+      name,
+      declaration,
+      arguments: typeArguments,
+      environment,
+      state: "new",
+      base: null,
+      fields: new Map(),
+      size: 0,
+      align: 1,
+    };
     byArguments.set(key, struct);
     struct.base = this.#base(struct);
     return struct;
@@ -181,9 +227,13 @@ export class Resolver {
         const field = this.#field(struct, member, offset, packed);
         if (!field) continue;
         struct.fields.set(field.name, field);
-        struct.align = Math.max(struct.align, packed ? fieldAlignment(this.#unit, member) : Math.max(alignOf(field.type), fieldAlignment(this.#unit, member)));
+        struct.align = Math.max(
+          struct.align,
+          packed ? fieldAlignment(this.#unit, member) : Math.max(alignOf(field.type), fieldAlignment(this.#unit, member)),
+        );
         offset = field.offset + sizeOf(field.type);
-        if (offset > SIZE_MAX) this.#unit.refuse(member, "MG3005", `${struct.name} has more than ${SIZE_MAX} bytes; write a smaller struct instead`);
+        if (offset > SIZE_MAX)
+          this.#unit.refuse(member, "MG3005", `${struct.name} has more than ${SIZE_MAX} bytes; write a smaller struct instead`);
       }
     } finally {
       struct.align = Math.max(struct.align, align);
@@ -219,7 +269,8 @@ export class Resolver {
       if (!member.type) this.#unit.refuse(member, "MG2011", `field ${name} has no type; write ${name}: u64, say, instead`);
       const type = this.type(member.type, struct.environment);
       if (type.kind === "error") return null;
-      if (!isScalar(type) && !isAggregate(type)) this.#unit.refuse(member.type, "MG2008", `${showType(type)} has no size; write a machine type instead`);
+      if (!isScalar(type) && !isAggregate(type))
+        this.#unit.refuse(member.type, "MG2008", `${showType(type)} has no size; write a machine type instead`);
       if (type.kind === "struct") this.complete(type.struct, member.type);
       const align = Math.max(packed ? 1 : alignOf(type), fieldAlignment(this.#unit, member));
       return { name, type, offset: Math.ceil(offset / align) * align, declaration: member, owner: struct };
@@ -233,7 +284,8 @@ export class Resolver {
     this.complete(struct, struct.declaration);
     for (let s: Struct | null = struct; s; s = s.base) {
       for (const member of s.declaration.members) {
-        if (ts.isMethodDeclaration(member) && ts.isIdentifier(member.name) && member.name.text === name && member.body) return { declaration: member, owner: s };
+        if (ts.isMethodDeclaration(member) && ts.isIdentifier(member.name) && member.name.text === name && member.body)
+          return { declaration: member, owner: s };
       }
     }
     return null;
@@ -278,7 +330,11 @@ export class Resolver {
       else if (previous) value = this.enumMember(previous) + 1n;
       const seen = this.#unit.source.enumValue(member);
       if (typeof seen === "number" && seen !== Number(value)) {
-        this.#unit.refuse(member, "MG3004", `${excerpt(member)} is ${value}, but TypeScript computes ${seen}; write the value in hex instead`);
+        this.#unit.refuse(
+          member,
+          "MG3004",
+          `${excerpt(member)} is ${value}, but TypeScript computes ${seen}; write the value in hex instead`,
+        );
       }
     } finally {
       this.#members.set(member, value);

@@ -43,9 +43,16 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   if (ts.isForOfStatement(node) || ts.isForInStatement(node)) {
     return unit.refuse(node, "MG1003", "for…of and for…in need iterators; write for (let i: u64 = 0; i < n; i++) instead");
   }
-  if (ts.isThrowStatement(node) || ts.isTryStatement(node)) return unit.refuse(node, "MG1004", "there are no exceptions; write a return of an error number instead");
+  if (ts.isThrowStatement(node) || ts.isTryStatement(node))
+    return unit.refuse(node, "MG1004", "there are no exceptions; write a return of an error number instead");
   if (ts.isFunctionDeclaration(node)) return unit.refuse(node, "MG1002", "function inside a function; write it at the top level instead");
-  if (ts.isClassDeclaration(node) || ts.isEnumDeclaration(node) || ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node) || ts.isModuleDeclaration(node)) {
+  if (
+    ts.isClassDeclaration(node) ||
+    ts.isEnumDeclaration(node) ||
+    ts.isInterfaceDeclaration(node) ||
+    ts.isTypeAliasDeclaration(node) ||
+    ts.isModuleDeclaration(node)
+  ) {
     return unit.refuse(node, "MG1025", "declaration inside a function; write it at the top level instead");
   }
   return unit.refuse(node, "MG1024", `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`);
@@ -67,7 +74,8 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   ctx.locals.set(symbol, null);
   const isConst = (d.parent.flags & ts.NodeFlags.Const) !== 0;
   let type = d.type ? ctx.type(d.type) : null;
-  if (type && !isScalar(type) && !isAggregate(type)) return unit.refuse(d.type ?? d, "MG2008", `${showType(type)} has no size; write a machine type instead`);
+  if (type && !isScalar(type) && !isAggregate(type))
+    return unit.refuse(d.type ?? d, "MG2008", `${showType(type)} has no size; write a machine type instead`);
   if (!type && !d.initializer) return unit.refuse(d, "MG2011", `${d.name.text} has no type; write ${d.name.text}: u64, say, instead`);
   type ??= d.initializer ? initialiserType(ctx, d.initializer) : null;
   const slotOf = (t: MachineType): Place => {
@@ -100,7 +108,11 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
     if (isAggregate(type)) coerce(ctx, value, type, init);
     if (!isScalar(type)) {
       const what = value.type.kind === "null" ? `${d.name.text}: ptr<T> | null` : "an expression with a value";
-      return unit.refuse(init, "MG2005", `${excerpt(init)} is ${showType(value.type)}, which is no type of a variable; write ${what} instead`);
+      return unit.refuse(
+        init,
+        "MG2005",
+        `${excerpt(init)} is ${showType(value.type)}, which is no type of a variable; write ${what} instead`,
+      );
     }
     if (isUntyped(value)) value = coerce(ctx, value, type, init);
   }
@@ -146,7 +158,8 @@ function returnStatement(ctx: Lowering, node: ts.ReturnStatement): void {
   }
   const value = expression(ctx, node.expression, result);
   if (result.kind === "void" || result.kind === "never") {
-    if (value.type.kind !== "void" && value.type.kind !== "never") unit.refuse(node.expression, "MG2005", `the function returns ${showType(result)}; write return without a value instead`);
+    if (value.type.kind !== "void" && value.type.kind !== "never")
+      unit.refuse(node.expression, "MG2005", `the function returns ${showType(result)}; write return without a value instead`);
     return result.kind === "void" ? ctx.emit(node).ret() : ctx.emit(node).unreachable();
   }
   const operand = materialise(ctx, coerce(ctx, value, result, node.expression), node);
@@ -230,7 +243,8 @@ function leave(ctx: Lowering, node: ts.BreakOrContinueStatement): void {
   const label = node.label?.text;
   for (const target of [...ctx.targets].reverse()) {
     // A labelled block is left by its name only.
-    if (label === undefined ? target.continueTo === null && target.label !== null && !switches.has(target) : target.label !== label) continue;
+    if (label === undefined ? target.continueTo === null && target.label !== null && !switches.has(target) : target.label !== label)
+      continue;
     const to = isBreak ? target.breakTo : target.continueTo;
     if (to) return ctx.emit(node).jump(to);
   }
@@ -262,7 +276,8 @@ function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
     else {
       guard(ctx, () => {
         const constant = coerce(ctx, expression(ctx, clause.expression, value.type), value.type, clause.expression).constant;
-        if (constant === undefined) return unit.refuse(clause.expression, "MG1022", `${excerpt(clause.expression)} is no constant; write if and else instead`);
+        if (constant === undefined)
+          return unit.refuse(clause.expression, "MG1022", `${excerpt(clause.expression)} is no constant; write if and else instead`);
         if (cases.includes(constant)) unit.refuse(clause.expression, "MG1022", `case ${constant} stands twice; write one of them instead`);
         cases.push(constant);
         targets.push(block);

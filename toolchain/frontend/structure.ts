@@ -32,10 +32,13 @@ function topLevel(unit: Unit, s: ts.Statement): void {
   }
   if (ts.isImportDeclaration(s) || ts.isTypeAliasDeclaration(s) || ts.isEmptyStatement(s)) return;
   if (ts.isExportDeclaration(s)) return;
-  if (ts.isInterfaceDeclaration(s)) return unit.report(s, "MG1017", `interface ${s.name.text} has no layout; write class ${s.name.text} instead`);
+  if (ts.isInterfaceDeclaration(s))
+    return unit.report(s, "MG1017", `interface ${s.name.text} has no layout; write class ${s.name.text} instead`);
   if (ts.isModuleDeclaration(s)) return unit.report(s, "MG1017", "namespaces do not nest modules; write a file of its own instead");
-  if (ts.isExportAssignment(s) || ts.isImportEqualsDeclaration(s)) return unit.report(s, "MG1017", `${excerpt(s)} is no ES module declaration; write export and import of names instead`);
-  if (ts.isExpressionStatement(s) && attrCall(unit, s)) return unit.report(s, "MG4001", "attr() stands outside a function; write it as the function's first statement instead");
+  if (ts.isExportAssignment(s) || ts.isImportEqualsDeclaration(s))
+    return unit.report(s, "MG1017", `${excerpt(s)} is no ES module declaration; write export and import of names instead`);
+  if (ts.isExpressionStatement(s) && attrCall(unit, s))
+    return unit.report(s, "MG4001", "attr() stands outside a function; write it as the function's first statement instead");
   unit.report(s, "MG1001", `${excerpt(s)} would have to run before the entry; write it inside a function instead`);
 }
 
@@ -46,7 +49,8 @@ function checkFunction(unit: Unit, f: ts.FunctionDeclaration | ts.MethodDeclarat
   if (ts.isFunctionDeclaration(f) && !f.name) unit.report(f, "MG1017", "function without a name; write a name instead");
   if (!f.body && !isDeclared(f)) {
     const symbol = f.name ? unit.source.symbol(f.name) : undefined;
-    if ((symbol?.declarations?.length ?? 0) > 1) unit.report(f, "MG1016", `${excerpt(f.name ?? f)} is overloaded; write one function a name instead`);
+    if ((symbol?.declarations?.length ?? 0) > 1)
+      unit.report(f, "MG1016", `${excerpt(f.name ?? f)} is overloaded; write one function a name instead`);
     else unit.report(f, "MG4005", `${excerpt(f.name ?? f)} has no body; write declare function for one that is defined elsewhere instead`);
   }
   if (f.body) functionAttributes(unit, f, VOID);
@@ -56,7 +60,8 @@ function checkClass(unit: Unit, c: ts.ClassDeclaration): void {
   structAttributes(unit, c);
   for (const m of c.members) {
     if (ts.isPropertyDeclaration(m)) {
-      if (m.modifiers?.some((x) => x.kind === ts.SyntaxKind.StaticKeyword)) unit.report(m, "MG1018", `static field ${excerpt(m.name)}; write a variable of the module instead`);
+      if (m.modifiers?.some((x) => x.kind === ts.SyntaxKind.StaticKeyword))
+        unit.report(m, "MG1018", `static field ${excerpt(m.name)}; write a variable of the module instead`);
       else if (!ts.isIdentifier(m.name)) unit.report(m, "MG1018", `field ${excerpt(m.name)}; write a plain name instead`);
       else if (m.questionToken) unit.report(m, "MG1015", `field ${m.name.text} is optional; write ${m.name.text}: ptr<T> | null instead`);
     } else if (ts.isMethodDeclaration(m)) {
@@ -74,7 +79,11 @@ function checkOverride(unit: Unit, c: ts.ClassDeclaration, m: ts.MethodDeclarati
   for (let base = baseOf(unit, c); base && !seen.has(base); base = baseOf(unit, base)) {
     seen.add(base);
     if (base.members.some((x) => ts.isMethodDeclaration(x) && ts.isIdentifier(x.name) && x.name.text === name)) {
-      unit.report(m, "MG1020", `${name} hides the method of ${base.name?.text ?? "the base"}, which calls through it would still reach; write another name instead`);
+      unit.report(
+        m,
+        "MG1020",
+        `${name} hides the method of ${base.name?.text ?? "the base"}, which calls through it would still reach; write another name instead`,
+      );
       return;
     }
   }

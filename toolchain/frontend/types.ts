@@ -154,7 +154,8 @@ export function fits(value: bigint, type: IntType): boolean {
   return type.signed ? value >= -half && value < half : value >= 0n && value < half * 2n;
 }
 /** The value of the type's own range that has the same low bits. */
-export const wrap = (value: bigint, type: IntType): bigint => (type.signed ? BigInt.asIntN(type.width, value) : BigInt.asUintN(type.width, value));
+export const wrap = (value: bigint, type: IntType): bigint =>
+  type.signed ? BigInt.asIntN(type.width, value) : BigInt.asUintN(type.width, value);
 
 export function isSubstruct(derived: Struct, base: Struct): boolean {
   for (let s: Struct | null = derived; s; s = s.base) if (s === base) return true;

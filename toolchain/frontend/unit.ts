@@ -110,7 +110,11 @@ export class Unit {
     const owner = this.#owners.get(linkName);
     if (owner && owner !== node) {
       const at = this.source.position(owner.getSourceFile(), owner.getStart());
-      this.report(node, "MG0002", `link name '${linkName}' is taken by ${at.file}:${at.line}; write another name, or attr({ symbol: "…" }), instead`);
+      this.report(
+        node,
+        "MG0002",
+        `link name '${linkName}' is taken by ${at.file}:${at.line}; write another name, or attr({ symbol: "…" }), instead`,
+      );
     } else this.#owners.set(linkName, node);
   }
 
@@ -127,7 +131,8 @@ export class Unit {
     const name = declaration.name && ts.isIdentifier(declaration.name) ? declaration.name.text : "";
     const suffix = typeArguments.length > 0 ? `<${typeArguments.map(showType).join(", ")}>` : "";
     const sourceName = `${owner ? `${owner.name}.` : ""}${name}${suffix}`;
-    if (sourceName.length > 500) this.refuse(declaration, "MG2019", `${name} has endlessly growing type arguments; write fixed ones instead`);
+    if (sourceName.length > 500)
+      this.refuse(declaration, "MG2019", `${name} has endlessly growing type arguments; write fixed ones instead`);
     const environment: TypeEnvironment = owner ? new Map([...owner.environment, ...own]) : own;
     const isStatic = declaration.modifiers?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword) ?? false;
     const parameters = declaration.parameters.map((p) => this.resolver.parameterType(p, environment));
@@ -135,8 +140,17 @@ export class Unit {
     const result = this.resolver.resultType(declaration, environment);
     const { attributes, symbol } = functionAttributes(this, declaration, result);
     const external = !declaration.body;
-    const linkName = symbol ?? (external ? name : this.uniqueName(sourceName, owner ? (owner.declaration.name?.text ?? "") : name, declaration));
-    const entity: FunctionEntity = { declaration, owner, environment, linkName, sourceName, type: { kind: "function", parameters, result }, attributes };
+    const linkName =
+      symbol ?? (external ? name : this.uniqueName(sourceName, owner ? (owner.declaration.name?.text ?? "") : name, declaration));
+    const entity: FunctionEntity = {
+      declaration,
+      owner,
+      environment,
+      linkName,
+      sourceName,
+      type: { kind: "function", parameters, result },
+      attributes,
+    };
     byArguments.set(key, entity);
     return entity;
   }
@@ -181,7 +195,16 @@ export class Unit {
     const bytes = new TextEncoder().encode(`${text}\0`);
     const name = this.checkOnly ? "str.unused" : `str.${this.#strings.size}`;
     const data: Data = {
-      name, sourceName: name, section: ".rodata", align: 1, size: bytes.length, bytes, relocations: [], readonly: true, keep: false, loc: NO_LOC,
+      name,
+      sourceName: name,
+      section: ".rodata",
+      align: 1,
+      size: bytes.length,
+      bytes,
+      relocations: [],
+      readonly: true,
+      keep: false,
+      loc: NO_LOC,
     };
     if (!this.checkOnly) {
       this.#strings.set(text, data);

@@ -7,7 +7,21 @@ import { ts } from "./adapter.ts";
 import { Refused } from "./diagnostics.ts";
 import type { Lowering } from "./lowering.ts";
 import {
-  BOOL, F64, type FunctionType, fits, type IntType, irType, isAggregate, isSubstruct, type MachineType, sameType, showType, U64, UNTYPED, UNTYPED_FLOAT, widens,
+  BOOL,
+  F64,
+  type FunctionType,
+  fits,
+  type IntType,
+  irType,
+  isAggregate,
+  isSubstruct,
+  type MachineType,
+  sameType,
+  showType,
+  U64,
+  UNTYPED,
+  UNTYPED_FLOAT,
+  widens,
 } from "./types.ts";
 import { excerpt } from "./unit.ts";
 
@@ -101,10 +115,12 @@ export function defaultType(type: MachineType): MachineType {
 
 /** Widens an integer of any type by its own signedness, or truncates it: the raw conversion, without rules. */
 export function resize(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value {
-  if (v.constant !== undefined) return { type: to, constant: to.signed ? BigInt.asIntN(to.width, v.constant) : BigInt.asUintN(to.width, v.constant) };
+  if (v.constant !== undefined)
+    return { type: to, constant: to.signed ? BigInt.asIntN(to.width, v.constant) : BigInt.asUintN(to.width, v.constant) };
   const width = v.type.kind === "int" ? v.type.width : 8;
   if (v.symbol && to.width === 64) return { type: to, symbol: v.symbol };
-  if (v.symbol && !ctx.builder) ctx.unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
+  if (v.symbol && !ctx.builder)
+    ctx.unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
   if (width === to.width) return { ...v, type: to, narrow: false };
   const operand = materialise(ctx, v, node);
   const op = to.width < width ? "trunc" : v.type.kind === "int" && v.type.signed ? "sext" : "zext";
@@ -150,21 +166,35 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
       return unit.refuse(node, "MG2005", `${showType(from)} is not f64; write f64(${excerpt(node)}) instead`);
     case "bool":
       if (from.kind === "bool") return v;
-      return unit.refuse(node, "MG2005", `${showType(from)} is not boolean; write ${operandText(node)} !== ${from.kind === "pointer" ? "null" : "0"} instead`);
+      return unit.refuse(
+        node,
+        "MG2005",
+        `${showType(from)} is not boolean; write ${operandText(node)} !== ${from.kind === "pointer" ? "null" : "0"} instead`,
+      );
     case "pointer":
       if (from.kind === "null") return { type: to, constant: 0n };
       if (from.kind !== "pointer") {
-        return unit.refuse(node, "MG2005", `${showType(from)} is not ${showType(to)}; write cast<${showType(to)}>(${excerpt(node)}) instead`);
+        return unit.refuse(
+          node,
+          "MG2005",
+          `${showType(from)} is not ${showType(to)}; write cast<${showType(to)}>(${excerpt(node)}) instead`,
+        );
       }
       if (!pointerFits(from.target, to.target)) {
         const nominal = from.target.kind === "struct" && to.target.kind === "struct";
-        unit.refuse(node, nominal ? "MG2006" : "MG2005", `${showType(from)} is not ${showType(to)}; write cast<${showType(to)}>(${excerpt(node)}) instead`);
+        unit.refuse(
+          node,
+          nominal ? "MG2006" : "MG2005",
+          `${showType(from)} is not ${showType(to)}; write cast<${showType(to)}>(${excerpt(node)}) instead`,
+        );
       }
       return { ...v, type: to };
     case "function":
       if (from.kind === "null") return { type: to, constant: 0n };
-      if (from.kind !== "function") return unit.refuse(node, "MG2005", `${showType(from)} is not a function; write a function's name instead`);
-      if (!functionFits(from, to)) unit.refuse(node, "MG2020", `${excerpt(node)} is ${showType(from)}; write a function ${showType(to)} instead`);
+      if (from.kind !== "function")
+        return unit.refuse(node, "MG2005", `${showType(from)} is not a function; write a function's name instead`);
+      if (!functionFits(from, to))
+        unit.refuse(node, "MG2020", `${excerpt(node)} is ${showType(from)}; write a function ${showType(to)} instead`);
       return { ...v, type: to };
     default:
       return unit.refuse(node, "MG2005", `${excerpt(node)} has no place as ${showType(to)}; write an expression with a value instead`);
@@ -172,23 +202,40 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
 }
 
 /** The node's text as the operand of another operator. */
-const operandText = (node: ts.Node): string => (ts.isBinaryExpression(node) || ts.isConditionalExpression(node) ? `(${excerpt(node)})` : excerpt(node));
+const operandText = (node: ts.Node): string =>
+  ts.isBinaryExpression(node) || ts.isConditionalExpression(node) ? `(${excerpt(node)})` : excerpt(node);
 
 function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value {
   const unit = ctx.unit;
   const from = v.type;
   if (from.kind === "untyped") {
     const constant = constantAs(v, to);
-    return constant ?? unit.refuse(node, "MG2004", `${v.constant} does not fit ${to.name}; write a value in its range, or ${to.name}(${excerpt(node)}), instead`);
+    return (
+      constant ??
+      unit.refuse(
+        node,
+        "MG2004",
+        `${v.constant} does not fit ${to.name}; write a value in its range, or ${to.name}(${excerpt(node)}), instead`,
+      )
+    );
   }
-  if (from.kind === "untypedFloat") return unit.refuse(node, "MG2004", `${v.float} is no integer; write ${to.name}(${excerpt(node)}) instead`);
+  if (from.kind === "untypedFloat")
+    return unit.refuse(node, "MG2004", `${v.float} is no integer; write ${to.name}(${excerpt(node)}) instead`);
   if (from.kind === "int") {
     if (sameType(from, to)) return v;
     if (!widens(from, to)) {
-      return unit.refuse(node, "MG2001", `${from.name} does not convert to ${to.name} without loss; write ${to.name}(${excerpt(node)}) instead`);
+      return unit.refuse(
+        node,
+        "MG2001",
+        `${from.name} does not convert to ${to.name} without loss; write ${to.name}(${excerpt(node)}) instead`,
+      );
     }
     if (v.narrow && from.width < to.width) {
-      unit.refuse(node, "MG2003", `${excerpt(node)} wraps in ${from.name} before it becomes ${to.name}; write ${to.name}(…) around an operand instead`);
+      unit.refuse(
+        node,
+        "MG2003",
+        `${excerpt(node)} wraps in ${from.name} before it becomes ${to.name}; write ${to.name}(…) around an operand instead`,
+      );
     }
     return resize(ctx, v, to, node);
   }

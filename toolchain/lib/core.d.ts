@@ -28,6 +28,6 @@ interface SymbolConstructor {
   readonly iterator: unique symbol;
 }
 declare var Symbol: SymbolConstructor;
-interface ClassDecoratorContext {}
-interface ClassFieldDecoratorContext {}
+interface ClassDecoratorContext<Class> {}
+interface ClassFieldDecoratorContext<This, Value> {}
 type NoInfer<T> = intrinsic;

@@ -26,7 +26,10 @@ const SUM = "export function total(a: u64, b: u32): u64 { return a + b; }\n";
 
 function options(files: Record<string, string>, extra: Partial<CompileOptions> = {}): CompileOptions {
   return {
-    name: "test", roots: ["/src/main.ts"], packageRoot: "/src", entry: "_start",
+    name: "test",
+    roots: ["/src/main.ts"],
+    packageRoot: "/src",
+    entry: "_start",
     layout: { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n },
     overlay: new Map(Object.entries(files).map(([name, text]) => [`/src/${name}`, text])),
     ...extra,
@@ -68,25 +71,31 @@ describe("compile", () => {
       "error MG0001: no function '_start'; write attr({ symbol: \"_start\" }) in the entry function instead",
     ]);
     expect(lines(options({}))).toEqual(["error MG0003: /src/main.ts does not exist; write the path of a source file instead"]);
-    const undefinedSymbol = lines(options({ "main.ts": "declare function missing(): void;\nexport function _start(): never { missing(); unreachable(); }" }));
+    const undefinedSymbol = lines(
+      options({ "main.ts": "declare function missing(): void;\nexport function _start(): never { missing(); unreachable(); }" }),
+    );
     expect(undefinedSymbol).toHaveLength(1);
     expect(undefinedSymbol[0]).toMatch(/^error MG0004: .*missing/);
   });
 
   test("names that two modules declare are told apart by their module, others stay plain", () => {
     const files = {
-      "main.ts": 'import { two } from "./b.ts";\nfunction help(): u64 { return 1; }\nexport function _start(): never { help(); two(); unreachable(); }',
+      "main.ts":
+        'import { two } from "./b.ts";\nfunction help(): u64 { return 1; }\nexport function _start(): never { help(); two(); unreachable(); }',
       "b.ts": "function help(): u64 { return 2; }\nexport function two(): u64 { return help(); }",
     };
     expect([...(toModule(options(files)).module?.functions.keys() ?? [])].sort()).toEqual(["_start", "b.help", "main.help", "two"]);
   });
 
   test("only what the entry and keep declarations reach is in the image; the rest is checked all the same", () => {
-    const text = "let a: u64 = 1; let b: u64 = 2;\n/** @keep */\nlet c: u64 = 3;\nexport function _start(): never { a++; unreachable(); }\nfunction idle(): void { b++; }\nfunction kept(): void { attr({ keep: true }); }";
+    const text =
+      "let a: u64 = 1; let b: u64 = 2;\n/** @keep */\nlet c: u64 = 3;\nexport function _start(): never { a++; unreachable(); }\nfunction idle(): void { b++; }\nfunction kept(): void { attr({ keep: true }); }";
     const { module } = toModule(options({ "main.ts": text }));
     expect([...(module?.functions.keys() ?? [])].sort()).toEqual(["_start", "kept"]);
     expect([...(module?.data.keys() ?? [])].sort()).toEqual(["a", "c"]);
-    expect(lines(options({ "main.ts": text.replace("b++", "b = 1.5") }))).toEqual(["main.ts:5:29: error MG2004: 1.5 is no integer; write u64(1.5) instead"]);
+    expect(lines(options({ "main.ts": text.replace("b++", "b = 1.5") }))).toEqual([
+      "main.ts:5:29: error MG2004: 1.5 is no integer; write u64(1.5) instead",
+    ]);
   });
 });
 

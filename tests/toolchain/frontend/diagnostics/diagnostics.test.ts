@@ -9,7 +9,9 @@ import { toModule } from "../../../../toolchain/compiler.ts";
 import { codes, formatDiagnostic } from "../../../../toolchain/frontend/diagnostics.ts";
 
 const folder = path.join(import.meta.dirname, "cases");
-const cases = readdirSync(folder).filter((f) => f.endsWith(".ts")).map((f) => f.slice(0, -3));
+const cases = readdirSync(folder)
+  .filter((f) => f.endsWith(".ts"))
+  .map((f) => f.slice(0, -3));
 
 function diagnose(name: string): string {
   const { diagnostics } = toModule({ name, roots: [path.join(folder, `${name}.ts`)], packageRoot: folder, entry: null });
@@ -34,7 +36,9 @@ describe("a refused construct is named, placed, and told what to write instead",
 
   test("every message of ours says what to write instead", () => {
     for (const name of cases) {
-      for (const line of readFileSync(path.join(folder, `${name}.expected`), "utf8").trimEnd().split("\n")) {
+      for (const line of readFileSync(path.join(folder, `${name}.expected`), "utf8")
+        .trimEnd()
+        .split("\n")) {
         if (!line.includes("error TS") && !line.includes("error MG5001")) expect(line).toMatch(/write .*instead/);
       }
     }

@@ -13,7 +13,13 @@ import { Prng } from "../../../../toolchain/lib/prng.ts";
 
 const root = path.join(import.meta.dirname, "..");
 const folders = ["lowering/cases", "diagnostics/cases"].map((f) => path.join(root, f));
-const sources = folders.flatMap((f) => readdirSync(f).filter((n) => n.endsWith(".ts")).sort().map((n) => readFileSync(path.join(f, n), "utf8")));
+const sources = folders.flatMap((f) =>
+  readdirSync(f)
+    .filter((n) => n.endsWith(".ts"))
+    .sort()
+    .map((n) => readFileSync(path.join(f, n), "utf8")),
+);
+// biome-ignore format: a list
 const VOCABULARY = [
   "0", "-1", "0xffff_ffff_ffff_ffff", "1.5", "null", "this", "ptr<", "arr<u64, 4>", "u8", "i64", "boolean", "never", "void", "(", ")", "{", "}", "[", "]", "<", ">",
   "addr(", "cast<u64>(", "zeroed()", "new ", "cstr(\"x\")", "asm`nop ${", "return ", "=> ", "=", "+", "<<", ">>>", "&&", "?", ":", ";", ",", ".", "...", "extends ", "class X {",
@@ -29,13 +35,26 @@ function mutate(seed: number): string {
     const tokens = text.match(/\s+|\w+|[^\s\w]/g) ?? [];
     const at = random(tokens.length + 1);
     switch (random(7)) {
-      case 0: tokens.splice(at, 1 + random(4)); break;
-      case 1: tokens.splice(at, 0, pick(VOCABULARY)); break;
-      case 2: tokens.splice(at, 1, pick(VOCABULARY)); break;
-      case 3: tokens.splice(at, 0, ...tokens.slice(at, at + random(12))); break;
-      case 4: tokens.splice(at, 0, tokens[random(tokens.length)] ?? ""); break;
-      case 5: tokens.splice(at, 0, pick(sources).split("\n")[random(12)] ?? "", "\n"); break;
-      default: tokens.splice(at, 1 + random(3), ...tokens.slice(random(tokens.length)).slice(0, 3));
+      case 0:
+        tokens.splice(at, 1 + random(4));
+        break;
+      case 1:
+        tokens.splice(at, 0, pick(VOCABULARY));
+        break;
+      case 2:
+        tokens.splice(at, 1, pick(VOCABULARY));
+        break;
+      case 3:
+        tokens.splice(at, 0, ...tokens.slice(at, at + random(12)));
+        break;
+      case 4:
+        tokens.splice(at, 0, tokens[random(tokens.length)] ?? "");
+        break;
+      case 5:
+        tokens.splice(at, 0, pick(sources).split("\n")[random(12)] ?? "", "\n");
+        break;
+      default:
+        tokens.splice(at, 1 + random(3), ...tokens.slice(random(tokens.length)).slice(0, 3));
     }
     text = tokens.join("");
   }
@@ -46,7 +65,9 @@ function mutate(seed: number): string {
 function replaceInKind(seed: number): string {
   const prng = new Prng(seed);
   const tokens = prng.pick(sources).match(/\/\/[^\n]*|\s+|\w+|[<>=!]=+|>>>|<<|>>|&&|\|\||[^\s\w]/g) ?? [];
-  const kinds = [/^[a-z]\w*$/, /^[A-Z]\w*$/, /^\d\w*$/, /^(===|!==|<=|>=|>>>|<<|>>|[-+*/%&|^])$/, /^([uif]\d+|boolean|void)$/].map((k) => tokens.flatMap((t, i) => (k.test(t) ? [i] : [])));
+  const kinds = [/^[a-z]\w*$/, /^[A-Z]\w*$/, /^\d\w*$/, /^(===|!==|<=|>=|>>>|<<|>>|[-+*/%&|^])$/, /^([uif]\d+|boolean|void)$/].map((k) =>
+    tokens.flatMap((t, i) => (k.test(t) ? [i] : [])),
+  );
   for (let n = 1 + prng.below(8); n > 0; n--) {
     const places = prng.pick(kinds);
     if (places.length === 0) continue;
@@ -61,10 +82,17 @@ let parsed = 0;
 function misbehaviour(text: string): string | null {
   const file = "/fuzz/input.ts";
   try {
-    const { module, diagnostics } = lowerProgram({ name: "fuzz", roots: [file], packageRoot: "/fuzz", entry: null, overlay: new Map([[file, text]]) });
+    const { module, diagnostics } = lowerProgram({
+      name: "fuzz",
+      roots: [file],
+      packageRoot: "/fuzz",
+      entry: null,
+      overlay: new Map([[file, text]]),
+    });
     const internal = diagnostics.find((d) => d.code === "MG9999");
     if (internal) return formatDiagnostic(internal);
-    if (diagnostics.some((d) => d.message.includes("\n"))) return `message of several lines: ${diagnostics.map((d) => d.message).join("|")}`;
+    if (diagnostics.some((d) => d.message.includes("\n")))
+      return `message of several lines: ${diagnostics.map((d) => d.message).join("|")}`;
     if (!module && diagnostics.length === 0) return "neither a module nor a diagnostic";
     if (!diagnostics.some((d) => /^TS1\d\d\d$/.test(d.code))) parsed++;
     if (module) verify(module);
@@ -96,7 +124,13 @@ describe("mutated sources", () => {
       `export let x: ${"ptr<".repeat(3000)}u8${">".repeat(3000)};`,
     ]) {
       const file = "/fuzz/input.ts";
-      const { diagnostics } = lowerProgram({ name: "fuzz", roots: [file], packageRoot: "/fuzz", entry: null, overlay: new Map([[file, text]]) });
+      const { diagnostics } = lowerProgram({
+        name: "fuzz",
+        roots: [file],
+        packageRoot: "/fuzz",
+        entry: null,
+        overlay: new Map([[file, text]]),
+      });
       expect(diagnostics.map((d) => d.code)).toEqual(["MG0005"]);
       expect(diagnostics[0]?.line).toBe(1);
     }

@@ -33,6 +33,7 @@ import { macOf } from "../fabric/message.ts";
 import type { Switch } from "../fabric/switch.ts";
 import { RingReader, TRACE_RINGS_SYMBOL } from "../trace/rings.ts";
 import type { TraceSink } from "../trace/sink.ts";
+import { Symboliser } from "../trace/symbolise.ts";
 import { SymbolTable } from "../trace/symbols.ts";
 import { NEVER } from "./clock.ts";
 import { checkLoad, type KernelImage, loadKernel, parseKernel, ramOffset } from "./loader.ts";
@@ -52,7 +53,7 @@ export interface NodeOptions {
   readonly keysWhenReady?: readonly (readonly number[])[];
   /** Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's encoding is its own. */
   readonly onConsole?: (text: string) => void;
-  /** Source position of a virtual address, for diagnostics: "tlb.ts:88". Default: the kernel's symbol. */
+  /** What stands at a virtual address, for diagnostics. Default: the kernel's symbol and source line, "space_free+0x12, kernel/mm/space.ts:88". */
   readonly locate?: (address: bigint) => string | undefined;
 }
 
@@ -125,6 +126,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   readonly nid: number;
   readonly engine: Engine;
   readonly symbols: SymbolTable;
+  private readonly symboliser: Symboliser;
   readonly lapics: readonly LocalApic[];
   readonly uart: Uart16550;
   readonly keyboard: KeyboardController;
@@ -168,6 +170,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     const { nid, cores } = options;
     this.nid = nid;
     this.quantum = environment.quantumNs;
+    this.symboliser = new Symboliser([kernel.bytes]);
     this.symbols = SymbolTable.fromElf(kernel.bytes);
     this.cpuidModel = new CpuidModel(cores);
     this.engine = environment.createEngine({ ramBytes: options.ramBytes, cores, bus: this });
@@ -564,11 +567,11 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     if (this.inRun) this.current!.core.requestStop();
   }
 
-  /** "n1.c0, tlb_flush+0x12": who does it. */
+  /** "n1.c0, space_free+0x12, kernel/mm/space.ts:88": who does it. */
   private position(): string {
     if (this.current === undefined) return `n${this.nid}`;
     const { rip } = this.current.core;
-    const symbol = this.options.locate?.(rip) ?? this.symbols.nameOf(rip) ?? `rip 0x${rip.toString(16)}`;
+    const symbol = this.options.locate?.(rip) ?? this.symboliser.describe(rip) ?? `rip 0x${rip.toString(16)}`;
     return `n${this.nid}.c${this.current.index}, ${symbol}`;
   }
 

@@ -1,4 +1,6 @@
 /** Symbols of an ELF64 image, by name and by address. Source: ELF-64 object file format 1.5, sections 3 and 5. A stripped image has none. */
+import { cString, elfSections } from "./sections.ts";
+
 export interface ElfSymbol {
   readonly name: string;
   readonly address: bigint;
@@ -21,41 +23,29 @@ export class SymbolTable {
     for (const symbol of symbols) if (!this.byName.has(symbol.name)) this.byName.set(symbol.name, symbol);
   }
 
-  static readonly empty = new SymbolTable([]);
+  private static readonly known = new WeakMap<Uint8Array, SymbolTable>();
 
-  /** Never throws: what cannot be read yields fewer symbols. */
+  /** Never throws: what cannot be read yields fewer symbols. Nodes share their kernel's bytes, and so its table. */
   static fromElf(bytes: Uint8Array): SymbolTable {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const known = SymbolTable.known.get(bytes);
+    if (known !== undefined) return known;
     const symbols: ElfSymbol[] = [];
-    if (bytes.length < 64 || view.getUint32(0, false) !== 0x7f45_4c46) return SymbolTable.empty;
-    const table = Number(view.getBigUint64(40, true));
-    const entryBytes = view.getUint16(58, true);
-    const count = view.getUint16(60, true);
-    const inFile = (offset: number, length: number) => offset >= 0 && offset + length <= bytes.length;
-    if (!inFile(table, count * entryBytes) || entryBytes < 64) return SymbolTable.empty;
-    const section = (index: number) => {
-      const at = table + index * entryBytes;
-      return {
-        type: view.getUint32(at + 4, true),
-        offset: Number(view.getBigUint64(at + 24, true)),
-        bytes: Number(view.getBigUint64(at + 32, true)),
-        link: view.getUint32(at + 40, true),
-      };
-    };
-    for (let i = 0; i < count; i++) {
-      const symtab = section(i);
-      if (symtab.type !== SHT_SYMTAB || symtab.link >= count) continue;
-      const strings = section(symtab.link);
-      if (!inFile(symtab.offset, symtab.bytes) || !inFile(strings.offset, strings.bytes)) continue;
-      for (let at = symtab.offset; at + 24 <= symtab.offset + symtab.bytes; at += 24) {
-        const type = bytes[at + 4] & 0xf;
+    const sections = elfSections(bytes);
+    for (const { type: sectionType, link, bytes: table } of sections) {
+      const strings = sections[link]?.bytes;
+      if (sectionType !== SHT_SYMTAB || strings === undefined) continue;
+      const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+      for (let at = 0; at + 24 <= table.length; at += 24) {
+        const type = table[at + 4] & 0xf;
         if ((type !== TYPE_OBJECT && type !== TYPE_FUNCTION && type !== TYPE_NONE) || view.getUint16(at + 6, true) === SHN_UNDEF) continue;
-        const name = cString(bytes, strings.offset + view.getUint32(at, true), strings.offset + strings.bytes);
+        const name = cString(strings, view.getUint32(at, true));
         if (name === "") continue;
         symbols.push({ name, address: view.getBigUint64(at + 8, true), bytes: Number(view.getBigUint64(at + 16, true)) });
       }
     }
-    return new SymbolTable(symbols);
+    const symbolTable = new SymbolTable(symbols);
+    SymbolTable.known.set(bytes, symbolTable);
+    return symbolTable;
   }
 
   get size(): number {
@@ -83,10 +73,4 @@ export class SymbolTable {
     }
     return undefined;
   }
-}
-
-function cString(bytes: Uint8Array, start: number, end: number): string {
-  let stop = start;
-  while (stop < end && stop < bytes.length && bytes[stop] !== 0) stop++;
-  return new TextDecoder().decode(bytes.subarray(start, stop));
 }

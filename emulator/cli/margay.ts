@@ -5,6 +5,7 @@ import { describeError, EXIT_REFUSED, UserError } from "./errors.ts";
 import { bootOptions, runOptions, splitProgram } from "./options.ts";
 import { packageVersion } from "./package.ts";
 
+const COMMANDS = ["build", "boot", "run", "completion"];
 const EPILOGUE = `Exit status: the job's own 0–255, 128+n for signal n; 2 refused before start, 3 fault of the machine, 124 --limit, 130 Ctrl-C.`;
 
 /** The options as texts, a flag as "true". yargs hands an option given twice as an array. */
@@ -32,7 +33,6 @@ async function main(argv: readonly string[]): Promise<number> {
     })
     .strict()
     .demandCommand(1, 1, "no command", "one command at a time")
-    .recommendCommands()
     .command(
       "build [images..]",
       "compile the kernel, init and the jobs (or the images named)",
@@ -61,7 +61,7 @@ async function main(argv: readonly string[]): Promise<number> {
       },
     )
     .command(
-      "run",
+      "run [program] [args..]",
       "boot a machine and run PROGRAM [ARGS…] as a job on all its nodes",
       (y) =>
         y
@@ -83,7 +83,8 @@ async function main(argv: readonly string[]): Promise<number> {
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .exitProcess(false)
     .fail((message, error) => {
-      if (error) throw error;
+      // yargs hands its own complaints (a missing value) as an error too.
+      if (error && error.name !== "YError") throw error;
       throw new UserError(
         message.split("\n")[0]!.replace(/^(.)/, (c) => c.toLowerCase()),
         "",
@@ -91,9 +92,10 @@ async function main(argv: readonly string[]): Promise<number> {
       );
     });
   if (argv.length === 0) {
-    process.stdout.write(`${await parser.getHelp()}\n`);
+    process.stderr.write(`${await parser.getHelp()}\n`);
     return EXIT_REFUSED;
   }
+  if (!argv[0]!.startsWith("-") && !COMMANDS.includes(argv[0]!)) throw new UserError("no such command", argv[0]!, `there are ${COMMANDS.join(", ")}`);
   await parser.parseAsync();
   return status;
 }

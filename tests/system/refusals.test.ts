@@ -48,7 +48,7 @@ const cases: readonly (readonly [what: string, args: readonly string[], stderr: 
   ["boot: truncated ELF", ["boot", file("cut.elf", kernel.subarray(0, 4096))], /truncated/],
   ["boot: truncated header", ["boot", file("cut40.elf", kernel.subarray(0, 40))], /truncated/],
   ["boot: 32-bit ELF", ["boot", file("elf32", patched(4, 1))], /32-bit/],
-  ["boot: foreign ELF", ["boot", file("arm.elf", patched(18, 0xb7))], /machine/],
+  ["boot: foreign ELF", ["boot", file("arm.elf", patched(18, 0xb7))], /AArch64.*x86-64/],
   ["boot: no PVH note", ["boot", path.join(packageRoot, "images/out/bin/hello")], /PVH/],
   ["boot: bad --until", ["boot", "kernel", "--until", "nosuch.event"], /nosuch\.event/],
   ["boot: missing module", ["boot", "kernel", "--module", path.join(dir, "mod")], /mod.*no such file/],
@@ -60,7 +60,8 @@ describe("refused before anything starts", () => {
     const r = margay(args);
     expect(r.stderr).toMatch(expected);
     expect(r.status).toBe(2);
-    expect(r.stdout).toBe(args.length ? "" : r.stdout);
+    expect(r.stdout).toBe("");
+    // Without a command the help is shown.
     if (args.length) expect(r.stderr.trimEnd().split("\n")).toHaveLength(1);
     if (args.length) expect(r.stderr).toMatch(/^margay: /);
   });

@@ -53,6 +53,7 @@ types: setup emulator/abi/.stamp ## type checks: host side, kernel, userland
 	@$(NODE) node_modules/tsgo/bin/tsc -p tsconfig.json
 	@$(NODE) node_modules/tsgo/bin/tsc -p kernel/tsconfig.json
 	@$(NODE) node_modules/tsgo/bin/tsc -p userland/tsconfig.json
+	@$(NODE) node_modules/tsgo/bin/tsc -p tests/bench/kernels/tsconfig.json
 
 lint: setup ## format and lint
 	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
@@ -62,6 +63,10 @@ check: types lint test ## exactly what CI runs
 fuzz: setup build ## random programs against gcc: N=1000 SEED=1
 	@node_modules/.bin/esbuild tests/toolchain/random/fuzz.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/fuzz.js
 	@$(NODE) dist/fuzz.js $(or $(N),1000) $(or $(SEED),1)
+
+bench: setup build ## every figure beside its peer: ONLY=codegen[:kernel], JSON=file
+	@node_modules/.bin/esbuild tests/bench/bench.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/bench.js
+	@ONLY="$(ONLY)" JSON="$(JSON)" $(NODE) dist/bench.js
 
 faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1
 	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/faults.test.ts -t seeds

@@ -1,0 +1,29 @@
+/**
+ * `make bench`: every figure of the product, each beside its peer in the same run where there is one. Nothing is asserted about wall
+ * time; what is asserted is that both sides did the same work. ONLY=section[:name] selects, JSON=file writes all figures.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { hostSeconds } from "./clock.ts";
+import { codegen } from "./codegen.ts";
+import { formatSection, type Section } from "./report.ts";
+
+type Run = (packageRoot: string, only: string | undefined) => Section | Promise<Section>;
+const sections: readonly (readonly [name: string, run: Run])[] = [["codegen", codegen]];
+
+const packageRoot = path.resolve(import.meta.dirname, "..");
+const [wanted, name] = (process.env.ONLY ?? "").split(":");
+const chosen = sections.filter(([section]) => !wanted || section === wanted);
+if (chosen.length === 0) {
+  console.error(`margay: bench: no section is called ${wanted}: there are ${sections.map(([s]) => s).join(", ")}`);
+  process.exit(2);
+}
+const started = hostSeconds();
+const results: Record<string, Section> = {};
+for (const [section, run] of chosen) {
+  const result = await run(packageRoot, name);
+  results[section] = result;
+  console.log(`${formatSection(result)}\n`);
+}
+console.log(`${(hostSeconds() - started).toFixed(0)} s`);
+if (process.env.JSON) fs.writeFileSync(process.env.JSON, `${JSON.stringify(results, null, 2)}\n`);

@@ -3,18 +3,25 @@
  * another core, DMA or the host writes would stay stale. Per 4 KB frame we know which cores may hold code of it and which
  * may write it without asking. A core that starts to execute a frame takes away the others' right to write it; a core that
  * starts to write it drops the others' translations. Both happen in a TLB fill, so they are exact and cost nothing later.
+ *
+ * Its own writes an instance notices only where they come through the virtual page that the code runs at. So the same holds within one
+ * core: of a frame that has code at one virtual page, a write through another drops the translations, and code that runs at another
+ * takes the right to write away.
  */
 import type { Address, Binding } from "./binding.ts";
 import { ACCESS_FETCH, ACCESS_WRITE, type AccessKind } from "../x86/access.ts";
 import { GRANT_FETCH, GRANT_WRITE } from "../x86/pagewalk.ts";
 
 const FRAME_BYTES = 4096;
+const SEVERAL = -1;
 
 export class CodeCoherence {
   /** Bit n of word frame * words + n / 32: core n may have translations of the frame; may write it. */
   private readonly executes: Uint32Array;
   private readonly writes: Uint32Array;
   private readonly words: number;
+  /** By core: virtual page that the translations of a frame are from, SEVERAL if more than one. Valid while the bit in `executes` is set. */
+  private readonly codePages: Map<number, number>[];
 
   constructor(
     private readonly unicorn: Binding,
@@ -22,23 +29,40 @@ export class CodeCoherence {
     private readonly handles: readonly Address[],
   ) {
     this.words = Math.ceil(handles.length / 32);
+    this.codePages = handles.map(() => new Map());
     const frames = Math.ceil(ramBytes / FRAME_BYTES);
     this.executes = new Uint32Array(frames * this.words);
     this.writes = new Uint32Array(frames * this.words);
   }
 
-  /** A core fills its TLB for a frame of RAM. Returns what may be granted without asking again. */
-  fill(core: number, ramOffset: number, access: AccessKind, granted: number): number {
-    const first = Math.floor(ramOffset / FRAME_BYTES) * this.words;
+  /** A core fills its TLB for a frame of RAM, for a virtual page. Returns what may be granted without asking again. */
+  fill(core: number, virtualPage: number, ramOffset: number, access: AccessKind, granted: number): number {
+    const frame = Math.floor(ramOffset / FRAME_BYTES);
+    const first = frame * this.words;
     const own = first + (core >>> 5);
     const bit = 1 << (core & 31);
     const { executes, writes } = this;
+    const codePages = this.codePages[core];
     if (access === ACCESS_FETCH) {
+      const known = executes[own] & bit ? codePages.get(frame) : undefined;
+      if (known !== virtualPage) {
+        codePages.set(frame, known === undefined ? virtualPage : SEVERAL);
+        if (writes[own] & bit) {
+          writes[own] &= ~bit;
+          this.unicorn.flushTlb(this.handles[core]);
+        }
+      }
       this.takeFromOthers(writes, first, own, bit, (handle) => this.unicorn.flushTlb(handle));
       executes[own] |= bit;
       return writes[own] & bit ? granted : granted & ~GRANT_WRITE;
     }
+    const aliased = (executes[own] & bit) !== 0 && codePages.get(frame) !== virtualPage;
     if (access === ACCESS_WRITE) {
+      if (aliased) {
+        this.unicorn.invalidateCode(this.handles[core], ramOffset, ramOffset + FRAME_BYTES);
+        this.unicorn.flushTlb(this.handles[core]);
+        executes[own] &= ~bit;
+      }
       this.takeFromOthers(executes, first, own, bit, (handle) => {
         this.unicorn.invalidateCode(handle, ramOffset, ramOffset + FRAME_BYTES);
         this.unicorn.flushTlb(handle);
@@ -46,7 +70,7 @@ export class CodeCoherence {
       writes[own] |= bit;
     } else if (granted & GRANT_WRITE && !(writes[own] & bit)) {
       // A read of a frame that nobody else executes: the write that often follows needs no second fill.
-      if (this.othersIn(executes, first, own, bit)) granted &= ~GRANT_WRITE;
+      if (aliased || this.othersIn(executes, first, own, bit)) granted &= ~GRANT_WRITE;
       else writes[own] |= bit;
     }
     return executes[own] & bit ? granted : granted & ~GRANT_FETCH;

@@ -16,8 +16,10 @@ import {
 } from "../x86/access.ts";
 import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
 import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
+import { checkPort } from "../x86/ports.ts";
 import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
 import { performSyscall } from "../x86/syscall.ts";
+import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
 import { allowControlWrite, TIMESTAMP_DISABLE } from "./control.ts";
 import { implicitTableAccess, instructionLengthBefore, opcodeLength } from "./decode.ts";
@@ -39,6 +41,8 @@ const PAT_RESET = 0x0007_0406_0007_0406n;
 /** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
 const INTERRUPT_HARD = 2;
 const CPUID_SIGNATURE = 1;
+/** RAX, RCX, RSI, RDI: what the rest of IN, INS or OUTS changes after its port has been refused. */
+const CHANGED_BY_PORTS = [0, 1, 6, 7];
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
 /** `missError` of a fetch from device memory, which reads as all ones there: an undefined opcode. */
@@ -76,7 +80,9 @@ export class UnicornCore extends Processor implements Core {
   private trapVector = NONE;
   private trapAt = 0;
   /** An exception that a callback of ours has raised. */
-  private raised: { readonly vector: number; readonly errorCode: number; readonly rip: bigint; readonly at: number } | undefined;
+  private raised:
+    | { readonly vector: number; readonly errorCode: number; readonly address?: bigint; readonly rip: bigint; readonly at: number; readonly gpr: readonly bigint[] }
+    | undefined;
   private thrown: { readonly error: unknown } | undefined;
   /** While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page. */
   private shortBlocksIn: bigint | undefined;
@@ -180,11 +186,12 @@ export class UnicornCore extends Processor implements Core {
     if (this.trapVector !== NONE) {
       this.afterTrap();
     } else if (this.raised) {
-      const { vector, errorCode, rip, at } = this.raised;
+      const { vector, errorCode, address, rip, at, gpr } = this.raised;
       this.raised = undefined;
       this.advance(at - 1);
       this.rip = rip;
-      this.deliver({ vector, kind: "exception", errorCode });
+      CHANGED_BY_PORTS.forEach((index, i) => this.setGpr(index, gpr[i]));
+      this.deliver({ vector, kind: "exception", errorCode, address });
     } else if (code === ErrorCode.EXCEPTION && this.missKind !== NONE) {
       this.afterMiss(begun, begun === 0 && (short || shadow));
     } else if (code === ErrorCode.INSN_INVALID) {
@@ -285,7 +292,7 @@ export class UnicornCore extends Processor implements Core {
     if (page !== FAULT) {
       const offset = this.node.memory.offsetOf(page);
       if (offset >= 0) {
-        this.grantedPermissions = this.node.coherence.fill(this.index, offset, access, this.mmu.granted);
+        this.grantedPermissions = this.node.coherence.fill(this.index, pageOf(low, high), offset, access, this.mmu.granted);
         return page;
       }
       if (access !== ACCESS_FETCH) {
@@ -314,10 +321,10 @@ export class UnicornCore extends Processor implements Core {
   }
 
   /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
-  raise(vector: number, errorCode: number): void {
+  raise(vector: number, errorCode: number, address?: bigint): void {
     if (this.raised) return;
     const at = this.env.counter;
-    this.raised = { vector, errorCode, rip: this.env.u64(Env.RIP), at };
+    this.raised = { vector, errorCode, address, rip: this.env.u64(Env.RIP), at, gpr: CHANGED_BY_PORTS.map((index) => this.gpr(index)) };
     this.env.countLimit = at;
   }
 
@@ -327,10 +334,24 @@ export class UnicornCore extends Processor implements Core {
     this.env.countLimit = 0;
   }
 
+  /** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */
+  private portOpen(port: number, size: number): boolean {
+    if (this.env.cpl === 0) return true;
+    try {
+      checkPort(this, port, size);
+      return true;
+    } catch (fault) {
+      if (!(fault instanceof Fault)) throw fault;
+      this.raise(fault.vector, fault.errorCode, fault.address);
+      return false;
+    }
+  }
   readPort(port: number, size: number): number {
+    if (!this.portOpen(port, size)) return 0;
     return this.node.bus.readPort(this, port, size) >>> 0;
   }
   writePort(port: number, size: number, value: number): void {
+    if (!this.portOpen(port, size)) return;
     this.node.bus.writePort(this, port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff));
   }
 

@@ -23,7 +23,7 @@ node_modules/.stamp: package-lock.json
 setup: node_modules/.stamp .unicorn/stamp ## npm packages and the Unicorn library
 
 dist/toolchain.js: node_modules/.stamp $(filter toolchain/%,$(HOST))
-	@node_modules/.bin/esbuild toolchain/main.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=$@
+	@$(NODE) toolchain/bundle.mjs toolchain/main.ts $@
 
 emulator/abi/.stamp: dist/toolchain.js $(wildcard kernel/abi/*.ts)
 	@$(NODE) dist/toolchain.js codec kernel/abi emulator/abi
@@ -31,7 +31,7 @@ emulator/abi/.stamp: dist/toolchain.js $(wildcard kernel/abi/*.ts)
 
 $(CLI): emulator/abi/.stamp $(HOST)
 	@rm -f dist/chunk-*
-	@node_modules/.bin/esbuild emulator/cli/margay.ts --bundle --splitting --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outdir=dist --chunk-names=chunk-[hash]
+	@$(NODE) toolchain/bundle.mjs emulator/cli/margay.ts dist/
 	@chmod +x $(CLI)
 
 images/out/.stamp: $(CLI) $(SUBSET)
@@ -61,11 +61,11 @@ lint: setup ## format and lint
 check: types lint test ## exactly what CI runs
 
 fuzz: setup build ## random programs against gcc: N=1000 SEED=1
-	@node_modules/.bin/esbuild tests/toolchain/random/fuzz.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/fuzz.js
+	@$(NODE) toolchain/bundle.mjs tests/toolchain/random/fuzz.ts dist/fuzz.js
 	@$(NODE) dist/fuzz.js $(or $(N),1000) $(or $(SEED),1)
 
 bench: setup build ## every figure beside its peer: ONLY=codegen[:kernel], JSON=file
-	@node_modules/.bin/esbuild tests/bench/bench.ts --bundle --platform=node --format=esm --target=node20 --packages=external --log-level=warning --outfile=dist/bench.js
+	@$(NODE) toolchain/bundle.mjs tests/bench/bench.ts dist/bench.js
 	@ONLY="$(ONLY)" JSON="$(JSON)" $(NODE) dist/bench.js
 
 faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1

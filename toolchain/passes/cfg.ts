@@ -1,6 +1,7 @@
 /**
  * Cleans up the control flow until nothing changes:
  * - removes unreachable blocks;
+ * - makes a jump of a branch or switch whose targets are all one block;
  * - merges a block into its only predecessor where that has no other successor;
  * - threads edges through blocks that hold nothing but a jump;
  * - threads edges on which a branch's condition is a phi of constants (what && and || leave behind).
@@ -19,6 +20,7 @@ export function cleanCfg(func: Func): void {
   for (let round = 0; changed && round < MAX_ROUNDS; round++) {
     changed = false;
     for (const block of [...func.blocks]) if (threadEmpty(func, block)) changed = true;
+    for (const block of func.blocks) if (joinTargets(block)) changed = true;
     if (threadConstants(func)) changed = true;
     if (removeUnreachable(func)) changed = true;
     if (mergeChains(func)) changed = true;
@@ -42,6 +44,18 @@ function threadEmpty(func: Func, block: Block): boolean {
   }
   if (block.preds.length === 0 && changed) detach(func, block);
   return changed;
+}
+
+function joinTargets(block: Block): boolean {
+  const last = terminatorOf(block);
+  const [target, ...others] = last.targets;
+  if (others.length === 0 || others.some((t) => t !== target)) return false;
+  for (const _ of others) removeIncoming(target, block);
+  last.op = "jump";
+  last.args = [];
+  last.cases = [];
+  last.targets = [target];
+  return true;
 }
 
 /** All edges pred → from become pred → to; phis of `to` take `value`. `from` has no phis, or they lose the operand. */

@@ -36,6 +36,7 @@ const pipeline: readonly Step[] = [
   { pass: "gvn",     run: gvn,      after: ["forward"],                 why: "so do their uses" },
   { pass: "dce",     run: dce,      after: ["fold", "gvn", "forward"],  why: "what they made useless" },
   { pass: "cfg",     run: cleanCfg, after: ["dce"],                     why: "blocks that became empty" },
+  { pass: "dce",     run: dce,      after: ["cfg"],                     why: "conditions of branches that became jumps" },
   { pass: "leaves",  run: leaves,   after: ["gvn"],                     why: "last: shortens the lives of constants" },
 ];
 

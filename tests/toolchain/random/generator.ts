@@ -186,7 +186,7 @@ class FunctionMaker {
     if (kind < 2) return [this.#let()];
     if (kind < 7) return [this.#set()];
     if (kind < 9) return [this.#call() ?? this.#set()];
-    if (kind === 9) return [this.#shape()];
+    if (kind === 9) return this.#prng.chance(0.5) ? [this.#shape()] : this.#fields();
     if (kind === 10) return [this.#pointer() ?? this.#set()];
     if (kind === 11) return [this.#copyOrZero() ?? this.#set()];
     if (kind === 12) return [this.#float()];
@@ -231,6 +231,35 @@ class FunctionMaker {
     const shape: Shape = of.kind === "struct" && this.#prng.chance(0.7) ? of : { kind: "array", of, length: this.#prng.pick([2, 4, 8]) };
     this.#scope.push({ name, shape });
     return { k: "letShape", name, shape };
+  }
+  /** A struct that is only used field by field, and as a whole in copies: what scalar replacement is for. */
+  #fields(): Stmt[] {
+    const prng = this.#prng;
+    const structs = this.#scope.flatMap((v) => (v.shape.kind === "struct" ? [v.shape.struct] : []));
+    if (structs.length === 0) return [this.#set()];
+    const shape: Shape = { kind: "struct", struct: prng.pick(structs) };
+    const names = prng.chance(0.4) ? [this.#name("a"), this.#name("a")] : [this.#name("a")];
+    const list: Stmt[] = names.map((name) => ({ k: "letShape", name, shape }));
+    const pick = (): { t: Scalar; p: Place } => prng.pick(scalarPlaces({ k: "name", name: prng.pick(names) }, shape, false));
+    const whole = (name: string): Place => ({ k: "name", name });
+    const change = (): Stmt => {
+      if (prng.chance(0.2) && names.length > 1) return { k: "copy", to: whole(prng.pick(names)), from: whole(prng.pick(names)) };
+      const { t, p } = pick();
+      const from = pick();
+      const read: Expr = { k: "read", ...from };
+      const other: Expr = from.t === t ? read : { k: "cast", t, a: read };
+      return { k: "set", p, op: "", e: { k: "bin", t, op: prng.pick(["+", "-", "^"] as const), a: this.#expr(t, 1), b: other } };
+    };
+    for (let i = prng.between(3, 6); i > 0; i--) list.push(change());
+    if (prng.chance(0.5)) list.push({ k: "if", c: this.#cond(1), then: [change(), change()], else: prng.chance(0.5) ? [change()] : [] });
+    const outside = this.#aggregates().filter((o) => o.struct === shape.struct);
+    if (outside.length > 0 && prng.chance(0.4)) {
+      const { p } = prng.pick(outside);
+      list.push(prng.chance(0.5) ? { k: "copy", to: whole(names[0]), from: p } : { k: "copy", to: p, from: whole(names[0]) }, change());
+    }
+    for (let i = 0; i < 4; i++) list.push({ k: "hash", e: { k: "read", ...pick() } });
+    if (prng.chance(0.2)) this.#scope.push({ name: names[0], shape });
+    return list;
   }
   #pointer(): Stmt | null {
     const structs = this.#aggregates();

@@ -95,7 +95,8 @@ function parseKeys(text: string): readonly (readonly number[])[] {
   try {
     return scanCodes(text);
   } catch (error) {
-    if (error instanceof UnknownKey) throw new UserError("bad --keys", error.message, "give what a US keyboard has: letters, digits, punctuation, and \\n \\t \\b \\e");
+    if (error instanceof UnknownKey)
+      throw new UserError("bad --keys", error.message, "give what a US keyboard has: letters, digits, punctuation, and \\n \\t \\b \\e");
     throw error;
   }
 }

@@ -95,7 +95,8 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`${await parser.getHelp()}\n`);
     return EXIT_REFUSED;
   }
-  if (!argv[0]!.startsWith("-") && !COMMANDS.includes(argv[0]!)) throw new UserError("no such command", argv[0]!, `there are ${COMMANDS.join(", ")}`);
+  if (!argv[0]!.startsWith("-") && !COMMANDS.includes(argv[0]!))
+    throw new UserError("no such command", argv[0]!, `there are ${COMMANDS.join(", ")}`);
   await parser.parseAsync();
   return status;
 }

@@ -22,6 +22,8 @@ export interface Bus {
   /** CR8 is the LAPIC's task priority. */
   readTaskPriority(core: Core): number;
   writeTaskPriority(core: Core, value: number): void;
+  /** Observed: delivering exception `first` met `second`, and the double fault was delivered instead. `core.rip` is its handler. */
+  doubleFault?(core: Core, first: number, second: number, rip: bigint): void;
 }
 
 export type StopReason =

@@ -110,6 +110,11 @@ export class LocalApic {
     this.bus.reschedule(this.core);
   }
 
+  /** Highest vector in service; -1 = none. */
+  get inService(): number {
+    return this.isrHighest;
+  }
+
   /** 11.8.3.1. */
   get processorPriority(): number {
     const inService = this.isrHighest < 0 ? 0 : this.isrHighest & 0xf0;

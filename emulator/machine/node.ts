@@ -31,6 +31,7 @@ import { VirtioMmioSlot } from "../devices/virtio-mmio.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { macOf } from "../fabric/message.ts";
 import type { Switch } from "../fabric/switch.ts";
+import { vectorName } from "../trace/decode.ts";
 import { RingReader, TRACE_RINGS_SYMBOL } from "../trace/rings.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
@@ -100,6 +101,8 @@ const enum Power {
 
 class CoreSlot {
   power = Power.WAIT_FOR_STARTUP;
+  /** Vector whose missing EOI was reported last, so that it is said once; -1 = none. */
+  missedEoi = -1;
   /** Ascending by time. */
   readonly inbound: Inbound[] = [];
   constructor(
@@ -314,6 +317,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       }
       const vector = lapic.pendingVector();
       if (vector >= 0 && core.interruptible) {
+        if (core.cpl === 3) this.checkService(slot, "in user mode");
         lapic.acknowledge(vector);
         this.environment.trace.emit(this.nid, slot.index, core.time, EventKind.IRQ_DELIVER, [vector]);
         core.injectInterrupt(vector);
@@ -330,6 +334,9 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       this.instructions += result.retired;
       if (this.rings !== undefined) this.rings.drain(slot.index);
       switch (result.reason) {
+        case "halt":
+          if (core.interruptible) this.checkService(slot, "at hlt");
+          break;
         case "shutdown":
           slot.power = Power.SHUTDOWN;
           this.fault("processor: triple fault");
@@ -341,6 +348,17 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       }
     }
     this.current = undefined;
+  }
+
+  /**
+   * An interrupt is in service from its delivery to its EOI, and no handler is left where a core runs a program or waits in hlt: a
+   * handler has returned without EOI, and its priority class and those below stay blocked.
+   */
+  private checkService(slot: CoreSlot, where: string): void {
+    const vector = slot.lapic.inService;
+    if (vector < 0 || slot.missedEoi === vector) return;
+    slot.missedEoi = vector;
+    this.report(`lapic: missing EOI: ${vectorName(vector)} still in service ${where}`);
   }
 
   /** What has arrived at this core by now. */
@@ -422,8 +440,8 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     return this.current === undefined ? this.time : this.current.core.time;
   }
 
-  report(text: string): void {
-    const where = this.position();
+  report(text: string, rip?: bigint): void {
+    const where = this.position(rip);
     this.environment.trace.emit(this.nid, this.current?.index ?? -1, this.now, EventKind.DEVICE_ERROR, [`${text} (${where})`]);
     if (this.environment.strict) this.stop("fault", `${text} (${where})`);
   }
@@ -440,6 +458,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   }
 
   endOfInterrupt(core: number, vector: number): void {
+    this.slots[core].missedEoi = -1;
     this.environment.trace.emit(this.nid, core, this.now, EventKind.IRQ_EOI, [vector]);
   }
 
@@ -540,6 +559,10 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     return this.cpuidModel.read(core.index, leaf, subleaf);
   }
 
+  doubleFault(_core: Core, first: number, second: number, rip: bigint): void {
+    this.report(`processor: double fault: ${vectorName(second)} while ${vectorName(first)} was delivered`, rip);
+  }
+
   readTaskPriority(core: Core): number {
     return this.lapics[core.index].taskPriorityClass;
   }
@@ -568,9 +591,8 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   }
 
   /** "n1.c0, space_free+0x12, kernel/mm/space.ts:88": who does it. */
-  private position(): string {
+  private position(rip = this.current?.core.rip ?? 0n): string {
     if (this.current === undefined) return `n${this.nid}`;
-    const { rip } = this.current.core;
     const symbol = this.options.locate?.(rip) ?? this.symboliser.describe(rip) ?? `rip 0x${rip.toString(16)}`;
     return `n${this.nid}.c${this.current.index}, ${symbol}`;
   }

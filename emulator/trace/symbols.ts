@@ -14,12 +14,12 @@ const TYPE_FUNCTION = 2;
 const TYPE_NONE = 0;
 
 export class SymbolTable {
-  /** Ascending by address; code and data. */
+  /** Ascending by address, a label before the function that starts there; code and data. */
   private readonly sorted: readonly ElfSymbol[];
   private readonly byName = new Map<string, ElfSymbol>();
 
   constructor(symbols: readonly ElfSymbol[]) {
-    this.sorted = [...symbols].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+    this.sorted = [...symbols].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.bytes - b.bytes));
     for (const symbol of symbols) if (!this.byName.has(symbol.name)) this.byName.set(symbol.name, symbol);
   }
 

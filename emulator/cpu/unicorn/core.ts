@@ -269,9 +269,11 @@ export class UnicornCore extends Processor implements Core {
     this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
   }
 
+  private readonly doubled = (first: number, second: number, rip: bigint): void => this.node.bus.doubleFault?.(this, first, second, rip);
+
   private deliver(event: CpuEvent): void {
     this.eventsInARow++;
-    if (!deliverEvent(this, event) || this.eventsInARow > EVENT_LIMIT) {
+    if (!deliverEvent(this, event, this.doubled) || this.eventsInARow > EVENT_LIMIT) {
       this.isShutdown = true;
       this.isHalted = true;
     }

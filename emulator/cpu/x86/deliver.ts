@@ -69,13 +69,18 @@ export function combineFaults(first: number, second: number): "serial" | "double
   return "serial";
 }
 
-/** Delivers an event, now. False: triple fault, the processor has shut down. Memory holds what was pushed until then. */
-export function deliverEvent(cpu: CpuAccess, event: CpuEvent): boolean {
+/**
+ * Delivers an event, now. False: triple fault, the processor has shut down. Memory holds what was pushed until then.
+ * `doubled` is told of a double fault that reached its handler: the two exceptions, and RIP where they occurred.
+ */
+export function deliverEvent(cpu: CpuAccess, event: CpuEvent, doubled?: (first: number, second: number, rip: bigint) => void): boolean {
   let current = event;
+  let double: readonly [first: number, second: number, rip: bigint] | undefined;
   for (;;) {
     try {
       if (current.address !== undefined) cpu.cr2 = current.address;
       deliverOnce(cpu, current);
+      if (double !== undefined) doubled?.(...double);
       return true;
     } catch (fault) {
       if (!(fault instanceof Fault)) throw fault;
@@ -84,6 +89,7 @@ export function deliverEvent(cpu: CpuAccess, event: CpuEvent): boolean {
       if (current.kind === "software" && current.instructionRip !== undefined) cpu.rip = current.instructionRip;
       if (outcome === "double") {
         if (fault.address !== undefined) cpu.cr2 = fault.address;
+        double = [current.vector, fault.vector, cpu.rip];
         current = { vector: Exception.DF, kind: "exception", errorCode: 0 };
       } else {
         current = { vector: fault.vector, kind: "exception", errorCode: fault.errorCode, address: fault.address };

@@ -6,10 +6,21 @@ import fs from "node:fs";
 import path from "node:path";
 import { hostSeconds } from "./clock.ts";
 import { codegen } from "./codegen.ts";
+import { launch, messages } from "./launch.ts";
+import { mips } from "./mips.ts";
+import { paths } from "./paths.ts";
 import { formatSection, type Section } from "./report.ts";
+import { start } from "./start.ts";
 
 type Run = (packageRoot: string, only: string | undefined) => Section | Promise<Section>;
-const sections: readonly (readonly [name: string, run: Run])[] = [["codegen", codegen]];
+const sections: readonly (readonly [name: string, run: Run])[] = [
+  ["codegen", codegen],
+  ["mips", mips],
+  ["start", start],
+  ["paths", paths],
+  ["messages", messages],
+  ["launch", launch],
+];
 
 const packageRoot = path.resolve(import.meta.dirname, "..");
 const [wanted, name] = (process.env.ONLY ?? "").split(":");

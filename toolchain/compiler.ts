@@ -58,8 +58,9 @@ export function toModule(options: FrontendOptions): { module: Module | null; dia
   return problems.length > 0 ? { module: null, diagnostics: problems } : { module, diagnostics };
 }
 /** Passes: IR → better IR, in place. */
-export function toOptimized(module: Module, options: Pick<CompileOptions, "optimize" | "passes">): void {
-  if (options.optimize !== false) optimize(module, options.passes);
+export function toOptimized(module: Module, options: Pick<CompileOptions, "optimize" | "passes"> & Partial<Pick<CompileOptions, "entry">>): void {
+  const roots = options.entry === undefined ? undefined : [options.entry];
+  if (options.optimize !== false) optimize(module, { roots, ...options.passes });
 }
 /** Back end: IR → chunks of machine code and data. */
 export const toObject = (module: Module): ObjectModule => emitModule(module);

@@ -6,12 +6,14 @@
  * a back end may place the moves of an edge by predecessor.
  */
 import { type Block, type Func, type Instr } from "./ir.ts";
-import { opInfo } from "./ops.ts";
+import { type Op, opInfo, ops } from "./ops.ts";
+
+const terminators: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).terminator));
 
 /** The last instruction of a finished block. */
 export function terminatorOf(block: Block): Instr {
-  const last = block.instrs.at(-1);
-  if (last === undefined || !opInfo(last.op).terminator) throw new Error(`block b${block.id} has no terminator`);
+  const last = block.instrs[block.instrs.length - 1];
+  if (last === undefined || !terminators.has(last.op)) throw new Error(`block b${block.id} has no terminator`);
   return last;
 }
 export const successors = (block: Block): Block[] => terminatorOf(block).targets;
@@ -27,20 +29,26 @@ export function recomputePreds(func: Func): void {
 
 /** The blocks reachable from the entry, each before its successors but for back edges. */
 export function reversePostorder(func: Func): Block[] {
+  if (func.blocks.length === 1) return [...func.blocks];
   const order: Block[] = [];
   const seen = new Set<Block>([func.blocks[0]]);
-  const stack: { block: Block; next: number }[] = [{ block: func.blocks[0], next: 0 }];
-  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-    const targets = successors(top.block);
+  const stack: Block[] = [func.blocks[0]];
+  const left: number[] = [successors(func.blocks[0]).length];
+  while (stack.length > 0) {
+    const block = stack[stack.length - 1];
     // Last target first: then the first one follows directly in the result.
-    const target = targets[targets.length - 1 - top.next++];
-    if (target === undefined) {
-      order.push(top.block);
+    const next = --left[left.length - 1];
+    if (next < 0) {
+      order.push(block);
       stack.pop();
-    } else if (!seen.has(target)) {
-      seen.add(target);
-      stack.push({ block: target, next: 0 });
+      left.pop();
+      continue;
     }
+    const target = block.instrs[block.instrs.length - 1].targets[next];
+    if (seen.has(target)) continue;
+    seen.add(target);
+    stack.push(target);
+    left.push(successors(target).length);
   }
   return order.reverse();
 }

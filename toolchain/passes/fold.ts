@@ -27,6 +27,7 @@ const ones = (type: Type): bigint => (1n << BigInt(bits(type))) - 1n;
 const isConst = (instr: Instr, value?: bigint): boolean => instr.op === "const" && (value === undefined || instr.imm === value);
 const log2 = (value: bigint): bigint | null => (value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null);
 const INVERSE: Partial<Record<Op, Op>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
+const DIVISIONS = new Set<Op>(["udiv", "sdiv", "urem", "srem"]);
 const COMPARISONS = new Set<Op>(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
 
 /** Offsets from a symbol that a RIP-relative operand surely reaches; others stay additions (kernel: symbol − KERNEL_BASE). */
@@ -51,9 +52,9 @@ class Folder {
     for (const instr of block.instrs) {
       for (let i = 0; i < instr.args.length; i++) instr.args[i] = this.replacements.resolve(instr.args[i]);
       this.#at = instr;
-      if (opInfo(instr.op).terminator) this.#terminator(block, instr);
+      if (instr.targets.length > 0) this.#terminator(block, instr);
       else {
-        const value = instr.op === "phi" ? samePhi(instr) : isPure(instr) || instr.op.endsWith("div") || instr.op.endsWith("rem") ? this.#simplify(instr) : null;
+        const value = instr.op === "phi" ? samePhi(instr) : isPure(instr) || DIVISIONS.has(instr.op) ? this.#simplify(instr) : null;
         if (value !== null && value !== instr) {
           this.replacements.set(instr, value);
           this.changed = true;
@@ -117,7 +118,7 @@ class Folder {
 
   #evaluate(instr: Instr): Instr | null {
     const { op, type, args } = instr;
-    if (!args.every((a) => a.op === "const" || a.op === "fconst")) return null;
+    for (const a of args) if (a.op !== "const" && a.op !== "fconst") return null;
     if ((op === "ftosi" || op === "ftoui") && !convertible(op, args[0].float)) return null;
     const value = evaluate(op, type, args[0].type, args.map((a) => (a.op === "fconst" ? a.float : a.imm)));
     return value === undefined || Number.isNaN(value) ? null : this.#value(type, value);

@@ -23,27 +23,31 @@ export interface CallGraph {
   readonly order: readonly Func[];
   /** Functions of one circle of calls have the same number. */
   readonly component: ReadonlyMap<Func, number>;
-  /** Number of direct calls and of address uses in the whole module, before any inlining. */
+  /** Number of direct calls and of address uses, assembly included, in the whole module when the graph was made. */
   readonly references: ReadonlyMap<string, number>;
+  /** Sizes of functions that are finished, filled in when they are asked for. */
+  readonly sizes: Map<Func, number>;
 }
 
 /** Strongly connected components of the direct calls (Tarjan, without recursion). */
 export function callGraph(module: Module): CallGraph {
   const references = new Map<string, number>();
+  const refer = (name: string): void => void references.set(name, (references.get(name) ?? 0) + 1);
   const callees = new Map<Func, Func[]>();
   for (const func of module.functions.values()) {
     const list: Func[] = [];
     for (const block of func.blocks) {
       for (const instr of block.instrs) {
+        for (const operand of instr.asm?.operands ?? []) if (operand.kind === "symbol") refer(operand.name);
         if (instr.symbol === "") continue;
-        references.set(instr.symbol, (references.get(instr.symbol) ?? 0) + 1);
+        refer(instr.symbol);
         const callee = instr.op === "call" ? module.functions.get(instr.symbol) : undefined;
         if (callee) list.push(callee);
       }
     }
     callees.set(func, list);
   }
-  for (const data of module.data.values()) for (const r of data.relocations) references.set(r.symbol, (references.get(r.symbol) ?? 0) + 1);
+  for (const data of module.data.values()) for (const r of data.relocations) refer(r.symbol);
   const order: Func[] = [];
   const component = new Map<Func, number>();
   const index = new Map<Func, number>();
@@ -77,7 +81,7 @@ export function callGraph(module: Module): CallGraph {
       }
     }
   }
-  return { order, component, references };
+  return { order, component, references, sizes: new Map() };
 }
 
 export function inline(caller: Func, module: Module, graph: CallGraph): void {
@@ -91,7 +95,8 @@ export function inline(caller: Func, module: Module, graph: CallGraph): void {
       const callee = call.op === "call" ? module.functions.get(call.symbol) : undefined;
       if (!callee || !mayInline(caller, callee, call, graph)) continue;
       if (callee.attributes.inline === "auto") {
-        const cost = sizeOf(callee);
+        const cost = graph.sizes.get(callee) ?? sizeOf(callee);
+        graph.sizes.set(callee, cost);
         if (!worthInlining(caller, callee, cost, size, graph)) continue;
         size += cost;
       }

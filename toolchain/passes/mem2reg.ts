@@ -128,7 +128,8 @@ function rename(func: Func, dominators: Dominators, variables: ReadonlyMap<Instr
         });
       }
     }
-    for (const child of dominators.children(block)) stack.push({ block: child, values: new Map(values) });
+    // The last child may have the map itself.
+    dominators.children(block).forEach((child, i, all) => stack.push({ block: child, values: i === all.length - 1 ? values : new Map(values) }));
   }
   func.blocks[0].instrs.unshift(...undefs.values());
   replacements.apply(func);

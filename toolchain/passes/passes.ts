@@ -55,6 +55,11 @@ export interface OptimizeOptions {
   /** Run these passes alone, or all but these. */
   readonly only?: readonly string[];
   readonly except?: readonly string[];
+  /**
+   * Link names that something outside the module refers to. When given, functions that were inlined everywhere are removed: what is
+   * neither a root, nor `keep`, nor referred to any more.
+   */
+  readonly roots?: readonly string[];
   /** Called after each run of a pass on a function. */
   readonly onPass?: (pass: string, func: Func) => void;
 }
@@ -78,6 +83,21 @@ export function optimize(module: Module, options: OptimizeOptions = {}): void {
         if (messages.length > 0) throw new Error(`pass ${step.pass} broke ${func.name}\n${messages.join("\n")}`);
       }
       options.onPass?.(step.pass, func);
+    }
+  }
+  if (options.roots) removeInlined(module, graph, new Set(options.roots));
+}
+
+/** Only what had references before: a function that never had any was lowered for a reason that the module does not show. */
+function removeInlined(module: Module, before: CallGraph, roots: ReadonlySet<string>): void {
+  // Again while something goes: what only a removed function refers to goes too.
+  for (let removed = true; removed; ) {
+    removed = false;
+    const { references } = callGraph(module);
+    for (const func of module.functions.values()) {
+      if (func.attributes.keep || roots.has(func.name) || references.has(func.name) || !before.references.has(func.name)) continue;
+      module.functions.delete(func.name);
+      removed = true;
     }
   }
 }

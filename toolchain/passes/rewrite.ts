@@ -3,7 +3,11 @@
  * The IR keeps no use lists; a pass that needs them asks `usesOf` for the whole function.
  */
 import { type Func, Instr, type Loc } from "../ir/ir.ts";
-import { type Op, opInfo, type Type } from "../ir/ops.ts";
+import { type Op, opInfo, ops, type Type } from "../ir/ops.ts";
+
+// Asked for every instruction by every pass: one look-up, not one in the table for each property.
+const effects: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).effect));
+const pures: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => op !== "phi" && op !== "param" && !opInfo(op).readsMemory && !opInfo(op).effect));
 
 /** Values that stand in for others. Chains are followed; `apply` rewrites every operand of the function. */
 export class Replacements {
@@ -78,11 +82,8 @@ const minusOne = (c: Instr): bigint => BigInt.asUintN({ i8: 8, i16: 16, i32: 32,
 /** Whether an instruction without uses may go. An alloca may: its address is all that it makes. */
 export function isRemovable(instr: Instr): boolean {
   if (instr.op === "load") return !instr.volatile;
-  return instr.op === "alloca" || !opInfo(instr.op).effect || isSafeDivision(instr);
+  return instr.op === "alloca" || !effects.has(instr.op) || isSafeDivision(instr);
 }
 
 /** Equal operands give an equal value, wherever it is computed: nothing of memory, control or traps. */
-export const isPure = (instr: Instr): boolean => {
-  const info = opInfo(instr.op);
-  return instr.op !== "phi" && instr.op !== "param" && !info.readsMemory && (!info.effect || isSafeDivision(instr));
-};
+export const isPure = (instr: Instr): boolean => pures.has(instr.op) || isSafeDivision(instr);

@@ -46,5 +46,6 @@ export const recipes: readonly Recipe[] = [
   },
   program("hello", "prints rank, nid and core"),
   program("ring", "a token by PUT round all ranks; prints the mean hop"),
+  program("nullderef", "writes through a null pointer, to show a core report"),
   program("files", "writes, reads back and checks files through the I/O node"),
 ];

@@ -5,9 +5,11 @@ import { Cause } from "../abi/net.ts";
 import type { FabricHost } from "../fabric/host.ts";
 import { IoNode } from "../ionode/ionode.ts";
 import { type JobResult, type JobState, ServiceNode } from "../service/service.ts";
+import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
+import { coreReportLines } from "./corereport.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED, UserError } from "./errors.ts";
-import { imageFile, imagesOut, machineSettings, readArtifact, readImage, rootFolder, type Texts } from "./inputs.ts";
+import { imageFile, imagesOut, machineSettings, readArtifact, readImage, readInput, rootFolder, type Texts } from "./inputs.ts";
 import { LabelledOutput } from "./label.ts";
 import { nodeOptions } from "./nodes.ts";
 import { bounds, defaults } from "./options.ts";
@@ -28,6 +30,12 @@ function programPath(program: string): string {
     throw new UserError("no built-in job", program, `the jobs are ${known}; a program in --root needs a slash: /${program}`);
   }
   return `/margay/bin/${program}`;
+}
+
+/** The program's file as far as we can see it, for its symbols; a program that is missing is init's to report. */
+function programImage(program: string, root: string): readonly Uint8Array[] {
+  const file = program.includes("/") ? path.join(root, program) : path.join(imagesOut, "bin", program);
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true ? [readInput("program", file, "")] : [];
 }
 
 /** Linux wait status → exit status of a shell. */
@@ -55,10 +63,16 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
   let jobId = 0;
   let service!: ServiceNode;
   let io!: IoNode;
+  /** Dumps hold addresses; the images of kernel, init and program say what stands there. */
+  const symboliser = new Symboliser([kernel, readArtifact("init.elf"), ...programImage(program, root)]);
+  const backtraces = new Map(nids.map((nid) => [nid, new Backtraces(symboliser)]));
+  const sayConsole = (nid: number, line: string): void => {
+    for (const l of [line, ...backtraces.get(nid)!.explain(line)]) say(session, `[n${nid}] ${l}`);
+  };
   /** Kernel messages behind the ready line matter to whoever runs a job; the boot lines do not. */
   const onConsole = (nid: number, text: string): void => {
     const lines = consoles.get(nid)!;
-    for (const l of lines.take(text)) if (lines.ready) say(session, `[n${nid}] ${l}`);
+    for (const l of lines.take(text)) if (lines.ready) sayConsole(nid, l);
   };
   const services = (host: FabricHost): void => {
     service = new ServiceNode(
@@ -76,6 +90,9 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
         },
         jobEnded: (r) => {
           result = r;
+        },
+        coreReport: (report, nid, rank) => {
+          for (const l of coreReportLines(report, nid, rank, program, symboliser)) say(session, l);
         },
       },
       tracing.sink,
@@ -114,7 +131,7 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
     for (const fd of [1, 2]) writeAll(fd, output.rest(fd));
     const status = finish(session, reason, result, program);
     if (reason !== "until")
-      for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) say(session, `[n${nid}] ${l}`);
+      for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
     return status;

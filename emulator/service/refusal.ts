@@ -33,7 +33,7 @@ const causeTexts: Readonly<Record<number, string>> = {
   [Cause.NO_MATCH]: "init was not there to take the message",
   [Cause.BAD_REQUEST]: "bad request",
   [Cause.UNREACHABLE]: "the node does not answer",
-  [Cause.KILLED]: "killed before it started",
+  [Cause.KILLED]: "init has ended before the job was started",
 };
 export interface Refusal {
   readonly cause: number;

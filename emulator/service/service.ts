@@ -5,7 +5,7 @@
  * All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
  */
 import { EventKind } from "../abi/events.ts";
-import { ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
+import { CoreReport, ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
 import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { Personality } from "../abi/personality.ts";
 import { PORTAL_INIT, PORTAL_SERVICE } from "../abi/portals.ts";
@@ -42,6 +42,8 @@ export interface ServiceHooks {
   ready?(nid: number, personality: Personality, time: number): void;
   jobState?(jobId: number, state: JobState, time: number): void;
   jobEnded?(result: JobResult, time: number): void;
+  /** A fault has ended the task of `rank`; the job's end comes by itself. */
+  coreReport?(report: CoreReport, nid: number, rank: number, time: number): void;
 }
 /** A job that is not ready within this time is refused. A timer costs nothing while nodes compute. */
 export const LOAD_TIMEOUT_NS = 30_000_000_000;
@@ -177,6 +179,9 @@ export class ServiceNode implements HostService {
       case Operation.EXIT_NOTICE:
         this.receiveExit(m, time);
         return;
+      case Operation.CORE_REPORT:
+        this.receiveCore(m, time);
+        return;
       case Operation.STATUS_REPLY: {
         const request = this.statusRequests.get(m.requestId);
         if (request === undefined || request.nid !== m.sourceNid) return;
@@ -206,6 +211,13 @@ export class ServiceNode implements HostService {
     if (personality.nid !== m.sourceNid) return;
     this.nodes.set(m.sourceNid, personality);
     this.hooks.ready?.(m.sourceNid, personality, time);
+  }
+
+  private receiveCore(m: Message, time: number): void {
+    if (m.sourcePid !== KERNEL_PID || m.body.length < CoreReport.SIZE) return;
+    const report = new CoreReport(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
+    const rank = this.jobs.get(report.jobId)?.request.nids.indexOf(m.sourceNid) ?? -1;
+    this.hooks.coreReport?.(report, m.sourceNid, rank, time);
   }
 
   /** Step 5: rank 0's kernel has taken or refused init. */
@@ -242,7 +254,8 @@ export class ServiceNode implements HostService {
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_STATUS, [job.id, status.cause, status.readyCount, status.nid]);
     const { cause, errno, nid, rank, readyCount } = status;
     if (cause !== Cause.OK) {
-      this.refuse(job, { cause, errno, nid, rank }, false, time);
+      // Whose init crashed may have sent loads that nobody of the tree waits for.
+      this.refuse(job, { cause, errno, nid, rank }, cause === Cause.KILLED || cause === Cause.UNREACHABLE, time);
       return;
     }
     if (readyCount !== job.request.nids.length) {
@@ -285,7 +298,10 @@ export class ServiceNode implements HostService {
     // What a KILL ended is told by its KILL_REPLY.
     if (job.state === "killing") return;
     if (job.state === "running") {
-      this.end(job, { kind: "exited", jobId: job.id, waitStatus, rank, count }, time);
+      const outcome: JobResult = { kind: "exited", jobId: job.id, waitStatus, rank, count };
+      // Ranks that nobody heard of (their node or its parent was lost) may still be there.
+      if (count < job.request.nids.length) this.tearDown(job, outcome, true, time);
+      else this.end(job, outcome, time);
       return;
     }
     // Init ended before go: a crash of its own.

@@ -78,3 +78,42 @@ export class ExitNotice {
   /** Ranks that ended. */
   count: u32 = 0;
 }
+/** Most addresses of a core report's backtrace. */
+export const CORE_BACKTRACE_MAX: u32 = 16;
+/** Body of CORE_REPORT: the program's state at the fault that ended it. */
+export class CoreReport {
+  jobId: u32 = 0;
+  pid: u32 = 0;
+  core: u32 = 0;
+  /** Of process.ts. */
+  signal: u32 = 0;
+  /** Exception vector, and the error code that came with it. */
+  vector: u32 = 0;
+  error: u32 = 0;
+  /** 1: it was init, before go. */
+  isInit: u32 = 0;
+  /** Used entries of `backtrace`. */
+  depth: u32 = 0;
+  /** CR2 of a page fault, otherwise rip. */
+  address: u64 = 0;
+  rip: u64 = 0;
+  rflags: u64 = 0;
+  rax: u64 = 0;
+  rbx: u64 = 0;
+  rcx: u64 = 0;
+  rdx: u64 = 0;
+  rsi: u64 = 0;
+  rdi: u64 = 0;
+  rbp: u64 = 0;
+  rsp: u64 = 0;
+  r8: u64 = 0;
+  r9: u64 = 0;
+  r10: u64 = 0;
+  r11: u64 = 0;
+  r12: u64 = 0;
+  r13: u64 = 0;
+  r14: u64 = 0;
+  r15: u64 = 0;
+  /** rip, then return addresses, innermost first. */
+  backtrace!: arr<u64, 16>;
+}

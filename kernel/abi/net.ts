@@ -93,6 +93,8 @@ export const enum Operation {
   /** Kernel to I/O node and back; bodies in io.ts. */
   IO_REQUEST = 13,
   IO_REPLY = 14,
+  /** Kernel to service node: a fault has ended a task. Body: CoreReport (job.ts). No reply. */
+  CORE_REPORT = 15,
 }
 // biome-ignore format: a table
 export const enum MessageFlag { ACK_WANTED = 1 }

@@ -21,6 +21,15 @@ export function lock(l: ptr<Lock>): u64 {
   return flags;
 }
 
+/** Tries `tries` times; false if it is not to be had. Interrupts are off. For NMIs, which may have broken into the holder. */
+export function tryLock(l: ptr<Lock>, tries: u32): boolean {
+  for (let i: u32 = 0; i < tries; i++) {
+    if (atomicExchange(addr(l.held), 1) === 0) return true;
+    pause();
+  }
+  return false;
+}
+
 export function unlock(l: ptr<Lock>, flags: u64): void {
   atomicStore(addr(l.held), 0);
   restoreInterrupts(flags);

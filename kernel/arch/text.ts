@@ -6,7 +6,7 @@
 import { UART_PORT, Uart, UartFcr, UartLcr, UartLsr } from "../abi/uart.ts";
 import { formatDecimal, formatHex } from "../../toolchain/lib/rt/strings.ts";
 import { portRead8, portWrite8 } from "./cpu.ts";
-import { type Lock, lock, unlock } from "./spinlock.ts";
+import { type Lock, lock, tryLock, unlock } from "./spinlock.ts";
 
 export class Text {
   /** Null: the console. */
@@ -20,7 +20,11 @@ class Console {
   text!: Text;
   /** A panic writes without the lock: its holder may never run again. */
   panicking: u32 = 0;
+  /** An NMI holds the lock. */
+  urgent: u32 = 0;
 }
+/** How often an NMI tries for the console: longer than a line takes. */
+const URGENT_TRIES: u32 = 20000;
 const console: Console = zeroed();
 
 /** 8 data bits, FIFOs on, no interrupts yet. */
@@ -44,6 +48,16 @@ export function consoleLine(): ptr<Text> {
 export function endLine(t: ptr<Text>): void {
   printChar(t, 10);
   if (t.base === null && console.panicking === 0) unlock(addr(console.lock), console.flags);
+}
+/** For an NMI: takes the console if it can be had soon, and writes all the same. Ends with `endLineAtOnce`. */
+export function consoleLineAtOnce(): ptr<Text> {
+  if (console.panicking === 0) console.urgent = u32(tryLock(addr(console.lock), URGENT_TRIES));
+  return addr(console.text);
+}
+export function endLineAtOnce(t: ptr<Text>): void {
+  printChar(t, 10);
+  if (console.urgent !== 0) unlock(addr(console.lock), 0);
+  console.urgent = 0;
 }
 /** From now on the console is not locked. */
 export function consolePanic(): void {

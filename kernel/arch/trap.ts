@@ -13,14 +13,11 @@ import { Exception, Msr } from "../abi/x86.ts";
 import { readCr2 } from "./cpu.ts";
 import { type Frame, fromUser } from "./frame.ts";
 import { lapicEoi } from "./lapic.ts";
-import { thisCpu } from "./percpu.ts";
+import { cpuIndex, thisCpu } from "./percpu.ts";
 import { record } from "./trace.ts";
 
 /** Bytes of a stub: `call rel32`. */
 const STUB_BYTES: u64 = 5;
-const EXCEPTIONS: u32 = 32;
-/** Vectors LAPIC_STUBS_BASE…255 belong to the LAPIC: timer, cross-calls, error, spurious. */
-const LAPIC_STUBS_BASE: u32 = 0xe0;
 const FIRST_APIC_VECTOR: u32 = 32;
 
 class Handler {
@@ -32,16 +29,30 @@ const handlers: arr<Handler, 256> = zeroed();
 class Hooks {
   /** Takes every exception and NMI. */
   exception: ((frame: ptr<Frame>) => void) | null = null;
-  /** An APIC interrupt that nobody registered for. */
+  /** An APIC interrupt that nobody registered for came for the first time since boot. */
   unexpected: ((vector: u32) => void) | null = null;
   /** Before each return to user mode. */
   userReturn: (() => void) | null = null;
 }
 const hooks: Hooks = new Hooks();
 
+/** Interrupts that nobody had a use for; read by the status message and by a panic. */
+export class Strays {
+  /** By core. */
+  spurious!: arr<u64, 64>;
+  nmi!: arr<u64, 64>;
+  /** By vector. */
+  unexpected!: arr<u64, 256>;
+}
+export const strays: Strays = zeroed();
+
 export function registerInterrupt(vector: u32, run: (vector: u32, device: u64) => void, device: u64): void {
   handlers[vector].run = run;
   handlers[vector].device = device;
+}
+/** Every interrupt of an IOAPIC pin goes to `run` from now on, whatever was registered. For tests of what a bad handler does. */
+export function divertDeviceInterrupts(run: (vector: u32, device: u64) => void): void {
+  for (let pin: u32 = 0; pin < IRQ_COUNT; pin++) registerInterrupt(IRQ_VECTOR_BASE + pin, run, u64(pin));
 }
 export function setTrapHooks(exception: (frame: ptr<Frame>) => void, unexpected: (vector: u32) => void, userReturn: () => void): void {
   hooks.exception = exception;
@@ -64,6 +75,10 @@ function trapEntry(frame: ptr<Frame>): void {
   cpu.frame = frame;
   if (vector >= FIRST_APIC_VECTOR) {
     doIrq(vector);
+  } else if (vector === Exception.NMI) {
+    nonMaskable(frame);
+    cpu.frame = outer;
+    return;
   } else {
     record(EventKind.TRAP, u64(vector), frame.error, frame.rip, vector === Exception.PF ? readCr2() : 0);
     const exception = hooks.exception;
@@ -76,9 +91,23 @@ function trapEntry(frame: ptr<Frame>): void {
   cpu.frame = outer;
 }
 
+/**
+ * An NMI may come anywhere, in the middle of a record or of a return to user mode: it records nothing and does not end the thread
+ * that it broke into. NMIs are blocked until its iretq.
+ */
+function nonMaskable(frame: ptr<Frame>): void {
+  attr({ inline: "never" });
+  strays.nmi[cpuIndex()]++;
+  const exception = hooks.exception;
+  if (exception !== null) exception(frame);
+}
+
 function doIrq(vector: u32): void {
   // The spurious vector is no interrupt: nothing is in service for it.
-  if (vector === Vector.SPURIOUS) return;
+  if (vector === Vector.SPURIOUS) {
+    strays.spurious[cpuIndex()]++;
+    return;
+  }
   record(EventKind.IRQ_ENTER, u64(vector), 0, 0, 0);
   const handler = addr(handlers[vector]);
   const run = handler.run;
@@ -86,31 +115,23 @@ function doIrq(vector: u32): void {
     run(vector, handler.device);
   } else {
     const unexpected = hooks.unexpected;
-    if (unexpected !== null) unexpected(vector);
+    if (atomicAdd(addr(strays.unexpected[vector]), 1) === 0 && unexpected !== null) unexpected(vector);
   }
   lapicEoi();
   record(EventKind.IRQ_EXIT, u64(vector), 0, 0, 0);
 }
 
-/** Address of the stub of `vector`, 0 if it has none. */
+/** Address of the stub of `vector`. */
 export function stubOf(vector: u32): u64 {
-  const base: u64 = cast<u64>(trapStubs);
-  if (vector < EXCEPTIONS) return base + u64(vector) * STUB_BYTES;
-  if (vector >= IRQ_VECTOR_BASE && vector < IRQ_VECTOR_BASE + IRQ_COUNT)
-    return base + u64(vector - IRQ_VECTOR_BASE + EXCEPTIONS) * STUB_BYTES;
-  if (vector >= LAPIC_STUBS_BASE) return base + u64(vector - LAPIC_STUBS_BASE + EXCEPTIONS + IRQ_COUNT) * STUB_BYTES;
-  return 0;
+  return cast<u64>(trapStubs) + u64(vector) * STUB_BYTES;
 }
 
 function vectorOf(returnAddress: u64): u32 {
-  const index: u32 = u32((returnAddress - cast<u64>(trapStubs)) / STUB_BYTES) - 1;
-  if (index < EXCEPTIONS) return index;
-  if (index < EXCEPTIONS + IRQ_COUNT) return index - EXCEPTIONS + IRQ_VECTOR_BASE;
-  return index - EXCEPTIONS - IRQ_COUNT + LAPIC_STUBS_BASE;
+  return u32((returnAddress - cast<u64>(trapStubs)) / STUB_BYTES) - 1;
 }
 
 /**
- * The stubs, in the order of `stubOf`. `coded`: the processor has pushed an error code. `plain`: it has not, so the common path makes
+ * The stubs, one a vector, in their order. `coded`: the processor has pushed an error code. `plain`: it has not, so the common path makes
  * the slot. NMI and double fault may come before an entry from user mode has done its swapgs, so their path looks at GS itself.
  */
 export function trapStubs(): void {
@@ -124,11 +145,31 @@ export function trapStubs(): void {
     call plain;  call coded;  call plain;  call plain;  call plain;  call coded;  call plain;  call plain
     # 24…31: #HV #VC #SX
     call plain;  call plain;  call plain;  call plain;  call plain;  call coded;  call coded;  call plain
-    # IOAPIC pins
+    # 32…255: whatever an APIC may deliver, expected or not
     call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
     call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
     call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    # LAPIC: 0xe0…0xff
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
     call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
     call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
     call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain

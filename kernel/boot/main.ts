@@ -23,18 +23,20 @@ import { cpuAt, cpuCount, enterPerCpu, setCpuCount } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { consoleLine, consoleStart, endLine, print, printDecimal } from "../arch/text.ts";
 import { timerStart } from "../arch/timer.ts";
-import { registerInterrupt } from "../arch/trap.ts";
+import { divertDeviceInterrupts, registerInterrupt } from "../arch/trap.ts";
 import { faultsStart } from "../core/fault.ts";
 import { enterIdle } from "../core/idle.ts";
 import { panicStart } from "../core/panic.ts";
+import { keyboardStart } from "../drivers/keyboard.ts";
 import { uartStart } from "../drivers/uart.ts";
 import { netNid, netPresent, netProbe } from "../drivers/virtio-net.ts";
 import { ioLost, ioStart } from "../io/client.ts";
 import { fileCallsStart } from "../io/files.ts";
 import { childLoaded, exitLost, exitStart } from "../job/exit.ts";
 import { loadStart } from "../job/load.ts";
+import { coreReportsStart } from "../job/report.ts";
 import { statusStart } from "../job/status.ts";
-import { framesStart, physical, ramBytes, reserveFrames, OWNER_RESERVED } from "../mm/frames.ts";
+import { failAllocation, framesStart, physical, ramBytes, reserveFrames, OWNER_RESERVED } from "../mm/frames.ts";
 import { imageEndPhysical, kernelMapEnter, kernelMapStart } from "../mm/kernelmap.ts";
 import { disableShootdownIpis } from "../mm/shootdown.ts";
 import { allocateKernelMessage, messagesStart, sendMessage, setPrefix } from "../net/message.ts";
@@ -104,6 +106,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   // ---- drivers and what stands on them; they register interrupts, operations and system calls
   crc32cStart();
   uartStart();
+  keyboardStart();
   netProbe();
   ioStart();
   fileCallsStart();
@@ -111,12 +114,14 @@ function boot(info: ptr<PvhStartInfo>): void {
   loadStart();
   exitStart();
   statusStart();
+  coreReportsStart();
   closeSyscalls(); //                       nothing can register any more
 
   // ---- the node is what it is: open the network, say so
   describeNode();
   messagesStart(personality.nid, peerLost); // the first frame may come now
   sayReady();
+  armFaults();
 }
 
 function banner(): void {
@@ -130,6 +135,7 @@ function takeCommandLine(info: ptr<PvhStartInfo>): void {
   const from = physical<u8>(info.commandLineAddress);
   memcpy(addr(commandLine[0]), from, stringLengthMax(from, COMMAND_LINE_MAX));
   parseParameters(addr(commandLine[0]));
+  failAllocation(parameters.failBootAllocation);
   if (parameters.tlbIpiOff !== 0) disableShootdownIpis();
 }
 
@@ -217,6 +223,15 @@ function sayReady(): void {
   printDecimal(t, ramBytes() / MEGABYTE);
   print(t, netPresent() ? cstr(" net=up") : cstr(" net=none"));
   endLine(t);
+}
+
+/** Faults that the command line asks for, from ready on. */
+function armFaults(): void {
+  failAllocation(parameters.failAllocation);
+  if (parameters.panicInInterrupt !== 0) divertDeviceInterrupts(panicInInterrupt);
+}
+function panicInInterrupt(vector: u32, _device: u64): void {
+  fatal(cstr("asked for by panic=irq"), u64(vector));
 }
 
 /** A node has answered nothing for too long. */

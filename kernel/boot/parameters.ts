@@ -4,6 +4,8 @@
  *
  *   coords=X.Y.Z   place in the fabric       nodes=N   compute nodes of the machine
  *   epoch=SECONDS  wall clock at boot        tlb_ipi=off   no shootdown IPIs (to show what they are for)
+ *   panic=irq      the first device interrupt after ready panics (to show what a panic shows)
+ *   fail_alloc=N   the N-th allocation after ready fails; fail_boot_alloc=N: the N-th of the boot (to test that nothing dies of it)
  */
 import { type ParsedNumber, parseDecimal, startsWith } from "../../toolchain/lib/rt/strings.ts";
 import { consoleLine, endLine, print, printChar } from "../arch/text.ts";
@@ -16,6 +18,9 @@ export class Parameters {
   nodes: u32 = 0;
   epochSeconds: u64 = 0;
   tlbIpiOff: u32 = 0;
+  panicInInterrupt: u32 = 0;
+  failAllocation: u64 = 0;
+  failBootAllocation: u64 = 0;
 }
 export const parameters: Parameters = new Parameters();
 
@@ -72,6 +77,25 @@ function parseWord(word: ptr<u8>): boolean {
     const off: boolean = startsWith(ipi, cstr("off")) && isEnd(ipi[3]);
     parameters.tlbIpiOff = u32(off);
     return off || (startsWith(ipi, cstr("on")) && isEnd(ipi[2]));
+  }
+  const panicWhere = valueOf(name, cstr("panic="));
+  if (panicWhere !== null) {
+    const inInterrupt: boolean = startsWith(panicWhere, cstr("irq")) && isEnd(panicWhere[3]);
+    parameters.panicInInterrupt = u32(inInterrupt);
+    // Linux's panic=SECONDS is somebody else's word.
+    return inInterrupt || !ours;
+  }
+  const fail = valueOf(name, cstr("fail_alloc="));
+  if (fail !== null) {
+    if (!number(fail, 0xffff_ffff, addr(parsed))) return false;
+    parameters.failAllocation = parsed.value;
+    return true;
+  }
+  const failBoot = valueOf(name, cstr("fail_boot_alloc="));
+  if (failBoot !== null) {
+    if (!number(failBoot, 0xffff_ffff, addr(parsed))) return false;
+    parameters.failBootAllocation = parsed.value;
+    return true;
   }
   return !ours;
 }

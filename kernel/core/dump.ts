@@ -4,10 +4,13 @@ import { KERNEL_BASE } from "../abi/memory.ts";
 import { type Frame, fromUser } from "../arch/frame.ts";
 import { print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { recordCount, traceRings } from "../arch/trace.ts";
-import { copyFromUser } from "../mm/user.ts";
+import { cpuCount } from "../arch/percpu.ts";
+import { strays } from "../arch/trap.ts";
+import { physical } from "../mm/frames.ts";
+import { translateUser } from "../mm/pagetable.ts";
 import type { AddressSpace } from "../mm/space.ts";
 
-const BACKTRACE_MAX: u32 = 16;
+export const BACKTRACE_MAX: u32 = 16;
 
 function register(t: ptr<Text>, name: ptr<u8>, value: u64): void {
   printChar(t, 32);
@@ -46,25 +49,27 @@ export function dumpRegisters(t: ptr<Text>, f: ptr<Frame>): void {
   printChar(t, 10);
 }
 
-/** Return addresses along the chain of frame pointers, innermost first. `space`: the program's, null for a kernel stack. */
-export function dumpBacktrace(t: ptr<Text>, rip: u64, rbp: u64, space: ptr<AddressSpace> | null): void {
-  print(t, cstr("  backtrace:"));
+/**
+ * Addresses along the chain of frame pointers, innermost first, `rip` itself in front; returns how many (at most BACKTRACE_MAX).
+ * `space`: the program's, null for a kernel stack. Takes no lock: who dumps may have stopped its holder.
+ */
+export function backtrace(to: ptr<u64>, rip: u64, rbp: u64, space: ptr<AddressSpace> | null): u32 {
+  let count: u32 = 0;
   let address: u64 = rip;
   let frame: u64 = rbp;
-  let pair: arr<u64, 2> = zeroed();
   for (let depth: u32 = 0; depth < BACKTRACE_MAX; depth++) {
-    if (address !== 0) {
-      printChar(t, 32);
-      printHex(t, address, 16);
-    }
+    if (address !== 0) to[count++] = address;
     if (frame === 0 || (frame & 7) !== 0) break;
+    let pair = cast<ptr<u64>>(frame);
     if (space !== null) {
-      if (!copyFromUser(space, cast<ptr<u8>>(addr(pair)), frame, 16)) break;
+      // A pair never lies across two pages of its own: who pushes it has 16-byte frames, and what lies across ends the chain.
+      if ((frame & 0xfff) > 0xff0) break;
+      const at: u64 = frame >> 47 === 0 ? translateUser(space.root, frame, false) : 0;
+      if (at === 0) break;
+      pair = physical<u64>(at);
     } else {
       // Kernel stacks lie in the image or in the direct map; both are in the upper half.
       if (frame >> 47 !== 0x1_ffff) break;
-      pair[0] = cast<ptr<u64>>(frame)[0];
-      pair[1] = cast<ptr<u64>>(frame)[1];
       if (pair[1] < KERNEL_BASE) break;
     }
     // Frames lie one above the other: a chain that does not go up is no chain.
@@ -72,6 +77,36 @@ export function dumpBacktrace(t: ptr<Text>, rip: u64, rbp: u64, space: ptr<Addre
     frame = pair[0];
     address = pair[1];
   }
+  return count;
+}
+
+export function dumpBacktrace(t: ptr<Text>, rip: u64, rbp: u64, space: ptr<AddressSpace> | null): void {
+  print(t, cstr("  backtrace:"));
+  const addresses: arr<u64, 16> = zeroed();
+  const count: u32 = backtrace(addr(addresses[0]), rip, rbp, space);
+  for (let i: u32 = 0; i < count; i++) {
+    printChar(t, 32);
+    printHex(t, addresses[i], 16);
+  }
+  printChar(t, 10);
+}
+
+/** Interrupts that nobody had a use for; nothing if there were none. */
+export function dumpStrays(t: ptr<Text>): void {
+  for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
+    if (strays.spurious[cpu] !== 0) dumpCount(t, cstr("spurious interrupts on cpu "), u64(cpu), strays.spurious[cpu]);
+    if (strays.nmi[cpu] !== 0) dumpCount(t, cstr("NMIs on cpu "), u64(cpu), strays.nmi[cpu]);
+  }
+  for (let vector: u32 = 0; vector < strays.unexpected.length; vector++) {
+    if (strays.unexpected[vector] !== 0) dumpCount(t, cstr("unexpected interrupts of vector "), u64(vector), strays.unexpected[vector]);
+  }
+}
+function dumpCount(t: ptr<Text>, what: ptr<u8>, of: u64, count: u64): void {
+  print(t, cstr("  "));
+  print(t, what);
+  printDecimal(t, of);
+  print(t, cstr(": "));
+  printDecimal(t, count);
   printChar(t, 10);
 }
 

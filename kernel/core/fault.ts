@@ -1,14 +1,18 @@
-/** Exceptions: in the kernel a panic, in a program the end of its task by the signal that Linux would send, with a core report. */
+/**
+ * Exceptions: in the kernel a panic, in a program the end of its task by the signal that Linux would send. One line on the console says
+ * so; registers and backtrace go to the service node as a core report, or to the console too where it cannot be sent.
+ * An NMI in peace dumps what it broke into and changes nothing. Interrupts that nobody registered for are named once a vector.
+ */
 import { Exception } from "../abi/x86.ts";
 import { Signal } from "../abi/process.ts";
 import { readCr2 } from "../arch/cpu.ts";
-import { fatal } from "../arch/fatal.ts";
 import { type Frame, fromUser } from "../arch/frame.ts";
-import { consoleLine, endLine, print, printDecimal, printHex } from "../arch/text.ts";
-import { interruptedFrame, setTrapHooks } from "../arch/trap.ts";
+import { cpuIndex } from "../arch/percpu.ts";
+import { consoleLine, consoleLineAtOnce, endLine, endLineAtOnce, print, printDecimal, printHex } from "../arch/text.ts";
+import { setTrapHooks } from "../arch/trap.ts";
 import { dumpContext } from "./dump.ts";
-import { panicAt } from "./panic.ts";
-import { currentTask, endTask, leaveIfKilled } from "./task.ts";
+import { panicAt, stopIfPanicking } from "./panic.ts";
+import { currentTask, currentThread, endTask, leaveIfKilled, type Task } from "./task.ts";
 
 class ExceptionInfo {
   name: ptr<u8> | null = null;
@@ -39,6 +43,15 @@ const exceptions: arr<ExceptionInfo, 20> = [
   { name: cstr("SIMD exception"),            signal: Signal.SIGFPE },
 ];
 
+class Reporter {
+  /** Sends a core report; false: it cannot be sent now. */
+  report: ((task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean) | null = null;
+}
+const reporter: Reporter = new Reporter();
+export function setCoreReporter(report: (task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean): void {
+  reporter.report = report;
+}
+
 export function faultsStart(): void {
   setTrapHooks(exception, unexpectedInterrupt, leaveIfKilled);
 }
@@ -50,12 +63,16 @@ function nameOf(vector: u64): ptr<u8> {
 }
 
 function exception(frame: ptr<Frame>): void {
+  if (frame.vector === Exception.NMI) {
+    nonMaskable(frame);
+    return;
+  }
   const address: u64 = frame.vector === Exception.PF ? readCr2() : frame.rip;
   if (!fromUser(frame) || frame.vector === Exception.DF || frame.vector === Exception.MC) panicAt(nameOf(frame.vector), address, frame);
-  // An NMI in a program comes from outside: nothing is wrong with it.
-  if (frame.vector === Exception.NMI) return;
   const task = currentTask();
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
+  const report = reporter.report;
+  const reported: boolean = report !== null && report(task, frame, signal, address);
   const t = consoleLine();
   print(t, cstr("margay: pid "));
   printDecimal(t, u64(task.pid));
@@ -69,14 +86,31 @@ function exception(frame: ptr<Frame>): void {
   printHex(t, address, 16);
   print(t, cstr(": ended by signal "));
   printDecimal(t, u64(signal));
-  print(t, cstr("\n"));
-  dumpContext(t, frame, addr(task.space));
+  if (!reported) {
+    print(t, cstr("\n"));
+    dumpContext(t, frame, addr(task.space));
+  }
   endLine(t);
   endTask(task, signal);
 }
 
+/** From a panicking core, or from outside: then nothing is wrong with what it broke into. */
+function nonMaskable(frame: ptr<Frame>): void {
+  stopIfPanicking();
+  const task = currentThread().task;
+  const t = consoleLineAtOnce();
+  print(t, cstr("margay: NMI on cpu "));
+  printDecimal(t, u64(cpuIndex()));
+  print(t, cstr("\n"));
+  dumpContext(t, frame, task === null ? null : addr(task.space));
+  endLineAtOnce(t);
+}
+
 function unexpectedInterrupt(vector: u32): void {
-  const frame = interruptedFrame();
-  if (frame !== null && !fromUser(frame)) panicAt(cstr("interrupt that nobody registered for"), u64(vector), frame);
-  fatal(cstr("interrupt that nobody registered for"), u64(vector));
+  const t = consoleLine();
+  print(t, cstr("margay: interrupt that nobody registered for: vector "));
+  printHex(t, u64(vector), 2);
+  print(t, cstr(" on cpu "));
+  printDecimal(t, u64(cpuIndex()));
+  endLine(t);
 }

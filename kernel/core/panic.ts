@@ -1,18 +1,30 @@
-/** The end of the machine by a broken invariant or an exception in the kernel: all that is known goes to the console, then debug exit. */
+/**
+ * The end of the machine by a broken invariant or an exception in the kernel: the other cores are stopped by NMI, then all that is
+ * known goes to the console: message, registers and backtrace of every core, stray interrupts, the flight recorder. Then debug exit.
+ * The console shows addresses; names and source lines are the host's to add (emulator/trace/symbolise.ts), or `addr2line`'s.
+ */
+import { Icr } from "../abi/lapic.ts";
 import { DEBUG_EXIT_PORT } from "../abi/platform.ts";
-import { haltForever, portWrite8 } from "../arch/cpu.ts";
+import { haltForever, pause, portWrite8, readTsc } from "../arch/cpu.ts";
 import { setPanic } from "../arch/fatal.ts";
 import type { Frame } from "../arch/frame.ts";
-import { cpuCount, cpuIndex } from "../arch/percpu.ts";
-import { consoleLine, consolePanic, endLine, print, printDecimal, printHex } from "../arch/text.ts";
+import { lapicSend } from "../arch/lapic.ts";
+import { cpuAt, cpuCount, cpuIndex } from "../arch/percpu.ts";
+import { consoleLine, consolePanic, endLine, print, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { interruptedFrame } from "../arch/trap.ts";
-import { dumpBacktrace, dumpContext, dumpRecorder } from "./dump.ts";
+import { dumpBacktrace, dumpContext, dumpRecorder, dumpStrays } from "./dump.ts";
+import { threadOf } from "./task.ts";
 
 /** Debug exit turns it into status 3. */
 const PANIC_EXIT: u8 = 1;
 const RECORDS_SHOWN: u64 = 12;
+/** How long the others have to come to a stop. One that does not is shown as such. */
+const STOP_WAIT_NS: u64 = 10000000;
 class PanicState {
-  entered: u32 = 0;
+  /** Index + 1 of the core that panics. */
+  cpu: u32 = 0;
+  /** Bit n: core n has stopped, and its frame stands still. */
+  stopped: u64 = 0;
 }
 const state: PanicState = new PanicState();
 
@@ -28,7 +40,7 @@ export function panic(message: ptr<u8>, value: u64): void {
   dumpBacktrace(t, 0, rbp, null);
   if (frame !== null) {
     print(t, cstr("  interrupted:\n"));
-    dumpContext(t, frame, null);
+    dumpFrame(t, cpuIndex(), frame);
   }
   finish();
 }
@@ -36,31 +48,91 @@ export function panic(message: ptr<u8>, value: u64): void {
 /** An exception that the kernel should not have had. */
 export function panicAt(message: ptr<u8>, value: u64, frame: ptr<Frame>): never {
   begin(message, value);
-  dumpContext(consoleLine(), frame, null);
+  dumpFrame(consoleLine(), cpuIndex(), frame);
   finish();
+}
+
+/** In an NMI: if another core panics, this one stops here for ever. */
+export function stopIfPanicking(): void {
+  const by: u32 = atomicLoad(addr(state.cpu));
+  if (by === 0 || by === cpuIndex() + 1) return;
+  atomicOr(addr(state.stopped), u64(1) << u64(cpuIndex()));
+  haltForever();
 }
 
 function begin(message: ptr<u8>, value: u64): void {
   asm`cli`;
-  // A panic within a panic, or on another core meanwhile: the first one is the interesting one.
-  if (atomicExchange(addr(state.entered), 1) !== 0) haltForever();
+  const self: u32 = cpuIndex() + 1;
+  const first: u32 = atomicCompareExchange(addr(state.cpu), 0, self);
+  // A panic on another core meanwhile: the first one is the interesting one, and its NMI is on the way.
+  if (first !== 0 && first !== self) haltForever();
   consolePanic();
   const t = consoleLine();
-  print(t, cstr("\nmargay: panic: "));
+  print(t, first === 0 ? cstr("\nmargay: panic: ") : cstr("\nmargay: panic within the panic: "));
   print(t, message);
   print(t, cstr(" ("));
   printHex(t, value, 16);
   print(t, cstr(") on cpu "));
   printDecimal(t, u64(cpuIndex()));
   endLine(t);
+  if (first !== 0) halt();
+  stopOthers();
+}
+
+function stopOthers(): void {
+  const self: u32 = cpuIndex();
+  let others: u64 = 0;
+  for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
+    if (cpu === self) continue;
+    others |= u64(1) << u64(cpu);
+    lapicSend(cpu, Icr.NMI);
+  }
+  const start: u64 = readTsc();
+  while (atomicLoad(addr(state.stopped)) !== others && readTsc() - start < STOP_WAIT_NS) pause();
 }
 
 function finish(): never {
   const t = consoleLine();
+  const self: u32 = cpuIndex();
+  for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
+    if (cpu !== self) dumpStopped(t, cpu);
+  }
+  dumpStrays(t);
   print(t, cstr("  flight recorder:\n"));
   for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) dumpRecorder(t, cpu, RECORDS_SHOWN);
+  halt();
+}
+
+function halt(): never {
+  const t = consoleLine();
   print(t, cstr("margay: halted"));
   endLine(t);
   portWrite8(DEBUG_EXIT_PORT, PANIC_EXIT);
   haltForever();
+}
+
+function dumpStopped(t: ptr<Text>, cpu: u32): void {
+  print(t, cstr("  cpu "));
+  printDecimal(t, u64(cpu));
+  const frame = cpuAt(cpu).frame;
+  if ((state.stopped & (u64(1) << u64(cpu))) === 0 || frame === null) {
+    print(t, cstr(": does not answer\n"));
+    return;
+  }
+  const task = threadOf(cpu).task;
+  if (task === null) {
+    print(t, cstr(": idle\n"));
+  } else {
+    print(t, cstr(": pid "));
+    printDecimal(t, u64(task.pid));
+    print(t, cstr(" of job "));
+    printDecimal(t, u64(task.jobId));
+    print(t, cstr("\n"));
+  }
+  dumpFrame(t, cpu, frame);
+}
+
+function dumpFrame(t: ptr<Text>, cpu: u32, frame: ptr<Frame>): void {
+  const task = threadOf(cpu).task;
+  dumpContext(t, frame, task === null ? null : addr(task.space));
 }

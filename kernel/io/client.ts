@@ -108,6 +108,14 @@ export function shipTaskEnd(task: ptr<Task>): void {
   sendMessage(m);
 }
 
+/** Whether a call of `task` still waits; for the check at a task's end. Its cores are its own until then. */
+export function shipmentsLeft(task: ptr<Task>): boolean {
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    if (requests[u32(countTrailingZeros(rest))].requestId !== 0) return true;
+  }
+  return false;
+}
+
 /** The longest data that one shipment carries. */
 export function shipmentBytes(wanted: u64): u64 {
   return wanted < u64(IO_DATA_MAX_BYTES) ? wanted : u64(IO_DATA_MAX_BYTES);

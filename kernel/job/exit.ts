@@ -1,25 +1,41 @@
 /**
  * The end of a job: exits fan in along the tree. Each kernel waits until its own task and all children (the loads that the task
  * sent and that were ACKed) have ended, and sends one notice to the kernel that its load came from; rank 0's goes to the service node.
+ * A task that ends before it was started (init has crashed, or gave up) does not wait for anybody: its notice goes at once, and where a
+ * parent's init is still loading, that init gets it as a LOAD_EXIT event. So a load fails as soon as something in it has gone wrong.
  * A job that is killed sends no notices: the service node asks every node, and each answers when nothing of the task is left.
  */
 import { EventKind } from "../abi/events.ts";
-import type { ExitNotice } from "../abi/job.ts";
+import { type ExitNotice, FANOUT_MAX } from "../abi/job.ts";
 import { Cause, KERNEL_PID, type MessageHeader, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { assert } from "../arch/fatal.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { endTask, findJob, reclaimTask, releaseTask, setLastThreadLeft, type Task, taskAt, TaskState, WAIT_KILLED } from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
 import { allocateKernelMessage, cancelMessages, fromService, registerOperation, replyTo, sendMessage, setPrefix } from "../net/message.ts";
-import { clearPortals } from "../net/portals.ts";
+import { clearPortals, postLoadExit } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
+import { checkNothingLeft } from "./check.ts";
 
-const CHILDREN_MAX: u32 = 64;
+class Child {
+  nid: u32 = 0;
+  rank: u32 = 0;
+  /** Where its load's events go, and what they carry. */
+  queue: u32 = 0;
+  reserved: u32 = 0;
+  userPointer: u64 = 0;
+}
 class Tree {
-  /** ACKed loads, and those of them whose notice has not come. */
+  /** Loads that init has sent. */
+  asked: u32 = 0;
+  /** ACKed loads whose notice has not come. */
   childCount: u32 = 0;
-  waitingFor!: arr<u32, 64>;
+  /** FANOUT_MAX of them at most. */
+  children!: arr<Child, 64>;
+  /** The job runs: every rank is loaded, and ends by itself. */
+  started: u32 = 0;
   ownEnded: u32 = 0;
   /** The sub-tree so far. */
   notice!: ExitNotice;
@@ -31,18 +47,46 @@ class Tree {
 const trees: arr<Tree, 8> = zeroed();
 
 export function exitStart(): void {
+  assert(trees[0].children.length === u64(FANOUT_MAX), cstr("exit: room for other than FANOUT_MAX children"), trees[0].children.length);
   setLastThreadLeft(lastThreadLeft);
   registerOperation(Operation.EXIT_NOTICE, receiveNotice);
   registerOperation(Operation.KILL, receiveKill);
 }
 
+/** Before `task` sends a load. False: it has sent FANOUT_MAX of them. Under `netLock`. */
+export function askChild(task: ptr<Task>): boolean {
+  const tree = addr(trees[task.slot]);
+  if (tree.asked >= FANOUT_MAX) return false;
+  tree.asked++;
+  return true;
+}
 /** A load that `task` has sent to `nid` was ACKed. */
-export function childLoaded(task: ptr<Task>, nid: u32): void {
+export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: u64): void {
   const tree = addr(trees[task.slot]);
   record(EventKind.JOB_CHILD, u64(task.jobId), u64(nid), 0, 0);
-  if (tree.childCount === CHILDREN_MAX) return;
-  tree.waitingFor[tree.childCount] = nid;
+  assert(tree.childCount < FANOUT_MAX, cstr("exit: more children than loads"), u64(tree.childCount));
+  const child = addr(tree.children[tree.childCount]);
+  child.nid = nid;
+  child.rank = task.rank;
+  child.queue = queue;
+  child.userPointer = userPointer;
   tree.childCount++;
+}
+
+/** Init has gone, the job runs. The ranks of the children are known from here on. Under `netLock`. */
+export function jobStarted(task: ptr<Task>): void {
+  const tree = addr(trees[task.slot]);
+  tree.started = 1;
+  const nids = task.nids;
+  if (nids === null) return;
+  for (let i: u32 = 0; i < tree.childCount; i++) {
+    const child = addr(tree.children[i]);
+    for (let rank: u32 = 0; rank < task.size; rank++) {
+      if (nids[rank] !== child.nid) continue;
+      child.rank = rank;
+      break;
+    }
+  }
 }
 
 function lastThreadLeft(task: ptr<Task>): void {
@@ -58,6 +102,7 @@ export function finishTask(task: ptr<Task>): void {
   clearPortals(task);
   if (task.jobId !== 0) shipTaskEnd(task);
   reclaimTask(task);
+  checkNothingLeft(task);
   const tree = addr(trees[task.slot]);
   if (task.jobId !== 0) record(EventKind.JOB_EXIT, u64(task.jobId), u64(task.rank), u64(task.waitStatus), 0);
   if (tree.killed !== 0 || task.jobId === 0) {
@@ -67,7 +112,7 @@ export function finishTask(task: ptr<Task>): void {
     tree.ownEnded = 1;
     tree.notice.jobId = task.jobId;
     addExit(tree, task.waitStatus, task.rank, 1);
-    if (tree.childCount === 0) sendNotice(task);
+    if (tree.childCount === 0 || tree.started === 0) sendNotice(task);
   }
 }
 
@@ -109,13 +154,22 @@ function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u
   const notice: ExitNotice = zeroed();
   memcpy(cast<ptr<u8>>(addr(notice)), body, sizeof<ExitNotice>());
   for (let i: u32 = 0; i < tree.childCount; i++) {
-    if (tree.waitingFor[i] !== header.sourceNid) continue;
-    tree.childCount--;
-    tree.waitingFor[i] = tree.waitingFor[tree.childCount];
-    addExit(tree, notice.waitStatus, notice.rank, notice.count);
-    if (tree.childCount === 0 && tree.ownEnded !== 0) sendNotice(task);
+    if (tree.children[i].nid !== header.sourceNid) continue;
+    childEnded(task, i, Cause.KILLED, notice.waitStatus, notice.rank, notice.count);
     return;
   }
+}
+
+/** Child `index` is over, and its sub-tree with it. */
+function childEnded(task: ptr<Task>, index: u32, cause: u32, waitStatus: u32, rank: u32, count: u32): void {
+  const tree = addr(trees[task.slot]);
+  const child: Child = zeroed();
+  copy(addr(child), addr(tree.children[index]));
+  tree.childCount--;
+  if (index < tree.childCount) copy(addr(tree.children[index]), addr(tree.children[tree.childCount]));
+  addExit(tree, waitStatus, rank, count);
+  if (task.state === TaskState.INIT) postLoadExit(task, child.queue, child.userPointer, child.nid, cause, waitStatus);
+  if (tree.childCount === 0 && tree.ownEnded !== 0) sendNotice(task);
 }
 
 function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
@@ -141,19 +195,14 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
   if (endTask(task, WAIT_KILLED)) finishTask(task);
 }
 
-/** A node is gone for good, and with it what its sub-tree had to say. */
+/** A node is gone for good, and with it what its sub-tree had to say: it counts as killed. */
 export function exitLost(nid: u32): void {
   for (let slot: u32 = 0; slot < trees.length; slot++) {
     const tree = addr(trees[slot]);
     for (let i: u32 = 0; i < tree.childCount; i++) {
-      if (tree.waitingFor[i] !== nid) continue;
-      tree.childCount--;
-      tree.waitingFor[i] = tree.waitingFor[tree.childCount];
-      i--;
-      if (tree.childCount === 0 && tree.ownEnded !== 0) {
-        sendNotice(taskAt(slot));
-        break;
-      }
+      if (tree.children[i].nid !== nid) continue;
+      childEnded(taskAt(slot), i, Cause.UNREACHABLE, WAIT_KILLED, tree.children[i].rank, 0);
+      break;
     }
   }
 }

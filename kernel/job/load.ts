@@ -37,7 +37,7 @@ import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.
 import { clearPortals, issueLoad } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
-import { finishTask } from "./exit.ts";
+import { askChild, finishTask, jobStarted } from "./exit.ts";
 
 /** Largest stack and zero data that an init may ask for. */
 const INIT_MEMORY_MAX: u64 = 0x400_0000;
@@ -181,7 +181,8 @@ function load(call: ptr<Call>): i64 {
   if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<LoadRequest>())) return failure(Errno.EFAULT);
   if (r.lengthBytes > u64(MAX_MESSAGE_BYTES)) return failure(Errno.EMSGSIZE);
   const flags: u64 = lock(addr(netLock));
-  const result: i64 = issueLoad(task, r.nid, r.queue, r.address, r.lengthBytes, r.userPointer);
+  let result: i64 = failure(Errno.E2BIG);
+  if (askChild(task)) result = issueLoad(task, r.nid, r.queue, r.address, r.lengthBytes, r.userPointer);
   unlock(addr(netLock), flags);
   return result;
 }
@@ -194,6 +195,7 @@ function start(call: ptr<Call>): i64 {
   const segment = addr(segments[task.slot]);
   const flags: u64 = lock(addr(netLock));
   clearPortals(task);
+  jobStarted(task);
   unlock(addr(netLock), flags);
   spaceUnmap(addr(task.space), INIT_BASE, segment.bytes);
   segment.bytes = 0;

@@ -6,7 +6,7 @@ import { fromUser } from "../arch/frame.ts";
 import { cpuAt, cpuCount, cpuIndex } from "../arch/percpu.ts";
 import { print, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { interruptedFrame } from "../arch/trap.ts";
-import { dumpContext } from "../core/dump.ts";
+import { dumpContext, dumpStrays } from "../core/dump.ts";
 import { threadOf } from "../core/task.ts";
 import { fromService, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import type { Peer } from "../net/reliable.ts";
@@ -37,6 +37,7 @@ function receiveStatus(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<
     if (cpu === cpuIndex()) describeCpu(0, 0);
     else crossCall(u64(1) << u64(cpu), Vector.CROSS_CALL, describeCpu, 0);
   }
+  dumpStrays(addr(report.text));
   const reply = replyTo(header, Operation.STATUS_REPLY, Cause.OK);
   reply.address = cast<u64>(addr(textBytes[0]));
   reply.header.totalBytes = u32(report.text.lengthBytes);

@@ -6,7 +6,7 @@
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../abi/memory.ts";
 import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
-import { assert } from "../arch/fatal.ts";
+import { assert, fatal } from "../arch/fatal.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 
 export const OWNER_FREE: u16 = 0;
@@ -33,8 +33,60 @@ class State {
   /** End of the highest RAM. */
   top: u64 = 0;
   ramBytes: u64 = 0;
+  /** Frames that there ever were: free ones and those on all accounts. */
+  managedFrames: u64 = 0;
+  /** Counts down to the allocation that is to fail; 0: none is. */
+  failCountdown: u64 = 0;
 }
 const state: State = zeroed();
+
+/** What each owner has, so that it can be checked whether all of it comes back. */
+class Account {
+  /** OWNER_FREE: not in use. */
+  owner: u16 = 0;
+  frames: u64 = 0;
+}
+/** Kernel, reserved, and one for each task that there can be. */
+const accounts: arr<Account, 16> = zeroed();
+
+function accountOf(owner: u16): ptr<Account> {
+  let free: ptr<Account> | null = null;
+  for (let i: u32 = 0; i < accounts.length; i++) {
+    const account = addr(accounts[i]);
+    if (account.owner === owner) return account;
+    if (account.owner === OWNER_FREE && free === null) free = account;
+  }
+  if (free === null) fatal(cstr("frames: more owners than accounts"), u64(owner));
+  free.owner = owner;
+  free.frames = 0;
+  return free;
+}
+/** Frames that `owner` has. */
+export function ownedFrameCount(owner: u16): u64 {
+  for (let i: u32 = 0; i < accounts.length; i++) {
+    if (accounts[i].owner === owner) return accounts[i].frames;
+  }
+  return 0;
+}
+/** Every frame is either free or on somebody's account. */
+export function framesBalance(): boolean {
+  const flags: u64 = lock(addr(state.lock));
+  let sum: u64 = state.freeFrames;
+  for (let i: u32 = 0; i < accounts.length; i++) sum += accounts[i].frames;
+  const balanced: boolean = sum === state.managedFrames;
+  unlock(addr(state.lock), flags);
+  return balanced;
+}
+
+/** From now on the `count`-th allocation fails, once: frames here, and whatever else asks `allocationFails`. 0: none does. */
+export function failAllocation(count: u64): void {
+  state.failCountdown = count;
+}
+/** Asked by each allocator once for each allocation that may be refused. */
+export function allocationFails(): boolean {
+  if (volatileRead(addr(state.failCountdown)) === 0) return false;
+  return atomicAdd(addr(state.failCountdown), 0xffff_ffff_ffff_ffff) === 1;
+}
 
 /** The direct map's view of physical memory. */
 export function physical<T>(address: u64): ptr<T> {
@@ -101,6 +153,7 @@ export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): v
       }
     }
   }
+  state.managedFrames = state.freeFrames;
   reserveFrames(LOW_MEMORY_END, tablesEnd - LOW_MEMORY_END, OWNER_KERNEL);
 }
 
@@ -108,7 +161,10 @@ export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): v
 export function reserveFrames(address: u64, lengthBytes: u64, owner: u16): void {
   const end: u64 = (address + lengthBytes + PAGE_BYTES - 1) >> u64(PAGE_SHIFT);
   for (let frame: u64 = address >> u64(PAGE_SHIFT); frame < end; frame++) {
-    if (frame < state.blockCount * FRAMES_PER_BLOCK && ownerSlot(frame)[0] === OWNER_FREE) take(frame, owner);
+    if (frame < state.blockCount * FRAMES_PER_BLOCK && ownerSlot(frame)[0] === OWNER_FREE) {
+      take(frame, owner);
+      accountOf(owner).frames++;
+    }
   }
 }
 
@@ -139,13 +195,17 @@ function putBackBlock(frame: u64): void {
 
 /** Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. */
 export function allocateFrames(count: u64, owner: u16): u64 {
+  if (allocationFails()) return 0;
   const flags: u64 = lock(addr(state.lock));
   let found: u64 = 0;
   while (state.firstFree < state.blockCount && blockAt(state.firstFree).freeFrames === 0) state.firstFree++;
   for (let b: u64 = state.firstFree; b < state.blockCount && found === 0; b++) {
     if (blockAt(b).freeFrames >= count) found = findRun(b, count);
   }
-  for (let i: u64 = 0; found !== 0 && i < count; i++) take(found + i, owner);
+  if (found !== 0) {
+    for (let i: u64 = 0; i < count; i++) take(found + i, owner);
+    accountOf(owner).frames += count;
+  }
   unlock(addr(state.lock), flags);
   if (found === 0) return 0;
   const address: u64 = found << u64(PAGE_SHIFT);
@@ -182,6 +242,7 @@ function findRun(b: u64, count: u64): u64 {
 
 /** Physical address of a 2 MB frame, zeroed; 0 if there is none. */
 export function allocateLargeFrame(owner: u16): u64 {
+  if (allocationFails()) return 0;
   const flags: u64 = lock(addr(state.lock));
   let found: u64 = 0;
   for (let b: u64 = state.blockCount; b > 0 && found === 0; b--) {
@@ -189,6 +250,7 @@ export function allocateLargeFrame(owner: u16): u64 {
     if (block.freeFrames !== FRAMES_PER_BLOCK) continue;
     found = (b - 1) * FRAMES_PER_BLOCK;
     for (let i: u64 = 0; i < FRAMES_PER_BLOCK; i++) take(found + i, owner);
+    accountOf(owner).frames += FRAMES_PER_BLOCK;
   }
   unlock(addr(state.lock), flags);
   if (found === 0) return 0;
@@ -204,6 +266,7 @@ export function freeFrames(address: u64, count: u64, owner: u16): void {
     assert(ownerSlot(frame)[0] === owner, cstr("frames: freed by another than its owner"), frame << u64(PAGE_SHIFT));
     putBack(frame);
   }
+  accountOf(owner).frames -= count;
   unlock(addr(state.lock), flags);
 }
 
@@ -219,6 +282,10 @@ export function freeOwnedFrames(owner: u16): u64 {
       count++;
     }
   }
+  const account = accountOf(owner);
+  assert(account.frames === count, cstr("frames: an owner has other frames than on its account"), account.frames - count);
+  account.owner = OWNER_FREE;
+  account.frames = 0;
   unlock(addr(state.lock), flags);
   return count;
 }

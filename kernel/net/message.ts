@@ -14,6 +14,7 @@ import { fatal } from "../arch/fatal.ts";
 import { record } from "../arch/trace.ts";
 import type { Task } from "../core/task.ts";
 import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/virtio-net.ts";
+import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { firstPeer, headerIn, HEADERS_BYTES, ownNid, type Peer, peerOf, reliableStart, sendData, windowIsOpen } from "./reliable.ts";
 
@@ -81,9 +82,13 @@ function putBack(m: ptr<OutMessage>): void {
 
 /** A message for a program's call; null: too many are on their way. */
 export function allocateMessage(): ptr<OutMessage> | null {
-  return messages.freeCount > KERNEL_SHARE ? takeMessage() : null;
+  return messages.freeCount > KERNEL_SHARE && !allocationFails() ? takeMessage() : null;
 }
-/** A message of the kernel's own: replies, notices. */
+/**
+ * A message of the kernel's own: replies, notices. There always is one: programs leave KERNEL_SHARE of them, nothing is received (and so
+ * nothing is to be answered, no task made and none ended by a message) while fewer than REPLY_SHARE are left, and what else the kernel
+ * sends by itself is two messages for each of its few tasks' ends.
+ */
 export function allocateKernelMessage(): ptr<OutMessage> {
   const m = takeMessage();
   if (m === null) fatal(cstr("net: no message left for a reply"), 0);
@@ -257,6 +262,17 @@ export function cancelMessages(task: ptr<Task>): void {
       m = next;
     }
   }
+}
+
+/** Whether anything in the queues, or coming in, is of `task`; for the check at a task's end. */
+export function messagesLeft(task: ptr<Task>): boolean {
+  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
+    if (peer.inbound.taskPid === task.pid && peer.inbound.discard === 0 && peer.inbound.open !== 0) return true;
+    for (let m = peer.outFirst; m !== null; m = m.next) {
+      if (m.task === task) return true;
+    }
+  }
+  return false;
 }
 
 // ---- receiving -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, findTask, type Task, threadOf } from "../core/task.ts";
 import { mustLeave, startDeadline, stopDeadline } from "../core/wait.ts";
+import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
 import { allocateMessage, isLast, type OutMessage, registerOperation, replyTo, sendMessage } from "./message.ts";
@@ -77,11 +78,11 @@ const pendings: arr<Pending, 256> = zeroed();
 class Generation {
   last: u32 = 0;
   /** LOAD_REPLY with Cause.OK: the job's tree has a child more. */
-  childLoaded: ((task: ptr<Task>, nid: u32) => void) | null = null;
+  childLoaded: ((task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void) | null = null;
 }
 const generation: Generation = new Generation();
 
-export function portalsStart(childLoaded: (task: ptr<Task>, nid: u32) => void): void {
+export function portalsStart(childLoaded: (task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void): void {
   generation.childLoaded = childLoaded;
   registerSyscall(Syscall.PORTAL_QUEUE, portalQueue);
   registerSyscall(Syscall.PORTAL_APPEND, portalAppend);
@@ -106,6 +107,21 @@ export function clearPortals(task: ptr<Task>): void {
   for (let i: u32 = 0; i < PENDING_MAX; i++) {
     if (pendings[i].used !== 0 && pendings[i].taskPid === task.pid) pendings[i].used = 0;
   }
+}
+
+/** Whether anything of `task` is left here; for the check at a task's end. */
+export function portalsLeft(task: ptr<Task>): boolean {
+  const state = stateOf(task);
+  for (let i: u32 = 0; i < PORTAL_COUNT; i++) {
+    if (state.heads[i] !== 0) return true;
+  }
+  for (let i: u32 = 0; i < EVENT_QUEUES_MAX; i++) {
+    if (state.queues[i].address !== 0) return true;
+  }
+  for (let i: u32 = 0; i < PENDING_MAX; i++) {
+    if (pendings[i].used !== 0 && pendings[i].taskPid === task.pid) return true;
+  }
+  return false;
 }
 
 // ---- events --------------------------------------------------------------------------------------------------------
@@ -374,6 +390,7 @@ function portalWait(call: ptr<Call>): i64 {
 
 // ---- pending operations --------------------------------------------------------------------------------------------
 function allocatePending(task: ptr<Task>): ptr<Pending> | null {
+  if (allocationFails()) return null;
   for (let i: u32 = 0; i < PENDING_MAX; i++) {
     const p = addr(pendings[i]);
     if (p.used !== 0) continue;
@@ -424,6 +441,16 @@ function requestSent(requestId: u64, cause: u32): void {
   if (get !== null) complete(get, PortalEventKind.REPLY, cause, 0);
   const load = findPending(requestId, Operation.LOAD);
   if (load !== null) complete(load, PortalEventKind.LOAD_REPLY, cause, 0);
+}
+/** Tells init that a load of its, answered by OK, has ended before the job was started. */
+export function postLoadExit(task: ptr<Task>, queue: u32, userPointer: u64, nid: u32, cause: u32, waitStatus: u32): void {
+  const event: PortalEvent = zeroed();
+  event.kind = PortalEventKind.LOAD_EXIT;
+  event.cause = cause;
+  event.initiatorNid = nid;
+  event.headerData = u64(waitStatus);
+  event.userPointer = userPointer;
+  postEvent(task, queue, addr(event));
 }
 /** Nothing will come from `nid` any more. */
 export function portalsLost(nid: u32): void {
@@ -582,6 +609,7 @@ function receiveLoadReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: p
   p.targetPid = u32(header.headerData);
   const task = findTask(p.taskPid);
   const childLoaded = generation.childLoaded;
-  if (task !== null && header.cause === Cause.OK && childLoaded !== null) childLoaded(task, header.sourceNid);
+  if (task !== null && header.cause === Cause.OK && childLoaded !== null)
+    childLoaded(task, header.sourceNid, p.queue, p.userPointer);
   complete(p, PortalEventKind.LOAD_REPLY, header.cause, 0);
 }

@@ -142,6 +142,9 @@ export function takeNext(init: ptr<Init>): void {
       if (event.matchBits === InitMatch.GO) init.goReceived = true;
       else statusArrived(init, event.entryOffset, event.lengthBytes);
       break;
+    case PortalEventKind.LOAD_EXIT:
+      loadEnded(init, u32(event.userPointer), event.cause);
+      break;
     case PortalEventKind.SENT:
       init.sending--;
       break;
@@ -172,6 +175,13 @@ function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
   }
   init.childStates[child] = ChildState.REPORTED;
   fail(init, cause, cause === Cause.UNREACHABLE ? Errno.ENETDOWN : 0, init.firstChild + child);
+}
+
+/** A child's init has ended before go: it has crashed, or its node is gone. One that had reported is the service node's business. */
+function loadEnded(init: ptr<Init>, child: u32, cause: u32): void {
+  if (child >= init.childCount || init.childStates[child] === ChildState.REPORTED) return;
+  init.childStates[child] = ChildState.REPORTED;
+  fail(init, cause, 0, init.firstChild + child);
 }
 
 /** Step 11: a child's sub-tree stands, or has failed. */

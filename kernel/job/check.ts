@@ -1,0 +1,29 @@
+/**
+ * After each task: nothing of it may be left. Its memory came back by owner; here it is checked that the books agree and that no other part
+ * of the kernel still knows the task. Always on: a leak is found at the job that leaks, not days later by one that finds no room.
+ * What is left is a broken invariant of the kernel, whatever the program did, so it ends the machine with its name.
+ * Files are the I/O node's: it closes a task's descriptors when it is told of the end (tests/system/memory.test.ts looks there).
+ */
+import { fatal } from "../arch/fatal.ts";
+import { type Task, threadOf } from "../core/task.ts";
+import { shipmentsLeft } from "../io/client.ts";
+import { framesBalance, ownedFrameCount } from "../mm/frames.ts";
+import { messagesLeft } from "../net/message.ts";
+import { portalsLeft } from "../net/portals.ts";
+
+/** `task` has been reclaimed; its cores are free, and nobody else has them yet. Under `netLock`. */
+export function checkNothingLeft(task: ptr<Task>): void {
+  const pid: u64 = u64(task.pid);
+  if (ownedFrameCount(u16(task.pid)) !== 0) fatal(cstr("leak: pages of an ended task"), pid);
+  if (!framesBalance()) fatal(cstr("leak: pages on nobody's account after a task"), pid);
+  if (portalsLeft(task)) fatal(cstr("leak: portals of an ended task"), pid);
+  if (messagesLeft(task)) fatal(cstr("leak: messages of an ended task"), pid);
+  if (shipmentsLeft(task)) fatal(cstr("leak: a shipped call of an ended task"), pid);
+  if (atomicLoad(addr(task.threads)) !== 0) fatal(cstr("leak: threads of an ended task"), pid);
+  if (atomicLoad(addr(task.space.activeCpus)) !== 0) fatal(cstr("leak: a core in the address space of an ended task"), pid);
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const thread = threadOf(u32(countTrailingZeros(rest)));
+    if (thread.task !== null || thread.ready !== 0) fatal(cstr("leak: a thread of an ended task"), pid);
+    if (thread.timer.armed !== 0) fatal(cstr("leak: the timer of an ended task's thread"), pid);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Core reports: what a program looked like when a fault ended it, to the service node. The kernel knows no symbols; the command, which has
+ * the program, adds them. A core has one report at a time: while it is on its way the next one is refused, and the fault goes to the console.
+ */
+import { CORE_BACKTRACE_MAX, type CoreReport } from "../abi/job.ts";
+import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
+import type { Frame } from "../arch/frame.ts";
+import { cpuIndex } from "../arch/percpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
+import { assert } from "../arch/fatal.ts";
+import { BACKTRACE_MAX, backtrace } from "../core/dump.ts";
+import { setCoreReporter } from "../core/fault.ts";
+import { type Task, TaskState } from "../core/task.ts";
+import { allocateMessage, sendMessage } from "../net/message.ts";
+import { netLock } from "../net/reliable.ts";
+
+class Outgoing {
+  report!: CoreReport;
+  busy: u32 = 0;
+}
+/** By core. Under `netLock`. */
+const outgoing: arr<Outgoing, 64> = zeroed();
+
+export function coreReportsStart(): void {
+  assert(BACKTRACE_MAX === CORE_BACKTRACE_MAX, cstr("report: the backtrace does not fit"), u64(BACKTRACE_MAX));
+  setCoreReporter(report);
+}
+
+function report(task: ptr<Task>, f: ptr<Frame>, signal: u32, address: u64): boolean {
+  if (task.jobId === 0) return false;
+  const flags: u64 = lock(addr(netLock));
+  const own = addr(outgoing[cpuIndex()]);
+  const m = own.busy === 0 ? allocateMessage() : null;
+  if (m === null) {
+    unlock(addr(netLock), flags);
+    return false;
+  }
+  const r = addr(own.report);
+  zero(r);
+  r.jobId = task.jobId;
+  r.pid = task.pid;
+  r.core = cpuIndex();
+  r.signal = signal;
+  r.vector = u32(f.vector);
+  r.error = u32(f.error);
+  r.isInit = u32(task.state !== TaskState.RUNNING);
+  r.address = address;
+  r.rip = f.rip;
+  r.rflags = f.rflags;
+  r.rax = f.rax;
+  r.rbx = f.rbx;
+  r.rcx = f.rcx;
+  r.rdx = f.rdx;
+  r.rsi = f.rsi;
+  r.rdi = f.rdi;
+  r.rbp = f.rbp;
+  r.rsp = f.rsp;
+  r.r8 = f.r8;
+  r.r9 = f.r9;
+  r.r10 = f.r10;
+  r.r11 = f.r11;
+  r.r12 = f.r12;
+  r.r13 = f.r13;
+  r.r14 = f.r14;
+  r.r15 = f.r15;
+  r.depth = backtrace(addr(r.backtrace[0]), f.rip, f.rbp, addr(task.space));
+  own.busy = 1;
+  m.header.operation = Operation.CORE_REPORT;
+  m.header.jobId = task.jobId;
+  m.header.userId = task.userId;
+  m.header.sourcePid = KERNEL_PID;
+  m.header.targetNid = SERVICE_NID;
+  m.header.targetPid = SERVICE_PID;
+  m.header.totalBytes = u32(sizeof<CoreReport>());
+  m.address = cast<u64>(r);
+  m.sent = reported;
+  m.argument = u64(cpuIndex());
+  sendMessage(m);
+  unlock(addr(netLock), flags);
+  return true;
+}
+function reported(cpu: u64, _cause: u32): void {
+  outgoing[cpu].busy = 0;
+}

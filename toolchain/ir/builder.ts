@@ -9,7 +9,7 @@
  * - Operand types are asserted by the op table: a mistake is a bug of the caller.
  */
 import { type AsmBlock, Block, type Func, Instr, type Loc, NO_LOC } from "./ir.ts";
-import { type Op, opInfo, ops, type Type, widthOf } from "./ops.ts";
+import { type Op, opInfo, type ops, type Type, widthOf } from "./ops.ts";
 
 type OpsWith<R> = { [K in Op]: (typeof ops)[K] extends R ? K : never }[Op];
 /** Two operands of one integer type, result of that type or (comparisons) i8; shifts included. */
@@ -173,7 +173,8 @@ export class Builder {
     return this.#emit("icall", result, [target, ...args]);
   }
   asm(block: AsmBlock, result: Type, args: readonly Instr[]): Instr {
-    if (block.inputs.length !== args.length) throw new Error(`${this.func.name}: asm has ${block.inputs.length} inputs, ${args.length} operands`);
+    if (block.inputs.length !== args.length)
+      throw new Error(`${this.func.name}: asm has ${block.inputs.length} inputs, ${args.length} operands`);
     const instr = this.#emit("asm", result, [...args]);
     instr.asm = block;
     return instr;

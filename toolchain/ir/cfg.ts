@@ -5,7 +5,7 @@
  * and phis have one operand for each. Two entries of one predecessor always carry the same value (the verifier checks it), so that
  * a back end may place the moves of an edge by predecessor.
  */
-import { type Block, type Func, type Instr } from "./ir.ts";
+import type { Block, Func, Instr } from "./ir.ts";
 import { type Op, opInfo, ops } from "./ops.ts";
 
 const terminators: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).terminator));
@@ -179,7 +179,8 @@ export function findLoops(dominators: Dominators): Loop[] {
 /** Loop depth of every reachable block; 0 = in no loop. */
 export function loopDepths(dominators: Dominators): Map<Block, number> {
   const depths = new Map<Block, number>(dominators.order.map((b) => [b, 0]));
-  for (const loop of findLoops(dominators)) for (const block of loop.blocks) depths.set(block, Math.max(loop.depth, depths.get(block) ?? 0));
+  for (const loop of findLoops(dominators))
+    for (const block of loop.blocks) depths.set(block, Math.max(loop.depth, depths.get(block) ?? 0));
   return depths;
 }
 

@@ -18,7 +18,12 @@ export function evaluate(op: Op, type: Type, operandType: Type, args: readonly V
   const width = type === "void" ? 0 : widthOf[type];
   const fold = opInfo(op).fold;
   if (fold) {
-    const value = fold(operandType === "void" ? 0 : widthOf[operandType], args[0] as bigint, (args[1] ?? 0n) as bigint, (args[2] ?? 0n) as bigint);
+    const value = fold(
+      operandType === "void" ? 0 : widthOf[operandType],
+      args[0] as bigint,
+      (args[1] ?? 0n) as bigint,
+      (args[2] ?? 0n) as bigint,
+    );
     return value === undefined ? undefined : BigInt.asUintN(width, value);
   }
   const from = operandType === "void" ? 0 : widthOf[operandType];

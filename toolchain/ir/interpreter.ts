@@ -8,7 +8,7 @@
  * Calls of functions that the module does not define go to `externals`.
  */
 import { evaluate, type Value } from "./evaluate.ts";
-import { type Block, type Func, type Instr, type Module } from "./ir.ts";
+import type { Block, Func, Instr, Module } from "./ir.ts";
 import { type Type, widthOf } from "./ops.ts";
 import { printInstr } from "./printer.ts";
 
@@ -141,7 +141,8 @@ export class Interpreter {
     if (external) return external(args, this) ?? undefined;
     const code = this.#codeOf(name);
     // Arguments beyond the parameters are left unread, as the SysV ABI does: function pointers may call functions of fewer parameters.
-    if (args.length < code.func.params.length) throw new Trap("call", `${name} takes ${code.func.params.length} arguments, not ${args.length}`);
+    if (args.length < code.func.params.length)
+      throw new Trap("call", `${name} takes ${code.func.params.length} arguments, not ${args.length}`);
     const base = this.#base;
     const stack = this.#stack;
     this.#stack -= code.frameBytes;
@@ -192,7 +193,8 @@ export class Interpreter {
   // ---- memory
   #offset(address: bigint, length: number): number {
     const offset = address - MEMORY_BASE;
-    if (offset < 0n || offset + BigInt(length) > BigInt(this.#bytes.length)) throw new Trap("memory", `access of ${length} bytes at 0x${address.toString(16)}`);
+    if (offset < 0n || offset + BigInt(length) > BigInt(this.#bytes.length))
+      throw new Trap("memory", `access of ${length} bytes at 0x${address.toString(16)}`);
     return Number(offset);
   }
   #load(type: Type, address: bigint): Value {
@@ -243,7 +245,13 @@ export class Interpreter {
     for (const block of func.blocks) {
       const moves = new Map<Block, [number, number][]>();
       const phis = block.instrs.filter((i) => i.op === "phi");
-      if (phis.length > 0) block.preds.forEach((pred, i) => moves.set(pred, phis.map((phi) => [slot(phi.args[i]), slot(phi)])));
+      if (phis.length > 0)
+        block.preds.forEach((pred, i) =>
+          moves.set(
+            pred,
+            phis.map((phi) => [slot(phi.args[i]), slot(phi)]),
+          ),
+        );
       blocks.set(block, { block, slots: [], steps: [], instrs: [], terminate: () => null, moves });
     }
     for (const [block, code] of blocks) {
@@ -331,9 +339,17 @@ export class Interpreter {
       case "barrier":
         return () => undefined;
       case "call":
-        return (f) => this.#call(instr.symbol, s.map((i) => f[i]));
+        return (f) =>
+          this.#call(
+            instr.symbol,
+            s.map((i) => f[i]),
+          );
       case "icall":
-        return (f) => this.#call(this.#functionAt(f[a] as bigint), s.slice(1).map((i) => f[i]));
+        return (f) =>
+          this.#call(
+            this.#functionAt(f[a] as bigint),
+            s.slice(1).map((i) => f[i]),
+          );
       case "asm":
         return () => {
           throw new Trap("asm", "inline assembly cannot be interpreted");

@@ -71,7 +71,15 @@ class FunctionParser {
       s.take(",");
     }
     const result = s.type();
-    const attributes: FunctionAttributes = { naked: false, bits: 64, section: ".text", align: 0, inline: "auto", noreturn: false, keep: false };
+    const attributes: FunctionAttributes = {
+      naked: false,
+      bits: 64,
+      section: ".text",
+      align: 0,
+      inline: "auto",
+      noreturn: false,
+      keep: false,
+    };
     for (;;) {
       if (s.take("section")) attributes.section = s.string();
       else if (s.take("align")) attributes.align = s.number();
@@ -92,7 +100,9 @@ class FunctionParser {
     if (label !== null) {
       this.#block = this.#blockOf(label);
       this.func.blocks.push(this.#block);
-      if (s.take("preds")) do this.#block.preds.push(this.#blockOf(s.block())); while (s.take(","));
+      if (s.take("preds"))
+        do this.#block.preds.push(this.#blockOf(s.block()));
+        while (s.take(","));
       return;
     }
     if (this.#block === null) return s.fail("block label expected");
@@ -186,7 +196,9 @@ class FunctionParser {
         instr.targets.push(this.#blockOf(s.block()));
         break;
       default:
-        if (s.peek("%")) do ids.push(s.value()); while (s.take(","));
+        if (s.peek("%"))
+          do ids.push(s.value());
+          while (s.take(","));
     }
     return ids;
   }
@@ -201,7 +213,8 @@ class FunctionParser {
       });
       if (instr.id < 0) instr.id = this.func.nextId++;
     }
-    for (const block of this.#blocks.values()) if (!this.func.blocks.includes(block)) throw new Error(`${this.func.name}: b${block.id} has no label`);
+    for (const block of this.#blocks.values())
+      if (!this.func.blocks.includes(block)) throw new Error(`${this.func.name}: b${block.id} has no label`);
     return this.func;
   }
   #blockOf(id: number): Block {

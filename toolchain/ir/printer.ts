@@ -16,7 +16,7 @@
  *
  * `!file:line:column` is the source position; a position equal to that of the line above is not repeated (`!` alone resets to none).
  */
-import { type Data, type Func, type Instr, type Loc, type Module } from "./ir.ts";
+import type { Data, Func, Instr, Loc, Module } from "./ir.ts";
 
 export function printModule(module: Module): string {
   const out = [`module ${quote(module.name)}`];
@@ -28,8 +28,11 @@ export function printModule(module: Module): string {
 
 export function printData(data: Data): string {
   const flags = `${data.readonly ? " readonly" : ""}${data.keep ? " keep" : ""}`;
-  const out = [`data ${at(data.name)} ${quote(data.sourceName)} section ${quote(data.section)} align ${data.align} size ${data.size}${flags}${position(data.loc)}`];
-  if (data.bytes) for (let i = 0; i < data.bytes.length; i += 32) out.push(`  bytes ${Buffer.from(data.bytes.subarray(i, i + 32)).toString("hex")}`);
+  const out = [
+    `data ${at(data.name)} ${quote(data.sourceName)} section ${quote(data.section)} align ${data.align} size ${data.size}${flags}${position(data.loc)}`,
+  ];
+  if (data.bytes)
+    for (let i = 0; i < data.bytes.length; i += 32) out.push(`  bytes ${Buffer.from(data.bytes.subarray(i, i + 32)).toString("hex")}`);
   for (const r of data.relocations) out.push(`  reloc ${r.offset} ${at(r.symbol)}${addend(r.addend)}`);
   return out.join("\n");
 }
@@ -106,4 +109,5 @@ const floatBits = (value: number): string => {
   return `0x${view.getBigUint64(0).toString(16).padStart(16, "0")}`;
 };
 /** The asm block as JSON, its bigints as strings. */
-const quoteAsm = (instr: Instr): string => JSON.stringify(instr.asm, (_key, value: unknown) => (typeof value === "bigint" ? `${value}` : value));
+const quoteAsm = (instr: Instr): string =>
+  JSON.stringify(instr.asm, (_key, value: unknown) => (typeof value === "bigint" ? `${value}` : value));

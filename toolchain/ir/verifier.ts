@@ -8,7 +8,7 @@
  * Each message names function, block and instruction.
  */
 import { Dominators } from "./cfg.ts";
-import { type Block, type Data, type Func, type Instr, type Module } from "./ir.ts";
+import type { Block, Data, Func, Instr, Module } from "./ir.ts";
 import { type OpInfo, opInfo, type Type, widthOf } from "./ops.ts";
 import { printInstr } from "./printer.ts";
 
@@ -62,7 +62,8 @@ export function verifyFunction(func: Func, module: Module | null): string[] {
       if (instr.block !== block) report(block, instr, "instruction points to another block");
       if (instr.op !== "phi") phis = false;
       else if (!phis) report(block, instr, "phi behind another instruction");
-      if ((instr.op === "alloca" || instr.op === "param") && block !== func.blocks[0]) report(block, instr, "only the entry block may hold it");
+      if ((instr.op === "alloca" || instr.op === "param") && block !== func.blocks[0])
+        report(block, instr, "only the entry block may hold it");
       const isLast = i === block.instrs.length - 1;
       if (isLast !== (opInfo(instr.op).terminator === true)) {
         structure = false;
@@ -92,9 +93,14 @@ function verifyEdges(func: Func, report: Report): void {
   const edges = new Map<Block, Block[]>(func.blocks.map((b) => [b, []]));
   for (const block of func.blocks) for (const target of (block.instrs.at(-1) as Instr).targets) edges.get(target)?.push(block);
   for (const block of func.blocks) {
-    const list = (blocks: readonly Block[]): string => blocks.map((b) => `b${b.id}`).sort().join(", ");
+    const list = (blocks: readonly Block[]): string =>
+      blocks
+        .map((b) => `b${b.id}`)
+        .sort()
+        .join(", ");
     const actual = edges.get(block) as Block[];
-    if (list(actual) !== list(block.preds)) report(block, null, `preds are ${list(block.preds) || "none"}, edges come from ${list(actual) || "nowhere"}`);
+    if (list(actual) !== list(block.preds))
+      report(block, null, `preds are ${list(block.preds) || "none"}, edges come from ${list(actual) || "nowhere"}`);
   }
 }
 
@@ -107,7 +113,8 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
   const want = (index: number, type: Type): void => {
     if (types[index] !== type) report(`operand ${index} is ${types[index]}, not ${type}`);
   };
-  if (info.operandType === "int" && !types.every((t) => isInt(t) && t === types[0])) report(`operands of one integer type wanted, not ${types.join(", ")}`);
+  if (info.operandType === "int" && !types.every((t) => isInt(t) && t === types[0]))
+    report(`operands of one integer type wanted, not ${types.join(", ")}`);
   if (info.operandType === "i64" || info.operandType === "f64") for (let i = 0; i < types.length; i++) want(i, info.operandType);
   if (info.result !== "explicit") {
     const result = info.result === "same" ? types[0] : info.result;
@@ -127,7 +134,8 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       if (instr.imm !== BigInt.asUintN(64, instr.imm)) report("addend is not in unsigned form");
       break;
     case "param":
-      if (func.params[instr.index]?.type !== instr.type) report(`parameter ${instr.index} is ${func.params[instr.index]?.type ?? "not there"}`);
+      if (func.params[instr.index]?.type !== instr.type)
+        report(`parameter ${instr.index} is ${func.params[instr.index]?.type ?? "not there"}`);
       break;
     case "undef":
     case "load":
@@ -196,7 +204,8 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       const perPred = new Map<Block, Instr>();
       preds.forEach((pred, i) => {
         const before = perPred.get(pred);
-        if (before !== undefined && before !== instr.args[i] && !equalConstants(before, instr.args[i])) report(`two values on the edges from b${pred.id}`);
+        if (before !== undefined && before !== instr.args[i] && !equalConstants(before, instr.args[i]))
+          report(`two values on the edges from b${pred.id}`);
         perPred.set(pred, instr.args[i]);
       });
       break;
@@ -211,10 +220,12 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
     case "switch":
       hasTargets(instr.cases.length + 1);
       if (new Set(instr.cases).size !== instr.cases.length) report("a case is there twice");
-      for (const c of instr.cases) if (isInt(types[0]) && c !== BigInt.asUintN(size(types[0]), c)) report(`case ${c} does not fit ${types[0]}`);
+      for (const c of instr.cases)
+        if (isInt(types[0]) && c !== BigInt.asUintN(size(types[0]), c)) report(`case ${c} does not fit ${types[0]}`);
       break;
     case "ret":
-      if (func.result === "void" ? types.length !== 0 : types.length !== 1 || types[0] !== func.result) report(`function gives ${func.result}`);
+      if (func.result === "void" ? types.length !== 0 : types.length !== 1 || types[0] !== func.result)
+        report(`function gives ${func.result}`);
       break;
   }
 }
@@ -247,7 +258,8 @@ function verifyData(data: Data): string[] {
   if (data.bytes && data.bytes.length !== data.size) messages.push(`${data.name}: ${data.bytes.length} bytes, size ${data.size}`);
   if (data.align < 1 || (data.align & (data.align - 1)) !== 0) messages.push(`${data.name}: align ${data.align}`);
   for (const r of data.relocations) {
-    if (data.bytes === null || r.offset < 0 || r.offset + 8 > data.size) messages.push(`${data.name}: relocation at ${r.offset} of ${data.size} bytes`);
+    if (data.bytes === null || r.offset < 0 || r.offset + 8 > data.size)
+      messages.push(`${data.name}: relocation at ${r.offset} of ${data.size} bytes`);
   }
   return messages;
 }

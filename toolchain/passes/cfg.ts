@@ -8,7 +8,7 @@
  * An infinite empty loop stays. Two edges of one block never get two values for a phi (see ir/cfg.ts).
  */
 import { phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
-import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
 import { Replacements, usesOf } from "./rewrite.ts";
 
 /** Threading constants around a loop that never ends would never end either. */
@@ -90,7 +90,11 @@ function threadConstants(func: Func): boolean {
     const phis = phisOf(block);
     if (phis.length !== block.instrs.length - 1 || !condition.args.some((a) => a.op === "const") || last.targets.includes(block)) continue;
     uses ??= usesOf(func);
-    const local = phis.every((phi) => (uses?.get(phi) ?? []).every((use) => use === last || (use.op === "phi" && last.targets.includes(use.block as Block) && onlyFrom(use, phi, block))));
+    const local = phis.every((phi) =>
+      (uses?.get(phi) ?? []).every(
+        (use) => use === last || (use.op === "phi" && last.targets.includes(use.block as Block) && onlyFrom(use, phi, block)),
+      ),
+    );
     if (!local) continue;
     for (const pred of [...new Set(block.preds)]) {
       const at = block.preds.indexOf(pred);
@@ -116,7 +120,8 @@ function threadConstants(func: Func): boolean {
 }
 
 /** Whether `phi` takes `value` only on the edges from `block`. */
-const onlyFrom = (phi: Instr, value: Instr, block: Block): boolean => phi.args.every((arg, i) => arg !== value || phi.block?.preds[i] === block);
+const onlyFrom = (phi: Instr, value: Instr, block: Block): boolean =>
+  phi.args.every((arg, i) => arg !== value || phi.block?.preds[i] === block);
 
 /** A block with one successor that has one predecessor takes its instructions. */
 function mergeChains(func: Func): boolean {

@@ -2,7 +2,7 @@
  * Removes what nothing needs: values whose uses are all dead (mark and sweep, so that cycles of phis go too), non-volatile loads and
  * safe divisions among them, and allocas that are only ever written, with the stores.
  */
-import { type Func, type Instr } from "../ir/ir.ts";
+import type { Func, Instr } from "../ir/ir.ts";
 import { isRemovable, usesOf } from "./rewrite.ts";
 
 export function dce(func: Func): void {
@@ -31,7 +31,8 @@ function removeWriteOnly(func: Func): void {
     for (let address = work.pop(); address !== undefined && writeOnly; address = work.pop()) {
       for (const use of uses.get(address) ?? []) {
         if (use.op === "add") work.push(use);
-        else if (!use.volatile && (use.op === "store" || use.op === "copy" || use.op === "zero") && use.args.lastIndexOf(address) === 0) writes.push(use);
+        else if (!use.volatile && (use.op === "store" || use.op === "copy" || use.op === "zero") && use.args.lastIndexOf(address) === 0)
+          writes.push(use);
         else writeOnly = false;
       }
     }

@@ -6,7 +6,7 @@
  */
 import { removeIncoming, removeUnreachable, reversePostorder } from "../ir/cfg.ts";
 import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
-import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
 import { type Op, opInfo, type Type, widthOf } from "../ir/ops.ts";
 import { isPure, newConst, newInstr, Replacements } from "./rewrite.ts";
 
@@ -120,7 +120,12 @@ class Folder {
     const { op, type, args } = instr;
     for (const a of args) if (a.op !== "const" && a.op !== "fconst") return null;
     if ((op === "ftosi" || op === "ftoui") && !convertible(op, args[0].float)) return null;
-    const value = evaluate(op, type, args[0].type, args.map((a) => (a.op === "fconst" ? a.float : a.imm)));
+    const value = evaluate(
+      op,
+      type,
+      args[0].type,
+      args.map((a) => (a.op === "fconst" ? a.float : a.imm)),
+    );
     return value === undefined || Number.isNaN(value) ? null : this.#value(type, value);
   }
 
@@ -136,7 +141,8 @@ class Folder {
     if (isConst(condition)) return condition.imm !== 0n ? yes : no;
     if (yes === no) return yes;
     if (isConst(yes) && isConst(no) && yes.imm === no.imm) return yes;
-    if (instr.type === "i8" && isConst(yes, 1n) && isConst(no, 0n)) return COMPARISONS.has(condition.op) ? condition : this.#become("ne", [condition, this.#const("i8", 0n)]);
+    if (instr.type === "i8" && isConst(yes, 1n) && isConst(no, 0n))
+      return COMPARISONS.has(condition.op) ? condition : this.#become("ne", [condition, this.#const("i8", 0n)]);
     if (instr.type === "i8" && isConst(yes, 0n) && isConst(no, 1n)) return this.#become("eq", [condition, this.#const("i8", 0n)]);
     return null;
   }
@@ -234,7 +240,12 @@ class Folder {
       const [yes, no] = instr.targets;
       if (isConst(value)) this.#jump(block, instr, value.imm !== 0n ? 0 : 1);
       else if (yes === no) this.#jump(block, instr, 0);
-      else if (value.type === "i8" && (value.op === "ne" || value.op === "eq") && isConst(value.args[1], 0n) && value.args[0].type === "i8") {
+      else if (
+        value.type === "i8" &&
+        (value.op === "ne" || value.op === "eq") &&
+        isConst(value.args[1], 0n) &&
+        value.args[0].type === "i8"
+      ) {
         instr.args = [value.args[0]];
         if (value.op === "eq") instr.targets = [no, yes];
         this.changed = true;
@@ -275,4 +286,3 @@ export function samePhi(phi: Instr): Instr | null {
   }
   return same;
 }
-

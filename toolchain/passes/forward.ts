@@ -5,7 +5,7 @@
  * Volatile accesses are never answered from here and forget everything but private allocas too: code that polls a flag by a volatile
  * read expects the data behind it to be read afterwards.
  */
-import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
 import { opInfo, type Type, widthOf } from "../ir/ops.ts";
 import { Replacements, usesOf } from "./rewrite.ts";
 
@@ -66,7 +66,8 @@ function split(address: Instr): { base: Instr; offset: bigint } {
 
 function mayOverlap(k: Known, base: Instr, offset: bigint, size: bigint, captured: ReadonlySet<Instr>): boolean {
   if (k.base === base) return k.offset < offset + size && offset < k.offset + BigInt(bytesOf(k.type));
-  const distinct = (a: Instr, b: Instr): boolean => a.op === "alloca" && (b.op === "alloca" || b.op === "symbol" || b.op === "param" || !captured.has(a));
+  const distinct = (a: Instr, b: Instr): boolean =>
+    a.op === "alloca" && (b.op === "alloca" || b.op === "symbol" || b.op === "param" || !captured.has(a));
   return !distinct(k.base, base) && !distinct(base, k.base);
 }
 
@@ -80,7 +81,8 @@ function capturedAllocas(func: Func): Set<Instr> {
     for (let address = work.pop(); address !== undefined; address = work.pop()) {
       for (const use of uses.get(address) ?? []) {
         if (use.op === "add" && use.args[1].op === "const") work.push(use);
-        else if (use.op !== "load" && use.op !== "copy" && use.op !== "zero" && !(use.op === "store" && use.args[1] !== address)) captured.add(alloca);
+        else if (use.op !== "load" && use.op !== "copy" && use.op !== "zero" && !(use.op === "store" && use.args[1] !== address))
+          captured.add(alloca);
       }
     }
   }

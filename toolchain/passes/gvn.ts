@@ -4,7 +4,7 @@
  * the pass `leaves` puts them back where they are used. Loads are left to the pass `forward`.
  */
 import { Dominators } from "../ir/cfg.ts";
-import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
 import { opInfo } from "../ir/ops.ts";
 import { samePhi } from "./fold.ts";
 import { isPure, Replacements } from "./rewrite.ts";
@@ -55,7 +55,8 @@ export function gvn(func: Func): void {
   replacements.apply(func);
 }
 
-export const isLeaf = (instr: Instr): boolean => instr.op === "const" || instr.op === "fconst" || instr.op === "symbol" || instr.op === "undef";
+export const isLeaf = (instr: Instr): boolean =>
+  instr.op === "const" || instr.op === "fconst" || instr.op === "symbol" || instr.op === "undef";
 
 function keyOf(instr: Instr, block: Block): string | null {
   switch (instr.op) {

@@ -110,7 +110,9 @@ function mayInline(caller: Func, callee: Func, call: Instr, graph: CallGraph): b
   const a = callee.attributes;
   if (a.inline === "never" || a.naked || a.bits !== 64) return false;
   if (graph.component.get(callee) === graph.component.get(caller)) return false;
-  return callee.result === call.type && callee.params.length === call.args.length && callee.params.every((p, i) => p.type === call.args[i].type);
+  return (
+    callee.result === call.type && callee.params.length === call.args.length && callee.params.every((p, i) => p.type === call.args[i].type)
+  );
 }
 
 function worthInlining(caller: Func, callee: Func, cost: number, callerSize: number, graph: CallGraph): boolean {
@@ -125,7 +127,8 @@ function sizeOf(func: Func): number {
   let size = 0;
   for (const block of func.blocks) {
     for (const { op, asm, args } of block.instrs) {
-      if (op === "const" || op === "param" || op === "undef" || op === "alloca" || op === "jump" || op === "symbol" || op === "phi") continue;
+      if (op === "const" || op === "param" || op === "undef" || op === "alloca" || op === "jump" || op === "symbol" || op === "phi")
+        continue;
       size += asm ? 1 + asm.pieces.join("").split(/[;\n]/).length : op === "call" || op === "icall" ? 2 + args.length : 1;
     }
   }
@@ -175,7 +178,8 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
     }
   }
   const mapped = (old: Instr): Instr => values.get(old) as Instr;
-  for (const [from] of blocks) for (const old of from.instrs) if (old.op !== "param" && old.op !== "ret") mapped(old).args = old.args.map(mapped);
+  for (const [from] of blocks)
+    for (const old of from.instrs) if (old.op !== "param" && old.op !== "ret") mapped(old).args = old.args.map(mapped);
 
   const enter = newInstr(caller, "jump", "void", [], call.loc);
   const entry = blocks.get(callee.blocks[0]) as Block;

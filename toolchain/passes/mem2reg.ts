@@ -4,7 +4,7 @@
  * A load before any store becomes `undef`.
  */
 import { Dominators, removeUnreachable } from "../ir/cfg.ts";
-import { type Block, type Func, type Instr } from "../ir/ir.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
 import { newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
 
@@ -129,7 +129,9 @@ function rename(func: Func, dominators: Dominators, variables: ReadonlyMap<Instr
       }
     }
     // The last child may have the map itself.
-    dominators.children(block).forEach((child, i, all) => stack.push({ block: child, values: i === all.length - 1 ? values : new Map(values) }));
+    dominators
+      .children(block)
+      .forEach((child, i, all) => stack.push({ block: child, values: i === all.length - 1 ? values : new Map(values) }));
   }
   func.blocks[0].instrs.unshift(...undefs.values());
   replacements.apply(func);

@@ -2,7 +2,7 @@
  * The pass pipeline: an ordered list, run function by function, callees first.
  * Each entry says what must have run before it and why; the list is checked against that when this module is loaded.
  */
-import { type Func, type Module } from "../ir/ir.ts";
+import type { Func, Module } from "../ir/ir.ts";
 import { verifyFunction } from "../ir/verifier.ts";
 import { cleanCfg } from "./cfg.ts";
 import { dce } from "./dce.ts";
@@ -42,7 +42,8 @@ const pipeline: readonly Step[] = [
 
 pipeline.forEach((step, i) => {
   for (const needed of step.after) {
-    if (!pipeline.slice(0, i).some((s) => s.pass === needed)) throw new Error(`pass list: ${step.pass} must come after ${needed}: ${step.why}`);
+    if (!pipeline.slice(0, i).some((s) => s.pass === needed))
+      throw new Error(`pass list: ${step.pass} must come after ${needed}: ${step.why}`);
   }
 });
 
@@ -76,7 +77,9 @@ export function optimize(module: Module, options: OptimizeOptions = {}): void {
       try {
         step.run(func, module, graph);
       } catch (error) {
-        throw new Error(`pass ${step.pass} failed on ${func.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        throw new Error(`pass ${step.pass} failed on ${func.name}: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        });
       }
       if (options.verify) {
         const messages = verifyFunction(func, module);

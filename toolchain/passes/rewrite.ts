@@ -7,7 +7,9 @@ import { type Op, opInfo, ops, type Type } from "../ir/ops.ts";
 
 // Asked for every instruction by every pass: one look-up, not one in the table for each property.
 const effects: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).effect));
-const pures: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => op !== "phi" && op !== "param" && !opInfo(op).readsMemory && !opInfo(op).effect));
+const pures: ReadonlySet<Op> = new Set(
+  (Object.keys(ops) as Op[]).filter((op) => op !== "phi" && op !== "param" && !opInfo(op).readsMemory && !opInfo(op).effect),
+);
 
 /** Values that stand in for others. Chains are followed; `apply` rewrites every operand of the function. */
 export class Replacements {

@@ -3,7 +3,7 @@
  * two accesses overlap without being the same; mem2reg then promotes the parts.
  * `zero` and `copy` of the whole or a range become accesses to each part, if there are few.
  */
-import { type Func, type Instr } from "../ir/ir.ts";
+import type { Func, Instr } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
 import { newConst, newInstr, usesOf } from "./rewrite.ts";
 
@@ -142,7 +142,8 @@ function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: re
         continue;
       }
       const inside = parts.filter((p) => p.offset >= access.offset && p.offset < access.offset + instr.size);
-      const at = (base: Instr, bytes: number): Instr => (bytes === 0 ? base : emit(newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), instr.loc))], instr.loc)));
+      const at = (base: Instr, bytes: number): Instr =>
+        bytes === 0 ? base : emit(newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), instr.loc))], instr.loc));
       for (const part of inside) {
         const delta = part.offset - access.offset;
         const own = part.alloca as Instr;

@@ -9,8 +9,10 @@ import { printModule } from "../../../toolchain/ir/printer.ts";
 import { verify } from "../../../toolchain/ir/verifier.ts";
 
 /** A module of one function f; `body` without the braces. */
-const wrap = (signature: string, body: string): Module => parseModule(`module "t"\nfunc @f "f" ${signature} section ".text" {\n${body}\n}\n`);
-const run = (signature: string, body: string, args: (bigint | number)[] = []): Outcome => new Interpreter(wrap(signature, body)).run("f", args);
+const wrap = (signature: string, body: string): Module =>
+  parseModule(`module "t"\nfunc @f "f" ${signature} section ".text" {\n${body}\n}\n`);
+const run = (signature: string, body: string, args: (bigint | number)[] = []): Outcome =>
+  new Interpreter(wrap(signature, body)).run("f", args);
 
 const SAMPLE = `module "demo"
 file 0 "a/b.ts"
@@ -86,20 +88,30 @@ describe("verifier", () => {
     ["() i32", "b0:\n  %0 = const i64 1\n  ret %0", "function gives i32"],
     ['(i8 "a") void', "b0:\n  %0 = param i8 1\n  ret", "parameter 1 is not there"],
     ["() void", "b0:\n  %1 = neg i64 %0\n  %0 = const i64 1\n  ret".replace("neg", "clz"), "operand %0 does not dominate its use"],
-    ["() void", "b0:\n  %0 = const i8 1\n  branch %0 ? b1 : b2\nb1: preds b0\n  %1 = const i32 5\n  jump b2\nb2: preds b0, b1\n  %2 = clz i32 %1\n  ret", "b2: %2 = clz i32 %1: operand %1 does not dominate"],
+    [
+      "() void",
+      "b0:\n  %0 = const i8 1\n  branch %0 ? b1 : b2\nb1: preds b0\n  %1 = const i32 5\n  jump b2\nb2: preds b0, b1\n  %2 = clz i32 %1\n  ret",
+      "b2: %2 = clz i32 %1: operand %1 does not dominate",
+    ],
     ["() void", "b0:\n  jump b1\nb1: preds b0\n  %0 = phi i32 []\n  ret", "0 operands for 1 predecessors"],
     ["() void", "b0:\n  jump b1\nb1: preds b0\n  %0 = alloca i64 size 8 align 8\n  ret", "only the entry block may hold it"],
     ["() void", "b0:\n  %0 = const i8 1\n  switch %0 1: b1, 1: b1, else: b1\nb1: preds b0, b0, b0\n  ret", "a case is there twice"],
     ["() void", "b0:\n  call @f (%0)\n  ret".replace("call", "%0 = const i8 1\n  call"), "f takes ()"],
     ["() void", "b0:\n  %0 = alloca i64 size 8 align 3\n  ret", "align 3"],
-    ["() void", "b0:\n  %0 = const i8 1\n  %1 = const i8 2\n  branch %0 ? b1 : b1\nb1: preds b0, b0\n  %2 = phi i8 [%0, %1]\n  ret", "two values on the edges from b0"],
+    [
+      "() void",
+      "b0:\n  %0 = const i8 1\n  %1 = const i8 2\n  branch %0 ? b1 : b1\nb1: preds b0, b0\n  %2 = phi i8 [%0, %1]\n  ret",
+      "two values on the edges from b0",
+    ],
   ])("%s { %s }", (signature, body, message) => {
     expect(() => verify(wrap(signature, body))).toThrow(message);
   });
   test("data", () => {
     const data = (line: string): Module => parseModule(`module "t"\n${line}\n`);
     expect(() => verify(data('data @d "d" section ".data" align 8 size 4\n  bytes 0011'))).toThrow("d: 2 bytes, size 4");
-    expect(() => verify(data('data @d "d" section ".data" align 8 size 8\n  bytes 0011223344556677\n  reloc 4 @d'))).toThrow("relocation at 4 of 8 bytes");
+    expect(() => verify(data('data @d "d" section ".data" align 8 size 8\n  bytes 0011223344556677\n  reloc 4 @d'))).toThrow(
+      "relocation at 4 of 8 bytes",
+    );
   });
 });
 
@@ -114,7 +126,10 @@ describe("graph", () => {
     expect(dominators.idom(block(4))).toBe(block(2));
     expect(dominators.dominates(block(1), block(5))).toBe(true);
     expect(dominators.dominates(block(3), block(4))).toBe(false);
-    expect(findLoops(dominators).map((l) => [l.header.id, l.depth, l.blocks.size])).toEqual([[1, 1, 4], [2, 2, 2]]);
+    expect(findLoops(dominators).map((l) => [l.header.id, l.depth, l.blocks.size])).toEqual([
+      [1, 1, 4],
+      [2, 2, 2],
+    ]);
     expect([...loopDepths(dominators)].map(([b, d]) => `${b.id}:${d}`).sort()).toEqual(["0:0", "1:1", "2:2", "3:2", "4:1", "5:0"]);
     for (const b of func.blocks) b.preds = [];
     recomputePreds(func);
@@ -140,7 +155,8 @@ describe("interpreter", () => {
     expect(eval8("sdiv", 0x80n, 0xffn)).toMatch(/^divide/);
   });
   test("floats, conversions and bits", () => {
-    const one = (from: string, op: string, to: string, a: bigint | number): unknown => value(run(`(${from} "a") ${to}`, `b0:\n  %0 = param ${from} 0\n  %1 = ${op} ${to} %0\n  ret %1`, [a]));
+    const one = (from: string, op: string, to: string, a: bigint | number): unknown =>
+      value(run(`(${from} "a") ${to}`, `b0:\n  %0 = param ${from} 0\n  %1 = ${op} ${to} %0\n  ret %1`, [a]));
     expect(one("f64", "fbits", "i64", -0)).toBe(1n << 63n);
     expect(one("i64", "bitsf", "f64", 0x3ff8000000000000n)).toBe(1.5);
     expect(one("f64", "ftosi", "i8", -3.9)).toBe(0xfdn);
@@ -209,7 +225,11 @@ b2: preds b1
     ["() void", "b0:\n  call @f ()\n  ret", /^stack/],
     ["() void", "b0:\n  call @nowhere ()\n  ret", /^symbol: undefined function nowhere/],
     ["() void", "b0:\n  %0 = const i64 99\n  icall %0\n  ret", /^call: call of address 0x63/],
-    ["() void", 'b0:\n  asm () {"pieces":["hlt"],"operands":[],"bits":64,"inputs":[],"out":null,"clobbers":[],"clobbersMemory":false,"loc":{"file":-1,"line":0,"column":0}}\n  ret', /^asm: inline assembly cannot be interpreted/],
+    [
+      "() void",
+      'b0:\n  asm () {"pieces":["hlt"],"operands":[],"bits":64,"inputs":[],"out":null,"clobbers":[],"clobbersMemory":false,"loc":{"file":-1,"line":0,"column":0}}\n  ret',
+      /^asm: inline assembly cannot be interpreted/,
+    ],
   ])("trap: %s %s", (signature, body, message) => {
     const outcome = new Interpreter(wrap(signature, body), { maxSteps: 20_000 }).run("f");
     expect(value(outcome)).toMatch(message);

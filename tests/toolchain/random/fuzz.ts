@@ -5,7 +5,7 @@
  */
 import { generate } from "./generator.ts";
 import { difference, type Results, runAll, type Ways, whyNoGcc, whyNoNative } from "./harness.ts";
-import { type Program } from "./program.ts";
+import type { Program } from "./program.ts";
 import { reduce } from "./reduce.ts";
 import { renderTypeScript } from "./render.ts";
 
@@ -27,7 +27,9 @@ export function fuzz(count: number, firstSeed: number, packageRoot: string, keep
       const results = runAll([program], packageRoot, ways)[0];
       const shown = difference(results);
       if (shown === null) {
-        console.log(`seed ${program.seed} differs, but only in its batch; replay: make fuzz N=${programs.length} SEED=${first}\n${inBatch}`);
+        console.log(
+          `seed ${program.seed} differs, but only in its batch; replay: make fuzz N=${programs.length} SEED=${first}\n${inBatch}`,
+        );
         failures++;
         continue;
       }
@@ -57,7 +59,12 @@ function describe(program: Program, results: Results, shown: string, packageRoot
     (candidate) => {
       const r = runAll([candidate], packageRoot, ways)[0];
       const reference = r.get("ir");
-      return reference !== undefined && /^[0-9a-f]{16}$/.test(reference) && r.get(odd) !== reference && !/MG\d{4}|^nothing|^broke/.test(r.get(odd) ?? "");
+      return (
+        reference !== undefined &&
+        /^[0-9a-f]{16}$/.test(reference) &&
+        r.get(odd) !== reference &&
+        !/MG\d{4}|^nothing|^broke/.test(r.get(odd) ?? "")
+      );
     },
     REDUCE_BUDGET,
   );

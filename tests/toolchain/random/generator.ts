@@ -7,8 +7,23 @@
  */
 import { Prng } from "../../../toolchain/lib/prng.ts";
 import {
-  type Arg, type Cond, type Expr, type Float, type Fn, type Global, isSigned, type Param, type Place, type Program, type Scalar, SCALARS, type Shape, type Stmt, type Struct,
-  widens, width,
+  type Arg,
+  type Cond,
+  type Expr,
+  type Float,
+  type Fn,
+  type Global,
+  isSigned,
+  type Param,
+  type Place,
+  type Program,
+  type Scalar,
+  SCALARS,
+  type Shape,
+  type Stmt,
+  type Struct,
+  widens,
+  width,
 } from "./program.ts";
 
 /** Statements executed, estimated. */
@@ -32,21 +47,34 @@ export function generate(seed: number): Program {
   const structs = makeStructs(prng);
   const globals = makeGlobals(prng, structs);
   const infos: FnInfo[] = [];
-  const leaf = (name: string): Fn => ({ name, params: ["a", "b"].map((n) => ({ name: n, type: { kind: "scalar", type: "u32" } })), result: "u32", inline: "auto", body: [] });
+  const leaf = (name: string): Fn => ({
+    name,
+    params: ["a", "b"].map((n) => ({ name: n, type: { kind: "scalar", type: "u32" } })),
+    result: "u32",
+    inline: "auto",
+    body: [],
+  });
   for (const fn of [leaf("h0"), leaf("h1")]) infos.push(new FunctionMaker(prng, fn, globals, infos, 2).make());
   for (let i = 0, n = prng.between(2, 6); i < n; i++) {
     const params = Array.from({ length: prng.between(0, 9) }, (_, k): Param => {
       const struct = structs.length > 0 && prng.chance(0.25) ? prng.pick(structs) : null;
       return { name: `p${k}`, type: struct ? { kind: "pointer", struct } : { kind: "scalar", type: prng.pick(SCALARS) } };
     });
-    const fn: Fn = { name: `f${i}`, params, result: prng.chance(0.85) ? prng.pick(SCALARS) : null, inline: prng.pick(["auto", "auto", "always", "never"]), body: [] };
+    const fn: Fn = {
+      name: `f${i}`,
+      params,
+      result: prng.chance(0.85) ? prng.pick(SCALARS) : null,
+      inline: prng.pick(["auto", "auto", "always", "never"]),
+      body: [],
+    };
     infos.push(new FunctionMaker(prng, fn, globals, infos, prng.between(3, 9)).make());
   }
   if (prng.chance(0.4)) infos.push(recursive(prng, globals, infos));
   const main: Fn = { name: "program", params: [], result: "u64", inline: "never", body: [] };
   const made = new FunctionMaker(prng, main, globals, infos, 10).make();
   const last = main.body.pop() as Stmt;
-  for (const g of globals) for (const p of scalarPlaces({ k: "name", name: g.name }, g.shape, false)) main.body.push({ k: "hash", e: { k: "read", ...p } });
+  for (const g of globals)
+    for (const p of scalarPlaces({ k: "name", name: g.name }, g.shape, false)) main.body.push({ k: "hash", e: { k: "read", ...p } });
   main.body.push({ k: "hash", e: (last as { e: Expr }).e }, { k: "return", e: { k: "read", t: "u64", p: { k: "name", name: "hash" } } });
   return { seed, structs, globals, functions: [...infos.map((i) => i.fn), made.fn] };
 }
@@ -85,21 +113,44 @@ function makeGlobals(prng: Prng, structs: readonly Struct[]): Global[] {
 /** f(depth, x): calls itself with depth − 1. */
 function recursive(prng: Prng, globals: readonly Global[], infos: readonly FnInfo[]): FnInfo {
   const type = prng.pick(SCALARS);
-  const fn: Fn = { name: "rec", params: [{ name: "p0", type: { kind: "scalar", type: "u8" } }, { name: "p1", type: { kind: "scalar", type } }], result: type, inline: "auto", body: [] };
+  const fn: Fn = {
+    name: "rec",
+    params: [
+      { name: "p0", type: { kind: "scalar", type: "u8" } },
+      { name: "p1", type: { kind: "scalar", type } },
+    ],
+    result: type,
+    inline: "auto",
+    body: [],
+  };
   const info = new FunctionMaker(prng, fn, globals, infos.slice(0, 2), 3).make();
   const name = (n: string): Place => ({ k: "name", name: n });
   const depth: Expr = { k: "read", t: "u8", p: name("p0") };
-  const less: Expr = { k: "bin", t: "u8", op: "-", a: { k: "bin", t: "u8", op: "&", a: depth, b: { k: "lit", t: "u8", v: 15n } }, b: { k: "lit", t: "u8", v: 1n } };
-  const args: Arg[] = [{ k: "value", e: less }, { k: "value", e: { k: "un", t: type, op: "~", a: { k: "read", t: type, p: name("p1") } } }];
+  const less: Expr = {
+    k: "bin",
+    t: "u8",
+    op: "-",
+    a: { k: "bin", t: "u8", op: "&", a: depth, b: { k: "lit", t: "u8", v: 15n } },
+    b: { k: "lit", t: "u8", v: 1n },
+  };
+  const args: Arg[] = [
+    { k: "value", e: less },
+    { k: "value", e: { k: "un", t: type, op: "~", a: { k: "read", t: type, p: name("p1") } } },
+  ];
   const zero: Expr = { k: "lit", t: "u8", v: 0n };
   const more: Cond = { k: "cmp", op: "!==", a: { k: "bin", t: "u8", op: "&", a: depth, b: { k: "lit", t: "u8", v: 15n } }, b: zero };
-  fn.body.unshift({ k: "let", name: "deep", t: type, e: { k: "lit", t: type, v: 3n } }, { k: "if", c: more, then: [{ k: "call", to: name("deep"), f: "rec", args }], else: [] }, { k: "hash", e: { k: "read", t: type, p: name("deep") } });
+  fn.body.unshift(
+    { k: "let", name: "deep", t: type, e: { k: "lit", t: type, v: 3n } },
+    { k: "if", c: more, then: [{ k: "call", to: name("deep"), f: "rec", args }], else: [] },
+    { k: "hash", e: { k: "read", t: type, p: name("deep") } },
+  );
   return { fn, work: info.work * 16 };
 }
 
 function scalarPlaces(p: Place, shape: Shape, arrow: boolean): { t: Scalar; p: Place }[] {
   if (shape.kind === "scalar") return [{ t: shape.type, p }];
-  if (shape.kind === "struct") return shape.struct.fields.flatMap((f) => scalarPlaces({ k: "field", base: p, field: f.name, arrow }, f.shape, false));
+  if (shape.kind === "struct")
+    return shape.struct.fields.flatMap((f) => scalarPlaces({ k: "field", base: p, field: f.name, arrow }, f.shape, false));
   return Array.from({ length: shape.length }, (_, i) => i).flatMap((i) =>
     scalarPlaces({ k: "index", base: p, index: { k: "lit", t: "u32", v: BigInt(i) }, mask: shape.length - 1 }, shape.of, false),
   );
@@ -108,7 +159,26 @@ function scalarPlaces(p: Place, shape: Shape, arrow: boolean): { t: Scalar; p: P
 /** Favours the edges of the type. */
 function constant(prng: Prng, t: Scalar): bigint {
   const w = width(t);
-  const edge = [0n, 1n, -1n, 2n, 3n, 7n, 10n, BigInt(w - 1), 1n << BigInt(w - 1), (1n << BigInt(w - 1)) - 1n, 0x7fn, 0x80n, 0xffn, 0x100n, 0xffffn, 0x7fffffffn, 0x80000000n, 0xffffffffn];
+  const edge = [
+    0n,
+    1n,
+    -1n,
+    2n,
+    3n,
+    7n,
+    10n,
+    BigInt(w - 1),
+    1n << BigInt(w - 1),
+    (1n << BigInt(w - 1)) - 1n,
+    0x7fn,
+    0x80n,
+    0xffn,
+    0x100n,
+    0xffffn,
+    0x7fffffffn,
+    0x80000000n,
+    0xffffffffn,
+  ];
   const v = prng.chance(0.4) ? prng.pick(edge) : prng.chance(0.3) ? BigInt(prng.below(100)) : prng.u64();
   return isSigned(t) ? BigInt.asIntN(w, v) : BigInt.asUintN(w, v);
 }
@@ -131,7 +201,12 @@ class FunctionMaker {
     this.#fn = fn;
     this.#callable = [...callable];
     this.#statements = statements;
-    const params = fn.params.map((p): Var => (p.type.kind === "scalar" ? { name: p.name, shape: p.type } : { name: p.name, shape: { kind: "struct", struct: p.type.struct }, pointer: 1 }));
+    const params = fn.params.map(
+      (p): Var =>
+        p.type.kind === "scalar"
+          ? { name: p.name, shape: p.type }
+          : { name: p.name, shape: { kind: "struct", struct: p.type.struct }, pointer: 1 },
+    );
     this.#scope = [...globals.map((g) => ({ name: g.name, shape: g.shape })), ...params];
   }
   make(): FnInfo {
@@ -140,7 +215,9 @@ class FunctionMaker {
     // Every function runs at least once, so that little code is only there to be compiled.
     if (this.#fn.name === "program") for (const info of this.#callable) body.push(...this.#callOf(info, 2));
     while (this.#statements > 0) body.push(...this.#block(2, 3));
-    for (const v of this.#scope) if (v.shape.kind === "scalar" && v.pointer === undefined && /^v/.test(v.name)) body.push({ k: "hash", e: { k: "read", t: v.shape.type, p: { k: "name", name: v.name } } });
+    for (const v of this.#scope)
+      if (v.shape.kind === "scalar" && v.pointer === undefined && /^v/.test(v.name))
+        body.push({ k: "hash", e: { k: "read", t: v.shape.type, p: { k: "name", name: v.name } } });
     for (const name of this.#floats) body.push({ k: "hash", e: { k: "fromFloat", t: "i32", name } });
     body.push({ k: "return", e: this.#fn.result ? this.#expr(this.#fn.result, 2) : null });
     return { fn: this.#fn, work: this.#work + 5 };
@@ -194,10 +271,21 @@ class FunctionMaker {
     if (kind === 14) return [{ k: "hash", e: this.#expr(prng.pick(SCALARS), 3) }];
     if (kind === 15) {
       if (this.#loop === "loop") return [{ k: "if", c: this.#cond(2), then: [{ k: prng.pick(["break", "continue"]) }], else: [] }];
-      if (prng.chance(0.5)) return [{ k: "if", c: this.#cond(2), then: [{ k: "return", e: this.#fn.result ? this.#expr(this.#fn.result, 1) : null }], else: [] }];
+      if (prng.chance(0.5))
+        return [
+          { k: "if", c: this.#cond(2), then: [{ k: "return", e: this.#fn.result ? this.#expr(this.#fn.result, 1) : null }], else: [] },
+        ];
       return [this.#set()];
     }
-    if (kind < 20) return [{ k: "if", c: this.#cond(2), then: this.#scoped(depth - 1, 3, null), else: prng.chance(0.5) ? this.#scoped(depth - 1, 3, null) : [] }];
+    if (kind < 20)
+      return [
+        {
+          k: "if",
+          c: this.#cond(2),
+          then: this.#scoped(depth - 1, 3, null),
+          else: prng.chance(0.5) ? this.#scoped(depth - 1, 3, null) : [],
+        },
+      ];
     if (kind < 22) return [this.#switch(depth)];
     const count = prng.between(1, 7);
     if (kind < 24) {
@@ -208,7 +296,9 @@ class FunctionMaker {
       this.#scope = this.#scope.filter((v) => v.name !== name);
       return [{ k: "for", name, t, count, down: prng.chance(0.3), body }];
     }
-    return [{ k: kind === 24 ? "while" : "do", name: this.#name("n"), count, c: this.#cond(1), body: this.#scoped(depth - 1, 4, "loop", count) }];
+    return [
+      { k: kind === 24 ? "while" : "do", name: this.#name("n"), count, c: this.#cond(1), body: this.#scoped(depth - 1, 4, "loop", count) },
+    ];
   }
   #set(): Stmt {
     const { t, p } = this.#place(null, true);
@@ -219,7 +309,9 @@ class FunctionMaker {
     const prng = this.#prng;
     const t = prng.pick(SCALARS);
     const e: Expr = prng.chance(0.7) ? { k: "bin", t, op: "&", a: this.#expr(t, 2), b: { k: "lit", t, v: 7n } } : this.#expr(t, 2);
-    const values = new Set(Array.from({ length: prng.between(1, 6) }, () => (prng.chance(0.7) ? BigInt(prng.below(8)) : constant(prng, t))));
+    const values = new Set(
+      Array.from({ length: prng.between(1, 6) }, () => (prng.chance(0.7) ? BigInt(prng.below(8)) : constant(prng, t))),
+    );
     const cases = [...values].map((v) => ({ v, body: this.#scoped(depth - 1, 2, "switch") }));
     return { k: "switch", e, cases, otherwise: prng.chance(0.7) ? this.#scoped(depth - 1, 2, "switch") : [] };
   }
@@ -227,7 +319,10 @@ class FunctionMaker {
   #shape(): Stmt {
     const structs = this.#scope.flatMap((v) => (v.shape.kind === "struct" ? [v.shape.struct] : []));
     const name = this.#name("a");
-    const of: Shape = structs.length > 0 && this.#prng.chance(0.5) ? { kind: "struct", struct: this.#prng.pick(structs) } : { kind: "scalar", type: this.#prng.pick(SCALARS) };
+    const of: Shape =
+      structs.length > 0 && this.#prng.chance(0.5)
+        ? { kind: "struct", struct: this.#prng.pick(structs) }
+        : { kind: "scalar", type: this.#prng.pick(SCALARS) };
     const shape: Shape = of.kind === "struct" && this.#prng.chance(0.7) ? of : { kind: "array", of, length: this.#prng.pick([2, 4, 8]) };
     this.#scope.push({ name, shape });
     return { k: "letShape", name, shape };
@@ -294,7 +389,8 @@ class FunctionMaker {
     return { k: "copy", to: to.p, from: this.#prng.pick(list.filter((o) => o.struct === to.struct)).p };
   }
   #float(): Stmt {
-    if (this.#floats.length > 0 && this.#prng.chance(0.6)) return { k: "setFloat", name: this.#prng.pick(this.#floats), e: this.#floatExpr(2) };
+    if (this.#floats.length > 0 && this.#prng.chance(0.6))
+      return { k: "setFloat", name: this.#prng.pick(this.#floats), e: this.#floatExpr(2) };
     const e = this.#floatExpr(2);
     const name = this.#name("d");
     this.#floats.push(name);
@@ -314,7 +410,8 @@ class FunctionMaker {
       }
       const targets = this.#aggregates().filter((a) => a.struct === type.struct);
       const pointers = this.#scope.filter((v) => v.pointer !== undefined && v.shape.kind === "struct" && v.shape.struct === type.struct);
-      if (pointers.length > 0 && this.#prng.chance(0.5)) args.push({ k: "address", p: { k: "name", name: this.#prng.pick(pointers).name }, pointer: true });
+      if (pointers.length > 0 && this.#prng.chance(0.5))
+        args.push({ k: "address", p: { k: "name", name: this.#prng.pick(pointers).name }, pointer: true });
       else if (targets.length > 0) args.push({ k: "address", p: this.#prng.pick(targets).p, pointer: false });
       else return [];
     }
@@ -327,7 +424,15 @@ class FunctionMaker {
     if (to === null || this.#callable.length < 2) return null;
     const [a, b] = this.#callable;
     this.#work += Math.max(a.work, b.work) * this.#times;
-    return { k: "callPtr", name: this.#name("fp"), c: this.#cond(1), yes: a.fn.name, no: b.fn.name, to, args: [this.#expr("u32", 1), this.#expr("u32", 1)] };
+    return {
+      k: "callPtr",
+      name: this.#name("fp"),
+      c: this.#cond(1),
+      yes: a.fn.name,
+      no: b.fn.name,
+      to,
+      args: [this.#expr("u32", 1), this.#expr("u32", 1)],
+    };
   }
 
   // ---- places
@@ -340,7 +445,12 @@ class FunctionMaker {
   #aggregates(): { p: Place; struct: Struct }[] {
     const walk = (p: Place, shape: Shape, arrow: boolean): { p: Place; struct: Struct }[] => {
       if (shape.kind === "scalar") return [];
-      if (shape.kind === "array") return walk({ k: "index", base: p, index: { k: "lit", t: "u32", v: BigInt(this.#prng.below(shape.length)) }, mask: shape.length - 1 }, shape.of, false);
+      if (shape.kind === "array")
+        return walk(
+          { k: "index", base: p, index: { k: "lit", t: "u32", v: BigInt(this.#prng.below(shape.length)) }, mask: shape.length - 1 },
+          shape.of,
+          false,
+        );
       const inner = shape.struct.fields.flatMap((f) => walk({ k: "field", base: p, field: f.name, arrow }, f.shape, false));
       return arrow ? inner : [{ p, struct: shape.struct }, ...inner];
     };
@@ -350,7 +460,9 @@ class FunctionMaker {
   #place(t: Scalar | null, write: boolean): { t: Scalar; p: Place } {
     const prng = this.#prng;
     for (let tries = 0; ; tries++) {
-      const v = prng.chance(0.5) ? prng.pick(this.#scope) : (this.#scope[this.#scope.length - 1 - prng.below(Math.min(6, this.#scope.length))] as Var);
+      const v = prng.chance(0.5)
+        ? prng.pick(this.#scope)
+        : (this.#scope[this.#scope.length - 1 - prng.below(Math.min(6, this.#scope.length))] as Var);
       if (write && v.constant && tries < 50) continue;
       let p: Place = { k: "name", name: v.name };
       let shape = v.shape;
@@ -395,7 +507,8 @@ class FunctionMaker {
       const a = sub();
       const place = this.#place(null, false);
       // The other operand keeps the type wide: only then may this one be narrow without a cast.
-      const b: Expr = a.k === "read" && place.t !== t && widens(place.t, t) && prng.chance(0.5) ? { k: "widen", t, a: { k: "read", ...place } } : sub();
+      const b: Expr =
+        a.k === "read" && place.t !== t && widens(place.t, t) && prng.chance(0.5) ? { k: "widen", t, a: { k: "read", ...place } } : sub();
       return { k: "bin", t, op: prng.pick(["+", "-", "*", "&", "|", "^", "+", "-"] as const), a, b };
     }
     if (kind < 13) {
@@ -405,7 +518,25 @@ class FunctionMaker {
     if (kind < 15) {
       const op = prng.pick(["/", "%"] as const);
       if (prng.chance(0.4)) {
-        const divisors = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n, 16n, 25n, 64n, 100n, 127n, constant(prng, t), ...(isSigned(t) ? [-2n, -3n, -4n, -7n, -10n, -(1n << BigInt(width(t) - 1))] : [])];
+        const divisors = [
+          1n,
+          2n,
+          3n,
+          4n,
+          5n,
+          6n,
+          7n,
+          8n,
+          9n,
+          10n,
+          16n,
+          25n,
+          64n,
+          100n,
+          127n,
+          constant(prng, t),
+          ...(isSigned(t) ? [-2n, -3n, -4n, -7n, -10n, -(1n << BigInt(width(t) - 1))] : []),
+        ];
         const v = prng.pick(divisors);
         return { k: "div", t, op, a: sub(), b: { k: "lit", t, v: v === 0n || v === -1n ? 3n : v }, guard: "constant" };
       }
@@ -426,7 +557,11 @@ class FunctionMaker {
     const kind = prng.below(depth > 0 ? 10 : 6);
     const t = prng.pick(SCALARS);
     if (kind < 5) return { k: "cmp", op: prng.pick(COMPARE), a: this.#expr(t, depth), b: this.#expr(t, depth) };
-    if (kind === 5) return { k: "test", e: { k: "bin", t, op: "&", a: this.#expr(t, depth), b: { k: "lit", t, v: 1n << BigInt(prng.below(width(t) - 1)) } } };
+    if (kind === 5)
+      return {
+        k: "test",
+        e: { k: "bin", t, op: "&", a: this.#expr(t, depth), b: { k: "lit", t, v: 1n << BigInt(prng.below(width(t) - 1)) } },
+      };
     if (kind === 6) return { k: "not", a: this.#cond(depth - 1) };
     if (kind === 7 && this.#floats.length > 0) return { k: "fcmp", op: prng.pick(COMPARE), a: this.#floatExpr(1), b: this.#floatExpr(1) };
     return { k: prng.pick(["and", "or"] as const), a: this.#cond(depth - 1), b: this.#cond(depth - 1) };

@@ -9,14 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CompileOptions, toModule, toObject } from "../../../toolchain/compiler.ts";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
-import { type Module } from "../../../toolchain/ir/ir.ts";
+import type { Module } from "../../../toolchain/ir/ir.ts";
 import { parseModule } from "../../../toolchain/ir/parser.ts";
 import { printModule } from "../../../toolchain/ir/printer.ts";
 import { verify } from "../../../toolchain/ir/verifier.ts";
 import { link } from "../../../toolchain/link/link.ts";
-import { type Layout } from "../../../toolchain/link/object.ts";
+import type { Layout } from "../../../toolchain/link/object.ts";
 import { optimize, type OptimizeOptions, passNames } from "../../../toolchain/passes/passes.ts";
-import { type Program } from "./program.ts";
+import type { Program } from "./program.ts";
 import { C_PRELUDE, renderC, renderMain, renderTypeScript } from "./render.ts";
 
 export interface Ways {
@@ -51,10 +51,21 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
     // The rest is tried without those that the frontend refuses.
     const refusals = programs.map((p) => diagnostics.find((d) => d.file.endsWith(fileName(p))) ?? null);
     const common = refusals.every((d) => d === null) ? diagnostics[0] : null;
-    const rest = common ? [] : runAll(programs.filter((_, i) => refusals[i] === null), packageRoot, ways);
+    const rest = common
+      ? []
+      : runAll(
+          programs.filter((_, i) => refusals[i] === null),
+          packageRoot,
+          ways,
+        );
     return refusals.map((d) => {
       const why = d ?? common;
-      return why ? new Map([["expected", "no diagnostic"], ["frontend", `${why.file}:${why.line}: ${why.code} ${why.message}`]]) : (rest.shift() as Results);
+      return why
+        ? new Map([
+            ["expected", "no diagnostic"],
+            ["frontend", `${why.file}:${why.line}: ${why.code} ${why.message}`],
+          ])
+        : (rest.shift() as Results);
     });
   }
   const text = printModule(module);
@@ -73,7 +84,8 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
   put("ir optimised", interpret({}));
   if (ways.each) for (const pass of passNames) put(`ir without ${pass}`, interpret({ except: [pass] }));
   if (ways.native) {
-    for (const passes of [false, true]) put(passes ? "machine code" : "machine code, no passes", runNative(parseModule(text), passes, options.layout));
+    for (const passes of [false, true])
+      put(passes ? "machine code" : "machine code, no passes", runNative(parseModule(text), passes, options.layout));
   }
   if (ways.gcc) for (const level of ["-O0", "-O2"]) put(`gcc ${level}`, runGcc(programs, level));
   return results;
@@ -94,7 +106,14 @@ function compileOptions(programs: readonly Program[], packageRoot: string): Comp
   const overlay = new Map(programs.map((p) => [join(folder, fileName(p)), renderTypeScript(p, symbolOf(p))]));
   const main = join(folder, "main.ts");
   overlay.set(main, renderMain(programs.map((p) => ({ from: `./${fileName(p)}`, name: symbolOf(p) }))));
-  return { name: "random", roots: [main], packageRoot, entry: "_start", layout: { kind: "program", entry: "_start", base: 0n, address: 0x400000n }, overlay };
+  return {
+    name: "random",
+    roots: [main],
+    packageRoot,
+    entry: "_start",
+    layout: { kind: "program", entry: "_start", base: 0n, address: 0x400000n },
+    overlay,
+  };
 }
 
 function run(module: Module, name: string): string {
@@ -106,7 +125,7 @@ function run(module: Module, name: string): string {
 function runNative(module: Module, passes: boolean, layout: Layout): string[] {
   let elf: Uint8Array;
   try {
-    if (passes) optimize(module);
+    if (passes) optimize(module, { roots: [layout.entry] });
     elf = link(toObject(module), layout).elf;
   } catch (e) {
     return Array.from(module.functions, () => `broke: ${(e as Error).message}`);
@@ -117,7 +136,12 @@ function runNative(module: Module, passes: boolean, layout: Layout): string[] {
   });
 }
 function runGcc(programs: readonly Program[], level: string): string[] {
-  const main = ["#include <stdlib.h>", "int main(void) {", ...programs.map((p) => `  printf("%016llx\\n", (unsigned long long)p${p.seed}_program()); fflush(stdout);`), "}"];
+  const main = [
+    "#include <stdlib.h>",
+    "int main(void) {",
+    ...programs.map((p) => `  printf("%016llx\\n", (unsigned long long)p${p.seed}_program()); fflush(stdout);`),
+    "}",
+  ];
   const text = [C_PRELUDE, ...programs.map((p) => renderC(p, `p${p.seed}_`)), ...main].join("\n");
   return runFile((file) => execFileSync("gcc", [level, ...GCC, "-", "-o", file], { input: text, stdio: ["pipe", "ignore", "pipe"] }));
 }

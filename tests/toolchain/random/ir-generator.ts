@@ -17,12 +17,38 @@ export function randomModule(seed: number): Module {
   const prng = new Prng(seed);
   const module = new Module(`seed${seed}`);
   const bytes = Uint8Array.from({ length: 256 }, () => prng.below(256));
-  module.data.set("memory", { name: "memory", sourceName: "memory", section: ".data", align: 16, size: 256, bytes, relocations: [], readonly: false, keep: true, loc: NO_LOC });
+  module.data.set("memory", {
+    name: "memory",
+    sourceName: "memory",
+    section: ".data",
+    align: 16,
+    size: 256,
+    bytes,
+    relocations: [],
+    readonly: false,
+    keep: true,
+    loc: NO_LOC,
+  });
   const functions: Func[] = [];
   for (let i = prng.between(1, 4); i >= 0; i--) {
     const params = i === 0 ? [] : Array.from({ length: prng.between(0, 8) }, (_, k) => ({ name: `p${k}`, type: prng.pick(INTS) }));
-    const attributes: FunctionAttributes = { naked: false, bits: 64, section: ".text", align: 0, inline: prng.pick(["auto", "auto", "always", "never"]), noreturn: false, keep: i === 0 };
-    const func = new Func(i === 0 ? "main" : `f${i}`, i === 0 ? "main" : `f${i}`, params, i === 0 ? "i64" : prng.pick(INTS), attributes, NO_LOC);
+    const attributes: FunctionAttributes = {
+      naked: false,
+      bits: 64,
+      section: ".text",
+      align: 0,
+      inline: prng.pick(["auto", "auto", "always", "never"]),
+      noreturn: false,
+      keep: i === 0,
+    };
+    const func = new Func(
+      i === 0 ? "main" : `f${i}`,
+      i === 0 ? "main" : `f${i}`,
+      params,
+      i === 0 ? "i64" : prng.pick(INTS),
+      attributes,
+      NO_LOC,
+    );
     new Body(prng, func, [...functions]).generate();
     functions.push(func);
     module.functions.set(func.name, func);
@@ -103,7 +129,12 @@ class Body {
       const value = this.#expression(prng.pick(INTS), 1);
       const join = b.createBlock();
       const targets = Array.from({ length: prng.between(1, 4) }, () => (prng.chance(0.2) ? join : b.createBlock()));
-      b.switch(value, targets.map((_, i) => BigInt(i)), targets, join);
+      b.switch(
+        value,
+        targets.map((_, i) => BigInt(i)),
+        targets,
+        join,
+      );
       for (const target of targets) {
         if (target === join) continue;
         b.enter(target);
@@ -136,7 +167,8 @@ class Body {
   #place(type: Type): Instr {
     const b = this.#b;
     const size = widthOf[type as "i64"] / 8;
-    if (this.#structs.length > 0 && this.#prng.chance(0.5)) return b.offset(this.#prng.pick(this.#structs), this.#prng.below(24 / size) * size);
+    if (this.#structs.length > 0 && this.#prng.chance(0.5))
+      return b.offset(this.#prng.pick(this.#structs), this.#prng.below(24 / size) * size);
     if (this.#prng.chance(0.5)) return b.symbol("memory", this.#prng.below(256 / size) * size);
     const index = b.binary("and", this.#expression("i64", 1), b.iconst("i64", 31));
     return b.binary("add", b.symbol("memory"), b.binary("mul", index, b.iconst("i64", size)));
@@ -177,7 +209,8 @@ class Body {
         : b.binary("or", b.binary("and", this.#expression(type, depth - 1), b.iconst(type, 0x7f)), b.iconst(type, 1));
       return b.binary(prng.pick(["udiv", "sdiv", "urem", "srem"]), this.#expression(type, depth - 1), divisor);
     }
-    if (kind === 8) return b.unary(prng.pick(["clz", "ctz", ...(type === "i8" ? [] : (["bswap"] as const))]), this.#expression(type, depth - 1));
+    if (kind === 8)
+      return b.unary(prng.pick(["clz", "ctz", ...(type === "i8" ? [] : (["bswap"] as const))]), this.#expression(type, depth - 1));
     return b.binary(prng.pick(BINARY), this.#expression(type, depth - 1), this.#expression(type, depth - 1));
   }
   #checksum(): Instr {

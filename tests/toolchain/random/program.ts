@@ -32,7 +32,14 @@ export type Expr =
   | { readonly k: "bin"; readonly t: Scalar; readonly op: "+" | "-" | "*" | "&" | "|" | "^"; readonly a: Expr; readonly b: Expr }
   | { readonly k: "shift"; readonly t: Scalar; readonly op: "<<" | ">>" | ">>>"; readonly a: Expr; readonly n: Expr }
   /** The divisor is guarded: `| 1` after `& 0x7f`, or a negative number below −1. */
-  | { readonly k: "div"; readonly t: Scalar; readonly op: "/" | "%"; readonly a: Expr; readonly b: Expr; readonly guard: "positive" | "negative" | "constant" }
+  | {
+      readonly k: "div";
+      readonly t: Scalar;
+      readonly op: "/" | "%";
+      readonly a: Expr;
+      readonly b: Expr;
+      readonly guard: "positive" | "negative" | "constant";
+    }
   | { readonly k: "un"; readonly t: Scalar; readonly op: "-" | "~"; readonly a: Expr }
   | { readonly k: "cast"; readonly t: Scalar; readonly a: Expr }
   /** Lossless and unwritten in our language, a cast in C. */
@@ -75,7 +82,15 @@ export type Stmt =
   | { readonly k: "return"; readonly e: Expr | null }
   | { readonly k: "call"; readonly to: Place | null; readonly f: string; readonly args: Arg[] }
   /** Through a pointer to one of two functions of one type. */
-  | { readonly k: "callPtr"; readonly name: string; readonly c: Cond; readonly yes: string; readonly no: string; readonly to: Place; readonly args: Expr[] }
+  | {
+      readonly k: "callPtr";
+      readonly name: string;
+      readonly c: Cond;
+      readonly yes: string;
+      readonly no: string;
+      readonly to: Place;
+      readonly args: Expr[];
+    }
   | { readonly k: "hash"; readonly e: Expr };
 export type Arg = { readonly k: "value"; readonly e: Expr } | { readonly k: "address"; readonly p: Place; readonly pointer: boolean };
 

@@ -2,7 +2,7 @@
  * Makes a failing random program smaller while it still fails: leaves out statements (halves of lists first), replaces statements by
  * what is inside them and expressions by an operand or a constant. Greedy, until nothing more goes or the budget is spent.
  */
-import { type Expr, type Program, type Stmt } from "./program.ts";
+import type { Expr, Program, Stmt } from "./program.ts";
 
 /** `fails` gets candidates that may not even compile, and says whether the same thing still goes wrong. */
 export function reduce(program: Program, fails: (candidate: Program) => boolean, budget: number): Program {
@@ -87,6 +87,8 @@ function expressions(program: Program): { value: Expr; set: (e: Expr) => boolean
 
 function smaller(e: Expr): Expr[] {
   if (e.k === "lit") return e.v === 0n || e.v === 1n ? [] : [{ ...e, v: 1n }];
-  const inner = Object.values(e as unknown as Node).filter((c): c is Expr => typeof c === "object" && c !== null && "t" in c && (c as Expr).t === e.t && "k" in c);
+  const inner = Object.values(e as unknown as Node).filter(
+    (c): c is Expr => typeof c === "object" && c !== null && "t" in c && (c as Expr).t === e.t && "k" in c,
+  );
   return [{ k: "lit", t: e.t, v: 1n }, ...inner];
 }

@@ -2,7 +2,21 @@
  * Prints a random program in our TypeScript subset and in C (stdint types, a cast around every operation so that C's promotions
  * cannot be seen). Link names carry a prefix, so that many programs fit into one C file.
  */
-import { type Arg, type Cond, type Expr, type Float, type Fn, isSigned, type Param, type Place, type Program, type Scalar, type Shape, type Stmt, width } from "./program.ts";
+import {
+  type Arg,
+  type Cond,
+  type Expr,
+  type Float,
+  type Fn,
+  isSigned,
+  type Param,
+  type Place,
+  type Program,
+  type Scalar,
+  type Shape,
+  type Stmt,
+  width,
+} from "./program.ts";
 
 /** The file that starts, prints the checksum of each program as a line of 16 hex digits, and exits. */
 export function renderMain(imports: readonly { readonly from: string; readonly name: string }[]): string {
@@ -65,13 +79,24 @@ export function renderTypeScript(program: Program, symbol: string): string {
 /** Without C_PRELUDE. Defines `u64 <prefix>program(void)`. */
 export function renderC(program: Program, prefix: string): string {
   const r = new Renderer("c", "");
-  const names = ["hash", ...program.structs.map((s) => s.name), ...program.globals.map((g) => g.name), ...program.functions.map((f) => f.name)];
-  const out = [`// Random program ${program.seed}.`, ...names.map((n) => `#define ${n} ${prefix}${n}`), "static u64 hash = 0xcbf29ce484222325ull;"];
+  const names = [
+    "hash",
+    ...program.structs.map((s) => s.name),
+    ...program.globals.map((g) => g.name),
+    ...program.functions.map((f) => f.name),
+  ];
+  const out = [
+    `// Random program ${program.seed}.`,
+    ...names.map((n) => `#define ${n} ${prefix}${n}`),
+    "static u64 hash = 0xcbf29ce484222325ull;",
+  ];
   for (const s of program.structs) out.push("typedef struct {", ...s.fields.map((f) => `  ${cDeclare(f.shape, f.name)};`), `} ${s.name};`);
   for (const g of program.globals) {
     const t = g.shape.kind === "array" && g.shape.of.kind === "scalar" ? g.shape.of.type : g.shape.kind === "scalar" ? g.shape.type : "u8";
     const values = g.values?.map((v) => cLiteral(t, v)).join(", ");
-    out.push(`static ${cDeclare(g.shape, g.name)}${values === undefined ? "" : g.shape.kind === "array" ? ` = { ${values} }` : ` = ${values}`};`);
+    out.push(
+      `static ${cDeclare(g.shape, g.name)}${values === undefined ? "" : g.shape.kind === "array" ? ` = { ${values} }` : ` = ${values}`};`,
+    );
   }
   for (const f of program.functions) out.push(...r.function(f));
   return [...out, ...names.map((n) => `#undef ${n}`), ""].join("\n");
@@ -81,7 +106,11 @@ function tsShape(s: Shape): string {
   return s.kind === "scalar" ? s.type : s.kind === "struct" ? s.struct.name : `arr<${tsShape(s.of)}, ${s.length}>`;
 }
 function cDeclare(s: Shape, name: string): string {
-  return s.kind === "scalar" ? `${s.type} ${name}` : s.kind === "struct" ? `${s.struct.name} ${name}` : cDeclare(s.of, `${name}[${s.length}]`);
+  return s.kind === "scalar"
+    ? `${s.type} ${name}`
+    : s.kind === "struct"
+      ? `${s.struct.name} ${name}`
+      : cDeclare(s.of, `${name}[${s.length}]`);
 }
 function cLiteral(t: Scalar, v: bigint): string {
   if (!isSigned(t)) return `((${t})${v}ull)`;
@@ -95,7 +124,6 @@ class Renderer {
   constructor(language: "ts" | "c", symbol: string) {
     this.#symbol = symbol;
     this.#c = language === "c";
-
   }
 
   function(f: Fn): string[] {
@@ -108,9 +136,17 @@ class Renderer {
       const kept = f.name === "program" ? "" : "static ";
       return [`${kept}${f.result ?? "void"} ${f.name}(${params || "void"}) {`, ...this.body(f.body, "  "), "}"];
     }
-    const attributes = [f.inline === "auto" ? "" : `inline: "${f.inline}"`, f.name === "program" ? `symbol: "${this.#symbol}", keep: true` : ""].filter((s) => s !== "");
+    const attributes = [
+      f.inline === "auto" ? "" : `inline: "${f.inline}"`,
+      f.name === "program" ? `symbol: "${this.#symbol}", keep: true` : "",
+    ].filter((s) => s !== "");
     const attr = attributes.length > 0 ? [`  attr({ ${attributes.join(", ")} });`] : [];
-    return [`${f.name === "program" ? "export " : ""}function ${f.name}(${params}): ${f.result ?? "void"} {`, ...attr, ...this.body(f.body, "  "), "}"];
+    return [
+      `${f.name === "program" ? "export " : ""}function ${f.name}(${params}): ${f.result ?? "void"} {`,
+      ...attr,
+      ...this.body(f.body, "  "),
+      "}",
+    ];
   }
   body(list: readonly Stmt[], indent: string): string[] {
     return list.flatMap((s) => this.#stmt(s, indent));
@@ -129,34 +165,72 @@ class Renderer {
       case "setFloat":
         return [`${i}${s.name} = ${this.float(s.e)};`];
       case "letShape":
-        return [this.#c ? `${i}${cDeclare(s.shape, s.name)}; memset(&${s.name}, 0, sizeof ${s.name});` : `${i}const ${s.name}: ${tsShape(s.shape)} = zeroed<${tsShape(s.shape)}>();`];
+        return [
+          this.#c
+            ? `${i}${cDeclare(s.shape, s.name)}; memset(&${s.name}, 0, sizeof ${s.name});`
+            : `${i}const ${s.name}: ${tsShape(s.shape)} = zeroed<${tsShape(s.shape)}>();`,
+        ];
       case "letPtr":
         return [this.#c ? `${i}${s.t} *${s.name} = &${this.place(s.p)};` : `${i}const ${s.name}: ptr<${s.t}> = addr(${this.place(s.p)});`];
       case "letStructPtr":
-        return [this.#c ? `${i}${s.struct.name} *${s.name} = &${this.place(s.p)};` : `${i}const ${s.name}: ptr<${s.struct.name}> = addr(${this.place(s.p)});`];
+        return [
+          this.#c
+            ? `${i}${s.struct.name} *${s.name} = &${this.place(s.p)};`
+            : `${i}const ${s.name}: ptr<${s.struct.name}> = addr(${this.place(s.p)});`,
+        ];
       case "set":
         return [`${i}${this.place(s.p)} ${s.op}= ${this.expr(s.e)};`];
       case "step":
         return [`${i}${this.place(s.p)}${s.op};`];
       case "copy":
-        return [this.#c ? `${i}${this.place(s.to)} = ${this.place(s.from)};` : `${i}copy(addr(${this.place(s.to)}), addr(${this.place(s.from)}));`];
+        return [
+          this.#c
+            ? `${i}${this.place(s.to)} = ${this.place(s.from)};`
+            : `${i}copy(addr(${this.place(s.to)}), addr(${this.place(s.from)}));`,
+        ];
       case "zero":
         return [this.#c ? `${i}memset(&${this.place(s.p)}, 0, sizeof ${this.place(s.p)});` : `${i}zero(addr(${this.place(s.p)}));`];
       case "if":
-        return [`${i}if (${this.cond(s.c)}) {`, ...block(s.then), ...(s.else.length > 0 ? [`${i}} else {`, ...block(s.else)] : []), `${i}}`];
+        return [
+          `${i}if (${this.cond(s.c)}) {`,
+          ...block(s.then),
+          ...(s.else.length > 0 ? [`${i}} else {`, ...block(s.else)] : []),
+          `${i}}`,
+        ];
       case "for": {
         const [t, n] = [s.t, s.name];
         const start = this.#declare(n, t, `${s.down ? s.count : 0}`).slice(0, -1);
-        return [`${i}for (${start}; ${s.down ? `${n} > 0` : `${n} < ${s.count}`}; ${n}${s.down ? "--" : "++"}) {`, ...block(s.body), `${i}}`];
+        return [
+          `${i}for (${start}; ${s.down ? `${n} > 0` : `${n} < ${s.count}`}; ${n}${s.down ? "--" : "++"}) {`,
+          ...block(s.body),
+          `${i}}`,
+        ];
       }
       case "while":
-        return [`${i}${this.#declare(s.name, "u32", "0")}`, `${i}while (${s.name} < ${s.count} && ${this.cond(s.c)}) {`, `${i}  ${s.name} += 1;`, ...block(s.body), `${i}}`];
+        return [
+          `${i}${this.#declare(s.name, "u32", "0")}`,
+          `${i}while (${s.name} < ${s.count} && ${this.cond(s.c)}) {`,
+          `${i}  ${s.name} += 1;`,
+          ...block(s.body),
+          `${i}}`,
+        ];
       case "do":
-        return [`${i}${this.#declare(s.name, "u32", "0")}`, `${i}do {`, `${i}  ${s.name} += 1;`, ...block(s.body), `${i}} while (${s.name} < ${s.count} && ${this.cond(s.c)});`];
+        return [
+          `${i}${this.#declare(s.name, "u32", "0")}`,
+          `${i}do {`,
+          `${i}  ${s.name} += 1;`,
+          ...block(s.body),
+          `${i}} while (${s.name} < ${s.count} && ${this.cond(s.c)});`,
+        ];
       case "switch":
         return [
           `${i}switch (${this.expr(s.e)}) {`,
-          ...s.cases.flatMap((c) => [`${i}  case ${this.#c && c.v === -(1n << 63n) ? "(-9223372036854775807ll - 1)" : `${c.v}${this.#c && c.v > 9223372036854775807n ? "ull" : ""}`}: {`, ...this.body(c.body, `${i}    `), `${i}    break;`, `${i}  }`]),
+          ...s.cases.flatMap((c) => [
+            `${i}  case ${this.#c && c.v === -(1n << 63n) ? "(-9223372036854775807ll - 1)" : `${c.v}${this.#c && c.v > 9223372036854775807n ? "ull" : ""}`}: {`,
+            ...this.body(c.body, `${i}    `),
+            `${i}    break;`,
+            `${i}  }`,
+          ]),
           `${i}  default: {`,
           ...this.body(s.otherwise, `${i}    `),
           `${i}  }`,
@@ -209,7 +283,9 @@ class Renderer {
       case "div": {
         const b = this.expr(e.b);
         if (e.guard === "constant") return typed(`${this.expr(e.a)} ${e.op} ${b}`);
-        const positive = this.#c ? `((${t})((${t})(${b} & ${e.guard === "positive" ? 0x7f : 0x3e}) | ${e.guard === "positive" ? 1 : 2}))` : `((${b} & ${e.guard === "positive" ? 0x7f : 0x3e}) | ${e.guard === "positive" ? 1 : 2})`;
+        const positive = this.#c
+          ? `((${t})((${t})(${b} & ${e.guard === "positive" ? 0x7f : 0x3e}) | ${e.guard === "positive" ? 1 : 2}))`
+          : `((${b} & ${e.guard === "positive" ? 0x7f : 0x3e}) | ${e.guard === "positive" ? 1 : 2})`;
         return typed(`${this.expr(e.a)} ${e.op} ${e.guard === "positive" ? positive : typed(`-${positive}`)}`);
       }
       case "un":
@@ -224,15 +300,27 @@ class Renderer {
         return typed(`${this.cond(e.c)} ? ${this.expr(e.a)} : ${this.expr(e.b)}`);
       case "clz":
       case "ctz":
-        return this.#c ? typed(`${e.k}_((${unsigned})${this.expr(e.a)}, ${bits})`) : `${t}(count${e.k === "clz" ? "Leading" : "Trailing"}Zeros(${this.expr(e.a)}))`;
+        return this.#c
+          ? typed(`${e.k}_((${unsigned})${this.expr(e.a)}, ${bits})`)
+          : `${t}(count${e.k === "clz" ? "Leading" : "Trailing"}Zeros(${this.expr(e.a)}))`;
       case "bswap":
-        return bits === 8 ? this.expr(e.a) : this.#c ? typed(`bswap_((${unsigned})${this.expr(e.a)}, ${bits})`) : `byteSwap(${this.expr(e.a)})`;
+        return bits === 8
+          ? this.expr(e.a)
+          : this.#c
+            ? typed(`bswap_((${unsigned})${this.expr(e.a)}, ${bits})`)
+            : `byteSwap(${this.expr(e.a)})`;
       case "rotl":
-        return this.#c ? typed(`rotl_((${unsigned})${this.expr(e.a)}, (${unsigned})${this.expr(e.b)}, ${bits})`) : `rotateLeft(${this.expr(e.a)}, ${this.expr(e.b)} & ${bits - 1})`;
+        return this.#c
+          ? typed(`rotl_((${unsigned})${this.expr(e.a)}, (${unsigned})${this.expr(e.b)}, ${bits})`)
+          : `rotateLeft(${this.expr(e.a)}, ${this.expr(e.b)} & ${bits - 1})`;
       case "mulHigh":
-        return this.#c ? typed(`(u64)(((unsigned __int128)${this.expr(e.a)} * ${this.expr(e.b)}) >> 64)`) : `mulHigh(${this.expr(e.a)}, ${this.expr(e.b)})`;
+        return this.#c
+          ? typed(`(u64)(((unsigned __int128)${this.expr(e.a)} * ${this.expr(e.b)}) >> 64)`)
+          : `mulHigh(${this.expr(e.a)}, ${this.expr(e.b)})`;
       case "fromFloat":
-        return this.#c ? typed(`${e.name} > -100.0 && ${e.name} < 100.0 ? (i32)${e.name} : 0`) : `${t}(${e.name} > -100.0 && ${e.name} < 100.0 ? i32(${e.name}) : i32(0))`;
+        return this.#c
+          ? typed(`${e.name} > -100.0 && ${e.name} < 100.0 ? (i32)${e.name} : 0`)
+          : `${t}(${e.name} > -100.0 && ${e.name} < 100.0 ? i32(${e.name}) : i32(0))`;
     }
   }
   cond(c: Cond): string {

@@ -1,0 +1,87 @@
+/**
+ * Loop-invariant code motion: a pure operation whose operands do not change in a loop is done once in its preheader, innermost loops
+ * first, so that it leaves as many as it can. Nothing that may trap or touches memory moves, so it does not matter whether the loop would
+ * have come to it. What selection folds into its user stays where it is: comparisons, and what an address can hold.
+ * Each value that then lives through a loop costs a register: a few a loop.
+ */
+import { Dominators, findLoops } from "../ir/cfg.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
+import { opInfo } from "../ir/ops.ts";
+import { isLeaf } from "./gvn.ts";
+import { preheaderOf, preheaders } from "./preheaders.ts";
+import { isPure } from "./rewrite.ts";
+
+/** Values that may live through one loop because of this pass. */
+const MAX_VALUES = 5;
+/** Largest scale of an address, as a shift. */
+const MAX_SCALE_SHIFT = 3n;
+
+export function licm(func: Func): void {
+  preheaders(func);
+  const loops = findLoops(new Dominators(func)).reverse();
+  const blockOf = new Map<Instr, Block>();
+  if (loops.length > 0) for (const block of func.blocks) for (const instr of block.instrs) blockOf.set(instr, block);
+  for (const { header, blocks } of loops) {
+    const before = preheaderOf(header, blocks);
+    if (before === null) continue;
+    const moved = new Set<Instr>();
+    const outside = (value: Instr): boolean => moved.has(value) || !blocks.has(blockOf.get(value) as Block);
+    // Operands stand in front of their users in layout order but for those of phis; what a later turn would find stays.
+    for (const block of func.blocks) {
+      if (!blocks.has(block)) continue;
+      for (const instr of block.instrs) {
+        if (isPure(instr) && !isLeaf(instr) && isWorthIt(instr) && instr.args.every(outside)) moved.add(instr);
+      }
+    }
+    if (moved.size === 0) continue;
+    const chosen = affordable(func, moved, blocks, blockOf);
+    for (const block of blocks) if (block.instrs.some((i) => chosen.has(i))) block.instrs = block.instrs.filter((i) => !chosen.has(i));
+    before.instrs.splice(-1, 0, ...chosen);
+    for (const instr of chosen) {
+      instr.block = before;
+      blockOf.set(instr, before);
+    }
+  }
+}
+
+function isWorthIt(instr: Instr): boolean {
+  const [a, b] = instr.args;
+  switch (instr.op) {
+    case "add":
+    case "sub":
+      // A displacement.
+      return a.op !== "const" && b.op !== "const";
+    case "shl":
+      return b.op !== "const" || b.imm > MAX_SCALE_SHIFT;
+    case "trunc":
+      return false;
+    default:
+      // A comparison becomes a branch.
+      return opInfo(instr.op).result !== "i8";
+  }
+}
+
+/** The first values that the loop would still need, with the values that these are made of, in their order. */
+function affordable(func: Func, moved: ReadonlySet<Instr>, blocks: ReadonlySet<Block>, blockOf: ReadonlyMap<Instr, Block>): Set<Instr> {
+  const needed = new Set<Instr>();
+  for (const block of func.blocks) {
+    for (const user of block.instrs) {
+      if (moved.has(user)) continue;
+      const isInside = blocks.has(blockOf.get(user) as Block);
+      for (const arg of user.args) if (moved.has(arg) && (isInside || user.op === "phi")) needed.add(arg);
+    }
+  }
+  const chosen = new Set<Instr>();
+  const take = (value: Instr): void => {
+    if (!moved.has(value) || chosen.has(value)) return;
+    for (const arg of value.args) take(arg);
+    chosen.add(value);
+  };
+  let count = 0;
+  for (const value of moved) {
+    if (!needed.has(value) || count === MAX_VALUES) continue;
+    count++;
+    take(value);
+  }
+  return chosen;
+}

@@ -1,0 +1,50 @@
+/**
+ * Gives each natural loop a preheader: one block outside of it that does nothing but lead to its header. Values that a loop needs again
+ * and again are made there. Without it they would stand in the header's dominator, which may lie inside an earlier loop.
+ * The pass `cfg` takes empty preheaders away again, so this stands in front of what wants them.
+ */
+import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
+import { Block, type Func } from "../ir/ir.ts";
+import { newInstr } from "./rewrite.ts";
+
+export function preheaders(func: Func): void {
+  for (const { header, blocks } of findLoops(new Dominators(func))) {
+    if (preheaderOf(header, blocks) === null) makePreheader(func, header, blocks);
+  }
+}
+
+/** The only way into the loop, if that is a block with no other successor. */
+export function preheaderOf(header: Block, blocks: ReadonlySet<Block>): Block | null {
+  const outside = header.preds.filter((p) => !blocks.has(p));
+  return outside.length === 1 && terminatorOf(outside[0]).targets.length === 1 ? outside[0] : null;
+}
+
+function makePreheader(func: Func, header: Block, blocks: ReadonlySet<Block>): void {
+  const block = new Block(func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0));
+  // One entry an edge: a block that leads here twice is there twice.
+  const outside = header.preds.filter((p) => !blocks.has(p));
+  const at = header.preds.flatMap((p, i) => (blocks.has(p) ? [] : [i]));
+  const loc = header.instrs[0].loc;
+  const values = phisOf(header).map((phi) => {
+    const incoming = at.map((i) => phi.args[i]);
+    if (incoming.every((value) => value === incoming[0])) return incoming[0];
+    const merged = newInstr(func, "phi", phi.type, incoming, phi.loc);
+    merged.name = phi.name;
+    merged.block = block;
+    block.instrs.push(merged);
+    return merged;
+  });
+  for (const pred of outside) removeIncoming(header, pred);
+  for (const pred of new Set(outside)) {
+    const { targets } = terminatorOf(pred);
+    for (let i = 0; i < targets.length; i++) if (targets[i] === header) targets[i] = block;
+  }
+  block.preds = outside;
+  header.preds.push(block);
+  phisOf(header).forEach((phi, i) => phi.args.push(values[i]));
+  const jump = newInstr(func, "jump", "void", [], loc);
+  jump.targets = [header];
+  jump.block = block;
+  block.instrs.push(jump);
+  func.blocks.splice(func.blocks.indexOf(header), 0, block);
+}

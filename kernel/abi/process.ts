@@ -41,3 +41,29 @@ export const enum ArchPrctl { SET_GS = 0x1001, SET_FS = 0x1002, GET_FS = 0x1003,
 /** Signals that end programs (arch/x86/include/uapi/asm/signal.h). */
 // biome-ignore format: a table
 export const enum Signal { SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15 }
+
+/** clone flags (sched.h); the low byte is a signal. */
+// biome-ignore format: a table
+export const enum CloneFlag {
+  VM = 0x100, FS = 0x200, FILES = 0x400, SIGHAND = 0x800, VFORK = 0x4000, THREAD = 0x1_0000, NEWNS = 0x2_0000, SYSVSEM = 0x4_0000, SETTLS = 0x8_0000,
+  PARENT_SETTID = 0x10_0000, CHILD_CLEARTID = 0x20_0000, DETACHED = 0x40_0000, UNTRACED = 0x80_0000, CHILD_SETTID = 0x100_0000,
+}
+/** futex operations and their flags (futex.h). */
+// biome-ignore format: a table
+export const enum FutexOperation { WAIT = 0, WAKE = 1, REQUEUE = 3, CMP_REQUEUE = 4, WAIT_BITSET = 9, WAKE_BITSET = 10, COMMAND_MASK = 0x7f }
+// biome-ignore format: a table
+export const enum FutexFlag { PRIVATE = 128, CLOCK_REALTIME = 256 }
+/** madvise (asm-generic/mman-common.h). */
+// biome-ignore format: a table
+export const enum Advice { NORMAL = 0, RANDOM = 1, SEQUENTIAL = 2, WILLNEED = 3, DONTNEED = 4, FREE = 8, HUGEPAGE = 14, NOHUGEPAGE = 15, DONTDUMP = 16, DODUMP = 17 }
+/** prlimit64 (asm-generic/resource.h). */
+// biome-ignore format: a table
+export const enum Resource { CPU = 0, FSIZE = 1, DATA = 2, STACK = 3, CORE = 4, RSS = 5, NPROC = 6, NOFILE = 7, MEMLOCK = 8, AS = 9, COUNT = 16 }
+export const RESOURCE_INFINITY: u64 = 0xffff_ffff_ffff_ffff;
+export class ResourceLimit {
+  current: u64 = 0;
+  maximum: u64 = 0;
+}
+/** getrandom (random.h). */
+// biome-ignore format: a table
+export const enum RandomFlag { NONBLOCK = 1, RANDOM = 2, INSECURE = 4 }

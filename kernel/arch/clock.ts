@@ -17,6 +17,10 @@ export function clockStart(epochSeconds: u64): void {
 export function monotonicNanoseconds(): u64 {
   return readTsc() - clock.start;
 }
+/** The TSC at boot: where the monotonic clock starts. */
+export function bootTsc(): u64 {
+  return clock.start;
+}
 export function bootEpochSeconds(): u64 {
   return clock.epochSeconds;
 }

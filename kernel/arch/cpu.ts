@@ -87,3 +87,7 @@ export function haltForever(): never {
 export function setFsBase(address: u64): void {
   writeMsr(Msr.FS_BASE, address);
 }
+/** The program's: while the kernel runs, swapgs has put it aside. */
+export function setUserGsBase(address: u64): void {
+  writeMsr(Msr.KERNEL_GS_BASE, address);
+}

@@ -19,6 +19,12 @@ class FxArea {
 /** @align 16 */
 const freshState: FxArea = zeroed();
 
+/**
+ * By core: what a thread starts with.
+ * @align 16
+ */
+const startStates: arr<FxArea, 64> = zeroed();
+
 /** On each core. */
 export function fpuStart(): void {
   writeCr0((readCr0() & ~u64(Cr0.EM | Cr0.TS)) | Cr0.MP | Cr0.NE);
@@ -31,5 +37,16 @@ export function fpuStart(): void {
 /** Control words at their defaults, all registers zero. */
 export function fpuReset(): void {
   const state: u64 = cast<u64>(addr(freshState));
+  asm({ clobber: ["memory"] })`fxrstor64 [${state}]`;
+}
+
+/** A new thread on core `cpu` will start with this core's registers, as Linux has it. */
+export function fpuSaveFor(cpu: u32): void {
+  const state: u64 = cast<u64>(addr(startStates[cpu]));
+  asm({ clobber: ["memory"] })`fxsave64 [${state}]`;
+}
+/** On core `cpu`: takes what `fpuSaveFor` has put there. */
+export function fpuTake(cpu: u32): void {
+  const state: u64 = cast<u64>(addr(startStates[cpu]));
   asm({ clobber: ["memory"] })`fxrstor64 [${state}]`;
 }

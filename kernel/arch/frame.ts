@@ -1,3 +1,5 @@
+import { Rflags, Selector } from "../abi/x86.ts";
+
 /** What the interrupt stubs leave on the stack, lowest address first. The order is the stubs' (trap.ts). */
 export class Frame {
   r15: u64 = 0;
@@ -24,6 +26,16 @@ export class Frame {
   rflags: u64 = 0;
   rsp: u64 = 0;
   ss: u64 = 0;
+}
+
+/** A program's first registers: all 0 but for these, interrupts on. */
+export function startFrame(frame: ptr<Frame>, rip: u64, rsp: u64): void {
+  zero(frame);
+  frame.rip = rip;
+  frame.rsp = rsp;
+  frame.cs = Selector.USER_CODE;
+  frame.ss = Selector.USER_DATA;
+  frame.rflags = Rflags.IF | Rflags.ONE;
 }
 
 export function fromUser(frame: ptr<Frame>): boolean {

@@ -18,6 +18,13 @@ export class Cpu {
   online: u32 = 0;
   /** The innermost interrupted context; null outside of interrupts. */
   frame: ptr<Frame> | null = null;
+  /** This CPU's flight recorder; set by recorderStart. */
+  ring: u64 = 0;
+  /** Not 0: the program must not go on. Looked at before every return to it. */
+  leave: u32 = 0;
+  reserved: u32 = 0;
+  /** Whose program runs here: core's Task, which knows its type. 0: nobody's. */
+  task: u64 = 0;
 }
 export const cpus: arr<Cpu, 64> = zeroed();
 

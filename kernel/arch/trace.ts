@@ -6,7 +6,7 @@
 import { MAX_CPUS } from "../abi/memory.ts";
 import { TRACE_RING_RECORDS, type TraceRing } from "../abi/events.ts";
 import { disableInterrupts, readTsc, restoreInterrupts } from "./cpu.ts";
-import { thisCpu } from "./percpu.ts";
+import { cpuAt, thisCpu } from "./percpu.ts";
 
 /**
  * @symbol trace_rings
@@ -14,6 +14,13 @@ import { thisCpu } from "./percpu.ts";
  * @keep
  */
 export const traceRings: arr<TraceRing, 64> = zeroed();
+
+/** Records name their CPU before they are written: the system-call entry, which writes its own (syscall/entry.ts), need not. */
+export function recorderStart(index: u32): void {
+  const ring = addr(traceRings[index]);
+  for (let i: u32 = 0; i < TRACE_RING_RECORDS; i++) ring.records[i].cpu = u16(index);
+  cpuAt(index).ring = cast<u64>(ring);
+}
 
 export function record(kind: u16, a: u64, b: u64, c: u64, d: u64): void {
   const index: u32 = thisCpu().index;

@@ -47,6 +47,7 @@ import { margayCallsStart, personality } from "../syscall/margay.ts";
 import { memoryCallsStart } from "../syscall/memory.ts";
 import { processCallsStart } from "../syscall/process.ts";
 import { closeSyscalls } from "../syscall/table.ts";
+import { threadCallsStart } from "../syscall/thread.ts";
 import { timeCallsStart } from "../syscall/time.ts";
 import { COMMAND_LINE_MAX, parameters, parseParameters } from "./parameters.ts";
 import { bootStack } from "./pvh.ts";
@@ -98,6 +99,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   processCallsStart();
   timeCallsStart();
   memoryCallsStart();
+  threadCallsStart();
   margayCallsStart();
 
   // ---- the other cores

@@ -1,24 +1,27 @@
 /**
  * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is bound to one
- * core for its life; at most one a core. The main thread runs on the lowest core of its task.
+ * core for its life; at most one a core. The main thread runs on the lowest core of its task; thread.ts makes the others.
  *
  * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave their cores)
  * → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is job's business.
- * Cores and states change under `taskLock`.
+ * Cores, states and who runs where change under the task lock (`owned.lock`).
  */
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
 import { crossCall, wakeCpu } from "../arch/crosscall.ts";
-import { fpuReset } from "../arch/fpu.ts";
-import { setFsBase } from "../arch/cpu.ts";
-import { allCpusMask, cpuIndex, thisCpu } from "../arch/percpu.ts";
+import { fpuReset, fpuTake } from "../arch/fpu.ts";
+import { type Frame, startFrame } from "../arch/frame.ts";
+import { setFsBase, setUserGsBase } from "../arch/cpu.ts";
+import { allCpusMask, type Cpu, cpuAt, cpuIndex, thisCpu } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
 import { type AddressSpace, spaceEnter, spaceLeave } from "../mm/space.ts";
+import { copyToUser } from "../mm/user.ts";
+import { ANY_BITS, futexWake, type Waiter } from "./futex.ts";
 import { enterIdle } from "./idle.ts";
-import { enterUser } from "./user.ts";
+import { enterFrame } from "./user.ts";
 
 export const enum TaskState {
   FREE = 0,
@@ -29,6 +32,7 @@ export const enum TaskState {
   FAN_IN = 5,
 }
 export const TASKS_MAX: u32 = 8;
+const ID_MAX: u32 = 30000;
 /** A program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
 export const WAIT_KILLED: u32 = Signal.SIGKILL;
 
@@ -44,17 +48,18 @@ export class Task {
   parentPid: u32 = 0;
   rank: u32 = 0;
   size: u32 = 0;
+  /** The main thread's exit code until the task is ENDING, then what the task ended with. */
   waitStatus: u32 = 0;
   /** Bit n: core n is ours. */
   cores: u64 = 0;
-  /** Threads that have not left their cores. */
+  /** Threads that have not ended. */
   threads: u64 = 0;
   /** Frame-backed tables of `size` entries, null before the job is described. */
   nids: ptr<u32> | null = null;
   pids: ptr<u32> | null = null;
   space!: AddressSpace;
 }
-/** Registers of a thread's first instruction. */
+/** Registers of a task's first instruction. */
 export class UserStart {
   entry: u64 = 0;
   stack: u64 = 0;
@@ -64,15 +69,23 @@ export class UserStart {
   r8: u64 = 0;
 }
 export class Thread {
+  /** Null: the core is free. */
   task: ptr<Task> | null = null;
   tid: u32 = 0;
   /** Set by whoever starts the thread; the core's idle loop takes it. */
   ready: u32 = 0;
-  /** The task is ending: leave the core at the next way out to the program. */
-  killed: u32 = 0;
-  start!: UserStart;
+  /** Word in the program that is cleared, with a futex wake, when the thread ends; 0: none. */
+  clearTid: u64 = 0;
+  fsBase: u64 = 0;
+  gsBase: u64 = 0;
+  /** 1: the FPU's registers are its creator's (fpuSaveFor), otherwise fresh. */
+  inheritsFpu: u32 = 0;
+  reserved: u32 = 0;
+  /** Registers of its first instruction. */
+  start!: Frame;
   /** For timed waits. */
   timer!: Timer;
+  waiter!: Waiter;
 }
 
 const tasks: arr<Task, 8> = zeroed();
@@ -80,7 +93,7 @@ const tasks: arr<Task, 8> = zeroed();
 const threads: arr<Thread, 64> = zeroed();
 class Owned {
   lock!: Lock;
-  lastPid: u32 = 0;
+  lastId: u32 = 0;
   cores: u64 = 0;
   /** A task's last thread has left its core: job's turn, which ends with `reclaimTask`. */
   lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
@@ -91,17 +104,19 @@ export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): vo
   owned.lastThreadLeft = lastThreadLeft;
 }
 
+/** The lock for those that change who runs where (thread.ts). */
+export function taskLock(): ptr<Lock> {
+  return addr(owned.lock);
+}
 export function threadOf(cpu: u32): ptr<Thread> {
   return addr(threads[cpu]);
 }
 export function currentThread(): ptr<Thread> {
   return addr(threads[cpuIndex()]);
 }
-/** The task of the program that entered the kernel on this core. */
+/** The task of the program that entered the kernel on this core: for system calls. */
 export function currentTask(): ptr<Task> {
-  const task = currentThread().task;
-  if (task === null) unreachable();
-  return task;
+  return cast<ptr<Task>>(asm<u64>`mov ${ret}, gs:[${offsetof<Cpu>("task")}]`);
 }
 export function taskAt(slot: u32): ptr<Task> {
   return addr(tasks[slot]);
@@ -147,9 +162,7 @@ export function createTask(cores: u64): ptr<Task> | null {
     if (task.state !== TaskState.FREE) continue;
     zero(task);
     task.slot = i;
-    // A pid is a frame owner, too: small, and never one of the allocator's own.
-    owned.lastPid = owned.lastPid >= 30000 ? 1 : owned.lastPid + 1;
-    task.pid = owned.lastPid;
+    task.pid = newId();
     task.cores = cores;
     task.state = TaskState.LOADING;
     owned.cores |= cores;
@@ -159,16 +172,51 @@ export function createTask(cores: u64): ptr<Task> | null {
   return found;
 }
 
+/**
+ * A pid or tid that nobody has, under the task lock. Pids are frame owners, too: small, and never one of the allocator's own.
+ * Tasks and threads draw from the same numbers, as on Linux.
+ */
+export function newId(): u32 {
+  do owned.lastId = owned.lastId >= ID_MAX ? 1 : owned.lastId + 1;
+  while (idInUse(owned.lastId));
+  return owned.lastId;
+}
+function idInUse(id: u32): boolean {
+  for (let i: u32 = 0; i < TASKS_MAX; i++) {
+    if (tasks[i].state !== TaskState.FREE && tasks[i].pid === id) return true;
+  }
+  for (let cpu: u32 = 0; cpu < threads.length; cpu++) {
+    if (threads[cpu].task !== null && threads[cpu].tid === id) return true;
+  }
+  return false;
+}
+
 /** Starts the main thread. */
 export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   const cpu: u32 = u32(countTrailingZeros(task.cores));
   const thread = threadOf(cpu);
-  thread.task = task;
-  thread.tid = task.pid;
-  thread.killed = 0;
-  copy(addr(thread.start), start);
-  atomicAdd(addr(task.threads), 1);
+  const flags: u64 = lock(addr(owned.lock));
+  const f = addr(thread.start);
+  startFrame(f, start.entry, start.stack);
+  f.rdi = start.rdi;
+  f.rsi = start.rsi;
+  f.rdx = start.rdx;
+  f.r8 = start.r8;
+  thread.fsBase = 0;
+  thread.gsBase = 0;
+  thread.inheritsFpu = 0;
+  thread.clearTid = 0;
   task.state = TaskState.INIT;
+  launch(task, cpu, task.pid);
+  unlock(addr(owned.lock), flags);
+}
+
+/** The thread of `cpu`, which is prepared but for its task, may run. Under the task lock; the core has no thread. */
+export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
+  const thread = threadOf(cpu);
+  thread.tid = tid;
+  thread.task = task;
+  task.threads++;
   atomicStore(addr(thread.ready), 1);
   wakeCpu(cpu);
 }
@@ -178,13 +226,16 @@ export function runThread(thread: ptr<Thread>): never {
   atomicStore(addr(thread.ready), 0);
   const task = thread.task;
   if (task === null) unreachable();
-  // It may have been killed before its first instruction; a kill from here on comes with an IPI, which waits for the program.
-  if (volatileRead(addr(thread.killed)) !== 0) leaveThread();
+  const cpu = thisCpu();
+  cpu.task = cast<u64>(task);
+  // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
+  if (volatileRead(addr(cpu.leave)) !== 0) leaveThread();
   spaceEnter(addr(task.space));
-  setFsBase(0);
-  fpuReset();
-  const s = addr(thread.start);
-  enterUser(s.entry, s.stack, s.rdi, s.rsi, s.rdx, s.r8);
+  setFsBase(thread.fsBase);
+  setUserGsBase(thread.gsBase);
+  if (thread.inheritsFpu !== 0) fpuTake(cpu.index);
+  else fpuReset();
+  enterFrame(addr(thread.start));
   unreachable();
 }
 
@@ -199,47 +250,64 @@ export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
   if (first) {
     task.state = TaskState.ENDING;
     task.waitStatus = waitStatus;
-  }
-  unlock(addr(owned.lock), flags);
-  if (!first || loading) return loading;
-  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
-    const cpu: u32 = u32(countTrailingZeros(rest));
-    const thread = threadOf(cpu);
-    if (thread.task === task) {
-      atomicStore(addr(thread.killed), 1);
+    for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+      const cpu: u32 = u32(countTrailingZeros(rest));
+      if (threadOf(cpu).task !== task) continue;
+      atomicStore(addr(cpuAt(cpu).leave), 1);
       wakeCpu(cpu);
     }
   }
-  return false;
+  unlock(addr(owned.lock), flags);
+  return loading;
 }
 
-/** The calling core's thread is at its end: out of the address space and into the idle loop. */
+/**
+ * The calling core's thread is at its end: out of the address space and into the idle loop.
+ * The core is free before the word at `clearTid` says so: who waits for the thread may create the next one at once.
+ */
 export function leaveThread(): never {
   const thread = currentThread();
+  const cpu = thisCpu();
   const task = thread.task;
   if (task === null) unreachable();
+  const clearTid: u64 = thread.clearTid;
   spaceLeave(addr(task.space));
   setFsBase(0);
+  cpu.frame = null;
+  cpu.task = 0;
+  let flags: u64 = lock(addr(owned.lock));
   thread.task = null;
-  thread.killed = 0;
-  thisCpu().frame = null;
+  cpu.leave = 0;
+  unlock(addr(owned.lock), flags);
+
+  if (clearTid !== 0) {
+    let zero: u32 = 0;
+    if (copyToUser(addr(task.space), clearTid, cast<ptr<u8>>(addr(zero)), 4)) futexWake(addr(task.space), clearTid, 1, ANY_BITS);
+  }
+  flags = lock(addr(owned.lock));
+  task.threads--;
+  const last: boolean = task.threads === 0;
+  // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
+  if (last && task.state !== TaskState.ENDING) task.state = TaskState.ENDING;
+  unlock(addr(owned.lock), flags);
   const lastThreadLeft = owned.lastThreadLeft;
-  if (atomicAdd(addr(task.threads), 0xffff_ffff_ffff_ffff) === 1 && lastThreadLeft !== null) lastThreadLeft(task);
+  if (last && lastThreadLeft !== null) lastThreadLeft(task);
   enterIdle();
   unreachable();
 }
 
-/** Exit of one thread; the last one's status is the task's. */
+/** Exit of one thread. */
 export function exitThread(waitStatus: u32): never {
   const task = currentTask();
-  if (atomicLoad(addr(task.threads)) === 1) endTask(task, waitStatus);
+  const flags: u64 = lock(addr(owned.lock));
+  if (currentThread().tid === task.pid && task.state !== TaskState.ENDING) task.waitStatus = waitStatus;
+  unlock(addr(owned.lock), flags);
   leaveThread();
 }
 
 /** Before every return to a program: does it go on? */
 export function leaveIfKilled(): void {
-  const thread = currentThread();
-  if (volatileRead(addr(thread.killed)) !== 0) leaveThread();
+  if (volatileRead(addr(thisCpu().leave)) !== 0) leaveThread();
 }
 
 /** Frees the frames and cores of a task without threads; only its slot stays, for the fan-in. */

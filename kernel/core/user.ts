@@ -1,5 +1,6 @@
 /** The way into a program: fresh registers, interrupts on. */
 import { Rflags, Selector } from "../abi/x86.ts";
+import type { Frame } from "../arch/frame.ts";
 
 /** Enters user mode at `entry` with RSP = `stack`, RDI, RSI, RDX and R8 as given and every other register 0. Interrupts are off. */
 export function enterUser(_entry: u64, _stack: u64, _rdi: u64, _rsi: u64, _rdx: u64, _r8: u64): void {
@@ -27,6 +28,20 @@ export function enterUser(_entry: u64, _stack: u64, _rdi: u64, _rsi: u64, _rdx: 
     xor r13d, r13d
     xor r14d, r14d
     xor r15d, r15d
+    iretq
+  `;
+}
+
+/** Enters user mode with all registers as in `frame`, which is a program's and lies in memory that may serve as a stack. Interrupts are off. */
+export function enterFrame(_frame: ptr<Frame>): void {
+  attr({ naked: true, noreturn: true });
+  asm`
+    cli
+    swapgs
+    mov rsp, rdi
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    add rsp, 16
     iretq
   `;
 }

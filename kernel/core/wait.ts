@@ -5,12 +5,13 @@
  * on another core wakes this one by IPI.
  */
 import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
+import { thisCpu } from "../arch/percpu.ts";
 import { armTimer, disarmTimer } from "../arch/timer.ts";
 import { currentThread } from "./task.ts";
 
 /** The task is ending: no wait is worth while. */
 export function mustLeave(): boolean {
-  return volatileRead(addr(currentThread().killed)) !== 0;
+  return volatileRead(addr(thisCpu().leave)) !== 0;
 }
 
 function wakeUp(_argument: u64): void {}

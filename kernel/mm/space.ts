@@ -9,11 +9,12 @@ import { Errno } from "../abi/errno.ts";
 import { Prot } from "../abi/process.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";
+import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { writeCr3 } from "../arch/cpu.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
-import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames } from "./frames.ts";
+import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
 import { findLeaf, type Leaf, PTE_OWNED, setLargePage, setPage, splitLargePage, userBits } from "./pagetable.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
@@ -123,6 +124,15 @@ function regionCut(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
 function rangeIsFree(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   const i: u64 = regionAbove(space, start);
   return i === space.regionCount || space.regions[i].start >= end;
+}
+/** Regions cover all of the range. */
+function isMapped(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  let at: u64 = start;
+  for (let i: u64 = regionAbove(space, start); at < end; i++) {
+    if (i === space.regionCount || space.regions[i].start > at) return false;
+    at = space.regions[i].end;
+  }
+  return true;
 }
 /** Lowest free range from USER_MAP_BASE on; 0 if there is none. */
 function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
@@ -290,16 +300,39 @@ export function spaceProtect(space: ptr<AddressSpace>, address: u64, lengthBytes
   return done ? 0 : error(Errno.ENOMEM);
 }
 function protectLocked(space: ptr<AddressSpace>, start: u64, end: u64, protection: u64): boolean {
-  let at: u64 = start;
-  for (let i: u64 = regionAbove(space, start); at < end; i++) {
-    if (i === space.regionCount || space.regions[i].start > at) return false;
-    at = space.regions[i].end;
-  }
+  if (!isMapped(space, start, end)) return false;
   if (!splitAt(space, start) || !splitAt(space, end)) return false;
   if (!regionCut(space, start, end) || !regionAdd(space, start, end, protection)) return false;
   const bits: u64 = protectionBits(protection);
   protectPages(space, start, end, bits);
   return protection === Prot.NONE || populate(space, start, end, bits);
+}
+
+/** Zeroes a range that is wholly mapped, accessible or not: what MADV_DONTNEED does to anonymous memory. Returns 0, -EINVAL or -ENOMEM. */
+export function spaceClear(space: ptr<AddressSpace>, address: u64, lengthBytes: u64): i64 {
+  const bytes: u64 = roundUp(lengthBytes);
+  if (lengthBytes === 0) return (address & (PAGE_BYTES - 1)) === 0 ? 0 : error(Errno.EINVAL);
+  if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
+  const flags: u64 = lock(addr(space.lock));
+  const whole: boolean = isMapped(space, address, address + bytes);
+  if (whole) clearPages(space, address, address + bytes);
+  unlock(addr(space.lock), flags);
+  return whole ? 0 : error(Errno.ENOMEM);
+}
+function clearPages(space: ptr<AddressSpace>, start: u64, end: u64): void {
+  const leaf: Leaf = zeroed();
+  let at: u64 = start;
+  while (at < end) {
+    findLeaf(space.root, at, addr(leaf));
+    const slot = leaf.entry;
+    const pageEnd: u64 = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
+    const to: u64 = pageEnd < end ? pageEnd : end;
+    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
+      const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
+      memset(physical<u8>(frame + (at & (leaf.pageBytes - 1))), 0, to - at);
+    }
+    at = to;
+  }
 }
 
 /** The heap starts behind the program: at the end of the highest region below those that mmap places. */

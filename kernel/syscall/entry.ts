@@ -1,39 +1,102 @@
 /**
- * The SYSCALL instruction's entry: swapgs, the core's kernel stack, the caller's registers as a Call, and back by SYSRET.
- * All registers but RAX, RCX and R11 are preserved, as on Linux (the callee-saved ones by the compiled code).
+ * The SYSCALL instruction's entry: swapgs, the core's kernel stack, the caller's registers as a Call, the handler from the table, and
+ * back by SYSRET. All registers but RAX, RCX and R11 are preserved, as on Linux: a handler finds the program's callee-saved registers in
+ * place and keeps them as the ABI demands (clone takes them from there).
+ *
+ * This is the kernel's shortest path, so it is assembly as a whole: it writes its two flight records itself (as arch/trace.ts does;
+ * the CPU's number is in them since recorderStart) and calls the handler straight from the table. tests/kernel/paths counts it.
  * Source: AMD64 APM vol. 2, 6.1. A program's RIP is below USER_END, one page short of the canonical half, so SYSRET cannot fault.
  */
+import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
+import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
 import { Efer, Msr, Rflags, Selector } from "../abi/x86.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
-import { dispatchSyscall } from "./table.ts";
+import { type Cpu, cpuIndex } from "../arch/percpu.ts";
+import { recorderStart } from "../arch/trace.ts";
+import { leaveIfKilled } from "../core/task.ts";
+import { type Call, linuxCalls, margayCalls, noSuchCall } from "./table.ts";
 
 /** On each core. */
 export function syscallStart(): void {
+  recorderStart(cpuIndex());
   writeMsr(Msr.EFER, readMsr(Msr.EFER) | Efer.SCE);
   writeMsr(Msr.STAR, (u64(Selector.KERNEL_CODE) << 32) | (u64(Selector.USER_BASE) << 48));
   writeMsr(Msr.LSTAR, cast<u64>(syscallEntry));
   writeMsr(Msr.FMASK, Rflags.IF | Rflags.DF | Rflags.TF | Rflags.AC | Rflags.NT);
 }
 
+/** Offsets of a record's fields from its ring, for record 0. */
+const TIME: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("time");
+const KIND: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("kind");
+const WORDS: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("words");
+
 function syscallEntry(): void {
   attr({ naked: true, align: 16 });
   asm`
     swapgs
-    mov gs:[16], rsp
-    mov rsp, gs:[8]
-    push qword ptr gs:[16]
+    mov gs:[${offsetof<Cpu>("userStack")}], rsp
+    mov rsp, gs:[${offsetof<Cpu>("kernelStackTop")}]
+    push qword ptr gs:[${offsetof<Cpu>("userStack")}]
     push r11
     push rcx
     push rax
     push rdi; push rsi; push rdx; push r10; push r8; push r9
+
+    # SYS_ENTER. The ring has 256 records: the counter's low byte is the index.
+    mov r11, gs:[${offsetof<Cpu>("ring")}]
+    movzx ecx, byte ptr [r11]
+    imul ecx, ecx, ${sizeof<TraceRecord>()}
+    mov [r11 + rcx + ${WORDS}], rax
+    mov [r11 + rcx + ${WORDS + 8}], rdi
+    mov [r11 + rcx + ${WORDS + 16}], rsi
+    mov [r11 + rcx + ${WORDS + 24}], rdx
+    mov word ptr [r11 + rcx + ${KIND}], ${EventKind.SYS_ENTER}
+    cmp rax, ${LINUX_CALL_COUNT}
+    jae own
+    mov r8, [rax * 8 + ${linuxCalls}]
+  found:
+    rdtsc
+    mov [r11 + rcx + ${TIME}], eax
+    mov [r11 + rcx + ${TIME + 4}], edx
+    add qword ptr [r11], 1
+
     mov rdi, rsp
-    call ${dispatchSyscall}
+    call r8
+
+    # SYS_EXIT
+    mov r11, gs:[${offsetof<Cpu>("ring")}]
+    movzx ecx, byte ptr [r11]
+    imul ecx, ecx, ${sizeof<TraceRecord>()}
+    mov rdx, [rsp + ${offsetof<Call>("number")}]
+    mov [r11 + rcx + ${WORDS}], rdx
+    mov [r11 + rcx + ${WORDS + 8}], rax
+    mov word ptr [r11 + rcx + ${KIND}], ${EventKind.SYS_EXIT}
+    rdtsc
+    mov [r11 + rcx + ${TIME}], eax
+    mov [r11 + rcx + ${TIME + 4}], edx
+    mov rax, [r11 + rcx + ${WORDS + 8}]
+    add qword ptr [r11], 1
+
+    cmp dword ptr gs:[${offsetof<Cpu>("leave")}], 0
+    jne ended
     pop r9; pop r8; pop r10; pop rdx; pop rsi; pop rdi
-    add rsp, 8
-    pop rcx
-    pop r11
-    pop rsp
+    mov rcx, [rsp + 8]
+    mov r11, [rsp + 16]
+    mov rsp, [rsp + 24]
     swapgs
     sysretq
+
+  own:
+    lea r8, [rax - ${MARGAY_CALL_BASE}]
+    cmp r8, ${MARGAY_CALL_COUNT}
+    jae none
+    mov r8, [r8 * 8 + ${margayCalls}]
+    jmp found
+  none:
+    lea r8, [rip + ${noSuchCall}]
+    jmp found
+  ended:
+    call ${leaveIfKilled}
+    ud2
   `;
 }

@@ -1,15 +1,16 @@
-/** Memory: mmap, munmap, mprotect, brk. Anonymous private (or shared: there is only one task to share with) mappings; files later. */
+/** Memory: mmap, munmap, mprotect, madvise, brk. Anonymous private (or shared: there is only one task to share with) mappings; files later. */
 import { Errno } from "../abi/errno.ts";
-import { MapFlag, Prot } from "../abi/process.ts";
+import { Advice, MapFlag, Prot } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { currentTask } from "../core/task.ts";
-import { spaceBrk, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
+import { spaceBrk, spaceClear, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
 import { type Call, failure, registerSyscall } from "./table.ts";
 
 export function memoryCallsStart(): void {
   registerSyscall(Syscall.MMAP, mmap);
   registerSyscall(Syscall.MUNMAP, munmap);
   registerSyscall(Syscall.MPROTECT, mprotect);
+  registerSyscall(Syscall.MADVISE, madvise);
   registerSyscall(Syscall.BRK, brk);
 }
 
@@ -34,6 +35,25 @@ function munmap(call: ptr<Call>): i64 {
 /** (address, length, protection). */
 function mprotect(call: ptr<Call>): i64 {
   return spaceProtect(addr(currentTask().space), call.a, call.b, call.c & (Prot.READ | Prot.WRITE | Prot.EXEC));
+}
+/** (address, length, advice): DONTNEED zeroes the pages, other advice has nothing to do where all pages are there. */
+function madvise(call: ptr<Call>): i64 {
+  switch (call.c) {
+    case Advice.DONTNEED:
+      return spaceClear(addr(currentTask().space), call.a, call.b);
+    case Advice.NORMAL:
+    case Advice.RANDOM:
+    case Advice.SEQUENTIAL:
+    case Advice.WILLNEED:
+    case Advice.FREE:
+    case Advice.HUGEPAGE:
+    case Advice.NOHUGEPAGE:
+    case Advice.DONTDUMP:
+    case Advice.DODUMP:
+      return 0;
+    default:
+      return failure(Errno.EINVAL);
+  }
 }
 /** (end) → end of the heap as it is now. */
 function brk(call: ptr<Call>): i64 {

@@ -1,14 +1,13 @@
-/** Who am I, and the end: exit, exit_group, getpid, gettid, sched_yield, getcpu, uname, arch_prctl. */
+/** Who am I, and the end: exit, exit_group, getpid, uname, arch_prctl, prlimit64, getrandom. */
 import { Errno } from "../abi/errno.ts";
-import { USER_END } from "../abi/memory.ts";
-import { ArchPrctl, type Utsname } from "../abi/process.ts";
+import { USER_END, USER_STACK_BYTES } from "../abi/memory.ts";
+import { ArchPrctl, RandomFlag, Resource, RESOURCE_INFINITY, type ResourceLimit, type Utsname } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { Msr } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { formatDecimal, stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
-import { cpuIndex } from "../arch/percpu.ts";
-import { currentTask, currentThread, endTask, exitThread, leaveThread } from "../core/task.ts";
+import { currentTask, endTask, exitThread, leaveThread } from "../core/task.ts";
 import { copyToUser } from "../mm/user.ts";
 import { personality } from "./margay.ts";
 import { type Call, failure, registerSyscall } from "./table.ts";
@@ -17,11 +16,10 @@ export function processCallsStart(): void {
   registerSyscall(Syscall.EXIT, exit);
   registerSyscall(Syscall.EXIT_GROUP, exitGroup);
   registerSyscall(Syscall.GETPID, getpid);
-  registerSyscall(Syscall.GETTID, gettid);
-  registerSyscall(Syscall.SCHED_YIELD, schedYield);
-  registerSyscall(Syscall.GETCPU, getcpu);
   registerSyscall(Syscall.UNAME, uname);
   registerSyscall(Syscall.ARCH_PRCTL, archPrctl);
+  registerSyscall(Syscall.PRLIMIT64, prlimit);
+  registerSyscall(Syscall.GETRANDOM, getrandom);
 }
 
 function waitStatusOf(exitCode: u64): u32 {
@@ -40,24 +38,6 @@ function exitGroup(call: ptr<Call>): i64 {
 function getpid(_call: ptr<Call>): i64 {
   return i64(currentTask().pid);
 }
-function gettid(_call: ptr<Call>): i64 {
-  return i64(currentThread().tid);
-}
-/** The core is the thread's own: there is nobody to yield to. */
-function schedYield(_call: ptr<Call>): i64 {
-  return 0;
-}
-
-/** (u32 *cpu, u32 *node, unused); null pointers are skipped. */
-function getcpu(call: ptr<Call>): i64 {
-  const space = addr(currentTask().space);
-  let cpu: u32 = cpuIndex();
-  let node: u32 = 0;
-  if (call.a !== 0 && !copyToUser(space, call.a, cast<ptr<u8>>(addr(cpu)), 4)) return failure(Errno.EFAULT);
-  if (call.b !== 0 && !copyToUser(space, call.b, cast<ptr<u8>>(addr(node)), 4)) return failure(Errno.EFAULT);
-  return 0;
-}
-
 function setField(field: ptr<u8>, text: ptr<u8>): void {
   memcpy(field, text, stringLength(text));
 }
@@ -100,3 +80,46 @@ function giveWord(to: u64, value: u64): i64 {
   let word: u64 = value;
   return copyToUser(addr(currentTask().space), to, cast<ptr<u8>>(addr(word)), 8) ? 0 : failure(Errno.EFAULT);
 }
+
+/** (pid, resource, const struct rlimit *new, struct rlimit *old). Of the caller only; the limits are what they are. */
+function prlimit(call: ptr<Call>): i64 {
+  const task = currentTask();
+  if (call.b >= Resource.COUNT) return failure(Errno.EINVAL);
+  if (call.a !== 0 && call.a !== u64(task.pid)) return failure(Errno.ESRCH);
+  if (call.c !== 0) return failure(Errno.EPERM);
+  const limit: ResourceLimit = zeroed();
+  limit.current = RESOURCE_INFINITY;
+  if (call.b === Resource.STACK) limit.current = USER_STACK_BYTES;
+  if (call.b === Resource.CORE) limit.current = 0;
+  if (call.b === Resource.NPROC) limit.current = countBits(task.cores);
+  limit.maximum = limit.current;
+  if (call.d === 0) return 0;
+  return copyToUser(addr(task.space), call.d, cast<ptr<u8>>(addr(limit)), sizeof<ResourceLimit>()) ? 0 : failure(Errno.EFAULT);
+}
+function countBits(mask: u64): u64 {
+  let count: u64 = 0;
+  for (let rest: u64 = mask; rest !== 0; rest = rest & (rest - 1)) count++;
+  return count;
+}
+
+class RandomState {
+  last: u64 = 0;
+}
+const random: RandomState = new RandomState();
+/** (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: as everything here, the same in every run. Not for secrets. */
+function getrandom(call: ptr<Call>): i64 {
+  if ((call.c & ~u64(RandomFlag.NONBLOCK | RandomFlag.RANDOM | RandomFlag.INSECURE)) !== 0) return failure(Errno.EINVAL);
+  const task = currentTask();
+  const bytes: u64 = call.b < RANDOM_MAX_BYTES ? call.b : RANDOM_MAX_BYTES;
+  for (let done: u64 = 0; done < bytes; done += 8) {
+    let z: u64 = (u64(personality.nid) << 32) ^ (u64(task.jobId) << 48) ^ ((atomicAdd(addr(random.last), 1) + 1) * 0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)) * 0xbf58_476d_1ce4_e5b9;
+    z = (z ^ (z >> 27)) * 0x94d0_49bb_1331_11eb;
+    z = z ^ (z >> 31);
+    const rest: u64 = bytes - done < 8 ? bytes - done : 8;
+    if (!copyToUser(addr(task.space), call.a + done, cast<ptr<u8>>(addr(z)), rest)) return failure(Errno.EFAULT);
+  }
+  return i64(bytes);
+}
+/** What Linux gives without interruption. */
+const RANDOM_MAX_BYTES: u64 = 256;

@@ -2,12 +2,9 @@
  * The system-call table. Subsystems and drivers register their calls while the kernel boots; then the table is closed.
  * A handler gets the caller's registers, runs with interrupts off, and returns a result or a negated errno.
  */
-import { EventKind } from "../abi/events.ts";
 import { Errno } from "../abi/errno.ts";
 import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
 import { assert } from "../arch/fatal.ts";
-import { record } from "../arch/trace.ts";
-import { leaveIfKilled } from "../core/task.ts";
 
 /** What the SYSCALL entry leaves on the stack, lowest address first: arguments a…f, number, and where to go back to. */
 export class Call {
@@ -25,8 +22,9 @@ export class Call {
 class Slot {
   run: ((call: ptr<Call>) => i64) | null = null;
 }
-const linuxCalls: arr<Slot, 512> = zeroed();
-const margayCalls: arr<Slot, 32> = zeroed();
+/** Without a null once the table is closed: the SYSCALL entry calls what it finds. */
+export const linuxCalls: arr<Slot, 512> = zeroed();
+export const margayCalls: arr<Slot, 32> = zeroed();
 class TableState {
   closed: u32 = 0;
 }
@@ -44,6 +42,11 @@ export function registerSyscall(number: u32, run: (call: ptr<Call>) => i64): voi
 }
 export function closeSyscalls(): void {
   table.closed = 1;
+  for (let i: u32 = 0; i < linuxCalls.length; i++) if (linuxCalls[i].run === null) linuxCalls[i].run = noSuchCall;
+  for (let i: u32 = 0; i < margayCalls.length; i++) if (margayCalls[i].run === null) margayCalls[i].run = noSuchCall;
+}
+export function noSuchCall(_call: ptr<Call>): i64 {
+  return -i64(Errno.ENOSYS);
 }
 
 function slotOf(number: u64): ptr<Slot> | null {
@@ -51,20 +54,6 @@ function slotOf(number: u64): ptr<Slot> | null {
   const own: u64 = number - u64(MARGAY_CALL_BASE);
   if (own < u64(MARGAY_CALL_COUNT)) return addr(margayCalls[own]);
   return null;
-}
-
-/** Called by the SYSCALL entry. */
-export function dispatchSyscall(call: ptr<Call>): i64 {
-  record(EventKind.SYS_ENTER, call.number, call.a, call.b, call.c);
-  let result: i64 = -i64(Errno.ENOSYS);
-  const slot = slotOf(call.number);
-  if (slot !== null) {
-    const run = slot.run;
-    if (run !== null) result = run(call);
-  }
-  record(EventKind.SYS_EXIT, call.number, u64(result), 0, 0);
-  leaveIfKilled();
-  return result;
 }
 
 export function failure(errno: u32): i64 {

@@ -1,0 +1,166 @@
+/**
+ * Futexes: threads wait on a word of their memory, in sti;hlt on their cores. Semantics: Linux, futex(2).
+ *
+ * A key is address space and virtual address, as Linux has it for anonymous memory, with and without FUTEX_PRIVATE_FLAG: a page that is
+ * replaced under a waiter (MAP_FIXED) keeps its waiters. Memory that two tasks share will need the frame as key; there is none yet.
+ * At most one waiter a core, so one list serves all, in the order of arrival. Lock: `queue.lock`, between task lock and address space's.
+ */
+import { Errno } from "../abi/errno.ts";
+import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
+import { wakeCpu } from "../arch/crosscall.ts";
+import { cpuIndex } from "../arch/percpu.ts";
+import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import type { AddressSpace } from "../mm/space.ts";
+import { copyFromUser } from "../mm/user.ts";
+import { currentThread } from "./task.ts";
+import { mustLeave, startDeadline, stopDeadline } from "./wait.ts";
+
+/** The bitset of waits and wakes without one. */
+export const ANY_BITS: u32 = 0xffff_ffff;
+export const NO_DEADLINE: u64 = 0;
+
+/** A thread's place in the list. */
+export class Waiter {
+  space: ptr<AddressSpace> | null = null;
+  address: u64 = 0;
+  bits: u32 = 0;
+  cpu: u32 = 0;
+  /** 1: in the list. */
+  queued: u32 = 0;
+  reserved: u32 = 0;
+  next: ptr<Waiter> | null = null;
+}
+class Queue {
+  lock!: Lock;
+  first: ptr<Waiter> | null = null;
+}
+const queue: Queue = zeroed();
+
+function append(w: ptr<Waiter>): void {
+  w.next = null;
+  w.queued = 1;
+  let last: ptr<Waiter> | null = null;
+  for (let at = queue.first; at !== null; at = at.next) last = at;
+  if (last === null) queue.first = w;
+  else last.next = w;
+}
+function unlink(w: ptr<Waiter>): void {
+  let before: ptr<Waiter> | null = null;
+  let at = queue.first;
+  while (at !== null && at !== w) {
+    before = at;
+    at = at.next;
+  }
+  if (at === null) return;
+  if (before === null) queue.first = w.next;
+  else before.next = w.next;
+}
+/** Out of the list, and told so. */
+function release(w: ptr<Waiter>): void {
+  unlink(w);
+  atomicStore(addr(w.queued), 0);
+}
+
+/**
+ * Waits while the word at `address` is `value`, until a wake with one of `bits`, or until `deadline` (TSC; NO_DEADLINE: none).
+ * 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -EINTR (the task ends).
+ */
+export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, deadline: u64, bits: u32): i64 {
+  let found: u32 = 0;
+  const w = addr(currentThread().waiter);
+  let flags: u64 = lock(addr(queue.lock));
+  // Under the lock: a wake that follows a change of the word comes after this look, or finds us in the list.
+  const readable: boolean = copyFromUser(space, cast<ptr<u8>>(addr(found)), address, 4);
+  if (!readable || found !== value) {
+    unlock(addr(queue.lock), flags);
+    return -i64(readable ? Errno.EAGAIN : Errno.EFAULT);
+  }
+  w.space = space;
+  w.address = address;
+  w.bits = bits;
+  w.cpu = cpuIndex();
+  append(w);
+  unlock(addr(queue.lock), flags);
+
+  if (deadline !== NO_DEADLINE) startDeadline(deadline);
+  while (volatileRead(addr(w.queued)) !== 0 && !mustLeave() && (deadline === NO_DEADLINE || readTsc() < deadline)) waitForInterrupt();
+  if (deadline !== NO_DEADLINE) stopDeadline();
+
+  flags = lock(addr(queue.lock));
+  const woken: boolean = w.queued === 0;
+  if (!woken) release(w);
+  unlock(addr(queue.lock), flags);
+  if (woken) return 0;
+  return -i64(mustLeave() ? Errno.EINTR : Errno.ETIMEDOUT);
+}
+
+/** Wakes up to `count` waiters whose bits meet `bits`; returns how many. */
+export function futexWake(space: ptr<AddressSpace>, address: u64, count: u64, bits: u32): u64 {
+  const flags: u64 = lock(addr(queue.lock));
+  const woken: u64 = wakeLocked(space, address, count, bits);
+  unlock(addr(queue.lock), flags);
+  return woken;
+}
+function wakeLocked(space: ptr<AddressSpace>, address: u64, count: u64, bits: u32): u64 {
+  let woken: u64 = 0;
+  let at = queue.first;
+  while (at !== null && woken < count) {
+    const next = at.next;
+    if (at.space === space && at.address === address && (at.bits & bits) !== 0) {
+      const cpu: u32 = at.cpu;
+      release(at);
+      wakeCpu(cpu);
+      woken++;
+    }
+    at = next;
+  }
+  return woken;
+}
+
+/**
+ * Wakes up to `wakes` waiters of `from` and moves up to `moves` others to `to`, behind those that wait there.
+ * `compare`: only while the word at `from` is `value`. Returns woken + moved (`compare`) or woken, -EAGAIN, -EFAULT.
+ */
+export function futexRequeue(
+  space: ptr<AddressSpace>,
+  from: u64,
+  to: u64,
+  wakes: u64,
+  moves: u64,
+  compare: boolean,
+  value: u32,
+): i64 {
+  const flags: u64 = lock(addr(queue.lock));
+  const result: i64 = requeueLocked(space, from, to, wakes, moves, compare, value);
+  unlock(addr(queue.lock), flags);
+  return result;
+}
+function requeueLocked(space: ptr<AddressSpace>, from: u64, to: u64, wakes: u64, moves: u64, compare: boolean, value: u32): i64 {
+  if (compare) {
+    let found: u32 = 0;
+    if (!copyFromUser(space, cast<ptr<u8>>(addr(found)), from, 4)) return -i64(Errno.EFAULT);
+    if (found !== value) return -i64(Errno.EAGAIN);
+  }
+  const woken: u64 = wakeLocked(space, from, wakes, ANY_BITS);
+  let moved: u64 = 0;
+  let at = queue.first;
+  // Who is moved goes to the end: look at those only that are there now.
+  let rest: u64 = waiting();
+  while (at !== null && rest > 0 && moved < moves) {
+    const next = at.next;
+    if (at.space === space && at.address === from) {
+      unlink(at);
+      at.address = to;
+      append(at);
+      moved++;
+    }
+    at = next;
+    rest--;
+  }
+  return i64(compare ? woken + moved : woken);
+}
+function waiting(): u64 {
+  let count: u64 = 0;
+  for (let at = queue.first; at !== null; at = at.next) count++;
+  return count;
+}

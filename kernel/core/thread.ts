@@ -1,0 +1,45 @@
+/** New threads of a running task: on a core of the task that has none, with the creator's registers but for stack and result. */
+import { Errno } from "../abi/errno.ts";
+import { Msr } from "../abi/x86.ts";
+import { readMsr } from "../arch/cpu.ts";
+import { fpuSaveFor } from "../arch/fpu.ts";
+import type { Frame } from "../arch/frame.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
+import { copyToUser } from "../mm/user.ts";
+import { currentTask, launch, newId, taskLock, TaskState, threadOf } from "./task.ts";
+
+/** What clone asks for beside the registers; addresses in the program, 0: not wanted. */
+export class ThreadWishes {
+  fsBase: u64 = 0;
+  parentTid: u64 = 0;
+  childTid: u64 = 0;
+  clearTid: u64 = 0;
+}
+
+/** Starts a thread at `frame`. Returns its tid; -EAGAIN: every core of the task has its thread. */
+export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 {
+  const task = currentTask();
+  const flags: u64 = lock(taskLock());
+  let result: i64 = -i64(Errno.EAGAIN);
+  // A task that is ending gets no more threads: nobody would end them.
+  for (let rest: u64 = task.state === TaskState.RUNNING ? task.cores : 0; rest !== 0; rest = rest & (rest - 1)) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    const thread = threadOf(cpu);
+    if (thread.task !== null) continue;
+    let tid: u32 = newId();
+    copy(addr(thread.start), frame);
+    thread.fsBase = wishes.fsBase;
+    thread.gsBase = readMsr(Msr.KERNEL_GS_BASE);
+    thread.inheritsFpu = 1;
+    fpuSaveFor(cpu);
+    // Both are there before either thread goes on; as on Linux, an address that does not hold is not an error.
+    if (wishes.parentTid !== 0) copyToUser(addr(task.space), wishes.parentTid, cast<ptr<u8>>(addr(tid)), 4);
+    if (wishes.childTid !== 0) copyToUser(addr(task.space), wishes.childTid, cast<ptr<u8>>(addr(tid)), 4);
+    thread.clearTid = wishes.clearTid;
+    launch(task, cpu, tid);
+    result = i64(tid);
+    break;
+  }
+  unlock(taskLock(), flags);
+  return result;
+}

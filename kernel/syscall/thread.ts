@@ -1,0 +1,202 @@
+/**
+ * Threads: clone, set_tid_address, gettid, futex, sched_yield, sched_getaffinity, getcpu.
+ * clone makes threads and nothing else: there is no fork on a light-weight kernel. Semantics: Linux, clone(2), futex(2).
+ */
+import { Errno } from "../abi/errno.ts";
+import { USER_END } from "../abi/memory.ts";
+import { CloneFlag, FutexFlag, FutexOperation, type Timespec } from "../abi/process.ts";
+import { Syscall } from "../abi/syscalls.ts";
+import { Msr } from "../abi/x86.ts";
+import { bootEpochSeconds, bootTsc } from "../arch/clock.ts";
+import { readMsr, readTsc } from "../arch/cpu.ts";
+import { type Frame, startFrame } from "../arch/frame.ts";
+import { cpuIndex } from "../arch/percpu.ts";
+import { ANY_BITS, futexRequeue, futexWait, futexWake, NO_DEADLINE } from "../core/futex.ts";
+import { currentTask, currentThread, threadOf } from "../core/task.ts";
+import { createThread, type ThreadWishes } from "../core/thread.ts";
+import { copyFromUser, copyToUser } from "../mm/user.ts";
+import { type Call, failure, registerSyscall } from "./table.ts";
+
+export function threadCallsStart(): void {
+  registerSyscall(Syscall.CLONE, cast<(call: ptr<Call>) => i64>(cloneEntry));
+  registerSyscall(Syscall.SET_TID_ADDRESS, setTidAddress);
+  registerSyscall(Syscall.GETTID, gettid);
+  registerSyscall(Syscall.FUTEX, futex);
+  registerSyscall(Syscall.SCHED_YIELD, schedYield);
+  registerSyscall(Syscall.SCHED_GETAFFINITY, schedGetaffinity);
+  registerSyscall(Syscall.GETCPU, getcpu);
+}
+
+// ---- clone
+/** The registers that the ABI lets a called function keep: the SYSCALL entry leaves the program's in place. */
+class Kept {
+  rbx: u64 = 0;
+  rbp: u64 = 0;
+  r12: u64 = 0;
+  r13: u64 = 0;
+  r14: u64 = 0;
+  r15: u64 = 0;
+}
+/** Called straight from the SYSCALL entry: gives `clone` the kept registers, too. */
+function cloneEntry(_call: ptr<Call>): void {
+  attr({ naked: true });
+  asm`
+    push r15; push r14; push r13; push r12; push rbp; push rbx
+    mov rsi, rsp
+    sub rsp, 8
+    call ${clone}
+    add rsp, ${8 + sizeof<Kept>()}
+    ret
+  `;
+}
+
+const THREAD_FLAGS: u64 = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.THREAD;
+/** SYSVSEM and what nobody can see here are accepted; the signal in the low byte is not sent for threads. */
+const OPTIONAL_FLAGS: u64 =
+  CloneFlag.SYSVSEM |
+  CloneFlag.SETTLS |
+  CloneFlag.PARENT_SETTID |
+  CloneFlag.CHILD_CLEARTID |
+  CloneFlag.CHILD_SETTID |
+  CloneFlag.DETACHED |
+  CloneFlag.UNTRACED |
+  0xff;
+
+/**
+ * (flags, stack, u32 *parent_tid, u32 *child_tid, tls) → tid; 0 in the new thread. -EAGAIN: every core of the task has its thread.
+ * -EINVAL where Linux says so; -ENOSYS for what Linux has and this kernel has not (processes).
+ */
+function clone(call: ptr<Call>, kept: ptr<Kept>): i64 {
+  const flags: u64 = call.a;
+  if ((flags & CloneFlag.THREAD) !== 0 && (flags & CloneFlag.SIGHAND) === 0) return failure(Errno.EINVAL);
+  if ((flags & CloneFlag.SIGHAND) !== 0 && (flags & CloneFlag.VM) === 0) return failure(Errno.EINVAL);
+  if ((flags & THREAD_FLAGS) !== THREAD_FLAGS || (flags & ~(THREAD_FLAGS | OPTIONAL_FLAGS)) !== 0) return failure(Errno.ENOSYS);
+  const wishes: ThreadWishes = zeroed();
+  wishes.fsBase = readMsr(Msr.FS_BASE);
+  if ((flags & CloneFlag.SETTLS) !== 0) {
+    if (call.e >= USER_END) return failure(Errno.EPERM);
+    wishes.fsBase = call.e;
+  }
+  if ((flags & CloneFlag.PARENT_SETTID) !== 0) wishes.parentTid = call.c;
+  if ((flags & CloneFlag.CHILD_SETTID) !== 0) wishes.childTid = call.d;
+  if ((flags & CloneFlag.CHILD_CLEARTID) !== 0) wishes.clearTid = call.d;
+  const f: Frame = zeroed();
+  startFrame(addr(f), call.rip, call.b === 0 ? call.rsp : call.b);
+  f.rflags = call.rflags;
+  f.rdi = call.a;
+  f.rsi = call.b;
+  f.rdx = call.c;
+  f.r10 = call.d;
+  f.r8 = call.e;
+  f.r9 = call.f;
+  f.rbx = kept.rbx;
+  f.rbp = kept.rbp;
+  f.r12 = kept.r12;
+  f.r13 = kept.r13;
+  f.r14 = kept.r14;
+  f.r15 = kept.r15;
+  // As SYSCALL leaves them.
+  f.rcx = call.rip;
+  f.r11 = call.rflags;
+  return createThread(addr(f), addr(wishes));
+}
+
+/** (u32 *): cleared and woken when this thread ends. */
+function setTidAddress(call: ptr<Call>): i64 {
+  currentThread().clearTid = call.a;
+  return i64(currentThread().tid);
+}
+function gettid(_call: ptr<Call>): i64 {
+  return i64(currentThread().tid);
+}
+/** The core is the thread's own: there is nobody to yield to. */
+function schedYield(_call: ptr<Call>): i64 {
+  return 0;
+}
+
+/** (tid, bytes, u64 *mask) → 8. All threads of a task may be said to run on all of its cores; 0 is the caller. */
+function schedGetaffinity(call: ptr<Call>): i64 {
+  const task = currentTask();
+  if ((call.b & 7) !== 0 || call.b === 0) return failure(Errno.EINVAL);
+  if (call.a !== 0 && !isThreadOf(call.a)) return failure(Errno.ESRCH);
+  return copyToUser(addr(task.space), call.c, cast<ptr<u8>>(addr(task.cores)), 8) ? 8 : failure(Errno.EFAULT);
+}
+function isThreadOf(tid: u64): boolean {
+  const task = currentTask();
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const thread = threadOf(u32(countTrailingZeros(rest)));
+    if (thread.task === task && u64(thread.tid) === tid) return true;
+  }
+  return u64(task.pid) === tid;
+}
+
+/** (u32 *cpu, u32 *node, unused); null pointers are skipped. */
+function getcpu(call: ptr<Call>): i64 {
+  const space = addr(currentTask().space);
+  let cpu: u32 = cpuIndex();
+  let node: u32 = 0;
+  if (call.a !== 0 && !copyToUser(space, call.a, cast<ptr<u8>>(addr(cpu)), 4)) return failure(Errno.EFAULT);
+  if (call.b !== 0 && !copyToUser(space, call.b, cast<ptr<u8>>(addr(node)), 4)) return failure(Errno.EFAULT);
+  return 0;
+}
+
+// ---- futex
+const NS_PER_SECOND: u64 = 1000000000;
+/** Later deadlines count as none: 146 years. */
+const LONGEST_SECONDS: i64 = 4611686018;
+
+/** (u32 *word, operation, value, timeout or count2, u32 *word2, value3). */
+function futex(call: ptr<Call>): i64 {
+  const space = addr(currentTask().space);
+  const operation: u32 = u32(call.b);
+  const command: u32 = operation & FutexOperation.COMMAND_MASK;
+  const value: u32 = u32(call.c);
+  if ((operation & FutexFlag.CLOCK_REALTIME) !== 0 && command !== FutexOperation.WAIT_BITSET) return failure(Errno.ENOSYS);
+  if ((operation & ~(FutexOperation.COMMAND_MASK | FutexFlag.PRIVATE | FutexFlag.CLOCK_REALTIME)) !== 0) return failure(Errno.ENOSYS);
+  if ((call.a & 3) !== 0) return failure(Errno.EINVAL);
+  if (call.a >= USER_END) return failure(Errno.EFAULT);
+  switch (command) {
+    case FutexOperation.WAIT:
+      return wait(call, value, ANY_BITS, false);
+    case FutexOperation.WAIT_BITSET:
+      return wait(call, value, u32(call.f), true);
+    case FutexOperation.WAKE:
+      return i64(futexWake(space, call.a, countOf(value), ANY_BITS));
+    case FutexOperation.WAKE_BITSET:
+      if (u32(call.f) === 0) return failure(Errno.EINVAL);
+      return i64(futexWake(space, call.a, countOf(value), u32(call.f)));
+    case FutexOperation.REQUEUE:
+    case FutexOperation.CMP_REQUEUE:
+      if ((call.e & 3) !== 0 || i32(value) < 0 || i32(u32(call.d)) < 0) return failure(Errno.EINVAL);
+      if (call.e >= USER_END) return failure(Errno.EFAULT);
+      return futexRequeue(space, call.a, call.e, u64(value), u64(u32(call.d)), command === FutexOperation.CMP_REQUEUE, u32(call.f));
+    default:
+      return failure(Errno.ENOSYS);
+  }
+}
+/** Linux wakes one where it is asked for none or fewer. */
+function countOf(value: u32): u64 {
+  return i32(value) < 1 ? 1 : u64(value);
+}
+
+/** WAIT's timeout is from now on; WAIT_BITSET's is a time of the monotonic clock, or with CLOCK_REALTIME of the wall clock. */
+function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
+  const space = addr(currentTask().space);
+  let deadline: u64 = NO_DEADLINE;
+  if (bits === 0) return failure(Errno.EINVAL);
+  if (call.d !== 0) {
+    const t: Timespec = zeroed();
+    if (!copyFromUser(space, cast<ptr<u8>>(addr(t)), call.d, sizeof<Timespec>())) return failure(Errno.EFAULT);
+    if (t.seconds < 0 || t.nanoseconds < 0 || t.nanoseconds >= 1000000000) return failure(Errno.EINVAL);
+    let seconds: i64 = t.seconds;
+    let from: u64 = readTsc();
+    if (absolute) {
+      from = bootTsc();
+      if ((call.b & FutexFlag.CLOCK_REALTIME) !== 0) seconds -= i64(bootEpochSeconds());
+    }
+    // Before boot: over at once, but only after a look at the word.
+    if (seconds < 0) deadline = from + 1;
+    else if (seconds < LONGEST_SECONDS) deadline = from + u64(seconds) * NS_PER_SECOND + u64(t.nanoseconds);
+  }
+  return futexWait(space, call.a, value, deadline, bits);
+}

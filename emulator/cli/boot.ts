@@ -1,6 +1,7 @@
 /** `margay boot`: one node, its console on stdout; ends at --until, the guest's exit, the limit, or when nothing more can happen. */
 import type { FabricHost } from "../fabric/host.ts";
 import { ServiceNode } from "../service/service.ts";
+import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT } from "./errors.ts";
 import { imageFile, machineSettings, readImage, readInput, type Texts } from "./inputs.ts";
@@ -18,6 +19,7 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
   const module = o["module"] === undefined ? undefined : readInput("boot module", o["module"], "give a file");
   const tracing = openTrace(o, kernel, until?.watcher);
   const console = new ConsoleLines();
+  const backtraces = new Backtraces(new Symboliser([kernel]));
   let session: Session | null = null;
   try {
     session = new Session({
@@ -31,7 +33,9 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
           onConsole: (text) => {
             session?.progress.clear();
             writeAll(1, Buffer.from(text, "latin1"));
+            const known = console.all.length;
             for (const line of console.take(text)) until?.console(line);
+            for (const line of console.all.slice(known)) for (const l of backtraces.explain(line)) say(session, l);
             if (console.ready) until?.ready();
           },
         }),

@@ -32,6 +32,7 @@ export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole }:
     commandLine,
     nic: true,
     onConsole,
+    ...(settings.keys ? { keyboard: true, keysWhenReady: settings.keys } : {}),
     ...(module ? { module } : {}),
   };
 }

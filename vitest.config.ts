@@ -6,5 +6,6 @@ export default defineConfig({
     pool: "forks",
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    reporters: ["default", "./tests/reporter.ts"],
   },
 });

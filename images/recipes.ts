@@ -48,4 +48,5 @@ export const recipes: readonly Recipe[] = [
   program("ring", "a token by PUT round all ranks; prints the mean hop"),
   program("nullderef", "writes through a null pointer, to show a core report"),
   program("files", "writes, reads back and checks files through the I/O node"),
+  program("shootdown", "replaces pages under readers on other cores; counts stale reads"),
 ];

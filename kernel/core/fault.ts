@@ -12,6 +12,7 @@ import { consoleLine, consoleLineAtOnce, endLine, endLineAtOnce, print, printDec
 import { setTrapHooks } from "../arch/trap.ts";
 import { dumpContext } from "./dump.ts";
 import { panicAt, stopIfPanicking } from "./panic.ts";
+import { faultIsOver } from "../mm/space.ts";
 import { currentTask, currentThread, endTask, leaveIfKilled, type Task } from "./task.ts";
 
 class ExceptionInfo {
@@ -70,6 +71,7 @@ function exception(frame: ptr<Frame>): void {
   const address: u64 = frame.vector === Exception.PF ? readCr2() : frame.rip;
   if (!fromUser(frame) || frame.vector === Exception.DF || frame.vector === Exception.MC) panicAt(nameOf(frame.vector), address, frame);
   const task = currentTask();
+  if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
   const report = reporter.report;
   const reported: boolean = report !== null && report(task, frame, signal, address);

@@ -31,11 +31,17 @@ export function addToFlush(list: ptr<FlushList>, address: u64): void {
   list.count++;
 }
 
-/** Flushes here and on the other cores of `cpus`. Returns the id of the request, 0 if no other core took part. */
-export function shootdown(list: ptr<FlushList>, cpus: u64): u64 {
-  if (readCr3() === list.root) flush(list);
+/**
+ * Flushes here and on the other cores where the tables at `root` are active; `cpus` is the address space's mask of those.
+ * Returns the id of the request when all have flushed, 0 if no other core took part. Any number of cores may be in here at once.
+ */
+export function shootdown(list: ptr<FlushList>, root: u64, cpus: ptr<u64>): u64 {
+  list.root = root;
+  // The entries are changed before the mask is read: a core that sets its bit later loads CR3 after that, and walks the changed tables.
+  fence();
+  if (readCr3() === root) flush(list);
   if (ipis.off !== 0) return 0;
-  return crossCall(cpus, Vector.TLB_SHOOTDOWN, flushHere, cast<u64>(list));
+  return crossCall(atomicLoad(cpus), Vector.TLB_SHOOTDOWN, flushHere, cast<u64>(list));
 }
 
 function flushHere(argument: u64, id: u64): void {

@@ -8,7 +8,7 @@ import { EventKind } from "../abi/events.ts";
 import { Errno } from "../abi/errno.ts";
 import { Prot } from "../abi/process.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
-import { PTE_NX, Pte } from "../abi/x86.ts";
+import { PageFault, PTE_NX, Pte } from "../abi/x86.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { writeCr3 } from "../arch/cpu.ts";
 import { cpuIndex } from "../arch/percpu.ts";
@@ -16,7 +16,7 @@ import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
-import { findLeaf, type Leaf, PTE_OWNED, setLargePage, setPage, splitLargePage, userBits } from "./pagetable.ts";
+import { findLeaf, type Leaf, PTE_OWNED, setLargePage, setPage, splitLargePage, translateUser, userBits } from "./pagetable.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
 export class Region {
@@ -43,10 +43,12 @@ export class AddressSpace {
   regionCount: u64 = 0;
   /** Ascending, not overlapping. */
   regions!: arr<Region, 128>;
-  /** What `unmapPages` has taken out and not yet freed. */
+  /** What `unmapPages` has taken out: not yet flushed, and not yet freed. */
   flush!: FlushList;
   freedCount: u64 = 0;
   freed!: arr<FreedPage, 128>;
+  /** The shootdown that allows `freed` to be freed. */
+  flushId: u64 = 0;
 }
 
 function error(errno: i64): i64 {
@@ -176,18 +178,21 @@ function populate(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64): bo
   return true;
 }
 
-/** Flushes what `unmapPages` or `protectPages` has changed so far, then frees what it has taken out. */
-function finishBatch(space: ptr<AddressSpace>): void {
+/** Makes every core forget what `unmapPages` has taken out so far; its frames wait in `freed`. */
+function flushBatch(space: ptr<AddressSpace>): void {
   if (space.flush.count === 0) return;
-  space.flush.root = space.root;
-  const id: u64 = shootdown(addr(space.flush), atomicLoad(addr(space.activeCpus)));
+  space.flushId = shootdown(addr(space.flush), space.root, addr(space.activeCpus));
+  space.flush.count = 0;
+}
+/** Frees what has been taken out and flushed. */
+function freeBatch(space: ptr<AddressSpace>): void {
+  if (space.freedCount === 0) return;
   let frames: u64 = 0;
   for (let i: u64 = 0; i < space.freedCount; i++) {
     freeFrames(space.freed[i].frame, space.freed[i].frameCount, space.owner);
     frames += space.freed[i].frameCount;
   }
-  if (frames !== 0) record(EventKind.FRAME_FREE, id, frames, 0, 0);
-  space.flush.count = 0;
+  record(EventKind.FRAME_FREE, space.flushId, frames, 0, 0);
   space.freedCount = 0;
 }
 
@@ -197,7 +202,7 @@ function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
   return splitLargePage(space.root, address, space.owner);
 }
 
-/** The ends of the range are not inside of large pages. */
+/** The ends of the range are not inside of large pages. What was unmapped last is flushed but not freed: `freeBatch` is the caller's. */
 function unmapPages(space: ptr<AddressSpace>, start: u64, end: u64): void {
   const leaf: Leaf = zeroed();
   let at: u64 = start;
@@ -211,14 +216,17 @@ function unmapPages(space: ptr<AddressSpace>, start: u64, end: u64): void {
       slot[0] = 0;
       space.freedCount++;
       addToFlush(addr(space.flush), at);
-      if (space.freedCount === BATCH_MAX) finishBatch(space);
+      if (space.freedCount === BATCH_MAX) {
+        flushBatch(space);
+        freeBatch(space);
+      }
     }
     at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
   }
-  finishBatch(space);
+  flushBatch(space);
 }
 
-function protectPages(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64): void {
+function protectPages(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64, flush: ptr<FlushList>): void {
   const leaf: Leaf = zeroed();
   let at: u64 = start;
   while (at < end) {
@@ -227,11 +235,10 @@ function protectPages(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64)
     if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
       const kept: u64 = slot[0] & (Pte.ADDRESS | Pte.PS);
       slot[0] = kept | bits;
-      addToFlush(addr(space.flush), at);
+      addToFlush(flush, at);
     }
     at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
   }
-  finishBatch(space);
 }
 
 // ---- operations ----------------------------------------------------------------------------------------------------
@@ -243,6 +250,12 @@ function roundUp(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  const done: boolean = takeOut(space, start, end);
+  freeBatch(space);
+  return done;
+}
+/** Unmaps; the frames of the last batch are still to be freed. */
+function takeOut(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   if (rangeIsFree(space, start, end)) return true;
   if (!splitAt(space, start) || !splitAt(space, end)) return false;
   if (!regionCut(space, start, end)) return false;
@@ -266,17 +279,23 @@ export function spaceMap(space: ptr<AddressSpace>, address: u64, lengthBytes: u6
 function mapLocked(space: ptr<AddressSpace>, address: u64, bytes: u64, protection: u64, fixed: boolean): i64 {
   let start: u64 = address;
   if (fixed) {
-    if (!unmapLocked(space, start, start + bytes)) return error(Errno.ENOMEM);
+    if (!takeOut(space, start, start + bytes)) return error(Errno.ENOMEM);
   } else if (start === 0 || badRange(start, bytes) || !rangeIsFree(space, start, start + bytes)) {
     start = findRange(space, bytes);
     if (start === 0) return error(Errno.ENOMEM);
   }
-  if (!regionAdd(space, start, start + bytes, protection)) return error(Errno.ENOMEM);
-  if (protection !== Prot.NONE && !populate(space, start, start + bytes, protectionBits(protection))) {
-    unmapLocked(space, start, start + bytes);
-    return error(Errno.ENOMEM);
+  let mapped: boolean = regionAdd(space, start, start + bytes, protection);
+  if (mapped && protection !== Prot.NONE) {
+    // What is replaced gives way to other frames as long as there are any: a core that missed the flush would read the old one, not
+    // by chance the new one.
+    const bits: u64 = protectionBits(protection);
+    mapped = populate(space, start, start + bytes, bits);
+    freeBatch(space);
+    if (!mapped) mapped = populate(space, start, start + bytes, bits);
+    if (!mapped) unmapLocked(space, start, start + bytes);
   }
-  return i64(start);
+  freeBatch(space);
+  return mapped ? i64(start) : error(Errno.ENOMEM);
 }
 
 /** Unmaps whatever lies in the range. Returns 0, -EINVAL or -ENOMEM. */
@@ -294,17 +313,21 @@ export function spaceProtect(space: ptr<AddressSpace>, address: u64, lengthBytes
   const bytes: u64 = roundUp(lengthBytes);
   if (lengthBytes === 0) return (address & (PAGE_BYTES - 1)) === 0 ? 0 : error(Errno.EINVAL);
   if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
+  const flush: FlushList = uninitialized();
+  flush.count = 0;
   const flags: u64 = lock(addr(space.lock));
-  const done: boolean = protectLocked(space, address, address + bytes, protection);
+  const done: boolean = protectLocked(space, address, address + bytes, protection, addr(flush));
   unlock(addr(space.lock), flags);
+  // No frame changes hands, so nobody has to be kept out meanwhile: all cores may be here at once.
+  if (flush.count !== 0) shootdown(addr(flush), space.root, addr(space.activeCpus));
   return done ? 0 : error(Errno.ENOMEM);
 }
-function protectLocked(space: ptr<AddressSpace>, start: u64, end: u64, protection: u64): boolean {
+function protectLocked(space: ptr<AddressSpace>, start: u64, end: u64, protection: u64, flush: ptr<FlushList>): boolean {
   if (!isMapped(space, start, end)) return false;
   if (!splitAt(space, start) || !splitAt(space, end)) return false;
   if (!regionCut(space, start, end) || !regionAdd(space, start, end, protection)) return false;
   const bits: u64 = protectionBits(protection);
-  protectPages(space, start, end, bits);
+  protectPages(space, start, end, bits, flush);
   return protection === Prot.NONE || populate(space, start, end, bits);
 }
 
@@ -363,6 +386,18 @@ export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
   const result: u64 = space.brkEnd;
   unlock(addr(space.lock), flags);
   return result;
+}
+
+/**
+ * Whether the program may now do what it faulted on: another of its cores was changing the mapping (MAP_FIXED takes the page out before
+ * it puts the new one in), or has allowed it since. Waits for whoever is at it.
+ */
+export function faultIsOver(space: ptr<AddressSpace>, address: u64, error: u64): boolean {
+  if (address >= USER_END) return false;
+  const flags: u64 = lock(addr(space.lock));
+  const over: boolean = (error & PageFault.I) !== 0 ? isExecutable(space, address) : translateUser(space.root, address, (error & PageFault.W) !== 0) !== 0;
+  unlock(addr(space.lock), flags);
+  return over;
 }
 
 /** True if a program may execute at `address`. */

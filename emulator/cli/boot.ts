@@ -34,8 +34,11 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
             session?.progress.clear();
             writeAll(1, Buffer.from(text, "latin1"));
             const known = console.all.length;
-            for (const line of console.take(text)) until?.console(line);
-            for (const line of console.all.slice(known)) for (const l of backtraces.explain(line)) say(session, l);
+            console.take(text);
+            for (const line of console.all.slice(known)) {
+              until?.console(line);
+              for (const l of backtraces.explain(line)) say(session, l);
+            }
             if (console.ready) until?.ready();
           },
         }),

@@ -54,6 +54,7 @@ const callbackTypes = {
   instruction: koffi.proto("int MargayInstruction(uint64_t uc, uint64_t user)"),
   helper: koffi.proto("void MargayHelper(uint64_t env)"),
   helperAddress: koffi.proto("void MargayHelperAddress(uint64_t env, uint64_t address)"),
+  helperNumber: koffi.proto("void MargayHelperNumber(uint64_t env, int number)"),
   helperWriteControl: koffi.proto("void MargayHelperWriteControl(uint64_t env, int index, uint64_t value)"),
   helperReadControl: koffi.proto("uint64_t MargayHelperReadControl(uint64_t env, int index)"),
   deliverInterrupt: koffi.proto("void MargayDeliverInterrupt(uint64_t env, int vector, int hardware)"),

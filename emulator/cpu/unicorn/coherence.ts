@@ -22,6 +22,8 @@ export class CodeCoherence {
   private readonly words: number;
   /** By core: virtual page that the translations of a frame are from, SEVERAL if more than one. Valid while the bit in `executes` is set. */
   private readonly codePages: Map<number, number>[];
+  /** The last fill has dropped the filling core's own translations, among them perhaps the running one. The core clears it. */
+  ownDropped = false;
 
   constructor(
     private readonly unicorn: Binding,
@@ -62,6 +64,7 @@ export class CodeCoherence {
         this.unicorn.invalidateCode(this.handles[core], ramOffset, ramOffset + FRAME_BYTES);
         this.unicorn.flushTlb(this.handles[core]);
         executes[own] &= ~bit;
+        this.ownDropped = true;
       }
       this.takeFromOthers(executes, first, own, bit, (handle) => {
         this.unicorn.invalidateCode(handle, ramOffset, ramOffset + FRAME_BYTES);

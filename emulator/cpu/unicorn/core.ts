@@ -69,6 +69,8 @@ export class UnicornCore extends Processor implements Core {
   // What the hooks of the current uc_emu_start have found.
   /** Counter at a requestStop from a callback. */
   private stopAt = NONE;
+  /** Counter at a write that dropped translations of this core: what runs may be one of them. */
+  private retranslateAt = NONE;
   /** A refused TLB fill. */
   private missKind: AccessKind | typeof NONE = NONE;
   private missLow = 0;
@@ -81,7 +83,14 @@ export class UnicornCore extends Processor implements Core {
   private trapAt = 0;
   /** An exception that a callback of ours has raised. */
   private raised:
-    | { readonly vector: number; readonly errorCode: number; readonly address?: bigint; readonly rip: bigint; readonly at: number; readonly gpr: readonly bigint[] }
+    | {
+        readonly vector: number;
+        readonly errorCode: number;
+        readonly address?: bigint;
+        readonly rip: bigint;
+        readonly at: number;
+        readonly gpr: readonly bigint[];
+      }
     | undefined;
   private thrown: { readonly error: unknown } | undefined;
   /** While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page. */
@@ -165,6 +174,7 @@ export class UnicornCore extends Processor implements Core {
     }
     if (env.translationSpace < count * TRANSLATED_BYTES + TRANSLATION_MARGIN) this.instance.flushTranslations();
     this.stopAt = NONE;
+    this.retranslateAt = NONE;
     this.missKind = NONE;
     this.trapVector = NONE;
     this.windowAt = NONE;
@@ -204,6 +214,8 @@ export class UnicornCore extends Processor implements Core {
       );
     } else if (this.stopAt !== NONE) {
       this.advance(this.stopAt);
+    } else if (this.retranslateAt !== NONE) {
+      this.advance(this.retranslateAt);
     } else if (this.windowAt !== NONE) {
       this.advance(this.windowAt); // runFor sees that the window is open
     } else if (begun > count) {
@@ -295,6 +307,11 @@ export class UnicornCore extends Processor implements Core {
       const offset = this.node.memory.offsetOf(page);
       if (offset >= 0) {
         this.grantedPermissions = this.node.coherence.fill(this.index, pageOf(low, high), offset, access, this.mmu.granted);
+        if (this.node.coherence.ownDropped) {
+          this.node.coherence.ownDropped = false;
+          this.retranslateAt = this.env.counter;
+          this.env.countLimit = this.retranslateAt;
+        }
         return page;
       }
       if (access !== ACCESS_FETCH) {

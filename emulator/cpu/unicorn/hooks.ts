@@ -105,6 +105,8 @@ function interposeHelpers(): void {
     value: Wide,
   ) => void;
 
+  const loadMxcsr = library.func("void helper_ldmxcsr_x86_64(uint64_t env, uint32_t value)") as (env: Wide, value: number) => void;
+
   interpose("helper_rdtsc_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(false)));
   interpose("helper_rdtscp_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(true)));
   interpose("helper_rdmsr_x86_64", "helper", () => guarded(undefined, (core) => core.rdmsr()));
@@ -123,6 +125,12 @@ function interposeHelpers(): void {
   interpose("helper_write_crN_x86_64", "helperWriteControl", (env: Wide, index: number, value: Wide) =>
     guarded(undefined, (core) => {
       if (core.beforeControlWrite(index, wide(value))) writeControl(env, index, value);
+    }),
+  );
+  interpose("helper_ldmxcsr_x86_64", "helperNumber", (env: Wide, value: number) =>
+    guarded(undefined, (core) => {
+      if (value >>> 16) core.raise(Exception.GP, 0);
+      else loadMxcsr(env, value);
     }),
   );
   interpose("helper_read_crN_x86_64", "helperReadControl", (_env: Wide, index: number) =>

@@ -53,6 +53,7 @@ types: setup emulator/abi/.stamp ## type checks: host side, kernel, userland
 	@$(NODE) node_modules/tsgo/bin/tsc -p tsconfig.json
 	@$(NODE) node_modules/tsgo/bin/tsc -p kernel/tsconfig.json
 	@$(NODE) node_modules/tsgo/bin/tsc -p userland/tsconfig.json
+	@$(NODE) node_modules/tsgo/bin/tsc -p tests/cpu/checks/guest/tsconfig.json
 	@$(NODE) node_modules/tsgo/bin/tsc -p tests/bench/tsconfig.json
 
 lint: setup ## format and lint

@@ -1,0 +1,134 @@
+/**
+ * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line. Our machine and
+ * QEMU's must print what expected/ says, which is typed from the manuals; where one is known not to, known.ts says so and why.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { realEngine } from "../../machine/guest.ts";
+import { arithmeticLines } from "./flags-model.ts";
+import { buildFamily, qemuMissing, runHere, runOnQemu } from "./harness.ts";
+import { type KnownDifference, knownDifferences, notOnQemu } from "./known.ts";
+
+const engine = await realEngine();
+const missing = typeof engine === "string" ? engine : undefined;
+if (missing !== undefined) console.log(`tests/cpu/checks skipped: ${missing}`);
+if (qemuMissing !== undefined) console.log(`tests/cpu/checks: ${qemuMissing}`);
+
+/** Variants beside the main run: each ends in shutdown. */
+const families: readonly { readonly name: string; readonly cores: number; readonly shutdowns?: readonly string[] }[] = [
+  { name: "flags", cores: 1 },
+  { name: "faults", cores: 1 },
+  { name: "paging", cores: 1 },
+  { name: "nested", cores: 1, shutdowns: ["a", "b", "c", "d", "e"] },
+  { name: "syscall", cores: 1 },
+  { name: "segments", cores: 1 },
+  { name: "smc", cores: 2 },
+  { name: "atomics", cores: 2 },
+];
+
+/** `check → what it gave`, in order. An indented line belongs to the one before it; names that come again are numbered. */
+function results(lines: readonly string[]): Map<string, string> {
+  const found = new Map<string, string>();
+  let parent = "";
+  for (const text of lines) {
+    const colon = text.lastIndexOf(": ");
+    const [own, gave] = colon < 0 ? [text, ""] : [text.slice(0, colon), text.slice(colon + 2)];
+    const plain = own.startsWith("  ") ? `${parent} / ${own.trim()}` : own;
+    let name = plain;
+    for (let again = 2; found.has(name); again++) name = `${plain} (${again})`;
+    if (!own.startsWith("  ")) parent = name;
+    found.set(name, gave);
+  }
+  return found;
+}
+
+function expectedLines(family: string): string[] {
+  const file = fs.readFileSync(path.join(import.meta.dirname, "expected", `${family}.txt`), "utf8");
+  const typed = file.split("\n").filter((text) => text !== "" && !text.startsWith("#"));
+  return family === "flags" ? [...arithmeticLines(), ...typed] : typed;
+}
+
+/** Rows that fitted, with how often on which machine, and the first line. */
+const used = new Map<KnownDifference, { here: number; qemu: number; readonly example: string }>();
+const counts = { checks: 0, here: 0, qemu: 0, qemuRun: 0, equal: 0 };
+
+/** Unlisted differences of one machine from the manual, as lines. */
+function differences(family: string, where: "here" | "qemu", expected: Map<string, string>, found: Map<string, string>): string[] {
+  const problems: string[] = [];
+  for (const [check, wanted] of expected) {
+    if (where === "qemu" && notOnQemu.has(check)) continue;
+    if (where === "qemu") counts.qemuRun++;
+    const gave = found.get(check);
+    if (gave === wanted) continue;
+    const rows = knownDifferences.filter(
+      (row) =>
+        row.family === family &&
+        (row.where === where || row.where === "both") &&
+        (typeof row.check === "string" ? row.check === check : row.check.test(check)) &&
+        gave?.startsWith(row.gives) === true,
+    );
+    if (rows.length > 0) {
+      counts[where]++;
+      for (const row of rows) {
+        const use = used.get(row) ?? { here: 0, qemu: 0, example: `${family}: ${check}: ${gave}; manual: ${wanted}` };
+        use[where]++;
+        used.set(row, use);
+      }
+    } else problems.push(`${check}: ${gave ?? "no such line"}; manual: ${wanted}`);
+  }
+  for (const [check, gave] of found) if (!expected.has(check)) problems.push(`${check}: ${gave}: not expected at all`);
+  return problems;
+}
+/** A row that says "both" must still hold on each machine where the checks run. */
+function gone(family: string, where: "here" | "qemu", expected: Map<string, string>, found: Map<string, string>): string[] {
+  return knownDifferences
+    .filter((row) => row.family === family && (row.where === where || row.where === "both"))
+    .flatMap((row) =>
+      [...expected]
+        .filter(
+          ([check, wanted]) => (typeof row.check === "string" ? row.check === check : row.check.test(check)) && found.get(check) === wanted,
+        )
+        .filter(([check]) => !(where === "qemu" && notOnQemu.has(check)) && !partly.has(check))
+        .map(([check]) => `${family}: ${check} (${where}): now as the manual says; take it off known.ts`),
+    );
+}
+/** INT through a gate of DPL 0 differs in the outer rings alone, since ring 0 may. */
+const partly = new Set(["cpl0 int, gate of dpl 0", "cpl0 int, gate of dpl 0 / its rip"]);
+
+describe.skipIf(missing !== undefined)("the processor by the manual", () => {
+  for (const { name, cores, shutdowns = [] } of families) {
+    it(name, async () => {
+      if (typeof engine === "string") throw new Error(engine);
+      const image = buildFamily(name);
+      const onQemu =
+        qemuMissing === undefined ? Promise.all(["q", ...shutdowns].map((variant) => runOnQemu(image, cores, variant))) : undefined;
+      const here = ["", ...shutdowns].map((variant) => runHere(engine, image, cores, variant));
+      const expected = results(expectedLines(name));
+      counts.checks += expected.size + shutdowns.length;
+      const foundHere = results(here[0]);
+      expect(differences(name, "here", expected, foundHere)).toEqual([]);
+      expect(gone(name, "here", expected, foundHere)).toEqual([]);
+      for (const lines of here.slice(1)) expect(lines).toEqual(["before", "shutdown"]);
+      const qemu = await onQemu;
+      if (qemu === undefined) return;
+      const foundQemu = results(qemu[0]);
+      expect(differences(name, "qemu", expected, foundQemu)).toEqual([]);
+      expect(gone(name, "qemu", expected, foundQemu)).toEqual([]);
+      for (const lines of qemu.slice(1)) expect(lines).toEqual(["before", "shutdown"]);
+      counts.qemuRun += shutdowns.length;
+      counts.equal += shutdowns.length + [...foundQemu].filter(([check, gave]) => foundHere.get(check) === gave).length;
+    });
+  }
+
+  it("no row of the known differences is left over", () => {
+    const applicable = knownDifferences.filter((row) => row.where !== "qemu" || qemuMissing === undefined);
+    expect(applicable.filter((row) => !used.has(row)).map((row) => `${row.family}: ${row.check}`)).toEqual([]);
+    for (const [row, { here, qemu, example }] of used)
+      console.log(`known difference (here ${here}, QEMU ${qemu}): ${example}; ${row.reason}`);
+    console.log(
+      `CPU checks: ${counts.checks}; here ${counts.here} known differences from the manual; ` +
+        (qemuMissing ?? `on QEMU ${counts.qemuRun} run, ${counts.qemu} known differences, ${counts.equal} equal here and there`),
+    );
+  });
+});

@@ -72,7 +72,7 @@ function mayOverlap(k: Known, base: Instr, offset: bigint, size: bigint, capture
 }
 
 /** Allocas whose address may be known to anyone but loads and stores at constant offsets. */
-function capturedAllocas(func: Func): Set<Instr> {
+export function capturedAllocas(func: Func): Set<Instr> {
   const captured = new Set<Instr>();
   const uses = usesOf(func);
   for (const alloca of func.blocks[0].instrs) {

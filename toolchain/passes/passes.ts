@@ -11,7 +11,10 @@ import { forward } from "./forward.ts";
 import { gvn } from "./gvn.ts";
 import { type CallGraph, callGraph, inline } from "./inline.ts";
 import { leaves } from "./leaves.ts";
+import { licm } from "./licm.ts";
 import { mem2reg } from "./mem2reg.ts";
+import { preheaders } from "./preheaders.ts";
+import { promote } from "./promote.ts";
 import { sroa } from "./sroa.ts";
 
 interface Step {
@@ -34,9 +37,16 @@ const pipeline: readonly Step[] = [
   { pass: "forward", run: forward,  after: ["gvn"],                     why: "equal addresses are one value" },
   { pass: "fold",    run: fold,     after: ["forward"],                 why: "forwarded values fold again" },
   { pass: "gvn",     run: gvn,      after: ["forward"],                 why: "so do their uses" },
+  { pass: "promote", run: promote,  after: ["sroa", "forward"],         why: "sees what of the loop's accesses is left" },
+  { pass: "mem2reg", run: mem2reg,  after: ["promote"],                 why: "makes values of the locals that it made" },
+  { pass: "fold",    run: fold,     after: ["promote"],                 why: "whether something was stored is often known" },
+  { pass: "gvn",     run: gvn,      after: ["promote"],                 why: "constants and addresses once more" },
+  { pass: "licm",    run: licm,     after: ["gvn"],                     why: "equal values move once" },
+  { pass: "gvn",     run: gvn,      after: ["licm"],                    why: "values that met in one preheader" },
   { pass: "dce",     run: dce,      after: ["fold", "gvn", "forward"],  why: "what they made useless" },
   { pass: "cfg",     run: cleanCfg, after: ["dce"],                     why: "blocks that became empty" },
   { pass: "dce",     run: dce,      after: ["cfg"],                     why: "conditions of branches that became jumps" },
+  { pass: "preheaders", run: preheaders, after: ["cfg"],                why: "cfg removes empty ones; the back end makes a loop's constants there" },
   { pass: "leaves",  run: leaves,   after: ["gvn"],                     why: "last: shortens the lives of constants" },
 ];
 

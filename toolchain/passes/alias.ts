@@ -1,0 +1,112 @@
+/**
+ * Where memory accesses lie, as far as their addresses tell: a base and the interval of the offsets from it. Offsets that are not constant
+ * have bounds where masks, shifts or narrow types give them: `ring.slots[i & 255]` lies within the slots and nowhere else.
+ */
+import type { Instr, Module } from "../ir/ir.ts";
+import { type Type, widthOf } from "../ir/ops.ts";
+
+export interface Place {
+  /** Link name of a datum, or the value that the offsets are counted from. */
+  readonly base: string | Instr;
+  /** First byte of the lowest and of the highest place that it may be; equal = it is there. */
+  readonly low: bigint;
+  readonly high: bigint;
+  readonly bytes: bigint;
+}
+
+/** Offsets that may be so large that sums of them could wrap are taken as unknown. */
+const MAX_OFFSET = 1n << 40n;
+const MAX_DEPTH = 8;
+
+/** `type`: of the value that is loaded or stored. */
+export function placeOf(address: Instr, type: Type): Place {
+  let low = 0n;
+  let high = 0n;
+  let value = address;
+  for (let depth = 0; value.op === "add" && depth < MAX_DEPTH; depth++) {
+    const [a, b] = value.args;
+    if (b.op === "const") {
+      const offset = BigInt.asIntN(64, b.imm);
+      if (offset > MAX_OFFSET || offset < -MAX_OFFSET) break;
+      low += offset;
+      high += offset;
+      value = a;
+      continue;
+    }
+    const ofB = limitOf(b, 0);
+    const limit = ofB ?? limitOf(a, 0);
+    if (limit === null) break;
+    high += limit;
+    value = ofB === null ? b : a;
+  }
+  const bytes = BigInt(widthOf[type as "i64"] / 8);
+  if (value.op !== "symbol") return { base: value, low, high, bytes };
+  const addend = BigInt.asIntN(64, value.imm);
+  return { base: value.symbol, low: low + addend, high: high + addend, bytes };
+}
+
+/** Whether it is surely all within the datum or local that it starts from. */
+export function isWithin(place: Place, module: Module): boolean {
+  const { base } = place;
+  const size = typeof base === "string" ? module.data.get(base)?.size : base.op === "alloca" ? base.size : undefined;
+  return size !== undefined && place.low >= 0n && place.high + place.bytes <= BigInt(size);
+}
+
+/** `captured`: locals whose address may be known elsewhere. False only where the two cannot share a byte. */
+export function mayShare(a: Place, b: Place, module: Module, captured: ReadonlySet<Instr>): boolean {
+  if (a.base === b.base) return a.low < b.high + b.bytes && b.low < a.high + a.bytes;
+  if (typeof a.base === "string" && typeof b.base === "string") return !isWithin(a, module) || !isWithin(b, module);
+  const isApart = (x: Place, y: Place): boolean => {
+    if (typeof x.base === "string" || x.base.op !== "alloca") return false;
+    return typeof y.base === "string" || y.base.op === "alloca" || !captured.has(x.base);
+  };
+  return !isApart(a, b) && !isApart(b, a);
+}
+
+/** Greatest value, taken as unsigned, or null if it may be large. */
+function limitOf(value: Instr, depth: number): bigint | null {
+  if (value.type === "void" || value.type === "f64" || depth > MAX_DEPTH) return null;
+  const ofType = (1n << BigInt(widthOf[value.type])) - 1n;
+  const [a, b] = value.args;
+  const of = (instr: Instr): bigint | null => limitOf(instr, depth + 1);
+  const constant = b?.op === "const" ? b.imm : null;
+  const least = (x: bigint | null, y: bigint | null): bigint | null => (x === null ? y : y === null || x < y ? x : y);
+  let limit: bigint | null = null;
+  switch (value.op) {
+    case "const":
+      limit = value.imm;
+      break;
+    case "and":
+      limit = least(of(a), of(b));
+      break;
+    case "zext":
+    case "trunc":
+      limit = of(a);
+      break;
+    case "lshr":
+      if (constant !== null) limit = (of(a) ?? ofType) >> (constant & BigInt(widthOf[value.type] - 1));
+      break;
+    case "urem":
+      if (constant !== null && constant > 0n) limit = constant - 1n;
+      break;
+    case "shl": {
+      const x = of(a);
+      if (x !== null && constant !== null) limit = x << (constant & BigInt(widthOf[value.type] - 1));
+      break;
+    }
+    case "mul": {
+      const x = of(a);
+      if (x !== null && constant !== null) limit = x * constant;
+      break;
+    }
+    case "add": {
+      const x = of(a);
+      const y = of(b);
+      if (x !== null && y !== null) limit = x + y;
+      break;
+    }
+  }
+  // A sum or product that may have wrapped says nothing but its width.
+  limit = limit === null || limit > ofType ? ofType : limit;
+  return limit < MAX_OFFSET ? limit : null;
+}

@@ -1,0 +1,173 @@
+/**
+ * Keeps static data and locals in registers while a loop runs: a scalar that the loop reads and writes at one address is loaded in the
+ * preheader and stored behind each exit. It is stored there only if the loop has stored to it: what nobody wrote may belong to
+ * somebody else. The value and that flag are made locals here, of which `mem2reg` makes values.
+ *
+ * Only in loops that do nothing else that others could see: no call, assembly, atomic, fence, volatile access, block copy or division
+ * that may trap. Nothing else in the loop may reach the place. A loop that only reads keeps reading.
+ */
+import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
+import { Block, type Func, type Instr, type Module } from "../ir/ir.ts";
+import { opInfo, type Type, widthOf } from "../ir/ops.ts";
+import { isWithin, mayShare, type Place, placeOf } from "./alias.ts";
+import { capturedAllocas } from "./forward.ts";
+import { preheaderOf, preheaders } from "./preheaders.ts";
+import { isSafeDivision, newConst, newInstr } from "./rewrite.ts";
+
+/** Each costs a register and one for its flag. */
+const MAX_PLACES = 3;
+
+interface Access {
+  readonly instr: Instr;
+  readonly block: Block;
+  readonly type: Type;
+  readonly place: Place;
+}
+
+export function promote(func: Func, module: Module): void {
+  const candidates = findLoops(new Dominators(func));
+  if (candidates.length === 0) return;
+  preheaders(func);
+  const done = new Set<Block>();
+  let captured: Set<Instr> | null = null;
+  // Outer loops first: what is kept through the outer one need not be kept through the inner.
+  for (const { header, blocks } of findLoops(new Dominators(func))) {
+    const before = preheaderOf(header, blocks);
+    if (done.has(header) || before === null) continue;
+    const accesses = accessesOf(blocks);
+    if (accesses === null) continue;
+    captured ??= capturedAllocas(func);
+    const groups = promotable(accesses, module, captured);
+    const exits = exitsOf(blocks);
+    if (groups.length === 0 || exits.length === 0) continue;
+    for (const group of groups) keep(func, before, group, exits);
+    for (const block of blocks) done.add(block);
+  }
+}
+
+/** The loop's loads and stores; null if it does anything else to memory or the world. */
+function accessesOf(blocks: ReadonlySet<Block>): Access[] | null {
+  const accesses: Access[] = [];
+  for (const block of blocks) {
+    for (const instr of block.instrs) {
+      if (instr.volatile) return null;
+      const info = opInfo(instr.op);
+      if (instr.op === "load" || instr.op === "store") {
+        const type = instr.op === "load" ? instr.type : instr.args[1].type;
+        accesses.push({ instr, block, type, place: placeOf(instr.args[0], type) });
+      } else if (info.readsMemory || info.writesMemory || (info.effect && !info.terminator && !isSafeDivision(instr))) return null;
+    }
+  }
+  return accesses;
+}
+
+/** Accesses of one place each, read and written, that nothing else of the loop may reach. */
+function promotable(accesses: readonly Access[], module: Module, captured: ReadonlySet<Instr>): Access[][] {
+  const groups: Access[][] = [];
+  for (const a of accesses) {
+    const { place, type } = a;
+    if (place.low !== place.high || !isWithin(place, module)) continue;
+    if (typeof place.base === "string" && module.data.get(place.base)?.readonly) continue;
+    const isSame = (b: Access): boolean =>
+      b.type === type && b.place.base === place.base && b.place.low === place.low && b.place.high === place.high;
+    const group = groups.find((g) => isSame(g[0]));
+    if (group) group.push(a);
+    else if (accesses.every((b) => isSame(b) || !mayShare(place, b.place, module, captured))) groups.push([a]);
+  }
+  return groups.filter((g) => g.some((a) => a.instr.op === "load") && g.some((a) => a.instr.op === "store")).slice(0, MAX_PLACES);
+}
+
+/** Each way out once. `keep` moves `from` behind what it puts there. */
+function exitsOf(blocks: ReadonlySet<Block>): { from: Block; to: Block }[] {
+  const exits: { from: Block; to: Block }[] = [];
+  for (const from of blocks) for (const to of new Set(terminatorOf(from).targets)) if (!blocks.has(to)) exits.push({ from, to });
+  return exits;
+}
+
+function keep(func: Func, before: Block, group: readonly Access[], exits: { from: Block; to: Block }[]): void {
+  const { place, type, instr } = group[0];
+  const value = local(func, widthOf[type as "i64"] / 8, instr);
+  const flag = local(func, 1, instr);
+  const address = (block: Block): Instr => addressIn(func, block, place, instr);
+  const first = append(func, before, "load", type, [address(before)], instr);
+  append(func, before, "store", "void", [value, first], instr);
+  append(func, before, "store", "void", [flag, constant(func, before, 0n, instr)], instr);
+  for (const { instr: at, block } of group) {
+    at.args[0] = value;
+    if (at.op === "load") continue;
+    const one = newConst(func, "i8", 1n, at.loc);
+    const mark = newInstr(func, "store", "void", [flag, one], at.loc);
+    one.block = mark.block = block;
+    block.instrs.splice(block.instrs.indexOf(at) + 1, 0, one, mark);
+  }
+  for (const exit of exits) {
+    const [test, write, next] = splitEdge(func, exit);
+    const written = append(func, test, "load", "i8", [flag], instr);
+    const branch = terminatorOf(test);
+    branch.op = "branch";
+    branch.args = [written];
+    branch.targets = [write, next];
+    write.preds = [test];
+    next.preds = [test, write];
+    append(func, write, "store", "void", [address(write), append(func, write, "load", type, [value], instr)], instr);
+    exit.from = next;
+  }
+}
+
+/** Three new blocks on the edge; the first and the second lead to the third. */
+function splitEdge(func: Func, { from, to }: { from: Block; to: Block }): [Block, Block, Block] {
+  let id = func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0);
+  const [test, write, next] = [new Block(id++), new Block(id++), new Block(id)];
+  const at = to.preds.indexOf(from);
+  const values = phisOf(to).map((phi) => phi.args[at]);
+  const last = terminatorOf(from);
+  for (let i = 0; i < last.targets.length; i++) {
+    if (last.targets[i] !== to) continue;
+    last.targets[i] = test;
+    test.preds.push(from);
+    removeIncoming(to, from);
+  }
+  to.preds.push(next);
+  phisOf(to).forEach((phi, i) => phi.args.push(values[i]));
+  for (const [block, target] of [
+    [test, write],
+    [write, next],
+    [next, to],
+  ]) {
+    const jump = newInstr(func, "jump", "void", [], last.loc);
+    jump.targets = [target];
+    jump.block = block;
+    block.instrs.push(jump);
+  }
+  func.blocks.splice(func.blocks.indexOf(from) + 1, 0, test, write, next);
+  return [test, write, next];
+}
+
+function local(func: Func, bytes: number, like: Instr): Instr {
+  const instr = newInstr(func, "alloca", "i64", [], like.loc);
+  instr.size = instr.align = bytes;
+  instr.block = func.blocks[0];
+  func.blocks[0].instrs.unshift(instr);
+  return instr;
+}
+
+/** In front of the block's terminator. */
+function append(func: Func, block: Block, op: Instr["op"], type: Type, args: Instr[], like: Instr): Instr {
+  const instr = newInstr(func, op, type, args, like.loc);
+  instr.block = block;
+  block.instrs.splice(-1, 0, instr);
+  return instr;
+}
+function constant(func: Func, block: Block, value: bigint, like: Instr, type: Type = "i8"): Instr {
+  const instr = append(func, block, "const", type, [], like);
+  instr.imm = BigInt.asUintN(widthOf[type as "i64"], value);
+  return instr;
+}
+function addressIn(func: Func, block: Block, { base, low }: Place, like: Instr): Instr {
+  if (typeof base !== "string")
+    return low === 0n ? base : append(func, block, "add", "i64", [base, constant(func, block, low, like, "i64")], like);
+  const instr = append(func, block, "symbol", "i64", [], like);
+  instr.symbol = base;
+  instr.imm = BigInt.asUintN(64, low);
+  return instr;
+}

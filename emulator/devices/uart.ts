@@ -85,8 +85,7 @@ export class Uart16550 {
         this.ier = value & 0xf;
         break;
       case Uart.FCR:
-        this.fifoEnabled = (value & UartFcr.ENABLE) !== 0;
-        if ((value & UartFcr.CLEAR_RECEIVE) !== 0) this.received.length = 0;
+        this.writeFifoControl(value);
         this.refill();
         break;
       case Uart.LCR: this.lcr = value; break;
@@ -102,15 +101,28 @@ export class Uart16550 {
     return { ier, lcr, mcr, scratch, divisor, fifoEnabled, overrun, transmitPending, received: [...this.received], typed: [...this.typed] };
   }
 
+  /** 8.4: a change of mode clears the FIFOs; the other bits count only together with ENABLE. */
+  private writeFifoControl(value: number): void {
+    const enable = (value & UartFcr.ENABLE) !== 0;
+    if (enable !== this.fifoEnabled || (enable && (value & UartFcr.CLEAR_RECEIVE) !== 0)) this.received.length = 0;
+    this.fifoEnabled = enable;
+  }
+
   private transmit(byte: number): void {
-    if ((this.mcr & UartMcr.LOOP) !== 0) {
-      if (this.received.length < (this.fifoEnabled ? FIFO_BYTES : 1)) this.received.push(byte);
-      else this.overrun = true;
-    } else this.onByte(byte);
+    if ((this.mcr & UartMcr.LOOP) !== 0) this.loopBack(byte);
+    else this.onByte(byte);
     // The line falls and rises again, so that an edge-triggered input sees the new empty condition.
     this.transmitPending = false;
     this.update();
     this.transmitPending = true;
+  }
+
+  /** 8.6.1, bit 1: in a full FIFO the new character is lost, in the register alone the one that stood there. */
+  private loopBack(byte: number): void {
+    const isFull = this.received.length >= (this.fifoEnabled ? FIFO_BYTES : 1);
+    this.overrun ||= isFull;
+    if (!isFull) this.received.push(byte);
+    else if (!this.fifoEnabled) this.received[0] = byte;
   }
 
   private refill(): void {

@@ -1,6 +1,6 @@
 /**
  * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line. Our machine and
- * QEMU's must print what expected/ says, which is typed from the manuals; where one is known not to, known.ts says so and why.
+ * QEMU's must print what expected/ says, which was read line by line against the manuals; where one is known not to, known.ts says so and why.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -130,8 +130,7 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
     );
     for (const fd of [1, 2]) writeAll(fd, output.rest(fd));
     const status = finish(session, reason, result, program);
-    if (reason !== "until")
-      for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
+    if (reason !== "until") for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
     return status;

@@ -28,7 +28,16 @@ export interface Cut {
   readonly fromNs: number;
   readonly untilNs: number;
 }
-export const noLinkFaults: FaultSpec = { drop: 0, duplicate: 0, corrupt: 0, reorder: 0, reorderNs: 20_000, delay: 0, delayNs: 50_000, cuts: [] };
+export const noLinkFaults: FaultSpec = {
+  drop: 0,
+  duplicate: 0,
+  corrupt: 0,
+  reorder: 0,
+  reorderNs: 20_000,
+  delay: 0,
+  delayNs: 50_000,
+  cuts: [],
+};
 
 /** What becomes of one frame. `flips`: bit positions in the frame, of the first copy. */
 export interface Verdict {
@@ -175,7 +184,8 @@ export function parseFaults(text: string): FaultSpec {
     if (given.has(name)) throw new FaultSpecError(`'${name}' given twice`);
     given.add(name);
     const [rate, time, ...rest] = value.split(":");
-    if (rest.length > 0 || (time !== undefined && field !== "reorder" && field !== "delay")) throw new FaultSpecError(`'${part}': ${name} takes a rate only, as ${name}=1%`);
+    if (rest.length > 0 || (time !== undefined && field !== "reorder" && field !== "delay"))
+      throw new FaultSpecError(`'${part}': ${name} takes a rate only, as ${name}=1%`);
     spec[field] = parseRate(name, rate!);
     if (time !== undefined) spec[field === "reorder" ? "reorderNs" : "delayNs"] = parseNs(name, time);
   }
@@ -196,7 +206,8 @@ function parseNs(name: string, text: string): number {
 }
 function parseCut(text: string): Cut {
   const [nid, from, until, ...rest] = text.split(":");
-  if (rest.length > 0 || from === undefined || !/^\d{1,6}$/.test(nid!)) throw new FaultSpecError(`'cut=${text}': give cut=NID:FROM or cut=NID:FROM:UNTIL, as cut=2:1ms:3ms`);
+  if (rest.length > 0 || from === undefined || !/^\d{1,6}$/.test(nid!))
+    throw new FaultSpecError(`'cut=${text}': give cut=NID:FROM or cut=NID:FROM:UNTIL, as cut=2:1ms:3ms`);
   const fromNs = from === "0" ? 0 : parseNs("cut", from);
   const untilNs = until === undefined ? Number.MAX_SAFE_INTEGER : parseNs("cut", until);
   if (untilNs <= fromNs) throw new FaultSpecError(`'cut=${text}': it ends before it begins`);

@@ -128,7 +128,9 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
 
 function resultText(value: bigint, options: DecodeOptions): string {
   if (value < 0n && value >= -4095n) return `-${ErrnoNames.get(Number(-value)) ?? -value}`;
-  return value >= 0x10000n && value < USER_END_BIG && regionOf(value) !== "USER_LOW" ? addressText(value, options) : bytesText(Number(value), options);
+  return value >= 0x10000n && value < USER_END_BIG && regionOf(value) !== "USER_LOW"
+    ? addressText(value, options)
+    : bytesText(Number(value), options);
 }
 
 const USER_END_BIG = BigInt(USER_END);

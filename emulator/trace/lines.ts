@@ -106,7 +106,9 @@ class Reader {
 
 function decode(section: Uint8Array): readonly Row[] {
   try {
-    return decodeTable(new Reader(section)).sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : Number(b.end) - Number(a.end)));
+    return decodeTable(new Reader(section)).sort((a, b) =>
+      a.address < b.address ? -1 : a.address > b.address ? 1 : Number(b.end) - Number(a.end),
+    );
   } catch (error) {
     if (error instanceof RangeError) return [];
     throw error;

@@ -139,7 +139,11 @@ describe("levels", () => {
   });
   it("an EOI is for every entry with its vector and for no other", () => {
     const { apic, read, write, delivered } = setup();
-    for (const [pin, vector] of [[1, 0x50], [2, 0x50], [3, 0x51]] as const) {
+    for (const [pin, vector] of [
+      [1, 0x50],
+      [2, 0x50],
+      [3, 0x51],
+    ] as const) {
       write(low(pin), 0x8000 | vector);
       apic.setLine(pin, true);
     }
@@ -172,7 +176,10 @@ describe("levels", () => {
         apic.endOfInterrupt(0x30 + pin);
       }
       const due = state.up && !state.masked && !state.inFlight;
-      expect(delivered().map((d) => d.vector), `seed ${seed}, step ${step}`).toEqual(due ? [0x30 + pin] : []);
+      expect(
+        delivered().map((d) => d.vector),
+        `seed ${seed}, step ${step}`,
+      ).toEqual(due ? [0x30 + pin] : []);
       state.inFlight ||= due;
       expect((read(low(pin)) & 0x4000) !== 0, `seed ${seed}, step ${step}`).toBe(state.inFlight);
     }

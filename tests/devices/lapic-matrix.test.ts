@@ -45,12 +45,21 @@ describe("every offset (table 11-1)", () => {
       }
       write(at, at === 0x300 ? 0x40050 : 0);
       expect(bus.reports.length, `write 0x${at.toString(16)}`).toBe(writable.has(at) ? 0 : 1);
-      if (!writable.has(at)) expect(bus.reports[0]).toMatch(readable.has(at) ? /^lapic: write to read-only [A-Z_]+ 0x/ : /^lapic: write to (unknown register|read-only RRD) 0x/);
+      if (!writable.has(at))
+        expect(bus.reports[0]).toMatch(
+          readable.has(at) ? /^lapic: write to read-only [A-Z_]+ 0x/ : /^lapic: write to (unknown register|read-only RRD) 0x/,
+        );
     }
   });
   it("takes aligned accesses of 4 bytes only (11.4.1)", () => {
     const { bus, apic } = one();
-    for (const [at, size] of [[0x80, 1], [0x80, 2], [0x81, 4], [0x84, 4], [0x8c, 4]] as const) {
+    for (const [at, size] of [
+      [0x80, 1],
+      [0x80, 2],
+      [0x81, 4],
+      [0x84, 4],
+      [0x8c, 4],
+    ] as const) {
       apic.read(at, size);
       apic.write(at, size, 0x55);
     }
@@ -101,7 +110,17 @@ describe("reserved bits read as 0 (figures 11-4 … 11-23)", () => {
     const bus = machine(8);
     const apic = bus.lapics[5]!;
     const fresh = JSON.stringify(new TestLapicBus(8).lapics[5]!.state());
-    for (const [at, value] of [[0x80, 0x33], [0xd0, 0x20 << 24], [0xe0, 0], [0x320, 0x200e0], [0x380, 1000], [0x3e0, 0xb], [0x310, 7 << 24], [0x370, 0x40]] as const) apic.write(at, 4, value >>> 0);
+    for (const [at, value] of [
+      [0x80, 0x33],
+      [0xd0, 0x20 << 24],
+      [0xe0, 0],
+      [0x320, 0x200e0],
+      [0x380, 1000],
+      [0x3e0, 0xb],
+      [0x310, 7 << 24],
+      [0x370, 0x40],
+    ] as const)
+      apic.write(at, 4, value >>> 0);
     apic.accept(0x51, true);
     apic.acknowledge(0x51);
     apic.accept(0x91, false);
@@ -168,7 +187,10 @@ describe("priorities (11.8.3) against the manual's rules, at random", () => {
       expect([apic.pendingVector(), read(0xa0), apic.inService], what).toEqual([model.pending, model.ppr, Math.max(-1, ...model.isr)]);
       const bank = random.below(8);
       const bits = (set: ReadonlySet<number>): number => [...set].filter((v) => v >> 5 === bank).reduce((sum, v) => sum + 2 ** (v & 31), 0);
-      expect([read(0x100 + 16 * bank), read(0x200 + 16 * bank)].map((v) => v >>> 0), what).toEqual([bits(model.isr), bits(model.irr)]);
+      expect(
+        [read(0x100 + 16 * bank), read(0x200 + 16 * bank)].map((v) => v >>> 0),
+        what,
+      ).toEqual([bits(model.isr), bits(model.irr)]);
     }
     expect(bus.ended).toEqual(ended);
     expect(bus.reports).toEqual([]);
@@ -196,9 +218,16 @@ describe("64 cores", () => {
   it("each has its id, and is reached by it from every other, in every mode", () => {
     const bus = machine();
     expect(bus.lapics.map((apic) => apic.read(0x20, 4) >>> 24)).toEqual(all);
-    for (const [mode, vector] of [[FIXED, 0x81], [LOWEST, 0x82], [NMI, 0], [INIT, 0], [SIPI, 0x08]] as const)
+    for (const [mode, vector] of [
+      [FIXED, 0x81],
+      [LOWEST, 0x82],
+      [NMI, 0],
+      [INIT, 0],
+      [SIPI, 0x08],
+    ] as const)
       for (const source of [0, 1, 31, 32, 63])
-        for (const target of all) expect(send(bus, source, ASSERT | mode | vector, target)).toEqual({ source, targets: [target], mode, vector });
+        for (const target of all)
+          expect(send(bus, source, ASSERT | mode | vector, target)).toEqual({ source, targets: [target], mode, vector });
     expect(bus.reports).toEqual([]);
   });
   it("physical destination ff is everybody; ids that nobody has are reported", () => {
@@ -242,7 +271,7 @@ describe("64 cores", () => {
   it("flat model: eight bits, any set of them (11.6.2.2)", () => {
     const bus = machine();
     // Eight groups of eight cores.
-    for (const apic of bus.lapics) apic.write(0xd0, 4, (1 << (apic.core & 7) << 24) >>> 0);
+    for (const apic of bus.lapics) apic.write(0xd0, 4, ((1 << (apic.core & 7)) << 24) >>> 0);
     for (let mask = 1; mask < 256; mask++)
       expect(send(bus, 0, ASSERT | LOGICAL | 0x92, mask)!.targets).toEqual(all.filter((core) => ((mask >> (core & 7)) & 1) !== 0));
   });
@@ -254,7 +283,9 @@ describe("64 cores", () => {
     }
     for (let cluster = 0; cluster < 15; cluster++)
       for (let mask = 1; mask < 16; mask++)
-        expect(send(bus, 9, ASSERT | LOGICAL | 0x93, (cluster << 4) | mask)!.targets).toEqual(all.filter((core) => core < 60 && core >> 2 === cluster && ((mask >> (core & 3)) & 1) !== 0));
+        expect(send(bus, 9, ASSERT | LOGICAL | 0x93, (cluster << 4) | mask)!.targets).toEqual(
+          all.filter((core) => core < 60 && core >> 2 === cluster && ((mask >> (core & 3)) & 1) !== 0),
+        );
     expect(send(bus, 9, ASSERT | LOGICAL | 0x93, 0xf5)!.targets).toEqual(all.filter((core) => core < 60 && (core & 1) === 0));
     expect(bus.reports).toEqual([]);
   });
@@ -272,7 +303,16 @@ describe("64 cores", () => {
 
 describe("timer (11.5.4): every divisor in both modes", () => {
   // Divide configuration register, bits 3, 1, 0 (figure 11-10).
-  const divisors = [[0b0000, 2], [0b0001, 4], [0b0010, 8], [0b0011, 16], [0b1000, 32], [0b1001, 64], [0b1010, 128], [0b1011, 1]] as const;
+  const divisors = [
+    [0b0000, 2],
+    [0b0001, 4],
+    [0b0010, 8],
+    [0b0011, 16],
+    [0b1000, 32],
+    [0b1001, 64],
+    [0b1010, 128],
+    [0b1011, 1],
+  ] as const;
   it.each(divisors)("configuration %i divides by %i: count and expiry of one shot", (code, divisor) => {
     for (const initial of [1, 3, 1000, 0xffff_ffff]) {
       const { bus, apic, read, write } = one();

@@ -5,7 +5,15 @@
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Operation } from "../../emulator/abi/net.ts";
-import { type FaultInjector, FaultSpecError, LinkFaults, noLinkFaults, parseFaults, soundVerdict, type Verdict } from "../../emulator/fabric/faults.ts";
+import {
+  type FaultInjector,
+  FaultSpecError,
+  LinkFaults,
+  noLinkFaults,
+  parseFaults,
+  soundVerdict,
+  type Verdict,
+} from "../../emulator/fabric/faults.ts";
 import { FabricHost, type SendMessage } from "../../emulator/fabric/host.ts";
 import { macOf, message, type Message } from "../../emulator/fabric/message.ts";
 import { Reliable } from "../../emulator/fabric/reliable.ts";
@@ -25,7 +33,12 @@ describe("--faults SPEC", () => {
       delay: 10_000,
       delayNs: 50_000,
     });
-    expect(parseFaults("delay=100%:2ms, reorder=0.0001%:500ns")).toMatchObject({ delay: 1_000_000, delayNs: 2_000_000, reorder: 1, reorderNs: 500 });
+    expect(parseFaults("delay=100%:2ms, reorder=0.0001%:500ns")).toMatchObject({
+      delay: 1_000_000,
+      delayNs: 2_000_000,
+      reorder: 1,
+      reorderNs: 500,
+    });
     expect(parseFaults("cut=2:1ms:3ms,cut=7:0").cuts).toEqual([
       { nid: 2, fromNs: 1e6, untilNs: 3e6 },
       { nid: 7, fromNs: 0, untilNs: Number.MAX_SAFE_INTEGER },
@@ -63,7 +76,8 @@ describe("--faults SPEC", () => {
 describe("verdicts", () => {
   const spec = parseFaults("drop=10%,dup=10%,corrupt=10%,reorder=10%:9us,delay=10%:7us");
   const frame = new Uint8Array(200);
-  const series = (faults: LinkFaults, nid: number, count: number): Verdict[] => Array.from({ length: count }, () => faults.judge(nid, 9, frame, 0));
+  const series = (faults: LinkFaults, nid: number, count: number): Verdict[] =>
+    Array.from({ length: count }, () => faults.judge(nid, 9, frame, 0));
 
   it("follow from the seed, link by link: traffic on one link does not move another's", () => {
     const alone = series(new LinkFaults(spec, 7), 1, 500);
@@ -97,7 +111,13 @@ describe("verdicts", () => {
   it("a cut takes both directions of one link, for its time", () => {
     const faults = new LinkFaults(parseFaults("cut=2:1us:2us"), 0);
     const lost = (source: number, target: number, time: number) => faults.judge(source, target, frame, time).lost;
-    expect([lost(1, 2, 999), lost(1, 2, 1000), lost(2, 1, 1999), lost(2, 1, 2000), lost(1, 3, 1500)]).toEqual([undefined, "cut", "cut", undefined, undefined]);
+    expect([lost(1, 2, 999), lost(1, 2, 1000), lost(2, 1, 1999), lost(2, 1, 2000), lost(1, 3, 1500)]).toEqual([
+      undefined,
+      "cut",
+      "cut",
+      undefined,
+      undefined,
+    ]);
     expect(faults.summary()).toBe("5 frames: 2 cut");
   });
 });
@@ -127,7 +147,8 @@ describe("the switch", () => {
     };
     const arrivals = () => {
       const got: [time: number, mark: number][] = [];
-      for (let at = fabric.nextArrival(2); at !== Number.POSITIVE_INFINITY; at = fabric.nextArrival(2)) got.push([at, fabric.take(2, at)[19]!]);
+      for (let at = fabric.nextArrival(2); at !== Number.POSITIVE_INFINITY; at = fabric.nextArrival(2))
+        got.push([at, fabric.take(2, at)[19]!]);
       return got;
     };
     const faults = () => {
@@ -182,7 +203,12 @@ describe("the switch", () => {
     ]);
   });
   it("never lets a frame arrive before its latency is over", () => {
-    const fabric = new Switch([1, 2], noTrace, undefined, new LinkFaults(parseFaults("drop=5%,dup=20%,corrupt=20%,reorder=20%,delay=20%:3us"), 3));
+    const fabric = new Switch(
+      [1, 2],
+      noTrace,
+      undefined,
+      new LinkFaults(parseFaults("drop=5%,dup=20%,corrupt=20%,reorder=20%,delay=20%:3us"), 3),
+    );
     const random = new Prng(3);
     for (let i = 0, now = 0; i < 2000; i++) {
       now += random.below(3000);
@@ -223,12 +249,17 @@ class Cluster {
       unreachable: (nid) => expect.fail(`n${nid} was given up`),
     });
     for (const nid of nids) {
-      const hooks = { send: (frame: Uint8Array, time: number) => this.fabric.send(nid, frame, time), deliver: (m: Message) => this.note(m) };
+      const hooks = {
+        send: (frame: Uint8Array, time: number) => this.fabric.send(nid, frame, time),
+        deliver: (m: Message) => this.note(m),
+      };
       this.peers.set(nid, new Reliable(nid, hooks));
     }
   }
   send(from: number, to: number, requestId: bigint, body: Uint8Array): void {
-    this.peers.get(from)!.send(message({ operation: Operation.PUT, sourceNid: from, targetNid: to, targetPid: 1, requestId, body }), this.now);
+    this.peers
+      .get(from)!
+      .send(message({ operation: Operation.PUT, sourceNid: from, targetNid: to, targetPid: 1, requestId, body }), this.now);
   }
   run(until = Number.POSITIVE_INFINITY): void {
     const ends = [[0, this.host] as const, ...this.peers];
@@ -256,7 +287,12 @@ describe("reliable messages over it", () => {
     const replay = `seed ${seed}: campaign(${seed})`;
     const random = new Prng(seed, 1);
     const cluster = new Cluster(SPEC, seed, [1, 2]);
-    const sent = new Map<string, Uint8Array[]>([["1>0", []], ["2>0", []], ["1>2", []], ["2>1", []]]);
+    const sent = new Map<string, Uint8Array[]>([
+      ["1>0", []],
+      ["2>0", []],
+      ["1>2", []],
+      ["2>1", []],
+    ]);
     for (let i = 0; i < 12; i++) {
       for (const [key, bodies] of sent) {
         const [from, to] = key.split(">").map(Number) as [number, number];
@@ -269,13 +305,19 @@ describe("reliable messages over it", () => {
     cluster.run();
     for (const [key, bodies] of sent) {
       const got = cluster.delivered.get(key) ?? [];
-      expect(got.map((m) => Number(m.requestId)), `${replay}: ${key}`).toEqual(bodies.map((_, i) => i));
+      expect(
+        got.map((m) => Number(m.requestId)),
+        `${replay}: ${key}`,
+      ).toEqual(bodies.map((_, i) => i));
       got.forEach((m, i) => expect(Buffer.compare(m.body, bodies[i]!), `${replay}: ${key}, message ${i}`).toBe(0));
     }
     for (const nid of [1, 2]) {
       const echoed = cluster.delivered.get(`0>${nid}`) ?? [];
       const bodies = sent.get(`${nid}>0`)!;
-      expect(echoed.map((m) => Number(m.requestId)), `${replay}: echoes to n${nid}`).toEqual(bodies.map((_, i) => 1_000_000 + i));
+      expect(
+        echoed.map((m) => Number(m.requestId)),
+        `${replay}: echoes to n${nid}`,
+      ).toEqual(bodies.map((_, i) => 1_000_000 + i));
       echoed.forEach((m, i) => expect(Buffer.compare(m.body, bodies[i]!), `${replay}: echo ${i}`).toBe(0));
     }
     expect(cluster.host.reliable.pendingFrames, replay).toBe(0);

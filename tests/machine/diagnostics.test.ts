@@ -72,11 +72,20 @@ function run(source: string, strict: boolean): Outcome {
   };
   const list = new EventList();
   const tracer = new Tracer([list]);
-  const machine = new Machine({ nodes: [{ nid: 5, cores: 1, ramBytes: 16 << 20, kernel: image, commandLine: "", nic: false, locate: at }], strict, createEngine: engine, trace: tracer });
+  const machine = new Machine({
+    nodes: [{ nid: 5, cores: 1, ramBytes: 16 << 20, kernel: image, commandLine: "", nic: false, locate: at }],
+    strict,
+    createEngine: engine,
+    trace: tracer,
+  });
   try {
     const why = machine.run({ limitNs: 1e6 });
     tracer.end();
-    return { reason: why, fault: machine.fault?.text, reports: list.events.filter((e) => e.kind === EventKind.DEVICE_ERROR).map((e) => String(e.words[0])) };
+    return {
+      reason: why,
+      fault: machine.fault?.text,
+      reports: list.events.filter((e) => e.kind === EventKind.DEVICE_ERROR).map((e) => String(e.words[0])),
+    };
   } finally {
     machine.close();
   }
@@ -123,6 +132,10 @@ describe.skipIf(reason !== undefined)("diagnostics", () => {
     // No gate for #GP, #NP and #DF.
     const act = "nop\nmov ax, 0x28\nmov ds, ax";
     const outcome = run(guest(act, "iret", 8), strict);
-    expect(outcome).toEqual({ reason: "fault", fault: "processor: triple fault (n5.c0, act+5)", reports: ["processor: triple fault (n5.c0, act+5)"] });
+    expect(outcome).toEqual({
+      reason: "fault",
+      fault: "processor: triple fault (n5.c0, act+5)",
+      reports: ["processor: triple fault (n5.c0, act+5)"],
+    });
   });
 });

@@ -130,7 +130,8 @@ export function runCluster(o: ClusterOptions): ClusterRun {
   });
   try {
     const reason = machine.run({ until: () => result !== null, limitNs });
-    if (o.drain === true && reason === "until") expect(machine.run({ limitNs: machine.time + DRAIN_NS }), "what is left under way comes to an end").toBe("idle");
+    if (o.drain === true && reason === "until")
+      expect(machine.run({ limitNs: machine.time + DRAIN_NS }), "what is left under way comes to an end").toBe("idle");
     tracer.end();
     const violations = checkers.finish(reason === "until");
     if (o.expectViolations) expect(violations.join("\n")).toMatch(o.expectViolations);

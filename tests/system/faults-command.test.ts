@@ -45,7 +45,8 @@ describe("--faults", () => {
 
 describe("--hash", () => {
   it("of a boot is a function of what was asked for", () => {
-    const hash = (...options: string[]) => /^state hash ([0-9a-f]{64})$/m.exec(margay(["boot", "kernel", "--hash", "--until", "ready", ...options]).stderr)?.[1];
+    const hash = (...options: string[]) =>
+      /^state hash ([0-9a-f]{64})$/m.exec(margay(["boot", "kernel", "--hash", "--until", "ready", ...options]).stderr)?.[1];
     const first = hash();
     expect(first).toBeDefined();
     expect(hash()).toBe(first);

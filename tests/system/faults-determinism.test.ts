@@ -58,8 +58,21 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
     ...(faults === undefined ? {} : { faults: parseFaults(faults) }),
     endpoints: (send) => {
       const host = new FabricHost(send, tracer);
-      const request = { nids, programs: [`/margay/bin/${program}`], argv: [program], envp: [], userId: 1000, fanout: 2, cores: 0, initImage };
-      const service: ServiceNode = new ServiceNode(host, { ready: (_n, _p, time) => void (++ready === nodes && service.submit(request, time)), jobEnded: () => void (ended = true) }, tracer);
+      const request = {
+        nids,
+        programs: [`/margay/bin/${program}`],
+        argv: [program],
+        envp: [],
+        userId: 1000,
+        fanout: 2,
+        cores: 0,
+        initImage,
+      };
+      const service: ServiceNode = new ServiceNode(
+        host,
+        { ready: (_n, _p, time) => void (++ready === nodes && service.submit(request, time)), jobEnded: () => void (ended = true) },
+        tracer,
+      );
       const onOutput = ({ bytes }: { readonly bytes: Uint8Array }): void => void (stdout += Buffer.from(bytes).toString());
       io = new IoNode(host, { root, builtIn: path.join(out, "bin"), onOutput }, tracer);
       return host;
@@ -78,7 +91,11 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
       if (disturbance === undefined) continue;
       // A host that is slow now and then, and an engine that forgets all it may forget.
       if (disturbance.chance(1, 20)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + disturbance.below(3));
-      for (const node of machine.nodes) if (disturbance.chance(1, 3)) (node.engine.flushCaches(), flushes++);
+      for (const node of machine.nodes) {
+        if (!disturbance.chance(1, 3)) continue;
+        node.engine.flushCaches();
+        flushes++;
+      }
     }
     tracer.end();
     return { hash: machine.stateHash(), trace: list.events.map((e) => fullLine(e)), stdout, flushes };

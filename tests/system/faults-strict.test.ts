@@ -33,7 +33,12 @@ function code(name: string): number {
   const programHeaders = Number(kernel.readBigUInt64LE(32));
   for (let i = 0; i < kernel.readUInt16LE(56); i++) {
     const at = programHeaders + i * 56;
-    const [offset, virtual, , fileBytes] = [8, 16, 24, 32].map((field) => kernel.readBigUInt64LE(at + field)) as [bigint, bigint, bigint, bigint];
+    const [offset, virtual, , fileBytes] = [8, 16, 24, 32].map((field) => kernel.readBigUInt64LE(at + field)) as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
     if (kernel.readUInt32LE(at) === 1 && address >= virtual && address < virtual + fileBytes) return Number(address - virtual + offset);
   }
   throw new Error(`${name} is in no segment`);

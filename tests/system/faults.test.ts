@@ -58,7 +58,8 @@ describe("random faults", () => {
     }
     console.log(`${seeds} seeds, ${JSON.stringify(totals)}, ${resent} retransmissions: no violation`);
     // The faults happened, and mattered.
-    if (seeds >= FEW) for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"]) expect(totals[what], what).toBeGreaterThan(0);
+    if (seeds >= FEW)
+      for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"]) expect(totals[what], what).toBeGreaterThan(0);
     if (seeds >= FEW) expect(resent).toBeGreaterThan(0);
   });
 });

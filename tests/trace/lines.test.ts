@@ -22,8 +22,14 @@ describe("line table", () => {
     const [, start, bytes] = /\.text\s+PROGBITS\s+([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)/.exec(text)!;
     const random = new Prng(1);
     const addresses = Array.from({ length: 500 }, () => BigInt(`0x${start}`) + BigInt(random.below(Number.parseInt(bytes!, 16))));
-    const expected = execFileSync("addr2line", ["-e", path.join(out, name)], { input: addresses.map((a) => a.toString(16)).join("\n"), encoding: "utf8" });
-    const theirs = expected.trimEnd().split("\n").map((line) => line.replace(/^\.\//, "").replace(/ \(discriminator \d+\)$/, ""));
+    const expected = execFileSync("addr2line", ["-e", path.join(out, name)], {
+      input: addresses.map((a) => a.toString(16)).join("\n"),
+      encoding: "utf8",
+    });
+    const theirs = expected
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replace(/^\.\//, "").replace(/ \(discriminator \d+\)$/, ""));
     let known = 0;
     addresses.forEach((address, i) => {
       // addr2line shows unknown code as ??:0 or ??:?, and code that the compiler made as FILE:? or FILE:0.

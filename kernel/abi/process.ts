@@ -67,3 +67,6 @@ export class ResourceLimit {
 /** getrandom (random.h). */
 // biome-ignore format: a table
 export const enum RandomFlag { NONBLOCK = 1, RANDOM = 2, INSECURE = 4 }
+/** membarrier commands (membarrier.h). */
+// biome-ignore format: a table
+export const enum Membarrier { QUERY = 0, GLOBAL = 1, PRIVATE_EXPEDITED = 8, REGISTER_PRIVATE_EXPEDITED = 16 }

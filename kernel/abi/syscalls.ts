@@ -9,7 +9,7 @@ export const MARGAY_CALL_COUNT: u32 = 32;
 export const enum Syscall {
   READ = 0, WRITE = 1, OPEN = 2, CLOSE = 3, STAT = 4, FSTAT = 5, LSTAT = 6, LSEEK = 8, MMAP = 9, MPROTECT = 10, MUNMAP = 11, BRK = 12,
   PREAD64 = 17, SCHED_YIELD = 24, MADVISE = 28, NANOSLEEP = 35, GETPID = 39, CLONE = 56, EXIT = 60, UNAME = 63, ARCH_PRCTL = 158, GETTID = 186, FUTEX = 202,
-  SCHED_GETAFFINITY = 204, SET_TID_ADDRESS = 218, CLOCK_GETTIME = 228, EXIT_GROUP = 231, OPENAT = 257, PRLIMIT64 = 302, GETCPU = 309, GETRANDOM = 318,
+  SCHED_GETAFFINITY = 204, SET_TID_ADDRESS = 218, CLOCK_GETTIME = 228, EXIT_GROUP = 231, OPENAT = 257, PRLIMIT64 = 302, GETCPU = 309, GETRANDOM = 318, MEMBARRIER = 324,
 
   /** () → rank, () → number of ranks, () → nid. */
   MARGAY_RANK = 4096, MARGAY_SIZE = 4097, MARGAY_NID = 4098,
@@ -52,7 +52,7 @@ export class SyscallInfo {
 }
 /** Shown are the first three arguments: what SYS_ENTER records. */
 // biome-ignore format: one call a row
-export const syscallInfos: arr<SyscallInfo, 46> = [
+export const syscallInfos: arr<SyscallInfo, 47> = [
   { number: Syscall.READ,                name: cstr("read"),                kinds: [ArgKind.FD, ArgKind.ADDRESS, ArgKind.LENGTH, 0, 0, 0],       names: [cstr("fd"), cstr("buffer"), cstr("bytes"), null, null, null] },
   { number: Syscall.WRITE,               name: cstr("write"),               kinds: [ArgKind.FD, ArgKind.ADDRESS, ArgKind.LENGTH, 0, 0, 0],       names: [cstr("fd"), cstr("buffer"), cstr("bytes"), null, null, null] },
   { number: Syscall.OPEN,                name: cstr("open"),                kinds: [ArgKind.PATH, ArgKind.FLAGS, ArgKind.FLAGS, 0, 0, 0],        names: [cstr("path"), cstr("flags"), cstr("mode"), null, null, null] },
@@ -84,6 +84,7 @@ export const syscallInfos: arr<SyscallInfo, 46> = [
   { number: Syscall.MADVISE,             name: cstr("madvise"),             kinds: [ArgKind.ADDRESS, ArgKind.LENGTH, ArgKind.DECIMAL, 0, 0, 0], names: [cstr("addr"), cstr("length"), cstr("advice"), null, null, null] },
   { number: Syscall.PRLIMIT64,           name: cstr("prlimit64"),           kinds: [ArgKind.DECIMAL, ArgKind.DECIMAL, ArgKind.ADDRESS, 0, 0, 0], names: [cstr("pid"), cstr("resource"), cstr("new"), null, null, null] },
   { number: Syscall.GETRANDOM,           name: cstr("getrandom"),           kinds: [ArgKind.ADDRESS, ArgKind.LENGTH, ArgKind.FLAGS, 0, 0, 0], names: [cstr("buffer"), cstr("bytes"), cstr("flags"), null, null, null] },
+  { number: Syscall.MEMBARRIER,          name: cstr("membarrier"),          kinds: [ArgKind.DECIMAL, ArgKind.FLAGS, 0, 0, 0, 0],             names: [cstr("command"), cstr("flags"), null, null, null, null] },
   { number: Syscall.MARGAY_RANK,         name: cstr("margay_rank"),         kinds: [0, 0, 0, 0, 0, 0],                                           names: [null, null, null, null, null, null] },
   { number: Syscall.MARGAY_SIZE,         name: cstr("margay_size"),         kinds: [0, 0, 0, 0, 0, 0],                                           names: [null, null, null, null, null, null] },
   { number: Syscall.MARGAY_NID,          name: cstr("margay_nid"),          kinds: [0, 0, 0, 0, 0, 0],                                           names: [null, null, null, null, null, null] },

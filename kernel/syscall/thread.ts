@@ -1,14 +1,16 @@
 /**
- * Threads: clone, set_tid_address, gettid, futex, sched_yield, sched_getaffinity, getcpu.
+ * Threads: clone, set_tid_address, gettid, futex, membarrier, sched_yield, sched_getaffinity, getcpu.
  * clone makes threads and nothing else: there is no fork on a light-weight kernel. Semantics: Linux, clone(2), futex(2).
  */
 import { Errno } from "../abi/errno.ts";
 import { USER_END } from "../abi/memory.ts";
-import { CloneFlag, FutexFlag, FutexOperation, type Timespec } from "../abi/process.ts";
+import { CloneFlag, FutexFlag, FutexOperation, Membarrier, type Timespec } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
+import { Vector } from "../abi/vectors.ts";
 import { Msr } from "../abi/x86.ts";
 import { bootEpochSeconds, bootTsc } from "../arch/clock.ts";
 import { readMsr, readTsc } from "../arch/cpu.ts";
+import { crossCall } from "../arch/crosscall.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { ANY_BITS, futexRequeue, futexWait, futexWake, NO_DEADLINE } from "../core/futex.ts";
@@ -22,6 +24,7 @@ export function threadCallsStart(): void {
   registerSyscall(Syscall.SET_TID_ADDRESS, setTidAddress);
   registerSyscall(Syscall.GETTID, gettid);
   registerSyscall(Syscall.FUTEX, futex);
+  registerSyscall(Syscall.MEMBARRIER, membarrier);
   registerSyscall(Syscall.SCHED_YIELD, schedYield);
   registerSyscall(Syscall.SCHED_GETAFFINITY, schedGetaffinity);
   registerSyscall(Syscall.GETCPU, getcpu);
@@ -199,4 +202,25 @@ function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
     else if (seconds < LONGEST_SECONDS) deadline = from + u64(seconds) * NS_PER_SECOND + u64(t.nanoseconds);
   }
   return futexWait(space, call.a, value, deadline, bits);
+}
+
+/** (command, flags): on return every core of the task has passed a full barrier. A cross-call is one; so is the call itself. */
+function membarrier(call: ptr<Call>): i64 {
+  if (call.b !== 0) return failure(Errno.EINVAL);
+  switch (call.a) {
+    case Membarrier.QUERY:
+      return i64(Membarrier.GLOBAL | Membarrier.PRIVATE_EXPEDITED | Membarrier.REGISTER_PRIVATE_EXPEDITED);
+    case Membarrier.REGISTER_PRIVATE_EXPEDITED:
+      return 0;
+    case Membarrier.GLOBAL:
+    case Membarrier.PRIVATE_EXPEDITED:
+      fence();
+      crossCall(atomicLoad(addr(currentTask().space.activeCpus)), Vector.CROSS_CALL, passBarrier, 0);
+      return 0;
+    default:
+      return failure(Errno.EINVAL);
+  }
+}
+function passBarrier(_argument: u64, _id: u64): void {
+  fence();
 }

@@ -5,6 +5,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
+import type { EventKind } from "../../emulator/abi/events.ts";
 import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
@@ -52,7 +53,8 @@ export interface ClusterRun {
   readonly fault: string | undefined;
   /** The exact trace as text. */
   fullTrace(): string;
-  golden(show: string): string;
+  /** `from`: only what comes after the first event of this kind. */
+  golden(show: string, from?: EventKind): string;
 }
 
 export function runCluster(o: ClusterOptions): ClusterRun {
@@ -149,11 +151,12 @@ export function runCluster(o: ClusterOptions): ClusterRun {
       time: machine.time,
       fault: machine.fault?.text,
       fullTrace: () => list.events.map((e) => fullLine(e, nameOf)).join("\n"),
-      golden: (show) => {
+      golden: (show, from) => {
         const kinds = parseShow(show);
+        const start = from === undefined ? 0 : Math.max(0, list.events.findIndex((e) => e.kind === from));
         return goldenTrace(
           { image: asked[0]!, nodes, cores, seed: o.machine?.seed ?? 0, show },
-          list.events.filter((e) => kinds.has(e.kind)),
+          list.events.slice(start).filter((e) => kinds.has(e.kind)),
           nameOf,
         );
       },

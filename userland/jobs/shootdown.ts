@@ -14,6 +14,7 @@ import { MapFlag, Prot } from "../../kernel/abi/process.ts";
 import { parseDecimal, type ParsedNumber, stringsEqual } from "../../toolchain/lib/rt/strings.ts";
 import { print, printDecimal, stderr, stdout } from "../lib/stdio.ts";
 import { mmap } from "../lib/syscall.ts";
+import { sleepNs } from "../lib/time.ts";
 import { createThread, joinThread, type Thread } from "../lib/thread.ts";
 
 const READERS_MAX: u32 = 63;
@@ -96,6 +97,8 @@ function measure(): i32 {
 function replaceOwnPage(_argument: u64): u64 {
   const page = shared.page;
   if (page === null) return 1;
+  // By then the other has looked at the page, and waits in the kernel.
+  sleepNs(20_000);
   const kept: Thread = zeroed();
   const thread = cast<ptr<Thread>>(page);
   copy(addr(kept), thread);

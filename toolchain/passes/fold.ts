@@ -28,6 +28,9 @@ const isConst = (instr: Instr, value?: bigint): boolean => instr.op === "const" 
 const log2 = (value: bigint): bigint | null => (value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null);
 const INVERSE: Partial<Record<Op, Op>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
 const DIVISIONS = new Set<Op>(["udiv", "sdiv", "urem", "srem"]);
+const SHIFTS = new Set<Op>(["shl", "lshr", "ashr", "rotl"]);
+/** A mask that keeps at least the bits of a shift count for `width`. */
+const keepsCount = (mask: bigint, width: number): boolean => (mask & BigInt(width - 1)) === BigInt(width - 1);
 const COMPARISONS = new Set<Op>(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
 
 /** Offsets from a symbol that a RIP-relative operand surely reaches; others stay additions (kernel: symbol − KERNEL_BASE). */
@@ -112,6 +115,9 @@ class Folder {
       if (op === "eq" || op === "sle" || op === "ule") return this.#const("i8", 1n);
       if (op === "ne" || op === "slt" || op === "ult") return this.#const("i8", 0n);
     }
+    // Counts are taken modulo the width anyway.
+    if (SHIFTS.has(op) && b.op === "and" && isConst(b.args[1]) && keepsCount(b.args[1].imm, bits(type)))
+      return this.#become(op, [a, b.args[0]]);
     if (op === "add" && a.op === "symbol" && isConst(b) && isNear(a.imm + b.imm)) return this.#symbol(a, b.imm);
     return isConst(b) ? this.#withConstant(instr, a, b.imm) : null;
   }
@@ -171,6 +177,9 @@ class Folder {
       case "add":
         if (c === 0n) return a;
         if (a.op === "add" && isConst(a.args[1])) return this.#become("add", [a.args[0], this.#const(type, a.args[1].imm + c)]);
+        // ~x + 1
+        if (c === 1n && a.op === "xor" && isConst(a.args[1], BigInt.asUintN(bits(type), -1n)))
+          return this.#become("sub", [this.#const(type, 0n), a.args[0]]);
         return null;
       case "sub":
         return c === 0n ? a : this.#become("add", [a, this.#const(type, -c)]);

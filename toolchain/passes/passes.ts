@@ -10,6 +10,7 @@ import { fold } from "./fold.ts";
 import { forward } from "./forward.ts";
 import { gvn } from "./gvn.ts";
 import { type CallGraph, callGraph, inline } from "./inline.ts";
+import { intervals } from "./intervals.ts";
 import { leaves } from "./leaves.ts";
 import { licm } from "./licm.ts";
 import { mem2reg } from "./mem2reg.ts";
@@ -37,6 +38,7 @@ const pipeline: readonly Step[] = [
   { pass: "forward", run: forward,  after: ["gvn"],                     why: "equal addresses are one value" },
   { pass: "fold",    run: fold,     after: ["forward"],                 why: "forwarded values fold again" },
   { pass: "gvn",     run: gvn,      after: ["forward"],                 why: "so do their uses" },
+  { pass: "intervals", run: intervals, after: ["forward"],              why: "only equal loads show that one value is compared twice" },
   { pass: "promote", run: promote,  after: ["sroa", "forward"],         why: "sees what of the loop's accesses is left" },
   { pass: "mem2reg", run: mem2reg,  after: ["promote"],                 why: "makes values of the locals that it made" },
   { pass: "fold",    run: fold,     after: ["promote"],                 why: "whether something was stored is often known" },

@@ -58,6 +58,13 @@ describe("sroa", () => {
 });
 
 describe("fold", () => {
+  test("a mask that a shift count has anyway goes; ~x + 1 is one operation", () => {
+    const shift = (mask: number): string => `b0:\n${AB}  %2 = const i32 ${mask}\n  %3 = and i32 %1, %2\n  %4 = shl i32 %0, %3\n  ret %4`;
+    expect(shape(f('(i32 "a", i32 "b") i32', shift(31)))).toBe("shl ret");
+    expect(shape(f('(i32 "a", i32 "b") i32', shift(15)))).toBe("and shl ret");
+    const negate = `b0:\n${AB}  %2 = const i32 4294967295\n  %3 = xor i32 %0, %2\n  %4 = const i32 1\n  %5 = add i32 %3, %4\n  ret %5`;
+    expect(shape(f('(i32 "a", i32 "b") i32', negate))).toBe("sub ret");
+  });
   test.each([
     ["%2 = const i32 8\n  %3 = udiv i32 %0, %2", "lshr ret"],
     ["%2 = const i32 8\n  %3 = urem i32 %0, %2", "and ret"],

@@ -95,6 +95,11 @@ export class IoNode implements HostService {
     for (const key of [...this.tables.keys()]) if (key.startsWith(`${nid}:`)) this.closeAll(key);
   }
 
+  /** Tasks that have used a file and have not ended: between jobs none. */
+  get taskCount(): number {
+    return this.tables.size;
+  }
+
   /** Closes all that is open on the host; for the end of a run. */
   shutDown(): void {
     for (const key of [...this.tables.keys()]) this.closeAll(key);

@@ -47,15 +47,18 @@ export function consoleLine(): ptr<Text> {
 /** Writes the newline and lets go of the console. */
 export function endLine(t: ptr<Text>): void {
   printChar(t, 10);
+  endText(t);
+}
+/** Lets go of the console; the newline is written. */
+export function endText(t: ptr<Text>): void {
   if (t.base === null && console.panicking === 0) unlock(addr(console.lock), console.flags);
 }
-/** For an NMI: takes the console if it can be had soon, and writes all the same. Ends with `endLineAtOnce`. */
+/** For an NMI: takes the console if it can be had soon, and writes all the same. Ends with `endTextAtOnce`. */
 export function consoleLineAtOnce(): ptr<Text> {
   if (console.panicking === 0) console.urgent = u32(tryLock(addr(console.lock), URGENT_TRIES));
   return addr(console.text);
 }
-export function endLineAtOnce(t: ptr<Text>): void {
-  printChar(t, 10);
+export function endTextAtOnce(): void {
   if (console.urgent !== 0) unlock(addr(console.lock), 0);
   console.urgent = 0;
 }

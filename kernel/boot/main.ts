@@ -26,7 +26,7 @@ import { timerStart } from "../arch/timer.ts";
 import { divertDeviceInterrupts, registerInterrupt } from "../arch/trap.ts";
 import { faultsStart } from "../core/fault.ts";
 import { enterIdle } from "../core/idle.ts";
-import { panicStart } from "../core/panic.ts";
+import { panicStart, refuseBoot } from "../core/panic.ts";
 import { keyboardStart } from "../drivers/keyboard.ts";
 import { uartStart } from "../drivers/uart.ts";
 import { netNid, netPresent, netProbe } from "../drivers/virtio-net.ts";
@@ -51,7 +51,7 @@ import { threadCallsStart } from "../syscall/thread.ts";
 import { timeCallsStart } from "../syscall/time.ts";
 import { COMMAND_LINE_MAX, parameters, parseParameters } from "./parameters.ts";
 import { bootStack } from "./pvh.ts";
-import { startProcessor } from "./trampoline.ts";
+import { processorStack, startProcessor } from "./trampoline.ts";
 
 const MEGABYTE: u64 = 0x10_0000;
 const commandLine: arr<u8, 2049> = zeroed();
@@ -84,7 +84,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   takeCommandLine(info); //                 before its page may be given away
   clockStart(parameters.epochSeconds);
   takeMemory(info);
-  kernelMapStart(); //                      W^X and the device window: the APICs need it
+  if (!kernelMapStart()) refuseBoot(cstr("no memory for the kernel's page tables, MB"), ramBytes() / MEGABYTE); // W^X, devices: the APICs need it
   cpuAt(0).online = 1;
 
   // ---- interrupts
@@ -137,7 +137,7 @@ function takeCommandLine(info: ptr<PvhStartInfo>): void {
   const from = physical<u8>(info.commandLineAddress);
   memcpy(addr(commandLine[0]), from, stringLengthMax(from, COMMAND_LINE_MAX));
   parseParameters(addr(commandLine[0]));
-  failAllocation(parameters.failBootAllocation);
+  failAllocation(parameters.failBootAllocation, parameters.failLasting !== 0);
   if (parameters.tlbIpiOff !== 0) disableShootdownIpis();
 }
 
@@ -145,7 +145,7 @@ function takeMemory(info: ptr<PvhStartInfo>): void {
   if (info.memoryMapAddress === 0 || info.memoryMapEntries === 0) fatal(cstr("boot: no memory map"), 0);
   if (info.moduleCount > 0) memcpy(cast<ptr<u8>>(addr(modules)), physical<u8>(info.modulesAddress), sizeof<PvhModule>());
   framesStart(physical<PvhMemory>(info.memoryMapAddress), info.memoryMapEntries, imageEndPhysical());
-  assert(ramBytes() >= MIN_RAM_BYTES, cstr("boot: too little memory"), ramBytes());
+  if (ramBytes() < MIN_RAM_BYTES) refuseBoot(cstr("too little memory, MB"), ramBytes() / MEGABYTE);
   if (modules.lengthBytes !== 0) reserveFrames(modules.address, modules.lengthBytes, OWNER_RESERVED);
   const t = consoleLine();
   print(t, cstr("margay: memory "));
@@ -168,7 +168,15 @@ function startProcessors(): void {
   assert(lapicId() === 0, cstr("boot: the first processor is not APIC id 0"), u64(lapicId()));
   const total: u32 = readCpuCount();
   for (let cpu: u32 = 1; cpu < total; cpu++) {
-    if (!startProcessor(cpu)) fatal(cstr("boot: processor does not start"), u64(cpu));
+    const stack: u64 = processorStack();
+    if (stack === 0) {
+      const left = consoleLine();
+      print(left, cstr("margay: no memory for more processors, left out: "));
+      printDecimal(left, u64(total - cpu));
+      endLine(left);
+      break;
+    }
+    if (!startProcessor(cpu, stack)) fatal(cstr("boot: processor does not start"), u64(cpu));
     setCpuCount(cpu + 1);
   }
   const t = consoleLine();
@@ -229,7 +237,7 @@ function sayReady(): void {
 
 /** Faults that the command line asks for, from ready on. */
 function armFaults(): void {
-  failAllocation(parameters.failAllocation);
+  failAllocation(parameters.failAllocation, parameters.failLasting !== 0);
   if (parameters.panicInInterrupt !== 0) divertDeviceInterrupts(panicInInterrupt);
 }
 function panicInInterrupt(vector: u32, _device: u64): void {

@@ -5,7 +5,8 @@
  *   coords=X.Y.Z   place in the fabric       nodes=N   compute nodes of the machine
  *   epoch=SECONDS  wall clock at boot        tlb_ipi=off   no shootdown IPIs (to show what they are for)
  *   panic=irq      the first device interrupt after ready panics (to show what a panic shows)
- *   fail_alloc=N   the N-th allocation after ready fails; fail_boot_alloc=N: the N-th of the boot (to test that nothing dies of it)
+ *   fail_alloc=N   the N-th allocation after ready fails; fail_boot_alloc=N: the N-th of the boot;
+ *                  fail_lasting=on: and all after it (to test that nothing dies of it)
  */
 import { type ParsedNumber, parseDecimal, startsWith } from "../../toolchain/lib/rt/strings.ts";
 import { consoleLine, endLine, print, printChar } from "../arch/text.ts";
@@ -21,6 +22,7 @@ export class Parameters {
   panicInInterrupt: u32 = 0;
   failAllocation: u64 = 0;
   failBootAllocation: u64 = 0;
+  failLasting: u32 = 0;
 }
 export const parameters: Parameters = new Parameters();
 
@@ -90,6 +92,11 @@ function parseWord(word: ptr<u8>): boolean {
     if (!number(fail, 0xffff_ffff, addr(parsed))) return false;
     parameters.failAllocation = parsed.value;
     return true;
+  }
+  const lasting = valueOf(name, cstr("fail_lasting="));
+  if (lasting !== null) {
+    parameters.failLasting = u32(startsWith(lasting, cstr("on")) && isEnd(lasting[2]));
+    return parameters.failLasting !== 0;
   }
   const failBoot = valueOf(name, cstr("fail_boot_alloc="));
   if (failBoot !== null) {

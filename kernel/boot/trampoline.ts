@@ -31,10 +31,13 @@ class ApStart {
 /** For the processor that is being started. */
 const apStart: ApStart = new ApStart();
 
-/** Starts core `cpu` and waits until it says that it is there. False: no answer, or no memory for its stack. */
-export function startProcessor(cpu: u32): boolean {
-  const stack: u64 = allocateFrames((KERNEL_STACK_BYTES + 2 * IST_STACK_BYTES) >> 12, OWNER_KERNEL);
-  if (stack === 0) return false;
+/** Memory for the stacks of one processor; 0: there is none. */
+export function processorStack(): u64 {
+  return allocateFrames((KERNEL_STACK_BYTES + 2 * IST_STACK_BYTES) >> 12, OWNER_KERNEL);
+}
+
+/** Starts core `cpu` and waits until it says that it is there. False: no answer. */
+export function startProcessor(cpu: u32, stack: u64): boolean {
   memcpy(physical<u8>(AP_TRAMPOLINE), cast<ptr<u8>>(cast<u64>(realModeEntry)), CODE_BYTES);
   const pointer: DescriptorPointer = zeroed();
   pointer.limit = u16(sizeof<arr<u64, 9>>() - 1);

@@ -8,7 +8,7 @@ import { Signal } from "../abi/process.ts";
 import { readCr2 } from "../arch/cpu.ts";
 import { type Frame, fromUser } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { consoleLine, consoleLineAtOnce, endLine, endLineAtOnce, print, printDecimal, printHex } from "../arch/text.ts";
+import { consoleLine, consoleLineAtOnce, endText, endTextAtOnce, endLine, print, printDecimal, printHex } from "../arch/text.ts";
 import { setTrapHooks } from "../arch/trap.ts";
 import { dumpContext } from "./dump.ts";
 import { panicAt, stopIfPanicking } from "./panic.ts";
@@ -74,7 +74,8 @@ function exception(frame: ptr<Frame>): void {
   if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
   const report = reporter.report;
-  const reported: boolean = report !== null && report(task, frame, signal, address);
+  let reported: boolean = false;
+  if (report !== null) reported = report(task, frame, signal, address);
   const t = consoleLine();
   print(t, cstr("margay: pid "));
   printDecimal(t, u64(task.pid));
@@ -88,11 +89,9 @@ function exception(frame: ptr<Frame>): void {
   printHex(t, address, 16);
   print(t, cstr(": ended by signal "));
   printDecimal(t, u64(signal));
-  if (!reported) {
-    print(t, cstr("\n"));
-    dumpContext(t, frame, addr(task.space));
-  }
-  endLine(t);
+  print(t, cstr("\n"));
+  if (!reported) dumpContext(t, frame, addr(task.space));
+  endText(t);
   endTask(task, signal);
 }
 
@@ -105,7 +104,7 @@ function nonMaskable(frame: ptr<Frame>): void {
   printDecimal(t, u64(cpuIndex()));
   print(t, cstr("\n"));
   dumpContext(t, frame, task === null ? null : addr(task.space));
-  endLineAtOnce(t);
+  endTextAtOnce();
 }
 
 function unexpectedInterrupt(vector: u32): void {

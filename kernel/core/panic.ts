@@ -52,6 +52,17 @@ export function panicAt(message: ptr<u8>, value: u64, frame: ptr<Frame>): never 
   finish();
 }
 
+/** The machine is none that this kernel can boot on: nothing is broken, so there is nothing to dump. */
+export function refuseBoot(why: ptr<u8>, value: u64): never {
+  const t = consoleLine();
+  print(t, cstr("margay: boot refused: "));
+  print(t, why);
+  print(t, cstr(": "));
+  printDecimal(t, value);
+  endLine(t);
+  halt();
+}
+
 /** In an NMI: if another core panics, this one stops here for ever. */
 export function stopIfPanicking(): void {
   const by: u32 = atomicLoad(addr(state.cpu));

@@ -3,7 +3,7 @@
  * Escape or ^D ("dump") shows the registers and the backtrace of what the key interrupted: the device's handler gets no frame, the dump
  * asks for it. Both devices interrupt the first core, so the ring has one writer. Nobody reads the ring yet: programs have no console.
  */
-import { consoleLine, endLine, print } from "../arch/text.ts";
+import { consoleLine, endText, print } from "../arch/text.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 import { dumpContext, dumpStrays } from "../core/dump.ts";
 import { currentThread } from "../core/task.ts";
@@ -46,5 +46,5 @@ function dumpInterrupted(): void {
   print(t, cstr("margay: key: interrupted context\n"));
   dumpContext(t, frame, task === null ? null : addr(task.space));
   dumpStrays(t);
-  endLine(t);
+  endText(t);
 }

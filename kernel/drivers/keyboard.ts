@@ -31,7 +31,7 @@ function plainKeys(): ptr<u8> {
   return cstr(" \x1b1234567890-=\b\tqwertyuiop[]\n asdfghjkl;'` \\zxcvbnm,./ *");
 }
 function shiftedKeys(): ptr<u8> {
-  return cstr(" \x1b!@#$%^&*()_+\b\tQWERTYUIOP{}\n ASDFGHJKL:\"~ |ZXCVBNM<>? *");
+  return cstr(' \x1b!@#$%^&*()_+\b\tQWERTYUIOP{}\n ASDFGHJKL:"~ |ZXCVBNM<>? *');
 }
 const KEYS: u8 = 0x38;
 const SPACE_BAR: u8 = 0x39;

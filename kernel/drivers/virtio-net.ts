@@ -26,7 +26,7 @@ import {
   type VirtqUsed,
 } from "../abi/virtio.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
-import { allocateFrames, allocateLargeFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
+import { allocateFrames, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
 /** Descriptors of each ring. */
 const RING: u16 = 128;
@@ -38,6 +38,8 @@ const BUFFER_BYTES: u64 = 8320;
 const FRAME_OFFSET: u64 = 16;
 const VIRTIO_HEADER_BYTES: u64 = 12;
 export const FRAME_MAX_BYTES: u64 = 8304;
+/** Descriptors, avail ring, used ring. */
+const QUEUE_FRAMES: u64 = 3;
 /** `allocateBuffer`: none is free. */
 export const NO_BUFFER: u32 = 0xffff_ffff;
 
@@ -83,7 +85,7 @@ export function netProbe(): boolean {
     if (read(VirtioMmio.MAGIC) !== VIRTIO_MAGIC || read(VirtioMmio.VERSION) !== 2) continue;
     if (read(VirtioMmio.DEVICE_ID) !== VirtioDevice.NET) continue;
     if (!initialise()) {
-      write(VirtioMmio.STATUS, VirtioStatus.FAILED);
+      giveUp();
       continue;
     }
     device.present = 1;
@@ -91,6 +93,15 @@ export function netProbe(): boolean {
     return true;
   }
   return false;
+}
+/** The device learns that nobody will drive it (virtio 1.2, 2.1: bits of the status are only ever set), and the memory goes back. */
+function giveUp(): void {
+  write(VirtioMmio.STATUS, read(VirtioMmio.STATUS) | VirtioStatus.FAILED);
+  write(VirtioMmio.STATUS, 0);
+  if (device.buffers !== 0) freeFrames(device.buffers, FRAMES_PER_BLOCK, OWNER_KERNEL);
+  device.buffers = 0;
+  freeQueue(addr(device.receive));
+  freeQueue(addr(device.transmit));
 }
 export function netPresent(): boolean {
   return device.present !== 0;
@@ -148,11 +159,16 @@ function readNid(): void {
   device.nid = (high << 16) | (middle << 8) | low;
 }
 
+function freeQueue(queue: ptr<Queue>): void {
+  if (queue.descriptors !== null) freeFrames(cast<u64>(queue.descriptors) - DIRECT_MAP_BASE, QUEUE_FRAMES, OWNER_KERNEL);
+  queue.descriptors = null;
+}
+
 function makeQueue(queue: ptr<Queue>, index: u32): boolean {
   write(VirtioMmio.QUEUE_SEL, index);
   if (read(VirtioMmio.QUEUE_NUM_MAX) < u32(RING)) return false;
   // One frame each: 128 descriptors are 2048 bytes, the rings less.
-  const at: u64 = allocateFrames(3, OWNER_KERNEL);
+  const at: u64 = allocateFrames(QUEUE_FRAMES, OWNER_KERNEL);
   if (at === 0) return false;
   queue.descriptors = physical<VirtqDescriptor>(at);
   queue.avail = physical<VirtqAvail>(at + 4096);

@@ -35,10 +35,23 @@ class State {
   ramBytes: u64 = 0;
   /** Frames that there ever were: free ones and those on all accounts. */
   managedFrames: u64 = 0;
-  /** Counts down to the allocation that is to fail; 0: none is. */
-  failCountdown: u64 = 0;
 }
 const state: State = zeroed();
+
+class Fault {
+  /** Counts down to the allocation that is to fail; 0: none is. */
+  countdown: u64 = 0;
+  /** Allocations asked for while it counted. */
+  asked: u64 = 0;
+  /** Not 0: what follows fails, too, as if memory had run out for good. */
+  lasting: u64 = 0;
+}
+/**
+ * Tests set it from outside, too.
+ * @symbol allocation_fault
+ * @keep
+ */
+export const allocationFault: Fault = zeroed();
 
 /** What each owner has, so that it can be checked whether all of it comes back. */
 class Account {
@@ -46,7 +59,10 @@ class Account {
   owner: u16 = 0;
   frames: u64 = 0;
 }
-/** Kernel, reserved, and one for each task that there can be. */
+/**
+ * Kernel, reserved, and one for each task that there can be.
+ * @symbol frame_accounts
+ */
 const accounts: arr<Account, 16> = zeroed();
 
 function accountOf(owner: u16): ptr<Account> {
@@ -78,14 +94,17 @@ export function framesBalance(): boolean {
   return balanced;
 }
 
-/** From now on the `count`-th allocation fails, once: frames here, and whatever else asks `allocationFails`. 0: none does. */
-export function failAllocation(count: u64): void {
-  state.failCountdown = count;
+/** From now on the `count`-th allocation fails (`lasting`: and all after it): frames, and whatever else asks `allocationFails`. 0: none does. */
+export function failAllocation(count: u64, lasting: boolean): void {
+  allocationFault.lasting = u64(lasting);
+  allocationFault.countdown = count;
 }
 /** Asked by each allocator once for each allocation that may be refused. */
 export function allocationFails(): boolean {
-  if (volatileRead(addr(state.failCountdown)) === 0) return false;
-  return atomicAdd(addr(state.failCountdown), 0xffff_ffff_ffff_ffff) === 1;
+  if (volatileRead(addr(allocationFault.countdown)) === 0) return false;
+  atomicAdd(addr(allocationFault.asked), 1);
+  if (volatileRead(addr(allocationFault.lasting)) !== 0 && volatileRead(addr(allocationFault.countdown)) === 1) return true;
+  return atomicAdd(addr(allocationFault.countdown), 0xffff_ffff_ffff_ffff) === 1;
 }
 
 /** The direct map's view of physical memory. */

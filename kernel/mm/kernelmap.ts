@@ -6,7 +6,6 @@ import { DEVICE_HOLE, DIRECT_MAP_BASE, KERNEL_BASE, LARGE_PAGE_BYTES, PAGE_BYTES
 import { PTE_NX, Pte } from "../abi/x86.ts";
 import { readCr4, writeCr3, writeCr4 } from "../arch/cpu.ts";
 import { Cr4 } from "../abi/x86.ts";
-import { fatal } from "../arch/fatal.ts";
 import { allocateFrame, memoryTop, OWNER_KERNEL, physical } from "./frames.ts";
 import { type PageTable, setLargePage, setPage } from "./pagetable.ts";
 
@@ -44,8 +43,8 @@ export function kernelRoot(): u64 {
   return kernelMap.root;
 }
 
-/** Builds the tables and switches to them. */
-export function kernelMapStart(): void {
+/** Builds the tables and switches to them. False: there is no memory for them. */
+export function kernelMapStart(): boolean {
   const root: u64 = allocateFrame(OWNER_KERNEL);
   kernelMap.root = root;
   let mapped: boolean = root !== 0;
@@ -59,8 +58,8 @@ export function kernelMapStart(): void {
   for (let address: u64 = DEVICE_HOLE; address < FOUR_GB && mapped; address += LARGE_PAGE_BYTES) {
     mapped = setLargePage(root, address + DIRECT_MAP_BASE, address | Pte.P | Pte.W | Pte.G | Pte.PCD | Pte.PWT | PTE_NX, OWNER_KERNEL);
   }
-  if (!mapped) fatal(cstr("mm: no memory for the kernel's page tables"), root);
-  kernelMapEnter();
+  if (mapped) kernelMapEnter();
+  return mapped;
 }
 
 /** On each core: onto the kernel's own tables, with global pages. */

@@ -290,8 +290,9 @@ function mapLocked(space: ptr<AddressSpace>, address: u64, bytes: u64, protectio
     // by chance the new one.
     const bits: u64 = protectionBits(protection);
     mapped = populate(space, start, start + bytes, bits);
+    const replaced: boolean = space.freedCount !== 0;
     freeBatch(space);
-    if (!mapped) mapped = populate(space, start, start + bytes, bits);
+    if (!mapped && replaced) mapped = populate(space, start, start + bytes, bits);
     if (!mapped) unmapLocked(space, start, start + bytes);
   }
   freeBatch(space);
@@ -395,7 +396,8 @@ export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
 export function faultIsOver(space: ptr<AddressSpace>, address: u64, error: u64): boolean {
   if (address >= USER_END) return false;
   const flags: u64 = lock(addr(space.lock));
-  const over: boolean = (error & PageFault.I) !== 0 ? isExecutable(space, address) : translateUser(space.root, address, (error & PageFault.W) !== 0) !== 0;
+  const over: boolean =
+    (error & PageFault.I) !== 0 ? isExecutable(space, address) : translateUser(space.root, address, (error & PageFault.W) !== 0) !== 0;
   unlock(addr(space.lock), flags);
   return over;
 }

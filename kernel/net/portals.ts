@@ -609,7 +609,6 @@ function receiveLoadReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: p
   p.targetPid = u32(header.headerData);
   const task = findTask(p.taskPid);
   const childLoaded = generation.childLoaded;
-  if (task !== null && header.cause === Cause.OK && childLoaded !== null)
-    childLoaded(task, header.sourceNid, p.queue, p.userPointer);
+  if (task !== null && header.cause === Cause.OK && childLoaded !== null) childLoaded(task, header.sourceNid, p.queue, p.userPointer);
   complete(p, PortalEventKind.LOAD_REPLY, header.cause, 0);
 }

@@ -39,6 +39,7 @@ import {
   releaseBuffer,
   sendBuffer,
 } from "../drivers/virtio-net.ts";
+import { KERNEL_BASE } from "../abi/memory.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 import type { OutMessage } from "./message.ts";
 
@@ -111,6 +112,11 @@ class Net {
   receiveFlags: u64 = 0;
 }
 const net: Net = zeroed();
+/**
+ * The first peers, the service node among them, need no memory: a node that is short of it can still say so.
+ * @align 4096
+ */
+const firstPeers: arr<u8, 4096> = zeroed();
 const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
 /** Guards everything in net, io and job that messages touch. Outermost of all locks. */
 export const netLock: Lock = zeroed();
@@ -123,6 +129,7 @@ export function reliableStart(
   lost: (peer: ptr<Peer>) => void,
 ): void {
   net.nid = nid;
+  net.fresh = cast<u64>(addr(firstPeers)) - KERNEL_BASE;
   net.deliver = deliver;
   net.windowOpened = windowOpened;
   net.hasRoom = hasRoom;

@@ -1,0 +1,119 @@
+/**
+ * Running out of memory is an error for the asker: the n-th allocation of load and run fails, for every n, and each time the job ends with
+ * success, a refusal, or a status; the kernel does not panic, nothing is left behind (its own check after each task), and the next job
+ * runs on the same machine. The countdown is set in the kernel's memory from outside, so that one machine serves for all n.
+ */
+import { describe, expect, it } from "vitest";
+import { Cause } from "../../emulator/abi/net.ts";
+import { realEngine } from "../machine/guest.ts";
+import { Bench, withBench } from "../system/jobs.ts";
+
+const engine = await realEngine();
+if (typeof engine === "string") console.log(`tests/kernel/memory-campaign skipped: ${engine}`);
+const here = typeof engine !== "string";
+
+interface Counts {
+  readonly allocations: number;
+  tried: number;
+  success: number;
+  refused: number;
+  failed: number;
+  /** Another rank waits for ever for the one that gave up, as the program has it: ended by a kill. */
+  killed: number;
+}
+/** Between two jobs without a fault; each job is the next one after a fault anyhow, up to its own. */
+const CLEAN_EVERY = 16;
+/** Lets one allocation on `nid` fail, the n-th from now; 0: none. */
+function arm(bench: Bench, nid: number, n: number, lasting = false): void {
+  const at = bench.variable("allocation_fault");
+  bench.node(nid).view.setBigUint64(at, BigInt(n), true);
+  bench.node(nid).view.setBigUint64(at + 8, 0n, true);
+  bench.node(nid).view.setBigUint64(at + 16, lasting ? 1n : 0n, true);
+}
+const asked = (bench: Bench, nid: number): number =>
+  Number(bench.node(nid).view.getBigUint64(bench.variable("allocation_fault") + 8, true));
+
+function sweep(nodes: number, nid: number, program: string, every: number, lasting: boolean): Counts {
+  return withBench({ nodes, cores: 1, memBytes: 32 << 20, traced: false }, (bench) => {
+    const clean = (): void => {
+      const run = bench.run({ program });
+      expect(run.result, bench.console).toMatchObject({ kind: "exited", waitStatus: 0, count: nodes });
+      expect(bench.io.taskCount).toBe(0);
+    };
+    clean();
+    arm(bench, nid, 1 << 30);
+    clean();
+    const counts = { allocations: asked(bench, nid), tried: 0, success: 0, refused: 0, failed: 0, killed: 0 };
+    for (let n = 1; n <= counts.allocations; n += every) {
+      arm(bench, nid, n, lasting);
+      const id = bench.submit({ program });
+      if (bench.ends(id, 0.2e9) === false) bench.service.kill(id, Math.max(bench.now, bench.machine.time));
+      const { result } = bench.finish(id);
+      arm(bench, nid, 0);
+      counts.tried++;
+      const where = `allocation ${n} of nid ${nid}: ${JSON.stringify(result)}`;
+      expect(bench.console, where).not.toMatch(/panic/);
+      if (result.kind === "refused") {
+        counts.refused++;
+        expect([Cause.NO_MEMORY, Cause.BUSY, Cause.BAD_REQUEST, Cause.PROGRAM_OPEN, Cause.KILLED, Cause.UNREACHABLE], where).toContain(
+          result.cause,
+        );
+        expect(result.text).toContain("nid ");
+      } else if (result.kind === "killed") counts.killed++;
+      else if (result.waitStatus === 0) counts.success++;
+      else counts.failed++;
+      if (counts.tried % CLEAN_EVERY === 0) clean();
+    }
+    clean();
+    return counts;
+  });
+}
+
+describe.skipIf(!here)("the n-th allocation fails", () => {
+  // ALLOCATION_STEP=1 tries every n everywhere.
+  const step = process.env["ALLOCATION_STEP"];
+  it.each([
+    [1, 1, "hello", false, 1],
+    [1, 1, "hello", true, 11],
+    [2, 2, "hello", false, 23],
+    [2, 2, "hello", true, 29],
+    [2, 1, "ring", true, 31],
+  ])(
+    "on %i node(s), at nid %i, program %s, lasting %s, every %i: never a panic, and the next job runs",
+    (nodes, nid, program, lasting, every) => {
+      const counts = sweep(nodes, nid, program, Number(step ?? every), lasting);
+      console.log(`${program}, nid ${nid} of ${nodes}${lasting ? ", lasting" : ""}: ${JSON.stringify(counts)}`);
+      expect(counts.allocations).toBeGreaterThan(20);
+      expect(counts.refused).toBeGreaterThan(5);
+    },
+  );
+  it("by the boot parameter fail_alloc", () => {
+    withBench({ nodes: 1, append: "fail_alloc=5" }, (bench) => {
+      expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "refused", nid: 1 });
+      expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "exited", waitStatus: 0 });
+    });
+  });
+  it("of the boot: fewer cores, no network, or a refusal that says so; never a panic", () => {
+    const ends = new Map<string, number>();
+    for (let n = 1; n <= 24; n++) {
+      const bench = new Bench({ nodes: 1, cores: 3, memBytes: 32 << 20, append: `fail_boot_alloc=${n}`, traced: false });
+      try {
+        const reason = bench.until(() => /margay: (ready|halted).*\n/.test(bench.console), 1e9);
+        expect(bench.console, `allocation ${n}`).not.toMatch(/panic/);
+        const end = /no memory for the kernel's page tables|left out: \d|net=none|ready nid=1 cpus=3 mem=32 net=up/.exec(
+          bench.console,
+        )?.[0];
+        expect(end, `allocation ${n}: ${reason} ${bench.machine.fault?.text} ${bench.console}`).toBeDefined();
+        ends.set(end!, (ends.get(end!) ?? 0) + 1);
+        // With a network a job runs on what is there.
+        if (/net=up/.test(bench.console)) expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "exited", waitStatus: 0 });
+      } finally {
+        bench.close();
+      }
+    }
+    console.log(`boot: ${JSON.stringify([...ends])}`);
+    expect(ends.get("no memory for the kernel's page tables")).toBeGreaterThan(3);
+    expect([...ends.keys()].filter((k) => k.startsWith("left out")).length).toBe(2);
+    expect(ends.get("net=none")).toBe(3);
+  });
+});

@@ -30,11 +30,6 @@ export function lapicId(): u32 {
   return read(Lapic.ID) >> 24;
 }
 
-/** Only the interrupt wrapper calls this. */
-export function lapicEoi(): void {
-  write(Lapic.EOI, 0);
-}
-
 /** Interrupts after `ticks` nanoseconds; 0 stops the timer. */
 export function lapicTimer(ticks: u32): void {
   write(Lapic.TIMER_INITIAL, ticks);

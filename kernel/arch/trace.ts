@@ -1,11 +1,11 @@
 /**
  * The flight recorder: fixed records in a ring per CPU, always on, read by the tracer without any guest cost and by a panic.
  * It stands on the lowest floor since the interrupt wrapper and the shootdown record, too. A CPU writes only its own ring,
- * with interrupts off, so that records are whole and in the order of their times.
+ * with interrupts off (the kernel always runs so), so that records are whole and in the order of their times.
  */
 import { MAX_CPUS } from "../abi/memory.ts";
 import { TRACE_RING_RECORDS, type TraceRing } from "../abi/events.ts";
-import { disableInterrupts, readTsc, restoreInterrupts } from "./cpu.ts";
+import { readTsc } from "./cpu.ts";
 import { cpuAt, thisCpu } from "./percpu.ts";
 
 /**
@@ -25,7 +25,6 @@ export function recorderStart(index: u32): void {
 export function record(kind: u16, a: u64, b: u64, c: u64, d: u64): void {
   const index: u32 = thisCpu().index;
   const ring = addr(traceRings[index]);
-  const flags: u64 = disableInterrupts();
   const at: u64 = ring.written;
   const r = addr(ring.records[at & u64(TRACE_RING_RECORDS - 1)]);
   r.time = readTsc();
@@ -37,7 +36,6 @@ export function record(kind: u16, a: u64, b: u64, c: u64, d: u64): void {
   r.words[3] = d;
   // The tracer may look at any instruction: a record counts once it is whole.
   volatileWrite(addr(ring.written), at + 1);
-  restoreInterrupts(flags);
 }
 
 /** Records that CPU `index` has written so far. */

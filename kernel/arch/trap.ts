@@ -2,23 +2,23 @@
  * The interrupt wrapper: every interrupt and exception comes through here.
  *
  * A gate leads to a stub of five bytes, a call; its return address tells the vector. The common path saves the registers as a Frame
- * and calls `trapEntry`. For APIC interrupts `doIrq` runs the handler registered for the vector and then, here and nowhere else,
- * signals the end of interrupt, exactly once; exceptions and the spurious vector get none.
+ * and calls `trapEntry`. APIC interrupts go by `irq` in the stubs, which runs the handler registered for the vector and then, there and
+ * nowhere else, signals the end of interrupt, exactly once; exceptions and the spurious vector get none.
  * Handlers take (vector, device), run with interrupts off and may not wait for other cores but by the calls in crosscall.ts.
  * Who needs the interrupted context asks `interruptedFrame()`; it is right for nested interrupts, too.
  */
-import { EventKind } from "../abi/events.ts";
+import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
+import { Lapic } from "../abi/lapic.ts";
+import { DIRECT_MAP_BASE, LAPIC_BASE } from "../abi/memory.ts";
 import { IRQ_COUNT, IRQ_VECTOR_BASE, Vector } from "../abi/vectors.ts";
 import { Exception, Msr } from "../abi/x86.ts";
 import { readCr2 } from "./cpu.ts";
 import { type Frame, fromUser } from "./frame.ts";
-import { lapicEoi } from "./lapic.ts";
-import { cpuIndex, thisCpu } from "./percpu.ts";
+import { type Cpu, cpuIndex, thisCpu } from "./percpu.ts";
 import { record } from "./trace.ts";
 
 /** Bytes of a stub: `call rel32`. */
 const STUB_BYTES: u64 = 5;
-const FIRST_APIC_VECTOR: u32 = 32;
 
 class Handler {
   run: ((vector: u32, device: u64) => void) | null = null;
@@ -65,7 +65,7 @@ export function interruptedFrame(): ptr<Frame> | null {
   return thisCpu().frame;
 }
 
-/** Called by the common path with interrupts off. */
+/** Exceptions and NMI: called by the common path with interrupts off. */
 function trapEntry(frame: ptr<Frame>): void {
   attr({ keep: true, inline: "never" });
   const vector: u32 = vectorOf(frame.vector);
@@ -73,17 +73,14 @@ function trapEntry(frame: ptr<Frame>): void {
   const cpu = thisCpu();
   const outer = cpu.frame;
   cpu.frame = frame;
-  if (vector >= FIRST_APIC_VECTOR) {
-    doIrq(vector);
-  } else if (vector === Exception.NMI) {
+  if (vector === Exception.NMI) {
     nonMaskable(frame);
     cpu.frame = outer;
     return;
-  } else {
-    record(EventKind.TRAP, u64(vector), frame.error, frame.rip, vector === Exception.PF ? readCr2() : 0);
-    const exception = hooks.exception;
-    if (exception !== null) exception(frame);
   }
+  record(EventKind.TRAP, u64(vector), frame.error, frame.rip, vector === Exception.PF ? readCr2() : 0);
+  const exception = hooks.exception;
+  if (exception !== null) exception(frame);
   if (fromUser(frame)) {
     const userReturn = hooks.userReturn;
     if (userReturn !== null) userReturn();
@@ -102,24 +99,26 @@ function nonMaskable(frame: ptr<Frame>): void {
   if (exception !== null) exception(frame);
 }
 
-function doIrq(vector: u32): void {
-  // The spurious vector is no interrupt: nothing is in service for it.
-  if (vector === Vector.SPURIOUS) {
-    strays.spurious[cpuIndex()]++;
-    return;
-  }
-  record(EventKind.IRQ_ENTER, u64(vector), 0, 0, 0);
-  const handler = addr(handlers[vector]);
-  const run = handler.run;
-  if (run !== null) {
-    run(vector, handler.device);
-  } else {
-    const unexpected = hooks.unexpected;
-    if (atomicAdd(addr(strays.unexpected[vector]), 1) === 0 && unexpected !== null) unexpected(vector);
-  }
-  lapicEoi();
-  record(EventKind.IRQ_EXIT, u64(vector), 0, 0, 0);
+/** Nobody registered for it: counted, and said once a vector. */
+function unexpectedIrq(vector: u32): void {
+  const unexpected = hooks.unexpected;
+  if (atomicAdd(addr(strays.unexpected[vector]), 1) === 0 && unexpected !== null) unexpected(vector);
 }
+/** The spurious vector is no interrupt: nothing is in service for it, so it gets no EOI and no record. */
+function spuriousIrq(): void {
+  strays.spurious[cpuIndex()]++;
+}
+function irqUserReturn(): void {
+  const userReturn = hooks.userReturn;
+  if (userReturn !== null) userReturn();
+}
+
+// The path of APIC interrupts is assembly up to its end, since it is counted (tests/kernel/paths), and writes its flight records itself.
+/** Offsets of a flight record's fields from its ring, for record 0. */
+const TIME: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("time");
+const KIND: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("kind");
+const WORD: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("words");
+const EOI: u64 = DIRECT_MAP_BASE + LAPIC_BASE + Lapic.EOI;
 
 /** Address of the stub of `vector`. */
 export function stubOf(vector: u32): u64 {
@@ -146,40 +145,119 @@ export function trapStubs(): void {
     # 24…31: #HV #VC #SX
     call plain;  call plain;  call plain;  call plain;  call plain;  call coded;  call coded;  call plain
     # 32…255: whatever an APIC may deliver, expected or not
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
-    call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain;  call plain
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
 
   nmi:
     push qword ptr [rsp]
     mov qword ptr [rsp + 8], 0
   double:
     jmp ${trapParanoid}
+
+  irq:
+    push qword ptr [rsp]
+    mov qword ptr [rsp + 8], 0
+    cld
+    push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
+    push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
+    jz 1f
+    swapgs
+  1:
+    # vector = (return address - first return address) / STUB_BYTES; 52429 / 2^18 is 1 / 5 for what is below 81920
+    lea rax, [rip + ${trapStubs} + ${STUB_BYTES}]
+    mov r12d, [rsp + ${offsetof<Frame>("vector")}]
+    sub r12d, eax
+    imul r12d, r12d, 52429
+    shr r12d, 18
+    mov [rsp + ${offsetof<Frame>("vector")}], r12
+    mov rbx, gs:[${offsetof<Cpu>("frame")}]
+    mov gs:[${offsetof<Cpu>("frame")}], rsp
+    cmp r12d, ${Vector.SPURIOUS}
+    je spurious
+
+    # IRQ_ENTER
+    mov r11, gs:[${offsetof<Cpu>("ring")}]
+    movzx ecx, byte ptr [r11]
+    imul ecx, ecx, ${sizeof<TraceRecord>()}
+    mov [r11 + rcx + ${WORD}], r12
+    mov word ptr [r11 + rcx + ${KIND}], ${EventKind.IRQ_ENTER}
+    rdtsc
+    mov [r11 + rcx + ${TIME}], eax
+    mov [r11 + rcx + ${TIME + 4}], edx
+    add qword ptr [r11], 1
+
+    mov edi, r12d
+    mov eax, r12d
+    shl eax, 4
+    mov rsi, [rax + ${handlers} + ${offsetof<Handler>("device")}]
+    mov rax, [rax + ${handlers} + ${offsetof<Handler>("run")}]
+    test rax, rax
+    jz unexpected
+    call rax
+  handled:
+    mov rax, ${EOI}
+    mov dword ptr [rax], 0
+
+    # IRQ_EXIT
+    mov r11, gs:[${offsetof<Cpu>("ring")}]
+    movzx ecx, byte ptr [r11]
+    imul ecx, ecx, ${sizeof<TraceRecord>()}
+    mov [r11 + rcx + ${WORD}], r12
+    mov word ptr [r11 + rcx + ${KIND}], ${EventKind.IRQ_EXIT}
+    rdtsc
+    mov [r11 + rcx + ${TIME}], eax
+    mov [r11 + rcx + ${TIME + 4}], edx
+    add qword ptr [r11], 1
+  done:
+    mov gs:[${offsetof<Cpu>("frame")}], rbx
+    test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
+    jz 4f
+    cmp dword ptr gs:[${offsetof<Cpu>("leave")}], 0
+    jne ended
+  3:
+    swapgs
+  4:
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    add rsp, 16
+    iretq
+
+  spurious:
+    call ${spuriousIrq}
+    jmp done
+  unexpected:
+    call ${unexpectedIrq}
+    jmp handled
+  ended:
+    call ${irqUserReturn}
+    jmp 3b
 
   plain:
     push qword ptr [rsp]

@@ -95,6 +95,8 @@ export interface JobOptions {
   /** Called when the job runs; `now` is the virtual time at nid 0, ns. */
   readonly whenRunning?: (service: ServiceNode, jobId: number, now: () => number) => void;
   readonly limitNs?: number;
+  /** Called whenever the machine stands between two steps of its nodes; may change it. */
+  readonly step?: (machine: Machine, events: readonly TraceEvent[]) => void;
 }
 export interface JobRun {
   readonly reason: RunReason;
@@ -194,7 +196,10 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     endpoints,
   });
   try {
-    const reason = machine.run({ limitNs: o.limitNs ?? 2e9, until: () => result !== null });
+    const reason = machine.run({ limitNs: o.limitNs ?? 2e9, until: () => {
+        o.step?.(machine, events.events);
+        return result !== null;
+      } });
     tracer.end();
     hold(checkers, false);
     return { reason, result, stdout, console: consoleText, events: events.events, time: machine.time };

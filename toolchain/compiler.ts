@@ -58,7 +58,10 @@ export function toModule(options: FrontendOptions): { module: Module | null; dia
   return problems.length > 0 ? { module: null, diagnostics: problems } : { module, diagnostics };
 }
 /** Passes: IR → better IR, in place. */
-export function toOptimized(module: Module, options: Pick<CompileOptions, "optimize" | "passes"> & Partial<Pick<CompileOptions, "entry">>): void {
+export function toOptimized(
+  module: Module,
+  options: Pick<CompileOptions, "optimize" | "passes"> & Partial<Pick<CompileOptions, "entry">>,
+): void {
   const roots = options.entry === undefined ? undefined : [options.entry];
   if (options.optimize !== false) optimize(module, { roots, ...options.passes });
 }

@@ -121,15 +121,7 @@ function wakeLocked(space: ptr<AddressSpace>, address: u64, count: u64, bits: u3
  * Wakes up to `wakes` waiters of `from` and moves up to `moves` others to `to`, behind those that wait there.
  * `compare`: only while the word at `from` is `value`. Returns woken + moved (`compare`) or woken, -EAGAIN, -EFAULT.
  */
-export function futexRequeue(
-  space: ptr<AddressSpace>,
-  from: u64,
-  to: u64,
-  wakes: u64,
-  moves: u64,
-  compare: boolean,
-  value: u32,
-): i64 {
+export function futexRequeue(space: ptr<AddressSpace>, from: u64, to: u64, wakes: u64, moves: u64, compare: boolean, value: u32): i64 {
   const flags: u64 = lock(addr(queue.lock));
   const result: i64 = requeueLocked(space, from, to, wakes, moves, compare, value);
   unlock(addr(queue.lock), flags);

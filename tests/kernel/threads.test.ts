@@ -39,7 +39,12 @@ describe.skipIf(create === null)("threads", () => {
   }
 
   it("a kill ends threads that spin and threads that sleep", () => {
-    const run = runJob(create!, { program: "threads", argv: ["spin"], cores: 4, whenRunning: (service, job, now) => void service.kill(job, now()) });
+    const run = runJob(create!, {
+      program: "threads",
+      argv: ["spin"],
+      cores: 4,
+      whenRunning: (service, job, now) => void service.kill(job, now()),
+    });
     expect(run.result).toMatchObject({ kind: "killed" });
     expect(run.events.filter((e) => e.kind === EventKind.TASK_END)).toHaveLength(1);
   });

@@ -55,11 +55,21 @@ class Cluster {
   private readonly list = new EventList();
   private readonly tracer = new Tracer([this.list]);
 
-  constructor(readonly nodes: number, cores: number) {
+  constructor(
+    readonly nodes: number,
+    cores: number,
+  ) {
     if (typeof engine === "string") throw new Error(engine);
     const kernel = fs.readFileSync(built("kernel.elf"));
     this.machine = new Machine({
-      nodes: Array.from({ length: nodes }, (_, i) => ({ nid: i + 1, cores, ramBytes: 32 << 20, kernel, commandLine: `nodes=${nodes}`, nic: true })),
+      nodes: Array.from({ length: nodes }, (_, i) => ({
+        nid: i + 1,
+        cores,
+        ramBytes: 32 << 20,
+        kernel,
+        commandLine: `nodes=${nodes}`,
+        nic: true,
+      })),
       createEngine: engine,
       strict: true,
       trace: this.tracer,
@@ -84,7 +94,17 @@ class Cluster {
   submit(change: Partial<JobRequest>): number {
     const nids = Array.from({ length: this.nodes }, (_, i) => i + 1);
     const initImage = fs.readFileSync(built("init.bin"));
-    const request = { nids, programs: ["/margay/bin/hello"], argv: ["x"], envp: [], userId: 1000, fanout: 2, cores: 0, initImage, ...change };
+    const request = {
+      nids,
+      programs: ["/margay/bin/hello"],
+      argv: ["x"],
+      envp: [],
+      userId: 1000,
+      fanout: 2,
+      cores: 0,
+      initImage,
+      ...change,
+    };
     return this.service.submit(request, this.machine.time);
   }
   /** Runs to the job's end. */
@@ -93,7 +113,13 @@ class Cluster {
     return this.results.find((r) => r.jobId === jobId)!;
   }
   said(jobId: number): string[] {
-    return this.output.filter((o) => o.jobId === jobId).map((o) => o.text).join("").split("\n").filter(Boolean).sort();
+    return this.output
+      .filter((o) => o.jobId === jobId)
+      .map((o) => o.text)
+      .join("")
+      .split("\n")
+      .filter(Boolean)
+      .sort();
   }
   /** Closes the machine; its trace must satisfy the checkers. `complete`: nothing was killed half-way. */
   end(complete: boolean): void {
@@ -122,7 +148,12 @@ describe.skipIf(reason !== undefined)("jobs on the machine", () => {
 
   it("go where the nid map says, in a chain, a bush and a tree, one after the other on the same nodes", () => {
     const c = new Cluster(5, 1);
-    for (const [nids, fanout] of [[[5, 3, 1], 1], [[2, 1, 4, 3, 5], 64], [[4, 5, 1, 2], 2], [[3], 1]] as const) {
+    for (const [nids, fanout] of [
+      [[5, 3, 1], 1],
+      [[2, 1, 4, 3, 5], 64],
+      [[4, 5, 1, 2], 2],
+      [[3], 1],
+    ] as const) {
       const id = c.submit({ nids, fanout, programs: ["/margay/bin/ring"] });
       expect(c.result(id)).toMatchObject({ kind: "exited", waitStatus: 0, count: nids.length });
       expect(c.said(id)[0]).toMatch(nids.length > 1 ? new RegExp(`^ring: ${nids.length} ranks, mean hop \\d+ ns$`) : /1 rank/);
@@ -135,8 +166,14 @@ describe.skipIf(reason !== undefined)("jobs on the machine", () => {
     fs.writeFileSync(path.join(base, "text"), "no program", { mode: 0o755 });
     fs.writeFileSync(path.join(base, "plain"), fs.readFileSync(built("bin/hello")), { mode: 0o644 });
     const refusals = [
-      [{ programs: ["/margay/bin/hello", "/absent"], programOfRank: [0, 0, 0, 1, 0] }, { cause: Cause.PROGRAM_OPEN, errno: Errno.ENOENT, rank: 3, nid: 4 }],
-      [{ programs: ["/margay/bin/hello", "/text"], programOfRank: [0, 0, 0, 0, 1] }, { cause: Cause.PROGRAM_FORMAT, errno: Errno.ENOEXEC, rank: 4, nid: 5 }],
+      [
+        { programs: ["/margay/bin/hello", "/absent"], programOfRank: [0, 0, 0, 1, 0] },
+        { cause: Cause.PROGRAM_OPEN, errno: Errno.ENOENT, rank: 3, nid: 4 },
+      ],
+      [
+        { programs: ["/margay/bin/hello", "/text"], programOfRank: [0, 0, 0, 0, 1] },
+        { cause: Cause.PROGRAM_FORMAT, errno: Errno.ENOEXEC, rank: 4, nid: 5 },
+      ],
       [{ programs: ["/plain"] }, { cause: Cause.PROGRAM_OPEN, errno: Errno.EACCES, rank: 0, nid: 1 }],
       [{ programs: ["/margay/bin/absent"] }, { cause: Cause.PROGRAM_OPEN, errno: Errno.ENOENT, rank: 0, nid: 1 }],
       [{ cores: 3 }, { cause: Cause.BAD_REQUEST, rank: 0, nid: 1 }],

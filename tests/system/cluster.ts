@@ -153,7 +153,13 @@ export function runCluster(o: ClusterOptions): ClusterRun {
       fullTrace: () => list.events.map((e) => fullLine(e, nameOf)).join("\n"),
       golden: (show, from) => {
         const kinds = parseShow(show);
-        const start = from === undefined ? 0 : Math.max(0, list.events.findIndex((e) => e.kind === from));
+        const start =
+          from === undefined
+            ? 0
+            : Math.max(
+                0,
+                list.events.findIndex((e) => e.kind === from),
+              );
         return goldenTrace(
           { image: asked[0]!, nodes, cores, seed: o.machine?.seed ?? 0, show },
           list.events.slice(start).filter((e) => kinds.has(e.kind)),

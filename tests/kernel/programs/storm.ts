@@ -98,7 +98,14 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   barrier.parties = 64;
   let count: u32 = 1;
   while (count < 64 && createThread(addr(workers[count].thread), work, u64(count)) === 0) count++;
-  const opened: i64 = mmap(u64(base), u64(count) * PAGES * PAGE_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED, -1, 0);
+  const opened: i64 = mmap(
+    u64(base),
+    u64(count) * PAGES * PAGE_BYTES,
+    Prot.READ | Prot.WRITE,
+    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED,
+    -1,
+    0,
+  );
   if (opened !== base) return 2;
   while (atomicLoad(addr(barrier.arrived)) !== count - 1) asm`pause`;
   barrier.parties = count;

@@ -14,7 +14,7 @@ if (typeof engine === "string") console.log(`tests/kernel/shootdown skipped: ${e
 const create = typeof engine === "string" ? null : engine;
 
 /** Requests by one vector as spans: from the first IPI to the acknowledgement. */
-function spans(events: readonly TraceEvent[], vector: Vector): { core: number; from: number; to: number; targets: number }[] {
+function spans(events: readonly TraceEvent[], vector: number): { core: number; from: number; to: number; targets: number }[] {
   const open = new Map<number, { core: number; from: number; targets: number }>();
   const done: { core: number; from: number; to: number; targets: number }[] = [];
   for (const e of events) {

@@ -5,7 +5,6 @@
 import fs from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
-import type { EventKind } from "../../emulator/abi/events.ts";
 import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
@@ -53,8 +52,8 @@ export interface ClusterRun {
   readonly fault: string | undefined;
   /** The exact trace as text. */
   fullTrace(): string;
-  /** `from`: only what comes after the first event of this kind. */
-  golden(show: string, from?: EventKind): string;
+  /** `from`: only what comes after the first event of this kind (EventKind). */
+  golden(show: string, from?: number): string;
 }
 
 export function runCluster(o: ClusterOptions): ClusterRun {

@@ -14,18 +14,25 @@ const create = typeof engine === "string" ? null : engine;
 
 describe.skipIf(create === null)("path lengths", () => {
   let sent = false;
-  const run = create && runJob(create, {
-    program: "paths",
-    cores: 2,
-    step: (machine, events) => {
-      const last = events.findLast((e) => e.kind === EventKind.MARK);
-      if (sent || last === undefined || Number(last.words[0]) !== 1) return;
-      sent = true;
-      machine.nodes[0]!.lapics[1]!.accept(Vector.WAKE, false);
-    },
-  });
+  const run =
+    create &&
+    runJob(create, {
+      program: "paths",
+      cores: 2,
+      step: (machine, events) => {
+        const last = events.findLast((e) => e.kind === EventKind.MARK);
+        if (sent || last === undefined || Number(last.words[0]) !== 1) return;
+        sent = true;
+        machine.nodes[0]!.lapics[1]!.accept(Vector.WAKE, false);
+      },
+    });
   const lengths = new Map((run?.stdout ?? "").split("\n").map((l) => l.split(" ") as [string, string]));
-  console.log(`path lengths: ${[...lengths].filter(([k]) => k).map(([k, v]) => `${k} ${v}`).join(", ")}`);
+  console.log(
+    `path lengths: ${[...lengths]
+      .filter(([k]) => k)
+      .map(([k, v]) => `${k} ${v}`)
+      .join(", ")}`,
+  );
   const length = (name: string): number => Number(lengths.get(name));
 
   it("null system call: at most 60", () => {
@@ -39,7 +46,9 @@ describe.skipIf(create === null)("path lengths", () => {
   });
   it("null interrupt: at most 90", () => {
     expect(sent).toBe(true);
-    expect(run!.events.filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 1 && Number(e.words[0]) === Vector.WAKE)).not.toEqual([]);
+    expect(run!.events.filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 1 && Number(e.words[0]) === Vector.WAKE)).not.toEqual(
+      [],
+    );
     expect(length("interrupt")).toBeGreaterThan(40);
     expect(length("interrupt")).toBeLessThanOrEqual(90);
   });

@@ -196,10 +196,13 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     endpoints,
   });
   try {
-    const reason = machine.run({ limitNs: o.limitNs ?? 2e9, until: () => {
+    const reason = machine.run({
+      limitNs: o.limitNs ?? 2e9,
+      until: () => {
         o.step?.(machine, events.events);
         return result !== null;
-      } });
+      },
+    });
     tracer.end();
     hold(checkers, false);
     return { reason, result, stdout, console: consoleText, events: events.events, time: machine.time };

@@ -76,7 +76,11 @@ function memberCall(ctx: Lowering, node: ts.CallExpression, callee: ts.PropertyA
   if (object.type.kind === "error") coerce(ctx, object, U64, callee);
   const target = object.type.kind === "pointer" ? object.type.target : object.type;
   if (target.kind !== "struct") {
-    return unit.refuse(callee, "MG2016", `${showType(object.type)} has no method ${name}; write a struct or a pointer to one instead`);
+    return unit.refuse(
+      callee,
+      "MG2016",
+      `${showType(object.type)} has no method ${name}; write ${target.kind === "array" ? "indices [i] and a count of your own" : "a struct or a pointer to one"} instead`,
+    );
   }
   const method = unit.resolver.method(target.struct, name);
   if (!method) {
@@ -130,7 +134,7 @@ function staticCall(
 function checkCount(ctx: Lowering, node: ts.CallExpression, expected: number): void {
   for (const a of node.arguments) if (ts.isSpreadElement(a)) ctx.unit.refuse(a, "MG1006", "spread; write the arguments one by one instead");
   if (node.arguments.length !== expected) {
-    ctx.unit.refuse(node, "MG2022", `${node.arguments.length} arguments for ${expected}; write ${expected} instead`);
+    ctx.unit.refuse(node, "MG2022", `${node.arguments.length} of ${expected} arguments; write ${expected} instead`);
   }
 }
 

@@ -63,12 +63,26 @@ export function expression(ctx: Lowering, node: ts.Expression, want: MachineType
 
 function refuseExpression(ctx: Lowering, node: ts.Expression): never {
   const { unit } = ctx;
-  if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node))
-    return unit.refuse(node, "MG1007", `${excerpt(node)} is a string; write cstr("…") instead`);
+  if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) {
+    const { parent } = node;
+    const isSum = ts.isBinaryExpression(parent) && parent.operatorToken.kind === ts.SyntaxKind.PlusToken;
+    if (!isSum && !ts.isTemplateExpression(node))
+      return unit.refuse(node, "MG1007", `${excerpt(node)} is a string; write cstr("…") instead`);
+    const built = excerpt(isSum ? parent : node);
+    return unit.refuse(
+      node,
+      "MG1007",
+      `${built} would build a string; write cstr("…") for its text and a call of its own for each value instead`,
+    );
+  }
   if (ts.isArrowFunction(node) || ts.isFunctionExpression(node))
-    return unit.refuse(node, "MG1002", "functions are not values made on the way; write a function declaration and its name instead");
+    return unit.refuse(
+      node,
+      "MG1002",
+      "functions capture nothing; write a function at the top level, with what it needs as parameters, and its name here instead",
+    );
   if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) || ts.isNewExpression(node)) {
-    return unit.refuse(node, "MG1014", `${excerpt(node)} has no place in memory; write a variable that it initialises instead`);
+    return unit.refuse(node, "MG1014", `${excerpt(node)} has no place in memory; write ${placed(node)} instead`);
   }
   if (ts.isAsExpression(node) || ts.isTypeAssertionExpression(node) || ts.isSatisfiesExpression(node)) {
     return unit.refuse(
@@ -86,6 +100,14 @@ function refuseExpression(ctx: Lowering, node: ts.Expression): never {
   if (ts.isClassExpression(node)) return unit.refuse(node, "MG1025", "class inside an expression; write it at the top level instead");
   if (ts.isBigIntLiteral(node)) return unit.refuse(node, "MG1023", `${excerpt(node)} is a bigint; write the number without n instead`);
   return unit.refuse(node, "MG1023", `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`);
+}
+
+/** A declaration that gives a literal its place, in the words of its source. */
+function placed(node: ts.ObjectLiteralExpression | ts.ArrayLiteralExpression | ts.NewExpression): string {
+  const { parent } = node;
+  const name = ts.isVariableDeclaration(parent) && ts.isIdentifier(parent.name) ? parent.name.text : "name";
+  if (ts.isArrayLiteralExpression(node)) return `const ${name}: arr<u64, ${node.elements.length}> = […], with your element type,`;
+  return `const ${name}: C = ${ts.isNewExpression(node) ? "new C()" : "{ … }"}, where C is a class,`;
 }
 
 // ---- names
@@ -195,7 +217,11 @@ function container(ctx: Lowering, node: ts.Expression): { place: Place; throughP
 function fieldPlace(ctx: Lowering, node: ts.PropertyAccessExpression): Place {
   const { unit } = ctx;
   if (node.questionDotToken)
-    unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (p !== null) around p.${node.name.text} instead`);
+    unit.refuse(
+      node,
+      "MG1008",
+      `${excerpt(node)} tests for null in passing; write const p = ${excerpt(node.expression)}; p !== null ? p.${node.name.text} : … instead`,
+    );
   return fieldOf(ctx, node, container(ctx, node.expression).place);
 }
 function fieldOf(ctx: Lowering, node: ts.PropertyAccessExpression, place: Place): Place {
@@ -204,7 +230,11 @@ function fieldOf(ctx: Lowering, node: ts.PropertyAccessExpression, place: Place)
   if (place.type.kind !== "struct") {
     if (place.type.kind === "error") coerce(ctx, { type: place.type }, U64, node);
     const index =
-      place.type.kind === "pointer" && place.type.target.kind === "struct" ? `${excerpt(node.expression)}[0].${name}` : "a struct";
+      place.type.kind === "pointer" && place.type.target.kind === "struct"
+        ? `${excerpt(node.expression)}[0].${name}`
+        : name === "length"
+          ? "the number of elements, passed beside the pointer,"
+          : "a struct";
     return unit.refuse(node, "MG2016", `${showType(place.type)} has no field ${name}; write ${index} instead`);
   }
   const struct = unit.resolver.complete(place.type.struct, node);

@@ -50,9 +50,17 @@ export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
   const { unit } = ctx;
   const declaration = ts.isIdentifier(node.expression) ? unit.source.symbol(node.expression)?.declarations?.[0] : undefined;
   if (!declaration || !ts.isClassDeclaration(declaration))
-    return unit.refuse(node, "MG2008", `${excerpt(node.expression)} is no struct; write the name of a class instead`);
+    return unit.refuse(
+      node,
+      "MG2008",
+      `${excerpt(node.expression)} is no class of the program, and there is no library; write one, or an arr<T, N> and its index, instead`,
+    );
   if (node.arguments && node.arguments.length > 0)
-    unit.refuse(node, "MG1018", "there are no constructors; write new C() and assignments, or { … }, instead");
+    unit.refuse(
+      node,
+      "MG1018",
+      `there are no constructors; write const p: ${excerpt(node.expression)} = { field: value, … }, or new ${excerpt(node.expression)}() and assignments, instead`,
+    );
   const typeArguments = (node.typeArguments ?? []).map((t) => ctx.type(t));
   return { kind: "struct", struct: unit.resolver.struct(declaration, typeArguments, node) };
 }

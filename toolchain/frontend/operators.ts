@@ -87,8 +87,11 @@ function isPlainConstant(ctx: Lowering, node: ts.Expression): boolean {
 /** Both operands in one type: the wider, if the other widens to it losslessly. */
 function unify(ctx: Lowering, node: ts.Node, a: Value, aNode: ts.Node, b: Value, bNode: ts.Node): [Value, Value, MachineType] {
   const bad = (): never => {
-    const hint =
-      a.type.kind === "int" && b.type.kind === "int" ? `${widerOf(a.type, b.type).name}(…) around one side` : "a cast on one side";
+    let hint = "a cast on one side";
+    if (a.type.kind === "int" && b.type.kind === "int") {
+      const wider = widerOf(a.type, b.type);
+      hint = `${wider.name}(${excerpt(wider === a.type ? bNode : aNode)}), or a cast of the other,`;
+    }
     return ctx.unit.refuse(node, "MG2002", `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${hint} instead`);
   };
   for (const [v, n] of [
@@ -246,6 +249,7 @@ export function shift(
 
 export function comparison(ctx: Lowering, node: ts.Node, op: string, a: Value, aNode: ts.Node, b: Value, bNode: ts.Node): Value {
   const { unit } = ctx;
+  const isZero = (v: Value): boolean => v.type.kind === "untyped" && v.constant === 0n;
   const isPointer = (v: Value): boolean => v.type.kind === "pointer" || v.type.kind === "function" || v.type.kind === "null";
   let x = a;
   let y = b;
@@ -254,7 +258,11 @@ export function comparison(ctx: Lowering, node: ts.Node, op: string, a: Value, a
     if (a.type.kind === "null") x = b.type.kind === "null" ? a : coerce(ctx, a, b.type, aNode);
     else if (b.type.kind === "null") y = coerce(ctx, b, a.type, bNode);
     else if (!comparable(a.type, b.type))
-      unit.refuse(node, "MG2002", `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write a cast on one side instead`);
+      unit.refuse(
+        node,
+        "MG2002",
+        `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${isZero(a) || isZero(b) ? "null for 0" : "a cast on one side"} instead`,
+      );
     if (x.symbol && y.constant === 0n && x.symbol.addend === 0n && x.type.kind === "function") return boolConstant(op === "!==");
   } else {
     let type: MachineType;

@@ -72,7 +72,11 @@ export class Resolver {
     if (ts.isTypeQueryNode(node) && ts.isIdentifier(node.exprName)) return this.#count(node, constantExpression(this.#unit, node.exprName));
     if (ts.isTypeOperatorNode(node) && node.operator === ts.SyntaxKind.ReadonlyKeyword) return this.type(node.type, environment);
     if (ts.isArrayTypeNode(node) || ts.isTupleTypeNode(node)) {
-      return this.#unit.refuse(node, "MG2008", `${excerpt(node)} has no fixed size; write arr<T, N> instead`);
+      return this.#unit.refuse(
+        node,
+        "MG2008",
+        `${excerpt(node)} has no fixed size; write arr<T, N>, or for a parameter ptr<T> and a count, instead`,
+      );
     }
     return this.#unit.refuse(
       node,
@@ -161,7 +165,11 @@ export class Resolver {
 
   parameterType(p: ts.ParameterDeclaration, environment: TypeEnvironment): MachineType {
     if (p.dotDotDotToken || p.questionToken || p.initializer) {
-      this.#unit.refuse(p, "MG1015", `parameter ${excerpt(p)} may be left out of calls; write a plain parameter instead`);
+      this.#unit.refuse(
+        p,
+        "MG1015",
+        `parameter ${excerpt(p)} may be left out of calls; write ${excerpt(p.name)}: ${p.type ? excerpt(p.type) : "T"}, and its value in every call, instead`,
+      );
     }
     if (!ts.isIdentifier(p.name)) this.#unit.refuse(p, "MG1006", "destructured parameter; write a named one instead");
     if (!p.type)
@@ -175,7 +183,8 @@ export class Resolver {
   }
   resultType(f: FunctionNode, environment: TypeEnvironment): MachineType {
     const name = f.name ? excerpt(f.name) : "function";
-    if (!f.type) return this.#unit.refuse(f.name ?? f, "MG2011", `${name} has no result type; write ${name}(…): void, say, instead`);
+    if (!f.type)
+      return this.#unit.refuse(f.name ?? f, "MG2011", `${name} has no result type; write ${name}(…): u64, say, or : void, instead`);
     const type = this.type(f.type, environment);
     if (isAggregate(type))
       this.#unit.refuse(f.type, "MG2007", `${showType(type)} is not returned by value; write a parameter ptr<${showType(type)}> instead`);

@@ -41,7 +41,11 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   if (ts.isLabeledStatement(node)) return labeled(ctx, node);
   if (ts.isEmptyStatement(node)) return;
   if (ts.isForOfStatement(node) || ts.isForInStatement(node)) {
-    return unit.refuse(node, "MG1003", "for…of and for…in need iterators; write for (let i: u64 = 0; i < n; i++) instead");
+    return unit.refuse(
+      node,
+      "MG1003",
+      `for…of and for…in need iterators; write for (let i: u64 = 0; i < n; i++), with ${excerpt(node.expression)}[i] in it, instead`,
+    );
   }
   if (ts.isThrowStatement(node) || ts.isTryStatement(node))
     return unit.refuse(node, "MG1004", "there are no exceptions; write a return of an error number instead");
@@ -68,7 +72,12 @@ function declarations(ctx: Lowering, list: ts.VariableDeclarationList): void {
 }
 function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   const { unit } = ctx;
-  if (!ts.isIdentifier(d.name)) return unit.refuse(d.name, "MG1006", "destructuring; write one variable a name instead");
+  if (!ts.isIdentifier(d.name))
+    return unit.refuse(
+      d.name,
+      "MG1006",
+      `destructuring; write a declaration for each name, const a = ${d.initializer ? excerpt(d.initializer) : "p"}.a say, instead`,
+    );
   const symbol = unit.source.symbol(d.name);
   if (!symbol) return unit.resolver.unknown(d.name);
   ctx.locals.set(symbol, null);

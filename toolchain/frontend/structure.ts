@@ -70,7 +70,12 @@ function checkClass(unit: Unit, c: ts.ClassDeclaration): void {
       else checkOverride(unit, c, m, m.name.text);
     } else if (!ts.isSemicolonClassElement(m)) {
       const what = ts.isConstructorDeclaration(m) ? "constructor" : ts.isAccessor(m) ? "accessor" : "member";
-      unit.report(m, "MG1018", `${what} ${excerpt(m, 24)}; write fields, methods and functions instead`);
+      const instead = ts.isConstructorDeclaration(m)
+        ? "values at the fields (x: u64 = 0), and { x: 1 } or assignments where one is made,"
+        : ts.isAccessor(m)
+          ? `a method, which is called: ${excerpt(m.name)}(),`
+          : "fields, methods and functions";
+      unit.report(m, "MG1018", `${what} ${excerpt(m, 24)}; write ${instead} instead`);
     }
   }
 }

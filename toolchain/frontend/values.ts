@@ -149,6 +149,12 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
   if (from.kind === "error" || to.kind === "error") throw new Refused();
   if (from.kind === "never" && !isAggregate(to)) return { type: to, instr: ctx.emit(node).undef(irType(to)) };
   if (isAggregate(from) || isAggregate(to)) {
+    const isLocal = v.place?.base.instr?.op === "alloca";
+    // The address of what ends with the function is no result.
+    if (to.kind === "pointer" && isLocal && ts.isReturnStatement(node.parent)) {
+      const instead = `addr(…) of a variable of the module, or fill what the caller passes as ${showType(to)},`;
+      return unit.refuse(node, "MG2007", `${excerpt(node)} is on the stack and ends with the function; write ${instead} instead`);
+    }
     const hint = to.kind === "pointer" ? `addr(${excerpt(node)})` : `copy(addr(…), addr(${excerpt(node)}))`;
     return unit.refuse(node, "MG2007", `${showType(isAggregate(from) ? from : to)} is not a value; write ${hint} instead`);
   }
@@ -219,8 +225,15 @@ function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value
       )
     );
   }
-  if (from.kind === "untypedFloat")
-    return unit.refuse(node, "MG2004", `${v.float} is no integer; write ${to.name}(${excerpt(node)}) instead`);
+  if (from.kind === "untypedFloat") {
+    const { parent } = node;
+    const other = ts.isBinaryExpression(parent) ? (parent.left === node ? parent.right : parent.left) : null;
+    const op = ts.isBinaryExpression(parent) ? parent.operatorToken.getText() : "";
+    // Converting the number alone would cut off what the writer meant by it.
+    const cast =
+      other === null || op.endsWith("=") ? `${to.name}(${excerpt(node)})` : `${to.name}(f64(${excerpt(other)}) ${op} ${v.float})`;
+    return unit.refuse(node, "MG2004", `${v.float} is no integer; write a whole number, or ${cast}, instead`);
+  }
   if (from.kind === "int") {
     if (sameType(from, to)) return v;
     if (!widens(from, to)) {

@@ -1,0 +1,3 @@
+export function log2(value: u64): u32 {
+  return 63 - countLeadingZeros(value);
+}

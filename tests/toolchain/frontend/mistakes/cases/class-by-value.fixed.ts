@@ -1,0 +1,10 @@
+class Point {
+  x: i64 = 0;
+  y: i64 = 0;
+}
+export function dot(a: ptr<Point>, b: ptr<Point>): i64 {
+  return a.x * b.x + a.y * b.y;
+}
+export function norm(a: ptr<Point>): i64 {
+  return dot(a, a);
+}

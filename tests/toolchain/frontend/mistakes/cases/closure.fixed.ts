@@ -1,0 +1,9 @@
+export function apply(values: ptr<u64>, count: u64, f: (x: u64, by: u64) => u64, by: u64): void {
+  for (let i: u64 = 0; i < count; i++) values[i] = f(values[i], by);
+}
+function add(x: u64, by: u64): u64 {
+  return x + by;
+}
+export function shiftAll(values: ptr<u64>, count: u64, by: u64): void {
+  apply(values, count, add, by);
+}

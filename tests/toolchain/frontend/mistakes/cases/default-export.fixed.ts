@@ -1,0 +1,3 @@
+export function start(): u64 {
+  return 1;
+}

@@ -1,0 +1,4 @@
+function start(): u64 {
+  return 1;
+}
+export default start;

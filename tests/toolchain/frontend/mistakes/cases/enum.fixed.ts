@@ -1,0 +1,7 @@
+const enum State {
+  Idle,
+  Busy,
+}
+export function isBusy(state: State): boolean {
+  return state === State.Busy;
+}

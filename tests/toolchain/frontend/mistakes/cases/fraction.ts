@@ -1,0 +1,3 @@
+export function scale(x: u64): u64 {
+  return x * 1.5;
+}

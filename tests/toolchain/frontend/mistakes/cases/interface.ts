@@ -1,0 +1,7 @@
+interface Message {
+  source: u32;
+  length: u32;
+}
+export function isLong(message: ptr<Message>): boolean {
+  return message.length > 1024;
+}

@@ -1,0 +1,3 @@
+export function isReady(state: u32): boolean {
+  return state === 1 || state !== 4;
+}

@@ -1,0 +1,3 @@
+export function double(x: u64) {
+  return x * 2;
+}

@@ -1,0 +1,4 @@
+export function clamp(offset: i64, size: u64): u64 {
+  if (offset > size) return size;
+  return u64(offset);
+}

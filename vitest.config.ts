@@ -1,11 +1,14 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     pool: "forks",
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Every core: vitest itself would leave one idle, half the machine where there are two.
+    maxWorkers: availableParallelism(),
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     reporters: ["default", "./tests/reporter.ts"],
   },
 });

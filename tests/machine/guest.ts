@@ -95,8 +95,9 @@ export function runOnQemu(
     "-display",
     "none",
     "-no-reboot",
+    // A file takes every byte at once; a pipe may be full, and these guests do not wait for the transmitter.
     "-serial",
-    "stdio",
+    `file:${path.join(dir, "serial")}`,
   ];
   args.push("-global", "virtio-mmio.force-legacy=false", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-icount", "shift=0,sleep=off");
   args.push(
@@ -110,7 +111,8 @@ export function runOnQemu(
   if (more.commandLine !== undefined) args.push("-append", more.commandLine);
   if (more.module !== undefined) args.push("-initrd", file("module", more.module));
   try {
-    return spawnSync("qemu-system-x86_64", args, { encoding: "utf8", timeout: 30_000 });
+    const { status } = spawnSync("qemu-system-x86_64", args, { timeout: 30_000 });
+    return { status, stdout: fs.readFileSync(path.join(dir, "serial"), "utf8") };
   } finally {
     fs.rmSync(dir, { recursive: true });
   }

@@ -98,10 +98,12 @@ export function difference(results: Results): string | null {
   return [...results].map(([way, value]) => `  ${way.padEnd(24)} ${value}`).join("\n");
 }
 
-const symbolOf = (p: Program): string => `program_${p.seed}`;
+/** Link name of the program's function. */
+export const symbolOf = (p: Program): string => `program_${p.seed}`;
 const fileName = (p: Program): string => `program-${p.seed}.ts`;
 
-function compileOptions(programs: readonly Program[], packageRoot: string): CompileOptions {
+/** One module with all programs; its entry prints their checksums. */
+export function compileOptions(programs: readonly Program[], packageRoot: string): CompileOptions {
   const folder = join(packageRoot, "tests/toolchain/random/generated");
   const overlay = new Map(programs.map((p) => [join(folder, fileName(p)), renderTypeScript(p, symbolOf(p))]));
   const main = join(folder, "main.ts");
@@ -130,11 +132,13 @@ function runNative(module: Module, passes: boolean, layout: Layout): string[] {
   } catch (e) {
     return Array.from(module.functions, () => `broke: ${(e as Error).message}`);
   }
-  return runFile((file) => {
+  return runElf(elf);
+}
+export const runElf = (elf: Uint8Array): string[] =>
+  runFile((file) => {
     writeFileSync(file, elf);
     chmodSync(file, 0o755);
   });
-}
 function runGcc(programs: readonly Program[], level: string): string[] {
   const main = [
     "#include <stdlib.h>",

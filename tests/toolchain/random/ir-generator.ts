@@ -338,6 +338,11 @@ class Body {
     const mix = (value: Instr): void => {
       sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 1000003)), this.#as("i64", value));
     };
+    // Elsewhere most of what is computed is never looked at.
+    const narrow = (): Instr => b.binary("xor", this.#expression("i8", 1), b.load("i8", this.#place("i8")));
+    mix(b.convert("zext", "i64", b.convert("sext", "i16", narrow())));
+    const bit = b.convert("zext", "i32", b.binary("and", narrow(), b.iconst("i8", 1)));
+    mix(b.binary("eq", bit, b.iconst("i32", this.#prng.pick([0x100n, 0x101n]))));
     for (const local of this.#locals) mix(b.load(local.type, local.address));
     for (const struct of this.#structs) for (let i = 0; i < 24; i += 8) mix(b.load("i64", b.offset(struct, i)));
     for (let i = 0; i < 256; i += 8) mix(b.load("i64", b.symbol("memory", i)));

@@ -1,6 +1,7 @@
 /**
  * Virtual time. One retired instruction is one nanosecond and one TSC tick (1 GHz); a halted core skips to its next event.
- * Wall-clock time inside the machine is the boot epoch plus virtual time. Nothing of the emulator reads the host's clock.
+ * Wall-clock time inside the machine is the boot epoch, which the kernel gets as a boot parameter, plus virtual time. Nothing of the
+ * emulator reads the host's clock.
  */
 
 /** "No event": later than every time. */
@@ -11,8 +12,3 @@ export const DEFAULT_EPOCH_SECONDS = 1_175_126_400;
 
 /** Quantum in which the cores of a node are interleaved, virtual ns. Part of what defines a run. */
 export const DEFAULT_QUANTUM_NS = 1000;
-
-/** Wall-clock time inside the machine at virtual time `time` ns, in nanoseconds since 1970. */
-export function wallClockNs(epochSeconds: number, time: number): bigint {
-  return BigInt(epochSeconds) * 1_000_000_000n + BigInt(time);
-}

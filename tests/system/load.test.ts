@@ -17,6 +17,13 @@ describe("two-phase load", () => {
     await expectGolden(run.golden("service,job,msg,io"), "load-two-nodes.trace");
   });
 
+  it("reads the program by function shipping: init's calls, the kernel's messages, the I/O node's results", async () => {
+    const run = runCluster({ nodes: 1, cores: 1, program: "hello" });
+    const shipped = run.golden("sys,io,msg").split("\n");
+    await expectGolden(shipped.join("\n"), "shipped-read.trace");
+    expect(shipped.filter((l) => l.includes("io.call")).map((l) => l.split(/ +/)[2])).toEqual(["open", "fstat", "read", "close", "write", "exit_group"]);
+  });
+
   it.each([1, 2, 3, 8])("with fan-out %i reaches every rank of seven; each kernel sends one exit notice up the tree", (fanout) => {
     const run = runCluster({ nodes: 7, cores: 1, fanout, program: "hello" });
     expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 7 });

@@ -94,7 +94,7 @@ describe("compile", () => {
     expect([...(module?.functions.keys() ?? [])].sort()).toEqual(["_start", "kept"]);
     expect([...(module?.data.keys() ?? [])].sort()).toEqual(["a", "c"]);
     expect(lines(options({ "main.ts": text.replace("b++", "b = 1.5") }))).toEqual([
-      "main.ts:5:29: error MG2004: 1.5 is no integer; write u64(1.5) instead",
+      "main.ts:5:29: error MG2004: 1.5 is no integer; write a whole number, or u64(1.5), instead",
     ]);
   });
 });

@@ -69,8 +69,8 @@ const EOI = 0xb0;
 const SVR = 0xf0;
 // biome-ignore format: what, the patched kernel, the diagnostic
 const cases: readonly (readonly [what: string, image: () => Uint8Array, text: string, file: string])[] = [
-  ["a write to a read-only register", () => patched(operand(EOI), 0x30),  "lapic: write to read-only VERSION 0x030",     "kernel/arch/lapic\\.ts"],
-  ["a write to an unknown register",  () => patched(operand(EOI), 0x40),  "lapic: write to unknown register 0x040",      "kernel/arch/lapic\\.ts"],
+  ["a write to a read-only register", () => patched(operand(EOI), 0x30),  "lapic: write to read-only VERSION 0x030",     "kernel/arch/trap\\.ts"],
+  ["a write to an unknown register",  () => patched(operand(EOI), 0x40),  "lapic: write to unknown register 0x040",      "kernel/arch/trap\\.ts"],
   ["an EOI with nothing in service",  () => patched(operand(SVR), 0xb0),  "lapic: EOI with nothing in service",          "kernel/arch/lapic\\.ts"],
   // The wrapper writes 0 to the TPR instead.
   ["a missing EOI",                   () => patched(operand(EOI), 0x80),  "lapic: missing EOI: IRQ_VIRTIO\\d+ still in service at hlt", "kernel/\\w+/\\w+\\.ts"],

@@ -66,13 +66,13 @@ export const mutations: readonly Mutation[] = [
     find: `} else if (opInfo(instr.op).writesMemory) known = known.filter(keepPrivate);`, replace: `}` },
   { pass: "forward", file: "passes/forward.ts", bug: "a joining block takes over what its first predecessor knows",
     find: `block.preds.length === 1 ?`, replace: `block.preds.length >= 1 ?` },
-  { pass: "forward", file: "passes/forward.ts", bug: "a wide store is taken for one byte",
+  { pass: "forward", file: "passes/forward.ts", bug: "a wide store is taken for one byte", open: true,
     find: `BigInt(bytesOf(type)), captured)`, replace: `1n, captured)` },
 
   // ---- intervals
-  { pass: "intervals", file: "passes/intervals.ts", bug: "x <= c is x < c",
+  { pass: "intervals", file: "passes/intervals.ts", bug: "x <= c is x < c", open: true,
     find: `isLeft ? between(lowest, c + 1n) : between(c, lowest)`, replace: `isLeft ? between(lowest, c) : between(c, lowest)` },
-  { pass: "intervals", file: "passes/intervals.ts", bug: "takes the second test as it stands on either side",
+  { pass: "intervals", file: "passes/intervals.ts", bug: "takes the second test as it stands on either side", open: true,
     find: `at === 1 ? b.interval : complement(b.interval, width)`, replace: `b.interval` },
 
   // ---- promote, and what it asks of alias.ts

@@ -21,7 +21,14 @@ describe("two-phase load", () => {
     const run = runCluster({ nodes: 1, cores: 1, program: "hello" });
     const shipped = run.golden("sys,io,msg").split("\n");
     await expectGolden(shipped.join("\n"), "shipped-read.trace");
-    expect(shipped.filter((l) => l.includes("io.call")).map((l) => l.split(/ +/)[2])).toEqual(["open", "fstat", "read", "close", "write", "exit_group"]);
+    expect(shipped.filter((l) => l.includes("io.call")).map((l) => l.split(/ +/)[2])).toEqual([
+      "open",
+      "fstat",
+      "read",
+      "close",
+      "write",
+      "exit_group",
+    ]);
   });
 
   it.each([1, 2, 3, 8])("with fan-out %i reaches every rank of seven; each kernel sends one exit notice up the tree", (fanout) => {

@@ -61,7 +61,7 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
     throw new ImageError(`${what}: give a kernel built by margay build`);
   }
   if (bytes.length < Elf.HEADER_BYTES)
-    throw new ImageError(`is truncated: ${bytes.length} bytes, the ELF header alone has ${Elf.HEADER_BYTES}`);
+    throw new ImageError(`is truncated: ${bytes.length} bytes, the ELF header alone has ${Elf.HEADER_BYTES}: build or copy it again`);
   if (bytes[Elf.CLASS] !== Elf.CLASS64) throw new ImageError("is a 32-bit ELF: give an x86-64 kernel");
   if (bytes[Elf.DATA] !== Elf.LITTLE) throw new ImageError("is a big-endian ELF: give an x86-64 kernel");
   const machine = view.getUint16(Elf.MACHINE, true);
@@ -73,8 +73,10 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
   const tableOffset = Number(view.getBigUint64(Elf.PHOFF, true));
   const entryBytes = view.getUint16(Elf.PHENTSIZE, true);
   const count = view.getUint16(Elf.PHNUM, true);
-  if (count > 0 && entryBytes < Elf.PH_BYTES) throw new ImageError(`is damaged: program header entries of ${entryBytes} bytes`);
-  if (tableOffset + count * entryBytes > bytes.length) throw new ImageError("is truncated: its program headers lie behind its end");
+  if (count > 0 && entryBytes < Elf.PH_BYTES)
+    throw new ImageError(`is damaged: program header entries of ${entryBytes} bytes: build or copy it again`);
+  if (tableOffset + count * entryBytes > bytes.length)
+    throw new ImageError("is truncated: its program headers lie behind its end: build or copy it again");
   const segments: Segment[] = [];
   let entry: number | undefined;
   for (let i = 0; i < count; i++) {
@@ -84,12 +86,16 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
     const fileOffset = Number(view.getBigUint64(at + Elf.P_OFFSET, true));
     const fileBytes = Number(view.getBigUint64(at + Elf.P_FILESZ, true));
     if (fileOffset + fileBytes > bytes.length)
-      throw new ImageError(`is truncated: segment ${i} ends at byte ${fileOffset + fileBytes}, the file at ${bytes.length}`);
+      throw new ImageError(
+        `is truncated: segment ${i} ends at byte ${fileOffset + fileBytes}, the file at ${bytes.length}: build or copy it again`,
+      );
     if (kind === Elf.PT_NOTE) entry ??= findPvhEntry(view, fileOffset, fileBytes);
     else {
       const memoryBytes = Number(view.getBigUint64(at + Elf.P_MEMSZ, true));
       if (memoryBytes < fileBytes)
-        throw new ImageError(`is damaged: segment ${i} has ${fileBytes} bytes in the file and ${memoryBytes} in memory`);
+        throw new ImageError(
+          `is damaged: segment ${i} has ${fileBytes} bytes in the file and ${memoryBytes} in memory: build or copy it again`,
+        );
       if (memoryBytes === 0) continue;
       segments.push({
         physical: Number(view.getBigUint64(at + Elf.P_PADDR, true)),
@@ -100,11 +106,13 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
       });
     }
   }
-  if (segments.length === 0) throw new ImageError("has nothing to load: no PT_LOAD segment");
+  if (segments.length === 0) throw new ImageError("has nothing to load, no PT_LOAD segment: give a kernel built by margay build");
   if (entry === undefined)
-    throw new ImageError("has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY): it is an ELF, but no kernel that can be booted");
+    throw new ImageError(
+      "has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so it is no kernel that can be booted: give one built by margay build",
+    );
   if (!segments.some((s) => entry >= s.physical && entry < s.physical + s.fileBytes)) {
-    throw new ImageError(`is damaged: the PVH entry 0x${entry.toString(16)} lies outside its segments`);
+    throw new ImageError(`is damaged: the PVH entry 0x${entry.toString(16)} lies outside its segments: build or copy it again`);
   }
   return { bytes, entry, segments };
 }
@@ -120,14 +128,14 @@ export interface LoadOptions {
 export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
   const { ramBytes, module } = options;
   if (ramBytes < MIN_RAM_BYTES) throw new ImageError(`memory of ${ramBytes} bytes is too small: give at least ${MIN_RAM_BYTES / 1048576}M`);
-  if (ramBytes % 4096 !== 0) throw new ImageError(`memory of ${ramBytes} bytes is no whole number of 4 KB pages`);
+  if (ramBytes % 4096 !== 0) throw new ImageError(`memory of ${ramBytes} bytes is no whole number of 4 KB pages: give one as 64M`);
   const top = Math.min(ramBytes, DEVICE_HOLE);
   let kernelEnd = 0;
   for (const { physical, memoryBytes } of kernel.segments) {
     const end = physical + memoryBytes;
     if (end > top || (physical < HIGH_RAM && end > LOW_RAM_END)) {
       throw new ImageError(
-        `has a segment outside RAM: 0x${physical.toString(16)}–0x${end.toString(16)}, RAM is 0–0x${LOW_RAM_END.toString(16)} and 0x${HIGH_RAM.toString(16)}–0x${top.toString(16)}`,
+        `has a segment outside RAM: 0x${physical.toString(16)}–0x${end.toString(16)}, RAM is 0–0x${LOW_RAM_END.toString(16)} and 0x${HIGH_RAM.toString(16)}–0x${top.toString(16)}: give the node more memory`,
       );
     }
     kernelEnd = Math.max(kernelEnd, end);
@@ -137,7 +145,7 @@ export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
   }
   const line = fullCommandLine(options);
   if (COMMAND_LINE + line.length + 1 > COMMAND_LINE_END)
-    throw new ImageError(`command line of ${line.length} bytes is too long: at most ${COMMAND_LINE_END - COMMAND_LINE - 1}`);
+    throw new ImageError(`command line of ${line.length} bytes is too long: shorten it to ${COMMAND_LINE_END - COMMAND_LINE - 1}`);
 }
 
 /** Fills RAM. Returns the physical address of the start info. */

@@ -44,8 +44,10 @@ export interface RunResult {
   readonly reason: StopReason;
   /** Instructions retired by this call. */
   readonly retired: number;
-  /** Watchpoint: physical… breakpoint, watchpoint: its id. */
+  /** breakpoint, watchpoint: its id. */
   readonly id?: number;
+  /** watchpoint: first byte accessed within it, and whether the access was a write. */
+  readonly accessed?: { readonly virtual: bigint; readonly write: boolean };
 }
 
 /** General registers in the processor's encoding order. */
@@ -163,6 +165,13 @@ export interface Core {
   translate(virtual: bigint): number | undefined;
 }
 
+/**
+ * What a breakpoint or watchpoint is about. `virtual`: an address in the space whose CR3 (bits 12–51) is `space`; null = in every space.
+ * `physical`: an offset as the guest's physical address, by whatever virtual address it is reached.
+ */
+export type Place = { readonly virtual: bigint; readonly space: number | null } | { readonly physical: number };
+export type WatchKind = "write" | "read" | "access";
+
 export interface Engine {
   readonly name: string;
   /** The node's RAM, physical address 0 up (and from 4 GB on behind DEVICE_HOLE). The engine owns the memory. */
@@ -171,9 +180,18 @@ export interface Engine {
   readonly cores: readonly Core[];
   /** Somebody other than a core wrote RAM (DMA, debugger): translated code of these bytes is stale. An offset in `ram`. */
   invalidateCode(offset: number, length: number): void;
-  /** Instruction breakpoint by virtual address; watchpoint by virtual range. Later work: 0 from an engine without them. */
-  addBreakpoint(virtual: bigint): number;
+  /**
+   * A core that is about to execute the instruction at `where` stops with reason "breakpoint" before it retires. Guest memory stays as it
+   * is. The next `run` of that core, if its rip is unchanged, executes the instruction without stopping there again. Id > 0, unique in the engine.
+   */
+  addBreakpoint(where: Place): number;
   removeBreakpoint(id: number): void;
+  /**
+   * A core that accesses any of `bytes` bytes from `where` in a way of `kind` completes the instruction and stops with reason "watchpoint".
+   * Cores only: neither DMA nor page walks nor fetches. A rep instruction stops after the iteration. Id > 0, unique in the engine.
+   */
+  addWatchpoint(where: Place, bytes: number, kind: WatchKind): number;
+  removeWatchpoint(id: number): void;
   /** Forget everything that is not architectural state (translations, host TLBs). For tests: must change nothing that a guest sees. */
   flushCaches(): void;
   close(): void;

@@ -178,6 +178,8 @@ export function toyEngine(programs: readonly Program[]): CreateEngine {
       invalidateCode: () => {},
       addBreakpoint: () => 0,
       removeBreakpoint: () => {},
+      addWatchpoint: () => 0,
+      removeWatchpoint: () => {},
       flushCaches: () => {},
       close: () => {},
     };

@@ -2,6 +2,7 @@
  * The IR's data: modules of functions and data, functions of blocks, blocks of instructions in SSA form.
  * The frontend makes locals as `alloca` + load/store; mem2reg makes phis of them.
  */
+import type { DebugType } from "../link/debug.ts";
 import type { Op, Type } from "./ops.ts";
 
 /** Where a piece of source stands: index into Module.files, 1-based line and column; file -1 = made by the compiler. */
@@ -9,6 +10,29 @@ export interface Loc {
   readonly file: number;
   readonly line: number;
   readonly column: number;
+  /** Innermost scope of the source that it belongs to; absent: the function's own. The inliner gives every loc of a body a scope with `inlinedAt`. */
+  readonly scope?: Scope;
+}
+
+/** A function's body, or a block in it that declares variables; one object each inlined copy. For debuggers only. */
+export interface Scope {
+  /** Null: the outermost scope of `function`. */
+  readonly parent: Scope | null;
+  /** The source function that the scope is in. */
+  readonly function: { readonly name: string; readonly sourceName: string; readonly loc: Loc };
+  /** Outermost scope of an inlined copy: where the call stood (its own scope included); null in the function itself. */
+  readonly inlinedAt: Loc | null;
+}
+
+/** A parameter or local of the source; one object each inlined copy. `dbg` instructions say what holds its value from there on. */
+export interface Variable {
+  readonly name: string;
+  /** Index into Module.types. */
+  readonly type: number;
+  readonly loc: Loc;
+  readonly scope: Scope;
+  /** Position among the parameters of its function (`this` is 0 in a method); -1: a local. */
+  readonly parameter: number;
 }
 export const NO_LOC: Loc = { file: -1, line: 0, column: 0 };
 
@@ -56,8 +80,20 @@ export class Instr {
   /** Terminators: successors; switch: targets[i] for cases[i], last = default. */
   targets: Block[] = [];
   cases: bigint[] = [];
-  /** Variable of the source that this alloca, param or phi stands for; for dumps and debuggers. */
+  /** Variable of the source that this alloca, param or phi stands for; for dumps. */
   name = "";
+  /**
+   * dbg only: from here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is stored at the
+   * address `watched`; null = nobody knows any more. Not an operand: it keeps nothing alive and counts as no use; what replaces a value
+   * replaces it here too (Replacements.apply), what deletes a value without a substitute need not look: a watched value that is in no block is gone.
+   */
+  debug: {
+    readonly variable: Variable;
+    watched: Instr | null;
+    readonly indirect: boolean;
+    readonly offset: number;
+    readonly bytes: number;
+  } | null = null;
   constructor(op: Op, type: Type, args: Instr[], loc: Loc) {
     this.op = op;
     this.type = type;
@@ -130,12 +166,16 @@ export interface Data {
   readonly: boolean;
   keep: boolean;
   loc: Loc;
+  /** Index into Module.types; absent: not described. */
+  type?: number;
 }
 
 export class Module {
   name: string;
   /** Source files that Loc.file counts, relative to the package root. */
   files: string[] = [];
+  /** Types of the source, for debuggers (../link/debug.ts); empty when no debug information is wanted. */
+  types: DebugType[] = [];
   functions = new Map<string, Func>();
   data = new Map<string, Data>();
   constructor(name: string) {

@@ -123,6 +123,12 @@ export const ops = {
   icall:    { operands: -1, result: "explicit", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
   asm:      { operands: -1, result: "explicit", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
 
+  /**
+   * Debug value, payload `debug` (ir.ts): no code, no operands, no effect on any memory. Stands behind the phis. No pass may decide anything
+   * by its presence: the code with and without dbg is the same, byte for byte, and a test says so.
+   */
+  dbg:      { operands: 0, result: "void", operandType: "any", effect: true },
+
   // ---- control: phi has one operand a predecessor, in the order of block.preds
   phi:      { operands: -1, result: "explicit", operandType: "any" },
   jump:     { operands: 0, result: "void", operandType: "any", effect: true, terminator: true },

@@ -1,4 +1,6 @@
 /** What the back end hands to the linker: one chunk a function or datum, each placed on its own. */
+import type { DebugType, FrameRow, FunctionDebug } from "./debug.ts";
+
 export interface SymbolExpression {
   /** Value = plus − minus + addend. */
   readonly plus: string;
@@ -34,11 +36,19 @@ export interface Chunk {
   readonly readonly: boolean;
   /** Root of the reachability scan, beside the entry symbol. */
   readonly keep: boolean;
+  /** Functions: scopes, variables and where their values are. Absent: only the line table describes it. */
+  readonly debug?: FunctionDebug;
+  /** Functions: unwinding, rows in order of offset, the first at 0. `signal`: the frame below was interrupted at its counter (DWARF augmentation S). Absent: no unwinding. */
+  readonly frame?: { readonly rows: readonly FrameRow[]; readonly signal: boolean };
+  /** Data: index into the module's types, and where it is declared. */
+  readonly datum?: { readonly type: number; readonly file: number; readonly line: number };
 }
 export interface ObjectModule {
   readonly name: string;
   /** Source files that LineRow.file counts, relative to the package root. */
   readonly files: readonly string[];
+  /** What FunctionDebug and `datum` count. */
+  readonly types?: readonly DebugType[];
   readonly chunks: readonly Chunk[];
 }
 

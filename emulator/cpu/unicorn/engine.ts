@@ -77,6 +77,10 @@ class UnicornEngine implements Engine {
     return 0;
   }
   removeBreakpoint(): void {}
+  addWatchpoint(): number {
+    return 0;
+  }
+  removeWatchpoint(): void {}
 
   flushCaches(): void {
     for (const core of this.cores) core.flushCaches();

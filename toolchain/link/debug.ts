@@ -1,0 +1,102 @@
+/**
+ * What the frontend and the back end say for debuggers, and the DWARF writer encodes (DWARF 5). Data only.
+ * Types are an index into a module's table; ranges are offsets into the function's chunk, bytes, end exclusive.
+ */
+
+export type DebugType =
+  | { readonly kind: "base"; readonly name: string; readonly bytes: number; readonly encoding: "unsigned" | "signed" | "float" | "boolean" }
+  /** target -1: void. */
+  | { readonly kind: "pointer"; readonly target: number }
+  /** Classes; a base's fields are a member `super` at offset 0 where there is one, or are flattened: the frontend says what it does. */
+  | {
+      readonly kind: "struct";
+      readonly name: string;
+      readonly bytes: number;
+      readonly members: readonly { readonly name: string; readonly type: number; readonly offset: number }[];
+      readonly file: number;
+      readonly line: number;
+    }
+  | { readonly kind: "array"; readonly element: number; readonly count: number }
+  | {
+      readonly kind: "enum";
+      readonly name: string;
+      readonly base: number;
+      readonly values: readonly { readonly name: string; readonly value: bigint }[];
+    }
+  | { readonly kind: "typedef"; readonly name: string; readonly target: number }
+  /** result -1: void. */
+  | { readonly kind: "function"; readonly result: number; readonly parameters: readonly number[] };
+
+/** Where a value is; registers by their DWARF numbers (System V ABI AMD64, table 3.36). */
+export type DebugPlace =
+  | { readonly kind: "register"; readonly register: number }
+  /** In memory at register + offset. */
+  | { readonly kind: "memory"; readonly register: number; readonly offset: number }
+  /** In memory at CFA + offset. */
+  | { readonly kind: "frame"; readonly offset: number }
+  | { readonly kind: "constant"; readonly value: bigint }
+  /** The value is the symbol's address + addend (`indirect` below: what is stored there). */
+  | { readonly kind: "symbol"; readonly symbol: string; readonly addend: bigint }
+  /** The value is register + addend, computed: DW_OP_breg, DW_OP_stack_value. */
+  | { readonly kind: "computed"; readonly register: number; readonly addend: bigint };
+
+/** A piece of a variable: `offset` 0 and all `bytes` when it is whole. `indirect`: the place holds or is the address of the bytes. */
+export interface DebugPiece {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly place: DebugPlace;
+  readonly indirect: boolean;
+}
+export interface DebugLocation {
+  readonly start: number;
+  readonly end: number;
+  /** In order of offset, without overlap; holes are unknown bytes. */
+  readonly pieces: readonly DebugPiece[];
+}
+export interface DebugVariable {
+  readonly name: string;
+  readonly type: number;
+  readonly parameter: boolean;
+  readonly file: number;
+  readonly line: number;
+  /** In order of start; where none covers the counter the value is optimised out. */
+  readonly locations: readonly DebugLocation[];
+}
+
+/** A scope of a function's chunk. scopes[0] is the function itself; parents come first. */
+export interface DebugScope {
+  /** Index among the chunk's scopes; -1 for scopes[0]. */
+  readonly parent: number;
+  readonly ranges: readonly { readonly start: number; readonly end: number }[];
+  /** An inlined copy: whose, and where the call stood. Null: the function itself, or a block. */
+  readonly inlined: {
+    readonly symbol: string;
+    readonly sourceName: string;
+    readonly file: number;
+    readonly line: number;
+    readonly callFile: number;
+    readonly callLine: number;
+    readonly callColumn: number;
+    /** Result, -1 = void. */
+    readonly result: number;
+  } | null;
+  readonly variables: readonly DebugVariable[];
+}
+
+/** How to find the caller from `offset` on (DWARF 5 section 6.4): CFA = register + cfaOffset; each saved register at CFA + offset. */
+export interface FrameRow {
+  readonly offset: number;
+  readonly cfaRegister: number;
+  readonly cfaOffset: number;
+  /** By DWARF number (16 = return address); the offset from the CFA, bytes. A register that is not named is unchanged. */
+  readonly saved: ReadonlyMap<number, number>;
+}
+
+/** Of a function's chunk. */
+export interface FunctionDebug {
+  readonly file: number;
+  readonly line: number;
+  /** -1 = void. */
+  readonly result: number;
+  readonly scopes: readonly DebugScope[];
+}

@@ -55,7 +55,11 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
       Math.min(settings.limitNs, until?.timeNs ?? Number.POSITIVE_INFINITY),
       () => false,
     );
-    const status = finish(session, reason, console, until, settings.limitNs);
+    let status = finish(session, reason, console, until, settings.limitNs);
+    for (const line of tracing.violations(reason === "idle")) {
+      say(session, line);
+      status = EXIT_MACHINE_FAULT;
+    }
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
     return status;

@@ -14,7 +14,7 @@ const machine: Table = {
   epoch: text("wall-clock time at boot, seconds since 1970"),
   keys: text("type TEXT on the nodes' keyboards after ready, one key a virtual ms"),
   hash: { describe: "print the hash of the machine's state at the end", type: "boolean" },
-  strict: { describe: "stop where a guest does what the manuals forbid", type: "boolean" },
+  strict: { describe: "stop where a guest does what the manuals forbid, check the rules of every trace", type: "boolean" },
 };
 
 export const bootOptions: Table = {

@@ -129,8 +129,13 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
       () => jobId !== 0 && service.kill(jobId, current.machine.time),
     );
     for (const fd of [1, 2]) writeAll(fd, output.rest(fd));
-    const status = finish(session, reason, result, program);
+    let status = finish(session, reason, result, program);
     if (reason !== "until") for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
+    // The machine stops at the job's end, with its last messages on the way.
+    for (const line of tracing.violations(false)) {
+      say(session, line);
+      status = EXIT_MACHINE_FAULT;
+    }
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
     return status;

@@ -1,5 +1,6 @@
-/** `--trace FILE` and `--show LIST`: where events go. Without either nobody looks and tracing costs nothing. */
+/** `--trace FILE`, `--show LIST`, `--strict`: where events go, and who checks them. Without any of them tracing costs nothing. */
 import fs from "node:fs";
+import { Checkers } from "../trace/checkers.ts";
 import { FullWriter } from "../trace/format.ts";
 import { Filter, parseShow, ShowError } from "../trace/show.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
@@ -10,6 +11,8 @@ import { openOutput, type Texts } from "./inputs.ts";
 
 export interface Tracing {
   readonly sink: TraceSink;
+  /** `--strict`: what of the rules of every trace was broken, a line each. `complete`: the run ended by itself. Called once, before `close`. */
+  violations(complete: boolean): readonly string[];
   /** Writes what is left. Called once, at the end, whatever happened. */
   close(): void;
 }
@@ -28,12 +31,26 @@ export function openTrace(o: Texts, kernel: Uint8Array, watcher?: TraceConsumer)
     );
     consumers.push(show ? new Filter(show, writer) : writer);
   }
-  if (consumers.length === 0) return { sink: noTrace, close: () => {} };
+  const checkers = o["strict"] === undefined ? null : new Checkers();
+  if (checkers) consumers.push(checkers);
+  if (consumers.length === 0) return { sink: noTrace, violations: () => [], close: () => {} };
   const tracer = new Tracer(consumers);
+  let ended = false;
+  const end = (): void => {
+    if (!ended) tracer.end();
+    ended = true;
+  };
   return {
     sink: tracer,
+    violations: (complete) => {
+      if (!checkers) return [];
+      end();
+      return checkers
+        .finish(complete)
+        .map((text) => `margay: trace: ${text}: a rule of every trace is broken (emulator/trace/checkers.ts)`);
+    },
     close: () => {
-      tracer.end();
+      end();
       if (fd !== undefined) fs.closeSync(fd);
     },
   };

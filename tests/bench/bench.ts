@@ -6,10 +6,13 @@ import fs from "node:fs";
 import path from "node:path";
 import { hostSeconds } from "./clock.ts";
 import { codegen } from "./codegen.ts";
-import { launch, messages } from "./launch.ts";
+import { launch } from "./launch.ts";
+import { messages } from "./messages.ts";
 import { mips } from "./mips.ts";
 import { paths } from "./paths.ts";
 import { formatSection, type Section } from "./report.ts";
+import { profile } from "./profile.ts";
+import { shootdown } from "./shootdown.ts";
 import { start } from "./start.ts";
 
 type Run = (packageRoot: string, only: string | undefined) => Section | Promise<Section>;
@@ -18,8 +21,10 @@ const sections: readonly (readonly [name: string, run: Run])[] = [
   ["mips", mips],
   ["start", start],
   ["paths", paths],
+  ["shootdown", shootdown],
   ["messages", messages],
   ["launch", launch],
+  ["profile", profile],
 ];
 
 const packageRoot = path.resolve(import.meta.dirname, "..");

@@ -19,6 +19,9 @@ export interface JobOptions {
   /** A built-in job, or a path in `root`. */
   readonly program: string;
   readonly root?: string;
+  readonly args?: readonly string[];
+  /** Added to the kernels' command line. */
+  readonly append?: string;
   /** Called between slices of `sliceInstructions`. */
   readonly between?: (machine: Machine, stdout: string) => void;
 }
@@ -62,7 +65,7 @@ export function runJob(o: JobOptions): JobRun {
       cores: o.cores,
       ramBytes: o.memBytes,
       kernel,
-      commandLine: `nodes=${o.nodes} coords=${nid - 1}.0.0`,
+      commandLine: `nodes=${o.nodes} coords=${nid - 1}.0.0 ${o.append ?? ""}`.trim(),
       nic: true,
     })),
     createEngine: createUnicornEngine,
@@ -73,7 +76,10 @@ export function runJob(o: JobOptions): JobRun {
           if (++ready < o.nodes) return;
           submitted = moment(time);
           const programs = [o.program.includes("/") ? o.program : `/margay/bin/${o.program}`];
-          service.submit({ nids, programs, argv: [o.program], envp: [], userId: 1000, fanout: 4, cores: 0, initImage }, time);
+          service.submit(
+            { nids, programs, argv: [o.program, ...(o.args ?? [])], envp: [], userId: 1000, fanout: 4, cores: 0, initImage },
+            time,
+          );
         },
         jobState: (_job, state, time) => {
           if (state === "running") running = moment(time);

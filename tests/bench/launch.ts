@@ -1,4 +1,4 @@
-/** Launch of `hello` on 1…64 nodes, memory a node, hops of `ring`: virtual time is exact, host time is of this run. */
+/** Launch of `hello` on 1…64 nodes, memory a node: virtual time is exact, host time is of this run. */
 import { runJob } from "./job.ts";
 import type { Figure, Section } from "./report.ts";
 
@@ -29,25 +29,4 @@ export function launch(packageRoot: string): Section {
     }
   }
   return { title: "launch of hello", how: "from submit to go of all ranks, fan-out 4", figures };
-}
-
-/** `ring`'s laps: one to begin with, eight that count. */
-const RING_LAPS = 9;
-const RING_NODES = 8;
-
-export function messages(packageRoot: string): Section {
-  const { stdout, running, ended } = runJob({ packageRoot, nodes: RING_NODES, cores: 1, memBytes: MEM_BYTES, program: "ring" });
-  const meanHop = /mean hop (\d+) ns/.exec(stdout);
-  const value = meanHop ? Number(meanHop[1]) : null;
-  const hops = RING_LAPS * RING_NODES;
-  const rate = hops / (ended.hostSeconds - running.hostSeconds);
-  return {
-    title: "messages",
-    how: `ring of ${RING_NODES} nodes`,
-    figures: [
-      { name: "hop latency", value, unit: "ns virtual", note: "a program's PUT to its successor's PUT" },
-      { name: "one message at a time", value: value === null ? null : 1e9 / value, unit: "messages/s virtual" },
-      { name: "emulated", value: rate, unit: "messages/s of the host", note: `${hops} hops from go to end` },
-    ],
-  };
 }

@@ -13,6 +13,7 @@
 import { EventKind } from "../abi/events.ts";
 import { IOAPIC_PINS } from "../abi/ioapic.ts";
 import { Icr } from "../abi/lapic.ts";
+import { MAILBOX_BASE, MAILBOX_GSI } from "../abi/mailbox.ts";
 import { IOAPIC_BASE, LAPIC_BASE, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { DEBUG_EXIT_PORT, FW_CFG_DATA, FW_CFG_SELECTOR, I8042, KEYBOARD_GSI } from "../abi/platform.ts";
 import { UART_GSI, UART_PORT } from "../abi/uart.ts";
@@ -26,6 +27,7 @@ import { FwCfg } from "../devices/fwcfg.ts";
 import { KeyboardController } from "../devices/i8042.ts";
 import { IoApic, type IoapicBus } from "../devices/ioapic.ts";
 import { type LapicBus, LocalApic } from "../devices/lapic.ts";
+import { MailboxDevice } from "../devices/mailbox.ts";
 import { Uart16550 } from "../devices/uart.ts";
 import { VirtioMmioSlot } from "../devices/virtio-mmio.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
@@ -54,6 +56,8 @@ export interface NodeOptions {
   readonly keysWhenReady?: readonly (readonly number[])[];
   /** Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's encoding is its own. */
   readonly onConsole?: (text: string) => void;
+  /** A message that the node sent into the management network, and when. The bytes are the receiver's to keep. */
+  readonly onMailbox?: (message: Uint8Array, time: number) => void;
   /** What stands at a virtual address, for diagnostics. Default: the kernel's symbol and source line, "space_free+0x12, kernel/mm/space.ts:88". */
   readonly locate?: (address: bigint) => string | undefined;
 }
@@ -133,6 +137,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   readonly lapics: readonly LocalApic[];
   readonly uart: Uart16550;
   readonly keyboard: KeyboardController;
+  readonly mailbox: MailboxDevice;
   readonly nic: VirtioNet | undefined;
   /** All cores have reached it. ns. */
   time = 0;
@@ -190,6 +195,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     this.debugExit = new DebugExit((status) => this.exit("debug exit", status));
     this.uart = new Uart16550(this, this.ioapic.line(UART_GSI), (byte) => this.console(byte));
     this.keyboard = new KeyboardController(options.keyboard === true, this, this.ioapic.line(KEYBOARD_GSI), () => this.exit("reset", 0));
+    this.mailbox = new MailboxDevice(this, this.ioapic.line(MAILBOX_GSI), (message) => options.onMailbox?.(message, this.now));
     for (let i = 0; i < VIRTIO_MMIO_SLOTS; i++) {
       if (VIRTIO_MMIO_GSI + i >= IOAPIC_PINS) throw new Error("virtio slots exceed the I/O APIC");
       this.virtio.push(new VirtioMmioSlot(this, this, this.ioapic.line(VIRTIO_MMIO_GSI + i)));
@@ -236,6 +242,11 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     this.schedule(time, () => this.keyboard.type(scanCodes));
   }
 
+  /** Host side, later than now: a message from the management network. */
+  mailAt(time: number, message: Uint8Array): void {
+    this.schedule(time, () => this.mailbox.deliver(message));
+  }
+
   /** Runs all cores up to `end`, a multiple of the quantum. Comes back early if `stopped` gets set; calling again goes on. */
   advance(end: number): void {
     this.end = end;
@@ -263,7 +274,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       const state = slot.core.save();
       return { ...state, fx: [...state.fx], power: slot.power, inbound: slot.inbound, lapic: slot.lapic.state() };
     });
-    const devices = [this.ioapic, this.uart, this.keyboard, this.fwcfg, ...this.virtio].map((device) => device.state());
+    const devices = [this.ioapic, this.uart, this.keyboard, this.fwcfg, this.mailbox, ...this.virtio].map((device) => device.state());
     return { ram: this.ram, rest: { nid: this.nid, time: this.time, cores, devices, console: this.consoleLine } };
   }
 
@@ -497,6 +508,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       const offset = address - page;
       return this.virtio[Math.floor(offset / VIRTIO_MMIO_BYTES)].read(offset % VIRTIO_MMIO_BYTES, size);
     }
+    if (page === MAILBOX_BASE) return this.mailbox.read(address - page, size);
     this.report(`bus: read of ${size} bytes at physical 0x${address.toString(16)}, where nothing is`);
     return allOnes(size);
   }
@@ -508,7 +520,8 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     else if (page === VIRTIO_MMIO_BASE) {
       const offset = address - page;
       this.virtio[Math.floor(offset / VIRTIO_MMIO_BYTES)].write(offset % VIRTIO_MMIO_BYTES, size, value);
-    } else this.report(`bus: write of ${size} bytes at physical 0x${address.toString(16)}, where nothing is`);
+    } else if (page === MAILBOX_BASE) this.mailbox.write(address - page, size, value);
+    else this.report(`bus: write of ${size} bytes at physical 0x${address.toString(16)}, where nothing is`);
   }
 
   readPort(_core: Core, port: number, size: number): number {

@@ -22,6 +22,8 @@ export interface Bus {
   /** CR8 is the LAPIC's task priority. */
   readTaskPriority(core: Core): number;
   writeTaskPriority(core: Core, value: number): void;
+  /** Observed: an exception, an INT n, an NMI or an injected interrupt was delivered at `core.time`; `core.rip` is its handler. */
+  delivered?(core: Core, vector: number): void;
   /** Observed: delivering exception `first` met `second`, and the double fault was delivered instead. `core.rip` is its handler. */
   doubleFault?(core: Core, first: number, second: number, rip: bigint): void;
 }

@@ -32,10 +32,12 @@ export const enum EventKind {
   CORE_INIT = 32, CORE_STARTUP = 33, IRQ_DELIVER = 34, IRQ_EOI = 35, IPI_ICR = 36, NMI_DELIVER = 37, CONSOLE = 38, DEVICE_ERROR = 39,
   LINK_SEND = 40, LINK_RECEIVE = 41, LINK_FAULT = 42, NODE_BOOT = 43, NODE_READY = 44, NODE_EXIT = 45,
   SERVICE_LOAD = 46, SERVICE_REPLY = 47, SERVICE_STATUS = 48, SERVICE_GO = 49, SERVICE_EXIT = 50, SERVICE_KILL = 51, IO_CALL = 52,
+  /** One for each retired instruction, and only where instructions are asked for by name. */
+  INSN = 64,
 }
-/** How a word is shown. TEXT: the machine's own events carry a string. */
+/** How a word is shown. TEXT: the machine's own events carry a string. CODE: a string, an instruction's bytes in hexadecimal. */
 // biome-ignore format: a table
-export const enum FieldFormat { NONE = 0, DECIMAL = 1, HEX = 2, ADDRESS = 3, VECTOR = 4, SYSCALL = 5, RESULT = 6, OPERATION = 7, CAUSE = 8, NID = 9, CORE = 10, WAIT_STATUS = 11, TEXT = 12, SYSARG = 13, INIT_MATCH = 14, BYTES = 15 }
+export const enum FieldFormat { NONE = 0, DECIMAL = 1, HEX = 2, ADDRESS = 3, VECTOR = 4, SYSCALL = 5, RESULT = 6, OPERATION = 7, CAUSE = 8, NID = 9, CORE = 10, WAIT_STATUS = 11, TEXT = 12, SYSARG = 13, INIT_MATCH = 14, BYTES = 15, CODE = 16 }
 export class EventInfo {
   kind: u16 = 0;
   name: ptr<u8> | null = null;
@@ -43,7 +45,7 @@ export class EventInfo {
   formats!: arr<u8, 4>;
 }
 // biome-ignore format: a table
-export const eventTable: arr<EventInfo, 45> = [
+export const eventTable: arr<EventInfo, 46> = [
   { kind: EventKind.SYS_ENTER,    name: cstr("sys.enter"),    fields: [cstr("call"), cstr("a"), cstr("b"), cstr("c")],               formats: [FieldFormat.SYSCALL, FieldFormat.SYSARG, FieldFormat.SYSARG, FieldFormat.SYSARG] },
   { kind: EventKind.SYS_EXIT,     name: cstr("sys.exit"),     fields: [cstr("call"), cstr("ret"), null, null],                       formats: [FieldFormat.SYSCALL, FieldFormat.RESULT, 0, 0] },
   { kind: EventKind.IRQ_ENTER,    name: cstr("irq.enter"),    fields: [cstr("vector"), null, null, null],                            formats: [FieldFormat.VECTOR, 0, 0, 0] },
@@ -89,4 +91,5 @@ export const eventTable: arr<EventInfo, 45> = [
   { kind: EventKind.SERVICE_EXIT, name: cstr("service.exit"), fields: [cstr("job"), cstr("status"), cstr("ranks"), null],            formats: [FieldFormat.DECIMAL, FieldFormat.WAIT_STATUS, FieldFormat.DECIMAL, 0] },
   { kind: EventKind.SERVICE_KILL, name: cstr("service.kill"), fields: [cstr("job"), cstr("to"), null, null],                         formats: [FieldFormat.DECIMAL, FieldFormat.NID, 0, 0] },
   { kind: EventKind.IO_CALL,      name: cstr("io.call"),      fields: [cstr("call"), cstr("from"), cstr("ret"), null],                formats: [FieldFormat.SYSCALL, FieldFormat.NID, FieldFormat.RESULT, 0] },
+  { kind: EventKind.INSN,         name: cstr("insn"),         fields: [cstr("rip"), cstr("bits"), cstr("code"), null],               formats: [FieldFormat.ADDRESS, FieldFormat.DECIMAL, FieldFormat.CODE, 0] },
 ];

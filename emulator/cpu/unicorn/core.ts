@@ -288,7 +288,9 @@ export class UnicornCore extends Processor implements Core {
     if (!deliverEvent(this, event, this.doubled) || this.eventsInARow > EVENT_LIMIT) {
       this.isShutdown = true;
       this.isHalted = true;
+      return;
     }
+    this.node.bus.delivered?.(this, event.vector);
   }
 
   // ---- what the hooks call

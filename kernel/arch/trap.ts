@@ -132,18 +132,31 @@ function vectorOf(returnAddress: u64): u32 {
 /**
  * The stubs, one a vector, in their order. `coded`: the processor has pushed an error code. `plain`: it has not, so the common path makes
  * the slot. NMI and double fault may come before an entry from user mode has done its swapgs, so their path looks at GS itself.
+ * For debuggers the frame's end is what the processor pushed: SS, RSP, RFLAGS, CS, RIP below it.
  */
 export function trapStubs(): void {
   attr({ naked: true, align: 16 });
   asm`
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 40
+    .cfi_offset rip, -40; .cfi_offset rflags, -24; .cfi_offset rsp, -16
     # 0…7: #DE #DB NMI #BP #OF #BR #UD #NM
     call plain;  call plain;  call nmi;    call plain;  call plain;  call plain;  call plain;  call plain
     # 8…15: #DF, -, #TS #NP #SS #GP #PF, -
-    call double; call plain;  call coded;  call coded;  call coded;  call coded;  call coded;  call plain
+    .cfi_def_cfa_offset 48; call double
+    .cfi_def_cfa_offset 40; call plain
+    .cfi_def_cfa_offset 48; call coded;  call coded;  call coded;  call coded;  call coded
+    .cfi_def_cfa_offset 40; call plain
     # 16…23: #MF #AC #MC #XM #VE #CP
-    call plain;  call coded;  call plain;  call plain;  call plain;  call coded;  call plain;  call plain
+    call plain
+    .cfi_def_cfa_offset 48; call coded
+    .cfi_def_cfa_offset 40; call plain;  call plain;  call plain
+    .cfi_def_cfa_offset 48; call coded
+    .cfi_def_cfa_offset 40; call plain;  call plain
     # 24…31: #HV #VC #SX
-    call plain;  call plain;  call plain;  call plain;  call plain;  call coded;  call coded;  call plain
+    call plain;  call plain;  call plain;  call plain;  call plain
+    .cfi_def_cfa_offset 48; call coded;  call coded
+    .cfi_def_cfa_offset 40; call plain
     # 32…255: whatever an APIC may deliver, expected or not
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
@@ -287,6 +300,9 @@ export function trapStubs(): void {
 function trapParanoid(): void {
   attr({ naked: true });
   asm`
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 56
+    .cfi_offset rip, -40; .cfi_offset rflags, -24; .cfi_offset rsp, -16
     cld
     push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
     push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15

@@ -95,6 +95,7 @@ export function enterLongMode(): void {
 function jumpOn(): void {
   attr({ naked: true });
   asm`
+    .cfi_undefined rip
     mov eax, ${Selector.KERNEL_DATA}
     mov ds, eax
     mov es, eax
@@ -111,6 +112,7 @@ function jumpOn(): void {
 function bootEntry64(): void {
   attr({ naked: true });
   asm`
+    .cfi_undefined rip
     mov rsp, ${bootStack} + ${KERNEL_STACK_BYTES}
     mov edi, esi
     xor ebp, ebp

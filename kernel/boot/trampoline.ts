@@ -91,6 +91,7 @@ function protectedEntry(): void {
 function apEntry64(): void {
   attr({ naked: true });
   asm`
+    .cfi_undefined rip
     mov rax, ${apStart}
     mov rsp, [rax]
     mov rdi, [rax + 8]

@@ -33,12 +33,19 @@ const WORDS: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("words
 function syscallEntry(): void {
   attr({ naked: true, align: 16 });
   asm`
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx; .cfi_register rflags, r11
     swapgs
     mov gs:[${offsetof<Cpu>("userStack")}], rsp
     mov rsp, gs:[${offsetof<Cpu>("kernelStackTop")}]
     push qword ptr gs:[${offsetof<Cpu>("userStack")}]
+    .cfi_def_cfa rsp, 8
+    .cfi_offset rsp, -8; .cfi_register rip, rcx; .cfi_register rflags, r11
     push r11
+    .cfi_offset rflags, -16
     push rcx
+    .cfi_offset rip, -24
     push rax
     push rdi; push rsi; push rdx; push r10; push r8; push r9
 
@@ -83,6 +90,8 @@ function syscallEntry(): void {
     mov rcx, [rsp + 8]
     mov r11, [rsp + 16]
     mov rsp, [rsp + 24]
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx; .cfi_register rflags, r11
     swapgs
     sysretq
 

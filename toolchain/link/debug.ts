@@ -88,8 +88,13 @@ export interface FrameRow {
   readonly offset: number;
   readonly cfaRegister: number;
   readonly cfaOffset: number;
-  /** By DWARF number (16 = return address); the offset from the CFA, bytes. A register that is not named is unchanged. */
+  /**
+   * By DWARF number (16 = return address); the offset from the CFA, bytes. A register that is neither here nor in `held` is unchanged;
+   * a return address that is in neither does not exist: the frame is the outermost.
+   */
   readonly saved: ReadonlyMap<number, number>;
+  /** By DWARF number: the register that holds its value now. */
+  readonly held?: ReadonlyMap<number, number>;
 }
 
 /** Of a function's chunk. */

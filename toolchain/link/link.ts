@@ -2,6 +2,7 @@
  * The linker: chunks in, image out. What the parts do stands in their files: layout.ts chooses and places, relocate.ts fills in,
  * debug-line.ts and debug-info.ts describe, elf-writer.ts writes. Equal input gives equal bytes.
  */
+import { debugFrame } from "./debug-frame.ts";
 import { debugInfo } from "./debug-info.ts";
 import { debugLine } from "./debug-line.ts";
 import { writeElf } from "./elf-writer.ts";
@@ -20,10 +21,8 @@ export function link(object: ObjectModule, layout: Layout): LinkedImage {
   );
   if (problems.length > 0) throw new LinkError(problems);
   const debug = debugInfo(object.name, image.sections);
-  const line = debugLine(
-    object.files,
-    image.sections.flatMap((section) => section.chunks),
-  );
+  const chunks = image.sections.flatMap((section) => section.chunks);
+  const line = debugLine(object.files, chunks);
   const elf = writeElf({
     image,
     layout,
@@ -33,6 +32,7 @@ export function link(object: ObjectModule, layout: Layout): LinkedImage {
       [".debug_abbrev", debug.abbreviations],
       [".debug_rnglists", debug.ranges],
       [".debug_line", line],
+      [".debug_frame", debugFrame(chunks)],
     ],
   });
   return { elf, flat: layout.kind === "flat" ? flatten(image, contents) : null, symbols: symbolsOf(image), map: mapOf(object, image) };

@@ -5,11 +5,12 @@
  * lengthening only ever moves targets away, so this ends with the smallest set of long jumps. Labels belong to the chunk; where the
  * name of a label stands in a symbol expression, the label is meant, and what cannot be settled here becomes chunk symbol + offset.
  */
-import type { LineRow, Relocation, SymbolExpression } from "../link/object.ts";
+import type { Chunk, LineRow, Relocation, SymbolExpression } from "../link/object.ts";
 import { AssemblerError, type Bits, CodeBuffer, type Fixup, encode, selectForm } from "./encoder.ts";
 import { type Form, Slot, formsFor } from "./forms.ts";
 import { lockable } from "./instructions.ts";
 import type { CodeSink, Operand } from "./operand.ts";
+import { Unwinding } from "./unwind.ts";
 
 export { AssemblerError } from "./encoder.ts";
 
@@ -19,6 +20,7 @@ export interface AssembledCode {
   readonly lines: readonly LineRow[];
   /** Offset of each label, bytes. */
   readonly labels: ReadonlyMap<string, number>;
+  readonly frame: NonNullable<Chunk["frame"]>;
 }
 
 /** A jump to a label, two bytes long in the buffer, at `offset` there. */
@@ -41,12 +43,14 @@ export class Assembler implements CodeSink {
   private readonly labelOffsets = new Map<string, number>();
   private readonly jumps: Jump[] = [];
   private readonly rows: LineRow[] = [];
+  private readonly unwinding: Unwinding;
   private prefix = "";
 
   /** `symbol` is the chunk's link name; `bits` is the mode that the code runs in. */
   constructor(symbol: string, bits: Bits) {
     this.symbol = symbol;
     this.bits = bits;
+    this.unwinding = new Unwinding(bits);
   }
 
   /** Bytes so far, with every jump counted as short. */
@@ -55,6 +59,15 @@ export class Assembler implements CodeSink {
   }
 
   emit(mnemonic: string, ...operands: Operand[]): void {
+    if (mnemonic.startsWith(".")) {
+      this.unwinding.direct(mnemonic, operands, this.buffer.length);
+      return;
+    }
+    this.encode(mnemonic, operands);
+    if (this.bits === 64) this.unwinding.follow(mnemonic, operands, this.buffer.length);
+  }
+
+  private encode(mnemonic: string, operands: Operand[]): void {
     if (this.prefix !== "") this.checkPrefix(mnemonic, operands);
     const form = selectForm(mnemonic, operands, this.bits);
     const first = operands[0];
@@ -77,6 +90,7 @@ export class Assembler implements CodeSink {
   label(name: string): void {
     if (this.labelOffsets.has(name)) throw new AssemblerError(`label '${name}' is defined twice`);
     this.labelOffsets.set(name, this.buffer.length);
+    this.unwinding.label(name, this.buffer.length);
   }
 
   line(file: number, line: number, column: number): void {
@@ -115,7 +129,8 @@ export class Assembler implements CodeSink {
     const lines =
       growth === 0 ? this.rows : this.rows.map(({ offset, file, line, column }) => ({ offset: moved(offset), file, line, column }));
     while (lines.length > 0 && lines[lines.length - 1].offset >= bytes.length) lines.pop();
-    return { bytes, relocations, lines, labels };
+    const frame = { rows: this.unwinding.rows(moved, bytes.length), signal: this.unwinding.signal };
+    return { bytes, relocations, lines, labels, frame };
   }
 
   private checkPrefix(mnemonic: string, operands: readonly Operand[]): void {

@@ -62,7 +62,7 @@ function writeFunction(f: Func, options: SelectOptions, sink: CodeSink): JumpTab
 function emitFunction(f: Func, options: SelectOptions): Chunk[] {
   const assembler = new Assembler(f.name, f.attributes.naked ? f.attributes.bits : 64);
   const tables = writeFunction(f, options, assembler);
-  const { bytes, relocations, lines, labels } = assembler.finish();
+  const { bytes, relocations, lines, labels, frame } = assembler.finish();
   const { section, align, keep } = f.attributes;
   const code: Chunk = {
     symbol: f.name,
@@ -76,6 +76,7 @@ function emitFunction(f: Func, options: SelectOptions): Chunk[] {
     isFunction: true,
     readonly: true,
     keep,
+    frame,
   };
   return [code, ...tables.map((table) => tableChunk(f, table, labels))];
 }

@@ -69,7 +69,7 @@ export class Cursor {
 
   mnemonic(): { text: string; token: Token } {
     const token = this.next();
-    if (token.kind === "name" && token.text.startsWith(".")) {
+    if (token.kind === "name" && token.text.startsWith(".") && !token.text.startsWith(".cfi_")) {
       throw new InlineError(`directives such as '${token.text}' do not exist here; put data into a static variable`, token);
     }
     if (token.kind !== "name") throw new InlineError(`instruction expected, found '${token.text}'`, token);

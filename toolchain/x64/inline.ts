@@ -7,7 +7,7 @@
  *   ljmp SELECTOR, OFFSET is a far jump; lock and rep stand in front of their instruction
  *
  * Names are registers, labels of the block, or symbols that the linker makes (they start with two underscores); everything else comes in
- * by `${…}`. There are no directives: a block holds code, not data.
+ * by `${…}`. The only directives are those about the frame (.cfi_…, unwind.ts): a block holds code, not data.
  */
 import type { AsmBlock } from "../ir/ir.ts";
 import { Assembler, AssemblerError } from "./assembler.ts";

@@ -46,7 +46,7 @@ export type Operand = RegisterOperand | ImmediateOperand | SymbolOperand | Label
  * Jumps to labels are relaxed (rel8 where it reaches) when `finish` is called.
  */
 export interface CodeSink {
-  /** Encodes one instruction. Throws an AssemblerError (one readable line) when no row of the table fits. */
+  /** Encodes one instruction, or takes a directive about the frame (unwind.ts). Throws an AssemblerError (one readable line) when no row of the table fits. */
   emit(mnemonic: string, ...operands: Operand[]): void;
   label(name: string): void;
   /** The instructions that follow come from this source position. */

@@ -1,7 +1,7 @@
 /**
  * The registers that instructions name: number, width and class of each, and the way back from (number, width) to the name.
  * Numbers are those of ModRM/REX (Intel SDM vol. 2, tables 2-1 and 3-1), so rsp is 4 and r8 is 8. "rip" and "eip" exist only as
- * the base of a memory operand. Vector registers are xmm only; x87 registers are never named.
+ * the base of a memory operand, "rip" and "rflags" in directives about frames. Vector registers are xmm only; x87 registers are never named.
  */
 
 /** Operand classes: bits of the patterns in the instruction table. A register has its class, and a bit of its own if some row names it. */
@@ -42,7 +42,7 @@ export const enum Class {
 export interface Register {
   readonly name: string;
   readonly number: number;
-  /** Bits; 0 for rip and eip. */
+  /** Bits; 0 for rip, eip and rflags. */
   readonly width: 0 | 8 | 16 | 32 | 64 | 128;
   readonly classes: number;
   /** spl, bpl, sil, dil: a REX prefix must be present. */
@@ -89,6 +89,7 @@ export const registers: ReadonlyMap<string, Register> = (() => {
   }
   add("rip", 0, 0, 0);
   add("eip", 0, 0, 0);
+  add("rflags", 0, 0, 0);
   return map;
 })();
 

@@ -132,7 +132,11 @@ class Writer implements MoveSink {
       case "table":
         return this.#table(placed);
       case "ret":
-        return this.#epilogue();
+        // For what stands behind it the frame is as before.
+        if (next !== null) this.#sink.emit(".cfi_remember_state");
+        this.#epilogue();
+        if (next !== null) this.#sink.emit(".cfi_restore_state");
+        return;
     }
     const operands = this.#operands(placed);
     const space = instr.op.indexOf(" ");

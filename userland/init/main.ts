@@ -36,6 +36,7 @@ export const header: InitHeader = {
 export function init_entry(): void {
   attr({ naked: true, symbol: "init_entry", keep: true });
   asm`
+    .cfi_undefined rip
     xor ebp, ebp
     lea rsp, [rdi + rsi]
     and rsp, -16

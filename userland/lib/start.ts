@@ -11,6 +11,7 @@ declare function main(argc: i32, argv: ptr<ptr<u8>>, envp: ptr<ptr<u8>>): i32;
 export function _start(): void {
   attr({ naked: true, symbol: "_start", keep: true });
   asm`
+    .cfi_undefined rip
     xor ebp, ebp
     mov rdi, rsp
     and rsp, -16

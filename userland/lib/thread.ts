@@ -89,6 +89,7 @@ function cloneStub(): void {
     jz 1f
     ret
   1:
+    .cfi_undefined rip
     xor ebp, ebp
     mov rdi, r8
     call ${threadMain}

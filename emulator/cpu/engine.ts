@@ -160,9 +160,22 @@ export interface Core {
   restore(state: CoreState): void;
   readonly rip: bigint;
   readonly cpl: number;
-  /** One register by name: gpr names, rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base. */
+  /**
+   * One register by name: gpr names, rip, rflags; cs, ss, ds, es, fs, gs, ldtr, tr (selectors) and cs_base … tr_base; gdtr_base, gdtr_limit,
+   * idtr_base, idtr_limit; cr0, cr2, cr3, cr4, cr8; efer, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, pat, tsc.
+   * RangeError for other names.
+   */
   register(name: string): bigint;
+  /**
+   * A debugger's write, unchecked, with what follows from it: paging registers flush the TLB, a selector loads its descriptor where it
+   * names one (and else only the selector changes), rip of a halted core wakes nobody.
+   */
   setRegister(name: string, value: bigint): void;
+  /** 512 bytes as FXSAVE64 writes them: x87, MXCSR, XMM0 to XMM15. */
+  readFx(): Uint8Array;
+  writeFx(image: Uint8Array): void;
+  /** The next `run` executes the instruction at rip even if a breakpoint is there (a debugger steps). */
+  passBreakpoint(): void;
   /** Page walk as the core would do it, TLB not consulted, no accessed or dirty bit set; undefined = not mapped. */
   translate(virtual: bigint): number | undefined;
 }

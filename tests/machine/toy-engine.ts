@@ -161,6 +161,11 @@ class ToyCore implements Core {
     return 0n;
   }
   setRegister(): void {}
+  readFx(): Uint8Array {
+    return new Uint8Array(512);
+  }
+  writeFx(): void {}
+  passBreakpoint(): void {}
   translate(virtual: bigint): number {
     return Number(virtual);
   }

@@ -542,6 +542,13 @@ export class UnicornCore extends Processor implements Core {
 
   // ---- state
 
+  passBreakpoint(): void {}
+  readFx(): Uint8Array {
+    return this.env.saveFx();
+  }
+  writeFx(image: Uint8Array): void {
+    this.env.restoreFx(image);
+  }
   save(): CoreState {
     return saveCore(this);
   }

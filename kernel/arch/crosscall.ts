@@ -78,6 +78,14 @@ export function serveRequests(): void {
   }
 }
 
+/** One turn of a wait that is no spinlock's: callers loop until what they wait for is there. */
+export function serveOnce(): void {
+  const flags: u64 = disableInterrupts();
+  serveRequests();
+  pause();
+  restoreInterrupts(flags);
+}
+
 /** Gets core `cpu` out of hlt; what it finds then is the caller's business. Nothing happens if it is this core. */
 export function wakeCpu(cpu: u32): void {
   if (cpu !== cpuIndex()) lapicSend(cpu, Vector.WAKE);

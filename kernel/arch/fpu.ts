@@ -5,7 +5,7 @@
 import { Cr0, Cr4 } from "../abi/x86.ts";
 import { readCr0, readCr4, writeCr0, writeCr4 } from "./cpu.ts";
 
-class FxArea {
+export class FxArea {
   controlWord: u16 = 0x37f;
   statusWord: u16 = 0;
   tagWord: u16 = 0;
@@ -36,17 +36,22 @@ export function fpuStart(): void {
 
 /** Control words at their defaults, all registers zero. */
 export function fpuReset(): void {
-  const state: u64 = cast<u64>(addr(freshState));
-  asm({ clobber: ["memory"] })`fxrstor64 [${state}]`;
+  fpuLoad(addr(freshState));
+}
+
+/** All of this core's vector and FPU registers, in an area of 16-byte alignment. */
+export function fpuSave(area: ptr<FxArea>): void {
+  asm({ clobber: ["memory"] })`fxsave64 [${cast<u64>(area)}]`;
+}
+export function fpuLoad(area: ptr<FxArea>): void {
+  asm({ clobber: ["memory"] })`fxrstor64 [${cast<u64>(area)}]`;
 }
 
 /** A new thread on core `cpu` will start with this core's registers, as Linux has it. */
 export function fpuSaveFor(cpu: u32): void {
-  const state: u64 = cast<u64>(addr(startStates[cpu]));
-  asm({ clobber: ["memory"] })`fxsave64 [${state}]`;
+  fpuSave(addr(startStates[cpu]));
 }
 /** On core `cpu`: takes what `fpuSaveFor` has put there. */
 export function fpuTake(cpu: u32): void {
-  const state: u64 = cast<u64>(addr(startStates[cpu]));
-  asm({ clobber: ["memory"] })`fxrstor64 [${state}]`;
+  fpuLoad(addr(startStates[cpu]));
 }

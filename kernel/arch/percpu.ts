@@ -7,6 +7,10 @@ import { Msr } from "../abi/x86.ts";
 import { writeMsr } from "./cpu.ts";
 import type { Frame } from "./frame.ts";
 
+/** Why a program must not go on. */
+// biome-ignore format: a table
+export const enum Leave { END = 1, STOP = 2 }
+
 export class Cpu {
   self: ptr<Cpu> | null = null;
   /** Loaded into RSP by the SYSCALL entry, and by the processor (TSS.RSP0) at interrupts from user mode. */
@@ -20,7 +24,7 @@ export class Cpu {
   frame: ptr<Frame> | null = null;
   /** This CPU's flight recorder; set by recorderStart. */
   ring: u64 = 0;
-  /** Not 0: the program must not go on. Looked at before every return to it. */
+  /** Leave: not 0, the program must not go on. Looked at before every return to it. */
   leave: u32 = 0;
   reserved: u32 = 0;
   /** Whose program runs here: core's Task, which knows its type. 0: nobody's. */

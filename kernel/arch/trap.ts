@@ -32,7 +32,7 @@ class Hooks {
   /** An APIC interrupt that nobody registered for came for the first time since boot. */
   unexpected: ((vector: u32) => void) | null = null;
   /** Before each return to user mode. */
-  userReturn: (() => void) | null = null;
+  userReturn: ((frame: ptr<Frame>) => void) | null = null;
 }
 const hooks: Hooks = new Hooks();
 
@@ -54,7 +54,11 @@ export function registerInterrupt(vector: u32, run: (vector: u32, device: u64) =
 export function divertDeviceInterrupts(run: (vector: u32, device: u64) => void): void {
   for (let pin: u32 = 0; pin < IRQ_COUNT; pin++) registerInterrupt(IRQ_VECTOR_BASE + pin, run, u64(pin));
 }
-export function setTrapHooks(exception: (frame: ptr<Frame>) => void, unexpected: (vector: u32) => void, userReturn: () => void): void {
+export function setTrapHooks(
+  exception: (frame: ptr<Frame>) => void,
+  unexpected: (vector: u32) => void,
+  userReturn: (frame: ptr<Frame>) => void,
+): void {
   hooks.exception = exception;
   hooks.unexpected = unexpected;
   hooks.userReturn = userReturn;
@@ -83,7 +87,7 @@ function trapEntry(frame: ptr<Frame>): void {
   if (exception !== null) exception(frame);
   if (fromUser(frame)) {
     const userReturn = hooks.userReturn;
-    if (userReturn !== null) userReturn();
+    if (userReturn !== null) userReturn(frame);
   }
   cpu.frame = outer;
 }
@@ -108,9 +112,9 @@ function unexpectedIrq(vector: u32): void {
 function spuriousIrq(): void {
   strays.spurious[cpuIndex()]++;
 }
-function irqUserReturn(): void {
+function irqUserReturn(frame: ptr<Frame>): void {
   const userReturn = hooks.userReturn;
-  if (userReturn !== null) userReturn();
+  if (userReturn !== null) userReturn(frame);
 }
 
 // The path of APIC interrupts is assembly up to its end, since it is counted (tests/kernel/paths), and writes its flight records itself.
@@ -269,6 +273,7 @@ export function trapStubs(): void {
     call ${unexpectedIrq}
     jmp handled
   ended:
+    mov rdi, rsp
     call ${irqUserReturn}
     jmp 3b
 

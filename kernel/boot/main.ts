@@ -33,6 +33,7 @@ import { netNid, netPresent, netProbe } from "../drivers/virtio-net.ts";
 import { ioLost, ioStart } from "../io/client.ts";
 import { fileCallsStart } from "../io/files.ts";
 import { childLoaded, exitLost, exitStart } from "../job/exit.ts";
+import { debugStart } from "../job/debug.ts";
 import { loadStart } from "../job/load.ts";
 import { coreReportsStart } from "../job/report.ts";
 import { statusStart } from "../job/status.ts";
@@ -117,6 +118,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   exitStart();
   statusStart();
   coreReportsStart();
+  debugStart();
   closeSyscalls(); //                       nothing can register any more
 
   // ---- the node is what it is: open the network, say so

@@ -13,7 +13,8 @@ import { setTrapHooks } from "../arch/trap.ts";
 import { dumpContext } from "./dump.ts";
 import { panicAt, stopIfPanicking } from "./panic.ts";
 import { faultIsOver } from "../mm/space.ts";
-import { currentTask, currentThread, endTask, leaveIfKilled, type Task } from "./task.ts";
+import { beforeReturn } from "./stop.ts";
+import { currentTask, currentThread, endTask, type Task } from "./task.ts";
 
 class ExceptionInfo {
   name: ptr<u8> | null = null;
@@ -47,14 +48,21 @@ const exceptions: arr<ExceptionInfo, 20> = [
 class Reporter {
   /** Sends a core report; false: it cannot be sent now. */
   report: ((task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean) | null = null;
+  /** An exception in a program that is debugged: stops its thread. True: the fault is to take its course. */
+  stop: ((frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean) | null = null;
 }
 const reporter: Reporter = new Reporter();
 export function setCoreReporter(report: (task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean): void {
   reporter.report = report;
 }
+export function setFaultStopper(
+  stop: (frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean,
+): void {
+  reporter.stop = stop;
+}
 
 export function faultsStart(): void {
-  setTrapHooks(exception, unexpectedInterrupt, leaveIfKilled);
+  setTrapHooks(exception, unexpectedInterrupt, beforeReturn);
 }
 
 function nameOf(vector: u64): ptr<u8> {
@@ -73,6 +81,10 @@ function exception(frame: ptr<Frame>): void {
   const task = currentTask();
   if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
+  const stop = reporter.stop;
+  if (task.debugged !== 0 && stop !== null) {
+    if (!stop(frame, task, signal, frame.vector === Exception.BP, frame.vector === Exception.DB)) return;
+  }
   const report = reporter.report;
   let reported: boolean = false;
   if (report !== null) reported = report(task, frame, signal, address);

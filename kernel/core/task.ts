@@ -12,7 +12,7 @@ import { crossCall, wakeCpu } from "../arch/crosscall.ts";
 import { fpuReset, fpuTake } from "../arch/fpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { setFsBase, setUserGsBase } from "../arch/cpu.ts";
-import { allCpusMask, type Cpu, cpuAt, cpuIndex, thisCpu } from "../arch/percpu.ts";
+import { allCpusMask, type Cpu, cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
@@ -48,6 +48,9 @@ export class Task {
   parentPid: u32 = 0;
   rank: u32 = 0;
   size: u32 = 0;
+  /** 1: faults stop the thread for a debugger (stop.ts) instead of ending the task. */
+  debugged: u32 = 0;
+  reserved: u32 = 0;
   /** The main thread's exit code until the task is ENDING, then what the task ended with. */
   waitStatus: u32 = 0;
   /** Bit n: core n is ours. */
@@ -229,7 +232,7 @@ export function runThread(thread: ptr<Thread>): never {
   const cpu = thisCpu();
   cpu.task = cast<u64>(task);
   // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
-  if (volatileRead(addr(cpu.leave)) !== 0) leaveThread();
+  if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
   spaceEnter(addr(task.space));
   setFsBase(thread.fsBase);
   setUserGsBase(thread.gsBase);
@@ -253,7 +256,7 @@ export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
     for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
       const cpu: u32 = u32(countTrailingZeros(rest));
       if (threadOf(cpu).task !== task) continue;
-      atomicStore(addr(cpuAt(cpu).leave), 1);
+      atomicOr(addr(cpuAt(cpu).leave), Leave.END);
       wakeCpu(cpu);
     }
   }
@@ -303,11 +306,6 @@ export function exitThread(waitStatus: u32): never {
   if (currentThread().tid === task.pid && task.state !== TaskState.ENDING) task.waitStatus = waitStatus;
   unlock(addr(owned.lock), flags);
   leaveThread();
-}
-
-/** Before every return to a program: does it go on? */
-export function leaveIfKilled(): void {
-  if (volatileRead(addr(thisCpu().leave)) !== 0) leaveThread();
 }
 
 /** Frees the frames and cores of a task without threads; only its slot stays, for the fan-in. */

@@ -1,39 +1,5 @@
-/** The way into a program: fresh registers, interrupts on. */
-import { Rflags, Selector } from "../abi/x86.ts";
+/** The way into a program. */
 import type { Frame } from "../arch/frame.ts";
-
-/** Enters user mode at `entry` with RSP = `stack`, RDI, RSI, RDX and R8 as given and every other register 0. Interrupts are off. */
-export function enterUser(_entry: u64, _stack: u64, _rdi: u64, _rsi: u64, _rdx: u64, _r8: u64): void {
-  attr({ naked: true, noreturn: true });
-  asm`
-    cli
-    swapgs
-    push ${Selector.USER_DATA}
-    push rsi
-    push ${Rflags.IF | Rflags.ONE}
-    push ${Selector.USER_CODE}
-    push rdi
-    .cfi_signal_frame
-    .cfi_def_cfa rsp, 40
-    .cfi_offset rip, -40; .cfi_offset rflags, -24; .cfi_offset rsp, -16
-    mov rdi, rdx
-    mov rsi, rcx
-    mov rdx, r8
-    mov r8, r9
-    xor eax, eax
-    xor ebx, ebx
-    xor ecx, ecx
-    xor ebp, ebp
-    xor r9d, r9d
-    xor r10d, r10d
-    xor r11d, r11d
-    xor r12d, r12d
-    xor r13d, r13d
-    xor r14d, r14d
-    xor r15d, r15d
-    iretq
-  `;
-}
 
 /** Enters user mode with all registers as in `frame`, which is a program's and lies in memory that may serve as a stack. Interrupts are off. */
 export function enterFrame(_frame: ptr<Frame>): void {

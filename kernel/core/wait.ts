@@ -5,13 +5,17 @@
  * on another core wakes this one by IPI.
  */
 import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
-import { thisCpu } from "../arch/percpu.ts";
+import { Leave, thisCpu } from "../arch/percpu.ts";
 import { armTimer, disarmTimer } from "../arch/timer.ts";
 import { currentThread } from "./task.ts";
 
-/** The task is ending: no wait is worth while. */
+/** The task is ending, or the thread is to stop for a debugger: the wait ends with EINTR. */
 export function mustLeave(): boolean {
   return volatileRead(addr(thisCpu().leave)) !== 0;
+}
+/** The task is ending: for waits that a stop must not end, since they cannot begin anew. */
+export function mustEnd(): boolean {
+  return (volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0;
 }
 
 function wakeUp(_argument: u64): void {}
@@ -24,7 +28,7 @@ export function stopDeadline(): void {
   disarmTimer(addr(currentThread().timer));
 }
 
-/** Waits until `deadline` (TSC); false if the task was ended before. */
+/** Waits until `deadline` (TSC); false if the thread must leave before. */
 export function sleepUntil(deadline: u64): boolean {
   startDeadline(deadline);
   while (readTsc() < deadline && !mustLeave()) waitForInterrupt();

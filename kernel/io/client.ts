@@ -12,7 +12,7 @@ import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
-import { mustLeave } from "../core/wait.ts";
+import { mustEnd } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
 import { allocateKernelMessage, allocateMessage, isLast, registerOperation, sendMessage, setPrefix } from "../net/message.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
@@ -84,7 +84,7 @@ export function ship(s: ptr<Shipment>): i64 {
   sendMessage(m);
   unlock(addr(netLock), flags);
 
-  while (volatileRead(addr(request.done)) === 0 && !mustLeave()) waitForInterrupt();
+  while (volatileRead(addr(request.done)) === 0 && !mustEnd()) waitForInterrupt();
   if (volatileRead(addr(request.done)) !== 0) return request.result;
   const again: u64 = lock(addr(netLock));
   request.requestId = 0;

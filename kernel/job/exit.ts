@@ -18,6 +18,7 @@ import { allocateKernelMessage, cancelMessages, fromService, registerOperation, 
 import { clearPortals, postLoadExit } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
 import { checkNothingLeft } from "./check.ts";
+import { debugTaskEnded } from "./debug.ts";
 
 class Child {
   nid: u32 = 0;
@@ -97,6 +98,7 @@ function lastThreadLeft(task: ptr<Task>): void {
 
 /** The task has no threads (any more). Under `netLock`. */
 export function finishTask(task: ptr<Task>): void {
+  debugTaskEnded(task);
   // First nothing of the network may touch its memory, then the memory goes.
   cancelMessages(task);
   clearPortals(task);

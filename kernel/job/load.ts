@@ -14,6 +14,7 @@ import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { setFsBase } from "../arch/cpu.ts";
 import { fpuReset } from "../arch/fpu.ts";
+import { type Frame, startFrame } from "../arch/frame.ts";
 import { cpuCount } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
@@ -29,7 +30,8 @@ import {
   type UserStart,
   WAIT_KILLED,
 } from "../core/task.ts";
-import { enterUser } from "../core/user.ts";
+import { beforeReturn } from "../core/stop.ts";
+import { enterFrame } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
 import { isExecutable, spaceCreate, spaceMap, spaceStartHeap, spaceUnmap } from "../mm/space.ts";
 import { copyFromUser, copyToUser } from "../mm/user.ts";
@@ -37,6 +39,7 @@ import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.
 import { clearPortals, issueLoad } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
+import { debugProgramStart } from "./debug.ts";
 import { askChild, finishTask, jobStarted } from "./exit.ts";
 
 /** Largest stack and zero data that an init may ask for. */
@@ -204,6 +207,10 @@ function start(call: ptr<Call>): i64 {
   record(EventKind.JOB_START, u64(task.jobId), u64(task.rank), call.a, 0);
   setFsBase(0);
   fpuReset();
-  enterUser(call.a, call.b, 0, 0, 0, 0);
+  const first: Frame = zeroed();
+  startFrame(addr(first), call.a, call.b);
+  debugProgramStart(task, addr(first));
+  beforeReturn(addr(first));
+  enterFrame(addr(first));
   unreachable();
 }

@@ -11,6 +11,8 @@ export class PageTable {
 }
 /** Software bit of a leaf: the page has its frame, whether or not it is accessible now (PROT_NONE clears P and keeps it). */
 export const PTE_OWNED: u64 = 0x200;
+/** Software bit of a leaf: not present any more, but cores may still have it in their TLBs; the frame is free only when all have flushed. */
+export const PTE_LEAVING: u64 = 0x400;
 
 /** Where a virtual address ends up: its leaf entry and the page's size. */
 export class Leaf {

@@ -2,34 +2,49 @@
  * Address spaces: page tables, the regions that they hold, and the cores on which they are active.
  *
  * Regions are populated when they are made, with 2 MB pages where they can be; PROT_NONE regions only once they become accessible.
- * (On-demand population of stacks and NORESERVE regions is not there yet.) All under `space.lock`, but for `activeCpus`, which is atomic.
+ * (On-demand population of stacks and NORESERVE regions is not there yet.)
+ *
+ * All under `space.lock`, but for `activeCpus`, which is atomic. Nobody holds the lock while he waits for a shootdown, so that any number
+ * of cores can change their parts of one address space at a time. Pages are taken out in three steps:
+ *   1. under the lock: the range is cut out of the regions, its entries become LEAVING (not present, frame kept), and the range is
+ *      entered in `leaving`;
+ *   2. without the lock: all cores flush (mm/shootdown.ts);
+ *   3. under the lock again: frames go back, or new pages into their places; the range is struck from `leaving`.
+ * From 1 to 3 the range belongs to that core: mmap places nothing there, and whoever else means it (a call, a fault, a copy) waits until
+ * 3 and looks again. That core waits for nothing but acknowledgements, and who waits for it serves requests: nobody deadlocks, whatever
+ * locks he holds.
  */
-import { EventKind } from "../abi/events.ts";
 import { Errno } from "../abi/errno.ts";
-import { Prot } from "../abi/process.ts";
+import { EventKind } from "../abi/events.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
+import { Prot } from "../abi/process.ts";
 import { PageFault, PTE_NX, Pte } from "../abi/x86.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { writeCr3 } from "../arch/cpu.ts";
+import { serveOnce } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
-import { findLeaf, type Leaf, PTE_OWNED, setLargePage, setPage, splitLargePage, translateUser, userBits } from "./pagetable.ts";
+import {
+  findLeaf,
+  isLarge,
+  type Leaf,
+  PTE_LEAVING,
+  PTE_OWNED,
+  setLargePage,
+  setPage,
+  splitLargePage,
+  translateUser,
+  userBits,
+} from "./pagetable.ts";
+import { findGap, placedAt, type RegionList, regionAdd, regionCut, regionsAreAbsent, regionsCover, regionsEndBelow } from "./regions.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
-export class Region {
+class Range {
   start: u64 = 0;
   end: u64 = 0;
-  protection: u64 = 0;
-}
-const REGIONS_MAX: u64 = 128;
-/** Leaves removed between two shootdowns. */
-const BATCH_MAX: u64 = 128;
-class FreedPage {
-  frame: u64 = 0;
-  frameCount: u64 = 0;
 }
 
 export class AddressSpace {
@@ -40,15 +55,12 @@ export class AddressSpace {
   activeCpus: u64 = 0;
   brkStart: u64 = 0;
   brkEnd: u64 = 0;
-  regionCount: u64 = 0;
-  /** Ascending, not overlapping. */
-  regions!: arr<Region, 128>;
-  /** What `unmapPages` has taken out: not yet flushed, and not yet freed. */
-  flush!: FlushList;
-  freedCount: u64 = 0;
-  freed!: arr<FreedPage, 128>;
-  /** The shootdown that allows `freed` to be freed. */
-  flushId: u64 = 0;
+  regions!: RegionList;
+  /** Bit n: CPU n is taking pages out of leaving[n]. */
+  leavingCpus: u64 = 0;
+  leaving!: arr<Range, 64>;
+  /** Frames given back since step 3 began. */
+  freedFrames: u64 = 0;
 }
 
 function error(errno: i64): i64 {
@@ -74,77 +86,43 @@ export function spaceLeave(space: ptr<AddressSpace>): void {
   atomicAnd(addr(space.activeCpus), ~(u64(1) << u64(cpuIndex())));
 }
 
-// ---- regions -------------------------------------------------------------------------------------------------------
-/** Index of the first region that ends above `address`; regionCount if none does. */
-function regionAbove(space: ptr<AddressSpace>, address: u64): u64 {
-  let i: u64 = 0;
-  while (i < space.regionCount && space.regions[i].end <= address) i++;
-  return i;
-}
-function regionInsertAt(space: ptr<AddressSpace>, index: u64, start: u64, end: u64, protection: u64): boolean {
-  if (space.regionCount === REGIONS_MAX) return false;
-  for (let i: u64 = space.regionCount; i > index; i--) copy(addr(space.regions[i]), addr(space.regions[i - 1]));
-  space.regions[index].start = start;
-  space.regions[index].end = end;
-  space.regions[index].protection = protection;
-  space.regionCount++;
-  return true;
-}
-/** The range is free. Joins a neighbour below with the same protection. */
-function regionAdd(space: ptr<AddressSpace>, start: u64, end: u64, protection: u64): boolean {
-  const index: u64 = regionAbove(space, start);
-  if (index > 0 && space.regions[index - 1].end === start && space.regions[index - 1].protection === protection) {
-    space.regions[index - 1].end = end;
-    return true;
+// ---- ranges --------------------------------------------------------------------------------------------------------
+/** End of a range that another core is taking pages out of and that meets this one; 0: there is none. */
+function leavingEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
+  for (let rest: u64 = atomicLoad(addr(space.leavingCpus)); rest !== 0; rest = rest & (rest - 1)) {
+    const range = addr(space.leaving[u32(countTrailingZeros(rest))]);
+    if (range.start < end && range.end > start) return range.end;
   }
-  return regionInsertAt(space, index, start, end, protection);
+  return 0;
 }
-/** Takes a range out of the list. False: the list is full (a region had to be split). */
-function regionCut(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  let i: u64 = regionAbove(space, start);
-  while (i < space.regionCount && space.regions[i].start < end) {
-    const r = addr(space.regions[i]);
-    if (r.start < start && r.end > end) {
-      const tail: u64 = r.end;
-      if (!regionInsertAt(space, i + 1, end, tail, r.protection)) return false;
-      r.end = start;
-      return true;
-    }
-    if (r.start < start) {
-      r.end = start;
-      i++;
-    } else if (r.end > end) {
-      r.start = end;
-      return true;
-    } else {
-      space.regionCount--;
-      for (let k: u64 = i; k < space.regionCount; k++) copy(addr(space.regions[k]), addr(space.regions[k + 1]));
-    }
+/** Another core is taking pages out of the range: what is found there now says nothing. */
+export function rangeIsLeaving(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  return leavingEnd(space, start, end) !== 0;
+}
+/** Waits, without the lock, until that is over. What is true then may be over again when the lock is taken. */
+export function awaitLeaving(space: ptr<AddressSpace>, start: u64, end: u64): void {
+  while (rangeIsLeaving(space, start, end)) serveOnce();
+}
+/** Takes the lock while no other core is taking pages out of the range. Returns the flags for `unlock`. */
+function lockRange(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
+  for (;;) {
+    const flags: u64 = lock(addr(space.lock));
+    if (!rangeIsLeaving(space, start, end)) return flags;
+    unlock(addr(space.lock), flags);
+    awaitLeaving(space, start, end);
   }
-  return true;
 }
 function rangeIsFree(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  const i: u64 = regionAbove(space, start);
-  return i === space.regionCount || space.regions[i].start >= end;
-}
-/** Regions cover all of the range. */
-function isMapped(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  let at: u64 = start;
-  for (let i: u64 = regionAbove(space, start); at < end; i++) {
-    if (i === space.regionCount || space.regions[i].start > at) return false;
-    at = space.regions[i].end;
-  }
-  return true;
+  return regionsAreAbsent(addr(space.regions), start, end) && !rangeIsLeaving(space, start, end);
 }
 /** Lowest free range from USER_MAP_BASE on; 0 if there is none. */
 function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
-  const align: u64 = lengthBytes >= LARGE_PAGE_BYTES ? LARGE_PAGE_BYTES : PAGE_BYTES;
-  let at: u64 = USER_MAP_BASE;
-  for (let i: u64 = regionAbove(space, at); i < space.regionCount; i++) {
-    if (space.regions[i].start >= at + lengthBytes) return at;
-    at = (space.regions[i].end + align - 1) & ~(align - 1);
+  let at: u64 = findGap(addr(space.regions), USER_MAP_BASE, lengthBytes);
+  for (;;) {
+    const past: u64 = at === 0 ? 0 : leavingEnd(space, at, at + lengthBytes);
+    if (past === 0) return at;
+    at = findGap(addr(space.regions), placedAt(past, lengthBytes), lengthBytes);
   }
-  return lengthBytes <= USER_END - at ? at : 0;
 }
 
 // ---- pages ---------------------------------------------------------------------------------------------------------
@@ -152,7 +130,7 @@ function protectionBits(protection: u64): u64 {
   return userBits((protection & Prot.READ) !== 0, (protection & Prot.WRITE) !== 0, (protection & Prot.EXEC) !== 0);
 }
 
-/** Gives every page of the range that has none a zeroed frame. False: no memory (what was done stays). */
+/** Gives every page of the range that has none a zeroed frame, and LEAVING ones another than theirs. False: no memory (what was done stays). */
 function populate(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64): boolean {
   const leaf: Leaf = zeroed();
   let at: u64 = start;
@@ -163,37 +141,36 @@ function populate(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64): bo
       at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
       continue;
     }
-    if ((at & (LARGE_PAGE_BYTES - 1)) === 0 && end - at >= LARGE_PAGE_BYTES && slot === null) {
-      const large: u64 = allocateLargeFrame(space.owner);
-      if (large !== 0) {
-        if (!setLargePage(space.root, at, large | bits, space.owner)) return false;
-        at += LARGE_PAGE_BYTES;
-        continue;
-      }
+    const large: boolean = leaf.pageBytes === LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && end - at >= LARGE_PAGE_BYTES;
+    if (large && populateLarge(space, at, bits, slot)) {
+      at += LARGE_PAGE_BYTES;
+      continue;
     }
-    const frame: u64 = allocateFrame(space.owner);
-    if (frame === 0 || !setPage(space.root, at, frame | bits, space.owner)) return false;
+    if (!populateSmall(space, at, bits, large ? null : slot)) return false;
     at += PAGE_BYTES;
   }
   return true;
 }
-
-/** Makes every core forget what `unmapPages` has taken out so far; its frames wait in `freed`. */
-function flushBatch(space: ptr<AddressSpace>): void {
-  if (space.flush.count === 0) return;
-  space.flushId = shootdown(addr(space.flush), space.root, addr(space.activeCpus));
-  space.flush.count = 0;
-}
-/** Frees what has been taken out and flushed. */
-function freeBatch(space: ptr<AddressSpace>): void {
-  if (space.freedCount === 0) return;
-  let frames: u64 = 0;
-  for (let i: u64 = 0; i < space.freedCount; i++) {
-    freeFrames(space.freed[i].frame, space.freed[i].frameCount, space.owner);
-    frames += space.freed[i].frameCount;
+/**
+ * What is replaced gives way to other frames as long as there are any: a core that missed the flush would read the old one, not by chance
+ * the new one. `slot`: LEAVING, or empty; null: no table is there. False: there is no 2 MB frame, and the slot is empty now.
+ */
+function populateLarge(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
+  let frame: u64 = allocateLargeFrame(space.owner);
+  if (slot !== null) {
+    freeLeaving(space, slot, LARGE_PAGE_BYTES);
+    if (frame === 0) frame = allocateLargeFrame(space.owner);
   }
-  record(EventKind.FRAME_FREE, space.flushId, frames, 0, 0);
-  space.freedCount = 0;
+  if (frame === 0) return false;
+  return setLargePage(space.root, at, frame | bits, space.owner);
+}
+function populateSmall(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
+  let frame: u64 = allocateFrame(space.owner);
+  if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) {
+    freeLeaving(space, slot, PAGE_BYTES);
+    if (frame === 0) frame = allocateFrame(space.owner);
+  }
+  return frame !== 0 && setPage(space.root, at, frame | bits, space.owner);
 }
 
 /** Splits the large page that `address` lies inside of, if any. */
@@ -202,31 +179,50 @@ function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
   return splitLargePage(space.root, address, space.owner);
 }
 
-/** The ends of the range are not inside of large pages. What was unmapped last is flushed but not freed: `freeBatch` is the caller's. */
-function unmapPages(space: ptr<AddressSpace>, start: u64, end: u64): void {
+/**
+ * Steps 1 and 2: the pages of the range become LEAVING and are flushed everywhere. The range's ends are not inside of large pages. Under
+ * the lock, which is given up meanwhile if there is anything to flush. Returns the shootdown's id, for `freePages`.
+ */
+function expel(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
+  const list: FlushList = uninitialized();
+  list.count = 0;
+  changePages(space, start, end, PTE_LEAVING, addr(list));
+  space.freedFrames = 0;
+  if (list.count === 0) return 0;
+  const cpu: u32 = cpuIndex();
+  space.leaving[cpu].start = start;
+  space.leaving[cpu].end = end;
+  atomicOr(addr(space.leavingCpus), u64(1) << u64(cpu));
+  // Interrupts stay off: this core comes back.
+  unlock(addr(space.lock), 0);
+  const id: u64 = shootdown(addr(list), space.root, addr(space.activeCpus));
+  lock(addr(space.lock));
+  // Nobody looks before the caller gives up the lock.
+  atomicAnd(addr(space.leavingCpus), ~(u64(1) << u64(cpu)));
+  space.freedFrames = 0;
+  return id;
+}
+function freeLeaving(space: ptr<AddressSpace>, slot: ptr<u64>, pageBytes: u64): void {
+  const frames: u64 = pageBytes === LARGE_PAGE_BYTES ? FRAMES_PER_BLOCK : 1;
+  freeFrames(slot[0] & Pte.ADDRESS & ~(pageBytes - 1), frames, space.owner);
+  slot[0] = 0;
+  space.freedFrames += frames;
+}
+/** Step 3: the frames of what is LEAVING in the range go back. `id`: the shootdown that allows it. */
+function freePages(space: ptr<AddressSpace>, start: u64, end: u64, id: u64): void {
   const leaf: Leaf = zeroed();
   let at: u64 = start;
   while (at < end) {
     findLeaf(space.root, at, addr(leaf));
     const slot = leaf.entry;
-    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
-      const freed = addr(space.freed[space.freedCount]);
-      freed.frame = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
-      freed.frameCount = leaf.pageBytes === LARGE_PAGE_BYTES ? FRAMES_PER_BLOCK : 1;
-      slot[0] = 0;
-      space.freedCount++;
-      addToFlush(addr(space.flush), at);
-      if (space.freedCount === BATCH_MAX) {
-        flushBatch(space);
-        freeBatch(space);
-      }
-    }
+    if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) freeLeaving(space, slot, leaf.pageBytes);
     at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
   }
-  flushBatch(space);
+  if (space.freedFrames !== 0) record(EventKind.FRAME_FREE, id, space.freedFrames, 0, 0);
 }
 
-function protectPages(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64, flush: ptr<FlushList>): void {
+/** Gives the pages that there are in the range other bits, and puts them on the list. */
+function changePages(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64, flush: ptr<FlushList>): void {
   const leaf: Leaf = zeroed();
   let at: u64 = start;
   while (at < end) {
@@ -249,17 +245,15 @@ function badRange(address: u64, lengthBytes: u64): boolean {
 function roundUp(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
-function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  const done: boolean = takeOut(space, start, end);
-  freeBatch(space);
-  return done;
+/** Cuts the range out of regions and large pages. */
+function cutRange(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  return splitAt(space, start) && splitAt(space, end) && regionCut(addr(space.regions), start, end);
 }
-/** Unmaps; the frames of the last batch are still to be freed. */
-function takeOut(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  if (rangeIsFree(space, start, end)) return true;
-  if (!splitAt(space, start) || !splitAt(space, end)) return false;
-  if (!regionCut(space, start, end)) return false;
-  unmapPages(space, start, end);
+function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  if (regionsAreAbsent(addr(space.regions), start, end)) return true;
+  if (!cutRange(space, start, end)) return false;
+  const id: u64 = expel(space, start, end);
+  freePages(space, start, end, id);
   return true;
 }
 
@@ -271,7 +265,7 @@ export function spaceMap(space: ptr<AddressSpace>, address: u64, lengthBytes: u6
   const bytes: u64 = roundUp(lengthBytes);
   if (lengthBytes === 0 || (fixed && badRange(address, bytes))) return error(Errno.EINVAL);
   if (bytes < lengthBytes || bytes >= USER_END) return error(Errno.ENOMEM);
-  const flags: u64 = lock(addr(space.lock));
+  const flags: u64 = fixed ? lockRange(space, address, address + bytes) : lock(addr(space.lock));
   const result: i64 = mapLocked(space, address, bytes, protection, fixed);
   unlock(addr(space.lock), flags);
   return result;
@@ -279,31 +273,26 @@ export function spaceMap(space: ptr<AddressSpace>, address: u64, lengthBytes: u6
 function mapLocked(space: ptr<AddressSpace>, address: u64, bytes: u64, protection: u64, fixed: boolean): i64 {
   let start: u64 = address;
   if (fixed) {
-    if (!takeOut(space, start, start + bytes)) return error(Errno.ENOMEM);
+    if (!cutRange(space, start, start + bytes)) return error(Errno.ENOMEM);
   } else if (start === 0 || badRange(start, bytes) || !rangeIsFree(space, start, start + bytes)) {
     start = findRange(space, bytes);
     if (start === 0) return error(Errno.ENOMEM);
   }
-  let mapped: boolean = regionAdd(space, start, start + bytes, protection);
-  if (mapped && protection !== Prot.NONE) {
-    // What is replaced gives way to other frames as long as there are any: a core that missed the flush would read the old one, not
-    // by chance the new one.
-    const bits: u64 = protectionBits(protection);
-    mapped = populate(space, start, start + bytes, bits);
-    const replaced: boolean = space.freedCount !== 0;
-    freeBatch(space);
-    if (!mapped && replaced) mapped = populate(space, start, start + bytes, bits);
-    if (!mapped) unmapLocked(space, start, start + bytes);
-  }
-  freeBatch(space);
-  return mapped ? i64(start) : error(Errno.ENOMEM);
+  // The new region is there before the old pages are gone: nobody finds the range free in between.
+  let mapped: boolean = regionAdd(addr(space.regions), start, start + bytes, protection);
+  const id: u64 = expel(space, start, start + bytes);
+  if (mapped && protection !== Prot.NONE) mapped = populate(space, start, start + bytes, protectionBits(protection));
+  freePages(space, start, start + bytes, id);
+  if (mapped) return i64(start);
+  unmapLocked(space, start, start + bytes);
+  return error(Errno.ENOMEM);
 }
 
 /** Unmaps whatever lies in the range. Returns 0, -EINVAL or -ENOMEM. */
 export function spaceUnmap(space: ptr<AddressSpace>, address: u64, lengthBytes: u64): i64 {
   const bytes: u64 = roundUp(lengthBytes);
   if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
-  const flags: u64 = lock(addr(space.lock));
+  const flags: u64 = lockRange(space, address, address + bytes);
   const done: boolean = unmapLocked(space, address, address + bytes);
   unlock(addr(space.lock), flags);
   return done ? 0 : error(Errno.ENOMEM);
@@ -316,7 +305,7 @@ export function spaceProtect(space: ptr<AddressSpace>, address: u64, lengthBytes
   if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
   const flush: FlushList = uninitialized();
   flush.count = 0;
-  const flags: u64 = lock(addr(space.lock));
+  const flags: u64 = lockRange(space, address, address + bytes);
   const done: boolean = protectLocked(space, address, address + bytes, protection, addr(flush));
   unlock(addr(space.lock), flags);
   // No frame changes hands, so nobody has to be kept out meanwhile: all cores may be here at once.
@@ -324,11 +313,10 @@ export function spaceProtect(space: ptr<AddressSpace>, address: u64, lengthBytes
   return done ? 0 : error(Errno.ENOMEM);
 }
 function protectLocked(space: ptr<AddressSpace>, start: u64, end: u64, protection: u64, flush: ptr<FlushList>): boolean {
-  if (!isMapped(space, start, end)) return false;
-  if (!splitAt(space, start) || !splitAt(space, end)) return false;
-  if (!regionCut(space, start, end) || !regionAdd(space, start, end, protection)) return false;
+  if (!regionsCover(addr(space.regions), start, end)) return false;
+  if (!cutRange(space, start, end) || !regionAdd(addr(space.regions), start, end, protection)) return false;
   const bits: u64 = protectionBits(protection);
-  protectPages(space, start, end, bits, flush);
+  changePages(space, start, end, bits, flush);
   return protection === Prot.NONE || populate(space, start, end, bits);
 }
 
@@ -337,8 +325,8 @@ export function spaceClear(space: ptr<AddressSpace>, address: u64, lengthBytes: 
   const bytes: u64 = roundUp(lengthBytes);
   if (lengthBytes === 0) return (address & (PAGE_BYTES - 1)) === 0 ? 0 : error(Errno.EINVAL);
   if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
-  const flags: u64 = lock(addr(space.lock));
-  const whole: boolean = isMapped(space, address, address + bytes);
+  const flags: u64 = lockRange(space, address, address + bytes);
+  const whole: boolean = regionsCover(addr(space.regions), address, address + bytes);
   if (whole) clearPages(space, address, address + bytes);
   unlock(addr(space.lock), flags);
   return whole ? 0 : error(Errno.ENOMEM);
@@ -362,15 +350,14 @@ function clearPages(space: ptr<AddressSpace>, start: u64, end: u64): void {
 /** The heap starts behind the program: at the end of the highest region below those that mmap places. */
 export function spaceStartHeap(space: ptr<AddressSpace>): void {
   const flags: u64 = lock(addr(space.lock));
-  let end: u64 = 0;
-  for (let i: u64 = 0; i < space.regionCount && space.regions[i].start < USER_MAP_BASE; i++) end = space.regions[i].end;
-  space.brkStart = end;
-  space.brkEnd = end;
+  space.brkStart = regionsEndBelow(addr(space.regions), USER_MAP_BASE);
+  space.brkEnd = space.brkStart;
   unlock(addr(space.lock), flags);
 }
 /** Moves the end of the heap; returns the end as it is afterwards, as Linux does. */
 export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
-  const flags: u64 = lock(addr(space.lock));
+  // All of the heap: another core may just be moving the end.
+  const flags: u64 = lockRange(space, space.brkStart, USER_MAP_BASE);
   const from: u64 = roundUp(space.brkEnd);
   const to: u64 = roundUp(end);
   if (space.brkStart !== 0 && end >= space.brkStart && end < USER_END) {
@@ -378,7 +365,7 @@ export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
       if (to === from || unmapLocked(space, to, from)) space.brkEnd = end;
     } else if (rangeIsFree(space, from, to)) {
       const protection: u64 = Prot.READ | Prot.WRITE;
-      if (regionAdd(space, from, to, protection)) {
+      if (regionAdd(addr(space.regions), from, to, protection)) {
         if (populate(space, from, to, protectionBits(protection))) space.brkEnd = end;
         else unmapLocked(space, from, to);
       }
@@ -395,7 +382,7 @@ export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
  */
 export function faultIsOver(space: ptr<AddressSpace>, address: u64, error: u64): boolean {
   if (address >= USER_END) return false;
-  const flags: u64 = lock(addr(space.lock));
+  const flags: u64 = lockRange(space, address, address + 1);
   const over: boolean =
     (error & PageFault.I) !== 0 ? isExecutable(space, address) : translateUser(space.root, address, (error & PageFault.W) !== 0) !== 0;
   unlock(addr(space.lock), flags);

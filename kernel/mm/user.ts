@@ -41,16 +41,23 @@ function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, le
 
 export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
   const flags: u64 = lock(addr(space.lock));
-  const result: boolean = copyToUserLocked(space, to, from, lengthBytes);
+  const result: boolean = copyToUserLocked(space, to, from, lengthBytes, true);
   unlock(addr(space.lock), flags);
   return result;
 }
-function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
+/** The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing within a page. */
+export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
+  unlock(addr(space.lock), flags);
+  return result;
+}
+function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64, permitted: boolean): boolean {
   if (lengthBytes === 0) return true;
   if (outside(to, lengthBytes)) return false;
   let done: u64 = 0;
   while (done < lengthBytes) {
-    const page: u64 = translateUser(space.root, to + done, true);
+    const page: u64 = translateUser(space.root, to + done, permitted);
     if (page === 0) return false;
     const bytes: u64 = untilPageEnd(to + done, lengthBytes - done);
     memcpy(physical<u8>(page), addr(from[done]), bytes);

@@ -13,7 +13,7 @@ import { Efer, Msr, Rflags, Selector } from "../abi/x86.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
 import { type Cpu, cpuIndex } from "../arch/percpu.ts";
 import { recorderStart } from "../arch/trace.ts";
-import { leaveIfKilled } from "../core/task.ts";
+import { returnFromCall } from "../core/stop.ts";
 import { type Call, linuxCalls, margayCalls, noSuchCall } from "./table.ts";
 
 /** On each core. */
@@ -105,7 +105,32 @@ function syscallEntry(): void {
     lea r8, [rip + ${noSuchCall}]
     jmp found
   ended:
-    call ${leaveIfKilled}
-    ud2
+    # Must not go on as it is: all of the program's registers, as a Frame.
+    mov rdi, rsp
+    push ${Selector.USER_DATA}
+    push qword ptr [rdi + ${offsetof<Call>("rsp")}]
+    push qword ptr [rdi + ${offsetof<Call>("rflags")}]
+    push ${Selector.USER_CODE}
+    push qword ptr [rdi + ${offsetof<Call>("rip")}]
+    push 0; push 0
+    push rax; push rbx
+    push qword ptr [rdi + ${offsetof<Call>("rip")}]
+    push qword ptr [rdi + ${offsetof<Call>("c")}]
+    push qword ptr [rdi + ${offsetof<Call>("b")}]
+    push qword ptr [rdi + ${offsetof<Call>("a")}]
+    push rbp
+    push qword ptr [rdi + ${offsetof<Call>("e")}]
+    push qword ptr [rdi + ${offsetof<Call>("f")}]
+    push qword ptr [rdi + ${offsetof<Call>("d")}]
+    push qword ptr [rdi + ${offsetof<Call>("rflags")}]
+    push r12; push r13; push r14; push r15
+    mov rsi, [rdi + ${offsetof<Call>("number")}]
+    mov rdi, rsp
+    call ${returnFromCall}
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    add rsp, 16
+    swapgs
+    iretq
   `;
 }

@@ -1,0 +1,111 @@
+/**
+ * Threads that stop for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its program, with all its
+ * registers in a frame: after an interrupt, after a system call, at a fault. The thread then sits in sti;hlt until it may go on; what it
+ * will go on with is the frame, which the debugger may have changed meanwhile. A wait inside of a system call ends with EINTR for
+ * that, as for the end of the task, and `returnFromCall` has the call made anew.
+ */
+import { Errno } from "../abi/errno.ts";
+import { Msr } from "../abi/x86.ts";
+import { readMsr, setFsBase, setUserGsBase, waitForInterrupt } from "../arch/cpu.ts";
+import { wakeCpu } from "../arch/crosscall.ts";
+import { type FxArea, fpuLoad, fpuSave } from "../arch/fpu.ts";
+import type { Frame } from "../arch/frame.ts";
+import { cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
+import { leaveThread } from "./task.ts";
+
+/** Bytes of `syscall`. */
+const SYSCALL_BYTES: u64 = 2;
+
+export class Stop {
+  /** 1 while the thread sits here; then the rest is true, and the debugger's to change. */
+  stopped: u32 = 0;
+  signal: u32 = 0;
+  reason: u32 = 0;
+  /** The debugger wants the fault to take its course. */
+  deliver: u32 = 0;
+  /** A step was asked for: the debug exception that follows is ours. */
+  stepping: u32 = 0;
+  reserved: u32 = 0;
+  frame: ptr<Frame> | null = null;
+  fsBase: u64 = 0;
+  gsBase: u64 = 0;
+}
+/** By core. */
+const stops: arr<Stop, 64> = zeroed();
+/**
+ * By core.
+ * @align 16
+ */
+const vectors: arr<FxArea, 64> = zeroed();
+class StopHook {
+  /** The thread of this core has stopped. */
+  stopped: (() => void) | null = null;
+  reason: u32 = 0;
+}
+const hook: StopHook = new StopHook();
+
+/** `reason`: of a stop that was asked for by `requestStop`. */
+export function setStopHook(stopped: () => void, reason: u32): void {
+  hook.stopped = stopped;
+  hook.reason = reason;
+}
+export function stopOf(cpu: u32): ptr<Stop> {
+  return addr(stops[cpu]);
+}
+/** Vector and FPU registers of a stopped thread, 512 bytes. */
+export function vectorsOf(cpu: u32): ptr<u8> {
+  return cast<ptr<u8>>(addr(vectors[cpu]));
+}
+
+/** The thread of core `cpu` is to stop. */
+export function requestStop(cpu: u32): void {
+  atomicOr(addr(cpuAt(cpu).leave), Leave.STOP);
+  wakeCpu(cpu);
+}
+/** It may go on; or it need not stop any more. */
+export function cancelStop(cpu: u32): void {
+  atomicAnd(addr(cpuAt(cpu).leave), ~u32(Leave.STOP));
+  wakeCpu(cpu);
+}
+
+/** Before every return to a program when `leave` says so: the thread ends, or stops and comes back to go on. Interrupts are off. */
+export function beforeReturn(frame: ptr<Frame>): void {
+  while (volatileRead(addr(thisCpu().leave)) !== 0) {
+    if ((volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0) leaveThread();
+    stopHere(frame, 0, hook.reason);
+  }
+}
+/** The same after system call `number`, whose result is in the frame's rax. */
+export function returnFromCall(frame: ptr<Frame>, number: u64): void {
+  attr({ keep: true, inline: "never" });
+  if (i64(frame.rax) === -i64(Errno.EINTR)) {
+    frame.rax = number;
+    frame.rip -= SYSCALL_BYTES;
+  }
+  beforeReturn(frame);
+}
+
+/** Stops this core's thread until `cancelStop`. True: the debugger wants the fault to take its course. */
+export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
+  const cpu = thisCpu();
+  const stop = stopOf(cpuIndex());
+  const area = addr(vectors[cpuIndex()]);
+  atomicOr(addr(cpu.leave), Leave.STOP);
+  stop.frame = frame;
+  stop.signal = signal;
+  stop.reason = reason;
+  stop.deliver = 0;
+  stop.fsBase = readMsr(Msr.FS_BASE);
+  stop.gsBase = readMsr(Msr.KERNEL_GS_BASE);
+  fpuSave(area);
+  atomicStore(addr(stop.stopped), 1);
+  const stopped = hook.stopped;
+  if (stopped !== null) stopped();
+  while (volatileRead(addr(cpu.leave)) === Leave.STOP) waitForInterrupt();
+  atomicStore(addr(stop.stopped), 0);
+  stop.frame = null;
+  fpuLoad(area);
+  setFsBase(stop.fsBase);
+  setUserGsBase(stop.gsBase);
+  return stop.deliver !== 0;
+}

@@ -1,0 +1,104 @@
+/**
+ * Breakpoints of a debugged task: int3 in its code, put there through the direct map, and the byte that belongs there kept here and shown to
+ * who reads. Calls are under the task lock; the task's own threads may run meanwhile, a byte is written at once.
+ */
+import { Errno } from "../abi/errno.ts";
+import { DEBUG_BREAKPOINTS_MAX } from "../abi/jobdebug.ts";
+import type { Task } from "../core/task.ts";
+import { copyFromUser, patchUser, userRangeValid } from "../mm/user.ts";
+
+const INT3: u8 = 0xcc;
+
+class Breakpoint {
+  address: u64 = 0;
+  /** Byte of the program. */
+  original: u8 = 0;
+  used: u8 = 0;
+}
+class Breakpoints {
+  list!: arr<Breakpoint, 64>;
+}
+/** By task slot. */
+const tables: arr<Breakpoints, 8> = zeroed();
+
+function find(task: ptr<Task>, address: u64): ptr<Breakpoint> | null {
+  const table = addr(tables[task.slot]);
+  for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
+    const b = addr(table.list[i]);
+    if (b.used !== 0 && b.address === address) return b;
+  }
+  return null;
+}
+
+export function breakpointAt(task: ptr<Task>, address: u64): boolean {
+  return find(task, address) !== null;
+}
+
+/** 0, or an errno. */
+export function setBreakpoint(task: ptr<Task>, address: u64): u32 {
+  if (find(task, address) !== null) return Errno.EEXIST;
+  const table = addr(tables[task.slot]);
+  for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
+    const b = addr(table.list[i]);
+    if (b.used !== 0) continue;
+    let trap: u8 = INT3;
+    if (!copyFromUser(addr(task.space), addr(b.original), address, 1)) return Errno.EFAULT;
+    if (!patchUser(addr(task.space), address, addr(trap), 1)) return Errno.EFAULT;
+    b.address = address;
+    b.used = 1;
+    return 0;
+  }
+  return Errno.ENOSPC;
+}
+
+/** 0, or ENOENT. */
+export function clearBreakpoint(task: ptr<Task>, address: u64): u32 {
+  const b = find(task, address);
+  if (b === null) return Errno.ENOENT;
+  remove(task, b);
+  return 0;
+}
+export function clearAllBreakpoints(task: ptr<Task>): void {
+  const table = addr(tables[task.slot]);
+  for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) if (table.list[i].used !== 0) remove(task, addr(table.list[i]));
+}
+/** The task's memory is going. */
+export function forgetBreakpoints(task: ptr<Task>): void {
+  zero(addr(tables[task.slot]));
+}
+
+/** The page may be another one by now: only what we put there is taken away. */
+function remove(task: ptr<Task>, b: ptr<Breakpoint>): void {
+  let found: u8 = 0;
+  b.used = 0;
+  if (!copyFromUser(addr(task.space), addr(found), b.address, 1) || found !== INT3) return;
+  patchUser(addr(task.space), b.address, addr(b.original), 1);
+}
+
+/** Reads as the program has it, without our breakpoints. */
+export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthBytes: u64): boolean {
+  if (!copyFromUser(addr(task.space), to, address, lengthBytes)) return false;
+  const table = addr(tables[task.slot]);
+  for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
+    const b = addr(table.list[i]);
+    if (b.used === 0 || b.address < address || b.address - address >= lengthBytes) continue;
+    const at: u64 = b.address - address;
+    if (to[at] === INT3) to[at] = b.original;
+  }
+  return true;
+}
+
+/** Writes whatever the pages permit; breakpoints in the range stay, what is written under them is kept. `from` is changed. */
+export function writeHidden(task: ptr<Task>, address: u64, from: ptr<u8>, lengthBytes: u64): boolean {
+  const table = addr(tables[task.slot]);
+  // All or nothing: no byte is written where the last one cannot be.
+  if (!userRangeValid(addr(task.space), address, lengthBytes, false)) return false;
+  for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
+    const b = addr(table.list[i]);
+    if (b.used === 0 || b.address < address || b.address - address >= lengthBytes) continue;
+    const at: u64 = b.address - address;
+    b.original = from[at];
+    from[at] = INT3;
+  }
+  return patchUser(addr(task.space), address, from, lengthBytes);
+}

@@ -1,0 +1,346 @@
+/**
+ * Debugging of one job's processes by messages over the management network (abi/jobdebug.ts): the kernel's end. Nothing of the machine
+ * stops but the threads that are asked to; other tasks of the node, the network and the kernel's own work go on.
+ * Requests are served in the mailbox's interrupt, on the first core; stops are told by the core that stops. Whatever a request says is
+ * checked: job, thread, addresses by the program's page tables. A request that does not hold gets an errno and changes nothing.
+ */
+import { Errno } from "../abi/errno.ts";
+import {
+  DEBUG_BODY_BYTES,
+  DEBUG_MAGIC,
+  type DebugMessage,
+  DebugOperation,
+  DebugReason,
+  type DebugRegisters,
+  type DebugThread,
+  DebugThreadState,
+} from "../abi/jobdebug.ts";
+import { MAILBOX_MESSAGE_BYTES } from "../abi/mailbox.ts";
+import { USER_END } from "../abi/memory.ts";
+import { Rflags, Selector } from "../abi/x86.ts";
+import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import type { Frame } from "../arch/frame.ts";
+import { cpuIndex } from "../arch/percpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
+import { setFaultStopper } from "../core/fault.ts";
+import { cancelStop, requestStop, setStopHook, type Stop, stopHere, stopOf, vectorsOf } from "../core/stop.ts";
+import { currentTask, findJob, type Task, taskLock, TaskState, threadOf } from "../core/task.ts";
+import { mailboxSend, mailboxStart } from "../drivers/mailbox.ts";
+import {
+  breakpointAt,
+  clearAllBreakpoints,
+  clearBreakpoint,
+  forgetBreakpoints,
+  readHidden,
+  setBreakpoint,
+  writeHidden,
+} from "./breakpoints.ts";
+
+/** Jobs that are to be debugged once they are here. */
+const AWAITED_MAX: u32 = 8;
+const awaited: arr<u32, 8> = zeroed();
+/** Flags that a program may have in RFLAGS; the others stay as they are. */
+const USER_FLAGS: u64 = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.TF | Rflags.DF | Rflags.OF;
+const FX_BYTES: u64 = 512;
+/** Offset of MXCSR in an FXSAVE image, and its bits that FXRSTOR accepts everywhere. */
+const FX_MXCSR: u64 = 24;
+const MXCSR_BITS: u32 = 0xffbf;
+
+/** A message as it is built or read, with its body. */
+class Envelope {
+  head!: DebugMessage;
+  body!: arr<u8, 976>;
+}
+/** The request that is being served, and its answer: one at a time, in the interrupt. */
+const request: Envelope = zeroed();
+const answer: Envelope = zeroed();
+
+export function debugStart(): void {
+  mailboxStart(receive);
+  setStopHook(tellStopped, DebugReason.REQUESTED);
+  setFaultStopper(stopAtFault);
+}
+
+// ---- what the kernel does of itself --------------------------------------------------------------------------------
+
+/** The program of `task` is about to begin at `frame`: it stops there if somebody waits for it. On its core. */
+export function debugProgramStart(task: ptr<Task>, frame: ptr<Frame>): void {
+  for (let i: u32 = 0; i < AWAITED_MAX; i++) {
+    if (awaited[i] !== task.jobId) continue;
+    awaited[i] = 0;
+    task.debugged = 1;
+    stopHere(frame, 0, DebugReason.START);
+    return;
+  }
+}
+
+/** The task is over; its memory is still there. */
+export function debugTaskEnded(task: ptr<Task>): void {
+  if (task.debugged === 0) return;
+  task.debugged = 0;
+  forgetBreakpoints(task);
+  const m: DebugMessage = zeroed();
+  m.magic = DEBUG_MAGIC;
+  m.operation = DebugOperation.ENDED;
+  m.jobId = task.jobId;
+  m.tid = task.pid;
+  m.count = task.waitStatus;
+  mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
+}
+
+/** On a core whose thread has just stopped. */
+function tellStopped(): void {
+  const stop = stopOf(cpuIndex());
+  const frame = stop.frame;
+  const task = currentTask();
+  const m: DebugMessage = zeroed();
+  m.magic = DEBUG_MAGIC;
+  m.operation = DebugOperation.STOPPED;
+  m.jobId = task.jobId;
+  m.tid = threadOf(cpuIndex()).tid;
+  m.address = frame === null ? 0 : frame.rip;
+  m.signal = stop.signal;
+  m.reason = stop.reason;
+  mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
+}
+
+/** An exception in a program that is debugged. True: the fault is to take its course. */
+function stopAtFault(frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean): boolean {
+  const stop = stopOf(cpuIndex());
+  if (isBreakpoint && breakpointAt(task, frame.rip - 1)) {
+    // The counter is where the program's own instruction is.
+    frame.rip--;
+    stopHere(frame, signal, DebugReason.BREAKPOINT);
+    return false;
+  }
+  if (isStep && stop.stepping !== 0) {
+    stop.stepping = 0;
+    frame.rflags &= ~u64(Rflags.TF);
+    stopHere(frame, signal, DebugReason.STEP);
+    return false;
+  }
+  return stopHere(frame, signal, DebugReason.FAULT);
+}
+
+// ---- requests ------------------------------------------------------------------------------------------------------
+
+function receive(message: ptr<u32>, lengthBytes: u32): void {
+  if (u64(lengthBytes) < sizeof<DebugMessage>() || lengthBytes > MAILBOX_MESSAGE_BYTES) return;
+  memcpy(cast<ptr<u8>>(addr(request)), cast<ptr<u8>>(message), u64(lengthBytes));
+  const head = addr(request.head);
+  if (head.magic !== DEBUG_MAGIC) return;
+  const reply = addr(answer.head);
+  copy(reply, head);
+  reply.bodyBytes = 0;
+  const whole: boolean = head.bodyBytes <= DEBUG_BODY_BYTES && u64(head.bodyBytes) + sizeof<DebugMessage>() === u64(lengthBytes);
+  const flags: u64 = lock(taskLock());
+  reply.errno = whole ? serve(head, reply) : Errno.EINVAL;
+  unlock(taskLock(), flags);
+  if (reply.errno !== 0) reply.bodyBytes = 0;
+  mailboxSend(cast<ptr<u32>>(addr(answer)), u32(sizeof<DebugMessage>()) + reply.bodyBytes);
+}
+
+/** Under the task lock, so that no thread comes or goes. The reply's errno. */
+function serve(head: ptr<DebugMessage>, reply: ptr<DebugMessage>): u32 {
+  const task = findJob(head.jobId);
+  if (head.operation === DebugOperation.ATTACH) return attach(head, task);
+  if (task === null || head.jobId === 0) return Errno.ESRCH;
+  if (task.debugged === 0) return Errno.EPERM;
+  switch (head.operation) {
+    case DebugOperation.DETACH:
+      return detach(task);
+    case DebugOperation.THREADS:
+      return threads(task, reply);
+    case DebugOperation.STOP:
+    case DebugOperation.CONTINUE:
+      return eachThread(task, head);
+    case DebugOperation.STEP:
+      return step(task, head.tid);
+    case DebugOperation.READ_REGISTERS:
+      return readRegisters(task, head.tid, reply);
+    case DebugOperation.WRITE_REGISTERS:
+      return writeRegisters(task, head);
+    case DebugOperation.READ_MEMORY:
+      if (head.count > DEBUG_BODY_BYTES) return Errno.EMSGSIZE;
+      if (!readHidden(task, addr(answer.body[0]), head.address, u64(head.count))) return Errno.EFAULT;
+      reply.bodyBytes = head.count;
+      return 0;
+    case DebugOperation.WRITE_MEMORY:
+      return writeHidden(task, head.address, addr(request.body[0]), u64(head.bodyBytes)) ? 0 : Errno.EFAULT;
+    case DebugOperation.SET_BREAKPOINT:
+      return setBreakpoint(task, head.address);
+    case DebugOperation.CLEAR_BREAKPOINT:
+      return clearBreakpoint(task, head.address);
+    default:
+      return Errno.ENOSYS;
+  }
+}
+
+function attach(head: ptr<DebugMessage>, task: ptr<Task> | null): u32 {
+  if (head.jobId === 0) return Errno.EINVAL;
+  if (task !== null && task.state === TaskState.RUNNING) {
+    task.debugged = 1;
+    return 0;
+  }
+  if (head.count === 0) return Errno.ESRCH;
+  for (let i: u32 = 0; i < AWAITED_MAX; i++) if (awaited[i] === head.jobId) return 0;
+  for (let i: u32 = 0; i < AWAITED_MAX; i++) {
+    if (awaited[i] !== 0) continue;
+    awaited[i] = head.jobId;
+    return 0;
+  }
+  return Errno.ENOSPC;
+}
+
+function detach(task: ptr<Task>): u32 {
+  clearAllBreakpoints(task);
+  task.debugged = 0;
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    if (threadOf(cpu).task !== task) continue;
+    const stop = stopOf(cpu);
+    const frame = stop.frame;
+    if (stop.stepping !== 0 && frame !== null) frame.rflags &= ~u64(Rflags.TF);
+    stop.stepping = 0;
+    cancelStop(cpu);
+  }
+  return 0;
+}
+
+function threads(task: ptr<Task>, reply: ptr<DebugMessage>): u32 {
+  const list = cast<ptr<DebugThread>>(addr(answer.body[0]));
+  reply.count = 0;
+  for (
+    let rest: u64 = task.cores;
+    rest !== 0 && u64(reply.count + 1) * sizeof<DebugThread>() <= u64(DEBUG_BODY_BYTES);
+    rest = rest & (rest - 1)
+  ) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    const thread = threadOf(cpu);
+    if (thread.task !== task) continue;
+    const entry = addr(list[reply.count]);
+    const stop = stopOf(cpu);
+    const stopped: boolean = atomicLoad(addr(stop.stopped)) !== 0;
+    entry.tid = thread.tid;
+    entry.core = cpu;
+    entry.state = stopped ? DebugThreadState.STOPPED : DebugThreadState.RUNNING;
+    entry.signal = stopped ? stop.signal : 0;
+    reply.count++;
+  }
+  reply.bodyBytes = reply.count * u32(sizeof<DebugThread>());
+  return 0;
+}
+
+/** STOP and CONTINUE: of one thread or of all. */
+function eachThread(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
+  let found: boolean = false;
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    if (threadOf(cpu).task !== task || (head.tid !== 0 && threadOf(cpu).tid !== head.tid)) continue;
+    found = true;
+    if (head.operation === DebugOperation.STOP) {
+      requestStop(cpu);
+      continue;
+    }
+    const stop = stopOf(cpu);
+    // A fault's own; the others have none.
+    stop.deliver = head.signal !== 0 && stop.reason === DebugReason.FAULT ? 1 : 0;
+    cancelStop(cpu);
+  }
+  return found ? 0 : Errno.ESRCH;
+}
+
+/** Core of the stopped thread `tid`; 64 + errno where there is none. */
+function stoppedCore(task: ptr<Task>, tid: u32): u32 {
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    if (threadOf(cpu).task !== task || threadOf(cpu).tid !== tid) continue;
+    return atomicLoad(addr(stopOf(cpu).stopped)) !== 0 ? cpu : 64 + Errno.EBUSY;
+  }
+  return 64 + Errno.ESRCH;
+}
+
+function step(task: ptr<Task>, tid: u32): u32 {
+  const cpu: u32 = stoppedCore(task, tid);
+  if (cpu >= 64) return cpu - 64;
+  const stop = stopOf(cpu);
+  const frame = stop.frame;
+  if (frame === null) return Errno.EBUSY;
+  frame.rflags |= Rflags.TF;
+  stop.stepping = 1;
+  stop.deliver = 0;
+  cancelStop(cpu);
+  return 0;
+}
+
+function readRegisters(task: ptr<Task>, tid: u32, reply: ptr<DebugMessage>): u32 {
+  const cpu: u32 = stoppedCore(task, tid);
+  if (cpu >= 64) return cpu - 64;
+  const stop = stopOf(cpu);
+  const f = stop.frame;
+  if (f === null) return Errno.EBUSY;
+  const r = cast<ptr<DebugRegisters>>(addr(answer.body[0]));
+  r.rax = f.rax;
+  r.rbx = f.rbx;
+  r.rcx = f.rcx;
+  r.rdx = f.rdx;
+  r.rsi = f.rsi;
+  r.rdi = f.rdi;
+  r.rbp = f.rbp;
+  r.rsp = f.rsp;
+  r.r8 = f.r8;
+  r.r9 = f.r9;
+  r.r10 = f.r10;
+  r.r11 = f.r11;
+  r.r12 = f.r12;
+  r.r13 = f.r13;
+  r.r14 = f.r14;
+  r.r15 = f.r15;
+  r.rip = f.rip;
+  r.rflags = f.rflags & ~u64(Rflags.TF);
+  r.fsBase = stop.fsBase;
+  r.gsBase = stop.gsBase;
+  memcpy(addr(r.fx[0]), vectorsOf(cpu), FX_BYTES);
+  reply.bodyBytes = u32(sizeof<DebugRegisters>());
+  return 0;
+}
+
+/** What the processor would refuse, or what is the kernel's, is not taken: segments stay, RFLAGS' system bits stay, RIP and bases are a program's. */
+function writeRegisters(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
+  const cpu: u32 = stoppedCore(task, head.tid);
+  if (cpu >= 64) return cpu - 64;
+  if (u64(head.bodyBytes) !== sizeof<DebugRegisters>()) return Errno.EINVAL;
+  const stop: ptr<Stop> = stopOf(cpu);
+  const f = stop.frame;
+  if (f === null) return Errno.EBUSY;
+  const r = cast<ptr<DebugRegisters>>(addr(request.body[0]));
+  if (r.rip >= USER_END || r.fsBase >= USER_END || r.gsBase >= USER_END) return Errno.EINVAL;
+  f.rax = r.rax;
+  f.rbx = r.rbx;
+  f.rcx = r.rcx;
+  f.rdx = r.rdx;
+  f.rsi = r.rsi;
+  f.rdi = r.rdi;
+  f.rbp = r.rbp;
+  f.rsp = r.rsp;
+  f.r8 = r.r8;
+  f.r9 = r.r9;
+  f.r10 = r.r10;
+  f.r11 = r.r11;
+  f.r12 = r.r12;
+  f.r13 = r.r13;
+  f.r14 = r.r14;
+  f.r15 = r.r15;
+  f.rip = r.rip;
+  f.rflags = (f.rflags & ~USER_FLAGS) | (r.rflags & USER_FLAGS);
+  f.cs = Selector.USER_CODE;
+  f.ss = Selector.USER_DATA;
+  stop.fsBase = r.fsBase;
+  stop.gsBase = r.gsBase;
+  const area = vectorsOf(cpu);
+  memcpy(area, addr(r.fx[0]), FX_BYTES);
+  // FXRSTOR faults where a reserved bit is set.
+  const mxcsr = cast<ptr<u32>>(addr(area[FX_MXCSR]));
+  mxcsr[0] &= MXCSR_BITS;
+  return 0;
+}

@@ -1,0 +1,64 @@
+/** Memory of the selected core's address space: m, M, x, X, qSearch:memory. */
+import { binaryToBytes, bytesToBinary, bytesToHex, hexToBytes, PACKET_BYTES, parseHex, parseSmallHex } from "./packets.ts";
+import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
+import type { Stub } from "./stub.ts";
+
+/** Bytes of one m or x reply; gdb asks for no more than fits. */
+const MOST = PACKET_BYTES / 2 - 16;
+const MOST_SEARCH = 0x1000_0000;
+
+/** `ADDRESS,LENGTH`. */
+function area(text: string): { readonly address: bigint; readonly length: number } | undefined {
+  const [first, second, ...rest] = text.split(",");
+  const address = parseHex(first);
+  const length = parseSmallHex(second, 0xffff_ffff);
+  return address === undefined || length === undefined || rest.length > 0 ? undefined : { address, length };
+}
+
+const read =
+  (encode: (bytes: Uint8Array) => string) =>
+  (stub: Stub, rest: string): Reply => {
+    const where = area(rest);
+    if (where === undefined) return Failure.INVALID;
+    const bytes = stub.target.read(stub.general, where.address, Math.min(where.length, MOST));
+    return bytes.length === 0 && where.length > 0 ? Failure.BAD_MEMORY : encode(bytes);
+  };
+
+const write =
+  (decode: (text: string) => Uint8Array | undefined) =>
+  (stub: Stub, rest: string): Reply => {
+    const colon = rest.indexOf(":");
+    const where = area(rest.slice(0, Math.max(colon, 0)));
+    const bytes = decode(rest.slice(colon + 1));
+    if (where === undefined || bytes === undefined || bytes.length !== where.length) return Failure.INVALID;
+    // X of length 0 is how gdb asks whether we have X.
+    if (bytes.length === 0) return "OK";
+    return stub.target.write(stub.general, where.address, bytes) ? "OK" : Failure.BAD_MEMORY;
+  };
+
+/** `ADDRESS;LENGTH;PATTERN`: `1,ADDRESS` of the first occurrence, or `0`. Memory is read in pieces that overlap by the pattern. */
+function search(stub: Stub, rest: string): Reply {
+  const [first, second, ...tail] = rest.split(";");
+  const start = parseHex(first);
+  const length = parseSmallHex(second, MOST_SEARCH);
+  const pattern = binaryToBytes(tail.join(";"));
+  if (start === undefined || length === undefined || pattern.length === 0) return Failure.INVALID;
+  const piece = 0x1_0000;
+  for (let at = 0; at + pattern.length <= length; at += piece) {
+    const wanted = Math.min(piece + pattern.length - 1, length - at);
+    const bytes = stub.target.read(stub.general, BigInt.asUintN(64, start + BigInt(at)), wanted);
+    const found = Buffer.from(bytes).indexOf(pattern);
+    if (found >= 0) return `1,${BigInt.asUintN(64, start + BigInt(at + found)).toString(16)}`;
+    if (bytes.length < wanted) return Failure.BAD_MEMORY;
+  }
+  return "0";
+}
+
+export const memoryPackets: readonly PacketRow[] = [
+  { prefix: "m", answer: read(bytesToHex) },
+  // gdb 16 and later, by binary-upload+.
+  { prefix: "x", answer: read((bytes) => `b${bytesToBinary(bytes)}`) },
+  { prefix: "M", answer: write(hexToBytes) },
+  { prefix: "X", answer: write(binaryToBytes) },
+  { prefix: "qSearch:memory:", answer: search },
+];

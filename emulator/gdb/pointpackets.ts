@@ -1,0 +1,57 @@
+/** Z and z: `TYPE,ADDRESS,KIND[;X LENGTH,CODE…][;cmds:…]`. Kind is the length of a watched area; of a breakpoint it says nothing here. */
+import { hexToBytes, parseHex, parseSmallHex } from "./packets.ts";
+import { PointType } from "./points.ts";
+import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
+import type { Stub } from "./stub.ts";
+
+/** Longest area of one watchpoint; gdb splits nothing when it may watch it whole. */
+const MOST_WATCHED = 0x1_0000;
+
+interface Parsed {
+  readonly type: number;
+  readonly address: bigint;
+  readonly bytes: number;
+  readonly conditions: readonly Uint8Array[];
+}
+
+function parse(text: string): Parsed | undefined {
+  const [head, ...options] = text.split(";");
+  const [first, second, third] = head!.split(",");
+  const type = parseSmallHex(first, PointType.ACCESS);
+  const address = parseHex(second);
+  const kind = parseSmallHex(third, MOST_WATCHED);
+  if (type === undefined || address === undefined || kind === undefined) return undefined;
+  const isWatch = type >= PointType.WRITE;
+  if (isWatch && kind === 0) return undefined;
+  const conditions: Uint8Array[] = [];
+  for (const option of options) {
+    // gdb writes several as X…X…, each with its length, so that they need no separator.
+    for (let rest = option; rest.startsWith("X"); ) {
+      const comma = rest.indexOf(",");
+      const length = parseSmallHex(rest.slice(1, Math.max(comma, 1)), 0x4000);
+      if (length === undefined) return undefined;
+      const code = hexToBytes(rest.slice(comma + 1, comma + 1 + 2 * length));
+      if (code === undefined || code.length !== length) return undefined;
+      conditions.push(code);
+      rest = rest.slice(comma + 1 + 2 * length);
+    }
+  }
+  return { type, address, bytes: isWatch ? kind : 1, conditions };
+}
+
+function insert(stub: Stub, rest: string): Reply {
+  const point = parse(rest);
+  if (point === undefined) return Failure.INVALID;
+  return stub.points.add(point.type, stub.general.nid, point.address, point.bytes, point.conditions) ? "OK" : Failure.NO_ROOM;
+}
+function remove(stub: Stub, rest: string): Reply {
+  const point = parse(rest);
+  if (point === undefined) return Failure.INVALID;
+  stub.points.remove(point.type, stub.general.nid, point.address, point.bytes);
+  return "OK";
+}
+
+export const pointPackets: readonly PacketRow[] = [
+  { prefix: "Z", answer: insert },
+  { prefix: "z", answer: remove },
+];

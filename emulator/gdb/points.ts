@@ -1,0 +1,154 @@
+/**
+ * Break- and watchpoints as the debugger has set them (Z0–Z4), and what becomes of a stop at one.
+ *
+ * Whose they are. In the high half: the node's, in every address space. In the low half: the selected node's task, that is the job task that
+ * runs when the point is set, or else the first that comes by; in other tasks the machine goes on. When that task is gone, the next
+ * one's. The engine stops in every space and we look at whose it is, so that nothing has to be moved when a task ends.
+ *
+ * Removal is put off until the machine goes on. gdb takes all points out whenever it stops and puts them in again to go on, and takes them
+ * out to step one thread past one; here the other cores go on meanwhile, and must not run through a point that is only out for a step.
+ */
+import type { Place, WatchKind } from "../cpu/engine.ts";
+import { AgentError, evaluate } from "./agent.ts";
+import type { CoreId, Target, TargetStop, Task } from "./target.ts";
+
+/** Z types. */
+export const PointType = { SOFTWARE: 0, HARDWARE: 1, WRITE: 2, READ: 3, ACCESS: 4 } as const;
+/** Reason in a stop reply, by Z type. */
+const reasons = ["swbreak", "hwbreak", "watch", "rwatch", "awatch"] as const;
+const watchKinds: readonly (WatchKind | undefined)[] = [undefined, undefined, "write", "read", "access"];
+
+interface Point {
+  readonly key: string;
+  readonly type: number;
+  readonly nid: number;
+  readonly place: Place;
+  readonly address: bigint;
+  readonly bytes: number;
+  /** The engine's. */
+  readonly id: number;
+  /** Stops where one of them is not 0, or cannot be evaluated. None: always stops. */
+  conditions: readonly Uint8Array[];
+  /** Low half only. */
+  task: Task | undefined;
+  removed: boolean;
+  /** Set by `monitor break`: gdb does not know it. */
+  readonly own: boolean;
+}
+
+/** What a stop means for the debugger. */
+export type Hit =
+  /** Not for the debugger: go on. */
+  | undefined
+  /** `reason`: "swbreak:" or "watch:ADDRESS", empty for a point that gdb does not know. */
+  | { readonly reason: string; readonly text?: string };
+
+const isLow = (address: bigint): boolean => address >> 63n === 0n;
+
+export class Points {
+  private readonly byKey = new Map<string, Point>();
+
+  constructor(private readonly target: Target) {}
+
+  /** False: more than the engine can watch, or a bad type. */
+  add(type: number, nid: number, address: bigint, bytes: number, conditions: readonly Uint8Array[]): boolean {
+    const key = `${type}:${nid}:${address}:${bytes}`;
+    const known = this.byKey.get(key);
+    if (known !== undefined) {
+      known.removed = false;
+      known.conditions = conditions;
+      return true;
+    }
+    return this.insert({ key, type, nid, place: { virtual: address, space: null }, address, bytes, conditions, own: false });
+  }
+
+  /** `monitor break`: a place of its own, physical or in a given space. Its number, for `remove`. */
+  addOwn(nid: number, place: Place): number | undefined {
+    const address = "physical" in place ? BigInt(place.physical) : place.virtual;
+    const key = `own:${nid}:${"physical" in place ? "physical" : place.space}:${address}`;
+    if (!this.byKey.has(key) && !this.insert({ key, type: PointType.HARDWARE, nid, place, address, bytes: 1, conditions: [], own: true }))
+      return undefined;
+    return this.byKey.get(key)!.id;
+  }
+  removeOwn(nid: number, id: number): boolean {
+    const point = [...this.byKey.values()].find((p) => p.own && p.nid === nid && p.id === id);
+    if (point !== undefined) this.drop(point);
+    return point !== undefined;
+  }
+  get own(): readonly { readonly nid: number; readonly id: number; readonly place: Place }[] {
+    return [...this.byKey.values()].filter((p) => p.own);
+  }
+
+  /** What is not there is removed, too. */
+  remove(type: number, nid: number, address: bigint, bytes: number): void {
+    const point = this.byKey.get(`${type}:${nid}:${address}:${bytes}`);
+    if (point !== undefined) point.removed = true;
+  }
+
+  /** The machine goes on for all cores: what was removed goes. */
+  settle(): void {
+    for (const point of [...this.byKey.values()]) if (point.removed) this.drop(point);
+  }
+
+  /** The debugger has left. */
+  clear(): void {
+    for (const point of [...this.byKey.values()]) this.drop(point);
+  }
+
+  /** Whom a stop of the engine concerns. */
+  judge(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): Hit {
+    const point = [...this.byKey.values()].find((p) => p.nid === stop.nid && p.id === stop.id);
+    if (point === undefined) return undefined;
+    if (!point.own && isLow(point.address) && !this.belongs(point, stop)) return undefined;
+    if (!this.holds(point, stop)) return undefined;
+    if (point.own) return { reason: "", text: `monitor break ${point.id} on node ${point.nid}\n` };
+    const reason = reasons[point.type]!;
+    // gdb looks for the watchpoint by the address that it set; an access of a wider word may begin before it.
+    if (stop.kind === "watchpoint")
+      return { reason: `${reason}:${(stop.virtual > point.address ? stop.virtual : point.address).toString(16)}` };
+    return { reason: `${reason}:` };
+  }
+
+  private insert(point: Omit<Point, "id" | "task" | "removed">): boolean {
+    const kind = watchKinds[point.type];
+    const { nid, place, bytes, address, own } = point;
+    const id = kind === undefined ? this.target.addBreakpoint(nid, place) : this.target.addWatchpoint(nid, place, bytes, kind);
+    if (id <= 0) return false;
+    this.byKey.set(point.key, { ...point, id, task: !own && isLow(address) ? this.target.tasks(nid)[0] : undefined, removed: false });
+    return true;
+  }
+
+  private drop(point: Point): void {
+    this.byKey.delete(point.key);
+    if (watchKinds[point.type] === undefined) this.target.removeBreakpoint(point.nid, point.id);
+    else this.target.removeWatchpoint(point.nid, point.id);
+  }
+
+  private belongs(point: Point, id: CoreId): boolean {
+    const here = this.target.taskOf(id);
+    // Low addresses without a task: the boot code.
+    if (here === undefined) return point.task === undefined;
+    const bound = point.task;
+    const same = (task: Task): boolean => bound !== undefined && task.pid === bound.pid && task.space === bound.space;
+    if (same(here)) return true;
+    if (bound !== undefined && this.target.tasks(id.nid).some(same)) return false;
+    point.task = here;
+    return true;
+  }
+
+  private holds(point: Point, id: CoreId): boolean {
+    if (point.conditions.length === 0) return true;
+    const context = {
+      registers: this.target.registers(id),
+      read: (address: bigint, length: number) => this.target.read(id, address, length),
+    };
+    return point.conditions.some((code) => {
+      try {
+        return evaluate(code, context) !== 0n;
+      } catch (error) {
+        if (error instanceof AgentError) return true;
+        throw error;
+      }
+    });
+  }
+}

@@ -1,0 +1,80 @@
+/** Going on: vCont with c, C, s, S, t and r (step while within a range), the old c, s, C, S, and what is left out: signals, which a machine does not have. */
+import type { StepRequest } from "../machine/control.ts";
+import { parseHex } from "./packets.ts";
+import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
+import type { Stub } from "./stub.ts";
+import type { ThreadPattern } from "./threads.ts";
+
+/** How the machine goes on. */
+export interface Resumption {
+  /** Cores that are to stop when their step is complete. */
+  readonly steps: readonly StepRequest[];
+  /** Only threads that step were named: gdb has taken points out to pass one of them, and means the others to stand. */
+  readonly exclusive: boolean;
+}
+
+interface Action {
+  readonly kind: string;
+  readonly range?: NonNullable<StepRequest["range"]>;
+  readonly thread?: ThreadPattern;
+}
+
+function parseAction(stub: Stub, text: string): Action | undefined {
+  const colon = text.indexOf(":");
+  const word = colon < 0 ? text : text.slice(0, colon);
+  const thread = colon < 0 ? undefined : stub.threads.parse(text.slice(colon + 1));
+  if (colon >= 0 && thread === undefined) return undefined;
+  const where = thread === undefined ? {} : { thread };
+  if (/^[cst]$/.test(word)) return { kind: word, ...where };
+  // A signal is passed to nobody.
+  if (/^[CS][0-9a-f]{2}$/i.test(word)) return { kind: word[0]!.toLowerCase(), ...where };
+  const [start, end] = word.startsWith("r") ? word.slice(1).split(",").map(parseHex) : [];
+  return start === undefined || end === undefined ? undefined : { kind: "r", range: { start, end }, ...where };
+}
+
+/** `;action[:thread]…`: the leftmost action that fits a thread is its own. */
+function vCont(stub: Stub, rest: string): Reply {
+  const actions: Action[] = [];
+  for (const text of rest.split(";")) {
+    const action = parseAction(stub, text);
+    if (action === undefined) return Failure.INVALID;
+    actions.push(action);
+  }
+  const steps: StepRequest[] = [];
+  let moving = 0;
+  let going = 0;
+  for (const nid of stub.nids) {
+    for (let core = 0; core < stub.target.cores(nid); core++) {
+      const id = { nid, core };
+      const action = actions.find((a) => a.thread === undefined || stub.threads.matches(a.thread, id));
+      if (action === undefined || action.kind === "t") continue;
+      moving++;
+      if (action.kind === "c") going++;
+      else steps.push(action.range === undefined ? id : { ...id, range: action.range });
+    }
+  }
+  if (moving === 0) return actions.some((a) => a.kind === "t") ? stub.lastStop : Failure.NO_THREAD;
+  stub.resume({ steps, exclusive: going === 0 });
+  return undefined;
+}
+
+/** `c [ADDRESS]`, `s [ADDRESS]`, `C SIGNAL[;ADDRESS]`, `S SIGNAL[;ADDRESS]`: about the thread chosen by Hc, for clients without vCont. */
+function old(step: boolean, signal: boolean): (stub: Stub, rest: string) => Reply {
+  return (stub, rest) => {
+    const text = signal ? (/^[0-9a-f]{2}(?:;(.+))?$/i.exec(rest) ?? [undefined, "?"])[1] : rest || undefined;
+    const address = text === undefined ? undefined : parseHex(text);
+    if (text !== undefined && address === undefined) return Failure.INVALID;
+    if (address !== undefined) stub.target.registers(stub.general).setRegister("rip", address);
+    stub.resume({ steps: step ? [stub.general] : [], exclusive: false });
+    return undefined;
+  };
+}
+
+export const resumePackets: readonly PacketRow[] = [
+  { prefix: "vCont?", answer: () => "vCont;c;C;s;S;t;r" },
+  { prefix: "vCont;", answer: vCont },
+  { prefix: "c", answer: old(false, false) },
+  { prefix: "s", answer: old(true, false) },
+  { prefix: "C", answer: old(false, true) },
+  { prefix: "S", answer: old(true, true) },
+];

@@ -1,0 +1,271 @@
+/**
+ * The remote serial protocol as a state machine: bytes in, bytes out, no sockets, no clock. It drives a Target: between packets nothing of
+ * the machine changes but by a packet that says so (registers, memory, points), and the machine moves only in `advance`, which the
+ * owner calls while `running`.
+ *
+ * All-stop: a stop of one core stops the machine. Going on always means all cores: virtual time is common to them. A `vCont` that names only
+ * some threads to step is done when one of those has retired its instruction.
+ *
+ * Whatever arrives, the answer is a reply, an error number or an empty packet (unknown), and the machine is as it was.
+ */
+import { frame, PacketReader, textToHex } from "./packets.ts";
+import { memoryPackets } from "./memory.ts";
+import { Points } from "./points.ts";
+import { pointPackets } from "./pointpackets.ts";
+import { queryPackets } from "./queries.ts";
+import { RegisterView, registerHex, registerNumber, registers } from "./registers.ts";
+import { registerPackets } from "./registerpackets.ts";
+import { resumePackets, type Resumption } from "./resume.ts";
+import { sessionPackets } from "./session.ts";
+import type { PacketRow } from "./packetrow.ts";
+import type { CoreId, Target, TargetStop } from "./target.ts";
+import { threadPackets } from "./threadpackets.ts";
+import { ThreadNames } from "./threads.ts";
+import { transferPackets } from "./transfer.ts";
+
+export const Signal = { INT: 2, TRAP: 5, ABRT: 6 } as const;
+
+/** All packets; the longest prefix wins. */
+const rows: readonly PacketRow[] = [
+  ...sessionPackets,
+  ...threadPackets,
+  ...registerPackets,
+  ...memoryPackets,
+  ...pointPackets,
+  ...resumePackets,
+  ...transferPackets,
+  ...queryPackets,
+].sort((a, b) => b.prefix.length - a.prefix.length);
+/** What is understood, for the documentation's table and its test. */
+export const packetPrefixes: readonly string[] = rows.map((row) => row.prefix);
+
+export interface StubOptions {
+  readonly send: (bytes: Uint8Array) => void;
+  /** The debugger wants the machine's end (k, vKill). */
+  readonly kill: () => void;
+  /** Told of each stop; for the command's messages. */
+  readonly stopped?: (text: string) => void;
+}
+
+/** Stops that are passed over in one `advance` (conditions that do not hold, steps within a range) before the host gets a turn. */
+const ROUNDS = 1000;
+
+export class Stub {
+  readonly threads: ThreadNames;
+  readonly points: Points;
+  /** Register and memory packets are about this core (Hg), resume packets of the old kind about that one (Hc). */
+  general: CoreId;
+  /** gdb's features (qSupported). */
+  readonly peer = { swbreak: false, hwbreak: false };
+  noAcknowledge = false;
+  /** Nodes that the debugger has let go of. */
+  readonly detached = new Set<number>();
+  /** Lists that are handed out in pieces. */
+  threadList: readonly CoreId[] = [];
+  /** Stop what the next `advance` would find: Ctrl-C. */
+  private interrupted = false;
+  private resumption: Resumption | undefined;
+  private readonly reader = new PacketReader();
+  private lastSent: Uint8Array | undefined;
+  /** The present stop; its reply is made when it is asked for, in the form that this debugger understands. */
+  private standing: { readonly signal: number; readonly at: CoreId; readonly reason: string } | undefined;
+  /** The machine's own end was shown: the next time the run ends. */
+  private endShown = false;
+  private isRunning: boolean;
+  private hasPeer = false;
+
+  /** `running`: the machine goes on until a debugger comes. */
+  constructor(
+    readonly target: Target,
+    private readonly options: StubOptions,
+    running = false,
+  ) {
+    this.threads = new ThreadNames(target);
+    this.points = new Points(target);
+    this.general = { nid: target.nids[0]!, core: 0 };
+    this.isRunning = running;
+    this.standing = { signal: Signal.TRAP, at: this.general, reason: "" };
+  }
+
+  /** The machine is to go on: the owner calls `advance`. */
+  get running(): boolean {
+    return this.isRunning;
+  }
+  get attached(): boolean {
+    return this.hasPeer;
+  }
+  /** Nodes that the debugger sees. */
+  get nids(): readonly number[] {
+    return this.detached.size === 0 ? this.target.nids : this.target.nids.filter((nid) => !this.detached.has(nid));
+  }
+
+  // ---- the connection --------------------------------------------------------------------------------------------------------
+
+  /** A debugger has come. The machine stops and waits for it. */
+  connected(): void {
+    this.reader.reset();
+    this.hasPeer = true;
+    this.noAcknowledge = false;
+    this.lastSent = undefined;
+    this.threads.multiprocess = false;
+    Object.assign(this.peer, { swbreak: false, hwbreak: false });
+    this.detached.clear();
+    if (!this.isRunning) return;
+    this.isRunning = false;
+    this.resumption = undefined;
+    this.standing = { signal: Signal.INT, at: this.general, reason: "" };
+  }
+
+  /** It has gone, with or without a word. What ran goes on, what stood stays; its points are gone. */
+  disconnected(): void {
+    if (!this.hasPeer) return;
+    this.hasPeer = false;
+    this.interrupted = false;
+    this.resumption = undefined;
+    this.points.clear();
+  }
+
+  receive(bytes: Uint8Array): void {
+    for (const received of this.reader.read(bytes)) {
+      switch (received.kind) {
+        case "packet":
+          if (!this.noAcknowledge) this.options.send(Buffer.from("+"));
+          this.packet(received.payload);
+          break;
+        case "bad":
+          if (!this.noAcknowledge) this.options.send(Buffer.from("-"));
+          break;
+        case "nak":
+          if (!this.noAcknowledge && this.lastSent !== undefined) this.options.send(this.lastSent);
+          break;
+        case "ack":
+          break;
+        case "interrupt":
+          if (this.isRunning) this.interrupted = true;
+          break;
+      }
+    }
+  }
+
+  private packet(payload: string): void {
+    // While the machine runs only Ctrl-C has a meaning.
+    if (this.isRunning && this.hasPeer) return;
+    const row = rows.find((r) => payload.startsWith(r.prefix));
+    const reply = row === undefined ? "" : row.answer(this, payload.slice(row.prefix.length));
+    if (reply !== undefined) this.send(reply);
+  }
+
+  private send(payload: string): void {
+    this.lastSent = frame(payload);
+    this.options.send(this.lastSent);
+  }
+
+  /** Text for the debugger's console, while it waits for a stop or for a qRcmd's answer. */
+  print(text: string): void {
+    const most = 0x2000;
+    for (let at = 0; at < text.length; at += most) this.send(`O${textToHex(text.slice(at, at + most))}`);
+  }
+
+  // ---- stops and going on ----------------------------------------------------------------------------------------------------
+
+  /** The present stop's reply, for `?`. */
+  get lastStop(): string {
+    const { signal, at, reason } = this.standing ?? { signal: Signal.TRAP, at: this.general, reason: "" };
+    return this.stopReply(signal, at, reason);
+  }
+
+  resume(resumption: Resumption): void {
+    if (!resumption.exclusive) this.points.settle();
+    this.resumption = resumption;
+    this.isRunning = true;
+    this.interrupted = false;
+  }
+
+  /** Nobody debugs any more: the machine goes on by itself. */
+  release(): void {
+    this.points.clear();
+    this.resumption = undefined;
+    this.isRunning = true;
+  }
+
+  kill(): void {
+    this.options.kill();
+  }
+
+  /**
+   * While `running`: the machine goes on for about `budget` instructions. "running": call again; "stopped": the debugger has been told why;
+   * "end": the run has come to its own end, and nobody was told yet (`finished`).
+   */
+  advance(budget: number): "running" | "stopped" | "end" {
+    if (this.interrupted) {
+      this.stop(Signal.INT, this.general);
+      return "stopped";
+    }
+    for (let rounds = 0; rounds < ROUNDS; rounds++) {
+      const stop = this.target.advance(budget, this.resumption?.steps ?? []);
+      switch (stop.kind) {
+        case "slice":
+          return "running";
+        case "end":
+          return "end";
+        case "step":
+          this.stop(Signal.TRAP, stop);
+          return "stopped";
+        case "breakpoint":
+        case "watchpoint": {
+          const hit = this.points.judge(stop);
+          if (hit === undefined) break;
+          if (hit.text !== undefined) this.print(hit.text);
+          this.stop(Signal.TRAP, stop, this.reason(hit.reason));
+          return "stopped";
+        }
+        case "fault":
+        case "idle":
+          if (!this.hasPeer || this.endShown) return "end";
+          this.endShown = true;
+          this.endsHere(stop);
+          return "stopped";
+      }
+    }
+    return "running";
+  }
+
+  /** The run is over: `status` is the command's. The debugger's inferiors have exited. */
+  finished(status: number): void {
+    if (!this.hasPeer || !this.isRunning) return;
+    this.isRunning = false;
+    const code = (status & 0xff).toString(16).padStart(2, "0");
+    this.send(`W${code}${this.threads.multiprocess ? `;process:${this.general.nid.toString(16)}` : ""}`);
+  }
+
+  private endsHere(stop: TargetStop & { kind: "fault" | "idle" }): void {
+    const text = stop.kind === "fault" ? stop.text : "every core is halted and nothing is under way: the machine cannot go on";
+    this.print(`margay: ${text}\n`);
+    this.stop(stop.kind === "fault" ? Signal.ABRT : Signal.INT, stop.kind === "fault" ? stop : this.general);
+  }
+
+  private stop(signal: number, at: CoreId, reason = ""): void {
+    this.isRunning = false;
+    this.interrupted = false;
+    this.resumption = undefined;
+    this.general = { nid: at.nid, core: at.core };
+    this.standing = { signal, at: this.general, reason };
+    if (this.hasPeer) this.send(this.lastStop);
+  }
+
+  /** swbreak and hwbreak only for who has asked for them. */
+  private reason(reason: string): string {
+    const known = reason.startsWith("swbreak") ? this.peer.swbreak : reason.startsWith("hwbreak") ? this.peer.hwbreak : true;
+    return known && reason !== "" ? `${reason};` : "";
+  }
+
+  /** T packet with the registers that gdb asks for first. */
+  private stopReply(signal: number, at: CoreId, reason = ""): string {
+    const view = new RegisterView(this.target.registers(at));
+    const expedited = ["rbp", "rsp", "rip"].map((name) => {
+      const number = registerNumber(name);
+      return `${number.toString(16).padStart(2, "0")}:${registerHex(registers[number]!, view)};`;
+    });
+    return `T${signal.toString(16).padStart(2, "0")}thread:${this.threads.format(at)};core:${at.core.toString(16)};${reason}${expedited.join("")}`;
+  }
+}

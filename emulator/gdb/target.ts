@@ -1,0 +1,81 @@
+/**
+ * What the stub needs of a machine; `machine.ts` makes one of Machine and RunControl, tests have a toy. Everything is synchronous. The
+ * machine moves in `advance` only, and always as a whole: virtual time is common to all cores, so that "this core alone" cannot be asked for.
+ * A step is the machine going on until that core has retired one instruction.
+ */
+import type { Core, Place, WatchKind } from "../cpu/engine.ts";
+import type { StepRequest } from "../machine/control.ts";
+import type { Points } from "./points.ts";
+
+/** A core, as gdb's thread p<nid>.<core + 1>. */
+export interface CoreId {
+  readonly nid: number;
+  readonly core: number;
+}
+
+/** Registers as the engine has them: names as in cpu/engine.ts. */
+export type CoreRegisters = Pick<Core, "register" | "setRegister" | "readFx" | "writeFx">;
+
+/** Why the machine came to a stand, and whose core did it. */
+export type TargetStop =
+  /** A core's step is complete. */
+  | ({ readonly kind: "step" } & CoreId)
+  | ({ readonly kind: "breakpoint"; readonly id: number } & CoreId)
+  /** `virtual`: first byte accessed. */
+  | ({ readonly kind: "watchpoint"; readonly id: number; readonly virtual: bigint; readonly write: boolean } & CoreId)
+  /** A guest did what stops a machine: triple fault, or under --strict a device error. The state can be looked at; it cannot go on. */
+  | ({ readonly kind: "fault"; readonly text: string } & CoreId)
+  /** Every core is halted and nothing is under way. */
+  | { readonly kind: "idle" }
+  /** Nothing that concerns the debugger: the budget is used up, or the run has come to its own end, which is the session's to handle. */
+  | { readonly kind: "slice" }
+  | { readonly kind: "end" };
+
+export interface Target {
+  readonly nids: readonly number[];
+  /** Cores of a node; 0 for an unknown nid. */
+  cores(nid: number): number;
+
+  registers(id: CoreId): CoreRegisters;
+
+  /** Bytes at a virtual address as the core's page tables have it (physical with paging off), up to the first that is not RAM. No side effects. */
+  read(id: CoreId, address: bigint, length: number): Uint8Array;
+  /** All or nothing; permissions of pages do not matter. */
+  write(id: CoreId, address: bigint, bytes: Uint8Array): boolean;
+
+  addBreakpoint(nid: number, place: Place): number;
+  removeBreakpoint(nid: number, id: number): void;
+  addWatchpoint(nid: number, place: Place, bytes: number, kind: WatchKind): number;
+  removeWatchpoint(nid: number, id: number): void;
+
+  /** Goes on for about `budget` instructions, or until one of `steps` is complete: the core has retired an instruction and is out of its range. */
+  advance(budget: number, steps: readonly StepRequest[]): TargetStop;
+
+  /** What the core does, for people: "user hello rank 1", "kernel", "idle". */
+  describe(id: CoreId): string;
+  /** The job tasks that the node has now, oldest first. */
+  tasks(nid: number): readonly Task[];
+  /** The task in whose address space the core is. */
+  taskOf(id: CoreId): Task | undefined;
+
+  /** Files that gdb may read from us: kernel, init, program. */
+  readonly files: readonly TargetFile[];
+  /** What lies in the address spaces of the node beside the kernel: init, and the program once the job has started. */
+  libraries(nid: number): readonly TargetFile[];
+  /** `monitor COMMAND`: the answer. */
+  monitor(id: CoreId, command: string, points: Points): string;
+}
+
+export interface Task {
+  readonly pid: number;
+  /** CR3 bits 12–51 of its address space. */
+  readonly space: number;
+}
+
+export interface TargetFile {
+  /** Absolute path on the host, where gdb finds it itself if it runs there. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Lowest linked address of its segments. */
+  readonly base: bigint;
+}

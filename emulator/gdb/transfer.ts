@@ -1,0 +1,110 @@
+/**
+ * Documents that gdb reads in pieces (qXfer) and files that it may open (vFile): the target description, the threads with their names, the
+ * memory map, the path of the kernel and of the programs, and these files themselves. gdb finds all symbols by these alone.
+ * Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10 libraries, E.13 memory map, E.14 threads.
+ */
+import { bytesToBinary, PACKET_BYTES, parseSmallHex } from "./packets.ts";
+import { targetDescription } from "./registers.ts";
+import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
+import type { Stub } from "./stub.ts";
+import { coresOf, threadName } from "./threadpackets.ts";
+
+const MOST = PACKET_BYTES / 2 - 16;
+const xmlText = (text: string): string =>
+  text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`).replace(/[^\x20-\x7e\n]/g, (c) => `&#${c.codePointAt(0)};`);
+
+/** Virtual addresses are all RAM or nothing; what is mapped is the page tables' matter. The hole between the halves is left out. */
+const memoryMap = [
+  `<?xml version="1.0"?>\n<!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" "http://sourceware.org/gdb/gdb-memory-map.dtd">\n`,
+  `<memory-map><memory type="ram" start="0x0" length="0x800000000000"/>`,
+  `<memory type="ram" start="0xffff800000000000" length="0x800000000000"/></memory-map>\n`,
+].join("");
+
+function threadsDocument(stub: Stub): string {
+  const rows = coresOf(stub).map(
+    (id) => `<thread id="${stub.threads.format(id)}" core="${id.core}" name="${xmlText(threadName(stub, id))}"/>\n`,
+  );
+  return `<?xml version="1.0"?>\n<threads>\n${rows.join("")}</threads>\n`;
+}
+function librariesDocument(stub: Stub): string {
+  const rows = stub.target
+    .libraries(stub.general.nid)
+    .map((file) => `<library name="${xmlText(file.path)}"><segment address="0x${file.base.toString(16)}"/></library>\n`);
+  return `<?xml version="1.0"?>\n<library-list>\n${rows.join("")}</library-list>\n`;
+}
+
+/** By object: the document of an annex, undefined if there is none. */
+const objects: Readonly<Record<string, (stub: Stub, annex: string) => string | undefined>> = {
+  features: (_stub, annex) => (annex === "target.xml" ? targetDescription : undefined),
+  threads: (stub, annex) => (annex === "" ? threadsDocument(stub) : undefined),
+  "memory-map": (_stub, annex) => (annex === "" ? memoryMap : undefined),
+  "exec-file": (stub) => stub.target.files[0]?.path,
+  libraries: (stub, annex) => (annex === "" ? librariesDocument(stub) : undefined),
+};
+
+/** `OBJECT:read:ANNEX:OFFSET,LENGTH` */
+function transfer(stub: Stub, rest: string): Reply {
+  const parts = /^([a-z-]+):read:(.*):([0-9a-f]+),([0-9a-f]+)$/is.exec(rest);
+  const object = parts === null || !Object.hasOwn(objects, parts[1]!) ? undefined : objects[parts[1]!];
+  if (parts === null || object === undefined) return "";
+  const offset = parseSmallHex(parts[3], 0xffff_ffff);
+  const length = parseSmallHex(parts[4], 0xffff_ffff);
+  const document = object(stub, parts[2]!);
+  if (document === undefined) return "E00";
+  if (offset === undefined || length === undefined) return Failure.INVALID;
+  const bytes = Buffer.from(document, "utf8");
+  const piece = bytes.subarray(offset, offset + Math.min(length, MOST));
+  return `${offset + piece.length >= bytes.length ? "l" : "m"}${bytesToBinary(piece)}`;
+}
+
+// ---- files -------------------------------------------------------------------------------------------------------------------
+
+/** Only the files that the target names can be opened, and only to be read. Descriptor n is the n-th of them. */
+const ENOENT = 2;
+const EBADF = 9;
+const EINVAL = 0x16;
+const EROFS = 30;
+const failed = (errno: number): string => `F-1,${errno.toString(16)}`;
+const O_ACCMODE = 3;
+
+function open(stub: Stub, rest: string): Reply {
+  const [name, flags] = rest.split(",");
+  const path = /^(?:[0-9a-f]{2})*$/i.test(name!) ? Buffer.from(name!, "hex").toString("utf8") : "";
+  const mode = parseSmallHex(flags, 0xffff_ffff);
+  if (mode === undefined) return failed(EINVAL);
+  const index = stub.target.files.findIndex((file) => file.path === path);
+  if (index < 0) return failed(ENOENT);
+  return (mode & O_ACCMODE) === 0 ? `F${index.toString(16)}` : failed(EROFS);
+}
+function pread(stub: Stub, rest: string): Reply {
+  const [fd, count, offset] = rest.split(",").map((part) => parseSmallHex(part, 0xffff_ffff));
+  const file = stub.target.files[fd ?? -1];
+  if (file === undefined) return failed(EBADF);
+  if (count === undefined || offset === undefined) return failed(EINVAL);
+  const bytes = file.bytes.subarray(offset, offset + Math.min(count, MOST));
+  return `F${bytes.length.toString(16)};${bytesToBinary(bytes)}`;
+}
+/** struct stat of the protocol: big-endian, 64 bytes; only mode and size say something. */
+function fstat(stub: Stub, rest: string): Reply {
+  const file = stub.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1];
+  if (file === undefined) return failed(EBADF);
+  const stat = Buffer.alloc(64);
+  stat.writeUInt32BE(0o100444, 8);
+  stat.writeUInt32BE(1, 12);
+  stat.writeBigUInt64BE(BigInt(file.bytes.length), 28);
+  stat.writeBigUInt64BE(512n, 36);
+  stat.writeBigUInt64BE(BigInt(Math.ceil(file.bytes.length / 512)), 44);
+  return `F${stat.length.toString(16)};${bytesToBinary(stat)}`;
+}
+
+export const transferPackets: readonly PacketRow[] = [
+  { prefix: "qXfer:", answer: transfer },
+  { prefix: "vFile:setfs:", answer: () => "F0" },
+  { prefix: "vFile:open:", answer: open },
+  { prefix: "vFile:pread:", answer: pread },
+  { prefix: "vFile:fstat:", answer: fstat },
+  {
+    prefix: "vFile:close:",
+    answer: (stub, rest) => (stub.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1] === undefined ? failed(EBADF) : "F0"),
+  },
+];

@@ -1,6 +1,6 @@
 /**
- * Source positions of addresses, from `.debug_line`. Source: DWARF 5, section 6.2. Reads what our linker writes (link/debug-line.ts): one
- * table, names in place, one operation an instruction. Anything else yields no positions; nothing throws. The table is decoded when the
+ * Source positions of addresses, from `.debug_line`. Source: DWARF 5, section 6.2. Reads what our linker writes (link/debug-line.ts): a
+ * table a source file, names in place, one operation an instruction. Anything else yields no positions; nothing throws. The table is decoded when the
  * first position is asked for, so a run without diagnostics does not pay.
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp } from "../../toolchain/lib/dwarf.ts";
@@ -106,18 +106,21 @@ class Reader {
 
 function decode(section: Uint8Array): readonly Row[] {
   try {
-    return decodeTable(new Reader(section)).sort((a, b) =>
-      a.address < b.address ? -1 : a.address > b.address ? 1 : Number(b.end) - Number(a.end),
-    );
+    const rows: Row[] = [];
+    for (const r = new Reader(section); r.at < section.length; ) {
+      const bytes = r.u32();
+      const end = r.at + bytes;
+      for (const row of decodeTable(r, end)) rows.push(row);
+      r.at = end;
+    }
+    return rows.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : Number(b.end) - Number(a.end)));
   } catch (error) {
     if (error instanceof RangeError) return [];
     throw error;
   }
 }
 
-function decodeTable(r: Reader): Row[] {
-  const unitBytes = r.u32();
-  const end = r.at + unitBytes;
+function decodeTable(r: Reader, end: number): Row[] {
   if (r.u16() !== DWARF_VERSION) return [];
   r.at += 2; // address and segment selector size
   r.at += 4; // header length

@@ -4,21 +4,49 @@ export const enum UnitType {
   COMPILE = 0x01,
 }
 export const enum Tag {
+  ARRAY_TYPE = 0x01,
+  ENUMERATION_TYPE = 0x04,
+  FORMAL_PARAMETER = 0x05,
+  LEXICAL_BLOCK = 0x0b,
+  MEMBER = 0x0d,
+  POINTER_TYPE = 0x0f,
   COMPILE_UNIT = 0x11,
+  STRUCTURE_TYPE = 0x13,
+  SUBROUTINE_TYPE = 0x15,
+  TYPEDEF = 0x16,
+  INLINED_SUBROUTINE = 0x1d,
+  SUBRANGE_TYPE = 0x21,
+  BASE_TYPE = 0x24,
+  ENUMERATOR = 0x28,
   SUBPROGRAM = 0x2e,
+  VARIABLE = 0x34,
 }
 export const enum Attribute {
+  LOCATION = 0x02,
   NAME = 0x03,
+  BYTE_SIZE = 0x0b,
   STMT_LIST = 0x10,
   LOW_PC = 0x11,
   HIGH_PC = 0x12,
   LANGUAGE = 0x13,
   COMP_DIR = 0x1b,
+  CONST_VALUE = 0x1c,
+  INLINE = 0x20,
   PRODUCER = 0x25,
+  PROTOTYPED = 0x27,
+  ABSTRACT_ORIGIN = 0x31,
+  COUNT = 0x37,
+  DATA_MEMBER_LOCATION = 0x38,
   DECL_FILE = 0x3a,
   DECL_LINE = 0x3b,
+  ENCODING = 0x3e,
   EXTERNAL = 0x3f,
+  FRAME_BASE = 0x40,
+  TYPE = 0x49,
   RANGES = 0x55,
+  CALL_COLUMN = 0x57,
+  CALL_FILE = 0x58,
+  CALL_LINE = 0x59,
   LINKAGE_NAME = 0x6e,
 }
 export const enum Form {
@@ -26,15 +54,52 @@ export const enum Form {
   DATA2 = 0x05,
   DATA8 = 0x07,
   STRING = 0x08,
+  DATA1 = 0x0b,
+  SDATA = 0x0d,
+  STRP = 0x0e,
   UDATA = 0x0f,
+  REF_ADDR = 0x10,
+  REF4 = 0x13,
   SEC_OFFSET = 0x17,
+  EXPRLOC = 0x18,
   FLAG_PRESENT = 0x19,
+}
+/** DW_ATE: encodings of base types. */
+export const enum Encoding {
+  BOOLEAN = 0x02,
+  FLOAT = 0x04,
+  SIGNED = 0x05,
+  UNSIGNED = 0x07,
+}
+/** DW_INL_inlined. */
+export const INLINED = 1;
+/** DW_OP, section 7.7.1; LIT0, REG0 and BREG0 begin rows of 32. */
+export const enum Operation {
+  ADDR = 0x03,
+  DEREF = 0x06,
+  CONSTU = 0x10,
+  LIT0 = 0x30,
+  REG0 = 0x50,
+  BREG0 = 0x70,
+  REGX = 0x90,
+  FBREG = 0x91,
+  BREGX = 0x92,
+  PIECE = 0x93,
+  CALL_FRAME_CFA = 0x9c,
+  STACK_VALUE = 0x9f,
 }
 /** C11: what gdb handles best for us, better than a language that it does not know. */
 export const LANGUAGE_C11 = 0x1d;
+/** Entries of range lists, section 7.25. */
 export const enum RangeEntry {
   END_OF_LIST = 0x00,
+  OFFSET_PAIR = 0x04,
   START_LENGTH = 0x07,
+}
+/** Entries of location lists, section 7.7.3. */
+export const enum LocationEntry {
+  END_OF_LIST = 0x00,
+  OFFSET_PAIR = 0x04,
 }
 /** Call-frame instructions, section 7.24; the first three carry an operand in their low six bits. */
 export const enum CallFrame {
@@ -64,7 +129,10 @@ export const enum LineOp {
   ADVANCE_LINE = 3,
   SET_FILE = 4,
   SET_COLUMN = 5,
+  NEGATE_STMT = 6,
   CONST_ADD_PC = 8,
+  SET_PROLOGUE_END = 10,
+  SET_EPILOGUE_BEGIN = 11,
 }
 export const enum LineExtended {
   END_SEQUENCE = 1,

@@ -1,113 +1,117 @@
 /**
- * `.debug_info` with its abbreviations and ranges, DWARF 5 section 7.5: one unit for the image, one subprogram a function.
- * Types, parameters, locals and frames are not described yet.
+ * The debug sections of an image: a unit for the types, then a unit a source file with its functions and variables, so that names that
+ * several files give to things of their own stay apart. DWARF 5, sections 3.1 and 7.5.
  */
-import { Attribute, DWARF_VERSION, Form, LANGUAGE_C11, RangeEntry, Tag, UnitType } from "../lib/dwarf.ts";
-import { fileIndex } from "./debug-line.ts";
-import type { OutputSection, PlacedChunk } from "./layout.ts";
-import { ByteWriter } from "./writer.ts";
+import { Attribute, Form, LANGUAGE_C11, Tag } from "../lib/dwarf.ts";
+import { type Attributed, DieWriter } from "./debug-dies.ts";
+import { debugFrame } from "./debug-frame.ts";
+import { type UnitContext, writeFunctions } from "./debug-functions.ts";
+import { LineTables, UnitFiles } from "./debug-line.ts";
+import { addressExpression, joinRanges, LocationLists, type Range, RangeLists } from "./debug-location.ts";
+import { declared, named, typed, writeTypes } from "./debug-types.ts";
+import type { PlacedChunk, PlacedImage } from "./layout.ts";
+import type { Chunk, ObjectModule } from "./object.ts";
 
-type Abbreviation = readonly [tag: Tag, children: boolean, attributes: readonly (readonly [Attribute, Form])[]];
-// biome-ignore format: a table
-const ABBREVIATIONS: readonly Abbreviation[] = [
-  [Tag.COMPILE_UNIT, true, [
-    [Attribute.PRODUCER, Form.STRING], [Attribute.LANGUAGE, Form.DATA2], [Attribute.NAME, Form.STRING], [Attribute.COMP_DIR, Form.STRING],
-    [Attribute.LOW_PC, Form.ADDR], [Attribute.RANGES, Form.SEC_OFFSET], [Attribute.STMT_LIST, Form.SEC_OFFSET],
-  ]],
-  [Tag.SUBPROGRAM, false, [
-    [Attribute.NAME, Form.STRING], [Attribute.LINKAGE_NAME, Form.STRING], [Attribute.EXTERNAL, Form.FLAG_PRESENT],
-    [Attribute.DECL_FILE, Form.UDATA], [Attribute.DECL_LINE, Form.UDATA], [Attribute.LOW_PC, Form.ADDR], [Attribute.HIGH_PC, Form.DATA8],
-  ]],
-  [Tag.SUBPROGRAM, false, [
-    [Attribute.NAME, Form.STRING], [Attribute.LINKAGE_NAME, Form.STRING], [Attribute.EXTERNAL, Form.FLAG_PRESENT],
-    [Attribute.LOW_PC, Form.ADDR], [Attribute.HIGH_PC, Form.DATA8],
-  ]],
-];
-const enum Code {
-  UNIT = 1,
-  FUNCTION = 2,
-  FUNCTION_WITHOUT_LINES = 3,
+interface Unit {
+  /** Index into the module's files; -1: what has no source. */
+  readonly file: number;
+  readonly functions: PlacedChunk[];
+  readonly data: PlacedChunk[];
 }
 
-function abbreviations(): Uint8Array {
-  const out = new ByteWriter();
-  ABBREVIATIONS.forEach(([tag, children, attributes], i) => {
-    out.uleb(i + 1);
-    out.uleb(tag);
-    out.u8(children ? 1 : 0);
-    for (const [attribute, form] of attributes) {
-      out.uleb(attribute);
-      out.uleb(form);
-    }
-    out.u16(0);
-  });
-  out.u8(0);
-  return out.take();
-}
-
-/** Bytes of the header of `.debug_rnglists`, behind which the only list stands. */
-const RANGES_HEADER_BYTES = 12;
-
-function rangeList(sections: readonly OutputSection[]): Uint8Array {
-  const out = new ByteWriter();
-  out.u32(0);
-  out.u16(DWARF_VERSION);
-  out.u8(8);
-  out.u8(0);
-  out.u32(0);
-  for (const section of sections) {
-    const code = section.chunks.filter(({ chunk }) => chunk.isFunction);
-    if (code.length === 0) continue;
-    const first = code[0].address;
-    const last = code[code.length - 1];
-    out.u8(RangeEntry.START_LENGTH);
-    out.u64(first);
-    out.uleb(Number(last.address - first) + last.chunk.size);
+/** By name, in the order in which they stand in the file; empty ones are left out. */
+export function debugSections(object: ObjectModule, image: PlacedImage): [name: string, bytes: Uint8Array][] {
+  const dies = new DieWriter();
+  const lines = new LineTables();
+  const ranges = new RangeLists();
+  const locations = new LocationLists();
+  const chunks = image.sections.flatMap((section) => section.chunks);
+  const types = object.types ?? [];
+  const begin = (files: UnitFiles, extent: readonly Attributed[]): void => {
+    dies.openUnit();
+    dies.die(Tag.COMPILE_UNIT, true, [
+      [Attribute.PRODUCER, Form.STRP, "margay"],
+      [Attribute.LANGUAGE, Form.DATA2, LANGUAGE_C11],
+      [Attribute.NAME, Form.STRP, files.home],
+      [Attribute.COMP_DIR, Form.STRP, "."],
+      [Attribute.STMT_LIST, Form.SEC_OFFSET, lines.offset],
+      ...extent,
+    ]);
+  };
+  const end = (files: UnitFiles, functions: readonly PlacedChunk[]): void => {
+    dies.end();
+    dies.closeUnit();
+    lines.add(files, functions);
+  };
+  if (types.length > 0) {
+    const files = new UnitFiles(object.files, -1, object.name);
+    begin(files, []);
+    writeTypes(dies, types, files);
+    end(files, []);
   }
-  out.u8(RangeEntry.END_OF_LIST);
-  out.patch32(0, out.length - 4);
-  return out.take();
-}
-
-function information(name: string, functions: readonly PlacedChunk[]): Uint8Array {
-  const out = new ByteWriter();
-  out.u32(0);
-  out.u16(DWARF_VERSION);
-  out.u8(UnitType.COMPILE);
-  out.u8(8);
-  out.u32(0);
-  out.uleb(Code.UNIT);
-  out.string("margay");
-  out.u16(LANGUAGE_C11);
-  out.string(name);
-  out.string(".");
-  out.u64(0n);
-  out.u32(RANGES_HEADER_BYTES);
-  out.u32(0);
-  for (const { chunk, address } of functions) {
-    const row = chunk.lines.find(({ file }) => file >= 0);
-    out.uleb(row === undefined ? Code.FUNCTION_WITHOUT_LINES : Code.FUNCTION);
-    out.string(chunk.sourceName);
-    out.string(chunk.symbol);
-    if (row !== undefined) {
-      out.uleb(fileIndex(row.file));
-      out.uleb(row.line);
-    }
-    out.u64(address);
-    out.u64(BigInt(chunk.size));
+  for (const unit of unitsOf(chunks)) {
+    const files = new UnitFiles(object.files, unit.file, object.name);
+    const { base, extent } = extentOf(unit.functions, ranges);
+    begin(files, extent);
+    const context: UnitContext = { dies, types, files, addresses: image.addresses, ranges, locations, base };
+    for (const { chunk } of unit.data) writeDatum(context, chunk);
+    writeFunctions(context, unit.functions);
+    end(files, unit.functions);
   }
-  out.u8(0);
-  out.patch32(0, out.length - 4);
-  return out.take();
+  const { info, abbreviations, strings } = dies.finish();
+  const sections: [name: string, bytes: Uint8Array][] = [
+    [".debug_info", info],
+    [".debug_abbrev", abbreviations],
+    [".debug_str", strings],
+    [".debug_rnglists", ranges.finish()],
+    [".debug_loclists", locations.finish()],
+    [".debug_line", lines.finish()],
+    [".debug_frame", debugFrame(chunks)],
+  ];
+  return sections.filter(([, bytes]) => bytes.length > 0);
 }
 
-export interface DebugInfo {
-  readonly info: Uint8Array;
-  readonly abbreviations: Uint8Array;
-  readonly ranges: Uint8Array;
+/** In the order of the module's files. */
+function unitsOf(chunks: readonly PlacedChunk[]): Unit[] {
+  const units = new Map<number, Unit>();
+  for (const placed of chunks) {
+    const { chunk } = placed;
+    if (!chunk.isFunction && chunk.datum === undefined) continue;
+    const file = fileOf(chunk);
+    let unit = units.get(file);
+    if (unit === undefined) units.set(file, (unit = { file, functions: [], data: [] }));
+    (chunk.isFunction ? unit.functions : unit.data).push(placed);
+  }
+  return [...units.values()].sort((a, b) => a.file - b.file);
+}
+function fileOf({ debug, datum, lines }: Chunk): number {
+  const said = debug?.file ?? datum?.file ?? -1;
+  return said >= 0 ? said : (lines.find(({ file }) => file >= 0)?.file ?? -1);
 }
 
-export function debugInfo(name: string, sections: readonly OutputSection[]): DebugInfo {
-  const functions = sections.flatMap((section) => section.chunks.filter(({ chunk }) => chunk.isFunction));
-  return { info: information(name, functions), abbreviations: abbreviations(), ranges: rangeList(sections) };
+/** low_pc is the lowest address, which the unit's lists count from. */
+function extentOf(functions: readonly PlacedChunk[], ranges: RangeLists): { base: bigint; extent: Attributed[] } {
+  if (functions.length === 0) return { base: 0n, extent: [] };
+  const base = functions.reduce((least, { address }) => (address < least ? address : least), functions[0].address);
+  const covered = joinRanges(
+    functions.map(({ chunk, address }): Range => ({ start: Number(address - base), end: Number(address - base) + chunk.size })),
+  );
+  const extent: Attributed[] = [[Attribute.LOW_PC, Form.ADDR, base]];
+  if (covered.length === 1) extent.push([Attribute.HIGH_PC, Form.UDATA, covered[0].end]);
+  else extent.push([Attribute.RANGES, Form.SEC_OFFSET, ranges.add(0, covered)]);
+  return { base, extent };
+}
+
+function writeDatum({ dies, files, addresses }: UnitContext, { symbol, sourceName, datum }: Chunk): void {
+  const location = addressExpression(symbol, 0n, addresses);
+  if (datum === undefined || location === null) return;
+  dies.die(Tag.VARIABLE, false, [
+    ...named(sourceName),
+    ...declared(files, datum.file, datum.line),
+    ...typed(datum.type),
+    ...(symbol === sourceName
+      ? ([[Attribute.EXTERNAL, Form.FLAG_PRESENT, 1]] as const)
+      : ([[Attribute.LINKAGE_NAME, Form.STRP, symbol]] as const)),
+    [Attribute.LOCATION, Form.EXPRLOC, location],
+  ]);
 }

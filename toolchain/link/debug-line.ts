@@ -1,4 +1,9 @@
-/** The line-number program, DWARF 5 section 6.2: one sequence a function, so that functions may lie anywhere. */
+/**
+ * `.debug_line`, DWARF 5 section 6.2: a table a unit, in it a sequence a function, so that functions may lie anywhere.
+ *
+ * A row is a place to stop at (is_stmt) unless it only names another column of the line that the row before it names. Rows without a
+ * source go on with the line before them: a debugger that meets line 0 in the middle of a function stops there.
+ */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp, STANDARD_OPCODE_LENGTHS } from "../lib/dwarf.ts";
 import type { PlacedChunk } from "./layout.ts";
 import { ByteWriter } from "./writer.ts";
@@ -7,10 +12,74 @@ const LINE_BASE = -5;
 const LINE_RANGE = 14;
 const OPCODE_BASE = 13;
 
-/** Index of Module.files[i] in the table: file 0 is the unit itself. */
-export const fileIndex = (file: number): number => file + 1;
+/** The files that a unit names, numbered as its line table has them: 0 and 1 are the unit's own. */
+export class UnitFiles {
+  readonly #paths: string[];
+  readonly #indices: Map<number, number>;
+  readonly #modules: readonly string[];
 
-function fileTables(out: ByteWriter, files: readonly string[]): void {
+  /** `home`: the unit's own, an index into the module's files; -1: none, then `name` stands for it. */
+  constructor(modules: readonly string[], home: number, name: string) {
+    this.#modules = modules;
+    this.#paths = [home < 0 ? name : (modules[home] ?? name)];
+    this.#indices = new Map([[home, 1]]);
+  }
+  get home(): string {
+    return this.#paths[0];
+  }
+  /** Number in the table of the module's file `file`. */
+  index(file: number): number {
+    const known = this.#indices.get(file);
+    if (known !== undefined) return known;
+    this.#paths.push(this.#modules[file] ?? "?");
+    this.#indices.set(file, this.#paths.length);
+    return this.#paths.length;
+  }
+  /** File 0 first. */
+  paths(): readonly string[] {
+    return [this.#paths[0], ...this.#paths];
+  }
+}
+
+export class LineTables {
+  readonly #out = new ByteWriter();
+
+  /** Offset of the table that `add` writes next. */
+  get offset(): number {
+    return this.#out.length;
+  }
+
+  /** The table of a unit: `files` as the unit's entries have named them, and the rows of its functions. */
+  add(files: UnitFiles, functions: readonly PlacedChunk[]): void {
+    const program = new ByteWriter();
+    for (const placed of functions) sequence(program, placed, files);
+    const out = this.#out;
+    const start = out.length;
+    out.u32(0);
+    out.u16(DWARF_VERSION);
+    out.u8(8);
+    out.u8(0);
+    const headerLength = out.length;
+    out.u32(0);
+    // Minimum instruction length, operations an instruction, default is_stmt.
+    out.u8(1);
+    out.u8(1);
+    out.u8(1);
+    out.u8(LINE_BASE & 255);
+    out.u8(LINE_RANGE);
+    out.u8(OPCODE_BASE);
+    for (const length of STANDARD_OPCODE_LENGTHS) out.u8(length);
+    fileTables(out, files.paths());
+    out.patch32(headerLength, out.length - headerLength - 4);
+    out.bytes(program.take());
+    out.patch32(start, out.length - start - 4);
+  }
+  finish(): Uint8Array {
+    return this.#out.take();
+  }
+}
+
+function fileTables(out: ByteWriter, paths: readonly string[]): void {
   const directories = ["."];
   const split = (path: string): [directory: number, name: string] => {
     const slash = path.lastIndexOf("/");
@@ -20,7 +89,7 @@ function fileTables(out: ByteWriter, files: readonly string[]): void {
     if (index === -1) index = directories.push(directory) - 1;
     return [index, path.slice(slash + 1)];
   };
-  const entries = [files[0] ?? "", ...files].map(split);
+  const entries = paths.map(split);
   out.u8(1);
   out.uleb(LineContent.PATH);
   out.uleb(Form.STRING);
@@ -38,20 +107,23 @@ function fileTables(out: ByteWriter, files: readonly string[]): void {
   }
 }
 
-function sequence(out: ByteWriter, { chunk, address }: PlacedChunk): void {
+function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitFiles): void {
+  const rows = chunk.lines.filter(({ file }) => file >= 0);
+  if (rows.length === 0) return;
   out.u8(0);
   out.uleb(9);
   out.u8(LineExtended.SET_ADDRESS);
-  out.u64(address + BigInt(chunk.lines[0].offset));
-  let offset = chunk.lines[0].offset;
+  out.u64(address + BigInt(rows[0].offset));
+  let { offset } = rows[0];
   let file = 1;
   let line = 1;
   let column = 0;
-  for (const row of chunk.lines) {
-    // Code that the compiler made has line 0: no source.
-    const rowLine = row.file < 0 ? 0 : row.line;
-    if (row.file >= 0 && fileIndex(row.file) !== file) {
-      file = fileIndex(row.file);
+  let isStatement = true;
+  for (const [i, row] of rows.entries()) {
+    const before = rows[i - 1];
+    const rowFile = files.index(row.file);
+    if (rowFile !== file) {
+      file = rowFile;
       out.u8(LineOp.SET_FILE);
       out.uleb(file);
     }
@@ -60,7 +132,14 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk): void {
       out.u8(LineOp.SET_COLUMN);
       out.uleb(column);
     }
-    let delta = rowLine - line;
+    const stops = before === undefined || row.line !== before.line || row.file !== before.file || row.mark === "prologue end";
+    if (stops !== isStatement) {
+      isStatement = stops;
+      out.u8(LineOp.NEGATE_STMT);
+    }
+    if (row.mark === "prologue end") out.u8(LineOp.SET_PROLOGUE_END);
+    if (row.mark === "epilogue begin") out.u8(LineOp.SET_EPILOGUE_BEGIN);
+    let delta = row.line - line;
     let advance = row.offset - offset;
     if (delta < LINE_BASE || delta >= LINE_BASE + LINE_RANGE) {
       out.u8(LineOp.ADVANCE_LINE);
@@ -80,38 +159,11 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk): void {
       special = delta - LINE_BASE + OPCODE_BASE;
     }
     out.u8(special);
-    line = rowLine;
-    offset = row.offset;
+    ({ line, offset } = row);
   }
   out.u8(LineOp.ADVANCE_PC);
   out.uleb(chunk.size - offset);
   out.u8(0);
   out.uleb(1);
   out.u8(LineExtended.END_SEQUENCE);
-}
-
-/** `.debug_line` of the functions among `chunks`, in the order given. */
-export function debugLine(files: readonly string[], chunks: readonly PlacedChunk[]): Uint8Array {
-  const out = new ByteWriter();
-  out.u32(0);
-  out.u16(DWARF_VERSION);
-  out.u8(8);
-  out.u8(0);
-  const headerLength = out.length;
-  out.u32(0);
-  // Minimum instruction length, operations an instruction, default is_stmt.
-  out.u8(1);
-  out.u8(1);
-  out.u8(1);
-  out.u8(LINE_BASE & 255);
-  out.u8(LINE_RANGE);
-  out.u8(OPCODE_BASE);
-  for (const length of STANDARD_OPCODE_LENGTHS) out.u8(length);
-  fileTables(out, files);
-  out.patch32(headerLength, out.length - headerLength - 4);
-  for (const placed of chunks) {
-    if (placed.chunk.isFunction && placed.chunk.lines.length > 0) sequence(out, placed);
-  }
-  out.patch32(0, out.length - 4);
-  return out.take();
 }

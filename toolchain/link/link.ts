@@ -1,10 +1,8 @@
 /**
  * The linker: chunks in, image out. What the parts do stands in their files: layout.ts chooses and places, relocate.ts fills in,
- * debug-line.ts and debug-info.ts describe, elf-writer.ts writes. Equal input gives equal bytes.
+ * debug-info.ts and its parts describe, elf-writer.ts writes. Equal input gives equal bytes.
  */
-import { debugFrame } from "./debug-frame.ts";
-import { debugInfo } from "./debug-info.ts";
-import { debugLine } from "./debug-line.ts";
+import { debugSections } from "./debug-info.ts";
 import { writeElf } from "./elf-writer.ts";
 import { LinkError, type PlacedImage, place } from "./layout.ts";
 import type { Layout, LinkedImage, LinkedSymbol, ObjectModule } from "./object.ts";
@@ -20,21 +18,7 @@ export function link(object: ObjectModule, layout: Layout): LinkedImage {
     section.zero && layout.kind !== "flat" ? null : relocateSection(section, image, problems),
   );
   if (problems.length > 0) throw new LinkError(problems);
-  const debug = debugInfo(object.name, image.sections);
-  const chunks = image.sections.flatMap((section) => section.chunks);
-  const line = debugLine(object.files, chunks);
-  const elf = writeElf({
-    image,
-    layout,
-    contents,
-    debug: [
-      [".debug_info", debug.info],
-      [".debug_abbrev", debug.abbreviations],
-      [".debug_rnglists", debug.ranges],
-      [".debug_line", line],
-      [".debug_frame", debugFrame(chunks)],
-    ],
-  });
+  const elf = writeElf({ image, layout, contents, debug: debugSections(object, image) });
   return { elf, flat: layout.kind === "flat" ? flatten(image, contents) : null, symbols: symbolsOf(image), map: mapOf(object, image) };
 }
 

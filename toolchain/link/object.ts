@@ -21,6 +21,8 @@ export interface LineRow {
   readonly file: number;
   readonly line: number;
   readonly column: number;
+  /** Prologue end: where a breakpoint on the function belongs. Epilogue begin: behind it the frame is taken down. */
+  readonly mark?: "prologue end" | "epilogue begin";
 }
 export interface Chunk {
   readonly symbol: string;

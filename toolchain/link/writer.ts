@@ -39,9 +39,20 @@ export class ByteWriter {
     }
     this.u8(rest & 127);
   }
+  ulebLarge(value: bigint): void {
+    let rest = value;
+    for (; rest >= 128n; rest >>= 7n) this.u8(Number(rest & 127n) | 128);
+    this.u8(Number(rest));
+  }
+  slebLarge(value: bigint): void {
+    let rest = value;
+    for (; rest < -64n || rest > 63n; rest >>= 7n) this.u8(Number(rest & 127n) | 128);
+    this.u8(Number(rest & 127n));
+  }
+  private static readonly encoder = new TextEncoder();
   /** UTF-8 with a zero behind it. */
   string(text: string): void {
-    this.bytes(new TextEncoder().encode(text));
+    this.bytes(ByteWriter.encoder.encode(text));
     this.u8(0);
   }
   bytes(bytes: Uint8Array): void {

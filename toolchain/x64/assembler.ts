@@ -20,6 +20,8 @@ export interface AssembledCode {
   readonly lines: readonly LineRow[];
   /** Offset of each label, bytes. */
   readonly labels: ReadonlyMap<string, number>;
+  /** From `length` at some time to the offset in `bytes`. */
+  readonly moved: (offset: number) => number;
   readonly frame: NonNullable<Chunk["frame"]>;
 }
 
@@ -93,13 +95,14 @@ export class Assembler implements CodeSink {
     this.unwinding.label(name, this.buffer.length);
   }
 
-  line(file: number, line: number, column: number): void {
+  line(file: number, line: number, column: number, mark?: LineRow["mark"]): void {
     const offset = this.buffer.length;
-    const last = this.rows[this.rows.length - 1];
-    if (last !== undefined && last.offset === offset) this.rows.pop();
+    const replaced = this.rows.at(-1)?.offset === offset ? this.rows.pop() : undefined;
+    // The place keeps its mark when the instruction that comes to stand there has a line of its own.
+    const inherited = mark ?? replaced?.mark;
     const before = this.rows[this.rows.length - 1];
-    if (before !== undefined && before.file === file && before.line === line && before.column === column) return;
-    this.rows.push({ offset, file, line, column });
+    if (inherited === undefined && before?.file === file && before.line === line && before.column === column) return;
+    this.rows.push(inherited === undefined ? { offset, file, line, column } : { offset, file, line, column, mark: inherited });
   }
 
   finish(): AssembledCode {
@@ -126,11 +129,10 @@ export class Assembler implements CodeSink {
     for (const jump of jumps) this.writeJump(bytes, jump, moved(jump.offset), this.offsetOf(labels, jump.label));
     const relocations: Relocation[] = [];
     for (const fixup of buffer.fixups) this.settle(bytes, fixup, moved(fixup.offset), labels, relocations);
-    const lines =
-      growth === 0 ? this.rows : this.rows.map(({ offset, file, line, column }) => ({ offset: moved(offset), file, line, column }));
+    const lines = growth === 0 ? this.rows : this.rows.map((row) => ({ ...row, offset: moved(row.offset) }));
     while (lines.length > 0 && lines[lines.length - 1].offset >= bytes.length) lines.pop();
     const frame = { rows: this.unwinding.rows(moved, bytes.length), signal: this.unwinding.signal };
-    return { bytes, relocations, lines, labels, frame };
+    return { bytes, relocations, lines, labels, frame, moved };
   }
 
   private checkPrefix(mnemonic: string, operands: readonly Operand[]): void {

@@ -1,5 +1,5 @@
 /** Operands of machine instructions, as instruction selection, register allocation and the inline-assembly parser hand them to the encoder. */
-import type { SymbolExpression } from "../link/object.ts";
+import type { LineRow, SymbolExpression } from "../link/object.ts";
 
 /** A register by its Intel name: "rax", "r8d", "al", "cr3", "ds", "xmm0". */
 export interface RegisterOperand {
@@ -50,5 +50,5 @@ export interface CodeSink {
   emit(mnemonic: string, ...operands: Operand[]): void;
   label(name: string): void;
   /** The instructions that follow come from this source position. */
-  line(file: number, line: number, column: number): void;
+  line(file: number, line: number, column: number, mark?: LineRow["mark"]): void;
 }

@@ -2,6 +2,7 @@
  * Writes an allocated function to a code sink: order of blocks, jumps, prologue and epilogue, parallel copies, and the last local
  * improvements, which need to know where flags are read.
  */
+import type { DebugWriter } from "./debug-info.ts";
 import { type Frame, layOutFrame } from "./frame.ts";
 import {
   type MachineBlock,
@@ -25,8 +26,9 @@ export interface JumpTable {
   readonly labels: readonly string[];
 }
 
-export function writeCode(placed: PlacedFunction, sink: CodeSink): JumpTable[] {
-  return new Writer(placed, sink).run();
+/** `debug` is told what each instruction became; it stands in for the sink. */
+export function writeCode(placed: PlacedFunction, sink: CodeSink, debug: DebugWriter | null = null): JumpTable[] {
+  return new Writer(placed, debug?.sink ?? sink, debug).run();
 }
 
 const register = (r: number, width: Width): Operand => ({ kind: "register", name: registerName(r, width) });
@@ -43,10 +45,14 @@ class Writer implements MoveSink {
   /** Of the copies being written. */
   #flagsLive = true;
 
-  constructor(placed: PlacedFunction, sink: CodeSink) {
+  readonly #debug: DebugWriter | null;
+
+  constructor(placed: PlacedFunction, sink: CodeSink, debug: DebugWriter | null) {
     this.#placed = placed;
     this.#sink = sink;
+    this.#debug = debug;
     this.#frame = layOutFrame(placed);
+    if (debug) debug.frame = this.#frame;
   }
 
   run(): JumpTable[] {
@@ -75,13 +81,17 @@ class Writer implements MoveSink {
   #prologue(): void {
     const { hasPointer, saved, size } = this.#frame;
     const { loc } = this.#placed.f;
-    if (loc.file >= 0) this.#sink.line(loc.file, loc.line, loc.column);
+    const line = (mark?: "prologue end"): void => {
+      if (loc.file >= 0) this.#sink.line(loc.file, loc.line, loc.column, mark);
+    };
+    line();
     if (hasPointer) {
       this.#sink.emit("push", register(RBP, 64));
       this.#sink.emit("mov", register(RBP, 64), register(RSP, 64));
     }
     for (const r of saved) this.#sink.emit("push", register(r, 64));
     if (size > 0) this.#sink.emit("sub", register(RSP, 64), immediate(size));
+    line("prologue end");
   }
 
   #epilogue(): void {
@@ -101,6 +111,7 @@ class Writer implements MoveSink {
 
   #writeBlock({ block, code }: PlacedBlock, next: MachineBlock | null): void {
     this.#sink.label(block.label);
+    this.#debug?.enter(block);
     const flagsLive = flagsLiveAfter(code);
     code.forEach((placed, i) => {
       const { loc } = placed.instr;
@@ -110,6 +121,7 @@ class Writer implements MoveSink {
       } catch (error) {
         throw new Error(`writing ${placed.instr.op} at ${loc.line}:${loc.column}: ${(error as Error).message}`, { cause: error });
       }
+      this.#debug?.wrote(placed);
     });
   }
 
@@ -134,6 +146,7 @@ class Writer implements MoveSink {
       case "ret":
         // For what stands behind it the frame is as before.
         if (next !== null) this.#sink.emit(".cfi_remember_state");
+        if (instr.loc.file >= 0) this.#sink.line(instr.loc.file, instr.loc.line, instr.loc.column, "epilogue begin");
         this.#epilogue();
         if (next !== null) this.#sink.emit(".cfi_restore_state");
         return;

@@ -1,0 +1,252 @@
+/**
+ * Functions as entries: subprograms with their scopes, parameters and locals. DWARF 5, sections 3.3 to 3.5 and 4.1.
+ *
+ * A function of which a unit holds inlined copies has an abstract instance there, with the name and the variables of its outermost scope;
+ * the copies, and its own code if that lies in the unit, refer to it. Blocks that declare nothing are left out; what is in them moves up.
+ */
+import { Attribute, Form, INLINED, Tag } from "../lib/dwarf.ts";
+import type { DebugScope, DebugType, DebugVariable } from "./debug.ts";
+import type { Attributed, DieWriter } from "./debug-dies.ts";
+import type { UnitFiles } from "./debug-line.ts";
+import {
+  type Addresses,
+  FRAME_BASE,
+  joinRanges,
+  type LocationLists,
+  locationExpression,
+  type Range,
+  type RangeLists,
+} from "./debug-location.ts";
+import { declared, named, sizeOf, typed } from "./debug-types.ts";
+import type { PlacedChunk } from "./layout.ts";
+
+/** What the entries of one unit share. */
+export interface UnitContext {
+  readonly dies: DieWriter;
+  readonly types: readonly DebugType[];
+  readonly files: UnitFiles;
+  readonly addresses: Addresses;
+  readonly ranges: RangeLists;
+  readonly locations: LocationLists;
+  /** The unit's low_pc. */
+  readonly base: bigint;
+}
+
+interface Abstract {
+  readonly symbol: string;
+  readonly sourceName: string;
+  readonly file: number;
+  readonly line: number;
+  readonly result: number;
+  readonly variables: Map<string, DebugVariable>;
+  offset: number;
+  /** By key: offsets of the variables' entries. */
+  readonly offsets: Map<string, number>;
+}
+
+const keyOf = (v: DebugVariable): string => `${v.parameter ? "p" : "l"}${v.name}:${v.file}:${v.line}:${v.type}`;
+const parametersFirst = (a: DebugVariable, b: DebugVariable): number => Number(b.parameter) - Number(a.parameter);
+
+export function writeFunctions(unit: UnitContext, functions: readonly PlacedChunk[]): void {
+  const abstracts = abstractInstances(functions);
+  for (const abstract of abstracts.values()) writeAbstract(unit, abstract);
+  for (const placed of functions) new FunctionWriter(unit, abstracts, placed).write();
+}
+
+/** Of all functions that are inlined in `functions`, by link name, in the order of their first copies. */
+function abstractInstances(functions: readonly PlacedChunk[]): Map<string, Abstract> {
+  const abstracts = new Map<string, Abstract>();
+  const gather = (abstract: Abstract, variables: readonly DebugVariable[]): void => {
+    for (const v of variables) if (!abstract.variables.has(keyOf(v))) abstract.variables.set(keyOf(v), v);
+  };
+  for (const { chunk } of functions) {
+    for (const { inlined, variables } of chunk.debug?.scopes ?? []) {
+      if (inlined === null) continue;
+      let abstract = abstracts.get(inlined.symbol);
+      if (abstract === undefined) {
+        abstract = { ...inlined, variables: new Map(), offset: 0, offsets: new Map() };
+        abstracts.set(inlined.symbol, abstract);
+      }
+      gather(abstract, variables);
+    }
+  }
+  for (const { chunk } of functions) {
+    const abstract = abstracts.get(chunk.symbol);
+    if (abstract !== undefined) gather(abstract, chunk.debug?.scopes[0]?.variables ?? []);
+  }
+  return abstracts;
+}
+
+/** Private functions carry their file in their link name. */
+const naming = (sourceName: string, symbol: string): Attributed[] => [
+  ...named(sourceName),
+  ...(symbol === sourceName
+    ? ([[Attribute.EXTERNAL, Form.FLAG_PRESENT, 1]] as const)
+    : ([[Attribute.LINKAGE_NAME, Form.STRP, symbol]] as const)),
+];
+
+function writeAbstract({ dies, files }: UnitContext, abstract: Abstract): void {
+  const { symbol, sourceName, file, line, result, variables, offsets } = abstract;
+  const attributes: Attributed[] = [
+    ...naming(sourceName, symbol),
+    ...declared(files, file, line),
+    ...typed(result),
+    [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
+    [Attribute.INLINE, Form.DATA1, INLINED],
+  ];
+  abstract.offset = dies.die(Tag.SUBPROGRAM, variables.size > 0, attributes);
+  const ordered = [...variables].sort(([, a], [, b]) => parametersFirst(a, b));
+  for (const [key, v] of ordered) offsets.set(key, dies.die(tagOf(v), false, described(files, v)));
+  if (variables.size > 0) dies.end();
+}
+
+const tagOf = (v: DebugVariable): Tag => (v.parameter ? Tag.FORMAL_PARAMETER : Tag.VARIABLE);
+const described = (files: UnitFiles, v: DebugVariable): Attributed[] => [
+  ...named(v.name),
+  ...declared(files, v.file, v.line),
+  ...typed(v.type),
+];
+
+class FunctionWriter {
+  readonly #unit: UnitContext;
+  readonly #abstracts: ReadonlyMap<string, Abstract>;
+  readonly #placed: PlacedChunk;
+  /** Offset of the function from the unit's low_pc. */
+  readonly #base: number;
+  readonly #scopes: readonly DebugScope[];
+  readonly #ranges: readonly Range[][];
+  /** By scope: those directly in it. */
+  readonly #children: number[][];
+
+  constructor(unit: UnitContext, abstracts: ReadonlyMap<string, Abstract>, placed: PlacedChunk) {
+    this.#unit = unit;
+    this.#abstracts = abstracts;
+    this.#placed = placed;
+    this.#base = Number(placed.address - unit.base);
+    this.#scopes = placed.chunk.debug?.scopes ?? [];
+    this.#ranges = this.#scopes.map(({ ranges }, i) => (i === 0 ? [{ start: 0, end: placed.chunk.size }] : joinRanges(ranges)));
+    this.#children = this.#scopes.map(() => []);
+    this.#scopes.forEach(({ parent }, i) => {
+      if (parent >= 0) this.#children[parent].push(i);
+    });
+  }
+
+  write(): void {
+    const { dies, files } = this.#unit;
+    const { chunk, address } = this.#placed;
+    const { debug } = chunk;
+    const abstract = this.#abstracts.get(chunk.symbol) ?? null;
+    const row = chunk.lines.find(({ file }) => file >= 0);
+    const attributes: Attributed[] =
+      abstract !== null
+        ? [[Attribute.ABSTRACT_ORIGIN, Form.REF4, abstract.offset]]
+        : [
+            ...naming(chunk.sourceName, chunk.symbol),
+            ...declared(files, debug?.file ?? row?.file ?? -1, debug?.line ?? row?.line ?? 0),
+            ...typed(debug?.result ?? -1),
+            [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
+          ];
+    attributes.push([Attribute.LOW_PC, Form.ADDR, address], [Attribute.HIGH_PC, Form.UDATA, chunk.size]);
+    if (chunk.frame !== undefined) attributes.push([Attribute.FRAME_BASE, Form.EXPRLOC, FRAME_BASE]);
+    const children = this.#scopes.length > 0 && this.#hasChildren(0);
+    dies.die(Tag.SUBPROGRAM, children, attributes);
+    if (!children) return;
+    this.#contents(0, abstract);
+    dies.end();
+  }
+
+  #hasChildren(scope: number): boolean {
+    return this.#scopes[scope].variables.length > 0 || this.#children[scope].some((child) => this.#appears(child));
+  }
+  /** Whether the scope, or something in it, becomes an entry. */
+  #appears(scope: number): boolean {
+    if (this.#ranges[scope].length === 0) return false;
+    return this.#scopes[scope].inlined !== null || this.#hasChildren(scope);
+  }
+
+  /** Variables and scopes in `scope`; `abstract`: the instance that the scope is a copy of. */
+  #contents(scope: number, abstract: Abstract | null): void {
+    const variables = this.#scopes[scope].variables;
+    if (abstract === null) for (const v of [...variables].sort(parametersFirst)) this.#variable(scope, v, null);
+    else {
+      const own = new Map(variables.map((v) => [keyOf(v), v]));
+      // Every parameter, so that their order is the function's; of locals those that the copy has.
+      for (const [key, offset] of abstract.offsets) {
+        const v = own.get(key);
+        const known = abstract.variables.get(key);
+        if (v !== undefined) this.#variable(scope, v, offset);
+        else if (known?.parameter) this.#unit.dies.die(tagOf(known), false, [[Attribute.ABSTRACT_ORIGIN, Form.REF4, offset]]);
+      }
+    }
+    for (const child of this.#children[scope]) if (this.#appears(child)) this.#scope(child);
+  }
+
+  #scope(scope: number): void {
+    const { dies, files } = this.#unit;
+    const { inlined, variables } = this.#scopes[scope];
+    if (inlined === null) {
+      if (variables.length === 0) {
+        for (const child of this.#children[scope]) if (this.#appears(child)) this.#scope(child);
+        return;
+      }
+      dies.die(Tag.LEXICAL_BLOCK, true, this.#extent(scope));
+      this.#contents(scope, null);
+      dies.end();
+      return;
+    }
+    const abstract = this.#abstracts.get(inlined.symbol);
+    if (abstract === undefined) throw new Error(`no abstract instance of ${inlined.symbol}`);
+    const attributes: Attributed[] = [[Attribute.ABSTRACT_ORIGIN, Form.REF4, abstract.offset], ...this.#extent(scope)];
+    if (inlined.callFile >= 0) {
+      attributes.push(
+        [Attribute.CALL_FILE, Form.UDATA, files.index(inlined.callFile)],
+        [Attribute.CALL_LINE, Form.UDATA, inlined.callLine],
+      );
+      attributes.push([Attribute.CALL_COLUMN, Form.UDATA, inlined.callColumn]);
+    }
+    const children = this.#hasChildren(scope) || [...abstract.variables.values()].some((v) => v.parameter);
+    dies.die(Tag.INLINED_SUBROUTINE, children, attributes);
+    if (!children) return;
+    this.#contents(scope, abstract);
+    dies.end();
+  }
+
+  #extent(scope: number): Attributed[] {
+    const ranges = this.#ranges[scope];
+    if (ranges.length > 1) return [[Attribute.RANGES, Form.SEC_OFFSET, this.#unit.ranges.add(this.#base, ranges)]];
+    const [{ start, end }] = ranges;
+    return [
+      [Attribute.LOW_PC, Form.ADDR, this.#placed.address + BigInt(start)],
+      [Attribute.HIGH_PC, Form.UDATA, end - start],
+    ];
+  }
+
+  #variable(scope: number, v: DebugVariable, abstract: number | null): void {
+    const { dies, files } = this.#unit;
+    const attributes: Attributed[] = abstract === null ? described(files, v) : [[Attribute.ABSTRACT_ORIGIN, Form.REF4, abstract]];
+    attributes.push(...this.#location(scope, v));
+    dies.die(tagOf(v), false, attributes);
+  }
+
+  #location(scope: number, v: DebugVariable): Attributed[] {
+    const { types, addresses, locations } = this.#unit;
+    const bytes = sizeOf(types, v.type);
+    const entries: (Range & { readonly expression: Uint8Array })[] = [];
+    for (const location of v.locations) {
+      const expression = location.start < location.end ? locationExpression(location, bytes, addresses) : null;
+      if (expression === null) continue;
+      const last = entries[entries.length - 1];
+      const { start, end } = location;
+      if (last !== undefined && last.end === start && equal(last.expression, expression))
+        entries[entries.length - 1] = { start: last.start, end, expression };
+      else entries.push({ start, end, expression });
+    }
+    if (entries.length === 0) return [];
+    const [first] = entries;
+    const always = entries.length === 1 && this.#ranges[scope].every(({ start, end }) => first.start <= start && end <= first.end);
+    if (always) return [[Attribute.LOCATION, Form.EXPRLOC, first.expression]];
+    return [[Attribute.LOCATION, Form.SEC_OFFSET, locations.add(this.#base, entries)]];
+  }
+}
+
+const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);

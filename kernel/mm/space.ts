@@ -29,7 +29,6 @@ import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physic
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
 import {
   findLeaf,
-  isLarge,
   type Leaf,
   PTE_LEAVING,
   PTE_OWNED,
@@ -162,7 +161,9 @@ function populateLarge(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u
     if (frame === 0) frame = allocateLargeFrame(space.owner);
   }
   if (frame === 0) return false;
-  return setLargePage(space.root, at, frame | bits, space.owner);
+  if (setLargePage(space.root, at, frame | bits, space.owner)) return true;
+  freeFrames(frame, FRAMES_PER_BLOCK, space.owner);
+  return false;
 }
 function populateSmall(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
   let frame: u64 = allocateFrame(space.owner);
@@ -170,7 +171,10 @@ function populateSmall(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u
     freeLeaving(space, slot, PAGE_BYTES);
     if (frame === 0) frame = allocateFrame(space.owner);
   }
-  return frame !== 0 && setPage(space.root, at, frame | bits, space.owner);
+  if (frame === 0) return false;
+  if (setPage(space.root, at, frame | bits, space.owner)) return true;
+  freeFrames(frame, 1, space.owner);
+  return false;
 }
 
 /** Splits the large page that `address` lies inside of, if any. */
@@ -245,8 +249,9 @@ function badRange(address: u64, lengthBytes: u64): boolean {
 function roundUp(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
-/** Cuts the range out of regions and large pages. */
+/** Cuts the range out of regions and large pages. False: no memory, or the list is full. */
 function cutRange(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  if (regionsAreAbsent(addr(space.regions), start, end)) return true;
   return splitAt(space, start) && splitAt(space, end) && regionCut(addr(space.regions), start, end);
 }
 function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {

@@ -1,7 +1,8 @@
 /**
  * Access to a program's memory. Every page is looked up in the program's page tables and reached through the direct map, so nothing
  * here can fault the kernel, and it works for any address space, active or not. False or -1: a page is not there or not permitted.
- * The address space's lock is held over each access: a page that is being copied is not unmapped and freed meanwhile.
+ * The address space's lock is held over each access: a page that is being copied is not unmapped and freed meanwhile. What fails on a
+ * range that another core is just replacing is tried again when that is over.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -9,7 +10,7 @@ import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { physical } from "./frames.ts";
 import { translateUser } from "./pagetable.ts";
-import type { AddressSpace } from "./space.ts";
+import { type AddressSpace, awaitLeaving, rangeIsLeaving } from "./space.ts";
 
 function outside(address: u64, lengthBytes: u64): boolean {
   return address >= USER_END || lengthBytes > USER_END - address;
@@ -20,10 +21,14 @@ function untilPageEnd(address: u64, lengthBytes: u64): u64 {
 }
 
 export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
-  const flags: u64 = lock(addr(space.lock));
-  const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
-  unlock(addr(space.lock), flags);
-  return result;
+  for (;;) {
+    const flags: u64 = lock(addr(space.lock));
+    const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
+    const again: boolean = !result && rangeIsLeaving(space, from, from + lengthBytes);
+    unlock(addr(space.lock), flags);
+    if (!again) return result;
+    awaitLeaving(space, from, from + lengthBytes);
+  }
 }
 function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
   if (lengthBytes === 0) return true;
@@ -40,17 +45,25 @@ function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, le
 }
 
 export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
-  const flags: u64 = lock(addr(space.lock));
-  const result: boolean = copyToUserLocked(space, to, from, lengthBytes, true);
-  unlock(addr(space.lock), flags);
-  return result;
+  for (;;) {
+    const flags: u64 = lock(addr(space.lock));
+    const result: boolean = copyToUserLocked(space, to, from, lengthBytes, true);
+    const again: boolean = !result && rangeIsLeaving(space, to, to + lengthBytes);
+    unlock(addr(space.lock), flags);
+    if (!again) return result;
+    awaitLeaving(space, to, to + lengthBytes);
+  }
 }
 /** The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing within a page. */
 export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
-  const flags: u64 = lock(addr(space.lock));
-  const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
-  unlock(addr(space.lock), flags);
-  return result;
+  for (;;) {
+    const flags: u64 = lock(addr(space.lock));
+    const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
+    const again: boolean = !result && rangeIsLeaving(space, to, to + lengthBytes);
+    unlock(addr(space.lock), flags);
+    if (!again) return result;
+    awaitLeaving(space, to, to + lengthBytes);
+  }
 }
 function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64, permitted: boolean): boolean {
   if (lengthBytes === 0) return true;
@@ -68,10 +81,14 @@ function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, leng
 
 /** Whether the program may read (or write) the whole range. */
 export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
-  const flags: u64 = lock(addr(space.lock));
-  const result: boolean = userRangeValidLocked(space, address, lengthBytes, write);
-  unlock(addr(space.lock), flags);
-  return result;
+  for (;;) {
+    const flags: u64 = lock(addr(space.lock));
+    const result: boolean = userRangeValidLocked(space, address, lengthBytes, write);
+    const again: boolean = !result && rangeIsLeaving(space, address, address + lengthBytes);
+    unlock(addr(space.lock), flags);
+    if (!again) return result;
+    awaitLeaving(space, address, address + lengthBytes);
+  }
 }
 function userRangeValidLocked(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
   if (lengthBytes === 0) return true;
@@ -86,10 +103,14 @@ function userRangeValidLocked(space: ptr<AddressSpace>, address: u64, lengthByte
 
 /** Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. */
 export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
-  const flags: u64 = lock(addr(space.lock));
-  const result: i64 = userStringLengthLocked(space, address, limit);
-  unlock(addr(space.lock), flags);
-  return result;
+  for (;;) {
+    const flags: u64 = lock(addr(space.lock));
+    const result: i64 = userStringLengthLocked(space, address, limit);
+    const again: boolean = result < 0 && rangeIsLeaving(space, address, address + limit);
+    unlock(addr(space.lock), flags);
+    if (!again) return result;
+    awaitLeaving(space, address, address + limit);
+  }
 }
 function userStringLengthLocked(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
   let done: u64 = 0;

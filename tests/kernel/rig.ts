@@ -24,7 +24,7 @@ const artifact = (name: string): Uint8Array => {
 export const kernelImage = (): Uint8Array => artifact("kernel.elf");
 const initImage = (): Uint8Array => artifact("init.bin");
 /** A program of tests/kernel/programs, compiled once a run. */
-function programImage(name: string): Uint8Array {
+export function programImage(name: string): Uint8Array {
   const known = built.get(name);
   if (known) return known;
   const layout = { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n } as const;

@@ -14,6 +14,7 @@ import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
 import { Machine, type RunReason } from "../../emulator/machine/machine.ts";
 import type { Node } from "../../emulator/machine/node.ts";
+import { JobDebugLink, MANAGEMENT_LATENCY_NS } from "../../emulator/service/jobdebug.ts";
 import { type JobResult, ServiceNode } from "../../emulator/service/service.ts";
 import { Checkers } from "../../emulator/trace/checkers.ts";
 import { goldenTrace } from "../../emulator/trace/format.ts";
@@ -63,6 +64,8 @@ export class Bench {
   io!: IoNode;
   /** Virtual time as nid 0 has it, ns. */
   now = 0;
+  /** To the kernels' debug interface (kernel/job/debug.ts). */
+  readonly debug = new JobDebugLink((nid, message) => this.node(nid).mailAt(this.machine.time + MANAGEMENT_LATENCY_NS, message));
   private readonly list = new EventList();
   private readonly checkers = new Checkers();
   private readonly tracer: Tracer | undefined;
@@ -89,6 +92,7 @@ export class Bench {
         commandLine: `nodes=${nodes} ${typeof append === "string" ? append : append(nid)}`.trim(),
         nic: true,
         ...(o.keyboard ? { keyboard: true } : {}),
+        onMailbox: (message, time) => this.debug.receive(nid, message, time),
         onConsole: (text) => void this.consoles.set(nid, this.consoles.get(nid)! + text),
       })),
       strict: true,

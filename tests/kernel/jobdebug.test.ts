@@ -1,0 +1,351 @@
+/**
+ * Debugging of a job's processes by messages to the kernels: stops, registers, memory, breakpoints, steps, faults; what it must not touch;
+ * and that nonsense is refused. No debugger and no socket here: the messages themselves.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { Errno } from "../../emulator/abi/errno.ts";
+import { DEBUG_BODY_BYTES, DebugMessage, DebugOperation, DebugReason, DebugRegisters, DebugThread } from "../../emulator/abi/jobdebug.ts";
+import { MAILBOX_MESSAGE_BYTES } from "../../emulator/abi/mailbox.ts";
+import { Prng } from "../../emulator/machine/prng.ts";
+import type { DebugEvent, DebugReply, DebugRequest } from "../../emulator/service/jobdebug.ts";
+import { SymbolTable } from "../../emulator/trace/symbols.ts";
+import { realEngine } from "../machine/guest.ts";
+import { temporaryFolder } from "../system/command.ts";
+import { type Bench, withBench } from "../system/jobs.ts";
+import { programImage } from "./rig.ts";
+
+const engine = await realEngine();
+if (typeof engine === "string") console.log(`tests/kernel/jobdebug skipped: ${engine}`);
+
+const folder = temporaryFolder();
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+const elf = programImage("debuggee");
+fs.writeFileSync(path.join(folder, "debuggee"), elf, { mode: 0o755 });
+const symbols = SymbolTable.fromElf(elf);
+const addressOf = (name: string): bigint => symbols.find(name)!.address;
+const STOP_OFFSET = 0n;
+const CALLS_OFFSET = 16n;
+
+type Stopped = Extract<DebugEvent, { kind: "stopped" }>;
+type Ask = Partial<Omit<DebugRequest, "operation" | "jobId">>;
+const le = (value: number | bigint, bytes: 4 | 8): Uint8Array => {
+  const b = new DataView(new ArrayBuffer(bytes));
+  if (bytes === 4) b.setUint32(0, Number(value), true);
+  else b.setBigUint64(0, BigInt(value), true);
+  return new Uint8Array(b.buffer);
+};
+
+/** One node's task of one job, as a debugger sees it. */
+class Debugged {
+  constructor(
+    readonly bench: Bench,
+    readonly jobId: number,
+    readonly nid = 1,
+  ) {}
+  try(operation: number, ask: Ask = {}): DebugReply {
+    const pending = this.bench.debug.request(this.nid, { jobId: this.jobId, operation, ...ask });
+    expect(this.bench.until(() => pending.reply !== undefined, 1e6)).toBe("until");
+    return pending.reply!;
+  }
+  ask(operation: number, ask: Ask = {}): DebugReply {
+    const reply = this.try(operation, ask);
+    expect(reply.errno).toBe(0);
+    return reply;
+  }
+  event(): DebugEvent {
+    const { events } = this.bench.debug;
+    expect(
+      this.bench.until(() => events.length > 0, 1e9),
+      this.bench.console,
+    ).toBe("until");
+    return events.shift()!;
+  }
+  stopped(): Stopped {
+    const e = this.event();
+    if (e.kind !== "stopped") throw new Error(`stop expected, got ${JSON.stringify(e)}`);
+    return e;
+  }
+  registers(tid: number): DebugRegisters {
+    const { body } = this.ask(DebugOperation.READ_REGISTERS, { tid });
+    expect(body.length).toBe(DebugRegisters.SIZE);
+    return new DebugRegisters(new DataView(body.buffer, body.byteOffset));
+  }
+  write(tid: number, r: DebugRegisters): void {
+    this.ask(DebugOperation.WRITE_REGISTERS, { tid, body: new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE) });
+  }
+  read(address: bigint, count: number): Uint8Array {
+    return this.ask(DebugOperation.READ_MEMORY, { address, count }).body;
+  }
+  word(name: string, offset: bigint): bigint {
+    const bytes = this.read(addressOf(name) + offset, 8);
+    return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  }
+  threads(): { tid: number; core: number; state: number }[] {
+    const { body, count } = this.ask(DebugOperation.THREADS);
+    const view = new DataView(body.buffer, body.byteOffset);
+    return Array.from({ length: count }, (_, i) => {
+      const { tid, core, state } = new DebugThread(view, i * DebugThread.SIZE);
+      return { tid, core, state };
+    });
+  }
+  /** Stops all threads; their stops in the order that they came. */
+  stopAll(): Stopped[] {
+    const running = this.threads().filter((t) => t.state === 0).length;
+    this.ask(DebugOperation.STOP);
+    return Array.from({ length: running }, () => this.stopped());
+  }
+  letEnd(): void {
+    this.ask(DebugOperation.WRITE_MEMORY, { address: addressOf("state") + STOP_OFFSET, body: le(1, 4) });
+  }
+}
+
+const ENDS = "debuggee: threads 7, awake 1, given beyond calls 0\n";
+const options = { nodes: 1, cores: 4, root: folder } as const;
+
+/** The job, stopped in front of its program's first instruction. */
+function started(bench: Bench, args: readonly string[] = [], nids: readonly number[] = [1]): Debugged {
+  // The service node's next job; its id is known before it is loaded.
+  const d = new Debugged(bench, 1);
+  d.ask(DebugOperation.ATTACH, { count: 1 });
+  expect(bench.submit({ program: "/debuggee", args, nids })).toBe(1);
+  expect(d.stopped()).toMatchObject({ nid: 1, jobId: 1, reason: DebugReason.START, address: addressOf("_start") });
+  return d;
+}
+/** Stopped at the n-th call of `bump`, breakpoint still there. */
+function atBump(d: Debugged): Stopped {
+  d.ask(DebugOperation.SET_BREAKPOINT, { address: addressOf("bump") });
+  d.ask(DebugOperation.CONTINUE);
+  const stop = d.stopped();
+  expect(stop).toMatchObject({ reason: DebugReason.BREAKPOINT, signal: 5, address: addressOf("bump") });
+  return stop;
+}
+
+describe.skipIf(typeof engine === "string")("a debugged job", () => {
+  it("stops in front of its program, shows registers and memory, and goes on as if nothing had been", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      const [main] = d.threads();
+      const r = d.registers(main!.tid);
+      expect([r.rip, r.rsp % 16n, r.rax]).toEqual([addressOf("_start"), 0n, 0n]);
+      // 32 bytes at the entry, as the file has them.
+      const code = Buffer.from(d.read(r.rip, 32));
+      expect(Buffer.from(elf).includes(code)).toBe(true);
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 300_000);
+      const stops = d.stopAll();
+      expect(new Set(stops.map((s) => s.tid)).size).toBe(4);
+      d.letEnd();
+      d.ask(DebugOperation.CONTINUE);
+      expect(bench.finish(1)).toMatchObject({ result: { kind: "exited", waitStatus: 7 << 8 }, stdout: ENDS });
+      expect(d.event()).toEqual({ kind: "ended", nid: 1, jobId: 1, waitStatus: 7 << 8 });
+      expect(d.try(DebugOperation.THREADS).errno).toBe(Errno.ESRCH);
+    });
+  });
+
+  it("breakpoints: hidden from reads, hit at their address, stepped over without them", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      const bump = addressOf("bump");
+      const before = d.read(bump - 8n, 32);
+      const { tid } = atBump(d);
+      expect(d.read(bump - 8n, 32)).toEqual(before);
+      expect(d.registers(tid).rdi).toBe(1n);
+      const calls = d.word("state", CALLS_OFFSET);
+      for (let i = 1; i <= 3; i++) {
+        d.ask(DebugOperation.CLEAR_BREAKPOINT, { address: bump });
+        d.ask(DebugOperation.STEP, { tid });
+        const step = d.stopped();
+        expect(step).toMatchObject({ tid, reason: DebugReason.STEP });
+        expect(step.address).toBeGreaterThan(bump);
+        expect(d.registers(tid).rflags & 0x100n).toBe(0n);
+        d.ask(DebugOperation.SET_BREAKPOINT, { address: bump });
+        d.ask(DebugOperation.CONTINUE, { tid });
+        expect(d.stopped()).toMatchObject({ tid, reason: DebugReason.BREAKPOINT, address: bump });
+        expect(d.word("state", CALLS_OFFSET)).toBe(calls + BigInt(i));
+      }
+      d.letEnd();
+      d.ask(DebugOperation.DETACH);
+      expect(bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
+    });
+  });
+
+  it("what is written into registers and vectors is what the thread goes on with", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      const { tid } = atBump(d);
+      const r = d.registers(tid);
+      r.rdi = 1001n;
+      r.rflags |= 0x3000n; // IOPL is not the debugger's
+      d.write(tid, r);
+      expect(d.registers(tid).rflags & 0x3000n).toBe(0n);
+      r.rip = 0xffff_8000_0000_0000n;
+      const body = new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE);
+      expect(d.try(DebugOperation.WRITE_REGISTERS, { tid, body }).errno).toBe(Errno.EINVAL);
+      d.letEnd();
+      d.ask(DebugOperation.DETACH);
+      expect(bench.finish(1).stdout).toBe("debuggee: threads 7, awake 1, given beyond calls 1000\n");
+    });
+  });
+
+  it("threads that compute, sleep and wait stop again and again, and lose nothing by it", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 300_000);
+      for (let i = 0; i < 20; i++) {
+        expect(d.stopAll()).toHaveLength(4);
+        const calls = d.word("state", CALLS_OFFSET);
+        bench.until(() => false, 100_000);
+        expect(d.word("state", CALLS_OFFSET)).toBe(calls);
+        d.ask(DebugOperation.CONTINUE);
+        bench.until(() => false, 10_000 + 7_919 * i);
+        expect(bench.debug.events).toEqual([]);
+      }
+      d.letEnd();
+      expect(bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
+    });
+  });
+
+  it("a fault stops the thread first, then takes its course", () => {
+    withBench(options, (bench) => {
+      const d = started(bench, ["fault"]);
+      d.ask(DebugOperation.CONTINUE);
+      const stop = d.stopped();
+      expect(stop).toMatchObject({ reason: DebugReason.FAULT, signal: 11 });
+      expect(symbols.nameOf(stop.address)).toMatch(/^main/);
+      expect(bench.reports).toEqual([]);
+      d.ask(DebugOperation.CONTINUE, { signal: 11 });
+      expect(bench.finish(1).result).toMatchObject({ kind: "exited", waitStatus: 11 });
+      expect(bench.reports).toHaveLength(1);
+      expect(d.event()).toMatchObject({ kind: "ended", waitStatus: 11 });
+    });
+  });
+
+  it("is killed while it is stopped", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      atBump(d);
+      bench.service.kill(1, bench.machine.time);
+      expect(bench.finish(1).result).toMatchObject({ kind: "killed" });
+      expect(bench.run({ program: "hello" }).result).toMatchObject({ waitStatus: 0 });
+    });
+  });
+
+  it("another job on another node ends at the same time with the same output", () => {
+    // Both jobs run; job 2 is submitted, and told to end, at fixed times. In one run job 1 is debugged meanwhile.
+    const run = (busy: boolean) =>
+      withBench({ nodes: 2, cores: 4, root: folder }, (bench) => {
+        const d = started(bench);
+        const to = (ns: number) => expect(bench.machine.run({ limitNs: ns })).toBe("limit");
+        d.ask(DebugOperation.CONTINUE);
+        to(8_000_000);
+        const other = bench.submit({ program: "/debuggee", nids: [2] });
+        to(10_000_000);
+        if (busy) {
+          const { tid } = atBump(d);
+          for (let i = 0; i < 10; i++) d.registers(tid);
+          d.read(addressOf("bump"), 64);
+          d.ask(DebugOperation.CLEAR_BREAKPOINT, { address: addressOf("bump") });
+          d.ask(DebugOperation.CONTINUE);
+        }
+        to(12_000_000);
+        const { ATTACH, WRITE_MEMORY, DETACH } = DebugOperation;
+        for (const operation of [ATTACH, WRITE_MEMORY, DETACH])
+          bench.debug.request(2, { jobId: other, operation, address: addressOf("state") + STOP_OFFSET, body: le(1, 4) });
+        const { stdout, result } = bench.finish(other);
+        // What the other node has done up to then, instruction by instruction.
+        const events = bench.events.filter((e) => e.nid === 2 && e.time < 12_000_000);
+        return { stdout, result, events: events.map((e) => [e.time, e.core, e.kind, ...e.words]) };
+      });
+    const [quiet, debugged] = [run(false), run(true)];
+    expect(quiet).toMatchObject({ stdout: ENDS, result: { waitStatus: 7 << 8 } });
+    expect(quiet.events.length).toBeGreaterThan(100);
+    expect(debugged).toEqual(quiet);
+  });
+});
+
+describe.skipIf(typeof engine === "string")("requests that do not hold", () => {
+  it("get an errno and change nothing", () => {
+    withBench(options, (bench) => {
+      const nobody = new Debugged(bench, 99);
+      expect(nobody.try(DebugOperation.THREADS).errno).toBe(Errno.ESRCH);
+      expect(nobody.try(DebugOperation.ATTACH).errno).toBe(Errno.ESRCH);
+      const d = started(bench);
+      const [main] = d.threads();
+      const tid = main!.tid;
+      const bump = addressOf("bump");
+      // biome-ignore format: a table
+      const cases: readonly (readonly [number, Ask, number])[] = [
+        [0,                                {},                                                    Errno.ENOSYS],
+        [99,                               {},                                                    Errno.ENOSYS],
+        [DebugOperation.STOP,              { tid: tid + 1 },                                      Errno.ESRCH],
+        [DebugOperation.STEP,              { tid: 0 },                                            Errno.ESRCH],
+        [DebugOperation.READ_REGISTERS,    { tid: tid + 1 },                                      Errno.ESRCH],
+        [DebugOperation.WRITE_REGISTERS,   { tid, body: new Uint8Array(8) },                      Errno.EINVAL],
+        [DebugOperation.READ_MEMORY,       { address: bump, count: DEBUG_BODY_BYTES + 1 },        Errno.EMSGSIZE],
+        [DebugOperation.READ_MEMORY,       { address: 0n, count: 8 },                             Errno.EFAULT],
+        [DebugOperation.READ_MEMORY,       { address: 0xffff_8000_0000_0000n, count: 8 },         Errno.EFAULT],
+        [DebugOperation.READ_MEMORY,       { address: 0xffff_ffff_ffff_fffcn, count: 8 },         Errno.EFAULT],
+        [DebugOperation.WRITE_MEMORY,      { address: 0n, body: le(1, 8) },                       Errno.EFAULT],
+        [DebugOperation.WRITE_MEMORY,      { address: 0xffff_ffff_8010_0000n, body: le(1, 8) },   Errno.EFAULT],
+        [DebugOperation.SET_BREAKPOINT,    { address: 0n },                                       Errno.EFAULT],
+        [DebugOperation.SET_BREAKPOINT,    { address: 0xffff_ffff_8010_0000n },                   Errno.EFAULT],
+        [DebugOperation.CLEAR_BREAKPOINT,  { address: bump },                                     Errno.ENOENT],
+      ];
+      for (const [operation, ask, errno] of cases) expect([operation, ask, d.try(operation, ask).errno]).toEqual([operation, ask, errno]);
+      for (let i = 0n; i < 64n; i++) d.ask(DebugOperation.SET_BREAKPOINT, { address: bump + i });
+      expect(d.try(DebugOperation.SET_BREAKPOINT, { address: bump + 64n }).errno).toBe(Errno.ENOSPC);
+      expect(d.try(DebugOperation.SET_BREAKPOINT, { address: bump }).errno).toBe(Errno.EEXIST);
+      for (let i = 0n; i < 64n; i++) d.ask(DebugOperation.CLEAR_BREAKPOINT, { address: bump + i });
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 100_000);
+      expect(d.try(DebugOperation.READ_REGISTERS, { tid }).errno).toBe(Errno.EBUSY);
+      d.letEnd();
+      expect(bench.finish(1).stdout).toBe(ENDS);
+      expect(d.event()).toMatchObject({ kind: "ended" });
+    });
+  });
+
+  const seeds = process.env["SEED"] === undefined ? [1, 2, 3, 4] : [Number(process.env["SEED"])];
+  it.each(seeds)("random messages from seed %i: the job is as it was", (seed) => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      d.ask(DebugOperation.CONTINUE);
+      const random = new Prng(seed);
+      const pick = <T>(list: readonly T[]): T => list[random.below(list.length)]!;
+      for (let i = 0; i < 300; i++) {
+        const message = new Uint8Array(1 + random.below(MAILBOX_MESSAGE_BYTES));
+        for (let at = 0; at < message.length; at++) message[at] = random.below(256);
+        if (message.length >= DebugMessage.SIZE && random.below(4) > 0) {
+          const head = new DebugMessage(new DataView(message.buffer));
+          head.magic = 0x4744;
+          // All that would not change the program if it were right: nonsense for stops and steps, no writes into it.
+          head.operation = pick([
+            0,
+            DebugOperation.THREADS,
+            DebugOperation.READ_REGISTERS,
+            DebugOperation.READ_MEMORY,
+            DebugOperation.CLEAR_BREAKPOINT,
+            77,
+          ]);
+          head.jobId = pick([0, 1, 2, 0xffffffff]);
+          head.tid = pick([0, 1, 2, 3, 0xffffffff]);
+          head.address = pick([0n, addressOf("bump"), (1n << 47n) - 2n, 1n << 63n, (1n << 64n) - 1n]);
+          head.count = pick([0, 1, 976, 977, 0xffffffff]);
+          head.bodyBytes = pick([0, message.length - DebugMessage.SIZE, message.length, 0xffffffff]);
+        }
+        bench.node(1).mailAt(bench.machine.time + 1000 + random.below(20_000), message);
+        if (i % 10 === 0) bench.until(() => false, 50_000);
+      }
+      bench.until(() => false, 1_000_000);
+      expect(bench.debug.events, `replay with SEED=${seed} make test T=tests/kernel/jobdebug`).toEqual([]);
+      d.letEnd();
+      expect(bench.finish(1), `replay with SEED=${seed} make test T=tests/kernel/jobdebug`).toMatchObject({
+        stdout: ENDS,
+        result: { waitStatus: 7 << 8 },
+      });
+    });
+  });
+});

@@ -22,6 +22,8 @@ export interface CompileOptions {
   readonly layout: Layout;
   /** Default true. */
   readonly optimize?: boolean;
+  /** Describe types, variables and where their values are, for debuggers; default true. The code is the same. */
+  readonly debug?: boolean;
   /** Further options of the passes: verify, only, except, onPass. */
   readonly passes?: OptimizeOptions;
   /** Texts that stand for files, by absolute path. */
@@ -36,7 +38,7 @@ export interface CompileResult {
 }
 
 export function compile(options: CompileOptions): CompileResult {
-  const { module, diagnostics } = toModule(options);
+  const { module, diagnostics } = toModule({ ...options, debug: options.debug ?? true });
   if (!module) return { image: null, diagnostics, module: null };
   let stage = "passes";
   try {

@@ -23,6 +23,8 @@ export interface FrontendOptions {
   readonly entry: string | null;
   /** Texts that stand for files, by absolute path. */
   readonly overlay?: ReadonlyMap<string, string>;
+  /** Types, scopes and debug values for debuggers; default false. They change nothing else. */
+  readonly debug?: boolean;
 }
 export interface FrontendResult {
   /** Null when there are diagnostics. */
@@ -52,7 +54,7 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
       return { module: null, diagnostics: [{ code: "MG0005", message: NESTS, ...source.position(deep.getSourceFile(), deep.pos) }] };
     const { syntax, semantic } = source.diagnostics();
     if (syntax.length > 0) return { module: null, diagnostics: sortDiagnostics(syntax) };
-    unit = new Unit(source, options.name);
+    unit = new Unit(source, options.name, options.debug ?? false);
     unit.hasSourceErrors = semantic.length > 0;
     lowerAll(unit, options.entry, new Set(options.roots));
     // Where both object to a line, ours says what to write instead.
@@ -111,7 +113,9 @@ function lowerAll(unit: Unit, entry: string | null, roots: ReadonlySet<string>):
   const found = declarationsOf(unit);
   requestRoots(unit, found, entry, roots);
   drain(unit);
+  const { module } = unit;
   checkRest(unit, found);
+  if (unit.debugTypes && unit.diagnostics.length === 0) module.types = unit.debugTypes.finish();
 }
 
 function requestRoots(unit: Unit, found: Declarations, entry: string | null, roots: ReadonlySet<string>): void {

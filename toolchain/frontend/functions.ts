@@ -34,6 +34,12 @@ export function lowerFunction(unit: Unit, entity: FunctionEntity): Func {
     ctx.emit(body).unreachable();
     return func;
   }
+  if (unit.debugTypes && !unit.checkOnly) {
+    const result = declaration.type ? unit.debugTypes.ofNode(declaration.type, entity.environment) : unit.debugTypes.ofType(type.result);
+    const { name, sourceName, loc } = func;
+    func.scope = { parent: null, function: { name, sourceName, loc, result }, inlinedAt: null };
+    ctx.enter(func.scope);
+  }
   ctx.stored = storedSymbols(unit, body);
   bindParameters(ctx, entity, isMethod);
   statements(ctx, attrCall(unit, body.statements[0]) ? body.statements.slice(1) : body.statements);
@@ -53,7 +59,10 @@ function bindParameters(ctx: Lowering, entity: FunctionEntity, isMethod: boolean
   const { unit } = ctx;
   const builder = ctx.emit(entity.declaration.name ?? entity.declaration);
   const instrs = entity.type.parameters.map((_, i) => builder.param(i));
-  if (isMethod) ctx.thisValue = { type: entity.type.parameters[0] as MachineType, instr: instrs[0] as NonNullable<(typeof instrs)[0]> };
+  if (isMethod) {
+    ctx.thisValue = { type: entity.type.parameters[0] as MachineType, instr: instrs[0] as NonNullable<(typeof instrs)[0]> };
+    ctx.declare(entity.declaration, ctx.thisValue.type, undefined, instrs[0], false, 0);
+  }
   entity.declaration.parameters.forEach((p, i) => {
     const index = isMethod ? i + 1 : i;
     const type = entity.type.parameters[index] as MachineType;
@@ -62,10 +71,12 @@ function bindParameters(ctx: Lowering, entity: FunctionEntity, isMethod: boolean
     if (!symbol) return;
     if (!ctx.stored.has(symbol)) {
       ctx.locals.set(symbol, { value: { type, instr } });
+      ctx.declare(p.name, type, p.type, instr, false, index);
       return;
     }
     const slot = builder.alloca(sizeOf(type), alignOf(type), p.name.getText());
     builder.store(slot, instr);
+    ctx.declare(p.name, type, p.type, slot, true, index);
     ctx.locals.set(symbol, { place: { type, base: { type: U64, instr: slot }, offset: 0n } });
   });
 }

@@ -107,6 +107,7 @@ export function lowerVariable(unit: Unit, entity: VariableEntity): Data {
     : { bytes: new Uint8Array(size), relocations: [] };
   const zero = image.relocations.length === 0 && image.bytes.every((b) => b === 0);
   const readonly = entity.isConst && isScalar(type);
+  const types = unit.checkOnly ? null : unit.debugTypes;
   return {
     name: entity.linkName,
     sourceName: excerpt(declaration.name),
@@ -118,5 +119,6 @@ export function lowerVariable(unit: Unit, entity: VariableEntity): Data {
     readonly,
     keep: tags?.keep ?? false,
     loc: unit.locOf(declaration),
+    ...(types ? { type: declaration.type ? types.ofNode(declaration.type, new Map()) : types.ofType(type) } : {}),
   };
 }

@@ -2,10 +2,10 @@
  * The state of lowering one function, or of evaluating one constant expression (no builder: whatever would need an instruction
  * is refused as "not a constant").
  */
-import type { Block } from "../ir/ir.ts";
+import type { Block, Instr, Scope } from "../ir/ir.ts";
 import { Builder } from "../ir/builder.ts";
-import type { ts } from "./adapter.ts";
-import type { MachineType, Struct, TypeEnvironment } from "./types.ts";
+import { ts } from "./adapter.ts";
+import { irType, type MachineType, type Struct, sizeOf, type TypeEnvironment } from "./types.ts";
 import { excerpt, type FunctionEntity, type Unit } from "./unit.ts";
 import type { Place, Value } from "./values.ts";
 
@@ -35,6 +35,8 @@ export class Lowering {
   /** Label of the statement being lowered, for the loop that it names. */
   pendingLabel: string | null = null;
   #locNode: ts.Node | null = null;
+  /** Innermost scope of the source at the current place; null: nothing is wanted for debuggers. */
+  #scope: Scope | null = null;
 
   constructor(unit: Unit, environment: TypeEnvironment, owner: Struct | null, entity: FunctionEntity | null, builder: Builder | null) {
     this.unit = unit;
@@ -53,10 +55,66 @@ export class Lowering {
     if (!this.builder) return this.unit.refuse(node, "MG3001", `${excerpt(node)} is not known at compile time; write a constant instead`);
     if (this.#locNode !== node) {
       this.#locNode = node;
-      this.builder.loc = this.unit.locOf(node);
+      const loc = this.unit.locOf(node);
+      // Positions without a scope are in the function's own.
+      this.builder.loc = this.#scope?.parent ? { ...loc, scope: this.#scope } : loc;
     }
     return this.builder;
   }
+
+  // ---- for debuggers
+  /** What is lowered in `work` belongs to a block of its own, if that declares variables. */
+  within(declares: boolean, work: () => void): void {
+    const outer = this.#scope;
+    if (outer === null || !declares) return work();
+    this.#scope = { parent: outer, function: outer.function, inlinedAt: null };
+    this.#locNode = null;
+    try {
+      work();
+    } finally {
+      this.#scope = outer;
+      this.#locNode = null;
+    }
+  }
+  /** The function's own scope. */
+  enter(scope: Scope): void {
+    this.#scope = scope;
+  }
+  /**
+   * From here on the variable `name` is `watched`, or, if `indirect`, what is stored there. `typed`: its annotation, if it has one.
+   * A constant is told as the instruction that it would be.
+   */
+  declare(
+    name: ts.Node,
+    type: MachineType,
+    typed: ts.TypeNode | undefined,
+    watched: Instr | Value,
+    indirect: boolean,
+    parameter = -1,
+  ): void {
+    const { builder, unit } = this;
+    const types = unit.debugTypes;
+    if (this.#scope === null || builder === null || types === null) return;
+    const index = typed ? types.ofNode(typed, this.environment) : types.ofType(type);
+    const variable = {
+      name: name.kind === ts.SyntaxKind.Identifier ? name.getText() : "this",
+      type: index,
+      loc: unit.locOf(name),
+      scope: this.#scope,
+      parameter,
+    };
+    const instr = "op" in watched ? watched : this.#constant(watched);
+    if (instr) builder.debugValue(variable, instr, indirect, indirect ? sizeOf(type) : types.bytesOf(index));
+  }
+  #constant({ type, constant, float, symbol }: Value): Instr | null {
+    const { builder } = this;
+    if (builder === null) return null;
+    if (symbol) return builder.debugSymbol(symbol.name, symbol.addend);
+    const is = type.kind === "untypedFloat" || type.kind === "f64" ? "f64" : irType(type);
+    if (is === "void" || (constant === undefined && float === undefined)) return null;
+    return builder.debugConstant(is, is === "f64" ? (float ?? Number(constant)) : (constant as bigint));
+  }
+
   type(node: ts.TypeNode): MachineType {
     return this.unit.resolver.type(node, this.environment);
   }

@@ -1,5 +1,5 @@
 /** Statements. A refused one is left out, and lowering goes on behind it, so that one run reports several mistakes. */
-import type { Block } from "../ir/ir.ts";
+import type { Block, Instr } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
 import { attrCall } from "./attributes.ts";
 import { Refused } from "./diagnostics.ts";
@@ -28,7 +28,7 @@ export function statement(ctx: Lowering, node: ts.Statement): void {
 function lower(ctx: Lowering, node: ts.Statement): void {
   const { unit } = ctx;
   unit.currentNode = node;
-  if (ts.isBlock(node)) return statements(ctx, node.statements);
+  if (ts.isBlock(node)) return ctx.within(node.statements.some(declares), () => statements(ctx, node.statements));
   if (ts.isExpressionStatement(node)) return void expression(ctx, node.expression);
   if (ts.isVariableStatement(node)) return declarations(ctx, node.declarationList);
   if (ts.isIfStatement(node)) return ifStatement(ctx, node);
@@ -61,6 +61,9 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   }
   return unit.refuse(node, "MG1024", `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`);
 }
+
+/** Whether a statement adds a name to its block. */
+const declares = (node: ts.Statement): boolean => ts.isVariableStatement(node);
 
 // ---- variables
 function declarations(ctx: Lowering, list: ts.VariableDeclarationList): void {
@@ -95,6 +98,7 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   if (type && (isAggregate(type) || !d.initializer)) {
     const place = slotOf(type);
     ctx.locals.set(symbol, { place });
+    ctx.declare(d.name, type, d.type, place.base.instr as Instr, true);
     if (d.initializer) initialise(ctx, place, d.initializer);
     return;
   }
@@ -110,6 +114,7 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   }
   if (isConst && !ctx.stored.has(symbol) && !value.instr && !value.place && value.type.kind !== "null" && value.type.kind !== "void") {
     ctx.locals.set(symbol, { value: { ...value, narrow: false } });
+    ctx.declare(d.name, value.type, d.type, value, false);
     return;
   }
   if (!type) {
@@ -128,6 +133,7 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   const place = slotOf(type);
   ctx.locals.set(symbol, { place });
   store(ctx, place, value, d);
+  ctx.declare(d.name, type, d.type, place.base.instr as Instr, true);
 }
 
 // ---- control
@@ -185,11 +191,13 @@ function forStatement(ctx: Lowering, node: ts.ForStatement): void {
   const init = node.initializer;
   const label = ctx.pendingLabel;
   ctx.pendingLabel = null;
-  if (init && ts.isVariableDeclarationList(init)) {
-    guardDeclarations(ctx, init);
-  } else if (init) expression(ctx, init);
-  ctx.pendingLabel = label;
-  loop(ctx, node, { test: node.condition, body: node.statement, increment: node.incrementor });
+  ctx.within(init !== undefined && ts.isVariableDeclarationList(init), () => {
+    if (init && ts.isVariableDeclarationList(init)) {
+      guardDeclarations(ctx, init);
+    } else if (init) expression(ctx, init);
+    ctx.pendingLabel = label;
+    loop(ctx, node, { test: node.condition, body: node.statement, increment: node.incrementor });
+  });
 }
 function guardDeclarations(ctx: Lowering, list: ts.VariableDeclarationList): void {
   try {
@@ -296,14 +304,17 @@ function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
   });
   b.enter(start);
   ctx.emit(node).switch(operand, cases, targets, otherwise);
-  within(ctx, target, () => {
-    node.caseBlock.clauses.forEach((clause, i) => {
-      const block = blocks[i] as Block;
-      if (i > 0) ctx.emit(clause).jump(block);
-      b.enter(block);
-      statements(ctx, clause.statements);
-    });
-  });
+  const declaring = node.caseBlock.clauses.some((clause) => clause.statements.some(declares));
+  within(ctx, target, () =>
+    ctx.within(declaring, () =>
+      node.caseBlock.clauses.forEach((clause, i) => {
+        const block = blocks[i] as Block;
+        if (i > 0) ctx.emit(clause).jump(block);
+        b.enter(block);
+        statements(ctx, clause.statements);
+      }),
+    ),
+  );
   if (blocks.length > 0) ctx.emit(node).jump(exit);
   b.enter(exit);
 }

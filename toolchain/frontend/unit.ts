@@ -6,6 +6,7 @@ import { type Data, type FunctionAttributes, type Loc, Module, NO_LOC } from "..
 import { type SourceProgram, ts } from "./adapter.ts";
 import { functionAttributes, variableTags } from "./attributes.ts";
 import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
+import { DebugTypes } from "./debug-types.ts";
 import { Resolver } from "./resolve.ts";
 import { type FunctionType, type MachineType, pointerTo, type Struct, showType, type TypeEnvironment } from "./types.ts";
 import type { Value } from "./values.ts";
@@ -50,6 +51,8 @@ export class Unit {
   readonly pending: (FunctionEntity | VariableEntity)[] = [];
   /** Where the compiler is at work, for internal errors. */
   currentNode: ts.Node | null = null;
+  /** Null: nothing is wanted for debuggers. */
+  readonly debugTypes: DebugTypes | null;
 
   readonly #functions = new Map<ts.Node, Map<string, FunctionEntity>>();
   readonly #variables = new Map<ts.Node, VariableEntity>();
@@ -59,8 +62,9 @@ export class Unit {
   readonly #ambiguous = new Set<string>();
   readonly #strings = new Map<string, Data>();
 
-  constructor(source: SourceProgram, name: string) {
+  constructor(source: SourceProgram, name: string, debug = false) {
     this.source = source;
+    this.debugTypes = debug ? new DebugTypes(this) : null;
     this.module = new Module(name);
     for (const file of source.files) {
       this.#fileIndex.set(file, this.module.files.length);

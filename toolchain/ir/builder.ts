@@ -8,7 +8,7 @@
  * - `alloca` always goes to the head of the entry block, wherever the builder stands.
  * - Operand types are asserted by the op table: a mistake is a bug of the caller.
  */
-import { type AsmBlock, Block, type Func, Instr, type Loc, NO_LOC } from "./ir.ts";
+import { type AsmBlock, Block, type Func, Instr, type Loc, NO_LOC, type Variable } from "./ir.ts";
 import { type Op, opInfo, type ops, type Type, widthOf } from "./ops.ts";
 
 type OpsWith<R> = { [K in Op]: (typeof ops)[K] extends R ? K : never }[Op];
@@ -211,6 +211,32 @@ export class Builder {
   }
   unreachable(): void {
     this.#terminate("unreachable", [], []);
+  }
+
+  /**
+   * From here on all `bytes` of the variable are `watched`, or (`indirect`) what is stored there. Nothing where nothing can run, since debug
+   * values may not make blocks.
+   */
+  debugValue(variable: Variable, watched: Instr, indirect: boolean, bytes: number): void {
+    if (this.terminated) return;
+    this.#emit("dbg", "void", []).debug = { variable, watched, indirect, offset: 0, bytes };
+  }
+  /** A constant for debuggers: in no block, since it makes no code. */
+  debugConstant(type: Type, value: bigint | number): Instr {
+    const instr = new Instr(type === "f64" ? "fconst" : "const", type, [], this.loc);
+    instr.id = this.func.nextId++;
+    if (type === "f64") instr.float = Number(value);
+    else instr.imm = BigInt.asUintN(widthOf[type as "i64"], BigInt(value));
+    return instr;
+  }
+
+  /** The same for an address. */
+  debugSymbol(name: string, addend: bigint): Instr {
+    const instr = new Instr("symbol", "i64", [], this.loc);
+    instr.id = this.func.nextId++;
+    instr.symbol = name;
+    instr.imm = BigInt.asUintN(64, addend);
+    return instr;
   }
 
   #sized(op: Op, args: Instr[], size: number, align: number): Instr {

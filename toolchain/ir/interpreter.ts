@@ -28,6 +28,8 @@ export interface InterpreterOptions {
   /** Default 1 MiB. */
   readonly stackBytes?: number;
   readonly externals?: ReadonlyMap<string, (args: readonly Value[], interpreter: Interpreter) => Value | null>;
+  /** Called before each instruction but phis and params, debug values included. `activation`: one object each call that is running. */
+  readonly watch?: (func: Func, instr: Instr, value: (instr: Instr) => Value | undefined, activation: object) => void;
 }
 
 class Trap extends Error {
@@ -63,6 +65,7 @@ interface Code {
 export class Interpreter {
   readonly #module: Module;
   readonly #externals: NonNullable<InterpreterOptions["externals"]>;
+  readonly #watch: InterpreterOptions["watch"] | null;
   readonly #addresses = new Map<string, bigint>();
   readonly #functions: string[] = [];
   readonly #memory: DataView;
@@ -81,6 +84,7 @@ export class Interpreter {
   constructor(module: Module, options: InterpreterOptions = {}) {
     this.#module = module;
     this.#externals = options.externals ?? new Map();
+    this.#watch = options.watch ?? null;
     this.#maxSteps = options.maxSteps ?? 10_000_000;
     let end = 0;
     const place = new Map<string, number>();
@@ -256,19 +260,33 @@ export class Interpreter {
     }
     for (const [block, code] of blocks) {
       for (const instr of block.instrs.slice(0, -1)) {
-        if (instr.op === "phi" || instr.op === "param") continue;
+        if (instr.op === "phi" || instr.op === "param" || (instr.op === "dbg" && !this.#watch)) continue;
         code.slots.push(slot(instr));
         code.instrs.push(instr);
-        code.steps.push(this.#step(instr, slot, allocas));
+        code.steps.push(this.#watched(func, slots, instr, this.#step(instr, slot, allocas)));
       }
       const last = block.instrs[block.instrs.length - 1];
       code.instrs.push(last);
-      code.terminate = this.#terminator(last, slot, blocks);
+      code.terminate = this.#watched(func, slots, last, this.#terminator(last, slot, blocks));
     }
     // Frames are 64-byte aligned, so that every alloca up to that alignment is where it asks to be.
     const code: Code = { func, slots: next, entry: blocks.get(func.blocks[0]) as CodeBlock, frameBytes: Math.ceil(frameBytes / 64) * 64 };
     this.#code.set(name, code);
     return code;
+  }
+
+  #watched<T>(func: Func, slots: ReadonlyMap<Instr, number>, instr: Instr, step: (frame: Frame) => T): (frame: Frame) => T {
+    const watch = this.#watch;
+    if (!watch) return step;
+    return (frame) => {
+      watch(
+        func,
+        instr,
+        (value) => (value.op === "const" ? value.imm : value.op === "fconst" ? value.float : frame[slots.get(value) ?? -1]),
+        frame,
+      );
+      return step(frame);
+    };
   }
 
   #step(instr: Instr, slot: (i: Instr) => number, allocas: ReadonlyMap<Instr, number>): Step {
@@ -337,6 +355,7 @@ export class Interpreter {
         };
       case "fence":
       case "barrier":
+      case "dbg":
         return () => undefined;
       case "call":
         return (f) =>

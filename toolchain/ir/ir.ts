@@ -14,12 +14,21 @@ export interface Loc {
   readonly scope?: Scope;
 }
 
+/** What debuggers are told of a source function; inlined copies name it still when its own code is gone. */
+export interface ScopeFunction {
+  readonly name: string;
+  readonly sourceName: string;
+  readonly loc: Loc;
+  /** Index into Module.types; -1 = void. */
+  readonly result: number;
+}
+
 /** A function's body, or a block in it that declares variables; one object each inlined copy. For debuggers only. */
 export interface Scope {
   /** Null: the outermost scope of `function`. */
   readonly parent: Scope | null;
   /** The source function that the scope is in. */
-  readonly function: { readonly name: string; readonly sourceName: string; readonly loc: Loc };
+  readonly function: ScopeFunction;
   /** Outermost scope of an inlined copy: where the call stood (its own scope included); null in the function itself. */
   readonly inlinedAt: Loc | null;
 }
@@ -56,6 +65,15 @@ export type AsmOperand =
   | { readonly kind: "const"; readonly value: bigint }
   | { readonly kind: "symbol"; readonly name: string };
 
+/** Payload of `dbg`. */
+export interface DebugValue {
+  readonly variable: Variable;
+  watched: Instr | null;
+  readonly indirect: boolean;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 export class Instr {
   /** Unique within the function. */
   id = 0;
@@ -84,16 +102,11 @@ export class Instr {
   name = "";
   /**
    * dbg only: from here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is stored at the
-   * address `watched`; null = nobody knows any more. Not an operand: it keeps nothing alive and counts as no use; what replaces a value
-   * replaces it here too (Replacements.apply), what deletes a value without a substitute need not look: a watched value that is in no block is gone.
+   * address `watched`; null = nobody knows any more. Where paths meet that disagree, nobody knows either. Not an operand: it keeps nothing
+   * alive and counts as no use; what replaces a value replaces it here too (Replacements.apply), what deletes a value without a substitute need
+   * not look: a watched value that is in no block is gone, but for what can be told from others (../passes/debug.ts: constants, sums …).
    */
-  debug: {
-    readonly variable: Variable;
-    watched: Instr | null;
-    readonly indirect: boolean;
-    readonly offset: number;
-    readonly bytes: number;
-  } | null = null;
+  debug: DebugValue | null = null;
   constructor(op: Op, type: Type, args: Instr[], loc: Loc) {
     this.op = op;
     this.type = type;
@@ -136,6 +149,8 @@ export class Func {
   /** blocks[0] is the entry; it has no predecessors. */
   blocks: Block[] = [];
   nextId = 0;
+  /** Outermost scope; null: no debug information is wanted. */
+  scope: Scope | null = null;
   constructor(
     name: string,
     sourceName: string,

@@ -2,7 +2,21 @@
  * Reads the text of `printer.ts`. For tests, dumps and reduced failures: an error names the line; nothing is repaired.
  * What it reads may still be wrong IR: the verifier says so.
  */
-import { type AsmBlock, type AsmOperand, Block, type Data, Func, type FunctionAttributes, Instr, type Loc, Module, NO_LOC } from "./ir.ts";
+import type { DebugType } from "../link/debug.ts";
+import {
+  type AsmBlock,
+  type AsmOperand,
+  Block,
+  type Data,
+  Func,
+  type FunctionAttributes,
+  Instr,
+  type Loc,
+  Module,
+  NO_LOC,
+  type Scope,
+  type Variable,
+} from "./ir.ts";
 import { type Op, ops, type Type, widthOf } from "./ops.ts";
 
 /** Throws Error with `line N: what`. */
@@ -23,7 +37,8 @@ export function parseModule(text: string): Module {
     else if (s.take("file")) {
       s.number();
       module.files.push(s.string());
-    } else if (s.take("data")) {
+    } else if (s.take("type")) module.types.push(reviveType(s.json()));
+    else if (s.take("data")) {
       data = parseData(s);
       bytes = [];
       module.data.set(data.name, data);
@@ -49,7 +64,8 @@ function parseData(s: Scanner): Data {
   const size = s.number();
   const readonly = s.take("readonly");
   const keep = s.take("keep");
-  return { name, sourceName, section, align, size, bytes: null, relocations: [], readonly, keep, loc: s.position(NO_LOC, NO_LOC) };
+  const type = s.take("type") ? { type: s.number() } : {};
+  return { name, sourceName, section, align, size, bytes: null, relocations: [], readonly, keep, ...type, loc: s.position(NO_LOC, NO_LOC) };
 }
 
 class FunctionParser {
@@ -60,6 +76,8 @@ class FunctionParser {
   readonly #values = new Map<number, Instr>();
   /** Values may be used before the line that defines them: resolved at the end. */
   readonly #uses: { instr: Instr; ids: number[]; line: number }[] = [];
+  readonly #scopes: Scope[] = [];
+  readonly #variables: Variable[] = [];
 
   constructor(s: Scanner) {
     const name = s.symbol();
@@ -105,6 +123,8 @@ class FunctionParser {
         while (s.take(","));
       return;
     }
+    if (this.#block === null && s.take("scope")) return this.#scope(s);
+    if (this.#block === null && s.take("var")) return this.#variable(s);
     if (this.#block === null) return s.fail("block label expected");
     let id = -1;
     if (s.peek("%")) {
@@ -124,8 +144,53 @@ class FunctionParser {
     this.#uses.push({ instr, ids: this.#payload(s, instr), line: s.number1 });
     if (s.take("volatile")) instr.volatile = true;
     if (s.peek('"')) instr.name = s.string();
-    instr.loc = this.#last = s.position(this.#last, NO_LOC);
+    instr.loc = this.#last = s.position(this.#last, NO_LOC, this.#scopes);
     if (!s.done()) s.fail("end of line expected");
+  }
+
+  #scope(s: Scanner): void {
+    s.number();
+    const parent = s.take("in") ? this.#scopes[s.number()] : null;
+    const inlinedAt = s.take("at") ? s.position(NO_LOC, NO_LOC, this.#scopes) : null;
+    const name = s.string();
+    const sourceName = s.string();
+    const result = Number(s.bigint());
+    const loc = s.position(NO_LOC, NO_LOC);
+    // Scopes of one function share its description, as they do where the frontend makes them.
+    const scope: Scope = { parent, function: parent?.function ?? { name, sourceName, loc, result }, inlinedAt };
+    this.#scopes.push(scope);
+    if (parent === null && inlinedAt === null) this.func.scope = scope;
+  }
+  #variable(s: Scanner): void {
+    s.number();
+    const name = s.string();
+    s.expect("type");
+    const type = Number(s.bigint());
+    s.expect("scope");
+    const scope = this.#scopes[s.number()];
+    const parameter = s.take("param") ? s.number() : -1;
+    this.#variables.push({ name, type, scope, parameter, loc: s.position(NO_LOC, NO_LOC) });
+  }
+  /** Gives the id of what is watched, if that is no leaf. */
+  #debugValue(s: Scanner, instr: Instr): number[] {
+    s.expect("var");
+    const variable = this.#variables[s.number()];
+    s.expect("bytes");
+    const offset = s.number();
+    const bytes = s.number();
+    s.expect("=");
+    const indirect = s.take("[");
+    let watched: Instr | null = null;
+    const ids: number[] = [];
+    if (s.peek("%")) ids.push(s.value());
+    else if (!s.take("?")) {
+      const op = s.word() as Op;
+      watched = new Instr(op, op === "const" ? s.type() : op === "fconst" ? "f64" : "i64", [], NO_LOC);
+      this.#payload(s, watched);
+    }
+    if (indirect) s.expect("]");
+    instr.debug = { variable, watched, indirect, offset, bytes };
+    return ids;
   }
 
   /** Fills what is special to the operation; gives the ids of the operands. */
@@ -148,6 +213,8 @@ class FunctionParser {
         instr.symbol = s.symbol();
         instr.imm = BigInt.asUintN(64, s.addend());
         break;
+      case "dbg":
+        return this.#debugValue(s, instr);
       case "param":
         instr.index = s.number();
         break;
@@ -206,11 +273,14 @@ class FunctionParser {
   finish(): Func {
     this.func.nextId = Math.max(-1, ...this.#values.keys()) + 1;
     for (const { instr, ids, line } of this.#uses) {
-      instr.args = ids.map((id) => {
+      const values = ids.map((id) => {
         const value = this.#values.get(id);
-        if (value === undefined) throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
-        return value;
+        if (value === undefined && !instr.debug) throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
+        return value as Instr;
       });
+      // What a debug value watches may be gone.
+      if (instr.debug) instr.debug.watched ??= values[0] ?? null;
+      else instr.args = values;
       if (instr.id < 0) instr.id = this.func.nextId++;
     }
     for (const block of this.#blocks.values())
@@ -222,6 +292,13 @@ class FunctionParser {
     if (block === undefined) this.#blocks.set(id, (block = new Block(id)));
     return block;
   }
+}
+
+/** The bigints of an enumeration's values are text in JSON. */
+function reviveType(value: unknown): DebugType {
+  const type = value as DebugType;
+  if (type.kind !== "enum") return type;
+  return { ...type, values: type.values.map(({ name, value: v }) => ({ name, value: BigInt(v) })) };
 }
 
 function reviveAsm(value: unknown): AsmBlock {
@@ -297,10 +374,12 @@ class Scanner {
     m.lastIndex = this.#at;
     return m.test(this.#text) ? Number(this.#match(/b(\d+):/y, "label")[1]) : null;
   }
-  position(same: Loc, none: Loc): Loc {
-    if (!this.peek("!")) return same;
-    const m = this.#match(/!(?:(\d+):(\d+):(\d+))?/y, "position");
-    return m[1] === undefined ? none : { file: Number(m[1]), line: Number(m[2]), column: Number(m[3]) };
+  position(same: Loc, none: Loc, scopes: readonly Scope[] = []): Loc {
+    if (!this.peek("!") && !/^\d+:/.test(this.#text.slice(this.#at, this.#at + 12))) return same;
+    const m = this.#match(/!?(?:(\d+):(\d+):(\d+)(?:@(\d+))?)?/y, "position");
+    if (m[1] === undefined) return none;
+    const loc = { file: Number(m[1]), line: Number(m[2]), column: Number(m[3]) };
+    return m[4] === undefined ? loc : { ...loc, scope: scopes[Number(m[4])] };
   }
   /** A JSON object up to its closing brace. */
   json(): unknown {

@@ -15,19 +15,28 @@
  *     %4 = phi i32 [%2, %9] "i"
  *
  * `!file:line:column` is the source position; a position equal to that of the line above is not repeated (`!` alone resets to none).
+ * With debug information: `type {…}` a line (JSON) in the module, and in a function, before its blocks, the scopes and variables that its
+ * positions (`!0:3:1@2`: in scope 2) and debug values name:
+ *
+ *     scope 0 "f" "f" -1 !0:1:1            a function's own: link name, name, type of the result, position
+ *     scope 1 in 0 "f" "f" -1 !0:1:1       a block of it
+ *     scope 2 at 0:9:3@1 "g" "g" 4 !0:5:1  an inlined copy, and where the call stood
+ *     var 0 "x" type 3 scope 1 !0:2:7      (param 0: the function's first parameter)
+ *     dbg var 0 bytes 0 8 = %3             bytes from 0 on, 8 of them; indirect: `= [%3]`; a constant: `= const i64 5`; unknown: `= ?`
  */
-import type { Data, Func, Instr, Loc, Module } from "./ir.ts";
+import type { Data, DebugValue, Func, Instr, Loc, Module, Scope, Variable } from "./ir.ts";
 
 export function printModule(module: Module): string {
   const out = [`module ${quote(module.name)}`];
   module.files.forEach((f, i) => out.push(`file ${i} ${quote(f)}`));
+  for (const type of module.types) out.push(`type ${JSON.stringify(type, bigintsAsText)}`);
   for (const data of module.data.values()) out.push("", printData(data));
   for (const func of module.functions.values()) out.push("", printFunction(func));
   return `${out.join("\n")}\n`;
 }
 
 export function printData(data: Data): string {
-  const flags = `${data.readonly ? " readonly" : ""}${data.keep ? " keep" : ""}`;
+  const flags = `${data.readonly ? " readonly" : ""}${data.keep ? " keep" : ""}${data.type === undefined ? "" : ` type ${data.type}`}`;
   const out = [
     `data ${at(data.name)} ${quote(data.sourceName)} section ${quote(data.section)} align ${data.align} size ${data.size}${flags}${position(data.loc)}`,
   ];
@@ -50,12 +59,15 @@ export function printFunction(func: Func): string {
   ].filter((s) => s !== "");
   const params = func.params.map((p) => `${p.type} ${quote(p.name)}`).join(", ");
   const out = [`func ${at(func.name)} ${quote(func.sourceName)} (${params}) ${func.result} ${flags.join(" ")}${position(func.loc)} {`];
+  const names = new DebugNames(func);
+  out.push(...names.lines);
   let last = func.loc;
   for (const block of func.blocks) {
     out.push(`b${block.id}:${block.preds.length ? ` preds ${block.preds.map((p) => `b${p.id}`).join(", ")}` : ""}`);
     for (const instr of block.instrs) {
-      const same = instr.loc.file === last.file && instr.loc.line === last.line && instr.loc.column === last.column;
-      out.push(`  ${printInstr(instr)}${same ? "" : instr.loc.file < 0 ? " !" : position(instr.loc)}`);
+      const { file, line, column, scope } = instr.loc;
+      const same = file === last.file && line === last.line && column === last.column && scope === last.scope;
+      out.push(`  ${printInstr(instr, names)}${same ? "" : file < 0 ? " !" : ` ${names.position(instr.loc)}`}`);
       last = instr.loc;
     }
   }
@@ -63,8 +75,55 @@ export function printFunction(func: Func): string {
   return out.join("\n");
 }
 
+/** Numbers for the scopes and variables of a function, in the order in which they are met; parents first. */
+class DebugNames {
+  readonly lines: string[] = [];
+  readonly #scopes = new Map<Scope, number>();
+  readonly #variables = new Map<Variable, number>();
+  readonly #values: ReadonlySet<Instr>;
+  constructor(func: Func) {
+    this.#values = new Set(func.blocks.flatMap((b) => b.instrs));
+    if (func.scope) this.#scope(func.scope);
+    for (const block of func.blocks) {
+      for (const { loc, debug } of block.instrs) {
+        if (loc.scope) this.#scope(loc.scope);
+        if (!debug || this.#variables.has(debug.variable)) continue;
+        const { name, type, loc: declared, scope, parameter } = debug.variable;
+        const text = `${quote(name)} type ${type} scope ${this.#scope(scope)}${parameter < 0 ? "" : ` param ${parameter}`}${position(declared)}`;
+        this.lines.push(`  var ${this.#variables.size} ${text}`);
+        this.#variables.set(debug.variable, this.#variables.size);
+      }
+    }
+  }
+  #scope(scope: Scope): number {
+    const known = this.#scopes.get(scope);
+    if (known !== undefined) return known;
+    const { parent, inlinedAt, function: f } = scope;
+    let where = "";
+    if (parent) where = ` in ${this.#scope(parent)}`;
+    else if (inlinedAt) {
+      if (inlinedAt.scope) this.#scope(inlinedAt.scope);
+      where = ` at ${this.position(inlinedAt).slice(1)}`;
+    }
+    const number = this.#scopes.size;
+    this.#scopes.set(scope, number);
+    this.lines.push(`  scope ${number}${where} ${quote(f.name)} ${quote(f.sourceName)} ${f.result}${position(f.loc)}`);
+    return number;
+  }
+  position(loc: Loc): string {
+    return `!${loc.file}:${loc.line}:${loc.column}${loc.scope ? `@${this.#scopes.get(loc.scope)}` : ""}`;
+  }
+  value({ variable, watched, indirect, offset, bytes }: DebugValue): string {
+    const leaf =
+      watched?.op === "const" ? `const ${watched.type} ${watched.imm}` : watched?.op === "fconst" ? `fconst ${number(watched)}` : null;
+    const other = watched?.op === "symbol" ? `symbol ${symbolOf(watched)}` : watched && this.#values.has(watched) ? `%${watched.id}` : "?";
+    const value = leaf ?? other;
+    return `var ${this.#variables.get(variable)} bytes ${offset} ${bytes} = ${indirect ? `[${value}]` : value}`;
+  }
+}
+
 /** One instruction, without its position. */
-export function printInstr(instr: Instr): string {
+export function printInstr(instr: Instr, names: DebugNames | null = null): string {
   const head = instr.type === "void" ? instr.op : `%${instr.id} = ${instr.op} ${instr.type}`;
   const args = instr.args.map((a) => `%${a.id}`);
   const tail = `${instr.volatile ? " volatile" : ""}${instr.name === "" ? "" : ` ${quote(instr.name)}`}`;
@@ -73,9 +132,11 @@ export function printInstr(instr: Instr): string {
     case "const":
       return `${head} ${instr.imm}${tail}`;
     case "fconst":
-      return `${head} ${instr.float === 0 || !Number.isFinite(instr.float) ? floatBits(instr.float) : instr.float}${tail}`;
+      return `${head} ${number(instr)}${tail}`;
     case "symbol":
-      return `${head} ${at(instr.symbol)}${addend(BigInt.asIntN(64, instr.imm))}${tail}`;
+      return `${head} ${symbolOf(instr)}${tail}`;
+    case "dbg":
+      return `${head} ${names && instr.debug ? names.value(instr.debug) : quote(instr.debug?.variable.name ?? "")}`;
     case "param":
       return `${head} ${instr.index}${tail}`;
     case "alloca":
@@ -103,11 +164,13 @@ const quote = (text: string): string => JSON.stringify(text);
 const at = (name: string): string => (/^[\w.$]+$/.test(name) ? `@${name}` : `@${quote(name)}`);
 const addend = (value: bigint): string => (value === 0n ? "" : value < 0n ? `${value}` : `+${value}`);
 const position = (loc: Loc): string => (loc.file < 0 ? "" : ` !${loc.file}:${loc.line}:${loc.column}`);
+const symbolOf = (instr: Instr): string => `${at(instr.symbol)}${addend(BigInt.asIntN(64, instr.imm))}`;
+const number = ({ float }: Instr): string => (float === 0 || !Number.isFinite(float) ? floatBits(float) : `${float}`);
 const floatBits = (value: number): string => {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   return `0x${view.getBigUint64(0).toString(16).padStart(16, "0")}`;
 };
+const bigintsAsText = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
 /** The asm block as JSON, its bigints as strings. */
-const quoteAsm = (instr: Instr): string =>
-  JSON.stringify(instr.asm, (_key, value: unknown) => (typeof value === "bigint" ? `${value}` : value));
+const quoteAsm = (instr: Instr): string => JSON.stringify(instr.asm, bigintsAsText);

@@ -210,6 +210,13 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       });
       break;
     }
+    case "dbg": {
+      if (instr.debug === null) return report("no debug value");
+      const { watched, indirect, offset, bytes } = instr.debug;
+      if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(bytes) || bytes < 1) report(`bytes ${offset} + ${bytes}`);
+      if (watched && (indirect ? watched.type !== "i64" : size(watched.type) < 8 * bytes)) report(`${watched.type} for ${bytes} bytes`);
+      break;
+    }
     case "jump":
       hasTargets(1);
       break;

@@ -9,6 +9,7 @@
  */
 import { phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
+import { bypass, isEmpty } from "./debug.ts";
 import { Replacements, usesOf } from "./rewrite.ts";
 
 /** Threading constants around a loop that never ends would never end either. */
@@ -29,8 +30,8 @@ export function cleanCfg(func: Func): void {
 
 /** pred → block → target becomes pred → target where `block` is only a jump. */
 function threadEmpty(func: Func, block: Block): boolean {
-  if (block === func.blocks[0] || block.instrs.length !== 1 || block.instrs[0].op !== "jump") return false;
-  const target = block.instrs[0].targets[0];
+  if (block === func.blocks[0] || !isEmpty(block) || terminatorOf(block).op !== "jump") return false;
+  const target = terminatorOf(block).targets[0];
   if (target === block) return false;
   const at = target.preds.indexOf(block);
   const phis = phisOf(target);
@@ -40,6 +41,7 @@ function threadEmpty(func: Func, block: Block): boolean {
     const existing = target.preds.indexOf(pred);
     if (existing >= 0 && phis.some((phi) => phi.args[existing] !== phi.args[at])) continue;
     redirect(pred, block, target, (phi) => phi.args[target.preds.indexOf(block)]);
+    bypass(func, pred, block, target, (value) => value);
     changed = true;
   }
   if (block.preds.length === 0 && changed) detach(func, block);
@@ -88,7 +90,12 @@ function threadConstants(func: Func): boolean {
     const condition = last.args[0];
     if ((last.op !== "branch" && last.op !== "switch") || condition.op !== "phi" || condition.block !== block) continue;
     const phis = phisOf(block);
-    if (phis.length !== block.instrs.length - 1 || !condition.args.some((a) => a.op === "const") || last.targets.includes(block)) continue;
+    if (
+      block.instrs.some((i) => i.op !== "phi" && i.op !== "dbg" && i !== last) ||
+      !condition.args.some((a) => a.op === "const") ||
+      last.targets.includes(block)
+    )
+      continue;
     uses ??= usesOf(func);
     const local = phis.every((phi) =>
       (uses?.get(phi) ?? []).every(
@@ -110,7 +117,9 @@ function threadConstants(func: Func): boolean {
       const existing = target.preds.indexOf(pred);
       if (existing >= 0 && phisOf(target).some((phi) => phi.args[existing] !== incoming(phi))) continue;
       const values = new Map(phisOf(target).map((phi) => [phi, incoming(phi)]));
+      const phisAt = new Map(phis.map((phi) => [phi, phi.args[at]]));
       redirect(pred, block, target, (phi) => values.get(phi) as Instr);
+      bypass(func, pred, block, target, (value) => phisAt.get(value) ?? value);
       changed = true;
       uses = null;
       break;

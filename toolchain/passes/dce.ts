@@ -1,8 +1,9 @@
 /**
  * Removes what nothing needs: values whose uses are all dead (mark and sweep, so that cycles of phis go too), non-volatile loads and
- * safe divisions among them, and allocas that are only ever written, with the stores.
+ * safe divisions among them, and allocas that are only ever written, with the stores: what these stored is then told to debuggers.
  */
-import type { Func, Instr } from "../ir/ir.ts";
+import { type DebugValue, type Func, Instr } from "../ir/ir.ts";
+import { afterStore, watchersOf } from "./debug.ts";
 import { isRemovable, usesOf } from "./rewrite.ts";
 
 export function dce(func: Func): void {
@@ -23,20 +24,55 @@ function removeWriteOnly(func: Func): void {
   const allocas = func.blocks[0].instrs.filter((i) => i.op === "alloca");
   if (allocas.length === 0) return;
   const uses = usesOf(func);
-  const dead = new Set<Instr>();
+  const dead = new Map<Instr, Write>();
+  const gone = new Set<Instr>();
   for (const alloca of allocas) {
-    const writes: Instr[] = [];
-    const work: Instr[] = [alloca];
+    const writes: [Instr, Write][] = [];
+    const work: { address: Instr; offset: number }[] = [{ address: alloca, offset: 0 }];
     let writeOnly = true;
-    for (let address = work.pop(); address !== undefined && writeOnly; address = work.pop()) {
+    for (let top = work.pop(); top !== undefined && writeOnly; top = work.pop()) {
+      const { address, offset } = top;
       for (const use of uses.get(address) ?? []) {
-        if (use.op === "add") work.push(use);
-        else if (!use.volatile && (use.op === "store" || use.op === "copy" || use.op === "zero") && use.args.lastIndexOf(address) === 0)
-          writes.push(use);
+        if (use.op === "add") {
+          const other = use.args[use.args[0] === address ? 1 : 0];
+          work.push({ address: use, offset: other.op === "const" ? offset + Number(BigInt.asIntN(64, other.imm)) : Number.NaN });
+        } else if (!use.volatile && (use.op === "store" || use.op === "copy" || use.op === "zero") && use.args.lastIndexOf(address) === 0)
+          writes.push([use, { alloca, offset }]);
         else writeOnly = false;
       }
     }
-    if (writeOnly) for (const write of writes) dead.add(write);
+    if (!writeOnly) continue;
+    gone.add(alloca);
+    for (const [write, where] of writes) dead.set(write, where);
   }
-  if (dead.size > 0) for (const block of func.blocks) block.instrs = block.instrs.filter((i) => !dead.has(i));
+  if (dead.size === 0) return;
+  const watchers = watchersOf(func, gone);
+  for (const block of func.blocks) {
+    if (!block.instrs.some((i) => dead.has(i))) continue;
+    block.instrs = block.instrs.flatMap((i) => {
+      const write = dead.get(i);
+      return write === undefined ? i : told(func, i, write, watchers.get(write.alloca) ?? []);
+    });
+  }
+}
+
+interface Write {
+  readonly alloca: Instr;
+  /** Bytes; NaN = somewhere. */
+  readonly offset: number;
+}
+
+/** The debug values that stand for a write. */
+function told(func: Func, write: Instr, { offset }: Write, watchers: readonly DebugValue[]): Instr[] {
+  if (watchers.length === 0) return [];
+  if (Number.isNaN(offset)) return afterStore(func, watchers, 0, null, Number.MAX_SAFE_INTEGER, write);
+  if (write.op === "store") return afterStore(func, watchers, offset, write.args[1], 8, write);
+  if (write.op === "copy") return afterStore(func, watchers, offset, null, write.size, write);
+  const zero = new Instr("const", "i64", [], write.loc);
+  const parts: Instr[] = [];
+  for (let at = 0; at < write.size; at += 8) {
+    const value = at + 8 <= write.size ? zero : null;
+    parts.push(...afterStore(func, watchers, offset + at, value, Math.min(8, write.size - at), write));
+  }
+  return parts;
 }

@@ -8,7 +8,8 @@
  * The callee's allocas move to the caller's entry.
  */
 import { terminatorOf } from "../ir/cfg.ts";
-import { Block, type Func, Instr, type Module } from "../ir/ir.ts";
+import { Block, type DebugValue, type Func, Instr, type Loc, type Module, type Scope, type Variable } from "../ir/ir.ts";
+import { remade } from "./debug.ts";
 import { newInstr } from "./rewrite.ts";
 
 /** Instructions, leaves and parameters not counted. A call itself costs about as much as the first. */
@@ -127,6 +128,7 @@ function sizeOf(func: Func): number {
   let size = 0;
   for (const block of func.blocks) {
     for (const { op, asm, args } of block.instrs) {
+      if (op === "dbg") continue;
       if (op === "const" || op === "param" || op === "undef" || op === "alloca" || op === "jump" || op === "symbol" || op === "phi")
         continue;
       size += asm ? 1 + asm.pieces.join("").split(/[;\n]/).length : op === "call" || op === "icall" ? 2 + args.length : 1;
@@ -145,6 +147,7 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
   for (const target of new Set(terminatorOf(rest).targets)) target.preds = target.preds.map((p) => (p === block ? rest : p));
   block.instrs.length = at;
 
+  const debug = new InlinedDebug(callee, call.loc);
   const blocks = new Map<Block, Block>(callee.blocks.map((b) => [b, new Block(nextBlock++)]));
   const values = new Map<Instr, Instr>();
   const allocas: Instr[] = [];
@@ -157,7 +160,7 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
         continue;
       }
       if (old.op === "ret") {
-        const jump = newInstr(caller, "jump", "void", [], old.loc);
+        const jump = newInstr(caller, "jump", "void", [], debug.loc(old.loc));
         jump.targets = [rest];
         jump.block = to;
         to.instrs.push(jump);
@@ -166,6 +169,7 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
         continue;
       }
       const instr = clone(caller, old);
+      instr.loc = debug.loc(old.loc);
       instr.targets = old.targets.map((t) => blocks.get(t) as Block);
       values.set(old, instr);
       if (old.op === "alloca") {
@@ -178,8 +182,17 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
     }
   }
   const mapped = (old: Instr): Instr => values.get(old) as Instr;
-  for (const [from] of blocks)
-    for (const old of from.instrs) if (old.op !== "param" && old.op !== "ret") mapped(old).args = old.args.map(mapped);
+  for (const [from] of blocks) {
+    for (const old of from.instrs) {
+      if (old.op === "param" || old.op === "ret") continue;
+      mapped(old).args = old.args.map(mapped);
+      if (old.debug)
+        mapped(old).debug = debug.value(
+          old.debug,
+          (value) => values.get(value) ?? call.args[value.op === "param" ? value.index : -1] ?? null,
+        );
+    }
+  }
 
   const enter = newInstr(caller, "jump", "void", [], call.loc);
   const entry = blocks.get(callee.blocks[0]) as Block;
@@ -198,6 +211,41 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
   caller.blocks.splice(caller.blocks.indexOf(block) + 1, 0, ...blocks.values(), rest);
   caller.blocks[0].instrs.unshift(...allocas);
   return rest;
+}
+
+/** Scopes, variables and positions of a callee's body as one inlined copy has them. */
+class InlinedDebug {
+  readonly #callee: Func;
+  readonly #call: Loc;
+  readonly #scopes = new Map<Scope, Scope>();
+  readonly #variables = new Map<Variable, Variable>();
+  readonly #locs = new Map<Loc, Loc>();
+  constructor(callee: Func, call: Loc) {
+    this.#callee = callee;
+    this.#call = call;
+  }
+  loc(loc: Loc): Loc {
+    const scope = loc.scope ?? this.#callee.scope;
+    if (scope === null || loc.file < 0) return loc;
+    let own = this.#locs.get(loc);
+    if (own === undefined) this.#locs.set(loc, (own = { ...loc, scope: this.#scope(scope) }));
+    return own;
+  }
+  value(debug: DebugValue, knownAs: (value: Instr) => Instr | null): DebugValue {
+    const { variable } = debug;
+    let own = this.#variables.get(variable);
+    if (own === undefined) this.#variables.set(variable, (own = { ...variable, scope: this.#scope(variable.scope) }));
+    return { ...debug, variable: own, watched: debug.watched && remade(debug.watched, knownAs, 0) };
+  }
+  #scope(scope: Scope): Scope {
+    let own = this.#scopes.get(scope);
+    if (own === undefined) {
+      const { parent, inlinedAt } = scope;
+      own = parent ? { ...scope, parent: this.#scope(parent) } : { ...scope, inlinedAt: inlinedAt ? this.loc(inlinedAt) : this.#call };
+      this.#scopes.set(scope, own);
+    }
+    return own;
+  }
 }
 
 function clone(caller: Func, old: Instr): Instr {

@@ -33,7 +33,7 @@ function joinNext(func: Func, block: Block): boolean {
     const at = second.op === "branch" ? second.targets.indexOf(other) : -1;
     if (at < 0 || second.targets[1 - at] === other) continue;
     const test = second.args[0];
-    if (next.instrs.some((instr) => instr !== second && instr !== test && !isLeaf(instr))) continue;
+    if (next.instrs.some((instr) => instr !== second && instr !== test && instr.op !== "dbg" && !isLeaf(instr))) continue;
     const a = trueFor(first.args[0]);
     const b = trueFor(test);
     if (a === null || b === null || a.value !== b.value) continue;
@@ -63,6 +63,8 @@ function join(func: Func, block: Block, next: Block, other: Block, inside: Block
   // Leaves of the second block may be known to blocks that it dominates.
   for (const instr of next.instrs.slice(0, -1)) {
     instr.block = block;
+    // What only one of the two ways knew of.
+    if (instr.debug) instr.debug.watched = null;
     block.instrs.push(instr);
   }
   const add = (instr: Instr): Instr => {

@@ -1,11 +1,12 @@
 /**
  * Promotes scalar allocas to SSA values: pruned SSA by dominance frontiers (Cytron et al.), phis only where the variable is live.
  * Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a `zero` of exactly that type's size.
- * A load before any store becomes `undef`.
+ * A load before any store becomes `undef`. A variable of the source that lives in the alloca is from each store and phi on that value.
  */
 import { Dominators, removeUnreachable } from "../ir/cfg.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
+import type { Block, DebugValue, Func, Instr } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
+import { afterStore, newDebug, watchersOf } from "./debug.ts";
 import { newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
 
 interface Variable {
@@ -38,7 +39,7 @@ export function mem2reg(func: Func): void {
   const frontiers = dominators.frontiers();
   const phis = new Map<Instr, Variable>();
   for (const variable of variables.values()) placePhis(func, variable, frontiers, phis);
-  rename(func, dominators, variables, phis);
+  rename(func, dominators, variables, phis, watchersOf(func, variables));
 }
 
 function scalarTypeOf(alloca: Instr, uses: readonly Instr[]): Type | null {
@@ -80,7 +81,13 @@ function placePhis(func: Func, variable: Variable, frontiers: ReadonlyMap<Block,
   }
 }
 
-function rename(func: Func, dominators: Dominators, variables: ReadonlyMap<Instr, Variable>, phis: ReadonlyMap<Instr, Variable>): void {
+function rename(
+  func: Func,
+  dominators: Dominators,
+  variables: ReadonlyMap<Instr, Variable>,
+  phis: ReadonlyMap<Instr, Variable>,
+  watchers: ReadonlyMap<Instr, DebugValue[]>,
+): void {
   const replacements = new Replacements();
   const removed = new Set<Instr>(variables.keys());
   const undefs = new Map<Type, Instr>();
@@ -98,18 +105,40 @@ function rename(func: Func, dominators: Dominators, variables: ReadonlyMap<Instr
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     const { block, values } = top;
     const out: Instr[] = [];
+    const holds = ({ alloca, type }: Variable, value: Instr | null, like: Instr): Instr[] =>
+      afterStore(func, watchers.get(alloca) ?? [], 0, value, widthOf[type as "i64"] / 8, like);
+    let ofPhis: Instr[] = [];
     for (const instr of block.instrs) {
+      if (ofPhis.length > 0 && instr.op !== "phi") {
+        out.push(...ofPhis);
+        ofPhis = [];
+      }
+      if (instr.debug) {
+        const { watched, indirect } = instr.debug;
+        const variable = indirect && watched ? variables.get(watched) : undefined;
+        if (variable) {
+          // What the alloca never holds as one value stays unknown.
+          out.push(newDebug(func, { ...instr.debug, watched: null, indirect: false }, instr.loc, block));
+          const value = values.get(variable);
+          if (value) out.push(...afterStore(func, [instr.debug], 0, value, 8, instr));
+        } else out.push(instr);
+        continue;
+      }
       const variable = phis.get(instr) ?? variables.get(instr.args[0]);
-      if (instr.op === "phi" && variable) values.set(variable, instr);
-      else if (variable) {
+      if (instr.op === "phi" && variable) {
+        values.set(variable, instr);
+        ofPhis.push(...holds(variable, instr, instr));
+      } else if (variable) {
         removed.add(instr);
         if (instr.op === "load") replacements.set(instr, values.get(variable) ?? undef(variable.type));
-        else if (instr.op === "store") values.set(variable, instr.args[1]);
-        else {
+        else if (instr.op === "store") {
+          values.set(variable, instr.args[1]);
+          out.push(...holds(variable, instr.args[1], instr));
+        } else {
           const value = zeroOf(func, variable.type, instr);
           value.block = block;
           values.set(variable, value);
-          out.push(value);
+          out.push(value, ...holds(variable, value, instr));
         }
       }
       if (!removed.has(instr)) out.push(instr);

@@ -5,6 +5,7 @@
  */
 import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import { Block, type Func } from "../ir/ir.ts";
+import { firstOf } from "./debug.ts";
 import { newInstr } from "./rewrite.ts";
 
 export function preheaders(func: Func): void {
@@ -24,7 +25,7 @@ function makePreheader(func: Func, header: Block, blocks: ReadonlySet<Block>): v
   // One entry an edge: a block that leads here twice is there twice.
   const outside = header.preds.filter((p) => !blocks.has(p));
   const at = header.preds.flatMap((p, i) => (blocks.has(p) ? [] : [i]));
-  const loc = header.instrs[0].loc;
+  const { loc } = firstOf(header);
   const values = phisOf(header).map((phi) => {
     const incoming = at.map((i) => phi.args[i]);
     if (incoming.every((value) => value === incoming[0])) return incoming[0];

@@ -7,10 +7,11 @@
  * that may trap. Nothing else in the loop may reach the place. A loop that only reads keeps reading.
  */
 import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
-import { Block, type Func, type Instr, type Module } from "../ir/ir.ts";
+import { Block, type DebugValue, type Func, type Instr, type Module } from "../ir/ir.ts";
 import { opInfo, type Type, widthOf } from "../ir/ops.ts";
 import { isWithin, mayShare, type Place, placeOf } from "./alias.ts";
 import { capturedAllocas } from "./forward.ts";
+import { newDebug, watchersOf } from "./debug.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { isSafeDivision, newConst, newInstr } from "./rewrite.ts";
 
@@ -40,7 +41,11 @@ export function promote(func: Func, module: Module): void {
     const groups = promotable(accesses, module, captured);
     const exits = exitsOf(blocks);
     if (groups.length === 0 || exits.length === 0) continue;
-    for (const group of groups) keep(func, before, group, exits);
+    for (const group of groups) {
+      const { base } = group[0].place;
+      const watchers = typeof base === "string" ? [] : (watchersOf(func, new Set([base])).get(base) ?? []);
+      keep(func, before, group, exits, watchers);
+    }
     for (const block of blocks) done.add(block);
   }
 }
@@ -55,7 +60,8 @@ function accessesOf(blocks: ReadonlySet<Block>): Access[] | null {
       if (instr.op === "load" || instr.op === "store") {
         const type = instr.op === "load" ? instr.type : instr.args[1].type;
         accesses.push({ instr, block, type, place: placeOf(instr.args[0], type) });
-      } else if (info.readsMemory || info.writesMemory || (info.effect && !info.terminator && !isSafeDivision(instr))) return null;
+      } else if (instr.op === "dbg") continue;
+      else if (info.readsMemory || info.writesMemory || (info.effect && !info.terminator && !isSafeDivision(instr))) return null;
     }
   }
   return accesses;
@@ -84,14 +90,22 @@ function exitsOf(blocks: ReadonlySet<Block>): { from: Block; to: Block }[] {
   return exits;
 }
 
-function keep(func: Func, before: Block, group: readonly Access[], exits: { from: Block; to: Block }[]): void {
+function keep(
+  func: Func,
+  before: Block,
+  group: readonly Access[],
+  exits: { from: Block; to: Block }[],
+  watchers: readonly DebugValue[],
+): void {
   const { place, type, instr } = group[0];
-  const value = local(func, widthOf[type as "i64"] / 8, instr);
+  const bytes = widthOf[type as "i64"] / 8;
+  const value = local(func, bytes, instr);
   const flag = local(func, 1, instr);
   const address = (block: Block): Instr => addressIn(func, block, place, instr);
   const first = append(func, before, "load", type, [address(before)], instr);
   append(func, before, "store", "void", [value, first], instr);
   append(func, before, "store", "void", [flag, constant(func, before, 0n, instr)], instr);
+  livesAt(func, before, watchers, place, bytes, value, instr);
   for (const { instr: at, block } of group) {
     at.args[0] = value;
     if (at.op === "load") continue;
@@ -110,7 +124,27 @@ function keep(func: Func, before: Block, group: readonly Access[], exits: { from
     write.preds = [test];
     next.preds = [test, write];
     append(func, write, "store", "void", [address(write), append(func, write, "load", type, [value], instr)], instr);
+    livesAt(func, next, watchers, place, bytes, null, instr);
     exit.from = next;
+  }
+}
+
+/** The variables that lie at the place are in `alloca` from here on; null: at the place again. */
+function livesAt(
+  func: Func,
+  block: Block,
+  watchers: readonly DebugValue[],
+  { base, low }: Place,
+  bytes: number,
+  alloca: Instr | null,
+  { loc }: Instr,
+): void {
+  for (const { variable, offset, bytes: size } of watchers) {
+    const at = Number(low);
+    if (at < 0 || at + bytes > size || typeof base === "string") continue;
+    let watched = alloca ?? base;
+    if (alloca === null && at > 0) watched = newInstr(func, "add", "i64", [base, newConst(func, "i64", low, loc)], loc);
+    block.instrs.splice(-1, 0, newDebug(func, { variable, watched, indirect: true, offset: offset + at, bytes }, loc, block));
   }
 }
 

@@ -39,6 +39,7 @@ export class Replacements {
         if (this.#map.has(instr)) removed = true;
         const { args } = instr;
         for (let i = 0; i < args.length; i++) args[i] = this.resolve(args[i]);
+        if (instr.debug?.watched) instr.debug.watched = this.resolve(instr.debug.watched);
       }
       if (removed) block.instrs = block.instrs.filter((i) => !this.#map.has(i));
     }

@@ -3,8 +3,9 @@
  * two accesses overlap without being the same; mem2reg then promotes the parts.
  * `zero` and `copy` of the whole or a range become accesses to each part, if there are few.
  */
-import type { Func, Instr } from "../ir/ir.ts";
+import type { DebugValue, Func, Instr } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
+import { newDebug } from "./debug.ts";
 import { newConst, newInstr, usesOf } from "./rewrite.ts";
 
 const MAX_BYTES = 128;
@@ -110,6 +111,18 @@ function partition(alloca: Instr, accesses: readonly Access[]): Part[] | null {
   return list.length === 0 || whole ? null : list;
 }
 
+/** Bytes that no part holds are unknown. */
+function partsOfVariable(func: Func, at: Instr, debug: DebugValue, parts: readonly Part[]): Instr[] {
+  const { variable, offset, bytes } = debug;
+  const unknown = newDebug(func, { variable, watched: null, indirect: false, offset, bytes }, at.loc, at.block);
+  const known = parts.flatMap((part) => {
+    const count = Math.min(bytesOf(part.type), bytes - part.offset);
+    if (count <= 0) return [];
+    return newDebug(func, { variable, watched: part.alloca, indirect: true, offset: offset + part.offset, bytes: count }, at.loc, at.block);
+  });
+  return [unknown, ...known];
+}
+
 function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: readonly Part[], addresses: ReadonlySet<Instr>): void {
   const byInstr = new Map<Instr, Access>(accesses.map((a) => [a.instr, a]));
   for (const part of parts) {
@@ -121,7 +134,7 @@ function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: re
     part.alloca.name = alloca.name === "" ? "" : `${alloca.name}+${part.offset}`;
   }
   for (const block of func.blocks) {
-    if (!block.instrs.some((i) => byInstr.has(i) || addresses.has(i))) continue;
+    if (!block.instrs.some((i) => byInstr.has(i) || addresses.has(i) || i.debug?.watched === alloca)) continue;
     const out: Instr[] = [];
     const emit = (instr: Instr): Instr => {
       instr.block = block;
@@ -131,6 +144,10 @@ function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: re
     for (const instr of block.instrs) {
       if (instr === alloca) for (const part of parts) out.push(part.alloca as Instr);
       if (addresses.has(instr)) continue;
+      if (instr.debug?.indirect && instr.debug.watched === alloca) {
+        out.push(...partsOfVariable(func, instr, instr.debug, parts));
+        continue;
+      }
       const access = byInstr.get(instr);
       if (!access) {
         out.push(instr);

@@ -2,9 +2,11 @@
  * The back end: a module of IR to chunks for the linker. For each function: selection, register allocation, frame, code.
  * A failure names the function and, where one is at fault, the instruction.
  */
-import type { Data, Func, Module } from "../ir/ir.ts";
+import type { Data, Func, Module, Scope } from "../ir/ir.ts";
+import type { FunctionDebug } from "../link/debug.ts";
 import type { Chunk, ObjectModule, Relocation } from "../link/object.ts";
-import { Assembler } from "./assembler.ts";
+import { type AssembledCode, Assembler } from "./assembler.ts";
+import { DebugWriter } from "./debug-info.ts";
 import { analyseLiveness } from "./liveness.ts";
 import { assembleInline } from "./inline.ts";
 import type { CodeSink } from "./operand.ts";
@@ -28,7 +30,7 @@ export function emitModule(module: Module): ObjectModule {
     }
   }
   for (const data of module.data.values()) chunks.push(dataChunk(data));
-  return { name: module.name, files: module.files, chunks };
+  return { name: module.name, files: module.files, types: module.types, chunks };
 }
 
 /** The function as assembly text, for people. */
@@ -58,11 +60,26 @@ function writeFunction(f: Func, options: SelectOptions, sink: CodeSink): JumpTab
   }
   return writeCode(allocateFunction(f, options), sink);
 }
+/** The same, and what debuggers are told of it. */
+function writeDescribed(f: Func, root: Scope, options: SelectOptions, assembler: Assembler): Described {
+  const placed = allocateFunction(f, options);
+  const writer = new DebugWriter(assembler);
+  const tables = writeCode(placed, assembler, writer);
+  return { tables, describe: ({ bytes, moved }) => writer.describe(f, root, placed, bytes.length, moved) };
+}
+interface Described {
+  readonly tables: JumpTable[];
+  readonly describe: ((code: AssembledCode) => FunctionDebug) | null;
+}
 
 function emitFunction(f: Func, options: SelectOptions): Chunk[] {
   const assembler = new Assembler(f.name, f.attributes.naked ? f.attributes.bits : 64);
-  const tables = writeFunction(f, options, assembler);
-  const { bytes, relocations, lines, labels, frame } = assembler.finish();
+  const { tables, describe }: Described =
+    f.scope && !f.attributes.naked
+      ? writeDescribed(f, f.scope, options, assembler)
+      : { tables: writeFunction(f, options, assembler), describe: null };
+  const finished = assembler.finish();
+  const { bytes, relocations, lines, labels, frame } = finished;
   const { section, align, keep } = f.attributes;
   const code: Chunk = {
     symbol: f.name,
@@ -77,6 +94,7 @@ function emitFunction(f: Func, options: SelectOptions): Chunk[] {
     readonly: true,
     keep,
     frame,
+    ...(describe ? { debug: describe(finished) } : {}),
   };
   return [code, ...tables.map((table) => tableChunk(f, table, labels))];
 }
@@ -121,6 +139,7 @@ function dataChunk(data: Data): Chunk {
     isFunction: false,
     readonly: data.readonly,
     keep: data.keep,
+    ...(data.type === undefined ? {} : { datum: { type: data.type, file: data.loc.file, line: data.loc.line } }),
   };
 }
 
@@ -141,6 +160,7 @@ function writeNaked(f: Func, sink: CodeSink): void {
           break;
         }
         // What the front end makes of parameters and of the end of the body.
+        case "dbg":
         case "param":
         case "alloca":
         case "const":

@@ -13,6 +13,7 @@ import { Dominators, findLoops, phisOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
 import { opInfo } from "../ir/ops.ts";
 import { placeArguments } from "./abi.ts";
+import { tell } from "./debug-values.ts";
 import {
   DEF,
   imm,
@@ -56,9 +57,11 @@ export class Selector {
   readonly usedByPhi: Uint8Array;
   readonly before: Int32Array;
   readonly after: Int32Array;
+  /** By Instr.id: what is in a block. */
+  readonly instrs: Instr[] = [];
   /** By Instr.id: the register of the value; 0 = nobody asked yet. */
   readonly registers: Int32Array;
-  /** The IR instruction behind `root` in its block. */
+  /** The IR instruction behind `root` in its block, debug values left out. */
   next: Instr | null = null;
   /** Where `emit` appends. */
   #current: MachineInstr[] = [];
@@ -117,6 +120,7 @@ export class Selector {
         this.uses[arg.id]++;
         if (instr.op === "phi") this.usedByPhi[arg.id] = 1;
       }
+      this.instrs[instr.id] = instr;
       this.before[instr.id] = writes;
       if (opInfo(instr.op).writesMemory || instr.volatile) writes++;
       this.after[instr.id] = writes;
@@ -132,11 +136,20 @@ export class Selector {
     const flush = (): void => {
       for (let k = this.#current.length - 1; k >= 0; k--) reversed.push(this.#current[k]);
     };
+    let next: Instr | null = null;
     for (let i = block.instrs.length - 1; i >= 0; i--) {
       const instr = block.instrs[i];
+      if (instr.debug) {
+        // In front of what comes next: the last one that was made.
+        const follower = reversed[reversed.length - 1];
+        follower.debug = [instr.debug, ...(follower.debug ?? [])];
+        this.mf.tell ??= (debug) => tell(this, debug);
+        continue;
+      }
       this.#current = [];
       this.root = instr;
-      this.next = block.instrs[i + 1] ?? null;
+      this.next = next;
+      next = instr;
       try {
         this.#lower(instr);
       } catch (error) {
@@ -380,6 +393,10 @@ export class Selector {
   }
 
   readonly #objects = new Map<Instr, number>();
+  /** Null: no code needs it. */
+  knownObject(alloca: Instr): number | null {
+    return this.#objects.get(alloca) ?? null;
+  }
   objectOf(alloca: Instr): number {
     let object = this.#objects.get(alloca);
     if (object === undefined) {

@@ -1,0 +1,110 @@
+/**
+ * What passes do for debug values (`dbg`, ../ir/ops.ts). Most need nothing: an operand that is replaced is replaced there too
+ * (Replacements.apply), and a value that is gone is told from others where that is possible (x64/select-debug.ts). What remains:
+ *
+ * - Whoever asks whether a block is empty, counts instructions, or looks at the first one leaves debug values out: `isEmpty`, `firstOf`.
+ * - Whoever takes a store away says what the variables hold from there on: `afterStore`.
+ * - Whoever leads an edge past a block takes the block's debug values along: `bypass`.
+ * - Whoever keeps memory elsewhere for a while says so on both ends (promote.ts).
+ *
+ * No debug value ever decides anything, and none is worth a block or an instruction of another kind.
+ */
+import { phisOf, terminatorOf } from "../ir/cfg.ts";
+import { type Block, type DebugValue, type Func, Instr, type Loc } from "../ir/ir.ts";
+import { type Op, widthOf } from "../ir/ops.ts";
+
+/** In no block yet. */
+export function newDebug(func: Func, debug: DebugValue, loc: Loc, block: Block | null): Instr {
+  const instr = new Instr("dbg", "void", [], loc);
+  instr.id = func.nextId++;
+  instr.debug = debug;
+  instr.block = block;
+  return instr;
+}
+
+/** Nothing but a terminator. */
+export const isEmpty = (block: Block): boolean => block.instrs.every((instr, i) => instr.op === "dbg" || i === block.instrs.length - 1);
+/** The first instruction that is no debug value; phis count. */
+export const firstOf = (block: Block): Instr => block.instrs.find((instr) => instr.op !== "dbg") as Instr;
+
+/** The debug values that watch what is stored at each of `allocas`: those that say where variables live. */
+export function watchersOf(func: Func, allocas: { has(alloca: Instr): boolean }): Map<Instr, DebugValue[]> {
+  const watchers = new Map<Instr, DebugValue[]>();
+  for (const block of func.blocks) {
+    for (const { debug } of block.instrs) {
+      if (!debug?.indirect || debug.watched === null || !allocas.has(debug.watched)) continue;
+      const list = watchers.get(debug.watched);
+      if (list === undefined) watchers.set(debug.watched, [debug]);
+      else if (!list.some((d) => d.variable === debug.variable && d.offset === debug.offset && d.bytes === debug.bytes)) list.push(debug);
+    }
+  }
+  return watchers;
+}
+
+/** The variables that `watchers` keep at an alloca, after `value` was put `at` bytes into it instead of memory; null = something unknown. */
+export function afterStore(
+  func: Func,
+  watchers: readonly DebugValue[],
+  at: number,
+  value: Instr | null,
+  bytes: number,
+  like: Instr,
+): Instr[] {
+  const width = value === null || value.type === "void" ? bytes : widthOf[value.type] / 8;
+  return watchers.flatMap(({ variable, offset, bytes: size }) => {
+    const count = Math.min(width, size - at);
+    if (at < 0 || count <= 0) return [];
+    const watched = value?.op === "undef" ? null : value;
+    return newDebug(func, { variable, watched, indirect: false, offset: offset + at, bytes: count }, like.loc, like.block);
+  });
+}
+
+/**
+ * Control from `from` now goes to `to` without passing `past`, which has nothing but phis, debug values and its terminator. Call it for each
+ * such `from` when the edge is there. `knownAs` maps a phi of `past` to what it would be.
+ */
+export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs: (value: Instr) => Instr): void {
+  const passed = past.instrs.filter((i) => i.debug !== null);
+  if (passed.length === 0) return;
+  // Two edges to one block are two ways still.
+  const single = terminatorOf(from).op === "jump";
+  for (const { debug, loc } of passed) {
+    if (debug === null) continue;
+    const { variable, offset, bytes, watched } = debug;
+    if (single) from.instrs.splice(-1, 0, newDebug(func, { ...debug, watched: watched && knownAs(watched) }, loc, from));
+    else forget(func, to, { variable, offset, bytes, watched: null, indirect: false }, loc);
+  }
+}
+
+/** At the head of `block`, unless it says something of these bytes there itself. */
+export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): void {
+  const head = phisOf(block).length;
+  for (let i = head; i < block.instrs.length; i++) {
+    const known = block.instrs[i].debug;
+    if (known === null) break;
+    if (known.variable === debug.variable && known.offset <= debug.offset && known.offset + known.bytes >= debug.offset + debug.bytes)
+      return;
+  }
+  block.instrs.splice(head, 0, newDebug(func, { ...debug, watched: null }, loc, block));
+}
+
+/** Operations that selection can tell from others (x64/debug-values.ts) when nothing computes them any more. */
+const TELLABLE: ReadonlySet<Op> = new Set<Op>(["add", "sub", "zext", "trunc"]);
+const MAX_DEPTH = 4;
+
+/** A watched value as it is in a copy of the code: `knownAs` for what the copy has, a copy of what is in no block; null = unknown. */
+export function remade(value: Instr, knownAs: (value: Instr) => Instr | null, depth: number): Instr | null {
+  const own = knownAs(value);
+  if (own !== null) return own;
+  if (value.op === "const" || value.op === "fconst" || value.op === "symbol") return value;
+  if (!TELLABLE.has(value.op) || depth === MAX_DEPTH) return null;
+  const args: Instr[] = [];
+  for (const arg of value.args) {
+    const copy = remade(arg, knownAs, depth + 1);
+    if (copy === null) return null;
+    args.push(copy);
+  }
+  const copy = new Instr(value.op, value.type, args, value.loc);
+  copy.id = value.id;
+  return copy;
+}

@@ -1,0 +1,275 @@
+/**
+ * Where the values that debuggers ask for are, instruction by instruction, by following the allocated code (as regalloc-check.ts does):
+ * for each watched value the locations that hold it, however they came to it, until they are overwritten; and for each piece of a variable
+ * what it is bound to. Where paths meet, what all of them agree on stays. A value that is computed anew is no longer what a variable was
+ * bound to before.
+ *
+ * Pieces: the byte ranges that a variable's debug values ever tell apart.
+ */
+import type { Variable } from "../ir/ir.ts";
+import { placeArguments } from "./abi.ts";
+import { type Mark, PARAMETER, type Told } from "./debug-values.ts";
+import { DEF, FIRST_VIRTUAL, forEachRegister, type MachineInstr } from "./machine.ts";
+import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";
+import type { Type } from "../ir/ops.ts";
+
+export interface Piece {
+  readonly variable: Variable;
+  readonly offset: number;
+  readonly bytes: number;
+}
+/** What pieces are bound to. */
+export interface Binding {
+  readonly told: Told;
+  readonly indirect: boolean;
+  /** Offset in the variable that the told value starts at. */
+  readonly base: number;
+  /** Index among the watched values; −1: it is none. */
+  readonly value: number;
+}
+export const UNKNOWN = -1;
+
+export interface State {
+  /** By watched value, `words` each: bits of the locations that hold it. */
+  readonly held: Uint32Array;
+  /** By piece: index of its binding, or UNKNOWN. */
+  readonly bound: Int32Array;
+}
+
+export class DebugTracker {
+  readonly pieces: Piece[] = [];
+  readonly bindings: Binding[] = [];
+  /** 32-bit words of locations: 32 registers, then slots. */
+  readonly words: number;
+  readonly #placed: PlacedFunction;
+  /** Index among the watched values by register number or parameter. */
+  readonly #values = new Map<number, number>();
+  /** By virtual register − FIRST_VIRTUAL; −1 = not watched. */
+  readonly #watched: Int32Array;
+  readonly #binds = new Map<MachineInstr, { piece: number; binding: number }[]>();
+  readonly #entries: (State | null)[];
+
+  constructor(placed: PlacedFunction, parameters: readonly Type[]) {
+    this.#placed = placed;
+    this.words = (FIRST_SLOT + placed.slotCount + 31) >>> 5;
+    this.#watched = new Int32Array(placed.f.registerCount).fill(-1);
+    this.#entries = placed.blocks.map(() => null);
+    this.#collect();
+    if (this.pieces.length > 0) this.#solve(parameters);
+  }
+
+  /** At the start of a block; null if nothing leads there. The caller may change it. */
+  entry(index: number): State | null {
+    const entry = this.#entries[index];
+    return entry && { held: entry.held.slice(), bound: entry.bound.slice() };
+  }
+
+  /** What debug values in front of the instruction say. */
+  bind(instr: MachineInstr, state: State): void {
+    for (const { piece, binding } of this.#binds.get(instr) ?? []) state.bound[piece] = binding;
+  }
+
+  /** What the instruction does. */
+  step({ instr, locations }: Placed, state: State): void {
+    if (this.#values.size === 0) return;
+    if (instr.op === "copy" || instr.op === "parcopy" || instr.op === "shuffle") return this.#move(instr, locations, state);
+    const { held } = state;
+    const { words } = this;
+    const lost = new Uint32Array(words);
+    lost[0] = instr.defs | instr.earlyDefs;
+    // Assembly may well change the registers that it got its inputs in.
+    if (instr.op === "expand") lost[0] |= instr.uses;
+    let k = 0;
+    forEachRegister(instr, (operand) => {
+      const location = locations[k++];
+      if (location >= 0 && (operand.role & DEF || instr.op === "expand")) lost[location >>> 5] |= 1 << (location & 31);
+    });
+    for (let w = 0; w < words; w++) {
+      const keep = ~lost[w];
+      if (keep !== -1) for (let i = w; i < held.length; i += words) held[i] &= keep;
+    }
+    k = 0;
+    forEachRegister(instr, (operand) => {
+      const location = locations[k++];
+      if (!(operand.role & DEF) || operand.reg < FIRST_VIRTUAL) return;
+      const value = this.#watched[operand.reg - FIRST_VIRTUAL];
+      if (value < 0) return;
+      this.#renew(value, state);
+      if (location >= 0) held[value * words + (location >>> 5)] |= 1 << (location & 31);
+    });
+  }
+
+  /** A value is computed anew. */
+  #renew(value: number, { held, bound }: State): void {
+    held.fill(0, value * this.words, (value + 1) * this.words);
+    for (let p = 0; p < bound.length; p++) if (bound[p] >= 0 && this.bindings[bound[p]].value === value) bound[p] = UNKNOWN;
+  }
+
+  /** Copies take along all that their sources hold. */
+  #move(instr: MachineInstr, locations: readonly number[], state: State): void {
+    const { held } = state;
+    const { words } = this;
+    const pairs: { to: number; from: number; value: number; source: number }[] = [];
+    let k = 0;
+    for (let i = 0; i < instr.operands.length; i += 2) {
+      const target = instr.operands[i];
+      const source = instr.operands[i + 1];
+      const to = locations[k++];
+      const from = source.kind === "reg" ? locations[k++] : -1;
+      const isNew = instr.op !== "shuffle" && target.kind === "reg" && target.reg >= FIRST_VIRTUAL;
+      pairs.push({
+        to,
+        from,
+        value: isNew ? this.#watched[target.reg - FIRST_VIRTUAL] : -1,
+        source: source.kind === "reg" && source.reg >= FIRST_VIRTUAL ? this.#watched[source.reg - FIRST_VIRTUAL] : -1,
+      });
+    }
+    const before = held.slice();
+    for (const { to } of pairs) {
+      const keep = ~(1 << (to & 31));
+      for (let i = to >>> 5; i < held.length; i += words) held[i] &= keep;
+    }
+    for (const { to, from } of pairs) {
+      if (from < 0) continue;
+      const bit = 1 << (from & 31);
+      for (let i = 0; i < held.length; i += words) if (before[i + (from >>> 5)] & bit) held[i + (to >>> 5)] |= 1 << (to & 31);
+    }
+    // A new value is where its source is, and the source's other copies are its own too.
+    const also = pairs.map(({ to, value, source }) => {
+      if (value < 0) return null;
+      const own = source < 0 ? new Uint32Array(words) : held.slice(source * words, (source + 1) * words);
+      own[to >>> 5] |= 1 << (to & 31);
+      return own;
+    });
+    pairs.forEach(({ value }, i) => {
+      const own = also[i];
+      if (own === null) return;
+      this.#renew(value, state);
+      held.set(own, value * words);
+    });
+  }
+
+  // ---- pieces and bindings
+
+  #collect(): void {
+    const { f, blocks } = this.#placed;
+    const tell = f.tell;
+    if (tell === null) return;
+    const marks: { instr: MachineInstr; variable: Variable; mark: Mark }[] = [];
+    const cuts = new Map<Variable, Set<number>>();
+    for (const { code } of blocks) {
+      for (const { instr } of code) {
+        for (const debug of instr.debug ?? []) {
+          const { variable } = debug;
+          let known = cuts.get(variable);
+          if (known === undefined) cuts.set(variable, (known = new Set()));
+          for (const mark of tell(debug)) {
+            known.add(mark.offset).add(mark.offset + mark.bytes);
+            marks.push({ instr, variable, mark });
+          }
+        }
+      }
+    }
+    const first = new Map<Variable, number>();
+    for (const [variable, known] of cuts) {
+      first.set(variable, this.pieces.length);
+      const at = [...known].sort((a, b) => a - b);
+      for (let i = 1; i < at.length; i++) this.pieces.push({ variable, offset: at[i - 1], bytes: at[i] - at[i - 1] });
+    }
+    const known = new Map<string, number>();
+    for (const { instr, variable, mark } of marks) {
+      let list = this.#binds.get(instr);
+      if (list === undefined) this.#binds.set(instr, (list = []));
+      const binding = mark.told === null ? UNKNOWN : this.#binding(mark, mark.told, known);
+      for (let p = first.get(variable)!; p < this.pieces.length; p++) {
+        const piece = this.pieces[p];
+        if (piece.variable !== variable || piece.offset >= mark.offset + mark.bytes) break;
+        if (piece.offset >= mark.offset) list.push({ piece: p, binding });
+      }
+    }
+  }
+  #binding(mark: Mark, told: Told, known: Map<string, number>): number {
+    const detail = told.kind === "constant" || told.kind === "value" ? told.value : told.kind === "symbol" ? told.symbol : told.object;
+    const key = `${told.kind},${detail},${"addend" in told ? told.addend : ""},${mark.indirect},${mark.offset}`;
+    let index = known.get(key);
+    if (index === undefined) {
+      const value = told.kind === "value" ? this.#value(told.value) : -1;
+      index = this.bindings.push({ told, indirect: mark.indirect, base: mark.offset, value }) - 1;
+      known.set(key, index);
+    }
+    return index;
+  }
+  #value(number: number): number {
+    let value = this.#values.get(number);
+    if (value === undefined) {
+      value = this.#values.size;
+      this.#values.set(number, value);
+      if (number >= FIRST_VIRTUAL) this.#watched[number - FIRST_VIRTUAL] = value;
+    }
+    return value;
+  }
+
+  // ---- data flow
+
+  #solve(parameters: readonly Type[]): void {
+    const { blocks } = this.#placed;
+    this.#entries[0] = this.#start(parameters);
+    const pending = new Uint8Array(blocks.length);
+    pending[0] = 1;
+    for (let again = true; again; ) {
+      again = false;
+      for (let b = 0; b < blocks.length; b++) {
+        if (!pending[b]) continue;
+        pending[b] = 0;
+        const state = this.entry(b)!;
+        for (const placed of blocks[b].code) {
+          if (placed.instr.debug !== null) this.bind(placed.instr, state);
+          this.step(placed, state);
+        }
+        for (const succ of blocks[b].block.succs) {
+          const entry = this.#entries[succ.index];
+          if (entry === null) this.#entries[succ.index] = { held: state.held.slice(), bound: state.bound.slice() };
+          else if (!meet(entry, state)) continue;
+          pending[succ.index] = 1;
+          if (succ.index <= b) again = true;
+        }
+      }
+    }
+  }
+  /** At the function's entry its parameters are where the convention says. */
+  #start(parameters: readonly Type[]): State {
+    const held = new Uint32Array(this.#values.size * this.words);
+    const bound = new Int32Array(this.pieces.length).fill(UNKNOWN);
+    const { places } = placeArguments(parameters);
+    places.forEach((place, index) => {
+      const value = this.#values.get(PARAMETER - index);
+      if (value !== undefined && "reg" in place) held[value * this.words] |= 1 << place.reg;
+    });
+    for (const list of this.#binds.values()) {
+      for (const { piece, binding } of list) {
+        const { variable } = this.pieces[piece];
+        if (variable.parameter < 0 || variable.scope.inlinedAt || binding < 0 || bound[piece] >= 0) continue;
+        const { told } = this.bindings[binding];
+        if (told.kind === "value" && told.value === PARAMETER - variable.parameter && told.addend === 0n) bound[piece] = binding;
+      }
+    }
+    return { held, bound };
+  }
+}
+
+/** Keeps in `into` what both say; true if that was less. */
+function meet(into: State, other: State): boolean {
+  let changed = false;
+  for (let i = 0; i < into.held.length; i++) {
+    const both = (into.held[i] & other.held[i]) >>> 0;
+    if (both === into.held[i]) continue;
+    into.held[i] = both;
+    changed = true;
+  }
+  for (let p = 0; p < into.bound.length; p++) {
+    if (into.bound[p] === UNKNOWN || into.bound[p] === other.bound[p]) continue;
+    into.bound[p] = UNKNOWN;
+    changed = true;
+  }
+  return changed;
+}

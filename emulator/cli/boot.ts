@@ -1,9 +1,11 @@
 /** `margay boot`: one node, its console on stdout; ends at --until, the guest's exit, the limit, or when nothing more can happen. */
+import path from "node:path";
 import type { FabricHost } from "../fabric/host.ts";
 import { ServiceNode } from "../service/service.ts";
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT } from "./errors.ts";
+import { openDebugger } from "./gdb.ts";
 import { imageFile, machineSettings, readImage, readInput, type Texts } from "./inputs.ts";
 import { nodeOptions } from "./nodes.ts";
 import { defaults } from "./options.ts";
@@ -17,7 +19,8 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
   const until: Until | null = o["until"] === undefined ? null : parseUntil(o["until"]);
   const kernel = readImage(image);
   const module = o["module"] === undefined ? undefined : readInput("boot module", o["module"], "give a file");
-  const tracing = openTrace(o, kernel, until?.watcher);
+  const driver = await openDebugger(o, [path.resolve(imageFile(image))]);
+  const tracing = await openTrace(o, [kernel], until?.watcher);
   const console = new ConsoleLines();
   const backtraces = new Backtraces(new Symboliser([kernel]));
   let session: Session | null = null;
@@ -46,10 +49,13 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
       settings,
       image: imageFile(image),
       trace: tracing.sink,
+      engine: tracing.engine,
       // The kernel tells the service node that it is ready; without one it would say so for ever.
       services: (host: FabricHost) => void new ServiceNode(host, {}, tracing.sink),
       progress: () => "booting",
+      ...(driver ? { driver } : {}),
     });
+    if (driver) say(session, driver.greeting);
     const reason = await session.run(
       () => until?.reached === true,
       Math.min(settings.limitNs, until?.timeNs ?? Number.POSITIVE_INFINITY),
@@ -62,10 +68,12 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
     }
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
+    await driver?.close(status);
     return status;
   } finally {
     session?.close();
     tracing.close();
+    driver?.remove();
   }
 }
 

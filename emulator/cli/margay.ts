@@ -2,22 +2,12 @@
 /** The `margay` command: parses the line, runs one subcommand, turns every failure into one line and an exit status. */
 import yargs from "yargs";
 import { describeError, EXIT_REFUSED, UserError } from "./errors.ts";
-import { bootOptions, runOptions, splitProgram } from "./options.ts";
+import { bootOptions, runOptions, single, splitProgram } from "./options.ts";
 import { packageVersion } from "./package.ts";
+import { traceCommands } from "./tracecommands.ts";
 
-const COMMANDS = ["build", "boot", "run", "completion"];
+const COMMANDS = ["build", "boot", "run", "trace", "completion"];
 const EPILOGUE = `Exit status: the job's own 0–255, 128+n for signal n; 2 refused before start, 3 fault of the machine, 124 --limit, 130 Ctrl-C.`;
-
-/** The options as texts, a flag as "true". yargs hands an option given twice as an array. */
-function single(args: Record<string, unknown>, names: readonly string[]): Record<string, string | undefined> {
-  const values: Record<string, string | undefined> = {};
-  for (const name of names) {
-    const value = args[name];
-    if (Array.isArray(value)) throw new UserError(`--${name} given twice`, value.join(", "), "give it once");
-    values[name] = value === undefined || value === false ? undefined : String(value);
-  }
-  return values;
-}
 
 async function main(argv: readonly string[]): Promise<number> {
   let status = 0;
@@ -75,6 +65,7 @@ async function main(argv: readonly string[]): Promise<number> {
         status = await runCommand(line, single(args, Object.keys(runOptions)));
       },
     )
+    .command("trace", "record a run and look at it: record, show, diff, export, events", (y) => traceCommands(y, (s) => (status = s)))
     .completion("completion", "print a script for the shell's completion")
     .version(packageVersion)
     .help()

@@ -1,5 +1,6 @@
 /** The options of `boot` and `run` as one table: yargs, the help texts and the splitting of PROGRAM's own arguments read it. */
 import type { Options } from "yargs";
+import { UserError } from "./errors.ts";
 
 type Table = Readonly<Record<string, Options>>;
 const text = (describe: string): Options => ({ describe, type: "string", requiresArg: true, nargs: 1 });
@@ -9,11 +10,17 @@ const machine: Table = {
   mem: text("memory of each node, as 64M or 1G"),
   append: text("added to the kernel's command line"),
   trace: text("write every event to FILE"),
-  show: text("events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE)"),
+  show: text("events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE); insn: each instruction"),
+  node: text("… of these nodes only, as 1 or 1,4-7"),
+  core: text("… of these cores only"),
+  from: text("… from this virtual time on, as 20us or 3.5ms"),
+  to: text("… up to this virtual time"),
   seed: text("seed of everything random"),
   epoch: text("wall-clock time at boot, seconds since 1970"),
   keys: text("type TEXT on the nodes' keyboards after ready, one key a virtual ms"),
   hash: { describe: "print the hash of the machine's state at the end", type: "boolean" },
+  gdb: text("let gdb debug the machine by PORT or SOCKET (a path); waits for it"),
+  "no-wait": { describe: "with --gdb: start at once, a debugger may come later", type: "boolean" },
   strict: { describe: "stop where a guest does what the manuals forbid, check the rules of every trace", type: "boolean" },
 };
 
@@ -38,17 +45,35 @@ export const defaults = { bootCores: 1, runCores: 2, nodes: 4, memBytes: 64 * 2 
 /** Bounds; RAM ends below the hole for devices (kernel/abi/memory.ts). */
 export const bounds = { cores: 64, nodes: 256, fanout: 64, memLeast: 16 * 2 ** 20, memMost: 3 * 2 ** 30 } as const;
 
+export const recordOptions: Table = {
+  output: { ...text("the trace file (default margay.trace)"), alias: "o" },
+  ...Object.fromEntries(Object.entries(runOptions).filter(([name]) => name !== "trace")),
+};
+
 /**
- * `margay run [OPTIONS] PROGRAM [ARGS…]`: everything behind PROGRAM is the program's. Returns argv with `--` put before PROGRAM,
+ * `margay run [OPTIONS] PROGRAM [ARGS…]`, and `margay trace record` likewise: everything behind PROGRAM is the program's. Returns argv with `--` put before PROGRAM,
  * so that yargs leaves the rest alone.
  */
-export function splitProgram(argv: readonly string[], options: Table = runOptions): string[] {
-  if (argv[0] !== "run") return [...argv];
-  let i = 1;
+export function splitProgram(argv: readonly string[]): string[] {
+  const isRecord = argv[0] === "trace" && argv[1] === "record";
+  if (argv[0] !== "run" && !isRecord) return [...argv];
+  const options: Table = isRecord ? { ...recordOptions, o: recordOptions["output"]! } : runOptions;
+  let i = isRecord ? 2 : 1;
   while (i < argv.length && argv[i]!.startsWith("-") && argv[i] !== "--") {
     const name = argv[i]!.replace(/^-+/, "");
     const takesValue = !name.includes("=") && options[name]?.type === "string";
     i += takesValue ? 2 : 1;
   }
   return argv[i] === "--" || i >= argv.length ? [...argv] : [...argv.slice(0, i), "--", ...argv.slice(i)];
+}
+
+/** The options as texts, a flag as "true". yargs hands an option given twice as an array. */
+export function single(args: Record<string, unknown>, names: readonly string[]): Record<string, string | undefined> {
+  const values: Record<string, string | undefined> = {};
+  for (const name of names) {
+    const value = args[name];
+    if (Array.isArray(value)) throw new UserError(`--${name} given twice`, value.join(", "), "give it once");
+    values[name] = value === undefined || value === false ? undefined : String(value);
+  }
+  return values;
 }

@@ -9,11 +9,13 @@ import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import { coreReportLines } from "./corereport.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED, UserError } from "./errors.ts";
+import { openDebugger } from "./gdb.ts";
 import { imageFile, imagesOut, machineSettings, readArtifact, readImage, readInput, rootFolder, type Texts } from "./inputs.ts";
 import { LabelledOutput } from "./label.ts";
 import { nodeOptions } from "./nodes.ts";
 import { bounds, defaults } from "./options.ts";
 import { say, Session, writeAll } from "./session.ts";
+import type { TraceConsumer } from "../trace/tracer.ts";
 import { openTrace } from "./tracing.ts";
 import { formatTime, parseCount } from "./units.ts";
 
@@ -34,15 +36,20 @@ function programPath(program: string): string {
 
 /** The program's file as far as we can see it, for its symbols; a program that is missing is init's to report. */
 function programImage(program: string, root: string): readonly Uint8Array[] {
+  const file = programFile(program, root);
+  return file === undefined ? [] : [readInput("program", file, "")];
+}
+export function programFile(program: string, root: string): string | undefined {
   const file = program.includes("/") ? path.join(root, program) : path.join(imagesOut, "bin", program);
-  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true ? [readInput("program", file, "")] : [];
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true ? file : undefined;
 }
 
 /** Linux wait status → exit status of a shell. */
 export const exitStatus = (waitStatus: number): number =>
   (waitStatus & 0x7f) === 0 ? (waitStatus >> 8) & 0xff : 128 + (waitStatus & 0x7f);
 
-export async function runCommand(line: readonly string[], o: Texts): Promise<number> {
+/** `record`: opens what gets the selected events instead of a trace as text. */
+export async function runCommand(line: readonly string[], o: Texts, record?: () => TraceConsumer): Promise<number> {
   const program = line[0];
   if (program === undefined) throw new UserError("no program", "run", "give a job: `margay run hello`");
   const settings = machineSettings(o, defaults.runCores);
@@ -52,7 +59,16 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
   const kernel = readImage(o["kernel"] ?? "kernel");
   const initImage = readArtifact("init.bin");
   const job = programPath(program);
-  const tracing = openTrace(o, kernel);
+  /** Dumps and traces hold addresses; the images of kernel, init and program say what stands there. */
+  const images = [kernel, readArtifact("init.elf"), ...programImage(program, root)];
+  const symboliser = new Symboliser(images);
+  const known = programFile(program, root);
+  const driver = await openDebugger(o, [
+    path.resolve(imageFile(o["kernel"] ?? "kernel")),
+    path.join(imagesOut, "init.elf"),
+    ...(known === undefined ? [] : [known]),
+  ]);
+  const tracing = await openTrace(o, images, undefined, record);
 
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
   const output = new LabelledOutput(o["label"] !== undefined, (nid) => nids.indexOf(nid));
@@ -63,8 +79,6 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
   let jobId = 0;
   let service!: ServiceNode;
   let io!: IoNode;
-  /** Dumps hold addresses; the images of kernel, init and program say what stands there. */
-  const symboliser = new Symboliser([kernel, readArtifact("init.elf"), ...programImage(program, root)]);
   const backtraces = new Map(nids.map((nid) => [nid, new Backtraces(symboliser)]));
   const sayConsole = (nid: number, line: string): void => {
     for (const l of [line, ...backtraces.get(nid)!.explain(line)]) say(session, `[n${nid}] ${l}`);
@@ -119,9 +133,12 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
       settings,
       image: imageFile(o["kernel"] ?? "kernel"),
       trace: tracing.sink,
+      engine: tracing.engine,
       services,
       progress: () => (state === "booting" ? `booting: ${ready} of ${nodes} nodes ready` : `${program}: ${state}`),
+      ...(driver ? { driver } : {}),
     });
+    if (driver) say(session, driver.greeting);
     const current = session;
     const reason = await session.run(
       () => result !== null,
@@ -138,11 +155,13 @@ export async function runCommand(line: readonly string[], o: Texts): Promise<num
     }
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
+    await driver?.close(status);
     return status;
   } finally {
     io?.shutDown();
     session?.close();
     tracing.close();
+    driver?.remove();
   }
 }
 

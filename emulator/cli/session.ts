@@ -3,6 +3,7 @@
  * progress line live, writes trace and summary, and never leaves anything behind.
  */
 import fs from "node:fs";
+import type { CreateEngine } from "../cpu/engine.ts";
 import { createUnicornEngine } from "../cpu/unicorn/engine.ts";
 import { UnicornUnavailable } from "../cpu/unicorn/library.ts";
 import { LinkFaults } from "../fabric/faults.ts";
@@ -13,6 +14,7 @@ import type { NodeOptions } from "../machine/node.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { hostSeconds } from "./clock.ts";
 import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
+import type { Driver } from "./gdb.ts";
 import type { MachineSettings } from "./inputs.ts";
 import { Progress } from "./terminal.ts";
 import { formatTime } from "./units.ts";
@@ -26,10 +28,14 @@ export interface SessionOptions {
   /** Where the kernel came from, for messages. */
   readonly image: string;
   readonly trace: TraceSink;
+  /** What stands between the machine and its engines, if anything does. */
+  readonly engine?: (create: CreateEngine, nids: readonly number[]) => CreateEngine;
   /** Called once with the endpoint at nid 0, before the machine starts. */
   readonly services: (host: FabricHost) => void;
   /** Text of the progress line. */
   readonly progress: () => string;
+  /** A debugger that says when the machine moves. */
+  readonly driver?: Driver;
 }
 
 export class Session {
@@ -40,6 +46,7 @@ export class Session {
   private readonly started = hostSeconds();
   private readonly onInterrupt = (): void => {
     this.interrupts++;
+    this.options.driver?.wake();
   };
 
   constructor(private readonly options: SessionOptions) {
@@ -53,7 +60,11 @@ export class Session {
         strict: options.settings.strict,
         ...(this.faults === undefined ? {} : { faults: this.faults }),
         trace: options.trace,
-        createEngine: createUnicornEngine,
+        createEngine:
+          options.engine?.(
+            createUnicornEngine,
+            options.nodes.map((n) => n.nid),
+          ) ?? createUnicornEngine,
         endpoints: (send) => {
           const host = new FabricHost(send, options.trace);
           options.services(host);
@@ -65,6 +76,7 @@ export class Session {
       if (error instanceof ImageError) throw new UserError("kernel image", `${options.image} ${error.message}`, "");
       throw error;
     }
+    options.driver?.start(this.machine);
   }
 
   /**
@@ -74,17 +86,20 @@ export class Session {
   async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
     process.on("SIGINT", this.onInterrupt);
     process.on("SIGTERM", this.onInterrupt);
+    const { driver } = this.options;
     let told = 0;
     try {
       for (;;) {
-        const reason = this.machine.runSlice(SLICE_INSTRUCTIONS, { until: done, limitNs });
+        const options = { until: done, limitNs };
+        const reason = driver ? await driver.advance(SLICE_INSTRUCTIONS, options) : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
         if (reason !== "slice") return reason;
         this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
         await new Promise<void>((resolve) => setImmediate(resolve));
         if (this.interrupts > 1) return "stopped";
         if (this.interrupts > told) {
           told = this.interrupts;
-          if (!interrupted()) return "stopped";
+          // What waits for its debugger cannot clean up.
+          if (driver?.standing === true || !interrupted()) return "stopped";
         }
       }
     } finally {
@@ -95,7 +110,7 @@ export class Session {
   }
 
   get wasInterrupted(): boolean {
-    return this.interrupts > 0;
+    return this.interrupts > 0 || this.options.driver?.ended === true;
   }
 
   /** What is asked for and known only at the end: the faults that happened, the state hash. */

@@ -15,6 +15,7 @@ import { UART_GSI } from "../abi/uart.ts";
 import { IRQ_COUNT, IRQ_VECTOR_BASE, VectorNames } from "../abi/vectors.ts";
 import { VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
 import { ExceptionNames } from "../abi/x86.ts";
+import { namedArgument } from "./arguments.ts";
 import type { TraceEvent } from "./tracer.ts";
 
 export type Word = number | bigint | string;
@@ -22,6 +23,8 @@ export interface DecodeOptions {
   readonly style: "full" | "golden";
   /** Name of a kernel address: "tlb_flush" or "tlb_flush+0x12". */
   readonly nameOf?: (address: bigint) => string | undefined;
+  /** An instruction as text, from its address, mode (16, 32, 64) and bytes in hexadecimal. Without it INSN shows these. */
+  readonly instruction?: (rip: bigint, bits: number, code: string) => string;
 }
 
 type Row = (typeof eventTable)[number];
@@ -36,6 +39,7 @@ export function kindName(kind: number): string {
 export function decodeFields(event: TraceEvent, options: DecodeOptions): string {
   const row = rows.get(event.kind);
   if (row === undefined) return event.words.map((word) => String(word)).join(" ");
+  if (event.kind === EventKind.INSN && options.instruction !== undefined) return instructionText(event, options, options.instruction);
   const parts: string[] = [];
   for (let i = 0; i < 4; i++) {
     const name = row.fields[i];
@@ -45,6 +49,15 @@ export function decodeFields(event: TraceEvent, options: DecodeOptions): string 
   }
   return parts.join(" ");
 }
+
+function instructionText(event: TraceEvent, options: DecodeOptions, instruction: NonNullable<DecodeOptions["instruction"]>): string {
+  const rip = BigInt.asUintN(64, BigInt(event.words[0]!));
+  const bits = Number(event.words[1]);
+  return `${addressText(rip, { ...options, nameOf: (a) => options.nameOf?.(linkedAddress(a, bits)) })} ${instruction(rip, bits, String(event.words[2]))}`;
+}
+
+/** Where code is linked that runs before paging, at its physical address. */
+export const linkedAddress = (rip: bigint, bits: number): bigint => (bits === 64 ? rip : rip + KERNEL_BASE);
 
 function decodeField(row: Row, i: number, name: string, event: TraceEvent, options: DecodeOptions): string {
   const word = event.words[i];
@@ -115,6 +128,9 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
   const name = info.names[index];
   if (name === null) return "";
   const signed = BigInt.asIntN(64, BigInt(word));
+  // The golden format keeps numbers: they are what the ABI says.
+  const named = options.style === "full" ? namedArgument(info.name, name, word) : undefined;
+  if (named !== undefined) return `${name}=${named}`;
   // biome-ignore format: one case a row
   switch (info.kinds[index]) {
     case ArgKind.DECIMAL: return `${name}=${signed}`;

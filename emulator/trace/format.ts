@@ -11,8 +11,8 @@ export function placeOf(event: TraceEvent): string {
   return event.core < 0 ? `n${event.nid}` : `n${event.nid}.c${event.core}`;
 }
 
-export function fullLine(event: TraceEvent, nameOf?: DecodeOptions["nameOf"]): string {
-  const fields = decodeFields(event, { style: "full", nameOf });
+export function fullLine(event: TraceEvent, nameOf?: DecodeOptions["nameOf"], instruction?: DecodeOptions["instruction"]): string {
+  const fields = decodeFields(event, { style: "full", nameOf, instruction });
   return `${String(event.time).padStart(12)} ${placeOf(event).padEnd(7)} ${kindName(event.kind).padEnd(14)} ${fields}`.trimEnd();
 }
 
@@ -26,10 +26,11 @@ export class FullWriter implements TraceConsumer {
   constructor(
     private readonly write: (text: string) => void,
     private readonly nameOf?: DecodeOptions["nameOf"],
+    private readonly instruction?: DecodeOptions["instruction"],
   ) {}
 
   event(event: TraceEvent): void {
-    const line = `${fullLine(event, this.nameOf)}\n`;
+    const line = `${fullLine(event, this.nameOf, this.instruction)}\n`;
     this.buffer.push(line);
     this.length += line.length;
     if (this.length >= CHUNK_CHARACTERS) this.drain();
@@ -55,7 +56,12 @@ export interface GoldenHeader {
 }
 
 /** The golden format of events that are already filtered. */
-export function goldenTrace(header: GoldenHeader, events: readonly TraceEvent[], nameOf?: DecodeOptions["nameOf"]): string {
+export function goldenTrace(
+  header: GoldenHeader,
+  events: readonly TraceEvent[],
+  nameOf?: DecodeOptions["nameOf"],
+  instruction?: DecodeOptions["instruction"],
+): string {
   const { image, nodes, cores, seed, show } = header;
   const sections = new Map<string, TraceEvent[]>();
   const ordered = [...events].sort((a, b) => a.nid - b.nid || a.core - b.core || a.time - b.time);
@@ -70,7 +76,7 @@ export function goldenTrace(header: GoldenHeader, events: readonly TraceEvent[],
   const text = [...sections].map(([place, section]) =>
     section
       .map((event) =>
-        `${place.padEnd(placeWidth)} ${kindName(event.kind).padEnd(kindWidth)}  ${decodeFields(event, { style: "golden", nameOf })}`.trimEnd(),
+        `${place.padEnd(placeWidth)} ${kindName(event.kind).padEnd(kindWidth)}  ${decodeFields(event, { style: "golden", nameOf, instruction })}`.trimEnd(),
       )
       .join("\n"),
   );

@@ -1,5 +1,8 @@
-/** `--show LIST`: groups (the name before the dot: sys, irq, msg …), kinds (irq.eoi) and `all`, separated by commas. */
-import { eventTable } from "../abi/events.ts";
+/**
+ * `--show LIST`: groups (the name before the dot: sys, irq, msg …), kinds (irq.eoi) and `all`, separated by commas. `all` is all but single
+ * instructions, which are as many as the virtual nanoseconds: `insn` must be named.
+ */
+import { EventKind, eventTable } from "../abi/events.ts";
 import type { TraceConsumer, TraceEvent } from "./tracer.ts";
 
 const groupOf = (name: string): string => name.split(".")[0];
@@ -17,7 +20,9 @@ export function parseShow(list: string): ReadonlySet<number> {
     .split(",")
     .map((part) => part.trim())
     .filter((part) => part !== "")) {
-    const rows = eventTable.filter((row) => name === "all" || row.name === name || groupOf(row.name) === name);
+    const rows = eventTable.filter(
+      (row) => (name === "all" && row.kind !== EventKind.INSN) || row.name === name || groupOf(row.name) === name,
+    );
     if (rows.length === 0) throw new ShowError(`no event or group '${name}': groups are ${groups.join(", ")}; kinds are GROUP.NAME`);
     for (const row of rows) selected.add(row.kind);
   }

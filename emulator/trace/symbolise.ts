@@ -13,6 +13,24 @@ export class Symboliser {
     this.images = elfs.map((elf) => ({ symbols: SymbolTable.fromElf(elf), lines: LineTable.fromElf(elf) }));
   }
 
+  /** "space_free+0x12" */
+  nameOf(address: bigint): string | undefined {
+    for (const { symbols } of this.images) {
+      const name = symbols.nameOf(address);
+      if (name !== undefined) return name;
+    }
+    return undefined;
+  }
+
+  /** "kernel/mm/space.ts:88" */
+  sourceOf(address: bigint): string | undefined {
+    for (const { lines } of this.images) {
+      const source = lines.sourceOf(address);
+      if (source !== undefined) return source;
+    }
+    return undefined;
+  }
+
   /** "space_free+0x12, kernel/mm/space.ts:88", or as much of it as is known; undefined: nothing is. */
   describe(address: bigint): string | undefined {
     return this.describeAs(address, address);

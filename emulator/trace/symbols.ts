@@ -69,6 +69,8 @@ export class SymbolTable {
     for (let i = low - 1; i >= 0 && i >= low - 8; i--) {
       const { name, address: start, bytes } = this.sorted[i];
       const offset = address - start;
+      // A label at an end marks it; nothing behind is its own.
+      if (bytes === 0 && offset > 0n && name.endsWith("_end")) return undefined;
       if (bytes === 0 ? offset < 0x1000n : offset < BigInt(bytes)) return offset === 0n ? name : `${name}+0x${offset.toString(16)}`;
     }
     return undefined;

@@ -1,0 +1,186 @@
+/** `margay trace show | diff | export`: reads files that `margay trace record` wrote. */
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { StringDecoder } from "node:string_decoder";
+import { EventKind } from "../abi/events.ts";
+import type { DecodeOptions } from "../trace/decode.ts";
+import { diffTraces, type Side } from "../trace/diff.ts";
+import { readTraceFile, type TraceFile, TraceFileError, type TraceHeader } from "../trace/file.ts";
+import { FullWriter, goldenTrace } from "../trace/format.ts";
+import { instructionText } from "../trace/instructiontext.ts";
+import { chromeTrace } from "../trace/perfetto.ts";
+import { isSelected, type Selection } from "../trace/select.ts";
+import { Symboliser } from "../trace/symbolise.ts";
+import type { TraceEvent } from "../trace/tracer.ts";
+import { UserError } from "./errors.ts";
+import { openOutput, readInput, type Texts } from "./inputs.ts";
+import { packageRoot } from "./package.ts";
+import { writeAll } from "./session.ts";
+import { parseSelection } from "./tracing.ts";
+import { parseCount } from "./units.ts";
+
+const CHUNK_BYTES = 1 << 16;
+const CONTEXT_MOST = 1000;
+export const STATUS_DIFFERENT = 1;
+
+export async function showCommand(file: string, o: Texts): Promise<number> {
+  const selection = parseSelection(o, "kind");
+  const format = o["format"] ?? "full";
+  if (format !== "full" && format !== "golden") throw new UserError("bad --format", `'${format}'`, "give full or golden");
+  return reading(file, async () => {
+    const { header, events } = open(file, selection);
+    const symboliser = symbolsOf(header);
+    const nameOf = (address: bigint): string | undefined => symboliser.nameOf(address);
+    let instruction: DecodeOptions["instruction"];
+    const instructionFor = async (event: TraceEvent): Promise<void> => {
+      if (event.kind !== EventKind.INSN || instruction) return;
+      instruction = instructionText(await (await import("../trace/disassemble.ts")).loadDisassembler(), symboliser);
+    };
+    if (format === "golden") {
+      const all = [...events];
+      const first = all.find((event) => event.kind === EventKind.INSN);
+      if (first) await instructionFor(first);
+      const show = o["kind"] ?? header.show;
+      writeOut(goldenTrace({ ...header, show }, all, nameOf, instruction));
+      return 0;
+    }
+    let writer: FullWriter | undefined;
+    for (const event of events) {
+      if (event.kind === EventKind.INSN && !instruction) {
+        writer?.end();
+        writer = undefined;
+        await instructionFor(event);
+      }
+      writer ??= new FullWriter(writeOut, nameOf, instruction);
+      writer.event(event);
+    }
+    writer?.end();
+    return 0;
+  });
+}
+
+export function diffCommand(a: string, b: string, o: Texts): number {
+  const selection = parseSelection(o, "kind");
+  const { ignore } = o;
+  if (ignore !== undefined && ignore !== "time") throw new UserError("bad --ignore", `'${ignore}'`, "give time, or leave it out");
+  const context = parseCount("--context", o["context"] ?? "5", 0, CONTEXT_MOST);
+  const side = (file: string, name: string): Side => {
+    const { header, events } = open(file, selection);
+    const symboliser = symbolsOf(header);
+    return { name, header, events: naming(file, events), nameOf: (address) => symboliser.nameOf(address) };
+  };
+  // Two files of the same name lie in different folders.
+  const isClear = path.basename(a) !== path.basename(b);
+  const lines = diffTraces(side(a, isClear ? path.basename(a) : a), side(b, isClear ? path.basename(b) : b), {
+    ignoreTime: ignore === "time",
+    context,
+  });
+  if (lines === null) return 0;
+  writeOut(`${lines.join("\n")}\n`);
+  return STATUS_DIFFERENT;
+}
+
+export function exportCommand(file: string, o: Texts): number {
+  const selection = parseSelection(o, "kind");
+  const to = o["perfetto"]!;
+  const { header, events } = open(file, selection);
+  const symboliser = symbolsOf(header);
+  const { traceEvents, ...rest } = chromeTrace(header, [...naming(file, events)], (address) => symboliser.nameOf(address));
+  const fd = openOutput("--perfetto", to);
+  try {
+    // An event a line: it can be searched, and no string gets too long.
+    fs.writeFileSync(fd, `${JSON.stringify(rest).slice(0, -1)},"traceEvents":[\n`);
+    for (let i = 0; i < traceEvents.length; i += 1000) {
+      const part = traceEvents.slice(i, i + 1000).map((event) => JSON.stringify(event));
+      fs.writeFileSync(fd, `${part.join(",\n")}${i + 1000 < traceEvents.length ? ",\n" : "\n"}`);
+    }
+    fs.writeFileSync(fd, "]}\n");
+  } finally {
+    fs.closeSync(fd);
+  }
+  return 0;
+}
+
+// ---- files
+
+const writeOut = (text: string): void => writeAll(1, Buffer.from(text));
+
+/** The header is read at once, the events as they are asked for. */
+function open(file: string, selection: Selection): TraceFile {
+  const fd = openInput(file);
+  try {
+    const { header, events } = readTraceFile(chunksOf(fd, file));
+    return { header, events: selected(events, selection) };
+  } catch (error) {
+    throw badTrace(file, error);
+  }
+}
+function openInput(file: string): number {
+  // For its checks: a missing file is refused as every input is.
+  const isFile = fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  if (!isFile) readInput("trace", file, "give a file that `margay trace record` wrote");
+  try {
+    return fs.openSync(file, "r");
+  } catch {
+    readInput("trace", file, "give a file that `margay trace record` wrote");
+    throw new UserError("trace", file, "give a file that `margay trace record` wrote");
+  }
+}
+
+function* chunksOf(fd: number, file: string): Generator<string, void> {
+  const decoder = new StringDecoder("utf8");
+  const bytes = Buffer.alloc(CHUNK_BYTES);
+  try {
+    for (let count = read(fd, bytes, file); count > 0; count = read(fd, bytes, file)) yield decoder.write(bytes.subarray(0, count));
+    yield decoder.end();
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+function read(fd: number, bytes: Buffer, file: string): number {
+  try {
+    return fs.readSync(fd, bytes);
+  } catch (error) {
+    throw new UserError("trace", `${file}: ${(error as NodeJS.ErrnoException).code ?? "error"}`, "give a file that can be read");
+  }
+}
+
+function* selected(events: Iterable<TraceEvent>, selection: Selection): Generator<TraceEvent, void> {
+  for (const event of events) if (isSelected(event, selection)) yield event;
+}
+
+/** What is wrong with a file is said with its name. */
+function* naming(file: string, events: Iterable<TraceEvent>): Generator<TraceEvent, void> {
+  try {
+    yield* events;
+  } catch (error) {
+    throw badTrace(file, error);
+  }
+}
+async function reading(file: string, run: () => Promise<number>): Promise<number> {
+  try {
+    return await run();
+  } catch (error) {
+    throw badTrace(file, error);
+  }
+}
+const badTrace = (file: string, error: unknown): unknown =>
+  error instanceof TraceFileError
+    ? new UserError("bad trace", `${file}: ${error.message}`, "record it again with `margay trace record`")
+    : error;
+
+/** Symbols of the images that the header names, as far as they are still the same files. */
+function symbolsOf(header: TraceHeader): Symboliser {
+  const elfs: Uint8Array[] = [];
+  for (const { role, file, sha256 } of header.images) {
+    const found = path.resolve(packageRoot, file);
+    const bytes = fs.statSync(found, { throwIfNoEntry: false })?.isFile() === true ? fs.readFileSync(found) : undefined;
+    if (bytes !== undefined && createHash("sha256").update(bytes).digest("hex") === sha256) elfs.push(bytes);
+    else {
+      const why = bytes === undefined ? "no such file" : "not the one that was traced";
+      process.stderr.write(`margay: symbols of the ${role}: ${file}: ${why}: addresses stay numbers\n`);
+    }
+  }
+  return new Symboliser(elfs);
+}

@@ -118,14 +118,22 @@ export function readTraceFile(chunks: Iterable<string>): TraceFile {
 }
 
 function* linesOf(chunks: Iterable<string>): Generator<string, void> {
-  let rest = "";
+  /** Pieces of the line that has not ended yet. */
+  let open: string[] = [];
+  let length = 0;
   for (const chunk of chunks) {
-    const parts = (rest + chunk).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-    if (rest.length > LINE_CHARACTERS_MAX) throw new TraceFileError(`a line of more than ${LINE_CHARACTERS_MAX} characters`);
+    let start = 0;
+    for (let end = chunk.indexOf("\n"); end >= 0; end = chunk.indexOf("\n", start)) {
+      yield open.join("") + chunk.slice(start, end);
+      open = [];
+      length = 0;
+      start = end + 1;
+    }
+    open.push(chunk.slice(start));
+    length += chunk.length - start;
+    if (length > LINE_CHARACTERS_MAX) throw new TraceFileError(`a line of more than ${LINE_CHARACTERS_MAX} characters`);
   }
-  if (rest !== "") yield rest;
+  if (length > 0) yield open.join("");
 }
 
 function* eventsOf(lines: Iterator<string>): Generator<TraceEvent, void> {

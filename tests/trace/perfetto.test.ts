@@ -1,0 +1,160 @@
+/**
+ * The export for Perfetto and chrome://tracing over real runs: the rules of the Trace Event Format (fields of each phase, nesting, flow
+ * pairs, order), an arrow a message, the fifteen steps of a load.
+ */
+import { describe, expect, it } from "vitest";
+import { EventKind } from "../../emulator/abi/events.ts";
+import { parseFaults } from "../../emulator/fabric/faults.ts";
+import type { TraceHeader } from "../../emulator/trace/file.ts";
+import { type ChromeEvent, chromeTrace, matchMessages } from "../../emulator/trace/perfetto.ts";
+import { jobSteps, stepNames } from "../../emulator/trace/steps.ts";
+import type { TraceEvent } from "../../emulator/trace/tracer.ts";
+import { runCluster } from "../system/cluster.ts";
+
+const NODES = 8;
+const header: TraceHeader = { command: ["run", "ring"], image: "ring", nodes: NODES, cores: 2, seed: 0, show: "all", images: [] };
+
+/** Rules of "Trace Event Format": what breaks them, a line each. */
+function violations(events: readonly ChromeEvent[]): string[] {
+  const found: string[] = [];
+  const complain = (event: ChromeEvent, what: string): void => void found.push(`${what}: ${JSON.stringify(event)}`);
+  const starts = new Map<number, ChromeEvent>();
+  const ends = new Set<number>();
+  /** Ends of the open slices of each thread, ns. */
+  const open = new Map<string, number[]>();
+  const ns = (us: number): number => Math.round(us * 1000);
+  let last = 0;
+  for (const event of events) {
+    const { ph, name, pid, tid, ts, dur, id, args } = event;
+    if (typeof name !== "string" || name === "") complain(event, "no name");
+    if (!Number.isInteger(pid) || pid <= 0 || !Number.isInteger(tid) || tid < 0) complain(event, "bad pid or tid");
+    if (!Number.isFinite(ts) || ts < 0) complain(event, "bad ts");
+    if (ph === "M") {
+      if (args === undefined) complain(event, "metadata without args");
+      continue;
+    }
+    if (ts < last) complain(event, "goes back in time");
+    last = ts;
+    const key = `${pid}.${tid}`;
+    const stack = open.get(key) ?? [];
+    open.set(key, stack);
+    while (stack.length > 0 && stack.at(-1)! < ns(ts)) stack.pop();
+    switch (ph) {
+      case "X": {
+        if (dur === undefined || !Number.isFinite(dur) || dur < 0) complain(event, "bad dur");
+        const end = ns(ts) + ns(dur ?? 0);
+        // One that ends as this begins is not around it.
+        while (stack.length > 0 && stack.at(-1)! === ns(ts) && end > ns(ts)) stack.pop();
+        if (stack.length > 0 && stack.at(-1)! < end) complain(event, "overlaps a slice that is not around it");
+        stack.push(end);
+        break;
+      }
+      case "s":
+        if (id === undefined || starts.has(id)) complain(event, "flow starts twice, or without id");
+        else starts.set(id, event);
+        if (stack.length === 0) complain(event, "flow starts in no slice");
+        break;
+      case "f": {
+        const start = id === undefined ? undefined : starts.get(id);
+        if (start === undefined || id === undefined || ends.has(id)) complain(event, "flow ends without start, or twice");
+        else if (start.name !== name || start.cat !== event.cat || start.pid === pid)
+          complain(event, "flow of another name, or on one node");
+        if (id !== undefined) ends.add(id);
+        if (event.bp !== "e" || stack.length === 0) complain(event, "flow ends in no slice");
+        break;
+      }
+      case "i":
+        if (event.s !== "t") complain(event, "instant without scope");
+        break;
+      default:
+        complain(event, "unknown phase");
+    }
+  }
+  for (const [id, start] of starts) if (!ends.has(id)) complain(start, "flow never ends");
+  const named = new Set(events.filter((e) => e.ph === "M" && e.name === "thread_name").map((e) => `${e.pid}.${e.tid}`));
+  for (const event of events)
+    if (event.ph !== "M" && !named.has(`${event.pid}.${event.tid}`)) complain(event, "on a thread without a name");
+  return found;
+}
+const exported = (events: readonly TraceEvent[]): readonly ChromeEvent[] => {
+  const { traceEvents } = JSON.parse(JSON.stringify(chromeTrace(header, events))) as { traceEvents: ChromeEvent[] };
+  return traceEvents;
+};
+const count = <T>(list: readonly T[], is: (item: T) => boolean): number => list.filter(is).length;
+
+describe("a load of eight nodes", () => {
+  const { events, result } = runCluster({ nodes: NODES, fanout: 2, program: "ring" });
+  const chrome = exported(events);
+
+  it("keeps the rules of the format", () => {
+    expect(result?.kind).toBe("exited");
+    expect(violations(chrome)).toEqual([]);
+  });
+  it("has one arrow a message", () => {
+    const received = count(events, (e) => e.kind === EventKind.MSG_RECEIVE);
+    expect(received).toBeGreaterThan(100);
+    expect(count(chrome, (e) => e.ph === "s")).toBe(received);
+    expect(count(chrome, (e) => e.ph === "f")).toBe(received);
+  });
+  it("has the fifteen steps as slices, each where it is done", () => {
+    const pids = new Map<number, number[]>();
+    for (const e of chrome)
+      if (e.ph === "X" && e.cat === "job step")
+        pids.set(Number(e.args?.["step"]), [...(pids.get(Number(e.args?.["step"])) ?? []), e.pid].sort());
+    const host = chrome.find((e) => e.name === "process_name" && String(e.args?.["name"]).startsWith("n0"))!.pid;
+    const all = Array.from({ length: NODES }, (_, i) => i + 1);
+    const parents = [1, 2, 3, 4];
+    // biome-ignore format: a table
+    expect([...pids].sort((a, b) => a[0] - b[0])).toEqual([
+      [1, [host]], [2, [host]], [3, [host]], [4, [host]], [5, [1]], [6, [1]], [7, all], [8, parents],
+      [9, all.slice(1)], [10, all.slice(1)], [11, all.slice(1)], [12, [1]], [13, [host]], [14, parents], [15, all],
+    ]);
+    expect(stepNames).toHaveLength(16);
+  });
+  it("the steps follow each other as the protocol says", () => {
+    const steps = jobSteps(events);
+    const first = (n: number): number => Math.min(...steps.filter(({ step }) => step === n).map(({ start }) => start));
+    const last = (n: number): number => Math.max(...steps.filter(({ step }) => step === n).map(({ end }) => end));
+    for (const [before, after] of [
+      [4, 5],
+      [5, 6],
+      [6, 8],
+      [11, 12],
+      [12, 13],
+    ] as const)
+      expect(last(before)).toBeLessThanOrEqual(first(after)); // prettier-ignore
+    expect(steps.every(({ start, end }) => end >= start)).toBe(true);
+    expect(last(13)).toBeLessThanOrEqual(last(15));
+  });
+  it("has a slice for every system call and interrupt that began", () => {
+    const starts = (kind: number): number => count(events, (e) => e.kind === kind);
+    expect(count(chrome, (e) => e.ph === "X" && e.cat === "call")).toBe(starts(EventKind.SYS_ENTER));
+    expect(count(chrome, (e) => e.ph === "X" && e.cat === "interrupt")).toBe(starts(EventKind.IRQ_DELIVER));
+    expect(chrome.some((e) => e.name === "portal_wait" && String(e.args?.["result"]).includes("ret=0"))).toBe(true);
+  });
+  it("a part of a trace keeps the rules too", () => {
+    const middle = events.filter((e) => e.time > 600_000 && e.time < 3_600_000 && e.nid !== 2);
+    expect(violations(exported(middle))).toEqual([]);
+    expect(violations(exported([]))).toEqual([]);
+  });
+});
+
+it("lossy links: an arrow a message all the same, however often it was sent", () => {
+  const faults = parseFaults("drop=4%,dup=4%,reorder=4%");
+  const { events } = runCluster({ nodes: 3, cores: 1, program: "ring", machine: { faults, seed: 5 }, drain: true });
+  expect(events.some((e) => e.kind === EventKind.MSG_RESEND)).toBe(true);
+  const chrome = exported(events);
+  expect(violations(chrome)).toEqual([]);
+  const sent = count(events, (e) => e.kind === EventKind.MSG_SEND);
+  expect(count(chrome, (e) => e.ph === "s")).toBe(sent);
+  expect(matchMessages(events).size).toBe(2 * sent);
+});
+
+it("the check itself sees what is wrong", () => {
+  const slice: ChromeEvent = { ph: "X", name: "a", pid: 1, tid: 1, ts: 1, dur: 2 };
+  const name: ChromeEvent = { ph: "M", name: "thread_name", pid: 1, tid: 1, ts: 0, args: { name: "c0" } };
+  expect(violations([name, slice, { ...slice, ts: 2 }])).toHaveLength(1);
+  expect(violations([name, slice, { ...slice, ts: 0 }])).not.toEqual([]);
+  expect(violations([name, slice, { ph: "s", name: "m", pid: 1, tid: 1, ts: 2, id: 1 }])).toHaveLength(1);
+  expect(violations([slice])).toHaveLength(1);
+});

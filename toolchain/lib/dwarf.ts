@@ -47,7 +47,6 @@ export const enum Attribute {
   CALL_COLUMN = 0x57,
   CALL_FILE = 0x58,
   CALL_LINE = 0x59,
-  LINKAGE_NAME = 0x6e,
 }
 export const enum Form {
   ADDR = 0x01,

@@ -77,12 +77,13 @@ function abstractInstances(functions: readonly PlacedChunk[]): Map<string, Abstr
   return abstracts;
 }
 
-/** Private functions carry their file in their link name. */
-const naming = (sourceName: string, symbol: string): Attributed[] => [
+/**
+ * By the source alone: gdb would show a link name in its place, as C has no other. Private names are those whose link name says more, and
+ * several files may have them.
+ */
+export const naming = (sourceName: string, symbol: string): Attributed[] => [
   ...named(sourceName),
-  ...(symbol === sourceName
-    ? ([[Attribute.EXTERNAL, Form.FLAG_PRESENT, 1]] as const)
-    : ([[Attribute.LINKAGE_NAME, Form.STRP, symbol]] as const)),
+  ...(symbol === sourceName ? ([[Attribute.EXTERNAL, Form.FLAG_PRESENT, 1]] as const) : []),
 ];
 
 function writeAbstract({ dies, files }: UnitContext, abstract: Abstract): void {

@@ -5,10 +5,10 @@
 import { Attribute, Form, LANGUAGE_C11, Tag } from "../lib/dwarf.ts";
 import { type Attributed, DieWriter } from "./debug-dies.ts";
 import { debugFrame } from "./debug-frame.ts";
-import { type UnitContext, writeFunctions } from "./debug-functions.ts";
+import { naming, type UnitContext, writeFunctions } from "./debug-functions.ts";
 import { LineTables, UnitFiles } from "./debug-line.ts";
 import { addressExpression, joinRanges, LocationLists, type Range, RangeLists } from "./debug-location.ts";
-import { declared, named, typed, writeTypes } from "./debug-types.ts";
+import { declared, typed, writeTypes } from "./debug-types.ts";
 import type { PlacedChunk, PlacedImage } from "./layout.ts";
 import type { Chunk, ObjectModule } from "./object.ts";
 
@@ -106,12 +106,9 @@ function writeDatum({ dies, files, addresses }: UnitContext, { symbol, sourceNam
   const location = addressExpression(symbol, 0n, addresses);
   if (datum === undefined || location === null) return;
   dies.die(Tag.VARIABLE, false, [
-    ...named(sourceName),
+    ...naming(sourceName, symbol),
     ...declared(files, datum.file, datum.line),
     ...typed(datum.type),
-    ...(symbol === sourceName
-      ? ([[Attribute.EXTERNAL, Form.FLAG_PRESENT, 1]] as const)
-      : ([[Attribute.LINKAGE_NAME, Form.STRP, symbol]] as const)),
     [Attribute.LOCATION, Form.EXPRLOC, location],
   ]);
 }

@@ -1,0 +1,89 @@
+/**
+ * Proves that a debugger finds the caller at every instruction of every image: statically, by following the instructions of all
+ * functions (follow.ts); and in gdb, which single-steps a native program.
+ */
+import { readFileSync } from "node:fs";
+import { expect } from "vitest";
+import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL } from "./follow.ts";
+import { eachImage, needs, run } from "./tools.ts";
+
+/** Vectors for which the processor pushes an error code (Intel SDM vol. 3A, table 6-1; AMD64 APM vol. 2, 8.2 for 29 and 30). */
+const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
+const STUB_BYTES = 5n;
+
+/** Who calls a function, if it is not called. */
+function waysIn(name: string, start: bigint): Entry[] {
+  switch (name) {
+    case "trapStubs":
+      return Array.from({ length: 256 }, (_, vector) => ({
+        ...interrupt(WITH_ERROR.has(vector)),
+        address: start + BigInt(vector) * STUB_BYTES,
+      }));
+    case "trapParanoid": {
+      // Jumped to by the stubs: their return address and the error code are on the stack.
+      const { stack, registers, depth } = interrupt(false);
+      return [{ stack: new Map([...stack].map(([at, what]) => [at + 16, what])), registers, depth: depth + 16, address: start }];
+    }
+    case "syscallEntry":
+      return [{ ...SYSCALL, address: start }];
+    default:
+      return [{ ...CALL, address: start }];
+  }
+}
+/** Ends of the stack: what the machine, a loader or nobody calls. Of the rest each instruction must have its caller. */
+const OUTERMOST = /^(_start|init_entry|jumpOn|bootEntry64|apEntry64)$/;
+const NOT_64_BIT = /^(pvh_entry|enterLongMode|realModeEntry|protectedEntry)$/;
+/** Those that leave their caller for good in their middle, and then describe the context that they enter. */
+const LEAVES = /^(enterIdle|enterUser|enterFrame|.*cloneStub)$/;
+
+needs("readelf", "the caller is found at every instruction of", () => {
+  eachImage((file) => {
+    const { stdout, stderr } = run("readelf", "-W", "--debug-dump=frames-interp", file);
+    expect(stderr).toBe("");
+    const entries = new Map(printedEntries(stdout).map((entry) => [entry.start, entry]));
+    const functions = functionsOf(file);
+    expect([...entries.keys()].sort(), "every function has its entry").toEqual([...functions.keys()].sort());
+    const bytesAt = loaded(readFileSync(file));
+    const problems: string[] = [];
+    let compared = 0;
+    for (const [address, symbol] of functions) {
+      if (LEAVES.test(symbol) || NOT_64_BIT.test(symbol)) continue;
+      const entry = entries.get(address)!;
+      const follower = new Follower(symbol, entry, bytesAt(address, Number(entry.end - address)));
+      for (const way of waysIn(symbol, address)) follower.follow(way);
+      problems.push(...follower.problems);
+      // While syscallEntry changes stacks, the program's rsp is in memory that only GS leads to.
+      const allowed = OUTERMOST.test(symbol) ? follower.compared : symbol === "syscallEntry" ? 1 : 0;
+      if (follower.outermost > allowed) problems.push(`${symbol}: ${follower.outermost} instructions without a caller`);
+      compared += follower.compared;
+      follower.free();
+    }
+    expect(problems).toEqual([]);
+    expect(compared).toBeGreaterThan(50);
+  });
+});
+
+/** By address, from the symbol table. */
+function functionsOf(file: string): Map<bigint, string> {
+  const { stdout } = run("readelf", "-sW", file);
+  return new Map(
+    [...stdout.matchAll(/^ *\d+: (\w+) +\d+ FUNC +\w+ +\w+ +\d+ (.*)$/gm)].map(([, address, name]) => [BigInt(`0x${address}`), name]),
+  );
+}
+
+/** Bytes at virtual addresses, by the program headers. */
+function loaded(elf: Uint8Array): (address: bigint, bytes: number) => Uint8Array {
+  const view = new DataView(elf.buffer, elf.byteOffset);
+  const table = Number(view.getBigUint64(32, true));
+  const segments = Array.from({ length: view.getUint16(56, true) }, (_, i) => {
+    const at = table + 56 * i;
+    const field = (offset: number): bigint => view.getBigUint64(at + offset, true);
+    return { type: view.getUint32(at, true), offset: Number(field(8)), address: field(16), bytes: field(32) };
+  });
+  return (address, bytes) => {
+    const segment = segments.find((s) => s.type === 1 && address >= s.address && address < s.address + s.bytes);
+    if (segment === undefined) throw new Error(`0x${address.toString(16)} is not in the file`);
+    const at = segment.offset + Number(address - segment.address);
+    return elf.subarray(at, at + bytes);
+  };
+}

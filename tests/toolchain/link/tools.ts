@@ -1,0 +1,32 @@
+/** Commands that check our images from outside, and the images. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, it } from "vitest";
+import { recipes } from "../../../images/recipes.ts";
+
+export const packageRoot = resolve(import.meta.dirname, "../../..");
+
+export const run = (command: string, ...args: string[]) =>
+  spawnSync(command, args, { encoding: "utf8", timeout: 60_000, maxBuffer: 1 << 28, cwd: packageRoot });
+
+/** Describes tests that need a command, or says why they are skipped. */
+export function needs(command: string, name: string, body: () => void): void {
+  if (run(command, "--version").status === 0) describe(name, body);
+  else describe.skip(`${name} (skipped: no ${command} on this host)`, body);
+}
+
+/** gdb's output after `commands`; with `warnings` also what it says to stderr. */
+export function gdb(file: string, commands: readonly string[]): { stdout: string; stderr: string } {
+  const args = ["set debuginfod enabled off", "set startup-with-shell off", ...commands].flatMap((command) => ["-ex", command]);
+  return run("gdb", "-q", "-batch", "-nx", ...args, file);
+}
+
+/** One test a built image with its symbols: kernel.elf, init.elf, the jobs. */
+export function eachImage(body: (file: string, name: string) => void): void {
+  for (const { name, elf, output } of recipes) {
+    const file = join(packageRoot, "images/out", elf ?? output);
+    if (existsSync(file)) it(name, () => body(file, name));
+    else it.skip(`${name} (skipped: not built, run \`make build\`)`, () => {});
+  }
+}

@@ -1,10 +1,11 @@
 /**
  * Four-level page tables. Tables are reached through the direct map. Source: Intel SDM vol. 3A, 4.5.
- * Nothing here flushes a TLB or takes a lock: that is the business of the address space that the tables belong to.
+ * Nothing here flushes a TLB or takes a lock: that is the business of the address space that the tables belong to. Tables may be made
+ * by several cores at once; a leaf entry has one writer at a time.
  */
 import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";
-import { allocateFrame, physical } from "./frames.ts";
+import { allocateFrame, freeFrames, physical } from "./frames.ts";
 
 export class PageTable {
   entries!: arr<u64, 512>;
@@ -32,14 +33,15 @@ function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable
   let table = physical<PageTable>(root);
   for (let at: u64 = 4; at > level; at--) {
     const slot = addr(table.entries[(address >> (3 + 9 * at)) & 511]);
+    if (isLarge(slot[0])) return null;
     if ((slot[0] & Pte.P) === 0) {
       if (owner === 0) return null;
       const frame: u64 = allocateFrame(owner);
       if (frame === 0) return null;
       // Permissions are the leaf's; user tables lie below the middle of the address space.
-      slot[0] = frame | Pte.P | Pte.W | (address >> 47 === 0 ? Pte.U : 0);
-    } else if (isLarge(slot[0])) {
-      return null;
+      const entry: u64 = frame | Pte.P | Pte.W | (address >> 47 === 0 ? Pte.U : 0);
+      // Another core may have been faster.
+      if (atomicCompareExchange(slot, 0, entry) !== 0) freeFrames(frame, 1, owner);
     }
     table = physical<PageTable>(entryAddress(slot[0]));
   }

@@ -4,49 +4,31 @@
  * Regions are populated when they are made, with 2 MB pages where they can be; PROT_NONE regions only once they become accessible.
  * (On-demand population of stacks and NORESERVE regions is not there yet.)
  *
- * All under `space.lock`, but for `activeCpus`, which is atomic. Nobody holds the lock while he waits for a shootdown, so that any number
- * of cores can change their parts of one address space at a time. Pages are taken out in three steps:
- *   1. under the lock: the range is cut out of the regions, its entries become LEAVING (not present, frame kept), and the range is
- *      entered in `leaving`;
- *   2. without the lock: all cores flush (mm/shootdown.ts);
- *   3. under the lock again: frames go back, or new pages into their places; the range is struck from `leaving`.
- * From 1 to 3 the range belongs to that core: mmap places nothing there, and whoever else means it (a call, a fault, a copy) waits until
- * 3 and looks again. That core waits for nothing but acknowledgements, and who waits for it serves requests: nobody deadlocks, whatever
- * locks he holds.
+ * Nobody holds `space.lock` while pages are zeroed or cores flush, so any number of cores change their parts of one address space at a
+ * time. An operation goes so:
+ *   1. under the lock: regions change, large pages across the range's ends are split, and the core claims the range;
+ *   2. without it: the range's pages change (pages.ts), all cores flush (shootdown.ts), frames go back only then;
+ *   3. under the lock again: the claim ends.
+ * Who means a claimed range (a call, a fault, a copy that finds no page) waits until the claim ends, and looks again; mmap places nothing
+ * there. A claimant waits only for acknowledgements and for inner locks, and everybody who waits serves requests: nobody deadlocks,
+ * whatever locks he holds. Copies (user.ts) hold the lock; so a claimant that takes it once knows that who found a page before is done.
  */
 import { Errno } from "../abi/errno.ts";
-import { EventKind } from "../abi/events.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
 import { Prot } from "../abi/process.ts";
 import { PageFault, PTE_NX, Pte } from "../abi/x86.ts";
-import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { writeCr3 } from "../arch/cpu.ts";
 import { serveOnce } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
-import { record } from "../arch/trace.ts";
-import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
-import {
-  findLeaf,
-  type Leaf,
-  PTE_LEAVING,
-  PTE_OWNED,
-  setLargePage,
-  setPage,
-  splitLargePage,
-  translateUser,
-  userBits,
-} from "./pagetable.ts";
+import { changePages, type Claim, clearPages, freePages, populate } from "./pages.ts";
+import { findLeaf, type Leaf, PTE_LEAVING, splitLargePage, translateUser, userBits } from "./pagetable.ts";
 import { findGap, placedAt, type RegionList, regionAdd, regionCut, regionsAreAbsent, regionsCover, regionsEndBelow } from "./regions.ts";
-import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
-
-class Range {
-  start: u64 = 0;
-  end: u64 = 0;
-}
+import { type FlushList, shootdown } from "./shootdown.ts";
 
 export class AddressSpace {
+  /** Guards regions and claims. Page tables belong to the claims, `activeCpus` and `claimants` are atomic. */
   lock!: Lock;
   owner: u16 = 0;
   root: u64 = 0;
@@ -55,11 +37,9 @@ export class AddressSpace {
   brkStart: u64 = 0;
   brkEnd: u64 = 0;
   regions!: RegionList;
-  /** Bit n: CPU n is taking pages out of leaving[n]. */
-  leavingCpus: u64 = 0;
-  leaving!: arr<Range, 64>;
-  /** Frames given back since step 3 began. */
-  freedFrames: u64 = 0;
+  /** Bit n: CPU n has claimed claims[n]. */
+  claimants: u64 = 0;
+  claims!: arr<Claim, 64>;
 }
 
 function error(errno: i64): i64 {
@@ -85,163 +65,80 @@ export function spaceLeave(space: ptr<AddressSpace>): void {
   atomicAnd(addr(space.activeCpus), ~(u64(1) << u64(cpuIndex())));
 }
 
-// ---- ranges --------------------------------------------------------------------------------------------------------
-/** End of a range that another core is taking pages out of and that meets this one; 0: there is none. */
-function leavingEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
-  for (let rest: u64 = atomicLoad(addr(space.leavingCpus)); rest !== 0; rest = rest & (rest - 1)) {
-    const range = addr(space.leaving[u32(countTrailingZeros(rest))]);
-    if (range.start < end && range.end > start) return range.end;
+// ---- claims --------------------------------------------------------------------------------------------------------
+/** End of a claimed range that meets this one; 0: there is none. */
+function claimedEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
+  for (let rest: u64 = atomicLoad(addr(space.claimants)); rest !== 0; rest = rest & (rest - 1)) {
+    const c = addr(space.claims[u32(countTrailingZeros(rest))]);
+    if (c.start < end && c.end > start) return c.end;
   }
   return 0;
 }
-/** Another core is taking pages out of the range: what is found there now says nothing. */
-export function rangeIsLeaving(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  return leavingEnd(space, start, end) !== 0;
+/** Another core is changing pages of the range: what is found there now says nothing. */
+export function rangeIsClaimed(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  return claimedEnd(space, start, end) !== 0;
 }
-/** Waits, without the lock, until that is over. What is true then may be over again when the lock is taken. */
-export function awaitLeaving(space: ptr<AddressSpace>, start: u64, end: u64): void {
-  while (rangeIsLeaving(space, start, end)) serveOnce();
+/** Waits, without the lock, until it is not. It may be claimed again when the lock is taken. */
+export function awaitClaims(space: ptr<AddressSpace>, start: u64, end: u64): void {
+  while (rangeIsClaimed(space, start, end)) serveOnce();
 }
-/** Takes the lock while no other core is taking pages out of the range. Returns the flags for `unlock`. */
+/** Takes the lock while nobody has claimed anything of the range. Returns the flags for `unlock`. */
 function lockRange(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
-    if (!rangeIsLeaving(space, start, end)) return flags;
+    if (!rangeIsClaimed(space, start, end)) return flags;
     unlock(addr(space.lock), flags);
-    awaitLeaving(space, start, end);
+    awaitClaims(space, start, end);
   }
 }
+/** Gives up the lock and has the range instead. Interrupts stay off: this core comes back. */
+function claim(space: ptr<AddressSpace>, start: u64, end: u64): ptr<Claim> {
+  const cpu: u32 = cpuIndex();
+  const c = addr(space.claims[cpu]);
+  c.start = start;
+  c.end = end;
+  c.root = space.root;
+  c.owner = space.owner;
+  c.freedFrames = 0;
+  atomicOr(addr(space.claimants), u64(1) << u64(cpu));
+  unlock(addr(space.lock), 0);
+  return c;
+}
+/** Takes the lock and gives up the range. */
+function endClaim(space: ptr<AddressSpace>): void {
+  lock(addr(space.lock));
+  atomicAnd(addr(space.claimants), ~(u64(1) << u64(cpuIndex())));
+}
+
+/** The claimed pages are taken out and flushed everywhere, and nobody has found one before and is still at it. Returns the shootdown's id, for `freePages`. */
+function expel(space: ptr<AddressSpace>, c: ptr<Claim>): u64 {
+  const list: FlushList = uninitialized();
+  list.count = 0;
+  changePages(c, PTE_LEAVING, addr(list));
+  if (list.count === 0) return 0;
+  const id: u64 = shootdown(addr(list), space.root, addr(space.activeCpus));
+  lock(addr(space.lock));
+  unlock(addr(space.lock), 0);
+  return id;
+}
+function vacate(space: ptr<AddressSpace>, c: ptr<Claim>): void {
+  freePages(c, expel(space, c));
+}
+
+// ---- ranges --------------------------------------------------------------------------------------------------------
 function rangeIsFree(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  return regionsAreAbsent(addr(space.regions), start, end) && !rangeIsLeaving(space, start, end);
+  return regionsAreAbsent(addr(space.regions), start, end) && !rangeIsClaimed(space, start, end);
 }
 /** Lowest free range from USER_MAP_BASE on; 0 if there is none. */
 function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
   let at: u64 = findGap(addr(space.regions), USER_MAP_BASE, lengthBytes);
   for (;;) {
-    const past: u64 = at === 0 ? 0 : leavingEnd(space, at, at + lengthBytes);
+    const past: u64 = at === 0 ? 0 : claimedEnd(space, at, at + lengthBytes);
     if (past === 0) return at;
     at = findGap(addr(space.regions), placedAt(past, lengthBytes), lengthBytes);
   }
 }
 
-// ---- pages ---------------------------------------------------------------------------------------------------------
-function protectionBits(protection: u64): u64 {
-  return userBits((protection & Prot.READ) !== 0, (protection & Prot.WRITE) !== 0, (protection & Prot.EXEC) !== 0);
-}
-
-/** Gives every page of the range that has none a zeroed frame, and LEAVING ones another than theirs. False: no memory (what was done stays). */
-function populate(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64): boolean {
-  const leaf: Leaf = zeroed();
-  let at: u64 = start;
-  while (at < end) {
-    findLeaf(space.root, at, addr(leaf));
-    const slot = leaf.entry;
-    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
-      at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
-      continue;
-    }
-    const large: boolean = leaf.pageBytes === LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && end - at >= LARGE_PAGE_BYTES;
-    if (large && populateLarge(space, at, bits, slot)) {
-      at += LARGE_PAGE_BYTES;
-      continue;
-    }
-    if (!populateSmall(space, at, bits, large ? null : slot)) return false;
-    at += PAGE_BYTES;
-  }
-  return true;
-}
-/**
- * What is replaced gives way to other frames as long as there are any: a core that missed the flush would read the old one, not by chance
- * the new one. `slot`: LEAVING, or empty; null: no table is there. False: there is no 2 MB frame, and the slot is empty now.
- */
-function populateLarge(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
-  let frame: u64 = allocateLargeFrame(space.owner);
-  if (slot !== null) {
-    freeLeaving(space, slot, LARGE_PAGE_BYTES);
-    if (frame === 0) frame = allocateLargeFrame(space.owner);
-  }
-  if (frame === 0) return false;
-  if (setLargePage(space.root, at, frame | bits, space.owner)) return true;
-  freeFrames(frame, FRAMES_PER_BLOCK, space.owner);
-  return false;
-}
-function populateSmall(space: ptr<AddressSpace>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
-  let frame: u64 = allocateFrame(space.owner);
-  if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) {
-    freeLeaving(space, slot, PAGE_BYTES);
-    if (frame === 0) frame = allocateFrame(space.owner);
-  }
-  if (frame === 0) return false;
-  if (setPage(space.root, at, frame | bits, space.owner)) return true;
-  freeFrames(frame, 1, space.owner);
-  return false;
-}
-
-/** Splits the large page that `address` lies inside of, if any. */
-function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
-  if ((address & (LARGE_PAGE_BYTES - 1)) === 0) return true;
-  return splitLargePage(space.root, address, space.owner);
-}
-
-/**
- * Steps 1 and 2: the pages of the range become LEAVING and are flushed everywhere. The range's ends are not inside of large pages. Under
- * the lock, which is given up meanwhile if there is anything to flush. Returns the shootdown's id, for `freePages`.
- */
-function expel(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
-  const list: FlushList = uninitialized();
-  list.count = 0;
-  changePages(space, start, end, PTE_LEAVING, addr(list));
-  space.freedFrames = 0;
-  if (list.count === 0) return 0;
-  const cpu: u32 = cpuIndex();
-  space.leaving[cpu].start = start;
-  space.leaving[cpu].end = end;
-  atomicOr(addr(space.leavingCpus), u64(1) << u64(cpu));
-  // Interrupts stay off: this core comes back.
-  unlock(addr(space.lock), 0);
-  const id: u64 = shootdown(addr(list), space.root, addr(space.activeCpus));
-  lock(addr(space.lock));
-  // Nobody looks before the caller gives up the lock.
-  atomicAnd(addr(space.leavingCpus), ~(u64(1) << u64(cpu)));
-  space.freedFrames = 0;
-  return id;
-}
-function freeLeaving(space: ptr<AddressSpace>, slot: ptr<u64>, pageBytes: u64): void {
-  const frames: u64 = pageBytes === LARGE_PAGE_BYTES ? FRAMES_PER_BLOCK : 1;
-  freeFrames(slot[0] & Pte.ADDRESS & ~(pageBytes - 1), frames, space.owner);
-  slot[0] = 0;
-  space.freedFrames += frames;
-}
-/** Step 3: the frames of what is LEAVING in the range go back. `id`: the shootdown that allows it. */
-function freePages(space: ptr<AddressSpace>, start: u64, end: u64, id: u64): void {
-  const leaf: Leaf = zeroed();
-  let at: u64 = start;
-  while (at < end) {
-    findLeaf(space.root, at, addr(leaf));
-    const slot = leaf.entry;
-    if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) freeLeaving(space, slot, leaf.pageBytes);
-    at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
-  }
-  if (space.freedFrames !== 0) record(EventKind.FRAME_FREE, id, space.freedFrames, 0, 0);
-}
-
-/** Gives the pages that there are in the range other bits, and puts them on the list. */
-function changePages(space: ptr<AddressSpace>, start: u64, end: u64, bits: u64, flush: ptr<FlushList>): void {
-  const leaf: Leaf = zeroed();
-  let at: u64 = start;
-  while (at < end) {
-    findLeaf(space.root, at, addr(leaf));
-    const slot = leaf.entry;
-    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
-      const kept: u64 = slot[0] & (Pte.ADDRESS | Pte.PS);
-      slot[0] = kept | bits;
-      addToFlush(flush, at);
-    }
-    at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
-  }
-}
-
-// ---- operations ----------------------------------------------------------------------------------------------------
 function badRange(address: u64, lengthBytes: u64): boolean {
   if ((address & (PAGE_BYTES - 1)) !== 0 || lengthBytes === 0) return true;
   return address >= USER_END || lengthBytes > USER_END - address;
@@ -249,19 +146,21 @@ function badRange(address: u64, lengthBytes: u64): boolean {
 function roundUp(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
+function protectionBits(protection: u64): u64 {
+  return userBits((protection & Prot.READ) !== 0, (protection & Prot.WRITE) !== 0, (protection & Prot.EXEC) !== 0);
+}
+/** Splits the large page that `address` lies inside of, if any. */
+function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
+  if ((address & (LARGE_PAGE_BYTES - 1)) === 0) return true;
+  return splitLargePage(space.root, address, space.owner);
+}
 /** Cuts the range out of regions and large pages. False: no memory, or the list is full. */
 function cutRange(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   if (regionsAreAbsent(addr(space.regions), start, end)) return true;
   return splitAt(space, start) && splitAt(space, end) && regionCut(addr(space.regions), start, end);
 }
-function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
-  if (regionsAreAbsent(addr(space.regions), start, end)) return true;
-  if (!cutRange(space, start, end)) return false;
-  const id: u64 = expel(space, start, end);
-  freePages(space, start, end, id);
-  return true;
-}
 
+// ---- operations ----------------------------------------------------------------------------------------------------
 /**
  * Maps zeroed memory. `fixed`: exactly at `address`, in place of what is there; otherwise `address` is a hint that is taken if free.
  * Returns the address, or -EINVAL, -ENOMEM.
@@ -271,26 +170,27 @@ export function spaceMap(space: ptr<AddressSpace>, address: u64, lengthBytes: u6
   if (lengthBytes === 0 || (fixed && badRange(address, bytes))) return error(Errno.EINVAL);
   if (bytes < lengthBytes || bytes >= USER_END) return error(Errno.ENOMEM);
   const flags: u64 = fixed ? lockRange(space, address, address + bytes) : lock(addr(space.lock));
-  const result: i64 = mapLocked(space, address, bytes, protection, fixed);
-  unlock(addr(space.lock), flags);
-  return result;
-}
-function mapLocked(space: ptr<AddressSpace>, address: u64, bytes: u64, protection: u64, fixed: boolean): i64 {
-  let start: u64 = address;
-  if (fixed) {
-    if (!cutRange(space, start, start + bytes)) return error(Errno.ENOMEM);
-  } else if (start === 0 || badRange(start, bytes) || !rangeIsFree(space, start, start + bytes)) {
-    start = findRange(space, bytes);
-    if (start === 0) return error(Errno.ENOMEM);
+  const start: u64 = fixed ? address : placeFor(space, address, bytes);
+  let mapped: boolean = start !== 0 || fixed;
+  if (fixed) mapped = cutRange(space, start, start + bytes);
+  if (mapped) {
+    // The new region is there before the old pages are gone: nobody finds the range free in between.
+    const added: boolean = regionAdd(addr(space.regions), start, start + bytes, protection);
+    const c = claim(space, start, start + bytes);
+    const id: u64 = fixed ? expel(space, c) : 0;
+    mapped = added && (protection === Prot.NONE || populate(c, protectionBits(protection)));
+    if (fixed) freePages(c, id);
+    if (!mapped) vacate(space, c);
+    endClaim(space);
+    if (added && !mapped) regionCut(addr(space.regions), start, start + bytes);
   }
-  // The new region is there before the old pages are gone: nobody finds the range free in between.
-  let mapped: boolean = regionAdd(addr(space.regions), start, start + bytes, protection);
-  const id: u64 = expel(space, start, start + bytes);
-  if (mapped && protection !== Prot.NONE) mapped = populate(space, start, start + bytes, protectionBits(protection));
-  freePages(space, start, start + bytes, id);
-  if (mapped) return i64(start);
-  unmapLocked(space, start, start + bytes);
-  return error(Errno.ENOMEM);
+  unlock(addr(space.lock), flags);
+  return mapped ? i64(start) : error(Errno.ENOMEM);
+}
+/** The hint if it is free, else the lowest free range; 0 if there is none. */
+function placeFor(space: ptr<AddressSpace>, hint: u64, bytes: u64): u64 {
+  if (hint !== 0 && !badRange(hint, bytes) && rangeIsFree(space, hint, hint + bytes)) return hint;
+  return findRange(space, bytes);
 }
 
 /** Unmaps whatever lies in the range. Returns 0, -EINVAL or -ENOMEM. */
@@ -302,27 +202,35 @@ export function spaceUnmap(space: ptr<AddressSpace>, address: u64, lengthBytes: 
   unlock(addr(space.lock), flags);
   return done ? 0 : error(Errno.ENOMEM);
 }
+/** Gives up the lock meanwhile. */
+function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  if (regionsAreAbsent(addr(space.regions), start, end)) return true;
+  if (!cutRange(space, start, end)) return false;
+  vacate(space, claim(space, start, end));
+  endClaim(space);
+  return true;
+}
 
 /** Changes the permissions of a range that is wholly mapped. Returns 0, -EINVAL or -ENOMEM. */
 export function spaceProtect(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, protection: u64): i64 {
   const bytes: u64 = roundUp(lengthBytes);
   if (lengthBytes === 0) return (address & (PAGE_BYTES - 1)) === 0 ? 0 : error(Errno.EINVAL);
   if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
-  const flush: FlushList = uninitialized();
-  flush.count = 0;
-  const flags: u64 = lockRange(space, address, address + bytes);
-  const done: boolean = protectLocked(space, address, address + bytes, protection, addr(flush));
+  const end: u64 = address + bytes;
+  const flags: u64 = lockRange(space, address, end);
+  let done: boolean = regionsCover(addr(space.regions), address, end);
+  done = done && cutRange(space, address, end) && regionAdd(addr(space.regions), address, end, protection);
+  if (done) {
+    const c = claim(space, address, end);
+    const list: FlushList = uninitialized();
+    list.count = 0;
+    changePages(c, protectionBits(protection), addr(list));
+    if (list.count !== 0) shootdown(addr(list), space.root, addr(space.activeCpus));
+    done = protection === Prot.NONE || populate(c, protectionBits(protection));
+    endClaim(space);
+  }
   unlock(addr(space.lock), flags);
-  // No frame changes hands, so nobody has to be kept out meanwhile: all cores may be here at once.
-  if (flush.count !== 0) shootdown(addr(flush), space.root, addr(space.activeCpus));
   return done ? 0 : error(Errno.ENOMEM);
-}
-function protectLocked(space: ptr<AddressSpace>, start: u64, end: u64, protection: u64, flush: ptr<FlushList>): boolean {
-  if (!regionsCover(addr(space.regions), start, end)) return false;
-  if (!cutRange(space, start, end) || !regionAdd(addr(space.regions), start, end, protection)) return false;
-  const bits: u64 = protectionBits(protection);
-  changePages(space, start, end, bits, flush);
-  return protection === Prot.NONE || populate(space, start, end, bits);
 }
 
 /** Zeroes a range that is wholly mapped, accessible or not: what MADV_DONTNEED does to anonymous memory. Returns 0, -EINVAL or -ENOMEM. */
@@ -332,24 +240,12 @@ export function spaceClear(space: ptr<AddressSpace>, address: u64, lengthBytes: 
   if (badRange(address, bytes) || bytes < lengthBytes) return error(Errno.EINVAL);
   const flags: u64 = lockRange(space, address, address + bytes);
   const whole: boolean = regionsCover(addr(space.regions), address, address + bytes);
-  if (whole) clearPages(space, address, address + bytes);
+  if (whole) {
+    clearPages(claim(space, address, address + bytes));
+    endClaim(space);
+  }
   unlock(addr(space.lock), flags);
   return whole ? 0 : error(Errno.ENOMEM);
-}
-function clearPages(space: ptr<AddressSpace>, start: u64, end: u64): void {
-  const leaf: Leaf = zeroed();
-  let at: u64 = start;
-  while (at < end) {
-    findLeaf(space.root, at, addr(leaf));
-    const slot = leaf.entry;
-    const pageEnd: u64 = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
-    const to: u64 = pageEnd < end ? pageEnd : end;
-    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
-      const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
-      memset(physical<u8>(frame + (at & (leaf.pageBytes - 1))), 0, to - at);
-    }
-    at = to;
-  }
 }
 
 /** The heap starts behind the program: at the end of the highest region below those that mmap places. */
@@ -368,12 +264,13 @@ export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
   if (space.brkStart !== 0 && end >= space.brkStart && end < USER_END) {
     if (to <= from) {
       if (to === from || unmapLocked(space, to, from)) space.brkEnd = end;
-    } else if (rangeIsFree(space, from, to)) {
-      const protection: u64 = Prot.READ | Prot.WRITE;
-      if (regionAdd(addr(space.regions), from, to, protection)) {
-        if (populate(space, from, to, protectionBits(protection))) space.brkEnd = end;
-        else unmapLocked(space, from, to);
-      }
+    } else if (rangeIsFree(space, from, to) && regionAdd(addr(space.regions), from, to, Prot.READ | Prot.WRITE)) {
+      const c = claim(space, from, to);
+      const grown: boolean = populate(c, protectionBits(Prot.READ | Prot.WRITE));
+      if (!grown) vacate(space, c);
+      endClaim(space);
+      if (grown) space.brkEnd = end;
+      else regionCut(addr(space.regions), from, to);
     }
   }
   const result: u64 = space.brkEnd;

@@ -2,7 +2,7 @@
  * Access to a program's memory. Every page is looked up in the program's page tables and reached through the direct map, so nothing
  * here can fault the kernel, and it works for any address space, active or not. False or -1: a page is not there or not permitted.
  * The address space's lock is held over each access: a page that is being copied is not unmapped and freed meanwhile. What fails on a
- * range that another core is just replacing is tried again when that is over.
+ * range that another core has claimed (space.ts) is tried again when the claim ends.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -10,7 +10,7 @@ import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { physical } from "./frames.ts";
 import { translateUser } from "./pagetable.ts";
-import { type AddressSpace, awaitLeaving, rangeIsLeaving } from "./space.ts";
+import { type AddressSpace, awaitClaims, rangeIsClaimed } from "./space.ts";
 
 function outside(address: u64, lengthBytes: u64): boolean {
   return address >= USER_END || lengthBytes > USER_END - address;
@@ -24,10 +24,10 @@ export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, l
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
     const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
-    const again: boolean = !result && rangeIsLeaving(space, from, from + lengthBytes);
+    const again: boolean = !result && rangeIsClaimed(space, from, from + lengthBytes);
     unlock(addr(space.lock), flags);
     if (!again) return result;
-    awaitLeaving(space, from, from + lengthBytes);
+    awaitClaims(space, from, from + lengthBytes);
   }
 }
 function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
@@ -48,10 +48,10 @@ export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, len
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
     const result: boolean = copyToUserLocked(space, to, from, lengthBytes, true);
-    const again: boolean = !result && rangeIsLeaving(space, to, to + lengthBytes);
+    const again: boolean = !result && rangeIsClaimed(space, to, to + lengthBytes);
     unlock(addr(space.lock), flags);
     if (!again) return result;
-    awaitLeaving(space, to, to + lengthBytes);
+    awaitClaims(space, to, to + lengthBytes);
   }
 }
 /** The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing within a page. */
@@ -59,10 +59,10 @@ export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, leng
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
     const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
-    const again: boolean = !result && rangeIsLeaving(space, to, to + lengthBytes);
+    const again: boolean = !result && rangeIsClaimed(space, to, to + lengthBytes);
     unlock(addr(space.lock), flags);
     if (!again) return result;
-    awaitLeaving(space, to, to + lengthBytes);
+    awaitClaims(space, to, to + lengthBytes);
   }
 }
 function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64, permitted: boolean): boolean {
@@ -84,10 +84,10 @@ export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthByt
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
     const result: boolean = userRangeValidLocked(space, address, lengthBytes, write);
-    const again: boolean = !result && rangeIsLeaving(space, address, address + lengthBytes);
+    const again: boolean = !result && rangeIsClaimed(space, address, address + lengthBytes);
     unlock(addr(space.lock), flags);
     if (!again) return result;
-    awaitLeaving(space, address, address + lengthBytes);
+    awaitClaims(space, address, address + lengthBytes);
   }
 }
 function userRangeValidLocked(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
@@ -106,10 +106,10 @@ export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: 
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
     const result: i64 = userStringLengthLocked(space, address, limit);
-    const again: boolean = result < 0 && rangeIsLeaving(space, address, address + limit);
+    const again: boolean = result < 0 && rangeIsClaimed(space, address, address + limit);
     unlock(addr(space.lock), flags);
     if (!again) return result;
-    awaitLeaving(space, address, address + limit);
+    awaitClaims(space, address, address + limit);
   }
 }
 function userStringLengthLocked(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {

@@ -50,9 +50,37 @@ describe.skipIf(create === null)("shootdowns from all cores at once", () => {
       expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
       const shootdowns = spans(run.events, Vector.TLB_SHOOTDOWN);
       expect(shootdowns.length).toBeGreaterThan(cores * rounds);
-      // Changes of one address space take turns, but for the flushes of mprotect; cross-calls take none.
       expect(most(shootdowns), "cores with a shootdown under way at one time").toBeGreaterThan(1);
       expect(most(spans(run.events, Vector.CROSS_CALL)), "cores with a cross-call under way at one time").toBe(cores);
+    });
+  }
+
+  // Nobody waits for acknowledgements with the address space's lock: who meets, flushes together.
+  for (const [way, cores, rounds] of [
+    ["unmap", 8, 12],
+    ["replace", 8, 12],
+    ["protect", 8, 12],
+    ["large", 8, 3],
+    ["replace", 16, 6],
+  ] as const) {
+    it(`${way}: ${cores} cores change one address space at the same time, all their shootdowns in flight`, () => {
+      const run = runJob(create!, { program: "overlap", argv: [way, `${rounds}`], cores });
+      expect(run.stdout).toBe(`overlap: ${cores * rounds} operations, 0 failed\n`);
+      expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
+      const shootdowns = spans(run.events, Vector.TLB_SHOOTDOWN);
+      expect(shootdowns.length).toBeGreaterThanOrEqual(cores * rounds);
+      expect(new Set(shootdowns.map((s) => s.targets))).toContain(cores - 1);
+      expect(most(shootdowns), "cores with a shootdown under way at one time").toBe(cores);
+    });
+  }
+  for (const cores of [2, 8] as const) {
+    it(`contend: ${cores} cores replace the same page, and nobody sees it missing, no call either`, () => {
+      const rounds = 12;
+      const run = runJob(create!, { program: "overlap", argv: ["contend", `${rounds}`], cores });
+      expect(run.stdout).toBe(`overlap: ${cores * rounds} operations, 0 failed\n`);
+      expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
+      // Who means a range that another core is at waits for it.
+      expect(most(spans(run.events, Vector.TLB_SHOOTDOWN))).toBe(1);
     });
   }
 

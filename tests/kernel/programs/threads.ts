@@ -116,9 +116,11 @@ function identity(argument: u64): u64 {
 }
 function identities(): void {
   const all: u32 = cores();
-  barrier.parties = all - 1;
+  // Nobody ends, and makes room, before all are there: this thread takes part.
+  barrier.parties = all;
   const made: u32 = fill(identity);
   check(made === all - 1, cstr("all made"));
+  waitBarrier(addr(barrier));
   let tids: u64 = 0;
   let cpus: u64 = 1;
   const pid: u64 = u64(syscall2(Syscall.GETPID, 0, 0));

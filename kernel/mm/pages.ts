@@ -1,0 +1,127 @@
+/**
+ * The pages of a range that one core has claimed (space.ts): given frames, given other permissions, taken out. No lock: nobody else
+ * changes entries in the range, and no large page lies across its ends. Others' ranges may share page tables with it.
+ */
+import { EventKind } from "../abi/events.ts";
+import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
+import { Pte } from "../abi/x86.ts";
+import { memset } from "../../toolchain/lib/rt/memory.ts";
+import { serveRequests } from "../arch/crosscall.ts";
+import { record } from "../arch/trace.ts";
+import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
+import { findLeaf, type Leaf, PTE_LEAVING, PTE_OWNED, setLargePage, setPage } from "./pagetable.ts";
+import { addToFlush, type FlushList } from "./shootdown.ts";
+
+export class Claim {
+  start: u64 = 0;
+  end: u64 = 0;
+  /** Of the address space. */
+  root: u64 = 0;
+  owner: u16 = 0;
+  /** Frames of LEAVING pages that have been given back. */
+  freedFrames: u64 = 0;
+}
+
+/** Behind the page, or where a page would be, that `at` lies in. */
+function behind(leaf: ptr<Leaf>, at: u64): u64 {
+  return (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
+}
+
+/** Gives every page of the range that has none a zeroed frame, and LEAVING ones another than theirs. False: no memory (what was done stays). */
+export function populate(c: ptr<Claim>, bits: u64): boolean {
+  const leaf: Leaf = zeroed();
+  let at: u64 = c.start;
+  while (at < c.end) {
+    // Zeroing takes its time, and others may want this core to flush.
+    serveRequests();
+    findLeaf(c.root, at, addr(leaf));
+    const slot = leaf.entry;
+    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
+      at = behind(addr(leaf), at);
+      continue;
+    }
+    const large: boolean = leaf.pageBytes === LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
+    if (large && populateLarge(c, at, bits, slot)) {
+      at += LARGE_PAGE_BYTES;
+      continue;
+    }
+    if (!populateSmall(c, at, bits, large ? null : slot)) return false;
+    at += PAGE_BYTES;
+  }
+  return true;
+}
+/**
+ * What is replaced gives way to other frames as long as there are any: a core that missed the flush would read the old one, not by chance
+ * the new one. `slot`: LEAVING; null: no entry for it is there. False: there is no 2 MB frame, and nothing is left in the slot.
+ */
+function populateLarge(c: ptr<Claim>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
+  let frame: u64 = allocateLargeFrame(c.owner);
+  if (slot !== null) {
+    freeLeaving(c, slot, LARGE_PAGE_BYTES);
+    if (frame === 0) frame = allocateLargeFrame(c.owner);
+  }
+  if (frame === 0) return false;
+  if (setLargePage(c.root, at, frame | bits, c.owner)) return true;
+  freeFrames(frame, FRAMES_PER_BLOCK, c.owner);
+  return false;
+}
+function populateSmall(c: ptr<Claim>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
+  let frame: u64 = allocateFrame(c.owner);
+  if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) {
+    freeLeaving(c, slot, PAGE_BYTES);
+    if (frame === 0) frame = allocateFrame(c.owner);
+  }
+  if (frame === 0) return false;
+  if (setPage(c.root, at, frame | bits, c.owner)) return true;
+  freeFrames(frame, 1, c.owner);
+  return false;
+}
+
+/** Gives the pages that there are in the range other bits, and puts them on the list. */
+export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): void {
+  const leaf: Leaf = zeroed();
+  for (let at: u64 = c.start; at < c.end; at = behind(addr(leaf), at)) {
+    findLeaf(c.root, at, addr(leaf));
+    const slot = leaf.entry;
+    if (slot === null || (slot[0] & PTE_OWNED) === 0) continue;
+    const kept: u64 = slot[0] & (Pte.ADDRESS | Pte.PS);
+    slot[0] = kept | bits;
+    addToFlush(flush, at);
+  }
+}
+
+function freeLeaving(c: ptr<Claim>, slot: ptr<u64>, pageBytes: u64): void {
+  const frames: u64 = pageBytes === LARGE_PAGE_BYTES ? FRAMES_PER_BLOCK : 1;
+  freeFrames(slot[0] & Pte.ADDRESS & ~(pageBytes - 1), frames, c.owner);
+  slot[0] = 0;
+  c.freedFrames += frames;
+}
+/** The frames of what is LEAVING go back. `id`: the shootdown that allows it. */
+export function freePages(c: ptr<Claim>, id: u64): void {
+  const leaf: Leaf = zeroed();
+  for (let at: u64 = c.start; at < c.end; at = behind(addr(leaf), at)) {
+    findLeaf(c.root, at, addr(leaf));
+    const slot = leaf.entry;
+    if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) freeLeaving(c, slot, leaf.pageBytes);
+  }
+  if (c.freedFrames !== 0) record(EventKind.FRAME_FREE, id, c.freedFrames, 0, 0);
+  c.freedFrames = 0;
+}
+
+/** Zeroes the pages that there are, accessible or not. */
+export function clearPages(c: ptr<Claim>): void {
+  const leaf: Leaf = zeroed();
+  let at: u64 = c.start;
+  while (at < c.end) {
+    serveRequests();
+    findLeaf(c.root, at, addr(leaf));
+    const slot = leaf.entry;
+    const pageEnd: u64 = behind(addr(leaf), at);
+    const to: u64 = pageEnd < c.end ? pageEnd : c.end;
+    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
+      const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
+      memset(physical<u8>(frame + (at & (leaf.pageBytes - 1))), 0, to - at);
+    }
+    at = to;
+  }
+}

@@ -25,7 +25,18 @@ export const HookType = { INTERRUPT: 1, INSTRUCTION: 2, TLB_FILL: 1 << 17 } as c
 /** Instructions that take an instruction hook. */
 export const HookedInstruction = { CPUID: 113, IN: 218, OUT: 500, SYSCALL: 699, SYSENTER: 700 } as const;
 /** uc_x86_reg. */
-export const RegisterId = { RBX: 37, RIP: 41, FPSW: 31, XMM0: 122, FPCW: 246, FPTAG: 247, MSR: 248, MXCSR: 249, RFLAGS: 253 } as const;
+export const RegisterId = {
+  RBX: 37,
+  RIP: 41,
+  FPSW: 31,
+  DR0: 66,
+  XMM0: 122,
+  FPCW: 246,
+  FPTAG: 247,
+  MSR: 248,
+  MXCSR: 249,
+  RFLAGS: 253,
+} as const;
 
 /** uc_mem_type of a TLB fill, less its first value. */
 export const TLB_ACCESS_FIRST = 16;
@@ -59,6 +70,10 @@ const callbackTypes = {
   helperReadControl: koffi.proto("uint64_t MargayHelperReadControl(uint64_t env, int index)"),
   deliverInterrupt: koffi.proto("void MargayDeliverInterrupt(uint64_t env, int vector, int hardware)"),
   helperValue: koffi.proto("uint64_t MargayHelperValue(uint64_t env)"),
+  debugException: koffi.proto("void MargayDebugException(uint64_t cpu)"),
+  checkWatchpoint: koffi.proto(
+    "void MargayCheckWatchpoint(uint64_t cpu, uint64_t address, uint64_t length, uint32_t attributes, int flags, uint64_t returnAddress)",
+  ),
 } as const;
 export type CallbackKind = keyof typeof callbackTypes;
 /** What koffi hands to a callback for a 64-bit integer. */
@@ -104,6 +119,12 @@ function bind() {
   const mmap = libc.func("uint64_t mmap(uint64_t address, size_t bytes, int protection, int flags, int file, long offset)");
   const madvise = libc.func("int madvise(uint64_t address, size_t bytes, int advice)");
   const invalidate = library.func("void tb_invalidate_phys_range_x86_64(uint64_t uc, uint64_t begin, uint64_t end)");
+  const allocate = (bytes: number, protection: number): Address => {
+    const privateAnonymousNoReserve = 0x4022;
+    const address = Number(mmap(0, bytes, protection, privateAnonymousNoReserve, -1, 0));
+    if (address < 0 || address === 2 ** 64 - 1) throw new Error(`unicorn: cannot map ${bytes} bytes of host memory`);
+    return address;
+  };
   return {
     library,
     libc,
@@ -138,13 +159,9 @@ function bind() {
     writeRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) =>
       check("uc_reg_write", regWrite(uc, register, value)),
     /** Zeroed, private, not reserved: pages cost nothing until touched. */
-    allocate(bytes: number): Address {
-      const readWrite = 3;
-      const privateAnonymousNoReserve = 0x4022;
-      const address = Number(mmap(0, bytes, readWrite, privateAnonymousNoReserve, -1, 0));
-      if (address < 0 || address === 2 ** 64 - 1) throw new Error(`unicorn: cannot map ${bytes} bytes of guest RAM`);
-      return address;
-    },
+    allocate: (bytes: number): Address => allocate(bytes, 3),
+    /** As `allocate`, and executable. */
+    allocateCode: (bytes: number): Address => allocate(bytes, 7),
     /** Gives pages back to the host; they read as zero afterwards. */
     discard(address: Address, bytes: number): void {
       const dontNeed = 4;

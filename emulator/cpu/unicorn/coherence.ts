@@ -98,6 +98,19 @@ export class CodeCoherence {
     }
   }
 
+  /** A core's translations of the instruction at a linear address, in whatever frame it is, are to be made anew. */
+  dropCodeAt(core: number, linear: bigint): void {
+    const page = Number(BigInt.asUintN(48, linear) >> 12n);
+    const inPage = Number(linear & 0xfffn);
+    const word = core >>> 5;
+    const bit = 1 << (core & 31);
+    for (const [frame, codePage] of this.codePages[core]) {
+      if ((codePage !== page && codePage !== SEVERAL) || !(this.executes[frame * this.words + word] & bit)) continue;
+      const offset = frame * FRAME_BYTES + inPage;
+      this.unicorn.invalidateCode(this.handles[core], offset, offset + 1);
+    }
+  }
+
   /** All of RAM is about to change. */
   dropAll(): void {
     this.written(0, (this.executes.length / this.words) * FRAME_BYTES);

@@ -3,11 +3,10 @@
  * How Unicorn counts, stops and faults: README.md.
  */
 import { Cr0, Exception, Rflags } from "../../abi/x86.ts";
-import { type Core, type CoreState, gprNames, type RunResult, type StopReason } from "../engine.ts";
+import { type Core, type CoreState, gprNames, type Place, type RunResult, type StopReason } from "../engine.ts";
 import {
   ACCESS_FETCH,
   type AccessKind,
-  Fault,
   PRIVILEGE_IMPLICIT,
   PRIVILEGE_SUPERVISOR,
   PRIVILEGE_USER,
@@ -16,19 +15,19 @@ import {
 } from "../x86/access.ts";
 import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
 import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
-import { checkPort } from "../x86/ports.ts";
 import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
-import { performSyscall } from "../x86/syscall.ts";
+import { NO_SPACE, spaceOf, type WatchHit } from "../x86/stops.ts";
 import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
-import { allowControlWrite, TIMESTAMP_DISABLE } from "./control.ts";
-import { implicitTableAccess, instructionLengthBefore, opcodeLength } from "./decode.ts";
+import { type BreakpointList, recordGuestBreakpoints } from "./breakpoints.ts";
+import { implicitTableAccess, instructionLengthBefore, isRepeating, iterationsLeft } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { running } from "./hooks.ts";
 import type { Instance } from "./instance.ts";
-import { readOwnMsr, writeOwnMsr } from "./msr.ts";
+import { splitReads } from "./operands.ts";
 import { type Node, Processor } from "./processor.ts";
 import { restoreCore, saveCore } from "./snapshot.ts";
+import { watchFilter } from "./watchfilter.ts";
 
 /** Instructions of one uc_emu_start: bounds what a run can translate. */
 const RUN_LIMIT = 10_000;
@@ -60,6 +59,7 @@ export class UnicornCore extends Processor implements Core {
   grantedPermissions = 0;
 
   private readonly unicorn: Binding = binding();
+  private readonly watchFilter = watchFilter();
   private readonly handle: Address;
   /** Virtual time; inside uc_emu_start, the time at which it was called. */
   private clock = 0;
@@ -93,8 +93,25 @@ export class UnicornCore extends Processor implements Core {
       }
     | undefined;
   private thrown: { readonly error: unknown } | undefined;
+  /** The translator's list of breakpoints has ended the run, at RIP. */
+  private debugged = false;
+  /** After the run: it is one of ours, and RIP is at it. */
+  private atBreakpoint = false;
+  /** Counter at an access that meets a watchpoint. */
+  private watchAt = NONE;
+  /** The frame (offset in RAM) of code that was translated before a breakpoint in it was known. */
+  private staleCode = NONE;
   /** While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page. */
   private shortBlocksIn: bigint | undefined;
+
+  // Breakpoints and watchpoints.
+  private readonly breakpoints: BreakpointList;
+  /** Virtual addresses at which physical breakpoints have been seen. */
+  private readonly aliases = new Set<bigint>();
+  /** The instruction at this RIP is executed whatever breakpoint is there. */
+  private passRip: bigint | undefined;
+  /** An access has met a watchpoint, and the run has not ended for it yet. */
+  private watchHit: WatchHit | undefined;
 
   constructor(
     readonly index: number,
@@ -103,6 +120,8 @@ export class UnicornCore extends Processor implements Core {
   ) {
     super(instance, node);
     this.handle = instance.handle;
+    this.breakpoints = instance.breakpoints;
+    this.breakpoints.set(new Set());
     this.init();
   }
 
@@ -139,12 +158,25 @@ export class UnicornCore extends Processor implements Core {
     if (this.isHalted) return { reason: "halt", retired: 0 };
     const start = this.clock;
     for (;;) {
+      if (this.watchHit) return this.endAtWatchpoint(this.clock - start);
       const left = budget - (this.clock - start);
       if (left <= 0) return { reason: "budget", retired: this.clock - start };
       const reason = this.isShutdown ? "shutdown" : this.execute(Math.min(left, RUN_LIMIT), toWindow);
+      if (this.watchHit && reason !== "shutdown") continue;
       if (reason) return { reason, retired: this.clock - start };
       if (toWindow && this.interruptible) return { reason: "window", retired: this.clock - start };
+      if (this.atBreakpoint && this.clock - start < budget) {
+        const id = this.node.stops.breakpointAt(this.linearRip, this.space, this.translateNow);
+        this.passRip = this.rip;
+        if (id !== undefined) return { reason: "breakpoint", retired: this.clock - start, id };
+      }
     }
+  }
+
+  private endAtWatchpoint(retired: number): RunResult {
+    const { id, virtual, write } = this.watchHit as WatchHit;
+    this.watchHit = undefined;
+    return { reason: "watchpoint", retired, id, accessed: { virtual, write } };
   }
 
   requestStop(): void {
@@ -159,6 +191,9 @@ export class UnicornCore extends Processor implements Core {
   /** At most `count` instructions in one uc_emu_start, then what ended it. undefined: go on. */
   private execute(count: number, toWindow: boolean): StopReason | undefined {
     const env = this.env;
+    const pass = this.passRip !== undefined && this.passRip === this.rip;
+    if (pass) count = Math.min(count, iterationsLeft(this));
+    else this.passRip = undefined;
     // One at a time while an NMI waits for the IRET of the one being served.
     if (this.nmiPending) {
       if (!this.nmiBlocked) this.takeNmi();
@@ -178,8 +213,13 @@ export class UnicornCore extends Processor implements Core {
     this.missKind = NONE;
     this.trapVector = NONE;
     this.windowAt = NONE;
+    this.watchAt = NONE;
+    this.debugged = false;
+    this.atBreakpoint = false;
     if (toWindow) env.interruptRequest = INTERRUPT_HARD;
+    if (pass) this.breakpoints.hide();
 
+    const before = this.clock;
     const outer = running.core;
     running.core = this;
     let code: number;
@@ -188,16 +228,18 @@ export class UnicornCore extends Processor implements Core {
     } finally {
       running.core = outer;
       if (toWindow) env.interruptRequest = 0;
+      if (pass) this.breakpoints.show();
     }
     const begun = env.counter;
+    if (this.staleCode !== NONE) this.dropStaleCode();
     if (short && !shadow) this.interruptShadow = false; // none of the instructions sought through makes one
     if (this.thrown) this.rethrow(begun);
-
     if (this.trapVector !== NONE) {
       this.afterTrap();
     } else if (this.raised) {
       const { vector, errorCode, address, rip, at, gpr } = this.raised;
       this.raised = undefined;
+      this.watchHit = undefined;
       this.advance(at - 1);
       this.rip = rip;
       CHANGED_BY_PORTS.forEach((index, i) => this.setGpr(index, gpr[i]));
@@ -216,6 +258,12 @@ export class UnicornCore extends Processor implements Core {
       this.advance(this.stopAt);
     } else if (this.retranslateAt !== NONE) {
       this.advance(this.retranslateAt);
+    } else if (this.watchAt !== NONE) {
+      this.advance(this.watchAt);
+    } else if (this.debugged) {
+      this.advance(begun);
+      if (this.breakpoints.isEmpty) this.afterGuestBreakpoint();
+      else this.atBreakpoint = true;
     } else if (this.windowAt !== NONE) {
       this.advance(this.windowAt); // runFor sees that the window is open
     } else if (begun > count) {
@@ -225,6 +273,7 @@ export class UnicornCore extends Processor implements Core {
       this.isHalted = true;
       return this.isShutdown ? "shutdown" : "halt";
     }
+    if (pass && this.clock > before && (this.rip !== this.passRip || !isRepeating(this))) this.passRip = undefined;
     if (this.isShutdown) return "shutdown";
     return this.stopAt === NONE ? undefined : "stop";
   }
@@ -251,6 +300,7 @@ export class UnicornCore extends Processor implements Core {
       this.deliver({ vector, kind: "software", instructionRip: rip - BigInt(instructionLengthBefore(this, rip, vector)) });
     } else {
       // #DB is the single-step trap: its instruction has been completed.
+      if (vector !== Exception.DB) this.watchHit = undefined;
       this.advance(vector === Exception.DB ? this.trapAt : this.trapAt - 1);
       this.deliver({ vector, kind: "exception", errorCode: env.u32(Env.ERROR_CODE) & 0xffff });
     }
@@ -261,6 +311,9 @@ export class UnicornCore extends Processor implements Core {
     const fetch = this.missKind === ACCESS_FETCH;
     const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
     this.advance(fetch ? begun : begun - 1);
+    // A watched access that faulted was not made. The fetch of what follows one that was, faults again when it is next.
+    if (!fetch) this.watchHit = undefined;
+    else if (this.watchHit) return;
     if (fetch && !isAtRip && this.linearRip >> 12n !== page >> 12n) {
       // The block at RIP runs into the page. Which of its instructions does shows in blocks of one.
       this.shortBlocksIn = this.rip >> 12n;
@@ -279,6 +332,12 @@ export class UnicornCore extends Processor implements Core {
     const reported = env.invalidAddress;
     const address = reported >> 12n === page >> 12n ? reported : page;
     this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
+  }
+
+  /** A breakpoint of the guest's own debug registers. */
+  private afterGuestBreakpoint(): void {
+    recordGuestBreakpoints(this);
+    this.deliver({ vector: Exception.DB, kind: "exception" });
   }
 
   private readonly doubled = (first: number, second: number, rip: bigint): void => this.node.bus.doubleFault?.(this, first, second, rip);
@@ -307,7 +366,10 @@ export class UnicornCore extends Processor implements Core {
     let error = this.mmu.errorCode;
     if (page !== FAULT) {
       const offset = this.node.memory.offsetOf(page);
+      const { stops } = this.node;
+      this.watchFilter.kinds = stops.isWatching ? stops.watchedKinds(linearAddress(low, high), this.space, page) : 0;
       if (offset >= 0) {
+        if (access === ACCESS_FETCH && stops.hasPhysicalBreakpoints) this.notePhysicalBreakpoints(linearAddress(low, high), page, offset);
         this.grantedPermissions = this.node.coherence.fill(this.index, pageOf(low, high), offset, access, this.mmu.granted);
         if (this.node.coherence.ownDropped) {
           this.node.coherence.ownDropped = false;
@@ -336,6 +398,73 @@ export class UnicornCore extends Processor implements Core {
     this.unicorn.stop(this.handle);
   }
 
+  /** The translator's list has ended the run, at RIP. */
+  noteDebugException(): void {
+    this.debugged = true;
+    this.unicorn.stop(this.handle); // else Unicorn waits for ever for a debugger
+  }
+
+  /**
+   * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads the two aligned
+   * ones that it makes of them, for stores something wrong and then each byte.
+   */
+  noteAccess(low: number, high: number, bytes: number, write: boolean): void {
+    if (this.watchHit || bytes > 8 || bytes < 1 || low % bytes !== 0) return;
+    const linear = linearAddress(low, high);
+    let hit = this.hit(linear, bytes, write);
+    if (hit && !write && this.env.isSplitAccess) {
+      for (const read of splitReads(this, linear, bytes)) {
+        hit = this.hit(read.linear, read.bytes, write);
+        if (hit) break;
+      }
+    }
+    if (!hit) return;
+    this.watchHit = hit;
+    this.watchAt = this.env.counter;
+    this.env.countLimit = this.watchAt;
+  }
+
+  /** The processor itself writes: the frame of an event. */
+  protected override noteOwnWrite(linear: bigint, bytes: number): void {
+    if (this.node.stops.isWatching) this.watchHit ??= this.hit(linear, bytes, true);
+  }
+
+  private hit(linear: bigint, bytes: number, write: boolean): WatchHit | undefined {
+    return this.node.stops.watchHit(linear, bytes, write, this.space, this.translateNow);
+  }
+
+  private readonly translateNow = (linear: bigint): number | undefined => this.mmu.resident(linear);
+
+  /** What `Place.space` is compared with. */
+  private get space(): number {
+    return this.cr0 & Cr0.PG ? spaceOf(this.cr3) : NO_SPACE;
+  }
+
+  /**
+   * Code of a frame is about to be translated. A physical breakpoint in it gets on the list at the virtual address that it is reached by;
+   * if it is new there, what is translated in this moment is left and translated again.
+   */
+  private notePhysicalBreakpoints(linear: bigint, page: number, offset: number): void {
+    for (const physical of this.node.stops.physicalBreakpoints()) {
+      const alias = linear + BigInt(physical - page);
+      if (physical < page || physical >= page + 4096 || this.aliases.has(alias)) continue;
+      this.aliases.add(alias);
+      this.listBreakpoints();
+      this.staleCode = offset;
+      this.retranslateAt = this.env.counter;
+      this.env.countLimit = this.retranslateAt;
+    }
+  }
+
+  private dropStaleCode(): void {
+    this.unicorn.invalidateCode(this.handle, this.staleCode, this.staleCode + 4096);
+    this.staleCode = NONE;
+  }
+
+  private listBreakpoints(): void {
+    this.breakpoints.set(new Set([...this.node.stops.virtualBreakpoints(), ...this.aliases]));
+  }
+
   noteWindow(): void {
     this.windowAt = this.env.counter;
     this.unicorn.stop(this.handle);
@@ -355,27 +484,6 @@ export class UnicornCore extends Processor implements Core {
     this.env.countLimit = 0;
   }
 
-  /** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */
-  private portOpen(port: number, size: number): boolean {
-    if (this.env.cpl === 0) return true;
-    try {
-      checkPort(this, port, size);
-      return true;
-    } catch (fault) {
-      if (!(fault instanceof Fault)) throw fault;
-      this.raise(fault.vector, fault.errorCode, fault.address);
-      return false;
-    }
-  }
-  readPort(port: number, size: number): number {
-    if (!this.portOpen(port, size)) return 0;
-    return this.node.bus.readPort(this, port, size) >>> 0;
-  }
-  writePort(port: number, size: number, value: number): void {
-    if (!this.portOpen(port, size)) return;
-    this.node.bus.writePort(this, port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff));
-  }
-
   readDevice(address: number, size: number): number | bigint {
     const bus = this.node.bus;
     if (size <= 4) return bus.readMemory(this, address, size) >>> 0;
@@ -388,54 +496,7 @@ export class UnicornCore extends Processor implements Core {
     if (size > 4) bus.writeMemory(this, address + 4, 4, high);
   }
 
-  cpuid(): void {
-    const env = this.env;
-    const [eax, ebx, ecx, edx] = this.node.bus.cpuid(this, env.gpr32(0), env.gpr32(1));
-    env.setGpr32(0, eax);
-    env.setGpr32(3, ebx);
-    env.setGpr32(1, ecx);
-    env.setGpr32(2, edx);
-  }
-
-  /** Unicorn adds the instruction's length to RIP when the hook returns. */
-  syscall(): void {
-    const rip = this.rip;
-    const length = BigInt(opcodeLength(this, rip, 0x05));
-    this.rip = rip + length;
-    try {
-      performSyscall(this, this);
-    } catch (fault) {
-      this.rip = rip;
-      if (!(fault instanceof Fault)) throw fault;
-      this.raise(fault.vector, fault.errorCode);
-      return;
-    }
-    this.rip = this.rip - length;
-  }
-
-  readTimestamp(withProcessor: boolean): void {
-    const env = this.env;
-    if (env.u32(Env.CR4) & TIMESTAMP_DISABLE && env.cpl !== 0 && this.cr0 & Cr0.PE) return this.raise(Exception.GP, 0);
-    const value = this.timestamp;
-    env.setGpr32(0, Number(value & 0xffff_ffffn));
-    env.setGpr32(2, Number(value >> 32n));
-    if (withProcessor) env.setGpr32(1, env.u32(Env.TSC_AUX));
-  }
-
-  rdmsr(): void {
-    const index = this.env.gpr32(1);
-    const value = readOwnMsr(this, index) ?? this.node.bus.readMsr(this, index);
-    if (value === undefined) return this.raise(Exception.GP, 0);
-    this.env.setGpr32(0, Number(value & 0xffff_ffffn));
-    this.env.setGpr32(2, Number((value >> 32n) & 0xffff_ffffn));
-  }
-
-  wrmsr(): void {
-    const index = this.env.gpr32(1);
-    const value = (BigInt(this.env.gpr32(2)) << 32n) | BigInt(this.env.gpr32(0));
-    if (!(writeOwnMsr(this, index, value) ?? this.node.bus.writeMsr(this, index, value))) this.raise(Exception.GP, 0);
-  }
-
+  /** A write to EFER or a control register: what leaves the architectural TLB leaves Unicorn's too. */
   eferChanged(previous: number, next: number): void {
     if (this.mmu.flushForEfer(previous, next)) this.dropHostTlb();
   }
@@ -445,22 +506,6 @@ export class UnicornCore extends Processor implements Core {
     if (!this.mmu.invalidatePage(low, high)) return false;
     this.dropHostTlb();
     return true;
-  }
-
-  /** MOV to a control register. True: Unicorn is to write it. */
-  beforeControlWrite(index: number, value: bigint): boolean {
-    if (index === 8 && !(value >> 4n)) {
-      this.node.bus.writeTaskPriority(this, Number(value));
-      return false;
-    }
-    if (allowControlWrite(this, index, value)) return true;
-    this.raise(Exception.GP, 0);
-    return false;
-  }
-
-  readControl(index: number): number | bigint {
-    if (index === 8) return this.node.bus.readTaskPriority(this) & 15;
-    return this.env.u64(Env.CR0 + 8 * index);
   }
 
   // ---- events
@@ -536,13 +581,39 @@ export class UnicornCore extends Processor implements Core {
     this.isShutdown = false;
     this.eventsInARow = 0;
     this.shortBlocksIn = undefined;
+    this.passRip = undefined;
+    this.watchHit = undefined;
     this.mmu.tlb.flushAll();
     this.dropHostTlb();
   }
 
   // ---- state
 
-  passBreakpoint(): void {}
+  passBreakpoint(): void {
+    this.passRip = this.rip;
+  }
+
+  /** The node's breakpoints are others than before, by one at `where`. */
+  breakpointChanged(where: Place): void {
+    const { memory, coherence } = this.node;
+    if ("physical" in where) {
+      // The fills to come find the virtual addresses.
+      this.aliases.clear();
+      this.dropHostTlb();
+      const offset = memory.offsetOf(where.physical);
+      if (offset >= 0) this.unicorn.invalidateCode(this.handle, offset, offset + 1);
+    } else {
+      coherence.dropCodeAt(this.index, BigInt.asUintN(64, where.virtual));
+    }
+    this.listBreakpoints();
+  }
+
+  /** The node's watchpoints are others than before. */
+  watchpointsChanged(removed?: number): void {
+    if (this.watchHit?.id === removed) this.watchHit = undefined;
+    this.dropHostTlb();
+  }
+
   readFx(): Uint8Array {
     return this.env.saveFx();
   }
@@ -557,6 +628,10 @@ export class UnicornCore extends Processor implements Core {
     this.eventsInARow = 0;
     this.stopRequested = false;
     this.shortBlocksIn = undefined;
+    this.passRip = undefined;
+    this.watchHit = undefined;
     this.dropHostTlb();
   }
 }
+
+const linearAddress = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);

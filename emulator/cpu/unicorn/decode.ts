@@ -48,3 +48,37 @@ export function implicitTableAccess(core: UnicornCore, access: AccessKind): bool
   const portAccess = (byte >= 0xe4 && byte <= 0xe7) || (byte >= 0xec && byte <= 0xef) || (byte >= 0x6c && byte <= 0x6f);
   return farTransfer || segmentPop || portAccess;
 }
+
+/** MOVS, STOS, LODS, INS, OUTS: with a repeat prefix they go on until the count is 0. CMPS and SCAS may end earlier. */
+const stringOpcodes: ReadonlySet<number> = new Set([0xa4, 0xa5, 0xaa, 0xab, 0xac, 0xad, 0x6c, 0x6d, 0x6e, 0x6f]);
+const comparingOpcodes: ReadonlySet<number> = new Set([0xa6, 0xa7, 0xae, 0xaf]);
+
+/** Prefixes and opcode at RIP, as far as repetition goes. */
+function repetition(core: UnicornCore): { readonly opcode: number; readonly addressSize: boolean } | undefined {
+  let at = core.linearRip;
+  let repeats = false;
+  let addressSize = false;
+  const end = at + BigInt(LONGEST_INSTRUCTION);
+  for (; at < end; at++) {
+    const byte = core.peekByte(at) ?? 0;
+    if (byte === 0xf2 || byte === 0xf3) repeats = true;
+    else if (byte === 0x67) addressSize = true;
+    else if (!prefixes.has(byte) && !(core.is64Bit && (byte & 0xf0) === 0x40)) return repeats ? { opcode: byte, addressSize } : undefined;
+  }
+  return undefined;
+}
+
+/** Is the instruction at RIP one that repeats, so that RIP stays where it is between its iterations? */
+export function isRepeating(core: UnicornCore): boolean {
+  const opcode = repetition(core)?.opcode ?? 0;
+  return stringOpcodes.has(opcode) || comparingOpcodes.has(opcode);
+}
+
+/** How many instructions are sure to retire at RIP before it moves on, faults aside: iterations of a string instruction, or 1. */
+export function iterationsLeft(core: UnicornCore): number {
+  const found = repetition(core);
+  if (!found || !stringOpcodes.has(found.opcode)) return 1;
+  const bits = core.is64Bit ? (found.addressSize ? 32 : 64) : core.is32Bit !== found.addressSize ? 32 : 16;
+  const count = BigInt.asUintN(bits, core.gpr(1));
+  return count > 1n ? Number(count) : 1;
+}

@@ -3,13 +3,15 @@
  * fit below DEVICE_HOLE, from 4 GB on; everything else up to the physical address limit is the bus.
  */
 import { DEVICE_HOLE, MAX_CPUS } from "../../abi/memory.ts";
-import type { CreateEngine, Engine, EngineOptions } from "../engine.ts";
+import type { CreateEngine, Engine, EngineOptions, Place, WatchKind } from "../engine.ts";
 import { PHYSICAL_ADDRESS_BITS } from "../x86/pagewalk.ts";
+import { StopTable } from "../x86/stops.ts";
 import { binding, viewMemory } from "./binding.ts";
 import { CodeCoherence } from "./coherence.ts";
 import { UnicornCore } from "./core.ts";
 import { acquireHardware, type Hardware, releaseHardware } from "./instance.ts";
 import { selfTest } from "./selftest.ts";
+import { watchFilter } from "./watchfilter.ts";
 
 export { UnicornUnavailable } from "./library.ts";
 
@@ -34,6 +36,7 @@ class UnicornEngine implements Engine {
   readonly view: DataView;
   readonly cores: readonly UnicornCore[];
   private readonly coherence: CodeCoherence;
+  private readonly stops = new StopTable();
   private readonly hardware: Hardware;
   private closed = false;
 
@@ -63,7 +66,9 @@ class UnicornEngine implements Engine {
       },
       written: (offset: number): void => this.coherence.written(offset, 4),
     };
-    this.cores = instances.map((instance, index) => new UnicornCore(index, instance, { bus, memory, coherence: this.coherence, tscBase }));
+    this.cores = instances.map(
+      (instance, index) => new UnicornCore(index, instance, { bus, memory, coherence: this.coherence, stops: this.stops, tscBase }),
+    );
   }
 
   invalidateCode(offset: number, length: number): void {
@@ -72,15 +77,27 @@ class UnicornEngine implements Engine {
     if (length > 0) this.coherence.written(offset, length);
   }
 
-  /** Breakpoints are later work. */
-  addBreakpoint(): number {
-    return 0;
+  addBreakpoint(where: Place): number {
+    const id = this.stops.addBreakpoint(where);
+    for (const core of this.cores) core.breakpointChanged(where);
+    return id;
   }
-  removeBreakpoint(): void {}
-  addWatchpoint(): number {
-    return 0;
+  removeBreakpoint(id: number): void {
+    const where = this.stops.removeBreakpoint(id);
+    if (where) for (const core of this.cores) core.breakpointChanged(where);
   }
-  removeWatchpoint(): void {}
+  addWatchpoint(where: Place, bytes: number, kind: WatchKind): number {
+    const id = this.stops.addWatchpoint(where, bytes, kind);
+    this.watchpointsChanged();
+    return id;
+  }
+  removeWatchpoint(id: number): void {
+    if (this.stops.removeWatchpoint(id)) this.watchpointsChanged(id);
+  }
+  private watchpointsChanged(removed?: number): void {
+    watchFilter().publish(this, [...this.stops.watchedOffsets()]);
+    for (const core of this.cores) core.watchpointsChanged(removed);
+  }
 
   flushCaches(): void {
     for (const core of this.cores) core.flushCaches();
@@ -89,6 +106,7 @@ class UnicornEngine implements Engine {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    watchFilter().publish(this, []);
     this.coherence.dropAll();
     releaseHardware(this.hardware);
   }

@@ -10,9 +10,17 @@ import { descriptorDpl, SegmentFlag } from "../x86/descriptors.ts";
 import { type Address, type Binding, RegisterId, viewMemory } from "./binding.ts";
 
 /** struct uc_struct. */
-const Uc = { CPU: 0x1a0, TCG_CONTEXT: 0x2e8, COUNTER: 0x540, COUNT: 0x548, INVALID_ADDRESS: 0x570, BYTES: 0x600 } as const;
-/** CPUState. ENV is a pointer to the CPUX86State. */
-const Cpu = { INTERRUPT_REQUEST: 0x1c, ENV: 0x128, BYTES: 0x130 } as const;
+const Uc = {
+  CPU: 0x1a0,
+  TCG_CONTEXT: 0x2e8,
+  COUNTER: 0x540,
+  COUNT: 0x548,
+  SPLIT_ACCESS: 0x550,
+  INVALID_ADDRESS: 0x570,
+  BYTES: 0x600,
+} as const;
+/** CPUState. ENV is a pointer to the CPUX86State; BREAKPOINTS the head of a list, a pointer to its first and one to its last link. */
+const Cpu = { INTERRUPT_REQUEST: 0x1c, ENV: 0x128, BYTES: 0x130, BREAKPOINTS: 0x8148 } as const;
 /** The env stands in the same object, so far behind. */
 const CPU_TO_ENV = 0x8a50;
 /** TCGContext. */
@@ -69,6 +77,8 @@ export const Hflag = {
   CS64: 1 << 15,
   OSFXSR: 1 << 22,
   SMAP: 1 << 23,
+  /** "Bound registers in use", which no processor here has: a name for translations without breakpoints in them. */
+  WITHOUT_BREAKPOINTS: 1 << 26,
 } as const;
 /** Bit of env.hflags2: an NMI is being served; IRET clears it. */
 export const HFLAG2_NMI = 1 << 2;
@@ -81,6 +91,7 @@ export class Environment {
   private readonly uc: DataView;
   private readonly cpu: DataView;
   private readonly tcg: DataView;
+  private readonly breakpoints: DataView;
   private readonly word = new BigUint64Array(1);
 
   constructor(
@@ -91,6 +102,7 @@ export class Environment {
     this.uc = new DataView(viewMemory(handle, Uc.BYTES));
     this.cpuAddress = Number(this.uc.getBigUint64(Uc.CPU, true));
     this.cpu = new DataView(viewMemory(this.cpuAddress, Cpu.BYTES));
+    this.breakpoints = new DataView(viewMemory(this.cpuAddress + Cpu.BREAKPOINTS, 16));
     this.envAddress = Number(this.cpu.getBigUint64(Cpu.ENV, true));
     const buffer = viewMemory(this.envAddress, unicorn.contextSize(handle) - CONTEXT_HEADER);
     this.env = new DataView(buffer);
@@ -118,9 +130,23 @@ export class Environment {
     return (this.tcg.getUint32(Tcg.HIGH_WATER, true) - this.tcg.getUint32(Tcg.CODE_POINTER, true)) >>> 0;
   }
 
+  /** A load that is not aligned is being made in two aligned ones. */
+  get isSplitAccess(): boolean {
+    return this.uc.getUint32(Uc.SPLIT_ACCESS, true) !== 0;
+  }
+  /** Address of the first CPUBreakpoint, or 0. */
+  set breakpointList(first: Address) {
+    this.breakpoints.setBigUint64(0, BigInt(first), true);
+  }
+
   /** For the self-test. */
   selfPointerHolds(): boolean {
     return this.envAddress - this.cpuAddress === CPU_TO_ENV;
+  }
+  /** For the self-test: the list is empty, so its last link is its head. */
+  breakpointListHolds(): boolean {
+    const { breakpoints, cpuAddress } = this;
+    return breakpoints.getBigUint64(0, true) === 0n && Number(breakpoints.getBigUint64(8, true)) === cpuAddress + Cpu.BREAKPOINTS;
   }
 
   u32(offset: number): number {
@@ -163,6 +189,16 @@ export class Environment {
   set rflags(value: bigint) {
     this.word[0] = (value & ~BigInt(Rflags.RF)) | BigInt(Rflags.ONE);
     this.unicorn.writeRegister(this.handle, RegisterId.RFLAGS, this.word);
+  }
+
+  /** DR0 to DR3, DR6, DR7. */
+  debugRegister(index: number): bigint {
+    this.unicorn.readRegister(this.handle, RegisterId.DR0 + index, this.word);
+    return this.word[0];
+  }
+  setDebugRegister(index: number, value: bigint): void {
+    this.word[0] = value;
+    this.unicorn.writeRegister(this.handle, RegisterId.DR0 + index, this.word);
   }
 
   /** Reset values (SDM vol. 3, table 9-1, FNINIT): a fresh instance has them wrong. */
@@ -264,7 +300,7 @@ export class Environment {
     const longMode = (this.u32(Env.EFER) & Efer.LMA) !== 0;
     const codeFlags = this.u32(segmentOffset(SegmentIndex.CS) + Cache.FLAGS);
     const stackFlags = this.u32(segmentOffset(SegmentIndex.SS) + Cache.FLAGS);
-    let hflags = (this.u32(Env.HFLAGS) & Hflag.INHIBIT_IRQ) | cpl;
+    let hflags = (this.u32(Env.HFLAGS) & (Hflag.INHIBIT_IRQ | Hflag.WITHOUT_BREAKPOINTS)) | cpl;
     if (protectedMode) hflags |= Hflag.PE;
     if (longMode) hflags |= Hflag.LMA;
     hflags |= (cr0 & (Cr0.MP | Cr0.EM | Cr0.TS)) << (Hflag.MP_SHIFT - 1);

@@ -23,9 +23,8 @@ const R_X86_64_64 = 1;
 const R_X86_64_GLOB_DAT = 6;
 const R_X86_64_JUMP_SLOT = 7;
 
-/** First letters of helper_… and do_interrupt_…. */
-const HELPER = 0x68;
-const DO_INTERRUPT = 0x64;
+/** First letters of helper_…, do_interrupt_…, cpu_… and breakpoint_handler. */
+const FIRST_LETTERS = [0x68, 0x64, 0x63, 0x62];
 
 let slotsByName: Map<string, Slot[]> | undefined;
 
@@ -48,7 +47,7 @@ function readSlots(path: string): Map<string, Slot[]> {
       if (symbol === 0 || (type !== R_X86_64_64 && type !== R_X86_64_GLOB_DAT && type !== R_X86_64_JUMP_SLOT)) continue;
       const entry: number = symbols.offset + symbol * SYMBOL_BYTES;
       const nameAt: number = strings.offset + bytes.readUInt32LE(entry);
-      if (bytes[nameAt] !== HELPER && bytes[nameAt] !== DO_INTERRUPT) continue;
+      if (!FIRST_LETTERS.includes(bytes[nameAt])) continue;
       const name = bytes.toString("latin1", nameAt, bytes.indexOf(0, nameAt));
       const list = slots.get(name) ?? [];
       list.push({ slot: u64(at), symbolValue: u64(entry + 8) });
@@ -60,13 +59,17 @@ function readSlots(path: string): Map<string, Slot[]> {
 
 /** Points every slot of `symbol` at `callback`. Before the first instance is opened: it copies the addresses. */
 export function interpose(symbol: string, kind: CallbackKind, callback: (...parameters: never[]) => unknown): void {
+  interposeAddress(symbol, registerCallback(kind, callback));
+}
+
+/** As `interpose`, with a C function. */
+export function interposeAddress(symbol: string, target: Address): void {
   const { path, handle } = loadLibrary();
   slotsByName ??= readSlots(path);
   const slots = slotsByName.get(symbol);
   if (!slots) throw new UnicornUnavailable(`${path} does not let ${symbol} be replaced (another build?)`);
   const mprotect = koffi.load("libc.so.6").func("int mprotect(uint64_t address, size_t bytes, int protection)");
   const symbolAddress: Address = Number(handle.symbol(symbol));
-  const target = registerCallback(kind, callback);
   for (const { slot, symbolValue } of slots) {
     const address = symbolAddress - symbolValue + slot;
     const readWrite = 3;

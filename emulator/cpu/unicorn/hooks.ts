@@ -6,9 +6,12 @@
  */
 import { Exception } from "../../abi/x86.ts";
 import type { AccessKind } from "../x86/access.ts";
+import { WATCH_WRITE } from "../x86/stops.ts";
 import { type Address, binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
 import type { UnicornCore } from "./core.ts";
 import { interpose } from "./got.ts";
+import { beforeControlWrite, cpuid, rdmsr, readControl, readPort, readTimestamp, syscall, writePort, wrmsr } from "./instructions.ts";
+import { watchFilter } from "./watchfilter.ts";
 
 /** The core inside uc_emu_start. */
 export const running: { core: UnicornCore | undefined } = { core: undefined };
@@ -58,9 +61,9 @@ export function installHooks(): Hooks {
       }),
     ),
     interrupt: registerCallback("interrupt", (_uc: Wide, vector: number) => guarded(undefined, (core) => core.noteException(vector))),
-    portIn: registerCallback("portIn", (_uc: Wide, port: number, size: number) => guarded(0, (core) => core.readPort(port, size))),
+    portIn: registerCallback("portIn", (_uc: Wide, port: number, size: number) => guarded(0, (core) => readPort(core, port, size))),
     portOut: registerCallback("portOut", (_uc: Wide, port: number, size: number, value: number) =>
-      guarded(undefined, (core) => core.writePort(port, size, value)),
+      guarded(undefined, (core) => writePort(core, port, size, value)),
     ),
     mmioRead: registerCallback("mmioRead", (_uc: Wide, offset: Wide, size: number, frame: Wide) =>
       guarded<Wide>(0, (core) => core.readDevice(Number(frame) * 4096 + Number(offset), size)),
@@ -69,11 +72,11 @@ export function installHooks(): Hooks {
       guarded(undefined, (core) => core.writeDevice(Number(frame) * 4096 + Number(offset), size, low32(value), high32(value))),
     ),
     cpuid: registerCallback("instruction", () => {
-      guarded(undefined, (core) => core.cpuid());
+      guarded(undefined, cpuid);
       return 1; // handled: the built-in CPUID is skipped
     }),
     syscall: registerCallback("instruction", () => {
-      guarded(undefined, (core) => core.syscall());
+      guarded(undefined, syscall);
       return 0;
     }),
     sysenter: registerCallback("instruction", () => {
@@ -107,16 +110,23 @@ function interposeHelpers(): void {
 
   const loadMxcsr = library.func("void helper_ldmxcsr_x86_64(uint64_t env, uint32_t value)") as (env: Wide, value: number) => void;
 
-  interpose("helper_rdtsc_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(false)));
-  interpose("helper_rdtscp_x86_64", "helper", () => guarded(undefined, (core) => core.readTimestamp(true)));
-  interpose("helper_rdmsr_x86_64", "helper", () => guarded(undefined, (core) => core.rdmsr()));
-  interpose("helper_wrmsr_x86_64", "helper", () => guarded(undefined, (core) => core.wrmsr()));
+  interpose("helper_rdtsc_x86_64", "helper", () => guarded(undefined, (core) => readTimestamp(core, false)));
+  interpose("helper_rdtscp_x86_64", "helper", () => guarded(undefined, (core) => readTimestamp(core, true)));
+  interpose("helper_rdmsr_x86_64", "helper", () => guarded(undefined, rdmsr));
+  interpose("helper_wrmsr_x86_64", "helper", () => guarded(undefined, wrmsr));
   interpose("helper_rdrand_x86_64", "helperValue", () => {
     guarded(undefined, (core) => core.raise(Exception.UD, 0));
     return 0;
   });
   // Unicorn's own delivery: asked for by runToWindow, only to learn when it would have happened.
   interpose("do_interrupt_x86_hardirq_x86_64", "deliverInterrupt", () => guarded(undefined, (core) => core.noteWindow()));
+  // The only debug exception is a breakpoint of our own list (breakpoints.ts), or of the guest's debug registers.
+  interpose("breakpoint_handler_x86_64", "debugException", () => guarded(undefined, (core) => core.noteDebugException()));
+  watchFilter().interpose(
+    registerCallback("checkWatchpoint", (_cpu: Wide, address: Wide, length: Wide, _attributes: number, flags: number) =>
+      guarded(undefined, (core) => core.noteAccess(low32(address), high32(address), Number(length), (flags & WATCH_WRITE) !== 0)),
+    ),
+  );
   interpose("helper_invlpg_x86_64", "helperAddress", (env: Wide, address: Wide) =>
     guarded(undefined, (core) => {
       if (!core.invalidatePage(low32(address), high32(address))) invlpg(env, address);
@@ -124,7 +134,7 @@ function interposeHelpers(): void {
   );
   interpose("helper_write_crN_x86_64", "helperWriteControl", (env: Wide, index: number, value: Wide) =>
     guarded(undefined, (core) => {
-      if (core.beforeControlWrite(index, wide(value))) writeControl(env, index, value);
+      if (beforeControlWrite(core, index, wide(value))) writeControl(env, index, value);
     }),
   );
   interpose("helper_ldmxcsr_x86_64", "helperNumber", (env: Wide, value: number) =>
@@ -134,6 +144,6 @@ function interposeHelpers(): void {
     }),
   );
   interpose("helper_read_crN_x86_64", "helperReadControl", (_env: Wide, index: number) =>
-    guarded<Wide>(0, (core) => core.readControl(index)),
+    guarded<Wide>(0, (core) => readControl(core, index)),
   );
 }

@@ -3,6 +3,7 @@
  * RAM and instances are kept together and reused by the next node of that size, with the CPUs set back to how they were new.
  */
 import { type Address, type Binding, binding, Control, CPU_MODEL_BROADWELL, HookedInstruction, HookType, TLB_VIRTUAL } from "./binding.ts";
+import { BreakpointList } from "./breakpoints.ts";
 import { Environment } from "./environment.ts";
 import { installHooks } from "./hooks.ts";
 
@@ -25,6 +26,7 @@ export interface MemoryMap {
 
 export class Instance {
   readonly env: Environment;
+  readonly breakpoints: BreakpointList;
   private readonly pristine: Uint8Array;
 
   constructor(
@@ -46,6 +48,7 @@ export class Instance {
     mapDevices(map.split, map.splitPhysical);
     mapDevices(map.splitPhysical + high, map.end);
     this.env = new Environment(unicorn, handle);
+    this.breakpoints = new BreakpointList(unicorn, this.env);
     unicorn.setOption(handle, Control.USE_EXITS, 1); // and none given: no guest RIP ever ends a run
     unicorn.setOption(handle, Control.TLB_TYPE, TLB_VIRTUAL);
     unicorn.addHook(handle, HookType.TLB_FILL, hooks.tlbFill);

@@ -20,6 +20,7 @@ import {
   type SyscallRegisters,
 } from "../x86/access.ts";
 import { Mmu } from "../x86/mmu.ts";
+import type { StopTable } from "../x86/stops.ts";
 import type { CodeCoherence } from "./coherence.ts";
 import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
 import type { Instance } from "./instance.ts";
@@ -30,6 +31,7 @@ export interface Node {
   readonly bus: Bus;
   readonly memory: PhysicalMemory & { readonly view: DataView };
   readonly coherence: CodeCoherence;
+  readonly stops: StopTable;
   readonly tscBase: bigint;
 }
 
@@ -39,7 +41,7 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
 
   constructor(
     protected readonly instance: Instance,
-    protected readonly node: Node,
+    readonly node: Node,
   ) {
     this.env = instance.env;
     this.mmu = new Mmu(this, node.memory);
@@ -48,6 +50,8 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   /** A physical address outside RAM. */
   abstract readDevice(address: number, size: number): number | bigint;
   abstract writeDevice(address: number, size: number, low: number, high: number): void;
+  /** `writeLinear` has written, within one page. */
+  protected abstract noteOwnWrite(linear: bigint, bytes: number): void;
 
   /** Copies of architectural TLB entries that have left are in it. */
   protected dropHostTlb(): void {
@@ -106,6 +110,13 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   get linearRip(): bigint {
     return this.env.u32(Env.HFLAGS) & Hflag.CS64 ? this.rip : (this.segment(SegmentIndex.CS).base + this.rip) & 0xffff_ffffn;
   }
+  get is64Bit(): boolean {
+    return (this.env.u32(Env.HFLAGS) & Hflag.CS64) !== 0;
+  }
+  /** Operands and addresses are of 32 bits by default. */
+  get is32Bit(): boolean {
+    return (this.env.u32(Env.HFLAGS) & Hflag.CS32) !== 0;
+  }
   get rflags(): bigint {
     return this.env.rflags;
   }
@@ -158,6 +169,8 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     for (let byte = 0; byte < bytes; byte++) {
       this.writeByte(byte < first ? physical + byte : second + byte - first, Number((value >> BigInt(8 * byte)) & 0xffn));
     }
+    this.noteOwnWrite(address, first);
+    if (first < bytes) this.noteOwnWrite(BigInt.asUintN(64, address + BigInt(first)), bytes - first);
   }
 
   /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
@@ -170,6 +183,13 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
       if (error instanceof Fault) return undefined;
       throw error;
     }
+  }
+
+  /** As `fetchByte`, without any effect on TLB and page tables. */
+  peekByte(linear: bigint): number | undefined {
+    const physical = this.mmu.resident(BigInt.asUintN(64, linear));
+    const offset = physical === undefined ? -1 : this.node.memory.offsetOf(physical);
+    return offset < 0 ? undefined : this.node.memory.view.getUint8(offset);
   }
 
   private physicalOf(address: bigint, access: AccessKind, privilege: Privilege): number {

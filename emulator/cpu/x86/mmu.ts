@@ -111,6 +111,15 @@ export class Mmu {
     return this.walker.physical + offsetLow;
   }
 
+  /** As the core would translate it now, a stale entry included; nothing is filled or set. undefined: not mapped. */
+  resident(address: bigint): number | undefined {
+    if (pagingEnabled(this.registers)) {
+      const entry = this.tlb.lookup(Number(BigInt.asUintN(48, address) >> 12n));
+      if (entry !== undefined) return entry.physical + Number(address & BigInt(entry.bytes - 1));
+    }
+    return this.peek(address);
+  }
+
   /**
    * What a write to a control register or EFER does to the TLB (SDM vol. 3, 4.10.4.1), by old and new value. True: flushed.
    * SMAP is not in the list there: rights are computed at every use here, so nothing needs to go.

@@ -1,0 +1,82 @@
+/**
+ * Which bytes of memory an instruction reads, by iced-x86. Needed only where a load that is not aligned meets a watched page; so the
+ * package, which is large, is loaded then.
+ */
+import { createRequire } from "node:module";
+import type * as Iced from "iced-x86";
+import { gprNames } from "../engine.ts";
+import { SegmentIndex } from "../x86/access.ts";
+import type { Processor } from "./processor.ts";
+
+const LONGEST_INSTRUCTION = 15;
+let loaded: typeof Iced | undefined;
+
+/** A part of a page that is read. */
+export interface Read {
+  readonly linear: bigint;
+  readonly bytes: number;
+}
+
+/**
+ * What the instruction at RIP, about to read memory, reads within [linear, linear + bytes). Where its operands do not tell (loads
+ * that it makes implicitly), all of it.
+ */
+export function splitReads(processor: Processor, linear: bigint, bytes: number): readonly Read[] {
+  const end = linear + BigInt(bytes);
+  const reads: Read[] = [];
+  for (const [address, size] of readOperands(processor)) {
+    const first = address > linear ? address : linear;
+    const last = address + BigInt(size) < end ? address + BigInt(size) : end;
+    if (first < last) reads.push({ linear: first, bytes: Number(last - first) });
+  }
+  return reads.length > 0 ? reads : [{ linear, bytes }];
+}
+
+function readOperands(processor: Processor): [address: bigint, bytes: number][] {
+  loaded ??= createRequire(import.meta.url)("iced-x86") as typeof Iced;
+  const { Decoder, DecoderOptions, InstructionInfoFactory, MemorySizeExt, OpAccess, RegisterExt } = loaded;
+  const code: number[] = [];
+  for (let at = processor.linearRip; code.length < LONGEST_INSTRUCTION; at++) {
+    const byte = processor.peekByte(at);
+    if (byte === undefined) break;
+    code.push(byte);
+  }
+  const decoder = new Decoder(processor.is64Bit ? 64 : processor.is32Bit ? 32 : 16, Uint8Array.from(code), DecoderOptions.None);
+  decoder.ip = processor.rip;
+  const instruction = decoder.decode();
+  const factory = new InstructionInfoFactory();
+  const info = factory.info(instruction);
+  const operands: [bigint, number][] = [];
+  for (const memory of info.usedMemory() as Iced.UsedMemory[]) {
+    const isRead = memory.access === OpAccess.Read || memory.access === OpAccess.ReadWrite || memory.access === OpAccess.CondRead;
+    const size = MemorySizeExt.size(memory.memorySize);
+    if (isRead && size > 0) {
+      const offset =
+        registerValue(processor, memory.base) + registerValue(processor, memory.index) * BigInt(memory.scale) + memory.displacement;
+      const bits = 8 * (RegisterExt.size(memory.base) || RegisterExt.size(memory.index) || 8);
+      const linear = segmentBase(processor, memory.segment) + BigInt.asUintN(bits, offset);
+      operands.push([BigInt.asUintN(processor.is64Bit ? 64 : 32, linear), size]);
+    }
+    memory.free();
+  }
+  info.free();
+  factory.free();
+  instruction.free();
+  decoder.free();
+  return operands;
+}
+
+/** RIP-relative operands come with their address as displacement. */
+function registerValue(processor: Processor, register: Iced.Register): bigint {
+  const { Register, RegisterExt } = loaded as typeof Iced;
+  if (register === Register.None || register === Register.RIP || register === Register.EIP) return 0n;
+  const index = RegisterExt.number(register);
+  return index < gprNames.length ? BigInt.asUintN(RegisterExt.size(register) * 8, processor.gpr(index)) : 0n;
+}
+
+function segmentBase(processor: Processor, register: Iced.Register): bigint {
+  const { Register } = loaded as typeof Iced;
+  const index = [Register.ES, Register.CS, Register.SS, Register.DS, Register.FS, Register.GS].indexOf(register);
+  if (index < 0 || (processor.is64Bit && index < SegmentIndex.FS)) return 0n;
+  return processor.segment(index as SegmentIndex).base;
+}

@@ -62,7 +62,7 @@ export const linkedAddress = (rip: bigint, bits: number): bigint => (bits === 64
 function decodeField(row: Row, i: number, name: string, event: TraceEvent, options: DecodeOptions): string {
   const word = event.words[i];
   const format = row.formats[i];
-  if (typeof word === "string") return `${name}=${JSON.stringify(word)}`;
+  if (typeof word === "string") return `${name}=${format === FieldFormat.CODE ? word : JSON.stringify(word)}`;
   if (format === FieldFormat.SYSCALL) return syscallName(word);
   if (format === FieldFormat.SYSARG) return systemArgument(Number(event.words[0]), i - 1, word, options);
   // A reason has its own table; the event table shows it as a number.

@@ -3,7 +3,6 @@
  * instructions, which are as many as the virtual nanoseconds: `insn` must be named.
  */
 import { EventKind, eventTable } from "../abi/events.ts";
-import type { TraceConsumer, TraceEvent } from "./tracer.ts";
 
 const groupOf = (name: string): string => name.split(".")[0];
 
@@ -27,18 +26,4 @@ export function parseShow(list: string): ReadonlySet<number> {
     for (const row of rows) selected.add(row.kind);
   }
   return selected;
-}
-
-/** Passes on the selected kinds. */
-export class Filter implements TraceConsumer {
-  constructor(
-    private readonly show: ReadonlySet<number>,
-    private readonly next: TraceConsumer,
-  ) {}
-  event(event: TraceEvent): void {
-    if (this.show.has(event.kind)) this.next.event(event);
-  }
-  end(): void {
-    this.next.end?.();
-  }
 }

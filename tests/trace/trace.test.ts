@@ -4,7 +4,8 @@ import { EventKind, eventTable, TRACE_RING_RECORDS, TraceRing } from "../../emul
 import { decodeFields, vectorName } from "../../emulator/trace/decode.ts";
 import { FullWriter, fullLine, goldenTrace } from "../../emulator/trace/format.ts";
 import { RingReader, TraceOverflow } from "../../emulator/trace/rings.ts";
-import { Filter, parseShow, ShowError } from "../../emulator/trace/show.ts";
+import { everything, Selector } from "../../emulator/trace/select.ts";
+import { parseShow, ShowError } from "../../emulator/trace/show.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
 
@@ -180,7 +181,7 @@ describe("--show", () => {
   });
   it("filters", () => {
     const list = new EventList();
-    const filter = new Filter(parseShow("irq"), list);
+    const filter = new Selector({ ...everything, kinds: parseShow("irq") }, list);
     filter.event(event(1, 0, 1, EventKind.IRQ_EOI, 0x30));
     filter.event(event(1, 0, 2, EventKind.MARK, 1n));
     expect(list.events.length).toBe(1);

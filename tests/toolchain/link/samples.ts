@@ -22,7 +22,7 @@ export function code(name: string, bits: 16 | 32 | 64, line: number, rest: Parti
     };
     const assembler = new Assembler(name, bits);
     assembleInline(block, () => "", null, assembler, ".");
-    const { bytes, relocations, lines } = assembler.finish();
+    const { bytes, relocations, lines, frame } = assembler.finish();
     return {
       symbol: name,
       sourceName: name,
@@ -35,6 +35,7 @@ export function code(name: string, bits: 16 | 32 | 64, line: number, rest: Parti
       isFunction: true,
       readonly: true,
       keep: false,
+      frame,
       ...rest,
     };
   };

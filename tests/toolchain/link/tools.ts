@@ -16,6 +16,12 @@ export function needs(command: string, name: string, body: () => void): void {
   else describe.skip(`${name} (skipped: no ${command} on this host)`, body);
 }
 
+/** A test that executes what we link. */
+export function onLinux(name: string, body: () => void): void {
+  if (process.platform === "linux" && process.arch === "x64") it(name, body);
+  else it.skip(`${name} (skipped: this host is no x86-64 Linux)`, () => {});
+}
+
 /** gdb's output after `commands`; with `warnings` also what it says to stderr. */
 export function gdb(file: string, commands: readonly string[]): { stdout: string; stderr: string } {
   const args = ["set debuginfod enabled off", "set startup-with-shell off", ...commands].flatMap((command) => ["-ex", command]);

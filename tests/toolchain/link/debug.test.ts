@@ -1,0 +1,157 @@
+/**
+ * Proves what debuggers read in an image: a hand-made program with every kind of type, scope and location in gdb, and the images that
+ * are built in readelf, llvm-dwarfdump and gdb, none of which may find anything to complain about.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { link } from "../../../toolchain/link/link.ts";
+import { debugSample } from "./debug-sample.ts";
+import { PROGRAM_LAYOUT } from "./samples.ts";
+import { eachImage, gdb, needs, onLinux, run } from "./tools.ts";
+
+let folder = "";
+let sample = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "margay-debug-"));
+  sample = join(folder, "sample");
+  writeFileSync(sample, link(debugSample(), PROGRAM_LAYOUT).elf, { mode: 0o755 });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const clean = (file: string): void => {
+  const { status, stdout, stderr } = run(
+    "readelf",
+    "-W",
+    "--debug-dump=info,abbrev,line,decodedline,frames,frames-interp,loc,Ranges,str",
+    file,
+  );
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(stdout).not.toMatch(/warning|corrupt|<unknown/i);
+};
+const verified = (file: string): void => {
+  const { status, stdout } = run("llvm-dwarfdump", "--verify", file);
+  expect({ status, end: stdout.trim().split("\n").at(-1) }, stdout).toEqual({ status: 0, end: "No errors." });
+};
+/** Of gdb's complaints one is usual, with gcc's output too: a copy in a copy does not lie in the abstract instance of the outer one. */
+const uncomplaining = (file: string): void => {
+  const { stdout, stderr } = gdb(file, ["set complaints 1000", `file ${file}`, "maint expand-symtabs", "maint check-symtabs"]);
+  expect(
+    `${stdout}${stderr}`.replaceAll(/^During symbol reading: Child DIE \w+ and its abstract origin \w+ have different parents\n/gm, ""),
+  ).toBe("");
+};
+
+needs("readelf", "readelf reads without a warning", () => {
+  it("the sample", () => clean(sample));
+  eachImage(clean);
+});
+needs("llvm-dwarfdump", "llvm-dwarfdump verifies", () => {
+  it("the sample", () => verified(sample));
+  eachImage(verified);
+});
+needs("gdb", "gdb reads without a complaint", () => {
+  it("the sample", () => uncomplaining(sample));
+  eachImage(uncomplaining);
+});
+
+it("equal input gives equal bytes", () => {
+  expect(Buffer.from(link(debugSample(), PROGRAM_LAYOUT).elf).equals(link(debugSample(), PROGRAM_LAYOUT).elf)).toBe(true);
+});
+
+needs("gdb", "in gdb", () => {
+  /** What the last of `commands` prints. */
+  const shown = (...commands: string[]): string => {
+    const { stdout } = gdb(sample, [...commands.slice(0, -1), "echo @@\\n", commands[commands.length - 1]]);
+    return stdout.slice(stdout.lastIndexOf("@@\n") + 3).trim();
+  };
+
+  describe("types and variables without a process", () => {
+    it.each([
+      ["whatis first", "type = struct Node"],
+      [
+        "ptype Node",
+        `type = struct Node {
+    u32 value;
+    struct Node *next;
+    u8 tags[4];
+    enum Colour colour;
+    u64 (*apply)(struct Node *, i32);
+}`,
+      ],
+      ["ptype Address", "type = void *"],
+      ["ptype Colour", "type = enum Colour {RED = 1, BLUE = -2}"],
+      ["ptype struct Pair", "type = struct Pair {\n    u64 a;\n    u64 b;\n}"],
+      ["print first.next->tags[3]", "$1 = 4 '\\004'"],
+      ["print first.colour", "$1 = BLUE"],
+      ["print first.apply", "$1 = (u64 (*)(struct Node *, i32)) 0x400060 <twice>"],
+      ["print sizeof(Node)", "$1 = 32"],
+      ["ptype twice", "type = u64 (u64)"],
+      ["whatis outer", "type = void (u64, struct Node *)"],
+      // A name that two files have.
+      ["print sizeof('other.ts'::first)", "$1 = 8"],
+      ["info line debug-sample.ts:22", /^Line 22 of .* starts at address 0x40003e <outer\+14> and ends at 0x40004c <outer\+28>\.$/m],
+    ])("%s", (command, expected) => {
+      if (typeof expected === "string") expect(shown(command)).toBe(expected);
+      else expect(shown(command)).toMatch(expected);
+    });
+
+    it("scopes: places of variables", () => {
+      const out = shown("info scope *0x400045");
+      expect(out).toMatch(
+        /Symbol n is multi-location:\s+Range 0x400030-0x400045: a variable in \$rdi\s+Range 0x400045-0x40004c: a variable in \$rcx/,
+      );
+      expect(out).toContain("Symbol node is a variable in $rsi, length 8.");
+      expect(out).toMatch(/Symbol slot is [\s\S]*DW_OP_fbreg -48/);
+      expect(out).toContain("Symbol gone is optimized out.");
+    });
+    it("breakpoints on an inlined function stand at its copies and at itself", () => {
+      expect(shown("break twice", "info breakpoints")).toMatch(
+        /1\.1\s.* 0x0*400039 in twice at .*:30\n1\.2\s.* 0x0*400060 in twice at .*:30/,
+      );
+      expect(shown("break outer", "info breakpoints")).toMatch(/0x0*400039 in outer at .*:21/);
+    });
+  });
+
+  describe("in the process", () => {
+    const stopped = (stops: number, ...commands: string[]): string =>
+      shown("run", ...Array.from({ length: stops - 1 }, () => "continue"), ...commands);
+    onLinux("a copy has its caller's frame behind it", () => {
+      const out = shown("break *0x400039", "run", "bt");
+      expect(out).toMatch(
+        /^#0 +twice \(x=5\) at .*:30\n#1 +outer \(n=5, node=0x401000 <first>\) at .*:21\n#2 +0x0*400011 in _start \(\) at .*:12$/,
+      );
+    });
+    onLinux("locals: registers, memory, frame, constants, computed values, addresses, pieces, what is lost", () => {
+      const out = stopped(2, "info locals");
+      for (const line of [
+        "doubled = 10",
+        "pair = {a = 10, b = 7}",
+        "half = {a = <optimized out>, b = 18446744073709551600}",
+        "slot = 10",
+        "flag = true",
+        "half_pi = 1.5707963267948966",
+        "where = 0x401000 <first>",
+        'copy = {value = 42, next = 0x401000 <first>, tags = "\\001\\002\\003\\004", colour = BLUE, apply = 0x400060 <twice>}',
+        "behind = 67305985",
+        "gone = <optimized out>",
+        "lost = <optimized out>",
+      ]) {
+        expect(out.split("\n")).toContain(line);
+      }
+      expect(stopped(2, "info args")).toBe("n = 5\nnode = 0x401000 <first>");
+    });
+    onLinux("a location begins and ends where it is said to", () => {
+      expect(shown("break *0x400039", "break *0x40003d", "run", "print y")).toBe("$1 = <optimized out>");
+      expect(shown("break *0x400039", "break *0x40003d", "run", "continue", "print y")).toBe("$1 = 10");
+      expect(shown("run", "print pair")).toBe("$1 = <optimized out>");
+      expect(shown("run", "continue", "print late")).toMatch(/^\$1 = \d+$/);
+      expect(shown("run", "continue", "stepi", "print n")).toBe("$1 = <optimized out>");
+    });
+    onLinux("the stack ends at the entry without a warning", () => {
+      const { stdout, stderr } = gdb(sample, ["run", "continue", "bt"]);
+      expect(stdout).toMatch(/#1 +0x0*400011 in _start \(\) at .*:12\n$/);
+      expect(stderr.replaceAll(/^warning: .*ASLR.*\n|.*address space randomization.*\n/gm, "")).toBe("");
+    });
+  });
+});

@@ -6,6 +6,7 @@ import type { Func, Module } from "../ir/ir.ts";
 import { verifyFunction } from "../ir/verifier.ts";
 import { cleanCfg } from "./cfg.ts";
 import { dce } from "./dce.ts";
+import { dse } from "./dse.ts";
 import { fold } from "./fold.ts";
 import { forward } from "./forward.ts";
 import { gvn } from "./gvn.ts";
@@ -16,7 +17,10 @@ import { licm } from "./licm.ts";
 import { mem2reg } from "./mem2reg.ts";
 import { preheaders } from "./preheaders.ts";
 import { promote } from "./promote.ts";
+import { rotate } from "./rotate.ts";
+import { sccp } from "./sccp.ts";
 import { sroa } from "./sroa.ts";
+import { thread } from "./thread.ts";
 
 interface Step {
   readonly pass: string;
@@ -32,6 +36,7 @@ const pipeline: readonly Step[] = [
   { pass: "inline",  run: inline,   after: [],                          why: "before promotion: addresses of locals passed to small functions then vanish" },
   { pass: "sroa",    run: sroa,     after: ["inline"],                  why: "makes scalars of struct locals" },
   { pass: "mem2reg", run: mem2reg,  after: ["cfg", "inline", "sroa"],   why: "promotes the scalars" },
+  { pass: "sccp",    run: sccp,     after: ["mem2reg"],                 why: "sees what loops carry round only once it is in SSA form" },
   { pass: "fold",    run: fold,     after: ["mem2reg"],                 why: "sees values only once they are in SSA form" },
   { pass: "cfg",     run: cleanCfg, after: ["fold"],                    why: "longer blocks, fewer phis" },
   { pass: "gvn",     run: gvn,      after: ["fold"],                    why: "canonical operands make equal operations look equal" },
@@ -39,6 +44,12 @@ const pipeline: readonly Step[] = [
   { pass: "fold",    run: fold,     after: ["forward"],                 why: "forwarded values fold again" },
   { pass: "gvn",     run: gvn,      after: ["forward"],                 why: "so do their uses" },
   { pass: "intervals", run: intervals, after: ["forward"],              why: "only equal loads show that one value is compared twice" },
+  { pass: "thread",  run: thread,   after: ["gvn", "forward"],          why: "what was compared before is the same value only then" },
+  { pass: "rotate",  run: rotate,   after: ["thread", "intervals"],     why: "both look for tests where the source has them" },
+  { pass: "fold",    run: fold,     after: ["rotate"],                  why: "guards whose outcome is known" },
+  { pass: "cfg",     run: cleanCfg, after: ["thread", "rotate"],        why: "copies that only jump; tests that have become the end of their latch" },
+  { pass: "forward", run: forward,  after: ["cfg"],                     why: "longer blocks remember more" },
+  { pass: "dse",     run: dse,      after: ["forward"],                 why: "loads that only a store feeds would keep it" },
   { pass: "promote", run: promote,  after: ["sroa", "forward"],         why: "sees what of the loop's accesses is left" },
   { pass: "mem2reg", run: mem2reg,  after: ["promote"],                 why: "makes values of the locals that it made" },
   { pass: "fold",    run: fold,     after: ["promote"],                 why: "whether something was stored is often known" },

@@ -1,0 +1,247 @@
+/**
+ * Copies of a block, and SSA form after them. Where a block has copies that its predecessors are led to, what it defined once is defined
+ * once in it and once in each copy, and none of them dominates all uses any more: `repair` puts phis where they meet (Braun et al.: Simple
+ * and Efficient Construction of Static Single Assignment Form, 2013), only in front of uses and only where two values really arrive.
+ *
+ * Debug values of a block are copied with it. They get no phi of their own: where a variable's value came from one of several copies and
+ * no use needed the phi, nobody knows it there.
+ */
+import { phisOf, terminatorOf } from "../ir/cfg.ts";
+import { Block, type Func, type Instr } from "../ir/ir.ts";
+import { newDebug, remade } from "./debug.ts";
+import { samePhi } from "./fold.ts";
+import { isLeaf } from "./gvn.ts";
+import { isPure, newInstr } from "./rewrite.ts";
+
+/** The same operation on the same operands, in no block; terminators have no targets yet. */
+export function copyOf(func: Func, old: Instr): Instr {
+  const instr = newInstr(func, old.op, old.type, [...old.args], old.loc);
+  instr.imm = old.imm;
+  instr.float = old.float;
+  instr.symbol = old.symbol;
+  instr.index = old.index;
+  instr.size = old.size;
+  instr.align = old.align;
+  instr.volatile = old.volatile;
+  instr.asm = old.asm;
+  instr.cases = [...old.cases];
+  instr.name = old.name;
+  return instr;
+}
+
+/** A new block that is in no list yet. */
+export const newBlock = (func: Func): Block => new Block(func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0));
+
+export function append(block: Block, instr: Instr): Instr {
+  instr.block = block;
+  block.instrs.push(instr);
+  return instr;
+}
+
+/** What copying the block costs: instructions but leaves; null = something in it may not be there twice. */
+export function sizeOfCopy(block: Block): number | null {
+  const last = terminatorOf(block);
+  let size = 0;
+  for (const instr of block.instrs) {
+    if (instr.op === "phi" || instr.op === "dbg" || instr === last || isLeaf(instr)) continue;
+    if (!isCopyable(instr)) return null;
+    size++;
+  }
+  return size;
+}
+const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
+const isCopyable = (instr: Instr): boolean => (instr.op === "load" && !instr.volatile) || isPure(instr) || DIVISIONS.has(instr.op);
+
+/** Appends copies of all instructions of `from` but phis and terminator. `values` says what its phis are there; the copies are added to it. */
+export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, Instr>): void {
+  const last = terminatorOf(from);
+  for (const old of from.instrs) {
+    if (old.op === "phi" || old === last) continue;
+    if (old.debug) {
+      const { watched } = old.debug;
+      append(to, newDebug(func, { ...old.debug, watched: watched && remade(watched, (v) => inCopy(v, from, values), 0) }, old.loc, to));
+      continue;
+    }
+    const copy = append(to, copyOf(func, old));
+    copy.args = old.args.map((arg) => values.get(arg) ?? arg);
+    values.set(old, copy);
+  }
+}
+
+/** Null: what is made of values of the block has to be made again. */
+const inCopy = (value: Instr, from: Block, values: ReadonlyMap<Instr, Instr>): Instr | null =>
+  values.get(value) ?? (value.block === from || value.args.some((arg) => values.has(arg)) ? null : value);
+
+/**
+ * Puts in order the uses of what `block` defines; `copies` say what each of its values is at the end of each copy. Edges, phis for the edges
+ * from the copies and the list of blocks are as they shall be; `block` itself may be gone from it.
+ */
+export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>): void {
+  const uses = new Map<Instr, Instr[]>();
+  const debugs: Instr[] = [];
+  for (const b of func.blocks) {
+    if (copies.has(b)) continue;
+    for (const instr of b.instrs) {
+      if (instr.debug && b !== block) debugs.push(instr);
+      if (b === block && instr.op !== "phi") continue;
+      for (const arg of instr.args) {
+        if (arg.block !== block) continue;
+        const list = uses.get(arg);
+        if (list) list.push(instr);
+        else uses.set(arg, [instr]);
+      }
+    }
+  }
+  const known = new Map<Instr, Meeting>();
+  const isThere = func.blocks.includes(block);
+  for (const [value, users] of uses) {
+    const definitions = new Map<Block, Instr>(isThere ? [[block, value]] : []);
+    for (const [copy, values] of copies) definitions.set(copy, values.get(value) as Instr);
+    const meeting = new Meeting(func, value, definitions);
+    known.set(value, meeting);
+    meeting.rewrite(users);
+  }
+  tellDebuggers(func, block, copies, known, debugs);
+}
+
+/** One value that is defined in several blocks. */
+class Meeting {
+  readonly #func: Func;
+  readonly #value: Instr;
+  readonly definitions: ReadonlyMap<Block, Instr>;
+  /** Also those that turned out to be one value. */
+  readonly #phis = new Map<Block, Instr>();
+  readonly #same = new Map<Instr, Instr>();
+
+  constructor(func: Func, value: Instr, definitions: ReadonlyMap<Block, Instr>) {
+    this.#func = func;
+    this.#value = value;
+    this.definitions = definitions;
+  }
+
+  rewrite(users: readonly Instr[]): void {
+    // Blocks that want it at their start, and those before them up to the definitions.
+    const wanted = new Set<Block>();
+    const work: Block[] = [];
+    const want = (block: Block): void => {
+      if (wanted.has(block)) return;
+      wanted.add(block);
+      work.push(block);
+    };
+    const blockOf = (user: Instr): Block => user.block as Block;
+    for (const user of users) {
+      if (user.op !== "phi") want(blockOf(user));
+      else
+        blockOf(user).preds.forEach((pred, i) => {
+          if (user.args[i] === this.#value && !this.definitions.has(pred)) want(pred);
+        });
+    }
+    for (let block = work.pop(); block !== undefined; block = work.pop()) {
+      if (block.preds.length > 1) this.#phi(block);
+      for (const pred of block.preds) if (!this.definitions.has(pred)) want(pred);
+    }
+    for (const [block, phi] of this.#phis) phi.args = block.preds.map((pred) => this.#atEnd(pred));
+    this.#simplify();
+    for (const user of users) {
+      for (let i = 0; i < user.args.length; i++) {
+        if (user.args[i] !== this.#value) continue;
+        user.args[i] = user.op === "phi" ? this.#atEnd(blockOf(user).preds[i]) : this.#atStart(blockOf(user));
+      }
+    }
+    for (const [block, phi] of this.placed()) {
+      phi.args = phi.args.map((arg) => this.#resolve(arg));
+      phi.block = block;
+      block.instrs.unshift(phi);
+    }
+  }
+  placed(): [Block, Instr][] {
+    return [...this.#phis].filter(([, phi]) => !this.#same.has(phi));
+  }
+
+  /** The value at the start of a block without anything being made; null = it is not known there as one value. */
+  find(block: Block): Instr | null {
+    let at = block;
+    for (let steps = 0; steps <= this.#func.blocks.length; steps++) {
+      const phi = this.#phis.get(at);
+      if (phi) return this.#resolve(phi);
+      if (at.preds.length !== 1) return null;
+      const value = this.definitions.get(at.preds[0]);
+      if (value) return value;
+      at = at.preds[0];
+    }
+    return null;
+  }
+
+  #phi(block: Block): void {
+    const phi = newInstr(this.#func, "phi", this.#value.type, [], this.#value.loc);
+    phi.name = this.#value.name;
+    this.#phis.set(block, phi);
+  }
+  #atEnd(block: Block): Instr {
+    return this.definitions.get(block) ?? this.#atStart(block);
+  }
+  #atStart(block: Block): Instr {
+    // Nothing leads there at all where no definition does: any value will do.
+    return this.find(block) ?? this.#value;
+  }
+  #resolve(value: Instr): Instr {
+    let at = value;
+    for (let next = this.#same.get(at); next !== undefined; next = this.#same.get(at)) at = next;
+    return at;
+  }
+  /** Phis of one value are that value; each one that goes may make another such. */
+  #simplify(): void {
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const phi of this.#phis.values()) {
+        if (this.#same.has(phi)) continue;
+        phi.args = phi.args.map((arg) => this.#resolve(arg));
+        const same = samePhi(phi);
+        if (same === null) continue;
+        this.#same.set(phi, same);
+        changed = true;
+      }
+    }
+  }
+}
+
+/** Debug values that watch what the block defines, in blocks that a copy's value may reach too; and what variables are where values meet. */
+function tellDebuggers(
+  func: Func,
+  block: Block,
+  copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>,
+  known: ReadonlyMap<Instr, Meeting>,
+  debugs: readonly Instr[],
+): void {
+  const defined = new Set(block.instrs);
+  const dependsOn = (value: Instr, depth: number): boolean =>
+    defined.has(value) || (depth > 0 && value.block !== null && value.op !== "phi" && value.args.some((arg) => dependsOn(arg, depth - 1)));
+  let reached: Set<Block> | null = null;
+  for (const instr of debugs) {
+    const watched = instr.debug?.watched;
+    if (!instr.debug || !watched || !dependsOn(watched, 3)) continue;
+    reached ??= reachedFrom([...copies.keys()], block);
+    if (reached.has(instr.block as Block)) instr.debug.watched = known.get(watched)?.find(instr.block as Block) ?? null;
+  }
+  // Right behind the copies a variable is what the phi there is.
+  const told = block.instrs.flatMap((i) => i.debug ?? []);
+  for (const [k, debug] of told.entries()) {
+    const meeting = debug.watched ? known.get(debug.watched) : undefined;
+    if (!meeting || told.some((d, m) => m > k && d.variable === debug.variable && d.offset === debug.offset)) continue;
+    for (const [at, phi] of meeting.placed()) {
+      if (!at.preds.every((p) => meeting.definitions.has(p))) continue;
+      at.instrs.splice(phisOf(at).length, 0, newDebug(func, { ...debug, watched: phi }, phi.loc, at));
+    }
+  }
+}
+
+function reachedFrom(starts: readonly Block[], end: Block): Set<Block> {
+  const reached = new Set<Block>();
+  const work = starts.flatMap((b) => terminatorOf(b).targets);
+  for (let block = work.pop(); block !== undefined; block = work.pop()) {
+    if (reached.has(block) || block === end) continue;
+    reached.add(block);
+    work.push(...terminatorOf(block).targets);
+  }
+  return reached;
+}

@@ -1,0 +1,172 @@
+/**
+ * Sparse conditional constant propagation (Wegman, Zadeck: Constant Propagation with Conditional Branches, 1991): values and edges are
+ * looked at together. A value is taken for constant, and an edge for never taken, until something that is reached says otherwise; so a
+ * constant that a loop carries round, and a branch that only such constants would open, show where `fold` sees but a phi of two values.
+ *
+ * Values come from `evaluate`; what would trap, results that are NaN and conversions out of range are the processor's, as in `fold`.
+ * `undef` is no constant: who reads it twice may see one value.
+ */
+import { phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
+import { isPure, newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
+
+/** In no map: nothing reached it yet. Goes up only: nothing, a constant, unknown. */
+const UNKNOWN: unique symbol = Symbol("unknown");
+type Known = Value | typeof UNKNOWN;
+
+export function sccp(func: Func): void {
+  const { known, edges, reached } = new Propagation(func).run();
+  const replacements = new Replacements();
+  const constants = new Map<string, Instr>();
+  const entry = func.blocks[0];
+  const constant = (like: Instr, value: Value): Instr => {
+    const key = typeof value === "bigint" ? `${like.type}${value}` : `f${Object.is(value, -0) ? "-0" : value}`;
+    let instr = constants.get(key);
+    if (instr === undefined) {
+      if (typeof value === "bigint") instr = newConst(func, like.type, value, like.loc);
+      else (instr = newInstr(func, "fconst", "f64", [], like.loc)).float = value;
+      instr.block = entry;
+      constants.set(key, instr);
+    }
+    return instr;
+  };
+  for (const block of func.blocks) {
+    if (!reached.has(block)) continue;
+    for (const instr of block.instrs) {
+      const value = known.get(instr);
+      if (value === undefined || value === UNKNOWN || instr.op === "const" || instr.op === "fconst") continue;
+      replacements.set(instr, constant(instr, value));
+    }
+    const last = terminatorOf(block);
+    if (last.targets.length > 1) keepTaken(block, last, edges);
+  }
+  entry.instrs.unshift(...constants.values());
+  replacements.apply(func);
+  removeUnreachable(func);
+}
+
+/** A branch or switch of which one target is ever taken becomes a jump there. */
+function keepTaken(block: Block, last: Instr, edges: ReadonlyMap<Block, ReadonlySet<Block>>): void {
+  const taken = edges.get(block);
+  if (taken?.size !== 1) return;
+  const [target] = taken;
+  const keep = last.targets.indexOf(target);
+  last.targets.forEach((other, i) => {
+    if (i !== keep) removeIncoming(other, block);
+  });
+  last.op = "jump";
+  last.args = [];
+  last.cases = [];
+  last.targets = [target];
+}
+
+class Propagation {
+  readonly known = new Map<Instr, Known>();
+  /** From each block, where control was found to go. */
+  readonly edges = new Map<Block, Set<Block>>();
+  readonly reached = new Set<Block>();
+  readonly #uses: ReadonlyMap<Instr, readonly Instr[]>;
+  readonly #blocks: Block[] = [];
+  readonly #values: Instr[] = [];
+
+  constructor(func: Func) {
+    this.#uses = usesOf(func);
+    this.#blocks.push(func.blocks[0]);
+    this.reached.add(func.blocks[0]);
+  }
+
+  run(): this {
+    for (;;) {
+      const value = this.#values.pop();
+      if (value !== undefined) {
+        for (const use of this.#uses.get(value) ?? []) if (this.reached.has(use.block as Block)) this.#visit(use);
+        continue;
+      }
+      const block = this.#blocks.pop();
+      if (block === undefined) return this;
+      for (const instr of block.instrs) this.#visit(instr);
+    }
+  }
+
+  #visit(instr: Instr): void {
+    if (instr.targets.length > 0) this.#leave(instr);
+    else if (instr.type !== "void" && this.known.get(instr) !== UNKNOWN)
+      this.#rise(instr, instr.op === "phi" ? this.#phi(instr) : this.#value(instr));
+  }
+  /** `value` undefined: still nothing. */
+  #rise(instr: Instr, value: Known | undefined): void {
+    const old = this.known.get(instr);
+    if (value === undefined || (old !== undefined && isSame(old, value))) return;
+    // Never from one constant to another: that could go on.
+    this.known.set(instr, old === undefined ? value : UNKNOWN);
+    this.#values.push(instr);
+  }
+
+  #phi(phi: Instr): Known | undefined {
+    const block = phi.block as Block;
+    let same: Known | undefined;
+    for (let i = 0; i < phi.args.length; i++) {
+      if (!this.edges.get(block.preds[i])?.has(block)) continue;
+      const value = this.known.get(phi.args[i]);
+      if (value === undefined) continue;
+      if (value === UNKNOWN || (same !== undefined && !isSame(same, value))) return UNKNOWN;
+      same = value;
+    }
+    return same;
+  }
+
+  #value(instr: Instr): Known | undefined {
+    const { op, args } = instr;
+    if (op === "const") return instr.imm;
+    if (op === "fconst") return Number.isNaN(instr.float) ? UNKNOWN : instr.float;
+    if (args.length === 0 || !isFoldable(instr)) return UNKNOWN;
+    if (op === "select") {
+      const [condition, yes, no] = args.map((arg) => this.known.get(arg));
+      if (condition === undefined) return undefined;
+      if (condition !== UNKNOWN) return condition !== 0n ? yes : no;
+      if (yes === undefined || no === undefined) return undefined;
+      return isSame(yes, no) ? yes : UNKNOWN;
+    }
+    const values: Value[] = [];
+    let waits = false;
+    for (const arg of args) {
+      const value: Known | undefined = this.known.get(arg);
+      if (value === UNKNOWN) return UNKNOWN;
+      if (value === undefined) waits = true;
+      else values.push(value);
+    }
+    if (waits) return undefined;
+    if ((op === "ftosi" || op === "ftoui") && !convertible(op, values[0] as number)) return UNKNOWN;
+    const value = evaluate(op, instr.type, args[0].type, values);
+    return value === undefined || Number.isNaN(value) ? UNKNOWN : value;
+  }
+
+  #leave(last: Instr): void {
+    const { targets } = last;
+    const value = last.args.length === 0 ? UNKNOWN : this.known.get(last.args[0]);
+    if (value === undefined) return;
+    if (value === UNKNOWN) for (const target of targets) this.#take(last.block as Block, target);
+    else if (last.op === "branch") this.#take(last.block as Block, targets[value !== 0n ? 0 : 1]);
+    else {
+      const at = last.cases.indexOf(value as bigint);
+      this.#take(last.block as Block, targets[at < 0 ? last.cases.length : at]);
+    }
+  }
+  #take(from: Block, to: Block): void {
+    let taken = this.edges.get(from);
+    if (taken === undefined) this.edges.set(from, (taken = new Set()));
+    if (taken.has(to)) return;
+    taken.add(to);
+    if (this.reached.has(to)) for (const phi of phisOf(to)) this.#visit(phi);
+    else {
+      this.reached.add(to);
+      this.#blocks.push(to);
+    }
+  }
+}
+
+const isSame = (a: Known, b: Known): boolean => Object.is(a, b);
+const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
+/** A division by constants that would trap has no value (`evaluate`). */
+const isFoldable = (instr: Instr): boolean => isPure(instr) || DIVISIONS.has(instr.op);

@@ -1,0 +1,193 @@
+/**
+ * Jump threading: a block that branches on what some of its predecessors know is left out on the way from those. They go to a copy of it
+ * that jumps straight to the target, with one copy for each target, and phis put the values together again where the ways meet
+ * (duplicate.ts). What a predecessor knows: the operand of a phi is constant there, comparisons of such operands, and what the branches
+ * that lead to it have found out. A branch that is known from everywhere becomes a jump. What an inlined function that returns a boolean
+ * leaves behind is a block of this kind, mostly with more phis than the tested one.
+ *
+ * Loops keep their one entry: from a loop's header only ways out of the loop are threaded.
+ */
+import { Dominators, findLoops, type Loop, phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import { evaluate } from "../ir/evaluate.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
+import { append, copyInto, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
+import { isPure, newInstr } from "./rewrite.ts";
+
+/** Instructions of a block that is copied, leaves and phis not counted. */
+const MAX_COPIED = 6;
+/** A threaded edge often shows the next one; around a loop that never ends this would not end either. */
+const MAX_ROUNDS = 3;
+const MAX_FACTS = 24;
+const MAX_DEPTH = 4;
+
+export function thread(func: Func): void {
+  for (let round = 0; round < MAX_ROUNDS; round++) if (!new Threading(func).run()) return;
+}
+
+class Threading {
+  readonly #func: Func;
+  readonly #dominators: Dominators;
+  readonly #loops = new Map<Block, Loop>();
+  /** Blocks with other ways in than the dominator tree tells. */
+  readonly #touched = new Set<Block>();
+
+  constructor(func: Func) {
+    this.#func = func;
+    this.#dominators = new Dominators(func);
+    for (const loop of findLoops(this.#dominators)) this.#loops.set(loop.header, loop);
+  }
+
+  run(): boolean {
+    let changed = false;
+    for (const block of this.#dominators.order.slice(1)) {
+      const { op } = terminatorOf(block);
+      if ((op === "branch" || op === "switch") && this.#thread(block)) changed = true;
+    }
+    if (changed) removeUnreachable(this.#func);
+    return changed;
+  }
+
+  #thread(block: Block): boolean {
+    const last = terminatorOf(block);
+    const groups = new Map<Block, Block[]>();
+    const preds = new Set(block.preds);
+    for (const pred of preds) {
+      const target = pred === block ? null : this.#targetFrom(pred, block, last);
+      if (target === null) continue;
+      const group = groups.get(target);
+      if (group) group.push(pred);
+      else groups.set(target, [pred]);
+    }
+    if (groups.size === 0) return false;
+    for (const [target, group] of groups) {
+      if (group.length === preds.size) {
+        jumpTo(block, last, target);
+        return true;
+      }
+    }
+    const loop = this.#loops.get(block);
+    const threaded = [...groups].filter(([target]) => target !== block && !loop?.blocks.has(target));
+    const size = threaded.length > 0 ? sizeOfCopy(block) : null;
+    if (size === null || size > MAX_COPIED) return false;
+    const copies = new Map<Block, Map<Instr, Instr>>();
+    for (const [target, group] of threaded) {
+      const { copy, values } = this.#copy(block, target, group);
+      copies.set(copy, values);
+      this.#touched.add(target);
+    }
+    this.#touched.add(block);
+    if (block.preds.length === 0) {
+      for (const target of last.targets) removeIncoming(target, block);
+      this.#func.blocks.splice(this.#func.blocks.indexOf(block), 1);
+    }
+    repair(this.#func, block, copies);
+    return true;
+  }
+
+  /** The way from `preds` past the block's terminator to `target`. */
+  #copy(block: Block, target: Block, preds: readonly Block[]): { copy: Block; values: Map<Instr, Instr> } {
+    const func = this.#func;
+    const copy = newBlock(func);
+    const values = new Map<Instr, Instr>();
+    const at = block.preds.flatMap((p, i) => (preds.includes(p) ? i : []));
+    copy.preds = at.map((i) => block.preds[i]);
+    for (const phi of phisOf(block)) {
+      const incoming = at.map((i) => phi.args[i]);
+      if (incoming.every((value) => value === incoming[0])) {
+        values.set(phi, incoming[0]);
+        continue;
+      }
+      const merged = append(copy, newInstr(func, "phi", phi.type, incoming, phi.loc));
+      merged.name = phi.name;
+      values.set(phi, merged);
+    }
+    copyInto(func, block, copy, values);
+    const jump = append(copy, newInstr(func, "jump", "void", [], terminatorOf(block).loc));
+    jump.targets = [target];
+    for (const pred of copy.preds) removeIncoming(block, pred);
+    for (const pred of preds) {
+      const last = terminatorOf(pred);
+      last.targets = last.targets.map((t) => (t === block ? copy : t));
+    }
+    const edge = target.preds.indexOf(block);
+    target.preds.push(copy);
+    for (const phi of phisOf(target)) phi.args.push(values.get(phi.args[edge]) ?? phi.args[edge]);
+    func.blocks.splice(func.blocks.indexOf(block), 0, copy);
+    return { copy, values };
+  }
+
+  /** Where the block goes when control comes from `pred`; null = not known. */
+  #targetFrom(pred: Block, block: Block, last: Instr): Block | null {
+    const value = this.#valueFrom(pred, block, last.args[0], 0);
+    if (value === null) return null;
+    if (last.op === "branch") return last.targets[value !== 0n ? 0 : 1];
+    const at = last.cases.indexOf(value);
+    return last.targets[at < 0 ? last.cases.length : at];
+  }
+
+  /** What `value` is in `block` when control comes from `pred`; null = not known. */
+  #valueFrom(pred: Block, block: Block, value: Instr, depth: number): bigint | null {
+    if (value.op === "const") return value.imm;
+    if (value.type === "f64" || depth > MAX_DEPTH) return null;
+    if (value.block !== block) return this.#factOn(pred, block, value);
+    if (value.op === "phi") {
+      const arg = value.args[block.preds.indexOf(pred)];
+      return arg.op === "const" ? arg.imm : arg.block === block ? null : this.#factOn(pred, block, arg);
+    }
+    if (!isPure(value) || value.args.length === 0) return null;
+    const args: bigint[] = [];
+    for (const arg of value.args) {
+      const known = this.#valueFrom(pred, block, arg, depth + 1);
+      if (known === null) return null;
+      args.push(known);
+    }
+    const result = evaluate(value.op, value.type, value.args[0].type, args);
+    return typeof result === "bigint" ? result : null;
+  }
+
+  /** What the branches found out that lead to the edge from `pred` to `block`, all others being impassable. */
+  #factOn(pred: Block, block: Block, value: Instr): bigint | null {
+    let from: Block | null = pred;
+    let to = block;
+    for (let steps = 0; from !== null && steps < MAX_FACTS; steps++) {
+      const known = factOf(terminatorOf(from), to, value);
+      if (known !== null) return known;
+      // From here on up the tree: only blocks that have their one way in from there.
+      to = from;
+      if (this.#touched.has(to) || !this.#dominators.reachable(to)) return null;
+      while (to.preds.length !== 1) {
+        const above: Block | null = this.#dominators.idom(to);
+        if (above === null || this.#touched.has(above)) return null;
+        to = above;
+      }
+      from = to.preds[0];
+    }
+    return null;
+  }
+}
+
+/** What `value` is where `last` has gone to `to`. */
+function factOf(last: Instr, to: Block, value: Instr): bigint | null {
+  const { targets } = last;
+  if (targets.length < 2) return null;
+  const side = targets.indexOf(to);
+  if (targets.indexOf(to, side + 1) >= 0) return null;
+  const tested = last.args[0];
+  if (last.op === "switch") return tested === value && side < last.cases.length ? last.cases[side] : null;
+  if (tested === value) return side === 1 ? 0n : isComparison(value) ? 1n : null;
+  const isEqual = (tested.op === "eq" && side === 0) || (tested.op === "ne" && side === 1);
+  return isEqual && tested.args[0] === value && tested.args[1].op === "const" ? tested.args[1].imm : null;
+}
+const COMPARISONS = new Set(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
+const isComparison = (value: Instr): boolean => COMPARISONS.has(value.op);
+
+function jumpTo(block: Block, last: Instr, target: Block): void {
+  const keep = last.targets.indexOf(target);
+  last.targets.forEach((other, i) => {
+    if (i !== keep) removeIncoming(other, block);
+  });
+  last.op = "jump";
+  last.args = [];
+  last.cases = [];
+  last.targets = [target];
+}

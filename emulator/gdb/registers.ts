@@ -167,7 +167,7 @@ const features: readonly Feature[] = [
     ...[...eight, 8, 9, 10, 11, 12, 13, 14, 15].map((i) => saved(`xmm${i}`, 160 + 16 * i, 16, 128, "vec128")),
     saved("mxcsr", 24, 4, 32, "i386_mxcsr", "vector"),
   ] },
-  { name: "org.gnu.gdb.i386.segments", types: "", registers: [plain("fs_base", 64, "long"), plain("gs_base", 64, "long")] },
+  { name: "org.gnu.gdb.i386.segments", types: "", registers: [plain("fs_base", 64, "int64"), plain("gs_base", 64, "int64")] },
   { name: "org.margay.system", types: systemFlags, registers: [
     system("k_gs_base", "uint64", 64, "kernel_gs_base"),
     system("cr0", "cr0_flags"),

@@ -30,24 +30,22 @@ function supported(stub: Stub, rest: string): Reply {
 }
 
 function detach(stub: Stub, rest: string): Reply {
-  if (rest === "") for (const nid of stub.target.nids) stub.detached.add(nid);
+  if (rest === "") stub.held.clear();
   else {
     const nid = parseSmallHex(rest.slice(1), 0xffff);
-    if (!rest.startsWith(";") || nid === undefined || !stub.nids.includes(nid)) return Failure.NO_THREAD;
-    stub.detached.add(nid);
+    if (!rest.startsWith(";") || nid === undefined || !stub.held.delete(nid)) return Failure.NO_THREAD;
   }
   // The machine goes on when the last node is let go.
-  if (stub.nids.length === 0) stub.release();
-  else if (stub.detached.has(stub.general.nid)) stub.general = { nid: stub.nids[0]!, core: 0 };
+  if (stub.held.size === 0) stub.release();
+  else if (!stub.held.has(stub.general.nid)) stub.general = { nid: stub.nids[0]!, core: 0 };
   return "OK";
 }
 
 function attach(stub: Stub, rest: string): Reply {
   const nid = parseSmallHex(rest, 0xffff);
   if (nid === undefined || !stub.target.nids.includes(nid)) return Failure.NO_THREAD;
-  stub.detached.delete(nid);
-  stub.general = { nid, core: 0 };
-  return stub.lastStop;
+  stub.held.add(nid);
+  return stub.stopAt({ nid, core: 0 });
 }
 
 export const sessionPackets: readonly PacketRow[] = [

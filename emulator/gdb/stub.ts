@@ -58,8 +58,11 @@ export class Stub {
   /** gdb's features (qSupported). */
   readonly peer = { swbreak: false, hwbreak: false };
   noAcknowledge = false;
-  /** Nodes that the debugger has let go of. */
-  readonly detached = new Set<number>();
+  /**
+   * Nodes that the debugger has (vAttach, D). It begins with the first: gdb takes in one inferior properly when it connects, and others without
+   * registers and symbols. Without multiprocess extensions it has them all.
+   */
+  readonly held = new Set<number>();
   /** Lists that are handed out in pieces. */
   threadList: readonly CoreId[] = [];
   /** Stop what the next `advance` would find: Ctrl-C. */
@@ -96,7 +99,7 @@ export class Stub {
   }
   /** Nodes that the debugger sees. */
   get nids(): readonly number[] {
-    return this.detached.size === 0 ? this.target.nids : this.target.nids.filter((nid) => !this.detached.has(nid));
+    return this.threads.multiprocess ? this.target.nids.filter((nid) => this.held.has(nid)) : this.target.nids;
   }
 
   // ---- the connection --------------------------------------------------------------------------------------------------------
@@ -109,7 +112,8 @@ export class Stub {
     this.lastSent = undefined;
     this.threads.multiprocess = false;
     Object.assign(this.peer, { swbreak: false, hwbreak: false });
-    this.detached.clear();
+    this.held.clear();
+    this.held.add(this.general.nid);
     if (!this.isRunning) return;
     this.isRunning = false;
     this.resumption = undefined;
@@ -172,6 +176,14 @@ export class Stub {
   get lastStop(): string {
     const { signal, at, reason } = this.standing ?? { signal: Signal.TRAP, at: this.general, reason: "" };
     return this.stopReply(signal, at, reason);
+  }
+
+  /** The stop as seen from another core, which becomes the selected one: a node was attached. */
+  stopAt(at: CoreId): string {
+    this.general = at;
+    this.standing = { signal: Signal.TRAP, at, reason: "" };
+    // Without registers: gdb reads this reply before the target description.
+    return this.place(Signal.TRAP, at);
   }
 
   resume(resumption: Resumption): void {
@@ -266,6 +278,9 @@ export class Stub {
       const number = registerNumber(name);
       return `${number.toString(16).padStart(2, "0")}:${registerHex(registers[number]!, view)};`;
     });
-    return `T${signal.toString(16).padStart(2, "0")}thread:${this.threads.format(at)};core:${at.core.toString(16)};${reason}${expedited.join("")}`;
+    return `${this.place(signal, at)}${reason}${expedited.join("")}`;
+  }
+  private place(signal: number, at: CoreId): string {
+    return `T${signal.toString(16).padStart(2, "0")}thread:${this.threads.format(at)};core:${at.core.toString(16)};`;
   }
 }

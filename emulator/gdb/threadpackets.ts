@@ -14,9 +14,11 @@ export const coresOf = (stub: Stub): readonly CoreId[] =>
 /** `n2.c1 user hello rank 1`. */
 export const threadName = (stub: Stub, id: CoreId): string => `n${id.nid}.c${id.core} ${stub.target.describe(id)}`;
 
+/** "Any" is the selected one, if it fits. */
 function find(stub: Stub, text: string): CoreId | undefined {
   const pattern = stub.threads.parse(text);
-  return pattern === undefined ? undefined : stub.threads.resolve(pattern, stub.nids);
+  if (pattern === undefined) return undefined;
+  return stub.threads.matches(pattern, stub.general) ? stub.general : stub.threads.resolve(pattern, stub.nids);
 }
 
 function select(stub: Stub, rest: string): Reply {

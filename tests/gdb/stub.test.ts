@@ -8,7 +8,12 @@ import { CODE, HIGH, ToyTarget } from "./toy.ts";
 
 /** Counts for ever: nop, count, read, jump back. */
 const LOOP = [0x90, 0x01, 0x02, 0xeb, 0xfb];
-const toy = (nodes = 2, cores = 2): Client => new Client(new ToyTarget(nodes, cores, LOOP)).greet();
+/** Attached to all nodes. */
+const toy = (nodes = 2, cores = 2): Client => {
+  const client = new Client(new ToyTarget(nodes, cores, LOOP)).greet();
+  for (let nid = nodes; nid >= 1; nid--) client.ask(`vAttach;${nid}`);
+  return client;
+};
 const little = (value: bigint): string => {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(value);
@@ -75,8 +80,10 @@ describe("threads and inferiors", () => {
     expect(client.ask("qThreadExtraInfo,4")).toBe(textToHex("n2.c1 toy"));
     expect(client.ask("T5")).toBe("E03");
   });
-  it("detached nodes are not seen; with the last one the machine goes on", () => {
+  it("nodes are seen from attach to detach; with the last one the machine goes on", () => {
     const client = toy();
+    const fresh = new Client(new ToyTarget(2, 2, LOOP)).greet();
+    expect(fresh.ask("qfThreadInfo")).toBe("mp1.1,p1.2");
     expect(client.ask("D;1")).toBe("OK");
     expect(client.ask("D;1")).toBe("E03");
     expect(client.ask("qfThreadInfo")).toBe("mp2.1,p2.2");

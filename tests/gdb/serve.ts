@@ -1,0 +1,58 @@
+/** A target behind a socket, and a real gdb with a script in front of it. */
+import { execFileSync, spawn } from "node:child_process";
+import { Stub } from "../../emulator/gdb/stub.ts";
+import type { Target } from "../../emulator/gdb/target.ts";
+import { Transport } from "../../emulator/gdb/transport.ts";
+
+/** Version of the installed gdb; undefined: there is none. */
+export function gdbVersion(): number | undefined {
+  try {
+    return Number(/(\d+)\.\d+/.exec(execFileSync("gdb", ["--version"], { encoding: "utf8" }))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Serves `target` until the debugger has gone. Every byte goes through `tap`. */
+export async function serve(target: Target, address: { port: number } | { path: string }, closed: () => void): Promise<Transport> {
+  let transport!: Transport;
+  let scheduled = false;
+  const stub = new Stub(target, { send: (bytes) => transport.send(bytes), kill: closed });
+  const run = (): void => {
+    scheduled = false;
+    if (!stub.running) return;
+    if (stub.advance(1000) === "end") stub.finished(0);
+    else schedule();
+  };
+  const schedule = (): void => {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(run);
+  };
+  transport = await Transport.listen(address, {
+    connected: () => stub.connected(),
+    received: (bytes) => {
+      stub.receive(bytes);
+      if (stub.running) schedule();
+    },
+    closed: () => {
+      stub.disconnected();
+      closed();
+    },
+  });
+  return transport;
+}
+
+/** Runs `gdb -batch` with these commands. Resolves with everything that it prints. */
+export async function gdb(commands: readonly string[], timeoutMs = 60_000): Promise<string> {
+  const args = [
+    "-nx",
+    "-batch",
+    ...["set confirm off", "set pagination off", "set width 0", "set sysroot", ...commands].flatMap((c) => ["-ex", c]),
+  ];
+  const child = spawn("gdb", args, { stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+  await new Promise((resolve) => child.on("close", resolve));
+  return text;
+}

@@ -17,9 +17,10 @@ describe("record, show, diff, export", () => {
   const first = record("a.trace");
   const again = record("again.trace");
   const other = record("b.trace", "--seed", "4", "--faults", "drop=5%");
+  const third = record("c.trace", "--seed", "5", "--faults", "drop=5%");
 
   it("a recorded run is the run, and the same line gives the same bytes", () => {
-    expect([first.status, again.status, other.status], first.stderr).toEqual([0, 0, 0]);
+    expect([first.status, again.status, other.status, third.status], first.stderr).toEqual([0, 0, 0, 0]);
     expect(first.stdout).toBe(margay(["run", "--nodes", "2", "--cores", "1", "hello"]).stdout);
     expect(fs.readFileSync(at("again.trace"), "utf8")).toBe(fs.readFileSync(at("a.trace"), "utf8"));
   });
@@ -77,6 +78,11 @@ describe("record, show, diff, export", () => {
     expect(exact.stdout).toMatch(/the runs differ in:\n {2}seed: 0 \| 4\n {2}command: /);
     expect(run("diff", "--ignore", "time", "a.trace", "b.trace").stdout).toMatch(/^first divergence: event \d+ of what n\d/);
     expect(run("diff", "--kind", "node", "a.trace", "b.trace").status).toBe(0);
+    // Two seeds of the same faults: a frame that only one of them drops.
+    const seeds = run("diff", "--context", "1", "b.trace", "c.trace");
+    expect(seeds.status).toBe(1);
+    expect(seeds.stdout).toMatch(/^first divergence: event \d+: .*link\.fault.* on n\d/);
+    expect(seeds.stdout).toMatch(/^> +\d+ n\d +link\.fault +text="drop: to n\d, /m);
   });
   it("export writes what it says", () => {
     expect(run("export", "--perfetto", "a.json", "a.trace")).toEqual({ status: 0, stdout: "", stderr: "" });

@@ -237,7 +237,7 @@ class Builder {
     const id = this.flows.get(event);
     const [operation, peer] = fields.split(" ").map((part) => part.split("=")[1] ?? part);
     const name = isStart ? `send ${operation} to ${peer}` : `receive ${operation} from ${peer}`;
-    const args: ChromeArguments = isStart && id === undefined ? { fields, lost: 1 } : { fields };
+    const args: ChromeArguments = isStart && id === undefined ? { fields, arrived: "not in this trace" } : { fields };
     const end = Math.min(time + MESSAGE_NS, nextTime);
     this.slices.push({
       name,

@@ -1,6 +1,6 @@
 """
 Run by gdb: stops at each of the given lines, wherever its code starts, and prints each stop as a line of JSON:
-{"file", "line", "shown": the line that gdb says it is at, "locals": {name: [line of declaration, value]}}. Values: integers (pointers as "symbol+offset", "null" or "elsewhere"), doubles
+{"file", "line", "shown": the line that gdb says it is at, "locals": {name: [line of declaration, value]}}. Values: integers (pointers as "symbol+offset" or "null", on the stack as what they point to), doubles
 as their bits, lists for structs and arrays, null where gdb has none.
 """
 import json
@@ -9,28 +9,29 @@ import struct
 import gdb
 
 
-def pointer(value):
+def pointer(value, deep):
     address = int(value) & 0xFFFFFFFFFFFFFFFF
     if address == 0:
         return "null"
     text = gdb.execute("info symbol %d" % address, to_string=True)
     if text.startswith("No symbol"):
-        return "elsewhere"
+        # Something on the stack: what it points to can be compared, where it is cannot.
+        return ["to", shown(value.dereference(), False)] if deep else "elsewhere"
     words = text.split(" in section ")[0].split(" + ")
     return "%s+%s" % (words[0], words[1] if len(words) > 1 else "0")
 
 
-def shown(value):
+def shown(value, deep=True):
     try:
         type = value.type.strip_typedefs()
         if type.code == gdb.TYPE_CODE_STRUCT:
-            return [shown(value[field]) for field in type.fields()]
+            return [shown(value[field], deep) for field in type.fields()]
         if type.code == gdb.TYPE_CODE_ARRAY:
-            return [shown(value[i]) for i in range(type.range()[0], type.range()[1] + 1)]
+            return [shown(value[i], deep) for i in range(type.range()[0], type.range()[1] + 1)]
         if value.is_optimized_out:
             return None
         if type.code == gdb.TYPE_CODE_PTR:
-            return pointer(value)
+            return pointer(value, deep)
         if type.code == gdb.TYPE_CODE_FLT:
             return struct.unpack("<Q", struct.pack("<d", float(value)))[0]
         return int(value)

@@ -22,7 +22,7 @@ export function linesOf(stops: readonly Stop[]): [file: string, line: number][] 
 
 /** Every stop of `program` where gdb sets breakpoints for `lines`. `folder`: where the sources are. */
 export function gdbStops(program: string, folder: string, lines: readonly [file: string, line: number][]): Stop[] {
-  const script = path.join(folder, "../stops.py");
+  const script = path.join(import.meta.dirname, "stops.py");
   const { stdout, stderr, status } = spawnSync("gdb", ["-nx", "-batch", "-x", script, program], {
     cwd: folder,
     env: { ...process.env, STOP_LINES: JSON.stringify(lines) },
@@ -73,17 +73,17 @@ export function referenceStops(module: Module, entry: string, args: readonly big
     else view.setBigUint64(0, BigInt.asUintN(64, known), true);
     return decode(type, view, 0);
   };
-  const decode = (type: DebugType, view: DataView, at: number): Shown => {
+  const decode = (type: DebugType, view: DataView, at: number, deep = true): Shown => {
     switch (type.kind) {
       case "typedef":
-        return decode(module.types[type.target], view, at);
+        return decode(module.types[type.target], view, at, deep);
       case "enum":
-        return decode(module.types[type.base], view, at);
+        return decode(module.types[type.base], view, at, deep);
       case "struct":
-        return type.members.map((m) => decode(module.types[m.type], view, at + m.offset));
+        return type.members.map((m) => decode(module.types[m.type], view, at + m.offset, deep));
       case "array": {
         const element = module.types[type.element];
-        return Array.from({ length: type.count }, (_, i) => decode(element, view, at + i * sizeOf(module, element)));
+        return Array.from({ length: type.count }, (_, i) => decode(element, view, at + i * sizeOf(module, element), deep));
       }
       case "base": {
         let bits = 0n;
@@ -97,7 +97,10 @@ export function referenceStops(module: Module, entry: string, args: readonly big
           const start = interpreter.addressOf(name);
           if (address >= start && address < start + BigInt(size)) return `${name}+${address - start}`;
         }
-        return "elsewhere";
+        const target = type.kind === "pointer" ? module.types[type.target] : undefined;
+        if (!deep || target === undefined) return "elsewhere";
+        const bytes = interpreter.bytesAt(address, sizeOf(module, target));
+        return ["to", decode(target, new DataView(Uint8Array.from(bytes).buffer), 0, false)];
       }
     }
   };

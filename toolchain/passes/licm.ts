@@ -1,12 +1,17 @@
 /**
- * Loop-invariant code motion: a pure operation whose operands do not change in a loop is done once in its preheader, innermost loops
- * first, so that it leaves as many as it can. Nothing that may trap or touches memory moves, so it does not matter whether the loop would
- * have come to it. What selection folds into its user stays where it is: comparisons, and what an address can hold.
+ * Loop-invariant code motion: an operation whose operands do not change in a loop is done once in its preheader, innermost loops first, so
+ * that it leaves as many as it can. What selection folds into its user stays where it is: comparisons, and what an address can hold.
  * Each value that then lives through a loop costs a register: a few a loop.
+ *
+ * Pure operations move wherever they stand: it does not matter whether the loop would have come to them. A load moves if nothing in the
+ * loop may write there or lets others do so, and it reads a datum or local within its bounds or is done in every run of the loop (`rotate`
+ * makes that so for what its first turn does). A division that may trap must be done in every run too, of a loop without any effect.
  */
-import { Dominators, findLoops } from "../ir/cfg.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
+import { Dominators, findLoops, successors } from "../ir/cfg.ts";
+import type { Block, Func, Instr, Module } from "../ir/ir.ts";
 import { opInfo } from "../ir/ops.ts";
+import { isWithin, mayShare, type Place, placeOf } from "./alias.ts";
+import { capturedAllocas } from "./forward.ts";
 import { isLeaf } from "./gvn.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { isPure } from "./rewrite.ts";
@@ -16,21 +21,33 @@ const MAX_VALUES = 5;
 /** Largest scale of an address, as a shift. */
 const MAX_SCALE_SHIFT = 3n;
 
-export function licm(func: Func): void {
+export function licm(func: Func, module: Module): void {
   preheaders(func);
-  const loops = findLoops(new Dominators(func)).reverse();
+  const dominators = new Dominators(func);
+  const loops = findLoops(dominators).reverse();
   const blockOf = new Map<Instr, Block>();
   if (loops.length > 0) for (const block of func.blocks) for (const instr of block.instrs) blockOf.set(instr, block);
+  const captured = loops.length > 0 ? capturedAllocas(func) : new Set<Instr>();
   for (const { header, blocks } of loops) {
     const before = preheaderOf(header, blocks);
     if (before === null) continue;
+    const effects = effectsOf(blocks);
+    const exits = [...blocks].filter((b) => successors(b).some((s) => !blocks.has(s)));
+    const isCertain = (block: Block): boolean => exits.length > 0 && exits.every((exit) => dominators.dominates(block, exit));
+    const mayMove = (instr: Instr, block: Block): boolean => {
+      if (isPure(instr)) return !isLeaf(instr) && isWorthIt(instr);
+      if (DIVISIONS.has(instr.op)) return effects?.length === 0 && isCertain(block);
+      if (instr.op !== "load" || instr.volatile || effects === null) return false;
+      const place = placeOf(instr.args[0], instr.type);
+      return effects.every((e) => !mayShare(place, e, module, captured)) && (isWithin(place, module) || isCertain(block));
+    };
     const moved = new Set<Instr>();
     const outside = (value: Instr): boolean => moved.has(value) || !blocks.has(blockOf.get(value) as Block);
     // Operands stand in front of their users in layout order but for those of phis; what a later turn would find stays.
     for (const block of func.blocks) {
       if (!blocks.has(block)) continue;
       for (const instr of block.instrs) {
-        if (isPure(instr) && !isLeaf(instr) && isWorthIt(instr) && instr.args.every(outside)) moved.add(instr);
+        if (instr.args.length > 0 && instr.args.every(outside) && mayMove(instr, block)) moved.add(instr);
       }
     }
     if (moved.size === 0) continue;
@@ -42,6 +59,23 @@ export function licm(func: Func): void {
       blockOf.set(instr, before);
     }
   }
+}
+
+const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
+
+/** What the loop writes; null if it does anything else that others may see or answer. Divisions that may trap are not among it. */
+function effectsOf(blocks: ReadonlySet<Block>): Place[] | null {
+  const places: Place[] = [];
+  for (const block of blocks) {
+    for (const instr of block.instrs) {
+      const { op, args } = instr;
+      if (instr.volatile) return null;
+      if (op === "store") places.push(placeOf(args[0], args[1].type));
+      else if (op === "copy" || op === "zero") places.push({ ...placeOf(args[0], "i8"), bytes: BigInt(instr.size) });
+      else if (opInfo(op).writesMemory) return null;
+    }
+  }
+  return places;
 }
 
 function isWorthIt(instr: Instr): boolean {

@@ -25,6 +25,7 @@ describe("two-phase load", () => {
       "open",
       "fstat",
       "read",
+      "read",
       "close",
       "write",
       "exit_group",

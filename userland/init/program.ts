@@ -7,6 +7,8 @@ import { FileMode, IO_DATA_MAX_BYTES, Open, type Stat } from "../../kernel/abi/i
 import { PAGE_BYTES } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import { MapFlag, Prot } from "../../kernel/abi/process.ts";
+import { elfFileBytes } from "../../toolchain/lib/rt/elf.ts";
+import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { close, fstat, mmap, munmap, open, read } from "../lib/syscall.ts";
 import type { Init, ProgramPrefix } from "./layout.ts";
 import { exposeProgram, fail, getFromParent } from "./messages.ts";
@@ -17,6 +19,8 @@ import { subtreeRuns } from "./tree.ts";
 const PIECE_BYTES: u64 = 65536;
 /** Larger programs are refused before memory is asked for. */
 const PROGRAM_MAX_BYTES: u64 = 0x4000_0000;
+/** Enough for the ELF header and 17 program headers; a file with more is read as a whole. */
+const HEAD_BYTES: u64 = 1024;
 /** A file without the owner's execute bit is no program (execve(2): EACCES). */
 const OWNER_EXECUTE: u32 = 0x40;
 
@@ -92,19 +96,36 @@ function openProgram(init: ptr<Init>, index: u32): boolean {
   return init.status.cause === Cause.OK;
 }
 
-/** Returns an errno; running out of memory is in the status already. */
+/** Returns an errno; running out of memory is in the status already. What stands behind the last segment, for debuggers, is not read. */
 function readProgram(init: ptr<Init>, index: u32, fd: i32): i64 {
   const stat: Stat = zeroed();
   const result: i64 = fstat(fd, addr(stat));
   if (result < 0) return -result;
   if ((stat.mode & FileMode.TYPE_MASK) !== FileMode.REGULAR || (stat.mode & OWNER_EXECUTE) === 0) return Errno.EACCES;
-  if (stat.size < 0 || u64(stat.size) > PROGRAM_MAX_BYTES) return Errno.EFBIG;
-  const fileBytes: u64 = u64(stat.size);
+  if (stat.size < 0) return Errno.EFBIG;
+  const sizeBytes: u64 = u64(stat.size);
+  const head: arr<u8, 1024> = zeroed();
+  const headBytes: u64 = sizeBytes < HEAD_BYTES ? sizeBytes : HEAD_BYTES;
+  const errno: i64 = readFully(fd, addr(head[0]), headBytes);
+  if (errno !== 0) return errno;
+  const neededBytes: u64 = elfFileBytes(addr(head[0]), headBytes);
+  const fileBytes: u64 = neededBytes === 0 || neededBytes > sizeBytes ? sizeBytes : neededBytes;
+  if (fileBytes > PROGRAM_MAX_BYTES) return Errno.EFBIG;
   if (!makeBuffer(init, index, fileBytes)) return 0;
   const to = cast<ptr<u8>>(init.programs[index].buffer + sizeof<ProgramPrefix>());
+  if (fileBytes <= headBytes) {
+    memcpy(to, addr(head[0]), fileBytes);
+    return 0;
+  }
+  memcpy(to, addr(head[0]), headBytes);
+  return readFully(fd, addr(to[headBytes]), fileBytes - headBytes);
+}
+
+/** Returns an errno. */
+function readFully(fd: i32, to: ptr<u8>, lengthBytes: u64): i64 {
   let done: u64 = 0;
-  while (done < fileBytes) {
-    const rest: u64 = fileBytes - done;
+  while (done < lengthBytes) {
+    const rest: u64 = lengthBytes - done;
     const n: i64 = read(fd, addr(to[done]), rest < u64(IO_DATA_MAX_BYTES) ? rest : u64(IO_DATA_MAX_BYTES));
     if (n < 0) return -n;
     // It became shorter meanwhile.

@@ -99,6 +99,28 @@ function headerOf(image: ptr<u8>, index: u32): ptr<ProgramHeader> {
   return cast<ptr<ProgramHeader>>(addr(image[header.programHeadersOffset + u64(index) * sizeof<ProgramHeader>()]));
 }
 
+/**
+ * Bytes of a file that `elfLoad` needs, by the headers in its first `prefixBytes` bytes: up to the end of the last segment. Symbols and
+ * debug information stand behind it. 0: the prefix does not say.
+ */
+export function elfFileBytes(prefix: ptr<u8>, prefixBytes: u64): u64 {
+  const header = cast<ptr<ElfHeader>>(prefix);
+  if (prefixBytes < sizeof<ElfHeader>() || header.magic !== ELF_MAGIC) return 0;
+  const count: u32 = header.programHeaderCount;
+  const tableBytes: u64 = u64(count) * sizeof<ProgramHeader>();
+  if (header.programHeaderBytes !== sizeof<ProgramHeader>() || header.programHeadersOffset > prefixBytes) return 0;
+  if (tableBytes > prefixBytes - header.programHeadersOffset) return 0;
+  let end: u64 = header.programHeadersOffset + tableBytes;
+  for (let i: u32 = 0; i < count; i++) {
+    const p = headerOf(prefix, i);
+    if (p.type !== PT_LOAD && p.type !== PT_TLS) continue;
+    const segmentEnd: u64 = p.offset + p.fileBytes;
+    if (segmentEnd < p.offset) return 0;
+    if (segmentEnd > end) end = segmentEnd;
+  }
+  return end;
+}
+
 /** Checks everything that `elfLoad` relies on, and fills in `result`. Returns an ElfError. */
 export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>, result: ptr<ElfImage>): u32 {
   if (imageBytes < 4) return ElfError.TRUNCATED;

@@ -150,7 +150,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   readonly ram: Uint8Array;
 
   private readonly slots: CoreSlot[] = [];
-  private readonly ioapic: IoApic;
+  readonly ioapic: IoApic;
   private readonly fwcfg: FwCfg;
   private readonly debugExit: DebugExit;
   private readonly virtio: VirtioMmioSlot[] = [];

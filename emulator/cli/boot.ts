@@ -19,7 +19,7 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
   const until: Until | null = o["until"] === undefined ? null : parseUntil(o["until"]);
   const kernel = readImage(image);
   const module = o["module"] === undefined ? undefined : readInput("boot module", o["module"], "give a file");
-  const driver = await openDebugger(o, [path.resolve(imageFile(image))]);
+  const driver = await openDebugger(o, [path.resolve(imageFile(image))], "");
   const tracing = await openTrace(o, [kernel], until?.watcher);
   const console = new ConsoleLines();
   const backtraces = new Backtraces(new Symboliser([kernel]));

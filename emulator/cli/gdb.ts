@@ -3,19 +3,28 @@
  * refused; the machine waits for the first debugger unless `--no-wait`. While it runs, the socket costs nothing: bytes are looked at
  * between slices.
  */
+import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { loadedImage } from "../gdb/image.ts";
+import { KernelView } from "../gdb/kernel.ts";
 import { MachineTarget } from "../gdb/machine.ts";
+import { monitor } from "../gdb/monitor/monitor.ts";
+import { LiveTrace, TRACED_BUDGET } from "../gdb/monitor/trace.ts";
 import { Stub } from "../gdb/stub.ts";
 import { type Address, Transport } from "../gdb/transport.ts";
 import { RunControl } from "../machine/control.ts";
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
+import type { TraceSink } from "../trace/sink.ts";
+import { Symboliser } from "../trace/symbolise.ts";
 import { UserError } from "./errors.ts";
 import { readInput, type Texts } from "./inputs.ts";
 import { packageRoot } from "./package.ts";
 
 /** What moves a session's machine instead of `runSlice` alone. */
 export interface Driver {
+  /** Between the machine and the session's trace. */
+  sink(base: TraceSink): TraceSink;
   start(machine: Machine): void;
   advance(budget: number, options: RunOptions): Promise<RunReason>;
   /** A signal came: nobody waits any longer. */
@@ -24,6 +33,15 @@ export interface Driver {
   readonly standing: boolean;
   /** Ended by the debugger. */
   readonly ended: boolean;
+}
+
+export interface DebugSettings {
+  /** Start at once; a debugger may come later. */
+  readonly wait: boolean;
+  /** Images that gdb should know: the kernel, then what lies in jobs' address spaces. */
+  readonly files: readonly string[];
+  /** What the job runs; empty: nothing. */
+  readonly program: string;
 }
 
 export function parseAddress(text: string): Address {
@@ -45,38 +63,55 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is no directory",
 };
 
-/** Quotes for a line that a shell reads. */
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+/** Nodes that a session takes in by itself; others by `add-inferior` and `attach NID`. */
+const MOST_ATTACHED = 16;
+/** Strings for gdb's command language: spaces need no quotes there, but in file names. */
+const quoted = (file: string): string => (/[\s"'\\]/.test(file) ? `"${file.replace(/["\\]/g, "\\$&")}"` : file);
+
+/** What gdb is told at its start: sources, all nodes as inferiors, all of them going on together. */
+export function gdbScript(name: string, files: readonly string[], nids: readonly number[]): string {
+  const kernel = quoted(files[0]!);
+  const [, ...others] = nids.slice(0, MOST_ATTACHED);
+  return [
+    "# Read by gdb -x: margay's machine, its nodes as inferiors, their cores as threads.",
+    "set sysroot",
+    `directory ${packageRoot}`,
+    "set schedule-multiple on",
+    "set print inferior-events off",
+    `file ${kernel}`,
+    `target extended-remote ${name}`,
+    ...others.flatMap((nid, i) => [`add-inferior -exec ${kernel}`, `inferior ${i + 2}`, `attach ${nid}`]),
+    ...(others.length > 0 ? ["inferior 1"] : []),
+    "set print inferior-events on",
+    "",
+  ].join("\n");
+}
 
 export class DebugServer implements Driver {
   private transport!: Transport;
   private stub!: Stub;
   private target!: MachineTarget;
+  private live!: LiveTrace;
   private resume: (() => void) | undefined;
   private isEnded = false;
+  private scriptFile: string | undefined;
+  private readonly symboliser: Symboliser;
+  private readonly images: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 
-  private constructor(
-    private readonly wait: boolean,
-    private readonly files: readonly string[],
-  ) {}
+  private constructor(private readonly settings: DebugSettings) {
+    this.images = settings.files.map((file) => ({ path: path.resolve(file), bytes: readInput("image", file, "") }));
+    this.symboliser = new Symboliser(this.images.map((image) => image.bytes));
+    this.live = new LiveTrace((address) => this.symboliser.nameOf(address));
+  }
 
-  /** `files`: images that gdb should know, the kernel first. Refuses what cannot be listened on. */
-  static async open(address: Address, wait: boolean, files: readonly string[]): Promise<DebugServer> {
-    const server = new DebugServer(wait, files);
+  /** Refuses what cannot be listened on. */
+  static async open(address: Address, settings: DebugSettings): Promise<DebugServer> {
+    const server = new DebugServer(settings);
     try {
       server.transport = await Transport.listen(address, {
-        connected: () => {
-          server.stub.connected();
-          server.wake();
-        },
-        received: (bytes) => {
-          server.stub.receive(bytes);
-          server.wake();
-        },
-        closed: () => {
-          server.stub.disconnected();
-          server.wake();
-        },
+        connected: () => server.event(() => server.stub.connected()),
+        received: (bytes) => server.event(() => server.stub.receive(bytes)),
+        closed: () => server.event(() => server.stub.disconnected()),
       });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? "error";
@@ -86,14 +121,20 @@ export class DebugServer implements Driver {
     return server;
   }
 
+  sink(base: TraceSink): TraceSink {
+    return this.live.sink(base);
+  }
+
   start(machine: Machine): void {
-    const images = this.files.map((file) => loadedImage(path.resolve(file), readInput("image", file, "")));
+    const control = new RunControl(machine);
+    const view = new KernelView(control, this.images[0]!.bytes, this.symboliser, this.settings.program);
+    this.live.attach(machine);
     this.target = new MachineTarget({
-      control: new RunControl(machine),
-      images,
-      monitor: () => "",
-      describe: () => "",
-      tasks: () => [],
+      control,
+      images: this.images.map((image) => loadedImage(image.path, image.bytes)),
+      monitor: (id, command, points) => monitor(command, id, view, points, this.live),
+      describe: (id) => view.describe(id),
+      tasks: (nid) => view.tasks(nid),
     });
     this.stub = new Stub(
       this.target,
@@ -104,22 +145,24 @@ export class DebugServer implements Driver {
           this.wake();
         },
       },
-      !this.wait,
+      !this.settings.wait,
     );
+    const script = "port" in this.transport.address ? path.join(os.tmpdir(), `margay-${this.name.slice(1)}.gdb`) : `${this.name}.gdb`;
+    this.scriptFile = script;
+    fs.writeFileSync(script, gdbScript(this.name, this.settings.files, this.target.nids));
   }
 
   /** Where gdb finds it, as its `target remote` takes it. */
   get name(): string {
     return this.transport.name;
   }
-  /** What to type. */
-  get invitation(): string {
-    const commands = ["set sysroot", `directory ${packageRoot}`, "set schedule-multiple on", `target remote ${this.name}`];
-    return `gdb ${commands.map((c) => `-ex ${quoted(c)}`).join(" ")} ${quoted(this.files[0]!)}`;
+  /** The script for `gdb -x`. */
+  get script(): string {
+    return this.scriptFile!;
   }
   /** One line for stderr when the machine stands. */
   get greeting(): string {
-    return `margay: ${this.wait ? "waiting for gdb" : "gdb may come"}: ${this.invitation}`;
+    return `margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}`;
   }
   get standing(): boolean {
     return !this.stub.running;
@@ -137,7 +180,8 @@ export class DebugServer implements Driver {
       return this.isEnded ? "stopped" : "slice";
     }
     this.target.runOptions = options;
-    return this.stub.advance(budget) === "end" ? this.target.reason : "slice";
+    const outcome = this.stub.advance(this.live.list === undefined ? budget : TRACED_BUDGET, () => this.live.lines());
+    return outcome === "end" ? this.target.reason : "slice";
   }
 
   wake(): void {
@@ -146,22 +190,29 @@ export class DebugServer implements Driver {
   }
 
   /** The debugger is told how the run ended, and let go. */
-  async close(status?: number): Promise<void> {
-    if (status !== undefined) this.stub?.finished(status);
+  async close(status: number): Promise<void> {
+    this.stub.finished(status);
     await this.transport.close();
+    this.remove();
   }
   /** As `close`, at once and whatever has happened. */
   remove(): void {
     this.transport.remove();
+    if (this.scriptFile !== undefined) fs.rmSync(this.scriptFile, { force: true });
+  }
+
+  private event(act: () => void): void {
+    act();
+    this.wake();
   }
 }
 
 /** The server that `--gdb` asks for. */
-export async function openDebugger(o: Texts, files: readonly string[]): Promise<DebugServer | undefined> {
+export async function openDebugger(o: Texts, files: readonly string[], program: string): Promise<DebugServer | undefined> {
   const address = o["gdb"];
   if (address === undefined) {
     if (o["no-wait"] !== undefined) throw new UserError("bad --no-wait", "without --gdb", "give --gdb PORT too");
     return undefined;
   }
-  return DebugServer.open(parseAddress(address), o["no-wait"] === undefined, files);
+  return DebugServer.open(parseAddress(address), { wait: o["no-wait"] === undefined, files, program });
 }

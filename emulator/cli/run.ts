@@ -63,11 +63,11 @@ export async function runCommand(line: readonly string[], o: Texts, record?: () 
   const images = [kernel, readArtifact("init.elf"), ...programImage(program, root)];
   const symboliser = new Symboliser(images);
   const known = programFile(program, root);
-  const driver = await openDebugger(o, [
-    path.resolve(imageFile(o["kernel"] ?? "kernel")),
-    path.join(imagesOut, "init.elf"),
-    ...(known === undefined ? [] : [known]),
-  ]);
+  const driver = await openDebugger(
+    o,
+    [path.resolve(imageFile(o["kernel"] ?? "kernel")), path.join(imagesOut, "init.elf"), ...(known === undefined ? [] : [known])],
+    path.basename(program),
+  );
   const tracing = await openTrace(o, images, undefined, record);
 
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
@@ -185,7 +185,11 @@ function finish(session: Session, reason: string, result: JobResult | null, prog
       return EXIT_MACHINE_FAULT;
     }
   }
-  if (result!.kind === "exited") return exitStatus(result!.waitStatus);
+  if (result!.kind === "exited") {
+    if (result!.lostNid !== undefined)
+      say(session, `margay: job killed: nid ${result!.lostNid} does not answer: look at its link (--show msg)`);
+    return exitStatus(result!.waitStatus);
+  }
   if (result!.kind === "killed") return EXIT_INTERRUPTED;
   say(session, `margay: load refused: ${result!.text}${hint(result!.cause)}`);
   return EXIT_REFUSED;

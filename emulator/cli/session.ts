@@ -51,6 +51,7 @@ export class Session {
 
   constructor(private readonly options: SessionOptions) {
     const { faults, seed } = options.settings;
+    const trace = options.driver?.sink(options.trace) ?? options.trace;
     this.faults = faults === undefined ? undefined : new LinkFaults(faults, seed);
     try {
       this.machine = new Machine({
@@ -59,14 +60,14 @@ export class Session {
         epoch: options.settings.epochSeconds,
         strict: options.settings.strict,
         ...(this.faults === undefined ? {} : { faults: this.faults }),
-        trace: options.trace,
+        trace,
         createEngine:
           options.engine?.(
             createUnicornEngine,
             options.nodes.map((n) => n.nid),
           ) ?? createUnicornEngine,
         endpoints: (send) => {
-          const host = new FabricHost(send, options.trace);
+          const host = new FabricHost(send, trace);
           options.services(host);
           return host;
         },

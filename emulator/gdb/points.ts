@@ -18,6 +18,14 @@ export const PointType = { SOFTWARE: 0, HARDWARE: 1, WRITE: 2, READ: 3, ACCESS: 
 const reasons = ["swbreak", "hwbreak", "watch", "rwatch", "awatch"] as const;
 const watchKinds: readonly (WatchKind | undefined)[] = [undefined, undefined, "write", "read", "access"];
 
+export type OwnKind = "break" | "watch" | "rwatch" | "awatch";
+const ownTypes: Readonly<Record<OwnKind, number>> = {
+  break: PointType.HARDWARE,
+  watch: PointType.WRITE,
+  rwatch: PointType.READ,
+  awatch: PointType.ACCESS,
+};
+
 interface Point {
   readonly key: string;
   readonly type: number;
@@ -32,8 +40,8 @@ interface Point {
   /** Low half only. */
   task: Task | undefined;
   removed: boolean;
-  /** Set by `monitor break`: gdb does not know it. */
-  readonly own: boolean;
+  /** Set by `monitor break` or its like: gdb does not know it. */
+  readonly own: OwnKind | undefined;
 }
 
 /** What a stop means for the debugger. */
@@ -59,24 +67,23 @@ export class Points {
       known.conditions = conditions;
       return true;
     }
-    return this.insert({ key, type, nid, place: { virtual: address, space: null }, address, bytes, conditions, own: false });
+    return this.insert({ key, type, nid, place: { virtual: address, space: null }, address, bytes, conditions, own: undefined });
   }
 
-  /** `monitor break`: a place of its own, physical or in a given space. Its number, for `remove`. */
-  addOwn(nid: number, place: Place): number | undefined {
+  /** `monitor break` and its like: a place of its own, physical or in a given space. Its number, for `removeOwn`. */
+  addOwn(nid: number, place: Place, what: OwnKind, bytes: number): number | undefined {
     const address = "physical" in place ? BigInt(place.physical) : place.virtual;
-    const key = `own:${nid}:${"physical" in place ? "physical" : place.space}:${address}`;
-    if (!this.byKey.has(key) && !this.insert({ key, type: PointType.HARDWARE, nid, place, address, bytes: 1, conditions: [], own: true }))
-      return undefined;
-    return this.byKey.get(key)!.id;
+    const key = `${what}:${nid}:${"physical" in place ? "physical" : place.space}:${address}:${bytes}`;
+    const point = { key, type: ownTypes[what], nid, place, address, bytes, conditions: [], own: what };
+    return this.byKey.has(key) || this.insert(point) ? this.byKey.get(key)!.id : undefined;
   }
   removeOwn(nid: number, id: number): boolean {
-    const point = [...this.byKey.values()].find((p) => p.own && p.nid === nid && p.id === id);
+    const point = [...this.byKey.values()].find((p) => p.own !== undefined && p.nid === nid && p.id === id);
     if (point !== undefined) this.drop(point);
     return point !== undefined;
   }
-  get own(): readonly { readonly nid: number; readonly id: number; readonly place: Place }[] {
-    return [...this.byKey.values()].filter((p) => p.own);
+  get own(): readonly { readonly nid: number; readonly id: number; readonly place: Place; readonly what: OwnKind }[] {
+    return [...this.byKey.values()].flatMap((p) => (p.own === undefined ? [] : [{ nid: p.nid, id: p.id, place: p.place, what: p.own }]));
   }
 
   /** What is not there is removed, too. */
@@ -99,9 +106,12 @@ export class Points {
   judge(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): Hit {
     const point = [...this.byKey.values()].find((p) => p.nid === stop.nid && p.id === stop.id);
     if (point === undefined) return undefined;
-    if (!point.own && isLow(point.address) && !this.belongs(point, stop)) return undefined;
+    if (point.own === undefined && isLow(point.address) && !this.belongs(point, stop)) return undefined;
     if (!this.holds(point, stop)) return undefined;
-    if (point.own) return { reason: "", text: `monitor break ${point.id} on node ${point.nid}\n` };
+    if (point.own !== undefined) {
+      const access = stop.kind === "watchpoint" ? `: ${stop.write ? "write" : "read"} at 0x${stop.virtual.toString(16)}` : "";
+      return { reason: "", text: `monitor ${point.own} ${point.id} on n${point.nid}${access}\n` };
+    }
     const reason = reasons[point.type]!;
     // gdb looks for the watchpoint by the address that it set; an access of a wider word may begin before it.
     if (stop.kind === "watchpoint")
@@ -114,7 +124,12 @@ export class Points {
     const { nid, place, bytes, address, own } = point;
     const id = kind === undefined ? this.target.addBreakpoint(nid, place) : this.target.addWatchpoint(nid, place, bytes, kind);
     if (id <= 0) return false;
-    this.byKey.set(point.key, { ...point, id, task: !own && isLow(address) ? this.target.tasks(nid)[0] : undefined, removed: false });
+    this.byKey.set(point.key, {
+      ...point,
+      id,
+      task: own === undefined && isLow(address) ? this.target.tasks(nid)[0] : undefined,
+      removed: false,
+    });
     return true;
   }
 

@@ -206,15 +206,17 @@ export class Stub {
 
   /**
    * While `running`: the machine goes on for about `budget` instructions. "running": call again; "stopped": the debugger has been told why;
-   * "end": the run has come to its own end, and nobody was told yet (`finished`).
+   * "end": the run has come to its own end, and nobody was told yet (`finished`). `lines`: what is to be shown of what happened meanwhile.
    */
-  advance(budget: number): "running" | "stopped" | "end" {
+  advance(budget: number, lines?: () => readonly string[]): "running" | "stopped" | "end" {
     if (this.interrupted) {
       this.stop(Signal.INT, this.general);
       return "stopped";
     }
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
       const stop = this.target.advance(budget, this.resumption?.steps ?? []);
+      const news = this.hasPeer ? (lines?.() ?? []) : [];
+      if (news.length > 0) this.print(`${news.join("\n")}\n`);
       switch (stop.kind) {
         case "slice":
           return "running";

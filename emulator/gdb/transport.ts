@@ -18,7 +18,7 @@ export class Transport {
 
   private constructor(
     private readonly server: net.Server,
-    private readonly address: Address,
+    readonly address: Address,
     private readonly peer: Peer,
   ) {
     server.on("connection", (socket) => this.accept(socket));

@@ -1,0 +1,60 @@
+/** A monitor command: a row of the table in monitor.ts, and what it may look at. */
+import type { KernelView } from "../kernel.ts";
+import type { Points } from "../points.ts";
+import type { CoreId } from "../target.ts";
+import type { LiveTrace } from "./trace.ts";
+
+export interface MonitorContext {
+  /** The selected core; `node` and `core` arguments change it. */
+  readonly id: CoreId;
+  readonly view: KernelView;
+  readonly points: Points;
+  readonly trace: LiveTrace;
+  /** Words behind the command's name. */
+  readonly words: readonly string[];
+}
+export interface MonitorCommand {
+  readonly name: string;
+  readonly usage: string;
+  readonly help: string;
+  /** The answer, lines. */
+  readonly run: (c: MonitorContext) => readonly string[];
+}
+
+/** What the user typed makes no sense: one line. */
+export class MonitorError extends Error {}
+
+export const hex = (value: bigint | number, digits = 0): string => `0x${value.toString(16).padStart(digits, "0")}`;
+export const address = (value: bigint): string => hex(BigInt.asUintN(64, value), 16);
+
+/** An address: hexadecimal, 0x or not, or decimal where it says so by having no letter is too easily mistaken, so always hexadecimal. */
+export function parseAddress(text: string | undefined, what: string): bigint {
+  const digits = (text ?? "").replace(/^0x/i, "");
+  if (!/^[0-9a-f]{1,16}$/i.test(digits)) throw new MonitorError(`${what}: '${text ?? ""}' is no hexadecimal address`);
+  return BigInt(`0x${digits}`);
+}
+export function parseNumber(text: string, what: string, most: number): number {
+  const value = /^(\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= most)) throw new MonitorError(`${what}: '${text}' is no number up to ${most}`);
+  return value;
+}
+
+/** Rows as columns, the last one ragged. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** The cores of the selected node, or the one that the first word names. */
+export function chosenCores({ id, view, words }: MonitorContext): readonly CoreId[] {
+  const count = view.control.machine.node(id.nid)!.engine.cores.length;
+  const word = words[0];
+  if (word === undefined) return Array.from({ length: count }, (_, core) => ({ nid: id.nid, core }));
+  return [{ nid: id.nid, core: parseNumber(word, "core", count - 1) }];
+}

@@ -4,6 +4,7 @@ import type { FabricHost } from "../fabric/host.ts";
 import { ServiceNode } from "../service/service.ts";
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
+import type { DebugLine } from "./debug.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT } from "./errors.ts";
 import { openDebugger } from "./gdb.ts";
 import { imageFile, machineSettings, readImage, readInput, type Texts } from "./inputs.ts";
@@ -14,12 +15,13 @@ import { openTrace } from "./tracing.ts";
 import { parseUntil, type Until } from "./until.ts";
 import { formatTime } from "./units.ts";
 
-export async function bootCommand(image: string, o: Texts): Promise<number> {
+/** `debug`: under a gdb of its own. */
+export async function bootCommand(image: string, o: Texts, debug?: DebugLine): Promise<number> {
   const settings = machineSettings(o, defaults.bootCores);
   const until: Until | null = o["until"] === undefined ? null : parseUntil(o["until"]);
   const kernel = readImage(image);
   const module = o["module"] === undefined ? undefined : readInput("boot module", o["module"], "give a file");
-  const driver = await openDebugger(o, [path.resolve(imageFile(image))], "");
+  const driver = await openDebugger(o, [path.resolve(imageFile(image))], "", debug);
   const tracing = await openTrace(o, [kernel], until?.watcher);
   const console = new ConsoleLines();
   const backtraces = new Backtraces(new Symboliser([kernel]));
@@ -55,7 +57,7 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
       progress: () => "booting",
       ...(driver ? { driver } : {}),
     });
-    if (driver) say(session, driver.greeting);
+    driver?.invite();
     const reason = await session.run(
       () => until?.reached === true,
       Math.min(settings.limitNs, until?.timeNs ?? Number.POSITIVE_INFINITY),
@@ -68,8 +70,7 @@ export async function bootCommand(image: string, o: Texts): Promise<number> {
     }
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
-    await driver?.close(status);
-    return status;
+    return driver ? await driver.close(status) : status;
   } finally {
     session?.close();
     tracing.close();

@@ -17,6 +17,7 @@ import { RunControl } from "../machine/control.ts";
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
+import { type DebugLine, Gdb } from "./debug.ts";
 import { UserError } from "./errors.ts";
 import { readInput, type Texts } from "./inputs.ts";
 import { packageRoot } from "./package.ts";
@@ -33,6 +34,8 @@ export interface Driver {
   readonly standing: boolean;
   /** Ended by the debugger. */
   readonly ended: boolean;
+  /** A debugger of ours has the terminal. */
+  readonly hasTerminal: boolean;
 }
 
 export interface DebugSettings {
@@ -94,19 +97,23 @@ export class DebugServer implements Driver {
   private live!: LiveTrace;
   private resume: (() => void) | undefined;
   private isEnded = false;
+  private failure: { readonly error: unknown } | undefined;
   private scriptFile: string | undefined;
   private readonly symboliser: Symboliser;
   private readonly images: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 
-  private constructor(private readonly settings: DebugSettings) {
+  private constructor(
+    private readonly settings: DebugSettings,
+    private readonly gdb?: Gdb,
+  ) {
     this.images = settings.files.map((file) => ({ path: path.resolve(file), bytes: readInput("image", file, "") }));
     this.symboliser = new Symboliser(this.images.map((image) => image.bytes));
     this.live = new LiveTrace((address) => this.symboliser.nameOf(address));
   }
 
   /** Refuses what cannot be listened on. */
-  static async open(address: Address, settings: DebugSettings): Promise<DebugServer> {
-    const server = new DebugServer(settings);
+  static async open(address: Address, settings: DebugSettings, gdb?: Gdb): Promise<DebugServer> {
+    const server = new DebugServer(settings, gdb);
     try {
       server.transport = await Transport.listen(address, {
         connected: () => server.event(() => server.stub.connected()),
@@ -160,9 +167,19 @@ export class DebugServer implements Driver {
   get script(): string {
     return this.scriptFile!;
   }
-  /** One line for stderr when the machine stands. */
-  get greeting(): string {
-    return `margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}`;
+  /** The machine is there: starts its gdb, or says how to. */
+  invite(): void {
+    if (this.gdb === undefined) {
+      process.stderr.write(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);
+      return;
+    }
+    this.gdb.start(this, () => {
+      this.isEnded = true;
+      this.wake();
+    });
+  }
+  get hasTerminal(): boolean {
+    return this.gdb?.alive === true;
   }
   get standing(): boolean {
     return !this.stub.running;
@@ -172,6 +189,7 @@ export class DebugServer implements Driver {
   }
 
   async advance(budget: number, options: RunOptions): Promise<RunReason> {
+    if (this.failure !== undefined) throw this.failure.error;
     if (this.isEnded) return "stopped";
     if (!this.stub.running) {
       await new Promise<void>((resolve) => {
@@ -189,27 +207,52 @@ export class DebugServer implements Driver {
     this.resume = undefined;
   }
 
-  /** The debugger is told how the run ended, and let go. */
-  async close(status: number): Promise<void> {
+  /** The debugger is told how the run ended with `status`, and let go. The command's exit status: gdb's if it ended first, or failed. */
+  async close(status: number): Promise<number> {
     this.stub.finished(status);
+    const gdbFirst = this.gdb?.status !== undefined;
     await this.transport.close();
+    await this.gdb?.wait();
     this.remove();
+    const own = this.gdb?.status;
+    return own !== undefined && (gdbFirst || own !== 0) ? own : status;
   }
-  /** As `close`, at once and whatever has happened. */
+  /** At once and whatever has happened. */
   remove(): void {
     this.transport.remove();
+    this.gdb?.remove();
     if (this.scriptFile !== undefined) fs.rmSync(this.scriptFile, { force: true });
   }
 
+  /** What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. */
   private event(act: () => void): void {
-    act();
+    try {
+      act();
+    } catch (error) {
+      this.failure ??= { error };
+    }
     this.wake();
   }
 }
 
-/** The server that `--gdb` asks for. */
-export async function openDebugger(o: Texts, files: readonly string[], program: string): Promise<DebugServer | undefined> {
+/** The server that `--gdb` or `margay debug` asks for. */
+export async function openDebugger(
+  o: Texts,
+  files: readonly string[],
+  program: string,
+  debug?: DebugLine,
+): Promise<DebugServer | undefined> {
   const address = o["gdb"];
+  if (debug !== undefined) {
+    if (address !== undefined) throw new UserError("bad --gdb", "under margay debug", "leave it out: gdb is started here");
+    const gdb = new Gdb(debug);
+    try {
+      return await DebugServer.open({ path: gdb.socket }, { wait: true, files, program }, gdb);
+    } catch (error) {
+      gdb.remove();
+      throw error;
+    }
+  }
   if (address === undefined) {
     if (o["no-wait"] !== undefined) throw new UserError("bad --no-wait", "without --gdb", "give --gdb PORT too");
     return undefined;

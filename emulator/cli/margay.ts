@@ -1,17 +1,20 @@
 #!/usr/bin/env node
 /** The `margay` command: parses the line, runs one subcommand, turns every failure into one line and an exit status. */
 import yargs from "yargs";
+import { debugLine, debugOptions } from "./debug.ts";
 import { describeError, EXIT_REFUSED, UserError } from "./errors.ts";
 import { bootOptions, runOptions, single, splitProgram } from "./options.ts";
 import { packageVersion } from "./package.ts";
 import { traceCommands } from "./tracecommands.ts";
 
-const COMMANDS = ["build", "boot", "run", "trace", "completion"];
+const COMMANDS = ["build", "boot", "run", "debug", "trace", "completion"];
 const EPILOGUE = `Exit status: the job's own 0–255, 128+n for signal n; 2 refused before start, 3 fault of the machine, 124 --limit, 130 Ctrl-C.`;
 
 async function main(argv: readonly string[]): Promise<number> {
   let status = 0;
-  const parser = yargs(splitProgram(argv))
+  // `debug` stands before a whole command line, which is parsed as it would be without.
+  const debug = debugLine(argv);
+  const parser = yargs(splitProgram(debug?.rest ?? argv))
     .scriptName("margay")
     .usage("$0 COMMAND [OPTIONS]\n\nA light-weight kernel in TypeScript on a deterministic multi-node emulator.")
     .parserConfiguration({
@@ -47,7 +50,7 @@ async function main(argv: readonly string[]): Promise<number> {
         y.positional("image", { describe: "a recipe's name (kernel) or the path of a PVH ELF64", type: "string" }).options(bootOptions),
       async (args) => {
         const { bootCommand } = await import("./boot.ts");
-        status = await bootCommand(String(args["image"]), single(args, Object.keys(bootOptions)));
+        status = await bootCommand(String(args["image"]), single(args, Object.keys(bootOptions)), debug);
       },
     )
     .command(
@@ -62,8 +65,13 @@ async function main(argv: readonly string[]): Promise<number> {
       async (args) => {
         const { runCommand } = await import("./run.ts");
         const line = ((args["--"] as (string | number)[] | undefined) ?? []).map(String);
-        status = await runCommand(line, single(args, Object.keys(runOptions)));
+        status = await runCommand(line, single(args, Object.keys(runOptions)), { debug });
       },
+    )
+    .command("debug <command> [args..]", "start gdb on a machine: debug [--script FILE] [--batch] boot IMAGE | run PROGRAM …", (y) =>
+      y
+        .usage("$0 debug [OPTIONS] boot IMAGE | run PROGRAM …\n\nNodes are gdb's inferiors, cores its threads; `monitor help` lists more.")
+        .options(debugOptions),
     )
     .command("trace", "record a run and look at it: record, show, diff, export, events", (y) => traceCommands(y, (s) => (status = s)))
     .completion("completion", "print a script for the shell's completion")

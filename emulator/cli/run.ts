@@ -8,6 +8,7 @@ import { type JobResult, type JobState, ServiceNode } from "../service/service.t
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import { coreReportLines } from "./corereport.ts";
+import type { DebugLine } from "./debug.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED, UserError } from "./errors.ts";
 import { openDebugger } from "./gdb.ts";
 import { imageFile, imagesOut, machineSettings, readArtifact, readImage, readInput, rootFolder, type Texts } from "./inputs.ts";
@@ -48,8 +49,12 @@ export function programFile(program: string, root: string): string | undefined {
 export const exitStatus = (waitStatus: number): number =>
   (waitStatus & 0x7f) === 0 ? (waitStatus >> 8) & 0xff : 128 + (waitStatus & 0x7f);
 
-/** `record`: opens what gets the selected events instead of a trace as text. */
-export async function runCommand(line: readonly string[], o: Texts, record?: () => TraceConsumer): Promise<number> {
+/** `record`: opens what gets the selected events instead of a trace as text. `debug`: under a gdb of its own. */
+export async function runCommand(
+  line: readonly string[],
+  o: Texts,
+  { record, debug }: { readonly record?: (() => TraceConsumer) | undefined; readonly debug?: DebugLine | undefined } = {},
+): Promise<number> {
   const program = line[0];
   if (program === undefined) throw new UserError("no program", "run", "give a job: `margay run hello`");
   const settings = machineSettings(o, defaults.runCores);
@@ -67,6 +72,7 @@ export async function runCommand(line: readonly string[], o: Texts, record?: () 
     o,
     [path.resolve(imageFile(o["kernel"] ?? "kernel")), path.join(imagesOut, "init.elf"), ...(known === undefined ? [] : [known])],
     path.basename(program),
+    debug,
   );
   const tracing = await openTrace(o, images, undefined, record);
 
@@ -138,7 +144,7 @@ export async function runCommand(line: readonly string[], o: Texts, record?: () 
       progress: () => (state === "booting" ? `booting: ${ready} of ${nodes} nodes ready` : `${program}: ${state}`),
       ...(driver ? { driver } : {}),
     });
-    if (driver) say(session, driver.greeting);
+    driver?.invite();
     const current = session;
     const reason = await session.run(
       () => result !== null,
@@ -155,8 +161,7 @@ export async function runCommand(line: readonly string[], o: Texts, record?: () 
     }
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary());
-    await driver?.close(status);
-    return status;
+    return driver ? await driver.close(status) : status;
   } finally {
     io?.shutDown();
     session?.close();
@@ -167,7 +172,7 @@ export async function runCommand(line: readonly string[], o: Texts, record?: () 
 
 function finish(session: Session, reason: string, result: JobResult | null, program: string): number {
   if (session.wasInterrupted) {
-    say(session, "margay: interrupted: the job was ended");
+    say(session, `margay: ${session.interruption}: the job was ended`);
     return EXIT_INTERRUPTED;
   }
   switch (reason) {

@@ -44,7 +44,9 @@ export class Session {
   private readonly faults: LinkFaults | undefined;
   private interrupts = 0;
   private readonly started = hostSeconds();
-  private readonly onInterrupt = (): void => {
+  private readonly onInterrupt = (signal: NodeJS.Signals): void => {
+    // With gdb in the same terminal Ctrl-C is meant for it, and it asks the machine to stop.
+    if (signal === "SIGINT" && this.options.driver?.hasTerminal === true) return;
     this.interrupts++;
     this.options.driver?.wake();
   };
@@ -94,7 +96,7 @@ export class Session {
         const options = { until: done, limitNs };
         const reason = driver ? await driver.advance(SLICE_INSTRUCTIONS, options) : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
         if (reason !== "slice") return reason;
-        this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
+        if (!driver) this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
         await new Promise<void>((resolve) => setImmediate(resolve));
         if (this.interrupts > 1) return "stopped";
         if (this.interrupts > told) {
@@ -112,6 +114,10 @@ export class Session {
 
   get wasInterrupted(): boolean {
     return this.interrupts > 0 || this.options.driver?.ended === true;
+  }
+
+  get interruption(): string {
+    return this.interrupts > 0 ? "interrupted" : "ended by the debugger";
   }
 
   /** What is asked for and known only at the end: the faults that happened, the state hash. */

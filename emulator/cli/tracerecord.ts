@@ -20,7 +20,7 @@ export async function recordCommand(line: readonly string[], o: Texts): Promise<
   const program = line[0];
   if (program === undefined) throw new UserError("no program", "trace record", "give a job: `margay trace record hello`");
   const { output = DEFAULT_TRACE_FILE, ...options } = o;
-  return runCommand(line, options, () => openRecord(output, header(line, program, options)));
+  return runCommand(line, options, { record: () => openRecord(output, header(line, program, options)) });
 }
 
 /** Called once everything else about the line has been checked. */

@@ -116,8 +116,16 @@ function bootEntry64(): void {
     mov rsp, ${bootStack} + ${KERNEL_STACK_BYTES}
     mov edi, esi
     xor ebp, ebp
-    mov rax, ${bootMain}
-    call rax
+    mov rax, ${bootUpper}
+    jmp rax
+  `;
+}
+/** The first function that debuggers find by its address: the end of the first core's stack. */
+function bootUpper(): void {
+  attr({ naked: true });
+  asm`
+    .cfi_undefined rip
+    call ${bootMain}
     ud2
   `;
 }

@@ -97,8 +97,16 @@ function apEntry64(): void {
     mov rdi, [rax + 8]
     mov rsi, rsp
     xor ebp, ebp
-    mov rax, ${startCpu}
-    call rax
+    mov rax, ${apUpper}
+    jmp rax
+  `;
+}
+/** In the upper half: the end of the processor's stack, as bootUpper (pvh.ts). */
+function apUpper(): void {
+  attr({ naked: true });
+  asm`
+    .cfi_undefined rip
+    call ${startCpu}
     ud2
   `;
 }

@@ -35,7 +35,7 @@ function waysIn(name: string, start: bigint): Entry[] {
   }
 }
 /** Ends of the stack: what the machine, a loader or nobody calls. Of the rest each instruction must have its caller. */
-const OUTERMOST = /^(_start|init_entry|jumpOn|bootEntry64|apEntry64)$/;
+const OUTERMOST = /^(_start|init_entry|jumpOn|bootEntry64|bootUpper|apEntry64|apUpper)$/;
 const NOT_64_BIT = /^(pvh_entry|enterLongMode|realModeEntry|protectedEntry)$/;
 /** Those that leave their caller for good in their middle, and then describe the context that they enter. */
 const LEAVES = /^(enterIdle|enterUser|enterFrame|.*cloneStub)$/;

@@ -6,7 +6,16 @@
 import type { Instr } from "../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, RAX, reg, USE, type Width } from "./machine.ts";
 import type { Selector } from "./select.ts";
-import { constantOf, isZeroExtended, multiplyHigh, powerOfTwo, signExtend, zeroExtend } from "./select-integer.ts";
+import {
+  constantOf,
+  isByAddresses,
+  isZeroExtended,
+  multiplyHigh,
+  powerOfTwo,
+  signExtend,
+  timesByAddresses,
+  zeroExtend,
+} from "./select-integer.ts";
 
 const RW = USE | DEF;
 
@@ -61,6 +70,7 @@ const copy = (s: Selector, to: number, from: number): void =>
 
 function times(s: Selector, to: number, from: number, by: bigint, w: 32 | 64): void {
   const signed = BigInt.asIntN(w, by);
+  if (isByAddresses(signed)) return timesByAddresses(s, to, from, signed, w);
   if (signed === BigInt.asIntN(32, signed)) {
     s.emit("imul", reg(to, w, DEF), reg(from, w, USE | MEMORY_OK), imm(signed));
     return;

@@ -1,6 +1,6 @@
 /** Selection of integer arithmetic, shifts, bit counts and conversions of width. Division by constants is in select-divide.ts. */
 import type { Instr } from "../ir/ir.ts";
-import { DEF, imm, MEMORY_OK, RAX, RCX, RDX, reg, USE, type Width } from "./machine.ts";
+import { DEF, imm, MEMORY_OK, memOf, RAX, RCX, RDX, reg, USE, type Width } from "./machine.ts";
 import type { Selector } from "./select.ts";
 import { divideByConstant } from "./select-divide.ts";
 import { addressOf, bits } from "./select-memory.ts";
@@ -182,16 +182,7 @@ function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Width): voi
     s.emit("shl", reg(d, w, inPlace(w)), imm(k));
     return;
   }
-  if (constant === 3n || constant === 5n || constant === 9n) {
-    const x = s.use(a);
-    s.emit("lea", reg(d, w, DEF), {
-      ...addressTemplate,
-      base: reg(x, 64, USE),
-      index: reg(x, 64, USE),
-      scale: Number(constant - 1n) as 2 | 4 | 8,
-    });
-    return;
-  }
+  if (constant !== null && isByAddresses(constant)) return timesByAddresses(s, d, s.use(a), constant, w);
   if (constant !== null) {
     s.emit("imul", reg(d, w, DEF), width === w ? s.source(a, w) : s.useReg(a, w), imm(constant));
     return;
@@ -201,7 +192,60 @@ function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Width): voi
   else s.moveInto(d, a, width);
   s.emit("imul", reg(d, w, USE | DEF), source);
 }
-const addressTemplate = { kind: "mem", width: 0, disp: 0, symbol: null, addend: 0n, space: "none", object: 0 } as const;
+
+/** One step of a product of x: lea of two earlier values (0 = x, 1 = the first step), the second one scaled; or a shift left. */
+type Step = readonly [base: 0 | 1, index: 0 | 1, scale: 2 | 4 | 8] | number;
+/** Constants that two instructions multiply by, each of one cycle, where imul takes three. */
+const steps: ReadonlyMap<bigint, readonly Step[]> = new Map(
+  ([2, 4, 8] as const).flatMap((first): [bigint, Step[]][] => {
+    const made = first + 1;
+    return [
+      ...[1, 2, 3, 4, 5].map((k): [bigint, Step[]] => [BigInt(made << k), [[0, 0, first], k]]),
+      ...([2, 4, 8] as const).flatMap((scale): [bigint, Step[]][] => [
+        [
+          BigInt(made + made * scale),
+          [
+            [0, 0, first],
+            [1, 1, scale],
+          ],
+        ],
+        [
+          BigInt(1 + made * scale),
+          [
+            [0, 0, first],
+            [0, 1, scale],
+          ],
+        ],
+        [
+          BigInt(made + scale),
+          [
+            [0, 0, first],
+            [1, 0, scale],
+          ],
+        ],
+      ]),
+      [BigInt(made), [[0, 0, first]]],
+    ];
+  }),
+);
+export const isByAddresses = (constant: bigint): boolean => steps.has(constant);
+
+/** `to` = `from` * `constant`, by leas and a shift. The registers may not be the same. */
+export function timesByAddresses(s: Selector, to: number, from: number, constant: bigint, w: 32 | 64): void {
+  const list = steps.get(constant)!;
+  let made = from;
+  list.forEach((step, i) => {
+    const d = i === list.length - 1 ? to : s.temp();
+    if (typeof step === "number") {
+      s.emit("copy", reg(d, 64, DEF | MEMORY_OK), reg(made, 64, USE | MEMORY_OK));
+      s.emit("shl", reg(d, w, inPlace(w)), imm(step));
+    } else {
+      const [base, index] = [step[0], step[1]].map((k) => reg(k === 0 ? from : made, 64, USE));
+      s.emit("lea", reg(d, w, DEF), memOf(0, { base, index, scale: step[2] }));
+    }
+    made = d;
+  });
+}
 
 /** Operand width as it is, since an overflowing quotient must trap (#DE). */
 function divide(s: Selector, instr: Instr, width: Width): void {

@@ -6,6 +6,7 @@
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp, STANDARD_OPCODE_LENGTHS } from "../lib/dwarf.ts";
 import type { PlacedChunk } from "./layout.ts";
+import type { LineRow } from "./object.ts";
 import { ByteWriter } from "./writer.ts";
 
 const LINE_BASE = -5;
@@ -108,7 +109,7 @@ function fileTables(out: ByteWriter, paths: readonly string[]): void {
 }
 
 function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitFiles): void {
-  const rows = chunk.lines.filter(({ file }) => file >= 0);
+  const rows = behindParameters(chunk.lines.filter(({ file }) => file >= 0));
   if (rows.length === 0) return;
   out.u8(0);
   out.uleb(9);
@@ -166,4 +167,22 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitF
   out.u8(0);
   out.uleb(1);
   out.u8(LineExtended.END_SEQUENCE);
+}
+
+/** Bytes that moving parameters to where the body wants them may take. */
+const PARAMETER_MOVES_BYTES = 40;
+/**
+ * What stands between the frame's making and the first statement moves parameters, and belongs to the function's own place like the frame:
+ * the end of the prologue goes behind it, so that a breakpoint on the function shows its first statement.
+ */
+function behindParameters(rows: readonly LineRow[]): readonly LineRow[] {
+  const at = rows.findIndex(({ mark }) => mark === "prologue end");
+  const [first] = rows;
+  const row = rows[at];
+  const next = rows[at + 1];
+  if (at < 0 || next === undefined || next.mark === "epilogue begin" || next.offset - row.offset > PARAMETER_MOVES_BYTES) return rows;
+  if (row.file !== first.file || row.line !== first.line || row.column !== first.column) return rows;
+  // A function without a frame begins with its only such row.
+  const before = at === 0 ? [{ ...row, mark: undefined }] : rows.slice(0, at);
+  return [...before, { ...next, mark: "prologue end" }, ...rows.slice(at + 2)];
 }

@@ -3,7 +3,7 @@
  * 2.17.3), whose offsets count from the unit's low_pc.
  */
 import { DWARF_VERSION, LocationEntry, Operation, RangeEntry } from "../lib/dwarf.ts";
-import type { DebugLocation, DebugPiece, DebugPlace } from "./debug.ts";
+import type { DebugLocation, DebugOperator, DebugPiece, DebugPlace, DebugStep } from "./debug.ts";
 import { ByteWriter } from "./writer.ts";
 
 /** Offsets, bytes, end exclusive. */
@@ -74,6 +74,8 @@ function piece(out: ByteWriter, { place, indirect }: DebugPiece, addresses: Addr
     case "computed":
       breg(out, place.register, place.addend);
       return true;
+    case "expression":
+      return false;
   }
 }
 
@@ -102,9 +104,43 @@ function value(out: ByteWriter, place: DebugPlace, addresses: Addresses): boolea
     case "computed":
       breg(out, place.register, place.addend);
       break;
+    case "expression":
+      for (const one of place.steps) step(out, one);
+      break;
   }
   out.u8(Operation.STACK_VALUE);
   return true;
+}
+
+const OPERATORS: Readonly<Record<DebugOperator, Operation>> = {
+  plus: Operation.PLUS,
+  minus: Operation.MINUS,
+  mul: Operation.MUL,
+  and: Operation.AND,
+  or: Operation.OR,
+  xor: Operation.XOR,
+  shl: Operation.SHL,
+  shr: Operation.SHR,
+  shra: Operation.SHRA,
+  eq: Operation.EQ,
+  ne: Operation.NE,
+};
+function step(out: ByteWriter, one: DebugStep): void {
+  switch (one.op) {
+    case "register":
+      breg(out, one.register, one.addend);
+      return;
+    case "frame":
+      out.u8(Operation.FBREG);
+      out.sleb(one.offset);
+      out.u8(Operation.DEREF);
+      return;
+    case "constant":
+      constant(out, one.value);
+      return;
+    default:
+      out.u8(OPERATORS[one.op]);
+  }
 }
 
 function breg(out: ByteWriter, register: number, offset: bigint): void {

@@ -38,7 +38,18 @@ export type DebugPlace =
   /** The value is the symbol's address + addend (`indirect` below: what is stored there). */
   | { readonly kind: "symbol"; readonly symbol: string; readonly addend: bigint }
   /** The value is register + addend, computed: DW_OP_breg, DW_OP_stack_value. */
-  | { readonly kind: "computed"; readonly register: number; readonly addend: bigint };
+  | { readonly kind: "computed"; readonly register: number; readonly addend: bigint }
+  /** The value that the steps leave; never `indirect`. */
+  | { readonly kind: "expression"; readonly steps: readonly DebugStep[] };
+
+/** One step of a computation on a stack of 64-bit integers (DWARF 5 section 2.5.1): push something, or put one result in place of two operands. */
+export type DebugStep =
+  | { readonly op: "register"; readonly register: number; readonly addend: bigint }
+  /** The eight bytes at CFA + offset. */
+  | { readonly op: "frame"; readonly offset: number }
+  | { readonly op: "constant"; readonly value: bigint }
+  | { readonly op: DebugOperator };
+export type DebugOperator = "plus" | "minus" | "mul" | "and" | "or" | "xor" | "shl" | "shr" | "shra" | "eq" | "ne";
 
 /** A piece of a variable: `offset` 0 and all `bytes` when it is whole. `indirect`: the place holds or is the address of the bytes. */
 export interface DebugPiece {

@@ -21,8 +21,11 @@ export interface LineRow {
   readonly file: number;
   readonly line: number;
   readonly column: number;
-  /** Prologue end: where a breakpoint on the function belongs. Epilogue begin: behind it the frame is taken down. */
-  readonly mark?: "prologue end" | "epilogue begin";
+  /**
+   * Prologue end: where a breakpoint on the function belongs. Epilogue begin: behind it the frame is taken down. No code: a statement that
+   * made none; it comes to pass here, where the next row, at the same offset, has the code.
+   */
+  readonly mark?: "prologue end" | "epilogue begin" | "no code";
 }
 export interface Chunk {
   readonly symbol: string;

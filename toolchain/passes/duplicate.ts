@@ -7,7 +7,7 @@
  * no use needed the phi, nobody knows it there.
  */
 import { phisOf, terminatorOf } from "../ir/cfg.ts";
-import { Block, type Func, type Instr } from "../ir/ir.ts";
+import { Block, type Func, type Instr, NO_LOC } from "../ir/ir.ts";
 import { newDebug, remade } from "./debug.ts";
 import { samePhi } from "./fold.ts";
 import { isLeaf } from "./gvn.ts";
@@ -230,7 +230,7 @@ function tellDebuggers(
     if (!meeting || told.some((d, m) => m > k && d.variable === debug.variable && d.offset === debug.offset)) continue;
     for (const [at, phi] of meeting.placed()) {
       if (!at.preds.every((p) => meeting.definitions.has(p))) continue;
-      at.instrs.splice(phisOf(at).length, 0, newDebug(func, { ...debug, watched: phi }, phi.loc, at));
+      at.instrs.splice(phisOf(at).length, 0, newDebug(func, { ...debug, watched: phi }, NO_LOC, at));
     }
   }
 }

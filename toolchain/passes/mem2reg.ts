@@ -4,7 +4,7 @@
  * A load before any store becomes `undef`. A variable of the source that lives in the alloca is from each store and phi on that value.
  */
 import { Dominators, removeUnreachable } from "../ir/cfg.ts";
-import type { Block, DebugValue, Func, Instr } from "../ir/ir.ts";
+import { type Block, type DebugValue, type Func, type Instr, NO_LOC } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
 import { afterStore, newDebug, watchersOf } from "./debug.ts";
 import { newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
@@ -127,7 +127,8 @@ function rename(
       const variable = phis.get(instr) ?? variables.get(instr.args[0]);
       if (instr.op === "phi" && variable) {
         values.set(variable, instr);
-        ofPhis.push(...holds(variable, instr, instr));
+        // No statement of the source.
+        ofPhis.push(...holds(variable, instr, instr).map((d) => newDebug(func, d.debug!, NO_LOC, block)));
       } else if (variable) {
         removed.add(instr);
         if (instr.op === "load") replacements.set(instr, values.get(variable) ?? undef(variable.type));

@@ -97,7 +97,19 @@ export class Assembler implements CodeSink {
 
   line(file: number, line: number, column: number, mark?: LineRow["mark"]): void {
     const offset = this.buffer.length;
-    const replaced = this.rows.at(-1)?.offset === offset ? this.rows.pop() : undefined;
+    const last = this.rows.at(-1);
+    const isOpen = last?.offset === offset && last.mark !== "no code";
+    if (mark === "no code") {
+      // In front of the row that the next instruction takes over.
+      for (let i = this.rows.length - 1; i >= 0 && this.rows[i].offset === offset; i--)
+        if (this.rows[i].file === file && this.rows[i].line === line) return;
+      this.rows.splice(isOpen ? this.rows.length - 1 : this.rows.length, 0, { offset, file, line, column, mark });
+      return;
+    }
+    const replaced = isOpen ? this.rows.pop() : undefined;
+    const without = this.rows.at(-1);
+    // It has code after all.
+    if (without?.mark === "no code" && without.offset === offset && without.file === file && without.line === line) this.rows.pop();
     // The place keeps its mark when the instruction that comes to stand there has a line of its own.
     const inherited = mark ?? replaced?.mark;
     const before = this.rows[this.rows.length - 1];

@@ -7,10 +7,10 @@
  * end, since a debugger looks a caller up by the byte before the return address.
  */
 import type { Func, Loc, Scope, Variable } from "../ir/ir.ts";
-import type { DebugLocation, DebugPiece, DebugPlace, DebugScope, DebugVariable, FunctionDebug } from "../link/debug.ts";
+import type { DebugLocation, DebugPiece, DebugPlace, DebugScope, DebugStep, DebugVariable, FunctionDebug } from "../link/debug.ts";
 import { CALLER_SAVED_MASK, placeArguments } from "./abi.ts";
-import { DebugTracker, type State, UNKNOWN } from "./debug-track.ts";
-import { PARAMETER } from "./debug-values.ts";
+import { ALTERNATIVES, DebugTracker, type State, UNKNOWN } from "./debug-track.ts";
+import { PARAMETER, type Told } from "./debug-values.ts";
 import type { Frame } from "./frame.ts";
 import type { MachineBlock } from "./machine.ts";
 import type { CodeSink, Operand } from "./operand.ts";
@@ -30,8 +30,14 @@ interface Written {
   readonly first: number;
   readonly end: number;
 }
-/** Location of what needs none: constants, frame objects. */
-const NOWHERE = 0xffff;
+/** Location of what needs none: parameters on the stack stay where they came. */
+const INCOMING = 0xffff;
+/** A piece's whereabouts: one alternative of its binding, with the locations of the values that it needs. */
+interface Whereabouts {
+  readonly binding: number;
+  readonly alternative: number;
+  readonly locations: readonly number[];
+}
 
 /** A sink that notes where instructions end. */
 export class MeasuringSink implements CodeSink {
@@ -96,10 +102,12 @@ class LocationWalk {
   readonly #frame: Frame;
   readonly #moved: (offset: number) => number;
   readonly #tracker: DebugTracker;
-  /** By piece: binding * 65536 + location, or UNKNOWN; and since when. */
-  readonly #now: Float64Array;
+  /** By piece: index among the whereabouts, or UNKNOWN; and since when. */
+  readonly #now: Int32Array;
   readonly #since: Int32Array;
   readonly #ranges: { start: number; end: number; code: number }[][];
+  readonly #all: Whereabouts[] = [];
+  readonly #known = new Map<string, number>();
 
   constructor(f: Func, placed: PlacedFunction, frame: Frame, moved: (offset: number) => number) {
     this.#f = f;
@@ -110,7 +118,7 @@ class LocationWalk {
       f.params.map((p) => p.type),
     );
     const { length } = this.#tracker.pieces;
-    this.#now = new Float64Array(length).fill(UNKNOWN);
+    this.#now = new Int32Array(length).fill(UNKNOWN);
     this.#since = new Int32Array(length);
     this.#ranges = Array.from({ length }, () => []);
   }
@@ -157,40 +165,29 @@ class LocationWalk {
   }
   /** From `offset` on all is as `state` says. A piece that still is where it was stays there. */
   #look(state: State, offset: number): void {
-    const { bindings } = this.#tracker;
     for (let p = 0; p < this.#now.length; p++) {
-      const binding = state.bound[p];
+      const bound = state.bound[p];
       const now = this.#now[p];
-      if (binding < 0) {
+      if (bound === UNKNOWN) {
         if (now !== UNKNOWN) this.#set(p, UNKNOWN, offset);
-        continue;
-      }
-      const { value } = bindings[binding];
-      if (now !== UNKNOWN && Math.floor(now / 0x10000) === binding && (value < 0 || this.#holds(state, value, now % 0x10000))) continue;
-      const location = value < 0 ? NOWHERE : this.#find(state, binding);
-      this.#set(p, location < 0 ? UNKNOWN : binding * 0x10000 + location, offset);
+      } else if (now === UNKNOWN || !this.#stays(state, bound, now)) this.#set(p, this.#find(state, bound), offset);
     }
   }
   /** From `offset` on only what is known already and `state` still says. */
   #keep(state: State, offset: number): void {
-    const { bindings } = this.#tracker;
     for (let p = 0; p < this.#now.length; p++) {
       const now = this.#now[p];
-      if (now === UNKNOWN) continue;
-      const binding = Math.floor(now / 0x10000);
-      const { value } = bindings[binding];
-      if (value >= 0 && !this.#holds(state, value, now % 0x10000)) this.#set(p, UNKNOWN, offset);
+      if (now !== UNKNOWN && !this.#isHeld(state, this.#all[now])) this.#set(p, UNKNOWN, offset);
     }
   }
   /** Within an epilogue only constants and registers that callers may lose are what they were. */
   #leave(offset: number): void {
-    const { bindings } = this.#tracker;
     for (let p = 0; p < this.#now.length; p++) {
       const now = this.#now[p];
       if (now === UNKNOWN) continue;
-      const { told } = bindings[Math.floor(now / 0x10000)];
-      const location = now % 0x10000;
-      const stays = told.kind === "value" ? location < FIRST_SLOT && (CALLER_SAVED_MASK & (1 << location)) !== 0 : told.kind !== "object";
+      const { binding, alternative, locations } = this.#all[now];
+      const { told } = this.#tracker.bindings[binding].alternatives[alternative];
+      const stays = told.kind !== "object" && locations.every((l) => l < FIRST_SLOT && (CALLER_SAVED_MASK & (1 << l)) !== 0);
       if (!stays) this.#set(p, UNKNOWN, offset);
     }
   }
@@ -198,24 +195,56 @@ class LocationWalk {
     for (let p = 0; p < this.#now.length; p++) this.#set(p, UNKNOWN, offset);
   }
 
-  #holds({ held }: State, value: number, location: number): boolean {
-    if (location === NOWHERE) return true;
-    return (held[value * this.#tracker.words + (location >>> 5)] & (1 << (location & 31))) !== 0;
+  #stays(state: State, bound: number, now: number): boolean {
+    const whereabouts = this.#all[now];
+    return (
+      bound >> ALTERNATIVES === whereabouts.binding && (bound & (1 << whereabouts.alternative)) !== 0 && this.#isHeld(state, whereabouts)
+    );
   }
-  /** A location of the binding's value, registers first; −1 = none. */
-  #find({ held }: State, binding: number): number {
-    const { words } = this.#tracker;
-    const { value, told, indirect } = this.#tracker.bindings[binding];
-    for (let w = 0; w < words; w++) {
-      const bits = held[value * words + w];
-      if (bits === 0) continue;
-      const location = w * 32 + 31 - Math.clz32(bits & -bits);
-      // A sum needs a register to start from.
-      if (location >= FIRST_SLOT && told.kind === "value" && told.addend !== 0n) break;
-      if (location >= 16 && location < FIRST_SLOT && (indirect || (told.kind === "value" && told.addend !== 0n))) continue;
-      return location;
+  #isHeld({ held }: State, { binding, alternative, locations }: Whereabouts): boolean {
+    const { values } = this.#tracker.bindings[binding].alternatives[alternative];
+    for (let i = 0; i < values.length; i++) {
+      const location = locations[i];
+      if (location !== INCOMING && (held[values[i] * this.#tracker.words + (location >>> 5)] & (1 << (location & 31))) === 0) return false;
     }
-    return told.kind === "value" && told.addend === 0n && this.#incoming(told.value) !== null ? NOWHERE : -1;
+    return true;
+  }
+  /** The first alternative that holds and of which everything is somewhere. */
+  #find(state: State, bound: number): number {
+    const binding = bound >> ALTERNATIVES;
+    const { alternatives, indirect } = this.#tracker.bindings[binding];
+    for (let alternative = 0; alternative < alternatives.length; alternative++) {
+      if ((bound & (1 << alternative)) === 0) continue;
+      const { told, values } = alternatives[alternative];
+      // Within a sum, an operation or an address only general registers and slots can stand, for a sum only registers.
+      const isPlain = told.kind === "value" && told.addend === 0n && !indirect;
+      const locations: number[] = [];
+      for (const value of values) {
+        const location = this.#locate(state, value, isPlain, told.kind === "value" && told.addend !== 0n);
+        if (location < 0) break;
+        locations.push(location);
+      }
+      if (locations.length < values.length) {
+        const isIncoming = told.kind === "value" && told.addend === 0n && this.#incoming(told.value) !== null;
+        if (!isIncoming) continue;
+        locations.push(INCOMING);
+      }
+      const key = `${binding},${alternative},${locations.join()}`;
+      let index = this.#known.get(key);
+      if (index === undefined) this.#known.set(key, (index = this.#all.push({ binding, alternative, locations }) - 1));
+      return index;
+    }
+    return UNKNOWN;
+  }
+  /** A location of the value, registers first; −1 = none. */
+  #locate({ held }: State, value: number, vectors: boolean, registersOnly: boolean): number {
+    const { words } = this.#tracker;
+    for (let w = 0; w < words; w++) {
+      const bits = held[value * words + w] & (w === 0 && !vectors ? 0xffff : -1);
+      if (bits !== 0) return w * 32 + 31 - Math.clz32(bits & -bits);
+      if (registersOnly) return -1;
+    }
+    return -1;
   }
   /** Offset from the CFA of a parameter that came on the stack. */
   #incoming(value: number): number | null {
@@ -266,15 +295,19 @@ class LocationWalk {
 
   #piece(index: number, code: number): DebugPiece | null {
     const { offset, bytes } = this.#tracker.pieces[index];
-    const binding = this.#tracker.bindings[Math.floor(code / 0x10000)];
-    const inside = offset - binding.base;
-    const place = this.#place(code, inside, bytes, binding.indirect);
+    const { binding, alternative, locations } = this.#all[code];
+    const { alternatives, base, indirect } = this.#tracker.bindings[binding];
+    const place = this.#place(alternatives[alternative].told, locations, offset - base, bytes, indirect);
     return place && { offset, bytes, ...place };
   }
   /** `inside`: bytes from where the value starts. */
-  #place(code: number, inside: number, bytes: number, indirect: boolean): { place: DebugPlace; indirect: boolean } | null {
-    const { told } = this.#tracker.bindings[Math.floor(code / 0x10000)];
-    const location = code % 0x10000;
+  #place(
+    told: Told,
+    locations: readonly number[],
+    inside: number,
+    bytes: number,
+    indirect: boolean,
+  ): { place: DebugPlace; indirect: boolean } | null {
     const frame = this.#frame;
     switch (told.kind) {
       case "constant": {
@@ -292,10 +325,10 @@ class LocationWalk {
         return inside > 0 ? null : { place: { kind: "computed", register: DWARF_RBP, addend: BigInt(at) }, indirect };
       }
       case "value": {
-        if (location === NOWHERE || location >= FIRST_SLOT) {
-          const at = location === NOWHERE ? this.#incoming(told.value)! : frame.slots[location - FIRST_SLOT] - CFA_FROM_RBP;
+        const [location] = locations;
+        if (location >= FIRST_SLOT) {
           if (indirect && inside > 0) return null;
-          return { place: { kind: "frame", offset: at + (indirect ? 0 : inside) }, indirect };
+          return { place: { kind: "frame", offset: this.#offsetOf(told.value, location) + (indirect ? 0 : inside) }, indirect };
         }
         const register = dwarfOf(location);
         if (indirect) return { place: { kind: "memory", register, offset: Number(told.addend) + inside }, indirect: false };
@@ -303,7 +336,31 @@ class LocationWalk {
         if (told.addend === 0n) return { place: { kind: "register", register }, indirect };
         return { place: { kind: "computed", register, addend: told.addend }, indirect };
       }
+      case "operation":
+        return inside > 0 ? null : { place: { kind: "expression", steps: this.#steps(told, [...locations]) }, indirect };
     }
+  }
+  /** Takes the locations of its values from the front. */
+  #steps(told: Told, locations: number[]): DebugStep[] {
+    switch (told.kind) {
+      case "constant":
+        return [{ op: "constant", value: told.value }];
+      case "value": {
+        const location = locations.shift()!;
+        if (location < FIRST_SLOT) return [{ op: "register", register: dwarfOf(location), addend: told.addend }];
+        const loaded: DebugStep = { op: "frame", offset: this.#offsetOf(told.value, location) };
+        if (told.addend === 0n) return [loaded];
+        return [loaded, { op: "constant", value: BigInt.asUintN(64, told.addend) }, { op: "plus" }];
+      }
+      case "operation":
+        return [...this.#steps(told.args[0], locations), ...this.#steps(told.args[1], locations), { op: told.op }];
+      default:
+        throw new Error(`${told.kind} within an operation`);
+    }
+  }
+  /** From the CFA, of a slot or of a parameter that came on the stack. */
+  #offsetOf(value: number, location: number): number {
+    return location === INCOMING ? this.#incoming(value)! : this.#frame.slots[location - FIRST_SLOT] - CFA_FROM_RBP;
   }
 }
 
@@ -407,12 +464,11 @@ function joined(locations: readonly DebugLocation[]): DebugLocation[] {
 const same = (a: readonly DebugPiece[], b: readonly DebugPiece[]): boolean =>
   a.length === b.length && a.every((x, i) => samePiece(x, b[i]));
 function samePiece(a: DebugPiece, b: DebugPiece): boolean {
-  const [x, y] = [Object.entries(a.place), Object.entries(b.place)];
   return (
     a.offset === b.offset &&
     a.bytes === b.bytes &&
     a.indirect === b.indirect &&
-    x.length === y.length &&
-    x.every(([key, value], i) => y[i][0] === key && y[i][1] === value)
+    (a.place === b.place || textOf(a.place) === textOf(b.place))
   );
 }
+const textOf = (place: DebugPlace): string => JSON.stringify(place, (_key, v: unknown) => (typeof v === "bigint" ? `${v}` : v));

@@ -8,7 +8,7 @@
  */
 import type { Variable } from "../ir/ir.ts";
 import { placeArguments } from "./abi.ts";
-import { type Mark, PARAMETER, type Told } from "./debug-values.ts";
+import { forEachValue, type Mark, PARAMETER, type Told, toldKey } from "./debug-values.ts";
 import { DEF, FIRST_VIRTUAL, forEachRegister, type MachineInstr } from "./machine.ts";
 import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";
 import type { Type } from "../ir/ops.ts";
@@ -20,19 +20,28 @@ export interface Piece {
 }
 /** What pieces are bound to. */
 export interface Binding {
-  readonly told: Told;
+  readonly alternatives: readonly BoundAlternative[];
   readonly indirect: boolean;
   /** Offset in the variable that the told value starts at. */
   readonly base: number;
-  /** Index among the watched values; −1: it is none. */
-  readonly value: number;
+  /** Bits of the alternatives that hold from the start. */
+  readonly atFirst: number;
+}
+export interface BoundAlternative {
+  readonly told: Told;
+  /** Indices among the watched values of those that it needs, in order; all must be somewhere. */
+  readonly values: readonly number[];
+  /** Index of the value that it holds after; −1: from the start. */
+  readonly once: number;
 }
 export const UNKNOWN = -1;
+/** Alternatives that a binding may have, as bits. */
+export const ALTERNATIVES = 8;
 
 export interface State {
   /** By watched value, `words` each: bits of the locations that hold it. */
   readonly held: Uint32Array;
-  /** By piece: index of its binding, or UNKNOWN. */
+  /** By piece: its binding << ALTERNATIVES | bits of the alternatives that hold; or UNKNOWN. */
   readonly bound: Int32Array;
 }
 
@@ -46,6 +55,8 @@ export class DebugTracker {
   readonly #values = new Map<number, number>();
   /** By virtual register − FIRST_VIRTUAL; −1 = not watched. */
   readonly #watched: Int32Array;
+  /** By watched value: the alternatives of each binding that are lost, and that begin to hold, when it is computed anew. */
+  readonly #affected: (Map<number, { lost: number; made: number }> | undefined)[] = [];
   readonly #binds = new Map<MachineInstr, { piece: number; binding: number }[]>();
   readonly #entries: (State | null)[];
 
@@ -66,7 +77,8 @@ export class DebugTracker {
 
   /** What debug values in front of the instruction say. */
   bind(instr: MachineInstr, state: State): void {
-    for (const { piece, binding } of this.#binds.get(instr) ?? []) state.bound[piece] = binding;
+    for (const { piece, binding } of this.#binds.get(instr) ?? [])
+      state.bound[piece] = binding < 0 ? UNKNOWN : (binding << ALTERNATIVES) | this.bindings[binding].atFirst;
   }
 
   /** What the instruction does. */
@@ -94,15 +106,26 @@ export class DebugTracker {
       if (!(operand.role & DEF) || operand.reg < FIRST_VIRTUAL) return;
       const value = this.#watched[operand.reg - FIRST_VIRTUAL];
       if (value < 0) return;
-      this.#renew(value, state);
+      this.#renew(value, state, true);
       if (location >= 0) held[value * words + (location >>> 5)] |= 1 << (location & 31);
     });
   }
 
-  /** A value is computed anew. */
-  #renew(value: number, { held, bound }: State): void {
+  /** A value is computed anew; `isResult`: not by a copy, which may be the first half of an operation. */
+  #renew(value: number, { held, bound }: State, isResult: boolean): void {
     held.fill(0, value * this.words, (value + 1) * this.words);
-    for (let p = 0; p < bound.length; p++) if (bound[p] >= 0 && this.bindings[bound[p]].value === value) bound[p] = UNKNOWN;
+    const affected = this.#affected[value];
+    if (affected === undefined) return;
+    for (let p = 0; p < bound.length; p++) {
+      const now = bound[p];
+      if (now === UNKNOWN) continue;
+      const effect = affected.get(now >> ALTERNATIVES);
+      if (effect === undefined) continue;
+      // What was made of a value can be undone if that was the value that is asked for.
+      const made = isResult && now & 1 ? effect.made : 0;
+      const rest = (now & ((1 << ALTERNATIVES) - 1) & ~effect.lost) | made;
+      bound[p] = rest === 0 ? UNKNOWN : ((now >> ALTERNATIVES) << ALTERNATIVES) | rest;
+    }
   }
 
   /** Copies take along all that their sources hold. */
@@ -144,7 +167,7 @@ export class DebugTracker {
     pairs.forEach(({ value }, i) => {
       const own = also[i];
       if (own === null) return;
-      this.#renew(value, state);
+      this.#renew(value, state, false);
       held.set(own, value * words);
     });
   }
@@ -153,17 +176,18 @@ export class DebugTracker {
 
   #collect(): void {
     const { f, blocks } = this.#placed;
-    const tell = f.tell;
-    if (tell === null) return;
+    const { teller } = f;
+    if (teller === null) return;
     const marks: { instr: MachineInstr; variable: Variable; mark: Mark }[] = [];
     const cuts = new Map<Variable, Set<number>>();
     for (const { code } of blocks) {
       for (const { instr } of code) {
-        for (const debug of instr.debug ?? []) {
+        for (const { debug } of instr.debug ?? []) {
+          if (debug === null) continue;
           const { variable } = debug;
           let known = cuts.get(variable);
           if (known === undefined) cuts.set(variable, (known = new Set()));
-          for (const mark of tell(debug)) {
+          for (const mark of teller.tell(debug)) {
             known.add(mark.offset).add(mark.offset + mark.bytes);
             marks.push({ instr, variable, mark });
           }
@@ -180,7 +204,7 @@ export class DebugTracker {
     for (const { instr, variable, mark } of marks) {
       let list = this.#binds.get(instr);
       if (list === undefined) this.#binds.set(instr, (list = []));
-      const binding = mark.told === null ? UNKNOWN : this.#binding(mark, mark.told, known);
+      const binding = mark.alternatives.length === 0 ? UNKNOWN : this.#binding(mark, known);
       for (let p = first.get(variable)!; p < this.pieces.length; p++) {
         const piece = this.pieces[p];
         if (piece.variable !== variable || piece.offset >= mark.offset + mark.bytes) break;
@@ -188,16 +212,31 @@ export class DebugTracker {
       }
     }
   }
-  #binding(mark: Mark, told: Told, known: Map<string, number>): number {
-    const detail = told.kind === "constant" || told.kind === "value" ? told.value : told.kind === "symbol" ? told.symbol : told.object;
-    const key = `${told.kind},${detail},${"addend" in told ? told.addend : ""},${mark.indirect},${mark.offset}`;
-    let index = known.get(key);
-    if (index === undefined) {
-      const value = told.kind === "value" ? this.#value(told.value) : -1;
-      index = this.bindings.push({ told, indirect: mark.indirect, base: mark.offset, value }) - 1;
-      known.set(key, index);
-    }
+  #binding(mark: Mark, known: Map<string, number>): number {
+    const given = mark.alternatives.slice(0, ALTERNATIVES);
+    const key = `${given.map(({ told, once }) => `${toldKey(told)}@${once}`).join()},${mark.indirect},${mark.offset}`;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    let atFirst = 0;
+    const alternatives = given.map(({ told, once }, i): BoundAlternative => {
+      const values: number[] = [];
+      forEachValue(told, (value) => values.push(this.#value(value)));
+      if (once === null) atFirst |= 1 << i;
+      return { told, values, once: once === null ? -1 : this.#value(once) };
+    });
+    const index = this.bindings.push({ alternatives, indirect: mark.indirect, base: mark.offset, atFirst }) - 1;
+    known.set(key, index);
+    alternatives.forEach(({ values, once }, i) => {
+      for (const value of values) this.#effect(value, index).lost |= 1 << i;
+      if (once >= 0) this.#effect(once, index).made |= 1 << i;
+    });
     return index;
+  }
+  #effect(value: number, binding: number): { lost: number; made: number } {
+    const affected = (this.#affected[value] ??= new Map());
+    let effect = affected.get(binding);
+    if (effect === undefined) affected.set(binding, (effect = { lost: 0, made: 0 }));
+    return effect;
   }
   #value(number: number): number {
     let value = this.#values.get(number);
@@ -249,8 +288,10 @@ export class DebugTracker {
       for (const { piece, binding } of list) {
         const { variable } = this.pieces[piece];
         if (variable.parameter < 0 || variable.scope.inlinedAt || binding < 0 || bound[piece] >= 0) continue;
-        const { told } = this.bindings[binding];
-        if (told.kind === "value" && told.value === PARAMETER - variable.parameter && told.addend === 0n) bound[piece] = binding;
+        const { alternatives, atFirst } = this.bindings[binding];
+        const { told } = alternatives[0];
+        if (told.kind === "value" && told.value === PARAMETER - variable.parameter && told.addend === 0n)
+          bound[piece] = (binding << ALTERNATIVES) | atFirst;
       }
     }
     return { held, bound };
@@ -267,8 +308,12 @@ function meet(into: State, other: State): boolean {
     changed = true;
   }
   for (let p = 0; p < into.bound.length; p++) {
-    if (into.bound[p] === UNKNOWN || into.bound[p] === other.bound[p]) continue;
-    into.bound[p] = UNKNOWN;
+    const [a, b] = [into.bound[p], other.bound[p]];
+    if (a === UNKNOWN || a === b) continue;
+    const both = b !== UNKNOWN && a >> ALTERNATIVES === b >> ALTERNATIVES ? a & b : 0;
+    const next = (both & ((1 << ALTERNATIVES) - 1)) === 0 ? UNKNOWN : both;
+    if (next === a) continue;
+    into.bound[p] = next;
     changed = true;
   }
   return changed;

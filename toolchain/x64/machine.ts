@@ -7,7 +7,7 @@
  * Position p (even) of an instruction is where it reads, p + 1 where it writes. EARLY moves a write to p, so that it shares no register with
  * anything the instruction reads. Physical registers live only inside one block (parameters: from the entry of the function).
  */
-import type { DebugValue, Loc } from "../ir/ir.ts";
+import type { DebugValue, Instr, Loc } from "../ir/ir.ts";
 import type { Mark } from "./debug-values.ts";
 import type { CodeSink, MemoryOperand } from "./operand.ts";
 import { Class, registerName as generalName, registers } from "./registers.ts";
@@ -139,8 +139,8 @@ export class MachineInstr {
   cc = "";
   targets: MachineBlock[] = [];
   expand: Expansion | null = null;
-  /** What debuggers are told from here on; they take no positions, so that they decide nothing. */
-  debug: DebugValue[] | null = null;
+  /** Debug values that hold from here on; they take no positions, so that they decide nothing. */
+  debug: readonly Instr[] | null = null;
   constructor(op: string, operands: MachineOperand[], loc: Loc) {
     this.op = op;
     this.operands = operands;
@@ -185,7 +185,7 @@ export class MachineFunction {
   hasIncomingStack = false;
   outgoingBytes = 0;
   /** Where what a debug value watches is; null: there are none. */
-  tell: ((debug: DebugValue) => Mark[]) | null = null;
+  teller: { tell(debug: DebugValue): Mark[] } | null = null;
   constructor(name: string, loc: Loc) {
     this.name = name;
     this.loc = loc;

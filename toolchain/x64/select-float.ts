@@ -39,7 +39,7 @@ export function lowerFloat(s: Selector, instr: Instr): void {
       if (a.type === "i64") return fromUnsigned(s, d, s.use(a));
       return fromInteger(s, d, extended(s, a, false));
     case "ftosi":
-      s.emit("cvttsd2si", reg(d, instr.type === "i64" ? 64 : 32, DEF), s.source(a, 64));
+      s.emit("cvttsd2si", reg(d, 64, DEF), s.source(a, 64));
       return;
     case "ftoui":
       if (instr.type === "i64") return toUnsigned(s, d, s.use(a));

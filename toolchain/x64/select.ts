@@ -13,7 +13,7 @@ import { Dominators, findLoops, phisOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
 import { opInfo } from "../ir/ops.ts";
 import { placeArguments } from "./abi.ts";
-import { tell } from "./debug-values.ts";
+import { Teller } from "./debug-values.ts";
 import {
   DEF,
   imm,
@@ -142,8 +142,8 @@ export class Selector {
       if (instr.debug) {
         // In front of what comes next: the last one that was made.
         const follower = reversed[reversed.length - 1];
-        follower.debug = [instr.debug, ...(follower.debug ?? [])];
-        this.mf.tell ??= (debug) => tell(this, debug);
+        follower.debug = [instr, ...(follower.debug ?? [])];
+        this.mf.teller ??= new Teller(this);
         continue;
       }
       this.#current = [];

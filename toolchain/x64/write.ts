@@ -2,6 +2,7 @@
  * Writes an allocated function to a code sink: order of blocks, jumps, prologue and epilogue, parallel copies, and the last local
  * improvements, which need to know where flags are read.
  */
+import type { Instr, Loc } from "../ir/ir.ts";
 import type { DebugWriter } from "./debug-info.ts";
 import { type Frame, layOutFrame } from "./frame.ts";
 import {
@@ -113,8 +114,11 @@ class Writer implements MoveSink {
     this.#sink.label(block.label);
     this.#debug?.enter(block);
     const flagsLive = flagsLiveAfter(code);
+    let before: Loc | null = null;
     code.forEach((placed, i) => {
-      const { loc } = placed.instr;
+      const { loc, debug } = placed.instr;
+      if (debug) this.#withoutCode(debug, before);
+      if (!isNothing(placed)) before = loc;
       if (loc.file >= 0 && !isNothing(placed)) this.#sink.line(loc.file, loc.line, loc.column);
       try {
         this.#write(placed, next, flagsLive[i] !== 0);
@@ -123,6 +127,14 @@ class Writer implements MoveSink {
       }
       this.#debug?.wrote(placed);
     });
+  }
+
+  /** Statements that made no code, such as `x = y`: a breakpoint there belongs to what comes next. `before`: the code in front, in the block. */
+  #withoutCode(debug: readonly Instr[], before: Loc | null): void {
+    for (const { loc } of debug) {
+      if (loc.file < 0 || (before !== null && before.file === loc.file && before.line === loc.line)) continue;
+      this.#sink.line(loc.file, loc.line, loc.column, "no code");
+    }
   }
 
   #write(placed: Placed, next: MachineBlock | null, flagsLive: boolean): void {

@@ -446,7 +446,11 @@ test("frames: a pointer where there are calls, none in a leaf; ud2 behind calls 
   expect(text).toMatch(/push rbp\n\s+mov rbp, rsp\n/);
   expect(text).toMatch(/call panic.*\n\s+ud2/);
   const chunk = emitModule(module).chunks.find((c) => c.symbol === "caller")!;
-  expect(chunk.lines).toEqual([{ offset: 4, file: 0, line: 12, column: 3 }]);
+  const row = { file: 0, line: 12, column: 3 };
+  expect(chunk.lines).toEqual([
+    { ...row, offset: 4 },
+    { ...row, offset: 11, mark: "epilogue begin" },
+  ]);
   expect(attributes().section).toBe(".text");
 });
 

@@ -9,6 +9,7 @@ import { CoreReport, ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
 import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { Personality } from "../abi/personality.ts";
 import { PORTAL_INIT, PORTAL_SERVICE } from "../abi/portals.ts";
+import { Signal } from "../abi/process.ts";
 import { refusal as hostRefusal, type FabricHost, type HostService, type SendMessage } from "../fabric/host.ts";
 import { message, replyTo, type Message } from "../fabric/message.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
@@ -32,8 +33,18 @@ export interface JobRequest {
   readonly initImage: Uint8Array;
 }
 export type JobResult =
-  /** `waitStatus` as Linux: of `rank`, the lowest that failed; 0 when none did. `count` ranks ended. */
-  | { readonly kind: "exited"; readonly jobId: number; readonly waitStatus: number; readonly rank: number; readonly count: number }
+  /**
+   * `waitStatus` as Linux: of `rank`, the lowest that failed; 0 when none did. `count` ranks ended.
+   * `lostNid`: this node did not answer any more while the job ran; that ended the job as SIGKILL does, on all nodes.
+   */
+  | {
+      readonly kind: "exited";
+      readonly jobId: number;
+      readonly waitStatus: number;
+      readonly rank: number;
+      readonly count: number;
+      readonly lostNid?: number;
+    }
   | ({ readonly kind: "refused"; readonly jobId: number; readonly text: string } & Refusal)
   | { readonly kind: "killed"; readonly jobId: number };
 
@@ -47,6 +58,9 @@ export interface ServiceHooks {
 }
 /** A job that is not ready within this time is refused. A timer costs nothing while nodes compute. */
 export const LOAD_TIMEOUT_NS = 30_000_000_000;
+/** After this time, then again after twice as long, PROBES_MAX times: does rank 0's node still answer? The others are watched by their neighbours. */
+const PROBE_NS = 50_000_000;
+const PROBES_MAX = 10;
 
 interface Job {
   readonly id: number;
@@ -55,6 +69,8 @@ interface Job {
   /** Of the LOAD, later of the GO. */
   requestId: bigint;
   deadline: number;
+  probeAt: number;
+  probes: number;
   /** nids whose KILL_REPLY is awaited. */
   readonly killing: Set<number>;
   /** Some KILL_REPLY of this round said that there was a task. */
@@ -105,6 +121,8 @@ export class ServiceNode implements HostService {
       state: "loading",
       requestId: this.nextRequestId++,
       deadline: time + this.loadTimeoutNs,
+      probeAt: time + PROBE_NS,
+      probes: 0,
       killing: new Set(),
       foundTask: false,
       repeatKill: false,
@@ -138,7 +156,7 @@ export class ServiceNode implements HostService {
 
   get nextTimer(): number {
     let earliest = Infinity;
-    for (const job of this.jobs.values()) earliest = Math.min(earliest, job.deadline);
+    for (const job of this.jobs.values()) earliest = Math.min(earliest, job.deadline, job.probeAt);
     return earliest;
   }
 
@@ -146,7 +164,15 @@ export class ServiceNode implements HostService {
     for (const job of [...this.jobs.values()]) {
       if (job.deadline <= time)
         this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid: job.request.nids[0]!, rank: 0 }, true, time, "timed out: ");
+      else if (job.probeAt <= time) this.probe(job, time);
     }
+  }
+
+  /** Nothing but an acknowledgement is wanted; without one `unreachable` is called in the end. */
+  private probe(job: Job, time: number): void {
+    job.probes++;
+    job.probeAt = job.probes < PROBES_MAX ? time + PROBE_NS * 2 ** job.probes : Infinity;
+    this.send(message({ operation: Operation.ACKNOWLEDGE, targetNid: job.request.nids[0]!, targetPid: KERNEL_PID }), time);
   }
 
   unreachable(nid: number, time: number): void {
@@ -156,11 +182,18 @@ export class ServiceNode implements HostService {
       r.done(null);
     }
     for (const job of [...this.jobs.values()]) {
-      const rank = job.request.nids.indexOf(nid);
-      if (rank < 0) continue;
+      if (!job.request.nids.includes(nid)) continue;
       if (job.state === "killing") this.killAnswered(job, nid, false, time);
-      else this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid, rank }, true, time);
+      else this.lose(job, nid, time);
     }
+  }
+
+  /** A node of the job does not answer: told by the fabric, or by another kernel of the job. */
+  private lose(job: Job, nid: number, time: number): void {
+    const rank = Math.max(0, job.request.nids.indexOf(nid));
+    if (job.state === "running")
+      this.tearDown(job, { kind: "exited", jobId: job.id, waitStatus: Signal.SIGKILL, rank, count: 0, lostNid: nid }, true, time);
+    else this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid, rank }, true, time);
   }
 
   receive(m: Message, time: number): void {
@@ -292,7 +325,12 @@ export class ServiceNode implements HostService {
     if (m.body.length < ExitNotice.SIZE || m.sourcePid !== KERNEL_PID) return;
     const notice = new ExitNotice(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const job = this.jobs.get(notice.jobId);
-    if (job === undefined || m.sourceNid !== job.request.nids[0]) return;
+    if (job === undefined) return;
+    if (m.cause === Cause.UNREACHABLE && job.state !== "killing" && job.request.nids.includes(m.sourceNid)) {
+      this.lose(job, Number(m.headerData), time);
+      return;
+    }
+    if (m.sourceNid !== job.request.nids[0]) return;
     const { waitStatus, rank, count } = notice;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_EXIT, [job.id, waitStatus, count]);
     // What a KILL ended is told by its KILL_REPLY.
@@ -324,6 +362,7 @@ export class ServiceNode implements HostService {
     job.outcome = outcome;
     job.repeatKill = repeatKill;
     job.deadline = Infinity;
+    job.probeAt = Infinity;
     this.enter(job, "killing", time);
     this.killRound(job, time);
   }

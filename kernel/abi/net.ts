@@ -70,7 +70,7 @@ export class MessageHeader {
 }
 
 export const enum Operation {
-  /** Link level: acknowledges only. */
+  /** Link level: acknowledges only. With a sequence number it is a probe: it wants to be acknowledged, and says nothing. */
   ACKNOWLEDGE = 0,
   /** To a kernel. Body: init image with parameters. Reply LOAD_REPLY: cause, headerData = pid of the new task. */
   LOAD = 1,
@@ -81,7 +81,10 @@ export const enum Operation {
   /** Service node to a kernel: end the job. Reply STATUS of the killing when nothing of the task is left. */
   KILL = 5,
   KILL_REPLY = 6,
-  /** Kernel to the kernel of the parent in the job's tree, or to the service node. Body: ExitNotice. */
+  /**
+   * Kernel to the kernel of the parent in the job's tree, or to the service node. Body: ExitNotice.
+   * With Cause.UNREACHABLE, from any kernel of the job to the service node: nid `headerData`, which the job needs, does not answer.
+   */
   EXIT_NOTICE = 7,
   /** Kernel to service node, once. Body: Personality. */
   READY = 8,

@@ -32,7 +32,7 @@ import { uartStart } from "../drivers/uart.ts";
 import { netNid, netPresent, netProbe } from "../drivers/virtio-net.ts";
 import { ioLost, ioStart } from "../io/client.ts";
 import { fileCallsStart } from "../io/files.ts";
-import { childLoaded, exitLost, exitStart } from "../job/exit.ts";
+import { childLoaded, exitLost, exitStart, probeNeighbours } from "../job/exit.ts";
 import { debugStart } from "../job/debug.ts";
 import { loadStart } from "../job/load.ts";
 import { coreReportsStart } from "../job/report.ts";
@@ -113,7 +113,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   netProbe();
   ioStart();
   fileCallsStart();
-  portalsStart(childLoaded);
+  portalsStart(childLoaded, probeNeighbours);
   loadStart();
   exitStart();
   statusStart();

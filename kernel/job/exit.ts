@@ -4,17 +4,34 @@
  * A task that ends before it was started (init has crashed, or gave up) does not wait for anybody: its notice goes at once, and where a
  * parent's init is still loading, that init gets it as a LOAD_EXIT event. So a load fails as soon as something in it has gone wrong.
  * A job that is killed sends no notices: the service node asks every node, and each answers when nothing of the task is left.
+ * Who waits for others (init or the program for events, an ended task for its children's notices) sees from time to time whether its
+ * neighbours in the tree answer; so each edge is watched by at least one end as soon as somebody depends on it, and nobody who computes is
+ * disturbed by his own kernel.
  */
 import { EventKind } from "../abi/events.ts";
 import { type ExitNotice, FANOUT_MAX } from "../abi/job.ts";
 import { Cause, KERNEL_PID, type MessageHeader, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { readTsc } from "../arch/cpu.ts";
 import { assert } from "../arch/fatal.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
+import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { endTask, findJob, reclaimTask, releaseTask, setLastThreadLeft, type Task, taskAt, TaskState, WAIT_KILLED } from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
-import { allocateKernelMessage, cancelMessages, fromService, registerOperation, replyTo, sendMessage, setPrefix } from "../net/message.ts";
+import {
+  allocateKernelMessage,
+  cancelMessages,
+  fromService,
+  type OutMessage,
+  PROBE_NS,
+  PROBES_MAX,
+  probe,
+  registerOperation,
+  replyTo,
+  sendMessage,
+  setPrefix,
+} from "../net/message.ts";
 import { clearPortals, postLoadExit } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
 import { checkNothingLeft } from "./check.ts";
@@ -115,6 +132,7 @@ export function finishTask(task: ptr<Task>): void {
     tree.notice.jobId = task.jobId;
     addExit(tree, task.waitStatus, task.rank, 1);
     if (tree.childCount === 0 || tree.started === 0) sendNotice(task);
+    else watchChildren(task);
   }
 }
 
@@ -136,6 +154,12 @@ function addExit(tree: ptr<Tree>, waitStatus: u32, rank: u32, count: u32): void 
 function sendNotice(task: ptr<Task>): void {
   const tree = addr(trees[task.slot]);
   record(EventKind.JOB_NOTICE, u64(task.jobId), u64(task.parentNid), u64(tree.notice.waitStatus), u64(tree.notice.count));
+  const m = noticeMessage(task, addr(tree.notice));
+  release(task);
+  sendMessage(m);
+}
+/** To where the task's load came from. */
+function noticeMessage(task: ptr<Task>, notice: ptr<ExitNotice>): ptr<OutMessage> {
   const m = allocateKernelMessage();
   m.header.operation = Operation.EXIT_NOTICE;
   m.header.jobId = task.jobId;
@@ -144,9 +168,8 @@ function sendNotice(task: ptr<Task>): void {
   m.header.targetNid = task.parentNid;
   m.header.targetPid = task.parentNid === SERVICE_NID ? SERVICE_PID : KERNEL_PID;
   m.header.totalBytes = u32(sizeof<ExitNotice>());
-  setPrefix(m, cast<ptr<u8>>(addr(tree.notice)), sizeof<ExitNotice>());
-  release(task);
-  sendMessage(m);
+  setPrefix(m, cast<ptr<u8>>(notice), sizeof<ExitNotice>());
+  return m;
 }
 
 function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
@@ -197,14 +220,95 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
   if (endTask(task, WAIT_KILLED)) finishTask(task);
 }
 
-/** A node is gone for good, and with it what its sub-tree had to say: it counts as killed. */
+// ---- nodes that do not answer --------------------------------------------------------------------------------------
+/**
+ * A node is gone for good, and with it what its sub-tree had to say: it counts as killed. Whoever needs it tells the service node, which
+ * ends the job on all nodes: other ranks may wait for it, or for those that do. Without the service node a job has nobody to end it, to
+ * read its output or to hear of its exit: its part here ends at once.
+ */
 export function exitLost(nid: u32): void {
   for (let slot: u32 = 0; slot < trees.length; slot++) {
+    const task = taskAt(slot);
+    if (task.state === TaskState.FREE || task.jobId === 0) continue;
+    if (nid === SERVICE_NID) {
+      endOrphan(task);
+      continue;
+    }
+    if (!needs(task, nid)) continue;
+    reportLost(task, nid);
+    if (task.state === TaskState.LOADING) {
+      // The rest of its image will not come.
+      endOrphan(task);
+      continue;
+    }
     const tree = addr(trees[slot]);
     for (let i: u32 = 0; i < tree.childCount; i++) {
       if (tree.children[i].nid !== nid) continue;
-      childEnded(taskAt(slot), i, Cause.UNREACHABLE, WAIT_KILLED, tree.children[i].rank, 0);
+      childEnded(task, i, Cause.UNREACHABLE, WAIT_KILLED, tree.children[i].rank, 0);
       break;
     }
   }
+}
+function endOrphan(task: ptr<Task>): void {
+  if (task.state === TaskState.FAN_IN) release(task);
+  else if (endTask(task, WAIT_KILLED)) finishTask(task);
+}
+/** Parent, child, or another rank of its job. */
+function needs(task: ptr<Task>, nid: u32): boolean {
+  if (task.parentNid === nid) return true;
+  const tree = addr(trees[task.slot]);
+  for (let i: u32 = 0; i < tree.childCount; i++) {
+    if (tree.children[i].nid === nid) return true;
+  }
+  const nids = task.nids;
+  if (nids === null) return false;
+  for (let rank: u32 = 0; rank < task.size; rank++) {
+    if (nids[rank] === nid) return true;
+  }
+  return false;
+}
+function reportLost(task: ptr<Task>, nid: u32): void {
+  const notice: ExitNotice = zeroed();
+  notice.jobId = task.jobId;
+  notice.waitStatus = WAIT_KILLED;
+  notice.rank = task.rank;
+  const m = noticeMessage(task, addr(notice));
+  m.header.targetNid = SERVICE_NID;
+  m.header.targetPid = SERVICE_PID;
+  m.header.cause = Cause.UNREACHABLE;
+  m.header.headerData = u64(nid);
+  sendMessage(m);
+}
+
+/** A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of their own. Under `netLock`. */
+export function probeNeighbours(task: ptr<Task>): void {
+  probe(task.parentNid);
+  probeChildren(addr(trees[task.slot]));
+}
+function probeChildren(tree: ptr<Tree>): void {
+  for (let i: u32 = 0; i < tree.childCount; i++) probe(tree.children[i].nid);
+}
+
+/** The own task has ended, and its children's notices are awaited. */
+class Watch {
+  timer!: Timer;
+  probes: u32 = 0;
+}
+/** By task slot. A timer outlives its task: on another core it is left to fire, and finds out. */
+const watches: arr<Watch, 8> = zeroed();
+
+function watchChildren(task: ptr<Task>): void {
+  watches[task.slot].probes = 0;
+  armTimer(addr(watches[task.slot].timer), readTsc() + PROBE_NS, watchDue, u64(task.slot));
+}
+function watchDue(slot: u64): void {
+  const flags: u64 = lock(addr(netLock));
+  const watch = addr(watches[slot]);
+  const tree = addr(trees[slot]);
+  if (taskAt(u32(slot)).state === TaskState.FAN_IN && tree.childCount > 0 && watch.probes < PROBES_MAX) {
+    probeChildren(tree);
+    watch.probes++;
+    armTimer(addr(watch.timer), readTsc() + (PROBE_NS << u64(watch.probes)), watchDue, slot);
+  }
+  unlock(addr(netLock), flags);
 }

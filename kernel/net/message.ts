@@ -8,7 +8,7 @@
  * Everything runs under `netLock`.
  */
 import { EventKind } from "../abi/events.ts";
-import { Cause, DropReason, MAX_FRAGMENT_BYTES, MESSAGE_VERSION, type MessageHeader, SERVICE_NID } from "../abi/net.ts";
+import { Cause, DropReason, MAX_FRAGMENT_BYTES, MESSAGE_VERSION, type MessageHeader, Operation, SERVICE_NID } from "../abi/net.ts";
 import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { fatal } from "../arch/fatal.ts";
 import { record } from "../arch/trace.ts";
@@ -144,6 +144,22 @@ export function sendMessage(m: ptr<OutMessage>): void {
   if (isLocal) pumpLocal(peer);
   else pump(peer);
 }
+
+/**
+ * Sees whether `nid` still answers: a frame that only wants to be acknowledged, unless something is on its way to it anyhow. A node that
+ * does not answer is given up as ever. Where messages are short it is left out.
+ */
+export function probe(nid: u32): void {
+  const peer = peerOf(nid);
+  if (peer === null || nid === ownNid() || peer.count !== 0 || peer.outFirst !== null || messages.freeCount <= KERNEL_SHARE) return;
+  const m = allocateKernelMessage();
+  m.header.operation = Operation.ACKNOWLEDGE;
+  m.header.targetNid = nid;
+  sendMessage(m);
+}
+/** A wait asks for probes after this time, then again after twice as long, PROBES_MAX times: a job that waits for ever comes to rest. */
+export const PROBE_NS: u64 = 10_000_000;
+export const PROBES_MAX: u32 = 10;
 
 function finish(m: ptr<OutMessage>, cause: u32): void {
   const sent = m.sent;

@@ -31,7 +31,7 @@ import { mustLeave, startDeadline, stopDeadline } from "../core/wait.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
-import { allocateMessage, isLast, type OutMessage, registerOperation, replyTo, sendMessage } from "./message.ts";
+import { allocateMessage, isLast, type OutMessage, PROBE_NS, PROBES_MAX, registerOperation, replyTo, sendMessage } from "./message.ts";
 import { netLock, type Peer } from "./reliable.ts";
 
 const PENDING_MAX: u32 = 256;
@@ -79,11 +79,17 @@ class Generation {
   last: u32 = 0;
   /** LOAD_REPLY with Cause.OK: the job's tree has a child more. */
   childLoaded: ((task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void) | null = null;
+  /** A thread has waited for events for long: do those that its job depends on still answer? Under `netLock`. */
+  waitsLong: ((task: ptr<Task>) => void) | null = null;
 }
 const generation: Generation = new Generation();
 
-export function portalsStart(childLoaded: (task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void): void {
+export function portalsStart(
+  childLoaded: (task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void,
+  waitsLong: (task: ptr<Task>) => void,
+): void {
   generation.childLoaded = childLoaded;
+  generation.waitsLong = waitsLong;
   registerSyscall(Syscall.PORTAL_QUEUE, portalQueue);
   registerSyscall(Syscall.PORTAL_APPEND, portalAppend);
   registerSyscall(Syscall.PORTAL_UNLINK, portalUnlink);
@@ -362,7 +368,7 @@ function portalWait(call: ptr<Call>): i64 {
   const timeout: i64 = i64(call.b);
   const cpu: u32 = cpuIndex();
   const deadline: u64 = readTsc() + call.b;
-  if (timeout > 0) startDeadline(deadline);
+  const alarm: Alarm = zeroed();
   let result: i64 = 0;
   const header: EventQueue = zeroed();
   for (;;) {
@@ -381,11 +387,38 @@ function portalWait(call: ptr<Call>): i64 {
       result = failure(Errno.ETIMEDOUT);
       break;
     }
+    setAlarm(addr(alarm), task, timeout > 0 ? deadline : 0);
     waitForInterrupt();
   }
   atomicStore(addr(waiting[cpu]), 0);
-  if (timeout > 0) stopDeadline();
+  if (alarm.at !== 0) stopDeadline();
   return result;
+}
+
+/** What ends a wait's hlt besides an event. */
+class Alarm {
+  /** What the thread's timer was armed for last; 0: never. */
+  at: u64 = 0;
+  probeAt: u64 = 0;
+  probes: u32 = 0;
+}
+/** Before each hlt of a wait until `deadline` (0: none). Who waits for long asks whether there is still somebody to wait for. */
+function setAlarm(alarm: ptr<Alarm>, task: ptr<Task>, deadline: u64): void {
+  const now: u64 = readTsc();
+  if (alarm.at === 0) alarm.probeAt = now + PROBE_NS;
+  if (now >= alarm.probeAt && alarm.probes < PROBES_MAX) {
+    const waitsLong = generation.waitsLong;
+    const flags: u64 = lock(addr(netLock));
+    if (waitsLong !== null) waitsLong(task);
+    unlock(addr(netLock), flags);
+    alarm.probes++;
+    alarm.probeAt = now + (PROBE_NS << u64(alarm.probes));
+  }
+  let at: u64 = alarm.probes < PROBES_MAX ? alarm.probeAt : deadline;
+  if (deadline !== 0 && deadline < at) at = deadline;
+  if (at === 0 || at === alarm.at) return;
+  alarm.at = at;
+  startDeadline(at);
 }
 
 // ---- pending operations --------------------------------------------------------------------------------------------

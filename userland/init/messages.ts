@@ -1,5 +1,4 @@
 /** Init's messages: one event queue for all of them, and what each event means. */
-import { Errno } from "../../kernel/abi/errno.ts";
 import { InitMatch, type LoadStatus } from "../../kernel/abi/job.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import {
@@ -174,7 +173,7 @@ function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
     return;
   }
   init.childStates[child] = ChildState.REPORTED;
-  fail(init, cause, cause === Cause.UNREACHABLE ? Errno.ENETDOWN : 0, init.firstChild + child);
+  fail(init, cause, 0, init.firstChild + child);
 }
 
 /** A child's init has ended before go: it has crashed, or its node is gone. One that had reported is the service node's business. */

@@ -70,6 +70,19 @@ test("two operands in registers", () => {
   suite.check();
 }, 60_000);
 
+test("products with and remainders of every small constant", () => {
+  const suite = new Suite();
+  for (const type of ["i32", "i64"] as const) {
+    for (let constant = 2n; constant < 300n; constant++) {
+      suite.define(`mul.${type}.${constant}`, [type], type, (b, [x]) => b.binary("mul", x, b.iconst(type, constant)));
+      suite.define(`urem.${type}.${constant}`, [type], type, (b, [x]) => b.binary("urem", x, b.iconst(type, constant)));
+      for (const x of [1n, -1n, 0x1234_5678_9abc_def1n])
+        for (const op of ["mul", "urem"]) suite.call(`${op}.${type}.${constant}`, wrap(type, x));
+    }
+  }
+  suite.check();
+}, 60_000);
+
 test("constant operands: shifts, reciprocals, short forms", () => {
   const suite = new Suite();
   const constants = [

@@ -1,5 +1,6 @@
 /** The prelude's functions: casts, sizes, memory, atomics, bits, control. One row of the table is one of them. */
 import type { AtomicUpdate } from "../ir/builder.ts";
+import { evaluate } from "../ir/evaluate.ts";
 import { ts } from "./adapter.ts";
 import { attrCall } from "./attributes.ts";
 import { expression, placeOf } from "./expressions.ts";
@@ -150,13 +151,13 @@ function castInt(c: Call, to: IntType): Value {
     case "untyped":
       return { type: to, constant: wrap(v.constant as bigint, to) };
     case "untypedFloat":
-      return { type: to, constant: wrap(floatToInt(v.float as number), to) };
+      return { type: to, constant: floatToInt(v.float as number, to) };
     case "int":
       return resize(ctx, v, to, node);
     case "bool":
       return resize(ctx, v, to, node);
     case "f64": {
-      if (v.float !== undefined) return { type: to, constant: wrap(floatToInt(v.float), to) };
+      if (v.float !== undefined) return { type: to, constant: floatToInt(v.float, to) };
       const operand = materialise(ctx, v, node);
       return { type: to, instr: ctx.emit(node).convert(to.signed ? "ftosi" : "ftoui", irType(to), operand) };
     }
@@ -171,7 +172,8 @@ function castInt(c: Call, to: IntType): Value {
       return coerce(ctx, v, to, argument(c, 0));
   }
 }
-const floatToInt = (x: number): bigint => (Number.isFinite(x) ? BigInt(Math.trunc(x)) : 0n);
+/** As the processor does at run time. */
+const floatToInt = (x: number, to: IntType): bigint => wrap(evaluate(to.signed ? "ftosi" : "ftoui", irType(to), "f64", [x]) as bigint, to);
 function castFloat(c: Call): Value {
   const { ctx, node } = c;
   const v = expression(ctx, argument(c, 0), F64);

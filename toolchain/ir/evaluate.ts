@@ -3,8 +3,8 @@
  * types, are added here. The constant folder and the interpreter both ask this function, so that they cannot differ.
  *
  * Integers are unsigned bigints of their width, f64 are numbers.
- * f64 → integer out of range gives x86's "integer indefinite" (cvttsd2si: 1 << 63) truncated; `convertible` says where that is so,
- * and nothing but the interpreter should rely on the value.
+ * f64 → integer is total, as gcc's code for x86-64 is: the low bits of the 64-bit signed conversion, which gives "integer indefinite"
+ * (cvttsd2si: 1 << 63) for what does not fit; ftoui to i64 converts numbers from 2^63 on, too, and gives 0 from 2^64 on.
  */
 import { type Op, opInfo, type Type, widthOf } from "./ops.ts";
 
@@ -59,7 +59,7 @@ export function evaluate(op: Op, type: Type, operandType: Type, args: readonly V
       return Number(args[0] as bigint);
     case "ftosi":
     case "ftoui":
-      return BigInt.asUintN(width, convertible(op, a) ? BigInt(Math.trunc(a)) : INDEFINITE);
+      return BigInt.asUintN(width, truncated(a, op === "ftoui" && width === 64));
     case "fbits":
       scratch.setFloat64(0, a);
       return scratch.getBigUint64(0);
@@ -71,6 +71,11 @@ export function evaluate(op: Op, type: Type, operandType: Type, args: readonly V
   }
 }
 
-/** Whether the truncated value fits 64 bits, so that every implementation agrees on it. */
+function truncated(a: number, unsigned: boolean): bigint {
+  if (unsigned && a >= 2 ** 63) return a < 2 ** 64 ? BigInt(Math.trunc(a)) : 0n;
+  return a >= -(2 ** 63) && a < 2 ** 63 ? BigInt(Math.trunc(a)) : INDEFINITE;
+}
+
+/** Whether the truncated value fits 64 bits: passes leave the rest to the processor. */
 export const convertible = (op: "ftosi" | "ftoui", a: number): boolean =>
   op === "ftosi" ? a >= -(2 ** 63) && a < 2 ** 63 : a > -1 && a < 2 ** 64;

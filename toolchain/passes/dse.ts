@@ -92,8 +92,10 @@ class Walk {
         if (read && mayShare(written.place, read, this.#module, this.#captured)) continue;
         if (doomed.length === MAX_DOOMED) doomed.shift();
         doomed.push(written);
-      } else if (instr.op === "load" && !instr.volatile) doomed = this.#without(doomed, placeOf(instr.args[0], instr.type));
-      else if (isSeen(instr)) doomed = doomed.filter((d) => this.#isPrivate(d));
+      } else {
+        if (instr.op === "load") doomed = this.#without(doomed, placeOf(instr.args[0], instr.type));
+        if (isSeen(instr)) doomed = doomed.filter((d) => this.#isPrivate(d));
+      }
       // In front of it the same name is another turn's value.
       if (instr.type === "i64") doomed = doomed.filter((d) => d.base !== instr);
     }
@@ -129,7 +131,7 @@ function endlessBlocks(func: Func): Set<Block> {
 
 /** Where others may look at memory. */
 function isSeen(instr: Instr): boolean {
-  if (instr.volatile) return true;
+  if (instr.op === "load" || instr.volatile) return instr.volatile;
   const info = opInfo(instr.op);
   return (
     info.readsMemory || info.writesMemory || (info.effect && !info.terminator && instr.op !== "alloca" && !isSafeDivision(instr)) === true

@@ -59,6 +59,7 @@ describe("dse", () => {
       `b0:\n  %9 = alloca i64 size 16 align 8\n  %0 = param i64 0\n  %1 = param i64 1\n  store %9, %0\n${between}  store %9, %1\n  ret %0`;
     const left = (between: string): number => (dumpAfter(["dse"], SIGNATURE, local(between)).match(/store/g) ?? []).length;
     expect(left("  %2 = load i64 %9\n")).toBe(1);
+    expect(left("  %2 = load i64 %9 volatile\n")).toBe(1);
     expect(left("  %2 = call i64 @f (%0, %9)\n")).toBe(1);
     expect(left("  %2 = call i64 @f (%0, %0)\n")).toBe(0);
   });

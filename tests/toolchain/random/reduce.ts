@@ -2,7 +2,7 @@
  * Makes a failing random program smaller while it still fails: leaves out statements (halves of lists first), replaces statements by
  * what is inside them and expressions by an operand or a constant. Greedy, until nothing more goes or the budget is spent.
  */
-import type { Expr, Program, Stmt } from "./program.ts";
+import { type Expr, isInt, type Program, type Stmt, TYPED_STATEMENTS } from "./program.ts";
 
 /** `fails` gets candidates that may not even compile, and says whether the same thing still goes wrong. */
 export function reduce(program: Program, fails: (candidate: Program) => boolean, budget: number): Program {
@@ -53,7 +53,6 @@ function lists(program: Program): Stmt[][] {
       } else if (s.k === "for" || s.k === "while" || s.k === "do") visit(s.body);
       else if (s.k === "switch") {
         for (const c of s.cases) visit(c.body);
-        visit(s.otherwise);
       }
     }
   };
@@ -69,7 +68,7 @@ function expressions(program: Program): { value: Expr; set: (e: Expr) => boolean
     if (typeof node !== "object" || node === null) return;
     for (const [key, child] of Object.entries(node as Node)) {
       const k = (child as Node | null)?.k;
-      if (typeof child === "object" && typeof k === "string" && "t" in (child as Node) && !["let", "letPtr", "for"].includes(k)) {
+      if (typeof child === "object" && typeof k === "string" && "t" in (child as Node) && !TYPED_STATEMENTS.has(k)) {
         found.push({
           value: child as Expr,
           set: (e) => {
@@ -87,8 +86,10 @@ function expressions(program: Program): { value: Expr; set: (e: Expr) => boolean
 
 function smaller(e: Expr): Expr[] {
   if (e.k === "lit") return e.v === 0n || e.v === 1n ? [] : [{ ...e, v: 1n }];
+  if (e.k === "flit") return e.v === 1 ? [] : [{ ...e, v: 1 }];
   const inner = Object.values(e as unknown as Node).filter(
     (c): c is Expr => typeof c === "object" && c !== null && "t" in c && (c as Expr).t === e.t && "k" in c,
   );
-  return [{ k: "lit", t: e.t, v: 1n }, ...inner];
+  const one: Expr[] = isInt(e.t) ? [{ k: "lit", t: e.t, v: 1n }] : e.t === "f64" ? [{ k: "flit", t: e.t, v: 1 }] : [];
+  return [...one, ...inner];
 }

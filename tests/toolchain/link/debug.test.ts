@@ -2,14 +2,14 @@
  * Proves what debuggers read in an image: a hand-made program with every kind of type, scope and location in gdb, and the images that
  * are built in readelf, llvm-dwarfdump and gdb, none of which may find anything to complain about.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { link } from "../../../toolchain/link/link.ts";
 import { debugSample } from "./debug-sample.ts";
 import { PROGRAM_LAYOUT } from "./samples.ts";
-import { eachImage, gdb, needs, onLinux, run } from "./tools.ts";
+import { buildWalk, eachImage, gdb, needs, onLinux, packageRoot, run } from "./tools.ts";
 
 let folder = "";
 let sample = "";
@@ -153,5 +153,52 @@ needs("gdb", "in gdb", () => {
       expect(stdout).toMatch(/#1 +0x0*400011 in _start \(\) at .*:12\n$/);
       expect(stderr.replaceAll(/^warning: .*ASLR.*\n|.*address space randomization.*\n/gm, "")).toBe("");
     });
+  });
+});
+
+needs("gdb", "a compiled program in gdb", () => {
+  onLinux("steps by statements, into and out of functions, and sees copies as functions", () => {
+    const file = join(folder, "walk");
+    buildWalk(file, true);
+    const source = readFileSync(join(packageRoot, "tests/toolchain/link/guest/walk.ts"), "utf8").split("\n");
+    const lineOf = (text: string): number => source.findIndex((line) => line.includes(text)) + 1;
+    const inlined = lineOf("steps[0] = ");
+    const said = gdb(file, [
+      "break walk",
+      "run",
+      "next",
+      "next",
+      "step",
+      "echo @args\\n",
+      "info args",
+      "finish",
+      `break walk.ts:${inlined}`,
+      "continue",
+      "echo @bt\\n",
+      "bt",
+      "up",
+      "echo @locals\\n",
+      "info locals",
+      "break sumOf",
+      "continue",
+      "print *p",
+      "next",
+      "echo @end\\n",
+    ]).stdout;
+    const part = (name: string): string => said.slice(said.indexOf(`@${name}\n`) + name.length + 2).split("\n@")[0];
+    // Stops: the statement behind the frame's making, then one line a `next`, then the called function's first statement.
+    const walk = lineOf("for (let i: u64 = 0; i < 5");
+    expect(said).toContain(`Breakpoint 1, walk () at tests/toolchain/link/guest/walk.ts:${walk}\n`);
+    expect(said).toMatch(new RegExp(`^${walk + 1}\\t.*\n${walk + 2}\\t.*\nmany \\(a=1, .*h=8\\) at .*:${lineOf("leaf(a + g)")}$`, "m"));
+    expect(part("args")).toMatch(/^a = 1\nb = 2\nc = 3\nd = 4\ne = 5\nf = 6\ng = 7\nh = 8\n/);
+    expect(said).toContain("Value returned is $1 = 345");
+    expect(part("bt")).toMatch(
+      new RegExp(
+        `^#0 +twice \\(x=0\\) at .*:${inlined}\n#1 +corners \\(s=0x\\w+ <shape>, count=4\\) at .*\n#2 .* in walk \\(\\) at .*\n#3 .* in _start \\(\\) at`,
+      ),
+    );
+    for (const line of ["i = 0", "a = 5", "d = 21", "h = 36", "total = 0"]) expect(part("locals").split("\n")).toContain(line);
+    expect(said).toContain("$2 = {x = 26, y = 10}");
+    expect(said.slice(said.lastIndexOf("$2 ="))).toMatch(/corners \(s=0x\w+ <shape>, count=4\) at /);
   });
 });

@@ -2,14 +2,12 @@
  * Proves that a debugger finds the caller at every instruction of every image: statically, by following the instructions of all
  * functions (follow.ts); and in gdb, which single-steps a native program.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { compile } from "../../../toolchain/compiler.ts";
 import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL } from "./follow.ts";
-import { PROGRAM_LAYOUT } from "./samples.ts";
-import { eachImage, gdb, needs, onLinux, packageRoot, run } from "./tools.ts";
+import { buildWalk, eachImage, gdb, needs, onLinux, run } from "./tools.ts";
 
 /** Vectors for which the processor pushes an error code (Intel SDM vol. 3A, table 6-1; AMD64 APM vol. 2, 8.2 for 29 and 30). */
 const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
@@ -72,11 +70,8 @@ needs("gdb", "gdb finds the callers", () => {
     const folder = mkdtempSync(join(tmpdir(), "margay-frames-"));
     try {
       for (const optimize of [true, false]) {
-        const roots = [join(packageRoot, "tests/toolchain/link/guest/walk.ts")];
-        const { image, diagnostics } = compile({ name: "walk", roots, packageRoot, entry: "_start", layout: PROGRAM_LAYOUT, optimize });
-        expect(diagnostics).toEqual([]);
         const file = join(folder, "walk");
-        writeFileSync(file, image!.elf, { mode: 0o755 });
+        buildWalk(file, optimize);
         const { stdout, stderr } = gdb(file, [`source ${join(import.meta.dirname, "walk.py")}`]);
         const walked = /^WALKED (.*)$/m.exec(stdout);
         expect(walked, stderr).not.toBeNull();

@@ -1,9 +1,11 @@
 /** Commands that check our images from outside, and the images. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, it } from "vitest";
+import { compile } from "../../../toolchain/compiler.ts";
 import { recipes } from "../../../images/recipes.ts";
+import { PROGRAM_LAYOUT } from "./samples.ts";
 
 export const packageRoot = resolve(import.meta.dirname, "../../..");
 
@@ -14,6 +16,14 @@ export const run = (command: string, ...args: string[]) =>
 export function needs(command: string, name: string, body: () => void): void {
   if (run(command, "--version").status === 0) describe(name, body);
   else describe.skip(`${name} (skipped: no ${command} on this host)`, body);
+}
+
+/** guest/walk.ts as a program that Linux runs, written to `file`. */
+export function buildWalk(file: string, optimize: boolean): void {
+  const roots = [join(packageRoot, "tests/toolchain/link/guest/walk.ts")];
+  const { image, diagnostics } = compile({ name: "walk", roots, packageRoot, entry: "_start", layout: PROGRAM_LAYOUT, optimize });
+  if (image === null) throw new Error(JSON.stringify(diagnostics));
+  writeFileSync(file, image.elf, { mode: 0o755 });
 }
 
 /** A test that executes what we link. */

@@ -1,0 +1,133 @@
+/**
+ * What the TLBs hold of one job when the next one is loaded at the same addresses. The loader writes a program's pages and then takes the
+ * permission to write away; threads begin on cores that have run an earlier job's threads. By the machine's architectural TLBs, which never
+ * forget by themselves, nothing that is wrong is left at the moments when no change is under way: when a program begins, and between jobs.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { EventKind } from "../../emulator/abi/events.ts";
+import { Pte, PTE_NX } from "../../emulator/abi/x86.ts";
+import type { Node } from "../../emulator/machine/node.ts";
+import { realEngine } from "../machine/guest.ts";
+import { temporaryFolder } from "../system/command.ts";
+import { type Bench, withBench } from "../system/jobs.ts";
+import { programImage } from "./rig.ts";
+
+const engine = await realEngine();
+if (typeof engine === "string") console.log(`tests/kernel/tlb skipped: ${engine}`);
+
+const root = temporaryFolder();
+afterAll(() => fs.rmSync(root, { recursive: true }));
+const install = (name: string): string => {
+  fs.writeFileSync(path.join(root, name), programImage(name), { mode: 0o755 });
+  return `/${name}`;
+};
+
+const USER_HALF_END = 1n << 47n;
+const GRANT_WRITE = 2;
+const GRANT_FETCH = 4;
+
+/** The page that a walk of the tables at `cr3` finds now. */
+function walk(node: Node, cr3: bigint, address: bigint): { physical: number; write: boolean; fetch: boolean } | null {
+  let table = Number(cr3 & BigInt(Pte.ADDRESS));
+  let write = true;
+  let fetch = true;
+  for (let level = 4n; ; level--) {
+    const entry = node.view.getBigUint64(table + 8 * Number((address >> (3n + 9n * level)) & 511n), true);
+    if ((entry & BigInt(Pte.P)) === 0n) return null;
+    write &&= (entry & BigInt(Pte.W)) !== 0n;
+    fetch &&= (entry & PTE_NX) === 0n;
+    const leaf = level === 1n || (entry & BigInt(Pte.PS)) !== 0n;
+    const inside = (1n << (3n + 9n * level)) - 1n;
+    const physical = entry & BigInt(Pte.ADDRESS);
+    if (leaf) return { physical: Number((physical & ~inside) | (address & inside)), write, fetch };
+    table = Number(physical);
+  }
+}
+/** Entries for user addresses that grant what the tables of the core do not, or lead elsewhere. */
+function stale(node: Node): string[] {
+  return node.engine.cores.flatMap((core) => {
+    const { cr3, tlb } = core.save();
+    return tlb
+      .filter((entry) => entry.virtual < USER_HALF_END)
+      .filter((entry) => {
+        const now = walk(node, cr3, entry.virtual);
+        if (now === null || now.physical !== entry.physical) return true;
+        return ((entry.permissions & GRANT_WRITE) !== 0 && !now.write) || ((entry.permissions & GRANT_FETCH) !== 0 && !now.fetch);
+      })
+      .map((entry) => `c${core.index} ${entry.virtual.toString(16)} → ${entry.physical.toString(16)} permissions ${entry.permissions}`);
+  });
+}
+
+const CORES = 4;
+const PROGRAM = 0x40_0000n;
+/** Runs to the start of the job's program on the node, then on. */
+function runThrough(bench: Bench, program: string, args: readonly string[], atStart: () => void): string {
+  const starts = bench.events.filter((e) => e.kind === EventKind.JOB_START).length;
+  const id = bench.submit({ program, args });
+  expect(bench.until(() => bench.events.filter((e) => e.kind === EventKind.JOB_START).length > starts)).toBe("until");
+  atStart();
+  const { result, stdout } = bench.finish(id);
+  expect(result, stdout).toMatchObject({ kind: "exited", waitStatus: 0 });
+  return stdout;
+}
+const userEntries = (node: Node): number =>
+  node.engine.cores.reduce((sum, core) => sum + core.save().tlb.filter((entry) => entry.virtual < USER_HALF_END).length, 0);
+
+describe.skipIf(typeof engine === "string")("job after job at the same addresses", () => {
+  it("finds no translation of the one before, on no core", () => {
+    const jobs = [
+      { program: install("overlap"), args: ["unmap", "4"], stdout: `overlap: ${4 * CORES} operations, 0 failed\n` },
+      { program: install("threads"), args: ["identities"], stdout: /^threads: \d+ checks passed\n$/ },
+      { program: "/overlap", args: ["large", "1"], stdout: `overlap: ${CORES} operations, 0 failed\n` },
+    ];
+    withBench({ nodes: 1, cores: CORES, root }, (bench) => {
+      const node = bench.node(1);
+      for (const { program, args, stdout } of jobs) {
+        const out = runThrough(bench, program, args, () => {
+          // The program is about to run on pages that init has written through other permissions: nothing of that is left.
+          expect(userEntries(node), `${program}: init has used its memory`).toBeGreaterThan(0);
+          expect(stale(node), `${program} begins`).toEqual([]);
+        });
+        if (typeof stdout === "string") expect(out).toBe(stdout);
+        else expect(out).toMatch(stdout);
+        bench.until(() => false, 100_000);
+        expect(stale(node), `after ${program}`).toEqual([]);
+        expect(userEntries(node), `after ${program}: idle cores hold nothing of it`).toBe(0);
+      }
+    });
+  });
+
+  it("a core with a stale translation of the program's own pages drops it before a thread runs there", () => {
+    withBench({ nodes: 1, cores: CORES, root }, (bench) => {
+      const node = bench.node(1);
+      const wrong = 0x20_0000;
+      const out = runThrough(bench, install("threads"), ["identities"], () => {
+        // As if an earlier job had left them on the cores that are idle now: the program's first page leads somewhere else.
+        for (const core of node.engine.cores.slice(1)) {
+          const state = core.save();
+          const entry = { virtual: PROGRAM, physical: wrong, bytes: 4096, permissions: 7, user: true, global: false, dirty: true };
+          core.restore({ ...state, tlb: [...state.tlb, entry] });
+        }
+        expect(stale(node), "the test sees them").toHaveLength(CORES - 1);
+      });
+      expect(out).toMatch(/^threads: \d+ checks passed\n$/);
+      expect(stale(node)).toEqual([]);
+    });
+  });
+
+  it("without the IPIs stale translations stay, and are seen", () => {
+    withBench({ nodes: 1, cores: CORES, append: "tlb_ipi=off" }, (bench) => {
+      const node = bench.node(1);
+      let most = 0;
+      const id = bench.submit({ program: "shootdown", args: ["20"] });
+      bench.until(() => {
+        most = Math.max(most, stale(node).length);
+        return bench.events.some((e) => e.kind === EventKind.JOB_EXIT);
+      });
+      expect(bench.finish(id).result).toMatchObject({ kind: "exited", waitStatus: 0 });
+      expect(most).toBeGreaterThan(0);
+    });
+  });
+});

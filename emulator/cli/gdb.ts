@@ -173,8 +173,9 @@ export class DebugServer implements Driver {
       process.stderr.write(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);
       return;
     }
+    // A gdb that lets the machine go leaves it running to its end; a machine that nobody can move any more ends with it.
     this.gdb.start(this, () => {
-      this.isEnded = true;
+      this.isEnded ||= !this.stub.running;
       this.wake();
     });
   }
@@ -207,21 +208,40 @@ export class DebugServer implements Driver {
     this.resume = undefined;
   }
 
-  /** The debugger is told how the run ended with `status`, and let go. The command's exit status: gdb's if it ended first, or failed. */
+  /** The debugger is told how the run ended with `status`, and let go. The command's exit status: gdb's if it failed or ended the machine. */
   async close(status: number): Promise<number> {
-    this.stub.finished(status);
-    const gdbFirst = this.gdb?.status !== undefined;
+    if (!this.isEnded) {
+      this.stub.finished(status);
+      if (this.stub.attached) await this.left();
+      await this.gdb?.wait();
+    }
     await this.transport.close();
-    await this.gdb?.wait();
     this.remove();
     const own = this.gdb?.status;
-    return own !== undefined && (gdbFirst || own !== 0) ? own : status;
+    return own !== undefined && (this.isEnded || own !== 0) ? own : status;
   }
   /** At once and whatever has happened. */
   remove(): void {
     this.transport.remove();
     this.gdb?.remove();
     if (this.scriptFile !== undefined) fs.rmSync(this.scriptFile, { force: true });
+  }
+
+  /** The machine's end can be looked at until the debugger leaves, or a signal comes. */
+  private async left(): Promise<void> {
+    if (this.gdb === undefined) process.stderr.write("margay: the run is over: waiting for gdb to leave\n");
+    const stop = (): void => {
+      if (this.hasTerminal) return;
+      this.isEnded = true;
+      this.wake();
+    };
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+    while (this.stub.attached && !this.isEnded) {
+      await new Promise<void>((resolve) => {
+        this.resume = resolve;
+      });
+    }
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
   }
 
   /** What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. */

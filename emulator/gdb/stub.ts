@@ -74,6 +74,8 @@ export class Stub {
   private standing: { readonly signal: number; readonly at: CoreId; readonly reason: string } | undefined;
   /** The machine's own end was shown: the next time the run ends. */
   private endShown = false;
+  /** Exit status of the run; undefined: it is not over. */
+  private over: number | undefined;
   private isRunning: boolean;
   private hasPeer = false;
 
@@ -187,6 +189,10 @@ export class Stub {
   }
 
   resume(resumption: Resumption): void {
+    if (this.over !== undefined) {
+      this.exited(this.nids[0] ?? this.general.nid);
+      return;
+    }
     if (!resumption.exclusive) this.points.settle();
     this.resumption = resumption;
     this.isRunning = true;
@@ -197,7 +203,7 @@ export class Stub {
   release(): void {
     this.points.clear();
     this.resumption = undefined;
-    this.isRunning = true;
+    this.isRunning = this.over === undefined;
   }
 
   kill(): void {
@@ -244,12 +250,18 @@ export class Stub {
     return "running";
   }
 
-  /** The run is over: `status` is the command's. The debugger's inferiors have exited. */
+  /** The run is over: `status` is the command's. The debugger's inferiors have exited; the machine can still be looked at. */
   finished(status: number): void {
-    if (!this.hasPeer || !this.isRunning) return;
+    const wasRunning = this.isRunning;
     this.isRunning = false;
-    const code = (status & 0xff).toString(16).padStart(2, "0");
-    this.send(`W${code}${this.threads.multiprocess ? `;process:${this.general.nid.toString(16)}` : ""}`);
+    this.over = status & 0xff;
+    if (this.hasPeer && wasRunning) this.exited(this.general.nid);
+  }
+  /** W packet: one inferior has exited. The others follow as soon as the debugger wants them to go on. */
+  private exited(nid: number): void {
+    const code = this.over!.toString(16).padStart(2, "0");
+    this.held.delete(nid);
+    this.send(`W${code}${this.threads.multiprocess ? `;process:${nid.toString(16)}` : ""}`);
   }
 
   private endsHere(stop: TargetStop & { kind: "fault" | "idle" }): void {

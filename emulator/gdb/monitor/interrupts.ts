@@ -36,6 +36,14 @@ function vectors(map: readonly number[]): string {
   return set.length === 0 ? "-" : set.join(", ");
 }
 
+/** The vector field is a page for STARTUP and means nothing for INIT and NMI. */
+function commandText(low: number): string {
+  const mode = low & Icr.DELIVERY_MASK;
+  const field = low & 0xff;
+  if (mode === Icr.STARTUP) return `${modeName(mode)} page ${hex(field, 2)}`;
+  return mode === Icr.FIXED || mode === Icr.LOWEST ? `${modeName(mode)} ${vectorName(field)}` : modeName(mode);
+}
+
 function lapic(c: MonitorContext): readonly string[] {
   return chosenCores(c).flatMap(({ nid, core }) => {
     const device = c.view.control.machine.node(nid)!.lapics[core]!;
@@ -47,7 +55,7 @@ function lapic(c: MonitorContext): readonly string[] {
       `  in service  ${vectors(s.isr)}`,
       `  requested   ${vectors(s.irr)}`,
       `  level       ${vectors(s.tmr)}`,
-      `  last ICR    ${modeName(s.icrLow & Icr.DELIVERY_MASK)} ${vectorName(s.icrLow & 0xff)} to ${to}`,
+      `  last ICR    ${s.icrLow === 0 && s.icrHigh === 0 ? "-" : `${commandText(s.icrLow)} to ${to}`}`,
       `  timer       initial ${s.timerInitial}, ${s.timerNext === null ? "not running" : `interrupts at ${s.timerNext} ns`}`,
       `  LVT         ${s.lvt.map((entry, i) => `${lvtNames[i]} ${(entry & Lvt.MASKED) !== 0 ? "masked" : vectorName(entry & 0xff)}`).join(", ")}`,
     ];

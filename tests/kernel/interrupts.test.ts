@@ -18,12 +18,19 @@ const here = typeof engine !== "string";
 const DUMP = /margay: key: interrupted context\n( {2}r..=0x.*\n|.*\n){5} {2}backtrace: 0x/;
 const ESCAPE = [0x01, 0x81];
 
-/** What the console's input ring holds. */
+/** The line that is being typed at the console. */
 function typed(bench: Bench, nid = 1): string {
   const at = bench.variable("console_input");
   const { view } = bench.node(nid);
-  const written = view.getUint32(at, true);
-  return Array.from({ length: written }, (_, i) => String.fromCharCode(view.getUint8(at + 12 + i))).join("");
+  const length = view.getUint32(at, true);
+  return Array.from({ length }, (_, i) => String.fromCharCode(view.getUint8(at + 4 + i))).join("");
+}
+/** What the console says after a line was typed on the serial port. */
+function command(bench: Bench, line: string): string {
+  const before = bench.consoles.get(1)!.length;
+  bench.node(1).typeAt(later(bench), new TextEncoder().encode(`${line}\r`));
+  settle(bench, 2_000_000);
+  return bench.consoles.get(1)!.slice(before);
 }
 const settle = (bench: Bench, ns = 200_000): void => void bench.until(() => false, ns);
 const later = (bench: Bench): number => bench.machine.time + 10_000;
@@ -75,18 +82,22 @@ describe.skipIf(!here)("keys", () => {
     });
   });
   it("every character that a US keyboard has arrives as itself, from both devices", () => {
-    const text = "the quick brown fox, THE LAZY DOG; 0123456789 -=[]'`\\./ !@#$%^&*()_+{}:\"~|<>?\n\t\b";
+    const text = "the quick brown fox, THE LAZY DOG; 0123456789 -=[]'`\\./ !@#$%^&*()_+{}:\"~|<>?\t";
     withBench({ nodes: 1, keyboard: true }, (bench) => {
       let at = later(bench);
-      for (const codes of scanCodes(text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n"))) bench.node(1).keysAt((at += 10_000), codes);
+      for (const codes of scanCodes(text.replaceAll("\\", "\\\\"))) bench.node(1).keysAt((at += 10_000), codes);
       bench.until(() => false, 2_000_000);
       expect(typed(bench)).toBe(text);
+      for (const codes of scanCodes("\b\\n")) bench.node(1).keysAt((at += 10_000_000), codes);
+      settle(bench, 25_000_000);
+      expect(bench.consoles.get(1)).toContain(`margay: console: ${text.slice(0, -1)}: no such command: help lists them\n`);
+      expect(typed(bench)).toBe("");
       bench.node(1).typeAt(later(bench), new TextEncoder().encode("serial"));
       settle(bench);
-      expect(typed(bench)).toBe(`${text}serial`);
+      expect(typed(bench)).toBe("serial");
     });
   });
-  it("Caps Lock, extended keys and the pause key leave no wrong characters; a flood of keys is counted, not kept", () => {
+  it("Caps Lock, extended keys and the pause key leave no wrong characters; a line has an end", () => {
     withBench({ nodes: 1, keyboard: true }, (bench) => {
       const { node, at } = { node: bench.node(1), at: later(bench) };
       node.keysAt(at, [0x3a, 0xba, 0x1e, 0x9e, 0x02, 0x3a, 0xba, 0x1e]); // Caps a 1 Caps a
@@ -95,8 +106,29 @@ describe.skipIf(!here)("keys", () => {
       expect(typed(bench)).toBe("A1ab");
       for (let i = 0; i < 300; i++) node.keysAt(bench.machine.time + 10_000 + i * 5_000, [0x1e]);
       bench.until(() => false, 3_000_000);
-      const base = bench.variable("console_input");
-      expect([node.view.getUint32(base, true), node.view.getUint32(base + 8, true)]).toEqual([256, 48]);
+      expect(typed(bench)).toBe(`A1ab${"a".repeat(76)}`);
+    });
+  });
+  it("a line is a command to the kernel: it answers on the console, while a job runs too", () => {
+    withBench({ nodes: 1, cores: 2 }, (bench) => {
+      expect(command(bench, "help")).toMatch(/^margay: console: help\n( {2}\w+: .*\n){5}$/);
+      expect(command(bench, "tasks")).toBe("margay: console: tasks\n  none\n");
+      expect(command(bench, "cpus")).toBe("margay: console: cpus\n  cpu 0: idle\n  cpu 1: idle\n");
+      expect(command(bench, "memory")).toMatch(/^margay: console: memory\n {2}MB of 64: free \d+, kernel \d+\n$/);
+      expect(command(bench, "interrupts")).toBe("margay: console: interrupts\n  spurious, unexpected and non-maskable:\n");
+      expect(command(bench, "helpx\b")).toMatch(/^margay: console: help\n {2}help/);
+      expect(command(bench, "rm -rf")).toBe("margay: console: rm -rf: no such command: help lists them\n");
+      expect(command(bench, "")).toBe("");
+      // Two lines in the middle of a load: the interrupts find init at work.
+      const from = bench.consoles.get(1)!.length;
+      const id = bench.submit({ program: "hello" });
+      bench.until(() => bench.events.some((e) => e.kind === EventKind.JOB_RUN_USER));
+      bench.node(1).typeAt(later(bench), new TextEncoder().encode("tasks\rcpus\rmemory\r"));
+      expect(bench.finish(id).result).toMatchObject({ kind: "exited", waitStatus: 0 });
+      const said = bench.consoles.get(1)!.slice(from);
+      expect(said).toMatch(/ {2}pid \d+ of job \d+ rank 0: init, threads 1, cores 0x0000000000000003\n/);
+      expect(said).toMatch(/ {2}cpu 0: thread \d+ of job \d+\n {2}cpu 1: idle\n/);
+      expect(said).toMatch(/ {2}pid \d+: frames \d+\n/);
     });
   });
   it("without a controller nothing is asked of it", () => {

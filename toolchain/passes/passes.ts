@@ -10,6 +10,7 @@ import { dse } from "./dse.ts";
 import { fold } from "./fold.ts";
 import { forward } from "./forward.ts";
 import { gvn } from "./gvn.ts";
+import { induction } from "./induction.ts";
 import { type CallGraph, callGraph, inline } from "./inline.ts";
 import { intervals } from "./intervals.ts";
 import { leaves } from "./leaves.ts";
@@ -55,6 +56,7 @@ const pipeline: readonly Step[] = [
   { pass: "fold",    run: fold,     after: ["promote"],                 why: "whether something was stored is often known" },
   { pass: "gvn",     run: gvn,      after: ["promote"],                 why: "constants and addresses once more" },
   { pass: "licm",    run: licm,     after: ["gvn"],                     why: "equal values move once" },
+  { pass: "induction", run: induction, after: ["licm"],                 why: "what does not change is one value then" },
   { pass: "gvn",     run: gvn,      after: ["licm"],                    why: "values that met in one preheader" },
   { pass: "dce",     run: dce,      after: ["fold", "gvn", "forward"],  why: "what they made useless" },
   { pass: "cfg",     run: cleanCfg, after: ["dce"],                     why: "blocks that became empty" },

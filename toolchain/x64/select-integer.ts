@@ -193,11 +193,15 @@ function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Width): voi
   s.emit("imul", reg(d, w, USE | DEF), source);
 }
 
-/** One step of a product of x: lea of two earlier values (0 = x, 1 = the first step), the second one scaled; or a shift left. */
-type Step = readonly [base: 0 | 1, index: 0 | 1, scale: 2 | 4 | 8] | number;
+/** One step of a product of x: lea of two earlier values (0 = x, 1 = the first step), the second one scaled; a shift left; or x added or taken away. */
+type Step = readonly [base: 0 | 1, index: 0 | 1, scale: 2 | 4 | 8] | number | "add" | "sub";
 /** Constants that two instructions multiply by, each of one cycle, where imul takes three. */
-const steps: ReadonlyMap<bigint, readonly Step[]> = new Map(
-  ([2, 4, 8] as const).flatMap((first): [bigint, Step[]][] => {
+const steps: ReadonlyMap<bigint, readonly Step[]> = new Map([
+  ...[4, 5, 6, 7, 8].flatMap((k): [bigint, Step[]][] => [
+    [(1n << BigInt(k)) + 1n, [k, "add"]],
+    [(1n << BigInt(k)) - 1n, [k, "sub"]],
+  ]),
+  ...([2, 4, 8] as const).flatMap((first): [bigint, Step[]][] => {
     const made = first + 1;
     return [
       ...[1, 2, 3, 4, 5].map((k): [bigint, Step[]] => [BigInt(made << k), [[0, 0, first], k]]),
@@ -227,7 +231,7 @@ const steps: ReadonlyMap<bigint, readonly Step[]> = new Map(
       [BigInt(made), [[0, 0, first]]],
     ];
   }),
-);
+]);
 export const isByAddresses = (constant: bigint): boolean => steps.has(constant);
 
 /** `to` = `from` * `constant`, by leas and a shift. The registers may not be the same. */
@@ -236,9 +240,10 @@ export function timesByAddresses(s: Selector, to: number, from: number, constant
   let made = from;
   list.forEach((step, i) => {
     const d = i === list.length - 1 ? to : s.temp();
-    if (typeof step === "number") {
+    if (typeof step === "number" || typeof step === "string") {
       s.emit("copy", reg(d, 64, DEF | MEMORY_OK), reg(made, 64, USE | MEMORY_OK));
-      s.emit("shl", reg(d, w, inPlace(w)), imm(step));
+      if (typeof step === "string") s.emit(step, reg(d, w, USE | DEF), reg(from, w, USE | MEMORY_OK));
+      else s.emit("shl", reg(d, w, inPlace(w)), imm(step));
     } else {
       const [base, index] = [step[0], step[1]].map((k) => reg(k === 0 ? from : made, 64, USE));
       s.emit("lea", reg(d, w, DEF), memOf(0, { base, index, scale: step[2] }));

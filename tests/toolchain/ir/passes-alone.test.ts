@@ -14,7 +14,7 @@ import { randomModule } from "../random/ir-generator.ts";
 
 const FIRST = Number(process.env.SEED ?? 101);
 const COUNT = Number(process.env.COUNT ?? (process.env.SEED ? 1 : 40));
-const PASSES = ["sccp", "thread", "rotate", "dse", "licm"];
+const PASSES = ["sccp", "thread", "rotate", "dse", "licm", "induction"];
 const run = (module: Module): string => {
   const outcome = new Interpreter(module, { maxSteps: 400_000 }).run("main");
   return outcome.kind === "returned" ? `${outcome.value}` : outcome.trap;

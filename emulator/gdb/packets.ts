@@ -75,10 +75,20 @@ export class PacketReader {
           }
           break;
         case Reading.CHECKSUM_HIGH:
+          if (byte === DOLLAR) {
+            yield { kind: "bad" };
+            this.begin();
+            break;
+          }
           this.high = hexDigit(byte);
           this.reading = Reading.CHECKSUM_LOW;
           break;
         case Reading.CHECKSUM_LOW:
+          if (byte === DOLLAR) {
+            yield { kind: "bad" };
+            this.begin();
+            break;
+          }
           this.reading = Reading.BETWEEN;
           yield this.finish(this.high * 16 + hexDigit(byte));
           break;

@@ -70,6 +70,8 @@ export class ToyTarget implements Target {
   readonly nids: readonly number[];
   readonly nodes: Map<number, ToyNode>;
   files: readonly TargetFile[] = [];
+  /** How often anything of it was changed, by a debugger or by a core. */
+  changes = 0;
   /** Ends the run after this many turns. */
   turnsLeft = Number.POSITIVE_INFINITY;
   private nextId = 1;
@@ -109,11 +111,15 @@ export class ToyTarget implements Target {
     return {
       register: (name) => (name in state.gpr ? state.gpr[name as Gpr] : name === "rip" ? state.rip : name === "rflags" ? state.rflags : 0n),
       setRegister: (name, value) => {
+        this.changes++;
         if (name in state.gpr) state.gpr[name as Gpr] = value;
         else if (name === "rip") state.rip = value;
       },
       readFx: () => state.fx.slice(),
-      writeFx: (image) => state.fx.set(image),
+      writeFx: (image) => {
+        this.changes++;
+        state.fx.set(image);
+      },
     };
   }
   read({ nid }: CoreId, address: bigint, length: number): Uint8Array {
@@ -123,6 +129,7 @@ export class ToyTarget implements Target {
   write({ nid }: CoreId, address: bigint, bytes: Uint8Array): boolean {
     const at = offset(address);
     if (at === undefined || at + bytes.length > MEMORY_BYTES) return false;
+    this.changes++;
     this.nodes.get(nid)!.memory.set(bytes, at);
     return true;
   }
@@ -166,6 +173,7 @@ export class ToyTarget implements Target {
   }
 
   private execute(id: CoreId): TargetStop | undefined {
+    this.changes++;
     const node = this.nodes.get(id.nid)!;
     const state = this.state(id);
     const name = `${id.nid}.${id.core}@${state.rip}`;

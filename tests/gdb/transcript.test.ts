@@ -113,13 +113,15 @@ async function record({ target, commands }: Transcript): Promise<string> {
   await server.close();
   const text = fs.readFileSync(log, "latin1");
   fs.rmSync(path.dirname(log), { recursive: true });
-  return text
-    .split("\n")
-    .filter((line) => /^[wr] /.test(line))
-    // gdb polls while it waits.
-    .map((line) => line.replace(/<Timeout: \d+ seconds>/g, ""))
-    .filter((line) => line.length > 2)
-    .join("\n");
+  return (
+    text
+      .split("\n")
+      .filter((line) => /^[wr] /.test(line))
+      // gdb polls while it waits.
+      .map((line) => line.replace(/<Timeout: \d+ seconds>/g, ""))
+      .filter((line) => line.length > 2)
+      .join("\n")
+  );
 }
 
 describe("transcripts of gdb", () => {

@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
-import { Machine, type MachineOptions, type RunReason } from "../../emulator/machine/machine.ts";
+import { Machine, type MachineOptions, type RunOptions, type RunReason } from "../../emulator/machine/machine.ts";
 import { type JobResult, ServiceNode } from "../../emulator/service/service.ts";
 import { Checkers } from "../../emulator/trace/checkers.ts";
 import { fullLine, goldenTrace } from "../../emulator/trace/format.ts";
@@ -37,6 +37,8 @@ export interface ClusterOptions {
   readonly machine?: Partial<MachineOptions>;
   /** Go on behind the job's end until nothing is under way: with link faults, what was lost last is still being sent again. */
   readonly drain?: boolean;
+  /** Moves the machine instead of `machine.run`: a debugger. */
+  readonly drive?: (machine: Machine, options: RunOptions) => RunReason;
   /** Violations that the run is meant to have; default none. */
   readonly expectViolations?: RegExp;
 }
@@ -130,7 +132,8 @@ export function runCluster(o: ClusterOptions): ClusterRun {
     ...o.machine,
   });
   try {
-    const reason = machine.run({ until: () => result !== null, limitNs });
+    const options: RunOptions = { until: () => result !== null, limitNs };
+    const reason = o.drive?.(machine, options) ?? machine.run(options);
     if (o.drain === true && reason === "until")
       expect(machine.run({ limitNs: machine.time + DRAIN_NS }), "what is left under way comes to an end").toBe("idle");
     tracer.end();

@@ -1,13 +1,18 @@
 /**
  * Proves that a debugger finds the caller at every instruction of every image: statically, by following the instructions of all
- * functions (follow.ts); and in gdb, which single-steps a native program.
+ * functions (follow.ts); and in gdb, which single-steps a native program, and an interrupt of the kernel in QEMU.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { setTimeout } from "node:timers/promises";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+import { UART_GSI } from "../../../emulator/abi/uart.ts";
+import { IRQ_VECTOR_BASE } from "../../../emulator/abi/vectors.ts";
 import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL } from "./follow.ts";
-import { buildWalk, eachImage, gdb, needs, onLinux, run } from "./tools.ts";
+import { buildWalk, eachImage, gdb, needs, onLinux, packageRoot, run } from "./tools.ts";
 
 /** Vectors for which the processor pushes an error code (Intel SDM vol. 3A, table 6-1; AMD64 APM vol. 2, 8.2 for 29 and 30). */
 const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
@@ -87,6 +92,60 @@ needs("gdb", "gdb finds the callers", () => {
       rmSync(folder, { recursive: true });
     }
   });
+});
+
+const kernel = join(packageRoot, "images/out/kernel.elf");
+needs("gdb", "in QEMU", () => {
+  const without =
+    run("qemu-system-x86_64", "--version").status !== 0
+      ? "no qemu-system-x86_64 on this host"
+      : existsSync(kernel)
+        ? ""
+        : "no kernel built";
+  if (without !== "") it.skip(`an interrupt (skipped: ${without})`, () => {});
+  else {
+    it("an interrupt: the interrupted frames at every instruction from the stub to the return", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "margay-irq-"));
+      const socket = join(folder, "gdb");
+      const machine =
+        "-M microvm,acpi=off -m 64 -nodefaults -no-user-config -display none -no-reboot -S -chardev stdio,id=line,signal=off -serial chardev:line";
+      const remote = ["-chardev", `socket,path=${socket},server=on,wait=off,id=gdb`, "-gdb", "chardev:gdb", "-kernel", kernel];
+      const qemu = spawn("qemu-system-x86_64", [...machine.split(" "), ...remote], { stdio: ["pipe", "ignore", "ignore"] });
+      try {
+        // The first one is lost when the kernel sets the line up.
+        qemu.stdin.write("a".repeat(4));
+        while (!existsSync(socket) && qemu.exitCode === null) await setTimeout(20);
+        const script = join(import.meta.dirname, "interrupt.py");
+        const vector = IRQ_VECTOR_BASE + UART_GSI;
+        const commands = ["set debuginfod enabled off", `set $vector = ${vector}`, `target remote ${socket}`, `source ${script}`];
+        const args = [
+          "-q",
+          "-batch",
+          "-nx",
+          "-iex",
+          "set architecture i386:x86-64",
+          ...commands.flatMap((command) => ["-ex", command]),
+          kernel,
+        ];
+        const { stdout, stderr } = await promisify(execFile)("gdb", args, { cwd: packageRoot, timeout: 60_000 });
+        const followed = /^FOLLOWED (.*)$/m.exec(stdout);
+        expect(followed, stderr).not.toBeNull();
+        const { steps, deepest, problems } = JSON.parse(followed![1]);
+        expect(problems).toEqual([]);
+        expect(steps).toBeGreaterThan(80);
+        expect(deepest.slice(deepest.indexOf("uartInterrupt"))).toEqual([
+          "uartInterrupt",
+          "trapStubs",
+          "waitForInterrupt",
+          "idleLoop",
+          "enterIdle",
+        ]);
+      } finally {
+        qemu.kill("SIGKILL");
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+  }
 });
 
 /** By address, from the symbol table. */

@@ -6,7 +6,7 @@
  * one's. The engine stops in every space and we look at whose it is, so that nothing has to be moved when a task ends.
  *
  * Removal is put off until the machine goes on. gdb takes all points out whenever it stops and puts them in again to go on, and takes them
- * out to step one thread past one; here the other cores go on meanwhile, and must not run through a point that is only out for a step.
+ * out to step one thread past one; here the other cores go on meanwhile, and must not run through a point unseen that is only out for a step.
  */
 import type { Place, WatchKind } from "../cpu/engine.ts";
 import { AgentError, evaluate } from "./agent.ts";

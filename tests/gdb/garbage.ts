@@ -65,7 +65,7 @@ export class Garbage {
       case 3:
         return Buffer.from("+-".repeat(this.below(20)));
       default:
-        return Buffer.from(`$${"m".repeat(70_000 * this.below(2))}#00`);
+        return Buffer.from(`$${"m".repeat(this.below(50) === 0 ? 70_000 : this.below(50))}#00`);
     }
   }
 

@@ -229,14 +229,18 @@ describe("going on", () => {
     expect(client.go("vCont;c")).toMatch(stopped("p1.1"));
     expect(client.ask("Z0,1000,1;X4,00")).toBe("E16");
   });
-  it("a point that is only out for a step still stops the others", () => {
+  it("who comes to a point that is only out for another's step is told of afterwards", () => {
     const client = toy(1, 2);
     client.ask("Z0,1001,1");
     expect(client.go("vCont;c")).toMatch(stopped("p1.1"));
+    // gdb takes its points out to step the first core; the second one comes to the point while the first waits for its turn.
     client.ask("z0,1001,1");
-    // The second core comes to it before the first one's turn.
-    expect(client.go("vCont;s:p1.1")).toMatch(/^T05thread:p1.[12]/);
-    expect(client.go("vCont;s:p1.1")).toMatch(stopped("p1.2", "swbreak:;"));
+    (client.target as ToyTarget).turn = 1;
+    expect(client.go("vCont;s:p1.1")).toMatch(stopped("p1.1"));
+    client.ask("Z0,1001,1");
+    expect(client.go("vCont;c")).toMatch(/^O[0-9a-f]+\|T05thread:p1.2;core:1;06/);
+    expect(client.go("vCont;c")).toMatch(stopped("p1.2", "swbreak:;"));
+    client.ask("z0,1001,1");
     expect(client.go("vCont;c", 10)).toBe("");
   });
   it("low addresses belong to the job that runs, high ones to the node", () => {

@@ -76,7 +76,7 @@ export class ToyTarget implements Target {
   turnsLeft = Number.POSITIVE_INFINITY;
   private nextId = 1;
   /** Whose turn it is: node and core as one number. */
-  private turn = 0;
+  turn = 0;
   /** A core that stood at a breakpoint passes it once. */
   private readonly passed = new Set<string>();
 

@@ -279,12 +279,14 @@ export class Interpreter {
     const watch = this.#watch;
     if (!watch) return step;
     return (frame) => {
-      watch(
-        func,
-        instr,
-        (value) => (value.op === "const" ? value.imm : value.op === "fconst" ? value.float : frame[slots.get(value) ?? -1]),
-        frame,
-      );
+      const value = (of: Instr): Value | undefined => {
+        // Debug values may watch leaves that are in no block.
+        if (of.op === "const") return of.imm;
+        if (of.op === "fconst") return of.float;
+        if (of.op === "symbol") return BigInt.asUintN(64, this.addressOf(of.symbol) + of.imm);
+        return frame[slots.get(of) ?? -1];
+      };
+      watch(func, instr, value, frame);
       return step(frame);
     };
   }

@@ -11,6 +11,7 @@ import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
 import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
 import { Efer, Msr, Rflags, Selector } from "../abi/x86.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
+import type { Frame } from "../arch/frame.ts";
 import { type Cpu, cpuIndex } from "../arch/percpu.ts";
 import { recorderStart } from "../arch/trace.ts";
 import { returnFromCall } from "../core/stop.ts";
@@ -124,6 +125,12 @@ function syscallEntry(): void {
     push qword ptr [rdi + ${offsetof<Call>("d")}]
     push qword ptr [rdi + ${offsetof<Call>("rflags")}]
     push r12; push r13; push r14; push r15
+    .cfi_def_cfa rsp, ${sizeof<Frame>()}
+    .cfi_offset rip, -40; .cfi_offset rflags, -24; .cfi_offset rsp, -16
+    .cfi_offset rax, -64; .cfi_offset rbx, -72; .cfi_offset rcx, -80; .cfi_offset rdx, -88
+    .cfi_offset rsi, -96; .cfi_offset rdi, -104; .cfi_offset rbp, -112; .cfi_offset r8, -120
+    .cfi_offset r9, -128; .cfi_offset r10, -136; .cfi_offset r11, -144; .cfi_offset r12, -152
+    .cfi_offset r13, -160; .cfi_offset r14, -168; .cfi_offset r15, -176
     mov rsi, [rdi + ${offsetof<Call>("number")}]
     mov rdi, rsp
     call ${returnFromCall}

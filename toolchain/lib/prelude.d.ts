@@ -115,6 +115,7 @@ interface AsmOptions {
  * asm<u64>({ in: { rcx: EFER }, out: "rax", clobber: ["rdx"] })`rdmsr; shl rdx, 32; or rax, rdx`
  * `;` and newlines separate statements, `#` starts a comment, `name:` and `1:` (with 1b/1f) are labels of the block.
  * Symbols may stand in sums: `${symbol} - ${KERNEL_BASE}`, and differences of two symbols.
+ * Directives are those about the frame alone, as GNU as has them, for debuggers: `.cfi_undefined rip` ends the stack (x64/unwind.ts).
  * Blocks are never removed or merged, and keep their order among volatile accesses.
  */
 interface Asm {

@@ -65,6 +65,27 @@ export function printedEntries(text: string): PrintedEntry[] {
   }
   return entries;
 }
+/**
+ * What the rows of all entries say where the code goes to what it interrupted, or to a program: at iretq the frame that the processor takes
+ * must be the one that is described, at sysretq the registers.
+ */
+export function wrongExits(name: string, entry: PrintedEntry, bytes: Uint8Array): string[] {
+  const wrong: string[] = [];
+  const decoder = new Decoder(64, bytes, DecoderOptions.None);
+  decoder.ip = entry.start;
+  while (decoder.canDecode) {
+    const instruction = decoder.decode();
+    const { cfa, rules } = rowAt(entry, instruction.ip);
+    const said = `${cfa} ra=${rules.get("ra")} rsp=${rules.get("rsp")} rflags=${rules.get("rflags")}`;
+    const isIretq = instruction.mnemonic === Mnemonic.Iretq;
+    const expected = isIretq ? "rsp+40 ra=c-40 rsp=c-16 rflags=c-24" : "rsp+0 ra=r2 (rcx) rsp=u rflags=r11 (r11)";
+    if ((isIretq || instruction.mnemonic === Mnemonic.Sysretq) && (said !== expected || !entry.signal))
+      wrong.push(`${name}+0x${(instruction.ip - entry.start).toString(16)}: ${said}${entry.signal ? "" : ", no signal frame"}`);
+    instruction.free();
+  }
+  decoder.free();
+  return wrong;
+}
 export function rowAt(entry: PrintedEntry, address: bigint): PrintedRow {
   let found = entry.rows[0];
   for (const row of entry.rows) if (row.address <= address) found = row;
@@ -135,6 +156,7 @@ export class Follower {
   /** Of the last indirect jump: its targets are not known. */
   #table: State | null = null;
   #callerRsp: Value = initial("rsp");
+  #isSyscall = false;
 
   constructor(name: string, entry: PrintedEntry, bytes: Uint8Array) {
     this.#name = name;
@@ -159,6 +181,7 @@ export class Follower {
     registers.set("rsp", rsp);
     this.#callerRsp = [...way.stack.values()].includes("rsp") ? initial("rsp") : { base: "stack", offset: 0 };
     for (const [offset, name] of way.stack) memory.set(place(rsp, offset), initial(name));
+    this.#isSyscall = way.registers.size > 0;
     for (const [register, name] of way.registers) registers.set(register, initial(name));
     const work: [bigint, State][] = [[way.address, { registers, memory }]];
     this.#run(work);
@@ -221,6 +244,8 @@ export class Follower {
     for (const name of names) {
       const value = find(name);
       const expected = name === "rsp" ? this.#callerRsp : initial(name);
+      // A call's result, on the way back to the program.
+      if (name === "rax" && this.#isSyscall) continue;
       // A syscall leaves other values in these.
       if (this.#entry.signal && (name === "rcx" || name === "r11" || name === "rax") && !row.rules.get(name)?.startsWith("c")) continue;
       const accepted =

@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { UART_GSI } from "../../../emulator/abi/uart.ts";
 import { IRQ_VECTOR_BASE } from "../../../emulator/abi/vectors.ts";
-import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL } from "./follow.ts";
+import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL, wrongExits } from "./follow.ts";
 import { buildWalk, eachImage, gdb, needs, onLinux, packageRoot, run } from "./tools.ts";
 
 /** Vectors for which the processor pushes an error code (Intel SDM vol. 3A, table 6-1; AMD64 APM vol. 2, 8.2 for 29 and 30). */
@@ -54,9 +54,12 @@ needs("readelf", "the caller is found at every instruction of", () => {
     const problems: string[] = [];
     let compared = 0;
     for (const [address, symbol] of functions) {
-      if (LEAVES.test(symbol) || NOT_64_BIT.test(symbol)) continue;
+      if (NOT_64_BIT.test(symbol)) continue;
       const entry = entries.get(address)!;
-      const follower = new Follower(symbol, entry, bytesAt(address, Number(entry.end - address)));
+      const bytes = bytesAt(address, Number(entry.end - address));
+      problems.push(...wrongExits(symbol, entry, bytes));
+      if (LEAVES.test(symbol)) continue;
+      const follower = new Follower(symbol, entry, bytes);
       for (const way of waysIn(symbol, address)) follower.follow(way);
       problems.push(...follower.problems);
       // While syscallEntry changes stacks, the program's rsp is in memory that only GS leads to.

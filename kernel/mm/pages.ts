@@ -8,9 +8,12 @@ import { Pte } from "../abi/x86.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { serveRequests } from "../arch/crosscall.ts";
 import { record } from "../arch/trace.ts";
-import { allocateFrame, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
-import { findLeaf, type Leaf, PTE_LEAVING, PTE_OWNED, setLargePage, setPage } from "./pagetable.ts";
+import { allocateBatch, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
+import { findLeaf, type Leaf, PTE_LEAVING, PTE_OWNED, setLargePage, smallPageTable } from "./pagetable.ts";
 import { addToFlush, type FlushList } from "./shootdown.ts";
+
+/** Small pages that are given frames at a time. */
+const BATCH_MAX: u64 = 16;
 
 export class Claim {
   start: u64 = 0;
@@ -45,8 +48,8 @@ export function populate(c: ptr<Claim>, bits: u64): boolean {
       at += LARGE_PAGE_BYTES;
       continue;
     }
-    if (!populateSmall(c, at, bits, large ? null : slot)) return false;
-    at += PAGE_BYTES;
+    at = populateSmall(c, at, bits);
+    if (at === 0) return false;
   }
   return true;
 }
@@ -65,16 +68,34 @@ function populateLarge(c: ptr<Claim>, at: u64, bits: u64, slot: ptr<u64> | null)
   freeFrames(frame, FRAMES_PER_BLOCK, c.owner);
   return false;
 }
-function populateSmall(c: ptr<Claim>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
-  let frame: u64 = allocateFrame(c.owner);
-  if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) {
-    freeLeaving(c, slot, PAGE_BYTES);
-    if (frame === 0) frame = allocateFrame(c.owner);
+/** Some small pages from `at` on, of one table, that have no frame; returns the address behind them, 0: no memory. */
+function populateSmall(c: ptr<Claim>, at: u64, bits: u64): u64 {
+  const table = smallPageTable(c.root, at, c.owner);
+  if (table === null) return 0;
+  const first: u64 = (at / PAGE_BYTES) & 511;
+  let wanted: u64 = 1;
+  while (
+    wanted < BATCH_MAX &&
+    first + wanted < 512 &&
+    at + wanted * PAGE_BYTES < c.end &&
+    (table.entries[first + wanted] & PTE_OWNED) === 0
+  ) {
+    wanted++;
   }
-  if (frame === 0) return false;
-  if (setPage(c.root, at, frame | bits, c.owner)) return true;
-  freeFrames(frame, 1, c.owner);
-  return false;
+  const frames: arr<u64, 16> = uninitialized();
+  let got: u64 = allocateBatch(addr(frames[0]), wanted, c.owner);
+  if (got === 0 && (table.entries[first] & PTE_LEAVING) !== 0) {
+    // Only what gives way is left.
+    freeLeaving(c, addr(table.entries[first]), PAGE_BYTES);
+    got = allocateBatch(addr(frames[0]), 1, c.owner);
+  }
+  if (got === 0) return 0;
+  for (let i: u64 = 0; i < got; i++) {
+    const slot = addr(table.entries[first + i]);
+    if ((slot[0] & PTE_LEAVING) !== 0) freeLeaving(c, slot, PAGE_BYTES);
+    slot[0] = frames[i] | bits;
+  }
+  return at + got * PAGE_BYTES;
 }
 
 /** Gives the pages that there are in the range other bits, and puts them on the list. */

@@ -48,6 +48,10 @@ function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable
   return table;
 }
 
+/** The table of the 4 KB page at `address`, made if it is missing; null: no memory, or a large page is in the way. */
+export function smallPageTable(root: u64, address: u64, owner: u16): ptr<PageTable> | null {
+  return tableOf(root, address, 1, owner);
+}
 /** Sets the leaf of a 4 KB page. False: no memory for a table, or a large page is in the way. */
 export function setPage(root: u64, address: u64, entry: u64, owner: u16): boolean {
   const table = tableOf(root, address, 1, owner);

@@ -111,6 +111,7 @@ describe.skipIf(!here)("keys", () => {
   });
   it("a line is a command to the kernel: it answers on the console, while a job runs too", () => {
     withBench({ nodes: 1, cores: 2 }, (bench) => {
+      settle(bench);
       expect(command(bench, "help")).toMatch(/^margay: console: help\n( {2}\w+: .*\n){5}$/);
       expect(command(bench, "tasks")).toBe("margay: console: tasks\n  none\n");
       expect(command(bench, "cpus")).toBe("margay: console: cpus\n  cpu 0: idle\n  cpu 1: idle\n");

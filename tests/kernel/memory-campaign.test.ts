@@ -33,10 +33,18 @@ function arm(bench: Bench, nid: number, n: number, lasting = false): void {
 const asked = (bench: Bench, nid: number): number =>
   Number(bench.node(nid).view.getBigUint64(bench.variable("allocation_fault") + 8, true));
 
-function sweep(nodes: number, nid: number, program: string, every: number, lasting: boolean): Counts {
-  return withBench({ nodes, cores: 1, memBytes: 32 << 20, traced: false }, (bench) => {
+interface Sweep {
+  readonly nodes: number;
+  readonly cores?: number;
+  readonly nid: number;
+  readonly program: string;
+  readonly args?: readonly string[];
+  readonly lasting: boolean;
+}
+function sweep({ nodes, cores = 1, nid, program, args = [], lasting }: Sweep): Counts {
+  return withBench({ nodes, cores, memBytes: 32 << 20, traced: false }, (bench) => {
     const clean = (): void => {
-      const run = bench.run({ program });
+      const run = bench.run({ program, args });
       expect(run.result, bench.console).toMatchObject({ kind: "exited", waitStatus: 0, count: nodes });
       expect(bench.io.taskCount).toBe(0);
     };
@@ -44,9 +52,9 @@ function sweep(nodes: number, nid: number, program: string, every: number, lasti
     arm(bench, nid, 1 << 30);
     clean();
     const counts = { allocations: asked(bench, nid), tried: 0, success: 0, refused: 0, failed: 0, killed: 0 };
-    for (let n = 1; n <= counts.allocations; n += every) {
+    for (let n = 1; n <= counts.allocations; n++) {
       arm(bench, nid, n, lasting);
-      const id = bench.submit({ program });
+      const id = bench.submit({ program, args });
       if (bench.ends(id, 0.2e9) === false) bench.service.kill(id, Math.max(bench.now, bench.machine.time));
       const { result } = bench.finish(id);
       arm(bench, nid, 0);
@@ -70,23 +78,22 @@ function sweep(nodes: number, nid: number, program: string, every: number, lasti
 }
 
 describe.skipIf(!here)("the n-th allocation fails", () => {
-  // ALLOCATION_STEP=1 tries every n everywhere.
-  const step = process.env["ALLOCATION_STEP"];
-  it.each([
-    [1, 1, "hello", false, 1],
-    [1, 1, "hello", true, 11],
-    [2, 2, "hello", false, 23],
-    [2, 2, "hello", true, 29],
-    [2, 1, "ring", true, 31],
-  ])(
-    "on %i node(s), at nid %i, program %s, lasting %s, every %i: never a panic, and the next job runs",
-    (nodes, nid, program, lasting, every) => {
-      const counts = sweep(nodes, nid, program, Number(step ?? every), lasting);
-      console.log(`${program}, nid ${nid} of ${nodes}${lasting ? ", lasting" : ""}: ${JSON.stringify(counts)}`);
-      expect(counts.allocations).toBeGreaterThan(20);
-      expect(counts.refused).toBeGreaterThan(5);
-    },
-  );
+  it.each<Sweep>([
+    { nodes: 1, nid: 1, program: "hello", lasting: false },
+    { nodes: 1, nid: 1, program: "hello", lasting: true },
+    { nodes: 2, nid: 2, program: "hello", lasting: false },
+    { nodes: 2, nid: 2, program: "hello", lasting: true },
+    { nodes: 2, nid: 1, program: "ring", lasting: false },
+    { nodes: 2, nid: 1, program: "ring", lasting: true },
+    // Threads, and pages that are replaced under them.
+    { nodes: 1, cores: 3, nid: 1, program: "shootdown", args: ["6", "1"], lasting: false },
+    { nodes: 1, cores: 3, nid: 1, program: "shootdown", args: ["6", "1"], lasting: true },
+  ])("$program on $nodes node(s), at nid $nid, lasting $lasting: never a panic, and the next job runs", (s) => {
+    const counts = sweep(s);
+    console.log(`${s.program}, nid ${s.nid} of ${s.nodes}${s.lasting ? ", lasting" : ""}: ${JSON.stringify(counts)}`);
+    expect(counts.allocations).toBeGreaterThan(20);
+    expect(counts.refused).toBeGreaterThan(5);
+  });
   it("by the boot parameter fail_alloc", () => {
     withBench({ nodes: 1, append: "fail_alloc=5" }, (bench) => {
       expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "refused", nid: 1 });

@@ -79,8 +79,9 @@ export class KernelView {
     return pointer === 0n ? undefined : this.allTasks(nid).find((task) => task.datum.address === pointer);
   }
 
-  /** `hello rank 1`, `init rank 1`. */
+  /** `hello rank 1`, `init rank 1`; `init` while it does not know its rank. */
   taskName(task: KernelTask): string {
+    if (task.size === 0) return "init";
     return `${task.state <= INIT ? "init" : this.program || `job ${task.jobId}`} rank ${task.rank}`;
   }
 

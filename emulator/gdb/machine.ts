@@ -29,6 +29,8 @@ export class MachineTarget implements Target {
   /** Until when and where the owner wants to run; set before each `advance`. */
   runOptions: RunOptions = {};
   private readonly control: RunControl;
+  /** A guest did; the machine would go on without it. */
+  private gaveUp = false;
 
   constructor(private readonly options: MachineTargetOptions) {
     this.control = options.control;
@@ -68,6 +70,7 @@ export class MachineTarget implements Target {
   }
 
   advance(budget: number, steps: readonly StepRequest[]): TargetStop {
+    if (this.gaveUp) return { kind: "end" };
     const result = this.control.runSlice(budget, steps, this.runOptions);
     const { machine } = this.control;
     switch (result.reason) {
@@ -87,6 +90,7 @@ export class MachineTarget implements Target {
     const stop = result.reason === "fault" ? machine.fault : result.reason === "exit" ? machine.exits.at(-1) : undefined;
     // An orderly exit is the run's end; a guest that gave up is worth a look.
     if (stop !== undefined && !(stop.kind === "exit" && stop.status === 0)) {
+      this.gaveUp = true;
       const text = `n${stop.nid}.c${Math.max(stop.core, 0)}: ${stop.text}${stop.kind === "exit" ? ` with status ${stop.status}` : ""}`;
       return { kind: "fault", text, nid: stop.nid, core: Math.max(stop.core, 0) };
     }

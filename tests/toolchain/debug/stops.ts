@@ -41,15 +41,27 @@ export function gdbStops(program: string, folder: string, lines: readonly [file:
 // ---- the reference
 
 /** Every line that `entry(arguments)` comes to in the unoptimised IR, with all locals in scope. */
-export function referenceStops(module: Module, entry: string, args: readonly bigint[]): Stop[] {
+export const referenceStops = (module: Module, entry: string, args: readonly bigint[]): Stop[] => interpret(module, entry, args).stops;
+
+/** Also every scalar that each local ever was, by `file:line of declaration name`. */
+export function interpret(module: Module, entry: string, args: readonly bigint[]): { stops: Stop[]; ever: Map<string, Set<Shown>> } {
   const stops: Stop[] = [];
+  const ever = new Map<string, Set<Shown>>();
   const known = new WeakMap<object, { line: number; bound: Map<Variable, DebugValue> }>();
   const data = [...module.data.values()];
+  const functions = new Map<bigint, string>();
   let interpreter: Interpreter;
   const watch = (func: Func, instr: Instr, value: (i: Instr) => bigint | number | undefined, activation: object): void => {
     let state = known.get(activation);
     if (state === undefined) known.set(activation, (state = { line: func.loc.line, bound: new Map() }));
     const { loc, debug } = instr;
+    for (const [variable, bound] of instr.op === "alloca" ? [] : state.bound) {
+      const key = keyOf(path.basename(module.files[variable.loc.file]), variable.loc.line, variable.name);
+      const known = ever.get(key);
+      const now = read(module.types[variable.type], bound, value);
+      if (known) known.add(now);
+      else ever.set(key, new Set([now]));
+    }
     if (loc.file >= 0 && loc.line !== state.line && debug === null && instr.op !== "alloca") {
       state.line = loc.line;
       const locals: Record<string, [number, Shown]> = {};
@@ -98,6 +110,7 @@ export function referenceStops(module: Module, entry: string, args: readonly big
           if (address >= start && address < start + BigInt(size)) return `${name}+${address - start}`;
         }
         const target = type.kind === "pointer" ? module.types[type.target] : undefined;
+        if (target?.kind === "function") return `${functions.get(address) ?? "?"}+0`;
         if (!deep || target === undefined) return "elsewhere";
         const bytes = interpreter.bytesAt(address, sizeOf(module, target));
         return ["to", decode(target, new DataView(Uint8Array.from(bytes).buffer), 0, false)];
@@ -105,9 +118,22 @@ export function referenceStops(module: Module, entry: string, args: readonly big
     }
   };
   interpreter = new Interpreter(module, { watch });
+  for (const name of module.functions.keys()) functions.set(interpreter.addressOf(name), name);
   const outcome = interpreter.run(entry, args);
   if (outcome.kind !== "returned") throw new Error(outcome.message);
-  return stops;
+  return { stops, ever };
+}
+const keyOf = (file: string, declared: number, name: string): string => `${file}:${declared} ${name}`;
+
+/** Scalars that a debugger showed and the local never was, as text: worse than a value of another moment. */
+export function impossible(stops: readonly Stop[], ever: ReadonlyMap<string, ReadonlySet<Shown>>): string[] {
+  return stops.flatMap(({ file, line, locals }) =>
+    Object.entries(locals).flatMap(([name, [declared, value]]) => {
+      const known = ever.get(keyOf(file, declared, name));
+      if (value === null || Array.isArray(value) || value === "elsewhere" || !known || known.has(value)) return [];
+      return `${file}:${line} ${name}: ${value}, and not ${[...known].slice(0, 5).join(", ")} …`;
+    }),
+  );
 }
 
 const shown = (value: bigint): Shown => (/\d{15,}/.test(`${value}`) ? `${value}` : Number(value));

@@ -1,80 +1,159 @@
 /**
- * `make fuzz N=count SEED=first`: random programs compared every way (harness.ts), in batches. Reads argv: count, first seed, and
- * "--keep-going" to go on behind a failure. Exits with 1 after printing seed, differences, the replay command and a reduced program.
- * Runs in the package's folder.
+ * `make fuzz N=count SEED=first`: random programs compared every way (harness.ts), in batches, a process for each core. Reads argv: count,
+ * first seed, and "--keep-going" to go on behind a difference. Ends with "N programs, D differences", and with status 1 if there are any,
+ * after seed, differences, the replay command and a reduced program. Runs in the package's folder.
+ *
+ * All programs run as machine code and by gcc -O0. What costs more is done in turns: a quarter of a batch is interpreted, also with one of the
+ * passes left out and alone; machine code without the passes every second batch, gcc -O2 (which finds what C leaves open) every eighth.
+ * Up to EVERY_WAY programs, as in a replay, everything is done.
  */
+import { type ChildProcess, fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { passNames } from "../../../toolchain/passes/passes.ts";
 import { generate } from "./generator.ts";
-import { difference, type Results, runAll, type Ways, whyNoGcc, whyNoNative } from "./harness.ts";
+import { difference, everyWay, type Results, runAll, type Ways, whyNoGcc, whyNoNative } from "./harness.ts";
 import type { Program } from "./program.ts";
 import { reduce } from "./reduce.ts";
 import { renderTypeScript } from "./render.ts";
 
-const BATCH = 20;
+const BATCH = 100;
+const EVERY_WAY = 10;
 /** Candidates tried; each is a compile. */
 const REDUCE_BUDGET = 150;
+const PARTS = 4;
 
-/** Number of seeds that failed. */
-export function fuzz(count: number, firstSeed: number, packageRoot: string, keepGoing = false): number {
-  const ways: Ways = { gcc: whyNoGcc() === null, native: whyNoNative() === null, each: true };
-  for (const why of [whyNoGcc(), whyNoNative()]) if (why) console.log(`left out: ${why}`);
-  let failures = 0;
-  for (let first = firstSeed; first < firstSeed + count; first += BATCH) {
-    const programs = Array.from({ length: Math.min(BATCH, firstSeed + count - first) }, (_, i) => generate(first + i));
-    const batch = runAll(programs, packageRoot, ways);
-    for (const [i, program] of programs.entries()) {
-      const inBatch = difference(batch[i]);
-      if (inBatch === null) continue;
-      const results = runAll([program], packageRoot, ways)[0];
-      const shown = difference(results);
-      if (shown === null) {
-        console.log(
-          `seed ${program.seed} differs, but only in its batch; replay: make fuzz N=${programs.length} SEED=${first}\n${inBatch}`,
-        );
-        failures++;
-        continue;
-      }
-      failures++;
-      console.log(describe(program, results, shown, packageRoot));
-      if (!keepGoing) return failures;
-    }
-    console.log(`${first - firstSeed + programs.length} programs, ${failures} failures`);
+interface Batch {
+  readonly first: number;
+  readonly count: number;
+  /** Counts the batches: what is done in turns. */
+  readonly turn: number;
+  readonly keepGoing: boolean;
+}
+/** A text for each program that differs. */
+interface Found {
+  readonly batch: Batch;
+  readonly failures: readonly string[];
+}
+
+export function replayCommand(first: number, count = 1): string {
+  return `make fuzz N=${count} SEED=${first}`;
+}
+
+/** The ways of a batch. */
+function waysOf({ count, turn }: Batch): Ways {
+  const all = everyWay();
+  if (count <= EVERY_WAY) return all;
+  const hasGcc = all.gcc.length > 0;
+  return {
+    gcc: hasGcc ? (turn % 8 === 0 ? ["-O0", "-O2"] : ["-O0"]) : [],
+    native: all.native.filter((way) => way === "optimised" || turn % 2 === 0),
+    // Without gcc the interpreter is what the machine code is compared with.
+    interpreted: (p) => !hasGcc || p.seed % PARTS === turn % PARTS,
+    passes: [passNames[turn % passNames.length]],
+  };
+}
+
+/** Runs one batch; where programs of it differ, each alone, and where it does not differ alone, with ever fewer of the others. */
+export function runBatch(batch: Batch, packageRoot: string): string[] {
+  const { first, count } = batch;
+  const programs = Array.from({ length: count }, (_, i) => generate(first + i));
+  const results = runAll(programs, packageRoot, waysOf(batch));
+  const odd = programs.flatMap((program, i) => (difference(results[i]) === null ? [] : [{ program, shown: difference(results[i]) ?? "" }]));
+  const failures: string[] = [];
+  for (const { program, shown } of odd) {
+    if (failures.length > 0 && !batch.keepGoing) break;
+    const alone = runAll([program], packageRoot, everyWay())[0];
+    const differs = difference(alone);
+    if (differs !== null) failures.push(describe(program, alone, differs, packageRoot));
+    // After a crash the programs behind it have no results of the batch.
+    else if (!shown.includes("nothing")) failures.push(inCompany(batch, program.seed, packageRoot, shown));
   }
   return failures;
 }
 
-export function replayCommand(seed: number): string {
-  return `make fuzz N=1 SEED=${seed}`;
+/** Halves the range of seeds around `seed` while it still differs in it. */
+function inCompany(batch: Batch, seed: number, packageRoot: string, shown: string): string {
+  let [low, high] = [batch.first, batch.first + batch.count];
+  for (let isLess = true; isLess && high - low > 1; ) {
+    const middle = (low + high) >> 1;
+    const halves: [number, number][] = seed < middle ? [[low, middle]] : [[middle, high]];
+    halves.push([(low + seed) >> 1, (seed + high + 1) >> 1]);
+    const smaller = halves.find(([from, to]) => {
+      if (to - from >= high - low) return false;
+      const programs = Array.from({ length: to - from }, (_, i) => generate(from + i));
+      return difference(runAll(programs, packageRoot, waysOf(batch))[seed - from]) !== null;
+    });
+    isLess = smaller !== undefined;
+    if (smaller) [low, high] = smaller;
+  }
+  return `seed ${seed} differs, but only among others; replay: ${replayCommand(low, high - low)}\n${shown}`;
 }
 
 /** Seed, ways that differ, how to see it again, and the program made small. */
 function describe(program: Program, results: Results, shown: string, packageRoot: string): string {
   const values = [...results];
-  const odd = values.find(([, v]) => v !== values[0][1])?.[0] ?? "";
+  const [odd, value] = values.find(([, v]) => v !== values[0][1]) ?? ["", ""];
   const head = [`seed ${program.seed} differs; replay: ${replayCommand(program.seed)}`, shown];
-  if (odd === "frontend" || /^broke|MG\d{4}/.test(results.get(odd) ?? "")) return head.join("\n");
+  if (odd === "frontend" || /^broke|MG\d{4}/.test(value)) return head.join("\n");
   // Only what is needed to see the difference again.
-  const ways: Ways = { gcc: odd.startsWith("gcc"), native: odd.startsWith("machine"), each: odd.startsWith("ir without") };
-  const small = reduce(
-    program,
-    (candidate) => {
-      const r = runAll([candidate], packageRoot, ways)[0];
-      const reference = r.get("ir");
-      return (
-        reference !== undefined &&
-        /^[0-9a-f]{16}$/.test(reference) &&
-        r.get(odd) !== reference &&
-        !/MG\d{4}|^nothing|^broke/.test(r.get(odd) ?? "")
-      );
-    },
-    REDUCE_BUDGET,
-  );
+  const all = everyWay();
+  const ways: Ways = {
+    gcc: all.gcc.filter((level) => odd === `gcc ${level}`),
+    native: all.native.filter((way) => odd === `machine code ${way}`),
+    interpreted: () => true,
+    passes: passNames.filter((pass) => odd.endsWith(` ${pass}`)),
+  };
+  const fails = (candidate: Program): boolean => {
+    const r = runAll([candidate], packageRoot, ways)[0];
+    const reference = r.get("ir");
+    const isSound = reference !== undefined && /^[0-9a-f]{16}$/.test(reference);
+    return isSound && r.get(odd) !== reference && !/MG\d{4}|^nothing|^broke/.test(r.get(odd) ?? "");
+  };
+  const small = reduce(program, fails, REDUCE_BUDGET);
   return [...head, `reduced for "${odd}":`, renderTypeScript(small, "program")].join("\n");
 }
 
-const [count, seed, ...rest] = process.argv.slice(2);
+/** Number of programs that differ. */
+async function fuzz(count: number, firstSeed: number, keepGoing: boolean): Promise<number> {
+  for (const why of [whyNoGcc(), whyNoNative()]) if (why) console.log(`left out: ${why}`);
+  const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, turn): Batch => {
+    const first = firstSeed + turn * BATCH;
+    return { first, count: Math.min(BATCH, firstSeed + count - first), turn, keepGoing };
+  });
+  let next = 0;
+  let done = 0;
+  let differences = 0;
+  const serve = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      // Compilers make much short-lived garbage.
+      const worker: ChildProcess = fork(process.argv[1], ["--worker"], { execArgv: ["--max-semi-space-size=64"] });
+      const give = (): void => {
+        if (next < batches.length && (differences === 0 || keepGoing)) worker.send(batches[next++]);
+        else worker.disconnect();
+      };
+      worker.on("message", ({ batch, failures }: Found) => {
+        done += batch.count;
+        differences += failures.length;
+        for (const text of failures) console.log(text);
+        console.log(`… ${done} of ${count} programs, ${differences} differences`);
+        give();
+      });
+      worker.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`a worker ended with status ${status}`))));
+      give();
+    });
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), batches.length) }, serve));
+  console.log(`${done} programs, ${differences} differences`);
+  return differences;
+}
+
 if (/fuzz\.m?js$/.test(process.argv[1] ?? "")) {
-  if (!/^[1-9]\d*$/.test(count ?? "") || !/^\d+$/.test(seed ?? "1")) {
-    console.error("margay fuzz: count and first seed are numbers: make fuzz N=100 SEED=1");
+  const [count, seed, ...rest] = process.argv.slice(2);
+  if (count === "--worker") {
+    process.on("message", (batch: Batch) => process.send?.({ batch, failures: runBatch(batch, process.cwd()) } satisfies Found));
+  } else if (!/^[1-9]\d*$/.test(count ?? "") || !/^\d+$/.test(seed ?? "1")) {
+    console.error("margay: fuzz: count and first seed are numbers: make fuzz N=100 SEED=1");
     process.exitCode = 2;
-  } else process.exitCode = fuzz(Number(count), Number(seed ?? 1), process.cwd(), rest.includes("--keep-going")) > 0 ? 1 : 0;
+  } else {
+    process.exitCode = (await fuzz(Number(count), Number(seed ?? 1), rest.includes("--keep-going"))) > 0 ? 1 : 0;
+  }
 }

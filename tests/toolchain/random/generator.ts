@@ -53,15 +53,15 @@ export function generate(seed: number): Program {
   for (let i = 0, n = prng.between(1, 4); i < n; i++) {
     const params = makeParams(prng, world);
     const result = prng.chance(0.85) ? scalarOf(prng, 0.15) : null;
-    infos.push(makeFunction(prng, newFn(prng, `f${i}`, params, result), world, infos, prng.between(3, 8)));
+    infos.push(makeFunction(prng, newFn(prng, `f${i}`, params, result), world, infos, prng.between(3, 7)));
   }
   if (prng.chance(0.5)) infos.push(makeFunction(prng, generic(prng, world), world, infos, 4));
   if (prng.chance(0.3)) infos.push(recursive(prng, world, infos));
   const main: Fn = { name: "program", params: [], result: "u64", inline: "never", instances: null, body: [] };
-  const made = makeFunction(prng, main, world, infos, 9);
+  const made = makeFunction(prng, main, world, infos, 8);
   const last = main.body.pop() as Stmt;
   for (const g of world.globals)
-    for (const p of scalarPlaces(nameOf(g.name), g.shape, false)) main.body.push({ k: "hash", e: { k: "read", ...p } });
+    for (const p of scalarPlaces(nameOf(g.name), g.shape, false)) main.body.push({ k: "hash", e: { k: "read", ...p }, apart: true });
   main.body.push({ k: "hash", e: (last as { e: Expr }).e }, { k: "return", e: { k: "read", t: "u64", p: nameOf("hash") } });
   return { seed, ...world, functions: [...infos.map((i) => i.fn), made.fn] };
 }
@@ -97,7 +97,7 @@ function makeStructs(prng: Prng, signatures: readonly Signature[]): Struct[] {
 }
 function makeShape(prng: Prng, structs: readonly Struct[], signatures: readonly Signature[]): Shape {
   const kind = prng.below(10);
-  if (kind === 0 && signatures.length > 0) return { kind: "fn", sig: prng.pick(signatures) };
+  if (kind < 2 && signatures.length > 0) return { kind: "fn", sig: prng.pick(signatures) };
   const scalar: Shape = { kind: "scalar", type: scalarOf(prng, 0.15) };
   if (kind < 6) return scalar;
   const inner: Shape = structs.length > 0 && prng.chance(0.6) ? { kind: "struct", struct: prng.pick(structs) } : scalar;

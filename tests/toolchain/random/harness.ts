@@ -1,7 +1,7 @@
 /**
- * Runs random programs every way there is and compares their checksums: the IR interpreter on unoptimised and optimised IR and with
- * each pass alone left out; our machine code, unoptimised and optimised, as a static ELF on this host; gcc -O0 and -O2.
- * A batch is one compile, one ELF and one C file; what fails is looked at again alone.
+ * Runs random programs every way there is and compares their checksums: the IR interpreter on unoptimised and optimised IR and with passes
+ * left out or alone; our machine code, unoptimised and optimised, as a static ELF on this host; gcc -O0 and -O2.
+ * A batch is one compile, one ELF and one C file.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CompileOptions, toModule, toObject } from "../../../toolchain/compiler.ts";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
-import type { Module } from "../../../toolchain/ir/ir.ts";
+import { Module } from "../../../toolchain/ir/ir.ts";
 import { parseModule } from "../../../toolchain/ir/parser.ts";
 import { printModule } from "../../../toolchain/ir/printer.ts";
 import { verify } from "../../../toolchain/ir/verifier.ts";
@@ -20,10 +20,14 @@ import type { Program } from "./program.ts";
 import { C_PRELUDE, renderC, renderMain, renderTypeScript } from "./render.ts";
 
 export interface Ways {
-  readonly gcc: boolean;
-  readonly native: boolean;
-  /** Each pass alone left out, too. */
-  readonly each: boolean;
+  /** Levels of gcc: "-O0", "-O2". */
+  readonly gcc: readonly string[];
+  /** Machine code, without the passes and with them. */
+  readonly native: readonly ("unoptimised" | "optimised")[];
+  /** The interpreter, on these of the programs. */
+  readonly interpreted: (program: Program) => boolean;
+  /** What is interpreted also with each of these passes left out and with each alone. */
+  readonly passes: readonly string[];
 }
 /** Checksum (or what happened instead) of each way, by its name; the first way is the reference. */
 export type Results = Map<string, string>;
@@ -39,55 +43,68 @@ export function whyNoGcc(): string | null {
 export function whyNoNative(): string | null {
   return process.platform === "linux" && process.arch === "x64" ? null : "the host is not Linux on x86-64";
 }
+/** All that this host can do. */
+export function everyWay(): Ways {
+  return {
+    gcc: whyNoGcc() === null ? ["-O0", "-O2"] : [],
+    native: whyNoNative() === null ? ["unoptimised", "optimised"] : [],
+    interpreted: () => true,
+    passes: passNames,
+  };
+}
 
 /** Results of each program, in order. `packageRoot`: the folder with toolchain/. */
 export function runAll(programs: readonly Program[], packageRoot: string, ways: Ways): Results[] {
   if (programs.length === 0) return [];
-  const results = programs.map((): Results => new Map());
-  const put = (way: string, values: readonly string[]): void => results.forEach((r, i) => r.set(way, values[i] ?? "nothing"));
   const options = compileOptions(programs, packageRoot);
   const { module, diagnostics } = toModule(options);
   if (!module) {
     // The rest is tried without those that the frontend refuses.
     const refusals = programs.map((p) => diagnostics.find((d) => d.file.endsWith(fileName(p))) ?? null);
     const common = refusals.every((d) => d === null) ? diagnostics[0] : null;
-    const rest = common
-      ? []
-      : runAll(
-          programs.filter((_, i) => refusals[i] === null),
-          packageRoot,
-          ways,
-        );
+    const accepted = common ? [] : programs.filter((_, i) => refusals[i] === null);
+    const rest = runAll(accepted, packageRoot, ways);
     return refusals.map((d) => {
       const why = d ?? common;
-      return why
-        ? new Map([
-            ["expected", "no diagnostic"],
-            ["frontend", `${why.file}:${why.line}: ${why.code} ${why.message}`],
-          ])
-        : (rest.shift() as Results);
+      if (!why) return rest.shift() as Results;
+      const refused = `${why.file}:${why.line}: ${why.code} ${why.message}`;
+      return new Map([
+        ["expected", "no diagnostic"],
+        ["frontend", refused],
+      ]);
     });
   }
+  const results = programs.map((): Results => new Map());
+  const put = (way: string, values: readonly string[]): void => results.forEach((r, i) => r.set(way, values[i] ?? "nothing"));
   const text = printModule(module);
-  const interpret = (passes: OptimizeOptions | null): string[] => {
-    const copy = parseModule(text);
+  const interpreted = programs.map((p, i) => ({ p, result: results[i] })).filter(({ p }) => ways.interpreted(p));
+  const some = printModule(
+    partOf(
+      module,
+      interpreted.map(({ p }) => p),
+    ),
+  );
+  const interpret = (way: string, passes: OptimizeOptions | null): void => {
+    if (interpreted.length === 0) return;
+    const copy = parseModule(some);
+    let failure: string | null = null;
     try {
-      // After every pass where all run; at the end where one is left out.
-      if (passes) optimize(copy, { ...passes, verify: passes.except === undefined });
+      // After every pass where all run; at the end where some do not.
+      if (passes) optimize(copy, { verify: passes.only === undefined && passes.except === undefined, ...passes });
       verify(copy);
     } catch (e) {
-      return programs.map(() => (e as Error).message);
+      failure = (e as Error).message;
     }
-    return programs.map((p) => run(copy, symbolOf(p)));
+    for (const { p, result } of interpreted) result.set(way, failure ?? run(copy, symbolOf(p)));
   };
-  put("ir", interpret(null));
-  put("ir optimised", interpret({}));
-  if (ways.each) for (const pass of passNames) put(`ir without ${pass}`, interpret({ except: [pass] }));
-  if (ways.native) {
-    for (const passes of [false, true])
-      put(passes ? "machine code" : "machine code, no passes", runNative(parseModule(text), passes, options.layout));
+  interpret("ir", null);
+  interpret("ir optimised", {});
+  for (const pass of ways.passes) {
+    interpret(`ir without ${pass}`, { except: [pass] });
+    interpret(`ir only ${pass}`, { only: [pass] });
   }
-  if (ways.gcc) for (const level of ["-O0", "-O2"]) put(`gcc ${level}`, runGcc(programs, level));
+  for (const way of ways.native) put(`machine code ${way}`, runNative(programs, parseModule(text), way === "optimised", options.layout));
+  for (const level of ways.gcc) put(`gcc ${level}`, runGcc(programs, level));
   return results;
 }
 
@@ -95,12 +112,33 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
 export function difference(results: Results): string | null {
   const values = [...results.values()];
   if (values.every((v) => v === values[0])) return null;
-  return [...results].map(([way, value]) => `  ${way.padEnd(24)} ${value}`).join("\n");
+  return [...results].map(([way, value]) => `  ${way.padEnd(26)} ${value}`).join("\n");
 }
 
 /** Link name of the program's function. */
 export const symbolOf = (p: Program): string => `program_${p.seed}`;
 const fileName = (p: Program): string => `program-${p.seed}.ts`;
+
+/** What these programs refer to, as a module of its own that shares the functions. */
+export function partOf(module: Module, programs: readonly Program[]): Module {
+  const part = new Module(module.name);
+  part.files = module.files;
+  part.types = module.types;
+  const work = programs.map(symbolOf);
+  const add = (name: string): void => void (part.functions.has(name) || part.data.has(name) || work.push(name));
+  for (let name = work.pop(); name !== undefined; name = work.pop()) {
+    const func = module.functions.get(name);
+    const data = module.data.get(name);
+    if (func && !part.functions.has(name)) {
+      part.functions.set(name, func);
+      for (const block of func.blocks) for (const { symbol } of block.instrs) if (symbol) add(symbol);
+    } else if (data && !part.data.has(name)) {
+      part.data.set(name, data);
+      for (const { symbol } of data.relocations) add(symbol);
+    }
+  }
+  return part;
+}
 
 /** One module with all programs; its entry prints their checksums. */
 export function compileOptions(programs: readonly Program[], packageRoot: string): CompileOptions {
@@ -124,13 +162,13 @@ function run(module: Module, name: string): string {
 }
 
 /** From the IR on: the frontend, which takes the longest, has run once for all ways. */
-function runNative(module: Module, passes: boolean, layout: Layout): string[] {
+function runNative(programs: readonly Program[], module: Module, passes: boolean, layout: Layout): string[] {
   let elf: Uint8Array;
   try {
     if (passes) optimize(module, { roots: [layout.entry] });
     elf = link(toObject(module), layout).elf;
   } catch (e) {
-    return Array.from(module.functions, () => `broke: ${(e as Error).message}`);
+    return programs.map(() => `broke: ${(e as Error).message}`);
   }
   return runElf(elf);
 }

@@ -41,31 +41,38 @@ export function callOf(m: Maker, info: FnInfo, count: number): Stmt[] {
 /** Function pointers among the parameters. */
 const paramsOf = (m: Maker, sig: Signature): string[] =>
   m.fn.params.flatMap((p) => (p.type.kind === "fn" && p.type.sig === sig ? [p.name] : []));
-function callPointer(m: Maker): Stmt | null {
+function callPointer(m: Maker): Stmt[] | null {
   const { prng } = m;
   const sig = prng.pick(m.world.signatures);
   const members = m.callable.filter((c) => sig.members.includes(c.fn.name));
-  const to = m.variable(sig.result);
   const work = Math.max(...members.map((c) => c.work));
-  if (to === null || members.length < sig.members.length || (m.work + work) * m.times > MAX_WORK) return null;
+  if (members.length < sig.members.length || (m.work + work) * m.times > MAX_WORK) return null;
   m.work += work * m.times;
-  return { k: "callPtr", via: pointerOf(m, sig), to, args: sig.params.map((t) => expr(m, t, 1)) };
+  const list: Stmt[] = [];
+  let to = m.variable(sig.result);
+  if (to === null) {
+    const e = expr(m, sig.result, 0);
+    const name = m.declare({ name: m.newName("v"), shape: { kind: "scalar", type: sig.result } });
+    list.push({ k: "let", name, t: sig.result, e });
+    to = nameOf(name);
+  }
+  return [...list, { k: "callPtr", via: pointerOf(m, sig), to, args: sig.params.map((t) => expr(m, t, 1)) }];
 }
 function pointerOf(m: Maker, sig: Signature): Pointer {
   const { prng } = m;
-  const kind = prng.below(4);
   const params = paramsOf(m, sig);
   if (params.length > 0 && prng.chance(0.6)) return { k: "param", name: prng.pick(params) };
   const choice = { c: cond(m, 1), yes: prng.pick(sig.members), no: prng.pick(sig.members) };
-  if (kind < 2) return { k: "table", sig, index: expr(m, prng.pick(["u8", "u32", "i64"] as const), 1) };
-  const fields = m
-    .aggregates()
-    .flatMap(({ p, struct }): Place[] =>
-      struct.fields.flatMap((f): Place[] =>
-        f.shape.kind === "fn" && f.shape.sig === sig ? [{ k: "field", base: p, field: f.name, arrow: false }] : [],
-      ),
-    );
-  if (kind === 2 && fields.length > 0) return { k: "member", p: prng.pick(fields), ...choice };
+  const pointed = m.scope.flatMap((v) =>
+    v.shape.kind === "struct" && v.pointer !== undefined ? [{ p: nameOf(v.name), struct: v.shape.struct, arrow: true }] : [],
+  );
+  const fields = [...pointed, ...m.aggregates().map((a) => ({ ...a, arrow: false }))].flatMap(({ p, struct, arrow }) =>
+    struct.fields.flatMap((f): Place[] =>
+      f.shape.kind === "fn" && f.shape.sig === sig ? [{ k: "field", base: p, field: f.name, arrow }] : [],
+    ),
+  );
+  if (fields.length > 0 && prng.chance(0.5)) return { k: "member", p: prng.pick(fields), ...choice };
+  if (prng.chance(0.5)) return { k: "table", sig, index: expr(m, prng.pick(["u8", "u32", "i64"] as const), 1) };
   return { k: "local", sig, name: m.newName("fp"), ...choice };
 }
 function setTable(m: Maker): Stmt {

@@ -106,7 +106,7 @@ function copyOrZero(m: Maker): Stmt | null {
 
 function specialWrite(m: Maker): Stmt {
   const { prng } = m;
-  if (prng.chance(0.15)) return { k: "fence", how: prng.pick(["fence", "compilerFence"] as const) };
+  if (prng.chance(0.3)) return { k: "fence", how: prng.pick(["fence", "compilerFence"] as const) };
   const place = prng.chance(0.5) ? m.atomicPlace() : null;
   if (place) return { k: "setSpecial", ...place, e: expr(m, place.t, 2), how: "atomic" };
   const { t, p } = m.place(null, true);

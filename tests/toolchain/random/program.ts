@@ -140,7 +140,8 @@ export type Stmt =
   | { readonly k: "letContainer"; readonly name: string; readonly c: Container }
   | { readonly k: "put"; readonly name: string; readonly c: Container; readonly e: Expr }
   | { readonly k: "take"; readonly name: string; readonly c: Container; readonly to: Place | null }
-  | { readonly k: "hash"; readonly e: Expr };
+  /** `apart`: by a call, which takes less code. */
+  | { readonly k: "hash"; readonly e: Expr; readonly apart?: boolean };
 /** For what walks a tree: the rest of what has a `k` and a `t` is an expression. */
 export const TYPED_STATEMENTS: ReadonlySet<string> = new Set(["let", "letPtr", "setSpecial", "atomic", "for"]);
 

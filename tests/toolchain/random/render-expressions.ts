@@ -18,6 +18,7 @@ export function cLiteral(t: Int, v: bigint): string {
 
 export class ExpressionRenderer {
   readonly c: boolean;
+  #counts = 0;
   constructor(language: Language) {
     this.c = language === "c";
   }
@@ -87,7 +88,9 @@ export class ExpressionRenderer {
     const unsigned = `u${bits}`;
     switch (e.k) {
       case "shift": {
+        this.#counts++;
         const count = `(${this.expr(e.n)} & ${bits - 1})`;
+        this.#counts--;
         if (c && e.op === ">>>") return typed(`(${unsigned})${this.expr(e.a)} >> ${count}`);
         return typed(`${this.expr(e.a)} ${e.op} ${count}`);
       }
@@ -121,6 +124,8 @@ export class ExpressionRenderer {
   cond(c: Cond): string {
     switch (c.k) {
       case "cmp":
+        // TypeScript reads x << (y > (z)) as type arguments of x.
+        if (c.op === ">" && this.#counts > 0) return `(${this.expr(c.b)} < ${this.expr(c.a)})`;
         return `(${this.expr(c.a)} ${this.c ? c.op.replace(/^([=!]=)=$/, "$1") : c.op} ${this.expr(c.b)})`;
       case "and":
       case "or":

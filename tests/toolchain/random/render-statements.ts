@@ -3,8 +3,8 @@ import { instanceName, instanceType } from "./containers.ts";
 import type { Arg, Case, Pointer, Stmt } from "./program.ts";
 import { cDeclare, ExpressionRenderer, tsShape } from "./render-expressions.ts";
 
-const HASH_TS = "hash = (hash ^ X) * 0x100000001b3 + (hash >> 29);";
-const HASH_C = "hash = (u64)((u64)((u64)(hash ^ X) * 0x100000001b3ull) + (u64)(hash >> 29));";
+export const HASH_TS = "hash = (hash ^ X) * 0x100000001b3 + (hash >> 29);";
+export const HASH_C = "hash = (u64)((u64)((u64)(hash ^ X) * 0x100000001b3ull) + (u64)(hash >> 29));";
 /** Name in our language and builtin of gcc (5: __ATOMIC_SEQ_CST). */
 const ATOMICS = {
   exchange: ["atomicExchange", "__atomic_exchange_n"],
@@ -100,6 +100,7 @@ export class StatementRenderer extends ExpressionRenderer {
         return [`${s.to ? `${this.place(s.to)} = ` : ""}${c ? `${instanceName(s.c)}_take(&${s.name})` : `${s.name}.take()`};`];
       case "hash": {
         const value = s.e.t === "f64" ? this.expr({ k: "bits", t: "u64", f: s.e }) : `${c ? "(u64)" : "u64"}(${this.expr(s.e)})`;
+        if (s.apart) return [`mix(${value});`];
         return [(c ? HASH_C : HASH_TS).replace("X", () => value)];
       }
     }

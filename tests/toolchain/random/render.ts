@@ -6,7 +6,7 @@
 import { containerC, CONTAINERS_TS, instanceName } from "./containers.ts";
 import type { Fn, Global, Param, Program, Shape } from "./program.ts";
 import { cDeclare, cLiteral, type Language, tsShape } from "./render-expressions.ts";
-import { StatementRenderer } from "./render-statements.ts";
+import { HASH_C, HASH_TS, StatementRenderer } from "./render-statements.ts";
 
 /** The file that starts, prints the checksum of each program as a line of 16 hex digits, and exits. */
 export function renderMain(imports: readonly { readonly from: string; readonly name: string }[]): string {
@@ -54,13 +54,15 @@ static inline f64 double_(u64 b) { f64 x; memcpy(&x, &b, 8); return x; }
 static inline i64 ftoi_(f64 x) { return x >= -0x1p63 && x < 0x1p63 ? (i64)x : (i64)(-9223372036854775807ll - 1); }
 static inline u64 ftou_(f64 x) { return x >= 0x1p64 ? 0 : x >= 0x1p63 ? (u64)x : (u64)ftoi_(x); }
 `;
-/** What of it a program in our language has in its own file. */
-const BITS_TS = "function bits(x: f64): u64 { return x === x ? bitsOfF64(x) : 0x7ff8000000000000; }";
+/** What a program in our language has in its own file. */
+const PRELUDE_TS = `let hash: u64 = 0xcbf29ce484222325;
+function bits(x: f64): u64 { return x === x ? bitsOfF64(x) : 0x7ff8000000000000; }
+function mix(x: u64): void { attr({ inline: "never" }); ${HASH_TS.replace("X", "x")} }`;
 
 /** Exports `program`, under the link name `symbol`. */
 export function renderTypeScript(program: Program, symbol: string): string {
   const r = new FunctionRenderer("ts", symbol);
-  const out = [`// Random program ${program.seed}.`, "let hash: u64 = 0xcbf29ce484222325;", BITS_TS];
+  const out = [`// Random program ${program.seed}.`, PRELUDE_TS];
   for (const s of program.signatures) out.push(`type ${s.name} = (${s.params.map((t, i) => `p${i}: ${t}`).join(", ")}) => ${s.result};`);
   for (const s of program.structs)
     out.push(`${s.packed ? "@packed " : ""}class ${s.name} {`, ...s.fields.map((f) => `  ${f.name}!: ${tsShape(f.shape)};`), "}");
@@ -81,6 +83,7 @@ export function renderC(program: Program, prefix: string): string {
   const r = new FunctionRenderer("c", "");
   const names = [
     "hash",
+    "mix",
     ...program.signatures.flatMap((s) => [s.name, s.table.name]),
     ...program.structs.flatMap((s) => [s.name, `${s.name}_1`]),
     ...program.containers.flatMap((c) => ["", "_put", "_take", "_sum", "_at"].map((part) => instanceName(c) + part)),
@@ -91,6 +94,7 @@ export function renderC(program: Program, prefix: string): string {
     `// Random program ${program.seed}.`,
     ...names.map((n) => `#define ${n} ${prefix}${n}`),
     "static u64 hash = 0xcbf29ce484222325ull;",
+    `static void mix(u64 x) { ${HASH_C.replace("X", "x")} }`,
   ];
   for (const s of program.signatures) out.push(`typedef ${s.result} (*${s.name})(${s.params.join(", ")});`);
   for (const s of program.structs) {

@@ -73,8 +73,8 @@ const inCopy = (value: Instr, from: Block, values: ReadonlyMap<Instr, Instr>): I
   values.get(value) ?? (value.block === from || value.args.some((arg) => values.has(arg)) ? null : value);
 
 /**
- * Puts in order the uses of what `block` defines; `copies` say what each of its values is at the end of each copy. Edges, phis for the edges
- * from the copies and the list of blocks are as they shall be; `block` itself may be gone from it.
+ * Puts in order the uses of what `block` defines; `copies` say what each of its values is at the end of each copy. Edges and the list of
+ * blocks are as they shall be, `block` itself may be gone from it; phis have for the edges from the copies what they have for that from it.
  */
 export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>): void {
   const uses = new Map<Instr, Instr[]>();

@@ -73,7 +73,7 @@ function rotateLoop(func: Func, header: Block, blocks: Set<Block>): Block[] {
   func.blocks.splice(func.blocks.indexOf(body), 0, head);
   const edge = exit.preds.indexOf(header);
   exit.preds.push(guard);
-  for (const phi of phisOf(exit)) phi.args.push(values.get(phi.args[edge]) ?? phi.args[edge]);
+  for (const phi of phisOf(exit)) phi.args.push(phi.args[edge]);
   repair(func, header, new Map([[guard, values]]));
   return [guard, head];
 }

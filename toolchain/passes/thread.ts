@@ -111,7 +111,7 @@ class Threading {
     }
     const edge = target.preds.indexOf(block);
     target.preds.push(copy);
-    for (const phi of phisOf(target)) phi.args.push(values.get(phi.args[edge]) ?? phi.args[edge]);
+    for (const phi of phisOf(target)) phi.args.push(phi.args[edge]);
     func.blocks.splice(func.blocks.indexOf(block), 0, copy);
     return { copy, values };
   }

@@ -36,7 +36,7 @@ export const mutations: readonly Mutation[] = [
   { pass: "mem2reg", file: "passes/mem2reg.ts", bug: "does not iterate the dominance frontier",
     find: `      work.push(join);`, replace: `` },
   { pass: "mem2reg", file: "passes/mem2reg.ts", bug: "forgets that zero is a definition",
-    find: `          values.set(variable, value);\n          out.push(value);`, replace: `          out.push(value);` },
+    find: `          values.set(variable, value);\n          out.push(value, `, replace: `          out.push(value, ` },
 
   // ---- fold
   { pass: "fold", file: "passes/fold.ts", bug: "subtracts a constant by adding it",
@@ -86,14 +86,52 @@ export const mutations: readonly Mutation[] = [
     find: `return a.low < b.high + b.bytes && b.low < a.high + a.bytes;`, replace: `return a.low < b.low + b.bytes && b.low < a.low + a.bytes;` },
 
   // ---- licm, preheaders
-  { pass: "licm", file: "passes/licm.ts", bug: "moves loads, too",
-    find: `if (isPure(instr) && !isLeaf(instr)`, replace: `if ((isPure(instr) || instr.op === "load") && !isLeaf(instr)` },
+  { pass: "licm", file: "passes/licm.ts", bug: "moves loads, whatever the loop writes",
+    find: `return effects.every((e) => !mayShare(place, e, module, captured)) && (`, replace: `return (` },
   { pass: "licm", file: "passes/licm.ts", bug: "moves what has one operand from outside",
     find: `instr.args.every(outside)`, replace: `instr.args.some(outside)` },
   { pass: "preheaders", file: "passes/preheaders.ts", bug: "gives a phi the value of another",
     find: `phi.args.push(values[i])`, replace: `phi.args.push(values[values.length - 1 - i])` },
   { pass: "preheaders", file: "passes/preheaders.ts", bug: "leads the loop's own edges through the preheader",
     find: `const outside = header.preds.filter((p) => !blocks.has(p));\n  const at`, replace: `const outside = [...header.preds];\n  const at` },
+
+  // ---- sccp
+  { pass: "sccp", file: "passes/sccp.ts", bug: "does not look at phis again when another edge is taken",
+    find: `if (this.reached.has(to)) for (const phi of phisOf(to)) this.#visit(phi);`, replace: `if (this.reached.has(to)) return;` },
+  { pass: "sccp", file: "passes/sccp.ts", bug: "keeps the first constant of a phi",
+    find: `(same !== undefined && !isSame(same, value))) return UNKNOWN;`, replace: `(same !== undefined && !isSame(same, value) && block.preds.length > 2)) return UNKNOWN;` },
+
+  // ---- thread, rotate, and the SSA repair that both ask for
+  { pass: "thread", file: "passes/thread.ts", bug: "takes the false side for the true one",
+    find: `last.targets[value !== 0n ? 0 : 1];`, replace: `last.targets[value !== 0n ? 1 : 0];` },
+  { pass: "thread", file: "passes/duplicate.ts", bug: "does not see that a copy defines the value too",
+    find: `for (const [copy, values] of copies) definitions.set(copy, values.get(value) as Instr);`, replace: `` },
+  { pass: "rotate", file: "passes/rotate.ts", bug: "exchanges the guard's ways",
+    find: `test.targets = [...last.targets];`, replace: `test.targets = [...last.targets].reverse();` },
+  { pass: "rotate", file: "passes/duplicate.ts", bug: "takes a phi for one value when its first two operands agree",
+    find: `const same = samePhi(phi);`, replace: `const same = phi.args[0];` },
+
+  // ---- dse
+  { pass: "dse", file: "passes/dse.ts", bug: "a load forgets nothing",
+    find: `if (instr.op === "load") doomed = this.#without(doomed, placeOf(instr.args[0], instr.type));`, replace: `` },
+  { pass: "dse", file: "passes/dse.ts", bug: "a copy reads nothing",
+    find: `if (read) doomed = this.#without(doomed, read);`, replace: `` },
+  { pass: "dse", file: "passes/dse.ts", bug: "calls see nothing",
+    find: `if (instr.op === "load" || instr.volatile) return instr.volatile;`,
+    replace: `if (instr.op === "load" || instr.op === "call" || instr.volatile) return instr.volatile;` },
+  { pass: "dse", file: "passes/dse.ts", bug: "a store that covers a part will do",
+    find: `if (a.base === b.base) return a.offset >= b.offset && a.offset + a.place.bytes <= end;`,
+    replace: `if (a.base === b.base) return a.offset >= b.offset && a.offset < end;` },
+  { pass: "dse", file: "passes/dse.ts", bug: "one way on which it is overwritten is enough",
+    find: `lists.every((other) => isAmong(d, other))`, replace: `lists.some((other) => isAmong(d, other))` },
+
+  // ---- induction
+  { pass: "induction", file: "passes/induction.ts", bug: "takes what is subtracted for added", open: true,
+    find: `value.op === "add" ? 1n : -1n`, replace: `value.op === "add" ? 1n : 1n` },
+  { pass: "induction", file: "passes/induction.ts", bug: "steps an address as the counter, not as its product", open: true,
+    find: `counter.step * scale`, replace: `counter.step` },
+  { pass: "induction", file: "passes/induction.ts", bug: "forgets the constant part", open: true,
+    find: `if (constant !== 0n) address =`, replace: `if (constant > 8n) address =` },
 
   // ---- dce
   { pass: "dce", file: "passes/dce.ts", bug: "takes the source of a copy for one of its targets",

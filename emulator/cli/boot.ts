@@ -57,7 +57,6 @@ export async function bootCommand(image: string, o: Texts, debug?: DebugLine): P
       progress: () => "booting",
       ...(driver ? { driver } : {}),
     });
-    driver?.invite();
     const reason = await session.run(
       () => until?.reached === true,
       Math.min(settings.limitNs, until?.timeNs ?? Number.POSITIVE_INFINITY),

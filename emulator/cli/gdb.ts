@@ -27,6 +27,8 @@ export interface Driver {
   /** Between the machine and the session's trace. */
   sink(base: TraceSink): TraceSink;
   start(machine: Machine): void;
+  /** The machine is there, and signals are heard: the debugger may come. */
+  invite(): void;
   advance(budget: number, options: RunOptions): Promise<RunReason>;
   /** A signal came: nobody waits any longer. */
   wake(): void;
@@ -53,7 +55,7 @@ export function parseAddress(text: string): Address {
     if (port <= 65535) return { port };
   } else if (text.includes("/")) {
     // The length of sun_path.
-    if (Buffer.byteLength(text) < 108) return { path: path.resolve(text) };
+    if (Buffer.byteLength(path.resolve(text)) < 108) return { path: path.resolve(text) };
     throw new UserError("bad --gdb", `'${text}'`, "the path of a socket has at most 107 bytes");
   }
   throw new UserError("bad --gdb", `'${text}'`, "give a TCP port (1234) or the path of a socket with a slash (/tmp/gdb.sock)");
@@ -115,6 +117,8 @@ export class DebugServer implements Driver {
   static async open(address: Address, settings: DebugSettings, gdb?: Gdb): Promise<DebugServer> {
     const server = new DebugServer(settings, gdb);
     try {
+      // Node says EACCES where there is no such directory.
+      if ("path" in address) fs.accessSync(path.dirname(address.path));
       server.transport = await Transport.listen(address, {
         connected: () => server.event(() => server.stub.connected()),
         received: (bytes) => server.event(() => server.stub.receive(bytes)),
@@ -167,7 +171,7 @@ export class DebugServer implements Driver {
   get script(): string {
     return this.scriptFile!;
   }
-  /** The machine is there: starts its gdb, or says how to. */
+  /** Starts its gdb, or says how to. */
   invite(): void {
     if (this.gdb === undefined) {
       process.stderr.write(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);

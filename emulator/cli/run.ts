@@ -144,7 +144,6 @@ export async function runCommand(
       progress: () => (state === "booting" ? `booting: ${ready} of ${nodes} nodes ready` : `${program}: ${state}`),
       ...(driver ? { driver } : {}),
     });
-    driver?.invite();
     const current = session;
     const reason = await session.run(
       () => result !== null,

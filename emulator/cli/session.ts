@@ -90,6 +90,7 @@ export class Session {
     process.on("SIGINT", this.onInterrupt);
     process.on("SIGTERM", this.onInterrupt);
     const { driver } = this.options;
+    driver?.invite();
     let told = 0;
     try {
       for (;;) {

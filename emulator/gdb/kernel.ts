@@ -91,7 +91,7 @@ export class KernelView {
   }
   /** The function alone. */
   functionAt(id: CoreId, address: bigint): string | undefined {
-    return this.symboliser.nameOf(this.linked(id, address))?.replace(/\+0x[0-9a-f]+$/, "");
+    return this.symboliser.nameOf(this.linked(id, address))?.replace(/^.*\/[^.]*\.|\+0x[0-9a-f]+$/g, "");
   }
   private linked({ nid, core }: CoreId, address: bigint): bigint {
     const paging = (this.control.core(nid, core).register("cr0") & BigInt(Cr0.PG)) !== 0n;

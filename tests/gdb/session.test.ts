@@ -1,0 +1,189 @@
+/**
+ * A scripted session of a real gdb on two nodes that run `ring`, by `margay debug`: breakpoints by file and line in kernel, init and program,
+ * steps, locals, structs, backtraces through an interrupt and through a system call, threads and inferiors, watchpoints, conditions.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { margay, packageRoot, type Result, temporaryFolder } from "../system/command.ts";
+import { gdbVersion } from "./serve.ts";
+
+/** The line of a source file in which `text` stands. */
+function line(file: string, text: string): string {
+  const lines = fs.readFileSync(path.join(packageRoot, file), "utf8").split("\n");
+  const found = lines.flatMap((l, i) => (l.includes(text) ? [i + 1] : []));
+  if (found.length !== 1) throw new Error(`${file}: '${text}' stands in ${found.length} lines`);
+  return `${file}:${found[0]}`;
+}
+const interrupt = line("kernel/drivers/virtio-net.ts", "write(VirtioMmio.INTERRUPT_ACK, read(VirtioMmio.INTERRUPT_STATUS))");
+const place = line("userland/init/main.ts", "init.childCount = childCountOf(");
+const lap = line("userland/jobs/ring.ts", "const sent: i64 = send(next, first);");
+const send = line("userland/jobs/ring.ts", "tokens.leaving = tokens.arrived + 1;");
+const write = line("kernel/io/files.ts", "return transfer(call, false, false);");
+
+/** Sections of the script by name; each prints `== NAME` first. */
+const script: Readonly<Record<string, readonly string[]>> = {
+  threads: ["info threads", "info inferiors"],
+  interrupt: [`break ${interrupt}`, "continue", "bt", "info args", "next", "next", "print device.receive.seen", "print $_thread", "delete"],
+  init: [`tbreak ${place}`, "continue", "bt 2", "print init.size", "print *init.parameters", "next", "print init.childCount"],
+  program: [`break ${lap}`, "continue", "bt", "info args", "info threads"],
+  watch: ["rwatch tokens.arrived", "watch tokens.leaving", "continue", "continue", "delete"],
+  finish: ["finish", "info locals"],
+  step: [
+    `break ${lap} if tokens.arrived == 4`,
+    "continue",
+    "delete",
+    "print tokens",
+    "step",
+    "bt 2",
+    "next",
+    "next",
+    "print r",
+    "print/x r.address == &tokens.leaving",
+  ],
+  other: [
+    `tbreak ${send}`,
+    "continue",
+    "info args",
+    "print tokens",
+    "next",
+    "print tokens.leaving",
+    "inferior 1",
+    "thread",
+    "thread 2.1",
+    "print next",
+  ],
+  call: [`break ${write}`, "continue", "bt", "print *call", "delete", "step", "bt 1", "finish"],
+  system: [
+    "info registers rip cr0 cr3 efer cs",
+    "print $cr0",
+    "print $fs_base",
+    "print $mxcsr",
+    "x/2i $rip",
+    "monitor tasks",
+    "monitor job",
+  ],
+};
+
+describe("a session of gdb on two nodes", () => {
+  const version = gdbVersion();
+  const folder = temporaryFolder();
+  afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
+  let result: Result;
+  const sections = new Map<string, string>();
+
+  beforeAll(() => {
+    if (version === undefined) return;
+    const file = path.join(folder, "session.gdb");
+    const commands = Object.entries(script).flatMap(([name, lines]) => [`echo == ${name}\\n`, ...lines]);
+    fs.writeFileSync(file, ["set width 0", "set confirm off", "set height 0", ...commands, ""].join("\n"));
+    result = margay(["debug", "--batch", "--script", file, "run", "--nodes", "2", "--strict", "ring"]);
+    for (const [name, ...text] of result.stdout
+      .split(/^== /m)
+      .slice(1)
+      .map((section) => section.split("\n")))
+      sections.set(name!, text.join("\n"));
+  });
+
+  const section = (name: string, ...expected: readonly RegExp[]): void => {
+    it(name, (context) => {
+      if (version === undefined) context.skip("no gdb on this host");
+      const text = sections.get(name) ?? `no such section:\n${result.stdout}\n${result.stderr}`;
+      // In order: each behind the one before it.
+      let rest = text;
+      for (const pattern of expected) {
+        const found = pattern.exec(rest);
+        expect(found, `${pattern} in:\n${rest}\n--- all of it:\n${text}\n--- stderr:\n${result.stderr}`).not.toBeNull();
+        rest = rest.slice(found!.index + found![0].length);
+      }
+    });
+  };
+
+  it("ends well", (context) => {
+    if (version === undefined) context.skip("no gdb on this host");
+    // gdb shows what monitor says on its stderr.
+    expect(result.stderr).toMatch(
+      /^pid +job +rank .*\n1 +1 +0 of 2 .* running .*\njob +rank +task .*\n1 +0 +n1 pid 1 .* kernel write for ring rank 0\n1 +1 +n2 pid 1/,
+    );
+    expect(result.stderr).toMatch(/\n2 nodes, 4 cores: [^\n]*\n$/);
+    expect(result.stdout).toContain("ring: 2 ranks, mean hop");
+    expect(result.status).toBe(0);
+  });
+
+  section(
+    "threads",
+    /1\.1 +Thread 1\.1 "n1\.c0 kernel pvh_?[eE]ntry"/,
+    /1\.2 .*"n1\.c1 not started"/,
+    /2\.2 .*"n2\.c1 not started"/,
+    /\* 1 +process 1/,
+    /2 +process 2/,
+  );
+  section(
+    "interrupt",
+    /Thread \d\.1 "n\d\.c0 kernel netInterrupt" hit Breakpoint/,
+    /#0 +netInterrupt .* at kernel\/drivers\/virtio-net\.ts:\d+/,
+    /#1 +<signal handler called>/,
+    /#2 +\w+ \(.*\) at kernel\//,
+    /#3 +\w+ \(.*\) at kernel\//,
+    /#4 .*in enterIdle \(\) at kernel\/core\/idle\.ts/,
+    /_vector = 60/,
+    /\$\d+ = 0\n/,
+  );
+  section(
+    "init",
+    /Thread 1\.1 "n1\.c0 user init" hit Temporary breakpoint/,
+    /#0 .*findPlace .* at userland\/init\/main\.ts/,
+    /#1 .* in main .* at userland\/init\/main\.ts/,
+    /= 2\n/,
+    /rankCount = 2/,
+    /= 1\n/,
+  );
+  section(
+    "program",
+    /Thread 1\.1 "n1\.c0 user ring rank 0" hit Breakpoint/,
+    /#0 +lap \(me=0, next=1, first=true\) at userland\/jobs\/ring\.ts:\d+/,
+    /#1 .* in main .* at userland\/jobs\/ring\.ts/,
+    /#2 .* in start .* at userland\/lib\/start\.ts/,
+    /#3 .* in _start \(\) at userland\/lib\/start\.ts/,
+    /me = 0\nnext = 1\nfirst = true/,
+    /\* 1\.1 .*"n1\.c0 user ring rank 0"/,
+    /2\.1 .*"n2\.c0 .*rank 1"/,
+  );
+  section(
+    "watch",
+    /Hardware read watchpoint \d+: tokens\.arrived\n\nValue = 0\n/,
+    /Hardware watchpoint \d+: tokens\.leaving\n\nOld value = 0\nNew value = 1\n/,
+  );
+  section("finish", /lap \(.*next=1, first=true\)/, /Value returned is \$\d+ = /, /sent = /);
+  section(
+    "step",
+    /\nsend \(next=1, first=false\) at userland\/jobs\/ring\.ts/,
+    /#0 +send/,
+    /#1 .* in lap/,
+    /= \{address = 0, lengthBytes = 0/,
+  );
+  section(
+    "other",
+    /Thread 2\.1 "n2\.c0 user ring rank 1" hit Temporary breakpoint/,
+    /next = 0\nfirst = false/,
+    /arrived = 5/,
+    /= 6\n/,
+    /Switching to inferior 1/,
+    /Current thread is 1\.1/,
+    /Switching to thread 2\.1/,
+    /= 0\n/,
+  );
+  section(
+    "call",
+    /Thread 1\.1 "n1\.c0 kernel write for ring rank 0" hit Breakpoint/,
+    /#0 +write \(call=0x[0-9a-f]+ .*\) at kernel\/io\/files\.ts/,
+    /#1 +<signal handler called>/,
+    /#2 +writeAll \(.*from=0x[0-9a-f]+ <.*> "ring: 2 ranks, mean hop .*", lengthBytes=\d+\) at userland\/lib\/stdio\.ts/,
+    /#3 .*flush .* at userland\/lib\/stdio\.ts/,
+    /main \(.* at userland\/jobs\/ring\.ts/,
+    /a = 1, number = 1, rip = \d+/,
+    /transfer \(call=.*isRead=false, hasOffset=false\) at kernel\/io\/files\.ts/,
+    /Value returned is \$\d+ = \d+/,
+  );
+  section("system", /cr0 +0x80010033 +\[ PE MP ET NE WP PG \]/, /efer +0xd01 +\[ SCE LME LMA NXE \]/, /= \[ PE /);
+});

@@ -30,6 +30,15 @@ function behind(leaf: ptr<Leaf>, at: u64): u64 {
   return (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
 }
 
+/** Goes on to the next leaf, which is mostly the next entry of the same table; returns its address. */
+function advance(c: ptr<Claim>, leaf: ptr<Leaf>, at: u64): u64 {
+  const next: u64 = behind(leaf, at);
+  const slot = leaf.entry;
+  if (slot !== null && leaf.pageBytes === PAGE_BYTES && (next & (LARGE_PAGE_BYTES - 1)) !== 0) leaf.entry = addr(slot[1]);
+  else if (next < c.end) findLeaf(c.root, next, leaf);
+  return next;
+}
+
 /** Gives every page of the range that has none a zeroed frame, and LEAVING ones another than theirs. False: no memory (what was done stays). */
 export function populate(c: ptr<Claim>, bits: u64): boolean {
   const leaf: Leaf = zeroed();
@@ -101,8 +110,8 @@ function populateSmall(c: ptr<Claim>, at: u64, bits: u64): u64 {
 /** Gives the pages that there are in the range other bits, and puts them on the list. */
 export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): void {
   const leaf: Leaf = zeroed();
-  for (let at: u64 = c.start; at < c.end; at = behind(addr(leaf), at)) {
-    findLeaf(c.root, at, addr(leaf));
+  findLeaf(c.root, c.start, addr(leaf));
+  for (let at: u64 = c.start; at < c.end; at = advance(c, addr(leaf), at)) {
     const slot = leaf.entry;
     if (slot === null || (slot[0] & PTE_OWNED) === 0) continue;
     const kept: u64 = slot[0] & (Pte.ADDRESS | Pte.PS);
@@ -117,14 +126,26 @@ function freeLeaving(c: ptr<Claim>, slot: ptr<u64>, pageBytes: u64): void {
   slot[0] = 0;
   c.freedFrames += frames;
 }
-/** The frames of what is LEAVING go back. `id`: the shootdown that allows it. */
+/** The frames of what is LEAVING go back, adjoining ones together. `id`: the shootdown that allows it. */
 export function freePages(c: ptr<Claim>, id: u64): void {
   const leaf: Leaf = zeroed();
-  for (let at: u64 = c.start; at < c.end; at = behind(addr(leaf), at)) {
-    findLeaf(c.root, at, addr(leaf));
+  let first: u64 = 0;
+  let count: u64 = 0;
+  findLeaf(c.root, c.start, addr(leaf));
+  for (let at: u64 = c.start; at < c.end; at = advance(c, addr(leaf), at)) {
     const slot = leaf.entry;
-    if (slot !== null && (slot[0] & PTE_LEAVING) !== 0) freeLeaving(c, slot, leaf.pageBytes);
+    if (slot === null || (slot[0] & PTE_LEAVING) === 0) continue;
+    const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
+    slot[0] = 0;
+    if (frame !== first + count * PAGE_BYTES) {
+      if (count !== 0) freeFrames(first, count, c.owner);
+      first = frame;
+      count = 0;
+    }
+    count += leaf.pageBytes / PAGE_BYTES;
+    c.freedFrames += leaf.pageBytes / PAGE_BYTES;
   }
+  if (count !== 0) freeFrames(first, count, c.owner);
   if (c.freedFrames !== 0) record(EventKind.FRAME_FREE, id, c.freedFrames, 0, 0);
   c.freedFrames = 0;
 }

@@ -43,6 +43,9 @@ build: images/out/.stamp ## the command, the kernel, init and the jobs
 run: setup build ## boot four two-core nodes, load `hello` over the interconnect, run it
 	@$(NODE) $(CLI) run --nodes 4 --cores 2 hello
 
+debug: setup build ## gdb on two nodes that load and run `hello`
+	@$(NODE) $(CLI) debug run --nodes 2 --cores 2 hello
+
 boot: setup build ## boot the kernel on one node
 	@$(NODE) $(CLI) boot kernel
 

@@ -194,6 +194,19 @@ export function removeIncoming(to: Block, from: Block): void {
   for (const phi of phisOf(to)) phi.args.splice(at, 1);
 }
 
+/** The block's terminator becomes a jump to one of its targets; all its other edges go. */
+export function jumpTo(block: Block, target: Block): void {
+  const last = terminatorOf(block);
+  const keep = last.targets.indexOf(target);
+  last.targets.forEach((other, i) => {
+    if (i !== keep) removeIncoming(other, block);
+  });
+  last.op = "jump";
+  last.args = [];
+  last.cases = [];
+  last.targets = [target];
+}
+
 export function phisOf(block: Block): Instr[] {
   const end = block.instrs.findIndex((i) => i.op !== "phi");
   return block.instrs.slice(0, end < 0 ? block.instrs.length : end);

@@ -7,7 +7,7 @@
  * - threads edges on which a branch's condition is a phi of constants (what && and || leave behind).
  * An infinite empty loop stays. Two edges of one block never get two values for a phi (see ir/cfg.ts).
  */
-import { phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import { jumpTo, phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { bypass, isEmpty } from "./debug.ts";
 import { Replacements, usesOf } from "./rewrite.ts";
@@ -52,11 +52,7 @@ function joinTargets(block: Block): boolean {
   const last = terminatorOf(block);
   const [target, ...others] = last.targets;
   if (others.length === 0 || others.some((t) => t !== target)) return false;
-  for (const _ of others) removeIncoming(target, block);
-  last.op = "jump";
-  last.args = [];
-  last.cases = [];
-  last.targets = [target];
+  jumpTo(block, target);
   return true;
 }
 

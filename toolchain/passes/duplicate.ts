@@ -6,7 +6,7 @@
  * Debug values of a block are copied with it. They get no phi of their own: where a variable's value came from one of several copies and
  * no use needed the phi, nobody knows it there.
  */
-import { phisOf, terminatorOf } from "../ir/cfg.ts";
+import { phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import { Block, type Func, type Instr, NO_LOC } from "../ir/ir.ts";
 import { newDebug, remade } from "./debug.ts";
 import { samePhi } from "./fold.ts";
@@ -51,6 +51,29 @@ export function sizeOfCopy(block: Block): number | null {
 }
 const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
 const isCopyable = (instr: Instr): boolean => (instr.op === "load" && !instr.volatile) || isPure(instr) || DIVISIONS.has(instr.op);
+
+/** Edges from `preds` to `block` go to its copy, which is empty yet. Gives what the block's phis are there: operands, or phis of the copy. */
+export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: Block): Map<Instr, Instr> {
+  const values = new Map<Instr, Instr>();
+  const at = block.preds.flatMap((p, i) => (preds.includes(p) ? i : []));
+  copy.preds = at.map((i) => block.preds[i]);
+  for (const phi of phisOf(block)) {
+    const incoming = at.map((i) => phi.args[i]);
+    if (incoming.every((value) => value === incoming[0])) {
+      values.set(phi, incoming[0]);
+      continue;
+    }
+    const merged = append(copy, newInstr(func, "phi", phi.type, incoming, phi.loc));
+    merged.name = phi.name;
+    values.set(phi, merged);
+  }
+  for (const pred of copy.preds) removeIncoming(block, pred);
+  for (const pred of new Set(copy.preds)) {
+    const last = terminatorOf(pred);
+    last.targets = last.targets.map((t) => (t === block ? copy : t));
+  }
+  return values;
+}
 
 /** Appends copies of all instructions of `from` but phis and terminator. `values` says what its phis are there; the copies are added to it. */
 export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, Instr>): void {

@@ -4,7 +4,7 @@
  * payload are the processor's, and so do conversions out of range.
  * Includes: branches and switches on constants, phis whose operands are all equal, chains of additions, comparisons of comparisons.
  */
-import { removeIncoming, removeUnreachable, reversePostorder } from "../ir/cfg.ts";
+import { jumpTo, removeUnreachable, reversePostorder } from "../ir/cfg.ts";
 import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { type Op, opInfo, type Type, widthOf } from "../ir/ops.ts";
@@ -274,13 +274,7 @@ class Folder {
   }
   /** Keeps one of the edges. */
   #jump(block: Block, instr: Instr, keep: number): void {
-    instr.targets.forEach((target, i) => {
-      if (i !== keep) removeIncoming(target, block);
-    });
-    instr.targets = [instr.targets[keep]];
-    instr.op = "jump";
-    instr.args = [];
-    instr.cases = [];
+    jumpTo(block, instr.targets[keep]);
     this.changed = true;
   }
 }

@@ -8,8 +8,9 @@
  * The callee's allocas move to the caller's entry.
  */
 import { terminatorOf } from "../ir/cfg.ts";
-import { Block, type DebugValue, type Func, Instr, type Loc, type Module, type Scope, type Variable } from "../ir/ir.ts";
+import { Block, type DebugValue, type Func, type Instr, type Loc, type Module, type Scope, type Variable } from "../ir/ir.ts";
 import { remade } from "./debug.ts";
+import { copyOf } from "./duplicate.ts";
 import { newInstr } from "./rewrite.ts";
 
 /** Instructions, leaves and parameters not counted. A call itself costs about as much as the first. */
@@ -168,7 +169,7 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
         results.push(...old.args);
         continue;
       }
-      const instr = clone(caller, old);
+      const instr = copyOf(caller, old);
       instr.loc = debug.loc(old.loc);
       instr.targets = old.targets.map((t) => blocks.get(t) as Block);
       values.set(old, instr);
@@ -246,20 +247,4 @@ class InlinedDebug {
     }
     return own;
   }
-}
-
-function clone(caller: Func, old: Instr): Instr {
-  const instr = new Instr(old.op, old.type, [], old.loc);
-  instr.id = caller.nextId++;
-  instr.imm = old.imm;
-  instr.float = old.float;
-  instr.symbol = old.symbol;
-  instr.index = old.index;
-  instr.size = old.size;
-  instr.align = old.align;
-  instr.volatile = old.volatile;
-  instr.asm = old.asm;
-  instr.cases = [...old.cases];
-  instr.name = old.name;
-  return instr;
 }

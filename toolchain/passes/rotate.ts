@@ -5,9 +5,9 @@
  *
  * Only where the test is short and nothing in it may not be there twice, and not where the loop has a test at its end already.
  */
-import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
-import { append, copyInto, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
+import { Dominators, findLoops, phisOf, terminatorOf } from "../ir/cfg.ts";
+import type { Block, Func } from "../ir/ir.ts";
+import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
 import { newInstr } from "./rewrite.ts";
 
 /** Instructions of the test, leaves not counted. */
@@ -38,25 +38,13 @@ function rotateLoop(func: Func, header: Block, blocks: Set<Block>): Block[] {
   const side = blocks.has(last.targets[0]) ? 0 : 1;
   const [body, exit] = [last.targets[side], last.targets[1 - side]];
   const guard = newBlock(func);
-  const values = new Map<Instr, Instr>();
-  const at = header.preds.flatMap((p, i) => (blocks.has(p) ? [] : [i]));
-  guard.preds = at.map((i) => header.preds[i]);
-  for (const phi of phisOf(header)) {
-    const incoming = at.map((i) => phi.args[i]);
-    if (incoming.every((value) => value === incoming[0])) {
-      values.set(phi, incoming[0]);
-      continue;
-    }
-    const merged = append(guard, newInstr(func, "phi", phi.type, incoming, phi.loc));
-    merged.name = phi.name;
-    values.set(phi, merged);
-  }
+  const values = leadTo(
+    func,
+    header,
+    header.preds.filter((p) => !blocks.has(p)),
+    guard,
+  );
   copyInto(func, header, guard, values);
-  for (const pred of guard.preds) removeIncoming(header, pred);
-  for (const pred of new Set(guard.preds)) {
-    const { targets } = terminatorOf(pred);
-    for (let i = 0; i < targets.length; i++) if (targets[i] === header) targets[i] = guard;
-  }
   const test = append(guard, newInstr(func, "branch", "void", [values.get(last.args[0]) ?? last.args[0]], last.loc));
   func.blocks.splice(func.blocks.indexOf(header), 0, guard);
 

@@ -6,7 +6,7 @@
  * Values come from `evaluate`; what would trap, results that are NaN and conversions out of range are the processor's, as in `fold`.
  * `undef` is no constant: who reads it twice may see one value.
  */
-import { phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import { jumpTo, phisOf, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
 import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { isPure, newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
@@ -38,27 +38,12 @@ export function sccp(func: Func): void {
       if (value === undefined || value === UNKNOWN || instr.op === "const" || instr.op === "fconst") continue;
       replacements.set(instr, constant(instr, value));
     }
-    const last = terminatorOf(block);
-    if (last.targets.length > 1) keepTaken(block, last, edges);
+    const taken = [...(edges.get(block) ?? [])];
+    if (taken.length === 1 && terminatorOf(block).targets.length > 1) jumpTo(block, taken[0]);
   }
   entry.instrs.unshift(...constants.values());
   replacements.apply(func);
   removeUnreachable(func);
-}
-
-/** A branch or switch of which one target is ever taken becomes a jump there. */
-function keepTaken(block: Block, last: Instr, edges: ReadonlyMap<Block, ReadonlySet<Block>>): void {
-  const taken = edges.get(block);
-  if (taken?.size !== 1) return;
-  const [target] = taken;
-  const keep = last.targets.indexOf(target);
-  last.targets.forEach((other, i) => {
-    if (i !== keep) removeIncoming(other, block);
-  });
-  last.op = "jump";
-  last.args = [];
-  last.cases = [];
-  last.targets = [target];
 }
 
 class Propagation {

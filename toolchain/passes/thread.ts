@@ -7,10 +7,10 @@
  *
  * Loops keep their one entry: from a loop's header only ways out of the loop are threaded.
  */
-import { Dominators, findLoops, type Loop, phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import { Dominators, findLoops, jumpTo, type Loop, phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
 import { evaluate } from "../ir/evaluate.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
-import { append, copyInto, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
+import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
 import { isPure, newInstr } from "./rewrite.ts";
 
 /** Instructions of a block that is copied, leaves and phis not counted. */
@@ -61,7 +61,7 @@ class Threading {
     if (groups.size === 0) return false;
     for (const [target, group] of groups) {
       if (group.length === preds.size) {
-        jumpTo(block, last, target);
+        jumpTo(block, target);
         return true;
       }
     }
@@ -88,27 +88,10 @@ class Threading {
   #copy(block: Block, target: Block, preds: readonly Block[]): { copy: Block; values: Map<Instr, Instr> } {
     const func = this.#func;
     const copy = newBlock(func);
-    const values = new Map<Instr, Instr>();
-    const at = block.preds.flatMap((p, i) => (preds.includes(p) ? i : []));
-    copy.preds = at.map((i) => block.preds[i]);
-    for (const phi of phisOf(block)) {
-      const incoming = at.map((i) => phi.args[i]);
-      if (incoming.every((value) => value === incoming[0])) {
-        values.set(phi, incoming[0]);
-        continue;
-      }
-      const merged = append(copy, newInstr(func, "phi", phi.type, incoming, phi.loc));
-      merged.name = phi.name;
-      values.set(phi, merged);
-    }
+    const values = leadTo(func, block, preds, copy);
     copyInto(func, block, copy, values);
     const jump = append(copy, newInstr(func, "jump", "void", [], terminatorOf(block).loc));
     jump.targets = [target];
-    for (const pred of copy.preds) removeIncoming(block, pred);
-    for (const pred of preds) {
-      const last = terminatorOf(pred);
-      last.targets = last.targets.map((t) => (t === block ? copy : t));
-    }
     const edge = target.preds.indexOf(block);
     target.preds.push(copy);
     for (const phi of phisOf(target)) phi.args.push(phi.args[edge]);
@@ -180,14 +163,3 @@ function factOf(last: Instr, to: Block, value: Instr): bigint | null {
 }
 const COMPARISONS = new Set(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
 const isComparison = (value: Instr): boolean => COMPARISONS.has(value.op);
-
-function jumpTo(block: Block, last: Instr, target: Block): void {
-  const keep = last.targets.indexOf(target);
-  last.targets.forEach((other, i) => {
-    if (i !== keep) removeIncoming(other, block);
-  });
-  last.op = "jump";
-  last.args = [];
-  last.cases = [];
-  last.targets = [target];
-}

@@ -19,7 +19,7 @@ export const mutations: readonly Mutation[] = [
   // ---- inline
   { pass: "inline", file: "passes/inline.ts", bug: "gives the results of returns in the wrong order",
     find: `results.push(...old.args)`, replace: `results.unshift(...old.args)` },
-  { pass: "inline", file: "passes/inline.ts", bug: "forgets the immediates of what it clones",
+  { pass: "inline", file: "passes/duplicate.ts", bug: "forgets the immediates of what it clones",
     find: `instr.imm = old.imm;`, replace: `` },
 
   // ---- sroa

@@ -31,7 +31,7 @@ export interface Driver {
   invite(): void;
   advance(budget: number, options: RunOptions): Promise<RunReason>;
   /** A signal came: nobody waits any longer. */
-  wake(): void;
+  interrupt(): void;
   /** It stands and waits for its debugger. */
   readonly standing: boolean;
   /** Ended by the debugger. */
@@ -99,6 +99,7 @@ export class DebugServer implements Driver {
   private live!: LiveTrace;
   private resume: (() => void) | undefined;
   private isEnded = false;
+  private interrupted = false;
   private failure: { readonly error: unknown } | undefined;
   private scriptFile: string | undefined;
   private readonly symboliser: Symboliser;
@@ -207,7 +208,11 @@ export class DebugServer implements Driver {
     return outcome === "end" ? this.target.reason : "slice";
   }
 
-  wake(): void {
+  interrupt(): void {
+    this.interrupted = true;
+    this.wake();
+  }
+  private wake(): void {
     this.resume?.();
     this.resume = undefined;
   }
@@ -216,8 +221,8 @@ export class DebugServer implements Driver {
   async close(status: number): Promise<number> {
     if (!this.isEnded) {
       this.stub.finished(status);
-      if (this.stub.attached) await this.left();
-      await this.gdb?.wait();
+      if (this.stub.attached && !this.interrupted) await this.left();
+      if (!this.interrupted) await this.gdb?.wait();
     }
     await this.transport.close();
     this.remove();
@@ -234,13 +239,11 @@ export class DebugServer implements Driver {
   /** The machine's end can be looked at until the debugger leaves, or a signal comes. */
   private async left(): Promise<void> {
     if (this.gdb === undefined) process.stderr.write("margay: the run is over: waiting for gdb to leave\n");
-    const stop = (): void => {
-      if (this.hasTerminal) return;
-      this.isEnded = true;
-      this.wake();
+    const stop = (signal: NodeJS.Signals): void => {
+      if (signal !== "SIGINT" || !this.hasTerminal) this.interrupt();
     };
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
-    while (this.stub.attached && !this.isEnded) {
+    while (this.stub.attached && !this.isEnded && !this.interrupted) {
       await new Promise<void>((resolve) => {
         this.resume = resolve;
       });

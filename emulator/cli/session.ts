@@ -48,7 +48,7 @@ export class Session {
     // With gdb in the same terminal Ctrl-C is meant for it, and it asks the machine to stop.
     if (signal === "SIGINT" && this.options.driver?.hasTerminal === true) return;
     this.interrupts++;
-    this.options.driver?.wake();
+    this.options.driver?.interrupt();
   };
 
   constructor(private readonly options: SessionOptions) {

@@ -54,15 +54,7 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "print next",
   ],
   call: [`break ${write}`, "continue", "bt", "print *call", "delete", "step", "bt 1", "finish"],
-  system: [
-    "info registers rip cr0 cr3 efer cs",
-    "print $cr0",
-    "print $fs_base",
-    "print $mxcsr",
-    "x/2i $rip",
-    "monitor tasks",
-    "monitor job",
-  ],
+  system: ["info registers system", "print $cr0", "print $fs_base", "print $mxcsr", "x/2i $rip", "monitor tasks", "monitor job"],
 };
 
 describe("a session of gdb on two nodes", () => {
@@ -77,7 +69,7 @@ describe("a session of gdb on two nodes", () => {
     const file = path.join(folder, "session.gdb");
     const commands = Object.entries(script).flatMap(([name, lines]) => [`echo == ${name}\\n`, ...lines]);
     fs.writeFileSync(file, ["set width 0", "set confirm off", "set height 0", ...commands, ""].join("\n"));
-    result = margay(["debug", "--batch", "--script", file, "run", "--nodes", "2", "--strict", "ring"]);
+    result = margay(["debug", "--batch", "--script", file, "run", "--nodes", "2", "--strict", "--hash", "ring"]);
     for (const [name, ...text] of result.stdout
       .split(/^== /m)
       .slice(1)
@@ -105,7 +97,10 @@ describe("a session of gdb on two nodes", () => {
     expect(result.stderr).toMatch(
       /^pid +job +rank .*\n1 +1 +0 of 2 .* running .*\njob +rank +task .*\n1 +0 +n1 pid 1 .* kernel write for ring rank 0\n1 +1 +n2 pid 1/,
     );
-    expect(result.stderr).toMatch(/\n2 nodes, 4 cores: [^\n]*\n$/);
+    expect(result.stderr).toMatch(/\nstate hash [0-9a-f]{64}\n2 nodes, 4 cores: [^\n]*\n$/);
+    const plain = margay(["run", "--nodes", "2", "--hash", "ring"]);
+    const hash = /state hash \w+/;
+    expect(hash.exec(result.stderr)![0], "the machine ends as it does without a debugger").toBe(hash.exec(plain.stderr)![0]);
     expect(result.stdout).toContain("ring: 2 ranks, mean hop");
     expect(result.status).toBe(0);
   });

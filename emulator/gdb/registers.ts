@@ -1,7 +1,7 @@
 /**
  * The registers as gdb knows them: one table in the order of their numbers, from which come the target description, the g packet and
  * access to one register. Sources: gdb's features/i386/64bit-*.xml (names and order of the standard features), Intel SDM vol. 1, 10.5.1
- * (FXSAVE area). System registers are a feature of our own; gdb shows them under `info registers system`.
+ * (FXSAVE area). System registers are a feature of our own; gdb shows them by name and in `info all-registers`.
  * `<osabi>none</osabi>`: a gdb that was built on Linux would otherwise take the kernel for a Linux program.
  */
 import { Cr0Names, Cr4Names, EferNames } from "../abi/x86.ts";

@@ -54,7 +54,15 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "print next",
   ],
   call: [`break ${write}`, "continue", "bt", "print *call", "delete", "step", "bt 1", "finish"],
-  system: ["info registers system", "print $cr0", "print $fs_base", "print $mxcsr", "x/2i $rip", "monitor tasks", "monitor job"],
+  system: [
+    "info registers rip cr0 cr3 efer cs",
+    "print $cr0",
+    "print $fs_base",
+    "print $mxcsr",
+    "x/2i $rip",
+    "monitor tasks",
+    "monitor job",
+  ],
 };
 
 describe("a session of gdb on two nodes", () => {

@@ -1,5 +1,6 @@
 /** Proves which addresses a loop steps through get a form of one addressing mode, which get an address of their own, and which stay. */
 import { describe, expect, test } from "vitest";
+import { Prng } from "../../../toolchain/lib/prng.ts";
 import { dumpAfter, results } from "./text.ts";
 
 const SIGNATURE = '(i64 "n", i64 "j") i64';
@@ -124,5 +125,44 @@ b2: preds b1
         expect(optimised).toEqual(plain);
       }
     }
+  });
+  test("random sums and products of counter, another value and constants, in any order, through loads and stores", () => {
+    let stepped = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const prng = new Prng(seed);
+      let id = 30;
+      const lines: string[] = [];
+      const emit = (op: string, a: number, b: number): number => {
+        lines.push(`  %${id} = ${op} i64 %${a}, %${b}`);
+        return id++;
+      };
+      const constant = (value: number): number => {
+        lines.push(`  %${id} = const i64 ${BigInt.asUintN(64, BigInt(value))}`);
+        return id++;
+      };
+      const times = (value: number, by: number): number =>
+        by === 4 && prng.chance(0.5) ? emit("shl", value, constant(2)) : emit("mul", value, constant(by));
+      // i below 5, j below 4: at most 4 * 7 + 3 * 5 + 13 bytes into d, which has 64.
+      let parts = [times(4, prng.between(1, 7)), times(1, prng.between(1, 5)), constant(prng.between(0, 5))];
+      if (prng.chance(0.5)) parts = [times(emit("add", 4, 1), prng.between(1, 5)), constant(prng.between(0, 9))];
+      let address = 6;
+      while (parts.length > 0) {
+        const [part] = parts.splice(prng.below(parts.length), 1);
+        address = prng.chance(0.5) ? emit("add", address, part!) : emit("sub", address, emit("mul", part!, constant(-1)));
+      }
+      if (prng.chance(0.4)) address = emit("sub", emit("add", address, constant(9)), constant(8));
+      const narrow = "%21 = load i8 %A\n  %20 = zext i64 %21\n  %23 = add i64 %4, %3\n  %22 = trunc i8 %23\n  store %A, %22".replaceAll(
+        "%A",
+        `%${address}`,
+      );
+      const body = loop(lines.join("\n"), `  ${narrow}`);
+      if (/phi i64 \[%\d+, %\d+\]\n {2}%4 = phi/.test(dumpAfter(["induction"], SIGNATURE, body))) stepped++;
+      for (const only of [["induction"], ["gvn", "licm", "induction", "gvn", "fold", "dce"]]) {
+        const [plain, optimised] = results(only, SIGNATURE, body, [5n, 3n]);
+        expect(optimised, `seed ${seed}: ${only.join(", ")}`).toEqual(plain);
+        expect(plain.value).not.toBe("memory");
+      }
+    }
+    expect(stepped).toBeGreaterThan(10);
   });
 });

@@ -43,8 +43,6 @@ export interface StubOptions {
   readonly send: (bytes: Uint8Array) => void;
   /** The debugger wants the machine's end (k, vKill). */
   readonly kill: () => void;
-  /** Told of each stop; for the command's messages. */
-  readonly stopped?: (text: string) => void;
 }
 
 /** Stops that are passed over in one `advance` (conditions that do not hold, steps within a range) before the host gets a turn. */
@@ -297,7 +295,9 @@ export class Stub {
     this.isRunning = false;
     this.interrupted = false;
     this.resumption = undefined;
-    this.general = { nid: at.nid, core: at.core };
+    // gdb cannot be told of a thread that it does not have: of a `monitor break`, or a fault, on a node that is not attached.
+    if (this.nids.includes(at.nid)) this.general = { nid: at.nid, core: at.core };
+    else if (this.hasPeer) this.print(`margay: n${at.nid}.c${at.core} has stopped: attach ${at.nid} to look at it\n`);
     this.standing = { signal, at: this.general, reason };
     if (this.hasPeer) this.send(this.lastStop);
   }

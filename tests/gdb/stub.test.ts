@@ -273,6 +273,14 @@ describe("going on", () => {
     expect(idle.go("vCont;c")).toMatch(/^O[0-9a-f]+\|T02thread:p1.1/);
     expect(idle.go("vCont;c")).toBe("W00;process:1");
   });
+  it("a node that is not attached stops the machine, but is no thread of the debugger's", () => {
+    const target = new ToyTarget(2, 1, LOOP);
+    target.nodes.get(2)!.memory[0x1002] = 0xff;
+    const client = new Client(target).greet();
+    const reply = client.go("vCont;c");
+    expect(reply).toMatch(/^O[0-9a-f]+\|O[0-9a-f]+\|T06thread:p1.1;/);
+    expect(Buffer.from(reply.split("|")[1]!.slice(1), "hex").toString()).toContain("n2.c0 has stopped: attach 2");
+  });
   it("while it runs only Ctrl-C counts; kill is the owner's to do", () => {
     const client = toy();
     expect(client.go("vCont;c", 3)).toBe("");

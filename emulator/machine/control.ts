@@ -35,8 +35,17 @@ export interface DebugStop {
 /** A stop, or why the machine came back otherwise (machine.ts tells what each means). */
 export type ControlResult = DebugStop | { readonly reason: Exclude<RunReason, "breakpoint"> };
 
+const PAGE = 0x1000;
+const nothing = new Uint8Array(0);
+const noSteps: readonly StepRequest[] = [];
+/** The empty range: every rip is outside. */
+const ANYWHERE = { start: 0n, end: 0n };
+
 /** Throws RangeError for a nid or a core that the machine does not have. */
 export class RunControl {
+  /** Those that the nodes have. */
+  private steps = noSteps;
+
   constructor(readonly machine: Machine) {}
 
   /** A core of the node that is about to execute the instruction at `where` stops. Id > 0, unique within the node. */
@@ -55,12 +64,26 @@ export class RunControl {
   }
 
   /**
-   * Runs about `budget` instructions of the whole machine, then says "slice"; or less, up to a stop or an end. `steps` hold until the next
-   * call that has others, or until one of them is completed; then all of them are over. Where slices end changes nothing: a debugger
-   * interrupts the machine by not calling again, and every core then stands at an instruction boundary.
+   * Runs about `budget` instructions of the whole machine, then says "slice"; or less, up to a stop or an end. The same `steps` (the same
+   * array) in the next call go on as they are; others replace them; when one of them is completed, all of them are over. Where slices
+   * end changes nothing: a debugger interrupts the machine by not calling again, and every core then stands at an instruction boundary.
    */
-  runSlice(_budget: number, _steps: readonly StepRequest[] = [], _options: RunOptions = {}): ControlResult {
-    throw new Error("run control: not yet");
+  runSlice(budget: number, steps: readonly StepRequest[] = noSteps, options: RunOptions = {}): ControlResult {
+    if (steps !== this.steps) this.setSteps(steps);
+    const reason = this.machine.runSlice(budget, options);
+    if (reason !== "breakpoint") return { reason };
+    const { kind, nid, core, time, id, accessed } = this.machine.breakpoint!;
+    if (kind === "step") this.setSteps(noSteps);
+    return { reason: kind as DebugStop["reason"], nid, core, time, id, accessed };
+  }
+
+  private setSteps(steps: readonly StepRequest[]): void {
+    for (const { nid, core } of steps) this.core(nid, core);
+    this.steps = steps;
+    for (const node of this.machine.nodes) {
+      const own = steps.filter(({ nid }) => nid === node.nid);
+      node.setSteps(new Map(own.map(({ core, range }) => [core, range ?? ANYWHERE])));
+    }
   }
 
   /** Registers: `core(…).register(name)`, `setRegister(name, value)`, `save()`; `rip`, `cpl`, `time`, `halted`. */
@@ -81,18 +104,59 @@ export class RunControl {
   }
 
   /** As many of the bytes as are there: the result ends at the first that is not mapped or not RAM. Devices are not read. */
-  readMemory(_nid: number, _core: number, _virtual: bigint, _bytes: number): Uint8Array {
-    throw new Error("run control: not yet");
+  readMemory(nid: number, core: number, virtual: bigint, bytes: number): Uint8Array {
+    const parts: Uint8Array[] = [];
+    this.eachPage(virtual, bytes, (at, length) => {
+      const physical = this.translate(nid, core, at);
+      const part = physical === undefined ? nothing : this.readPhysical(nid, physical, length);
+      parts.push(part);
+      return part.length;
+    });
+    return Buffer.concat(parts);
   }
   /** How many bytes were written: up to the first that is not mapped or not RAM. Rights do not matter; code is translated anew. */
-  writeMemory(_nid: number, _core: number, _virtual: bigint, _data: Uint8Array): number {
-    throw new Error("run control: not yet");
+  writeMemory(nid: number, core: number, virtual: bigint, data: Uint8Array): number {
+    return this.eachPage(virtual, data.length, (at, length, done) => {
+      const physical = this.translate(nid, core, at);
+      return physical === undefined ? 0 : this.writePhysical(nid, physical, data.subarray(done, done + length));
+    });
   }
-  readPhysical(_nid: number, _physical: number, _bytes: number): Uint8Array {
-    throw new Error("run control: not yet");
+  /** As `readMemory`, a copy; physical memory has an end and a hole. */
+  readPhysical(nid: number, physical: number, bytes: number): Uint8Array {
+    const { ram } = this.node(nid);
+    const parts: Uint8Array[] = [];
+    this.eachRamPage(nid, physical, bytes, (offset, length) => parts.push(ram.slice(offset, offset + length)));
+    return Buffer.concat(parts);
   }
-  writePhysical(_nid: number, _physical: number, _data: Uint8Array): number {
-    throw new Error("run control: not yet");
+  writePhysical(nid: number, physical: number, data: Uint8Array): number {
+    const node = this.node(nid);
+    return this.eachRamPage(nid, physical, data.length, (offset, length, done) => {
+      node.ram.set(data.subarray(done, done + length), offset);
+      node.written(offset, length);
+    });
+  }
+
+  private eachRamPage(nid: number, physical: number, bytes: number, visit: (offset: number, length: number, done: number) => void): number {
+    const node = this.node(nid);
+    return this.eachPage(BigInt(physical), bytes, (at, length, done) => {
+      const offset = node.offset(Number(at), length);
+      if (offset < 0) return 0;
+      visit(offset, length, done);
+      return length;
+    });
+  }
+
+  /** Visits the parts that lie in one page each, until one could not be done whole. Returns how many bytes were. */
+  private eachPage(first: bigint, bytes: number, visit: (at: bigint, length: number, done: number) => number): number {
+    let done = 0;
+    while (done < bytes) {
+      const at = BigInt.asUintN(64, first + BigInt(done));
+      const length = Math.min(bytes - done, PAGE - Number(at % BigInt(PAGE)));
+      const served = visit(at, length, done);
+      done += served;
+      if (served < length) break;
+    }
+    return done;
   }
 
   private node(nid: number): Node {

@@ -43,7 +43,7 @@ export type RunReason =
   /** Triple fault, or under `strict` a device error; `machine.fault` tells. */
   | "fault"
   | "stopped"
-  /** A breakpoint or watchpoint of the engine; `machine.breakpoint` tells. */
+  /** A breakpoint, a watchpoint or a step of a debugger (control.ts); `machine.breakpoint` tells. */
   | "breakpoint"
   /** `runSlice` only: the budget is used up. */
   | "slice";

@@ -13,14 +13,11 @@
 import { EventKind } from "../abi/events.ts";
 import { IOAPIC_PINS } from "../abi/ioapic.ts";
 import { Icr } from "../abi/lapic.ts";
-import { MAILBOX_BASE, MAILBOX_GSI } from "../abi/mailbox.ts";
-import { IOAPIC_BASE, LAPIC_BASE, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
-import { DEBUG_EXIT_PORT, FW_CFG_DATA, FW_CFG_SELECTOR, I8042, KEYBOARD_GSI } from "../abi/platform.ts";
-import { UART_GSI, UART_PORT } from "../abi/uart.ts";
-import { VIRTIO_MMIO_BYTES, VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
-import { Msr } from "../abi/x86.ts";
-import type { Bus, Core, CreateEngine, Engine } from "../cpu/engine.ts";
-import { CpuidModel } from "../devices/cpuid.ts";
+import { MAILBOX_GSI } from "../abi/mailbox.ts";
+import { KEYBOARD_GSI } from "../abi/platform.ts";
+import { UART_GSI } from "../abi/uart.ts";
+import { VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
+import type { CreateEngine, Engine, RunResult } from "../cpu/engine.ts";
 import { DebugExit } from "../devices/debugexit.ts";
 import { type Dma, hex } from "../devices/device.ts";
 import { FwCfg } from "../devices/fwcfg.ts";
@@ -38,8 +35,11 @@ import { RingReader, TRACE_RINGS_SYMBOL } from "../trace/rings.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
 import { SymbolTable } from "../trace/symbols.ts";
+import { type Board, NodeBus } from "./bus.ts";
 import { NEVER } from "./clock.ts";
+import { Console } from "./console.ts";
 import { checkLoad, type KernelImage, loadKernel, parseKernel, ramOffset } from "./loader.ts";
+import { CoreSlot, type Inbound, isRunnable, Power, type StepRange } from "./slot.ts";
 
 export interface NodeOptions {
   readonly nid: number;
@@ -77,7 +77,7 @@ export type NodeState = "booting" | "ready" | "halted" | "shutdown" | "exited";
 
 /** What ended or interrupted the node's run. */
 export interface NodeStop {
-  readonly kind: "exit" | "fault" | "breakpoint" | "watchpoint";
+  readonly kind: "exit" | "fault" | "breakpoint" | "watchpoint" | "step";
   readonly nid: number;
   readonly core: number;
   readonly time: number;
@@ -87,49 +87,15 @@ export interface NodeStop {
   readonly status?: number;
   /** breakpoint, watchpoint: the engine's id. */
   readonly id?: number;
+  /** watchpoint: as RunResult has it. */
+  readonly accessed?: RunResult["accessed"];
 }
 
-/** A message on its way to a LAPIC. */
-interface Inbound {
-  readonly time: number;
-  /** Icr.FIXED, NMI, INIT, STARTUP. */
-  readonly mode: number;
-  readonly vector: number;
-  readonly level: boolean;
-}
-const enum Power {
-  WAIT_FOR_STARTUP,
-  RUNNING,
-  SHUTDOWN,
-}
-
-class CoreSlot {
-  power = Power.WAIT_FOR_STARTUP;
-  /** Vector whose missing EOI was reported last, so that it is said once; -1 = none. */
-  missedEoi = -1;
-  /** Ascending by time. */
-  readonly inbound: Inbound[] = [];
-  constructor(
-    readonly index: number,
-    readonly core: Core,
-    readonly lapic: LocalApic,
-  ) {}
-
-  get nextEvent(): number {
-    const timer = this.lapic.timerNext;
-    const inbound = this.inbound.length === 0 ? NEVER : this.inbound[0].time;
-    return timer < inbound ? timer : inbound;
-  }
-}
-
-const PAGE = 0x1000;
-const APIC_BASE_BSP = 0x100n;
-const APIC_BASE_ENABLE = 0x800n;
 /** From one typed key to the next, virtual ns. */
 const KEY_NS = 1_000_000;
 const READY_LINE = /^margay: ready nid=/;
 
-export class Node implements Bus, LapicBus, IoapicBus, Dma {
+export class Node implements Board, LapicBus, IoapicBus, Dma {
   readonly nid: number;
   readonly engine: Engine;
   readonly symbols: SymbolTable;
@@ -151,22 +117,23 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
 
   private readonly slots: CoreSlot[] = [];
   readonly ioapic: IoApic;
-  private readonly fwcfg: FwCfg;
-  private readonly debugExit: DebugExit;
-  private readonly virtio: VirtioMmioSlot[] = [];
-  private readonly cpuidModel: CpuidModel;
+  readonly fwcfg: FwCfg;
+  readonly debugExit: DebugExit;
+  readonly virtio: VirtioMmioSlot[] = [];
   private readonly rings: RingReader | undefined;
   /** Actions at a time, ascending: typed input. */
   private readonly agenda: { readonly time: number; readonly run: () => void }[] = [];
   private readonly quantum: number;
-  /** Bytes not handed out yet, and the line that they belong to. */
-  private consoleText = "";
-  private consoleLine = "";
+  private readonly console: Console;
   /** The core whose instruction or event is being served; its time is "now". */
   private current: CoreSlot | undefined;
   private inRun = false;
   /** Where the present stretch of the cores ends; a lone core's stretch may be cut while it runs. */
   private target = 0;
+  /** The core that runs first in it, ahead of the quantum. */
+  private alone: CoreSlot | undefined;
+  /** A debugger's stop has left the stretch unfinished: it goes on as it was planned. */
+  private inStretch = false;
   private end = 0;
 
   constructor(
@@ -180,8 +147,8 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     this.quantum = environment.quantumNs;
     this.symboliser = new Symboliser([kernel.bytes]);
     this.symbols = SymbolTable.fromElf(kernel.bytes);
-    this.cpuidModel = new CpuidModel(cores);
-    this.engine = environment.createEngine({ ramBytes: options.ramBytes, cores, bus: this });
+    this.console = new Console((line) => this.observeLine(line), options.onConsole);
+    this.engine = environment.createEngine({ ramBytes: options.ramBytes, cores, bus: new NodeBus(this, cores) });
     this.ram = this.engine.ram;
     this.view = this.engine.view;
     const lapics: LocalApic[] = [];
@@ -193,7 +160,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     this.ioapic = new IoApic(this);
     this.fwcfg = new FwCfg(this, cores);
     this.debugExit = new DebugExit((status) => this.exit("debug exit", status));
-    this.uart = new Uart16550(this, this.ioapic.line(UART_GSI), (byte) => this.console(byte));
+    this.uart = new Uart16550(this, this.ioapic.line(UART_GSI), (byte) => this.console.write(byte));
     this.keyboard = new KeyboardController(options.keyboard === true, this, this.ioapic.line(KEYBOARD_GSI), () => this.exit("reset", 0));
     this.mailbox = new MailboxDevice(this, this.ioapic.line(MAILBOX_GSI), (message) => options.onMailbox?.(message, this.now));
     for (let i = 0; i < VIRTIO_MMIO_SLOTS; i++) {
@@ -251,16 +218,21 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   advance(end: number): void {
     this.end = end;
     while (this.time < this.end && this.stopped === undefined) {
-      this.serveNodeEvents();
-      const alone = this.plan();
-      if (alone !== undefined) this.runCore(alone);
+      if (!this.inStretch) {
+        this.serveNodeEvents();
+        this.alone = this.plan();
+        this.inStretch = true;
+      }
+      if (this.alone !== undefined) this.runCore(this.alone);
       for (const slot of this.slots) {
         if (this.stopped !== undefined) break;
-        if (slot !== alone) this.runCore(slot);
+        if (slot !== this.alone) this.runCore(slot);
       }
-      if (this.stopped === undefined) this.time = this.target;
+      if (this.stopped !== undefined) break;
+      this.time = this.target;
+      this.inStretch = false;
     }
-    this.flushConsole();
+    this.console.flush();
   }
 
   /** A frame was sent: do not run past `end`. */
@@ -275,7 +247,7 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
       return { ...state, fx: [...state.fx], power: slot.power, inbound: slot.inbound, lapic: slot.lapic.state() };
     });
     const devices = [this.ioapic, this.uart, this.keyboard, this.fwcfg, this.mailbox, ...this.virtio].map((device) => device.state());
-    return { ram: this.ram, rest: { nid: this.nid, time: this.time, cores, devices, console: this.consoleLine } };
+    return { ram: this.ram, rest: { nid: this.nid, time: this.time, cores, devices, console: this.console.line } };
   }
 
   close(): void {
@@ -338,9 +310,9 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
         core.time = limit;
         continue;
       }
-      const room = limit - core.time;
+      const room = Math.min(limit - core.time, slot.step === undefined ? hostSlice : 1);
       this.inRun = true;
-      const result = vector >= 0 ? core.runToWindow(room < hostSlice ? room : hostSlice) : core.run(room < hostSlice ? room : hostSlice);
+      const result = vector >= 0 ? core.runToWindow(room) : core.run(room);
       this.inRun = false;
       this.instructions += result.retired;
       if (this.rings !== undefined) this.rings.drain(slot.index);
@@ -354,11 +326,25 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
           break;
         case "breakpoint":
         case "watchpoint":
-          this.stopped = { kind: result.reason, nid: this.nid, core: slot.index, time: core.time, text: result.reason, id: result.id };
+          this.debugStop(slot, result.reason, result);
           break;
       }
+      if (result.retired > 0 && slot.step !== undefined && !isWithin(slot.step, core.rip)) this.debugStop(slot, "step");
     }
     this.current = undefined;
+  }
+
+  /** Whatever stopped the node first, stays. */
+  private debugStop(slot: CoreSlot, kind: "breakpoint" | "watchpoint" | "step", { id, accessed }: Partial<RunResult> = {}): void {
+    this.stopped ??= { kind, nid: this.nid, core: slot.index, time: slot.core.time, text: kind, id, accessed };
+  }
+
+  /** The cores that a debugger steps, by index; others go on. A core that steps passes a breakpoint at its rip. */
+  setSteps(steps: ReadonlyMap<number, StepRange>): void {
+    for (const slot of this.slots) {
+      slot.step = steps.get(slot.index);
+      if (slot.step !== undefined) slot.core.passBreakpoint();
+    }
   }
 
   /**
@@ -498,92 +484,6 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     this.engine.invalidateCode(offset, bytes);
   }
 
-  // ---- Bus: what the cores see ---------------------------------------------------------------------------------------
-
-  readMemory(core: Core, address: number, size: number): number {
-    const page = address - (address % PAGE);
-    if (page === LAPIC_BASE) return this.lapics[core.index].read(address - page, size);
-    if (page === IOAPIC_BASE) return this.ioapic.read(address - page, size);
-    if (page === VIRTIO_MMIO_BASE) {
-      const offset = address - page;
-      return this.virtio[Math.floor(offset / VIRTIO_MMIO_BYTES)].read(offset % VIRTIO_MMIO_BYTES, size);
-    }
-    if (page === MAILBOX_BASE) return this.mailbox.read(address - page, size);
-    this.report(`bus: read of ${size} bytes at physical 0x${address.toString(16)}, where nothing is`);
-    return allOnes(size);
-  }
-
-  writeMemory(core: Core, address: number, size: number, value: number): void {
-    const page = address - (address % PAGE);
-    if (page === LAPIC_BASE) this.lapics[core.index].write(address - page, size, value);
-    else if (page === IOAPIC_BASE) this.ioapic.write(address - page, size, value);
-    else if (page === VIRTIO_MMIO_BASE) {
-      const offset = address - page;
-      this.virtio[Math.floor(offset / VIRTIO_MMIO_BYTES)].write(offset % VIRTIO_MMIO_BYTES, size, value);
-    } else if (page === MAILBOX_BASE) this.mailbox.write(address - page, size, value);
-    else this.report(`bus: write of ${size} bytes at physical 0x${address.toString(16)}, where nothing is`);
-  }
-
-  readPort(_core: Core, port: number, size: number): number {
-    if (port >= UART_PORT && port < UART_PORT + 8) return this.uart.read(port - UART_PORT, size);
-    // biome-ignore format: one case a row
-    switch (port) {
-      case I8042.DATA: case I8042.COMMAND: return this.keyboard.read(port);
-      case FW_CFG_SELECTOR: case FW_CFG_DATA: return this.fwcfg.read(port, size);
-      case DEBUG_EXIT_PORT: return this.debugExit.read();
-    }
-    this.report(`bus: read of ${size} bytes from port ${hex(port)}, where nothing is`);
-    return allOnes(size);
-  }
-
-  writePort(_core: Core, port: number, size: number, value: number): void {
-    if (port >= UART_PORT && port < UART_PORT + 8) {
-      this.uart.write(port - UART_PORT, size, value);
-      return;
-    }
-    // biome-ignore format: one case a row
-    switch (port) {
-      case I8042.DATA: case I8042.COMMAND: this.keyboard.write(port, value); return;
-      case FW_CFG_SELECTOR: case FW_CFG_DATA: this.fwcfg.write(port, size, value); return;
-      case DEBUG_EXIT_PORT: this.debugExit.write(value); return;
-    }
-    this.report(`bus: write of ${size} bytes to port ${hex(port)}, where nothing is`);
-  }
-
-  readMsr(core: Core, index: number): bigint | undefined {
-    if (index === Msr.APIC_BASE) return apicBase(core.index);
-    this.report(`processor: rdmsr of unknown MSR ${hex(index)}`);
-    return 0n;
-  }
-
-  writeMsr(core: Core, index: number, value: bigint): boolean {
-    if (index !== Msr.APIC_BASE) {
-      this.report(`processor: wrmsr of unknown MSR ${hex(index)}`);
-      return true;
-    }
-    if (value === apicBase(core.index)) return true;
-    // No x2APIC in CPUID: its bit is reserved.
-    if ((value & 0x400n) !== 0n) return false;
-    this.report(`processor: APIC_BASE cannot be moved or disabled here: 0x${value.toString(16)}`);
-    return true;
-  }
-
-  cpuid(core: Core, leaf: number, subleaf: number): readonly [number, number, number, number] {
-    return this.cpuidModel.read(core.index, leaf, subleaf);
-  }
-
-  doubleFault(_core: Core, first: number, second: number, rip: bigint): void {
-    this.report(`processor: double fault: ${vectorName(second)} while ${vectorName(first)} was delivered`, rip);
-  }
-
-  readTaskPriority(core: Core): number {
-    return this.lapics[core.index].taskPriorityClass;
-  }
-
-  writeTaskPriority(core: Core, value: number): void {
-    this.lapics[core.index].taskPriorityClass = value;
-  }
-
   // ---- the node's ends -----------------------------------------------------------------------------------------------
 
   private exit(why: string, status: number): void {
@@ -608,24 +508,6 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
     if (this.current === undefined) return `n${this.nid}`;
     const symbol = this.options.locate?.(rip) ?? this.symboliser.describe(rip) ?? `rip 0x${rip.toString(16)}`;
     return `n${this.nid}.c${this.current.index}, ${symbol}`;
-  }
-
-  private console(byte: number): void {
-    this.consoleText += String.fromCharCode(byte);
-    if (byte !== 0x0a) {
-      this.consoleLine += String.fromCharCode(byte);
-      return;
-    }
-    this.observeLine(this.consoleLine.replace(/\r$/, ""));
-    this.consoleLine = "";
-    this.flushConsole();
-  }
-
-  private flushConsole(): void {
-    if (this.consoleText === "") return;
-    const text = this.consoleText;
-    this.consoleText = "";
-    this.options.onConsole?.(text);
   }
 
   private observeLine(line: string): void {
@@ -667,15 +549,4 @@ export class Node implements Bus, LapicBus, IoapicBus, Dma {
   }
 }
 
-/** Runs, or will as soon as it looks: a core may halt at the very end of its stretch with an interrupt already waiting. */
-function isRunnable({ power, core, lapic }: CoreSlot): boolean {
-  return power === Power.RUNNING && (!core.halted || (lapic.pendingVector() >= 0 && core.interruptible));
-}
-
-function apicBase(core: number): bigint {
-  return BigInt(LAPIC_BASE) | APIC_BASE_ENABLE | (core === 0 ? APIC_BASE_BSP : 0n);
-}
-
-function allOnes(size: number): number {
-  return size === 4 ? 0xffff_ffff : (1 << (8 * size)) - 1;
-}
+const isWithin = ({ start, end }: StepRange, rip: bigint): boolean => rip >= start && rip < end;

@@ -47,6 +47,7 @@ export interface StubOptions {
 
 /** Stops that are passed over in one `advance` (conditions that do not hold, steps within a range) before the host gets a turn. */
 const ROUNDS = 1000;
+const NO_STEPS: Resumption["steps"] = [];
 
 export class Stub {
   readonly threads: ThreadNames;
@@ -227,7 +228,7 @@ export class Stub {
       return "stopped";
     }
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
-      const stop = this.target.advance(budget, this.resumption?.steps ?? []);
+      const stop = this.target.advance(budget, this.resumption?.steps ?? NO_STEPS);
       const news = this.hasPeer ? (lines?.() ?? []) : [];
       if (news.length > 0) this.print(`${news.join("\n")}\n`);
       switch (stop.kind) {

@@ -167,8 +167,9 @@ export interface Core {
    */
   register(name: string): bigint;
   /**
-   * A debugger's write, unchecked, with what follows from it: paging registers flush the TLB, a selector loads its descriptor where it
-   * names one (and else only the selector changes), rip of a halted core wakes nobody.
+   * A debugger's write, unchecked, with what follows from it: paging registers flush the TLB as the guest's write would, EFER.LMA follows,
+   * the selector of a code or data segment loads its descriptor where it names one (else, and for ldtr and tr, only the selector
+   * changes). A halted core stays halted, whatever its rip is.
    */
   setRegister(name: string, value: bigint): void;
   /** 512 bytes as FXSAVE64 writes them: x87, MXCSR, XMM0 to XMM15. */

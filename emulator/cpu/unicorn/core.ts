@@ -26,6 +26,7 @@ import { running } from "./hooks.ts";
 import type { Instance } from "./instance.ts";
 import { splitReads } from "./operands.ts";
 import { type Node, Processor } from "./processor.ts";
+import { readRegister, writeRegister } from "./registers.ts";
 import { restoreCore, saveCore } from "./snapshot.ts";
 import { watchFilter } from "./watchfilter.ts";
 
@@ -589,6 +590,12 @@ export class UnicornCore extends Processor implements Core {
 
   // ---- state
 
+  register(name: string): bigint {
+    return readRegister(this, name);
+  }
+  setRegister(name: string, value: bigint): void {
+    writeRegister(this, name, value);
+  }
   passBreakpoint(): void {
     this.passRip = this.rip;
   }

@@ -24,7 +24,6 @@ import type { StopTable } from "../x86/stops.ts";
 import type { CodeCoherence } from "./coherence.ts";
 import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
 import type { Instance } from "./instance.ts";
-import { readRegister, writeRegister } from "./registers.ts";
 
 /** What a core shares with its node. */
 export interface Node {
@@ -54,7 +53,7 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   protected abstract noteOwnWrite(linear: bigint, bytes: number): void;
 
   /** Copies of architectural TLB entries that have left are in it. */
-  protected dropHostTlb(): void {
+  dropHostTlb(): void {
     this.mmu.entryLeft = false;
     this.instance.flushTlb();
   }
@@ -150,6 +149,12 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     this.env.updateHflags(index === SegmentIndex.CS && this.cr0 & Cr0.PE ? segment.selector & 3 : this.cpl);
   }
 
+  /** The hidden part without a load: the CPL stays. */
+  setHiddenPart(index: SegmentIndex, segment: Segment): void {
+    this.env.writeSegment(index, segment);
+    this.env.updateHflags(this.cpl);
+  }
+
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
     let value = 0n;
     for (let done = 0; done < bytes; ) {
@@ -213,12 +218,6 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     }
   }
 
-  register(name: string): bigint {
-    return readRegister(this, name);
-  }
-  setRegister(name: string, value: bigint): void {
-    writeRegister(this, name, value);
-  }
   translate(virtual: bigint): number | undefined {
     return this.mmu.peek(virtual);
   }

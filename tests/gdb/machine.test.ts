@@ -12,12 +12,22 @@ import { Garbage, writers } from "./garbage.ts";
 
 const SEED = Number(process.env["GDB_SEED"] ?? 1);
 
-/** Runs `program` with a debugger that does `act` and then lets go. */
-function debug(program: string, act: (d: Debugged) => void, more: Partial<Parameters<typeof runCluster>[0]> = {}): ClusterRun {
+/** Runs `program` with a debugger that does `act`; what is left of the run is left. */
+function debug(program: string, act: (d: Debugged) => void): void {
+  runCluster({
+    nodes: 2,
+    program,
+    drive: (machine, options) => {
+      act(new Debugged(machine, options, program));
+      return "stopped";
+    },
+  });
+}
+/** … and then lets go: up to the run's own end. */
+function debugAll(program: string, act: (d: Debugged) => void): ClusterRun {
   return runCluster({
     nodes: 2,
     program,
-    ...more,
     drive: (machine, options) => {
       const d = new Debugged(machine, options, program);
       act(d);
@@ -39,7 +49,7 @@ describe("a run under a debugger is the run without one", () => {
   it("garbage between the slices, interrupts at odd places, another peer", () => {
     const garbage = new Garbage(SEED);
     same(
-      debug("ring", (d) => {
+      debugAll("ring", (d) => {
         for (let i = 0; i < 20_000; i++) {
           if (i % 10 === 0) d.stub.receive(garbage.noise());
           const payload = garbage.payload();
@@ -62,7 +72,7 @@ describe("a run under a debugger is the run without one", () => {
 
   it("breakpoints, watchpoints, steps and everything that looks", () => {
     same(
-      debug("ring", (d) => {
+      debugAll("ring", (d) => {
         d.select(2, 0);
         d.ask(`Z0,${hex(d.address("netInterrupt"))},1`);
         d.select(1, 0);
@@ -212,7 +222,7 @@ describe("monitor", () => {
           const text = d.monitor("tlb stale");
           if (text.includes("STALE")) stale = text;
         }
-        return d.finish();
+        return "stopped";
       },
     });
     expect(stale).toMatch(/STALE: (?:not mapped any more|now physical 0x)/);

@@ -76,7 +76,7 @@ describe("a session of gdb on two nodes", () => {
     if (version === undefined) return;
     const file = path.join(folder, "session.gdb");
     const commands = Object.entries(script).flatMap(([name, lines]) => [`echo == ${name}\\n`, ...lines]);
-    fs.writeFileSync(file, ["set width 0", "set confirm off", "set height 0", ...commands, ""].join("\n"));
+    fs.writeFileSync(file, ["set width 0", "set confirm off", "set height 0", "set print entry-values no", ...commands, ""].join("\n"));
     result = margay(["debug", "--batch", "--script", file, "run", "--nodes", "2", "--strict", "--hash", "ring"]);
     for (const [name, ...text] of result.stdout
       .split(/^== /m)

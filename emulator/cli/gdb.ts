@@ -102,7 +102,7 @@ export class DebugServer implements Driver {
   private interrupted = false;
   private failure: { readonly error: unknown } | undefined;
   private scriptFile: string | undefined;
-  private readonly symboliser: Symboliser;
+  private knownSymbols: Symboliser | undefined;
   private readonly images: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 
   private constructor(
@@ -110,8 +110,7 @@ export class DebugServer implements Driver {
     private readonly gdb?: Gdb,
   ) {
     this.images = settings.files.map((file) => ({ path: path.resolve(file), bytes: readInput("image", file, "") }));
-    this.symboliser = new Symboliser(this.images.map((image) => image.bytes));
-    this.live = new LiveTrace((address) => this.symboliser.nameOf(address));
+    this.live = new LiveTrace((address) => this.symboliser().nameOf(address));
   }
 
   /** Refuses what cannot be listened on. */
@@ -136,10 +135,14 @@ export class DebugServer implements Driver {
   sink(base: TraceSink): TraceSink {
     return this.live.sink(base);
   }
+  private symboliser(): Symboliser {
+    this.knownSymbols ??= new Symboliser(this.images.map((image) => image.bytes));
+    return this.knownSymbols;
+  }
 
   start(machine: Machine): void {
     const control = new RunControl(machine);
-    const view = new KernelView(control, this.images[0]!.bytes, this.symboliser, this.settings.program);
+    const view = new KernelView(control, this.images[0]!.bytes, () => this.symboliser(), this.settings.program);
     this.live.attach(machine);
     this.target = new MachineTarget({
       control,

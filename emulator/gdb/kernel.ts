@@ -30,21 +30,22 @@ const PAGE_MASK = 0xf_ffff_ffff_f000n;
 const FREE = 0;
 
 export class KernelView {
-  private readonly types: ImageTypes;
-
   /** `program`: what the job runs; empty: no job is known. */
   constructor(
     readonly control: RunControl,
-    kernel: Uint8Array,
-    readonly symboliser: Symboliser,
+    private readonly kernel: Uint8Array,
+    private readonly symbols: () => Symboliser,
     readonly program: string,
-  ) {
-    this.types = ImageTypes.fromElf(kernel);
+  ) {}
+
+  /** Symbols and debug information are read when somebody looks: a run that nobody looks at does not pay for them. */
+  get symboliser(): Symboliser {
+    return this.symbols();
   }
 
   /** A global variable of the kernel on a node; undefined: this kernel has none of that name. */
   global(nid: number, name: string): Datum | undefined {
-    return this.types.global(name, (address, length) => this.control.readMemory(nid, 0, address, length));
+    return ImageTypes.fromElf(this.kernel).global(name, (address, length) => this.control.readMemory(nid, 0, address, length));
   }
 
   /** All slots that are in use, in order. */

@@ -25,7 +25,7 @@ export class Debugged extends Client {
     const images = files.map((file) => loadedImage(file, fs.readFileSync(file)));
     const control = new RunControl(machine);
     const symboliser = new Symboliser(images.map((image) => image.bytes));
-    const view = new KernelView(control, images[0]!.bytes, symboliser, program);
+    const view = new KernelView(control, images[0]!.bytes, () => symboliser, program);
     const live = new LiveTrace((address) => symboliser.nameOf(address));
     live.attach(machine);
     const target = new MachineTarget({

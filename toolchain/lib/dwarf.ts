@@ -20,6 +20,8 @@ export const enum Tag {
   ENUMERATOR = 0x28,
   SUBPROGRAM = 0x2e,
   VARIABLE = 0x34,
+  CALL_SITE = 0x48,
+  CALL_SITE_PARAMETER = 0x49,
 }
 export const enum Attribute {
   LOCATION = 0x02,
@@ -47,6 +49,10 @@ export const enum Attribute {
   CALL_COLUMN = 0x57,
   CALL_FILE = 0x58,
   CALL_LINE = 0x59,
+  CALL_ALL_CALLS = 0x7a,
+  CALL_RETURN_PC = 0x7d,
+  CALL_VALUE = 0x7e,
+  CALL_TARGET = 0x83,
 }
 export const enum Form {
   ADDR = 0x01,
@@ -97,6 +103,7 @@ export const enum Operation {
   PIECE = 0x93,
   CALL_FRAME_CFA = 0x9c,
   STACK_VALUE = 0x9f,
+  ENTRY_VALUE = 0xa3,
 }
 /** C11: what gdb handles best for us, better than a language that it does not know. */
 export const LANGUAGE_C11 = 0x1d;

@@ -5,17 +5,20 @@
  * the copies, and its own code if that lies in the unit, refer to it. Blocks that declare nothing are left out; what is in them moves up.
  */
 import { Attribute, Form, INLINED, Tag } from "../lib/dwarf.ts";
-import type { DebugScope, DebugType, DebugVariable } from "./debug.ts";
+import type { DebugCall, DebugScope, DebugType, DebugVariable } from "./debug.ts";
 import type { Attributed, DieWriter } from "./debug-dies.ts";
 import type { UnitFiles } from "./debug-line.ts";
 import {
   type Addresses,
+  addressExpression,
   FRAME_BASE,
   joinRanges,
   type LocationLists,
   locationExpression,
   type Range,
   type RangeLists,
+  registerExpression,
+  valueExpression,
 } from "./debug-location.ts";
 import { declared, named, sizeOf, typed } from "./debug-types.ts";
 import type { PlacedChunk } from "./layout.ts";
@@ -149,6 +152,7 @@ class FunctionWriter {
           ];
     attributes.push([Attribute.LOW_PC, Form.ADDR, address], [Attribute.HIGH_PC, Form.UDATA, chunk.size]);
     if (chunk.frame !== undefined) attributes.push([Attribute.FRAME_BASE, Form.EXPRLOC, FRAME_BASE]);
+    if (debug?.calls && debug.calls.length > 0) attributes.push([Attribute.CALL_ALL_CALLS, Form.FLAG_PRESENT, 1]);
     const children = this.#scopes.length > 0 && this.#hasChildren(0);
     dies.die(Tag.SUBPROGRAM, children, attributes);
     if (!children) return;
@@ -157,7 +161,8 @@ class FunctionWriter {
   }
 
   #hasChildren(scope: number): boolean {
-    return this.#scopes[scope].variables.length > 0 || this.#children[scope].some((child) => this.#appears(child));
+    if (this.#scopes[scope].variables.length > 0 || this.#children[scope].some((child) => this.#appears(child))) return true;
+    return scope === 0 && (this.#placed.chunk.debug?.calls ?? []).length > 0;
   }
   /** Whether the scope, or something in it, becomes an entry. */
   #appears(scope: number): boolean {
@@ -180,6 +185,28 @@ class FunctionWriter {
       }
     }
     for (const child of this.#children[scope]) if (this.#appears(child)) this.#scope(child);
+    // Not in the blocks that they stand in: LLVM 14 takes call sites in functions only.
+    if (scope === 0) for (const call of this.#placed.chunk.debug?.calls ?? []) this.#call(call);
+  }
+
+  #call({ end, target, arguments: args }: DebugCall): void {
+    const { dies, addresses } = this.#unit;
+    const to = target === null ? null : addressExpression(target, 0n, addresses);
+    const values = args.flatMap(({ register, place }) => {
+      const value = valueExpression(place, addresses);
+      return value === null ? [] : [{ register, value }];
+    });
+    dies.die(Tag.CALL_SITE, values.length > 0, [
+      [Attribute.CALL_RETURN_PC, Form.ADDR, this.#placed.address + BigInt(end)],
+      ...(to === null ? [] : ([[Attribute.CALL_TARGET, Form.EXPRLOC, to]] as const)),
+    ]);
+    for (const { register, value } of values) {
+      dies.die(Tag.CALL_SITE_PARAMETER, false, [
+        [Attribute.LOCATION, Form.EXPRLOC, registerExpression(register)],
+        [Attribute.CALL_VALUE, Form.EXPRLOC, value],
+      ]);
+    }
+    if (values.length > 0) dies.end();
   }
 
   #scope(scope: number): void {

@@ -23,6 +23,25 @@ export function addressExpression(symbol: string, addend: bigint, addresses: Add
   return address(out, symbol, addend, addresses) ? out.take() : null;
 }
 
+/** The register as a location. */
+export const registerExpression = (register: number): Uint8Array => Uint8Array.of(Operation.REG0 + register);
+
+/** The value itself, as an expression and not as a location; null: the image does not have it. */
+export function valueExpression(place: DebugPlace, addresses: Addresses): Uint8Array | null {
+  const out = new ByteWriter();
+  switch (place.kind) {
+    case "register":
+      breg(out, place.register, 0n);
+      break;
+    case "frame":
+      step(out, { op: "frame", offset: place.offset });
+      break;
+    default:
+      if (!piece(out, { offset: 0, bytes: 8, place, indirect: true }, addresses)) return null;
+  }
+  return out.take();
+}
+
 /** What holds `bytes` bytes of a variable; null: nothing is known of any of them. */
 export function locationExpression(location: DebugLocation, bytes: number, addresses: Addresses): Uint8Array | null {
   const out = new ByteWriter();
@@ -75,6 +94,7 @@ function piece(out: ByteWriter, { place, indirect }: DebugPiece, addresses: Addr
       breg(out, place.register, place.addend);
       return true;
     case "expression":
+    case "entry":
       return false;
   }
 }
@@ -106,6 +126,11 @@ function value(out: ByteWriter, place: DebugPlace, addresses: Addresses): boolea
       break;
     case "expression":
       for (const one of place.steps) step(out, one);
+      break;
+    case "entry":
+      out.u8(Operation.ENTRY_VALUE);
+      out.uleb(1);
+      out.u8(Operation.REG0 + place.register);
       break;
   }
   out.u8(Operation.STACK_VALUE);

@@ -40,7 +40,9 @@ export type DebugPlace =
   /** The value is register + addend, computed: DW_OP_breg, DW_OP_stack_value. */
   | { readonly kind: "computed"; readonly register: number; readonly addend: bigint }
   /** The value that the steps leave; never `indirect`. */
-  | { readonly kind: "expression"; readonly steps: readonly DebugStep[] };
+  | { readonly kind: "expression"; readonly steps: readonly DebugStep[] }
+  /** What the register held when the function was entered, which its caller may know still (DebugCall); never `indirect`. */
+  | { readonly kind: "entry"; readonly register: number };
 
 /** One step of a computation on a stack of 64-bit integers (DWARF 5 section 2.5.1): push something, or put one result in place of two operands. */
 export type DebugStep =
@@ -108,6 +110,16 @@ export interface FrameRow {
   readonly held?: ReadonlyMap<number, number>;
 }
 
+/** A call, and what of its arguments can be told while it runs. */
+export interface DebugCall {
+  /** Offset of the return address. */
+  readonly end: number;
+  /** Link name; null: by pointer. */
+  readonly target: string | null;
+  /** What argument registers hold that the call leaves alone. */
+  readonly arguments: readonly { readonly register: number; readonly place: DebugPlace }[];
+}
+
 /** Of a function's chunk. */
 export interface FunctionDebug {
   readonly file: number;
@@ -115,4 +127,6 @@ export interface FunctionDebug {
   /** -1 = void. */
   readonly result: number;
   readonly scopes: readonly DebugScope[];
+  /** All that the function makes, but for those in assembly. */
+  readonly calls?: readonly DebugCall[];
 }

@@ -7,9 +7,19 @@
  * end, since a debugger looks a caller up by the byte before the return address.
  */
 import type { Func, Loc, Scope, Variable } from "../ir/ir.ts";
-import type { DebugLocation, DebugPiece, DebugPlace, DebugScope, DebugStep, DebugVariable, FunctionDebug } from "../link/debug.ts";
+import type {
+  DebugCall,
+  DebugLocation,
+  DebugPiece,
+  DebugPlace,
+  DebugScope,
+  DebugStep,
+  DebugVariable,
+  FunctionDebug,
+} from "../link/debug.ts";
 import { CALLER_SAVED_MASK, placeArguments } from "./abi.ts";
 import { ALTERNATIVES, DebugTracker, type State, UNKNOWN } from "./debug-track.ts";
+import { callsOf } from "./debug-calls.ts";
 import { PARAMETER, type Told } from "./debug-values.ts";
 import type { Frame } from "./frame.ts";
 import type { MachineBlock } from "./machine.ts";
@@ -17,13 +27,13 @@ import type { CodeSink, Operand } from "./operand.ts";
 import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";
 
 /** rbp + 16 is the CFA in every function that has a frame. */
-const CFA_FROM_RBP = 16;
-const DWARF_RBP = 6;
+export const CFA_FROM_RBP = 16;
+export const DWARF_RBP = 6;
 /** DWARF numbers of the general registers in encoding order (System V ABI AMD64, figure 3.36); vector registers count from 17. */
 const DWARF = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
-const dwarfOf = (register: number): number => (register < 16 ? DWARF[register] : register - 16 + 17);
+export const dwarfOf = (register: number): number => (register < 16 ? DWARF[register] : register - 16 + 17);
 
-interface Written {
+export interface Written {
   readonly placed: Placed;
   /** Offsets in the code: of its first byte, behind the first machine instruction, behind the last. */
   readonly start: number;
@@ -91,7 +101,13 @@ export class DebugWriter {
     const scopes = new Scopes(root);
     for (const { code } of this.#written) for (const { placed: p, start, end } of code) scopes.cover(p.instr.loc, moved(start), moved(end));
     const { file, line } = f.loc;
-    return { file, line, result: root.function.result, scopes: scopes.list(locations, size) };
+    const list = scopes.list(locations, size);
+    const calls: DebugCall[] = [];
+    for (const { end, instr, told } of callsOf(this.#written, placed.slotCount, this.frame as Frame)) {
+      const [to] = instr.operands;
+      calls.push({ end: moved(end), target: to.kind === "sym" ? to.name : null, arguments: told });
+    }
+    return { file, line, result: root.function.result, scopes: list, calls };
   }
 }
 
@@ -336,6 +352,8 @@ class LocationWalk {
         if (told.addend === 0n) return { place: { kind: "register", register }, indirect };
         return { place: { kind: "computed", register, addend: told.addend }, indirect };
       }
+      case "entry":
+        return inside > 0 ? null : { place: { kind: "entry", register: dwarfOf(told.register) }, indirect };
       case "operation":
         return inside > 0 ? null : { place: { kind: "expression", steps: this.#steps(told, [...locations]) }, indirect };
     }

@@ -10,6 +10,8 @@
 import type { DebugValue, Instr } from "../ir/ir.ts";
 import { type Op, widthOf } from "../ir/ops.ts";
 import type { DebugOperator } from "../link/debug.ts";
+import { placeArguments } from "./abi.ts";
+import { XMM0 } from "./machine.ts";
 import type { Selector } from "./select.ts";
 import { isZeroExtended } from "./select-integer.ts";
 
@@ -22,7 +24,9 @@ export type Told =
   /** The address of a frame object. */
   | { readonly kind: "object"; readonly object: number; readonly addend: bigint }
   | { readonly kind: "value"; readonly value: number; readonly addend: bigint }
-  | { readonly kind: "operation"; readonly op: DebugOperator; readonly args: readonly [Told, Told] };
+  | { readonly kind: "operation"; readonly op: DebugOperator; readonly args: readonly [Told, Told] }
+  /** What a register held at entry, by its number here. */
+  | { readonly kind: "entry"; readonly register: number };
 
 export interface Alternative {
   readonly told: Told;
@@ -70,7 +74,8 @@ export class Teller {
     }
     // The address of something is no computation.
     const alternatives = this.#alternatives(watched);
-    return [{ offset, bytes, alternatives: indirect ? alternatives.filter((a) => a.told.kind !== "operation") : alternatives, indirect }];
+    const isAddress = ({ told }: Alternative): boolean => told.kind !== "operation" && told.kind !== "entry";
+    return [{ offset, bytes, alternatives: indirect ? alternatives.filter(isAddress) : alternatives, indirect }];
   }
 
   #alternatives(instr: Instr): Alternative[] {
@@ -82,6 +87,11 @@ export class Teller {
       if (made !== null && !found.some(({ told }) => toldKey(told) === toldKey(made))) found.push({ told: made, once: null });
     }
     if (own !== null && own.addend === 0n && own.value >= 0) this.#undone(instr, found);
+    if (instr.op === "param") {
+      const place = placeArguments(this.#s.f.params.map((p) => p.type)).places[instr.index];
+      if (place !== undefined && "reg" in place && place.reg < XMM0)
+        found.push({ told: { kind: "entry", register: place.reg }, once: null });
+    }
     return found;
   }
 
@@ -214,6 +224,7 @@ function plus(told: Told | null, addend: bigint): Told | null {
   if (told === null) return null;
   if (told.kind === "constant") return constant(told.value + addend);
   if (told.kind === "operation") return operation("plus", told, constant(addend));
+  if (told.kind === "entry") return null;
   return { ...told, addend: told.addend + addend };
 }
 const less = (told: Told, by: Told | null): Told | null => (by?.kind === "constant" ? plus(told, -by.value) : operation("minus", told, by));
@@ -252,5 +263,7 @@ export function toldKey(told: Told): string {
       return `v${told.value}+${told.addend}`;
     case "operation":
       return `${told.op}(${toldKey(told.args[0])},${toldKey(told.args[1])})`;
+    case "entry":
+      return `e${told.register}`;
   }
 }

@@ -37,6 +37,8 @@ export type DebugEvent =
       readonly signal: number;
       /** DebugReason. */
       readonly reason: number;
+      /** When the node sent it, virtual ns. */
+      readonly time: number;
     }
   /** The task of the job on this node is over; `waitStatus` as Linux has it. */
   | { readonly kind: "ended"; readonly nid: number; readonly jobId: number; readonly waitStatus: number };
@@ -83,7 +85,7 @@ export class JobDebugLink {
     const head = new DebugMessage(new DataView(message.buffer, message.byteOffset));
     if (head.magic !== DEBUG_MAGIC || DebugMessage.SIZE + head.bodyBytes !== message.length) return;
     const { jobId, tid, address, signal, reason, count } = head;
-    if (head.operation === DebugOperation.STOPPED) this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason });
+    if (head.operation === DebugOperation.STOPPED) this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason, time });
     else if (head.operation === DebugOperation.ENDED) this.events.push({ kind: "ended", nid, jobId, waitStatus: count });
     else {
       const key = `${nid}.${head.requestId}`;

@@ -36,6 +36,8 @@ export function mailboxStart(received: (message: ptr<u32>, lengthBytes: u32) => 
   mailbox.present = 1;
   mailbox.received = received;
   ioapicRoute(MAILBOX_GSI, 0, mailboxInterrupt, 0);
+  // What has come before this moment has raised its edge at a masked pin.
+  mailboxInterrupt(0, 0);
 }
 
 function mailboxInterrupt(_vector: u32, _device: u64): void {

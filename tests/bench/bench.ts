@@ -6,6 +6,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { hostSeconds } from "./clock.ts";
 import { codegen } from "./codegen.ts";
+import { jobDebug } from "./jobdebug.ts";
 import { launch } from "./launch.ts";
 import { messages } from "./messages.ts";
 import { mips } from "./mips.ts";
@@ -24,6 +25,7 @@ const sections: readonly (readonly [name: string, run: Run])[] = [
   ["shootdown", shootdown],
   ["messages", messages],
   ["launch", launch],
+  ["jobdebug", jobDebug],
   ["profile", profile],
 ];
 

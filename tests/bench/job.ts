@@ -24,6 +24,8 @@ export interface JobOptions {
   readonly append?: string;
   /** Called between slices of `sliceInstructions`. */
   readonly between?: (machine: Machine, stdout: string) => void;
+  /** A message from a node into the management network. */
+  readonly onMailbox?: (nid: number, message: Uint8Array, time: number) => void;
 }
 export interface Moment {
   readonly virtualNs: number;
@@ -67,6 +69,7 @@ export function runJob(o: JobOptions): JobRun {
       kernel,
       commandLine: `nodes=${o.nodes} coords=${nid - 1}.0.0 ${o.append ?? ""}`.trim(),
       nic: true,
+      onMailbox: (message, time) => o.onMailbox?.(nid, message, time),
     })),
     createEngine: createUnicornEngine,
     endpoints: (send) => {
@@ -102,7 +105,9 @@ export function runJob(o: JobOptions): JobRun {
     const until = () => result !== null;
     const { between } = o;
     let reason = "slice";
-    while (reason === "slice") {
+    // Idle: unless somebody has just sent something from outside.
+    const goesOn = (): boolean => machine.nodes.some((node) => node.nextActivity() < Number.POSITIVE_INFINITY);
+    while (reason === "slice" || (reason === "idle" && between !== undefined && goesOn())) {
       reason = machine.runSlice(between ? SLICE_INSTRUCTIONS : Number.POSITIVE_INFINITY, { until, limitNs: LIMIT_NS });
       between?.(machine, stdout);
     }

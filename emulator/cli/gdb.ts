@@ -21,6 +21,7 @@ import { type DebugLine, Gdb } from "./debug.ts";
 import { UserError } from "./errors.ts";
 import { readInput, type Texts } from "./inputs.ts";
 import { packageRoot } from "./package.ts";
+import { interruptions } from "./session.ts";
 
 /** What moves a session's machine instead of `runSlice` alone. */
 export interface Driver {
@@ -245,13 +246,13 @@ export class DebugServer implements Driver {
     const stop = (signal: NodeJS.Signals): void => {
       if (signal !== "SIGINT" || !this.hasTerminal) this.interrupt();
     };
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+    for (const signal of interruptions) process.on(signal, stop);
     while (this.stub.attached && !this.isEnded && !this.interrupted) {
       await new Promise<void>((resolve) => {
         this.resume = resolve;
       });
     }
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
+    for (const signal of interruptions) process.off(signal, stop);
   }
 
   /** What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. */

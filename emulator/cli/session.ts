@@ -22,6 +22,9 @@ import { formatTime } from "./units.ts";
 /** Instructions between two looks at signals and the progress line: about 50 ms of host time. */
 const SLICE_INSTRUCTIONS = 2_000_000;
 
+/** Ctrl-C, kill, a terminal that goes away. */
+export const interruptions = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 export interface SessionOptions {
   readonly nodes: readonly NodeOptions[];
   readonly settings: MachineSettings;
@@ -87,8 +90,7 @@ export class Session {
    * clean up. The second ends it at once.
    */
   async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
-    process.on("SIGINT", this.onInterrupt);
-    process.on("SIGTERM", this.onInterrupt);
+    for (const signal of interruptions) process.on(signal, this.onInterrupt);
     const { driver } = this.options;
     driver?.invite();
     let told = 0;
@@ -108,8 +110,7 @@ export class Session {
       }
     } finally {
       this.progress.clear();
-      process.off("SIGINT", this.onInterrupt);
-      process.off("SIGTERM", this.onInterrupt);
+      for (const signal of interruptions) process.off(signal, this.onInterrupt);
     }
   }
 

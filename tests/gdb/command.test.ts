@@ -62,7 +62,7 @@ describe("refused with one line and status 2", () => {
 });
 
 describe("nothing is left", () => {
-  it.each(["SIGINT", "SIGTERM"] as const)("%s while it waits for gdb", async (signal) => {
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s while it waits for gdb", async (signal) => {
     const socket = path.join(folder, `wait-${signal}`);
     const { status, stderr } = await interrupted(["run", "--gdb", socket, "hello"], "waiting for gdb", signal);
     expect(stderr).toContain(`margay: waiting for gdb: gdb -x ${socket}.gdb\n`);

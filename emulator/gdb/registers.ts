@@ -198,21 +198,27 @@ export const registers: readonly Register[] = features.flatMap((f) => f.register
 const numbers = new Map(registers.map((r, i) => [r.name, i]));
 export const registerNumber = (name: string): number => numbers.get(name)!;
 
-/** qXfer:features:read:target.xml. */
-export const targetDescription = [
-  `<?xml version="1.0"?>\n<!DOCTYPE target SYSTEM "gdb-target.dtd">\n`,
-  `<target version="1.0"><architecture>i386:x86-64</architecture><osabi>none</osabi>\n`,
-  ...features.map(
-    (f) =>
-      `<feature name="${f.name}">${f.types}\n${f.registers
-        .map(
-          (r) =>
-            `<reg name="${r.name}" bitsize="${r.bits}" type="${r.type}" regnum="${numbers.get(r.name)}"${r.group === undefined ? "" : ` group="${r.group}"`}/>\n`,
-        )
-        .join("")}</feature>\n`,
-  ),
-  `</target>\n`,
-].join("");
+/** What a process has of them: not the system's, which come last. */
+export const processRegisters: readonly Register[] = features.slice(0, -1).flatMap((f) => f.registers);
+
+const describe = (described: readonly Feature[]): string =>
+  [
+    `<?xml version="1.0"?>\n<!DOCTYPE target SYSTEM "gdb-target.dtd">\n`,
+    `<target version="1.0"><architecture>i386:x86-64</architecture><osabi>none</osabi>\n`,
+    ...described.map(
+      (f) =>
+        `<feature name="${f.name}">${f.types}\n${f.registers
+          .map(
+            (r) =>
+              `<reg name="${r.name}" bitsize="${r.bits}" type="${r.type}" regnum="${numbers.get(r.name)}"${r.group === undefined ? "" : ` group="${r.group}"`}/>\n`,
+          )
+          .join("")}</feature>\n`,
+    ),
+    `</target>\n`,
+  ].join("");
+/** qXfer:features:read:target.xml, of a machine and of a process. */
+export const targetDescription = describe(features);
+export const processDescription = describe(features.slice(0, -1));
 
 // ---- access by packets -------------------------------------------------------------------------------------------------------
 
@@ -230,14 +236,14 @@ export function setRegisterHex(register: Register, view: RegisterView, hex: stri
   return true;
 }
 
-export const allRegistersHex = (view: RegisterView): string => registers.map((r) => registerHex(r, view)).join("");
+export const allRegistersHex = (view: RegisterView, known = registers): string => known.map((r) => registerHex(r, view)).join("");
 
 /** The g packet's counterpart: sets what differs; registers that cannot be set are passed over. False: wrong length. */
-export function setAllRegistersHex(view: RegisterView, hex: string): boolean {
+export function setAllRegistersHex(view: RegisterView, hex: string, known = registers): boolean {
   let at = 0;
-  const total = registers.reduce((sum, r) => sum + r.bits / 4, 0);
+  const total = known.reduce((sum, r) => sum + r.bits / 4, 0);
   if (hex.length !== total || !/^[0-9a-f]*$/i.test(hex)) return false;
-  for (const r of registers) {
+  for (const r of known) {
     const digits = hex.slice(at, at + r.bits / 4);
     at += digits.length;
     if (r.set !== undefined && registerHex(r, view) !== digits.toLowerCase()) setRegisterHex(r, view, digits);

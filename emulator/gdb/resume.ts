@@ -1,20 +1,21 @@
-/** Going on: vCont with c, C, s, S, t and r (step while within a range), the old c, s, C, S, and what is left out: signals, which a machine does not have. */
+/** Going on: vCont with c, C, s, S, t and r (step while within a range), the old c, s, C, S. */
 import type { StepRequest } from "../machine/control.ts";
 import { parseHex } from "./packets.ts";
 import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
 import type { Stub } from "./stub.ts";
+import type { CoreId, Going } from "./target.ts";
 import type { ThreadPattern } from "./threads.ts";
 
 /** How the machine goes on. */
-export interface Resumption {
+export interface Resumption extends Going {
   /** Cores that are to stop when their step is complete. */
   readonly steps: readonly StepRequest[];
-  /** Only threads that step were named: gdb has taken points out to pass one of them, and means the others to stand. */
-  readonly exclusive: boolean;
 }
 
 interface Action {
   readonly kind: string;
+  /** With a signal, which a machine passes to nobody. */
+  readonly signal: boolean;
   readonly range?: NonNullable<StepRequest["range"]>;
   readonly thread?: ThreadPattern;
 }
@@ -25,11 +26,10 @@ function parseAction(stub: Stub, text: string): Action | undefined {
   const thread = colon < 0 ? undefined : stub.threads.parse(text.slice(colon + 1));
   if (colon >= 0 && thread === undefined) return undefined;
   const where = thread === undefined ? {} : { thread };
-  if (/^[cst]$/.test(word)) return { kind: word, ...where };
-  // A signal is passed to nobody.
-  if (/^[CS][0-9a-f]{2}$/i.test(word)) return { kind: word[0]!.toLowerCase(), ...where };
+  if (/^[cst]$/.test(word)) return { kind: word, signal: false, ...where };
+  if (/^[CS][0-9a-f]{2}$/i.test(word)) return { kind: word[0]!.toLowerCase(), signal: word.slice(1) !== "00", ...where };
   const [start, end] = word.startsWith("r") ? word.slice(1).split(",").map(parseHex) : [];
-  return start === undefined || end === undefined ? undefined : { kind: "r", range: { start, end }, ...where };
+  return start === undefined || end === undefined ? undefined : { kind: "r", signal: false, range: { start, end }, ...where };
 }
 
 /** `;action[:thread]…`: the leftmost action that fits a thread is its own. */
@@ -41,6 +41,7 @@ function vCont(stub: Stub, rest: string): Reply {
     actions.push(action);
   }
   const steps: StepRequest[] = [];
+  const delivered: CoreId[] = [];
   let moving = 0;
   let going = 0;
   for (const nid of stub.nids) {
@@ -49,12 +50,13 @@ function vCont(stub: Stub, rest: string): Reply {
       const action = actions.find((a) => a.thread === undefined || stub.threads.matches(a.thread, id));
       if (action === undefined || action.kind === "t") continue;
       moving++;
+      if (action.signal) delivered.push(id);
       if (action.kind === "c") going++;
       else steps.push(action.range === undefined ? id : { ...id, range: action.range });
     }
   }
   if (moving === 0) return actions.some((a) => a.kind === "t") ? stub.lastStop : Failure.NO_THREAD;
-  stub.resume({ steps, exclusive: going === 0 });
+  stub.resume({ steps, exclusive: going === 0, delivered });
   return undefined;
 }
 
@@ -65,7 +67,7 @@ function old(step: boolean, signal: boolean): (stub: Stub, rest: string) => Repl
     const address = text === undefined ? undefined : parseHex(text);
     if (text !== undefined && address === undefined) return Failure.INVALID;
     if (address !== undefined) stub.target.registers(stub.general).setRegister("rip", address);
-    stub.resume({ steps: step ? [stub.general] : [], exclusive: false });
+    stub.resume({ steps: step ? [stub.general] : [], exclusive: false, delivered: signal ? [stub.general] : [] });
     return undefined;
   };
 }

@@ -118,6 +118,7 @@ export class Stub {
     this.held.clear();
     this.held.add(this.general.nid);
     if (!this.isRunning) return;
+    this.target.halt?.();
     this.isRunning = false;
     this.resumption = undefined;
     this.standing = { signal: Signal.INT, at: this.general, reason: "" };
@@ -204,6 +205,7 @@ export class Stub {
   /** Nobody debugs any more: the machine goes on by itself. */
   release(): void {
     this.points.clear();
+    this.target.release?.();
     this.resumption = undefined;
     this.isRunning = this.over === undefined;
   }
@@ -218,6 +220,7 @@ export class Stub {
    */
   advance(budget: number, lines?: () => readonly string[]): "running" | "stopped" | "end" {
     if (this.interrupted) {
+      this.target.halt?.();
       this.stop(Signal.INT, this.general);
       return "stopped";
     }
@@ -228,7 +231,7 @@ export class Stub {
       return "stopped";
     }
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
-      const stop = this.target.advance(budget, this.resumption?.steps ?? NO_STEPS);
+      const stop = this.target.advance(budget, this.resumption?.steps ?? NO_STEPS, this.resumption);
       const news = this.hasPeer ? (lines?.() ?? []) : [];
       if (news.length > 0) this.print(`${news.join("\n")}\n`);
       switch (stop.kind) {
@@ -238,6 +241,9 @@ export class Stub {
           return "end";
         case "step":
           this.stop(Signal.TRAP, stop);
+          return "stopped";
+        case "signal":
+          this.stop(stop.signal, stop);
           return "stopped";
         case "breakpoint":
         case "watchpoint": {

@@ -25,16 +25,34 @@ export type TargetStop =
   | ({ readonly kind: "watchpoint"; readonly id: number; readonly virtual: bigint; readonly write: boolean } & CoreId)
   /** A guest did what stops a machine: triple fault, or under --strict a device error. The state can be looked at; it cannot go on. */
   | ({ readonly kind: "fault"; readonly text: string } & CoreId)
+  /** A process has a signal of its own: a fault, or a stop that was asked for. */
+  | ({ readonly kind: "signal"; readonly signal: number } & CoreId)
   /** Every core is halted and nothing is under way. */
   | { readonly kind: "idle" }
   /** Nothing that concerns the debugger: the budget is used up, or the run has come to its own end, which is the session's to handle. */
   | { readonly kind: "slice" }
   | { readonly kind: "end" };
 
+/** How the debugger means it to go on. */
+export interface Going {
+  /** Only the threads that step: gdb has taken points out to pass one of them, and means the others to stand. */
+  readonly exclusive: boolean;
+  /** Threads whose signal is to take its course. A machine has no signals. */
+  readonly delivered: readonly CoreId[];
+}
+
 export interface Target {
   readonly nids: readonly number[];
   /** Cores of a node; 0 for an unknown nid. */
   cores(nid: number): number;
+  /** False: processes, without the registers of a system. */
+  readonly system?: false;
+  /** Whether the core has a thread; absent: each has. */
+  present?(id: CoreId): boolean;
+  /** The debugger wants a stop that the target has not found itself. Absent: it stands whenever nobody calls `advance`. */
+  halt?(): void;
+  /** The debugger has let everything go. */
+  release?(): void;
 
   registers(id: CoreId): CoreRegisters;
 
@@ -49,7 +67,7 @@ export interface Target {
   removeWatchpoint(nid: number, id: number): void;
 
   /** Goes on for about `budget` instructions, or until one of `steps` is complete: the core has retired an instruction and is out of its range. */
-  advance(budget: number, steps: readonly StepRequest[]): TargetStop;
+  advance(budget: number, steps: readonly StepRequest[], going?: Going): TargetStop;
 
   /** What the core does, for people: "user hello rank 1", "kernel", "idle". */
   describe(id: CoreId): string;

@@ -9,7 +9,9 @@ const LIST_PIECE = 256;
 
 /** All cores that the debugger sees. */
 export const coresOf = (stub: Stub): readonly CoreId[] =>
-  stub.nids.flatMap((nid) => Array.from({ length: stub.target.cores(nid) }, (_, core) => ({ nid, core })));
+  stub.nids
+    .flatMap((nid) => Array.from({ length: stub.target.cores(nid) }, (_, core) => ({ nid, core })))
+    .filter((id) => stub.target.present?.(id) !== false);
 
 /** `n2.c1 user hello rank 1`. */
 export const threadName = (stub: Stub, id: CoreId): string => `n${id.nid}.c${id.core} ${stub.target.describe(id)}`;
@@ -38,7 +40,13 @@ function listPiece(stub: Stub): Reply {
 
 export const threadPackets: readonly PacketRow[] = [
   { prefix: "H", answer: select },
-  { prefix: "T", answer: (stub, rest) => (find(stub, rest) === undefined ? Failure.NO_THREAD : "OK") },
+  {
+    prefix: "T",
+    answer: (stub, rest) => {
+      const id = find(stub, rest);
+      return id === undefined || stub.target.present?.(id) === false ? Failure.NO_THREAD : "OK";
+    },
+  },
   { prefix: "qC", answer: (stub, rest) => (rest === "" ? `QC${stub.threads.format(stub.general)}` : "") },
   {
     prefix: "qfThreadInfo",

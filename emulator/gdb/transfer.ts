@@ -4,7 +4,7 @@
  * Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10 libraries, E.13 memory map, E.14 threads.
  */
 import { bytesToBinary, PACKET_BYTES, parseSmallHex } from "./packets.ts";
-import { targetDescription } from "./registers.ts";
+import { processDescription, targetDescription } from "./registers.ts";
 import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
 import type { Stub } from "./stub.ts";
 import { coresOf, threadName } from "./threadpackets.ts";
@@ -35,7 +35,7 @@ function librariesDocument(stub: Stub): string {
 
 /** By object: the document of an annex, undefined if there is none. */
 const objects: Readonly<Record<string, (stub: Stub, annex: string) => string | undefined>> = {
-  features: (_stub, annex) => (annex === "target.xml" ? targetDescription : undefined),
+  features: (stub, annex) => (annex !== "target.xml" ? undefined : stub.target.system === false ? processDescription : targetDescription),
   threads: (stub, annex) => (annex === "" ? threadsDocument(stub) : undefined),
   "memory-map": (_stub, annex) => (annex === "" ? memoryMap : undefined),
   "exec-file": (stub) => stub.target.files[0]?.path,

@@ -1,0 +1,417 @@
+/**
+ * One job's processes as the stub's target (`--gdb-job`): ranks as inferiors, threads as threads, by messages to the kernels
+ * (service/jobdebug.ts). The machine never stops for it: a request is sent, and virtual time goes on until its reply is there. "The target
+ * stands" means that the job's threads sit in their kernels; other jobs, the network and the kernels' own work go on meanwhile.
+ *
+ * A thread that stands at a breakpoint is stepped past it alone, while the others still stand, and the breakpoint is back before they go on.
+ */
+import { DEBUG_BODY_BYTES, DebugOperation, DebugReason, DebugRegisters, DebugThread, DebugThreadState } from "../abi/jobdebug.ts";
+import { Selector } from "../abi/x86.ts";
+import type { Place } from "../cpu/engine.ts";
+import type { StepRequest } from "../machine/control.ts";
+import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
+import type { DebugEvent, DebugReply, DebugRequest, JobDebugLink } from "../service/jobdebug.ts";
+import type { CoreId, CoreRegisters, Going, Target, TargetFile, TargetStop, Task } from "./target.ts";
+
+/** A kernel answers in microseconds; a thread in a shipped call stops when the call is over. Virtual ns. */
+const REPLY_NS = 1_000_000_000;
+const PAGE = 0x1000n;
+const SIGTRAP = 5;
+
+export interface JobTargetOptions {
+  readonly machine: Machine;
+  readonly link: JobDebugLink;
+  readonly jobId: number;
+  /** By rank. */
+  readonly nids: readonly number[];
+  /** The program. */
+  readonly files: readonly TargetFile[];
+  readonly name: string;
+}
+
+interface Thread {
+  readonly tid: number;
+  stopped: boolean;
+  /** Fetched when somebody looks, dropped when it goes on. */
+  registers: Uint8Array | undefined;
+}
+type Stopped = Extract<DebugEvent, { kind: "stopped" }>;
+
+export class JobTarget implements Target {
+  readonly nids: readonly number[];
+  readonly files: readonly TargetFile[];
+  readonly system = false;
+  reason: RunReason = "slice";
+  runOptions: RunOptions = {};
+  /** By nid, by core. A rank whose task is over has none. */
+  private readonly threads = new Map<number, Map<number, Thread>>();
+  private readonly ended = new Set<number>();
+  /** Addresses by id, ids by node and address. */
+  private readonly breakpoints = new Map<number, { readonly nid: number; readonly address: bigint }>();
+  private lastId = 0;
+  private standing = true;
+  /** Stops that came while another was being told. */
+  private readonly waiting: Stopped[] = [];
+  /** The range that a stepping thread is to leave, by `nid.tid`. */
+  private readonly ranges = new Map<string, StepRequest["range"]>();
+
+  constructor(private readonly o: JobTargetOptions) {
+    this.nids = o.nids;
+    this.files = o.files;
+    for (const nid of o.nids) this.threads.set(nid, new Map());
+  }
+
+  /** All ranks stand in front of their programs. */
+  begin(): void {
+    for (const nid of this.nids) this.look(nid);
+  }
+
+  cores(nid: number): number {
+    return this.o.machine.node(nid)?.engine.cores.length ?? 0;
+  }
+  present({ nid, core }: CoreId): boolean {
+    return this.threads.get(nid)?.has(core) === true;
+  }
+
+  // ---- looking and changing ----------------------------------------------------------------------------------------------------
+
+  registers(id: CoreId): CoreRegisters {
+    const fetch = (): DebugRegisters => this.fetch(id);
+    const change = (act: (r: DebugRegisters) => void): void => {
+      const r = fetch();
+      act(r);
+      this.store(id, r);
+    };
+    return {
+      register: (name) => registerOf(fetch(), name),
+      setRegister: (name, value) => change((r) => setRegisterOf(r, name, value)),
+      readFx: () => fxOf(fetch()).slice(),
+      writeFx: (image) => change((r) => fxOf(r).set(image)),
+    };
+  }
+
+  read({ nid }: CoreId, address: bigint, length: number): Uint8Array {
+    const parts: Uint8Array[] = [];
+    for (let done = 0; done < length; ) {
+      const at = address + BigInt(done);
+      const most = Math.min(length - done, DEBUG_BODY_BYTES);
+      const inPage = Math.min(most, Number(PAGE - (at % PAGE)));
+      let reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: most });
+      // The next page may not be there.
+      if (reply.errno !== 0 && inPage < most) reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: inPage });
+      if (reply.errno !== 0 || reply.body.length === 0) break;
+      parts.push(reply.body);
+      done += reply.body.length;
+    }
+    return Buffer.concat(parts);
+  }
+
+  write(id: CoreId, address: bigint, bytes: Uint8Array): boolean {
+    // All or nothing: whether all of it is there is asked first.
+    if (this.read(id, address, bytes.length).length < bytes.length) return false;
+    for (let at = 0; at < bytes.length; at += DEBUG_BODY_BYTES) {
+      const body = bytes.subarray(at, at + DEBUG_BODY_BYTES);
+      if (this.ask(id.nid, { operation: DebugOperation.WRITE_MEMORY, address: address + BigInt(at), body }).errno !== 0) return false;
+    }
+    return true;
+  }
+
+  addBreakpoint(nid: number, place: Place): number {
+    if ("physical" in place) return 0;
+    const address = place.virtual;
+    if (this.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address }).errno !== 0) return 0;
+    this.breakpoints.set(++this.lastId, { nid, address });
+    return this.lastId;
+  }
+  removeBreakpoint(_nid: number, id: number): void {
+    const point = this.breakpoints.get(id);
+    this.breakpoints.delete(id);
+    if (point !== undefined) this.ask(point.nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address: point.address });
+  }
+  /** The kernels have none: gdb steps instead. */
+  addWatchpoint(): number {
+    return 0;
+  }
+  removeWatchpoint(): void {}
+
+  describe({ nid, core }: CoreId): string {
+    const thread = this.threads.get(nid)?.get(core);
+    return thread === undefined ? "no thread" : `${this.o.name} rank ${this.nids.indexOf(nid)} thread ${thread.tid}`;
+  }
+  tasks(nid: number): readonly Task[] {
+    return this.ended.has(nid) ? [] : [{ pid: nid, space: 0 }];
+  }
+  taskOf({ nid }: CoreId): Task | undefined {
+    return this.tasks(nid)[0];
+  }
+  libraries(): readonly TargetFile[] {
+    return [];
+  }
+  monitor(): string {
+    return "a job has no monitor commands: --gdb debugs the machine\n";
+  }
+
+  // ---- going on and stopping -----------------------------------------------------------------------------------------------------
+
+  advance(budget: number, steps: readonly StepRequest[], going: Going = { exclusive: false, delivered: [] }): TargetStop {
+    if (this.standing) {
+      const early = going.exclusive ? undefined : this.tellWaiting();
+      if (early !== undefined) return early;
+      const stepped = this.go(steps, going);
+      if (stepped !== undefined) return stepped;
+    }
+    const { events } = this.o.link;
+    const until = (machine: Machine): boolean => events.length > 0 || this.runOptions.until?.(machine) === true;
+    if (events.length === 0) {
+      const reason = this.o.machine.runSlice(budget, { ...this.runOptions, until });
+      if (events.length === 0 && reason !== "slice") {
+        this.reason = reason;
+        if (reason !== "idle") return { kind: "end" };
+        this.halt();
+        return { kind: "idle" };
+      }
+    }
+    for (let event = events.shift(); event !== undefined; event = events.shift()) {
+      const stop = this.take(event);
+      if (stop === undefined) continue;
+      this.halt();
+      return stop;
+    }
+    return { kind: "slice" };
+  }
+
+  /** Every thread of the job stops, wherever it is. */
+  halt(): void {
+    if (this.standing) return;
+    this.standing = true;
+    for (const nid of this.alive()) {
+      this.look(nid);
+      if (this.running(nid) === 0) continue;
+      this.ask(nid, { operation: DebugOperation.STOP });
+    }
+    const { events } = this.o.link;
+    const settled = (): boolean => {
+      for (let event = events.shift(); event !== undefined; event = events.shift()) {
+        if (event.kind === "ended") this.end(event.nid);
+        else {
+          this.mark(event);
+          if (event.reason !== DebugReason.REQUESTED) this.waiting.push(event);
+        }
+      }
+      return this.alive().every((nid) => this.running(nid) === 0);
+    };
+    if (!settled()) this.run(settled);
+    for (const nid of this.alive()) this.look(nid);
+  }
+
+  /** Threads without a debugger: they go on as if none had been. */
+  release(): void {
+    for (const nid of this.alive()) this.ask(nid, { operation: DebugOperation.DETACH });
+    this.standing = false;
+  }
+
+  private go(steps: readonly StepRequest[], { exclusive, delivered }: Going): TargetStop | undefined {
+    const isIn = (list: readonly CoreId[], nid: number, core: number): boolean => list.some((s) => s.nid === nid && s.core === core);
+    const at = (nid: number): Set<bigint> => new Set([...this.breakpoints.values()].filter((p) => p.nid === nid).map((p) => p.address));
+    this.ranges.clear();
+    const stepping: (CoreId & { tid: number })[] = [];
+    const continuing: (CoreId & { tid: number })[] = [];
+    for (const nid of this.alive()) {
+      const points = at(nid);
+      for (const [core, thread] of this.threads.get(nid)!) {
+        if (!thread.stopped) continue;
+        const step = steps.find((s) => s.nid === nid && s.core === core);
+        if (exclusive && step === undefined) continue;
+        const rip = this.fetch({ nid, core }).rip;
+        thread.registers = undefined;
+        if (step?.range !== undefined) this.ranges.set(`${nid}.${thread.tid}`, step.range);
+        if (points.has(rip)) {
+          const stop = this.stepPast(nid, thread, rip);
+          if (stop === undefined || stop.reason !== DebugReason.STEP || (step !== undefined && !this.isInRange(stop))) {
+            this.standing = true;
+            return stop === undefined ? { kind: "slice" } : this.told(stop);
+          }
+        }
+        (step === undefined ? continuing : stepping).push({ nid, core, tid: thread.tid });
+      }
+    }
+    this.standing = false;
+    const move = (list: typeof stepping, operation: number): void => {
+      for (const { nid, core, tid } of list) {
+        this.threads.get(nid)!.get(core)!.stopped = false;
+        this.ask(nid, { operation, tid, signal: isIn(delivered, nid, core) ? 1 : 0 });
+      }
+    };
+    move(continuing, DebugOperation.CONTINUE);
+    move(stepping, DebugOperation.STEP);
+    return undefined;
+  }
+
+  /** One instruction of a thread whose breakpoint is out meanwhile; every other thread stands. undefined: its task has ended. */
+  private stepPast(nid: number, thread: Thread, address: bigint): Stopped | undefined {
+    this.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
+    this.ask(nid, { operation: DebugOperation.STEP, tid: thread.tid });
+    let found: Stopped | undefined;
+    const { events } = this.o.link;
+    this.run(() => {
+      for (let event = events.shift(); event !== undefined; event = events.shift()) {
+        if (event.kind === "ended") this.end(event.nid);
+        else if (event.nid === nid && event.tid === thread.tid) found = event;
+        else this.waiting.push(event);
+      }
+      return found !== undefined || this.ended.has(nid);
+    });
+    if (!this.ended.has(nid)) this.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address });
+    return found;
+  }
+
+  /** What an event is to the debugger; undefined: nothing yet. */
+  private take(event: DebugEvent): TargetStop | undefined {
+    if (event.kind === "ended") {
+      this.end(event.nid);
+      return undefined;
+    }
+    this.mark(event);
+    if (event.reason === DebugReason.STEP && this.isInRange(event)) {
+      const thread = this.find(event.nid, event.tid)!;
+      thread[1].stopped = false;
+      this.ask(event.nid, { operation: DebugOperation.STEP, tid: event.tid });
+      return undefined;
+    }
+    return this.told(event);
+  }
+  private tellWaiting(): TargetStop | undefined {
+    const event = this.waiting.shift();
+    return event === undefined || this.ended.has(event.nid) ? undefined : this.told(event);
+  }
+  private told(event: Stopped): TargetStop {
+    const { nid, address, reason, signal } = event;
+    const core = this.find(nid, event.tid)?.[0] ?? 0;
+    if (reason === DebugReason.BREAKPOINT) {
+      const id = [...this.breakpoints].find(([, p]) => p.nid === nid && p.address === address)?.[0];
+      if (id !== undefined) return { kind: "breakpoint", nid, core, id };
+    }
+    return reason === DebugReason.STEP ? { kind: "step", nid, core } : { kind: "signal", nid, core, signal: signal || SIGTRAP };
+  }
+  private isInRange({ nid, tid, address }: Stopped): boolean {
+    const range = this.ranges.get(`${nid}.${tid}`);
+    return range !== undefined && address >= range.start && address < range.end;
+  }
+
+  // ---- the kernels -----------------------------------------------------------------------------------------------------------------
+
+  private alive(): number[] {
+    return this.nids.filter((nid) => !this.ended.has(nid));
+  }
+  private running(nid: number): number {
+    return [...this.threads.get(nid)!.values()].filter((thread) => !thread.stopped).length;
+  }
+  private find(nid: number, tid: number): [core: number, thread: Thread] | undefined {
+    return [...this.threads.get(nid)!].find(([, thread]) => thread.tid === tid);
+  }
+  private mark(event: Stopped): void {
+    let found = this.find(event.nid, event.tid);
+    if (found === undefined) {
+      // Started since we looked last.
+      this.look(event.nid);
+      found = this.find(event.nid, event.tid);
+    }
+    if (found !== undefined) {
+      found[1].stopped = true;
+      found[1].registers = undefined;
+    }
+  }
+  private end(nid: number): void {
+    this.ended.add(nid);
+    this.threads.get(nid)!.clear();
+    for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
+  }
+  /** The node's threads as they are now. */
+  private look(nid: number): void {
+    const { errno, body, count } = this.ask(nid, { operation: DebugOperation.THREADS });
+    if (errno !== 0) return;
+    const before = this.threads.get(nid)!;
+    const now = new Map<number, Thread>();
+    const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    for (let i = 0; i < count && (i + 1) * DebugThread.SIZE <= body.length; i++) {
+      const { tid, core, state } = new DebugThread(view, i * DebugThread.SIZE);
+      const known = before.get(core);
+      const thread = known?.tid === tid ? known : { tid, stopped: false, registers: undefined };
+      thread.stopped = state === DebugThreadState.STOPPED;
+      now.set(core, thread);
+    }
+    this.threads.set(nid, now);
+  }
+
+  private fetch({ nid, core }: CoreId): DebugRegisters {
+    const thread = this.threads.get(nid)?.get(core);
+    if (thread !== undefined && thread.registers === undefined) {
+      const { errno, body } = this.ask(nid, { operation: DebugOperation.READ_REGISTERS, tid: thread.tid });
+      if (errno === 0 && body.length === DebugRegisters.SIZE) thread.registers = body.slice();
+    }
+    // A thread that is not there, or will not stop, has zeros.
+    const bytes = thread?.registers ?? new Uint8Array(DebugRegisters.SIZE);
+    return new DebugRegisters(new DataView(bytes.buffer, bytes.byteOffset));
+  }
+  private store({ nid, core }: CoreId, r: DebugRegisters): void {
+    const thread = this.threads.get(nid)?.get(core);
+    if (thread === undefined) return;
+    const body = new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE);
+    this.ask(nid, { operation: DebugOperation.WRITE_REGISTERS, tid: thread.tid, body });
+    // What the kernel made of it.
+    thread.registers = undefined;
+  }
+
+  /** A request and its reply; ETIMEDOUT where the node does not answer. */
+  private ask(nid: number, request: Omit<DebugRequest, "jobId">): DebugReply {
+    const pending = this.o.link.request(nid, { jobId: this.o.jobId, ...request });
+    this.run(() => pending.reply !== undefined);
+    return pending.reply ?? { errno: ETIMEDOUT, count: 0, body: new Uint8Array(), time: this.o.machine.time };
+  }
+  private run(until: () => boolean): void {
+    const { machine } = this.o;
+    machine.run({ until, limitNs: machine.time + REPLY_NS });
+  }
+}
+
+const ETIMEDOUT = 110;
+const fxOf = ({ view }: DebugRegisters): Uint8Array => new Uint8Array(view.buffer, view.byteOffset + DebugRegisters.OFFSETS.fx, 512);
+const direct = [
+  "rax",
+  "rbx",
+  "rcx",
+  "rdx",
+  "rsi",
+  "rdi",
+  "rbp",
+  "rsp",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+  "rip",
+  "rflags",
+] as const;
+type Direct = (typeof direct)[number];
+const isDirect = (name: string): name is Direct => (direct as readonly string[]).includes(name);
+
+function registerOf(r: DebugRegisters, name: string): bigint {
+  if (isDirect(name)) return r[name];
+  // biome-ignore format: one case a row
+  switch (name) {
+    case "fs_base": return r.fsBase;
+    case "gs_base": return r.gsBase;
+    case "cs": return BigInt(Selector.USER_CODE);
+    case "ss": case "ds": case "es": return BigInt(Selector.USER_DATA);
+    default: return 0n;
+  }
+}
+function setRegisterOf(r: DebugRegisters, name: string, value: bigint): void {
+  if (isDirect(name)) r[name] = value;
+  else if (name === "fs_base") r.fsBase = value;
+  else if (name === "gs_base") r.gsBase = value;
+}

@@ -5,7 +5,6 @@
  */
 import { type Address, type Binding, viewMemory } from "./binding.ts";
 import { Env, type Environment, Hflag } from "./environment.ts";
-import type { Processor } from "./processor.ts";
 
 /** struct CPUBreakpoint. */
 const Node = { ADDRESS: 0, FLAGS: 8, NEXT: 16, BYTES: 32 } as const;
@@ -24,10 +23,6 @@ export class BreakpointList {
     private readonly unicorn: Binding,
     private readonly env: Environment,
   ) {}
-
-  get isEmpty(): boolean {
-    return this.first === 0;
-  }
 
   /** Linear addresses, each once. */
   set(addresses: ReadonlySet<bigint>): void {
@@ -60,17 +55,4 @@ export class BreakpointList {
     this.env.breakpointList = this.first;
     this.env.setU32(Env.HFLAGS, this.env.u32(Env.HFLAGS) & ~Hflag.WITHOUT_BREAKPOINTS);
   }
-}
-
-/** Sets in DR6 which of the guest's instruction breakpoints is at RIP (SDM vol. 3, 18.2.3), before the #DB that it causes. */
-export function recordGuestBreakpoints(processor: Processor): void {
-  const { env, linearRip } = processor;
-  const control = env.debugRegister(7);
-  let status = env.debugRegister(6) & ~15n;
-  for (let index = 0; index < 4; index++) {
-    const enabled = (control >> BigInt(2 * index)) & 3n;
-    const kind = (control >> BigInt(16 + 4 * index)) & 3n;
-    if (enabled && kind === 0n && env.debugRegister(index) === linearRip) status |= 1n << BigInt(index);
-  }
-  env.setDebugRegister(6, status);
 }

@@ -9,7 +9,8 @@ import type { Processor } from "./processor.ts";
 export const TIMESTAMP_DISABLE = 4;
 const VME = 1;
 const PVI = 2;
-const DEBUG_EXTENSIONS = 8;
+/** CR4.DE: no DR4 and DR5. */
+export const DEBUG_EXTENSIONS = 8;
 const PAGE_SIZE_EXTENSIONS = 0x10;
 const PERFORMANCE_COUNTERS = 0x100;
 /** What CR4 may hold: everything that the CPUID model knows. */

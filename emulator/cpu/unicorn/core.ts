@@ -19,7 +19,7 @@ import { initState, pvhState, type StartState, startupSegment } from "../x86/sta
 import { NO_SPACE, spaceOf, type WatchHit } from "../x86/stops.ts";
 import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
-import { type BreakpointList, recordGuestBreakpoints } from "./breakpoints.ts";
+import type { BreakpointList } from "./breakpoints.ts";
 import { implicitTableAccess, instructionLengthBefore, isRepeating, iterationsLeft } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { running } from "./hooks.ts";
@@ -263,8 +263,7 @@ export class UnicornCore extends Processor implements Core {
       this.advance(this.watchAt);
     } else if (this.debugged) {
       this.advance(begun);
-      if (this.breakpoints.isEmpty) this.afterGuestBreakpoint();
-      else this.atBreakpoint = true;
+      this.atBreakpoint = true;
     } else if (this.windowAt !== NONE) {
       this.advance(this.windowAt); // runFor sees that the window is open
     } else if (begun > count) {
@@ -333,12 +332,6 @@ export class UnicornCore extends Processor implements Core {
     const reported = env.invalidAddress;
     const address = reported >> 12n === page >> 12n ? reported : page;
     this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
-  }
-
-  /** A breakpoint of the guest's own debug registers. */
-  private afterGuestBreakpoint(): void {
-    recordGuestBreakpoints(this);
-    this.deliver({ vector: Exception.DB, kind: "exception" });
   }
 
   private readonly doubled = (first: number, second: number, rip: bigint): void => this.node.bus.doubleFault?.(this, first, second, rip);

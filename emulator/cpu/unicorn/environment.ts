@@ -191,11 +191,7 @@ export class Environment {
     this.unicorn.writeRegister(this.handle, RegisterId.RFLAGS, this.word);
   }
 
-  /** DR0 to DR3, DR6, DR7. */
-  debugRegister(index: number): bigint {
-    this.unicorn.readRegister(this.handle, RegisterId.DR0 + index, this.word);
-    return this.word[0];
-  }
+  /** DR0 to DR3, DR6, DR7: what they read as, and nothing else. */
   setDebugRegister(index: number, value: bigint): void {
     this.word[0] = value;
     this.unicorn.writeRegister(this.handle, RegisterId.DR0 + index, this.word);

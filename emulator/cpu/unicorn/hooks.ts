@@ -10,7 +10,18 @@ import { WATCH_WRITE } from "../x86/stops.ts";
 import { type Address, binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
 import type { UnicornCore } from "./core.ts";
 import { interpose } from "./got.ts";
-import { beforeControlWrite, cpuid, rdmsr, readControl, readPort, readTimestamp, syscall, writePort, wrmsr } from "./instructions.ts";
+import {
+  beforeControlWrite,
+  cpuid,
+  rdmsr,
+  readControl,
+  readPort,
+  readTimestamp,
+  syscall,
+  writeDebug,
+  writePort,
+  wrmsr,
+} from "./instructions.ts";
 import { watchFilter } from "./watchfilter.ts";
 
 /** The core inside uc_emu_start. */
@@ -120,7 +131,7 @@ function interposeHelpers(): void {
   });
   // Unicorn's own delivery: asked for by runToWindow, only to learn when it would have happened.
   interpose("do_interrupt_x86_hardirq_x86_64", "deliverInterrupt", () => guarded(undefined, (core) => core.noteWindow()));
-  // The only debug exception is a breakpoint of our own list (breakpoints.ts), or of the guest's debug registers.
+  // The only debug exceptions are the breakpoints of our own list (breakpoints.ts).
   interpose("breakpoint_handler_x86_64", "debugException", () => guarded(undefined, (core) => core.noteDebugException()));
   watchFilter().interpose(
     registerCallback("checkWatchpoint", (_cpu: Wide, address: Wide, length: Wide, _attributes: number, flags: number) =>
@@ -136,6 +147,9 @@ function interposeHelpers(): void {
     guarded(undefined, (core) => {
       if (beforeControlWrite(core, index, wide(value))) writeControl(env, index, value);
     }),
+  );
+  interpose("helper_set_dr_x86_64", "helperWriteControl", (_env: Wide, index: number, value: Wide) =>
+    guarded(undefined, (core) => writeDebug(core, index, wide(value))),
   );
   interpose("helper_ldmxcsr_x86_64", "helperNumber", (env: Wide, value: number) =>
     guarded(undefined, (core) => {

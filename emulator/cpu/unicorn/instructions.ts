@@ -6,11 +6,15 @@ import { Cr0, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
 import { checkPort } from "../x86/ports.ts";
 import { performSyscall } from "../x86/syscall.ts";
-import { allowControlWrite, TIMESTAMP_DISABLE } from "./control.ts";
+import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "./control.ts";
 import type { UnicornCore } from "./core.ts";
 import { opcodeLength } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { readOwnMsr, writeOwnMsr } from "./msr.ts";
+
+/** Bits that always read as 1. */
+const DR6_ONES = 0xffff_0ff0n;
+const DR7_ONES = 0x400n;
 
 export function cpuid(core: UnicornCore): void {
   const { env } = core;
@@ -74,6 +78,19 @@ export function beforeControlWrite(core: UnicornCore, index: number, value: bigi
 export function readControl(core: UnicornCore, index: number): number | bigint {
   if (index === 8) return core.node.bus.readTaskPriority(core) & 15;
   return core.env.u64(Env.CR0 + 8 * index);
+}
+
+/**
+ * MOV to a debug register (SDM vol. 3, 18.2). It is kept and breaks nowhere: Unicorn's own would drop all translated code, that which
+ * is running too.
+ */
+export function writeDebug(core: UnicornCore, index: number, value: bigint): void {
+  if ((index & ~1) === 4) {
+    if (core.cr4 & DEBUG_EXTENSIONS) return core.raise(Exception.UD, 0);
+    index += 2;
+  }
+  const ones = index === 6 ? DR6_ONES : index === 7 ? DR7_ONES : 0n;
+  core.env.setDebugRegister(index, value | ones);
 }
 
 /** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */

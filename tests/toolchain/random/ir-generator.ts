@@ -1,35 +1,31 @@
 /**
  * Random IR modules, made with the builder: what passes must survive without a frontend. Structured control flow over memory locals,
- * so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every width, guarded divisions. Range
- * checks, loops over one datum and accesses that overlap in part are made on purpose: chance alone seldom makes them.
+ * so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every width, guarded divisions; among
+ * them the shapes of ir-patterns.ts.
  */
 import { Builder, type IntBinary } from "../../../toolchain/ir/builder.ts";
 import { Func, type FunctionAttributes, type Instr, Module, NO_LOC } from "../../../toolchain/ir/ir.ts";
 import { type Type, widthOf } from "../../../toolchain/ir/ops.ts";
 import { Prng } from "../../../toolchain/lib/prng.ts";
+import { bytesOf, COMPARE, INTS, MEMORY_BYTES, patterns, type Shaper } from "./ir-patterns.ts";
 
-const INTS: readonly Type[] = ["i8", "i16", "i32", "i64"];
 const BINARY: readonly IntBinary[] = ["add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "rotl"];
-const COMPARE: readonly IntBinary[] = ["eq", "ne", "slt", "sle", "ult", "ule"];
 const EDGES = [0n, 1n, 2n, 7n, 8n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffffffn, 0x80000000n, 1n << 63n, -1n, -2n];
 
-/** Function `main` takes nothing and gives an i64; it uses the datum `memory` (256 bytes). */
+/** Function `main` takes nothing and gives an i64; it uses the data `memory` and `sum`. */
 export function randomModule(seed: number): Module {
   const prng = new Prng(seed);
   const module = new Module(`seed${seed}`);
-  const bytes = Uint8Array.from({ length: 256 }, () => prng.below(256));
-  module.data.set("memory", {
-    name: "memory",
-    sourceName: "memory",
-    section: ".data",
-    align: 16,
-    size: 256,
-    bytes,
-    relocations: [],
-    readonly: false,
-    keep: true,
-    loc: NO_LOC,
-  });
+  const datum = (name: string, bytes: Uint8Array): void => {
+    const { length: size } = bytes;
+    const rest = { section: ".data", align: 16, relocations: [], readonly: false, keep: true, loc: NO_LOC };
+    module.data.set(name, { name, sourceName: name, size, bytes, ...rest });
+  };
+  datum(
+    "memory",
+    Uint8Array.from({ length: MEMORY_BYTES }, () => prng.below(256)),
+  );
+  datum("sum", new Uint8Array(8));
   const functions: Func[] = [];
   for (let i = prng.between(1, 4); i >= 0; i--) {
     const params = i === 0 ? [] : Array.from({ length: prng.between(0, 8) }, (_, k) => ({ name: `p${k}`, type: prng.pick(INTS) }));
@@ -57,9 +53,9 @@ export function randomModule(seed: number): Module {
   return module;
 }
 
-class Body {
-  readonly #prng: Prng;
-  readonly #b: Builder;
+class Body implements Shaper {
+  readonly prng: Prng;
+  readonly b: Builder;
   readonly #func: Func;
   readonly #callees: readonly Func[];
   #locals: { address: Instr; type: Type }[] = [];
@@ -67,54 +63,61 @@ class Body {
   #budget: number;
 
   constructor(prng: Prng, func: Func, callees: readonly Func[]) {
-    this.#prng = prng;
+    this.prng = prng;
     this.#func = func;
     this.#callees = callees;
-    this.#b = new Builder(func);
+    this.b = new Builder(func);
     this.#budget = prng.between(5, 25);
   }
   generate(): void {
-    const b = this.#b;
+    const b = this.b;
     const params = this.#func.params.map((_, i) => b.param(i));
     for (const param of params) this.#local(param.type, param);
-    for (const type of INTS) this.#local(type, b.iconst(type, this.#constant()));
-    for (let i = this.#prng.below(3); i > 0; i--) {
+    for (const type of INTS) this.#local(type, b.iconst(type, this.constant()));
+    for (let i = this.prng.below(3); i > 0; i--) {
       const struct = b.alloca(24, 8);
       b.zero(struct, 24, 8);
       this.#structs.push(struct);
     }
+    // Code that nothing runs shows nothing.
+    if (this.#func.name === "main")
+      for (const f of this.#callees)
+        this.observe(
+          b.call(
+            f.name,
+            f.result,
+            f.params.map((p) => this.unknown(p.type)),
+          ),
+        );
     this.#statements(2);
-    b.ret(this.#func.name === "main" ? this.#checksum() : this.#expression(this.#func.result, 2));
+    b.ret(this.#func.name === "main" ? this.#checksum() : this.expression(this.#func.result, 2));
   }
   #local(type: Type, value: Instr): void {
     const size = widthOf[type as "i64"] / 8;
-    const address = this.#b.alloca(size, size);
-    this.#b.store(address, value);
+    const address = this.b.alloca(size, size);
+    this.b.store(address, value);
     this.#locals.push({ address, type });
   }
-  #constant(): bigint {
-    return this.#prng.chance(0.6) ? this.#prng.pick(EDGES) : this.#prng.u64();
+  constant(): bigint {
+    return this.prng.chance(0.6) ? this.prng.pick(EDGES) : this.prng.u64();
   }
   #statements(depth: number): void {
-    for (let n = this.#prng.between(2, 5); n > 0 && this.#budget > 0; n--) {
+    for (let n = this.prng.between(2, 5); n > 0 && this.#budget > 0; n--) {
       this.#budget--;
       this.#statement(depth);
     }
   }
   #statement(depth: number): void {
-    const b = this.#b;
-    const prng = this.#prng;
-    const kind = prng.below(depth > 0 ? 12 : 6);
-    if (kind === 10) for (let i = 0; i < 3; i++) this.#interval(depth);
-    else if (kind === 11) this.#memoryLoop();
+    const b = this.b;
+    const prng = this.prng;
+    const kind = prng.below(depth > 0 ? 10 : 6);
+    if (prng.chance(0.3)) prng.pick(patterns)(this);
     else if (kind < 3) {
       const local = prng.pick(this.#locals);
-      b.store(local.address, this.#expression(local.type, 3), prng.chance(0.1));
-    } else if (kind === 3 && prng.chance(0.4)) this.#overlap();
-    else if (kind === 3 && prng.chance(0.3)) this.#copied();
-    else if (kind === 3) {
+      b.store(local.address, this.expression(local.type, 3), prng.chance(0.1));
+    } else if (kind === 3) {
       const type = prng.pick(INTS);
-      b.store(this.#place(type), this.#expression(type, 2));
+      b.store(this.#place(type), this.expression(type, 2));
     } else if (kind === 4 && this.#structs.length > 1) b.copy(this.#structs[0], prng.pick(this.#structs), 24, 8);
     else if (kind === 4 || kind === 5) {
       const local = prng.pick(this.#locals);
@@ -124,14 +127,14 @@ class Body {
       b.branch(this.#condition(2), yes, no);
       b.enter(yes);
       this.#statements(depth - 1);
-      if (prng.chance(0.1) && this.#func.name !== "main") b.ret(this.#expression(this.#func.result, 1));
+      if (prng.chance(0.1) && this.#func.name !== "main") b.ret(this.expression(this.#func.result, 1));
       b.jump(join);
       b.enter(no);
       if (prng.chance(0.6)) this.#statements(depth - 1);
       b.jump(join);
       b.enter(join);
     } else if (kind === 8) {
-      const value = this.#expression(prng.pick(INTS), 1);
+      const value = this.expression(prng.pick(INTS), 1);
       const join = b.createBlock();
       const targets = Array.from({ length: prng.between(1, 4) }, () => (prng.chance(0.2) ? join : b.createBlock()));
       b.switch(
@@ -169,183 +172,99 @@ class Body {
       b.enter(exit);
     }
   }
-  /** Two tests of one value against near constants, one behind the other: what && and || of a range check leave. */
-  #interval(depth: number): void {
-    const b = this.#b;
-    const prng = this.#prng;
-    const type = prng.pick(INTS);
-    const low = this.#constant();
-    // Near one of the bounds, or anywhere.
-    const near = b.iconst(type, low);
-    const value = prng.chance(0.7)
-      ? b.binary("add", near, this.#as(type, b.binary("and", this.#expression("i8", 0), b.iconst("i8", 1))))
-      : this.#expression(type, 1);
-    const local = b.alloca(widthOf[type as "i64"] / 8, widthOf[type as "i64"] / 8);
-    b.store(local, value);
-    const test = (): Instr => {
-      const operands = [b.load(type, local), b.iconst(type, low + BigInt(prng.below(3)))];
-      if (prng.chance(0.3)) operands.reverse();
-      return b.binary(prng.pick(COMPARE), operands[0], operands[1]);
-    };
-    const [next, yes, no, join] = [b.createBlock(), b.createBlock(), b.createBlock(), b.createBlock()];
-    const isAnd = prng.chance(0.5);
-    b.branch(test(), isAnd ? next : yes, isAnd ? no : next);
-    b.enter(next);
-    if (prng.chance(0.5)) b.branch(test(), yes, no);
-    else b.branch(test(), no, yes);
-    b.enter(yes);
-    const target = prng.pick(this.#locals);
-    b.store(target.address, b.binary("add", b.load(target.type, target.address), b.iconst(target.type, 0x35)));
-    if (prng.chance(0.2)) this.#statements(depth - 1);
-    b.jump(join);
-    b.enter(no);
-    if (prng.chance(0.2)) this.#statements(depth - 1);
-    b.jump(join);
-    b.enter(join);
+  /** A load of what stands somewhere in `memory`, which every call may change. */
+  unknown(type: Type): Instr {
+    return this.b.load(type, this.b.symbol("memory", this.prng.below(MEMORY_BYTES / bytesOf(type)) * bytesOf(type)));
   }
-  /** A datum that a loop reads and writes, beside accesses at an index that may or may not reach it. */
-  #memoryLoop(): void {
-    const b = this.#b;
-    const prng = this.#prng;
-    const type = prng.pick(INTS);
-    const size = widthOf[type as "i64"] / 8;
-    const fixed = (): Instr => b.symbol("memory", at * size);
-    const at = prng.below(16);
-    const [head, body, exit] = [b.createBlock(), b.createBlock(), b.createBlock()];
-    const counter = b.alloca(4, 4);
-    b.store(counter, b.iconst("i32", 0));
-    b.jump(head);
-    b.enter(head);
-    b.branch(b.binary("ult", b.load("i32", counter), b.iconst("i32", prng.between(0, 20))), body, exit);
-    b.enter(body);
-    const scaled = b.binary("and", b.convert("zext", "i64", b.load("i32", counter)), b.iconst("i64", prng.pick([3n, 7n, 15n])));
-    const place = b.binary("add", b.symbol("memory", prng.below(12) * size), b.binary("mul", scaled, b.iconst("i64", size)));
-    const other = prng.chance(0.3) ? b.symbol("memory", prng.below(16) * size) : place;
-    const indexed = (): void => {
-      if (prng.chance(0.7)) b.store(other, this.#expression(type, 1));
-      else b.store(fixed(), b.binary("xor", b.load(type, fixed()), b.load(type, other)));
-    };
-    const accumulate = (): void => void b.store(fixed(), b.binary("add", b.load(type, fixed()), this.#as(type, b.load("i32", counter))));
-    for (const step of prng.chance(0.5) ? [accumulate, indexed] : [indexed, accumulate]) step();
-    b.store(counter, b.binary("add", b.load("i32", counter), b.iconst("i32", 1)));
-    if (prng.chance(0.3)) b.branch(this.#condition(1), exit, head);
-    else b.jump(head);
-    b.enter(exit);
-  }
-  /** Part of a wide value read, the whole overwritten, the part read again; or the other way round. */
-  #overlap(): void {
-    const b = this.#b;
-    const prng = this.#prng;
-    let base = b.symbol("memory", prng.below(28) * 8);
-    if (this.#structs.length > 0 && prng.chance(0.3)) base = prng.pick(this.#structs);
-    else if (prng.chance(0.7)) {
-      base = b.alloca(8, 8);
-      b.store(base, this.#expression("i64", 1));
-    }
-    const narrow = prng.pick(["i8", "i16", "i32"] as const);
-    const part = b.offset(base, prng.below(8 / (widthOf[narrow] / 8)) * (widthOf[narrow] / 8));
-    const [first, second] = prng.chance(0.5) ? [narrow, "i64" as const] : ["i64" as const, narrow];
-    const read = (type: Type): Instr => b.load(type, type === "i64" ? base : part);
-    const before = read(first);
-    b.store(second === "i64" ? base : part, this.#expression(second, 1));
-    const target = prng.pick(this.#locals);
-    b.store(target.address, this.#as(target.type, b.binary("sub", read(first), before)));
-  }
-  /** A local that is only written, at an index, and then copied; what is read is the copy. */
-  #copied(): void {
-    const b = this.#b;
-    const [from, to] = [b.alloca(16, 8), b.alloca(16, 8)];
-    const element = (of: Instr): Instr =>
-      b.binary("add", of, b.binary("mul", b.binary("and", this.#expression("i64", 0), b.iconst("i64", 1)), b.iconst("i64", 8)));
-    b.zero(from, 16, 8);
-    b.store(element(from), this.#expression("i64", 1));
-    b.copy(to, from, 16, 8);
-    const target = this.#prng.pick(this.#locals);
-    b.store(target.address, this.#as(target.type, b.load("i64", element(to))));
+  observe(value: Instr): void {
+    const { b } = this;
+    const sum = b.binary("mul", b.load("i64", b.symbol("sum")), b.iconst("i64", 1000003));
+    b.store(b.symbol("sum"), b.binary("add", sum, value.type === "i64" ? value : b.convert("zext", "i64", value)));
   }
   #place(type: Type): Instr {
-    const b = this.#b;
+    const b = this.b;
     const size = widthOf[type as "i64"] / 8;
-    if (this.#structs.length > 0 && this.#prng.chance(0.08)) {
-      const index = b.binary("and", this.#expression("i64", 0), b.iconst("i64", 16 / size - 1));
-      return b.binary("add", this.#prng.pick(this.#structs), b.binary("mul", index, b.iconst("i64", size)));
+    if (this.#structs.length > 0 && this.prng.chance(0.08)) {
+      const index = b.binary("and", this.expression("i64", 0), b.iconst("i64", 16 / size - 1));
+      return b.binary("add", this.prng.pick(this.#structs), b.binary("mul", index, b.iconst("i64", size)));
     }
-    if (this.#structs.length > 0 && this.#prng.chance(0.5))
-      return b.offset(this.#prng.pick(this.#structs), this.#prng.below(24 / size) * size);
-    if (this.#prng.chance(0.5)) return b.symbol("memory", this.#prng.below(256 / size) * size);
-    const index = b.binary("and", this.#expression("i64", 1), b.iconst("i64", 31));
+    if (this.#structs.length > 0 && this.prng.chance(0.5))
+      return b.offset(this.prng.pick(this.#structs), this.prng.below(24 / size) * size);
+    if (this.prng.chance(0.5)) return b.symbol("memory", this.prng.below(256 / size) * size);
+    const index = b.binary("and", this.expression("i64", 1), b.iconst("i64", 31));
     return b.binary("add", b.symbol("memory"), b.binary("mul", index, b.iconst("i64", size)));
   }
   #call(type: Type): Instr {
-    if (this.#callees.length === 0) return this.#expression(type, 2);
-    const callee = this.#prng.pick(this.#callees);
-    const args = callee.params.map((p) => this.#expression(p.type, 1));
-    return this.#as(type, this.#b.call(callee.name, callee.result, args));
+    if (this.#callees.length === 0) return this.expression(type, 2);
+    const callee = this.prng.pick(this.#callees);
+    const args = callee.params.map((p) => this.expression(p.type, 1));
+    return this.as(type, this.b.call(callee.name, callee.result, args));
   }
-  #as(type: Type, value: Instr): Instr {
+  as(type: Type, value: Instr): Instr {
     const from = widthOf[value.type as "i64"];
     const to = widthOf[type as "i64"];
     if (from === to) return value;
-    return this.#b.convert(to < from ? "trunc" : this.#prng.pick(["sext", "zext"]), type, value);
+    return this.b.convert(to < from ? "trunc" : this.prng.pick(["sext", "zext"]), type, value);
   }
   #condition(depth: number): Instr {
-    const type = this.#prng.pick(INTS);
-    if (this.#prng.chance(0.1)) {
+    const type = this.prng.pick(INTS);
+    if (this.prng.chance(0.1)) {
       // A widened value against a constant that it may be too narrow for.
-      const wide = this.#prng.pick(["i16", "i32", "i64"] as const);
-      const bit = this.#b.binary("and", this.#expression("i8", depth), this.#b.iconst("i8", 1));
-      const constant = this.#b.iconst(wide, this.#prng.pick([0x100n, 0x101n, 1n, -1n]));
-      return this.#b.binary(this.#prng.pick(["eq", "ne", ...COMPARE]), this.#b.convert("zext", wide, bit), constant);
+      const wide = this.prng.pick(["i16", "i32", "i64"] as const);
+      const bit = this.b.binary("and", this.expression("i8", depth), this.b.iconst("i8", 1));
+      const constant = this.b.iconst(wide, this.prng.pick([0x100n, 0x101n, 1n, -1n]));
+      return this.b.binary(this.prng.pick(["eq", "ne", ...COMPARE]), this.b.convert("zext", wide, bit), constant);
     }
-    const compared = this.#b.binary(this.#prng.pick(COMPARE), this.#expression(type, depth), this.#expression(type, depth));
-    return this.#prng.chance(0.2) ? this.#b.binary("eq", compared, this.#b.iconst("i8", 0)) : compared;
+    const compared = this.b.binary(this.prng.pick(COMPARE), this.expression(type, depth), this.expression(type, depth));
+    return this.prng.chance(0.2) ? this.b.binary("eq", compared, this.b.iconst("i8", 0)) : compared;
   }
-  #expression(type: Type, depth: number): Instr {
-    const b = this.#b;
-    const prng = this.#prng;
+  expression(type: Type, depth: number): Instr {
+    const b = this.b;
+    const prng = this.prng;
     const kind = depth === 0 ? prng.below(2) : prng.below(13);
-    if (kind === 0) return b.iconst(type, this.#constant());
+    if (kind === 0) return b.iconst(type, this.constant());
     if (kind === 1 || kind === 2) {
       const local = prng.pick(this.#locals);
-      return this.#as(type, b.load(local.type, local.address));
+      return this.as(type, b.load(local.type, local.address));
     }
     if (kind === 3) return b.load(type, this.#place(type));
     if (kind === 4 && widthOf[type as "i64"] > 16 && prng.chance(0.5)) {
       // Widened in two steps, each with or without the sign.
-      const half = b.convert(prng.pick(["sext", "zext"]), "i16", b.binary("xor", this.#expression("i8", depth - 1), b.iconst("i8", 0x80)));
+      const half = b.convert(prng.pick(["sext", "zext"]), "i16", b.binary("xor", this.expression("i8", depth - 1), b.iconst("i8", 0x80)));
       return b.convert(prng.pick(["sext", "zext"]), type, half);
     }
-    if (kind === 4) return this.#as(type, this.#expression(prng.pick(INTS), depth - 1));
-    if (kind === 5) return this.#as(type, this.#condition(depth - 1));
-    if (kind === 6) return b.select(this.#condition(depth - 1), this.#expression(type, depth - 1), this.#expression(type, depth - 1));
+    if (kind === 4) return this.as(type, this.expression(prng.pick(INTS), depth - 1));
+    if (kind === 5) return this.as(type, this.#condition(depth - 1));
+    if (kind === 6) return b.select(this.#condition(depth - 1), this.expression(type, depth - 1), this.expression(type, depth - 1));
     if (kind === 7) {
       const divisor = prng.chance(0.5)
         ? b.iconst(type, prng.pick([1n, 2n, 3n, 5n, 8n, 10n, 64n, 100n, 0x7fn]))
-        : b.binary("or", b.binary("and", this.#expression(type, depth - 1), b.iconst(type, 0x7f)), b.iconst(type, 1));
-      return b.binary(prng.pick(["udiv", "sdiv", "urem", "srem"]), this.#expression(type, depth - 1), divisor);
+        : b.binary("or", b.binary("and", this.expression(type, depth - 1), b.iconst(type, 0x7f)), b.iconst(type, 1));
+      return b.binary(prng.pick(["udiv", "sdiv", "urem", "srem"]), this.expression(type, depth - 1), divisor);
     }
     if (kind === 8)
-      return b.unary(prng.pick(["clz", "ctz", ...(type === "i8" ? [] : (["bswap"] as const))]), this.#expression(type, depth - 1));
-    const [x, y] = [this.#expression(type, depth - 1), this.#expression(type, depth - 1)];
+      return b.unary(prng.pick(["clz", "ctz", ...(type === "i8" ? [] : (["bswap"] as const))]), this.expression(type, depth - 1));
+    const [x, y] = [this.expression(type, depth - 1), this.expression(type, depth - 1)];
     const op = prng.pick(BINARY);
     // One operation with its operands either way round.
     if (kind === 12) return b.binary(prng.pick(["xor", "add", "sub"] as const), b.binary(op, x, y), b.binary(op, y, x));
     return b.binary(op, x, y);
   }
   #checksum(): Instr {
-    const b = this.#b;
+    const b = this.b;
     let sum = b.iconst("i64", 0);
     const mix = (value: Instr): void => {
-      sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 1000003)), this.#as("i64", value));
+      sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 1000003)), this.as("i64", value));
     };
     // Elsewhere most of what is computed is never looked at.
-    const narrow = (): Instr => b.binary("xor", this.#expression("i8", 1), b.load("i8", this.#place("i8")));
+    const narrow = (): Instr => b.binary("xor", this.expression("i8", 1), b.load("i8", this.#place("i8")));
     mix(b.convert("zext", "i64", b.convert("sext", "i16", narrow())));
     const bit = b.convert("zext", "i32", b.binary("and", narrow(), b.iconst("i8", 1)));
-    mix(b.binary("eq", bit, b.iconst("i32", this.#prng.pick([0x100n, 0x101n]))));
+    mix(b.binary("eq", bit, b.iconst("i32", this.prng.pick([0x100n, 0x101n]))));
     for (const local of this.#locals) mix(b.load(local.type, local.address));
     for (const struct of this.#structs) for (let i = 0; i < 24; i += 8) mix(b.load("i64", b.offset(struct, i)));
-    for (let i = 0; i < 256; i += 8) mix(b.load("i64", b.symbol("memory", i)));
+    for (let i = 0; i < MEMORY_BYTES; i += 8) mix(b.load("i64", b.symbol("memory", i)));
+    mix(b.load("i64", b.symbol("sum")));
     return sum;
   }
 }

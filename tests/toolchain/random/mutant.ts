@@ -1,11 +1,13 @@
 /**
- * The compiler from the IR on, with one deliberate bug: a text of one source file is replaced while esbuild bundles it, so the sources stay
- * as they are. The bundle has its own copy of every class; IR goes into it and comes out of it as text, machine code as bytes.
+ * The compiler from the IR on, with one deliberate bug: a text of one source file is replaced before the file is translated, so the sources
+ * stay as they are. Modules that do not import the file, directly or not, are those of the compiler without the bug: they are translated,
+ * run in and optimised by the JavaScript engine once for all bugs. IR goes in and out as text, since its classes may be others.
  */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { runInThisContext } from "node:vm";
-import { build } from "esbuild";
+import { transformSync } from "esbuild";
 import type { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { parseModule } from "../../../toolchain/ir/parser.ts";
 import type { verify } from "../../../toolchain/ir/verifier.ts";
@@ -23,8 +25,6 @@ export interface Mutation {
   /** Stands exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** The fixed seeds do not catch it yet. It is named in the output and tried only with OPEN=1. */
-  readonly open?: true;
 }
 
 export interface Mutant {
@@ -37,14 +37,14 @@ export interface Mutant {
 }
 
 const TOOLCHAIN = join(import.meta.dirname, "../../../toolchain");
-const EXPORTS = [
-  ["ir/parser.ts", "parseModule"],
-  ["passes/passes.ts", "optimize"],
-  ["ir/verifier.ts", "verify"],
-  ["ir/interpreter.ts", "Interpreter"],
-  ["x64/emit.ts", "emitModule"],
-  ["link/link.ts", "link"],
-];
+const EXPORTS = {
+  parseModule: "ir/parser.ts",
+  optimize: "passes/passes.ts",
+  verify: "ir/verifier.ts",
+  Interpreter: "ir/interpreter.ts",
+  emitModule: "x64/emit.ts",
+  link: "link/link.ts",
+} as const;
 
 /** Why the mutation cannot be applied; null = it can. */
 export function staleness({ file, find }: Mutation): string | null {
@@ -52,35 +52,54 @@ export function staleness({ file, find }: Mutation): string | null {
   return count === 1 ? null : `toolchain/${file}: ${JSON.stringify(find)} occurs ${count} times; update the table in mutations.ts`;
 }
 
+type Exports = Record<string, unknown>;
+interface Translated {
+  readonly run: (exports: Exports, require: (id: string) => unknown, module: { exports: Exports }) => void;
+  /** Of the toolchain. */
+  readonly imports: readonly string[];
+}
+const translated = new Map<string, Translated>();
+/** Modules without a bug. */
+const sound = new Map<string, { exports: Exports }>();
+const nodeRequire = createRequire(import.meta.url);
+
+function translate(path: string, source: string): Translated {
+  const { code } = transformSync(source, { loader: "ts", format: "cjs", target: "node20" });
+  const run = runInThisContext(`(function (exports, require, module) { ${code}\n})`, { filename: path }) as Translated["run"];
+  return { run, imports: [...code.matchAll(/require\("(\.[^"]+)"\)/g)].map((m) => join(dirname(path), m[1])) };
+}
+function soundly(path: string): Translated {
+  const known = translated.get(path) ?? translate(path, readFileSync(path, "utf8"));
+  translated.set(path, known);
+  return known;
+}
+
 /** Without a mutation: the compiler as it is. */
-export async function bundleMutant(mutation: Mutation | null): Promise<Mutant> {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: EXPORTS.map(([file, name]) => `export { ${name} } from "./${file}";`).join("\n"),
-      resolveDir: TOOLCHAIN,
-      loader: "ts",
-    },
-    bundle: true,
-    write: false,
-    platform: "node",
-    format: "iife",
-    globalName: "mutant",
-    target: "node20",
-    logLevel: "silent",
-    plugins: [
-      {
-        name: "mutation",
-        setup(b) {
-          if (!mutation) return;
-          const path = join(TOOLCHAIN, mutation.file);
-          b.onLoad({ filter: /\.ts$/ }, (args) => {
-            if (args.path !== path) return null;
-            // By a function: "$" has no meaning in the replacement.
-            return { contents: readFileSync(path, "utf8").replace(mutation.find, () => mutation.replace), loader: "ts" };
-          });
-        },
-      },
-    ],
-  });
-  return runInThisContext(`(() => { ${outputFiles[0].text}\nreturn mutant; })()`) as Mutant;
+export function loadMutant(mutation: Mutation | null): Mutant {
+  const broken = mutation ? join(TOOLCHAIN, mutation.file) : null;
+  // By a function: "$" has no meaning in the replacement.
+  const text = broken ? readFileSync(broken, "utf8").replace(mutation?.find ?? "", () => mutation?.replace ?? "") : "";
+  const bug = broken ? translate(broken, text) : null;
+  const reaches = new Map<string, boolean>();
+  const isAffected = (path: string): boolean => {
+    const known = reaches.get(path);
+    if (known !== undefined) return known;
+    reaches.set(path, path === broken);
+    const is = path === broken || soundly(path).imports.some(isAffected);
+    reaches.set(path, is);
+    return is;
+  };
+  const own = new Map<string, { exports: Exports }>();
+  const load = (path: string): Exports => {
+    const cache = isAffected(path) ? own : sound;
+    const known = cache.get(path);
+    if (known) return known.exports;
+    const module = { exports: {} as Exports };
+    cache.set(path, module);
+    const { run } = path === broken && bug ? bug : soundly(path);
+    run(module.exports, (id) => (id.startsWith(".") ? load(join(dirname(path), id)) : nodeRequire(id)), module);
+    return module.exports;
+  };
+  const entries = Object.entries(EXPORTS).map(([name, file]) => [name, load(join(TOOLCHAIN, file))[name]]);
+  return Object.fromEntries(entries) as Mutant;
 }

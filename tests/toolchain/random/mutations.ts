@@ -66,13 +66,13 @@ export const mutations: readonly Mutation[] = [
     find: `} else if (opInfo(instr.op).writesMemory) known = known.filter(keepPrivate);`, replace: `}` },
   { pass: "forward", file: "passes/forward.ts", bug: "a joining block takes over what its first predecessor knows",
     find: `block.preds.length === 1 ?`, replace: `block.preds.length >= 1 ?` },
-  { pass: "forward", file: "passes/forward.ts", bug: "a wide store is taken for one byte", open: true,
+  { pass: "forward", file: "passes/forward.ts", bug: "a wide store is taken for one byte",
     find: `BigInt(bytesOf(type)), captured)`, replace: `1n, captured)` },
 
   // ---- intervals
-  { pass: "intervals", file: "passes/intervals.ts", bug: "x <= c is x < c", open: true,
+  { pass: "intervals", file: "passes/intervals.ts", bug: "x <= c is x < c",
     find: `isLeft ? between(lowest, c + 1n) : between(c, lowest)`, replace: `isLeft ? between(lowest, c) : between(c, lowest)` },
-  { pass: "intervals", file: "passes/intervals.ts", bug: "takes the second test as it stands on either side", open: true,
+  { pass: "intervals", file: "passes/intervals.ts", bug: "takes the second test as it stands on either side",
     find: `at === 1 ? b.interval : complement(b.interval, width)`, replace: `b.interval` },
 
   // ---- promote, and what it asks of alias.ts
@@ -108,8 +108,9 @@ export const mutations: readonly Mutation[] = [
     find: `for (const [copy, values] of copies) definitions.set(copy, values.get(value) as Instr);`, replace: `` },
   { pass: "rotate", file: "passes/rotate.ts", bug: "exchanges the guard's ways",
     find: `test.targets = [...last.targets];`, replace: `test.targets = [...last.targets].reverse();` },
-  { pass: "rotate", file: "passes/duplicate.ts", bug: "takes a phi for one value when its first two operands agree",
-    find: `const same = samePhi(phi);`, replace: `const same = phi.args[0];` },
+  { pass: "rotate", file: "passes/duplicate.ts", bug: "takes the first phi for its first operand",
+    find: `const same = samePhi(phi);`,
+    replace: `const same = samePhi(phi) ?? (this.#same.size === 0 ? (phi.args.find((a) => a !== phi) ?? null) : null);` },
 
   // ---- dse
   { pass: "dse", file: "passes/dse.ts", bug: "a load forgets nothing",
@@ -126,11 +127,11 @@ export const mutations: readonly Mutation[] = [
     find: `lists.every((other) => isAmong(d, other))`, replace: `lists.some((other) => isAmong(d, other))` },
 
   // ---- induction
-  { pass: "induction", file: "passes/induction.ts", bug: "takes what is subtracted for added", open: true,
+  { pass: "induction", file: "passes/induction.ts", bug: "takes what is subtracted for added",
     find: `value.op === "add" ? 1n : -1n`, replace: `value.op === "add" ? 1n : 1n` },
-  { pass: "induction", file: "passes/induction.ts", bug: "steps an address as the counter, not as its product", open: true,
+  { pass: "induction", file: "passes/induction.ts", bug: "steps an address as the counter, not as its product",
     find: `counter.step * scale`, replace: `counter.step` },
-  { pass: "induction", file: "passes/induction.ts", bug: "forgets the constant part", open: true,
+  { pass: "induction", file: "passes/induction.ts", bug: "forgets the constant part",
     find: `if (constant !== 0n) address =`, replace: `if (constant > 8n) address =` },
 
   // ---- dce

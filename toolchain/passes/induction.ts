@@ -6,9 +6,10 @@
  *
  * Innermost loops have most to gain: only those are looked at. Each form costs a register: a few a loop.
  */
-import { Dominators, findLoops, phisOf } from "../ir/cfg.ts";
+import { Dominators, findLoops, type Loop, phisOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
 import type { Op } from "../ir/ops.ts";
+import { copyOf } from "./duplicate.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { newConst, newInstr } from "./rewrite.ts";
 
@@ -54,7 +55,7 @@ export function induction(func: Func): void {
     const latches = header.preds.filter((p) => blocks.has(p));
     const isAlways = (block: Block): boolean => latches.every((latch) => dominators.dominates(block, latch));
     const forms = formsOf(func, blocks, counters, isAlways);
-    for (const form of forms.filter(isWorthIt).slice(0, MAX_FORMS)) shape(func, header, before, form);
+    for (const form of forms.filter(isWorthIt).slice(0, MAX_FORMS)) shape(func, { header, blocks }, before, form);
   }
 }
 
@@ -129,7 +130,12 @@ function isWorthIt({ scale, rest, isAlways }: Form): boolean {
   return rest.length > 1 || rest.some(([, c]) => c !== 1n);
 }
 
-function shape(func: Func, header: Block, before: Block, { counter, scale, rest, accesses }: Form): void {
+function shape(
+  func: Func,
+  { header, blocks }: Pick<Loop, "header" | "blocks">,
+  before: Block,
+  { counter, scale, rest, accesses }: Form,
+): void {
   const { loc } = accesses[0].instr;
   const inFront = (instr: Instr): Instr => {
     instr.block = before;
@@ -137,7 +143,9 @@ function shape(func: Func, header: Block, before: Block, { counter, scale, rest,
     return instr;
   };
   const shift = shiftOf(scale);
-  const first = shift < 0 ? [...rest, [counter.first, scale] as const] : rest;
+  // Symbols may stand in the loop.
+  const fixed = rest.map(([value, c]) => [blocks.has(value.block as Block) ? inFront(copyOf(func, value)) : value, c] as const);
+  const first = shift < 0 ? [...fixed, [counter.first, scale] as const] : fixed;
   const start = sumOf(func, first, loc, inFront);
   const base = shift < 0 ? stepped(func, header, before, start, counter, scale, loc) : start;
   for (const { instr, constant } of accesses) {

@@ -37,6 +37,11 @@ const STEPPED = `  %13 = const i64 24
   %11 = add i64 %6, %15`;
 
 describe("induction", () => {
+  test("a datum that is named in the loop is named again in front of it", () => {
+    const named = INDEXED.replace("add i64 %6, %14", "add i64 %17, %14");
+    const text = dumpAfter(["induction"], SIGNATURE, loop(`  %17 = symbol i64 @d\n${named}`));
+    expect(text.slice(0, text.indexOf("b1:")).match(/symbol i64 @d/g)).toHaveLength(2);
+  });
   test("what does not change is added up in front, the counter stays the index, the constant a displacement", () => {
     expect(dumpAfter(["induction", "dce"], SIGNATURE, loop(INDEXED))).toBe(`b0:
   %0 = param i64 0

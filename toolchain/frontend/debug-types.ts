@@ -10,12 +10,15 @@ import { type MachineType, type Struct, sizeOf, type TypeEnvironment } from "./t
 import { typeKey, type Unit } from "./unit.ts";
 
 const VOID = -1;
+const textKey = (node: ts.TypeNode): string => `${node.getSourceFile().fileName}:${node.getText()}`;
 
 export class DebugTypes {
   readonly #unit: Unit;
   readonly #types: DebugType[] = [];
   readonly #known = new Map<string, number>();
   readonly #named = new Map<ts.Declaration, Map<string, number>>();
+  /** Of annotations without type parameters: one text means one type in its file. */
+  readonly #byText = new Map<string, number>();
   readonly #structs: { readonly index: number; readonly struct: Struct }[] = [];
 
   constructor(unit: Unit) {
@@ -24,6 +27,15 @@ export class DebugTypes {
 
   /** The type of an annotation that the resolver has accepted; -1 = void. */
   ofNode(node: ts.TypeNode, environment: TypeEnvironment): number {
+    // With type parameters in force one annotation has many types.
+    const isPlain = environment.size === 0;
+    const known = isPlain ? this.#byText.get(textKey(node)) : undefined;
+    if (known !== undefined) return known;
+    const type = this.#ofNode(node, environment);
+    if (isPlain) this.#byText.set(textKey(node), type);
+    return type;
+  }
+  #ofNode(node: ts.TypeNode, environment: TypeEnvironment): number {
     if (ts.isParenthesizedTypeNode(node)) return this.ofNode(node.type, environment);
     if (ts.isTypeOperatorNode(node)) return this.ofNode(node.type, environment);
     if (ts.isUnionTypeNode(node)) {

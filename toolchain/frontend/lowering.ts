@@ -55,9 +55,8 @@ export class Lowering {
     if (!this.builder) return this.unit.refuse(node, "MG3001", `${excerpt(node)} is not known at compile time; write a constant instead`);
     if (this.#locNode !== node) {
       this.#locNode = node;
-      const loc = this.unit.locOf(node);
       // Positions without a scope are in the function's own.
-      this.builder.loc = this.#scope?.parent ? { ...loc, scope: this.#scope } : loc;
+      this.builder.loc = this.unit.locOf(node, this.#scope?.parent ? this.#scope : null);
     }
     return this.builder;
   }

@@ -2,7 +2,7 @@
  * One compile's state: the source program, the module being made, diagnostics, and the entities (functions with their type
  * arguments, static variables, pooled strings) with the work list of those that are referred to but not lowered yet.
  */
-import { type Data, type FunctionAttributes, type Loc, Module, NO_LOC } from "../ir/ir.ts";
+import { type Data, type FunctionAttributes, type Loc, Module, NO_LOC, type Scope } from "../ir/ir.ts";
 import { type SourceProgram, ts } from "./adapter.ts";
 import { functionAttributes, variableTags } from "./attributes.ts";
 import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
@@ -83,11 +83,12 @@ export class Unit {
     this.report(node, code, message);
     throw new Refused();
   }
-  locOf(node: ts.Node): Loc {
+  locOf(node: ts.Node, scope: Scope | null = null): Loc {
     const file = node.getSourceFile();
     const index = this.#fileIndex.get(file) ?? -1;
     const at = file.getLineAndCharacterOfPosition(node.getStart(file));
-    return { file: index, line: at.line + 1, column: at.character + 1 };
+    const [line, column] = [at.line + 1, at.character + 1];
+    return scope === null ? { file: index, line, column } : { file: index, line, column, scope };
   }
 
   // ---- names

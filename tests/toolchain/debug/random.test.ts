@@ -15,7 +15,7 @@ import { agreement, gdbStops, impossible, interpret, linesOf } from "./stops.ts"
 
 const packageRoot = path.resolve(import.meta.dirname, "../../..");
 const first = Number(process.env.DEBUG_SEED ?? 1);
-const count = Number(process.env.DEBUG_COUNT ?? 8);
+const count = Number(process.env.DEBUG_COUNT ?? 6);
 /** Of the values that are shown, those of another moment. */
 const WRONG_MAX = 0.02;
 /** Programs that come to more lines take gdb too long. */

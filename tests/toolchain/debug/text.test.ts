@@ -9,7 +9,7 @@ import { verify } from "../../../toolchain/ir/verifier.ts";
 const cases = path.join(import.meta.dirname, "cases");
 const options = { name: "cases", roots: [path.join(cases, "main.ts")], packageRoot: cases, entry: "_start" };
 
-test.each(["frontend", "all passes", "without inline", "without mem2reg", "without sroa", "without dce"])("%s", (stage) => {
+test.each(["frontend", "all passes", "without mem2reg"])("%s", (stage) => {
   const { module } = toModule({ ...options, debug: true });
   if (!module) throw new Error("the cases do not compile");
   const except = stage.startsWith("without ") ? [stage.slice("without ".length)] : [];

@@ -400,10 +400,10 @@ export class UnicornCore extends Processor implements Core {
 
   /**
    * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads the two aligned
-   * ones that it makes of them, for stores something wrong and then each byte.
+   * ones that it makes of them; for stores what lies in each page, with a wrong length where it is one, and then every byte.
    */
   noteAccess(low: number, high: number, bytes: number, write: boolean): void {
-    if (this.watchHit || bytes > 8 || bytes < 1 || low % bytes !== 0) return;
+    if (!(bytes === 1 || bytes === 2 || bytes === 4 || bytes === 8) || low % bytes !== 0) return;
     const linear = linearAddress(low, high);
     let hit = this.hit(linear, bytes, write);
     if (hit && !write && this.env.isSplitAccess) {
@@ -412,7 +412,8 @@ export class UnicornCore extends Processor implements Core {
         if (hit) break;
       }
     }
-    if (!hit) return;
+    const known = this.watchHit;
+    if (!hit || (known && !(known.id === hit.id && known.write === write && hit.virtual < known.virtual))) return;
     this.watchHit = hit;
     this.watchAt = this.env.counter;
     this.env.countLimit = this.watchAt;

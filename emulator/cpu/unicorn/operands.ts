@@ -49,7 +49,8 @@ function readOperands(processor: Processor): [address: bigint, bytes: number][] 
   const operands: [bigint, number][] = [];
   for (const memory of info.usedMemory() as Iced.UsedMemory[]) {
     const isRead = memory.access === OpAccess.Read || memory.access === OpAccess.ReadWrite || memory.access === OpAccess.CondRead;
-    const size = MemorySizeExt.size(memory.memorySize);
+    // With a repeat prefix the operand is all of the string; this is one iteration of it.
+    const size = MemorySizeExt.size(memory.memorySize) || MemorySizeExt.size(instruction.memorySize);
     if (isRead && size > 0) {
       const offset =
         registerValue(processor, memory.base) + registerValue(processor, memory.index) * BigInt(memory.scale) + memory.displacement;

@@ -12,7 +12,7 @@ import { MachineTarget } from "../gdb/machine.ts";
 import { monitor } from "../gdb/monitor/monitor.ts";
 import { LiveTrace, TRACED_BUDGET } from "../gdb/monitor/trace.ts";
 import { Stub } from "../gdb/stub.ts";
-import { type Address, Transport } from "../gdb/transport.ts";
+import { type Address, type Peer, Transport } from "../gdb/transport.ts";
 import { RunControl } from "../machine/control.ts";
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import type { TraceSink } from "../trace/sink.ts";
@@ -37,6 +37,12 @@ export interface Driver {
   readonly standing: boolean;
   /** Ended by the debugger. */
   readonly ended: boolean;
+  /** What a node sends into the management network. */
+  mail?(nid: number, message: Uint8Array, time: number): void;
+  /** The debugger is told how the run ended with `status`, and let go. The command's exit status. */
+  close(status: number): Promise<number>;
+  /** At once and whatever has happened. */
+  remove(): void;
   /** A debugger of ours has the terminal. */
   readonly hasTerminal: boolean;
 }
@@ -50,16 +56,16 @@ export interface DebugSettings {
   readonly program: string;
 }
 
-export function parseAddress(text: string): Address {
+export function parseAddress(text: string, option = "--gdb"): Address {
   if (/^:?\d+$/.test(text)) {
     const port = Number(text.replace(":", ""));
     if (port <= 65535) return { port };
   } else if (text.includes("/")) {
     // The length of sun_path.
     if (Buffer.byteLength(path.resolve(text)) < 108) return { path: path.resolve(text) };
-    throw new UserError("bad --gdb", `'${text}'`, "the path of a socket has at most 107 bytes");
+    throw new UserError(`bad ${option}`, `'${text}'`, "the path of a socket has at most 107 bytes");
   }
-  throw new UserError("bad --gdb", `'${text}'`, "give a TCP port (1234) or the path of a socket with a slash (/tmp/gdb.sock)");
+  throw new UserError(`bad ${option}`, `'${text}'`, "give a TCP port (1234) or the path of a socket with a slash (/tmp/gdb.sock)");
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -68,6 +74,19 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such directory",
   ENOTDIR: "a part of the path is no directory",
 };
+
+/** Refuses, as a user's mistake in `option`, what cannot be listened on. */
+export async function listenFor(option: string, address: Address, peer: Peer): Promise<Transport> {
+  try {
+    // Node says EACCES where there is no such directory.
+    if ("path" in address) fs.accessSync(path.dirname(address.path));
+    return await Transport.listen(address, peer);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "error";
+    const where = "port" in address ? `port ${address.port}` : address.path;
+    throw new UserError(`bad ${option}`, `${where}: ${reasons[code] ?? code}`, "give another port or path");
+  }
+}
 
 /** Nodes that a session takes in by itself; others by `add-inferior` and `attach NID`. */
 const MOST_ATTACHED = 16;
@@ -117,19 +136,11 @@ export class DebugServer implements Driver {
   /** Refuses what cannot be listened on. */
   static async open(address: Address, settings: DebugSettings, gdb?: Gdb): Promise<DebugServer> {
     const server = new DebugServer(settings, gdb);
-    try {
-      // Node says EACCES where there is no such directory.
-      if ("path" in address) fs.accessSync(path.dirname(address.path));
-      server.transport = await Transport.listen(address, {
-        connected: () => server.event(() => server.stub.connected()),
-        received: (bytes) => server.event(() => server.stub.receive(bytes)),
-        closed: () => server.event(() => server.stub.disconnected()),
-      });
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? "error";
-      const where = "port" in address ? `port ${address.port}` : address.path;
-      throw new UserError("bad --gdb", `${where}: ${reasons[code] ?? code}`, "give another port or path");
-    }
+    server.transport = await listenFor("--gdb", address, {
+      connected: () => server.event(() => server.stub.connected()),
+      received: (bytes) => server.event(() => server.stub.receive(bytes)),
+      closed: () => server.event(() => server.stub.disconnected()),
+    });
     return server;
   }
 
@@ -285,7 +296,8 @@ export async function openDebugger(
     }
   }
   if (address === undefined) {
-    if (o["no-wait"] !== undefined) throw new UserError("bad --no-wait", "without --gdb", "give --gdb PORT too");
+    if (o["no-wait"] !== undefined && o["gdb-job"] === undefined)
+      throw new UserError("bad --no-wait", "without --gdb", "give --gdb PORT or --gdb-job PORT too");
     return undefined;
   }
   return DebugServer.open(parseAddress(address), { wait: o["no-wait"] === undefined, files, program });

@@ -10,6 +10,7 @@ export interface NodeSpec {
   readonly kernel: Uint8Array;
   readonly module?: Uint8Array;
   readonly onConsole: (text: string) => void;
+  readonly onMailbox?: (message: Uint8Array, time: number) => void;
 }
 
 /** Coordinates in a near-cubic X × Y × Z box that holds all nodes, x fastest. */
@@ -20,7 +21,7 @@ export function coordinates(nid: number, nodes: number): readonly [number, numbe
   return [index % x, Math.floor(index / x) % y, Math.floor(index / (x * y))];
 }
 
-export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole }: NodeSpec): NodeOptions {
+export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole, onMailbox }: NodeSpec): NodeOptions {
   const commandLine = [`nodes=${nodes}`, `coords=${coordinates(nid, nodes).join(".")}`, `epoch=${settings.epochSeconds}`, settings.append]
     .filter(Boolean)
     .join(" ");
@@ -32,6 +33,7 @@ export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole }:
     commandLine,
     nic: true,
     onConsole,
+    ...(onMailbox ? { onMailbox } : {}),
     ...(settings.keys ? { keyboard: true, keysWhenReady: settings.keys } : {}),
     ...(module ? { module } : {}),
   };

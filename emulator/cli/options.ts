@@ -20,7 +20,7 @@ const machine: Table = {
   keys: text("type TEXT on the nodes' keyboards after ready, one key a virtual ms"),
   hash: { describe: "print the hash of the machine's state at the end", type: "boolean" },
   gdb: text("let gdb debug the machine by PORT or SOCKET (a path); waits for it"),
-  "no-wait": { describe: "with --gdb: start at once, a debugger may come later", type: "boolean" },
+  "no-wait": { describe: "with --gdb or --gdb-job: start at once, a debugger may come later", type: "boolean" },
   strict: { describe: "stop where a guest does what the manuals forbid, check the rules of every trace", type: "boolean" },
 };
 
@@ -33,6 +33,7 @@ export const bootOptions: Table = {
 export const runOptions: Table = {
   nodes: text("compute nodes, 1…256"),
   ...machine,
+  "gdb-job": text("let gdb debug the job's processes, by PORT or SOCKET, while the machine goes on; waits for it"),
   fanout: text("degree of the job's load tree"),
   root: text("directory that the I/O node serves as /"),
   faults: text("faults of the links, as drop=1%,dup=1%,corrupt=0.5%,reorder=2%,delay=1%:50us"),

@@ -10,7 +10,8 @@ import { ConsoleLines } from "./console.ts";
 import { coreReportLines } from "./corereport.ts";
 import type { DebugLine } from "./debug.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED, UserError } from "./errors.ts";
-import { openDebugger } from "./gdb.ts";
+import { type Driver, openDebugger } from "./gdb.ts";
+import { openJobDebugger } from "./gdbjob.ts";
 import { imageFile, imagesOut, machineSettings, readArtifact, readImage, readInput, rootFolder, type Texts } from "./inputs.ts";
 import { LabelledOutput } from "./label.ts";
 import { nodeOptions } from "./nodes.ts";
@@ -68,15 +69,16 @@ export async function runCommand(
   const images = [kernel, readArtifact("init.elf"), ...programImage(program, root)];
   const symboliser = new Symboliser(images);
   const known = programFile(program, root);
-  const driver = await openDebugger(
+  const nids = Array.from({ length: nodes }, (_, i) => i + 1);
+  const machineDriver = await openDebugger(
     o,
     [path.resolve(imageFile(o["kernel"] ?? "kernel")), path.join(imagesOut, "init.elf"), ...(known === undefined ? [] : [known])],
     path.basename(program),
     debug,
   );
+  const driver: Driver | undefined = machineDriver ?? (await openJobDebugger(o, known, nids));
   const tracing = await openTrace(o, images, undefined, record);
 
-  const nids = Array.from({ length: nodes }, (_, i) => i + 1);
   const output = new LabelledOutput(o["label"] !== undefined, (nid) => nids.indexOf(nid));
   const consoles = new Map(nids.map((nid) => [nid, new ConsoleLines()]));
   let result: JobResult | null = null;
@@ -135,7 +137,16 @@ export async function runCommand(
   let session: Session | null = null;
   try {
     session = new Session({
-      nodes: nids.map((nid) => nodeOptions({ nid, nodes, settings, kernel, onConsole: (text) => onConsole(nid, text) })),
+      nodes: nids.map((nid) =>
+        nodeOptions({
+          nid,
+          nodes,
+          settings,
+          kernel,
+          onConsole: (text) => onConsole(nid, text),
+          onMailbox: (message, time) => driver?.mail?.(nid, message, time),
+        }),
+      ),
       settings,
       image: imageFile(o["kernel"] ?? "kernel"),
       trace: tracing.sink,

@@ -1,0 +1,194 @@
+/**
+ * `--gdb-job PORT|SOCKET`: gdb for the job's processes, while the machine goes on. The kernels are asked before the job is loaded; each rank
+ * stops in front of its program, and then the debugger may come (with `--no-wait` the ranks go on at once). The debugger's wishes go over the
+ * management network; nothing of the machine stands still but the job's threads.
+ */
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { DebugOperation, DebugReason } from "../abi/jobdebug.ts";
+import { loadedImage } from "../gdb/image.ts";
+import { JobTarget } from "../gdb/job.ts";
+import { Stub } from "../gdb/stub.ts";
+import type { Address, Transport } from "../gdb/transport.ts";
+import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
+import { JobDebugLink, MANAGEMENT_LATENCY_NS } from "../service/jobdebug.ts";
+import type { TraceSink } from "../trace/sink.ts";
+import { UserError } from "./errors.ts";
+import { type Driver, gdbScript, listenFor, parseAddress } from "./gdb.ts";
+import { readInput, type Texts } from "./inputs.ts";
+
+/** The service node's first job. */
+const JOB = 1;
+
+export class JobDebugServer implements Driver {
+  readonly hasTerminal = false;
+  private transport!: Transport;
+  private target!: JobTarget;
+  private stub: Stub | undefined;
+  private machine!: Machine;
+  private link!: JobDebugLink;
+  private resume: (() => void) | undefined;
+  private isEnded = false;
+  private interrupted = false;
+  /** What a debugger has said before the ranks stand. */
+  private early: Uint8Array[] = [];
+  private isConnected = false;
+  private failure: { readonly error: unknown } | undefined;
+  private script: string | undefined;
+
+  private constructor(
+    private readonly file: string,
+    private readonly nids: readonly number[],
+    private readonly wait: boolean,
+  ) {}
+
+  static async open(address: Address, file: string, nids: readonly number[], wait: boolean): Promise<JobDebugServer> {
+    const server = new JobDebugServer(path.resolve(file), nids, wait);
+    server.transport = await listenFor("--gdb-job", address, {
+      connected: () => {
+        server.isConnected = true;
+        server.event((stub) => stub.connected());
+      },
+      received: (bytes) => {
+        if (server.stub === undefined) server.early.push(bytes);
+        server.event((stub) => stub.receive(bytes));
+      },
+      closed: () => {
+        server.isConnected = false;
+        server.early = [];
+        server.event((stub) => stub.disconnected());
+      },
+    });
+    return server;
+  }
+
+  /** From a node's mailbox. */
+  mail(nid: number, message: Uint8Array, time: number): void {
+    this.link.receive(nid, message, time);
+  }
+  sink(base: TraceSink): TraceSink {
+    return base;
+  }
+  start(machine: Machine): void {
+    this.machine = machine;
+    this.link = new JobDebugLink((nid, message) => machine.node(nid)!.mailAt(machine.time + MANAGEMENT_LATENCY_NS, message));
+    this.target = new JobTarget({
+      machine,
+      link: this.link,
+      jobId: JOB,
+      nids: this.nids,
+      files: [loadedImage(this.file, readInput("program", this.file, ""))],
+      name: path.basename(this.file),
+    });
+    // Before the kernels boot: the mailboxes keep it.
+    for (const nid of this.nids) this.link.request(nid, { jobId: JOB, operation: DebugOperation.ATTACH, count: 1 });
+    const name = this.transport.name;
+    this.script = "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
+    fs.writeFileSync(this.script, gdbScript(name, [this.file], this.nids));
+  }
+  /** Later, when the ranks stand. */
+  invite(): void {}
+  get standing(): boolean {
+    return this.stub !== undefined && !this.stub.running;
+  }
+  get ended(): boolean {
+    return this.isEnded;
+  }
+
+  async advance(budget: number, options: RunOptions): Promise<RunReason> {
+    if (this.failure !== undefined) throw this.failure.error;
+    if (this.isEnded) return "stopped";
+    if (this.stub === undefined) return this.load(budget, options);
+    if (this.stub.running) {
+      this.target.runOptions = options;
+      return this.stub.advance(budget) === "end" ? this.target.reason : "slice";
+    }
+    // The job stands, the machine goes on: until it has nothing to do any more.
+    const reason = this.machine.runSlice(budget, options);
+    if (reason !== "idle") return reason;
+    await new Promise<void>((resolve) => {
+      this.resume = resolve;
+    });
+    return this.isEnded ? "stopped" : "slice";
+  }
+
+  interrupt(): void {
+    this.interrupted = true;
+    this.wake();
+  }
+
+  /** The debugger is told how the run ended with `status`, and let go. */
+  async close(status: number): Promise<number> {
+    this.stub?.finished(status);
+    if (this.stub?.attached === true && !this.interrupted && !this.isEnded) {
+      process.stderr.write("margay: the job is over: waiting for gdb to leave\n");
+      const stop = (): void => this.interrupt();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+      while (this.stub.attached && !this.isEnded && !this.interrupted) {
+        await new Promise<void>((resolve) => {
+          this.resume = resolve;
+        });
+      }
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
+    }
+    await this.transport.close();
+    this.remove();
+    return status;
+  }
+  remove(): void {
+    this.transport.remove();
+    if (this.script !== undefined) fs.rmSync(this.script, { force: true });
+  }
+
+  /** Until every rank stands in front of its program, or the load has ended otherwise. */
+  private load(budget: number, options: RunOptions): RunReason {
+    const { events } = this.link;
+    const stand = (): boolean =>
+      this.nids.every((nid) => events.some((e) => e.kind === "stopped" && e.nid === nid && e.reason === DebugReason.START));
+    const reason = this.machine.runSlice(budget, { ...options, until: (machine) => stand() || options.until?.(machine) === true });
+    if (!stand()) return reason;
+    events.length = 0;
+    this.target.begin();
+    this.stub = new Stub(
+      this.target,
+      {
+        send: (bytes) => this.transport.send(bytes),
+        kill: () => {
+          this.isEnded = true;
+          this.wake();
+        },
+      },
+      !this.wait,
+    );
+    // A debugger may have been waiting for this.
+    if (this.isConnected) this.stub.connected();
+    for (const bytes of this.early) this.stub.receive(bytes);
+    process.stderr.write(`margay: ${this.wait ? "the job waits for gdb" : "gdb may come"}: gdb -x ${this.script!}\n`);
+    return "slice";
+  }
+
+  private wake(): void {
+    this.resume?.();
+    this.resume = undefined;
+  }
+  /** What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. Before the ranks stand nobody listens. */
+  private event(act: (stub: Stub) => void): void {
+    try {
+      if (this.stub !== undefined) act(this.stub);
+    } catch (error) {
+      this.failure ??= { error };
+    }
+    this.wake();
+  }
+}
+
+/** The server that `--gdb-job` asks for. `file`: the program, for its symbols. */
+export async function openJobDebugger(o: Texts, file: string | undefined, nids: readonly number[]): Promise<JobDebugServer | undefined> {
+  const address = o["gdb-job"];
+  if (address === undefined) return undefined;
+  if (o["gdb"] !== undefined) throw new UserError("bad --gdb-job", "with --gdb", "debug the machine or the job: give one of them");
+  if (file === undefined)
+    throw new UserError("bad --gdb-job", "the program is not to be seen from here", "give a built-in job or a path inside --root");
+  return JobDebugServer.open(parseAddress(address, "--gdb-job"), file, nids, o["no-wait"] === undefined);
+}

@@ -6,6 +6,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { hostSeconds } from "./clock.ts";
 import { codegen } from "./codegen.ts";
+import { debug } from "./debug.ts";
 import { jobDebug } from "./jobdebug.ts";
 import { launch } from "./launch.ts";
 import { messages } from "./messages.ts";
@@ -20,6 +21,7 @@ type Run = (packageRoot: string, only: string | undefined) => Section | Promise<
 const sections: readonly (readonly [name: string, run: Run])[] = [
   ["codegen", codegen],
   ["mips", mips],
+  ["debug", debug],
   ["start", start],
   ["paths", paths],
   ["shootdown", shootdown],

@@ -1,6 +1,6 @@
 /**
  * What passes do for debug values (`dbg`, ../ir/ops.ts). Most need nothing: an operand that is replaced is replaced there too
- * (Replacements.apply), and a value that is gone is told from others where that is possible (x64/select-debug.ts). What remains:
+ * (Replacements.apply), and a value that is gone is told from others where that is possible (x64/debug-values.ts). What remains:
  *
  * - Whoever asks whether a block is empty, counts instructions, or looks at the first one leaves debug values out: `isEmpty`, `firstOf`.
  * - Whoever takes a store away says what the variables hold from there on: `afterStore`.

@@ -35,6 +35,7 @@ export const patterns: readonly ((s: Shaper) => void)[] = [
   memoryLoop,
   stride,
   special,
+  division,
   floats,
 ];
 
@@ -258,6 +259,16 @@ function special(s: Shaper): void {
     if (prng.chance(0.4)) b.store(place, value());
   }
   s.observe(b.load(type, place));
+}
+
+/** Quotients and remainders by constants, of numbers of either sign. */
+function division(s: Shaper): void {
+  const { b, prng } = s;
+  const type = prng.pick(INTS);
+  for (const op of ["udiv", "sdiv", "urem", "srem"] as const) {
+    const divisor = prng.chance(0.5) ? 1n << BigInt(prng.between(1, widthOf[type as "i64"] - 2)) : BigInt(prng.between(3, 127));
+    s.observe(b.binary(op, s.unknown(type), b.iconst(type, divisor)));
+  }
 }
 
 /** Sums, products and quotients of integers as floats: compared and converted back, their bits where they are surely numbers. */

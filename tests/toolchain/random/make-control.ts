@@ -30,7 +30,8 @@ function counted(m: Maker, block: Block): Stmt {
   const { prng } = m;
   const count = prng.between(1, 7);
   const t = prng.pick(["u32", "u64", "i32", "u8", "i64", "i16"] as const);
-  const name = m.newName("i");
+  // Not "i": i8 is a type.
+  const name = m.newName("k");
   const down = prng.chance(0.3);
   const body = m.scoped(1, () => {
     m.declare({ name, shape: { kind: "scalar", type: t }, constant: true });

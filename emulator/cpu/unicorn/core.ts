@@ -16,19 +16,17 @@ import {
 import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
 import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
 import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
-import { NO_SPACE, spaceOf, type WatchHit } from "../x86/stops.ts";
+import type { WatchHit } from "../x86/stops.ts";
 import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
-import type { BreakpointList } from "./breakpoints.ts";
-import { implicitTableAccess, instructionLengthBefore, isRepeating, iterationsLeft } from "./decode.ts";
+import { implicitTableAccess, instructionLengthBefore } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { running } from "./hooks.ts";
 import type { Instance } from "./instance.ts";
-import { splitReads } from "./operands.ts";
+import { CorePoints } from "./points.ts";
 import { type Node, Processor } from "./processor.ts";
 import { readRegister, writeRegister } from "./registers.ts";
 import { restoreCore, saveCore } from "./snapshot.ts";
-import { watchFilter } from "./watchfilter.ts";
 
 /** Instructions of one uc_emu_start: bounds what a run can translate. */
 const RUN_LIMIT = 10_000;
@@ -60,8 +58,8 @@ export class UnicornCore extends Processor implements Core {
   grantedPermissions = 0;
 
   private readonly unicorn: Binding = binding();
-  private readonly watchFilter = watchFilter();
   private readonly handle: Address;
+  private readonly points: CorePoints;
   /** Virtual time; inside uc_emu_start, the time at which it was called. */
   private clock = 0;
   private stopRequested = false;
@@ -100,19 +98,8 @@ export class UnicornCore extends Processor implements Core {
   private atBreakpoint = false;
   /** Counter at an access that meets a watchpoint. */
   private watchAt = NONE;
-  /** The frame (offset in RAM) of code that was translated before a breakpoint in it was known. */
-  private staleCode = NONE;
   /** While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page. */
   private shortBlocksIn: bigint | undefined;
-
-  // Breakpoints and watchpoints.
-  private readonly breakpoints: BreakpointList;
-  /** Virtual addresses at which physical breakpoints have been seen. */
-  private readonly aliases = new Set<bigint>();
-  /** The instruction at this RIP is executed whatever breakpoint is there. */
-  private passRip: bigint | undefined;
-  /** An access has met a watchpoint, and the run has not ended for it yet. */
-  private watchHit: WatchHit | undefined;
 
   constructor(
     readonly index: number,
@@ -121,8 +108,7 @@ export class UnicornCore extends Processor implements Core {
   ) {
     super(instance, node);
     this.handle = instance.handle;
-    this.breakpoints = instance.breakpoints;
-    this.breakpoints.set(new Set());
+    this.points = new CorePoints(this, index, instance.breakpoints);
     this.init();
   }
 
@@ -159,24 +145,23 @@ export class UnicornCore extends Processor implements Core {
     if (this.isHalted) return { reason: "halt", retired: 0 };
     const start = this.clock;
     for (;;) {
-      if (this.watchHit) return this.endAtWatchpoint(this.clock - start);
+      if (this.points.hit) return this.endAtWatchpoint(this.clock - start);
       const left = budget - (this.clock - start);
       if (left <= 0) return { reason: "budget", retired: this.clock - start };
       const reason = this.isShutdown ? "shutdown" : this.execute(Math.min(left, RUN_LIMIT), toWindow);
-      if (this.watchHit && reason !== "shutdown") continue;
+      if (this.points.hit && reason !== "shutdown") continue;
       if (reason) return { reason, retired: this.clock - start };
       if (toWindow && this.interruptible) return { reason: "window", retired: this.clock - start };
       if (this.atBreakpoint && this.clock - start < budget) {
-        const id = this.node.stops.breakpointAt(this.linearRip, this.space, this.translateNow);
-        this.passRip = this.rip;
+        const id = this.points.breakpointAtRip();
         if (id !== undefined) return { reason: "breakpoint", retired: this.clock - start, id };
       }
     }
   }
 
   private endAtWatchpoint(retired: number): RunResult {
-    const { id, virtual, write } = this.watchHit as WatchHit;
-    this.watchHit = undefined;
+    const { id, virtual, write } = this.points.hit as WatchHit;
+    this.points.hit = undefined;
     return { reason: "watchpoint", retired, id, accessed: { virtual, write } };
   }
 
@@ -192,14 +177,16 @@ export class UnicornCore extends Processor implements Core {
   /** At most `count` instructions in one uc_emu_start, then what ended it. undefined: go on. */
   private execute(count: number, toWindow: boolean): StopReason | undefined {
     const env = this.env;
-    const pass = this.passRip !== undefined && this.passRip === this.rip;
-    if (pass) count = Math.min(count, iterationsLeft(this));
-    else this.passRip = undefined;
     // One at a time while an NMI waits for the IRET of the one being served.
     if (this.nmiPending) {
-      if (!this.nmiBlocked) this.takeNmi();
-      else count = 1;
+      if (!this.nmiBlocked) {
+        this.takeNmi();
+        return undefined;
+      }
+      count = 1;
     }
+    const pass = this.points.isPassing;
+    if (pass) count = this.points.passable(count);
     const short = this.shortBlocksIn !== undefined && this.shortBlocksIn === env.u64(Env.RIP) >> 12n;
     const shadow = this.interruptShadow; // Unicorn makes blocks of one instruction in it
     if (short) {
@@ -218,7 +205,7 @@ export class UnicornCore extends Processor implements Core {
     this.debugged = false;
     this.atBreakpoint = false;
     if (toWindow) env.interruptRequest = INTERRUPT_HARD;
-    if (pass) this.breakpoints.hide();
+    if (pass) this.points.beforePass();
 
     const before = this.clock;
     const outer = running.core;
@@ -229,10 +216,10 @@ export class UnicornCore extends Processor implements Core {
     } finally {
       running.core = outer;
       if (toWindow) env.interruptRequest = 0;
-      if (pass) this.breakpoints.show();
+      if (pass) this.points.afterPass();
     }
     const begun = env.counter;
-    if (this.staleCode !== NONE) this.dropStaleCode();
+    this.points.dropStaleCode();
     if (short && !shadow) this.interruptShadow = false; // none of the instructions sought through makes one
     if (this.thrown) this.rethrow(begun);
     if (this.trapVector !== NONE) {
@@ -240,7 +227,7 @@ export class UnicornCore extends Processor implements Core {
     } else if (this.raised) {
       const { vector, errorCode, address, rip, at, gpr } = this.raised;
       this.raised = undefined;
-      this.watchHit = undefined;
+      this.points.hit = undefined;
       this.advance(at - 1);
       this.rip = rip;
       CHANGED_BY_PORTS.forEach((index, i) => this.setGpr(index, gpr[i]));
@@ -273,7 +260,7 @@ export class UnicornCore extends Processor implements Core {
       this.isHalted = true;
       return this.isShutdown ? "shutdown" : "halt";
     }
-    if (pass && this.clock > before && (this.rip !== this.passRip || !isRepeating(this))) this.passRip = undefined;
+    if (pass && this.clock > before) this.points.passed();
     if (this.isShutdown) return "shutdown";
     return this.stopAt === NONE ? undefined : "stop";
   }
@@ -300,7 +287,7 @@ export class UnicornCore extends Processor implements Core {
       this.deliver({ vector, kind: "software", instructionRip: rip - BigInt(instructionLengthBefore(this, rip, vector)) });
     } else {
       // #DB is the single-step trap: its instruction has been completed.
-      if (vector !== Exception.DB) this.watchHit = undefined;
+      if (vector !== Exception.DB) this.points.hit = undefined;
       this.advance(vector === Exception.DB ? this.trapAt : this.trapAt - 1);
       this.deliver({ vector, kind: "exception", errorCode: env.u32(Env.ERROR_CODE) & 0xffff });
     }
@@ -312,8 +299,8 @@ export class UnicornCore extends Processor implements Core {
     const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
     this.advance(fetch ? begun : begun - 1);
     // A watched access that faulted was not made. The fetch of what follows one that was, faults again when it is next.
-    if (!fetch) this.watchHit = undefined;
-    else if (this.watchHit) return;
+    if (!fetch) this.points.hit = undefined;
+    else if (this.points.hit) return;
     if (fetch && !isAtRip && this.linearRip >> 12n !== page >> 12n) {
       // The block at RIP runs into the page. Which of its instructions does shows in blocks of one.
       this.shortBlocksIn = this.rip >> 12n;
@@ -360,12 +347,10 @@ export class UnicornCore extends Processor implements Core {
     let error = this.mmu.errorCode;
     if (page !== FAULT) {
       const offset = this.node.memory.offsetOf(page);
-      const { stops } = this.node;
-      this.watchFilter.kinds = stops.isWatching ? stops.watchedKinds(linearAddress(low, high), this.space, page) : 0;
+      const isNewBreakpoint = this.points.filled(low, high, access, page, offset);
       if (offset >= 0) {
-        if (access === ACCESS_FETCH && stops.hasPhysicalBreakpoints) this.notePhysicalBreakpoints(linearAddress(low, high), page, offset);
         this.grantedPermissions = this.node.coherence.fill(this.index, pageOf(low, high), offset, access, this.mmu.granted);
-        if (this.node.coherence.ownDropped) {
+        if (this.node.coherence.ownDropped || isNewBreakpoint) {
           this.node.coherence.ownDropped = false;
           this.retranslateAt = this.env.counter;
           this.env.countLimit = this.retranslateAt;
@@ -398,66 +383,15 @@ export class UnicornCore extends Processor implements Core {
     this.unicorn.stop(this.handle); // else Unicorn waits for ever for a debugger
   }
 
-  /**
-   * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads the two aligned
-   * ones that it makes of them; for stores what lies in each page, with a wrong length where it is one, and then every byte.
-   */
+  /** An access to a watched page is about to be made: if it meets a watchpoint, the instruction is the run's last. */
   noteAccess(low: number, high: number, bytes: number, write: boolean): void {
-    if (!(bytes === 1 || bytes === 2 || bytes === 4 || bytes === 8) || low % bytes !== 0) return;
-    const linear = linearAddress(low, high);
-    let hit = this.hit(linear, bytes, write);
-    if (hit && !write && this.env.isSplitAccess) {
-      for (const read of splitReads(this, linear, bytes)) {
-        hit = this.hit(read.linear, read.bytes, write);
-        if (hit) break;
-      }
-    }
-    const known = this.watchHit;
-    if (!hit || (known && !(known.id === hit.id && known.write === write && hit.virtual < known.virtual))) return;
-    this.watchHit = hit;
+    if (!this.points.accessed(low, high, bytes, write)) return;
     this.watchAt = this.env.counter;
     this.env.countLimit = this.watchAt;
   }
 
-  /** The processor itself writes: the frame of an event. */
   protected override noteOwnWrite(linear: bigint, bytes: number): void {
-    if (this.node.stops.isWatching) this.watchHit ??= this.hit(linear, bytes, true);
-  }
-
-  private hit(linear: bigint, bytes: number, write: boolean): WatchHit | undefined {
-    return this.node.stops.watchHit(linear, bytes, write, this.space, this.translateNow);
-  }
-
-  private readonly translateNow = (linear: bigint): number | undefined => this.mmu.resident(linear);
-
-  /** What `Place.space` is compared with. */
-  private get space(): number {
-    return this.cr0 & Cr0.PG ? spaceOf(this.cr3) : NO_SPACE;
-  }
-
-  /**
-   * Code of a frame is about to be translated. A physical breakpoint in it gets on the list at the virtual address that it is reached by;
-   * if it is new there, what is translated in this moment is left and translated again.
-   */
-  private notePhysicalBreakpoints(linear: bigint, page: number, offset: number): void {
-    for (const physical of this.node.stops.physicalBreakpoints()) {
-      const alias = linear + BigInt(physical - page);
-      if (physical < page || physical >= page + 4096 || this.aliases.has(alias)) continue;
-      this.aliases.add(alias);
-      this.listBreakpoints();
-      this.staleCode = offset;
-      this.retranslateAt = this.env.counter;
-      this.env.countLimit = this.retranslateAt;
-    }
-  }
-
-  private dropStaleCode(): void {
-    this.unicorn.invalidateCode(this.handle, this.staleCode, this.staleCode + 4096);
-    this.staleCode = NONE;
-  }
-
-  private listBreakpoints(): void {
-    this.breakpoints.set(new Set([...this.node.stops.virtualBreakpoints(), ...this.aliases]));
+    this.points.ownWrite(linear, bytes);
   }
 
   noteWindow(): void {
@@ -576,8 +510,7 @@ export class UnicornCore extends Processor implements Core {
     this.isShutdown = false;
     this.eventsInARow = 0;
     this.shortBlocksIn = undefined;
-    this.passRip = undefined;
-    this.watchHit = undefined;
+    this.points.forget();
     this.mmu.tlb.flushAll();
     this.dropHostTlb();
   }
@@ -591,30 +524,15 @@ export class UnicornCore extends Processor implements Core {
     writeRegister(this, name, value);
   }
   passBreakpoint(): void {
-    this.passRip = this.rip;
+    this.points.pass();
   }
-
-  /** The node's breakpoints are others than before, by one at `where`. */
+  /** The node's breakpoints or watchpoints are others than before. */
   breakpointChanged(where: Place): void {
-    const { memory, coherence } = this.node;
-    if ("physical" in where) {
-      // The fills to come find the virtual addresses.
-      this.aliases.clear();
-      this.dropHostTlb();
-      const offset = memory.offsetOf(where.physical);
-      if (offset >= 0) this.unicorn.invalidateCode(this.handle, offset, offset + 1);
-    } else {
-      coherence.dropCodeAt(this.index, BigInt.asUintN(64, where.virtual));
-    }
-    this.listBreakpoints();
+    this.points.breakpointChanged(where);
   }
-
-  /** The node's watchpoints are others than before. */
   watchpointsChanged(removed?: number): void {
-    if (this.watchHit?.id === removed) this.watchHit = undefined;
-    this.dropHostTlb();
+    this.points.watchpointsChanged(removed);
   }
-
   readFx(): Uint8Array {
     return this.env.saveFx();
   }
@@ -629,10 +547,7 @@ export class UnicornCore extends Processor implements Core {
     this.eventsInARow = 0;
     this.stopRequested = false;
     this.shortBlocksIn = undefined;
-    this.passRip = undefined;
-    this.watchHit = undefined;
+    this.points.forget();
     this.dropHostTlb();
   }
 }
-
-const linearAddress = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);

@@ -5,6 +5,7 @@
 import { Exception } from "../../abi/x86.ts";
 import { ACCESS_READ, type AccessKind } from "../x86/access.ts";
 import type { UnicornCore } from "./core.ts";
+import type { Processor } from "./processor.ts";
 
 const LONGEST_INSTRUCTION = 15;
 const INT3 = 0xcc;
@@ -54,7 +55,7 @@ const stringOpcodes: ReadonlySet<number> = new Set([0xa4, 0xa5, 0xaa, 0xab, 0xac
 const comparingOpcodes: ReadonlySet<number> = new Set([0xa6, 0xa7, 0xae, 0xaf]);
 
 /** Prefixes and opcode at RIP, as far as repetition goes. */
-function repetition(core: UnicornCore): { readonly opcode: number; readonly addressSize: boolean } | undefined {
+function repetition(core: Processor): { readonly opcode: number; readonly addressSize: boolean } | undefined {
   let at = core.linearRip;
   let repeats = false;
   let addressSize = false;
@@ -69,13 +70,13 @@ function repetition(core: UnicornCore): { readonly opcode: number; readonly addr
 }
 
 /** Is the instruction at RIP one that repeats, so that RIP stays where it is between its iterations? */
-export function isRepeating(core: UnicornCore): boolean {
+export function isRepeating(core: Processor): boolean {
   const opcode = repetition(core)?.opcode ?? 0;
   return stringOpcodes.has(opcode) || comparingOpcodes.has(opcode);
 }
 
 /** How many instructions are sure to retire at RIP before it moves on, faults aside: iterations of a string instruction, or 1. */
-export function iterationsLeft(core: UnicornCore): number {
+export function iterationsLeft(core: Processor): number {
   const found = repetition(core);
   if (!found || !stringOpcodes.has(found.opcode)) return 1;
   const bits = core.is64Bit ? (found.addressSize ? 32 : 64) : core.is32Bit !== found.addressSize ? 32 : 16;

@@ -26,6 +26,14 @@ const PROGRAM = [
   0x90,                         // nop: the window opens behind it
   0xcd, 0x80,                   // int 0x80: the IDT is empty, so this ends in shutdown
 ];
+/** At 0x100, for a breakpoint and a watchpoint. */
+// biome-ignore format: one instruction a line
+const WATCHED = [
+  0xa1, 0x00, 0x20, 0x00, 0x00, // mov eax, [0x2000]
+  0xa3, 0x01, 0x20, 0x00, 0x00, // mov [0x2001], eax
+  0x90,                         // nop
+];
+const WATCHED_AT = 0x100;
 const RAM_BYTES = 1 << 16;
 
 /** Throws UnicornUnavailable. */
@@ -66,6 +74,7 @@ export function selfTest(create: CreateEngine): void {
     binding().readRegister(core.env.handle, RegisterId.RBX, word);
     expect("offset of RBX", word[0], 0x5000n);
     expect("CPUState", core.env.selfPointerHolds(), true);
+    expect("list of breakpoints", core.env.breakpointListHolds(), true);
     core.time = 100;
     const first = core.run(1000);
     expect("soft stop", `${first.reason} ${first.retired}`, "stop 9");
@@ -76,6 +85,16 @@ export function selfTest(create: CreateEngine): void {
     expect("device access", seen.slice(4).join(", "), "109 read f0000000 4, 110 cpuid 5a5a1234");
     const last = core.run(1000);
     expect("software interrupt", `${last.reason} ${last.retired}`, "shutdown 1");
+    engine.ram.set(WATCHED, WATCHED_AT);
+    core.startPvh(WATCHED_AT, 0);
+    const anywhere = (address: number) => ({ virtual: BigInt(address), space: null });
+    engine.addWatchpoint(anywhere(0x2002), 1, "write");
+    engine.addBreakpoint(anywhere(WATCHED_AT + 10));
+    const watched = core.run(1000);
+    expect("watchpoint", `${watched.reason} ${watched.retired} ${watched.accessed?.virtual}`, `watchpoint 2 ${0x2002}`);
+    const stopped = core.run(1000);
+    expect("breakpoint", `${stopped.reason} ${stopped.retired} ${core.rip}`, `breakpoint 0 ${WATCHED_AT + 10}`);
+    expect("passing a breakpoint", core.run(1).retired, 1);
     expect("translation buffer", core.env.translationSpace > 8 << 20 && core.env.translationSpace < 16 << 20, true);
   } finally {
     engine.close();

@@ -32,6 +32,7 @@ const linearAddress = (place: Place): bigint | undefined => ("virtual" in place 
 
 export class StopTable {
   private nextId = 1;
+  private physicalCount = 0;
   private readonly breakpoints = new Map<number, Place>();
   private readonly watchpoints = new Map<number, Watch>();
 
@@ -39,6 +40,7 @@ export class StopTable {
   addBreakpoint(where: Place): number {
     check(where, 1);
     this.breakpoints.set(this.nextId, where);
+    if ("physical" in where) this.physicalCount++;
     return this.nextId++;
   }
   addWatchpoint(where: Place, bytes: number, kind: WatchKind): number {
@@ -55,6 +57,7 @@ export class StopTable {
   removeBreakpoint(id: number): Place | undefined {
     const place = this.breakpoints.get(id);
     this.breakpoints.delete(id);
+    if (place && "physical" in place) this.physicalCount--;
     return place;
   }
   /** False: there is none of this id. */
@@ -70,8 +73,7 @@ export class StopTable {
     }
   }
   get hasPhysicalBreakpoints(): boolean {
-    for (const _ of this.physicalBreakpoints()) return true;
-    return false;
+    return this.physicalCount > 0;
   }
   /** Physical addresses of breakpoints. */
   *physicalBreakpoints(): Iterable<number> {

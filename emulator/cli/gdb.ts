@@ -285,6 +285,8 @@ export async function openDebugger(
   debug?: DebugLine,
 ): Promise<DebugServer | undefined> {
   const address = o["gdb"];
+  if (o["gdb-job"] !== undefined && (address !== undefined || debug !== undefined))
+    throw new UserError("bad --gdb-job", "with a debugger of the machine", "debug the machine or the job: give one of them");
   if (debug !== undefined) {
     if (address !== undefined) throw new UserError("bad --gdb", "under margay debug", "leave it out: gdb is started here");
     const gdb = new Gdb(debug);

@@ -187,7 +187,6 @@ export class JobDebugServer implements Driver {
 export async function openJobDebugger(o: Texts, file: string | undefined, nids: readonly number[]): Promise<JobDebugServer | undefined> {
   const address = o["gdb-job"];
   if (address === undefined) return undefined;
-  if (o["gdb"] !== undefined) throw new UserError("bad --gdb-job", "with --gdb", "debug the machine or the job: give one of them");
   if (file === undefined)
     throw new UserError("bad --gdb-job", "the program is not to be seen from here", "give a built-in job or a path inside --root");
   return JobDebugServer.open(parseAddress(address, "--gdb-job"), file, nids, o["no-wait"] === undefined);

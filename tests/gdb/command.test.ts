@@ -35,7 +35,7 @@ describe("refused with one line and status 2", () => {
     ["a long path", ["run", "--gdb", `/${"x".repeat(120)}`, "hello"], "at most 107 bytes"],
     ["no such directory", ["run", "--gdb", `${folder}/none/socket`, "hello"], "none/socket: no such directory: give another port or path"],
     ["a file that is there", ["run", "--gdb", stale, "hello"], "there: is in use: give another port or path"],
-    ["--no-wait alone", ["run", "--no-wait", "hello"], "bad --no-wait: without --gdb: give --gdb PORT too"],
+    ["--no-wait alone", ["run", "--no-wait", "hello"], "bad --no-wait: without --gdb: give --gdb PORT or --gdb-job PORT too"],
     ["debug what", ["debug"], "debug: nothing to debug: give boot or run: margay debug run hello"],
     ["debug something else", ["debug", "build"], "debug: build: give boot or run"],
     ["no such script", ["debug", "--script", "/none.gdb", "run", "hello"], "bad --script: /none.gdb: no such file"],

@@ -17,7 +17,7 @@ import { MAILBOX_GSI } from "../abi/mailbox.ts";
 import { KEYBOARD_GSI } from "../abi/platform.ts";
 import { UART_GSI } from "../abi/uart.ts";
 import { VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
-import type { CreateEngine, Engine, RunResult } from "../cpu/engine.ts";
+import type { Engine, RunResult } from "../cpu/engine.ts";
 import { DebugExit } from "../devices/debugexit.ts";
 import { type Dma, hex } from "../devices/device.ts";
 import { FwCfg } from "../devices/fwcfg.ts";
@@ -29,67 +29,18 @@ import { Uart16550 } from "../devices/uart.ts";
 import { VirtioMmioSlot } from "../devices/virtio-mmio.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { macOf } from "../fabric/message.ts";
-import type { Switch } from "../fabric/switch.ts";
 import { vectorName } from "../trace/decode.ts";
 import { RingReader, TRACE_RINGS_SYMBOL } from "../trace/rings.ts";
-import type { TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
 import { SymbolTable } from "../trace/symbols.ts";
 import { type Board, NodeBus } from "./bus.ts";
 import { NEVER } from "./clock.ts";
 import { Console } from "./console.ts";
 import { checkLoad, type KernelImage, loadKernel, parseKernel, ramOffset } from "./loader.ts";
+import type { NodeEnvironment, NodeOptions, NodeState, NodeStop } from "./options.ts";
 import { CoreSlot, type Inbound, isRunnable, Power, type StepRange } from "./slot.ts";
 
-export interface NodeOptions {
-  readonly nid: number;
-  readonly cores: number;
-  readonly ramBytes: number;
-  /** An ELF with a PVH note. */
-  readonly kernel: Uint8Array;
-  readonly commandLine: string;
-  readonly module?: Uint8Array;
-  readonly nic: boolean;
-  /** An i8042 with a keyboard. Default: none. */
-  readonly keyboard?: boolean;
-  /** Set-1 scan codes of keys, typed KEY_NS apart from then on that the ready line is out. */
-  readonly keysWhenReady?: readonly (readonly number[])[];
-  /** Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's encoding is its own. */
-  readonly onConsole?: (text: string) => void;
-  /** A message that the node sent into the management network, and when. The bytes are the receiver's to keep. */
-  readonly onMailbox?: (message: Uint8Array, time: number) => void;
-  /** What stands at a virtual address, for diagnostics. Default: the kernel's symbol and source line, "space_free+0x12, kernel/mm/space.ts:88". */
-  readonly locate?: (address: bigint) => string | undefined;
-}
-
-/** What the nodes of a machine share. */
-export interface NodeEnvironment {
-  readonly quantumNs: number;
-  /** Most instructions of one engine run. A matter of the host only. */
-  readonly hostSlice: number;
-  readonly strict: boolean;
-  readonly trace: TraceSink;
-  readonly fabric: Switch;
-  readonly createEngine: CreateEngine;
-}
-
-export type NodeState = "booting" | "ready" | "halted" | "shutdown" | "exited";
-
-/** What ended or interrupted the node's run. */
-export interface NodeStop {
-  readonly kind: "exit" | "fault" | "breakpoint" | "watchpoint" | "step";
-  readonly nid: number;
-  readonly core: number;
-  readonly time: number;
-  /** One line: for a fault what the guest did wrong and where. */
-  readonly text: string;
-  /** exit: status of the debug exit, 0 for a reset. */
-  readonly status?: number;
-  /** breakpoint, watchpoint: the engine's id. */
-  readonly id?: number;
-  /** watchpoint: as RunResult has it. */
-  readonly accessed?: RunResult["accessed"];
-}
+export type { NodeEnvironment, NodeOptions, NodeState, NodeStop } from "./options.ts";
 
 /** From one typed key to the next, virtual ns. */
 const KEY_NS = 1_000_000;

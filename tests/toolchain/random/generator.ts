@@ -50,7 +50,7 @@ export function generate(seed: number): Program {
       infos.push(makeFunction(prng, newFn(prng, name, params, sig.result), world, infos, 2));
     }
   }
-  for (let i = 0, n = prng.between(1, 4); i < n; i++) {
+  for (let i = 0, n = prng.between(1, 3); i < n; i++) {
     const params = makeParams(prng, world);
     const result = prng.chance(0.85) ? scalarOf(prng, 0.15) : null;
     infos.push(makeFunction(prng, newFn(prng, `f${i}`, params, result), world, infos, prng.between(3, 7)));
@@ -182,7 +182,7 @@ function makeFunction(prng: Prng, fn: Fn, world: World, callable: readonly FnInf
   };
   for (let i = prng.between(1, 3); i > 0; i--) body.push(declaration(m));
   // Every function runs at least once, so that little code is only there to be compiled.
-  if (fn.name === "program") for (const info of callable) body.push(...callOf(m, info, 2));
+  if (fn.name === "program") for (const info of callable) body.push(...callOf(m, info, info.fn.name.startsWith("h") ? 1 : 2));
   while (left > 0) body.push(...several(2, 3));
   for (const v of m.scope)
     if (v.shape.kind === "scalar" && v.pointer === undefined && /^v/.test(v.name))

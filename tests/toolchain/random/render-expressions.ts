@@ -1,6 +1,6 @@
 /** Prints types, places, expressions and conditions of random programs in both languages. */
 import { instanceName } from "./containers.ts";
-import { type Cond, type Expr, type Int, isSigned, type Place, type Shape, width } from "./program.ts";
+import { type Compare, type Cond, type Expr, type Int, isSigned, type Place, type Shape, width } from "./program.ts";
 
 export type Language = "ts" | "c";
 
@@ -18,7 +18,8 @@ export function cLiteral(t: Int, v: bigint): string {
 
 export class ExpressionRenderer {
   readonly c: boolean;
-  #counts = 0;
+  /** Depth of what stands right of a "<" or "<<", where TypeScript reads x < (y > (z)) as type arguments of x. */
+  #rightOfLess = 0;
   constructor(language: Language) {
     this.c = language === "c";
   }
@@ -30,6 +31,16 @@ export class ExpressionRenderer {
   }
   index(index: Expr, mask: number): string {
     return index.k === "lit" ? `${BigInt.asUintN(64, index.v) & BigInt(mask)}` : `${this.expr(index)} & ${mask}`;
+  }
+
+  /** Beside something that has a type our literals need none. */
+  operand(e: Expr, other: Expr): string {
+    return e.k === "lit" && !this.c && other.k !== "lit" ? this.bare(e) : this.expr(e);
+  }
+  /** Where the type is known. */
+  bare(e: Expr): string {
+    if (this.c || e.k !== "lit") return this.expr(e);
+    return e.v < 0n ? `(${e.v})` : `${e.v}`;
   }
 
   expr(e: Expr): string {
@@ -48,7 +59,7 @@ export class ExpressionRenderer {
       case "choose":
         return typed(`${this.cond(e.c)} ? ${this.expr(e.a)} : ${this.expr(e.b)}`);
       case "bin":
-        return typed(`${this.expr(e.a)} ${e.op} ${this.expr(e.b)}`);
+        return typed(`${this.operand(e.a, e.b)} ${e.op} ${this.operand(e.b, e.a)}`);
       case "un":
         return typed(`${e.op}${e.op === "-" ? "(" : ""}${this.expr(e.a)}${e.op === "-" ? ")" : ""}`);
       case "cast":
@@ -88,15 +99,13 @@ export class ExpressionRenderer {
     const unsigned = `u${bits}`;
     switch (e.k) {
       case "shift": {
-        this.#counts++;
-        const count = `(${this.expr(e.n)} & ${bits - 1})`;
-        this.#counts--;
+        const count = this.#behindLess(() => `(${this.expr(e.n)} & ${bits - 1})`);
         if (c && e.op === ">>>") return typed(`(${unsigned})${this.expr(e.a)} >> ${count}`);
         return typed(`${this.expr(e.a)} ${e.op} ${count}`);
       }
       case "div": {
+        if (e.guard === "constant") return typed(`${this.expr(e.a)} ${e.op} ${this.operand(e.b, e.a)}`);
         const b = this.expr(e.b);
-        if (e.guard === "constant") return typed(`${this.expr(e.a)} ${e.op} ${b}`);
         const [mask, low] = e.guard === "positive" ? [0x7f, 1] : [0x3e, 2];
         const positive = c ? `((${t})((${t})(${b} & ${mask}) | ${low}))` : `((${b} & ${mask}) | ${low})`;
         return typed(`${this.expr(e.a)} ${e.op} ${e.guard === "positive" ? positive : typed(`-${positive}`)}`);
@@ -121,12 +130,22 @@ export class ExpressionRenderer {
         throw new Error(`no text for ${e.k}`);
     }
   }
+  #behindLess(render: () => string): string {
+    this.#rightOfLess++;
+    const text = render();
+    this.#rightOfLess--;
+    return text;
+  }
+  #compare(op: Compare, a: Expr, b: Expr): string {
+    if (op === ">" && this.#rightOfLess > 0) return this.#compare("<", b, a);
+    const right = (): string => this.operand(b, a);
+    const sign = this.c ? op.replace(/^([=!]=)=$/, "$1") : op;
+    return `(${this.operand(a, b)} ${sign} ${op === "<" ? this.#behindLess(right) : right()})`;
+  }
   cond(c: Cond): string {
     switch (c.k) {
       case "cmp":
-        // TypeScript reads x << (y > (z)) as type arguments of x.
-        if (c.op === ">" && this.#counts > 0) return `(${this.expr(c.b)} < ${this.expr(c.a)})`;
-        return `(${this.expr(c.a)} ${this.c ? c.op.replace(/^([=!]=)=$/, "$1") : c.op} ${this.expr(c.b)})`;
+        return this.#compare(c.op, c.a, c.b);
       case "and":
       case "or":
         return `(${this.cond(c.a)} ${c.k === "and" ? "&&" : "||"} ${this.cond(c.b)})`;

@@ -26,7 +26,7 @@ export class StatementRenderer extends ExpressionRenderer {
     const { c } = this;
     switch (s.k) {
       case "let":
-        return [this.#declare(s.name, s.t, this.expr(s.e))];
+        return [this.#declare(s.name, s.t, this.bare(s.e))];
       case "letShape": {
         const type = tsShape(s.shape);
         return [
@@ -41,7 +41,7 @@ export class StatementRenderer extends ExpressionRenderer {
         ];
       }
       case "set":
-        return [`${this.place(s.p)} ${s.op}= ${this.expr(s.e)};`];
+        return [`${this.place(s.p)} ${s.op}= ${this.bare(s.e)};`];
       case "step":
         return [`${this.place(s.p)}${s.op};`];
       case "copy": {
@@ -78,7 +78,7 @@ export class StatementRenderer extends ExpressionRenderer {
       case "continue":
         return [`${s.k};`];
       case "return":
-        return [`return${s.e ? ` ${this.expr(s.e)}` : ""};`];
+        return [`return${s.e ? ` ${this.bare(s.e)}` : ""};`];
       case "call": {
         const f = s.instance === null ? s.f : c ? `${s.f}_${s.instance}` : `${s.f}<${s.instance}>`;
         const args = s.args.filter((a) => c || a.k !== "value" || !a.hidden).map((a) => this.#arg(a));
@@ -86,7 +86,7 @@ export class StatementRenderer extends ExpressionRenderer {
       }
       case "callPtr": {
         const [before, f] = this.#pointer(s.via);
-        return [...before, `${this.place(s.to)} = ${f}(${s.args.map((a) => this.expr(a)).join(", ")});`];
+        return [...before, `${this.place(s.to)} = ${f}(${s.args.map((a) => this.bare(a)).join(", ")});`];
       }
       case "setTable":
         return [`${s.sig.table.name}[${this.index(s.index, s.sig.table.entries.length - 1)}] = ${s.f};`];
@@ -95,11 +95,17 @@ export class StatementRenderer extends ExpressionRenderer {
         return [c ? `${type} ${s.name}; memset(&${s.name}, 0, sizeof ${s.name});` : `const ${s.name}: ${type} = zeroed<${type}>();`];
       }
       case "put":
-        return [c ? `${instanceName(s.c)}_put(&${s.name}, ${this.expr(s.e)});` : `${s.name}.put(${this.expr(s.e)});`];
+        return [c ? `${instanceName(s.c)}_put(&${s.name}, ${this.expr(s.e)});` : `${s.name}.put(${this.bare(s.e)});`];
       case "take":
         return [`${s.to ? `${this.place(s.to)} = ` : ""}${c ? `${instanceName(s.c)}_take(&${s.name})` : `${s.name}.take()`};`];
       case "hash": {
-        const value = s.e.t === "f64" ? this.expr({ k: "bits", t: "u64", f: s.e }) : `${c ? "(u64)" : "u64"}(${this.expr(s.e)})`;
+        // Unsigned numbers widen by themselves.
+        const isPlain = !c && s.e.k === "read" && s.e.t.startsWith("u");
+        const value = isPlain
+          ? this.expr(s.e)
+          : s.e.t === "f64"
+            ? this.expr({ k: "bits", t: "u64", f: s.e })
+            : `${c ? "(u64)" : "u64"}(${this.expr(s.e)})`;
         if (s.apart) return [`mix(${value});`];
         return [(c ? HASH_C : HASH_TS).replace("X", () => value)];
       }
@@ -120,7 +126,7 @@ export class StatementRenderer extends ExpressionRenderer {
       return s.how === "fence" ? "__atomic_thread_fence(5);" : `__asm__ volatile ("" ::: "memory");`;
     }
     const p = this.place(s.p);
-    const e = this.expr(s.e);
+    const e = this.bare(s.e);
     if (s.k === "setSpecial") {
       if (s.how === "volatile") return c ? `*(volatile ${s.t}_1 *)&${p} = ${e};` : `volatileWrite(addr(${p}), ${e});`;
       return c ? `__atomic_store_n(&${p}, ${e}, 5);` : `atomicStore(addr(${p}), ${e});`;
@@ -130,7 +136,7 @@ export class StatementRenderer extends ExpressionRenderer {
       const value = c ? `${builtin}(&${p}, ${e}, 5)` : `${name}(addr(${p}), ${e})`;
       return s.to === null ? `${value};` : this.#declare(s.to, s.t, value);
     }
-    const expected = this.expr(s.expected);
+    const expected = this.bare(s.expected);
     if (!c) {
       const value = `${name}(addr(${p}), ${expected}, ${e})`;
       return s.to === null ? `${value};` : this.#declare(s.to, s.t, value);
@@ -140,7 +146,7 @@ export class StatementRenderer extends ExpressionRenderer {
     return s.to === null ? `{ ${s.t} old_ = ${expected}; ${exchange("old_")} }` : `${s.t} ${s.to} = ${expected}; ${exchange(s.to)}`;
   }
   #arg(a: Arg): string {
-    if (a.k === "value") return this.expr(a.e);
+    if (a.k === "value") return this.bare(a.e);
     if (a.k === "function") return a.name;
     if (a.pointer) return this.place(a.p);
     return `${this.c ? "&" : "addr("}${this.place(a.p)}${this.c ? "" : ")"}`;

@@ -64,7 +64,7 @@ lint: setup ## format and lint
 
 check: types lint test ## exactly what CI runs
 
-fuzz: setup build ## random programs against gcc: N=1000 SEED=1
+fuzz: setup ## random programs against gcc: N=1000 SEED=1
 	@$(NODE) toolchain/bundle.mjs tests/toolchain/random/fuzz.ts dist/fuzz.js
 	@$(NODE) dist/fuzz.js $(or $(N),1000) $(or $(SEED),1)
 

@@ -173,11 +173,11 @@ function runNative(programs: readonly Program[], module: Module, passes: boolean
   }
   return runElf(elf);
 }
-export const runElf = (elf: Uint8Array): string[] =>
+export const runElf = (elf: Uint8Array, timeoutMs = RUN_TIMEOUT_MS): string[] =>
   runFile((file) => {
     writeFileSync(file, elf);
     chmodSync(file, 0o755);
-  });
+  }, timeoutMs);
 function runGcc(programs: readonly Program[], level: string): string[] {
   const main = [
     "#include <stdlib.h>",
@@ -190,12 +190,12 @@ function runGcc(programs: readonly Program[], level: string): string[] {
 }
 
 /** The lines that the program prints, then how it ended if not well. */
-function runFile(make: (file: string) => void): string[] {
+function runFile(make: (file: string) => void, timeoutMs = RUN_TIMEOUT_MS): string[] {
   const folder = mkdtempSync(join(tmpdir(), "margay-random-"));
   try {
     const file = join(folder, "program");
     make(file);
-    const { stdout, signal, status, error } = spawnSync(file, { encoding: "utf8", timeout: RUN_TIMEOUT_MS });
+    const { stdout, signal, status, error } = spawnSync(file, { encoding: "utf8", timeout: timeoutMs });
     const lines = (stdout ?? "").split("\n").filter((l) => l !== "");
     if (signal ?? status ?? error) lines.push(`ended by ${signal ?? error?.message ?? `status ${status}`}`);
     return lines;

@@ -67,7 +67,7 @@ class Body implements Shaper {
     this.#func = func;
     this.#callees = callees;
     this.b = new Builder(func);
-    this.#budget = prng.between(5, 25);
+    this.#budget = prng.between(4, 16);
   }
   generate(): void {
     const b = this.b;

@@ -67,33 +67,33 @@ function diamond(s: Shaper, condition: Instr, yes: () => void, no: () => void): 
   b.enter(join);
 }
 
-/** Two tests of one value against near constants, one behind the other, for all values around them: what && and || leave. */
+/** Pairs of tests of one value against near constants, for all values around them: what && and || leave. */
 function rangeCheck(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
   const low = prng.chance(0.7) ? s.constant() : BigInt(prng.below(3));
-  const test = (value: Instr): Instr => {
-    const operands = [value, b.iconst(type, low + BigInt(prng.below(3)))];
-    if (prng.chance(0.3)) operands.reverse();
-    return b.binary(prng.pick(COMPARE), operands[0], operands[1]);
-  };
-  const isAnd = prng.chance(0.5);
-  const isSwapped = prng.chance(0.5);
   loop(s, 5, 0, 1, (counter) => {
     const value = b.binary("add", s.as(type, counter), b.iconst(type, low - 1n));
-    const [next, yes, no, join] = [b.createBlock(), b.createBlock(), b.createBlock(), b.createBlock()];
-    b.branch(test(value), isAnd ? next : yes, isAnd ? no : next);
-    b.enter(next);
-    const second = test(value);
-    if (isSwapped) b.branch(second, no, yes);
-    else b.branch(second, yes, no);
-    b.enter(yes);
-    s.observe(b.iconst("i8", 1));
-    b.jump(join);
-    b.enter(no);
-    s.observe(b.iconst("i8", 2));
-    b.jump(join);
-    b.enter(join);
+    const test = (): Instr => {
+      const operands = [value, b.iconst(type, low + BigInt(prng.below(3)))];
+      if (prng.chance(0.3)) operands.reverse();
+      return b.binary(prng.pick(COMPARE), operands[0], operands[1]);
+    };
+    for (let i = 0; i < 3; i++) {
+      const [next, yes, no, join] = [b.createBlock(), b.createBlock(), b.createBlock(), b.createBlock()];
+      const isAnd = prng.chance(0.5);
+      b.branch(test(), isAnd ? next : yes, isAnd ? no : next);
+      b.enter(next);
+      const isSwapped = prng.chance(0.5);
+      b.branch(test(), isSwapped ? no : yes, isSwapped ? yes : no);
+      b.enter(yes);
+      s.observe(b.iconst("i8", 1));
+      b.jump(join);
+      b.enter(no);
+      s.observe(b.iconst("i8", 2));
+      b.jump(join);
+      b.enter(join);
+    }
   });
 }
 

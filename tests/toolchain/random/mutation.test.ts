@@ -63,8 +63,8 @@ function makeModules(): Sample[] {
 
 /** What shows the bug in `sample`; null = nothing. */
 type Attempt = (mutant: Mutant, sample: Sample) => string | null;
-/** Some bugs make a pass endless. An attempt takes a hundredth of this. */
-const ENDLESS_MS = 5_000;
+/** Some bugs make a pass or a program endless. An attempt takes a hundredth of this. */
+const ENDLESS_MS = 4_000;
 const scope = globalThis as unknown as { attempt?: () => string | null };
 function within(attempt: () => string | null): string | null {
   scope.attempt = attempt;
@@ -99,7 +99,7 @@ const executed: Attempt = (mutant, { text, expected }) => {
     } catch (e) {
       return shorten(e);
     }
-    const [actual] = runElf(elf);
+    const [actual] = runElf(elf, ENDLESS_MS);
     if (actual !== expected) return `${passes ? "optimised" : "as built"}: ${actual} instead of ${expected}`;
   }
   return null;

@@ -139,14 +139,14 @@ export class SourceProgram {
     return null;
   }
 
-  /** TypeScript's own errors, with their TS codes: syntax errors alone if there are any. */
-  diagnostics(): { syntax: Diagnostic[]; semantic: Diagnostic[] } {
+  /** TypeScript's own errors, with their TS codes: syntax errors alone if there are any, or if the rest is not wanted. */
+  diagnostics(wantsSemantic = true): { syntax: Diagnostic[]; semantic: Diagnostic[] } {
     const syntax = [
       ...this.#program.getOptionsDiagnostics(),
       ...this.#program.getGlobalDiagnostics(),
       ...this.files.flatMap((f) => this.#program.getSyntacticDiagnostics(f)),
     ];
-    if (syntax.length > 0) return { syntax: syntax.map((d) => this.#convert(d)), semantic: [] };
+    if (syntax.length > 0 || !wantsSemantic) return { syntax: syntax.map((d) => this.#convert(d)), semantic: [] };
     return { syntax: [], semantic: this.files.flatMap((file) => this.#program.getSemanticDiagnostics(file)).map((d) => this.#convert(d)) };
   }
   #convert(d: ts.Diagnostic): Diagnostic {

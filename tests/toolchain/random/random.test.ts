@@ -38,7 +38,7 @@ test(`random programs, seeds ${FIRST} to ${FIRST + COUNT - 1}`, { timeout: 120_0
 
 test(`each pass left out and each alone, seeds ${FIRST} to ${FIRST + EACH - 1}`, { timeout: 120_000 }, () => {
   const first = programs.slice(0, EACH);
-  const results = runAll(first, ROOT, { gcc: [], native: [], interpreted: () => true, passes: passNames });
+  const results = runAll(first, ROOT, { ...everyWay(), gcc: [], native: [] });
   expectEqual(first, results);
   expect(results[0].size).toBe(2 + 2 * passNames.length);
 });

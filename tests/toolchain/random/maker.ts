@@ -3,7 +3,7 @@
  * of statements and expressions (make-*.ts) are functions over it.
  */
 import type { Prng } from "../../../toolchain/lib/prng.ts";
-import type { Cond, Container, Expr, Fn, Global, Place, Scalar, Shape, Signature, Stmt, Struct } from "./program.ts";
+import type { Container, Expr, Fn, Global, Place, Scalar, Shape, Signature, Stmt, Struct } from "./program.ts";
 import { INTS, type Int, isInt, isSigned, width } from "./program.ts";
 
 /** Statements executed by the whole program, estimated. */
@@ -200,4 +200,3 @@ export interface Family {
 }
 /** Up to `max` statements, nested one level deeper, in a scope of their own which runs `times` times. */
 export type Block = (max: number, times?: number) => Stmt[];
-export type MakeCond = (m: Maker, depth: number) => Cond;

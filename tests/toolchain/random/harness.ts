@@ -115,11 +115,11 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
   return results;
 }
 
-/** One line a way where they differ; null = all agree. */
+/** Where they differ, a line for each value: the ways that gave it. Null = all agree. */
 export function difference(results: Results): string | null {
-  const values = [...results.values()];
-  if (values.every((v) => v === values[0])) return null;
-  return [...results].map(([way, value]) => `  ${way.padEnd(26)} ${value}`).join("\n");
+  const ways = new Map<string, string[]>();
+  for (const [way, value] of results) ways.set(value, [...(ways.get(value) ?? []), way]);
+  return ways.size <= 1 ? null : [...ways].map(([value, which]) => `  ${value}  ${which.join(", ")}`).join("\n");
 }
 
 /** Link name of the program's function. */

@@ -1,6 +1,7 @@
 /**
  * Makes a failing random program smaller while it still fails: leaves out statements (halves of lists first), replaces statements by
- * what is inside them and expressions by an operand or a constant. Greedy, until nothing more goes or the budget is spent.
+ * what is inside them and expressions by an operand or a constant; what nothing uses any more goes, too. Greedy, until nothing more goes or
+ * the budget is spent.
  */
 import { type Expr, isInt, type Program, type Stmt, TYPED_STATEMENTS } from "./program.ts";
 
@@ -20,6 +21,8 @@ export function reduce(program: Program, fails: (candidate: Program) => boolean,
   for (let changed = true; changed && left > 0; ) {
     changed = false;
     for (let i = best.functions.length - 2; i >= 0; i--) if (attempt((p) => p.functions.splice(i, 1).length > 0)) changed = true;
+    for (const part of ["containers", "globals", "structs", "signatures"] as const)
+      for (let i = best[part].length - 1; i >= 0; i--) if (attempt((p) => (p[part] as unknown[]).splice(i, 1).length > 0)) changed = true;
     for (let list = 0; list < lists(best).length; list++) {
       for (let size = lists(best)[list].length; size >= 1; size = Math.floor(size / 2)) {
         for (let at = lists(best)[list].length - size; at >= 0; at -= size) {

@@ -13,6 +13,8 @@ export default class ClosingLine implements Reporter {
       }
     }
     // Behind the summary of vitest's own reporter.
-    process.once("exit", () => process.stdout.write(`tests: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`));
+    process.once("exit", () =>
+      process.stdout.write(`tests: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`),
+    );
   }
 }

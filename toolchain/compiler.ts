@@ -75,7 +75,8 @@ function checkAssembly(module: Module, packageRoot: string): Diagnostic[] {
   for (const func of module.functions.values()) {
     for (const block of func.blocks) {
       for (const { asm } of block.instrs) {
-        if (asm) for (const p of checkAsm(asm)) found.push(asmDiagnostic(asm, p.piece, p.offset, p.message, packageRoot));
+        if (asm)
+          for (const p of checkAsm(asm)) found.push(asmDiagnostic(asm, p.piece, p.offset, p.message, packageRoot));
       }
     }
   }
@@ -87,5 +88,11 @@ export function stageError(stage: string, e: unknown): Diagnostic[] {
   const none = { file: "", line: 0, column: 0 };
   if (e instanceof LinkError) return e.problems.map((message) => ({ code: "MG0004", message, ...none }));
   const text = e instanceof Error ? (e.message.split("\n")[0] ?? "") : String(e);
-  return [{ code: "MG9999", message: `internal error in ${stage}: ${text}; write a report with this source instead`, ...none }];
+  return [
+    {
+      code: "MG9999",
+      message: `internal error in ${stage}: ${text}; write a report with this source instead`,
+      ...none,
+    },
+  ];
 }

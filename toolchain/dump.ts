@@ -11,7 +11,15 @@ import { passNames } from "./passes/passes.ts";
  * ir: after all passes; ir:frontend before them; ir:PASS each function after each run of that pass.
  * asm: chunks of code and data with relocations and lines.  map: the link map.
  */
-export const stages: readonly string[] = ["ast", "layout", "ir", "ir:frontend", ...passNames.map((p) => `ir:${p}`), "asm", "map"];
+export const stages: readonly string[] = [
+  "ast",
+  "layout",
+  "ir",
+  "ir:frontend",
+  ...passNames.map((p) => `ir:${p}`),
+  "asm",
+  "map",
+];
 
 export function dump(stage: string, options: CompileOptions): { text: string; diagnostics: readonly Diagnostic[] } {
   if (!stages.includes(stage)) throw new Error(`no stage is called ${stage}; there are ${stages.join(", ")}`);

@@ -25,17 +25,28 @@ function what(r: CoreReport): string {
 }
 
 /** Lines for stderr. `program`: what the job runs. */
-export function coreReportLines(r: CoreReport, nid: number, rank: number, program: string, symboliser: Symboliser): readonly string[] {
+export function coreReportLines(
+  r: CoreReport,
+  nid: number,
+  rank: number,
+  program: string,
+  symboliser: Symboliser,
+): readonly string[] {
   const signal = SignalNames.get(r.signal) ?? `signal ${r.signal}`;
   const [symbol, source] = (symboliser.describe(r.rip) ?? hex(r.rip)).split(", ");
   const place = source === undefined ? `at ${symbol}` : `in ${symbol} at ${source}`;
   const who = r.isInit === 0 ? program : "init";
-  const lines = [`margay: rank ${rank} on nid ${nid} core ${r.core}: ${signal} (${what(r)}) ${place}: ${who} was ended`];
-  for (const row of rows) lines.push(`  ${row.map(([label, field]) => `${label}=${hex(r[field] as bigint)}`).join(" ")}`);
+  const lines = [
+    `margay: rank ${rank} on nid ${nid} core ${r.core}: ${signal} (${what(r)}) ${place}: ${who} was ended`,
+  ];
+  for (const row of rows)
+    lines.push(`  ${row.map(([label, field]) => `${label}=${hex(r[field] as bigint)}`).join(" ")}`);
   lines.push("  backtrace:");
   for (let i = 0; i < Math.min(r.depth, CORE_BACKTRACE_MAX); i++) {
     const address = r.backtrace(i);
-    lines.push(`    ${hex(address)} ${(i === 0 ? symboliser.describe(address) : symboliser.describeReturn(address)) ?? "?"}`);
+    lines.push(
+      `    ${hex(address)} ${(i === 0 ? symboliser.describe(address) : symboliser.describeReturn(address)) ?? "?"}`,
+    );
   }
   return lines;
 }

@@ -91,10 +91,14 @@ export class Gdb {
       };
       child.once("error", (error) => {
         const code = (error as NodeJS.ErrnoException).code;
-        process.stderr.write(`margay: ${program}: ${code === "ENOENT" ? "not found: install gdb, or give another by --gdb" : code}\n`);
+        process.stderr.write(
+          `margay: ${program}: ${code === "ENOENT" ? "not found: install gdb, or give another by --gdb" : code}\n`,
+        );
         end(127);
       });
-      child.once("exit", (code, signal) => end(code ?? (signal === null ? 1 : 128 + (os.constants.signals[signal] ?? 0))));
+      child.once("exit", (code, signal) =>
+        end(code ?? (signal === null ? 1 : 128 + (os.constants.signals[signal] ?? 0))),
+      );
     });
   }
 

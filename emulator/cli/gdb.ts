@@ -65,7 +65,11 @@ export function parseAddress(text: string, option = "--gdb"): Address {
     if (Buffer.byteLength(path.resolve(text)) < 108) return { path: path.resolve(text) };
     throw new UserError(`bad ${option}`, `'${text}'`, "the path of a socket has at most 107 bytes");
   }
-  throw new UserError(`bad ${option}`, `'${text}'`, "give a TCP port (1234) or the path of a socket with a slash (/tmp/gdb.sock)");
+  throw new UserError(
+    `bad ${option}`,
+    `'${text}'`,
+    "give a TCP port (1234) or the path of a socket with a slash (/tmp/gdb.sock)",
+  );
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -174,7 +178,10 @@ export class DebugServer implements Driver {
       },
       !this.settings.wait,
     );
-    const script = "port" in this.transport.address ? path.join(os.tmpdir(), `margay-${this.name.slice(1)}.gdb`) : `${this.name}.gdb`;
+    const script =
+      "port" in this.transport.address
+        ? path.join(os.tmpdir(), `margay-${this.name.slice(1)}.gdb`)
+        : `${this.name}.gdb`;
     this.scriptFile = script;
     fs.writeFileSync(script, gdbScript(this.name, this.settings.files, this.target.nids));
   }
@@ -190,7 +197,9 @@ export class DebugServer implements Driver {
   /** Starts its gdb, or says how to. */
   invite(): void {
     if (this.gdb === undefined) {
-      process.stderr.write(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);
+      process.stderr.write(
+        `margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`,
+      );
       return;
     }
     // A gdb that lets the machine go leaves it running to its end; a machine that nobody can move any more ends with it.
@@ -286,9 +295,14 @@ export async function openDebugger(
 ): Promise<DebugServer | undefined> {
   const address = o["gdb"];
   if (o["gdb-job"] !== undefined && (address !== undefined || debug !== undefined))
-    throw new UserError("bad --gdb-job", "with a debugger of the machine", "debug the machine or the job: give one of them");
+    throw new UserError(
+      "bad --gdb-job",
+      "with a debugger of the machine",
+      "debug the machine or the job: give one of them",
+    );
   if (debug !== undefined) {
-    if (address !== undefined) throw new UserError("bad --gdb", "under margay debug", "leave it out: gdb is started here");
+    if (address !== undefined)
+      throw new UserError("bad --gdb", "under margay debug", "leave it out: gdb is started here");
     const gdb = new Gdb(debug);
     try {
       return await DebugServer.open({ path: gdb.socket }, { wait: true, files, program }, gdb);

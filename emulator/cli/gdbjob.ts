@@ -72,7 +72,9 @@ export class JobDebugServer implements Driver {
   }
   start(machine: Machine): void {
     this.machine = machine;
-    this.link = new JobDebugLink((nid, message) => machine.node(nid)!.mailAt(machine.time + MANAGEMENT_LATENCY_NS, message));
+    this.link = new JobDebugLink((nid, message) =>
+      machine.node(nid)!.mailAt(machine.time + MANAGEMENT_LATENCY_NS, message),
+    );
     this.target = new JobTarget({
       machine,
       link: this.link,
@@ -84,7 +86,8 @@ export class JobDebugServer implements Driver {
     // Before the kernels boot: the mailboxes keep it.
     for (const nid of this.nids) this.link.request(nid, { jobId: JOB, operation: DebugOperation.ATTACH, count: 1 });
     const name = this.transport.name;
-    this.script = "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
+    this.script =
+      "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
     fs.writeFileSync(this.script, gdbScript(name, [this.file], this.nids));
   }
   /** Later, when the ranks stand. */
@@ -145,8 +148,13 @@ export class JobDebugServer implements Driver {
   private load(budget: number, options: RunOptions): RunReason {
     const { events } = this.link;
     const stand = (): boolean =>
-      this.nids.every((nid) => events.some((e) => e.kind === "stopped" && e.nid === nid && e.reason === DebugReason.START));
-    const reason = this.machine.runSlice(budget, { ...options, until: (machine) => stand() || options.until?.(machine) === true });
+      this.nids.every((nid) =>
+        events.some((e) => e.kind === "stopped" && e.nid === nid && e.reason === DebugReason.START),
+      );
+    const reason = this.machine.runSlice(budget, {
+      ...options,
+      until: (machine) => stand() || options.until?.(machine) === true,
+    });
     if (!stand()) return reason;
     events.length = 0;
     this.target.begin();
@@ -184,10 +192,18 @@ export class JobDebugServer implements Driver {
 }
 
 /** The server that `--gdb-job` asks for. `file`: the program, for its symbols. */
-export async function openJobDebugger(o: Texts, file: string | undefined, nids: readonly number[]): Promise<JobDebugServer | undefined> {
+export async function openJobDebugger(
+  o: Texts,
+  file: string | undefined,
+  nids: readonly number[],
+): Promise<JobDebugServer | undefined> {
   const address = o["gdb-job"];
   if (address === undefined) return undefined;
   if (file === undefined)
-    throw new UserError("bad --gdb-job", "the program is not to be seen from here", "give a built-in job or a path inside --root");
+    throw new UserError(
+      "bad --gdb-job",
+      "the program is not to be seen from here",
+      "give a built-in job or a path inside --root",
+    );
   return JobDebugServer.open(parseAddress(address, "--gdb-job"), file, nids, o["no-wait"] === undefined);
 }

@@ -46,7 +46,8 @@ export function imageFile(image: string): string {
     throw new UserError("no such image", image, `give a path, or one of ${recipes.map((r) => r.name).join(", ")}`);
   return image;
 }
-export const readImage = (image: string): Uint8Array => readInput("image", imageFile(image), "give the path of a PVH ELF64 kernel");
+export const readImage = (image: string): Uint8Array =>
+  readInput("image", imageFile(image), "give the path of a PVH ELF64 kernel");
 
 /** A built artifact that the machine needs. */
 export function readArtifact(name: string): Uint8Array {
@@ -96,7 +97,11 @@ function parseKeys(text: string): readonly (readonly number[])[] {
     return scanCodes(text);
   } catch (error) {
     if (error instanceof UnknownKey)
-      throw new UserError("bad --keys", error.message, "give what a US keyboard has: letters, digits, punctuation, and \\n \\t \\b \\e");
+      throw new UserError(
+        "bad --keys",
+        error.message,
+        "give what a US keyboard has: letters, digits, punctuation, and \\n \\t \\b \\e",
+      );
     throw error;
   }
 }
@@ -114,7 +119,8 @@ export function machineSettings(o: Texts, defaultCores: number): MachineSettings
     throw new UserError("bad --append", "kernel command line", "give at most 1024 printable ASCII characters");
   return {
     cores: o["cores"] === undefined ? defaultCores : parseCount("--cores", o["cores"], 1, bounds.cores),
-    memBytes: o["mem"] === undefined ? defaults.memBytes : parseSize("--mem", o["mem"], bounds.memLeast, bounds.memMost),
+    memBytes:
+      o["mem"] === undefined ? defaults.memBytes : parseSize("--mem", o["mem"], bounds.memLeast, bounds.memMost),
     seed: o["seed"] === undefined ? defaults.seed : parseCount("--seed", o["seed"], 0, 0xffff_ffff),
     append,
     limitNs: o["limit"] === undefined ? Number.POSITIVE_INFINITY : parseTime("--limit", o["limit"]),

@@ -31,7 +31,11 @@ async function main(argv: readonly string[]): Promise<number> {
       "compile the kernel, init and the jobs (or the images named)",
       (y) =>
         y
-          .positional("images", { describe: "recipes: kernel, init, hello, ring, files, …", type: "string", array: true })
+          .positional("images", {
+            describe: "recipes: kernel, init, hello, ring, files, …",
+            type: "string",
+            array: true,
+          })
           .option("out", { describe: "output folder", type: "string", requiresArg: true })
           .option("emit", {
             describe: "print a stage of the compiler instead: ast, ir, asm, map or layout",
@@ -40,14 +44,19 @@ async function main(argv: readonly string[]): Promise<number> {
           }),
       async (args) => {
         const { buildCommand } = await import("./build.ts");
-        status = buildCommand(((args["images"] as string[] | undefined) ?? []).map(String), single(args, ["out", "emit"]));
+        status = buildCommand(
+          ((args["images"] as string[] | undefined) ?? []).map(String),
+          single(args, ["out", "emit"]),
+        );
       },
     )
     .command(
       "boot <image>",
       "boot IMAGE on one node; its console goes to stdout",
       (y) =>
-        y.positional("image", { describe: "a recipe's name (kernel) or the path of a PVH ELF64", type: "string" }).options(bootOptions),
+        y
+          .positional("image", { describe: "a recipe's name (kernel) or the path of a PVH ELF64", type: "string" })
+          .options(bootOptions),
       async (args) => {
         const { bootCommand } = await import("./boot.ts");
         status = await bootCommand(String(args["image"]), single(args, Object.keys(bootOptions)), debug);
@@ -68,12 +77,19 @@ async function main(argv: readonly string[]): Promise<number> {
         status = await runCommand(line, single(args, Object.keys(runOptions)), { debug });
       },
     )
-    .command("debug <command> [args..]", "start gdb on a machine: debug [--script FILE] [--batch] boot IMAGE | run PROGRAM …", (y) =>
-      y
-        .usage("$0 debug [OPTIONS] boot IMAGE | run PROGRAM …\n\nNodes are gdb's inferiors, cores its threads; `monitor help` lists more.")
-        .options(debugOptions),
+    .command(
+      "debug <command> [args..]",
+      "start gdb on a machine: debug [--script FILE] [--batch] boot IMAGE | run PROGRAM …",
+      (y) =>
+        y
+          .usage(
+            "$0 debug [OPTIONS] boot IMAGE | run PROGRAM …\n\nNodes are gdb's inferiors, cores its threads; `monitor help` lists more.",
+          )
+          .options(debugOptions),
     )
-    .command("trace", "record a run and look at it: record, show, diff, export, events", (y) => traceCommands(y, (s) => (status = s)))
+    .command("trace", "record a run and look at it: record, show, diff, export, events", (y) =>
+      traceCommands(y, (s) => (status = s)),
+    )
     .completion("completion", "print a script for the shell's completion")
     .version(packageVersion)
     .help()

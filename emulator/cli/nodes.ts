@@ -22,7 +22,12 @@ export function coordinates(nid: number, nodes: number): readonly [number, numbe
 }
 
 export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole, onMailbox }: NodeSpec): NodeOptions {
-  const commandLine = [`nodes=${nodes}`, `coords=${coordinates(nid, nodes).join(".")}`, `epoch=${settings.epochSeconds}`, settings.append]
+  const commandLine = [
+    `nodes=${nodes}`,
+    `coords=${coordinates(nid, nodes).join(".")}`,
+    `epoch=${settings.epochSeconds}`,
+    settings.append,
+  ]
     .filter(Boolean)
     .join(" ");
   return {

@@ -10,7 +10,9 @@ const machine: Table = {
   mem: text("memory of each node, as 64M or 1G"),
   append: text("added to the kernel's command line"),
   trace: text("write every event to FILE"),
-  show: text("events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE); insn: each instruction"),
+  show: text(
+    "events to show or trace: groups or kinds, as sys,irq.eoi,msg (default all in FILE); insn: each instruction",
+  ),
   node: text("… of these nodes only, as 1 or 1,4-7"),
   core: text("… of these cores only"),
   from: text("… from this virtual time on, as 20us or 3.5ms"),
@@ -21,7 +23,10 @@ const machine: Table = {
   hash: { describe: "print the hash of the machine's state at the end", type: "boolean" },
   gdb: text("let gdb debug the machine by PORT or SOCKET (a path); waits for it"),
   "no-wait": { describe: "with --gdb or --gdb-job: start at once, a debugger may come later", type: "boolean" },
-  strict: { describe: "stop where a guest does what the manuals forbid, check the rules of every trace", type: "boolean" },
+  strict: {
+    describe: "stop where a guest does what the manuals forbid, check the rules of every trace",
+    type: "boolean",
+  },
 };
 
 export const bootOptions: Table = {

@@ -12,7 +12,16 @@ import type { DebugLine } from "./debug.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED, UserError } from "./errors.ts";
 import { type Driver, openDebugger } from "./gdb.ts";
 import { openJobDebugger } from "./gdbjob.ts";
-import { imageFile, imagesOut, machineSettings, readArtifact, readImage, readInput, rootFolder, type Texts } from "./inputs.ts";
+import {
+  imageFile,
+  imagesOut,
+  machineSettings,
+  readArtifact,
+  readImage,
+  readInput,
+  rootFolder,
+  type Texts,
+} from "./inputs.ts";
 import { LabelledOutput } from "./label.ts";
 import { nodeOptions } from "./nodes.ts";
 import { bounds, defaults } from "./options.ts";
@@ -31,7 +40,11 @@ function programPath(program: string): string {
     const known = fs.existsSync(path.join(imagesOut, "bin"))
       ? fs.readdirSync(path.join(imagesOut, "bin")).sort().join(", ")
       : "none: run `make build`";
-    throw new UserError("no built-in job", program, `the jobs are ${known}; a program in --root needs a slash: /${program}`);
+    throw new UserError(
+      "no built-in job",
+      program,
+      `the jobs are ${known}; a program in --root needs a slash: /${program}`,
+    );
   }
   return `/margay/bin/${program}`;
 }
@@ -54,7 +67,10 @@ export const exitStatus = (waitStatus: number): number =>
 export async function runCommand(
   line: readonly string[],
   o: Texts,
-  { record, debug }: { readonly record?: (() => TraceConsumer) | undefined; readonly debug?: DebugLine | undefined } = {},
+  {
+    record,
+    debug,
+  }: { readonly record?: (() => TraceConsumer) | undefined; readonly debug?: DebugLine | undefined } = {},
 ): Promise<number> {
   const program = line[0];
   if (program === undefined) throw new UserError("no program", "run", "give a job: `margay run hello`");
@@ -72,7 +88,11 @@ export async function runCommand(
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
   const machineDriver = await openDebugger(
     o,
-    [path.resolve(imageFile(o["kernel"] ?? "kernel")), path.join(imagesOut, "init.elf"), ...(known === undefined ? [] : [known])],
+    [
+      path.resolve(imageFile(o["kernel"] ?? "kernel")),
+      path.join(imagesOut, "init.elf"),
+      ...(known === undefined ? [] : [known]),
+    ],
     path.basename(program),
     debug,
   );
@@ -103,7 +123,16 @@ export async function runCommand(
         ready: (_nid, _personality, time) => {
           if (++ready < nodes || jobId !== 0) return;
           jobId = service.submit(
-            { nids, programs: [job], argv: [program, ...line.slice(1)], envp: [], userId: USER_ID, fanout, cores: 0, initImage },
+            {
+              nids,
+              programs: [job],
+              argv: [program, ...line.slice(1)],
+              envp: [],
+              userId: USER_ID,
+              fanout,
+              cores: 0,
+              initImage,
+            },
             time,
           );
         },
@@ -163,7 +192,8 @@ export async function runCommand(
     );
     for (const fd of [1, 2]) writeAll(fd, output.rest(fd));
     let status = finish(session, reason, result, program);
-    if (reason !== "until") for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
+    if (reason !== "until")
+      for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
     // The machine stops at the job's end, with its last messages on the way.
     for (const line of tracing.violations(false)) {
       say(session, line);
@@ -189,10 +219,16 @@ function finish(session: Session, reason: string, result: JobResult | null, prog
     case "until":
       break;
     case "limit":
-      say(session, `margay: time limit: ${program} was still running at ${formatTime(session.machine.time)}: raise --limit`);
+      say(
+        session,
+        `margay: time limit: ${program} was still running at ${formatTime(session.machine.time)}: raise --limit`,
+      );
       return EXIT_LIMIT;
     case "idle":
-      say(session, "margay: machine: every core is halted and nothing is pending: look at the trace (--show job,msg,sys)");
+      say(
+        session,
+        "margay: machine: every core is halted and nothing is pending: look at the trace (--show job,msg,sys)",
+      );
       return EXIT_MACHINE_FAULT;
     default: {
       const stop = session.machine.fault ?? session.machine.exits.at(-1);

@@ -97,7 +97,9 @@ export class Session {
     try {
       for (;;) {
         const options = { until: done, limitNs };
-        const reason = driver ? await driver.advance(SLICE_INSTRUCTIONS, options) : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
+        const reason = driver
+          ? await driver.advance(SLICE_INSTRUCTIONS, options)
+          : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
         if (reason !== "slice") return reason;
         if (!driver) this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
         await new Promise<void>((resolve) => setImmediate(resolve));

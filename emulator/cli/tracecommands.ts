@@ -12,7 +12,10 @@ const selection: Readonly<Record<string, Options>> = {
 };
 const showOptions: Readonly<Record<string, Options>> = {
   ...selection,
-  format: { ...text("full: a line an event, with times; golden: a section a core, names instead of addresses"), default: "full" },
+  format: {
+    ...text("full: a line an event, with times; golden: a section a core, names instead of addresses"),
+    default: "full",
+  },
 };
 const diffOptions: Readonly<Record<string, Options>> = {
   ...selection,
@@ -21,7 +24,10 @@ const diffOptions: Readonly<Record<string, Options>> = {
 };
 const exportOptions: Readonly<Record<string, Options>> = {
   ...selection,
-  perfetto: { ...text("write FILE, which ui.perfetto.dev and chrome://tracing open"), demandOption: "say what to write" },
+  perfetto: {
+    ...text("write FILE, which ui.perfetto.dev and chrome://tracing open"),
+    demandOption: "say what to write",
+  },
 };
 
 const EPILOGUE = `Examples:
@@ -44,7 +50,10 @@ export function traceCommands(y: Argv, done: (status: number) => void): Argv {
     .command(
       "record [program] [args..]",
       "run PROGRAM [ARGS…] as `margay run` does and write its trace into a file",
-      (c) => c.usage("$0 trace record [OPTIONS] PROGRAM [ARGS…]\n\nOptions as those of `margay run`.").options(recordOptions),
+      (c) =>
+        c
+          .usage("$0 trace record [OPTIONS] PROGRAM [ARGS…]\n\nOptions as those of `margay run`.")
+          .options(recordOptions),
       async (args) => {
         const { recordCommand } = await import("./tracerecord.ts");
         const line = ((args["--"] as (string | number)[] | undefined) ?? []).map(String);

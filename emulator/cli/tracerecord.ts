@@ -18,7 +18,8 @@ export const DEFAULT_TRACE_FILE = "margay.trace";
 
 export async function recordCommand(line: readonly string[], o: Texts): Promise<number> {
   const program = line[0];
-  if (program === undefined) throw new UserError("no program", "trace record", "give a job: `margay trace record hello`");
+  if (program === undefined)
+    throw new UserError("no program", "trace record", "give a job: `margay trace record hello`");
   const { output = DEFAULT_TRACE_FILE, ...options } = o;
   return runCommand(line, options, { record: () => openRecord(output, header(line, program, options)) });
 }
@@ -44,7 +45,9 @@ function header(line: readonly string[], program: string, o: Texts): TraceHeader
     const value = o[name];
     return value === undefined ? [] : type === "boolean" ? [`--${name}`] : [`--${name}`, value];
   });
-  const selection = ["show", "node", "core", "from", "to"].flatMap((name) => (o[name] === undefined ? [] : [`${name}=${o[name]}`]));
+  const selection = ["show", "node", "core", "from", "to"].flatMap((name) =>
+    o[name] === undefined ? [] : [`${name}=${o[name]}`],
+  );
   const images = [
     image("kernel", imageFile(o["kernel"] ?? "kernel")),
     image("init", path.join(imagesOut, "init.elf")),

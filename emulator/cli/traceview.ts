@@ -27,7 +27,8 @@ export const STATUS_DIFFERENT = 1;
 export async function showCommand(file: string, o: Texts): Promise<number> {
   const selection = parseSelection(o, "kind");
   const format = o["format"] ?? "full";
-  if (format !== "full" && format !== "golden") throw new UserError("bad --format", `'${format}'`, "give full or golden");
+  if (format !== "full" && format !== "golden")
+    throw new UserError("bad --format", `'${format}'`, "give full or golden");
   return reading(file, async () => {
     const { header, events } = open(file, selection);
     const symboliser = symbolsOf(header);
@@ -63,7 +64,8 @@ export async function showCommand(file: string, o: Texts): Promise<number> {
 export function diffCommand(a: string, b: string, o: Texts): number {
   const selection = parseSelection(o, "kind");
   const { ignore } = o;
-  if (ignore !== undefined && ignore !== "time") throw new UserError("bad --ignore", `'${ignore}'`, "give time, or leave it out");
+  if (ignore !== undefined && ignore !== "time")
+    throw new UserError("bad --ignore", `'${ignore}'`, "give time, or leave it out");
   const context = parseCount("--context", o["context"] ?? "5", 0, CONTEXT_MOST);
   const side = (file: string, name: string): Side => {
     const { header, events } = open(file, selection);
@@ -86,7 +88,9 @@ export function exportCommand(file: string, o: Texts): number {
   const to = o["perfetto"]!;
   const { header, events } = open(file, selection);
   const symboliser = symbolsOf(header);
-  const { traceEvents, ...rest } = chromeTrace(header, [...naming(file, events)], (address) => symboliser.nameOf(address));
+  const { traceEvents, ...rest } = chromeTrace(header, [...naming(file, events)], (address) =>
+    symboliser.nameOf(address),
+  );
   const fd = openOutput("--perfetto", to);
   try {
     // An event a line: it can be searched, and no string gets too long.
@@ -132,7 +136,8 @@ function* chunksOf(fd: number, file: string): Generator<string, void> {
   const decoder = new StringDecoder("utf8");
   const bytes = Buffer.alloc(CHUNK_BYTES);
   try {
-    for (let count = read(fd, bytes, file); count > 0; count = read(fd, bytes, file)) yield decoder.write(bytes.subarray(0, count));
+    for (let count = read(fd, bytes, file); count > 0; count = read(fd, bytes, file))
+      yield decoder.write(bytes.subarray(0, count));
     yield decoder.end();
   } finally {
     fs.closeSync(fd);
@@ -142,7 +147,11 @@ function read(fd: number, bytes: Buffer, file: string): number {
   try {
     return fs.readSync(fd, bytes);
   } catch (error) {
-    throw new UserError("trace", `${file}: ${(error as NodeJS.ErrnoException).code ?? "error"}`, "give a file that can be read");
+    throw new UserError(
+      "trace",
+      `${file}: ${(error as NodeJS.ErrnoException).code ?? "error"}`,
+      "give a file that can be read",
+    );
   }
 }
 

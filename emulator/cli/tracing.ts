@@ -42,7 +42,9 @@ export async function openTrace(
   const selection = parseSelection(o, "show");
   const consumers: TraceConsumer[] = watcher ? [watcher] : [];
   // 1.7 MB: loaded by those who ask for instructions.
-  const disassemble = wantsInstructions(selection) ? await (await import("../trace/disassemble.ts")).loadDisassembler() : undefined;
+  const disassemble = wantsInstructions(selection)
+    ? await (await import("../trace/disassemble.ts")).loadDisassembler()
+    : undefined;
   const fd = o["trace"] === undefined ? undefined : openOutput("--trace", o["trace"]);
   if (record) consumers.push(new Selector(selection, record()));
   if (fd !== undefined || (o["show"] !== undefined && !record)) {
@@ -57,7 +59,8 @@ export async function openTrace(
   }
   const checkers = o["strict"] === undefined ? null : new Checkers();
   if (checkers) consumers.push(checkers);
-  if (consumers.length === 0) return { sink: noTrace, engine: (create) => create, violations: () => [], close: () => {} };
+  if (consumers.length === 0)
+    return { sink: noTrace, engine: (create) => create, violations: () => [], close: () => {} };
   const tracer = new Tracer(consumers);
   let ended = false;
   const end = (): void => {
@@ -66,7 +69,8 @@ export async function openTrace(
   };
   return {
     sink: tracer,
-    engine: (create, nids) => (disassemble ? traceInstructions(create, { nids, sink: tracer, selection, disassemble }) : create),
+    engine: (create, nids) =>
+      disassemble ? traceInstructions(create, { nids, sink: tracer, selection, disassemble }) : create,
     violations: (complete) => {
       if (!checkers) return [];
       end();
@@ -96,7 +100,8 @@ export function parseSelection(o: Texts, kinds: "show" | "kind"): Selection {
   };
 }
 /** A virtual time; 0 is one. */
-const parseInstant = (option: string, text: string): number => (/^0(ns|us|ms|s)?$/.test(text) ? 0 : parseTime(option, text));
+const parseInstant = (option: string, text: string): number =>
+  /^0(ns|us|ms|s)?$/.test(text) ? 0 : parseTime(option, text);
 
 function numbers(option: string, text: string, letter: string, most: number): ReadonlySet<number> {
   const parsed = parseNumbers(text, letter);

@@ -7,7 +7,8 @@ const TIME_UNITS: Readonly<Record<string, number>> = { "": 1, ns: 1, us: 1e3, ms
 /** A whole number between bounds, decimal or 0x…. */
 export function parseCount(option: string, text: string, least: number, most: number): number {
   const value = /^(\d+|0x[0-9a-fA-F]+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new UserError(`bad ${option}`, `'${text}'`, `give a whole number from ${least} to ${most}`);
+  if (!(value >= least && value <= most))
+    throw new UserError(`bad ${option}`, `'${text}'`, `give a whole number from ${least} to ${most}`);
   return value;
 }
 

@@ -35,10 +35,12 @@ export class CpuidModel {
     const ecx = (Feature1Ecx.SSE3 | Feature1Ecx.CX16 | Feature1Ecx.HYPERVISOR) >>> 0;
     // EBX: APIC id, logical processors, cache line of 8 × 8 bytes. EDX bit 28 (HTT): more than one.
     const edx = FEATURES_1_EDX | (cores > 1 ? 0x1000_0000 : 0);
-    for (let id = 0; id < cores; id++) this.leaf1.push([0x0006_0fb1, ((id << 24) | (cores << 16) | 0x0800) >>> 0, ecx, edx]);
+    for (let id = 0; id < cores; id++)
+      this.leaf1.push([0x0006_0fb1, ((id << 24) | (cores << 16) | 0x0800) >>> 0, ecx, edx]);
     leaves.set(0x8000_0000, [HIGHEST_EXTENDED, vendorA, vendorC, vendorB]);
     leaves.set(0x8000_0001, [0x0006_0fb1, 0, LAHF_64, FEATURES_8000_0001_EDX]);
-    for (let i = 0; i < 3; i++) leaves.set(0x8000_0002 + i, [brand[4 * i], brand[4 * i + 1], brand[4 * i + 2], brand[4 * i + 3]]);
+    for (let i = 0; i < 3; i++)
+      leaves.set(0x8000_0002 + i, [brand[4 * i], brand[4 * i + 1], brand[4 * i + 2], brand[4 * i + 3]]);
     // 40 physical and 48 linear address bits; ECX: cores - 1.
     leaves.set(0x8000_0008, [0x3028, 0, cores - 1, 0]);
   }

@@ -8,7 +8,13 @@ import { I8042, I8042_RESET } from "../abi/platform.ts";
 import { type DeviceHost, hex, type InterruptLine } from "./device.ts";
 
 const Status = { OUTPUT_FULL: 0x01, SYSTEM: 0x04, COMMAND: 0x08, UNLOCKED: 0x10 } as const;
-const CommandByte = { KEYBOARD_INTERRUPT: 0x01, SYSTEM: 0x04, KEYBOARD_DISABLED: 0x10, MOUSE_DISABLED: 0x20, TRANSLATE: 0x40 } as const;
+const CommandByte = {
+  KEYBOARD_INTERRUPT: 0x01,
+  SYSTEM: 0x04,
+  KEYBOARD_DISABLED: 0x10,
+  MOUSE_DISABLED: 0x20,
+  TRANSLATE: 0x40,
+} as const;
 const ControllerCommand = {
   READ_BYTE: 0x20,
   WRITE_BYTE: 0x60,
@@ -17,7 +23,15 @@ const ControllerCommand = {
   DISABLE_KEYBOARD: 0xad,
   ENABLE_KEYBOARD: 0xae,
 } as const;
-const KeyboardCommand = { SET_LEDS: 0xed, ECHO: 0xee, IDENTIFY: 0xf2, SET_RATE: 0xf3, ENABLE: 0xf4, DISABLE: 0xf5, RESET: 0xff } as const;
+const KeyboardCommand = {
+  SET_LEDS: 0xed,
+  ECHO: 0xee,
+  IDENTIFY: 0xf2,
+  SET_RATE: 0xf3,
+  ENABLE: 0xf4,
+  DISABLE: 0xf5,
+  RESET: 0xff,
+} as const;
 const ACKNOWLEDGE = 0xfa;
 
 export class KeyboardController {
@@ -46,7 +60,12 @@ export class KeyboardController {
   read(port: number): number {
     if (!this.attached) return 0xff;
     if (port === I8042.COMMAND) {
-      return Status.SYSTEM | Status.UNLOCKED | (this.available ? Status.OUTPUT_FULL : 0) | (this.lastWasCommand ? Status.COMMAND : 0);
+      return (
+        Status.SYSTEM |
+        Status.UNLOCKED |
+        (this.available ? Status.OUTPUT_FULL : 0) |
+        (this.lastWasCommand ? Status.COMMAND : 0)
+      );
     }
     if (!this.available) return 0;
     const byte = this.output.shift()!;

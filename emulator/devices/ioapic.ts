@@ -100,7 +100,12 @@ export class IoApic {
 
   private serviceLevel(pin: number): void {
     const entry = this.low[pin];
-    if (this.level[pin] === 0 || (entry & (Redirection.MASKED | Redirection.REMOTE_IRR)) !== 0 || (entry & Redirection.LEVEL) === 0) return;
+    if (
+      this.level[pin] === 0 ||
+      (entry & (Redirection.MASKED | Redirection.REMOTE_IRR)) !== 0 ||
+      (entry & Redirection.LEVEL) === 0
+    )
+      return;
     this.low[pin] |= Redirection.REMOTE_IRR;
     this.send(pin);
   }
@@ -108,6 +113,12 @@ export class IoApic {
   private send(pin: number): void {
     const entry = this.low[pin];
     const level = (entry & Redirection.LEVEL) !== 0;
-    this.bus.deliverExternal(this.high[pin] >>> 24, (entry & Redirection.LOGICAL) !== 0, entry & DELIVERY_MASK, entry & 0xff, level);
+    this.bus.deliverExternal(
+      this.high[pin] >>> 24,
+      (entry & Redirection.LOGICAL) !== 0,
+      entry & DELIVERY_MASK,
+      entry & 0xff,
+      level,
+    );
   }
 }

@@ -238,7 +238,21 @@ export class LocalApic {
     const { tpr, ldr, dfr, svr, esr, esrPending, icrLow, icrHigh, timerInitial, timerDivide, timerStart } = this;
     const timerNext = this.timerNext === NEVER ? null : this.timerNext;
     const maps = { irr: [...this.irr], isr: [...this.isr], tmr: [...this.tmr], lvt: [...this.lvt] };
-    return { ...maps, tpr, ldr, dfr, svr, esr, esrPending, icrLow, icrHigh, timerInitial, timerDivide, timerStart, timerNext };
+    return {
+      ...maps,
+      tpr,
+      ldr,
+      dfr,
+      svr,
+      esr,
+      esrPending,
+      icrLow,
+      icrHigh,
+      timerInitial,
+      timerDivide,
+      timerStart,
+      timerNext,
+    };
   }
 
   /** 11.8.5. The highest vector in service leaves it. */
@@ -284,7 +298,11 @@ export class LocalApic {
     }
     let targets = this.destinations(shorthand);
     if (mode === Icr.LOWEST && targets.length > 1) {
-      targets = [targets.reduce((best, i) => (this.bus.lapics[i].processorPriority < this.bus.lapics[best].processorPriority ? i : best))];
+      targets = [
+        targets.reduce((best, i) =>
+          this.bus.lapics[i].processorPriority < this.bus.lapics[best].processorPriority ? i : best,
+        ),
+      ];
     }
     if (targets.length === 0) {
       if (shorthand === 0) this.bus.report(`lapic: ICR to destination ${hex(this.icrHigh >>> 24)} that no core has`);
@@ -298,7 +316,11 @@ export class LocalApic {
     if (shorthand === Icr.SELF) return [this.core];
     const logical = (this.icrLow & Icr.LOGICAL) !== 0;
     for (const lapic of this.bus.lapics) {
-      if (shorthand === Icr.ALL_BUT_SELF ? lapic !== this : shorthand === Icr.ALL || lapic.matches(this.icrHigh >>> 24, logical))
+      if (
+        shorthand === Icr.ALL_BUT_SELF
+          ? lapic !== this
+          : shorthand === Icr.ALL || lapic.matches(this.icrHigh >>> 24, logical)
+      )
         targets.push(lapic.core);
     }
     return targets;
@@ -321,7 +343,8 @@ export class LocalApic {
     const entry = this.lvt[LVT_TIMER];
     const period = this.timerInitial * this.timerDivisor;
     if (period === 0 || (entry & Lvt.MASKED) !== 0) this.timerNext = NEVER;
-    else if ((entry & Lvt.PERIODIC) !== 0) this.timerNext = this.timerStart + (Math.floor((now - this.timerStart) / period) + 1) * period;
+    else if ((entry & Lvt.PERIODIC) !== 0)
+      this.timerNext = this.timerStart + (Math.floor((now - this.timerStart) / period) + 1) * period;
     else this.timerNext = this.timerStart + period > now ? this.timerStart + period : NEVER;
     this.bus.reschedule(this.core);
   }
@@ -346,7 +369,9 @@ export class LocalApic {
 
   private aligned(what: string, offset: number, size: number): boolean {
     if (size === 4 && (offset & 0xf) === 0) return true;
-    this.bus.report(`lapic: ${what} of ${size} bytes at ${hex(offset, 3)}: registers are 4 bytes on 16-byte boundaries`);
+    this.bus.report(
+      `lapic: ${what} of ${size} bytes at ${hex(offset, 3)}: registers are 4 bytes on 16-byte boundaries`,
+    );
     return false;
   }
 

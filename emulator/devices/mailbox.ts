@@ -2,7 +2,14 @@
  * The mailbox of a node (kernel/abi/mailbox.ts): messages between the kernel and the management network. What the node sends is taken at
  * once, so OUT is always free; what comes waits here in order until the node has taken the message before it.
  */
-import { MAILBOX_MAGIC, MAILBOX_MESSAGE_BYTES, MAILBOX_VERSION, Mailbox, MailboxControl, MailboxStatus } from "../abi/mailbox.ts";
+import {
+  MAILBOX_MAGIC,
+  MAILBOX_MESSAGE_BYTES,
+  MAILBOX_VERSION,
+  Mailbox,
+  MailboxControl,
+  MailboxStatus,
+} from "../abi/mailbox.ts";
 import { type DeviceHost, hex, type InterruptLine } from "./device.ts";
 
 const WORD = 4;
@@ -35,8 +42,10 @@ export class MailboxDevice {
   read(offset: number, size: number): number {
     if (!this.aligned("read", offset, size)) return 0;
     const message = this.incoming[0];
-    if (offset >= Mailbox.IN && offset < Mailbox.IN + MAILBOX_MESSAGE_BYTES) return wordAt(message, offset - Mailbox.IN);
-    if (offset >= Mailbox.OUT && offset < Mailbox.OUT + MAILBOX_MESSAGE_BYTES) return this.outgoing.getUint32(offset - Mailbox.OUT, true);
+    if (offset >= Mailbox.IN && offset < Mailbox.IN + MAILBOX_MESSAGE_BYTES)
+      return wordAt(message, offset - Mailbox.IN);
+    if (offset >= Mailbox.OUT && offset < Mailbox.OUT + MAILBOX_MESSAGE_BYTES)
+      return this.outgoing.getUint32(offset - Mailbox.OUT, true);
     // biome-ignore format: one case a row
     switch (offset) {
       case Mailbox.MAGIC: return MAILBOX_MAGIC;
@@ -45,7 +54,9 @@ export class MailboxDevice {
       case Mailbox.IN_BYTES: return message?.length ?? 0;
       case Mailbox.OUT_BYTES: return this.outBytes;
     }
-    this.host.report(`mailbox: read of ${offset === Mailbox.CONTROL ? "write-only" : "unknown"} register ${hex(offset, 3)}`);
+    this.host.report(
+      `mailbox: read of ${offset === Mailbox.CONTROL ? "write-only" : "unknown"} register ${hex(offset, 3)}`,
+    );
     return 0;
   }
 
@@ -62,7 +73,9 @@ export class MailboxDevice {
     }
     const known = offset >= Mailbox.MAGIC && offset <= Mailbox.IN_BYTES;
     const readOnly = known || (offset >= Mailbox.IN && offset < Mailbox.IN + MAILBOX_MESSAGE_BYTES);
-    this.host.report(`mailbox: write of ${hex(value, 8)} to ${readOnly ? "read-only" : "unknown"} register ${hex(offset, 3)}`);
+    this.host.report(
+      `mailbox: write of ${hex(value, 8)} to ${readOnly ? "read-only" : "unknown"} register ${hex(offset, 3)}`,
+    );
   }
 
   state(): unknown {
@@ -80,7 +93,8 @@ export class MailboxDevice {
   }
 
   private control(value: number): void {
-    if ((value & ~(MailboxControl.TAKE | MailboxControl.SEND)) !== 0) this.host.report(`mailbox: unknown control bits ${hex(value, 8)}`);
+    if ((value & ~(MailboxControl.TAKE | MailboxControl.SEND)) !== 0)
+      this.host.report(`mailbox: unknown control bits ${hex(value, 8)}`);
     if ((value & MailboxControl.TAKE) !== 0) {
       if (this.incoming.shift() === undefined) this.host.report("mailbox: TAKE without a message");
       // The line falls between two messages, for an edge-triggered input.
@@ -88,7 +102,8 @@ export class MailboxDevice {
       if (this.incoming.length > 0) this.line.set(true);
     }
     if ((value & MailboxControl.SEND) !== 0) {
-      if (this.outBytes === 0 || this.outBytes > MAILBOX_MESSAGE_BYTES) this.host.report(`mailbox: SEND of ${this.outBytes} bytes`);
+      if (this.outBytes === 0 || this.outBytes > MAILBOX_MESSAGE_BYTES)
+        this.host.report(`mailbox: SEND of ${this.outBytes} bytes`);
       else this.sent(new Uint8Array(this.outgoing.buffer.slice(0, this.outBytes)));
     }
   }

@@ -32,7 +32,9 @@ export class UnknownKey extends Error {}
  */
 export function scanCodes(text: string): readonly (readonly number[])[] {
   const escapes: Readonly<Record<string, string>> = { n: "\n", t: "\t", b: "\b", e: "\x1b", "\\": "\\" };
-  const characters = [...text.matchAll(/\\(.)|([^\\])|\\$/gsu)].map((m) => (m[1] === undefined ? m[0] : (escapes[m[1]] ?? `\\${m[1]}`)));
+  const characters = [...text.matchAll(/\\(.)|([^\\])|\\$/gsu)].map((m) =>
+    m[1] === undefined ? m[0] : (escapes[m[1]] ?? `\\${m[1]}`),
+  );
   return characters.map((character) => {
     const key = keys.get(character);
     if (key === undefined) throw new UnknownKey(`'${character}' is on no key`);

@@ -38,7 +38,8 @@ export class Uart16550 {
 
   read(register: number, size: number): number {
     if (size !== 1) this.host.report(`uart: read of ${size} bytes at register ${register}`);
-    if ((this.lcr & UartLcr.DLAB) !== 0 && register < 2) return register === 0 ? this.divisor & 0xff : this.divisor >>> 8;
+    if ((this.lcr & UartLcr.DLAB) !== 0 && register < 2)
+      return register === 0 ? this.divisor & 0xff : this.divisor >>> 8;
     // biome-ignore format: one case a row
     switch (register) {
       case Uart.DATA: {
@@ -98,7 +99,18 @@ export class Uart16550 {
 
   state(): unknown {
     const { ier, lcr, mcr, scratch, divisor, fifoEnabled, overrun, transmitPending } = this;
-    return { ier, lcr, mcr, scratch, divisor, fifoEnabled, overrun, transmitPending, received: [...this.received], typed: [...this.typed] };
+    return {
+      ier,
+      lcr,
+      mcr,
+      scratch,
+      divisor,
+      fifoEnabled,
+      overrun,
+      transmitPending,
+      received: [...this.received],
+      typed: [...this.typed],
+    };
   }
 
   /** 8.4: a change of mode clears the FIFOs; the other bits count only together with ENABLE. */

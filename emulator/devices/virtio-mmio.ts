@@ -77,7 +77,8 @@ export class VirtioMmioSlot {
 
   read(offset: number, size: number): number {
     const device = this.function;
-    if (device !== undefined && offset >= VirtioMmio.CONFIG) return this.readConfig(device, offset - VirtioMmio.CONFIG, size);
+    if (device !== undefined && offset >= VirtioMmio.CONFIG)
+      return this.readConfig(device, offset - VirtioMmio.CONFIG, size);
     if (size !== 4 || (offset & 3) !== 0) {
       this.host.report(`${this.name}: read of ${size} bytes at ${hex(offset, 3)}: registers are 4 bytes`);
       return 0;
@@ -110,7 +111,9 @@ export class VirtioMmioSlot {
   write(offset: number, size: number, value: number): void {
     value >>>= 0;
     if (this.function === undefined || size !== 4 || (offset & 3) !== 0 || offset >= VirtioMmio.CONFIG) {
-      this.host.report(`${this.name}: write of ${size} bytes to ${VirtioMmioNames.get(offset) ?? "unknown register"} ${hex(offset, 3)}`);
+      this.host.report(
+        `${this.name}: write of ${size} bytes to ${VirtioMmioNames.get(offset) ?? "unknown register"} ${hex(offset, 3)}`,
+      );
       return;
     }
     // biome-ignore format: one case a row
@@ -128,7 +131,9 @@ export class VirtioMmioSlot {
     }
     if (!this.writeQueue(offset, value)) {
       const name = VirtioMmioNames.get(offset);
-      this.host.report(`${this.name}: write to ${name === undefined ? "unknown register" : `read-only ${name}`} ${hex(offset, 3)}`);
+      this.host.report(
+        `${this.name}: write to ${name === undefined ? "unknown register" : `read-only ${name}`} ${hex(offset, 3)}`,
+      );
     }
   }
 
@@ -158,7 +163,9 @@ export class VirtioMmioSlot {
 
   private readConfig(device: VirtioFunction, at: number, size: number): number {
     if (at + size > device.config.length) {
-      this.host.report(`${device.name}: read of ${size} bytes behind the configuration space, at ${hex(VirtioMmio.CONFIG + at, 3)}`);
+      this.host.report(
+        `${device.name}: read of ${size} bytes behind the configuration space, at ${hex(VirtioMmio.CONFIG + at, 3)}`,
+      );
       return 0;
     }
     let value = 0;
@@ -169,7 +176,8 @@ export class VirtioMmioSlot {
   private writeFeatures(value: number): void {
     if (this.driverFeaturesSelect > 1) {
       if (value !== 0) this.host.report(`${this.name}: driver accepts features in word ${this.driverFeaturesSelect}`);
-    } else if ((this.status & VirtioStatus.FEATURES_OK) !== 0) this.host.report(`${this.name}: write to DRIVER_FEATURES after FEATURES_OK`);
+    } else if ((this.status & VirtioStatus.FEATURES_OK) !== 0)
+      this.host.report(`${this.name}: write to DRIVER_FEATURES after FEATURES_OK`);
     else this.driverFeatures[this.driverFeaturesSelect] = value;
   }
 
@@ -225,11 +233,15 @@ export class VirtioMmioSlot {
       default: return false;
     }
     if (queue === undefined) {
-      this.host.report(`${this.name}: ${VirtioMmioNames.get(offset)} of queue ${this.queueSelect}, which does not exist`);
+      this.host.report(
+        `${this.name}: ${VirtioMmioNames.get(offset)} of queue ${this.queueSelect}, which does not exist`,
+      );
       return true;
     }
     if (queue.ready && offset !== VirtioMmio.QUEUE_READY) {
-      this.host.report(`${this.name}: write to ${VirtioMmioNames.get(offset)} of queue ${this.queueSelect}, which is in use`);
+      this.host.report(
+        `${this.name}: write to ${VirtioMmioNames.get(offset)} of queue ${this.queueSelect}, which is in use`,
+      );
       return true;
     }
     // biome-ignore format: one case a row

@@ -3,7 +3,13 @@
  * buffers. A sent frame goes to the fabric at the time of the notification. A frame that arrives while no buffer is free waits, at
  * most WAITING_FRAMES of them; one that does not fit its buffer is dropped, as in QEMU, but reported.
  */
-import { VIRTIO_F_VERSION_1_BIT, VIRTIO_NET_F_MAC_BIT, VirtioDevice, VirtioNetHeader, VirtioNetQueue } from "../abi/virtio.ts";
+import {
+  VIRTIO_F_VERSION_1_BIT,
+  VIRTIO_NET_F_MAC_BIT,
+  VirtioDevice,
+  VirtioNetHeader,
+  VirtioNetQueue,
+} from "../abi/virtio.ts";
 import type { Dma } from "./device.ts";
 import { QueueError } from "./virtqueue.ts";
 import type { VirtioFunction, VirtioMmioSlot } from "./virtio-mmio.ts";

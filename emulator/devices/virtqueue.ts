@@ -3,7 +3,14 @@
  * access is checked against RAM, chains are bounded, and a broken ring throws QueueError, which the transport turns into
  * NEEDS_RESET. Nothing here can make the host read or write outside the node's RAM.
  */
-import { VIRTQ_AVAIL_NO_INTERRUPT, VirtqAvail, VirtqDesc, VirtqDescriptor, VirtqUsed, VirtqUsedElement } from "../abi/virtio.ts";
+import {
+  VIRTQ_AVAIL_NO_INTERRUPT,
+  VirtqAvail,
+  VirtqDesc,
+  VirtqDescriptor,
+  VirtqUsed,
+  VirtqUsedElement,
+} from "../abi/virtio.ts";
 import type { Dma } from "./device.ts";
 
 /** Largest queue that the device takes, as QEMU's; the kernel's driver uses less (VIRTQ_MAX). */
@@ -63,7 +70,8 @@ export class Virtqueue {
   /** Chains that the driver has made available and nobody has taken. */
   get available(): number {
     if (!this.ready) return 0;
-    const count = (this.dma.view.getUint16(this.availOffset + VirtqAvail.OFFSETS.index, true) - this.nextAvail) & 0xffff;
+    const count =
+      (this.dma.view.getUint16(this.availOffset + VirtqAvail.OFFSETS.index, true) - this.nextAvail) & 0xffff;
     if (count > this.size) throw new QueueError(`available index runs ${count} ahead in a queue of ${this.size}`);
     return count;
   }
@@ -86,10 +94,13 @@ export class Virtqueue {
       if ((flags & ~(VirtqDesc.NEXT | VirtqDesc.WRITE)) !== 0)
         throw new QueueError(`descriptor ${index} with unknown flags 0x${flags.toString(16)}`);
       const writable = (flags & VirtqDesc.WRITE) !== 0;
-      if (!writable && parts.at(-1)?.writable === true) throw new QueueError(`readable descriptor ${index} behind a writable one`);
+      if (!writable && parts.at(-1)?.writable === true)
+        throw new QueueError(`readable descriptor ${index} behind a writable one`);
       const offset = this.dma.offset(high * 0x1_0000_0000 + low, bytes);
       if (offset < 0)
-        throw new QueueError(`descriptor ${index} lies outside RAM: 0x${(high * 0x1_0000_0000 + low).toString(16)}, ${bytes} bytes`);
+        throw new QueueError(
+          `descriptor ${index} lies outside RAM: 0x${(high * 0x1_0000_0000 + low).toString(16)}, ${bytes} bytes`,
+        );
       parts.push({ offset, bytes, writable });
       if ((flags & VirtqDesc.NEXT) === 0) break;
       index = view.getUint16(at + VirtqDescriptor.OFFSETS.next, true);
@@ -123,7 +134,8 @@ export class Virtqueue {
 
   private area(name: string, at: { low: number; high: number }, alignment: number, bytes: number): number {
     const address = at.high * 0x1_0000_0000 + at.low;
-    if (at.low % alignment !== 0) throw new QueueError(`${name} at 0x${address.toString(16)} is not aligned to ${alignment}`);
+    if (at.low % alignment !== 0)
+      throw new QueueError(`${name} at 0x${address.toString(16)} is not aligned to ${alignment}`);
     const offset = this.dma.offset(address, bytes);
     if (offset < 0) throw new QueueError(`${name} at 0x${address.toString(16)}, ${bytes} bytes, lies outside RAM`);
     return offset;

@@ -73,7 +73,15 @@ const STREAM = 0x4c00_0000;
 const MOST_FLIPS = 3;
 
 export class LinkFaults implements FaultInjector {
-  readonly counts: FaultCounts = { frames: 0, dropped: 0, cut: 0, duplicated: 0, corrupted: 0, reordered: 0, delayed: 0 };
+  readonly counts: FaultCounts = {
+    frames: 0,
+    dropped: 0,
+    cut: 0,
+    duplicated: 0,
+    corrupted: 0,
+    reordered: 0,
+    delayed: 0,
+  };
   /** By sending nid. */
   private readonly streams = new Map<number, Prng>();
 
@@ -170,7 +178,8 @@ export function parseFaults(text: string): FaultSpec {
   const spec = { ...noLinkFaults };
   const cuts: Cut[] = [];
   const given = new Set<string>();
-  if (text.trim() === "") throw new FaultSpecError("nothing given: as drop=1%,dup=1%,corrupt=0.5%,reorder=2%,delay=1%:50us,cut=2:1ms:3ms");
+  if (text.trim() === "")
+    throw new FaultSpecError("nothing given: as drop=1%,dup=1%,corrupt=0.5%,reorder=2%,delay=1%:50us,cut=2:1ms:3ms");
   for (const part of text.split(",").map((p) => p.trim())) {
     const m = /^([a-z]+)=(.*)$/.exec(part);
     if (m === null) throw new FaultSpecError(`'${part}' is no fault: give NAME=RATE, as drop=1%`);
@@ -180,7 +189,8 @@ export function parseFaults(text: string): FaultSpec {
       continue;
     }
     const field = rates[name];
-    if (field === undefined) throw new FaultSpecError(`unknown fault '${name}': there are ${Object.keys(rates).join(", ")}, cut`);
+    if (field === undefined)
+      throw new FaultSpecError(`unknown fault '${name}': there are ${Object.keys(rates).join(", ")}, cut`);
     if (given.has(name)) throw new FaultSpecError(`'${name}' given twice`);
     given.add(name);
     const [rate, time, ...rest] = value.split(":");
@@ -201,7 +211,8 @@ function parseNs(name: string, text: string): number {
   const m = /^(\d+(?:\.\d+)?)(ns|us|ms|s|)$/.exec(text);
   const value = m === null ? Number.NaN : Math.round(Number(m[1]) * timeUnits[m[2]!]!);
   // Bounded by the generator's 32 bits.
-  if (!(value > 0 && value <= 0xffff_ffff)) throw new FaultSpecError(`'${name}': '${text}' is no time up to 4s, as 500ns, 50us or 2ms`);
+  if (!(value > 0 && value <= 0xffff_ffff))
+    throw new FaultSpecError(`'${name}': '${text}' is no time up to 4s, as 500ns, 50us or 2ms`);
   return value;
 }
 function parseCut(text: string): Cut {

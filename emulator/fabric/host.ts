@@ -36,8 +36,10 @@ export class FabricHost implements Endpoint {
       {
         send,
         deliver: (message, time) => this.deliver(message, time),
-        dropped: (from, sequence, reason, time) => this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_DROP, [from, sequence, reason]),
-        resent: (to, sequence, frames, time) => this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_RESEND, [to, sequence, frames]),
+        dropped: (from, sequence, reason, time) =>
+          this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_DROP, [from, sequence, reason]),
+        resent: (to, sequence, frames, time) =>
+          this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_RESEND, [to, sequence, frames]),
         unreachable: (nid, time) => this.lost.push({ nid, time }),
       },
       options,

@@ -83,7 +83,8 @@ export function macOf(nid: number): Uint8Array {
 /** The frames of a message, in order, without sequence, acknowledgement and CRC: `seal` writes those at every sending. */
 export function fragment(m: Message): Uint8Array[] {
   const frames: Uint8Array[] = [];
-  if (m.body.length > MAX_MESSAGE_BYTES) throw new RangeError(`fabric: message of ${m.body.length} bytes, at most ${MAX_MESSAGE_BYTES}`);
+  if (m.body.length > MAX_MESSAGE_BYTES)
+    throw new RangeError(`fabric: message of ${m.body.length} bytes, at most ${MAX_MESSAGE_BYTES}`);
   let offset = 0;
   do {
     const bytes = Math.min(MAX_FRAGMENT_BYTES, m.body.length - offset);
@@ -193,7 +194,10 @@ export class Reassembly {
   }
 }
 const sameMessage = (a: MessageHeader, b: MessageHeader): boolean =>
-  a.requestId === b.requestId && a.operation === b.operation && a.sourcePid === b.sourcePid && a.totalBytes === b.totalBytes;
+  a.requestId === b.requestId &&
+  a.operation === b.operation &&
+  a.sourcePid === b.sourcePid &&
+  a.totalBytes === b.totalBytes;
 
 function toMessage(h: MessageHeader, body: Uint8Array): Message {
   return {

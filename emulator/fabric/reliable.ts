@@ -73,7 +73,13 @@ export function sequenceDistance(from: number, to: number): number {
 }
 
 export class Reliable {
-  readonly counters: ReliableCounters = { sentFrames: 0, receivedFrames: 0, resentFrames: 0, acknowledgeFrames: 0, dropped: [] };
+  readonly counters: ReliableCounters = {
+    sentFrames: 0,
+    receivedFrames: 0,
+    resentFrames: 0,
+    acknowledgeFrames: 0,
+    dropped: [],
+  };
   private readonly peers = new Map<number, Peer>();
   /** Peers with frames in flight. */
   private readonly active = new Set<Peer>();

@@ -7,7 +7,15 @@
  * Left out: buffers are unbounded.
  */
 import { EventKind } from "../abi/events.ts";
-import { ETHERTYPE_MARGAY, EthernetHeader, MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2, MessageHeader, OperationNames } from "../abi/net.ts";
+import {
+  ETHERTYPE_MARGAY,
+  EthernetHeader,
+  MAC_PREFIX_0,
+  MAC_PREFIX_1,
+  MAC_PREFIX_2,
+  MessageHeader,
+  OperationNames,
+} from "../abi/net.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { type FaultInjector, soundVerdict, type Verdict, verdictText } from "./faults.ts";
 
@@ -128,7 +136,10 @@ export class Switch {
   private observeFault(source: number, target: number, time: number, verdict: Verdict, frame: Uint8Array): void {
     if (!this.trace.enabled) return;
     const header = headerOf(frame);
-    const what = header === undefined ? "" : `, ${OperationNames.get(header.operation) ?? header.operation} sequence ${header.sequence}`;
+    const what =
+      header === undefined
+        ? ""
+        : `, ${OperationNames.get(header.operation) ?? header.operation} sequence ${header.sequence}`;
     this.fault(source, time, `${verdictText(verdict)}: to n${target}${what}`);
   }
 
@@ -138,7 +149,8 @@ export class Switch {
 }
 
 function headerOf(frame: Uint8Array): MessageHeader | undefined {
-  const ours = frame.length >= EthernetHeader.SIZE + MessageHeader.SIZE && frame[12] * 256 + frame[13] === ETHERTYPE_MARGAY;
+  const ours =
+    frame.length >= EthernetHeader.SIZE + MessageHeader.SIZE && frame[12] * 256 + frame[13] === ETHERTYPE_MARGAY;
   return ours ? new MessageHeader(new DataView(frame.buffer, frame.byteOffset), EthernetHeader.SIZE) : undefined;
 }
 

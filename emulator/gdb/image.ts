@@ -27,7 +27,10 @@ export function loadedImage(path: string, bytes: Uint8Array): LoadedImage {
       bytes: bytes.subarray(offset, offset + Number(view.getBigUint64(at + 32, true))),
     });
   }
-  const base = segments.reduce<bigint | undefined>((least, s) => (least === undefined || s.address < least ? s.address : least), undefined);
+  const base = segments.reduce<bigint | undefined>(
+    (least, s) => (least === undefined || s.address < least ? s.address : least),
+    undefined,
+  );
   return { path, bytes, base: base ?? 0n, segments };
 }
 
@@ -36,7 +39,8 @@ export function loadedBytes(images: readonly LoadedImage[], address: bigint, len
   for (const { segments } of images) {
     for (const segment of segments) {
       const offset = address - segment.address;
-      if (offset >= 0n && offset < BigInt(segment.bytes.length)) return segment.bytes.subarray(Number(offset), Number(offset) + length);
+      if (offset >= 0n && offset < BigInt(segment.bytes.length))
+        return segment.bytes.subarray(Number(offset), Number(offset) + length);
     }
   }
   return new Uint8Array();

@@ -5,7 +5,14 @@
  *
  * A thread that stands at a breakpoint is stepped past it alone, while the others still stand, and the breakpoint is back before they go on.
  */
-import { DEBUG_BODY_BYTES, DebugOperation, DebugReason, DebugRegisters, DebugThread, DebugThreadState } from "../abi/jobdebug.ts";
+import {
+  DEBUG_BODY_BYTES,
+  DebugOperation,
+  DebugReason,
+  DebugRegisters,
+  DebugThread,
+  DebugThreadState,
+} from "../abi/jobdebug.ts";
 import { Selector } from "../abi/x86.ts";
 import type { Place } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
@@ -98,7 +105,8 @@ export class JobTarget implements Target {
       const inPage = Math.min(most, Number(PAGE - (at % PAGE)));
       let reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: most });
       // The next page may not be there.
-      if (reply.errno !== 0 && inPage < most) reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: inPage });
+      if (reply.errno !== 0 && inPage < most)
+        reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: inPage });
       if (reply.errno !== 0 || reply.body.length === 0) break;
       parts.push(reply.body);
       done += reply.body.length;
@@ -111,7 +119,8 @@ export class JobTarget implements Target {
     if (this.read(id, address, bytes.length).length < bytes.length) return false;
     for (let at = 0; at < bytes.length; at += DEBUG_BODY_BYTES) {
       const body = bytes.subarray(at, at + DEBUG_BODY_BYTES);
-      if (this.ask(id.nid, { operation: DebugOperation.WRITE_MEMORY, address: address + BigInt(at), body }).errno !== 0) return false;
+      if (this.ask(id.nid, { operation: DebugOperation.WRITE_MEMORY, address: address + BigInt(at), body }).errno !== 0)
+        return false;
     }
     return true;
   }
@@ -126,7 +135,8 @@ export class JobTarget implements Target {
   removeBreakpoint(_nid: number, id: number): void {
     const point = this.breakpoints.get(id);
     this.breakpoints.delete(id);
-    if (point !== undefined) this.ask(point.nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address: point.address });
+    if (point !== undefined)
+      this.ask(point.nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address: point.address });
   }
   /** The kernels have none: gdb steps instead. */
   addWatchpoint(): number {
@@ -153,7 +163,11 @@ export class JobTarget implements Target {
 
   // ---- going on and stopping -----------------------------------------------------------------------------------------------------
 
-  advance(budget: number, steps: readonly StepRequest[], going: Going = { exclusive: false, delivered: [] }): TargetStop {
+  advance(
+    budget: number,
+    steps: readonly StepRequest[],
+    going: Going = { exclusive: false, delivered: [] },
+  ): TargetStop {
     if (this.standing) {
       const early = going.exclusive ? undefined : this.tellWaiting();
       if (early !== undefined) return early;
@@ -211,8 +225,10 @@ export class JobTarget implements Target {
   }
 
   private go(steps: readonly StepRequest[], { exclusive, delivered }: Going): TargetStop | undefined {
-    const isIn = (list: readonly CoreId[], nid: number, core: number): boolean => list.some((s) => s.nid === nid && s.core === core);
-    const at = (nid: number): Set<bigint> => new Set([...this.breakpoints.values()].filter((p) => p.nid === nid).map((p) => p.address));
+    const isIn = (list: readonly CoreId[], nid: number, core: number): boolean =>
+      list.some((s) => s.nid === nid && s.core === core);
+    const at = (nid: number): Set<bigint> =>
+      new Set([...this.breakpoints.values()].filter((p) => p.nid === nid).map((p) => p.address));
     this.ranges.clear();
     const stepping: (CoreId & { tid: number })[] = [];
     const continuing: (CoreId & { tid: number })[] = [];
@@ -291,7 +307,9 @@ export class JobTarget implements Target {
       const id = [...this.breakpoints].find(([, p]) => p.nid === nid && p.address === address)?.[0];
       if (id !== undefined) return { kind: "breakpoint", nid, core, id };
     }
-    return reason === DebugReason.STEP ? { kind: "step", nid, core } : { kind: "signal", nid, core, signal: signal || SIGTRAP };
+    return reason === DebugReason.STEP
+      ? { kind: "step", nid, core }
+      : { kind: "signal", nid, core, signal: signal || SIGTRAP };
   }
   private isInRange({ nid, tid, address }: Stopped): boolean {
     const range = this.ranges.get(`${nid}.${tid}`);
@@ -375,7 +393,8 @@ export class JobTarget implements Target {
 }
 
 const ETIMEDOUT = 110;
-const fxOf = ({ view }: DebugRegisters): Uint8Array => new Uint8Array(view.buffer, view.byteOffset + DebugRegisters.OFFSETS.fx, 512);
+const fxOf = ({ view }: DebugRegisters): Uint8Array =>
+  new Uint8Array(view.buffer, view.byteOffset + DebugRegisters.OFFSETS.fx, 512);
 const direct = [
   "rax",
   "rbx",

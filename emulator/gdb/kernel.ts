@@ -45,7 +45,9 @@ export class KernelView {
 
   /** A global variable of the kernel on a node; undefined: this kernel has none of that name. */
   global(nid: number, name: string): Datum | undefined {
-    return ImageTypes.fromElf(this.kernel).global(name, (address, length) => this.control.readMemory(nid, 0, address, length));
+    return ImageTypes.fromElf(this.kernel).global(name, (address, length) =>
+      this.control.readMemory(nid, 0, address, length),
+    );
   }
 
   /** All slots that are in use, in order. */

@@ -48,7 +48,9 @@ export class MachineTarget implements Target {
   read({ nid, core }: CoreId, address: bigint, length: number): Uint8Array {
     const bytes = this.control.readMemory(nid, core, address, length);
     if (bytes.length > 0 || length === 0) return bytes;
-    return this.control.translate(nid, core, address) === undefined ? loadedBytes(this.options.images, address, length) : bytes;
+    return this.control.translate(nid, core, address) === undefined
+      ? loadedBytes(this.options.images, address, length)
+      : bytes;
   }
   write({ nid, core }: CoreId, address: bigint, bytes: Uint8Array): boolean {
     // All or nothing: whether all of it is there is asked first.
@@ -87,7 +89,8 @@ export class MachineTarget implements Target {
     }
     this.reason = result.reason;
     if (result.reason === "idle") return { kind: "idle" };
-    const stop = result.reason === "fault" ? machine.fault : result.reason === "exit" ? machine.exits.at(-1) : undefined;
+    const stop =
+      result.reason === "fault" ? machine.fault : result.reason === "exit" ? machine.exits.at(-1) : undefined;
     // An orderly exit is the run's end; a guest that gave up is worth a look.
     if (stop !== undefined && !(stop.kind === "exit" && stop.status === 0)) {
       this.gaveUp = true;

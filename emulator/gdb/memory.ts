@@ -1,5 +1,13 @@
 /** Memory of the selected core's address space: m, M, x, X, qSearch:memory. */
-import { binaryToBytes, bytesToBinary, bytesToHex, hexToBytes, PACKET_BYTES, parseHex, parseSmallHex } from "./packets.ts";
+import {
+  binaryToBytes,
+  bytesToBinary,
+  bytesToHex,
+  hexToBytes,
+  PACKET_BYTES,
+  parseHex,
+  parseSmallHex,
+} from "./packets.ts";
 import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
 import type { Stub } from "./stub.ts";
 

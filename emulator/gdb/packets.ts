@@ -139,14 +139,16 @@ export function frame(payload: string): Uint8Array {
 
 // ---- what payloads are made of ---------------------------------------------------------------------------------------------
 
-export const bytesToHex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+export const bytesToHex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 export const textToHex = (text: string): string => Buffer.from(text, "utf8").toString("hex");
 /** undefined: no even number of hex digits. */
 export function hexToBytes(text: string): Uint8Array | undefined {
   return /^(?:[0-9a-fA-F]{2})*$/.test(text) ? Buffer.from(text, "hex") : undefined;
 }
 export const binaryToBytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
-export const bytesToBinary = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+export const bytesToBinary = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 
 /** A hex number of at most 64 bits; undefined: it is none. */
 export function parseHex(text: string | undefined): bigint | undefined {

@@ -42,7 +42,9 @@ function parse(text: string): Parsed | undefined {
 function insert(stub: Stub, rest: string): Reply {
   const point = parse(rest);
   if (point === undefined) return Failure.INVALID;
-  return stub.points.add(point.type, stub.general.nid, point.address, point.bytes, point.conditions) ? "OK" : Failure.NO_ROOM;
+  return stub.points.add(point.type, stub.general.nid, point.address, point.bytes, point.conditions)
+    ? "OK"
+    : Failure.NO_ROOM;
 }
 function remove(stub: Stub, rest: string): Reply {
   const point = parse(rest);

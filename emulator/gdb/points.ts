@@ -67,7 +67,16 @@ export class Points {
       known.conditions = conditions;
       return true;
     }
-    return this.insert({ key, type, nid, place: { virtual: address, space: null }, address, bytes, conditions, own: undefined });
+    return this.insert({
+      key,
+      type,
+      nid,
+      place: { virtual: address, space: null },
+      address,
+      bytes,
+      conditions,
+      own: undefined,
+    });
   }
 
   /** `monitor break` and its like: a place of its own, physical or in a given space. Its number, for `removeOwn`. */
@@ -83,7 +92,9 @@ export class Points {
     return point !== undefined;
   }
   get own(): readonly { readonly nid: number; readonly id: number; readonly place: Place; readonly what: OwnKind }[] {
-    return [...this.byKey.values()].flatMap((p) => (p.own === undefined ? [] : [{ nid: p.nid, id: p.id, place: p.place, what: p.own }]));
+    return [...this.byKey.values()].flatMap((p) =>
+      p.own === undefined ? [] : [{ nid: p.nid, id: p.id, place: p.place, what: p.own }],
+    );
   }
 
   /** What is not there is removed, too. */
@@ -109,7 +120,8 @@ export class Points {
     if (point.own === undefined && isLow(point.address) && !this.belongs(point, stop)) return undefined;
     if (!this.holds(point, stop)) return undefined;
     if (point.own !== undefined) {
-      const access = stop.kind === "watchpoint" ? `: ${stop.write ? "write" : "read"} at 0x${stop.virtual.toString(16)}` : "";
+      const access =
+        stop.kind === "watchpoint" ? `: ${stop.write ? "write" : "read"} at 0x${stop.virtual.toString(16)}` : "";
       return { reason: "", text: `monitor ${point.own} ${point.id} on n${point.nid}${access}\n` };
     }
     const reason = reasons[point.type]!;
@@ -122,7 +134,8 @@ export class Points {
   private insert(point: Omit<Point, "id" | "task" | "removed">): boolean {
     const kind = watchKinds[point.type];
     const { nid, place, bytes, address, own } = point;
-    const id = kind === undefined ? this.target.addBreakpoint(nid, place) : this.target.addWatchpoint(nid, place, bytes, kind);
+    const id =
+      kind === undefined ? this.target.addBreakpoint(nid, place) : this.target.addWatchpoint(nid, place, bytes, kind);
     if (id <= 0) return false;
     this.byKey.set(point.key, {
       ...point,

@@ -52,7 +52,8 @@ const plain = (name: string, bits: number, type: string, group?: string, source 
   set: (v, value) => v.core.setRegister(source, value),
 });
 const general = (name: Gpr): Register => plain(name, 64, name === "rsp" || name === "rbp" ? "data_ptr" : "int64");
-const system = (name: string, type: string, bits = 64, source = name): Register => plain(name, bits, type, "system", source);
+const system = (name: string, type: string, bits = 64, source = name): Register =>
+  plain(name, bits, type, "system", source);
 const readOnly = (name: string, type: string, bits = 64): Register => {
   const { set: _, ...row } = system(name, type, bits);
   return row;
@@ -110,7 +111,11 @@ interface Feature {
   readonly registers: readonly Register[];
 }
 
-const flagsType = (id: string, bytes: number, fields: readonly (readonly [name: string, low: number, high?: number])[]): string =>
+const flagsType = (
+  id: string,
+  bytes: number,
+  fields: readonly (readonly [name: string, low: number, high?: number])[],
+): string =>
   `<flags id="${id}" size="${bytes}">${fields.map(([name, low, high = low]) => `<field name="${name}" start="${low}" end="${high}"/>`).join("")}</flags>`;
 const bitsOf = (names: ReadonlyMap<number, string>): (readonly [string, number])[] =>
   [...names].map(([bit, name]) => [name, Math.log2(bit)]);
@@ -236,7 +241,8 @@ export function setRegisterHex(register: Register, view: RegisterView, hex: stri
   return true;
 }
 
-export const allRegistersHex = (view: RegisterView, known = registers): string => known.map((r) => registerHex(r, view)).join("");
+export const allRegistersHex = (view: RegisterView, known = registers): string =>
+  known.map((r) => registerHex(r, view)).join("");
 
 /** The g packet's counterpart: sets what differs; registers that cannot be set are passed over. False: wrong length. */
 export function setAllRegistersHex(view: RegisterView, hex: string, known = registers): boolean {

@@ -27,9 +27,12 @@ function parseAction(stub: Stub, text: string): Action | undefined {
   if (colon >= 0 && thread === undefined) return undefined;
   const where = thread === undefined ? {} : { thread };
   if (/^[cst]$/.test(word)) return { kind: word, signal: false, ...where };
-  if (/^[CS][0-9a-f]{2}$/i.test(word)) return { kind: word[0]!.toLowerCase(), signal: word.slice(1) !== "00", ...where };
+  if (/^[CS][0-9a-f]{2}$/i.test(word))
+    return { kind: word[0]!.toLowerCase(), signal: word.slice(1) !== "00", ...where };
   const [start, end] = word.startsWith("r") ? word.slice(1).split(",").map(parseHex) : [];
-  return start === undefined || end === undefined ? undefined : { kind: "r", signal: false, range: { start, end }, ...where };
+  return start === undefined || end === undefined
+    ? undefined
+    : { kind: "r", signal: false, range: { start, end }, ...where };
 }
 
 /** `;action[:thread]…`: the leftmost action that fits a thread is its own. */

@@ -249,7 +249,10 @@ export class Stub {
         case "watchpoint": {
           const hit = this.points.judge(stop);
           if (hit === undefined) break;
-          if (this.resumption?.exclusive === true && !this.resumption.steps.some((s) => s.nid === stop.nid && s.core === stop.core)) {
+          if (
+            this.resumption?.exclusive === true &&
+            !this.resumption.steps.some((s) => s.nid === stop.nid && s.core === stop.core)
+          ) {
             this.pass(stop);
             break;
           }
@@ -293,7 +296,8 @@ export class Stub {
   }
 
   private endsHere(stop: TargetStop & { kind: "fault" | "idle" }): void {
-    const text = stop.kind === "fault" ? stop.text : "every core is halted and nothing is under way: the machine cannot go on";
+    const text =
+      stop.kind === "fault" ? stop.text : "every core is halted and nothing is under way: the machine cannot go on";
     this.print(`margay: ${text}\n`);
     this.stop(stop.kind === "fault" ? Signal.ABRT : Signal.INT, stop.kind === "fault" ? stop : this.general);
   }
@@ -311,7 +315,11 @@ export class Stub {
 
   /** swbreak and hwbreak only for who has asked for them. */
   private reason(reason: string): string {
-    const known = reason.startsWith("swbreak") ? this.peer.swbreak : reason.startsWith("hwbreak") ? this.peer.hwbreak : true;
+    const known = reason.startsWith("swbreak")
+      ? this.peer.swbreak
+      : reason.startsWith("hwbreak")
+        ? this.peer.hwbreak
+        : true;
     return known && reason !== "" ? `${reason};` : "";
   }
 

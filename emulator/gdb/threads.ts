@@ -19,7 +19,9 @@ export class ThreadNames {
   constructor(private readonly target: Target) {}
 
   format({ nid, core }: CoreId): string {
-    return this.multiprocess ? `p${nid.toString(16)}.${(core + 1).toString(16)}` : (this.ordinal(nid) + core + 1).toString(16);
+    return this.multiprocess
+      ? `p${nid.toString(16)}.${(core + 1).toString(16)}`
+      : (this.ordinal(nid) + core + 1).toString(16);
   }
 
   /** undefined: no thread id. Whether there is such a thread is not looked at. */

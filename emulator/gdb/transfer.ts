@@ -29,13 +29,16 @@ function threadsDocument(stub: Stub): string {
 function librariesDocument(stub: Stub): string {
   const rows = stub.target
     .libraries(stub.general.nid)
-    .map((file) => `<library name="${xmlText(file.path)}"><segment address="0x${file.base.toString(16)}"/></library>\n`);
+    .map(
+      (file) => `<library name="${xmlText(file.path)}"><segment address="0x${file.base.toString(16)}"/></library>\n`,
+    );
   return `<?xml version="1.0"?>\n<library-list>\n${rows.join("")}</library-list>\n`;
 }
 
 /** By object: the document of an annex, undefined if there is none. */
 const objects: Readonly<Record<string, (stub: Stub, annex: string) => string | undefined>> = {
-  features: (stub, annex) => (annex !== "target.xml" ? undefined : stub.target.system === false ? processDescription : targetDescription),
+  features: (stub, annex) =>
+    annex !== "target.xml" ? undefined : stub.target.system === false ? processDescription : targetDescription,
   threads: (stub, annex) => (annex === "" ? threadsDocument(stub) : undefined),
   "memory-map": (_stub, annex) => (annex === "" ? memoryMap : undefined),
   "exec-file": (stub) => stub.target.files[0]?.path,
@@ -105,6 +108,7 @@ export const transferPackets: readonly PacketRow[] = [
   { prefix: "vFile:fstat:", answer: fstat },
   {
     prefix: "vFile:close:",
-    answer: (stub, rest) => (stub.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1] === undefined ? failed(EBADF) : "F0"),
+    answer: (stub, rest) =>
+      stub.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1] === undefined ? failed(EBADF) : "F0",
   },
 ];

@@ -40,7 +40,9 @@ export class Transport {
   /** As gdb's `target remote` takes it. */
   get name(): string {
     const bound = this.server.address();
-    return "path" in this.address ? this.address.path : `:${typeof bound === "object" && bound !== null ? bound.port : this.address.port}`;
+    return "path" in this.address
+      ? this.address.path
+      : `:${typeof bound === "object" && bound !== null ? bound.port : this.address.port}`;
   }
 
   send(bytes: Uint8Array): void {

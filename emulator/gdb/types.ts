@@ -187,7 +187,12 @@ export class ImageTypes {
       const name = entry.values.get(Attribute.NAME);
       const place = entry.values.get(Attribute.LOCATION);
       const type = entry.values.get(Attribute.TYPE);
-      if (entry.tag === Tag.VARIABLE && typeof name === "string" && typeof type === "bigint" && place instanceof Uint8Array) {
+      if (
+        entry.tag === Tag.VARIABLE &&
+        typeof name === "string" &&
+        typeof type === "bigint" &&
+        place instanceof Uint8Array
+      ) {
         if (place.length === 9 && place[0] === Operation.ADDR && !this.variables.has(name))
           this.variables.set(name, { address: new Cursor(place, 1).u64(), type: Number(type) });
       }
@@ -202,9 +207,12 @@ export class ImageTypes {
   static fromElf(bytes: Uint8Array): ImageTypes {
     let types = ImageTypes.known.get(bytes);
     if (types !== undefined) return types;
-    const section = (name: string): Uint8Array => elfSections(bytes).find((s) => s.name === name)?.bytes ?? new Uint8Array();
+    const section = (name: string): Uint8Array =>
+      elfSections(bytes).find((s) => s.name === name)?.bytes ?? new Uint8Array();
     try {
-      types = new ImageTypes(entries(section(".debug_info"), section(".debug_abbrev"), section(".debug_str"), section(".debug_line_str")));
+      types = new ImageTypes(
+        entries(section(".debug_info"), section(".debug_abbrev"), section(".debug_str"), section(".debug_line_str")),
+      );
     } catch {
       types = new ImageTypes([]);
     }
@@ -252,7 +260,10 @@ export class ImageTypes {
         const target = number(entry, Attribute.TYPE);
         return target === 0 ? undefined : self.type(target);
       },
-      count: entry.children.reduce((count, child) => (child.tag === Tag.SUBRANGE_TYPE ? number(child, Attribute.COUNT) : count), 0),
+      count: entry.children.reduce(
+        (count, child) => (child.tag === Tag.SUBRANGE_TYPE ? number(child, Attribute.COUNT) : count),
+        0,
+      ),
     };
     this.made.set(offset, type);
     for (const child of entry.children) {
@@ -274,7 +285,8 @@ export class ImageTypes {
 /** Memory by virtual address; fewer bytes where there is none. */
 export type Read = (address: bigint, length: number) => Uint8Array;
 
-const resolved = (type: Type | undefined): Type | undefined => (type?.kind === "typedef" ? resolved(type.target) : type);
+const resolved = (type: Type | undefined): Type | undefined =>
+  type?.kind === "typedef" ? resolved(type.target) : type;
 const sizeOf = (type: Type | undefined): number => {
   const t = resolved(type);
   return t === undefined ? 0 : t.kind === "array" ? t.count * sizeOf(t.target) : t.bytes;
@@ -299,12 +311,17 @@ export class Datum {
   get elements(): readonly Datum[] {
     if (this.type?.kind !== "array") return [];
     const size = BigInt(sizeOf(this.type.target));
-    return Array.from({ length: this.type.count }, (_, i) => new Datum(this.read, this.address + BigInt(i) * size, this.type?.target));
+    return Array.from(
+      { length: this.type.count },
+      (_, i) => new Datum(this.read, this.address + BigInt(i) * size, this.type?.target),
+    );
   }
   /** What a pointer points to; undefined for null. */
   get pointee(): Datum | undefined {
     const address = this.value;
-    return this.type?.kind === "pointer" && address !== 0n ? new Datum(this.read, address, this.type.target) : undefined;
+    return this.type?.kind === "pointer" && address !== 0n
+      ? new Datum(this.read, address, this.type.target)
+      : undefined;
   }
   /** Unsigned. */
   get value(): bigint {

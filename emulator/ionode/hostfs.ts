@@ -53,7 +53,13 @@ function attempt<T>(action: () => T): T {
 }
 function toStat(s: fs.BigIntStats): HostStat {
   const kind = s.isFile() ? "regular" : s.isDirectory() ? "directory" : s.isSymbolicLink() ? "link" : "special";
-  return { kind, identity: `${s.dev}:${s.ino}`, sizeBytes: Number(s.size), permissions: Number(s.mode) & 0o7777, links: Number(s.nlink) };
+  return {
+    kind,
+    identity: `${s.dev}:${s.ino}`,
+    sizeBytes: Number(s.size),
+    permissions: Number(s.mode) & 0o7777,
+    links: Number(s.nlink),
+  };
 }
 function hostFlags(flags: number): number {
   const c = fs.constants;

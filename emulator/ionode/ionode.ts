@@ -165,7 +165,8 @@ export class IoNode implements HostService {
       table: this.table(key),
       path: row.body === "path" ? pathOf(data) : "",
       int: (index) => Number(BigInt.asIntN(32, args[index]!)),
-      output: (fd, bytes) => this.options.onOutput({ jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid, fd, bytes, time }),
+      output: (fd, bytes) =>
+        this.options.onOutput({ jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid, fd, bytes, time }),
       input: (count) => this.input(m.jobId, count),
     } satisfies CallContext);
   }

@@ -38,7 +38,13 @@ export interface ResolveOptions {
   readonly from?: readonly string[];
 }
 
-const directoryStat = (identity: string): HostStat => ({ kind: "directory", identity, sizeBytes: 0, permissions: 0o555, links: 2 });
+const directoryStat = (identity: string): HostStat => ({
+  kind: "directory",
+  identity,
+  sizeBytes: 0,
+  permissions: 0o555,
+  links: 2,
+});
 
 export class NameSpace {
   constructor(
@@ -61,7 +67,8 @@ export class NameSpace {
       if (name === undefined) break;
       if (name === "" || name === ".") {
         // A slash or a dot behind a name asks for a directory, except the slash at the beginning.
-        if (names.length > 0 || name === ".") mustBeDirectory = rest.every((r) => r === "" || r === ".") || mustBeDirectory;
+        if (names.length > 0 || name === ".")
+          mustBeDirectory = rest.every((r) => r === "" || r === ".") || mustBeDirectory;
         this.search(stat);
         continue;
       }

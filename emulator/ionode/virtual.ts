@@ -42,7 +42,16 @@ export class VirtualFacts {
   }
 
   streamStat(fd: number, userId: number): Uint8Array {
-    return this.encode({ dev: 3n, ino: BigInt(fd + 1), nlink: 1, mode: FileMode.FIFO | 0o600, size: 0, sectors: 0, time: 0, userId });
+    return this.encode({
+      dev: 3n,
+      ino: BigInt(fd + 1),
+      nlink: 1,
+      mode: FileMode.FIFO | 0o600,
+      size: 0,
+      sectors: 0,
+      time: 0,
+      userId,
+    });
   }
 
   private inode(identity: string): bigint {

@@ -136,7 +136,12 @@ export class RunControl {
     });
   }
 
-  private eachRamPage(nid: number, physical: number, bytes: number, visit: (offset: number, length: number, done: number) => void): number {
+  private eachRamPage(
+    nid: number,
+    physical: number,
+    bytes: number,
+    visit: (offset: number, length: number, done: number) => void,
+  ): number {
     const node = this.node(nid);
     return this.eachPage(BigInt(physical), bytes, (at, length, done) => {
       const offset = node.offset(Number(at), length);

@@ -4,7 +4,14 @@
  * map as recorded from QEMU 7.2 (its firmware reserves 0x9fc00–0xfffff). Every refusal is one line that names its reason.
  */
 import { DEVICE_HOLE, MIN_RAM_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
-import { PVH_MAGIC, PvhMemory, PvhMemoryType, PvhModule, PvhStartInfo, XEN_ELFNOTE_PHYS32_ENTRY } from "../abi/platform.ts";
+import {
+  PVH_MAGIC,
+  PvhMemory,
+  PvhMemoryType,
+  PvhModule,
+  PvhStartInfo,
+  XEN_ELFNOTE_PHYS32_ENTRY,
+} from "../abi/platform.ts";
 import { VIRTIO_MMIO_BYTES, VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
 
 /** The image or the memory is not what a boot needs. The message is complete but for the file's name. */
@@ -61,14 +68,17 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
     throw new ImageError(`${what}: give a kernel built by margay build`);
   }
   if (bytes.length < Elf.HEADER_BYTES)
-    throw new ImageError(`is truncated: ${bytes.length} bytes, the ELF header alone has ${Elf.HEADER_BYTES}: build or copy it again`);
+    throw new ImageError(
+      `is truncated: ${bytes.length} bytes, the ELF header alone has ${Elf.HEADER_BYTES}: build or copy it again`,
+    );
   if (bytes[Elf.CLASS] !== Elf.CLASS64) throw new ImageError("is a 32-bit ELF: give an x86-64 kernel");
   if (bytes[Elf.DATA] !== Elf.LITTLE) throw new ImageError("is a big-endian ELF: give an x86-64 kernel");
   const machine = view.getUint16(Elf.MACHINE, true);
   if (machine !== Elf.EM_X86_64)
     throw new ImageError(`is an ELF for ${machines.get(machine) ?? `machine ${machine}`}: give an x86-64 kernel`);
   const type = view.getUint16(Elf.TYPE, true);
-  if (type !== Elf.ET_EXEC && type !== Elf.ET_DYN) throw new ImageError("is an ELF that is not linked: give an executable image");
+  if (type !== Elf.ET_EXEC && type !== Elf.ET_DYN)
+    throw new ImageError("is an ELF that is not linked: give an executable image");
 
   const tableOffset = Number(view.getBigUint64(Elf.PHOFF, true));
   const entryBytes = view.getUint16(Elf.PHENTSIZE, true);
@@ -106,13 +116,16 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
       });
     }
   }
-  if (segments.length === 0) throw new ImageError("has nothing to load, no PT_LOAD segment: give a kernel built by margay build");
+  if (segments.length === 0)
+    throw new ImageError("has nothing to load, no PT_LOAD segment: give a kernel built by margay build");
   if (entry === undefined)
     throw new ImageError(
       "has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so it is no kernel that can be booted: give one built by margay build",
     );
   if (!segments.some((s) => entry >= s.physical && entry < s.physical + s.fileBytes)) {
-    throw new ImageError(`is damaged: the PVH entry 0x${entry.toString(16)} lies outside its segments: build or copy it again`);
+    throw new ImageError(
+      `is damaged: the PVH entry 0x${entry.toString(16)} lies outside its segments: build or copy it again`,
+    );
   }
   return { bytes, entry, segments };
 }
@@ -127,8 +140,10 @@ export interface LoadOptions {
 /** All that can be refused before RAM exists. */
 export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
   const { ramBytes, module } = options;
-  if (ramBytes < MIN_RAM_BYTES) throw new ImageError(`memory of ${ramBytes} bytes is too small: give at least ${MIN_RAM_BYTES / 1048576}M`);
-  if (ramBytes % 4096 !== 0) throw new ImageError(`memory of ${ramBytes} bytes is no whole number of 4 KB pages: give one as 64M`);
+  if (ramBytes < MIN_RAM_BYTES)
+    throw new ImageError(`memory of ${ramBytes} bytes is too small: give at least ${MIN_RAM_BYTES / 1048576}M`);
+  if (ramBytes % 4096 !== 0)
+    throw new ImageError(`memory of ${ramBytes} bytes is no whole number of 4 KB pages: give one as 64M`);
   const top = Math.min(ramBytes, DEVICE_HOLE);
   let kernelEnd = 0;
   for (const { physical, memoryBytes } of kernel.segments) {
@@ -141,11 +156,15 @@ export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
     kernelEnd = Math.max(kernelEnd, end);
   }
   if (module !== undefined && moduleAddress(top, module) < kernelEnd) {
-    throw new ImageError(`and its module of ${module.length} bytes do not fit into ${ramBytes} bytes of memory: give more memory`);
+    throw new ImageError(
+      `and its module of ${module.length} bytes do not fit into ${ramBytes} bytes of memory: give more memory`,
+    );
   }
   const line = fullCommandLine(options);
   if (COMMAND_LINE + line.length + 1 > COMMAND_LINE_END)
-    throw new ImageError(`command line of ${line.length} bytes is too long: shorten it to ${COMMAND_LINE_END - COMMAND_LINE - 1}`);
+    throw new ImageError(
+      `command line of ${line.length} bytes is too long: shorten it to ${COMMAND_LINE_END - COMMAND_LINE - 1}`,
+    );
 }
 
 /** Fills RAM. Returns the physical address of the start info. */
@@ -212,7 +231,9 @@ export function ramOffset(ramBytes: number, address: number, bytes: number): num
 function fullCommandLine(options: LoadOptions): Uint8Array {
   const slot = VIRTIO_MMIO_SLOTS - 1;
   const address = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_BYTES;
-  const device = options.nic ? `virtio_mmio.device=${VIRTIO_MMIO_BYTES}@0x${address.toString(16)}:${VIRTIO_MMIO_GSI + slot}` : "";
+  const device = options.nic
+    ? `virtio_mmio.device=${VIRTIO_MMIO_BYTES}@0x${address.toString(16)}:${VIRTIO_MMIO_GSI + slot}`
+    : "";
   return new TextEncoder().encode([options.commandLine, device].filter((part) => part !== "").join(" "));
 }
 
@@ -230,7 +251,8 @@ function findPvhEntry(view: DataView, offset: number, bytes: number): number | u
     const descriptor = at + 12 + ((nameBytes + 3) & ~3);
     if (nameBytes > bytes || descriptorBytes > bytes || descriptor + descriptorBytes > end) return undefined;
     const isXen = nameBytes === 4 && view.getUint32(at + 12, false) === 0x5865_6e00;
-    if (isXen && view.getUint32(at + 8, true) === XEN_ELFNOTE_PHYS32_ENTRY && descriptorBytes >= 4) return view.getUint32(descriptor, true);
+    if (isXen && view.getUint32(at + 8, true) === XEN_ELFNOTE_PHYS32_ENTRY && descriptorBytes >= 4)
+      return view.getUint32(descriptor, true);
     at = descriptor + ((descriptorBytes + 3) & ~3);
   }
   return undefined;

@@ -111,14 +111,16 @@ export class Machine {
 
   constructor(options: MachineOptions) {
     const { quantumNs = DEFAULT_QUANTUM_NS, fabric = defaultFabric, trace = noTrace } = options;
-    if (!Number.isInteger(quantumNs) || quantumNs < 1) throw new Error(`machine: quantum of ${quantumNs} ns is no positive whole number`);
+    if (!Number.isInteger(quantumNs) || quantumNs < 1)
+      throw new Error(`machine: quantum of ${quantumNs} ns is no positive whole number`);
     if (!Number.isInteger(fabric.latencyNs) || fabric.latencyNs < quantumNs) {
       throw new Error(
         `machine: the fabric's latency of ${fabric.latencyNs} ns must be a whole number not below the quantum of ${quantumNs} ns`,
       );
     }
     const nids = options.nodes.map((node) => node.nid);
-    if (new Set([0, ...nids]).size !== nids.length + 1) throw new Error(`machine: nids must differ and not be 0: ${nids.join(", ")}`);
+    if (new Set([0, ...nids]).size !== nids.length + 1)
+      throw new Error(`machine: nids must differ and not be 0: ${nids.join(", ")}`);
     this.quantum = quantumNs;
     this.trace = trace;
     this.seed = options.seed ?? 0;
@@ -173,7 +175,8 @@ export class Machine {
   /** Hash of all architectural state: cores with their TLBs, RAM, devices, frames under way. Hex SHA-256. */
   stateHash(): string {
     const hash = createHash("sha256");
-    const add = (part: unknown) => hash.update(JSON.stringify(part, (_, value) => (typeof value === "bigint" ? `${value}n` : value)) ?? "");
+    const add = (part: unknown) =>
+      hash.update(JSON.stringify(part, (_, value) => (typeof value === "bigint" ? `${value}n` : value)) ?? "");
     for (const node of this.nodes) {
       const { ram, rest } = node.stateParts();
       hash.update(ram);

@@ -112,8 +112,12 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
     this.fwcfg = new FwCfg(this, cores);
     this.debugExit = new DebugExit((status) => this.exit("debug exit", status));
     this.uart = new Uart16550(this, this.ioapic.line(UART_GSI), (byte) => this.console.write(byte));
-    this.keyboard = new KeyboardController(options.keyboard === true, this, this.ioapic.line(KEYBOARD_GSI), () => this.exit("reset", 0));
-    this.mailbox = new MailboxDevice(this, this.ioapic.line(MAILBOX_GSI), (message) => options.onMailbox?.(message, this.now));
+    this.keyboard = new KeyboardController(options.keyboard === true, this, this.ioapic.line(KEYBOARD_GSI), () =>
+      this.exit("reset", 0),
+    );
+    this.mailbox = new MailboxDevice(this, this.ioapic.line(MAILBOX_GSI), (message) =>
+      options.onMailbox?.(message, this.now),
+    );
     for (let i = 0; i < VIRTIO_MMIO_SLOTS; i++) {
       if (VIRTIO_MMIO_GSI + i >= IOAPIC_PINS) throw new Error("virtio slots exceed the I/O APIC");
       this.virtio.push(new VirtioMmioSlot(this, this, this.ioapic.line(VIRTIO_MMIO_GSI + i)));
@@ -134,7 +138,8 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
   get state(): NodeState {
     if (this.stopped?.kind === "exit") return "exited";
     if (this.slots.some((slot) => slot.power === Power.SHUTDOWN)) return "shutdown";
-    if (!this.slots.some(isRunnable)) return this.isReady && this.slots.some((slot) => slot.core.interruptible) ? "ready" : "halted";
+    if (!this.slots.some(isRunnable))
+      return this.isReady && this.slots.some((slot) => slot.core.interruptible) ? "ready" : "halted";
     return this.isReady ? "ready" : "booting";
   }
 
@@ -197,7 +202,9 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
       const state = slot.core.save();
       return { ...state, fx: [...state.fx], power: slot.power, inbound: slot.inbound, lapic: slot.lapic.state() };
     });
-    const devices = [this.ioapic, this.uart, this.keyboard, this.fwcfg, this.mailbox, ...this.virtio].map((device) => device.state());
+    const devices = [this.ioapic, this.uart, this.keyboard, this.fwcfg, this.mailbox, ...this.virtio].map((device) =>
+      device.state(),
+    );
     return { ram: this.ram, rest: { nid: this.nid, time: this.time, cores, devices, console: this.console.line } };
   }
 
@@ -286,7 +293,11 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
   }
 
   /** Whatever stopped the node first, stays. */
-  private debugStop(slot: CoreSlot, kind: "breakpoint" | "watchpoint" | "step", { id, accessed }: Partial<RunResult> = {}): void {
+  private debugStop(
+    slot: CoreSlot,
+    kind: "breakpoint" | "watchpoint" | "step",
+    { id, accessed }: Partial<RunResult> = {},
+  ): void {
     this.stopped ??= { kind, nid: this.nid, core: slot.index, time: slot.core.time, text: kind, id, accessed };
   }
 
@@ -390,7 +401,9 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
 
   report(text: string, rip?: bigint): void {
     const where = this.position(rip);
-    this.environment.trace.emit(this.nid, this.current?.index ?? -1, this.now, EventKind.DEVICE_ERROR, [`${text} (${where})`]);
+    this.environment.trace.emit(this.nid, this.current?.index ?? -1, this.now, EventKind.DEVICE_ERROR, [
+      `${text} (${where})`,
+    ]);
     if (this.environment.strict) this.stop("fault", `${text} (${where})`);
   }
 
@@ -416,9 +429,12 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
 
   deliverExternal(destination: number, logical: boolean, mode: number, vector: number, level: boolean): void {
     let targets = this.slots.filter((slot) => slot.lapic.matches(destination, logical));
-    if (targets.length === 0) this.report(`ioapic: vector ${hex(vector)} to destination ${hex(destination)} that no core has`);
+    if (targets.length === 0)
+      this.report(`ioapic: vector ${hex(vector)} to destination ${hex(destination)} that no core has`);
     if (mode === Icr.LOWEST && targets.length > 1) {
-      targets = [targets.reduce((best, slot) => (slot.lapic.processorPriority < best.lapic.processorPriority ? slot : best))];
+      targets = [
+        targets.reduce((best, slot) => (slot.lapic.processorPriority < best.lapic.processorPriority ? slot : best)),
+      ];
     }
     if (mode !== Icr.FIXED && mode !== Icr.LOWEST && mode !== Icr.NMI) {
       this.report(`ioapic: unsupported delivery mode ${hex(mode)}`);
@@ -438,7 +454,9 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
   // ---- the node's ends -----------------------------------------------------------------------------------------------
 
   private exit(why: string, status: number): void {
-    this.environment.trace.emit(this.nid, this.current?.index ?? -1, this.now, EventKind.NODE_EXIT, [`${why} ${status}`]);
+    this.environment.trace.emit(this.nid, this.current?.index ?? -1, this.now, EventKind.NODE_EXIT, [
+      `${why} ${status}`,
+    ]);
     this.stop("exit", why, status);
   }
 
@@ -464,7 +482,8 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
   private observeLine(line: string): void {
     const { trace } = this.environment;
     const core = this.current?.index ?? -1;
-    if (trace.enabled) trace.emit(this.nid, core, this.now, EventKind.CONSOLE, [Buffer.from(line, "latin1").toString("utf8")]);
+    if (trace.enabled)
+      trace.emit(this.nid, core, this.now, EventKind.CONSOLE, [Buffer.from(line, "latin1").toString("utf8")]);
     if (this.isReady || !READY_LINE.test(line)) return;
     this.isReady = true;
     this.typeKeys();
@@ -493,7 +512,9 @@ export class Node implements Board, LapicBus, IoapicBus, Dma {
   private findRings(kernel: KernelImage): RingReader | undefined {
     const symbol = this.symbols.find(TRACE_RINGS_SYMBOL);
     if (symbol === undefined || !this.environment.trace.enabled) return undefined;
-    const segment = kernel.segments.find((s) => symbol.address >= s.virtual && symbol.address < s.virtual + BigInt(s.memoryBytes));
+    const segment = kernel.segments.find(
+      (s) => symbol.address >= s.virtual && symbol.address < s.virtual + BigInt(s.memoryBytes),
+    );
     if (segment === undefined) return undefined;
     const offset = segment.physical + Number(symbol.address - segment.virtual);
     return new RingReader(this.nid, this.options.cores, this.view, offset, this.environment.trace);

@@ -57,9 +57,13 @@ export class JobDebugLink {
   constructor(private readonly post: (nid: number, message: Uint8Array) => void) {}
 
   /** @throws RangeError if the body is too long. */
-  request(nid: number, { jobId, operation, tid = 0, address = 0n, count = 0, signal = 0, body }: DebugRequest): Pending {
+  request(
+    nid: number,
+    { jobId, operation, tid = 0, address = 0n, count = 0, signal = 0, body }: DebugRequest,
+  ): Pending {
     const bytes = body?.length ?? 0;
-    if (bytes > DEBUG_BODY_BYTES) throw new RangeError(`debug request: body of ${bytes} bytes: at most ${DEBUG_BODY_BYTES}`);
+    if (bytes > DEBUG_BODY_BYTES)
+      throw new RangeError(`debug request: body of ${bytes} bytes: at most ${DEBUG_BODY_BYTES}`);
     const message = new Uint8Array(DebugMessage.SIZE + bytes);
     const head = new DebugMessage(new DataView(message.buffer));
     this.lastId = (this.lastId + 1) >>> 0 || 1;
@@ -85,12 +89,15 @@ export class JobDebugLink {
     const head = new DebugMessage(new DataView(message.buffer, message.byteOffset));
     if (head.magic !== DEBUG_MAGIC || DebugMessage.SIZE + head.bodyBytes !== message.length) return;
     const { jobId, tid, address, signal, reason, count } = head;
-    if (head.operation === DebugOperation.STOPPED) this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason, time });
-    else if (head.operation === DebugOperation.ENDED) this.events.push({ kind: "ended", nid, jobId, waitStatus: count });
+    if (head.operation === DebugOperation.STOPPED)
+      this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason, time });
+    else if (head.operation === DebugOperation.ENDED)
+      this.events.push({ kind: "ended", nid, jobId, waitStatus: count });
     else {
       const key = `${nid}.${head.requestId}`;
       const pending = this.pending.get(key);
-      if (pending !== undefined) pending.reply = { errno: head.errno, count, body: message.slice(DebugMessage.SIZE), time };
+      if (pending !== undefined)
+        pending.reply = { errno: head.errno, count, body: message.slice(DebugMessage.SIZE), time };
       this.pending.delete(key);
     }
   }

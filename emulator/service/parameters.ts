@@ -30,7 +30,8 @@ export class ParameterError extends Error {}
 export function buildParameters(p: Parameters): Uint8Array {
   const rankCount = p.nids.length;
   if (rankCount < 1 || rankCount > MAX_RANKS) throw new ParameterError(`${rankCount} ranks: give 1 to ${MAX_RANKS}`);
-  if (new Set(p.nids).size !== rankCount) throw new ParameterError("a nid stands twice in the nid map: give one rank a node");
+  if (new Set(p.nids).size !== rankCount)
+    throw new ParameterError("a nid stands twice in the nid map: give one rank a node");
   if (p.nids.some((nid) => !Number.isInteger(nid) || nid < 1 || nid > 0xff_ffff))
     throw new ParameterError("a nid is out of range: compute nodes are 1 to 16777215");
   if (p.programs.length < 1 || p.programs.length > PROGRAMS_MAX)
@@ -92,7 +93,8 @@ export function parseParameters(block: Uint8Array): Parameters | null {
   if (rankCount < 1 || rankCount > MAX_RANKS || h.fanout < 1 || h.fanout > MAX_RANKS) return null;
   if (programCount < 1 || programCount > PROGRAMS_MAX || argCount < 1) return null;
   for (const offset of [nidsOffset, programsOffset]) {
-    if (offset % 4 !== 0 || offset < JobParameters.SIZE || offset > totalBytes || totalBytes - offset < 4 * rankCount) return null;
+    if (offset % 4 !== 0 || offset < JobParameters.SIZE || offset > totalBytes || totalBytes - offset < 4 * rankCount)
+      return null;
   }
   if (stringsOffset < JobParameters.SIZE || stringsOffset > totalBytes) return null;
   const nids: number[] = [];

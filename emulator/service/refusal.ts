@@ -50,7 +50,9 @@ function refusalWhat(r: Refusal, program: string): string {
     case Cause.PROGRAM_OPEN:
       return `program ${program}: ${errnoText(r.errno)}`;
     case Cause.PROGRAM_FORMAT:
-      return r.errno === 0 ? `program ${program}: no program of this machine` : `program ${program}: ${errnoText(r.errno)}`;
+      return r.errno === 0
+        ? `program ${program}: no program of this machine`
+        : `program ${program}: ${errnoText(r.errno)}`;
     default: {
       const text = causeTexts[r.cause] ?? `refused (${CauseNames.get(r.cause) ?? `cause ${r.cause}`})`;
       return r.errno === 0 ? text : `${text}: ${errnoText(r.errno)}`;

@@ -133,7 +133,15 @@ export class ServiceNode implements HostService {
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_LOAD, [id, to, body.length, nids.length]);
     this.hooks.jobState?.(id, "loading", time);
     this.send(
-      message({ operation: Operation.LOAD, targetNid: to, targetPid: KERNEL_PID, jobId: id, userId, requestId: job.requestId, body }),
+      message({
+        operation: Operation.LOAD,
+        targetNid: to,
+        targetPid: KERNEL_PID,
+        jobId: id,
+        userId,
+        requestId: job.requestId,
+        body,
+      }),
       time,
     );
     return id;
@@ -163,7 +171,13 @@ export class ServiceNode implements HostService {
   tick(time: number): void {
     for (const job of [...this.jobs.values()]) {
       if (job.deadline <= time)
-        this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid: job.request.nids[0]!, rank: 0 }, true, time, "timed out: ");
+        this.refuse(
+          job,
+          { cause: Cause.UNREACHABLE, errno: 0, nid: job.request.nids[0]!, rank: 0 },
+          true,
+          time,
+          "timed out: ",
+        );
       else if (job.probeAt <= time) this.probe(job, time);
     }
   }
@@ -172,7 +186,10 @@ export class ServiceNode implements HostService {
   private probe(job: Job, time: number): void {
     job.probes++;
     job.probeAt = job.probes < PROBES_MAX ? time + PROBE_NS * 2 ** job.probes : Infinity;
-    this.send(message({ operation: Operation.ACKNOWLEDGE, targetNid: job.request.nids[0]!, targetPid: KERNEL_PID }), time);
+    this.send(
+      message({ operation: Operation.ACKNOWLEDGE, targetNid: job.request.nids[0]!, targetPid: KERNEL_PID }),
+      time,
+    );
   }
 
   unreachable(nid: number, time: number): void {
@@ -192,7 +209,12 @@ export class ServiceNode implements HostService {
   private lose(job: Job, nid: number, time: number): void {
     const rank = Math.max(0, job.request.nids.indexOf(nid));
     if (job.state === "running")
-      this.tearDown(job, { kind: "exited", jobId: job.id, waitStatus: Signal.SIGKILL, rank, count: 0, lostNid: nid }, true, time);
+      this.tearDown(
+        job,
+        { kind: "exited", jobId: job.id, waitStatus: Signal.SIGKILL, rank, count: 0, lostNid: nid },
+        true,
+        time,
+      );
     else this.refuse(job, { cause: Cause.UNREACHABLE, errno: 0, nid, rank }, true, time);
   }
 
@@ -206,7 +228,8 @@ export class ServiceNode implements HostService {
         return;
       case Operation.KILL_REPLY: {
         const job = this.jobs.get(m.jobId);
-        if (job !== undefined && job.state === "killing") this.killAnswered(job, m.sourceNid, m.cause === Cause.OK, time);
+        if (job !== undefined && job.state === "killing")
+          this.killAnswered(job, m.sourceNid, m.cause === Cause.OK, time);
         return;
       }
       case Operation.EXIT_NOTICE:
@@ -227,7 +250,8 @@ export class ServiceNode implements HostService {
         return;
       case Operation.PUT_ACK: {
         const job = this.jobs.get(m.jobId);
-        if (job === undefined || job.state !== "running" || m.requestId !== job.requestId || m.cause === Cause.OK) return;
+        if (job === undefined || job.state !== "running" || m.requestId !== job.requestId || m.cause === Cause.OK)
+          return;
         this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
         return;
       }
@@ -256,7 +280,13 @@ export class ServiceNode implements HostService {
   /** Step 5: rank 0's kernel has taken or refused init. */
   private receiveLoadReply(m: Message, time: number): void {
     const job = this.jobs.get(m.jobId);
-    if (job === undefined || job.state !== "loading" || m.requestId !== job.requestId || m.sourceNid !== job.request.nids[0]) return;
+    if (
+      job === undefined ||
+      job.state !== "loading" ||
+      m.requestId !== job.requestId ||
+      m.sourceNid !== job.request.nids[0]
+    )
+      return;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_REPLY, [job.id, m.sourceNid, m.cause, m.headerData]);
     if (m.cause !== Cause.OK) {
       this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
@@ -269,7 +299,9 @@ export class ServiceNode implements HostService {
   private receivePut(m: Message, time: number): void {
     const job = this.jobs.get(m.jobId);
     const status =
-      m.body.length < LoadStatus.SIZE ? null : new LoadStatus(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
+      m.body.length < LoadStatus.SIZE
+        ? null
+        : new LoadStatus(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const accepted =
       m.portalIndex === PORTAL_SERVICE &&
       m.matchBits === BigInt(InitMatch.STATUS) &&
@@ -279,12 +311,20 @@ export class ServiceNode implements HostService {
       m.remoteOffset === 0n;
     if (m.flags & MessageFlag.ACK_WANTED) {
       const cause = accepted ? Cause.OK : Cause.NO_MATCH;
-      this.send(replyTo(m, { operation: Operation.PUT_ACK, cause, headerData: accepted ? BigInt(m.body.length) : 0n }), time);
+      this.send(
+        replyTo(m, { operation: Operation.PUT_ACK, cause, headerData: accepted ? BigInt(m.body.length) : 0n }),
+        time,
+      );
     }
     if (!accepted) return;
     // The status may overtake nothing, but be late: the job may be going down already.
     if (job.state !== "initialising") return;
-    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_STATUS, [job.id, status.cause, status.readyCount, status.nid]);
+    this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_STATUS, [
+      job.id,
+      status.cause,
+      status.readyCount,
+      status.nid,
+    ]);
     const { cause, errno, nid, rank, readyCount } = status;
     if (cause !== Cause.OK) {
       // Whose init crashed may have sent loads that nobody of the tree waits for.
@@ -355,7 +395,12 @@ export class ServiceNode implements HostService {
   private refuse(job: Job, r: Refusal, repeatKill: boolean, time: number, prefix = ""): void {
     if (job.state === "killing") return;
     const program = job.request.programs[job.request.programOfRank![r.rank] ?? 0]!;
-    this.tearDown(job, { kind: "refused", jobId: job.id, text: prefix + refusalText(r, program), ...r }, repeatKill, time);
+    this.tearDown(
+      job,
+      { kind: "refused", jobId: job.id, text: prefix + refusalText(r, program), ...r },
+      repeatKill,
+      time,
+    );
   }
 
   private tearDown(job: Job, outcome: JobResult, repeatKill: boolean, time: number): void {
@@ -374,7 +419,14 @@ export class ServiceNode implements HostService {
       this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_KILL, [job.id, nid]);
       const requestId = this.nextRequestId++;
       this.send(
-        message({ operation: Operation.KILL, targetNid: nid, targetPid: KERNEL_PID, jobId: job.id, userId: job.request.userId, requestId }),
+        message({
+          operation: Operation.KILL,
+          targetNid: nid,
+          targetPid: KERNEL_PID,
+          jobId: job.id,
+          userId: job.request.userId,
+          requestId,
+        }),
         time,
       );
     }

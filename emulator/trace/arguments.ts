@@ -56,7 +56,10 @@ const futexOperation: Decoder = (value) => {
 const cloneFlags: Decoder = (value) => {
   const signal = value & 0xff;
   const rest = flags(CloneFlagNames, "")(value & ~0xff);
-  return [rest, signal === 0 ? "" : (SignalNames.get(signal) ?? number(signal))].filter((part) => part !== "").join("|") || "0";
+  return (
+    [rest, signal === 0 ? "" : (SignalNames.get(signal) ?? number(signal))].filter((part) => part !== "").join("|") ||
+    "0"
+  );
 };
 
 // biome-ignore format: a table

@@ -26,10 +26,16 @@ const formats: ReadonlyMap<string, string> = new Map([
 
 export function eventCatalogue(): string {
   const row = ({ name, fields, formats: f }: (typeof eventTable)[number]): string => {
-    const shown = fields.flatMap((field, i) => (field === null ? [] : [`\`${field}\` ${FieldFormatNames.get(f[i]!) ?? "NONE"}`]));
+    const shown = fields.flatMap((field, i) =>
+      field === null ? [] : [`\`${field}\` ${FieldFormatNames.get(f[i]!) ?? "NONE"}`],
+    );
     return `| \`${name}\` | ${shown.join(", ")} |`;
   };
-  const table = (rows: readonly (typeof eventTable)[number][]): string[] => ["| event | fields |", "|---|---|", ...rows.map(row)];
+  const table = (rows: readonly (typeof eventTable)[number][]): string[] => [
+    "| event | fields |",
+    "|---|---|",
+    ...rows.map(row),
+  ];
   return [
     "# Events",
     "",

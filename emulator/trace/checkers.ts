@@ -139,7 +139,10 @@ class DeliveryChecker implements Checker {
     if (event.kind !== EventKind.MSG_RECEIVE) return;
     const queue = this.queue(word(event, 1), event.nid);
     const at = queue.findIndex(
-      (sent) => word(sent, 0) === word(event, 0) && word(sent, 2) === word(event, 2) && BigInt(sent.words[3]) === BigInt(event.words[3]),
+      (sent) =>
+        word(sent, 0) === word(event, 0) &&
+        word(sent, 2) === word(event, 2) &&
+        BigInt(sent.words[3]) === BigInt(event.words[3]),
     );
     if (at < 0) {
       report("message received that nobody sent, or received twice", event);
@@ -170,7 +173,8 @@ class LoadChecker implements Checker {
   event(event: TraceEvent, report: Report): void {
     const { kind, nid } = event;
     if (kind === EventKind.MSG_SEND && word(event, 0) === Operation.LOAD) this.ask(`${nid}>${word(event, 1)}`, event);
-    else if (kind === EventKind.MSG_SEND && word(event, 0) === Operation.LOAD_REPLY) this.answer(`${word(event, 1)}>${nid}`, event, report);
+    else if (kind === EventKind.MSG_SEND && word(event, 0) === Operation.LOAD_REPLY)
+      this.answer(`${word(event, 1)}>${nid}`, event, report);
     else if (kind === EventKind.SERVICE_LOAD) this.ask(`job ${word(event, 0)}>${word(event, 1)}`, event);
     else if (kind === EventKind.SERVICE_REPLY) this.answer(`job ${word(event, 0)}>${word(event, 1)}`, event, report);
   }

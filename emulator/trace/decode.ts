@@ -7,7 +7,15 @@ import { ErrnoNames } from "../abi/errno.ts";
 import { EventKind, eventTable, FieldFormat } from "../abi/events.ts";
 import { InitMatchNames } from "../abi/job.ts";
 import { Icr, IcrNames } from "../abi/lapic.ts";
-import { DIRECT_MAP_BASE, INIT_BASE, KERNEL_BASE, USER_END, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
+import {
+  DIRECT_MAP_BASE,
+  INIT_BASE,
+  KERNEL_BASE,
+  USER_END,
+  USER_MAP_BASE,
+  USER_STACK_BYTES,
+  USER_STACK_TOP,
+} from "../abi/memory.ts";
 import { CauseNames, DropReasonNames, OperationNames } from "../abi/net.ts";
 import { KEYBOARD_GSI } from "../abi/platform.ts";
 import { ArgKind, syscallInfos } from "../abi/syscalls.ts";
@@ -39,7 +47,8 @@ export function kindName(kind: number): string {
 export function decodeFields(event: TraceEvent, options: DecodeOptions): string {
   const row = rows.get(event.kind);
   if (row === undefined) return event.words.map((word) => String(word)).join(" ");
-  if (event.kind === EventKind.INSN && options.instruction !== undefined) return instructionText(event, options, options.instruction);
+  if (event.kind === EventKind.INSN && options.instruction !== undefined)
+    return instructionText(event, options, options.instruction);
   const parts: string[] = [];
   for (let i = 0; i < 4; i++) {
     const name = row.fields[i];
@@ -50,7 +59,11 @@ export function decodeFields(event: TraceEvent, options: DecodeOptions): string 
   return parts.join(" ");
 }
 
-function instructionText(event: TraceEvent, options: DecodeOptions, instruction: NonNullable<DecodeOptions["instruction"]>): string {
+function instructionText(
+  event: TraceEvent,
+  options: DecodeOptions,
+  instruction: NonNullable<DecodeOptions["instruction"]>,
+): string {
   const rip = BigInt.asUintN(64, BigInt(event.words[0]!));
   const bits = Number(event.words[1]);
   return `${addressText(rip, { ...options, nameOf: (a) => options.nameOf?.(linkedAddress(a, bits)) })} ${instruction(rip, bits, String(event.words[2]))}`;
@@ -66,8 +79,10 @@ function decodeField(row: Row, i: number, name: string, event: TraceEvent, optio
   if (format === FieldFormat.SYSCALL) return syscallName(word);
   if (format === FieldFormat.SYSARG) return systemArgument(Number(event.words[0]), i - 1, word, options);
   // A reason has its own table; the event table shows it as a number.
-  if (event.kind === EventKind.MSG_DROP && name === "why") return `${name}=${DropReasonNames.get(Number(word)) ?? word}`;
-  if (event.kind === EventKind.IPI_ICR && name !== "to") return interruptCommand(name, Number(event.words[1]), Number(word));
+  if (event.kind === EventKind.MSG_DROP && name === "why")
+    return `${name}=${DropReasonNames.get(Number(word)) ?? word}`;
+  if (event.kind === EventKind.IPI_ICR && name !== "to")
+    return interruptCommand(name, Number(event.words[1]), Number(word));
   return `${name}=${decodeWord(format, word, options)}`;
 }
 

@@ -61,7 +61,13 @@ const sameByName =
     a.kind === b.kind &&
     decodeFields(a, { style: "golden", nameOf: ofA }) === decodeFields(b, { style: "golden", nameOf: ofB });
 
-function part(a: Iterable<TraceEvent>, b: Iterable<TraceEvent>, same: Same, context: number, keep: number): Parting | null {
+function part(
+  a: Iterable<TraceEvent>,
+  b: Iterable<TraceEvent>,
+  same: Same,
+  context: number,
+  keep: number,
+): Parting | null {
   const left = a[Symbol.iterator]();
   const right = b[Symbol.iterator]();
   const before: TraceEvent[] = [];
@@ -91,7 +97,10 @@ function partByCore(a: Side, b: Side, same: Same, context: number, keep: number)
   let firstTime = Number.POSITIVE_INFINITY;
   for (const place of new Set([...left.keys(), ...right.keys()])) {
     const parting = part(left.get(place) ?? [], right.get(place) ?? [], same, context, keep);
-    const time = Math.min(parting?.a[0]?.time ?? Number.POSITIVE_INFINITY, parting?.b[0]?.time ?? Number.POSITIVE_INFINITY);
+    const time = Math.min(
+      parting?.a[0]?.time ?? Number.POSITIVE_INFINITY,
+      parting?.b[0]?.time ?? Number.POSITIVE_INFINITY,
+    );
     if (time >= firstTime) continue;
     first = parting;
     firstTime = time;
@@ -144,7 +153,9 @@ function explain({ a, b }: Parting, sideA: Side, sideB: Side, same: Same): reado
     return [`${(x === undefined ? sideA : sideB).name} ends here, ${longer.name} goes on`];
   }
   if (isSameButTime(x, y))
-    return [`the same event, ${Math.abs(x.time - y.time)} ns ${x.time > y.time ? "later" : "earlier"} in ${sideA.name}`];
+    return [
+      `the same event, ${Math.abs(x.time - y.time)} ns ${x.time > y.time ? "later" : "earlier"} in ${sideA.name}`,
+    ];
   const lines: string[] = [];
   if (x.kind === y.kind && placeOf(x) === placeOf(y)) {
     const row = eventTable.find(({ kind }) => kind === x.kind)!;
@@ -156,7 +167,8 @@ function explain({ a, b }: Parting, sideA: Side, sideB: Side, same: Same): reado
     events.findIndex((event) => (isA ? same(event, wanted) : same(wanted, event)));
   const inB = later(b, x, false);
   const inA = later(a, y, true);
-  if (inB > 0 && (inA < 0 || inB <= inA)) lines.push(`${sideB.name} has ${plural(inB)} more here; behind them it goes on as ${sideA.name}`);
+  if (inB > 0 && (inA < 0 || inB <= inA))
+    lines.push(`${sideB.name} has ${plural(inB)} more here; behind them it goes on as ${sideA.name}`);
   else if (inA > 0) lines.push(`${sideA.name} has ${plural(inA)} more here; behind them it goes on as ${sideB.name}`);
   return lines;
 }

@@ -49,7 +49,8 @@ const isText = (format: number): boolean => format === FieldFormat.TEXT || forma
 
 /** A kind that no table knows is a kernel's mistake that the trace must show. */
 const HEX4: readonly number[] = [FieldFormat.HEX, FieldFormat.HEX, FieldFormat.HEX, FieldFormat.HEX];
-const rowOf = (kind: number): Row => byKind.get(kind) ?? { kind, name: `kind${kind}`, fields: ["a", "b", "c", "d"], formats: HEX4 };
+const rowOf = (kind: number): Row =>
+  byKind.get(kind) ?? { kind, name: `kind${kind}`, fields: ["a", "b", "c", "d"], formats: HEX4 };
 function rowOfName(name: string): Row | undefined {
   const unknown = /^kind(\d{1,5})$/.exec(name);
   return byName.get(name) ?? (unknown === null ? undefined : rowOf(Number(unknown[1])));
@@ -155,7 +156,8 @@ function* eventsOf(lines: Iterator<string>): Generator<TraceEvent, void> {
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function parseJson(text: string, at: number): unknown {
   try {
@@ -172,12 +174,17 @@ function parseHeader(text: string): TraceHeader {
   } catch {
     value = null;
   }
-  if (!isObject(value) || value["margayTrace"] === undefined) throw new TraceFileError("no trace file: it has no header");
+  if (!isObject(value) || value["margayTrace"] === undefined)
+    throw new TraceFileError("no trace file: it has no header");
   const version = value["margayTrace"];
-  if (version !== TRACE_FILE_VERSION) throw new TraceFileError(`version ${String(version)}, this command reads ${TRACE_FILE_VERSION}`);
+  if (version !== TRACE_FILE_VERSION)
+    throw new TraceFileError(`version ${String(version)}, this command reads ${TRACE_FILE_VERSION}`);
   const { command, image, nodes, cores, seed, show, images } = value;
   const isImage = (item: unknown): item is TracedImage =>
-    isObject(item) && ["kernel", "init", "program"].includes(String(item["role"])) && isString(item["file"]) && isString(item["sha256"]);
+    isObject(item) &&
+    ["kernel", "init", "program"].includes(String(item["role"])) &&
+    isString(item["file"]) &&
+    isString(item["sha256"]);
   const isSound =
     isList(command, isString) &&
     isString(image) &&
@@ -191,17 +198,31 @@ function parseHeader(text: string): TraceHeader {
 }
 const isString = (value: unknown): value is string => typeof value === "string";
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isList = <T>(value: unknown, is: (item: unknown) => item is T): value is readonly T[] => Array.isArray(value) && value.every(is);
+const isList = <T>(value: unknown, is: (item: unknown) => item is T): value is readonly T[] =>
+  Array.isArray(value) && value.every(is);
 
 function parseEvent(value: readonly unknown[], at: number): TraceEvent {
   const [time, nid, core, name, ...words] = value;
-  if (!isCount(time) || !isCount(nid) || !Number.isInteger(core) || (core as number) < -1 || (core as number) >= CORES_MAX)
+  if (
+    !isCount(time) ||
+    !isCount(nid) ||
+    !Number.isInteger(core) ||
+    (core as number) < -1 ||
+    (core as number) >= CORES_MAX
+  )
     throw new TraceFileError(`line ${at}: an event begins with time, nid and core`);
   const row = isString(name) ? rowOfName(name) : undefined;
   if (row === undefined) throw new TraceFileError(`line ${at}: no kind of event is called ${JSON.stringify(name)}`);
   const count = wordCount(row);
-  if (words.length > count) throw new TraceFileError(`line ${at}: ${row.name} has ${count} fields, not ${words.length}`);
-  return { time, nid, core: core as number, kind: row.kind, words: words.map((word, i) => parseWord(word, row, i, at)) };
+  if (words.length > count)
+    throw new TraceFileError(`line ${at}: ${row.name} has ${count} fields, not ${words.length}`);
+  return {
+    time,
+    nid,
+    core: core as number,
+    kind: row.kind,
+    words: words.map((word, i) => parseWord(word, row, i, at)),
+  };
 }
 
 function parseWord(word: unknown, row: Row, i: number, at: number): number | bigint | string {

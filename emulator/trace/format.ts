@@ -11,7 +11,11 @@ export function placeOf(event: TraceEvent): string {
   return event.core < 0 ? `n${event.nid}` : `n${event.nid}.c${event.core}`;
 }
 
-export function fullLine(event: TraceEvent, nameOf?: DecodeOptions["nameOf"], instruction?: DecodeOptions["instruction"]): string {
+export function fullLine(
+  event: TraceEvent,
+  nameOf?: DecodeOptions["nameOf"],
+  instruction?: DecodeOptions["instruction"],
+): string {
   const fields = decodeFields(event, { style: "full", nameOf, instruction });
   return `${String(event.time).padStart(12)} ${placeOf(event).padEnd(7)} ${kindName(event.kind).padEnd(14)} ${fields}`.trimEnd();
 }
@@ -80,5 +84,9 @@ export function goldenTrace(
       )
       .join("\n"),
   );
-  return [`# trace v1 image=${image} nodes=${nodes} cores=${cores} seed=${seed} show=${show}`, text.join("\n\n"), ""].join("\n");
+  return [
+    `# trace v1 image=${image} nodes=${nodes} cores=${cores} seed=${seed} show=${show}`,
+    text.join("\n\n"),
+    "",
+  ].join("\n");
 }

@@ -3,7 +3,10 @@ import { type DecodeOptions, linkedAddress } from "./decode.ts";
 import type { Disassembler } from "./disassemble.ts";
 import type { Symboliser } from "./symbolise.ts";
 
-export function instructionText(disassemble: Disassembler, symboliser: Symboliser): NonNullable<DecodeOptions["instruction"]> {
+export function instructionText(
+  disassemble: Disassembler,
+  symboliser: Symboliser,
+): NonNullable<DecodeOptions["instruction"]> {
   return (rip, bits, code) => {
     const { text, target } = disassemble(rip, Buffer.from(code, "hex"), bits);
     const name = target === undefined ? undefined : symboliser.nameOf(linkedAddress(target, bits));

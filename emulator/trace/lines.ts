@@ -113,7 +113,9 @@ function decode(section: Uint8Array): readonly Row[] {
       for (const row of decodeTable(r, end)) rows.push(row);
       r.at = end;
     }
-    return rows.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : Number(b.end) - Number(a.end)));
+    return rows.sort((a, b) =>
+      a.address < b.address ? -1 : a.address > b.address ? 1 : Number(b.end) - Number(a.end),
+    );
   } catch (error) {
     if (error instanceof RangeError) return [];
     throw error;
@@ -139,7 +141,13 @@ function decodeTable(r: Reader, end: number): Row[] {
   const rows: Row[] = [];
   const state = { address: 0n, file: 1, line: 1, column: 0 };
   const emit = (isEnd: boolean): void => {
-    rows.push({ address: state.address, file: files[state.file] ?? "?", line: state.line, column: state.column, end: isEnd });
+    rows.push({
+      address: state.address,
+      file: files[state.file] ?? "?",
+      line: state.line,
+      column: state.column,
+      end: isEnd,
+    });
   };
   const advance = (operations: number): void => {
     state.address += BigInt(operations * minimumInstructionBytes);

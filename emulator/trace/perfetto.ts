@@ -74,7 +74,11 @@ const pidOf = (nid: number): number => (nid === SERVICE_NID ? HOST_PID : nid);
 const tidOf = (nid: number, lane: number): number => pidOf(nid) * TIDS + lane;
 const microseconds = (ns: number): number => ns / 1000;
 
-export function chromeTrace(header: TraceHeader, events: readonly TraceEvent[], nameOf?: DecodeOptions["nameOf"]): ChromeTrace {
+export function chromeTrace(
+  header: TraceHeader,
+  events: readonly TraceEvent[],
+  nameOf?: DecodeOptions["nameOf"],
+): ChromeTrace {
   const builder = new Builder(events, nameOf);
   return {
     traceEvents: builder.build(),
@@ -131,11 +135,18 @@ class Builder {
 
   private tidOf({ nid, core, kind, words }: TraceEvent): number {
     if (core >= 0) return tidOf(nid, Lane.CORE + core);
-    if (nid !== SERVICE_NID || kind === EventKind.LINK_FAULT || kind === EventKind.MSG_RESEND || kind === EventKind.MSG_DROP)
+    if (
+      nid !== SERVICE_NID ||
+      kind === EventKind.LINK_FAULT ||
+      kind === EventKind.MSG_RESEND ||
+      kind === EventKind.MSG_DROP
+    )
       return tidOf(nid, Lane.NODE);
     const operation = Number(words[0]);
     const isMessage = kind === EventKind.MSG_SEND || kind === EventKind.MSG_RECEIVE;
-    const isIo = kind === EventKind.IO_CALL || (isMessage && (operation === Operation.IO_REQUEST || operation === Operation.IO_REPLY));
+    const isIo =
+      kind === EventKind.IO_CALL ||
+      (isMessage && (operation === Operation.IO_REQUEST || operation === Operation.IO_REPLY));
     return tidOf(nid, isIo ? Lane.IO : Lane.SERVICE);
   }
 
@@ -143,7 +154,14 @@ class Builder {
     const tid = this.tidOf(event);
     if (!this.threads.has(tid)) {
       const lane = tid % TIDS;
-      const name = lane === Lane.SERVICE ? "service node" : lane === Lane.IO ? "I/O node" : lane === Lane.NODE ? "node" : `c${event.core}`;
+      const name =
+        lane === Lane.SERVICE
+          ? "service node"
+          : lane === Lane.IO
+            ? "I/O node"
+            : lane === Lane.NODE
+              ? "node"
+              : `c${event.core}`;
       this.threads.set(tid, { nid: event.nid, name, order: lane });
     }
     return tid;
@@ -157,7 +175,8 @@ class Builder {
     if (stack === undefined) this.stacks.set(tid, (stack = []));
     if (stack.at(-1)?.what === "idle") this.close(stack, stack.length - 1, time);
     const number = Number(words[0] ?? 0);
-    const find = (what: Open["what"]): number => stack.findLastIndex((open) => open.what === what && open.number === number);
+    const find = (what: Open["what"]): number =>
+      stack.findLastIndex((open) => open.what === what && open.number === number);
     switch (kind) {
       // A call that has not returned by then never will (exit, margay_start), nor will a handler that was left with its task.
       case EventKind.SYS_ENTER:
@@ -202,7 +221,15 @@ class Builder {
   private open(event: TraceEvent, tid: number, stack: Open[], what: Open["what"]): void {
     const fields = this.text(event);
     const name = what === "idle" ? "idle" : what === "call" ? fields.split(" ")[0]! : fields.replace("vector=", "");
-    const slice: Slice = { name, category: what, pid: pidOf(event.nid), tid, start: event.time, end: event.time, args: { fields } };
+    const slice: Slice = {
+      name,
+      category: what,
+      pid: pidOf(event.nid),
+      tid,
+      start: event.time,
+      end: event.time,
+      args: { fields },
+    };
     stack.push({ slice, what, number: Number(event.words[0] ?? 0) });
     this.slices.push(slice);
   }
@@ -274,17 +301,27 @@ class Builder {
       const started = running.get(key);
       if (started === undefined) continue;
       const [job, rank] = started.words.map(Number) as [number, number];
-      ranks.push({ nid: event.nid, start: started.time, end: event.time, name: `rank ${rank}`, category: "job", args: { job, step: 0 } });
+      ranks.push({
+        nid: event.nid,
+        start: started.time,
+        end: event.time,
+        name: `rank ${rank}`,
+        category: "job",
+        args: { job, step: 0 },
+      });
     }
     const lanes = new Map<number, number[]>();
-    for (const { nid, start, end, name, category, args } of [...stretches, ...ranks].sort((a, b) => a.start - b.start)) {
+    for (const { nid, start, end, name, category, args } of [...stretches, ...ranks].sort(
+      (a, b) => a.start - b.start,
+    )) {
       const ends = lanes.get(nid) ?? [];
       lanes.set(nid, ends);
       const free = ends.findIndex((busyUntil) => busyUntil <= start);
       const lane = free < 0 ? ends.length : free;
       ends[lane] = end;
       const tid = tidOf(nid, Lane.JOB + lane);
-      if (!this.threads.has(tid)) this.threads.set(tid, { nid, name: lane === 0 ? "job" : `job (${lane + 1})`, order: lane - Lane.JOB });
+      if (!this.threads.has(tid))
+        this.threads.set(tid, { nid, name: lane === 0 ? "job" : `job (${lane + 1})`, order: lane - Lane.JOB });
       this.slices.push({ name, category, pid: pidOf(nid), tid, start, end, args });
     }
   }
@@ -333,9 +370,12 @@ export function matchMessages(events: readonly TraceEvent[]): ReadonlyMap<TraceE
   let count = 0;
   for (const event of events) {
     const { kind, nid, words } = event;
-    if ((kind !== EventKind.MSG_SEND && kind !== EventKind.MSG_RECEIVE) || Number(words[0]) === Operation.ACKNOWLEDGE) continue;
+    if ((kind !== EventKind.MSG_SEND && kind !== EventKind.MSG_RECEIVE) || Number(words[0]) === Operation.ACKNOWLEDGE)
+      continue;
     const peer = Number(words[1]);
-    const key = [...(kind === EventKind.MSG_SEND ? [nid, peer] : [peer, nid]), words[0], words[2], words[3]].map(String).join(" ");
+    const key = [...(kind === EventKind.MSG_SEND ? [nid, peer] : [peer, nid]), words[0], words[2], words[3]]
+      .map(String)
+      .join(" ");
     const queue = sent.get(key);
     if (kind === EventKind.MSG_SEND) {
       if (queue === undefined) sent.set(key, [event]);

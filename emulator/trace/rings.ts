@@ -43,9 +43,13 @@ export class RingReader {
     for (; next !== written; next = (next + 1) >>> 0) {
       const at = ring + RECORDS + (next & (TRACE_RING_RECORDS - 1)) * TraceRecord.SIZE;
       for (let i = 0; i < 4; i++) this.words[i] = this.view.getBigUint64(at + WORDS + 8 * i, true);
-      this.sink.emit(this.nid, core, Number(this.view.getBigUint64(at + TIME, true)), this.view.getUint16(at + KIND, true), [
-        ...this.words,
-      ]);
+      this.sink.emit(
+        this.nid,
+        core,
+        Number(this.view.getBigUint64(at + TIME, true)),
+        this.view.getUint16(at + KIND, true),
+        [...this.words],
+      );
     }
     this.seen[core] = written;
   }

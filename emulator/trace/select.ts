@@ -19,7 +19,9 @@ export const everything: Selection = { from: 0, to: Number.POSITIVE_INFINITY };
 
 export function isSelected(event: TraceEvent, { kinds, nids, cores, from, to }: Selection): boolean {
   const { time, nid, core, kind } = event;
-  return time >= from && time < to && (kinds?.has(kind) ?? true) && (nids?.has(nid) ?? true) && (cores?.has(core) ?? true);
+  return (
+    time >= from && time < to && (kinds?.has(kind) ?? true) && (nids?.has(nid) ?? true) && (cores?.has(core) ?? true)
+  );
 }
 export const wantsInstructions = ({ kinds }: Selection): boolean => kinds?.has(EventKind.INSN) ?? false;
 

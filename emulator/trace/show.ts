@@ -22,7 +22,8 @@ export function parseShow(list: string): ReadonlySet<number> {
     const rows = eventTable.filter(
       (row) => (name === "all" && row.kind !== EventKind.INSN) || row.name === name || groupOf(row.name) === name,
     );
-    if (rows.length === 0) throw new ShowError(`no event or group '${name}': groups are ${groups.join(", ")}; kinds are GROUP.NAME`);
+    if (rows.length === 0)
+      throw new ShowError(`no event or group '${name}': groups are ${groups.join(", ")}; kinds are GROUP.NAME`);
     for (const row of rows) selected.add(row.kind);
   }
   return selected;

@@ -82,13 +82,16 @@ export function jobSteps(events: Iterable<TraceEvent>): readonly Step[] {
     else if (operation === Operation.GET && match === InitMatch.PROGRAM) extend(l, 10, nid, time);
     else if (operation === Operation.PUT && match === InitMatch.STATUS)
       underWay.set(`${to === SERVICE_NID ? 12 : 11}:${nid}>${to}`, extend(l, to === SERVICE_NID ? 12 : 11, nid, time));
-    else if (operation === Operation.PUT && match === InitMatch.GO) underWay.set(`14:${nid}>${to}`, extend(l, 14, nid, time));
+    else if (operation === Operation.PUT && match === InitMatch.GO)
+      underWay.set(`14:${nid}>${to}`, extend(l, 14, nid, time));
   };
   const received = (e: TraceEvent, l: Loading | undefined, operation: number, from: number, match: number): void => {
     const { nid, time } = e;
-    if (operation === Operation.PUT && match === InitMatch.STATUS) arrive(`${nid === SERVICE_NID ? 12 : 11}:${from}>${nid}`, time);
+    if (operation === Operation.PUT && match === InitMatch.STATUS)
+      arrive(`${nid === SERVICE_NID ? 12 : 11}:${from}>${nid}`, time);
     if (l === undefined) return;
-    if (operation === Operation.IO_REPLY && l.steps.has(6) && !l.steps.has(8) && !l.steps.has(12)) extend(l, 6, nid, time);
+    if (operation === Operation.IO_REPLY && l.steps.has(6) && !l.steps.has(8) && !l.steps.has(12))
+      extend(l, 6, nid, time);
     else if (operation === Operation.GET_REPLY && match === InitMatch.PROGRAM) extend(l, 10, nid, time);
     else if (operation === Operation.PUT && match === InitMatch.GO) {
       arrive(`${from === SERVICE_NID ? 13 : 14}:${from}>${nid}`, time);

@@ -69,7 +69,9 @@ export class Backtraces {
       const address = BigInt(`0x${match[1]}`);
       // The interrupted instruction itself comes first where the registers stand above; the others are return addresses.
       const text =
-        explained.length === 0 && address === this.rip ? this.symboliser.describe(address) : this.symboliser.describeReturn(address);
+        explained.length === 0 && address === this.rip
+          ? this.symboliser.describe(address)
+          : this.symboliser.describeReturn(address);
       explained.push(`    0x${match[1]} ${text ?? "?"}`);
     }
     this.rip = undefined;

@@ -19,7 +19,9 @@ export class SymbolTable {
   private readonly byName = new Map<string, ElfSymbol>();
 
   constructor(symbols: readonly ElfSymbol[]) {
-    this.sorted = [...symbols].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.bytes - b.bytes));
+    this.sorted = [...symbols].sort((a, b) =>
+      a.address < b.address ? -1 : a.address > b.address ? 1 : a.bytes - b.bytes,
+    );
     for (const symbol of symbols) if (!this.byName.has(symbol.name)) this.byName.set(symbol.name, symbol);
   }
 
@@ -37,10 +39,18 @@ export class SymbolTable {
       const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
       for (let at = 0; at + 24 <= table.length; at += 24) {
         const type = table[at + 4] & 0xf;
-        if ((type !== TYPE_OBJECT && type !== TYPE_FUNCTION && type !== TYPE_NONE) || view.getUint16(at + 6, true) === SHN_UNDEF) continue;
+        if (
+          (type !== TYPE_OBJECT && type !== TYPE_FUNCTION && type !== TYPE_NONE) ||
+          view.getUint16(at + 6, true) === SHN_UNDEF
+        )
+          continue;
         const name = cString(strings, view.getUint32(at, true));
         if (name === "") continue;
-        symbols.push({ name, address: view.getBigUint64(at + 8, true), bytes: Number(view.getBigUint64(at + 16, true)) });
+        symbols.push({
+          name,
+          address: view.getBigUint64(at + 8, true),
+          bytes: Number(view.getBigUint64(at + 16, true)),
+        });
       }
     }
     const symbolTable = new SymbolTable(symbols);
@@ -71,7 +81,8 @@ export class SymbolTable {
       const offset = address - start;
       // A label at an end marks it; nothing behind is its own.
       if (bytes === 0 && offset > 0n && name.endsWith("_end")) return undefined;
-      if (bytes === 0 ? offset < 0x1000n : offset < BigInt(bytes)) return offset === 0n ? name : `${name}+0x${offset.toString(16)}`;
+      if (bytes === 0 ? offset < 0x1000n : offset < BigInt(bytes))
+        return offset === 0n ? name : `${name}+0x${offset.toString(16)}`;
     }
     return undefined;
   }

@@ -2,7 +2,15 @@
  * The boot list. Each step stands on those above it; `boot` is read from top to bottom.
  * Lines up to "ready" hold no times, addresses or order of processors: they are the same on every machine with the same parts.
  */
-import { FW_CFG_DATA, FW_CFG_SELECTOR, FwCfgKey, type PvhMemory, type PvhModule, PVH_MAGIC, type PvhStartInfo } from "../abi/platform.ts";
+import {
+  FW_CFG_DATA,
+  FW_CFG_SELECTOR,
+  FwCfgKey,
+  type PvhMemory,
+  type PvhModule,
+  PVH_MAGIC,
+  type PvhStartInfo,
+} from "../abi/platform.ts";
 import { KERNEL_STACK_BYTES, MAX_CPUS, MIN_RAM_BYTES } from "../abi/memory.ts";
 import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import type { Personality } from "../abi/personality.ts";
@@ -145,7 +153,8 @@ function takeCommandLine(info: ptr<PvhStartInfo>): void {
 
 function takeMemory(info: ptr<PvhStartInfo>): void {
   if (info.memoryMapAddress === 0 || info.memoryMapEntries === 0) fatal(cstr("boot: no memory map"), 0);
-  if (info.moduleCount > 0) memcpy(cast<ptr<u8>>(addr(modules)), physical<u8>(info.modulesAddress), sizeof<PvhModule>());
+  if (info.moduleCount > 0)
+    memcpy(cast<ptr<u8>>(addr(modules)), physical<u8>(info.modulesAddress), sizeof<PvhModule>());
   framesStart(physical<PvhMemory>(info.memoryMapAddress), info.memoryMapEntries, imageEndPhysical());
   if (ramBytes() < MIN_RAM_BYTES) refuseBoot(cstr("too little memory, MB"), ramBytes() / MEGABYTE);
   if (modules.lengthBytes !== 0) reserveFrames(modules.address, modules.lengthBytes, OWNER_RESERVED);

@@ -98,7 +98,8 @@ export function dumpStrays(t: ptr<Text>): void {
     if (strays.nmi[cpu] !== 0) dumpCount(t, cstr("NMIs on cpu "), u64(cpu), strays.nmi[cpu]);
   }
   for (let vector: u32 = 0; vector < strays.unexpected.length; vector++) {
-    if (strays.unexpected[vector] !== 0) dumpCount(t, cstr("unexpected interrupts of vector "), u64(vector), strays.unexpected[vector]);
+    if (strays.unexpected[vector] !== 0)
+      dumpCount(t, cstr("unexpected interrupts of vector "), u64(vector), strays.unexpected[vector]);
   }
 }
 function dumpCount(t: ptr<Text>, what: ptr<u8>, of: u64, count: u64): void {

@@ -8,7 +8,16 @@ import { Signal } from "../abi/process.ts";
 import { readCr2 } from "../arch/cpu.ts";
 import { type Frame, fromUser } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { consoleLine, consoleLineAtOnce, endText, endTextAtOnce, endLine, print, printDecimal, printHex } from "../arch/text.ts";
+import {
+  consoleLine,
+  consoleLineAtOnce,
+  endText,
+  endTextAtOnce,
+  endLine,
+  print,
+  printDecimal,
+  printHex,
+} from "../arch/text.ts";
 import { setTrapHooks } from "../arch/trap.ts";
 import { dumpContext } from "./dump.ts";
 import { panicAt, stopIfPanicking } from "./panic.ts";
@@ -49,10 +58,13 @@ class Reporter {
   /** Sends a core report; false: it cannot be sent now. */
   report: ((task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean) | null = null;
   /** An exception in a program that is debugged: stops its thread. True: the fault is to take its course. */
-  stop: ((frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean) | null = null;
+  stop: ((frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean) | null =
+    null;
 }
 const reporter: Reporter = new Reporter();
-export function setCoreReporter(report: (task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean): void {
+export function setCoreReporter(
+  report: (task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean,
+): void {
   reporter.report = report;
 }
 export function setFaultStopper(
@@ -77,7 +89,8 @@ function exception(frame: ptr<Frame>): void {
     return;
   }
   const address: u64 = frame.vector === Exception.PF ? readCr2() : frame.rip;
-  if (!fromUser(frame) || frame.vector === Exception.DF || frame.vector === Exception.MC) panicAt(nameOf(frame.vector), address, frame);
+  if (!fromUser(frame) || frame.vector === Exception.DF || frame.vector === Exception.MC)
+    panicAt(nameOf(frame.vector), address, frame);
   const task = currentTask();
   if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;

@@ -83,7 +83,8 @@ export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, de
   unlock(addr(queue.lock), flags);
 
   if (deadline !== NO_DEADLINE) startDeadline(deadline);
-  while (volatileRead(addr(w.queued)) !== 0 && !mustLeave() && (deadline === NO_DEADLINE || readTsc() < deadline)) waitForInterrupt();
+  while (volatileRead(addr(w.queued)) !== 0 && !mustLeave() && (deadline === NO_DEADLINE || readTsc() < deadline))
+    waitForInterrupt();
   if (deadline !== NO_DEADLINE) stopDeadline();
 
   flags = lock(addr(queue.lock));
@@ -121,13 +122,29 @@ function wakeLocked(space: ptr<AddressSpace>, address: u64, count: u64, bits: u3
  * Wakes up to `wakes` waiters of `from` and moves up to `moves` others to `to`, behind those that wait there.
  * `compare`: only while the word at `from` is `value`. Returns woken + moved (`compare`) or woken, -EAGAIN, -EFAULT.
  */
-export function futexRequeue(space: ptr<AddressSpace>, from: u64, to: u64, wakes: u64, moves: u64, compare: boolean, value: u32): i64 {
+export function futexRequeue(
+  space: ptr<AddressSpace>,
+  from: u64,
+  to: u64,
+  wakes: u64,
+  moves: u64,
+  compare: boolean,
+  value: u32,
+): i64 {
   const flags: u64 = lock(addr(queue.lock));
   const result: i64 = requeueLocked(space, from, to, wakes, moves, compare, value);
   unlock(addr(queue.lock), flags);
   return result;
 }
-function requeueLocked(space: ptr<AddressSpace>, from: u64, to: u64, wakes: u64, moves: u64, compare: boolean, value: u32): i64 {
+function requeueLocked(
+  space: ptr<AddressSpace>,
+  from: u64,
+  to: u64,
+  wakes: u64,
+  moves: u64,
+  compare: boolean,
+  value: u32,
+): i64 {
   if (compare) {
     let found: u32 = 0;
     if (!copyFromUser(space, cast<ptr<u8>>(addr(found)), from, 4)) return -i64(Errno.EFAULT);

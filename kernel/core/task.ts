@@ -285,7 +285,8 @@ export function leaveThread(): never {
 
   if (clearTid !== 0) {
     let zero: u32 = 0;
-    if (copyToUser(addr(task.space), clearTid, cast<ptr<u8>>(addr(zero)), 4)) futexWake(addr(task.space), clearTid, 1, ANY_BITS);
+    if (copyToUser(addr(task.space), clearTid, cast<ptr<u8>>(addr(zero)), 4))
+      futexWake(addr(task.space), clearTid, 1, ANY_BITS);
   }
   flags = lock(addr(owned.lock));
   task.threads--;

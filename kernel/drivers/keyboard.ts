@@ -49,7 +49,8 @@ const keyboard: Keyboard = new Keyboard();
 /** Does nothing on a machine without a controller. Interrupts go to the first core. */
 export function keyboardStart(): void {
   if (portRead8(I8042.COMMAND) === ABSENT) return;
-  for (let i: u32 = 0; i < DRAIN_TRIES && (portRead8(I8042.COMMAND) & Status.OUTPUT_FULL) !== 0; i++) portRead8(I8042.DATA);
+  for (let i: u32 = 0; i < DRAIN_TRIES && (portRead8(I8042.COMMAND) & Status.OUTPUT_FULL) !== 0; i++)
+    portRead8(I8042.DATA);
   command(COMMAND_ENABLE);
   command(COMMAND_WRITE_BYTE);
   waitForInput();

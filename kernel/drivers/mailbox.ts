@@ -32,7 +32,11 @@ function register(offset: u32): ptr<u32> {
 
 /** Messages go to `received` from now on, in the interrupt, on the first core. */
 export function mailboxStart(received: (message: ptr<u32>, lengthBytes: u32) => void): void {
-  if (volatileRead(register(Mailbox.MAGIC)) !== MAILBOX_MAGIC || volatileRead(register(Mailbox.VERSION)) !== MAILBOX_VERSION) return;
+  if (
+    volatileRead(register(Mailbox.MAGIC)) !== MAILBOX_MAGIC ||
+    volatileRead(register(Mailbox.VERSION)) !== MAILBOX_VERSION
+  )
+    return;
   mailbox.present = 1;
   mailbox.received = received;
   ioapicRoute(MAILBOX_GSI, 0, mailboxInterrupt, 0);
@@ -56,7 +60,8 @@ function mailboxInterrupt(_vector: u32, _device: u64): void {
 export function mailboxSend(message: ptr<u32>, lengthBytes: u32): void {
   if (mailbox.present === 0) return;
   const flags: u64 = lock(addr(mailbox.lock));
-  for (let i: u32 = 0; i < SEND_TRIES && (volatileRead(register(Mailbox.STATUS)) & MailboxStatus.OUT_FREE) === 0; i++) pause();
+  for (let i: u32 = 0; i < SEND_TRIES && (volatileRead(register(Mailbox.STATUS)) & MailboxStatus.OUT_FREE) === 0; i++)
+    pause();
   for (let at: u32 = 0; at < lengthBytes; at += WORD) volatileWrite(register(Mailbox.OUT + at), message[at / WORD]);
   volatileWrite(register(Mailbox.OUT_BYTES), lengthBytes);
   volatileWrite(register(Mailbox.CONTROL), MailboxControl.SEND);

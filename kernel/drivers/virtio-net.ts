@@ -26,7 +26,14 @@ import {
   type VirtqUsed,
 } from "../abi/virtio.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
-import { allocateFrames, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, OWNER_KERNEL, physical } from "../mm/frames.ts";
+import {
+  allocateFrames,
+  allocateLargeFrame,
+  FRAMES_PER_BLOCK,
+  freeFrames,
+  OWNER_KERNEL,
+  physical,
+} from "../mm/frames.ts";
 
 /** Descriptors of each ring. */
 const RING: u16 = 128;
@@ -115,7 +122,11 @@ export function netNid(): u32 {
  * Frames go to `received` from now on, in the interrupt: `begin` before the first one, `finished` after the last.
  * The receive ring is filled only here, so nothing was lost but by the switch.
  */
-export function netReceive(begin: () => void, received: (frame: ptr<u8>, lengthBytes: u64) => void, finished: () => void): void {
+export function netReceive(
+  begin: () => void,
+  received: (frame: ptr<u8>, lengthBytes: u64) => void,
+  finished: () => void,
+): void {
   device.started = begin;
   device.received = received;
   device.finished = finished;
@@ -141,7 +152,11 @@ function initialise(): boolean {
   if (hasMac !== 0) readNid();
   device.buffers = allocateLargeFrame(OWNER_KERNEL);
   if (device.buffers === 0) return false;
-  if (!makeQueue(addr(device.receive), VirtioNetQueue.RECEIVE) || !makeQueue(addr(device.transmit), VirtioNetQueue.TRANSMIT)) return false;
+  if (
+    !makeQueue(addr(device.receive), VirtioNetQueue.RECEIVE) ||
+    !makeQueue(addr(device.transmit), VirtioNetQueue.TRANSMIT)
+  )
+    return false;
   const avail = device.transmit.avail;
   // Finished sendings are looked for when the next one starts.
   if (avail !== null) avail.flags = VIRTQ_AVAIL_NO_INTERRUPT;
@@ -160,7 +175,8 @@ function readNid(): void {
 }
 
 function freeQueue(queue: ptr<Queue>): void {
-  if (queue.descriptors !== null) freeFrames(cast<u64>(queue.descriptors) - DIRECT_MAP_BASE, QUEUE_FRAMES, OWNER_KERNEL);
+  if (queue.descriptors !== null)
+    freeFrames(cast<u64>(queue.descriptors) - DIRECT_MAP_BASE, QUEUE_FRAMES, OWNER_KERNEL);
   queue.descriptors = null;
 }
 

@@ -14,7 +14,14 @@ import { lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
 import { mustEnd } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
-import { allocateKernelMessage, allocateMessage, isLast, registerOperation, sendMessage, setPrefix } from "../net/message.ts";
+import {
+  allocateKernelMessage,
+  allocateMessage,
+  isLast,
+  registerOperation,
+  sendMessage,
+  setPrefix,
+} from "../net/message.ts";
 import { netLock, type Peer } from "../net/reliable.ts";
 
 /** What a system call ships, and where its answer goes. */

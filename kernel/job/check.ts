@@ -20,7 +20,8 @@ export function checkNothingLeft(task: ptr<Task>): void {
   if (messagesLeft(task)) fatal(cstr("leak: messages of an ended task"), pid);
   if (shipmentsLeft(task)) fatal(cstr("leak: a shipped call of an ended task"), pid);
   if (atomicLoad(addr(task.threads)) !== 0) fatal(cstr("leak: threads of an ended task"), pid);
-  if (atomicLoad(addr(task.space.activeCpus)) !== 0) fatal(cstr("leak: a core in the address space of an ended task"), pid);
+  if (atomicLoad(addr(task.space.activeCpus)) !== 0)
+    fatal(cstr("leak: a core in the address space of an ended task"), pid);
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const thread = threadOf(u32(countTrailingZeros(rest)));
     if (thread.task !== null || thread.ready !== 0) fatal(cstr("leak: a thread of an ended task"), pid);

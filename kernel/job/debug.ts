@@ -132,7 +132,8 @@ function receive(message: ptr<u32>, lengthBytes: u32): void {
   const reply = addr(answer.head);
   copy(reply, head);
   reply.bodyBytes = 0;
-  const whole: boolean = head.bodyBytes <= DEBUG_BODY_BYTES && u64(head.bodyBytes) + sizeof<DebugMessage>() === u64(lengthBytes);
+  const whole: boolean =
+    head.bodyBytes <= DEBUG_BODY_BYTES && u64(head.bodyBytes) + sizeof<DebugMessage>() === u64(lengthBytes);
   const flags: u64 = lock(taskLock());
   reply.errno = whole ? serve(head, reply) : Errno.EINVAL;
   unlock(taskLock(), flags);

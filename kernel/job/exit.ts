@@ -17,7 +17,17 @@ import { assert } from "../arch/fatal.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
-import { endTask, findJob, reclaimTask, releaseTask, setLastThreadLeft, type Task, taskAt, TaskState, WAIT_KILLED } from "../core/task.ts";
+import {
+  endTask,
+  findJob,
+  reclaimTask,
+  releaseTask,
+  setLastThreadLeft,
+  type Task,
+  taskAt,
+  TaskState,
+  WAIT_KILLED,
+} from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
 import {
   allocateKernelMessage,
@@ -65,7 +75,11 @@ class Tree {
 const trees: arr<Tree, 8> = zeroed();
 
 export function exitStart(): void {
-  assert(trees[0].children.length === u64(FANOUT_MAX), cstr("exit: room for other than FANOUT_MAX children"), trees[0].children.length);
+  assert(
+    trees[0].children.length === u64(FANOUT_MAX),
+    cstr("exit: room for other than FANOUT_MAX children"),
+    trees[0].children.length,
+  );
   setLastThreadLeft(lastThreadLeft);
   registerOperation(Operation.EXIT_NOTICE, receiveNotice);
   registerOperation(Operation.KILL, receiveKill);
@@ -153,7 +167,13 @@ function addExit(tree: ptr<Tree>, waitStatus: u32, rank: u32, count: u32): void 
 
 function sendNotice(task: ptr<Task>): void {
   const tree = addr(trees[task.slot]);
-  record(EventKind.JOB_NOTICE, u64(task.jobId), u64(task.parentNid), u64(tree.notice.waitStatus), u64(tree.notice.count));
+  record(
+    EventKind.JOB_NOTICE,
+    u64(task.jobId),
+    u64(task.parentNid),
+    u64(tree.notice.waitStatus),
+    u64(tree.notice.count),
+  );
   const m = noticeMessage(task, addr(tree.notice));
   release(task);
   sendMessage(m);

@@ -95,7 +95,8 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
   memcpy(cast<ptr<u8>>(addr(init)), body, sizeof<InitHeader>());
   if (init.magic !== INIT_MAGIC || init.version !== INIT_VERSION) return Cause.BAD_IMAGE;
   const total: u64 = u64(header.totalBytes);
-  if (init.fileBytes > total || init.parametersOffset < init.fileBytes || init.parametersOffset > total) return Cause.BAD_IMAGE;
+  if (init.fileBytes > total || init.parametersOffset < init.fileBytes || init.parametersOffset > total)
+    return Cause.BAD_IMAGE;
   if (init.entry < INIT_BASE || init.entry - INIT_BASE >= init.fileBytes) return Cause.BAD_IMAGE;
   if (init.memoryBytes > INIT_MEMORY_MAX) return Cause.BAD_IMAGE;
   if (init.cores > cpuCount()) return Cause.BAD_REQUEST;
@@ -181,7 +182,8 @@ function load(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
   const r: LoadRequest = zeroed();
-  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<LoadRequest>())) return failure(Errno.EFAULT);
+  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<LoadRequest>()))
+    return failure(Errno.EFAULT);
   if (r.lengthBytes > u64(MAX_MESSAGE_BYTES)) return failure(Errno.EMSGSIZE);
   const flags: u64 = lock(addr(netLock));
   let result: i64 = failure(Errno.E2BIG);

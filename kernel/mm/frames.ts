@@ -103,7 +103,8 @@ export function failAllocation(count: u64, lasting: boolean): void {
 export function allocationFails(): boolean {
   if (volatileRead(addr(allocationFault.countdown)) === 0) return false;
   atomicAdd(addr(allocationFault.asked), 1);
-  if (volatileRead(addr(allocationFault.lasting)) !== 0 && volatileRead(addr(allocationFault.countdown)) === 1) return true;
+  if (volatileRead(addr(allocationFault.lasting)) !== 0 && volatileRead(addr(allocationFault.countdown)) === 1)
+    return true;
   return atomicAdd(addr(allocationFault.countdown), 0xffff_ffff_ffff_ffff) === 1;
 }
 
@@ -335,7 +336,11 @@ export function freeOwnedFrames(owner: u16): u64 {
     }
   }
   const account = accountOf(owner);
-  assert(account.frames === count, cstr("frames: an owner has other frames than on its account"), account.frames - count);
+  assert(
+    account.frames === count,
+    cstr("frames: an owner has other frames than on its account"),
+    account.frames - count,
+  );
   account.owner = OWNER_FREE;
   account.frames = 0;
   unlock(addr(state.lock), flags);

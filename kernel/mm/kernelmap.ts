@@ -56,7 +56,12 @@ export function kernelMapStart(): boolean {
     mapped = setLargePage(root, address + DIRECT_MAP_BASE, address | Pte.P | Pte.W | Pte.G | PTE_NX, OWNER_KERNEL);
   }
   for (let address: u64 = DEVICE_HOLE; address < FOUR_GB && mapped; address += LARGE_PAGE_BYTES) {
-    mapped = setLargePage(root, address + DIRECT_MAP_BASE, address | Pte.P | Pte.W | Pte.G | Pte.PCD | Pte.PWT | PTE_NX, OWNER_KERNEL);
+    mapped = setLargePage(
+      root,
+      address + DIRECT_MAP_BASE,
+      address | Pte.P | Pte.W | Pte.G | Pte.PCD | Pte.PWT | PTE_NX,
+      OWNER_KERNEL,
+    );
   }
   if (mapped) kernelMapEnter();
   return mapped;

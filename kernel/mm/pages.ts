@@ -34,7 +34,8 @@ function behind(leaf: ptr<Leaf>, at: u64): u64 {
 function advance(c: ptr<Claim>, leaf: ptr<Leaf>, at: u64): u64 {
   const next: u64 = behind(leaf, at);
   const slot = leaf.entry;
-  if (slot !== null && leaf.pageBytes === PAGE_BYTES && (next & (LARGE_PAGE_BYTES - 1)) !== 0) leaf.entry = addr(slot[1]);
+  if (slot !== null && leaf.pageBytes === PAGE_BYTES && (next & (LARGE_PAGE_BYTES - 1)) !== 0)
+    leaf.entry = addr(slot[1]);
   else if (next < c.end) findLeaf(c.root, next, leaf);
   return next;
 }
@@ -52,7 +53,8 @@ export function populate(c: ptr<Claim>, bits: u64): boolean {
       at = behind(addr(leaf), at);
       continue;
     }
-    const large: boolean = leaf.pageBytes === LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
+    const large: boolean =
+      leaf.pageBytes === LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
     if (large && populateLarge(c, at, bits, slot)) {
       at += LARGE_PAGE_BYTES;
       continue;

@@ -24,7 +24,16 @@ import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
 import { changePages, type Claim, clearPages, freePages, populate } from "./pages.ts";
 import { findLeaf, type Leaf, PTE_LEAVING, splitLargePage, translateUser, userBits } from "./pagetable.ts";
-import { findGap, placedAt, type RegionList, regionAdd, regionCut, regionsAreAbsent, regionsCover, regionsEndBelow } from "./regions.ts";
+import {
+  findGap,
+  placedAt,
+  type RegionList,
+  regionAdd,
+  regionCut,
+  regionsAreAbsent,
+  regionsCover,
+  regionsEndBelow,
+} from "./regions.ts";
 import { type FlushList, shootdown } from "./shootdown.ts";
 
 export class AddressSpace {
@@ -165,7 +174,13 @@ function cutRange(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
  * Maps zeroed memory. `fixed`: exactly at `address`, in place of what is there; otherwise `address` is a hint that is taken if free.
  * Returns the address, or -EINVAL, -ENOMEM.
  */
-export function spaceMap(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, protection: u64, fixed: boolean): i64 {
+export function spaceMap(
+  space: ptr<AddressSpace>,
+  address: u64,
+  lengthBytes: u64,
+  protection: u64,
+  fixed: boolean,
+): i64 {
   const bytes: u64 = roundUp(lengthBytes);
   if (lengthBytes === 0 || (fixed && badRange(address, bytes))) return error(Errno.EINVAL);
   if (bytes < lengthBytes || bytes >= USER_END) return error(Errno.ENOMEM);
@@ -286,7 +301,9 @@ export function faultIsOver(space: ptr<AddressSpace>, address: u64, error: u64):
   if (address >= USER_END) return false;
   const flags: u64 = lockRange(space, address, address + 1);
   const over: boolean =
-    (error & PageFault.I) !== 0 ? isExecutable(space, address) : translateUser(space.root, address, (error & PageFault.W) !== 0) !== 0;
+    (error & PageFault.I) !== 0
+      ? isExecutable(space, address)
+      : translateUser(space.root, address, (error & PageFault.W) !== 0) !== 0;
   unlock(addr(space.lock), flags);
   return over;
 }

@@ -65,7 +65,13 @@ export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, leng
     awaitClaims(space, to, to + lengthBytes);
   }
 }
-function copyToUserLocked(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64, permitted: boolean): boolean {
+function copyToUserLocked(
+  space: ptr<AddressSpace>,
+  to: u64,
+  from: ptr<u8>,
+  lengthBytes: u64,
+  permitted: boolean,
+): boolean {
   if (lengthBytes === 0) return true;
   if (outside(to, lengthBytes)) return false;
   let done: u64 = 0;

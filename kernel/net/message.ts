@@ -8,7 +8,15 @@
  * Everything runs under `netLock`.
  */
 import { EventKind } from "../abi/events.ts";
-import { Cause, DropReason, MAX_FRAGMENT_BYTES, MESSAGE_VERSION, type MessageHeader, Operation, SERVICE_NID } from "../abi/net.ts";
+import {
+  Cause,
+  DropReason,
+  MAX_FRAGMENT_BYTES,
+  MESSAGE_VERSION,
+  type MessageHeader,
+  Operation,
+  SERVICE_NID,
+} from "../abi/net.ts";
 import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { fatal } from "../arch/fatal.ts";
 import { record } from "../arch/trace.ts";
@@ -16,7 +24,17 @@ import type { Task } from "../core/task.ts";
 import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/virtio-net.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser } from "../mm/user.ts";
-import { firstPeer, headerIn, HEADERS_BYTES, ownNid, type Peer, peerOf, reliableStart, sendData, windowIsOpen } from "./reliable.ts";
+import {
+  firstPeer,
+  headerIn,
+  HEADERS_BYTES,
+  ownNid,
+  type Peer,
+  peerOf,
+  reliableStart,
+  sendData,
+  windowIsOpen,
+} from "./reliable.ts";
 
 const POOL: u32 = 256;
 /** Left for replies of the kernel when programs have used up the rest. */
@@ -66,7 +84,10 @@ export function messagesStart(nid: u32, lost: (nid: u32) => void): void {
 }
 
 /** `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the last. */
-export function registerOperation(operation: u32, run: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void): void {
+export function registerOperation(
+  operation: u32,
+  run: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void,
+): void {
   operations[operation].run = run;
 }
 export function isLast(header: ptr<MessageHeader>): boolean {
@@ -129,7 +150,13 @@ export function setPrefix(m: ptr<OutMessage>, from: ptr<u8>, lengthBytes: u64): 
 
 /** Queues the message; header.totalBytes = prefix and the rest. The message is the queue's from here on. */
 export function sendMessage(m: ptr<OutMessage>): void {
-  record(EventKind.MSG_SEND, u64(m.header.operation), u64(m.header.targetNid), u64(m.header.totalBytes), m.header.matchBits);
+  record(
+    EventKind.MSG_SEND,
+    u64(m.header.operation),
+    u64(m.header.targetNid),
+    u64(m.header.totalBytes),
+    m.header.matchBits,
+  );
   const peer = peerOf(m.header.targetNid);
   const isLocal: boolean = m.header.targetNid === ownNid();
   if (peer === null || peer.unreachable !== 0 || (!isLocal && !netPresent())) {
@@ -151,7 +178,14 @@ export function sendMessage(m: ptr<OutMessage>): void {
  */
 export function probe(nid: u32): void {
   const peer = peerOf(nid);
-  if (peer === null || nid === ownNid() || peer.count !== 0 || peer.outFirst !== null || messages.freeCount <= KERNEL_SHARE) return;
+  if (
+    peer === null ||
+    nid === ownNid() ||
+    peer.count !== 0 ||
+    peer.outFirst !== null ||
+    messages.freeCount <= KERNEL_SHARE
+  )
+    return;
   const m = allocateKernelMessage();
   m.header.operation = Operation.ACKNOWLEDGE;
   m.header.targetNid = nid;
@@ -298,8 +332,18 @@ function deliver(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): vo
     zero(inbound);
     inbound.requestId = header.requestId;
     inbound.totalBytes = header.totalBytes;
-    record(EventKind.MSG_RECEIVE, u64(header.operation), u64(header.sourceNid), u64(header.totalBytes), header.matchBits);
-  } else if (inbound.open === 0 || header.requestId !== inbound.requestId || header.fragmentOffset !== inbound.gotBytes) {
+    record(
+      EventKind.MSG_RECEIVE,
+      u64(header.operation),
+      u64(header.sourceNid),
+      u64(header.totalBytes),
+      header.matchBits,
+    );
+  } else if (
+    inbound.open === 0 ||
+    header.requestId !== inbound.requestId ||
+    header.fragmentOffset !== inbound.gotBytes
+  ) {
     record(EventKind.MSG_DROP, u64(header.sourceNid), u64(header.sequence), DropReason.FRAGMENT, 0);
     inbound.open = 0;
     return;

@@ -31,7 +31,16 @@ import { mustLeave, startDeadline, stopDeadline } from "../core/wait.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
-import { allocateMessage, isLast, type OutMessage, PROBE_NS, PROBES_MAX, registerOperation, replyTo, sendMessage } from "./message.ts";
+import {
+  allocateMessage,
+  isLast,
+  type OutMessage,
+  PROBE_NS,
+  PROBES_MAX,
+  registerOperation,
+  replyTo,
+  sendMessage,
+} from "./message.ts";
 import { netLock, type Peer } from "./reliable.ts";
 
 const PENDING_MAX: u32 = 256;
@@ -144,7 +153,8 @@ function postEvent(task: ptr<Task>, queue: u32, event: ptr<PortalEvent>): void {
     header.dropped++;
     copyToUser(space, slot.address + offsetof<EventQueue>("dropped"), cast<ptr<u8>>(addr(header.dropped)), 8);
   } else {
-    const at: u64 = slot.address + sizeof<EventQueue>() + (header.written & (slot.capacity - 1)) * sizeof<PortalEvent>();
+    const at: u64 =
+      slot.address + sizeof<EventQueue>() + (header.written & (slot.capacity - 1)) * sizeof<PortalEvent>();
     if (!copyToUser(space, at, cast<ptr<u8>>(event), sizeof<PortalEvent>())) return;
     // The program may poll: first the event, then the count (x86 keeps the order of stores).
     compilerFence();
@@ -185,7 +195,8 @@ function portalQueue(call: ptr<Call>): i64 {
     return failure(Errno.EFAULT);
   const header: EventQueue = zeroed();
   header.capacity = capacity;
-  if (!copyToUser(addr(task.space), call.a, cast<ptr<u8>>(addr(header)), sizeof<EventQueue>())) return failure(Errno.EFAULT);
+  if (!copyToUser(addr(task.space), call.a, cast<ptr<u8>>(addr(header)), sizeof<EventQueue>()))
+    return failure(Errno.EFAULT);
   const flags: u64 = lock(addr(netLock));
   const state = stateOf(task);
   let handle: i64 = failure(Errno.EAGAIN);
@@ -207,9 +218,12 @@ function queueExists(task: ptr<Task>, queue: u32): boolean {
 function portalAppend(call: ptr<Call>): i64 {
   const task = currentTask();
   const entry: MatchEntry = zeroed();
-  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(entry)), call.a, sizeof<MatchEntry>())) return failure(Errno.EFAULT);
+  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(entry)), call.a, sizeof<MatchEntry>()))
+    return failure(Errno.EFAULT);
   if (entry.portalIndex >= PORTAL_COUNT) return failure(Errno.EINVAL);
-  if (!userRangeValid(addr(task.space), entry.address, entry.lengthBytes, (entry.options & MatchOption.ALLOW_PUT) !== 0))
+  if (
+    !userRangeValid(addr(task.space), entry.address, entry.lengthBytes, (entry.options & MatchOption.ALLOW_PUT) !== 0)
+  )
     return failure(Errno.EFAULT);
   const flags: u64 = lock(addr(netLock));
   let handle: i64 = failure(Errno.EAGAIN);
@@ -276,10 +290,12 @@ function portalGet(call: ptr<Call>): i64 {
 function issue(call: ptr<Call>, operation: u8): i64 {
   const task = currentTask();
   const r: PortalRequest = zeroed();
-  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<PortalRequest>())) return failure(Errno.EFAULT);
+  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<PortalRequest>()))
+    return failure(Errno.EFAULT);
   if (r.portalIndex >= PORTAL_COUNT || r.targetPid > 0xffff) return failure(Errno.EINVAL);
   if (r.lengthBytes > u64(MAX_MESSAGE_BYTES)) return failure(Errno.EMSGSIZE);
-  if (!userRangeValid(addr(task.space), r.address, r.lengthBytes, operation === Operation.GET)) return failure(Errno.EFAULT);
+  if (!userRangeValid(addr(task.space), r.address, r.lengthBytes, operation === Operation.GET))
+    return failure(Errno.EFAULT);
   const flags: u64 = lock(addr(netLock));
   const result: i64 = issueLocked(task, addr(r), operation);
   unlock(addr(netLock), flags);
@@ -323,7 +339,14 @@ function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64
 }
 
 /** PUTs a body of the task's memory to the kernel of `nid` as a LOAD, with a LOAD_REPLY event to come. Under `netLock`. */
-export function issueLoad(task: ptr<Task>, nid: u32, queue: u32, address: u64, lengthBytes: u64, userPointer: u64): i64 {
+export function issueLoad(
+  task: ptr<Task>,
+  nid: u32,
+  queue: u32,
+  address: u64,
+  lengthBytes: u64,
+  userPointer: u64,
+): i64 {
   if (!queueExists(task, queue)) return failure(Errno.EINVAL);
   const p = allocatePending(task);
   if (p === null) return failure(Errno.EAGAIN);
@@ -476,7 +499,14 @@ function requestSent(requestId: u64, cause: u32): void {
   if (load !== null) complete(load, PortalEventKind.LOAD_REPLY, cause, 0);
 }
 /** Tells init that a load of its, answered by OK, has ended before the job was started. */
-export function postLoadExit(task: ptr<Task>, queue: u32, userPointer: u64, nid: u32, cause: u32, waitStatus: u32): void {
+export function postLoadExit(
+  task: ptr<Task>,
+  queue: u32,
+  userPointer: u64,
+  nid: u32,
+  cause: u32,
+  waitStatus: u32,
+): void {
   const event: PortalEvent = zeroed();
   event.kind = PortalEventKind.LOAD_EXIT;
   event.cause = cause;
@@ -508,7 +538,8 @@ function match(task: ptr<Task>, header: ptr<MessageHeader>, option: u32, lengthB
     if (e.sourceNid !== ANY_NID && e.sourceNid !== header.sourceNid) continue;
     if (e.sourcePid !== ANY_PID && e.sourcePid !== header.sourcePid) continue;
     const offset: u64 = offsetIn(slot, header);
-    if ((e.options & MatchOption.TRUNCATE) !== 0 || (offset <= e.lengthBytes && lengthBytes <= e.lengthBytes - offset)) return number;
+    if ((e.options & MatchOption.TRUNCATE) !== 0 || (offset <= e.lengthBytes && lengthBytes <= e.lengthBytes - offset))
+      return number;
   }
   return 0;
 }
@@ -552,7 +583,8 @@ function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>):
   if (task !== null && u64(header.fragmentOffset) < inbound.acceptedBytes) {
     const rest: u64 = inbound.acceptedBytes - u64(header.fragmentOffset);
     const bytes: u64 = u64(header.fragmentBytes) < rest ? u64(header.fragmentBytes) : rest;
-    if (!copyToUser(addr(task.space), inbound.address + u64(header.fragmentOffset), body, bytes)) inbound.cause = Cause.BAD_REQUEST;
+    if (!copyToUser(addr(task.space), inbound.address + u64(header.fragmentOffset), body, bytes))
+      inbound.cause = Cause.BAD_REQUEST;
   }
   if (task === null) inbound.cause = Cause.NO_MATCH;
   if (!isLast(header)) return;
@@ -642,6 +674,7 @@ function receiveLoadReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: p
   p.targetPid = u32(header.headerData);
   const task = findTask(p.taskPid);
   const childLoaded = generation.childLoaded;
-  if (task !== null && header.cause === Cause.OK && childLoaded !== null) childLoaded(task, header.sourceNid, p.queue, p.userPointer);
+  if (task !== null && header.cause === Cause.OK && childLoaded !== null)
+    childLoaded(task, header.sourceNid, p.queue, p.userPointer);
   complete(p, PortalEventKind.LOAD_REPLY, header.cause, 0);
 }

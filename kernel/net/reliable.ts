@@ -298,7 +298,8 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   if (header.fragmentOffset > header.totalBytes || header.fragmentBytes > header.totalBytes - header.fragmentOffset)
     return DropReason.LENGTHS;
   if (header.totalBytes > 0 && header.fragmentBytes === 0) return DropReason.LENGTHS;
-  if (header.targetNid !== net.nid || header.sourceNid === net.nid || header.sourceNid >= NID_MAX) return DropReason.NID;
+  if (header.targetNid !== net.nid || header.sourceNid === net.nid || header.sourceNid >= NID_MAX)
+    return DropReason.NID;
   const crc: u32 = header.crc;
   header.crc = 0;
   const computed: u32 = crc32c(cast<ptr<u8>>(header), frameBytes - ETHERNET_BYTES);

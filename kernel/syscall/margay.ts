@@ -37,8 +37,10 @@ function rankMap(call: ptr<Call>): i64 {
   const pids = task.pids;
   if (nids === null || pids === null) return 0;
   const count: u64 = call.c < u64(task.size) ? call.c : u64(task.size);
-  if (call.a !== 0 && !copyToUser(addr(task.space), call.a, cast<ptr<u8>>(nids), count * 4)) return failure(Errno.EFAULT);
-  if (call.b !== 0 && !copyToUser(addr(task.space), call.b, cast<ptr<u8>>(pids), count * 4)) return failure(Errno.EFAULT);
+  if (call.a !== 0 && !copyToUser(addr(task.space), call.a, cast<ptr<u8>>(nids), count * 4))
+    return failure(Errno.EFAULT);
+  if (call.b !== 0 && !copyToUser(addr(task.space), call.b, cast<ptr<u8>>(pids), count * 4))
+    return failure(Errno.EFAULT);
   return i64(count);
 }
 

@@ -1,7 +1,14 @@
 /** Who am I, and the end: exit, exit_group, getpid, uname, arch_prctl, prlimit64, getrandom. */
 import { Errno } from "../abi/errno.ts";
 import { USER_END, USER_STACK_BYTES } from "../abi/memory.ts";
-import { ArchPrctl, RandomFlag, Resource, RESOURCE_INFINITY, type ResourceLimit, type Utsname } from "../abi/process.ts";
+import {
+  ArchPrctl,
+  RandomFlag,
+  Resource,
+  RESOURCE_INFINITY,
+  type ResourceLimit,
+  type Utsname,
+} from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { Msr } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -52,7 +59,8 @@ function uname(call: ptr<Call>): i64 {
   setField(addr(names.version[0]), cstr("#1"));
   setField(addr(names.machine[0]), cstr("x86_64"));
   setField(addr(names.domainname[0]), cstr("(none)"));
-  if (!copyToUser(addr(currentTask().space), call.a, cast<ptr<u8>>(addr(names)), sizeof<Utsname>())) return failure(Errno.EFAULT);
+  if (!copyToUser(addr(currentTask().space), call.a, cast<ptr<u8>>(addr(names)), sizeof<Utsname>()))
+    return failure(Errno.EFAULT);
   return 0;
 }
 
@@ -94,7 +102,9 @@ function prlimit(call: ptr<Call>): i64 {
   if (call.b === Resource.NPROC) limit.current = countBits(task.cores);
   limit.maximum = limit.current;
   if (call.d === 0) return 0;
-  return copyToUser(addr(task.space), call.d, cast<ptr<u8>>(addr(limit)), sizeof<ResourceLimit>()) ? 0 : failure(Errno.EFAULT);
+  return copyToUser(addr(task.space), call.d, cast<ptr<u8>>(addr(limit)), sizeof<ResourceLimit>())
+    ? 0
+    : failure(Errno.EFAULT);
 }
 function countBits(mask: u64): u64 {
   let count: u64 = 0;
@@ -108,11 +118,15 @@ class RandomState {
 const random: RandomState = new RandomState();
 /** (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: as everything here, the same in every run. Not for secrets. */
 function getrandom(call: ptr<Call>): i64 {
-  if ((call.c & ~u64(RandomFlag.NONBLOCK | RandomFlag.RANDOM | RandomFlag.INSECURE)) !== 0) return failure(Errno.EINVAL);
+  if ((call.c & ~u64(RandomFlag.NONBLOCK | RandomFlag.RANDOM | RandomFlag.INSECURE)) !== 0)
+    return failure(Errno.EINVAL);
   const task = currentTask();
   const bytes: u64 = call.b < RANDOM_MAX_BYTES ? call.b : RANDOM_MAX_BYTES;
   for (let done: u64 = 0; done < bytes; done += 8) {
-    let z: u64 = (u64(personality.nid) << 32) ^ (u64(task.jobId) << 48) ^ ((atomicAdd(addr(random.last), 1) + 1) * 0x9e37_79b9_7f4a_7c15);
+    let z: u64 =
+      (u64(personality.nid) << 32) ^
+      (u64(task.jobId) << 48) ^
+      ((atomicAdd(addr(random.last), 1) + 1) * 0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)) * 0xbf58_476d_1ce4_e5b9;
     z = (z ^ (z >> 27)) * 0x94d0_49bb_1331_11eb;
     z = z ^ (z >> 31);

@@ -73,7 +73,8 @@ function clone(call: ptr<Call>, kept: ptr<Kept>): i64 {
   const flags: u64 = call.a;
   if ((flags & CloneFlag.THREAD) !== 0 && (flags & CloneFlag.SIGHAND) === 0) return failure(Errno.EINVAL);
   if ((flags & CloneFlag.SIGHAND) !== 0 && (flags & CloneFlag.VM) === 0) return failure(Errno.EINVAL);
-  if ((flags & THREAD_FLAGS) !== THREAD_FLAGS || (flags & ~(THREAD_FLAGS | OPTIONAL_FLAGS)) !== 0) return failure(Errno.ENOSYS);
+  if ((flags & THREAD_FLAGS) !== THREAD_FLAGS || (flags & ~(THREAD_FLAGS | OPTIONAL_FLAGS)) !== 0)
+    return failure(Errno.ENOSYS);
   const wishes: ThreadWishes = zeroed();
   wishes.fsBase = readMsr(Msr.FS_BASE);
   if ((flags & CloneFlag.SETTLS) !== 0) {
@@ -154,8 +155,10 @@ function futex(call: ptr<Call>): i64 {
   const operation: u32 = u32(call.b);
   const command: u32 = operation & FutexOperation.COMMAND_MASK;
   const value: u32 = u32(call.c);
-  if ((operation & FutexFlag.CLOCK_REALTIME) !== 0 && command !== FutexOperation.WAIT_BITSET) return failure(Errno.ENOSYS);
-  if ((operation & ~(FutexOperation.COMMAND_MASK | FutexFlag.PRIVATE | FutexFlag.CLOCK_REALTIME)) !== 0) return failure(Errno.ENOSYS);
+  if ((operation & FutexFlag.CLOCK_REALTIME) !== 0 && command !== FutexOperation.WAIT_BITSET)
+    return failure(Errno.ENOSYS);
+  if ((operation & ~(FutexOperation.COMMAND_MASK | FutexFlag.PRIVATE | FutexFlag.CLOCK_REALTIME)) !== 0)
+    return failure(Errno.ENOSYS);
   if ((call.a & 3) !== 0) return failure(Errno.EINVAL);
   if (call.a >= USER_END) return failure(Errno.EFAULT);
   switch (command) {
@@ -172,7 +175,15 @@ function futex(call: ptr<Call>): i64 {
     case FutexOperation.CMP_REQUEUE:
       if ((call.e & 3) !== 0 || i32(value) < 0 || i32(u32(call.d)) < 0) return failure(Errno.EINVAL);
       if (call.e >= USER_END) return failure(Errno.EFAULT);
-      return futexRequeue(space, call.a, call.e, u64(value), u64(u32(call.d)), command === FutexOperation.CMP_REQUEUE, u32(call.f));
+      return futexRequeue(
+        space,
+        call.a,
+        call.e,
+        u64(value),
+        u64(u32(call.d)),
+        command === FutexOperation.CMP_REQUEUE,
+        u32(call.f),
+      );
     default:
       return failure(Errno.ENOSYS);
   }

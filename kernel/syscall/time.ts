@@ -22,7 +22,8 @@ export function timeCallsStart(): void {
 function nanosleep(call: ptr<Call>): i64 {
   const start: u64 = readTsc();
   const wanted: Timespec = zeroed();
-  if (!copyFromUser(addr(currentTask().space), cast<ptr<u8>>(addr(wanted)), call.a, sizeof<Timespec>())) return failure(Errno.EFAULT);
+  if (!copyFromUser(addr(currentTask().space), cast<ptr<u8>>(addr(wanted)), call.a, sizeof<Timespec>()))
+    return failure(Errno.EFAULT);
   if (wanted.seconds < 0 || wanted.nanoseconds < 0 || wanted.nanoseconds >= 1000000000) return failure(Errno.EINVAL);
   const seconds: u64 = u64(wanted.seconds > LONGEST_SECONDS ? LONGEST_SECONDS : wanted.seconds);
   return sleepUntil(start + seconds * NS_PER_SECOND + u64(wanted.nanoseconds)) ? 0 : failure(Errno.EINTR);
@@ -36,5 +37,7 @@ function clockGettime(call: ptr<Call>): i64 {
   time.seconds = i64(now / NS_PER_SECOND);
   time.nanoseconds = i64(now % NS_PER_SECOND);
   if (call.a === Clock.REALTIME || call.a === Clock.REALTIME_COARSE) time.seconds += i64(bootEpochSeconds());
-  return copyToUser(addr(currentTask().space), call.b, cast<ptr<u8>>(addr(time)), sizeof<Timespec>()) ? 0 : failure(Errno.EFAULT);
+  return copyToUser(addr(currentTask().space), call.b, cast<ptr<u8>>(addr(time)), sizeof<Timespec>())
+    ? 0
+    : failure(Errno.EFAULT);
 }

@@ -13,7 +13,20 @@ import { formatDiagnostic } from "../../toolchain/frontend/diagnostics.ts";
 import { type Figure, geometricMean, type Section } from "./report.ts";
 
 /** In the order of the tables in main.ts and main.c. */
-const KERNELS = ["pagewalk", "ring", "hash", "sort", "bitscan", "strings", "matrix", "stencil", "list", "dispatch", "division", "crc"];
+const KERNELS = [
+  "pagewalk",
+  "ring",
+  "hash",
+  "sort",
+  "bitscan",
+  "strings",
+  "matrix",
+  "stencil",
+  "list",
+  "dispatch",
+  "division",
+  "crc",
+];
 const WAYS = ["ours", "-O0", "-O2"] as const;
 type Way = (typeof WAYS)[number];
 const GCC = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"];
@@ -26,7 +39,8 @@ const GOAL = 70;
 export function codegen(packageRoot: string, only: string | undefined): Section {
   const how = "native, percent of the speed of gcc -O2; least thread processor time of a call";
   const missing = whyNot();
-  if (missing) return { title: "code generation", how, figures: [{ name: "kernels", value: null, unit: "%", note: missing }] };
+  if (missing)
+    return { title: "code generation", how, figures: [{ name: "kernels", value: null, unit: "%", note: missing }] };
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "margay-bench-"));
   try {
     const programs = build(packageRoot, folder);
@@ -81,17 +95,23 @@ function build(packageRoot: string, folder: string): Readonly<Record<Way, string
 
 /** Least ns of a call, each way. Throws where two ways do not compute the same. */
 function measure(name: string, index: number, programs: Readonly<Record<Way, string>>): Record<Way, number> {
-  const ns: Record<Way, number> = { ours: Number.POSITIVE_INFINITY, "-O0": Number.POSITIVE_INFINITY, "-O2": Number.POSITIVE_INFINITY };
+  const ns: Record<Way, number> = {
+    ours: Number.POSITIVE_INFINITY,
+    "-O0": Number.POSITIVE_INFINITY,
+    "-O2": Number.POSITIVE_INFINITY,
+  };
   const checksums = new Map<string, Way>();
   for (let round = 0; round < ROUNDS; round++) {
     for (const way of WAYS) {
       const run = spawnSync(programs[way], [`${index}`, `${CALLS}`], { encoding: "utf8" });
       const [checksum, least] = run.stdout.trim().split(" ");
-      if (run.status !== 0 || least === undefined) throw new Error(`${name} ${way}: ended by ${run.signal ?? run.status}: ${run.stdout}`);
+      if (run.status !== 0 || least === undefined)
+        throw new Error(`${name} ${way}: ended by ${run.signal ?? run.status}: ${run.stdout}`);
       checksums.set(checksum!, way);
       ns[way] = Math.min(ns[way], Number(least));
     }
   }
-  if (checksums.size !== 1) throw new Error(`${name}: checksums differ: ${[...checksums].map(([sum, way]) => `${way} ${sum}`).join(", ")}`);
+  if (checksums.size !== 1)
+    throw new Error(`${name}: checksums differ: ${[...checksums].map(([sum, way]) => `${way} ${sum}`).join(", ")}`);
   return ns;
 }

@@ -22,10 +22,22 @@ type Prepare = (control: RunControl, labels: ReadonlyMap<string, number>) => voi
 const everywhere = (virtual: number) => ({ virtual: BigInt(virtual), space: null });
 /** Name, the most that is wanted, what is set. */
 const cases: readonly (readonly [name: string, wanted: string, prepare: Prepare])[] = [
-  ["breakpoint elsewhere", "1.1", (control, labels) => control.addBreakpoint(1, everywhere((labels.get("work") ?? 0) - 1))],
+  [
+    "breakpoint elsewhere",
+    "1.1",
+    (control, labels) => control.addBreakpoint(1, everywhere((labels.get("work") ?? 0) - 1)),
+  ],
   ["watched word on an idle page", "2", (control) => control.addWatchpoint(1, everywhere(IDLE_PAGE), 8, "access")],
-  ["word watched for writes, page written", "20", (control) => control.addWatchpoint(1, everywhere(WRITTEN_PAGE), 8, "write")],
-  ["word watched for both, page read and written", "20", (control) => control.addWatchpoint(1, everywhere(WRITTEN_PAGE), 8, "access")],
+  [
+    "word watched for writes, page written",
+    "20",
+    (control) => control.addWatchpoint(1, everywhere(WRITTEN_PAGE), 8, "write"),
+  ],
+  [
+    "word watched for both, page read and written",
+    "20",
+    (control) => control.addWatchpoint(1, everywhere(WRITTEN_PAGE), 8, "access"),
+  ],
 ];
 
 export async function debug(packageRoot: string): Promise<Section> {
@@ -56,11 +68,19 @@ export async function debug(packageRoot: string): Promise<Section> {
     note: `wanted: at most ${wanted}${stops[index] ? `; ${stops[index]} stops` : ""}`,
   }));
   const inLoop = run(guest, engine, (control) => control.addWatchpoint(1, everywhere(WRITTEN_PAGE), 4096, "write"));
-  figures.push({ name: "a stop at a watchpoint and on", value: ((inLoop.seconds - plain) / inLoop.stops) * 1e6, unit: "µs" });
+  figures.push({
+    name: "a stop at a watchpoint and on",
+    value: ((inLoop.seconds - plain) / inLoop.stops) * 1e6,
+    unit: "µs",
+  });
   return { title, how, figures };
 }
 
-function run({ image, labels }: Guest, createEngine: CreateEngine, prepare: Prepare): { seconds: number; stops: number } {
+function run(
+  { image, labels }: Guest,
+  createEngine: CreateEngine,
+  prepare: Prepare,
+): { seconds: number; stops: number } {
   const machine = new Machine({
     nodes: [{ nid: 1, cores: 1, ramBytes: 16 << 20, kernel: image, commandLine: "", nic: false }],
     createEngine,

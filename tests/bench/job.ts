@@ -80,7 +80,16 @@ export function runJob(o: JobOptions): JobRun {
           submitted = moment(time);
           const programs = [o.program.includes("/") ? o.program : `/margay/bin/${o.program}`];
           service.submit(
-            { nids, programs, argv: [o.program, ...(o.args ?? [])], envp: [], userId: 1000, fanout: 4, cores: 0, initImage },
+            {
+              nids,
+              programs,
+              argv: [o.program, ...(o.args ?? [])],
+              envp: [],
+              userId: 1000,
+              fanout: 4,
+              cores: 0,
+              initImage,
+            },
             time,
           );
         },
@@ -114,7 +123,9 @@ export function runJob(o: JobOptions): JobRun {
     const final = result as JobResult | null;
     const isFine = final?.kind === "exited" && final.waitStatus === 0;
     if (reason !== "until" || !isFine || !submitted || !running || !ended) {
-      throw new Error(`${o.program} on ${o.nodes} nodes: ${reason} ${machine.fault?.text ?? ""} ${JSON.stringify(result)}: ${stdout}`);
+      throw new Error(
+        `${o.program} on ${o.nodes} nodes: ${reason} ${machine.fault?.text ?? ""} ${JSON.stringify(result)}: ${stdout}`,
+      );
     }
     const residentBytes = process.memoryUsage().rss - before;
     return { stdout, submitted, running, ended, started, instructions: machine.instructions, residentBytes };

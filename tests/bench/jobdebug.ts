@@ -29,9 +29,12 @@ export function jobDebug(packageRoot: string): Section {
     const state = symbols.find("state")!.address;
     const turn = symbols.find("turn")!.address;
     let machine!: Machine;
-    const link = new JobDebugLink((nid, message) => machine.node(nid)!.mailAt(machine.time + MANAGEMENT_LATENCY_NS, message));
+    const link = new JobDebugLink((nid, message) =>
+      machine.node(nid)!.mailAt(machine.time + MANAGEMENT_LATENCY_NS, message),
+    );
     let tid = 0;
-    const { STOP, CONTINUE, STEP, READ_REGISTERS, READ_MEMORY, SET_BREAKPOINT, CLEAR_BREAKPOINT, THREADS } = DebugOperation;
+    const { STOP, CONTINUE, STEP, READ_REGISTERS, READ_MEMORY, SET_BREAKPOINT, CLEAR_BREAKPOINT, THREADS } =
+      DebugOperation;
     const memory = [
       { operation: READ_MEMORY, address: state, count: DEBUG_BODY_BYTES },
       { operation: READ_MEMORY, address: state + BigInt(DEBUG_BODY_BYTES), count: KILOBYTE - DEBUG_BODY_BYTES },
@@ -46,7 +49,11 @@ export function jobDebug(packageRoot: string): Section {
       { name: "clear a breakpoint", requests: [{ operation: CLEAR_BREAKPOINT, address: turn }] },
       { name: "step", requests: [{ operation: STEP, tid }], stops: true },
       { name: "continue", requests: [{ operation: CONTINUE }] },
-      { name: "", requests: [{ operation: DebugOperation.WRITE_MEMORY, address: state, body: Uint8Array.of(1) }], unmeasured: true },
+      {
+        name: "",
+        requests: [{ operation: DebugOperation.WRITE_MEMORY, address: state, body: Uint8Array.of(1) }],
+        unmeasured: true,
+      },
     ];
     const figures: Figure[] = [];
     let at = -1;
@@ -87,7 +94,8 @@ export function jobDebug(packageRoot: string): Section {
         const { step, pending } = waiting;
         const stopped = link.events.find((e) => e.kind === "stopped");
         if (pending.some((p) => p.reply === undefined) || (step.stops === true && stopped === undefined)) return;
-        for (const { reply } of pending) if (reply!.errno !== 0) throw new Error(`job debugging: ${step.name}: errno ${reply!.errno}`);
+        for (const { reply } of pending)
+          if (reply!.errno !== 0) throw new Error(`job debugging: ${step.name}: errno ${reply!.errno}`);
         const end = step.stops === true && stopped?.kind === "stopped" ? stopped.time : pending.at(-1)!.reply!.time;
         if (step.unmeasured !== true) figures.push({ name: step.name, value: end - sent, unit: "ns virtual" });
         waiting = null;

@@ -19,7 +19,11 @@ const MEGABYTES = 16;
 export async function mips(packageRoot: string): Promise<Section> {
   const engine = await realEngine();
   const figures = [1, 4].map((cores) => figure(packageRoot, cores, engine));
-  return { title: "emulated speed", how: "least of 3, start-up left out; peer QEMU -icount shift=0, same guest", figures };
+  return {
+    title: "emulated speed",
+    how: "least of 3, start-up left out; peer QEMU -icount shift=0, same guest",
+    figures,
+  };
 }
 
 function figure(packageRoot: string, cores: number, engine: CreateEngine | string): Figure {
@@ -31,7 +35,14 @@ function figure(packageRoot: string, cores: number, engine: CreateEngine | strin
   const [few, many] = images.map((image) => ours(image, cores, engine));
   const millions = (many!.instructions - few!.instructions) / 1e6;
   const value = millions / (many!.seconds - few!.seconds);
-  if (!hasQemu) return { name, value, unit: "MIPS", peer: { name: "QEMU", value: null }, note: "qemu-system-x86_64 is not installed" };
+  if (!hasQemu)
+    return {
+      name,
+      value,
+      unit: "MIPS",
+      peer: { name: "QEMU", value: null },
+      note: "qemu-system-x86_64 is not installed",
+    };
   const [start, all] = images.map((image) => onQemu(image, cores));
   return {
     name,
@@ -42,7 +53,11 @@ function figure(packageRoot: string, cores: number, engine: CreateEngine | strin
   };
 }
 
-function ours(kernel: Uint8Array, cores: number, createEngine: CreateEngine): { seconds: number; instructions: number } {
+function ours(
+  kernel: Uint8Array,
+  cores: number,
+  createEngine: CreateEngine,
+): { seconds: number; instructions: number } {
   let seconds = Number.POSITIVE_INFINITY;
   let instructions = 0;
   for (let i = 0; i < REPETITIONS; i++) {

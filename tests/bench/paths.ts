@@ -33,7 +33,12 @@ export function paths(packageRoot: string): Section {
       title: "kernel paths",
       how: "guest instructions, user mode and back",
       figures: [
-        { name: "null call (getpid)", value: count("call"), unit: "instructions", note: `goal ${GOALS.call}, syscall to sysretq` },
+        {
+          name: "null call (getpid)",
+          value: count("call"),
+          unit: "instructions",
+          note: `goal ${GOALS.call}, syscall to sysretq`,
+        },
         {
           name: "null interrupt with EOI",
           value: count("interrupt"),

@@ -30,8 +30,10 @@ const groups: readonly (readonly [name: string, modules: RegExp])[] = [
 export async function profile(packageRoot: string): Promise<Section> {
   const engine = await realEngine();
   const messages = compileProgram(packageRoot, "messages");
-  const job = (o: Omit<JobOptions, "packageRoot" | "memBytes">) => () => void runJob({ packageRoot, memBytes: 64 << 20, ...o });
-  const computing = typeof engine === "string" ? engine : hasAssembler ? () => loop(packageRoot, engine) : "needs GNU as and ld";
+  const job = (o: Omit<JobOptions, "packageRoot" | "memBytes">) => () =>
+    void runJob({ packageRoot, memBytes: 64 << 20, ...o });
+  const computing =
+    typeof engine === "string" ? engine : hasAssembler ? () => loop(packageRoot, engine) : "needs GNU as and ld";
   // biome-ignore format: a table
   const loads: readonly (readonly [name: string, run: (() => void) | string, what: string])[] = [
     ["computing",    computing,                                                                     "one core, the loop of the MIPS figures"],
@@ -51,7 +53,11 @@ export async function profile(packageRoot: string): Promise<Section> {
       const note = `${what}; the rest: ${rest.map(([group, share]) => `${group} ${share.toFixed(0)} %`).join(", ") || "below 1 %"}`;
       figures.push({ name, value: shares.get(INSIDE) ?? 0, unit: "%", note });
     }
-    return { title: "time inside Unicorn", how: `share of profiler samples, one each ${SAMPLE_US} µs, start-up included`, figures };
+    return {
+      title: "time inside Unicorn",
+      how: `share of profiler samples, one each ${SAMPLE_US} µs, start-up included`,
+      figures,
+    };
   } finally {
     fs.rmSync(messages.root, { recursive: true, force: true });
   }
@@ -86,7 +92,9 @@ class Bundle {
   /** Percent of the samples by group. What the profiler itself and the wait for it take is no sample of the load. */
   shares({ nodes }: inspector.Profiler.Profile): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
-    const callers = new Map(nodes.flatMap(({ callFrame, children = [] }) => children.map((child) => [child, callFrame] as const)));
+    const callers = new Map(
+      nodes.flatMap(({ callFrame, children = [] }) => children.map((child) => [child, callFrame] as const)),
+    );
     let total = 0;
     for (const { id, callFrame, hitCount = 0 } of nodes) {
       const { functionName } = callFrame;
@@ -100,7 +108,8 @@ class Bundle {
 
   private groupOf(frame: inspector.Runtime.CallFrame, caller: inspector.Runtime.CallFrame | undefined): string {
     if (frame.functionName === "(garbage collector)") return "garbage collection";
-    if (frame.url === "") return caller !== undefined && UNICORN.test(this.moduleOf(caller)) ? INSIDE : "built-in functions";
+    if (frame.url === "")
+      return caller !== undefined && UNICORN.test(this.moduleOf(caller)) ? INSIDE : "built-in functions";
     return groups.find(([, modules]) => modules.test(this.moduleOf(frame)))?.[0] ?? "other";
   }
 
@@ -113,7 +122,9 @@ async function sampled(run: () => void): Promise<inspector.Profiler.Profile> {
   const session = new inspector.Session();
   session.connect();
   const post = <T>(method: string, parameters: object = {}): Promise<T> =>
-    new Promise((resolve, reject) => session.post(method, parameters, (error, result) => (error ? reject(error) : resolve(result as T))));
+    new Promise((resolve, reject) =>
+      session.post(method, parameters, (error, result) => (error ? reject(error) : resolve(result as T))),
+    );
   try {
     await post("Profiler.enable");
     await post("Profiler.setSamplingInterval", { interval: SAMPLE_US });

@@ -11,7 +11,17 @@ const READY = "margay: ready";
 export async function start(packageRoot: string): Promise<Section> {
   const margay = path.join(packageRoot, "dist/margay.js");
   const kernel = path.join(packageRoot, "images/out/kernel.elf");
-  const ours = await toReady(process.execPath, [margay, "boot", "kernel", "--cores", "1", "--mem", "64M", "--until", "ready"]);
+  const ours = await toReady(process.execPath, [
+    margay,
+    "boot",
+    "kernel",
+    "--cores",
+    "1",
+    "--mem",
+    "64M",
+    "--until",
+    "ready",
+  ]);
   const has = spawnSync("qemu-system-x86_64", ["--version"]).status === 0;
   const qemu = has ? await toReady("qemu-system-x86_64", qemuArguments(kernel)) : null;
   const built = least(() => {
@@ -60,7 +70,9 @@ function once(command: string, args: readonly string[]): Promise<number> {
     });
     child.stderr.on("data", (part: Buffer) => void (text += part.toString("latin1")));
     child.on("error", reject);
-    child.on("close", () => (taken === null ? reject(new Error(`${command} ended before the ready line: ${text}`)) : resolve(taken)));
+    child.on("close", () =>
+      taken === null ? reject(new Error(`${command} ended before the ready line: ${text}`)) : resolve(taken),
+    );
   });
 }
 

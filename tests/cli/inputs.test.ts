@@ -34,7 +34,12 @@ describe("units", () => {
   );
   it("reads hexadecimal counts", () => expect(parseCount("--seed", "0xff", 0, 255)).toBe(255));
   it("writes sizes and times for people", () => {
-    expect([formatSize(2 ** 30), formatSize(64 << 20), formatSize(4096), formatSize(4097)]).toEqual(["1G", "64M", "4K", "4097"]);
+    expect([formatSize(2 ** 30), formatSize(64 << 20), formatSize(4096), formatSize(4097)]).toEqual([
+      "1G",
+      "64M",
+      "4K",
+      "4097",
+    ]);
     expect([formatTime(999), formatTime(1500), formatTime(2_500_000), formatTime(3e9)]).toEqual([
       "999 ns",
       "1.500 us",

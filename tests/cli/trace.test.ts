@@ -25,9 +25,16 @@ describe("record, show, diff, export", () => {
     expect(fs.readFileSync(at("again.trace"), "utf8")).toBe(fs.readFileSync(at("a.trace"), "utf8"));
   });
   it("the header makes the same run again", () => {
-    const header = JSON.parse(fs.readFileSync(at("a.trace"), "utf8").split("\n")[0]!) as { command: string[]; images: { file: string }[] };
+    const header = JSON.parse(fs.readFileSync(at("a.trace"), "utf8").split("\n")[0]!) as {
+      command: string[];
+      images: { file: string }[];
+    };
     expect(header.command).toEqual(["run", "--nodes", "2", "--cores", "1", "hello"]);
-    expect(header.images.map((i) => i.file)).toEqual(["images/out/kernel.elf", "images/out/init.elf", "images/out/bin/hello"]);
+    expect(header.images.map((i) => i.file)).toEqual([
+      "images/out/kernel.elf",
+      "images/out/init.elf",
+      "images/out/bin/hello",
+    ]);
     const file = at("full.txt");
     margay([...header.command.slice(0, -1), "--trace", file, "hello"], { strict: false });
     expect(run("show", "a.trace").stdout).toBe(fs.readFileSync(file, "utf8"));
@@ -76,7 +83,9 @@ describe("record, show, diff, export", () => {
     expect(exact.stdout).toMatch(/^first divergence: event \d+: .* on n\d.* at \d+.* ns\n/);
     expect(exact.stdout).toMatch(/\na\.trace:\n> +\d+ n\d.*\n(.*\n)*b\.trace:\n> +\d+ n\d/);
     expect(exact.stdout).toMatch(/the runs differ in:\n {2}seed: 0 \| 4\n {2}command: /);
-    expect(run("diff", "--ignore", "time", "a.trace", "b.trace").stdout).toMatch(/^first divergence: event \d+ of what n\d/);
+    expect(run("diff", "--ignore", "time", "a.trace", "b.trace").stdout).toMatch(
+      /^first divergence: event \d+ of what n\d/,
+    );
     expect(run("diff", "--kind", "node", "a.trace", "b.trace").status).toBe(0);
     // Two seeds of the same faults: a frame that only one of them drops.
     const seeds = run("diff", "--context", "1", "b.trace", "c.trace");
@@ -94,7 +103,9 @@ describe("record, show, diff, export", () => {
     expect(otherData).toMatchObject({ command: "margay run --nodes 2 --cores 1 hello", nodes: 2 });
   });
   it("says so where the images are others by now, and goes on without symbols", () => {
-    const text = fs.readFileSync(at("a.trace"), "utf8").replace(/"sha256":"[0-9a-f]{64}"/g, `"sha256":"${"0".repeat(64)}"`);
+    const text = fs
+      .readFileSync(at("a.trace"), "utf8")
+      .replace(/"sha256":"[0-9a-f]{64}"/g, `"sha256":"${"0".repeat(64)}"`);
     fs.writeFileSync(at("old.trace"), text);
     const r = run("show", "--kind", "job", "old.trace");
     expect(r.status).toBe(0);
@@ -120,7 +131,9 @@ describe("instructions", () => {
   it("a file of instructions is decoded when it is shown", () => {
     expect(record("i.trace", "--show", "insn,console", "--node", "1", "--to", "50ns").status).toBe(0);
     const { stdout } = run("show", "i.trace");
-    expect(stdout.split("\n")[0]).toMatch(/^ +0 n1\.c0 +insn +0x10\w+<pvh_entry> \[32\] cli {2}; kernel\/boot\/pvh\.ts:\d+$/);
+    expect(stdout.split("\n")[0]).toMatch(
+      /^ +0 n1\.c0 +insn +0x10\w+<pvh_entry> \[32\] cli {2}; kernel\/boot\/pvh\.ts:\d+$/,
+    );
     expect(stdout.trimEnd().split("\n")).toHaveLength(50);
   });
 });

@@ -14,7 +14,9 @@ const TO_LONG = `
 
 /** GDT for starting: 08 32-bit code, 10 data, 18 64-bit code, 20 32-bit code for the SIPI path. */
 function startTables(guest: Guest): void {
-  [0n, descriptor(0xc09b), descriptor(0xc093), descriptor(0xa09b)].forEach((value, index) => guest.setQuad(0x9100 + 8 * index, value));
+  [0n, descriptor(0xc09b), descriptor(0xc093), descriptor(0xa09b)].forEach((value, index) =>
+    guest.setQuad(0x9100 + 8 * index, value),
+  );
   guest.view.setUint16(0x9000, 31, true);
   guest.view.setUint32(0x9002, 0x9100, true);
 }
@@ -34,16 +36,20 @@ describe.skipIf(missing)("starting", () => {
       guest.engine.ram.set(new TextEncoder().encode("hello"), 0x8_0100);
       const core = guest.core;
       core.startPvh(0x10_0000, 0x6000);
-      expect([core.register("cr0"), core.register("rbx"), core.register("cr4"), core.register("efer"), core.cpl]).toEqual([
-        0x11n,
-        0x6000n,
-        0n,
-        0n,
-        0,
-      ]);
+      expect([
+        core.register("cr0"),
+        core.register("rbx"),
+        core.register("cr4"),
+        core.register("efer"),
+        core.cpl,
+      ]).toEqual([0x11n, 0x6000n, 0n, 0n, 0]);
       expect(guest.finish(core, chunk).reason).toBe("halt");
       expect(bus.output).toBe("hello");
-      expect([core.register("rax"), core.register("efer"), core.halted]).toEqual([0x1234_5678_9abc_def0n, 0x500n, true]);
+      expect([core.register("rax"), core.register("efer"), core.halted]).toEqual([
+        0x1234_5678_9abc_def0n,
+        0x500n,
+        true,
+      ]);
       expect(guest.view.getUint32(0x8_0000, true)).toBe(0x6000);
       // 4 + 4 + 13 of the way, 3 + 5 × 4 + 2 in long mode
       expect(core.time).toBe(46);

@@ -8,7 +8,8 @@ import { busyGuest } from "./busy.ts";
 import { CODE, fingerprint, Guest, missing, seeded, USER, USER_DATA_PAGE } from "./guest.ts";
 
 const everywhere = (address: number | bigint): Place => ({ virtual: BigInt(address), space: null });
-const outcome = ({ reason, retired, id }: RunResult, core: Core): string => `${reason} ${retired} ${id ?? ""} ${core.rip.toString(16)}`;
+const outcome = ({ reason, retired, id }: RunResult, core: Core): string =>
+  `${reason} ${retired} ${id ?? ""} ${core.rip.toString(16)}`;
 
 /** Runs in pieces to the next stop that is not the budget's; retired over all of them. */
 function toStop(core: Core, piece: () => number = () => 1_000_000): RunResult {
@@ -154,7 +155,8 @@ describe.skipIf(missing)("breakpoints", () => {
     const id = guest.engine.addBreakpoint({ physical: frame + 0x1000 });
     guest.start(guest.core, at("start"));
     const found: string[] = [];
-    for (let result = toStop(guest.core); result.reason !== "halt"; result = toStop(guest.core)) found.push(outcome(result, guest.core));
+    for (let result = toStop(guest.core); result.reason !== "halt"; result = toStop(guest.core))
+      found.push(outcome(result, guest.core));
     expect(found).toEqual([`breakpoint 5 ${id} 701000`, `breakpoint 5 ${id} 800000`, `breakpoint 11 ${id} 900000`]);
     guest.engine.removeBreakpoint(id);
     guest.start(guest.core, at("start"));
@@ -179,7 +181,13 @@ describe.skipIf(missing)("breakpoints", () => {
         counts.push(`${result.retired} ${guest.core.register("rcx")}`);
       }
       // 10 iterations and the test that ends stosb; scasb ends with its count, without one.
-      expect(counts).toEqual(["3 10", "13 10", expect.stringMatching(/^1[45] 10$/), "13 10", expect.stringMatching(/^1[34] 0$/)]);
+      expect(counts).toEqual([
+        "3 10",
+        "13 10",
+        expect.stringMatching(/^1[45] 10$/),
+        "13 10",
+        expect.stringMatching(/^1[34] 0$/),
+      ]);
       guest.close();
     }
   });
@@ -239,7 +247,10 @@ describe.skipIf(missing)("breakpoints", () => {
     guest.map(0x70_0000n, BigInt(frame) | 3n);
     const second = guest.map(0x70_1000n, BigInt(frame + 0x1000) | 2n);
     guest.code(frame + 0xff8, `nop; nop; nop; mov ebx, 0x12345678; hlt`); // the mov begins at ffb
-    const at = guest.code(CODE, `start: mov edi, 0x700ff8; jmp rdi; pf: or dword ptr [${second}], 1; add rsp, 8; iretq`);
+    const at = guest.code(
+      CODE,
+      `start: mov edi, 0x700ff8; jmp rdi; pf: or dword ptr [${second}], 1; add rsp, 8; iretq`,
+    );
     guest.gate(14, at("pf"));
     guest.engine.addBreakpoint(everywhere(0x70_0ffc));
     const stop = guest.engine.addBreakpoint(everywhere(0x70_0ffb));
@@ -267,7 +278,8 @@ describe.skipIf(missing)("breakpoints", () => {
     const rips = (): string[] => {
       guest.start(guest.core, at("start"), { rsp: 0x8_f000 });
       const found: string[] = [];
-      for (let result = toStop(guest.core); result.reason !== "halt"; result = toStop(guest.core)) found.push(guest.core.rip.toString(16));
+      for (let result = toStop(guest.core); result.reason !== "halt"; result = toStop(guest.core))
+        found.push(guest.core.rip.toString(16));
       return found;
     };
     const handler = at("handler").toString(16);
@@ -312,7 +324,8 @@ describe.skipIf(missing)("breakpoints", () => {
     const id = guest.engine.addBreakpoint(everywhere(at("start")));
     for (const core of guest.engine.cores) guest.start(core, at("start"));
     for (let round = 0; round < 3; round++) {
-      for (const core of guest.engine.cores) expect(core.run(100)).toEqual({ reason: "breakpoint", retired: round === 0 ? 0 : 2, id });
+      for (const core of guest.engine.cores)
+        expect(core.run(100)).toEqual({ reason: "breakpoint", retired: round === 0 ? 0 : 2, id });
     }
     expect(Buffer.compare(before.subarray(CODE, CODE + 64), guest.engine.ram.subarray(CODE, CODE + 64))).toBe(0);
     guest.close();

@@ -36,7 +36,11 @@ function gate(
   const bits = BigInt(type | (dpl << 5) | (present ? 0x80 : 0));
   cpu.setQuad(
     IDT + vector * 16,
-    (offset & 0xffffn) | (BigInt(selector) << 16n) | (BigInt(ist) << 32n) | (bits << 40n) | (((offset >> 16n) & 0xffffn) << 48n),
+    (offset & 0xffffn) |
+      (BigInt(selector) << 16n) |
+      (BigInt(ist) << 32n) |
+      (bits << 40n) |
+      (((offset >> 16n) & 0xffffn) << 48n),
   );
   cpu.setQuad(IDT + vector * 16 + 8, offset >> 32n);
 }
@@ -80,7 +84,8 @@ function asKernel(): void {
   cpu.setGpr(4, 0x5_000cn);
 }
 const interrupt = (vector: number): boolean => deliverEvent(cpu, { vector, kind: "external" });
-const exception = (vector: number, errorCode = 0): boolean => deliverEvent(cpu, { vector, kind: "exception", errorCode });
+const exception = (vector: number, errorCode = 0): boolean =>
+  deliverEvent(cpu, { vector, kind: "exception", errorCode });
 
 describe("long mode", () => {
   it("interrupt from ring 3: RSP0, null SS, IF and TF cleared, frame of five", () => {
@@ -158,7 +163,9 @@ describe("long mode", () => {
     for (const handler of [8, 10, 11, 12, 13]) gate(handler, { offset: BigInt(handler) << 12n, ist: 1 });
     set();
     cpu.rip = 0x40_0002n;
-    const event = kind ? { vector: 0x40, kind, instructionRip: 0x40_0000n } : { vector: 0x40, kind: "external" as const };
+    const event = kind
+      ? { vector: 0x40, kind, instructionRip: 0x40_0000n }
+      : { vector: 0x40, kind: "external" as const };
     expect(deliverEvent(cpu, event)).toBe(true);
     expect(Number(cpu.rip >> 12n)).toBe(vector);
     const words = frame(0x6_0000n);
@@ -254,7 +261,10 @@ describe("32-bit protected mode", () => {
     cpu.setSegment(2, { selector: 0x23, base: 0n, limit: 0xffff_ffff, flags: 0xcf_f300 });
   });
   const gate32 = (vector: number, type = 14, dpl = 0, selector = 8): void => {
-    cpu.setQuad(IDT + vector * 8, 0x1000n | (BigInt(selector) << 16n) | (BigInt(type | (dpl << 5) | 0x80) << 40n) | (0x12n << 48n));
+    cpu.setQuad(
+      IDT + vector * 8,
+      0x1000n | (BigInt(selector) << 16n) | (BigInt(type | (dpl << 5) | 0x80) << 40n) | (0x12n << 48n),
+    );
   };
   const frame32 = (from: number, bytes = 4): number[] => {
     const words: number[] = [];
@@ -315,24 +325,41 @@ describe("real mode", () => {
     cpu.rip = 0x77n;
     cpu.rflags = 0x302n;
     interrupt(0x40);
-    expect([cpu.rip, cpu.segment(1).selector, cpu.segment(1).base, cpu.gpr(4), cpu.rflags]).toEqual([0x1234n, 0xf00, 0xf000n, 0xfffen, 2n]);
-    expect([cpu.view.getUint16(0x1002, true), cpu.view.getUint16(0x1000, true), cpu.view.getUint16(0x10ffe, true)]).toEqual([
-      0x302, 0x800, 0x77,
+    expect([cpu.rip, cpu.segment(1).selector, cpu.segment(1).base, cpu.gpr(4), cpu.rflags]).toEqual([
+      0x1234n,
+      0xf00,
+      0xf000n,
+      0xfffen,
+      2n,
     ]);
+    expect([
+      cpu.view.getUint16(0x1002, true),
+      cpu.view.getUint16(0x1000, true),
+      cpu.view.getUint16(0x10ffe, true),
+    ]).toEqual([0x302, 0x800, 0x77]);
   });
 });
 
 describe("SYSCALL", () => {
-  const registers = { star: 0x0018_0008_1234_5678n, lstar: 0xffff_8000_0000_1000n, cstar: 0xffff_8000_0000_2000n, fmask: 0x4_0700n };
+  const registers = {
+    star: 0x0018_0008_1234_5678n,
+    lstar: 0xffff_8000_0000_1000n,
+    cstar: 0xffff_8000_0000_2000n,
+    fmask: 0x4_0700n,
+  };
 
   it("64-bit: RCX, R11, FMASK, segments", () => {
     cpu.rflags = 0x4_0747n;
     cpu.rip = 0x40_0002n;
     performSyscall(cpu, registers);
     expect([cpu.gpr(1), cpu.gpr(11), cpu.rip, cpu.rflags]).toEqual([0x40_0002n, 0x4_0747n, registers.lstar, 0x47n]);
-    expect([cpu.cpl, cpu.segment(1).selector, cpu.segment(1).flags, cpu.segment(2).selector, cpu.segment(2).flags]).toEqual([
-      0, 8, 0xa0_9b00, 0x10, 0xc0_9300,
-    ]);
+    expect([
+      cpu.cpl,
+      cpu.segment(1).selector,
+      cpu.segment(1).flags,
+      cpu.segment(2).selector,
+      cpu.segment(2).flags,
+    ]).toEqual([0, 8, 0xa0_9b00, 0x10, 0xc0_9300]);
   });
 
   it("from 32-bit code in long mode goes to CSTAR", () => {

@@ -76,7 +76,12 @@ describe.skipIf(missing)("exactness", () => {
       guest.start(guest.core, CODE);
       guest.core.time = 500;
       guest.finish(guest.core, piece);
-      expect(["rbx", "rsi", "rax", "rbp"].map((name) => guest.core.register(name))).toEqual([1_000_504n, 1_000_508n, 1_000_512n, 7n]);
+      expect(["rbx", "rsi", "rax", "rbp"].map((name) => guest.core.register(name))).toEqual([
+        1_000_504n,
+        1_000_508n,
+        1_000_512n,
+        7n,
+      ]);
     }
     guest.code(CODE, `mov ecx, 0x10; mov eax, 5; xor edx, edx; wrmsr; rdtsc; hlt`);
     guest.start(guest.core, CODE);
@@ -137,7 +142,10 @@ describe.skipIf(missing)("exactness", () => {
     }
     const guest = new Guest({ bus: new Stopping() });
     guest.map(0xfee0_0000n, 0xfee0_001bn);
-    guest.code(CODE, `mov edi, 0xfee00300; mov [rdi], eax; inc edx; out 0x80, al; jmp 1f; 1: mov ecx, 3; rep stosd; cpuid; inc edx; hlt`);
+    guest.code(
+      CODE,
+      `mov edi, 0xfee00300; mov [rdi], eax; inc edx; out 0x80, al; jmp 1f; 1: mov ecx, 3; rep stosd; cpuid; inc edx; hlt`,
+    );
     guest.start(guest.core, CODE);
     const results: string[] = [];
     for (let reason = ""; reason !== "halt"; ) {

@@ -31,7 +31,10 @@ export const USER_DATA_PAGE = 0x40_8000;
 export const KERNEL_STACK = 0x8_f000;
 const KERNEL_CS = 0x08;
 
-export function assemble(source: string, bits: 16 | 32 | 64 = 64): { bytes: Uint8Array; labels: ReadonlyMap<string, number> } {
+export function assemble(
+  source: string,
+  bits: 16 | 32 | 64 = 64,
+): { bytes: Uint8Array; labels: ReadonlyMap<string, number> } {
   const assembler = new Assembler("guest", bits);
   const block = {
     pieces: [source],
@@ -90,7 +93,8 @@ export class Guest {
     this.setQuad(TSS + 0x24, 0x9_8000n);
     for (const base of [0, 0x20_0000]) this.map(BigInt(base), BigInt(base) | 0x83n, 1);
     for (let page = 0; page < 8; page++) this.map(BigInt(USER + page * 4096), BigInt(USER + page * 4096) | 5n);
-    for (let page = 0; page < 8; page++) this.map(BigInt(USER_DATA_PAGE + page * 4096), BigInt(USER_DATA_PAGE + page * 4096) | 7n);
+    for (let page = 0; page < 8; page++)
+      this.map(BigInt(USER_DATA_PAGE + page * 4096), BigInt(USER_DATA_PAGE + page * 4096) | 7n);
   }
 
   get core(): Core {
@@ -136,7 +140,11 @@ export class Guest {
     const bits = BigInt((trap ? 15 : 14) | (dpl << 5) | 0x80);
     this.setQuad(
       IDT + vector * 16,
-      (offset & 0xffffn) | (BigInt(KERNEL_CS) << 16n) | (BigInt(ist) << 32n) | (bits << 40n) | (((offset >> 16n) & 0xffffn) << 48n),
+      (offset & 0xffffn) |
+        (BigInt(KERNEL_CS) << 16n) |
+        (BigInt(ist) << 32n) |
+        (bits << 40n) |
+        (((offset >> 16n) & 0xffffn) << 48n),
     );
     this.setQuad(IDT + vector * 16 + 8, offset >> 32n);
   }
@@ -196,7 +204,8 @@ export function fingerprint(engine: Engine): string {
   const states = engine.cores.map((core) => core.save());
   let hash = 0x811c_9dc5;
   const words = new Uint32Array(engine.ram.buffer, engine.ram.byteOffset, engine.ram.length / 4);
-  for (let index = 0; index < words.length; index++) if (words[index]) hash = Math.imul(hash ^ words[index] ^ index, 0x0100_0193);
+  for (let index = 0; index < words.length; index++)
+    if (words[index]) hash = Math.imul(hash ^ words[index] ^ index, 0x0100_0193);
   return `${hash >>> 0} ${JSON.stringify(states, (_key, value: unknown) => (typeof value === "bigint" ? value.toString(16) : value instanceof Uint8Array ? Array.from(value).join() : value))}`;
 }
 

@@ -12,7 +12,9 @@ describe("loading the library", () => {
       process.env.UNICORN_LIB = path;
       try {
         expect(() => loadLibrary()).toThrow(UnicornUnavailable);
-        expect(() => loadLibrary()).toThrow(new RegExp(`^unicorn: .*${what}.*: install Unicorn 2\\.1\\.1 as libunicorn\\.so\\.2`));
+        expect(() => loadLibrary()).toThrow(
+          new RegExp(`^unicorn: .*${what}.*: install Unicorn 2\\.1\\.1 as libunicorn\\.so\\.2`),
+        );
       } finally {
         if (kept === undefined) delete process.env.UNICORN_LIB;
         else process.env.UNICORN_LIB = kept;

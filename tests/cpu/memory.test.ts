@@ -6,7 +6,8 @@ import { describe, expect, it } from "vitest";
 import { RecordingBus } from "./bus.ts";
 import { CODE, fingerprint, Guest, missing, USER, USER_DATA_PAGE } from "./guest.ts";
 
-const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+const sleep = (milliseconds: number): void =>
+  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 const DATA = 0x4000_0000;
 
 describe.skipIf(missing)("TLB", () => {
@@ -14,7 +15,8 @@ describe.skipIf(missing)("TLB", () => {
   function moved(disturb: (guest: Guest) => void): { guest: Guest; entry: number; read: () => bigint } {
     const guest = new Guest();
     const entry = guest.map(BigInt(DATA), 0x50_0063n);
-    for (let page = 1; page <= 10; page++) guest.map(BigInt(DATA + page * 0x4_0000), BigInt(0x51_0000 + page * 4096) | 0x63n);
+    for (let page = 1; page <= 10; page++)
+      guest.map(BigInt(DATA + page * 0x4_0000), BigInt(0x51_0000 + page * 4096) | 0x63n);
     guest.setQuad(0x50_0000, 0xaaaan);
     guest.setQuad(0x50_1000, 0xbbbbn);
     guest.code(

@@ -34,7 +34,12 @@ export class PlainCpu implements CpuAccess, PagingRegisters, PhysicalMemory {
   readonly words = new Uint32Array((4 << 20) / 4);
   readonly view = new DataView(this.words.buffer);
   readonly registers: bigint[] = new Array<bigint>(16).fill(0n);
-  readonly segments: Segment[] = Array.from({ length: 8 }, () => ({ selector: 0, base: 0n, limit: 0xffff_ffff, flags: 0xcf_9300 }));
+  readonly segments: Segment[] = Array.from({ length: 8 }, () => ({
+    selector: 0,
+    base: 0n,
+    limit: 0xffff_ffff,
+    flags: 0xcf_9300,
+  }));
   readonly mmu = new Mmu(this, this);
   tablesWritten = 0;
   private nextTable = 0x2000;
@@ -61,7 +66,9 @@ export class PlainCpu implements CpuAccess, PagingRegisters, PhysicalMemory {
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
     let value = 0n;
     for (let byte = 0; byte < bytes; byte++)
-      value |= BigInt(this.view.getUint8(this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_READ, privilege))) << BigInt(8 * byte);
+      value |=
+        BigInt(this.view.getUint8(this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_READ, privilege))) <<
+        BigInt(8 * byte);
     return value;
   }
   writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {

@@ -9,7 +9,19 @@ describe.skipIf(missing)("registers", () => {
     const guest = new Guest();
     guest.start(guest.core, CODE);
     const { core } = guest;
-    const plain = ["rip", "cr2", "star", "lstar", "cstar", "fmask", "kernel_gs_base", "tsc_aux", "tsc", "gdtr_base", "idtr_base"];
+    const plain = [
+      "rip",
+      "cr2",
+      "star",
+      "lstar",
+      "cstar",
+      "fmask",
+      "kernel_gs_base",
+      "tsc_aux",
+      "tsc",
+      "gdtr_base",
+      "idtr_base",
+    ];
     [...gprNames, ...plain, "fs_base", "gs_base", "tr_base", "ldtr_base"].forEach((name, index) => {
       const value = 0x1234_5678_0000n + BigInt(index);
       core.setRegister(name, value);
@@ -129,7 +141,9 @@ describe.skipIf(missing)("registers", () => {
     ])
       expect(stored.slice(from, to)).toEqual(image.slice(from, to));
     expect(guest.view.getFloat64(0x8_0400, true)).toBe(3);
-    expect([...guest.engine.ram.subarray(0x8_0410, 0x8_0420)]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    expect([...guest.engine.ram.subarray(0x8_0410, 0x8_0420)]).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+    ]);
     guest.close();
   });
 

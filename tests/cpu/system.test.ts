@@ -61,7 +61,17 @@ describe.skipIf(missing)("MSRs", () => {
       state.tscAux,
       state.pat,
       state.gpr.rax,
-    ]).toEqual([0x0018_0008_0000_0000n, 0xffff_8000_0000_1000n, 0x4_0700n, 0x1111n, 0x3333n, 0x2222n, 5n, 0x0606_0606_0606_0606n, 0x3333n]);
+    ]).toEqual([
+      0x0018_0008_0000_0000n,
+      0xffff_8000_0000_1000n,
+      0x4_0700n,
+      0x1111n,
+      0x3333n,
+      0x2222n,
+      5n,
+      0x0606_0606_0606_0606n,
+      0x3333n,
+    ]);
   });
 
   // biome-ignore format: a table
@@ -115,7 +125,12 @@ describe.skipIf(missing)("system instructions", () => {
 
   it("CPUID gives what the bus says, zero-extended; RDRAND does not exist", () => {
     const { state } = run("mov rax, -1; mov rcx, -1; mov rbx, -1; mov rdx, -1; mov eax, 7; mov ecx, 9; cpuid");
-    expect([state.gpr.rax, state.gpr.rbx, state.gpr.rcx, state.gpr.rdx]).toEqual([0x107n, 9n, 0xdead_beefn, 0x8000_0001n]);
+    expect([state.gpr.rax, state.gpr.rbx, state.gpr.rcx, state.gpr.rdx]).toEqual([
+      0x107n,
+      9n,
+      0xdead_beefn,
+      0x8000_0001n,
+    ]);
     const guest = new Guest();
     guest.engine.ram.set([0x90, 0x0f, 0xc7, 0xf0], CODE); // nop; rdrand eax
     guest.code(HANDLERS, "hlt");
@@ -142,7 +157,11 @@ describe.skipIf(missing)("system instructions", () => {
     guest.code(HANDLERS, "hlt");
     guest.start(guest.core, CODE);
     expect(guest.finish().reason).toBe("halt");
-    expect([guest.core.register("rcx"), guest.core.cpl, guest.core.rip]).toEqual([BigInt(USER + 3), 0, BigInt(HANDLERS + 1)]);
+    expect([guest.core.register("rcx"), guest.core.cpl, guest.core.rip]).toEqual([
+      BigInt(USER + 3),
+      0,
+      BigInt(HANDLERS + 1),
+    ]);
     guest.close();
   });
 
@@ -234,9 +253,10 @@ describe.skipIf(missing)("events and states", () => {
     image.set([0x35, 0xc2, 0x68, 0x21, 0xa2, 0xda, 0x0f, 0xc9, 0x00, 0x40], 32); // π
     image.set([0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f], 48); // 1
     for (let byte = 160; byte < 416; byte++) image[byte] = (byte * 7) & 0xff;
-    const compared = [...Array.from({ length: 5 }, (_, index) => index), ...Array.from({ length: 392 }, (_, index) => 24 + index)].filter(
-      (at) => at < 416,
-    );
+    const compared = [
+      ...Array.from({ length: 5 }, (_, index) => index),
+      ...Array.from({ length: 392 }, (_, index) => 24 + index),
+    ].filter((at) => at < 416);
     const pick = (bytes: Uint8Array): number[] => compared.map((at) => bytes[at]);
 
     const guest = new Guest();

@@ -129,8 +129,24 @@ describe("architectural TLB", () => {
     const saved = cpu.mmu.tlb.save();
     expect(saved).toEqual([
       { virtual: 0x40_0000n, physical: 0x5000, bytes: 0x1000, permissions: 1, user: true, global: false, dirty: false },
-      { virtual: 0x4000_0000n, physical: 0, bytes: 0x4000_0000, permissions: 7, user: true, global: false, dirty: false },
-      { virtual: 0xffff_ffff_8000_0000n, physical: 0, bytes: 0x20_0000, permissions: 7, user: false, global: true, dirty: true },
+      {
+        virtual: 0x4000_0000n,
+        physical: 0,
+        bytes: 0x4000_0000,
+        permissions: 7,
+        user: true,
+        global: false,
+        dirty: false,
+      },
+      {
+        virtual: 0xffff_ffff_8000_0000n,
+        physical: 0,
+        bytes: 0x20_0000,
+        permissions: 7,
+        user: false,
+        global: true,
+        dirty: true,
+      },
     ]);
     const other = new PlainCpu();
     other.mmu.tlb.restore(saved);

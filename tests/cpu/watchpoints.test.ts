@@ -266,10 +266,18 @@ describe.skipIf(missing)("watchpoints", () => {
   it("device registers, at the exact count", () => {
     const guest = new Guest({ bus: new RecordingBus() });
     guest.map(0xfee0_0000n, 0xfee0_001bn);
-    guest.code(CODE, `mov edi, 0xfee00000; mov [rdi + 0x300], eax; mov [rdi + 0x310], eax; mov eax, [rdi + 0x310]; hlt`);
+    guest.code(
+      CODE,
+      `mov edi, 0xfee00000; mov [rdi + 0x300], eax; mov [rdi + 0x310], eax; mov eax, [rdi + 0x310]; hlt`,
+    );
     const id = guest.engine.addWatchpoint({ physical: 0xfee0_0310 }, 4, "write");
     guest.start(guest.core, CODE);
-    expect(guest.core.run(100)).toEqual({ reason: "watchpoint", retired: 3, id, accessed: { virtual: 0xfee0_0310n, write: true } });
+    expect(guest.core.run(100)).toEqual({
+      reason: "watchpoint",
+      retired: 3,
+      id,
+      accessed: { virtual: 0xfee0_0310n, write: true },
+    });
     expect(guest.core.run(100)).toEqual({ reason: "halt", retired: 2 });
     guest.close();
   });
@@ -277,12 +285,20 @@ describe.skipIf(missing)("watchpoints", () => {
   it("an access whose instruction faults is none; the instruction tried again makes it", () => {
     const guest = new Guest();
     const page = guest.map(0x60_0000n, 0x60_0002n);
-    const at = guest.code(CODE, `start: mov esi, 0x80000; mov edi, 0x600000; movsq; hlt; pf: or dword ptr [${page}], 1; add rsp, 8; iretq`);
+    const at = guest.code(
+      CODE,
+      `start: mov esi, 0x80000; mov edi, 0x600000; movsq; hlt; pf: or dword ptr [${page}], 1; add rsp, 8; iretq`,
+    );
     guest.gate(14, at("pf"));
     const id = guest.engine.addWatchpoint(everywhere(0x8_0000), 8, "read");
     guest.start(guest.core, at("start"));
     // Two, the handler's three, and the instruction itself.
-    expect(guest.core.run(100)).toEqual({ reason: "watchpoint", retired: 6, id, accessed: { virtual: 0x8_0000n, write: false } });
+    expect(guest.core.run(100)).toEqual({
+      reason: "watchpoint",
+      retired: 6,
+      id,
+      accessed: { virtual: 0x8_0000n, write: false },
+    });
     guest.close();
   });
 
@@ -314,7 +330,12 @@ describe.skipIf(missing)("watchpoints", () => {
       guest.engine.addWatchpoint(everywhere(at("start")), 16, "access"),
     ];
     guest.start(guest.core, at("start"), { rsp: 0x8_f000 });
-    expect(guest.core.run(100)).toEqual({ reason: "watchpoint", retired: 2, id: ids[0], accessed: { virtual: 0x8_efd8n, write: true } });
+    expect(guest.core.run(100)).toEqual({
+      reason: "watchpoint",
+      retired: 2,
+      id: ids[0],
+      accessed: { virtual: 0x8_efd8n, write: true },
+    });
     expect(guest.core.rip).toBe(BigInt(at("int80")));
     guest.core.setRegister("rsp", 0x8_f000n);
     guest.core.injectInterrupt(0x40);

@@ -30,7 +30,8 @@ export class TestDma implements Dma {
     return address + bytes <= this.ram.length ? address : -1;
   }
   written(offset: number, bytes: number): void {
-    if (offset < 0 || offset + bytes > this.ram.length) throw new Error(`device wrote outside RAM: ${offset}, ${bytes}`);
+    if (offset < 0 || offset + bytes > this.ram.length)
+      throw new Error(`device wrote outside RAM: ${offset}, ${bytes}`);
   }
 }
 

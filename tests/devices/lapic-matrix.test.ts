@@ -16,14 +16,21 @@ function machine(cores = CORES) {
 const one = () => {
   const bus = machine(1);
   const apic = bus.lapics[0]!;
-  return { bus, apic, read: (at: number) => apic.read(at, 4), write: (at: number, value: number) => apic.write(at, 4, value) };
+  return {
+    bus,
+    apic,
+    read: (at: number) => apic.read(at, 4),
+    write: (at: number, value: number) => apic.write(at, 4, value),
+  };
 };
 
 describe("every offset (table 11-1)", () => {
   // biome-ignore format: the table, readable and writable registers of xAPIC mode without AMD's extensions, CMCI and self IPI
   const readable = new Set([0x20, 0x30, 0x80, 0x90, 0xa0, 0xd0, 0xe0, 0xf0, 0x280, 0x300, 0x310, 0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x380, 0x390, 0x3e0,
     ...Array.from({ length: 24 }, (_, i) => 0x100 + 16 * i)]);
-  const writable = new Set([0x80, 0xb0, 0xd0, 0xe0, 0xf0, 0x280, 0x300, 0x310, 0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x380, 0x3e0]);
+  const writable = new Set([
+    0x80, 0xb0, 0xd0, 0xe0, 0xf0, 0x280, 0x300, 0x310, 0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x380, 0x3e0,
+  ]);
   it("reads what the table lists, reports and flags the rest as illegal register", () => {
     for (let at = 0; at < 0x1000; at += 16) {
       const { bus, read, write } = one();
@@ -47,7 +54,9 @@ describe("every offset (table 11-1)", () => {
       expect(bus.reports.length, `write 0x${at.toString(16)}`).toBe(writable.has(at) ? 0 : 1);
       if (!writable.has(at))
         expect(bus.reports[0]).toMatch(
-          readable.has(at) ? /^lapic: write to read-only [A-Z_]+ 0x/ : /^lapic: write to (unknown register|read-only RRD) 0x/,
+          readable.has(at)
+            ? /^lapic: write to read-only [A-Z_]+ 0x/
+            : /^lapic: write to (unknown register|read-only RRD) 0x/,
         );
     }
   });
@@ -184,9 +193,14 @@ describe("priorities (11.8.3) against the manual's rules, at random", () => {
           ended.push(model.end());
           write(0xb0, 0);
       }
-      expect([apic.pendingVector(), read(0xa0), apic.inService], what).toEqual([model.pending, model.ppr, Math.max(-1, ...model.isr)]);
+      expect([apic.pendingVector(), read(0xa0), apic.inService], what).toEqual([
+        model.pending,
+        model.ppr,
+        Math.max(-1, ...model.isr),
+      ]);
       const bank = random.below(8);
-      const bits = (set: ReadonlySet<number>): number => [...set].filter((v) => v >> 5 === bank).reduce((sum, v) => sum + 2 ** (v & 31), 0);
+      const bits = (set: ReadonlySet<number>): number =>
+        [...set].filter((v) => v >> 5 === bank).reduce((sum, v) => sum + 2 ** (v & 31), 0);
       expect(
         [read(0x100 + 16 * bank), read(0x200 + 16 * bank)].map((v) => v >>> 0),
         what,
@@ -227,7 +241,12 @@ describe("64 cores", () => {
     ] as const)
       for (const source of [0, 1, 31, 32, 63])
         for (const target of all)
-          expect(send(bus, source, ASSERT | mode | vector, target)).toEqual({ source, targets: [target], mode, vector });
+          expect(send(bus, source, ASSERT | mode | vector, target)).toEqual({
+            source,
+            targets: [target],
+            mode,
+            vector,
+          });
     expect(bus.reports).toEqual([]);
   });
   it("physical destination ff is everybody; ids that nobody has are reported", () => {
@@ -243,7 +262,9 @@ describe("64 cores", () => {
       expect(send(bus, source, ASSERT | 0x80000 | 0x91)!.targets).toEqual(all);
       for (const mode of [FIXED, NMI, INIT, SIPI]) {
         const vector = mode === FIXED || mode === SIPI ? 0x91 : 0;
-        expect(send(bus, source, ASSERT | 0xc0000 | mode | vector)!.targets).toEqual(all.filter((core) => core !== source));
+        expect(send(bus, source, ASSERT | 0xc0000 | mode | vector)!.targets).toEqual(
+          all.filter((core) => core !== source),
+        );
       }
     }
     expect(bus.reports).toEqual([]);
@@ -273,7 +294,9 @@ describe("64 cores", () => {
     // Eight groups of eight cores.
     for (const apic of bus.lapics) apic.write(0xd0, 4, ((1 << (apic.core & 7)) << 24) >>> 0);
     for (let mask = 1; mask < 256; mask++)
-      expect(send(bus, 0, ASSERT | LOGICAL | 0x92, mask)!.targets).toEqual(all.filter((core) => ((mask >> (core & 7)) & 1) !== 0));
+      expect(send(bus, 0, ASSERT | LOGICAL | 0x92, mask)!.targets).toEqual(
+        all.filter((core) => ((mask >> (core & 7)) & 1) !== 0),
+      );
   });
   it("cluster model: 15 clusters of four, 60 cores; cluster f is all of them", () => {
     const bus = machine();
@@ -286,7 +309,9 @@ describe("64 cores", () => {
         expect(send(bus, 9, ASSERT | LOGICAL | 0x93, (cluster << 4) | mask)!.targets).toEqual(
           all.filter((core) => core < 60 && core >> 2 === cluster && ((mask >> (core & 3)) & 1) !== 0),
         );
-    expect(send(bus, 9, ASSERT | LOGICAL | 0x93, 0xf5)!.targets).toEqual(all.filter((core) => core < 60 && (core & 1) === 0));
+    expect(send(bus, 9, ASSERT | LOGICAL | 0x93, 0xf5)!.targets).toEqual(
+      all.filter((core) => core < 60 && (core & 1) === 0),
+    );
     expect(bus.reports).toEqual([]);
   });
   it("lowest priority goes to the core with the lowest processor priority, in service included (11.6.2.4)", () => {

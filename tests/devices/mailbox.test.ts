@@ -30,14 +30,26 @@ describe("mailbox", () => {
   it("is found by its magic, and empty at first", () => {
     const { read, line, host } = rig();
     expect(Buffer.from(Uint32Array.of(read(MAGIC)).buffer).toString()).toBe("MBOX");
-    expect([read(VERSION), read(STATUS), read(IN_BYTES), line.level, host.reports]).toEqual([1, OUT_FREE, 0, false, []]);
+    expect([read(VERSION), read(STATUS), read(IN_BYTES), line.level, host.reports]).toEqual([
+      1,
+      OUT_FREE,
+      0,
+      false,
+      [],
+    ]);
   });
 
   it("holds one message at a time, in order, with an edge for each", () => {
     const { device, read, write, line, host } = rig();
     device.deliver(Uint8Array.of(1, 2, 3, 4, 5));
     device.deliver(Uint8Array.of(9));
-    expect([read(STATUS), read(IN_BYTES), read(IN), read(IN + 4), read(IN + 8)]).toEqual([IN_FULL | OUT_FREE, 5, 0x04030201, 5, 0]);
+    expect([read(STATUS), read(IN_BYTES), read(IN), read(IN + 4), read(IN + 8)]).toEqual([
+      IN_FULL | OUT_FREE,
+      5,
+      0x04030201,
+      5,
+      0,
+    ]);
     expect([line.level, line.edges]).toEqual([true, 1]);
     write(CONTROL, TAKE);
     expect([read(IN_BYTES), read(IN), line.level, line.edges]).toEqual([1, 9, true, 2]);
@@ -56,7 +68,12 @@ describe("mailbox", () => {
     write(OUT_BYTES, 1024);
     write(CONTROL, SEND);
     expect(sent[0]).toEqual([0x41, 0x42, 0x43, 0x44, 0x45]);
-    expect([sent[1]!.length, sent[1]!.slice(1020), read(OUT), read(OUT_BYTES)]).toEqual([1024, [255, 255, 255, 255], 0x44434241, 1024]);
+    expect([sent[1]!.length, sent[1]!.slice(1020), read(OUT), read(OUT_BYTES)]).toEqual([
+      1024,
+      [255, 255, 255, 255],
+      0x44434241,
+      1024,
+    ]);
     expect(host.reports).toEqual([]);
   });
 

@@ -13,7 +13,14 @@ function serial() {
   const line = new TestLine();
   const out: number[] = [];
   const uart = new Uart16550(host, line, (byte) => out.push(byte));
-  return { host, line, out, uart, read: (r: number) => uart.read(r, 1), write: (r: number, v: number) => uart.write(r, 1, v) };
+  return {
+    host,
+    line,
+    out,
+    uart,
+    read: (r: number) => uart.read(r, 1),
+    write: (r: number, v: number) => uart.write(r, 1, v),
+  };
 }
 
 describe("16550 registers (table II)", () => {
@@ -158,7 +165,14 @@ describe("i8042", () => {
       while ((keyboard.read(0x64) & 1) !== 0) bytes.push(keyboard.read(0x60));
       return bytes;
     };
-    return { host, line, keyboard, all, command: (v: number) => keyboard.write(0x64, v), data: (v: number) => keyboard.write(0x60, v) };
+    return {
+      host,
+      line,
+      keyboard,
+      all,
+      command: (v: number) => keyboard.write(0x64, v),
+      data: (v: number) => keyboard.write(0x60, v),
+    };
   };
   it("status: system flag, keylock open, command/data, output full", () => {
     const { keyboard, command, data, all } = setup();

@@ -13,7 +13,14 @@ describe("16550 (PC16550D, section 8)", () => {
     const line = new TestLine();
     const out: number[] = [];
     const uart = new Uart16550(host, line, (byte) => out.push(byte));
-    return { host, line, out, uart, read: (r: number) => uart.read(r, 1), write: (r: number, v: number) => uart.write(r, 1, v) };
+    return {
+      host,
+      line,
+      out,
+      uart,
+      read: (r: number) => uart.read(r, 1),
+      write: (r: number, v: number) => uart.write(r, 1, v),
+    };
   };
   const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -150,5 +157,6 @@ describe("CPUID: within QEMU's qemu64", () => {
     expect(model.read(0, 1, 0)[3] & (1 << 26)).not.toBe(0);
     expect(model.read(0, 0x80000001, 0)[3] & 0x20100800).toBe(0x20100800);
   });
-  it("tells each core its APIC id", () => expect([0, 1, 2, 3].map((core) => model.read(core, 1, 0)[1] >>> 24)).toEqual([0, 1, 2, 3]));
+  it("tells each core its APIC id", () =>
+    expect([0, 1, 2, 3].map((core) => model.read(core, 1, 0)[1] >>> 24)).toEqual([0, 1, 2, 3]));
 });

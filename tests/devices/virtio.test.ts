@@ -62,7 +62,15 @@ function start(c: Card): Card {
   write(0x70, 15);
   return c;
 }
-function describeBuffer({ dma }: Card, q: number, index: number, address: number, bytes: number, flags: number, next = 0): void {
+function describeBuffer(
+  { dma }: Card,
+  q: number,
+  index: number,
+  address: number,
+  bytes: number,
+  flags: number,
+  next = 0,
+): void {
   const at = desc(q) + 16 * index;
   dma.view.setBigUint64(at, BigInt(address), true);
   dma.view.setUint32(at + 8, bytes, true);
@@ -222,7 +230,11 @@ describe("broken rings set NEEDS_RESET and are named", () => {
         offer(c, 1, 0);
       },
     ],
-    ["available index far ahead", /available index runs 500 ahead/, (c) => c.dma.view.setUint16(avail(1) + 2, 500, true)],
+    [
+      "available index far ahead",
+      /available index runs 500 ahead/,
+      (c) => c.dma.view.setUint16(avail(1) + 2, 500, true),
+    ],
     [
       "writable descriptor to send from",
       /writable descriptor in the transmit queue/,
@@ -287,7 +299,8 @@ describe("broken rings set NEEDS_RESET and are named", () => {
     try {
       for (let round = 0; round < 300; round++) {
         const c = start(card());
-        for (let i = 0; i < QUEUE; i++) for (const q of [0, 1]) describeBuffer(c, q, i, 0x8000 + 256 * i, 100, q === 0 ? 2 : 0);
+        for (let i = 0; i < QUEUE; i++)
+          for (const q of [0, 1]) describeBuffer(c, q, i, 0x8000 + 256 * i, 100, q === 0 ? 2 : 0);
         for (let step = 0; step < 40; step++) {
           const q = prng.below(2);
           // biome-ignore format: one case a row
@@ -306,7 +319,9 @@ describe("broken rings set NEEDS_RESET and are named", () => {
         frames += c.sent.length;
       }
     } catch (error) {
-      throw new Error(`seed ${seed}: ${String(error)}; replay: SEED=${seed} npx vitest run tests/devices/virtio`, { cause: error });
+      throw new Error(`seed ${seed}: ${String(error)}; replay: SEED=${seed} npx vitest run tests/devices/virtio`, {
+        cause: error,
+      });
     }
     expect(frames).toBeGreaterThan(50);
   });

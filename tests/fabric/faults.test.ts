@@ -259,7 +259,10 @@ class Cluster {
   send(from: number, to: number, requestId: bigint, body: Uint8Array): void {
     this.peers
       .get(from)!
-      .send(message({ operation: Operation.PUT, sourceNid: from, targetNid: to, targetPid: 1, requestId, body }), this.now);
+      .send(
+        message({ operation: Operation.PUT, sourceNid: from, targetNid: to, targetPid: 1, requestId, body }),
+        this.now,
+      );
   }
   run(until = Number.POSITIVE_INFINITY): void {
     const ends = [[0, this.host] as const, ...this.peers];
@@ -332,7 +335,8 @@ describe("reliable messages over it", () => {
       for (const end of [cluster.host.reliable, ...cluster.peers.values()]) resent += end.counters.resentFrames;
     }
     console.log(`${SEEDS} seeds, ${JSON.stringify(totals)}, ${resent} frames sent again: no violation`);
-    for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"]) expect(totals[what], what).toBeGreaterThan(SEEDS);
+    for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"])
+      expect(totals[what], what).toBeGreaterThan(SEEDS);
   });
   it("the same seed gives the same run, to the last time", () => {
     const runs = [1, 1, 2].map((seed) => campaign(seed));

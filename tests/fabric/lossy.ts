@@ -48,13 +48,17 @@ export class LossyPair {
     );
   }
   send(from: number, requestId: bigint, body: Uint8Array): void {
-    this.ends[from]!.send(message({ operation: Operation.PUT, sourceNid: from, targetNid: 1 - from, requestId, body }), this.now);
+    this.ends[from]!.send(
+      message({ operation: Operation.PUT, sourceNid: from, targetNid: 1 - from, requestId, body }),
+      this.now,
+    );
   }
   /** Runs to the end of all frames and timers, or to the limit. */
   run(limitNs = 60e9): void {
     for (;;) {
       let next: InFlight | undefined;
-      for (const f of this.wire) if (next === undefined || f.time < next.time || (f.time === next.time && f.order < next.order)) next = f;
+      for (const f of this.wire)
+        if (next === undefined || f.time < next.time || (f.time === next.time && f.order < next.order)) next = f;
       const timer = Math.min(this.ends[0]!.nextTimer, this.ends[1]!.nextTimer);
       const time = Math.min(next?.time ?? Infinity, timer);
       if (time === Infinity || time > limitNs) return;

@@ -1,6 +1,13 @@
 /** Proves: every message arrives exactly once, whole and in order, whatever the wire does; garbage never throws. */
 import { describe, expect, it } from "vitest";
-import { DropReason, MAX_FRAGMENT_BYTES, MessageHeader, Operation, RETRANSMIT_NS, WINDOW_FRAMES } from "../../emulator/abi/net.ts";
+import {
+  DropReason,
+  MAX_FRAGMENT_BYTES,
+  MessageHeader,
+  Operation,
+  RETRANSMIT_NS,
+  WINDOW_FRAMES,
+} from "../../emulator/abi/net.ts";
 import { crc32c } from "../../emulator/fabric/crc32c.ts";
 import { fragment, HEADERS_BYTES, message, parse, Reassembly, seal } from "../../emulator/fabric/message.ts";
 import { nextSequence, sequenceDistance } from "../../emulator/fabric/reliable.ts";
@@ -15,9 +22,9 @@ describe("crc32c", () => {
     expect(crc32c(new Uint8Array(32).fill(0xff))).toBe(0x62a8ab43);
     expect(crc32c(Uint8Array.from({ length: 32 }, (_, i) => i))).toBe(0x46dd794e);
     expect(crc32c(Uint8Array.from({ length: 32 }, (_, i) => 31 - i))).toBe(0x113fdb5c);
-    expect(crc32c(hex("01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000"))).toBe(
-      0xd9963a56,
-    );
+    expect(
+      crc32c(hex("01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000")),
+    ).toBe(0xd9963a56);
     expect(crc32c(Buffer.from("123456789"))).toBe(0xe3069283);
   });
   it("does not depend on how the bytes are split", () => {

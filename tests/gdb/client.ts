@@ -13,7 +13,8 @@ export class Client {
   constructor(readonly target: Target) {
     this.stub = new Stub(target, {
       send: (bytes) => {
-        for (const part of this.reader.read(bytes)) this.received.push(part.kind === "packet" ? part.payload : part.kind);
+        for (const part of this.reader.read(bytes))
+          this.received.push(part.kind === "packet" ? part.payload : part.kind);
       },
       kill: () => {
         this.killed = true;

@@ -11,7 +11,11 @@ afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 const bin = path.join(packageRoot, "dist/margay.js");
 
 /** Starts `margay`, sends `signal` when `text` has come on stderr, resolves at its end. */
-function interrupted(args: readonly string[], text: string, signal: NodeJS.Signals): Promise<{ status: number | null; stderr: string }> {
+function interrupted(
+  args: readonly string[],
+  text: string,
+  signal: NodeJS.Signals,
+): Promise<{ status: number | null; stderr: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "ignore", "pipe"] });
     let stderr = "";
@@ -30,12 +34,24 @@ describe("refused with one line and status 2", () => {
   const stale = path.join(folder, "there");
   fs.writeFileSync(stale, "");
   it.each([
-    ["a port that is none", ["run", "--gdb", "99999", "hello"], "bad --gdb: '99999': give a TCP port (1234) or the path of a socket"],
+    [
+      "a port that is none",
+      ["run", "--gdb", "99999", "hello"],
+      "bad --gdb: '99999': give a TCP port (1234) or the path of a socket",
+    ],
     ["neither port nor path", ["boot", "--gdb", "socket", "kernel"], "bad --gdb: 'socket': give a TCP port"],
     ["a long path", ["run", "--gdb", `/${"x".repeat(120)}`, "hello"], "at most 107 bytes"],
-    ["no such directory", ["run", "--gdb", `${folder}/none/socket`, "hello"], "none/socket: no such directory: give another port or path"],
+    [
+      "no such directory",
+      ["run", "--gdb", `${folder}/none/socket`, "hello"],
+      "none/socket: no such directory: give another port or path",
+    ],
     ["a file that is there", ["run", "--gdb", stale, "hello"], "there: is in use: give another port or path"],
-    ["--no-wait alone", ["run", "--no-wait", "hello"], "bad --no-wait: without --gdb: give --gdb PORT or --gdb-job PORT too"],
+    [
+      "--no-wait alone",
+      ["run", "--no-wait", "hello"],
+      "bad --no-wait: without --gdb: give --gdb PORT or --gdb-job PORT too",
+    ],
     ["debug what", ["debug"], "debug: nothing to debug: give boot or run: margay debug run hello"],
     ["debug something else", ["debug", "build"], "debug: build: give boot or run"],
     ["no such script", ["debug", "--script", "/none.gdb", "run", "hello"], "bad --script: /none.gdb: no such file"],

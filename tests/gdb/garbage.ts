@@ -29,7 +29,9 @@ export class Garbage {
           break;
         case 2:
           pieces.push(
-            ["1000", "3000", "ffffffff80100000", "ffffffffffffffff", "7fffffffffff", "p1.1", "p2.2", "p-1.-1", "0"][this.below(9)]!,
+            ["1000", "3000", "ffffffff80100000", "ffffffffffffffff", "7fffffffffff", "p1.1", "p2.2", "p-1.-1", "0"][
+              this.below(9)
+            ]!,
           );
           break;
         case 3:

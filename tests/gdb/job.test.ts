@@ -85,10 +85,13 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
         "continue",
       ],
     );
-    expect(told).toMatch(/hit Breakpoint 1, bump \(amount=(?:amount@entry=)?1\) at tests\/kernel\/programs\/debuggee\.ts:\d+/);
+    expect(told).toMatch(
+      /hit Breakpoint 1, bump \(amount=(?:amount@entry=)?1\) at tests\/kernel\/programs\/debuggee\.ts:\d+/,
+    );
     expect(told).toMatch(/#0 {2}bump .*\n#1 .* main /);
     expect(told).toContain("$1 = 1\n");
-    for (const core of [0, 1, 2, 3]) expect(told).toMatch(new RegExp(`Thread 1\\.${core + 1} "n1\\.c${core} debuggee rank 0 thread \\d+"`));
+    for (const core of [0, 1, 2, 3])
+      expect(told).toMatch(new RegExp(`Thread 1\\.${core + 1} "n1\\.c${core} debuggee rank 0 thread \\d+"`));
     expect(told).toContain("$2 = 1\n");
     expect(told).toMatch(/Value returned is \$\d+ = 1\n/);
     // What gdb and the program see at the breakpoint is the program's byte, not int3.
@@ -131,8 +134,20 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
   });
 
   it("--no-wait goes on at once", () => {
-    const { status, stdout } = margay(["run", "--nodes", "2", "--gdb-job", path.join(folder, "free"), "--no-wait", "hello"]);
-    expect(stdout.split("\n").sort()).toEqual(["", "hello from rank 0 of 2 on nid 1 core 0", "hello from rank 1 of 2 on nid 2 core 0"]);
+    const { status, stdout } = margay([
+      "run",
+      "--nodes",
+      "2",
+      "--gdb-job",
+      path.join(folder, "free"),
+      "--no-wait",
+      "hello",
+    ]);
+    expect(stdout.split("\n").sort()).toEqual([
+      "",
+      "hello from rank 0 of 2 on nid 1 core 0",
+      "hello from rank 1 of 2 on nid 2 core 0",
+    ]);
     expect(status).toBe(0);
   });
 
@@ -170,7 +185,10 @@ async function beside(debug: (bench: Bench) => Promise<void>): Promise<{ stdout:
     expect(bench.machine.time, "the session is over before job 2 is").toBeLessThan(END);
     const { stdout } = bench.finish(other);
     expect(bench.violations()).toEqual([]);
-    return { stdout, events: bench.events.filter((e) => e.nid === 2 && e.time < END).map((e) => [e.time, e.core, e.kind, ...e.words]) };
+    return {
+      stdout,
+      events: bench.events.filter((e) => e.nid === 2 && e.time < END).map((e) => [e.time, e.core, e.kind, ...e.words]),
+    };
   } finally {
     bench.close();
   }

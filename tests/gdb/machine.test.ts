@@ -53,7 +53,8 @@ describe("a run under a debugger is the run without one", () => {
         for (let i = 0; i < 20_000; i++) {
           if (i % 10 === 0) d.stub.receive(garbage.noise());
           const payload = garbage.payload();
-          if (!writers.test(payload) && !payload.startsWith("Z") && !payload.startsWith("qRcmd")) d.stub.receive(frame(payload));
+          if (!writers.test(payload) && !payload.startsWith("Z") && !payload.startsWith("qRcmd"))
+            d.stub.receive(frame(payload));
           if (i % 100 !== 0) continue;
           d.stub.receive(frame("vCont;c"));
           for (let slices = garbage.below(3); slices >= 0; slices--) d.stub.advance(1 + garbage.below(20_000));
@@ -113,7 +114,11 @@ describe("where points fire", () => {
       expect(d.ask(`Z0,${hex(d.program("main"))},1`)).toBe("OK");
       at.push(d.go("vCont;c"));
       expect(d.view.describe({ nid: 2, core: 0 })).toBe("user hello rank 1");
-      expect(d.view.taskOn({ nid: 2, core: 0 })).toMatchObject({ rank: 1, size: 2, state: taskStates.indexOf("running") });
+      expect(d.view.taskOn({ nid: 2, core: 0 })).toMatchObject({
+        rank: 1,
+        size: 2,
+        state: taskStates.indexOf("running"),
+      });
     });
     expect(at[0]).toMatch(/^T05thread:p2.1;core:0;swbreak:;/);
   });
@@ -231,7 +236,9 @@ describe("monitor", () => {
   it("its names of task states are the kernel's", () => {
     const source = fs.readFileSync(path.join(packageRoot, "kernel/core/task.ts"), "utf8");
     const body = /enum TaskState \{([^}]*)\}/.exec(source)![1]!;
-    const names = [...body.matchAll(/(\w+) = (\d+)/g)].map((m) => [Number(m[2]), m[1]!.toLowerCase().replace("_", "-")] as const);
+    const names = [...body.matchAll(/(\w+) = (\d+)/g)].map(
+      (m) => [Number(m[2]), m[1]!.toLowerCase().replace("_", "-")] as const,
+    );
     expect(names).toEqual(taskStates.map((name, i) => [i, name]));
   });
 });

@@ -14,7 +14,11 @@ export function gdbVersion(): number | undefined {
 }
 
 /** Serves `target` until the debugger has gone. Every byte goes through `tap`. */
-export async function serve(target: Target, address: { port: number } | { path: string }, closed: () => void): Promise<Transport> {
+export async function serve(
+  target: Target,
+  address: { port: number } | { path: string },
+  closed: () => void,
+): Promise<Transport> {
   let transport!: Transport;
   let scheduled = false;
   const stub = new Stub(target, { send: (bytes) => transport.send(bytes), kill: closed });
@@ -52,7 +56,8 @@ export async function gdb(commands: readonly string[], timeoutMs = 60_000): Prom
   ];
   const child = spawn("gdb", args, { stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs });
   let text = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (piece: string) => (text += piece));
   await new Promise((resolve) => child.on("close", resolve));
   return text;
 }

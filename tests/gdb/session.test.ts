@@ -15,7 +15,10 @@ function line(file: string, text: string): string {
   if (found.length !== 1) throw new Error(`${file}: '${text}' stands in ${found.length} lines`);
   return `${file}:${found[0]}`;
 }
-const interrupt = line("kernel/drivers/virtio-net.ts", "write(VirtioMmio.INTERRUPT_ACK, read(VirtioMmio.INTERRUPT_STATUS))");
+const interrupt = line(
+  "kernel/drivers/virtio-net.ts",
+  "write(VirtioMmio.INTERRUPT_ACK, read(VirtioMmio.INTERRUPT_STATUS))",
+);
 const place = line("userland/init/main.ts", "init.childCount = childCountOf(");
 const lap = line("userland/jobs/ring.ts", "const sent: i64 = send(next, first);");
 const send = line("userland/jobs/ring.ts", "tokens.leaving = tokens.arrived + 1;");
@@ -24,8 +27,26 @@ const write = line("kernel/io/files.ts", "return transfer(call, false, false);")
 /** Sections of the script by name; each prints `== NAME` first. */
 const script: Readonly<Record<string, readonly string[]>> = {
   threads: ["info threads", "info inferiors"],
-  interrupt: [`break ${interrupt}`, "continue", "bt", "info args", "next", "next", "print device.receive.seen", "print $_thread", "delete"],
-  init: [`tbreak ${place}`, "continue", "bt 2", "print init.size", "print *init.parameters", "next", "print init.childCount"],
+  interrupt: [
+    `break ${interrupt}`,
+    "continue",
+    "bt",
+    "info args",
+    "next",
+    "next",
+    "print device.receive.seen",
+    "print $_thread",
+    "delete",
+  ],
+  init: [
+    `tbreak ${place}`,
+    "continue",
+    "bt 2",
+    "print init.size",
+    "print *init.parameters",
+    "next",
+    "print init.childCount",
+  ],
   program: [`break ${lap}`, "continue", "bt", "info args", "info threads"],
   watch: ["rwatch tokens.arrived", "watch tokens.leaving", "continue", "continue", "delete"],
   finish: ["finish", "info locals"],
@@ -76,7 +97,10 @@ describe("a session of gdb on two nodes", () => {
     if (version === undefined) return;
     const file = path.join(folder, "session.gdb");
     const commands = Object.entries(script).flatMap(([name, lines]) => [`echo == ${name}\\n`, ...lines]);
-    fs.writeFileSync(file, ["set width 0", "set confirm off", "set height 0", "set print entry-values no", ...commands, ""].join("\n"));
+    fs.writeFileSync(
+      file,
+      ["set width 0", "set confirm off", "set height 0", "set print entry-values no", ...commands, ""].join("\n"),
+    );
     result = margay(["debug", "--batch", "--script", file, "run", "--nodes", "2", "--strict", "--hash", "ring"]);
     for (const [name, ...text] of result.stdout
       .split(/^== /m)
@@ -108,7 +132,9 @@ describe("a session of gdb on two nodes", () => {
     expect(result.stderr).toMatch(/\nstate hash [0-9a-f]{64}\n2 nodes, 4 cores: [^\n]*\n$/);
     const plain = margay(["run", "--nodes", "2", "--hash", "ring"]);
     const hash = /state hash \w+/;
-    expect(hash.exec(result.stderr)![0], "the machine ends as it does without a debugger").toBe(hash.exec(plain.stderr)![0]);
+    expect(hash.exec(result.stderr)![0], "the machine ends as it does without a debugger").toBe(
+      hash.exec(plain.stderr)![0],
+    );
     expect(result.stdout).toContain("ring: 2 ranks, mean hop");
     expect(result.status).toBe(0);
   });

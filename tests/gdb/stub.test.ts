@@ -19,7 +19,8 @@ const little = (value: bigint): string => {
   bytes.writeBigUInt64LE(value);
   return bytes.toString("hex");
 };
-const stopped = (thread: string, more = ""): RegExp => new RegExp(`^T05thread:${thread.replace(".", "\\.")};core:\\d+;${more}`);
+const stopped = (thread: string, more = ""): RegExp =>
+  new RegExp(`^T05thread:${thread.replace(".", "\\.")};core:\\d+;${more}`);
 
 describe("framing", () => {
   it("what is framed is read back, whatever the bytes", () => {
@@ -32,7 +33,12 @@ describe("framing", () => {
       const reader = new PacketReader();
       const all = [];
       for (let at = 0; at < bytes.length; at += size) all.push(...reader.read(bytes.subarray(at, at + size)));
-      expect(all).toEqual([{ kind: "ack" }, { kind: "packet", payload: "vCont?" }, { kind: "interrupt" }, { kind: "packet", payload: "" }]);
+      expect(all).toEqual([
+        { kind: "ack" },
+        { kind: "packet", payload: "vCont?" },
+        { kind: "interrupt" },
+        { kind: "packet", payload: "" },
+      ]);
     }
   });
   it("wrong checksums, over-long packets and packets within packets", () => {
@@ -215,7 +221,16 @@ describe("going on", () => {
       return `X${bytes.length.toString(16)},${hex}`;
     };
     // [0x3000] == 5
-    const equals = [agentCode("const16"), 0x30, 0, agentCode("ref64"), agentCode("const8"), 5, agentCode("equal"), agentCode("end")];
+    const equals = [
+      agentCode("const16"),
+      0x30,
+      0,
+      agentCode("ref64"),
+      agentCode("const8"),
+      5,
+      agentCode("equal"),
+      agentCode("end"),
+    ];
     expect(client.ask(`Z0,1000,1;${code(...equals)}`)).toBe("OK");
     expect(client.go("vCont;c")).toMatch(stopped("p1.1"));
     expect(client.ask("m3000,8")).toBe("0500000000000000");
@@ -324,7 +339,9 @@ describe("files and documents", () => {
     ];
     const client = new Client(target).greet();
     expect(client.ask("qXfer:exec-file:read:1:0,fff")).toBe("l/x/kernel.elf");
-    expect(client.ask("qXfer:libraries:read::0,fff")).toContain(`<library name="/x/a&#38;b"><segment address="0x400000"/></library>`);
+    expect(client.ask("qXfer:libraries:read::0,fff")).toContain(
+      `<library name="/x/a&#38;b"><segment address="0x400000"/></library>`,
+    );
     expect(client.ask(`vFile:open:${textToHex("/etc/passwd")},0,0`)).toBe("F-1,2");
     expect(client.ask(`vFile:open:${textToHex("/x/kernel.elf")},1,0`)).toBe("F-1,1e");
     expect(client.ask(`vFile:open:${textToHex("/x/kernel.elf")},0,0`)).toBe("F0");
@@ -337,7 +354,14 @@ describe("files and documents", () => {
   });
   it("unknown packets and objects", () => {
     const client = toy();
-    for (const packet of ["vMustReplyEmpty", "qTStatus", "Y", "", "qXfer:auxv:read::0,100", "qXfer:constructor:read::0,100"])
+    for (const packet of [
+      "vMustReplyEmpty",
+      "qTStatus",
+      "Y",
+      "",
+      "qXfer:auxv:read::0,100",
+      "qXfer:constructor:read::0,100",
+    ])
       expect(client.ask(packet), packet).toBe("");
     expect(client.ask("qXfer:features:read:other.xml:0,100")).toBe("E00");
   });

@@ -20,7 +20,10 @@ function coreState(rip: bigint): CoreState {
   fx[0] = 0x7f;
   fx[1] = 3;
   return {
-    gpr: Object.fromEntries(gprNames.map((name, i) => [name, name === "rsp" ? 0x7ff0n : BigInt(i)])) as Record<Gpr, bigint>,
+    gpr: Object.fromEntries(gprNames.map((name, i) => [name, name === "rsp" ? 0x7ff0n : BigInt(i)])) as Record<
+      Gpr,
+      bigint
+    >,
     rip,
     rflags: 2n,
     segments: Object.fromEntries(names.map((name) => [name, segment()])) as Record<SegmentName, Segment>,
@@ -109,7 +112,8 @@ export class ToyTarget implements Target {
   registers(id: CoreId): CoreRegisters {
     const state = this.state(id);
     return {
-      register: (name) => (name in state.gpr ? state.gpr[name as Gpr] : name === "rip" ? state.rip : name === "rflags" ? state.rflags : 0n),
+      register: (name) =>
+        name in state.gpr ? state.gpr[name as Gpr] : name === "rip" ? state.rip : name === "rflags" ? state.rflags : 0n,
       setRegister: (name, value) => {
         this.changes++;
         if (name in state.gpr) state.gpr[name as Gpr] = value;

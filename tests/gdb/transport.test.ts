@@ -44,7 +44,9 @@ class Peer {
 }
 const connect = (to: { port: number } | { path: string }): Promise<Peer> =>
   new Promise((resolve) => {
-    const socket = net.connect("port" in to ? { port: to.port, host: "127.0.0.1" } : { path: to.path }, () => resolve(new Peer(socket)));
+    const socket = net.connect("port" in to ? { port: to.port, host: "127.0.0.1" } : { path: to.path }, () =>
+      resolve(new Peer(socket)),
+    );
   });
 
 it("a second debugger is turned away, and welcome when the first has gone", async () => {

@@ -5,7 +5,9 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "../..");
-const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split("\n").filter(Boolean);
+const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" })
+  .split("\n")
+  .filter(Boolean);
 const sources = files.filter((f) => f.endsWith(".ts") && fs.existsSync(path.join(root, f)));
 
 /** Where each folder stands; the longest matching prefix counts. */
@@ -23,7 +25,8 @@ const LAYERS: readonly (readonly [prefix: string, layer: number, area: string])[
 ];
 const KERNEL_FLOORS = ["abi", "arch", "mm", "core", "syscall", "drivers", "net", "io", "job", "boot"];
 
-const placeOf = (file: string): readonly [string, number, string] => LAYERS.find(([prefix]) => file.startsWith(prefix)) ?? ["", 4, "top"];
+const placeOf = (file: string): readonly [string, number, string] =>
+  LAYERS.find(([prefix]) => file.startsWith(prefix)) ?? ["", 4, "top"];
 
 function importsOf(file: string): string[] {
   const text = fs.readFileSync(path.join(root, file), "utf8");
@@ -33,7 +36,8 @@ function importsOf(file: string): string[] {
     ),
   ].map((m) => m[1] ?? m[2] ?? m[3]!);
 }
-const relative = (file: string, to: string): string => path.posix.normalize(path.posix.join(path.posix.dirname(file), to));
+const relative = (file: string, to: string): string =>
+  path.posix.normalize(path.posix.join(path.posix.dirname(file), to));
 
 /** Every import that breaks a rule, as one line. */
 function violations(check: (file: string, target: string, isPackage: boolean) => string | null): string[] {
@@ -91,7 +95,9 @@ describe("layers", () => {
     const found = sources
       .filter((f) => /^(toolchain|emulator)\//.test(f) && !/(clock|prng)\.ts$/.test(f))
       .filter((f) =>
-        /\bDate\.now|new Date\b|performance\.now|Math\.random|process\.hrtime/.test(fs.readFileSync(path.join(root, f), "utf8")),
+        /\bDate\.now|new Date\b|performance\.now|Math\.random|process\.hrtime/.test(
+          fs.readFileSync(path.join(root, f), "utf8"),
+        ),
       );
     expect(found).toEqual([]);
   });

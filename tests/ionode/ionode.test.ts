@@ -227,7 +227,8 @@ describe("transfers", () => {
     const fd = rig.open("f", RDWR | CREAT | TRUNC) as number;
     expect(rig.write(fd, "hello world")).toBe(11);
     expect(rig.read(fd, 10)).toBe("");
-    const seek = (offset: number | bigint, whence: number): number | string => outcome(rig.call(Syscall.LSEEK, [fd, offset, whence]));
+    const seek = (offset: number | bigint, whence: number): number | string =>
+      outcome(rig.call(Syscall.LSEEK, [fd, offset, whence]));
     expect(seek(6, Seek.SET)).toBe(6);
     expect(rig.read(fd, 3)).toBe("wor");
     expect(seek(-2, Seek.CUR)).toBe(7);
@@ -347,7 +348,12 @@ describe("stat", () => {
       const [a, , , hard] = fds.map((fd) => stat(r, fd));
       expect([a!.ino, a!.nlink, a!.size, a!.uid]).toEqual([hard!.ino, 2n, 3n, 1000]);
       const made = stat(r, fds.at(-1)!);
-      expect([made.mtimeSeconds, made.mtimeNanoseconds, made.mode, made.blocks]).toEqual([1003n, 7n, FileMode.REGULAR | 0o644, 1n]);
+      expect([made.mtimeSeconds, made.mtimeNanoseconds, made.mode, made.blocks]).toEqual([
+        1003n,
+        7n,
+        FileMode.REGULAR | 0o644,
+        1n,
+      ]);
       r.end();
     }
     expect(seen[0]).toBe(seen[1]);
@@ -389,14 +395,18 @@ describe("requests", () => {
     expect(raw(request(Syscall.READ, 3, new Uint8Array(3)))).toBe("-EINVAL");
     expect(raw(request(Syscall.WRITE, 3, new Uint8Array(3))), "a count that is not the data's").toBe("-EBADF");
     expect(outcome(rig.call(Syscall.WRITE, [1, 0, 4], new Uint8Array(3)))).toBe("-EINVAL");
-    expect(outcome(rig.call(Syscall.WRITE, [1, 0, IO_DATA_MAX_BYTES + 1], new Uint8Array(IO_DATA_MAX_BYTES + 1)))).toBe("-EINVAL");
+    expect(outcome(rig.call(Syscall.WRITE, [1, 0, IO_DATA_MAX_BYTES + 1], new Uint8Array(IO_DATA_MAX_BYTES + 1)))).toBe(
+      "-EINVAL",
+    );
   });
   it("of garbage never throw, and are all answered", () => {
     rig.put("f", "content");
     const calls = [0, 1, 2, 3, 4, 5, 6, 8, 17, 257, 9, 4096];
     for (let seed = 1; seed <= 4000; seed++) {
       const random = new Random(seed);
-      const data = random.chance(50) ? cString(["f", "/", "..", "new", "x/y", ""][random.below(6)]!) : random.bytes(random.below(40));
+      const data = random.chance(50)
+        ? cString(["f", "/", "..", "new", "x/y", ""][random.below(6)]!)
+        : random.bytes(random.below(40));
       const body = request(
         random.chance(90) ? calls[random.below(calls.length)]! : random.next(),
         random.chance(90) ? data.length : random.next(),
@@ -404,7 +414,10 @@ describe("requests", () => {
       );
       const r = new IoRequest(new DataView(body.buffer));
       for (let i = 0; i < 6; i++)
-        r.argumentsSet(i, random.chance(60) ? BigInt(random.below(8)) : (BigInt(random.next()) << 32n) | BigInt(random.next()));
+        r.argumentsSet(
+          i,
+          random.chance(60) ? BigInt(random.below(8)) : (BigInt(random.next()) << 32n) | BigInt(random.next()),
+        );
       const cut = random.chance(10) ? body.subarray(0, random.below(body.length + 1)) : body;
       let answer: unknown;
       expect(() => (answer = rig.raw(cut)), `seed ${seed}: new Random(${seed})`).not.toThrow();

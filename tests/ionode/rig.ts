@@ -68,7 +68,8 @@ export class IoRig {
     );
     const [m] = this.answers;
     if (m === undefined) return null;
-    if (m.operation !== Operation.IO_REPLY || m.requestId !== 7n || m.targetNid !== nid) throw new Error("a reply that answers nothing");
+    if (m.operation !== Operation.IO_REPLY || m.requestId !== 7n || m.targetNid !== nid)
+      throw new Error("a reply that answers nothing");
     const reply = new IoReply(new DataView(m.body.buffer, m.body.byteOffset));
     if (reply.dataBytes !== m.body.length - IoReply.SIZE) throw new Error("a reply with wrong lengths");
     return { result: reply.result, data: m.body.subarray(IoReply.SIZE) };

@@ -44,7 +44,11 @@ describe.skipIf(!here)("keys", () => {
       settle(bench);
       expect(bench.consoles.get(1)).toMatch(DUMP);
       expect(bench.violations()).toEqual([]);
-      return bench.golden("kernel", "irq,trap,console,nmi", (e) => e.time >= start && !/[ =]0x/.test(String(e.words[0])));
+      return bench.golden(
+        "kernel",
+        "irq,trap,console,nmi",
+        (e) => e.time >= start && !/[ =]0x/.test(String(e.words[0])),
+      );
     });
     await expectGolden(golden, "keyboard-dump.trace");
   });
@@ -90,7 +94,9 @@ describe.skipIf(!here)("keys", () => {
       expect(typed(bench)).toBe(text);
       for (const codes of scanCodes("\b\\n")) bench.node(1).keysAt((at += 10_000_000), codes);
       settle(bench, 25_000_000);
-      expect(bench.consoles.get(1)).toContain(`margay: console: ${text.slice(0, -1)}: no such command: help lists them\n`);
+      expect(bench.consoles.get(1)).toContain(
+        `margay: console: ${text.slice(0, -1)}: no such command: help lists them\n`,
+      );
       expect(typed(bench)).toBe("");
       bench.node(1).typeAt(later(bench), new TextEncoder().encode("serial"));
       settle(bench);
@@ -116,7 +122,9 @@ describe.skipIf(!here)("keys", () => {
       expect(command(bench, "tasks")).toBe("margay: console: tasks\n  none\n");
       expect(command(bench, "cpus")).toBe("margay: console: cpus\n  cpu 0: idle\n  cpu 1: idle\n");
       expect(command(bench, "memory")).toMatch(/^margay: console: memory\n {2}MB of 64: free \d+, kernel \d+\n$/);
-      expect(command(bench, "interrupts")).toBe("margay: console: interrupts\n  spurious, unexpected and non-maskable:\n");
+      expect(command(bench, "interrupts")).toBe(
+        "margay: console: interrupts\n  spurious, unexpected and non-maskable:\n",
+      );
       expect(command(bench, "helpx\b")).toMatch(/^margay: console: help\n {2}help/);
       expect(command(bench, "rm -rf")).toBe("margay: console: rm -rf: no such command: help lists them\n");
       expect(command(bench, "")).toBe("");

@@ -6,7 +6,14 @@ import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
-import { DEBUG_BODY_BYTES, DebugMessage, DebugOperation, DebugReason, DebugRegisters, DebugThread } from "../../emulator/abi/jobdebug.ts";
+import {
+  DEBUG_BODY_BYTES,
+  DebugMessage,
+  DebugOperation,
+  DebugReason,
+  DebugRegisters,
+  DebugThread,
+} from "../../emulator/abi/jobdebug.ts";
 import { MAILBOX_MESSAGE_BYTES } from "../../emulator/abi/mailbox.ts";
 import { Prng } from "../../emulator/machine/prng.ts";
 import type { DebugEvent, DebugReply, DebugRequest } from "../../emulator/service/jobdebug.ts";
@@ -73,7 +80,10 @@ class Debugged {
     return new DebugRegisters(new DataView(body.buffer, body.byteOffset));
   }
   write(tid: number, r: DebugRegisters): void {
-    this.ask(DebugOperation.WRITE_REGISTERS, { tid, body: new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE) });
+    this.ask(DebugOperation.WRITE_REGISTERS, {
+      tid,
+      body: new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE),
+    });
   }
   read(address: bigint, count: number): Uint8Array {
     return this.ask(DebugOperation.READ_MEMORY, { address, count }).body;
@@ -253,7 +263,12 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
         to(12_000_000);
         const { ATTACH, WRITE_MEMORY, DETACH } = DebugOperation;
         for (const operation of [ATTACH, WRITE_MEMORY, DETACH])
-          bench.debug.request(2, { jobId: other, operation, address: addressOf("state") + STOP_OFFSET, body: le(1, 4) });
+          bench.debug.request(2, {
+            jobId: other,
+            operation,
+            address: addressOf("state") + STOP_OFFSET,
+            body: le(1, 4),
+          });
         const { stdout, result } = bench.finish(other);
         // What the other node has done up to then, instruction by instruction.
         const events = bench.events.filter((e) => e.nid === 2 && e.time < 12_000_000);
@@ -294,7 +309,8 @@ describe.skipIf(typeof engine === "string")("requests that do not hold", () => {
         [DebugOperation.SET_BREAKPOINT,    { address: 0xffff_ffff_8010_0000n },                   Errno.EFAULT],
         [DebugOperation.CLEAR_BREAKPOINT,  { address: bump },                                     Errno.ENOENT],
       ];
-      for (const [operation, ask, errno] of cases) expect([operation, ask, d.try(operation, ask).errno]).toEqual([operation, ask, errno]);
+      for (const [operation, ask, errno] of cases)
+        expect([operation, ask, d.try(operation, ask).errno]).toEqual([operation, ask, errno]);
       for (let i = 0n; i < 64n; i++) d.ask(DebugOperation.SET_BREAKPOINT, { address: bump + i });
       expect(d.try(DebugOperation.SET_BREAKPOINT, { address: bump + 64n }).errno).toBe(Errno.ENOSPC);
       expect(d.try(DebugOperation.SET_BREAKPOINT, { address: bump }).errno).toBe(Errno.EEXIST);

@@ -63,9 +63,10 @@ function sweep({ nodes, cores = 1, nid, program, args = [], lasting }: Sweep): C
       expect(bench.console, where).not.toMatch(/panic/);
       if (result.kind === "refused") {
         counts.refused++;
-        expect([Cause.NO_MEMORY, Cause.BUSY, Cause.BAD_REQUEST, Cause.PROGRAM_OPEN, Cause.KILLED, Cause.UNREACHABLE], where).toContain(
-          result.cause,
-        );
+        expect(
+          [Cause.NO_MEMORY, Cause.BUSY, Cause.BAD_REQUEST, Cause.PROGRAM_OPEN, Cause.KILLED, Cause.UNREACHABLE],
+          where,
+        ).toContain(result.cause);
         expect(result.text).toContain("nid ");
       } else if (result.kind === "killed") counts.killed++;
       else if (result.waitStatus === 0) counts.success++;
@@ -103,17 +104,25 @@ describe.skipIf(!here)("the n-th allocation fails", () => {
   it("of the boot: fewer cores, no network, or a refusal that says so; never a panic", () => {
     const ends = new Map<string, number>();
     for (let n = 1; n <= 24; n++) {
-      const bench = new Bench({ nodes: 1, cores: 3, memBytes: 32 << 20, append: `fail_boot_alloc=${n}`, traced: false });
+      const bench = new Bench({
+        nodes: 1,
+        cores: 3,
+        memBytes: 32 << 20,
+        append: `fail_boot_alloc=${n}`,
+        traced: false,
+      });
       try {
         const reason = bench.until(() => /margay: (ready|halted).*\n/.test(bench.console), 1e9);
         expect(bench.console, `allocation ${n}`).not.toMatch(/panic/);
-        const end = /no memory for the kernel's page tables|left out: \d|net=none|ready nid=1 cpus=3 mem=32 net=up/.exec(
-          bench.console,
-        )?.[0];
+        const end =
+          /no memory for the kernel's page tables|left out: \d|net=none|ready nid=1 cpus=3 mem=32 net=up/.exec(
+            bench.console,
+          )?.[0];
         expect(end, `allocation ${n}: ${reason} ${bench.machine.fault?.text} ${bench.console}`).toBeDefined();
         ends.set(end!, (ends.get(end!) ?? 0) + 1);
         // With a network a job runs on what is there.
-        if (/net=up/.test(bench.console)) expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "exited", waitStatus: 0 });
+        if (/net=up/.test(bench.console))
+          expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "exited", waitStatus: 0 });
       } finally {
         bench.close();
       }

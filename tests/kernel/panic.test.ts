@@ -33,7 +33,9 @@ describe.skipIf(typeof engine === "string")("a panic", () => {
     expect(console).toMatch(/\nmargay: panic: asked for by panic=irq \(0x0{14}3c\) on cpu 0\n {2}backtrace: 0x/);
     expect(console).toMatch(/ {2}interrupted:\n {2}rip=0x/);
     for (const cpu of [1, 2, 3])
-      expect(console).toMatch(new RegExp(`  cpu ${cpu}: idle\\n  rip=0xffffffff80.*\\n(.*\\n){4}  backtrace: 0xffffffff80`));
+      expect(console).toMatch(
+        new RegExp(`  cpu ${cpu}: idle\\n  rip=0xffffffff80.*\\n(.*\\n){4}  backtrace: 0xffffffff80`),
+      );
     expect(console).toMatch(/ {2}flight recorder:\n( {2}c\d \d+ [a-z.]+.*\n)+margay: halted\n$/);
     bench.violations();
     const from = bench.events.find((e) => e.kind === EventKind.NODE_READY)?.time ?? 0;

@@ -46,9 +46,9 @@ describe.skipIf(create === null)("path lengths", () => {
   });
   it("null interrupt: at most 90", () => {
     expect(sent).toBe(true);
-    expect(run!.events.filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 1 && Number(e.words[0]) === Vector.WAKE)).not.toEqual(
-      [],
-    );
+    expect(
+      run!.events.filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 1 && Number(e.words[0]) === Vector.WAKE),
+    ).not.toEqual([]);
     expect(length("interrupt")).toBeGreaterThan(40);
     expect(length("interrupt")).toBeLessThanOrEqual(90);
   });

@@ -18,7 +18,11 @@ function probes(events: readonly TraceEvent[], from: number, to: number): number
   const start = events.find((e) => e.kind === EventKind.JOB_START && e.nid === (from === 0 ? 1 : from))?.time ?? 0;
   return events
     .filter(
-      (e) => e.kind === EventKind.MSG_SEND && e.nid === from && Number(e.words[0]) === Operation.ACKNOWLEDGE && Number(e.words[1]) === to,
+      (e) =>
+        e.kind === EventKind.MSG_SEND &&
+        e.nid === from &&
+        Number(e.words[0]) === Operation.ACKNOWLEDGE &&
+        Number(e.words[1]) === to,
     )
     .map((e) => Math.floor((e.time - start) / 1e6));
 }
@@ -42,7 +46,9 @@ describe.skipIf(create === null)("neighbours are probed", () => {
   });
   it("not by a job that is done in less time", () => {
     const run = runJob(create!, { program: "patience", argv: ["message", "5"], nodes: 2 });
-    expect(run.events.filter((e) => e.kind === EventKind.MSG_SEND && Number(e.words[0]) === Operation.ACKNOWLEDGE)).toEqual([]);
+    expect(
+      run.events.filter((e) => e.kind === EventKind.MSG_SEND && Number(e.words[0]) === Operation.ACKNOWLEDGE),
+    ).toEqual([]);
   });
   it("not for ever: a job whose ranks wait for each other brings the machine to rest", () => {
     const run = runJob(create!, { program: "patience", argv: ["ever"], nodes: 2, limitNs: 200e9 });

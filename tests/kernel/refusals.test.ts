@@ -50,7 +50,10 @@ describe.skipIf(!here)("busy", () => {
       const done = bench.finish(first);
       expect(done.result).toEqual(alone.result);
       expect(done.stdout.replace(/\d+ ns/, "")).toBe(alone.stdout.replace(/\d+ ns/, ""));
-      expect(bench.finish(second)).toMatchObject({ result: { kind: "refused", cause: Cause.BUSY, nid: 2, rank: 0 }, stdout: "" });
+      expect(bench.finish(second)).toMatchObject({
+        result: { kind: "refused", cause: Cause.BUSY, nid: 2, rank: 0 },
+        stdout: "",
+      });
       expect((bench.finish(second).result as { text: string }).text).toMatch(/^busy: .*, nid 2$/);
       nothingIsLeft(bench, 2);
       const from = bench.events.find((e) => e.kind === EventKind.SERVICE_LOAD && Number(e.words[0]) === second)!.time;
@@ -84,9 +87,10 @@ describe.skipIf(!here)("a corrupt init image", () => {
 describe.skipIf(!here)("a bad program on one rank", () => {
   const hello = fs.readFileSync(path.join(packageRoot, "images/out/bin/hello"));
   const PT_LOAD = 1;
-  const segment = Array.from({ length: hello.readUInt16LE(56) }, (_, i) => Number(hello.readBigUInt64LE(32)) + 56 * i).find(
-    (at) => hello.readUInt32LE(at) === PT_LOAD,
-  )!;
+  const segment = Array.from(
+    { length: hello.readUInt16LE(56) },
+    (_, i) => Number(hello.readBigUInt64LE(32)) + 56 * i,
+  ).find((at) => hello.readUInt32LE(at) === PT_LOAD)!;
   const patched = (offset: number, ...bytes: number[]): Buffer => {
     const copy = Buffer.from(hello);
     copy.set(bytes, offset);
@@ -133,7 +137,8 @@ describe.skipIf(!here)("too little memory on one node of many", () => {
     for (let i = 0; i < count; i++) {
       const header = at + 56 * i;
       // The writable segment takes 24 MB.
-      if (big.readUInt32LE(header) === 1 && (big.readUInt32LE(header + 4) & 2) !== 0) big.writeBigUInt64LE(24n << 20n, header + 40);
+      if (big.readUInt32LE(header) === 1 && (big.readUInt32LE(header + 4) & 2) !== 0)
+        big.writeBigUInt64LE(24n << 20n, header + 40);
     }
     fs.writeFileSync(path.join(dir, "big"), big, { mode: 0o755 });
     withBench({ nodes, cores: 1, root: dir, memBytes: (nid) => (nid === small ? 16 : 64) << 20 }, (bench) => {

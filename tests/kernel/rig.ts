@@ -47,7 +47,10 @@ export interface BootOptions {
   readonly commandLine?: string;
 }
 /** Boots one node to its ready line; returns the console, and what happened by then. */
-export function boot(createEngine: CreateEngine, o: BootOptions): { lines: string[]; reason: RunReason; events: readonly TraceEvent[] } {
+export function boot(
+  createEngine: CreateEngine,
+  o: BootOptions,
+): { lines: string[]; reason: RunReason; events: readonly TraceEvent[] } {
   let text = "";
   const events = new EventList();
   const checkers = new Checkers();
@@ -163,7 +166,11 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     );
     io = new IoNode(
       host,
-      { root, builtIn: root, onOutput: ({ fd, bytes }) => void (stdout += fd === 1 ? Buffer.from(bytes).toString() : "") },
+      {
+        root,
+        builtIn: root,
+        onOutput: ({ fd, bytes }) => void (stdout += fd === 1 ? Buffer.from(bytes).toString() : ""),
+      },
       tracer,
     );
     return {

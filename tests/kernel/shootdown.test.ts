@@ -14,7 +14,10 @@ if (typeof engine === "string") console.log(`tests/kernel/shootdown skipped: ${e
 const create = typeof engine === "string" ? null : engine;
 
 /** Requests by one vector as spans: from the first IPI to the acknowledgement. */
-function spans(events: readonly TraceEvent[], vector: number): { core: number; from: number; to: number; targets: number }[] {
+function spans(
+  events: readonly TraceEvent[],
+  vector: number,
+): { core: number; from: number; to: number; targets: number }[] {
   const open = new Map<number, { core: number; from: number; targets: number }>();
   const done: { core: number; from: number; to: number; targets: number }[] = [];
   for (const e of events) {
@@ -32,7 +35,10 @@ function spans(events: readonly TraceEvent[], vector: number): { core: number; f
 }
 /** The most cores whose requests were under way at one time. */
 function most(all: ReturnType<typeof spans>): number {
-  return Math.max(0, ...all.map((s) => new Set(all.filter((o) => o.from <= s.to && o.to >= s.to).map((o) => o.core)).size));
+  return Math.max(
+    0,
+    ...all.map((s) => new Set(all.filter((o) => o.from <= s.to && o.to >= s.to).map((o) => o.core)).size),
+  );
 }
 
 describe.skipIf(create === null)("shootdowns from all cores at once", () => {
@@ -87,6 +93,8 @@ describe.skipIf(create === null)("shootdowns from all cores at once", () => {
   it("disturb nobody else: cores without a thread of the job get no IPI", () => {
     const run = runJob(create!, { program: "memory", cores: 4 });
     expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
-    expect(run.events.filter((e) => e.kind === EventKind.IPI_SEND && Number(e.words[1]) === Vector.TLB_SHOOTDOWN)).toEqual([]);
+    expect(
+      run.events.filter((e) => e.kind === EventKind.IPI_SEND && Number(e.words[1]) === Vector.TLB_SHOOTDOWN),
+    ).toEqual([]);
   });
 });

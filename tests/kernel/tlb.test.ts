@@ -54,9 +54,15 @@ function stale(node: Node): string[] {
       .filter((entry) => {
         const now = walk(node, cr3, entry.virtual);
         if (now === null || now.physical !== entry.physical) return true;
-        return ((entry.permissions & GRANT_WRITE) !== 0 && !now.write) || ((entry.permissions & GRANT_FETCH) !== 0 && !now.fetch);
+        return (
+          ((entry.permissions & GRANT_WRITE) !== 0 && !now.write) ||
+          ((entry.permissions & GRANT_FETCH) !== 0 && !now.fetch)
+        );
       })
-      .map((entry) => `c${core.index} ${entry.virtual.toString(16)} → ${entry.physical.toString(16)} permissions ${entry.permissions}`);
+      .map(
+        (entry) =>
+          `c${core.index} ${entry.virtual.toString(16)} → ${entry.physical.toString(16)} permissions ${entry.permissions}`,
+      );
   });
 }
 
@@ -73,7 +79,10 @@ function runThrough(bench: Bench, program: string, args: readonly string[], atSt
   return stdout;
 }
 const userEntries = (node: Node): number =>
-  node.engine.cores.reduce((sum, core) => sum + core.save().tlb.filter((entry) => entry.virtual < USER_HALF_END).length, 0);
+  node.engine.cores.reduce(
+    (sum, core) => sum + core.save().tlb.filter((entry) => entry.virtual < USER_HALF_END).length,
+    0,
+  );
 
 describe.skipIf(typeof engine === "string")("job after job at the same addresses", () => {
   it("finds no translation of the one before, on no core", () => {
@@ -107,7 +116,15 @@ describe.skipIf(typeof engine === "string")("job after job at the same addresses
         // As if an earlier job had left them on the cores that are idle now: the program's first page leads somewhere else.
         for (const core of node.engine.cores.slice(1)) {
           const state = core.save();
-          const entry = { virtual: PROGRAM, physical: wrong, bytes: 4096, permissions: 7, user: true, global: false, dirty: true };
+          const entry = {
+            virtual: PROGRAM,
+            physical: wrong,
+            bytes: 4096,
+            permissions: 7,
+            user: true,
+            global: false,
+            dirty: true,
+          };
           core.restore({ ...state, tlb: [...state.tlb, entry] });
         }
         expect(stale(node), "the test sees them").toHaveLength(CORES - 1);

@@ -4,7 +4,8 @@ import { Machine } from "../../emulator/machine/machine.ts";
 import { assembleFile, hasAssembler, hasQemu, realEngine, runOnQemu } from "./guest.ts";
 
 const engine = await realEngine();
-const reason = typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
+const reason =
+  typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
 if (reason !== undefined) console.log(`tests/machine/boot skipped: ${reason}`);
 
 describe.skipIf(reason !== undefined)("PVH boot", () => {

@@ -12,7 +12,8 @@ import { seeded } from "../cpu/guest.ts";
 import { assemble, assembleFile, hasAssembler, realEngine } from "./guest.ts";
 
 const engine = await realEngine();
-const reason = typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
+const reason =
+  typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
 if (reason !== undefined) console.log(`tests/machine/control skipped: ${reason}`);
 
 const CORES = 3;
@@ -68,7 +69,8 @@ class Bench {
 const everywhere = (address: number) => ({ virtual: BigInt(address), space: null });
 
 describe.skipIf(reason !== undefined)("run control", () => {
-  const guest = reason === undefined ? assembleFile("smp.s") : { image: new Uint8Array(0), labels: new Map<string, number>() };
+  const guest =
+    reason === undefined ? assembleFile("smp.s") : { image: new Uint8Array(0), labels: new Map<string, number>() };
   const at = (label: string): number => guest.labels.get(label) as number;
   const open: Bench[] = [];
   const bench = (options: ConstructorParameters<typeof Bench>[1] = {}, image = guest.image): Bench => {
@@ -99,8 +101,11 @@ describe.skipIf(reason !== undefined)("run control", () => {
       stops.push(`${result.time} c${result.core} ${result.id === ids[0] ? 0xe0 : 0xf1}`);
     }
     expect(result.reason).toBe("exit");
-    const byCore = (lines: string[]): string[] => lines.sort((p, q) => Number.parseInt(p, 10) - Number.parseInt(q, 10) || (p < q ? -1 : 1));
-    const delivered = b.list.events.filter((e) => e.kind === EventKind.IRQ_DELIVER).map((e) => `${e.time} c${e.core} ${e.words[0]}`);
+    const byCore = (lines: string[]): string[] =>
+      lines.sort((p, q) => Number.parseInt(p, 10) - Number.parseInt(q, 10) || (p < q ? -1 : 1));
+    const delivered = b.list.events
+      .filter((e) => e.kind === EventKind.IRQ_DELIVER)
+      .map((e) => `${e.time} c${e.core} ${e.words[0]}`);
     expect(byCore(stops)).toEqual(byCore(delivered));
     expect(stops.length).toBeGreaterThan(100);
     expect(b.outcome()).toBe(wanted);
@@ -204,7 +209,9 @@ describe.skipIf(reason !== undefined)("run control", () => {
       const nid = 1 + random(2);
       const core = random(2);
       const place = (address: number) =>
-        random(3) ? { virtual: BigInt(address), space: random(4) ? null : b.control.space(nid, core) } : { physical: address };
+        random(3)
+          ? { virtual: BigInt(address), space: random(4) ? null : b.control.space(nid, core) }
+          : { physical: address };
       switch (random(8)) {
         case 0:
           points.push([nid, b.control.addBreakpoint(nid, place(pick(labels) + random(3) * 4)), false]);
@@ -212,7 +219,12 @@ describe.skipIf(reason !== undefined)("run control", () => {
         case 1:
           points.push([
             nid,
-            b.control.addWatchpoint(nid, place(0x20000 + random(12)), 1 + random(8), pick(["read", "write", "access"] as const)),
+            b.control.addWatchpoint(
+              nid,
+              place(0x20000 + random(12)),
+              1 + random(8),
+              pick(["read", "write", "access"] as const),
+            ),
             true,
           ]);
           break;
@@ -255,7 +267,9 @@ describe.skipIf(reason !== undefined)("run control", () => {
   });
 
   it("memory by page walk and by physical address, up to what is not there; code that is written is what runs", () => {
-    const code = assemble(`.intel_syntax noprefix\n.code32\n.globl start\nstart: mov eax, 0x11\nafter: out 0xf4, al\nhlt\n`);
+    const code = assemble(
+      `.intel_syntax noprefix\n.code32\n.globl start\nstart: mov eax, 0x11\nafter: out 0xf4, al\nhlt\n`,
+    );
     const b = bench({ cores: 1 }, code.image);
     const start = code.labels.get("start") as number;
     b.control.addBreakpoint(1, everywhere(start));

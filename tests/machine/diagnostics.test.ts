@@ -9,7 +9,8 @@ import { EventList, Tracer } from "../../emulator/trace/tracer.ts";
 import { assemble, hasAssembler, realEngine } from "./guest.ts";
 
 const engine = await realEngine();
-const reason = typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
+const reason =
+  typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
 if (reason !== undefined) console.log(`tests/machine/diagnostics skipped: ${reason}`);
 
 /**
@@ -118,14 +119,21 @@ describe.skipIf(reason !== undefined)("diagnostics", () => {
   });
   it("a handler with its EOI is none", () => {
     const act = `sti\n${SELF_IPI}\nnop\nmov ecx, 3000\n1: loop 1b`;
-    expect(run(guest(act, "mov dword ptr [0xfee000b0], 0\niretd"), true)).toEqual({ reason: "exit", fault: undefined, reports: [] });
+    expect(run(guest(act, "mov dword ptr [0xfee000b0], 0\niretd"), true)).toEqual({
+      reason: "exit",
+      fault: undefined,
+      reports: [],
+    });
   });
   it("a double fault is named with both exceptions where they occurred; without strict its handler runs", () => {
     // The gate of #GP is not present: #NP while #GP is delivered. That of #DF is.
     const act = "mov word ptr [idt+13*8+4], 0x0e00\nmov ax, 0x28\nmov ds, ax";
     const handler = "mov al, 0\nout 0xf4, al\nhlt";
     const strict = run(guest(act, handler), true);
-    expect([strict.reason, strict.fault]).toEqual(["fault", "processor: double fault: #NP while #GP was delivered (n5.c0, act+13)"]);
+    expect([strict.reason, strict.fault]).toEqual([
+      "fault",
+      "processor: double fault: #NP while #GP was delivered (n5.c0, act+13)",
+    ]);
     expect(run(guest(act, handler), false)).toEqual({ reason: "exit", fault: undefined, reports: strict.reports });
   });
   it.each([true, false])("a triple fault ends the machine, strict or not (strict: %s)", (strict) => {

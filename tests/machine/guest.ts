@@ -99,7 +99,14 @@ export function runOnQemu(
     "-serial",
     `file:${path.join(dir, "serial")}`,
   ];
-  args.push("-global", "virtio-mmio.force-legacy=false", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-icount", "shift=0,sleep=off");
+  args.push(
+    "-global",
+    "virtio-mmio.force-legacy=false",
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=1",
+    "-icount",
+    "shift=0,sleep=off",
+  );
   args.push(
     "-netdev",
     "hubport,hubid=0,id=n0",

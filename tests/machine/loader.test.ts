@@ -79,11 +79,19 @@ describe("what a guest finds", () => {
     expect([u32(info), u32(info + 4), u32(info + 12), u64(info + 32)]).toEqual([0x336ec578, 1, 1, 0]));
   it("the command line with the NIC's slot appended", () => {
     const at = u64(info + 24);
-    expect(new TextDecoder().decode(ram.subarray(at, ram.indexOf(0, at)))).toBe("a=1 virtio_mmio.device=512@0xfeb00e00:12");
+    expect(new TextDecoder().decode(ram.subarray(at, ram.indexOf(0, at)))).toBe(
+      "a=1 virtio_mmio.device=512@0xfeb00e00:12",
+    );
   });
   it("the module at the top of RAM", () => {
     const entry = u64(info + 16);
-    expect([u64(entry), u64(entry + 8), ...ram.subarray(u64(entry), u64(entry) + 3)]).toEqual([(32 << 20) - 4096, 3, 9, 8, 7]);
+    expect([u64(entry), u64(entry + 8), ...ram.subarray(u64(entry), u64(entry) + 3)]).toEqual([
+      (32 << 20) - 4096,
+      3,
+      9,
+      8,
+      7,
+    ]);
   });
   it("a memory map that ends where RAM does, and goes on at 4 GB", () => {
     expect(memoryMap(32 << 20).at(-1)).toEqual([0x100000, 31 << 20, 1]);
@@ -94,11 +102,15 @@ describe("what a guest finds", () => {
   });
   it("bus masters reach exactly RAM", () => {
     const bytes = 0x1_0000_0000;
-    expect([ramOffset(bytes, 0xbfff_ffff, 1), ramOffset(bytes, 0xbfff_ffff, 2), ramOffset(bytes, 0xfee0_0000, 4)]).toEqual([
-      0xbfff_ffff, -1, -1,
-    ]);
-    expect([ramOffset(bytes, 0x1_0000_0000, 4), ramOffset(bytes, 0x1_3fff_fffc, 4), ramOffset(bytes, 0x1_3fff_fffd, 4)]).toEqual([
-      0xc000_0000, 0xffff_fffc, -1,
-    ]);
+    expect([
+      ramOffset(bytes, 0xbfff_ffff, 1),
+      ramOffset(bytes, 0xbfff_ffff, 2),
+      ramOffset(bytes, 0xfee0_0000, 4),
+    ]).toEqual([0xbfff_ffff, -1, -1]);
+    expect([
+      ramOffset(bytes, 0x1_0000_0000, 4),
+      ramOffset(bytes, 0x1_3fff_fffc, 4),
+      ramOffset(bytes, 0x1_3fff_fffd, 4),
+    ]).toEqual([0xc000_0000, 0xffff_fffc, -1]);
   });
 });

@@ -22,7 +22,8 @@ const counter = (core: number, kind: number): number => COUNTS + 16 * core + 4 *
 function program(core: number, main: readonly Step[]): Program {
   const steps: Step[] = [["write", SVR, 0x1ff], ["sti"], ...main];
   const handler = (kind: number, apic: boolean): number =>
-    steps.push(["add", counter(core, kind), 1], ...(apic ? [["write", EOI, 0] as const] : []), ["iret"]) - (apic ? 3 : 2);
+    steps.push(["add", counter(core, kind), 1], ...(apic ? [["write", EOI, 0] as const] : []), ["iret"]) -
+    (apic ? 3 : 2);
   return { steps, startup: 0, handlers: { [0x51]: handler(0, true), 2: handler(1, false), [0x34]: handler(2, true) } };
 }
 const pause: Step[] = Array.from({ length: 3 * QUANTUM }, () => ["nop"] as const);
@@ -48,7 +49,8 @@ function run(main: readonly Step[]) {
   expect([machine.run({ limitNs: 1e7 }), machine.fault?.text]).toEqual(["exit", undefined]);
   tracer.end();
   expect(checkTrace(list.events, false)).toEqual([]);
-  const counts = (kind: number) => Array.from({ length: CORES }, (_, core) => machine.nodes[0]!.view.getUint32(counter(core, kind), true));
+  const counts = (kind: number) =>
+    Array.from({ length: CORES }, (_, core) => machine.nodes[0]!.view.getUint32(counter(core, kind), true));
   const times = (kind: number) => list.events.filter((e) => e.kind === kind).map((e) => [e.core, e.time] as const);
   return { counts, times };
 }
@@ -59,7 +61,9 @@ describe("64 cores", () => {
     const main = Array.from({ length: CORES }, (_, core) => icr(0x4051, core)).flat();
     const { counts, times } = run(main);
     expect(counts(0)).toEqual(all(1, 1));
-    expect(times(EventKind.CORE_STARTUP).map(([core]) => core)).toEqual(Array.from({ length: CORES - 1 }, (_, i) => i + 1));
+    expect(times(EventKind.CORE_STARTUP).map(([core]) => core)).toEqual(
+      Array.from({ length: CORES - 1 }, (_, i) => i + 1),
+    );
     const sent = times(EventKind.IPI_ICR).slice(2 * (CORES - 1));
     const delivered = new Map(times(EventKind.IRQ_DELIVER));
     // Halted cores take it at once; the sender itself when it has returned from what came before.

@@ -105,7 +105,9 @@ function ring({ nodes, hostSlice, chop, busy = false }: RingOptions) {
           ]
         : [["nop"], ["nop"], ["nop"]];
       const shifted = first.steps.map((step): Step => (step[0] === "jump" ? ["jump", step[1] + 3] : step));
-      return toyEngine([{ steps: [...wake, ...shifted], handlers: { [0x3c]: first.handlers![0x3c] + 3 } }, spinner])(options);
+      return toyEngine([{ steps: [...wake, ...shifted], handlers: { [0x3c]: first.handlers![0x3c] + 3 } }, spinner])(
+        options,
+      );
     },
   });
   for (const { nid, view, ram } of machine.nodes) {
@@ -148,7 +150,9 @@ describe("a token on a ring of nodes", () => {
   it.each([1, 2, 5, 1000])("slices of %i instructions change nothing", (hostSlice) =>
     expect(ring({ nodes: 3, hostSlice })).toEqual(reference),
   );
-  it.each([1, 100])("machine slices of %i instructions change nothing", (chop) => expect(ring({ nodes: 3, chop })).toEqual(reference));
+  it.each([1, 100])("machine slices of %i instructions change nothing", (chop) =>
+    expect(ring({ nodes: 3, chop })).toEqual(reference),
+  );
   it("busy cores beside it do not move it", () => expect(ring({ nodes: 3, busy: true }).hops).toEqual(reference.hops));
   it("one node may send to itself", () => {
     const { hops } = ring({ nodes: 1 });

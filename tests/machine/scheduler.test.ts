@@ -32,7 +32,10 @@ function recorder(): { sink: TraceSink; seen: Seen[]; text: () => string } {
   const seen: Seen[] = [];
   return {
     seen,
-    sink: { enabled: true, emit: (nid, core, time, kind, words) => seen.push({ core, time, kind, words: [nid, ...words] }) },
+    sink: {
+      enabled: true,
+      emit: (nid, core, time, kind, words) => seen.push({ core, time, kind, words: [nid, ...words] }),
+    },
     text: () =>
       [...seen]
         .sort((a, b) => a.time - b.time || Number(a.words[0]) - Number(b.words[0]) || a.core - b.core)
@@ -40,7 +43,11 @@ function recorder(): { sink: TraceSink; seen: Seen[]; text: () => string } {
         .join("\n"),
   };
 }
-function machine(programs: readonly Program[], cores = programs.length, options: Partial<MachineOptions> = {}): Machine {
+function machine(
+  programs: readonly Program[],
+  cores = programs.length,
+  options: Partial<MachineOptions> = {},
+): Machine {
   const node = { nid: 1, cores, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: false };
   return new Machine({ nodes: [node], strict: true, createEngine: toyEngine(programs), ...options });
 }
@@ -51,7 +58,14 @@ describe("scheduler", () => {
   it("delivers the timer at the exact instruction, spinning or halted", () => {
     for (const wait of [[["jump", 6]], [["hlt"], ["jump", 6]]] as Step[][]) {
       const r = recorder();
-      const steps: Step[] = [...enable, ["write", LVT_TIMER, 0xe0], ["write", INITIAL, 12345], ["sti"], ["nop"], ...wait];
+      const steps: Step[] = [
+        ...enable,
+        ["write", LVT_TIMER, 0xe0],
+        ["write", INITIAL, 12345],
+        ["sti"],
+        ["nop"],
+        ...wait,
+      ];
       const handler = steps.length;
       steps.push(["out", 0xf4, 0]);
       const m = machine([{ steps, handlers: { [0xe0]: handler } }], 1, { trace: r.sink });
@@ -68,10 +82,19 @@ describe("scheduler", () => {
       ["write", ICR_LOW, 0x4500],
       ["write", ICR_LOW, 0x4608],
     ];
-    const boot: Step[] = [...enable, ...start(1), ...spin(2500), ["write", ICR_HIGH, 1 << 24], ["write", ICR_LOW, 0x40f1], ["hlt"]];
+    const boot: Step[] = [
+      ...enable,
+      ...start(1),
+      ...spin(2500),
+      ["write", ICR_HIGH, 1 << 24],
+      ["write", ICR_LOW, 0x40f1],
+      ["hlt"],
+    ];
     const application: Step[] = [...enable, ["sti"], ["nop"], ["jump", 4], ["write", EOI, 0], ["iret"]];
     const r = recorder();
-    const m = machine([{ steps: boot }, { steps: application, startup: 0, handlers: { [0xf1]: 5 } }], 2, { trace: r.sink });
+    const m = machine([{ steps: boot }, { steps: application, startup: 0, handlers: { [0xf1]: 5 } }], 2, {
+      trace: r.sink,
+    });
     m.run({ limitNs: 10_000 });
     const sent = 2 + 3 + 2500 + 1;
     expect(deliveries(r.seen, EventKind.CORE_STARTUP)).toEqual([[1, 4 + 1000, 8]]);
@@ -81,7 +104,16 @@ describe("scheduler", () => {
 
   it("takes a waiting interrupt at the instruction after the shadow of sti", () => {
     const r = recorder();
-    const steps: Step[] = [...enable, ["write", LVT_TIMER, 0xe0], ["write", INITIAL, 10], ...spin(100), ["sti"], ["nop"], ["nop"], ["nop"]];
+    const steps: Step[] = [
+      ...enable,
+      ["write", LVT_TIMER, 0xe0],
+      ["write", INITIAL, 10],
+      ...spin(100),
+      ["sti"],
+      ["nop"],
+      ["nop"],
+      ["nop"],
+    ];
     const handler = steps.length;
     steps.push(["out", 0xf4, 0]);
     const m = machine([{ steps, handlers: { [0xe0]: handler } }], 1, { trace: r.sink });
@@ -99,7 +131,14 @@ describe("scheduler", () => {
   it("wakes a core that halted at the very end of its stretch with an interrupt waiting", () => {
     const r = recorder();
     // The timer fires at 900 with IF clear; sti at 998, hlt at 999: the quantum ends with the core halted.
-    const steps: Step[] = [...enable, ["write", LVT_TIMER, 0xe0], ["write", INITIAL, 897], ...spin(994), ["sti"], ["hlt"]];
+    const steps: Step[] = [
+      ...enable,
+      ["write", LVT_TIMER, 0xe0],
+      ["write", INITIAL, 897],
+      ...spin(994),
+      ["sti"],
+      ["hlt"],
+    ];
     const handler = steps.length;
     steps.push(["out", 0xf4, 0]);
     const m = machine([{ steps, handlers: { [0xe0]: handler } }], 1, { trace: r.sink });
@@ -120,10 +159,9 @@ describe("scheduler", () => {
     expect(strict.fault?.text).toMatch(/^lapic: write to read-only VERSION 0x030 \(n1\.c0, /);
     const r = recorder();
     expect(machine([{ steps }], 1, { strict: false, trace: r.sink }).run()).toBe("idle");
-    expect(r.seen.filter((e) => e.kind === EventKind.DEVICE_ERROR).map((e) => String(e.words[1]).replace(/ \(.*/, ""))).toEqual([
-      "lapic: write to read-only VERSION 0x030",
-      "lapic: EOI with nothing in service",
-    ]);
+    expect(
+      r.seen.filter((e) => e.kind === EventKind.DEVICE_ERROR).map((e) => String(e.words[1]).replace(/ \(.*/, "")),
+    ).toEqual(["lapic: write to read-only VERSION 0x030", "lapic: EOI with nothing in service"]);
   });
 
   it("refuses what cannot be a machine", () => {
@@ -131,7 +169,9 @@ describe("scheduler", () => {
       /latency of 500 ns must be .* not below the quantum of 1000/,
     );
     const node = { nid: 0, cores: 1, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: false };
-    expect(() => new Machine({ nodes: [node], createEngine: toyEngine([{ steps: [] }]) })).toThrow(/nids must differ and not be 0/);
+    expect(() => new Machine({ nodes: [node], createEngine: toyEngine([{ steps: [] }]) })).toThrow(
+      /nids must differ and not be 0/,
+    );
   });
 });
 
@@ -193,10 +233,22 @@ describe("host slices change nothing", () => {
       nic: false,
       onConsole: (text: string) => consoleText.push(text),
     };
-    const m = new Machine({ nodes: [node], strict: true, createEngine: toyEngine(busyPrograms()), hostSlice, trace: r.sink });
+    const m = new Machine({
+      nodes: [node],
+      strict: true,
+      createEngine: toyEngine(busyPrograms()),
+      hostSlice,
+      trace: r.sink,
+    });
     if (chop === undefined) expect(m.run({ limitNs: 100_000 })).toBe("limit");
     else while (m.runSlice(chop, { limitNs: 100_000 }) !== "limit");
-    return { hash: m.stateHash(), text: r.text(), console: consoleText.join(""), instructions: m.instructions, time: m.time };
+    return {
+      hash: m.stateHash(),
+      text: r.text(),
+      console: consoleText.join(""),
+      instructions: m.instructions,
+      time: m.time,
+    };
   };
   const reference = outcome(Number.POSITIVE_INFINITY);
   it("the run is a busy one", () => {
@@ -276,7 +328,11 @@ describe("frames", () => {
   it("loop back to nid 0 with latency and wire time", () => {
     let echo: Echo | undefined;
     const node = { nid: 1, cores: 1, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: true };
-    const m = new Machine({ nodes: [node], createEngine: toyEngine([{ steps: [["hlt"]] }]), endpoints: (send) => (echo = new Echo(send)) });
+    const m = new Machine({
+      nodes: [node],
+      createEngine: toyEngine([{ steps: [["hlt"]] }]),
+      endpoints: (send) => (echo = new Echo(send)),
+    });
     expect(m.run({ limitNs: 15_000 })).toBe("limit");
     // 1,000 bytes at 10 bytes/ns and 1,000 ns.
     expect(echo?.received.slice(0, 3)).toEqual([

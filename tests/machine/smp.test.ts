@@ -11,7 +11,8 @@ import { EventList, Tracer } from "../../emulator/trace/tracer.ts";
 import { assembleFile, hasAssembler, hasQemu, realEngine, runOnQemu } from "./guest.ts";
 
 const engine = await realEngine();
-const reason = typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
+const reason =
+  typeof engine === "string" ? engine : hasAssembler ? undefined : "GNU as and ld are needed: install binutils";
 if (reason !== undefined) console.log(`tests/machine/smp skipped: ${reason}`);
 
 describe.skipIf(reason !== undefined)("four cores", () => {
@@ -21,14 +22,37 @@ describe.skipIf(reason !== undefined)("four cores", () => {
     const list = new EventList();
     const tracer = new Tracer([list]);
     let text = "";
-    const node = { nid: 1, cores, ramBytes: 16 << 20, kernel, commandLine: "", nic: false, onConsole: (part: string) => (text += part) };
-    const machine = new Machine({ nodes: [node], strict: true, createEngine: engine, hostSlice, quantumNs, trace: tracer });
+    const node = {
+      nid: 1,
+      cores,
+      ramBytes: 16 << 20,
+      kernel,
+      commandLine: "",
+      nic: false,
+      onConsole: (part: string) => (text += part),
+    };
+    const machine = new Machine({
+      nodes: [node],
+      strict: true,
+      createEngine: engine,
+      hostSlice,
+      quantumNs,
+      trace: tracer,
+    });
     try {
-      if (disturb === undefined) expect([machine.run({ limitNs: 3e6 }), machine.fault?.text]).toEqual(["exit", undefined]);
+      if (disturb === undefined)
+        expect([machine.run({ limitNs: 3e6 }), machine.fault?.text]).toEqual(["exit", undefined]);
       else while (machine.runSlice(5000, { limitNs: 3e6 }) === "slice") disturb(machine);
       tracer.end();
       const counters = [0, 4, 8].map((at) => machine.nodes[0].view.getUint32(0x20000 + at, true));
-      return { hash: machine.stateHash(), text, exits: machine.exits, instructions: machine.instructions, counters, events: list.events };
+      return {
+        hash: machine.stateHash(),
+        text,
+        exits: machine.exits,
+        instructions: machine.instructions,
+        counters,
+        events: list.events,
+      };
     } finally {
       machine.close();
     }
@@ -41,7 +65,9 @@ describe.skipIf(reason !== undefined)("four cores", () => {
     expect(counters.every((count) => count > 100)).toBe(true);
     expect(text).toBe(`${"i".repeat(Math.floor(counters[0] / 50))}\n`);
     expect(events.filter((e) => e.kind === EventKind.CORE_STARTUP).map((e) => e.core)).toEqual([1, 2, 3]);
-    expect(new Set(events.filter((e) => e.kind === EventKind.IRQ_DELIVER).map((e) => e.core))).toEqual(new Set([0, 1, 2, 3]));
+    expect(new Set(events.filter((e) => e.kind === EventKind.IRQ_DELIVER).map((e) => e.core))).toEqual(
+      new Set([0, 1, 2, 3]),
+    );
   });
   it("the checkers find nothing", () => expect(checkTrace(reference!.events, false)).toEqual([]));
   it("a timer interrupts at its exact time when the core sleeps", () => {

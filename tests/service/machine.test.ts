@@ -89,7 +89,8 @@ class Cluster {
   }
   until(done: () => boolean): void {
     const reason = this.machine.run({ until: done, limitNs: LIMIT_NS });
-    if (reason !== "until") throw new Error(`the machine stopped: ${reason} ${this.machine.fault?.text ?? ""} at ${this.machine.time} ns`);
+    if (reason !== "until")
+      throw new Error(`the machine stopped: ${reason} ${this.machine.fault?.text ?? ""} at ${this.machine.time} ns`);
   }
   submit(change: Partial<JobRequest>): number {
     const nids = Array.from({ length: this.nodes }, (_, i) => i + 1);
@@ -133,7 +134,12 @@ describe.skipIf(reason !== undefined)("jobs on the machine", () => {
   it("run a program of its own on each rank, with arguments and environment; the lowest failure is told", () => {
     const c = new Cluster(6, 2);
     const programs = ["/margay/bin/hello", program("args")];
-    const id = c.submit({ programs, programOfRank: [0, 0, 1, 0, 1, 1], argv: ["prog", "", "two words"], envp: ["A=1", "B="] });
+    const id = c.submit({
+      programs,
+      programOfRank: [0, 0, 1, 0, 1, 1],
+      argv: ["prog", "", "two words"],
+      envp: ["A=1", "B="],
+    });
     expect(c.result(id)).toEqual({ kind: "exited", jobId: id, waitStatus: 20 << 8, rank: 2, count: 6 });
     expect(c.said(id)).toEqual([
       "hello from rank 0 of 6 on nid 1 core 0",
@@ -156,7 +162,9 @@ describe.skipIf(reason !== undefined)("jobs on the machine", () => {
     ] as const) {
       const id = c.submit({ nids, fanout, programs: ["/margay/bin/ring"] });
       expect(c.result(id)).toMatchObject({ kind: "exited", waitStatus: 0, count: nids.length });
-      expect(c.said(id)[0]).toMatch(nids.length > 1 ? new RegExp(`^ring: ${nids.length} ranks, mean hop \\d+ ns$`) : /1 rank/);
+      expect(c.said(id)[0]).toMatch(
+        nids.length > 1 ? new RegExp(`^ring: ${nids.length} ranks, mean hop \\d+ ns$`) : /1 rank/,
+      );
     }
     c.end(true);
   });
@@ -227,7 +235,11 @@ describe.skipIf(reason !== undefined)("jobs on the machine", () => {
       c.machine.run({ limitNs: at });
       expect(c.service.kill(id, c.machine.time)).toBe(true);
       expect(c.result(id), `killed ${at} ns after the start`).toEqual({ kind: "killed", jobId: id });
-      expect(c.result(c.submit({})), `after the kill number ${n}`).toMatchObject({ kind: "exited", waitStatus: 0, count: 4 });
+      expect(c.result(c.submit({})), `after the kill number ${n}`).toMatchObject({
+        kind: "exited",
+        waitStatus: 0,
+        count: 4,
+      });
     }
     c.end(false);
   });

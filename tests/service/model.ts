@@ -59,9 +59,15 @@ export class ModelFabric {
   readonly loads: number[] = [];
   private readonly flights: Flight[] = [];
 
-  constructor(count: number, behaviours: Readonly<Record<number, Behaviour>> = {}, trace?: TraceSink, options: ReliableOptions = {}) {
+  constructor(
+    count: number,
+    behaviours: Readonly<Record<number, Behaviour>> = {},
+    trace?: TraceSink,
+    options: ReliableOptions = {},
+  ) {
     this.host = new FabricHost((frame, time) => this.carry(frame, time), trace, options);
-    for (let nid = 1; nid <= count; nid++) this.nodes.set(nid, new ModelNode(this, nid, behaviours[nid] ?? {}, options));
+    for (let nid = 1; nid <= count; nid++)
+      this.nodes.set(nid, new ModelNode(this, nid, behaviours[nid] ?? {}, options));
   }
   carry(frame: Uint8Array, time: number): void {
     const to = (frame[3]! << 16) | (frame[4]! << 8) | frame[5]!;
@@ -106,7 +112,11 @@ export class ModelNode {
     readonly behaviour: Behaviour,
     options: ReliableOptions,
   ) {
-    this.reliable = new Reliable(nid, { send: (f, t) => fabric.carry(f, t), deliver: (m, t) => this.take(m, t) }, options);
+    this.reliable = new Reliable(
+      nid,
+      { send: (f, t) => fabric.carry(f, t), deliver: (m, t) => this.take(m, t) },
+      options,
+    );
   }
   receive(frame: Uint8Array, time: number): void {
     if (!this.behaviour.dead) this.reliable.receive(frame, time);
@@ -145,7 +155,10 @@ export class ModelNode {
         return;
       }
       case Operation.STATUS:
-        this.send(replyTo(m, { operation: Operation.STATUS_REPLY, body: new TextEncoder().encode(`nid ${this.nid}: idle`) }), time);
+        this.send(
+          replyTo(m, { operation: Operation.STATUS_REPLY, body: new TextEncoder().encode(`nid ${this.nid}: idle`) }),
+          time,
+        );
         return;
       case Operation.PUT:
         this.put(m, time);
@@ -165,7 +178,10 @@ export class ModelNode {
     const header = new InitHeader(new DataView(m.body.buffer, m.body.byteOffset));
     const parameters = parseParameters(m.body.subarray(Number(header.parametersOffset)));
     if (cause !== Cause.OK || parameters === null) {
-      this.send(replyTo(m, { operation: Operation.LOAD_REPLY, cause: cause === Cause.OK ? Cause.BAD_IMAGE : cause }), time);
+      this.send(
+        replyTo(m, { operation: Operation.LOAD_REPLY, cause: cause === Cause.OK ? Cause.BAD_IMAGE : cause }),
+        time,
+      );
       return;
     }
     const pid = this.nextPid++;
@@ -198,7 +214,10 @@ export class ModelNode {
     if (this.behaviour.fail) Object.assign(this.task.status, this.behaviour.fail);
     else this.task.status.ready = 1;
     for (const nid of children)
-      this.send({ operation: Operation.LOAD, targetNid: nid, sourcePid: pid, jobId: m.jobId, userId: m.userId, body: m.body }, time);
+      this.send(
+        { operation: Operation.LOAD, targetNid: nid, sourcePid: pid, jobId: m.jobId, userId: m.userId, body: m.body },
+        time,
+      );
     this.report(time);
   }
   private rankOf(nid: number): number {
@@ -225,7 +244,12 @@ export class ModelNode {
     task.parameters.nids.forEach((_, r) => {
       pids.set(r, view.getUint32(LoadStatus.SIZE + 4 * r, true));
     });
-    this.childReported(m.sourceNid, { cause: s.cause, errno: s.errno, nid: s.nid, rank: s.rank, ready: s.readyCount }, pids, time);
+    this.childReported(
+      m.sourceNid,
+      { cause: s.cause, errno: s.errno, nid: s.nid, rank: s.rank, ready: s.readyCount },
+      pids,
+      time,
+    );
   }
   private childReported(nid: number, s: Task["status"], pids: ReadonlyMap<number, number>, time: number): void {
     const task = this.task;
@@ -306,7 +330,10 @@ export class ModelNode {
     n.rank = task.failedRank;
     n.count = task.ended;
     const targetPid = task.parent.nid === SERVICE_NID ? SERVICE_PID : KERNEL_PID;
-    this.send({ operation: Operation.EXIT_NOTICE, jobId: task.jobId, targetNid: task.parent.nid, targetPid, body }, time);
+    this.send(
+      { operation: Operation.EXIT_NOTICE, jobId: task.jobId, targetNid: task.parent.nid, targetPid, body },
+      time,
+    );
     this.task = null;
   }
 }

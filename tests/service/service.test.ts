@@ -6,7 +6,12 @@ import { INIT_MAGIC, InitHeader, InitMatch } from "../../emulator/abi/job.ts";
 import { Cause, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../../emulator/abi/net.ts";
 import { message } from "../../emulator/fabric/message.ts";
 import { buildLoadBody } from "../../emulator/service/image.ts";
-import { buildParameters, ParameterError, parseParameters, type Parameters } from "../../emulator/service/parameters.ts";
+import {
+  buildParameters,
+  ParameterError,
+  parseParameters,
+  type Parameters,
+} from "../../emulator/service/parameters.ts";
 import { refusalText } from "../../emulator/service/refusal.ts";
 import { type JobRequest, type JobResult, type JobState, ServiceNode } from "../../emulator/service/service.ts";
 import { Random } from "../fabric/random.ts";
@@ -25,10 +30,15 @@ function rig(nodes: number, behaviours: Readonly<Record<number, Behaviour>> = {}
   const events: number[][] = [];
   const trace = {
     enabled: true,
-    emit: (_n: number, _c: number, _t: number, kind: number, words: readonly unknown[]) => void events.push([kind, ...words.map(Number)]),
+    emit: (_n: number, _c: number, _t: number, kind: number, words: readonly unknown[]) =>
+      void events.push([kind, ...words.map(Number)]),
   };
   const fabric = new ModelFabric(nodes, behaviours, trace, { retryLimit: 5 });
-  const service = new ServiceNode(fabric.host, { jobEnded: (r) => results.push(r), jobState: (_id, s) => states.push(s) }, trace);
+  const service = new ServiceNode(
+    fabric.host,
+    { jobEnded: (r) => results.push(r), jobState: (_id, s) => states.push(s) },
+    trace,
+  );
   fabric.boot();
   fabric.run();
   return { fabric, service, results, states, events };
@@ -46,7 +56,8 @@ const request = (nodes: number, change: Partial<JobRequest> = {}): JobRequest =>
 });
 const exitsWith = (nodes: number, status: number): Record<number, Behaviour> =>
   Object.fromEntries(Array.from({ length: nodes }, (_, i) => [i + 1, { exits: status }]));
-const serviceEvents = (r: Rig): number[][] => r.events.filter(([k]) => k! >= EventKind.SERVICE_LOAD && k! <= EventKind.SERVICE_KILL);
+const serviceEvents = (r: Rig): number[][] =>
+  r.events.filter(([k]) => k! >= EventKind.SERVICE_LOAD && k! <= EventKind.SERVICE_KILL);
 
 describe("a job", () => {
   for (const [nodes, fanout] of [
@@ -113,14 +124,24 @@ describe("a load is refused", () => {
     const r = rig(7, { 6: { refuse: Cause.BUSY } });
     r.service.submit(request(7), r.fabric.now);
     r.fabric.run();
-    expect(refused(r)).toMatchObject({ kind: "refused", cause: Cause.BUSY, nid: 6, rank: 5, text: expect.stringContaining("nid 6") });
+    expect(refused(r)).toMatchObject({
+      kind: "refused",
+      cause: Cause.BUSY,
+      nid: 6,
+      rank: 5,
+      text: expect.stringContaining("nid 6"),
+    });
     nobodyHasIt(r);
   });
   it("when the program is not there", () => {
     const r = rig(4, { 1: { fail: { cause: Cause.PROGRAM_OPEN, errno: Errno.ENOENT } } });
     r.service.submit(request(4, { programs: ["/x"] }), r.fabric.now);
     r.fabric.run();
-    expect(refused(r)).toMatchObject({ kind: "refused", errno: Errno.ENOENT, text: "program /x: no such file (ENOENT), nid 1" });
+    expect(refused(r)).toMatchObject({
+      kind: "refused",
+      errno: Errno.ENOENT,
+      text: "program /x: no such file (ENOENT), nid 1",
+    });
     nobodyHasIt(r);
   });
   it("with the first failure by rank, and with that rank's program", () => {
@@ -128,21 +149,33 @@ describe("a load is refused", () => {
     const r = rig(7, { 7: { fail }, 3: { fail }, 4: { fail } });
     r.service.submit(request(7, { programs: ["/a", "/b"], programOfRank: [0, 0, 1, 0, 0, 0, 0] }), r.fabric.now);
     r.fabric.run();
-    expect(refused(r)).toMatchObject({ nid: 3, rank: 2, text: "program /b: no program of this machine (ENOEXEC), nid 3" });
+    expect(refused(r)).toMatchObject({
+      nid: 3,
+      rank: 2,
+      text: "program /b: no program of this machine (ENOEXEC), nid 3",
+    });
     nobodyHasIt(r);
   });
   it("when init crashes on rank 0", () => {
     const r = rig(3, { 1: { initCrashes: true } });
     r.service.submit(request(3), r.fabric.now);
     r.fabric.run();
-    expect(refused(r)).toMatchObject({ kind: "refused", cause: Cause.KILLED, text: expect.stringContaining("wait status 11") });
+    expect(refused(r)).toMatchObject({
+      kind: "refused",
+      cause: Cause.KILLED,
+      text: expect.stringContaining("wait status 11"),
+    });
     nobodyHasIt(r);
   });
   it("when some init never reports", () => {
     const r = rig(3, { 3: { hangs: true } });
     r.service.submit(request(3), r.fabric.now);
     r.fabric.run();
-    expect(refused(r)).toMatchObject({ kind: "refused", cause: Cause.UNREACHABLE, text: expect.stringContaining("timed out") });
+    expect(refused(r)).toMatchObject({
+      kind: "refused",
+      cause: Cause.UNREACHABLE,
+      text: expect.stringContaining("timed out"),
+    });
     nobodyHasIt(r);
   });
   it("when nobody takes GO", () => {
@@ -211,7 +244,8 @@ describe("a kill", () => {
       r.service.kill(id, r.fabric.now);
       r.fabric.run();
       expect(r.results, `killed after ${at} events`).toEqual([{ kind: "killed", jobId: id }]);
-      for (const node of r.fabric.nodes.values()) expect(node.task, `killed after ${at} events, nid ${node.nid}`).toBeNull();
+      for (const node of r.fabric.nodes.values())
+        expect(node.task, `killed after ${at} events, nid ${node.nid}`).toBeNull();
     }
     expect(moments).toBeGreaterThan(20);
   });

@@ -64,7 +64,9 @@ describe("build", () => {
     expect(r.stderr).toBe("");
     expect(r.status).toBe(0);
     for (const name of ["init.bin", "init.elf", "maps/init.map"])
-      expect(fs.readFileSync(path.join(dir, name)).equals(fs.readFileSync(path.join(packageRoot, "images/out", name)))).toBe(true);
+      expect(
+        fs.readFileSync(path.join(dir, name)).equals(fs.readFileSync(path.join(packageRoot, "images/out", name))),
+      ).toBe(true);
   });
   it.each([
     ["ir", /func .*init/],
@@ -91,7 +93,15 @@ describe("Ctrl-C", () => {
       layout,
     });
     fs.writeFileSync(path.join(dir, "spin"), image!.elf, { mode: 0o755 });
-    const child = spawn(process.execPath, [path.join(packageRoot, "dist/margay.js"), "run", "--nodes", "2", "--root", dir, "/spin"]);
+    const child = spawn(process.execPath, [
+      path.join(packageRoot, "dist/margay.js"),
+      "run",
+      "--nodes",
+      "2",
+      "--root",
+      dir,
+      "/spin",
+    ]);
     let stdout = "";
     let stderr = "";
     child.stderr.on("data", (text) => {

@@ -178,5 +178,8 @@ export function runCluster(o: ClusterOptions): ClusterRun {
 /** Compares with the golden file; a difference prints the diff and the command that accepts it. */
 export async function expectGolden(text: string, name: string): Promise<void> {
   const file = path.join(packageRoot, "tests/system/golden", name);
-  await expect(text, `golden ${name}: if the new trace is right, accept it with: make test T=system UPDATE=1`).toMatchFileSnapshot(file);
+  await expect(
+    text,
+    `golden ${name}: if the new trace is right, accept it with: make test T=system UPDATE=1`,
+  ).toMatchFileSnapshot(file);
 }

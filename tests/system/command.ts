@@ -13,7 +13,10 @@ export interface Result {
   readonly stderr: string;
 }
 /** boot and run go with `--strict`, so that the trace's checkers look at every machine that a test starts; `strict: false` where that is the point. */
-export function margay(args: readonly string[], options: { cwd?: string; timeoutMs?: number; strict?: boolean } = {}): Result {
+export function margay(
+  args: readonly string[],
+  options: { cwd?: string; timeoutMs?: number; strict?: boolean } = {},
+): Result {
   const strict = options.strict !== false && (args[0] === "boot" || args[0] === "run");
   const r = spawnSync(process.execPath, [bin, ...args.slice(0, 1), ...(strict ? ["--strict"] : []), ...args.slice(1)], {
     cwd: options.cwd ?? os.tmpdir(),

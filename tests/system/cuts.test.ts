@@ -43,13 +43,19 @@ const seen =
 const sent =
   (operation: number, count = 1) =>
   (events: readonly TraceEvent[], nid: number): boolean =>
-    events.filter((e) => e.kind === EventKind.MSG_SEND && e.nid === nid && Number(e.words[0]) === operation).length >= count;
+    events.filter((e) => e.kind === EventKind.MSG_SEND && e.nid === nid && Number(e.words[0]) === operation).length >=
+    count;
 const allRun = (events: readonly TraceEvent[], _nid: number, size: number): boolean =>
   events.filter((e) => e.kind === EventKind.JOB_START).length === size;
 type Moment = (events: readonly TraceEvent[], nid: number, size: number) => boolean;
 
 /** One node after the other is cut off, each in the middle of a job that runs on those that are left; each in another place of the tree. */
-function cutting(program: string, order: readonly number[], moment: Moment, check: (result: JobResult, nid: number, size: number) => void) {
+function cutting(
+  program: string,
+  order: readonly number[],
+  moment: Moment,
+  check: (result: JobResult, nid: number, size: number) => void,
+) {
   const faults = new Scissors();
   withBench({ nodes: order.length, cores: 1, faults }, (bench) => {
     const alive = new Set(order);
@@ -91,7 +97,12 @@ describe.each(ORDERS.map((order) => [order.join(", "), order] as const))("nids %
     ["its init is in its first calls", seen(EventKind.SYS_ENTER, 8)],
   ])("when %s: the load is refused", (_what, moment) => {
     cutting("hello", order, moment, (result, nid) => {
-      expect(result).toMatchObject({ kind: "refused", cause: Cause.UNREACHABLE, nid, text: `the node does not answer, nid ${nid}` });
+      expect(result).toMatchObject({
+        kind: "refused",
+        cause: Cause.UNREACHABLE,
+        nid,
+        text: `the node does not answer, nid ${nid}`,
+      });
     });
   });
   it.each([
@@ -136,7 +147,9 @@ describe("the last child is lost when the parent's own task has ended", () => {
         faults.node(2);
         const { result } = bench.finish(id);
         expect(result).toMatchObject({ kind: "exited", waitStatus: Signal.SIGKILL, lostNid: 2 });
-        const notices = bench.events.filter((e) => e.kind === EventKind.JOB_NOTICE && e.nid === 1).map((e) => e.words.map(Number));
+        const notices = bench.events
+          .filter((e) => e.kind === EventKind.JOB_NOTICE && e.nid === 1)
+          .map((e) => e.words.map(Number));
         expect(notices).toEqual([[id, 0, Signal.SIGKILL, 1]]);
       });
     } finally {
@@ -168,7 +181,9 @@ describe("one link is cut, between two nodes that the service node still reaches
       // A tree without that edge does; with it, the node at its far end is refused.
       const [above, below] = ends;
       const others = nids.filter((nid) => !ends.includes(nid));
-      expect(bench.run({ program: "hello", nids: [others[0]!, above, below, others[1]!], fanout: 3 }).result).toMatchObject({
+      expect(
+        bench.run({ program: "hello", nids: [others[0]!, above, below, others[1]!], fanout: 3 }).result,
+      ).toMatchObject({
         kind: "exited",
         waitStatus: 0,
         count: 4,

@@ -8,7 +8,8 @@ import { margay, packageRoot, temporaryFolder } from "./command.ts";
 const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
-if (!hasAssembler) console.log("tests/system/faults-command: --keys skipped: GNU as and ld are needed: install binutils");
+if (!hasAssembler)
+  console.log("tests/system/faults-command: --keys skipped: GNU as and ld are needed: install binutils");
 
 describe("refused in one line", () => {
   it.each([
@@ -46,7 +47,9 @@ describe("--faults", () => {
 describe("--hash", () => {
   it("of a boot is a function of what was asked for", () => {
     const hash = (...options: string[]) =>
-      /^state hash ([0-9a-f]{64})$/m.exec(margay(["boot", "kernel", "--hash", "--until", "ready", ...options]).stderr)?.[1];
+      /^state hash ([0-9a-f]{64})$/m.exec(
+        margay(["boot", "kernel", "--hash", "--until", "ready", ...options]).stderr,
+      )?.[1];
     const first = hash();
     expect(first).toBeDefined();
     expect(hash()).toBe(first);
@@ -94,9 +97,23 @@ describe("--keys", () => {
     const image = path.join(folder, "keys.elf");
     fs.writeFileSync(image, assemble(keyboardGuest).image);
     const trace = path.join(folder, "keys.trace");
-    const r = margay(["boot", image, "--keys", "aB 1\\n", "--limit", "20ms", "--trace", trace, "--show", "node.ready,console"]);
+    const r = margay([
+      "boot",
+      image,
+      "--keys",
+      "aB 1\\n",
+      "--limit",
+      "20ms",
+      "--trace",
+      trace,
+      "--show",
+      "node.ready,console",
+    ]);
     // IBM PS/2 Technical Reference: A 1e, left shift 2a, B 30, space 39, 1 02, Enter 1c; break codes with bit 7.
-    expect(r.stdout.trim().split("\n")).toEqual(["margay: ready nid=1", ..."1e 9e 2a 30 b0 aa 39 b9 02 82 1c 9c".split(" ")]);
+    expect(r.stdout.trim().split("\n")).toEqual([
+      "margay: ready nid=1",
+      ..."1e 9e 2a 30 b0 aa 39 b9 02 82 1c 9c".split(" "),
+    ]);
     expect(r.status).toBe(0);
     const lines = fs.readFileSync(trace, "utf8").trimEnd().split("\n");
     const at = (l: string) => Number(/^\s*(\d+)/.exec(l)![1]);

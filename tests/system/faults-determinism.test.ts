@@ -50,7 +50,14 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
   let stdout = "";
   let io!: IoNode;
   const machine = new Machine({
-    nodes: nids.map((nid) => ({ nid, cores, ramBytes: 32 << 20, kernel, commandLine: `nodes=${nodes} coords=${nid - 1}.0.0`, nic: true })),
+    nodes: nids.map((nid) => ({
+      nid,
+      cores,
+      ramBytes: 32 << 20,
+      kernel,
+      commandLine: `nodes=${nodes} coords=${nid - 1}.0.0`,
+      nic: true,
+    })),
     seed,
     hostSlice,
     trace: tracer,
@@ -70,10 +77,14 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
       };
       const service: ServiceNode = new ServiceNode(
         host,
-        { ready: (_n, _p, time) => void (++ready === nodes && service.submit(request, time)), jobEnded: () => void (ended = true) },
+        {
+          ready: (_n, _p, time) => void (++ready === nodes && service.submit(request, time)),
+          jobEnded: () => void (ended = true),
+        },
         tracer,
       );
-      const onOutput = ({ bytes }: { readonly bytes: Uint8Array }): void => void (stdout += Buffer.from(bytes).toString());
+      const onOutput = ({ bytes }: { readonly bytes: Uint8Array }): void =>
+        void (stdout += Buffer.from(bytes).toString());
       io = new IoNode(host, { root, builtIn: path.join(out, "bin"), onOutput }, tracer);
       return host;
     },
@@ -90,7 +101,8 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
       }
       if (disturbance === undefined) continue;
       // A host that is slow now and then, and an engine that forgets all it may forget.
-      if (disturbance.chance(1, 20)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + disturbance.below(3));
+      if (disturbance.chance(1, 20))
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + disturbance.below(3));
       for (const node of machine.nodes) {
         if (!disturbance.chance(1, 3)) continue;
         node.engine.flushCaches();
@@ -109,26 +121,29 @@ const CASES = Number(process.env["DETERMINISM_CASES"] ?? 8);
 const first = Number(process.env["DETERMINISM_SEED"] ?? 1);
 
 describe("determinism", () => {
-  it.each(Array.from({ length: CASES }, (_, i) => first + i))("seed %i: host slices, delays and flushes change nothing", (seed) => {
-    const draw = new Prng(seed, 1);
-    const one: Case = {
-      seed,
-      nodes: 1 + draw.below(3),
-      cores: 1 + draw.below(3),
-      program: ["hello", "ring", "files"][draw.below(3)]!,
-      faults: draw.chance(1, 2) ? "drop=2%,dup=2%,corrupt=2%,reorder=2%,delay=2%" : undefined,
-    };
-    const hostSlice = [1e9, 997, 333, 61][draw.below(4)]!;
-    const replay = `${JSON.stringify({ ...one, hostSlice })}; replay: DETERMINISM_SEED=${seed} DETERMINISM_CASES=1 make test T=system/faults-determinism`;
-    const calm = run(one, { hostSlice: 1e9, disturbance: undefined });
-    const disturbed = run(one, { hostSlice, disturbance: new Prng(seed, 2) });
-    expect(disturbed.flushes, replay).toBeGreaterThan(0);
-    // Arrays of lines, so that a difference shows where it begins.
-    const at = calm.trace.findIndex((line, i) => line !== disturbed.trace[i]);
-    expect(at < 0 ? [] : [calm.trace[at], disturbed.trace[at]], replay).toEqual([]);
-    expect(disturbed.trace.length, replay).toBe(calm.trace.length);
-    expect([disturbed.hash, disturbed.stdout], replay).toEqual([calm.hash, calm.stdout]);
-  });
+  it.each(Array.from({ length: CASES }, (_, i) => first + i))(
+    "seed %i: host slices, delays and flushes change nothing",
+    (seed) => {
+      const draw = new Prng(seed, 1);
+      const one: Case = {
+        seed,
+        nodes: 1 + draw.below(3),
+        cores: 1 + draw.below(3),
+        program: ["hello", "ring", "files"][draw.below(3)]!,
+        faults: draw.chance(1, 2) ? "drop=2%,dup=2%,corrupt=2%,reorder=2%,delay=2%" : undefined,
+      };
+      const hostSlice = [1e9, 997, 333, 61][draw.below(4)]!;
+      const replay = `${JSON.stringify({ ...one, hostSlice })}; replay: DETERMINISM_SEED=${seed} DETERMINISM_CASES=1 make test T=system/faults-determinism`;
+      const calm = run(one, { hostSlice: 1e9, disturbance: undefined });
+      const disturbed = run(one, { hostSlice, disturbance: new Prng(seed, 2) });
+      expect(disturbed.flushes, replay).toBeGreaterThan(0);
+      // Arrays of lines, so that a difference shows where it begins.
+      const at = calm.trace.findIndex((line, i) => line !== disturbed.trace[i]);
+      expect(at < 0 ? [] : [calm.trace[at], disturbed.trace[at]], replay).toEqual([]);
+      expect(disturbed.trace.length, replay).toBe(calm.trace.length);
+      expect([disturbed.hash, disturbed.stdout], replay).toEqual([calm.hash, calm.stdout]);
+    },
+  );
   it("is not for want of differences: another seed of the faults is another run", () => {
     const one = { nodes: 2, cores: 1, program: "ring", faults: "drop=10%,delay=10%" };
     const [a, b] = [1, 2].map((seed) => run({ ...one, seed }, { hostSlice: 1e9, disturbance: undefined }));

@@ -21,7 +21,9 @@ describe("a program that dereferences null", () => {
     }
     expect(r.stderr.match(/^ {2}rip=0x[0-9a-f]{16} rsp=/gm)).toHaveLength(3);
     expect(
-      r.stderr.match(/^ {4}0x[0-9a-f]{16} moveNext\+0x4, userland\/jobs\/nullderef\.ts:\d+\n( {4}.*\n)* {4}0x[0-9a-f]{16} _start/gm),
+      r.stderr.match(
+        /^ {4}0x[0-9a-f]{16} moveNext\+0x4, userland\/jobs\/nullderef\.ts:\d+\n( {4}.*\n)* {4}0x[0-9a-f]{16} _start/gm,
+      ),
     ).toHaveLength(3);
   });
 });

@@ -39,7 +39,8 @@ function code(name: string): number {
       bigint,
       bigint,
     ];
-    if (kernel.readUInt32LE(at) === 1 && address >= virtual && address < virtual + fileBytes) return Number(address - virtual + offset);
+    if (kernel.readUInt32LE(at) === 1 && address >= virtual && address < virtual + fileBytes)
+      return Number(address - virtual + offset);
   }
   throw new Error(`${name} is in no segment`);
 }

@@ -7,7 +7,13 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { DropReason, EthernetHeader, MessageHeader, Operation } from "../../emulator/abi/net.ts";
-import { type FaultInjector, LinkFaults, parseFaults, soundVerdict, type Verdict } from "../../emulator/fabric/faults.ts";
+import {
+  type FaultInjector,
+  LinkFaults,
+  parseFaults,
+  soundVerdict,
+  type Verdict,
+} from "../../emulator/fabric/faults.ts";
 import { type ClusterRun, expectGolden, runCluster } from "./cluster.ts";
 import { temporaryFolder } from "./command.ts";
 
@@ -32,7 +38,14 @@ const timeless = (run: ClusterRun): string =>
 function run(program: string, name: string, faults?: FaultInjector): ClusterRun {
   const root = path.join(folder, name);
   fs.mkdirSync(root);
-  return runCluster({ nodes: 2, cores: 1, program, root, drain: true, machine: faults === undefined ? {} : { faults } });
+  return runCluster({
+    nodes: 2,
+    cores: 1,
+    program,
+    root,
+    drain: true,
+    machine: faults === undefined ? {} : { faults },
+  });
 }
 
 describe("random faults", () => {
@@ -59,7 +72,8 @@ describe("random faults", () => {
     console.log(`${seeds} seeds, ${JSON.stringify(totals)}, ${resent} retransmissions: no violation`);
     // The faults happened, and mattered.
     if (seeds >= FEW)
-      for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"]) expect(totals[what], what).toBeGreaterThan(0);
+      for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"])
+        expect(totals[what], what).toBeGreaterThan(0);
     if (seeds >= FEW) expect(resent).toBeGreaterThan(0);
   });
 });
@@ -103,7 +117,14 @@ describe("one fault", () => {
   });
   it("a link that is cut for good ends the job as unreachable, and the machine does not hang", () => {
     const faults = new LinkFaults(parseFaults("cut=2:0"), 0);
-    const result = runCluster({ nodes: 2, cores: 1, program: "hello", machine: { faults }, limitNs: 1e9, expectViolations: /^/ });
+    const result = runCluster({
+      nodes: 2,
+      cores: 1,
+      program: "hello",
+      machine: { faults },
+      limitNs: 1e9,
+      expectViolations: /^/,
+    });
     // Node 2 never becomes ready for the service node: no job is submitted, the run idles out.
     expect([result.reason, result.result]).toEqual(["idle", null]);
   });

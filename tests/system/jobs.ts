@@ -65,7 +65,9 @@ export class Bench {
   /** Virtual time as nid 0 has it, ns. */
   now = 0;
   /** To the kernels' debug interface (kernel/job/debug.ts). */
-  readonly debug = new JobDebugLink((nid, message) => this.node(nid).mailAt(this.machine.time + MANAGEMENT_LATENCY_NS, message));
+  readonly debug = new JobDebugLink((nid, message) =>
+    this.node(nid).mailAt(this.machine.time + MANAGEMENT_LATENCY_NS, message),
+  );
   private readonly list = new EventList();
   private readonly checkers = new Checkers();
   private readonly tracer: Tracer | undefined;

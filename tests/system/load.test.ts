@@ -32,27 +32,36 @@ describe("two-phase load", () => {
     ]);
   });
 
-  it.each([1, 2, 3, 8])("with fan-out %i reaches every rank of seven; each kernel sends one exit notice up the tree", (fanout) => {
-    const run = runCluster({ nodes: 7, cores: 1, fanout, program: "hello" });
-    expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 7 });
-    expect(run.stdout.split("\n").filter(Boolean).sort()).toEqual(
-      Array.from({ length: 7 }, (_, r) => `hello from rank ${r} of 7 on nid ${r + 1} core 0`),
-    );
-    const sent = run.events.filter((e) => e.kind === EventKind.MSG_SEND);
-    const notices = sent.filter((e) => Number(e.words[0]) === Operation.EXIT_NOTICE);
-    expect(notices.map((e) => [e.nid, Number(e.words[1])]).sort((a, b) => a[0]! - b[0]!)).toEqual(
-      Array.from({ length: 7 }, (_, r) => [r + 1, r === 0 ? 0 : Math.floor((r - 1) / fanout) + 1]),
-    );
-    const loads = sent.filter((e) => Number(e.words[0]) === Operation.LOAD);
-    expect(loads.filter((e) => e.nid === 0)).toHaveLength(1);
-    expect(loads).toHaveLength(7);
-    // Only rank 0 asks the file system for the program.
-    const opened = run.events.filter((e) => e.kind === EventKind.JOB_START).map((e) => e.nid);
-    expect(opened.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
-  });
+  it.each([1, 2, 3, 8])(
+    "with fan-out %i reaches every rank of seven; each kernel sends one exit notice up the tree",
+    (fanout) => {
+      const run = runCluster({ nodes: 7, cores: 1, fanout, program: "hello" });
+      expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 7 });
+      expect(run.stdout.split("\n").filter(Boolean).sort()).toEqual(
+        Array.from({ length: 7 }, (_, r) => `hello from rank ${r} of 7 on nid ${r + 1} core 0`),
+      );
+      const sent = run.events.filter((e) => e.kind === EventKind.MSG_SEND);
+      const notices = sent.filter((e) => Number(e.words[0]) === Operation.EXIT_NOTICE);
+      expect(notices.map((e) => [e.nid, Number(e.words[1])]).sort((a, b) => a[0]! - b[0]!)).toEqual(
+        Array.from({ length: 7 }, (_, r) => [r + 1, r === 0 ? 0 : Math.floor((r - 1) / fanout) + 1]),
+      );
+      const loads = sent.filter((e) => Number(e.words[0]) === Operation.LOAD);
+      expect(loads.filter((e) => e.nid === 0)).toHaveLength(1);
+      expect(loads).toHaveLength(7);
+      // Only rank 0 asks the file system for the program.
+      const opened = run.events.filter((e) => e.kind === EventKind.JOB_START).map((e) => e.nid);
+      expect(opened.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    },
+  );
 
   it("respects programs of single ranks", () => {
-    const run = runCluster({ nodes: 5, cores: 1, fanout: 2, program: ["hello", "hello", "files", "hello", "files"], root: dir });
+    const run = runCluster({
+      nodes: 5,
+      cores: 1,
+      fanout: 2,
+      program: ["hello", "hello", "files", "hello", "files"],
+      root: dir,
+    });
     expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 5 });
     expect(run.stdout.match(/^hello from rank [013] of 5/gm)).toHaveLength(3);
     expect(run.stdout.match(/^files: rank [24]/gm)).toHaveLength(2);

@@ -31,8 +31,18 @@ int main(void) {
 const dir = temporaryFolder();
 afterAll(() => fs.rmSync(dir, { recursive: true }));
 fs.writeFileSync(path.join(dir, "pthreads.c"), source);
-const compiled = spawnSync("gcc", ["-O2", "-static", "-pthread", "-o", path.join(dir, "pthreads"), path.join(dir, "pthreads.c")]);
-const reason = compiled.status === 0 ? null : `no static pthread program: ${compiled.error?.message ?? compiled.stderr.toString().trim()}`;
+const compiled = spawnSync("gcc", [
+  "-O2",
+  "-static",
+  "-pthread",
+  "-o",
+  path.join(dir, "pthreads"),
+  path.join(dir, "pthreads.c"),
+]);
+const reason =
+  compiled.status === 0
+    ? null
+    : `no static pthread program: ${compiled.error?.message ?? compiled.stderr.toString().trim()}`;
 if (reason !== null) console.log(`tests/system/pthreads skipped: ${reason}`);
 
 describe.skipIf(reason !== null)("a static glibc program", () => {

@@ -5,7 +5,13 @@ import { Operation } from "../../emulator/abi/net.ts";
 import { checkTrace } from "../../emulator/trace/checkers.ts";
 import type { TraceEvent } from "../../emulator/trace/tracer.ts";
 
-const event = (nid: number, core: number, time: number, kind: number, ...words: (number | bigint | string)[]): TraceEvent => ({
+const event = (
+  nid: number,
+  core: number,
+  time: number,
+  kind: number,
+  ...words: (number | bigint | string)[]
+): TraceEvent => ({
   nid,
   core,
   time,
@@ -32,9 +38,13 @@ describe("one EOI per APIC interrupt and none for exceptions", () => {
   ];
   it("accepts nesting and exceptions", () => expect(checkTrace(good, true)).toEqual([]));
   it("a missing EOI", () =>
-    expect(checkTrace(without(good, 6), true)).toEqual([expect.stringMatching(/^IRQ_UART was handled without an EOI: 100 n1\.c0/)]));
+    expect(checkTrace(without(good, 6), true)).toEqual([
+      expect.stringMatching(/^IRQ_UART was handled without an EOI: 100 n1\.c0/),
+    ]));
   it("a missing EOI at the very end", () =>
-    expect(checkTrace(without(good, 6).slice(0, 7), true)).toEqual([expect.stringMatching(/^IRQ_UART was handled without an EOI/)]));
+    expect(checkTrace(without(good, 6).slice(0, 7), true)).toEqual([
+      expect.stringMatching(/^IRQ_UART was handled without an EOI/),
+    ]));
   it("a second EOI", () =>
     expect(checkTrace([...good, event(1, 0, 300, K.IRQ_EOI, 0x34)], true)).toEqual([
       expect.stringMatching(/^EOI with no interrupt in service/),
@@ -48,8 +58,11 @@ describe("one EOI per APIC interrupt and none for exceptions", () => {
       /^EOI of IRQ_UART while LAPIC_TIMER is in service/,
     ));
   it("an EOI on another core", () =>
-    expect(checkTrace([good[0], event(1, 1, 120, K.IRQ_EOI, 0x34)], true)[0]).toMatch(/^EOI with no interrupt in service/));
-  it("an interrupt that the end of the trace cuts off is no fault", () => expect(checkTrace(good.slice(0, 2), false)).toEqual([]));
+    expect(checkTrace([good[0], event(1, 1, 120, K.IRQ_EOI, 0x34)], true)[0]).toMatch(
+      /^EOI with no interrupt in service/,
+    ));
+  it("an interrupt that the end of the trace cuts off is no fault", () =>
+    expect(checkTrace(good.slice(0, 2), false)).toEqual([]));
 });
 
 describe("every shootdown acknowledged before its frame is reused", () => {
@@ -68,17 +81,23 @@ describe("every shootdown acknowledged before its frame is reused", () => {
     expect(checkTrace(skewed, true)).toEqual([]);
   });
   it("frames freed before the acknowledgement", () =>
-    expect(checkTrace(without(good, 4), true)).toContainEqual(expect.stringMatching(/^frames freed before shootdown 5 was acknowledged/)));
+    expect(checkTrace(without(good, 4), true)).toContainEqual(
+      expect.stringMatching(/^frames freed before shootdown 5 was acknowledged/),
+    ));
   it("a target that never flushed", () =>
     expect(checkTrace(without(good, 3), true)).toContainEqual(
       expect.stringMatching(/^frames freed by shootdown 5, but c2 has not flushed/),
     ));
   it("a flush that comes later than any skew", () => {
     const late = [...without(good, 3), event(1, 2, 20_000, K.TLB_FLUSH, 5n, 1n)];
-    expect(checkTrace(late, true)).toContainEqual(expect.stringMatching(/^shootdown 5 counts as acknowledged, but c2 has not flushed/));
+    expect(checkTrace(late, true)).toContainEqual(
+      expect.stringMatching(/^shootdown 5 counts as acknowledged, but c2 has not flushed/),
+    );
   });
   it("a shootdown that was never sent", () =>
-    expect(checkTrace(good.slice(5), true)).toEqual([expect.stringMatching(/^frames freed by shootdown 5, which was never sent/)]));
+    expect(checkTrace(good.slice(5), true)).toEqual([
+      expect.stringMatching(/^frames freed by shootdown 5, which was never sent/),
+    ]));
   it("a shootdown without end", () =>
     expect(checkTrace(good.slice(0, 4), true)).toEqual([expect.stringMatching(/^shootdown never acknowledged/)]));
   it("another node's acknowledgement does not count", () => {
@@ -88,14 +107,20 @@ describe("every shootdown acknowledged before its frame is reused", () => {
 });
 
 describe("every message delivered once", () => {
-  const send = (time: number, match: number) => event(1, 0, time, K.MSG_SEND, BigInt(Operation.PUT), 2n, 8n, BigInt(match));
-  const receive = (time: number, match: number) => event(2, 0, time, K.MSG_RECEIVE, BigInt(Operation.PUT), 1n, 8n, BigInt(match));
+  const send = (time: number, match: number) =>
+    event(1, 0, time, K.MSG_SEND, BigInt(Operation.PUT), 2n, 8n, BigInt(match));
+  const receive = (time: number, match: number) =>
+    event(2, 0, time, K.MSG_RECEIVE, BigInt(Operation.PUT), 1n, 8n, BigInt(match));
   const good = [send(1000, 1), send(5000, 2), receive(6500, 1), receive(6600, 2)];
   it("accepts them in order; link-level acknowledgements do not count", () => {
-    expect(checkTrace([...good, event(2, 0, 7000, K.MSG_SEND, BigInt(Operation.ACKNOWLEDGE), 1n, 0n, 0n)], true)).toEqual([]);
+    expect(
+      checkTrace([...good, event(2, 0, 7000, K.MSG_SEND, BigInt(Operation.ACKNOWLEDGE), 1n, 0n, 0n)], true),
+    ).toEqual([]);
   });
   it("a lost one", () =>
-    expect(checkTrace(without(good, 3), true)).toEqual([expect.stringMatching(/^message never delivered: 5000 n1\.c0/)]));
+    expect(checkTrace(without(good, 3), true)).toEqual([
+      expect.stringMatching(/^message never delivered: 5000 n1\.c0/),
+    ]));
   it("is under way if the run was cut", () => expect(checkTrace(without(good, 3), false)).toEqual([]));
   it("one received twice", () =>
     expect(checkTrace([...good, receive(9000, 2)], true)).toEqual([

@@ -6,8 +6,22 @@ import { diffTraces, type Side } from "../../emulator/trace/diff.ts";
 import type { TraceHeader } from "../../emulator/trace/file.ts";
 import type { TraceEvent } from "../../emulator/trace/tracer.ts";
 
-const header: TraceHeader = { command: ["run", "ring"], image: "ring", nodes: 2, cores: 1, seed: 0, show: "all", images: [] };
-const event = (time: number, nid: number, core: number, kind: number, ...words: (number | bigint | string)[]): TraceEvent => ({
+const header: TraceHeader = {
+  command: ["run", "ring"],
+  image: "ring",
+  nodes: 2,
+  cores: 1,
+  seed: 0,
+  show: "all",
+  images: [],
+};
+const event = (
+  time: number,
+  nid: number,
+  core: number,
+  kind: number,
+  ...words: (number | bigint | string)[]
+): TraceEvent => ({
   time,
   nid,
   core,
@@ -78,7 +92,9 @@ the runs were made by the same line and images`);
 
 describe("--ignore time", () => {
   it("times and the order between cores mean nothing", () => {
-    const shifted = [...base].map((e) => ({ ...e, time: e.nid === 2 ? e.time * 3 + 5 : e.time })).sort((a, b) => a.time - b.time);
+    const shifted = [...base]
+      .map((e) => ({ ...e, time: e.nid === 2 ? e.time * 3 + 5 : e.time }))
+      .sort((a, b) => a.time - b.time);
     expect(diff(base, shifted)).not.toBeNull();
     expect(diff(base, shifted, true)).toBeNull();
   });
@@ -96,7 +112,11 @@ describe("--ignore time", () => {
       event(9, 1, 0, EventKind.MSG_SEND, Operation.GET, 2, 8, 0),
     ];
     const nameOf = (address: bigint): string => `load+0x${(address & 0xffn).toString(16)}`;
-    const lines = diffTraces({ ...side("a", a), nameOf }, { ...side("b", b), nameOf }, { ignoreTime: true, context: 3 });
+    const lines = diffTraces(
+      { ...side("a", a), nameOf },
+      { ...side("b", b), nameOf },
+      { ignoreTime: true, context: 3 },
+    );
     expect(lines?.[0]).toBe("first divergence: event 2 of what n1.c0 did: msg.send on n1.c0 at 2 and 9 ns");
     expect(lines?.[1]).toBe("  op: op=PUT to=n2 bytes=8 match=0 | op=GET to=n2 bytes=8 match=0");
   });

@@ -22,7 +22,13 @@ const events: readonly TraceEvent[] = eventTable.map((row, i) => ({
   core: (i % 4) - 1,
   kind: row.kind,
   words: row.formats.map((f, n) =>
-    f === FieldFormat.TEXT ? `zeile "${i}" \n` : f === FieldFormat.CODE ? "0f05" : n === 0 ? BigInt(i) : 0xffff_ffff_8010_0000n + BigInt(n),
+    f === FieldFormat.TEXT
+      ? `zeile "${i}" \n`
+      : f === FieldFormat.CODE
+        ? "0f05"
+        : n === 0
+          ? BigInt(i)
+          : 0xffff_ffff_8010_0000n + BigInt(n),
   ),
 }));
 function written(list: readonly TraceEvent[] = events): string {
@@ -51,11 +57,14 @@ describe("round trip", () => {
   it("every kind of event reads back as it was shown", () => {
     const text = written();
     expect(readTraceFile([text]).header).toEqual(header);
-    for (const length of [1, 7, 1 << 16]) expect(readAll(text, length).map((e) => fullLine(e))).toEqual(events.map((e) => fullLine(e)));
+    for (const length of [1, 7, 1 << 16])
+      expect(readAll(text, length).map((e) => fullLine(e))).toEqual(events.map((e) => fullLine(e)));
   });
   it("a kind that no table knows stays what it is", () => {
     const odd: TraceEvent = { time: 5, nid: 1, core: 0, kind: 999, words: [1n, 2n, 3n, 2n ** 64n - 1n] };
-    expect(readAll(written([odd])).map((e) => [e.kind, e.words.map(BigInt)])).toEqual([[999, [1n, 2n, 3n, 2n ** 64n - 1n]]]);
+    expect(readAll(written([odd])).map((e) => [e.kind, e.words.map(BigInt)])).toEqual([
+      [999, [1n, 2n, 3n, 2n ** 64n - 1n]],
+    ]);
   });
 });
 

@@ -24,11 +24,16 @@ const symboliser = new Symboliser([fs.readFileSync(path.join(packageRoot, "image
 const INSN: ReadonlySet<number> = new Set([EventKind.INSN]);
 
 /** A job of two nodes with the given instructions watched. */
-function watched(selection: Selection | undefined): { readonly run: ReturnType<typeof runCluster>; readonly insns: readonly TraceEvent[] } {
+function watched(selection: Selection | undefined): {
+  readonly run: ReturnType<typeof runCluster>;
+  readonly insns: readonly TraceEvent[];
+} {
   const list = new EventList();
   const sink = new Tracer([list]);
   const createEngine =
-    selection === undefined ? createUnicornEngine : traceInstructions(createUnicornEngine, { nids: [1, 2], sink, selection, disassemble });
+    selection === undefined
+      ? createUnicornEngine
+      : traceInstructions(createUnicornEngine, { nids: [1, 2], sink, selection, disassemble });
   const run = runCluster({ nodes: 2, program: "hello", machine: { createEngine } });
   sink.end();
   return { run, insns: list.events };
@@ -67,14 +72,19 @@ describe("a job", () => {
         expect(fullLine(b, (x) => symboliser.nameOf(x))).toMatch(/<trapStubs\+/);
       } else if (/^j/.test(text)) expect([next, target]).toContain(b.words[0]);
       else if (/^call 0x/.test(text)) expect(b.words[0]).toBe(target);
-      else if (!/^(call|ret|iretq|syscall|sysret|int|rep)/.test(text)) expect(b.words[0], `${fullLine(a)} → ${fullLine(b)}`).toBe(next);
+      else if (!/^(call|ret|iretq|syscall|sysret|int|rep)/.test(text))
+        expect(b.words[0], `${fullLine(a)} → ${fullLine(b)}`).toBe(next);
     }
     expect(handlers).toBeGreaterThan(0);
   });
   it("shows symbol, disassembly and source line", () => {
     const instruction = instructionText(disassemble, symboliser);
     const lines = one.insns.map((e) => fullLine(e, (x) => symboliser.nameOf(x), instruction));
-    expect(lines.some((l) => /insn {11}0xffffffff8[0-9a-f]{7}<\w+\+0x[0-9a-f]+> mov r\w+, .*; kernel\/[\w/]+\.ts:\d+$/.test(l))).toBe(true);
+    expect(
+      lines.some((l) =>
+        /insn {11}0xffffffff8[0-9a-f]{7}<\w+\+0x[0-9a-f]+> mov r\w+, .*; kernel\/[\w/]+\.ts:\d+$/.test(l),
+      ),
+    ).toBe(true);
     expect(lines.some((l) => /> call 0x[0-9a-f]+ <\w+> {2}; kernel\//.test(l))).toBe(true);
   });
 });
@@ -143,13 +153,19 @@ idt_pointer:
     const sink = new Tracer([list]);
     const machine = new Machine({
       nodes: [{ nid: 1, cores: 1, ramBytes: 16 << 20, kernel: image, commandLine: "", nic: false }],
-      createEngine: traceInstructions(createUnicornEngine, { nids: [1], sink, selection: { ...everything, kinds: INSN }, disassemble }),
+      createEngine: traceInstructions(createUnicornEngine, {
+        nids: [1],
+        sink,
+        selection: { ...everything, kinds: INSN },
+        disassemble,
+      }),
     });
     try {
       expect(machine.run(), machine.fault?.text).toBe("exit");
       sink.end();
       const text = list.events.map(
-        ({ words }) => disassemble(BigInt(words[0]!), Buffer.from(String(words[2]), "hex"), Number(words[1])).text.split(" ")[0],
+        ({ words }) =>
+          disassemble(BigInt(words[0]!), Buffer.from(String(words[2]), "hex"), Number(words[1])).text.split(" ")[0],
       );
       // rep: three iterations, and the test that ends it. ud2 does not retire.
       expect(text).toEqual([

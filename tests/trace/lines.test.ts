@@ -15,30 +15,36 @@ const kernel = read("kernel.elf");
 const addressOf = (name: string): bigint => SymbolTable.fromElf(kernel).find(name)!.address;
 
 describe("line table", () => {
-  it.each(["kernel.elf", "init.elf", "bin/hello"])("%s: agrees with addr2line on random addresses in its code", (name) => {
-    const elf = read(name);
-    const table = LineTable.fromElf(elf);
-    const text = execFileSync("readelf", ["-SW", path.join(out, name)], { encoding: "utf8" });
-    const [, start, bytes] = /\.text\s+PROGBITS\s+([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)/.exec(text)!;
-    const random = new Prng(1);
-    const addresses = Array.from({ length: 500 }, () => BigInt(`0x${start}`) + BigInt(random.below(Number.parseInt(bytes!, 16))));
-    const expected = execFileSync("addr2line", ["-e", path.join(out, name)], {
-      input: addresses.map((a) => a.toString(16)).join("\n"),
-      encoding: "utf8",
-    });
-    const theirs = expected
-      .trimEnd()
-      .split("\n")
-      .map((line) => line.replace(/^\.\//, "").replace(/ \(discriminator \d+\)$/, ""));
-    let known = 0;
-    addresses.forEach((address, i) => {
-      // addr2line shows unknown code as ??:0 or ??:?, and code that the compiler made as FILE:? or FILE:0.
-      const position = theirs[i]!.replace(/^.*:[?0]$/, "?");
-      if (position !== "?") known++;
-      expect(table.sourceOf(address) ?? "?", `0x${address.toString(16)}`).toBe(position);
-    });
-    expect(known).toBeGreaterThan(250);
-  });
+  it.each(["kernel.elf", "init.elf", "bin/hello"])(
+    "%s: agrees with addr2line on random addresses in its code",
+    (name) => {
+      const elf = read(name);
+      const table = LineTable.fromElf(elf);
+      const text = execFileSync("readelf", ["-SW", path.join(out, name)], { encoding: "utf8" });
+      const [, start, bytes] = /\.text\s+PROGBITS\s+([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)/.exec(text)!;
+      const random = new Prng(1);
+      const addresses = Array.from(
+        { length: 500 },
+        () => BigInt(`0x${start}`) + BigInt(random.below(Number.parseInt(bytes!, 16))),
+      );
+      const expected = execFileSync("addr2line", ["-e", path.join(out, name)], {
+        input: addresses.map((a) => a.toString(16)).join("\n"),
+        encoding: "utf8",
+      });
+      const theirs = expected
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.replace(/^\.\//, "").replace(/ \(discriminator \d+\)$/, ""));
+      let known = 0;
+      addresses.forEach((address, i) => {
+        // addr2line shows unknown code as ??:0 or ??:?, and code that the compiler made as FILE:? or FILE:0.
+        const position = theirs[i]!.replace(/^.*:[?0]$/, "?");
+        if (position !== "?") known++;
+        expect(table.sourceOf(address) ?? "?", `0x${address.toString(16)}`).toBe(position);
+      });
+      expect(known).toBeGreaterThan(250);
+    },
+  );
   it("knows nothing outside of code, and never throws on what is no line table", () => {
     expect(LineTable.fromElf(kernel).at(0n)).toBeUndefined();
     expect(LineTable.fromElf(kernel).at(0xffff_ffff_ffff_ffffn)).toBeUndefined();
@@ -46,7 +52,8 @@ describe("line table", () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = new Prng(seed);
       const damaged = kernel.slice(0, random.chance(1, 3) ? random.below(kernel.length) : kernel.length);
-      for (let n = random.below(200); n > 0 && damaged.length > 0; n--) damaged[random.below(damaged.length)] = random.next();
+      for (let n = random.below(200); n > 0 && damaged.length > 0; n--)
+        damaged[random.below(damaged.length)] = random.next();
       const table = LineTable.fromElf(damaged);
       expect(() => table.at(addressOf("bootMain")), `seed ${seed}`).not.toThrow();
       expect(() => SymbolTable.fromElf(damaged), `seed ${seed}`).not.toThrow();

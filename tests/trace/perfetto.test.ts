@@ -12,7 +12,15 @@ import type { TraceEvent } from "../../emulator/trace/tracer.ts";
 import { runCluster } from "../system/cluster.ts";
 
 const NODES = 8;
-const header: TraceHeader = { command: ["run", "ring"], image: "ring", nodes: NODES, cores: 2, seed: 0, show: "all", images: [] };
+const header: TraceHeader = {
+  command: ["run", "ring"],
+  image: "ring",
+  nodes: NODES,
+  cores: 2,
+  seed: 0,
+  show: "all",
+  images: [],
+};
 
 /** Rules of "Trace Event Format": what breaks them, a line each. */
 function violations(events: readonly ChromeEvent[]): string[] {
@@ -56,7 +64,8 @@ function violations(events: readonly ChromeEvent[]): string[] {
         break;
       case "f": {
         const start = id === undefined ? undefined : starts.get(id);
-        if (start === undefined || id === undefined || ends.has(id)) complain(event, "flow ends without start, or twice");
+        if (start === undefined || id === undefined || ends.has(id))
+          complain(event, "flow ends without start, or twice");
         else if (start.name !== name || start.cat !== event.cat || start.pid === pid)
           complain(event, "flow of another name, or on one node");
         if (id !== undefined) ends.add(id);

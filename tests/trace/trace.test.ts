@@ -9,7 +9,13 @@ import { parseShow, ShowError } from "../../emulator/trace/show.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
 
-const event = (nid: number, core: number, time: number, kind: number, ...words: (number | bigint | string)[]): TraceEvent => ({
+const event = (
+  nid: number,
+  core: number,
+  time: number,
+  kind: number,
+  ...words: (number | bigint | string)[]
+): TraceEvent => ({
   nid,
   core,
   time,
@@ -89,28 +95,49 @@ describe("full format", () => {
       "        1234 n1.c0   sys.enter      munmap addr=0x200000001000 length=4096",
     ],
     [event(1, 0, 1240, EventKind.SYS_EXIT, 11n, 0n, 0n, 0n), "        1240 n1.c0   sys.exit       munmap ret=0"],
-    [event(1, 0, 1, EventKind.SYS_EXIT, 2n, 0xfffffffffffffffen, 0n, 0n), "           1 n1.c0   sys.exit       open ret=-ENOENT"],
+    [
+      event(1, 0, 1, EventKind.SYS_EXIT, 2n, 0xfffffffffffffffen, 0n, 0n),
+      "           1 n1.c0   sys.exit       open ret=-ENOENT",
+    ],
     [
       event(1, 0, 1, EventKind.SYS_ENTER, 257n, 0xffffff9cn, 0x1000n, 0x40n),
       "           1 n1.c0   sys.enter      openat dirfd=AT_FDCWD path=0x1000 flags=RDONLY|CREAT",
     ],
-    [event(1, 0, 1, EventKind.SYS_ENTER, 999n, 1n, 2n, 3n), "           1 n1.c0   sys.enter      syscall:999 a=0x1 b=0x2 c=0x3"],
-    [event(1, 0, 1, EventKind.IPI_SEND, 1n, 0xf1n, 7n, 0n), "           1 n1.c0   ipi.send       to=c1 vector=TLB_SHOOTDOWN id=7"],
+    [
+      event(1, 0, 1, EventKind.SYS_ENTER, 999n, 1n, 2n, 3n),
+      "           1 n1.c0   sys.enter      syscall:999 a=0x1 b=0x2 c=0x3",
+    ],
+    [
+      event(1, 0, 1, EventKind.IPI_SEND, 1n, 0xf1n, 7n, 0n),
+      "           1 n1.c0   ipi.send       to=c1 vector=TLB_SHOOTDOWN id=7",
+    ],
     [event(1, 0, 1, EventKind.IPI_ICR, 1, 0x500, 0), "           1 n1.c0   ipi.icr        to=c1 mode=INIT"],
     [event(1, 0, 1, EventKind.IPI_ICR, 1, 0x600, 8), "           1 n1.c0   ipi.icr        to=c1 mode=STARTUP page=0x8"],
-    [event(1, 0, 1, EventKind.IPI_ICR, 1, 0, 0xf1), "           1 n1.c0   ipi.icr        to=c1 mode=FIXED vector=TLB_SHOOTDOWN"],
+    [
+      event(1, 0, 1, EventKind.IPI_ICR, 1, 0, 0xf1),
+      "           1 n1.c0   ipi.icr        to=c1 mode=FIXED vector=TLB_SHOOTDOWN",
+    ],
     [
       event(1, 1, 1, EventKind.TRAP, 14n, 6n, 0xffffffff80100040n, 0x1000n),
       "           1 n1.c1   trap           vector=#PF error=0x6 rip=0xffffffff80100040<doIrq+0x40> address=0x1000",
     ],
-    [event(0, -1, 1, EventKind.MSG_SEND, 1, 1, 5000, 0n), "           1 n0      msg.send       op=LOAD to=n1 bytes=5000 match=0"],
+    [
+      event(0, -1, 1, EventKind.MSG_SEND, 1, 1, 5000, 0n),
+      "           1 n0      msg.send       op=LOAD to=n1 bytes=5000 match=0",
+    ],
     [
       event(1, 0, 1, EventKind.MSG_RECEIVE, 11n, 2n, 0n, 0x10003n),
       "           1 n1.c0   msg.receive    op=GET from=n2 bytes=0 match=PROGRAM+3",
     ],
     [event(1, 0, 1, EventKind.MSG_DROP, 2n, 9n, 5n), "           1 n1.c0   msg.drop       from=n2 sequence=9 why=CRC"],
-    [event(1, 0, 1, EventKind.JOB_EXIT, 1n, 0n, 0x300n), "           1 n1.c0   job.exit       job=1 rank=0 status=exit:3"],
-    [event(1, 0, 1, EventKind.JOB_EXIT, 1n, 0n, 11n), "           1 n1.c0   job.exit       job=1 rank=0 status=signal:11"],
+    [
+      event(1, 0, 1, EventKind.JOB_EXIT, 1n, 0n, 0x300n),
+      "           1 n1.c0   job.exit       job=1 rank=0 status=exit:3",
+    ],
+    [
+      event(1, 0, 1, EventKind.JOB_EXIT, 1n, 0n, 11n),
+      "           1 n1.c0   job.exit       job=1 rank=0 status=signal:11",
+    ],
     [event(2, -1, 1, EventKind.CONSOLE, 'say "hi"'), '           1 n2      console        line="say \\"hi\\""'],
     [event(1, 0, 1, EventKind.CPU_IDLE, 0n, 0n, 0n, 0n), "           1 n1.c0   cpu.idle"],
     [event(1, 0, 1, 200, 5n), "           1 n1.c0   kind200        5"],

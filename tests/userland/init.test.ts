@@ -39,7 +39,8 @@ describe("the parameter block", () => {
     });
   });
   it("cut anywhere is refused", () => {
-    for (let length = 0; length < block.length; length++) expect(valid(block.subarray(0, length)), `${length} bytes`).toBe(false);
+    for (let length = 0; length < block.length; length++)
+      expect(valid(block.subarray(0, length)), `${length} bytes`).toBe(false);
   });
   it("with random damage is judged as the service node's parser judges it", () => {
     let accepted = 0;
@@ -47,7 +48,9 @@ describe("the parameter block", () => {
       const random = new Random(seed);
       const bad = block.slice();
       for (let n = 1 + random.below(3); n > 0; n--)
-        bad[random.below(random.chance(80) ? 56 : bad.length)] = random.chance(30) ? 0xff : random.below(random.chance(50) ? 8 : 256);
+        bad[random.below(random.chance(80) ? 56 : bad.length)] = random.chance(30)
+          ? 0xff
+          : random.below(random.chance(50) ? 8 : 256);
       const expected = parseParameters(bad) !== null;
       expect(valid(bad), `seed ${seed}: new Random(${seed})`).toBe(expected);
       if (expected) accepted++;
@@ -95,9 +98,10 @@ describe("the tree", () => {
           return false;
         };
         const expected = programs.some((index, rank) => index === 1 && isBelow(rank));
-        expect(subset.call("subtreeRuns", BigInt(root), BigInt(fanout), BigInt(size), subset.scratch, 1n) !== 0n, `root ${root}`).toBe(
-          expected,
-        );
+        expect(
+          subset.call("subtreeRuns", BigInt(root), BigInt(fanout), BigInt(size), subset.scratch, 1n) !== 0n,
+          `root ${root}`,
+        ).toBe(expected);
       }
     });
   }

@@ -24,7 +24,9 @@ describe.skipIf(!isLinux)("on Linux", () => {
   afterAll(() => fs.rmSync(out, { recursive: true, force: true }));
 
   it("hello is rank 0 of 1", () => {
-    expect(execFileSync(bin("hello"), ["with", "arguments"], { encoding: "utf8" })).toMatch(/^hello from rank 0 of 1 on nid 0 core \d+\n$/);
+    expect(execFileSync(bin("hello"), ["with", "arguments"], { encoding: "utf8" })).toMatch(
+      /^hello from rank 0 of 1 on nid 0 core \d+\n$/,
+    );
   });
   it("hello fails when nobody can read it", () => {
     const full = fs.existsSync("/dev/full") ? fs.openSync("/dev/full", "w") : null;

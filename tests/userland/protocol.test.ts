@@ -80,7 +80,9 @@ describe("init", () => {
     });
   }
   it("in the middle GETs the program from its parent, and takes everybody's pid from GO", () => {
-    const w = new World(script({ parameters: parameters(7, 2), rank: 2, files: { "/p": { bytes: tinyProgram(150_000) } } }));
+    const w = new World(
+      script({ parameters: parameters(7, 2), rank: 2, files: { "/p": { bytes: tinyProgram(150_000) } } }),
+    );
     expect(w.run().kind).toBe("started");
     expect(w.calls).not.toContain("OPEN");
     expect(w.calls.filter((c) => c === "PORTAL_GET").length).toBe(4);
@@ -125,7 +127,9 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
     expect(w.loads, "nobody is loaded in vain").toEqual([]);
   });
   it("no program of a rank further down, which is named", () => {
-    const w = failing(script({ parameters: parameters(5, 2, { programs: ["/p", "/q"], programOfRank: [0, 0, 0, 1, 1] }) }));
+    const w = failing(
+      script({ parameters: parameters(5, 2, { programs: ["/p", "/q"], programOfRank: [0, 0, 0, 1, 1] }) }),
+    );
     expect(w.status).toMatchObject({ cause: Cause.PROGRAM_OPEN, errno: Errno.ENOENT, rank: 3, nid: 14 });
   });
   it("a directory, a file that is not executable", () => {
@@ -150,7 +154,9 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
     expect(w.status).toMatchObject({ cause: Cause.NO_MEMORY, errno: Errno.ENOMEM });
   });
   it("arguments that leave no room on the stack", () => {
-    const w = failing(script({ parameters: parameters(1, 2, { argv: Array.from({ length: 70 }, () => "x".repeat(1000)) }) }));
+    const w = failing(
+      script({ parameters: parameters(1, 2, { argv: Array.from({ length: 70 }, () => "x".repeat(1000)) }) }),
+    );
     expect(w.status).toMatchObject({ cause: Cause.PROGRAM_FORMAT, errno: Errno.E2BIG });
   });
   it("a busy child", () => {
@@ -167,7 +173,11 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
     });
     for (const reversed of [false, true]) {
       const w = failing(
-        script({ parameters: parameters(7, 2), reversed, children: { 1: { status: status(4) }, 2: { cause: Cause.BUSY } } }),
+        script({
+          parameters: parameters(7, 2),
+          reversed,
+          children: { 1: { status: status(4) }, 2: { cause: Cause.BUSY } },
+        }),
       );
       expect(w.status).toMatchObject({ cause: Cause.BUSY, rank: 2, nid: 13 });
     }

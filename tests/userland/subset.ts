@@ -13,7 +13,12 @@ export class Subset {
   readonly interpreter: Interpreter;
   /** `file` relative to the package; `scratchBytes` of memory for arguments. */
   constructor(file: string, scratchBytes: number, options: InterpreterOptions = {}) {
-    const { module, diagnostics } = lowerProgram({ name: file, roots: [path.join(packageRoot, file)], packageRoot, entry: null });
+    const { module, diagnostics } = lowerProgram({
+      name: file,
+      roots: [path.join(packageRoot, file)],
+      packageRoot,
+      entry: null,
+    });
     if (module === null) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
     const data: Data = {
       name: SCRATCH,

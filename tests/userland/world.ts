@@ -8,7 +8,14 @@ import { Errno } from "../../emulator/abi/errno.ts";
 import { FileMode, Stat } from "../../emulator/abi/io.ts";
 import { InitMatch, LoadStatus } from "../../emulator/abi/job.ts";
 import { Cause } from "../../emulator/abi/net.ts";
-import { EventQueue, LoadRequest, MatchEntry, PortalEvent, PortalEventKind, PortalRequest } from "../../emulator/abi/portals.ts";
+import {
+  EventQueue,
+  LoadRequest,
+  MatchEntry,
+  PortalEvent,
+  PortalEventKind,
+  PortalRequest,
+} from "../../emulator/abi/portals.ts";
 import { MapFlag } from "../../emulator/abi/process.ts";
 import { Syscall, SyscallNames } from "../../emulator/abi/syscalls.ts";
 import { buildLoadBody } from "../../emulator/service/image.ts";
@@ -260,7 +267,8 @@ export class World {
   }
   private mmap(address: bigint, length: bigint, flags: number): bigint {
     if (flags & MapFlag.FIXED) {
-      if (address < 0x10_0000n || address + length > ALLOCATE_FROM) throw new Error(`mmap at 0x${address.toString(16)}`);
+      if (address < 0x10_0000n || address + length > ALLOCATE_FROM)
+        throw new Error(`mmap at 0x${address.toString(16)}`);
       this.at(address, Number(length)).fill(0);
       return address;
     }
@@ -297,7 +305,8 @@ export class World {
     this.loads.push(rank);
     const child = this.script.children?.[rank] ?? {};
     const cause = child.cause ?? Cause.OK;
-    const answer = (): void => this.post(PortalEventKind.LOAD_REPLY, { cause, initiatorNid: nid, initiatorPid: 100 + rank, userPointer });
+    const answer = (): void =>
+      this.post(PortalEventKind.LOAD_REPLY, { cause, initiatorNid: nid, initiatorPid: 100 + rank, userPointer });
     if (cause !== Cause.OK) this.later(answer);
     else
       this.later(() => {
@@ -327,7 +336,8 @@ export class World {
     });
   }
   private isBelow(rank: number, root: number): boolean {
-    for (let r = rank; r >= root; r = r === 0 ? -1 : Math.floor((r - 1) / this.script.parameters.fanout)) if (r === root) return true;
+    for (let r = rank; r >= root; r = r === 0 ? -1 : Math.floor((r - 1) / this.script.parameters.fanout))
+      if (r === root) return true;
     return false;
   }
   private put(r: PortalRequest): bigint {
@@ -352,7 +362,8 @@ export class World {
     return 0n;
   }
   private giveGo(): void {
-    const [handle, found] = [...this.entries].find(([, e]) => e.linked && e.entry.matchBits === BigInt(InitMatch.GO)) ?? [];
+    const [handle, found] =
+      [...this.entries].find(([, e]) => e.linked && e.entry.matchBits === BigInt(InitMatch.GO)) ?? [];
     if (found === undefined) throw new Error("no match entry for GO");
     if (this.script.rank > 0) {
       const view = this.view(found.entry.address, 4 * this.script.parameters.nids.length);

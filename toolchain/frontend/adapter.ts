@@ -119,7 +119,12 @@ export class SourceProgram {
     this.#program =
       oldProgram && isCurrent(oldProgram, overlay)
         ? oldProgram
-        : ts.createProgram({ rootNames, options: OPTIONS, host: compilerHost(overlay), ...(oldProgram ? { oldProgram } : {}) });
+        : ts.createProgram({
+            rootNames,
+            options: OPTIONS,
+            host: compilerHost(overlay),
+            ...(oldProgram ? { oldProgram } : {}),
+          });
     programs.delete(key);
     programs.set(key, this.#program);
     if (programs.size > PROGRAMS_KEPT) programs.delete(programs.keys().next().value as string);
@@ -147,7 +152,10 @@ export class SourceProgram {
       ...this.files.flatMap((f) => this.#program.getSyntacticDiagnostics(f)),
     ];
     if (syntax.length > 0 || !wantsSemantic) return { syntax: syntax.map((d) => this.#convert(d)), semantic: [] };
-    return { syntax: [], semantic: this.files.flatMap((file) => this.#program.getSemanticDiagnostics(file)).map((d) => this.#convert(d)) };
+    return {
+      syntax: [],
+      semantic: this.files.flatMap((file) => this.#program.getSemanticDiagnostics(file)).map((d) => this.#convert(d)),
+    };
   }
   #convert(d: ts.Diagnostic): Diagnostic {
     const message = ts.flattenDiagnosticMessageText(d.messageText, "\n").split("\n")[0] ?? "";

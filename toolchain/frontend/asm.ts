@@ -8,7 +8,23 @@ import { irType, isScalar, type MachineType, U64, VOID } from "./types.ts";
 import { excerpt } from "./unit.ts";
 import { coerce, defaultType, isUntyped, materialise, type Value, voidValue } from "./values.ts";
 
-const REGISTERS = new Set(["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"]);
+const REGISTERS = new Set([
+  "rax",
+  "rbx",
+  "rcx",
+  "rdx",
+  "rsi",
+  "rdi",
+  "rbp",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+]);
 
 interface Options {
   /** Fixed inputs in the order of writing. */
@@ -26,7 +42,11 @@ interface Origin {
 }
 const origins = new WeakMap<AsmBlock, Origin>();
 /** Source position of a character of a block's piece. */
-export function asmPosition(block: AsmBlock, piece: number, offset: number): { file: ts.SourceFile; position: number } | null {
+export function asmPosition(
+  block: AsmBlock,
+  piece: number,
+  offset: number,
+): { file: ts.SourceFile; position: number } | null {
   const origin = origins.get(block);
   if (!origin) return null;
   const { template } = origin;
@@ -36,7 +56,10 @@ export function asmPosition(block: AsmBlock, piece: number, offset: number): { f
       ? template.head
       : template.templateSpans[piece - 1]?.literal;
   if (!part) return null;
-  return { file: template.getSourceFile(), position: part.getStart() + 1 + Math.max(0, offset - (origin.inserted[piece] ?? 0)) };
+  return {
+    file: template.getSourceFile(),
+    position: part.getStart() + 1 + Math.max(0, offset - (origin.inserted[piece] ?? 0)),
+  };
 }
 
 /** Whether the tag of a template is the prelude's asm, with or without options. */
@@ -49,7 +72,8 @@ export function isAsm(ctx: Lowering, node: ts.TaggedTemplateExpression): boolean
 
 export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression): Value {
   const { unit } = ctx;
-  if (!isAsm(ctx, node)) return unit.refuse(node, "MG1007", `${excerpt(node)} is a string template; write asm\`…\` or cstr("…") instead`);
+  if (!isAsm(ctx, node))
+    return unit.refuse(node, "MG1007", `${excerpt(node)} is a string template; write asm\`…\` or cstr("…") instead`);
   const naked = ctx.entity?.attributes.naked ?? false;
   const optionsCall = ts.isCallExpression(node.tag) ? node.tag : null;
   const typeNode = (node.typeArguments ?? optionsCall?.typeArguments)?.[0];
@@ -60,7 +84,10 @@ export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression):
 
   const template = node.template;
   const spans = ts.isTemplateExpression(template) ? [...template.templateSpans] : [];
-  const pieces = [ts.isTemplateExpression(template) ? template.head.text : template.text, ...spans.map((s) => s.literal.text)];
+  const pieces = [
+    ts.isTemplateExpression(template) ? template.head.text : template.text,
+    ...spans.map((s) => s.literal.text),
+  ];
   const inserted = pieces.map(() => 0);
   const args = options.inputs.map((i) => i.value);
   const inputs: (string | null)[] = options.inputs.map((i) => i.register);
@@ -87,8 +114,13 @@ export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression):
 
   const names = operands.some((o) => o.kind === "ret");
   if (typeNode && !names && !options.out)
-    unit.refuse(node, "MG5002", `${excerpt(node)} gives no result; write \${ret} in the text or { out: "rax" } instead`);
-  if (!typeNode && (names || options.out)) unit.refuse(node, "MG5002", "the result has no type; write asm<u64>, say, instead");
+    unit.refuse(
+      node,
+      "MG5002",
+      `${excerpt(node)} gives no result; write \${ret} in the text or { out: "rax" } instead`,
+    );
+  if (!typeNode && (names || options.out))
+    unit.refuse(node, "MG5002", "the result has no type; write asm<u64>, say, instead");
   if (names && options.out) unit.refuse(node, "MG5002", "the result is both ${ret} and out; write one of them instead");
   if (naked && (typeNode || options.inputs.length > 0))
     unit.refuse(node, "MG4002", "a naked function has no values; write registers in the text instead");
@@ -125,7 +157,8 @@ function readOperand(ctx: Lowering, expr: ts.Expression): Operand {
       const value = constantOf(ctx, node, declaration);
       if (value) return value;
       const place = placeOf(ctx, node);
-      if (place?.base.symbol) return { kind: "symbol", name: place.base.symbol.name, addend: place.base.symbol.addend + place.offset };
+      if (place?.base.symbol)
+        return { kind: "symbol", name: place.base.symbol.name, addend: place.base.symbol.addend + place.offset };
     }
   }
   const value = expression(ctx, node);
@@ -148,7 +181,9 @@ function constantOf(ctx: Lowering, node: ts.Identifier, declaration: ts.Variable
   const value = expression(ctx, node);
   if (value.constant !== undefined) return { kind: "const", value: value.constant };
   if (value.symbol) return { kind: "symbol", ...value.symbol };
-  return value.float === undefined ? null : unit.refuse(node, "MG5003", `${excerpt(node)} is a float; write an integer instead`);
+  return value.float === undefined
+    ? null
+    : unit.refuse(node, "MG5003", `${excerpt(node)} is a float; write an integer instead`);
 }
 
 function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boolean): Options {
@@ -159,7 +194,8 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
   if (!object || !ts.isObjectLiteralExpression(object))
     return unit.refuse(node, "MG5004", `${excerpt(node)} has no options; write asm({ in: { … } })\`…\` instead`);
   const register = (at: ts.Node, name: string): string => {
-    if (!REGISTERS.has(name)) unit.refuse(at, "MG5004", `${excerpt(at)} is no general register; write rax … r15 instead`);
+    if (!REGISTERS.has(name))
+      unit.refuse(at, "MG5004", `${excerpt(at)} is no general register; write rax … r15 instead`);
     return name;
   };
   for (const property of object.properties) {
@@ -170,7 +206,10 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
         if (!ts.isPropertyAssignment(input) || !ts.isIdentifier(input.name))
           return unit.refuse(input, "MG5004", `${excerpt(input)}: write rcx: value instead`);
         if (naked) unit.refuse(input, "MG4002", "a naked function has no values; write registers in the text instead");
-        options.inputs.push({ register: register(input.name, input.name.text), value: inputValue(ctx, input.initializer) });
+        options.inputs.push({
+          register: register(input.name, input.name.text),
+          value: inputValue(ctx, input.initializer),
+        });
       }
     } else if (name === "out" && init && ts.isStringLiteralLike(init)) options.out = register(init, init.text);
     else if (name === "clobber" && init && ts.isArrayLiteralExpression(init)) {
@@ -180,7 +219,8 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
         if (element.text === "memory") options.clobbersMemory = true;
         else options.clobbers.push(register(element, element.text));
       }
-    } else unit.refuse(property, "MG5004", `${excerpt(property)}: write in: { … }, out: "rax" or clobber: [ … ] instead`);
+    } else
+      unit.refuse(property, "MG5004", `${excerpt(property)}: write in: { … }, out: "rax" or clobber: [ … ] instead`);
   }
   return options;
 }
@@ -192,7 +232,11 @@ function inputValue(ctx: Lowering, node: ts.Expression): Instr {
   }
   if (value.type.kind === "null") return materialise(ctx, { type: U64, constant: 0n }, node);
   if (value.place || isUntyped(value) || value.type.kind === "f64" || !isScalar(value.type)) {
-    ctx.unit.refuse(node, "MG5003", `${excerpt(node)} does not fit a general register; write an integer or addr(…) instead`);
+    ctx.unit.refuse(
+      node,
+      "MG5003",
+      `${excerpt(node)} does not fit a general register; write an integer or addr(…) instead`,
+    );
   }
   return materialise(ctx, value, node);
 }

@@ -6,7 +6,17 @@ import type { Lowering } from "./lowering.ts";
 import { arithmetic, isShift, shift, truth } from "./operators.ts";
 import { BOOL, fits, I64, irType, isAggregate, type MachineType, showType, wrap } from "./types.ts";
 import { excerpt } from "./unit.ts";
-import { boolConstant, coerce, isUntyped, load, materialise, type Place, store, untyped, type Value } from "./values.ts";
+import {
+  boolConstant,
+  coerce,
+  isUntyped,
+  load,
+  materialise,
+  type Place,
+  store,
+  untyped,
+  type Value,
+} from "./values.ts";
 
 const K = ts.SyntaxKind;
 // biome-ignore format: a table
@@ -58,18 +68,32 @@ export function prefix(ctx: Lowering, node: ts.PrefixUnaryExpression, want: Mach
       return { type: v.type, instr: e.binary("xor", operand, e.iconst(irType(v.type), -1n)) };
     }
   }
-  return unit.refuse(node, "MG2005", `${excerpt(node)}: the operator does not take ${showType(v.type)}; write a number instead`);
+  return unit.refuse(
+    node,
+    "MG2005",
+    `${excerpt(node)}: the operator does not take ${showType(v.type)}; write a number instead`,
+  );
 }
 
 /** ++ and --, before or behind their operand. */
-export function update(ctx: Lowering, node: ts.Expression, operand: ts.Expression, operator: ts.SyntaxKind, postfix: boolean): Value {
+export function update(
+  ctx: Lowering,
+  node: ts.Expression,
+  operand: ts.Expression,
+  operator: ts.SyntaxKind,
+  postfix: boolean,
+): Value {
   const { unit } = ctx;
   const place = writablePlace(ctx, operand);
   const op = operator === K.PlusPlusToken ? "+" : "-";
   const old = load(ctx, place, operand);
   if (old.type.kind !== "int" && old.type.kind !== "f64") {
     if (old.type.kind === "pointer")
-      unit.refuse(node, "MG2012", `${excerpt(node)} steps a pointer; write ${excerpt(operand)} = addr(${excerpt(operand)}[1]) instead`);
+      unit.refuse(
+        node,
+        "MG2012",
+        `${excerpt(node)} steps a pointer; write ${excerpt(operand)} = addr(${excerpt(operand)}[1]) instead`,
+      );
     unit.refuse(node, "MG2005", `${excerpt(node)} counts a ${showType(old.type)}; write an integer instead`);
   }
   const changed = arithmetic(ctx, node, op, old, operand, untyped(1n), node);
@@ -81,10 +105,20 @@ export function update(ctx: Lowering, node: ts.Expression, operand: ts.Expressio
 function writablePlace(ctx: Lowering, node: ts.Expression): Place {
   const { unit } = ctx;
   const place = placeOf(ctx, node);
-  if (!place) return unit.refuse(node, "MG2015", `${excerpt(node)} cannot be assigned; write a variable, field or element instead`);
+  if (!place)
+    return unit.refuse(
+      node,
+      "MG2015",
+      `${excerpt(node)} cannot be assigned; write a variable, field or element instead`,
+    );
   if (ts.isIdentifier(node)) {
     const declaration = unit.source.symbol(node)?.valueDeclaration;
-    if (declaration && ts.isVariableDeclaration(declaration) && declaration.parent.flags & ts.NodeFlags.Const && !isAggregate(place.type)) {
+    if (
+      declaration &&
+      ts.isVariableDeclaration(declaration) &&
+      declaration.parent.flags & ts.NodeFlags.Const &&
+      !isAggregate(place.type)
+    ) {
       unit.refuse(node, "MG2023", `${node.text} is const; write let in its declaration instead`);
     }
   }
@@ -110,12 +144,17 @@ export function assignment(ctx: Lowering, node: ts.BinaryExpression): Value {
   if (!op) {
     if (kind === K.AsteriskAsteriskEqualsToken)
       return unit.refuse(node, "MG1010", "**= is no machine operation; write a product or a shift instead");
-    return unit.refuse(node, "MG1023", `${excerpt(node.operatorToken)} is outside the language; write an if and = instead`);
+    return unit.refuse(
+      node,
+      "MG1023",
+      `${excerpt(node.operatorToken)} is outside the language; write an if and = instead`,
+    );
   }
   const place = writablePlace(ctx, node.left);
   const old = load(ctx, place, node.left);
   let right = expression(ctx, node.right, isShift(op) ? null : place.type);
-  if (!isShift(op) && (place.type.kind === "int" || place.type.kind === "f64")) right = coerce(ctx, right, place.type, node.right);
+  if (!isShift(op) && (place.type.kind === "int" || place.type.kind === "f64"))
+    right = coerce(ctx, right, place.type, node.right);
   const result = isShift(op)
     ? shift(ctx, node, op, old, node.left, right, node.right, null)
     : arithmetic(ctx, node, op, old, node.left, right, node.right);

@@ -117,13 +117,20 @@ export function variableTags(unit: Unit, statement: ts.VariableStatement): Varia
         break;
       default:
         if (!PROSE.has(tag.tagName.text))
-          unit.report(tag, "MG4003", `@${tag.tagName.text} is not known; write @section, @align, @symbol or @keep instead`);
+          unit.report(
+            tag,
+            "MG4003",
+            `@${tag.tagName.text} is not known; write @section, @align, @symbol or @keep instead`,
+          );
     }
   }
   return tags;
 }
 
-function decorators(unit: Unit, node: ts.ClassDeclaration | ts.PropertyDeclaration): { packed: boolean; align: number } {
+function decorators(
+  unit: Unit,
+  node: ts.ClassDeclaration | ts.PropertyDeclaration,
+): { packed: boolean; align: number } {
   const result = { packed: false, align: 1 };
   for (const decorator of ts.getDecorators(node) ?? []) {
     const e = decorator.expression;
@@ -132,10 +139,16 @@ function decorators(unit: Unit, node: ts.ClassDeclaration | ts.PropertyDeclarati
       const bytes = e.arguments[0] ? literal(e.arguments[0]) : null;
       if (typeof bytes === "number" && isPowerOfTwo(bytes)) result.align = bytes;
       else unit.report(decorator, "MG4004", `${excerpt(decorator)} is no alignment; write @align(16), say, instead`);
-    } else unit.report(decorator, "MG4003", `${excerpt(decorator)} is not known here; write @packed (classes) or @align(n) instead`);
+    } else
+      unit.report(
+        decorator,
+        "MG4003",
+        `${excerpt(decorator)} is not known here; write @packed (classes) or @align(n) instead`,
+      );
   }
   return result;
 }
-export const structAttributes = (unit: Unit, node: ts.ClassDeclaration): { packed: boolean; align: number } => decorators(unit, node);
+export const structAttributes = (unit: Unit, node: ts.ClassDeclaration): { packed: boolean; align: number } =>
+  decorators(unit, node);
 export const fieldAlignment = (unit: Unit, node: ts.PropertyDeclaration): number =>
   ts.getDecorators(node) ? decorators(unit, node).align : 1;

@@ -25,7 +25,11 @@ const bare = (node: ts.Expression): ts.Expression =>
 export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType | null): Value {
   const { unit } = ctx;
   if (node.questionDotToken)
-    return unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write if (f !== null) f(…) instead`);
+    return unit.refuse(
+      node,
+      "MG1008",
+      `${excerpt(node)} tests for null in passing; write if (f !== null) f(…) instead`,
+    );
   const callee = bare(node.expression);
   if (callee.kind === ts.SyntaxKind.SuperKeyword)
     return unit.refuse(node, "MG1026", "super() has no meaning; write field initialisers instead");
@@ -56,15 +60,26 @@ export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType |
 }
 
 /** Calls through `a.b(…)`; null where `a.b` is a value of its own, a field that holds a function pointer. */
-function memberCall(ctx: Lowering, node: ts.CallExpression, callee: ts.PropertyAccessExpression, want: MachineType | null): Value | null {
+function memberCall(
+  ctx: Lowering,
+  node: ts.CallExpression,
+  callee: ts.PropertyAccessExpression,
+  want: MachineType | null,
+): Value | null {
   const { unit } = ctx;
   const name = callee.name.text;
   if (callee.questionDotToken)
-    return unit.refuse(callee, "MG1008", `${excerpt(callee)} tests for null in passing; write if (p !== null) p.${name}(…) instead`);
+    return unit.refuse(
+      callee,
+      "MG1008",
+      `${excerpt(callee)} tests for null in passing; write if (p !== null) p.${name}(…) instead`,
+    );
   const member = namespaceMember(ctx, callee);
   if (member) {
     const declaration = member.valueDeclaration;
-    return declaration && ts.isFunctionDeclaration(declaration) ? direct(ctx, node, declaration, null, null, want) : null;
+    return declaration && ts.isFunctionDeclaration(declaration)
+      ? direct(ctx, node, declaration, null, null, want)
+      : null;
   }
   const left = bare(callee.expression);
   if (ts.isStringLiteralLike(left)) return characterCode(ctx, node, left, name);
@@ -86,7 +101,11 @@ function memberCall(ctx: Lowering, node: ts.CallExpression, callee: ts.PropertyA
   if (!method) {
     const field = unit.resolver.complete(target.struct, callee).fields.get(name);
     if (!field)
-      return unit.refuse(callee.name, "MG2016", `${target.struct.name} has no field or method ${name}; write a declared one instead`);
+      return unit.refuse(
+        callee.name,
+        "MG2016",
+        `${target.struct.name} has no field or method ${name}; write a declared one instead`,
+      );
     if (field.type.kind !== "function")
       return unit.refuse(
         callee,
@@ -109,7 +128,11 @@ function characterCode(ctx: Lowering, node: ts.CallExpression, text: ts.StringLi
   const argument = node.arguments[0];
   const index = argument ? expression(ctx, argument).constant : 0n;
   if (name !== "charCodeAt" || index === undefined || index < 0n || index >= BigInt(text.text.length)) {
-    return ctx.unit.refuse(node, "MG1007", `${excerpt(node)} has no value; write "c".charCodeAt(0) with a constant index instead`);
+    return ctx.unit.refuse(
+      node,
+      "MG1007",
+      `${excerpt(node)} has no value; write "c".charCodeAt(0) with a constant index instead`,
+    );
   }
   return untyped(BigInt(text.text.charCodeAt(Number(index))));
 }
@@ -121,18 +144,28 @@ function staticCall(
   want: MachineType | null,
 ): Value {
   for (const member of declaration.members) {
-    const isStatic = ts.canHaveModifiers(member) && ts.getModifiers(member)?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword);
+    const isStatic =
+      ts.canHaveModifiers(member) && ts.getModifiers(member)?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword);
     if (ts.isMethodDeclaration(member) && isStatic && ts.isIdentifier(member.name) && member.name.text === name) {
       if (declaration.typeParameters)
-        return ctx.unit.refuse(node, "MG2018", `${excerpt(node)}: the class is generic; write a function outside it instead`);
+        return ctx.unit.refuse(
+          node,
+          "MG2018",
+          `${excerpt(node)}: the class is generic; write a function outside it instead`,
+        );
       return direct(ctx, node, member, ctx.unit.resolver.struct(declaration, [], node), null, want);
     }
   }
-  return ctx.unit.refuse(node, "MG2016", `${excerpt(node.expression)} is no static method; write a declared one instead`);
+  return ctx.unit.refuse(
+    node,
+    "MG2016",
+    `${excerpt(node.expression)} is no static method; write a declared one instead`,
+  );
 }
 
 function checkCount(ctx: Lowering, node: ts.CallExpression, expected: number): void {
-  for (const a of node.arguments) if (ts.isSpreadElement(a)) ctx.unit.refuse(a, "MG1006", "spread; write the arguments one by one instead");
+  for (const a of node.arguments)
+    if (ts.isSpreadElement(a)) ctx.unit.refuse(a, "MG1006", "spread; write the arguments one by one instead");
   if (node.arguments.length !== expected) {
     ctx.unit.refuse(node, "MG2022", `${node.arguments.length} of ${expected} arguments; write ${expected} instead`);
   }
@@ -152,7 +185,11 @@ function direct(
   const { own, values } = typeArguments(ctx, node, declaration, owner, want);
   const entity = unit.functionEntity(declaration, owner, own);
   if (entity.attributes.naked && entity.attributes.bits !== 64) {
-    unit.refuse(node, "MG4006", `${excerpt(node.expression)} is ${entity.attributes.bits}-bit code; write a jump in assembly instead`);
+    unit.refuse(
+      node,
+      "MG4006",
+      `${excerpt(node.expression)} is ${entity.attributes.bits}-bit code; write a jump in assembly instead`,
+    );
   }
   const skip = self ? 1 : 0;
   const args = node.arguments.map((a, i) => {

@@ -87,13 +87,16 @@ function printModule(unit: Unit, file: ts.SourceFile): string {
   for (const s of file.statements) {
     try {
       if (ts.isEnumDeclaration(s)) body.push(printEnum(unit, s));
-      else if (ts.isVariableStatement(s)) body.push(...s.declarationList.declarations.map((d) => printVariable(unit, d)));
+      else if (ts.isVariableStatement(s))
+        body.push(...s.declarationList.declarations.map((d) => printVariable(unit, d)));
       else if (ts.isClassDeclaration(s) && s.name && !s.typeParameters) body.push(printStruct(unit, s, file, imports));
     } catch (e) {
       if (!(e instanceof Refused)) throw e;
     }
   }
-  const lines = [...imports].sort().map(([from, names]) => `import { ${[...names].sort().join(", ")} } from "${from}";`);
+  const lines = [...imports]
+    .sort()
+    .map(([from, names]) => `import { ${[...names].sort().join(", ")} } from "${from}";`);
   return `${[`${GENERATED}${name}. Do not edit.`, ...lines, ...body].join("\n")}\n`;
 }
 
@@ -114,11 +117,14 @@ function printEnum(unit: Unit, e: ts.EnumDeclaration): string {
 }
 
 function printVariable(unit: Unit, d: ts.VariableDeclaration): string {
-  if (!d.initializer) return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no value; write a constant or a table instead`);
+  if (!d.initializer)
+    return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no value; write a constant or a table instead`);
   const constant = globalConstant(unit, unit.variableEntity(d), d);
   const isTable = ts.isArrayLiteralExpression(unwrap(d.initializer));
   const text =
-    constant?.constant !== undefined && constant.type.kind !== "bool" ? integer(constant.constant) : printValue(unit, d.initializer);
+    constant?.constant !== undefined && constant.type.kind !== "bool"
+      ? integer(constant.constant)
+      : printValue(unit, d.initializer);
   return `export const ${d.name.getText()} = ${text}${isTable ? " as const" : ""};`;
 }
 /** A literal table as written, its constants evaluated. */
@@ -133,7 +139,8 @@ function printValue(unit: Unit, init: ts.Expression): string {
     );
     return `{ ${fields.join(", ")} }`;
   }
-  if (ts.isCallExpression(node) && intrinsicName(unit, node) === "cstr" && node.arguments[0]) return node.arguments[0].getText();
+  if (ts.isCallExpression(node) && intrinsicName(unit, node) === "cstr" && node.arguments[0])
+    return node.arguments[0].getText();
   if (node.kind === ts.SyntaxKind.NullKeyword) return "null";
   const value = expression(Lowering.constant(unit), node);
   if (value.type.kind === "bool") return value.constant ? "true" : "false";
@@ -157,7 +164,12 @@ const setter = (type: MachineType, at: string): string => {
   return `this.view.set${view}(${at}, v${bytes > 1 ? ", true" : ""})`;
 };
 
-function printStruct(unit: Unit, c: ts.ClassDeclaration, file: ts.SourceFile, imports: Map<string, Set<string>>): string {
+function printStruct(
+  unit: Unit,
+  c: ts.ClassDeclaration,
+  file: ts.SourceFile,
+  imports: Map<string, Set<string>>,
+): string {
   const struct = unit.resolver.complete(unit.resolver.struct(c, [], c), c);
   const className = (type: MachineType): string => {
     if (type.kind !== "struct") return "";
@@ -183,7 +195,8 @@ function printStruct(unit: Unit, c: ts.ClassDeclaration, file: ts.SourceFile, im
 function printField({ name, type, offset }: Field, className: (type: MachineType) => string): string {
   const at = `this.offset + ${offset}`;
   const bytes = `  get ${name}(): Uint8Array { return new Uint8Array(this.view.buffer, this.view.byteOffset + ${at}, ${sizeOf(type)}); }`;
-  if (type.kind === "struct") return `  get ${name}(): ${className(type)} { return new ${className(type)}(this.view, ${at}); }`;
+  if (type.kind === "struct")
+    return `  get ${name}(): ${className(type)} { return new ${className(type)}(this.view, ${at}); }`;
   if (type.kind !== "array") {
     const { js } = accessor(type);
     return `  get ${name}(): ${js} { return ${getter(type, at)}; }\n  set ${name}(v: ${js}) { ${setter(type, at)}; }`;

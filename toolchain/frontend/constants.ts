@@ -12,7 +12,8 @@ const BITS_MAX = 512;
 /** A numeric literal, from its text: `.text` of the syntax tree rounds above 2^53. */
 export function literalValue(unit: Unit, node: ts.NumericLiteral): Value {
   const text = node.getText().replace(/_/g, "");
-  if (text.length > BITS_MAX) unit.refuse(node, "MG3005", `${excerpt(node, 20)} is too large; write at most ${BITS_MAX} bits instead`);
+  if (text.length > BITS_MAX)
+    unit.refuse(node, "MG3005", `${excerpt(node, 20)} is too large; write at most ${BITS_MAX} bits instead`);
   if (/^0[xob]/i.test(text) || /^\d+$/.test(text)) {
     try {
       return untyped(BigInt(text));
@@ -37,7 +38,8 @@ export function foldUntyped(unit: Unit, node: ts.Node, op: string, a: Value, b: 
     return untyped(r, complement);
   };
   const count = (): bigint => {
-    if (y < 0n || y >= BigInt(BITS_MAX)) unit.refuse(node, "MG2013", `shift count ${y} is out of range; write 0 … 63 instead`);
+    if (y < 0n || y >= BigInt(BITS_MAX))
+      unit.refuse(node, "MG2013", `shift count ${y} is out of range; write 0 … 63 instead`);
     return y;
   };
   switch (op) {
@@ -62,7 +64,12 @@ export function foldUntyped(unit: Unit, node: ts.Node, op: string, a: Value, b: 
     case ">>":
       return bounded(x >> count(), keep);
     case ">>>":
-      if (x < 0n) unit.refuse(node, "MG2013", `${excerpt(node)}: a negative constant has no width; write u64(…) around it instead`);
+      if (x < 0n)
+        unit.refuse(
+          node,
+          "MG2013",
+          `${excerpt(node)}: a negative constant has no width; write u64(…) around it instead`,
+        );
       return bounded(x >> count());
     default:
       return boolConstant(compare(op, x, y));

@@ -46,13 +46,21 @@ export class DebugTypes {
       const parameters = node.parameters.map((p) => (p.type ? this.ofNode(p.type, environment) : VOID));
       return this.#pointer(this.#function(this.ofNode(node.type, environment), parameters));
     }
-    return (ts.isTypeReferenceNode(node) ? this.#reference(node, environment) : null) ?? this.ofType(this.#machine(node, environment));
+    return (
+      (ts.isTypeReferenceNode(node) ? this.#reference(node, environment) : null) ??
+      this.ofType(this.#machine(node, environment))
+    );
   }
 
   ofType(type: MachineType): number {
     switch (type.kind) {
       case "int":
-        return this.#add({ kind: "base", name: type.name, bytes: type.width / 8, encoding: type.signed ? "signed" : "unsigned" });
+        return this.#add({
+          kind: "base",
+          name: type.name,
+          bytes: type.width / 8,
+          encoding: type.signed ? "signed" : "unsigned",
+        });
       case "bool":
         return this.#add({ kind: "base", name: "boolean", bytes: 1, encoding: "boolean" });
       case "f64":
@@ -124,7 +132,8 @@ export class DebugTypes {
     if (ts.isTypeAliasDeclaration(declaration)) {
       const given = (node.typeArguments ?? []).map((t) => this.#machine(t, environment));
       const bound = this.#unit.resolver.bind(declaration.typeParameters, given, node);
-      const text = given.length > 0 ? `${name.text}<${(node.typeArguments ?? []).map((t) => t.getText()).join(", ")}>` : name.text;
+      const text =
+        given.length > 0 ? `${name.text}<${(node.typeArguments ?? []).map((t) => t.getText()).join(", ")}>` : name.text;
       return this.#declared(declaration, given.map(typeKey).join(), () => ({
         kind: "typedef",
         name: text,

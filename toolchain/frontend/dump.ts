@@ -38,7 +38,9 @@ export function dumpLayouts(options: FrontendOptions): string {
         const struct = unit.resolver.complete(unit.resolver.struct(s, [], s), s);
         out.push(`${struct.name} size ${struct.size} align ${struct.align}  # ${unit.source.relative(file)}`);
         for (const f of struct.fields.values())
-          out.push(`  ${String(f.offset).padStart(5)} ${String(sizeOf(f.type)).padStart(5)}  ${f.name}: ${showType(f.type)}`);
+          out.push(
+            `  ${String(f.offset).padStart(5)} ${String(sizeOf(f.type)).padStart(5)}  ${f.name}: ${showType(f.type)}`,
+          );
       } catch (e) {
         if (!(e instanceof Refused)) throw e;
       }

@@ -50,7 +50,10 @@ export function expression(ctx: Lowering, node: ts.Expression, want: MachineType
   if (ts.isElementAccessExpression(node)) return load(ctx, elementPlace(ctx, node), node);
   if (ts.isCallExpression(node)) return call(ctx, node, want);
   if (ts.isBinaryExpression(node)) {
-    if (node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment && node.operatorToken.kind <= ts.SyntaxKind.LastAssignment)
+    if (
+      node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment &&
+      node.operatorToken.kind <= ts.SyntaxKind.LastAssignment
+    )
       return assignment(ctx, node);
     return binary(ctx, node, want);
   }
@@ -92,21 +95,32 @@ function refuseExpression(ctx: Lowering, node: ts.Expression): never {
     );
   }
   if (ts.isTypeOfExpression(node) || ts.isDeleteExpression(node) || ts.isVoidExpression(node)) {
-    return unit.refuse(node, "MG1013", `${excerpt(node)} has no machine form; write a comparison or a statement instead`);
+    return unit.refuse(
+      node,
+      "MG1013",
+      `${excerpt(node)} has no machine form; write a comparison or a statement instead`,
+    );
   }
   if (ts.isAwaitExpression(node) || ts.isYieldExpression(node))
     return unit.refuse(node, "MG1005", `${excerpt(node)} would suspend; write a loop or a call instead`);
   if (ts.isSpreadElement(node)) return unit.refuse(node, "MG1006", "spread; write the elements one by one instead");
-  if (ts.isClassExpression(node)) return unit.refuse(node, "MG1025", "class inside an expression; write it at the top level instead");
-  if (ts.isBigIntLiteral(node)) return unit.refuse(node, "MG1023", `${excerpt(node)} is a bigint; write the number without n instead`);
-  return unit.refuse(node, "MG1023", `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`);
+  if (ts.isClassExpression(node))
+    return unit.refuse(node, "MG1025", "class inside an expression; write it at the top level instead");
+  if (ts.isBigIntLiteral(node))
+    return unit.refuse(node, "MG1023", `${excerpt(node)} is a bigint; write the number without n instead`);
+  return unit.refuse(
+    node,
+    "MG1023",
+    `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`,
+  );
 }
 
 /** A declaration that gives a literal its place, in the words of its source. */
 function placed(node: ts.ObjectLiteralExpression | ts.ArrayLiteralExpression | ts.NewExpression): string {
   const { parent } = node;
   const name = ts.isVariableDeclaration(parent) && ts.isIdentifier(parent.name) ? parent.name.text : "name";
-  if (ts.isArrayLiteralExpression(node)) return `const ${name}: arr<u64, ${node.elements.length}> = […], with your element type,`;
+  if (ts.isArrayLiteralExpression(node))
+    return `const ${name}: arr<u64, ${node.elements.length}> = […], with your element type,`;
   return `const ${name}: C = ${ts.isNewExpression(node) ? "new C()" : "{ … }"}, where C is a class,`;
 }
 
@@ -119,7 +133,8 @@ function identifier(ctx: Lowering, node: ts.Identifier): Value {
   if (!symbol) return unit.resolver.unknown(node);
   const local = ctx.locals.get(symbol);
   if (local !== undefined) {
-    if (local === null) return load(ctx, { type: { kind: "error" }, base: { type: U64, constant: 0n }, offset: 0n }, node);
+    if (local === null)
+      return load(ctx, { type: { kind: "error" }, base: { type: U64, constant: 0n }, offset: 0n }, node);
     return "value" in local ? local.value : load(ctx, local.place, node);
   }
   return symbolValue(ctx, symbol, node);
@@ -132,14 +147,26 @@ export function symbolValue(ctx: Lowering, symbol: ts.Symbol, node: ts.Node): Va
   if (ts.isEnumMember(declaration)) return untyped(unit.resolver.enumMember(declaration));
   if (ts.isVariableDeclaration(declaration)) {
     if (unit.source.isPrelude(declaration))
-      return unit.refuse(node, "MG5003", `${excerpt(node)} stands only in asm templates; write asm\`… \${${excerpt(node)}}\` instead`);
+      return unit.refuse(
+        node,
+        "MG5003",
+        `${excerpt(node)} stands only in asm templates; write asm\`… \${${excerpt(node)}}\` instead`,
+      );
     if (!ts.isSourceFile(declaration.parent.parent.parent))
-      return unit.refuse(node, "MG1002", `${excerpt(node)} is a variable of another function; write a parameter instead`);
+      return unit.refuse(
+        node,
+        "MG1002",
+        `${excerpt(node)} is a variable of another function; write a parameter instead`,
+      );
     const entity = unit.variableEntity(declaration);
     const constant = globalConstant(unit, entity, node);
     if (constant) return constant;
     const type = globalType(unit, entity, node);
-    return load(ctx, { type, base: { type: U64, symbol: { name: unit.requestVariable(entity), addend: 0n } }, offset: 0n }, node);
+    return load(
+      ctx,
+      { type, base: { type: U64, symbol: { name: unit.requestVariable(entity), addend: 0n } }, offset: 0n },
+      node,
+    );
   }
   if (ts.isFunctionDeclaration(declaration)) return functionValue(ctx, declaration, node);
   // The destructuring that declares it was refused.
@@ -153,7 +180,11 @@ export function symbolValue(ctx: Lowering, symbol: ts.Symbol, node: ts.Node): Va
 function functionValue(ctx: Lowering, declaration: ts.FunctionDeclaration, node: ts.Node): Value {
   const { unit } = ctx;
   if (unit.source.isPrelude(declaration))
-    return unit.refuse(node, "MG1023", `${excerpt(node)} is an intrinsic without an address; write a call of it instead`);
+    return unit.refuse(
+      node,
+      "MG1023",
+      `${excerpt(node)} is an intrinsic without an address; write a call of it instead`,
+    );
   checkOverload(ctx, declaration, node);
   if (declaration.typeParameters)
     return unit.refuse(node, "MG2018", `${excerpt(node)} is generic; write a function of fixed types instead`);
@@ -163,12 +194,14 @@ function functionValue(ctx: Lowering, declaration: ts.FunctionDeclaration, node:
 export function checkOverload(ctx: Lowering, declaration: FunctionNode, node: ts.Node): void {
   const symbol = declaration.name ? ctx.unit.source.symbol(declaration.name) : undefined;
   const bodies = (symbol?.declarations ?? []).filter((d) => ts.isFunctionDeclaration(d) || ts.isMethodDeclaration(d));
-  if (bodies.length > 1) ctx.unit.refuse(node, "MG1016", `${excerpt(node)} has several declarations; write one function a name instead`);
+  if (bodies.length > 1)
+    ctx.unit.refuse(node, "MG1016", `${excerpt(node)} has several declarations; write one function a name instead`);
 }
 
 // ---- places
 function thisPlace(ctx: Lowering, node: ts.Node): Place {
-  if (!ctx.thisValue || !ctx.owner) return ctx.unit.refuse(node, "MG1023", "this stands outside a method; write a parameter instead");
+  if (!ctx.thisValue || !ctx.owner)
+    return ctx.unit.refuse(node, "MG1023", "this stands outside a method; write a parameter instead");
   return { type: { kind: "struct", struct: ctx.owner }, base: ctx.thisValue, offset: 0n };
 }
 
@@ -195,7 +228,11 @@ export function placeOf(ctx: Lowering, node: ts.Expression): Place | null {
 }
 function globalPlace(ctx: Lowering, declaration: ts.Declaration, node: ts.Node): Place | null {
   const { unit } = ctx;
-  if (!ts.isVariableDeclaration(declaration) || unit.source.isPrelude(declaration) || !ts.isSourceFile(declaration.parent.parent.parent))
+  if (
+    !ts.isVariableDeclaration(declaration) ||
+    unit.source.isPrelude(declaration) ||
+    !ts.isSourceFile(declaration.parent.parent.parent)
+  )
     return null;
   const entity = unit.variableEntity(declaration);
   const type = defaultType(globalType(unit, entity, node));
@@ -206,8 +243,10 @@ function globalPlace(ctx: Lowering, declaration: ts.Declaration, node: ts.Node):
 function container(ctx: Lowering, node: ts.Expression): { place: Place; throughPointer: boolean } {
   const value = expression(ctx, node);
   if (value.place) return { place: value.place, throughPointer: false };
-  if (value.type.kind === "pointer") return { place: { type: value.type.target, base: value, offset: 0n }, throughPointer: true };
-  if (value.type.kind === "error") return { place: { type: value.type, base: value, offset: 0n }, throughPointer: false };
+  if (value.type.kind === "pointer")
+    return { place: { type: value.type.target, base: value, offset: 0n }, throughPointer: true };
+  if (value.type.kind === "error")
+    return { place: { type: value.type, base: value, offset: 0n }, throughPointer: false };
   return ctx.unit.refuse(
     node,
     "MG2016",
@@ -258,7 +297,11 @@ function elementPlace(ctx: Lowering, node: ts.ElementAccessExpression): Place {
   const array = !throughPointer && place.type.kind === "array" ? place.type : null;
   if (!array && !throughPointer) {
     if (place.type.kind === "error") coerce(ctx, { type: place.type }, U64, node);
-    return unit.refuse(node, "MG2016", `${showType(place.type)} has no elements; write an arr<T, N> or a pointer instead`);
+    return unit.refuse(
+      node,
+      "MG2016",
+      `${showType(place.type)} has no elements; write an arr<T, N> or a pointer instead`,
+    );
   }
   const element = array ? array.element : place.type;
   const size = BigInt(unit.resolver.sizeOf(element, node));
@@ -280,7 +323,11 @@ function elementPlace(ctx: Lowering, node: ts.ElementAccessExpression): Place {
     }
     return { type: element, base: place.base, offset: place.offset + index.constant * size };
   }
-  const wide = materialise(ctx, resize(ctx, index, index.type.kind === "int" && index.type.signed ? I64 : U64, node), node);
+  const wide = materialise(
+    ctx,
+    resize(ctx, index, index.type.kind === "int" && index.type.signed ? I64 : U64, node),
+    node,
+  );
   const base = materialise(ctx, { ...place.base }, node);
   const b = ctx.emit(node);
   const scaled = size === 1n ? wide : b.binary("mul", wide, b.iconst("i64", size));

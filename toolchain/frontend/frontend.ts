@@ -53,7 +53,10 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
     const source = new SourceProgram(options.roots, options.packageRoot, options.overlay);
     const deep = source.tooDeep();
     if (deep)
-      return { module: null, diagnostics: [{ code: "MG0005", message: NESTS, ...source.position(deep.getSourceFile(), deep.pos) }] };
+      return {
+        module: null,
+        diagnostics: [{ code: "MG0005", message: NESTS, ...source.position(deep.getSourceFile(), deep.pos) }],
+      };
     const { syntax, semantic } = source.diagnostics(options.trusted !== true);
     if (syntax.length > 0) return { module: null, diagnostics: sortDiagnostics(syntax) };
     unit = new Unit(source, options.name, options.debug ?? false);
@@ -68,7 +71,10 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
     ]);
     return { module: diagnostics.length === 0 ? unit.module : null, diagnostics };
   } catch (e) {
-    return { module: null, diagnostics: sortDiagnostics([...(unit?.diagnostics ?? []), internalError(unit, options, e)]) };
+    return {
+      module: null,
+      diagnostics: sortDiagnostics([...(unit?.diagnostics ?? []), internalError(unit, options, e)]),
+    };
   }
 }
 
@@ -79,10 +85,18 @@ function internalError(unit: Unit | null, options: FrontendOptions, e: unknown):
   const nested = e instanceof RangeError && /call stack/.test(e.message);
   const text = e instanceof Error ? (e.message.split("\n")[0] ?? "") : String(e);
   const code = nested ? "MG0005" : "MG9999";
-  const message = nested ? NESTS : `internal error: ${text}; write a report with this source, and the construct in another way, instead`;
+  const message = nested
+    ? NESTS
+    : `internal error: ${text}; write a report with this source, and the construct in another way, instead`;
   const node = unit?.currentNode;
   if (!unit || !node)
-    return { code, message, file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "", line: 1, column: 1 };
+    return {
+      code,
+      message,
+      file: options.roots[0] ? options.roots[0].replace(`${options.packageRoot}/`, "") : "",
+      line: 1,
+      column: 1,
+    };
   return { code, message, ...unit.source.position(node.getSourceFile(), node.getStart()) };
 }
 
@@ -96,14 +110,19 @@ function attempt(unit: Unit, work: () => void): void {
   }
 }
 
-type Declarations = { functions: ts.FunctionDeclaration[]; methods: ts.MethodDeclaration[]; variables: ts.VariableDeclaration[] };
+type Declarations = {
+  functions: ts.FunctionDeclaration[];
+  methods: ts.MethodDeclaration[];
+  variables: ts.VariableDeclaration[];
+};
 function declarationsOf(unit: Unit): Declarations {
   const found: Declarations = { functions: [], methods: [], variables: [] };
   for (const file of unit.source.files) {
     for (const s of file.statements) {
       if (ts.isFunctionDeclaration(s) && s.body && s.name) found.functions.push(s);
       else if (ts.isClassDeclaration(s))
-        for (const m of s.members) if (ts.isMethodDeclaration(m) && m.body && ts.isIdentifier(m.name)) found.methods.push(m);
+        for (const m of s.members)
+          if (ts.isMethodDeclaration(m) && m.body && ts.isIdentifier(m.name)) found.methods.push(m);
       if (ts.isVariableStatement(s)) found.variables.push(...s.declarationList.declarations);
     }
   }
@@ -128,7 +147,8 @@ function requestRoots(unit: Unit, found: Declarations, entry: string | null, roo
     attempt(unit, () => {
       const { attributes, symbol } = functionAttributes(unit, f, VOID);
       const isEntry =
-        entry !== null && ((symbol ?? f.name?.text) === entry || unit.uniqueName(f.name?.text ?? "", f.name?.text ?? "", f) === entry);
+        entry !== null &&
+        ((symbol ?? f.name?.text) === entry || unit.uniqueName(f.name?.text ?? "", f.name?.text ?? "", f) === entry);
       if (!attributes.keep && !isEntry && !isLibrary(f)) return;
       hasEntry ||= isEntry;
       unit.request(unit.functionEntity(f, null, new Map()));
@@ -212,5 +232,11 @@ export function asmDiagnostic(
   const at = asmPosition(block, piece, offset);
   if (!at) return { code: "MG5001", message, file: "", line: 0, column: 0 };
   const p = at.file.getLineAndCharacterOfPosition(Math.min(at.position, at.file.text.length));
-  return { code: "MG5001", message, file: at.file.fileName.replace(`${packageRoot}/`, ""), line: p.line + 1, column: p.character + 1 };
+  return {
+    code: "MG5001",
+    message,
+    file: at.file.fileName.replace(`${packageRoot}/`, ""),
+    line: p.line + 1,
+    column: p.character + 1,
+  };
 }

@@ -35,7 +35,9 @@ export function lowerFunction(unit: Unit, entity: FunctionEntity): Func {
     return func;
   }
   if (unit.debugTypes && !unit.checkOnly) {
-    const result = declaration.type ? unit.debugTypes.ofNode(declaration.type, entity.environment) : unit.debugTypes.ofType(type.result);
+    const result = declaration.type
+      ? unit.debugTypes.ofNode(declaration.type, entity.environment)
+      : unit.debugTypes.ofType(type.result);
     const { name, sourceName, loc } = func;
     func.scope = { parent: null, function: { name, sourceName, loc, result }, inlinedAt: null };
     ctx.enter(func.scope);
@@ -60,7 +62,10 @@ function bindParameters(ctx: Lowering, entity: FunctionEntity, isMethod: boolean
   const builder = ctx.emit(entity.declaration.name ?? entity.declaration);
   const instrs = entity.type.parameters.map((_, i) => builder.param(i));
   if (isMethod) {
-    ctx.thisValue = { type: entity.type.parameters[0] as MachineType, instr: instrs[0] as NonNullable<(typeof instrs)[0]> };
+    ctx.thisValue = {
+      type: entity.type.parameters[0] as MachineType,
+      instr: instrs[0] as NonNullable<(typeof instrs)[0]>,
+    };
     ctx.declare(entity.declaration, ctx.thisValue.type, undefined, instrs[0], false, 0);
   }
   entity.declaration.parameters.forEach((p, i) => {
@@ -94,8 +99,14 @@ function storedSymbols(unit: Unit, body: ts.Node): Set<ts.Symbol> {
       const kind = node.operatorToken.kind;
       if (kind >= ts.SyntaxKind.FirstAssignment && kind <= ts.SyntaxKind.LastAssignment) add(node.left);
     } else if (ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) {
-      if (node.operator === ts.SyntaxKind.PlusPlusToken || node.operator === ts.SyntaxKind.MinusMinusToken) add(node.operand);
-    } else if (ts.isCallExpression(node) && node.arguments[0] && ts.isIdentifier(node.expression) && node.expression.text === "addr") {
+      if (node.operator === ts.SyntaxKind.PlusPlusToken || node.operator === ts.SyntaxKind.MinusMinusToken)
+        add(node.operand);
+    } else if (
+      ts.isCallExpression(node) &&
+      node.arguments[0] &&
+      ts.isIdentifier(node.expression) &&
+      node.expression.text === "addr"
+    ) {
       if (intrinsicName(unit, node)) add(node.arguments[0]);
     }
     ts.forEachChild(node, visit);

@@ -15,7 +15,8 @@ import { coerce, defaultType, type Value } from "./values.ts";
 const busy = new WeakSet<VariableEntity>();
 
 function guarded<T>(unit: Unit, entity: VariableEntity, node: ts.Node, evaluate: () => T): T {
-  if (busy.has(entity)) return unit.refuse(node, "MG3002", `${excerpt(node)} is needed for its own value; write a constant instead`);
+  if (busy.has(entity))
+    return unit.refuse(node, "MG3002", `${excerpt(node)} is needed for its own value; write a constant instead`);
   busy.add(entity);
   try {
     return evaluate();
@@ -54,7 +55,12 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
     const intrinsic = ts.isCallExpression(init) ? intrinsicName(unit, init) : null;
     if ((intrinsic === "zeroed" || intrinsic === "uninitialized") && ts.isCallExpression(init)) {
       const argument = init.typeArguments?.[0];
-      if (!argument) return unit.refuse(declaration, "MG3009", `${excerpt(declaration.name)} has no type; write ${intrinsic}<T>() instead`);
+      if (!argument)
+        return unit.refuse(
+          declaration,
+          "MG3009",
+          `${excerpt(declaration.name)} has no type; write ${intrinsic}<T>() instead`,
+        );
       return ctx.type(argument);
     }
     if (ts.isArrayLiteralExpression(init) || ts.isObjectLiteralExpression(init)) {
@@ -100,7 +106,11 @@ export function lowerVariable(unit: Unit, entity: VariableEntity): Data {
   const size = unit.resolver.sizeOf(type, declaration);
   const tags = ts.isVariableStatement(declaration.parent.parent) ? variableTags(unit, declaration.parent.parent) : null;
   if (!declaration.initializer && !isScalar(type)) {
-    unit.refuse(declaration, "MG3009", `${excerpt(declaration.name)} has no value; write = zeroed() or new ${showType(type)}() instead`);
+    unit.refuse(
+      declaration,
+      "MG3009",
+      `${excerpt(declaration.name)} has no value; write = zeroed() or new ${showType(type)}() instead`,
+    );
   }
   const image = declaration.initializer
     ? staticImage(unit, type, declaration.initializer)

@@ -38,7 +38,11 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
   if (blank(ctx, node)) {
     const argument = (node as ts.CallExpression).typeArguments?.[0];
     if (argument && !sameType(ctx.type(argument), type))
-      unit.refuse(node, "MG2005", `${excerpt(node)} is not ${showType(type)}; write zeroed<${showType(type)}>() instead`);
+      unit.refuse(
+        node,
+        "MG2005",
+        `${excerpt(node)} is not ${showType(type)}; write zeroed<${showType(type)}>() instead`,
+      );
     return;
   }
   if (!isAggregate(type)) return leaf(offset, type, coerce(ctx, expression(ctx, node, type), type, node), node);
@@ -61,7 +65,14 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
   );
 }
 /** The initialisers of a class's fields, but for those that a literal has given. */
-function defaults(unit: Unit, struct: Struct, offset: number, leaf: Leaf, given: ReadonlySet<string>, node: ts.Node): void {
+function defaults(
+  unit: Unit,
+  struct: Struct,
+  offset: number,
+  leaf: Leaf,
+  given: ReadonlySet<string>,
+  node: ts.Node,
+): void {
   unit.resolver.complete(struct, node);
   for (const field of struct.fields.values()) {
     if (given.has(field.name) || !field.declaration.initializer) continue;
@@ -69,7 +80,13 @@ function defaults(unit: Unit, struct: Struct, offset: number, leaf: Leaf, given:
     walk(ctx, field.type, field.declaration.initializer, offset + field.offset, leaf);
   }
 }
-function objectLiteral(ctx: Lowering, type: StructType, node: ts.ObjectLiteralExpression, offset: number, leaf: Leaf): void {
+function objectLiteral(
+  ctx: Lowering,
+  type: StructType,
+  node: ts.ObjectLiteralExpression,
+  offset: number,
+  leaf: Leaf,
+): void {
   const { unit } = ctx;
   const struct = unit.resolver.complete(type.struct, node);
   const given = new Map<string, [Field, ts.Expression | ts.ShorthandPropertyAssignment]>();
@@ -85,7 +102,12 @@ function objectLiteral(ctx: Lowering, type: StructType, node: ts.ObjectLiteralEx
       );
     if (ts.isPropertyAssignment(property)) given.set(name, [field, property.initializer]);
     else if (ts.isShorthandPropertyAssignment(property)) given.set(name, [field, property]);
-    else unit.refuse(property, "MG1018", `${name} is a method or accessor in a literal; write a function's name as its value instead`);
+    else
+      unit.refuse(
+        property,
+        "MG1018",
+        `${name} is a method or accessor in a literal; write a function's name as its value instead`,
+      );
   }
   defaults(unit, struct, offset, leaf, new Set(given.keys()), node);
   for (const [field, init] of given.values()) {
@@ -95,12 +117,26 @@ function objectLiteral(ctx: Lowering, type: StructType, node: ts.ObjectLiteralEx
   }
 }
 function shorthand(ctx: Lowering, node: ts.ShorthandPropertyAssignment): never {
-  return ctx.unit.refuse(node, "MG1014", `{ ${node.name.text} } is short for itself; write ${node.name.text}: ${node.name.text} instead`);
+  return ctx.unit.refuse(
+    node,
+    "MG1014",
+    `{ ${node.name.text} } is short for itself; write ${node.name.text}: ${node.name.text} instead`,
+  );
 }
-function arrayLiteral(ctx: Lowering, type: ArrayType, node: ts.ArrayLiteralExpression, offset: number, leaf: Leaf): void {
+function arrayLiteral(
+  ctx: Lowering,
+  type: ArrayType,
+  node: ts.ArrayLiteralExpression,
+  offset: number,
+  leaf: Leaf,
+): void {
   const { unit } = ctx;
   if (node.elements.length !== type.count) {
-    unit.refuse(node, "MG3007", `${node.elements.length} elements for ${showType(type)}; write ${type.count} elements or zeroed() instead`);
+    unit.refuse(
+      node,
+      "MG3007",
+      `${node.elements.length} elements for ${showType(type)}; write ${type.count} elements or zeroed() instead`,
+    );
   }
   const size = unit.resolver.sizeOf(type.element, node);
   node.elements.forEach((element, i) => {
@@ -119,14 +155,27 @@ export interface StaticImage {
 export function staticImage(unit: Unit, type: MachineType, init: ts.Expression): StaticImage {
   const size = unit.resolver.sizeOf(type, init);
   const image: StaticImage = { bytes: new Uint8Array(size), relocations: [] };
-  walk(Lowering.constant(unit), type, init, 0, (offset, leafType, value, node) => writeLeaf(unit, image, offset, leafType, value, node));
+  walk(Lowering.constant(unit), type, init, 0, (offset, leafType, value, node) =>
+    writeLeaf(unit, image, offset, leafType, value, node),
+  );
   return image;
 }
-export function writeLeaf(unit: Unit, image: StaticImage, offset: number, type: MachineType, value: Value, node: ts.Node): void {
+export function writeLeaf(
+  unit: Unit,
+  image: StaticImage,
+  offset: number,
+  type: MachineType,
+  value: Value,
+  node: ts.Node,
+): void {
   const view = new DataView(image.bytes.buffer);
   if (value.symbol) {
     if (sizeOf(type) !== 8)
-      unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
+      unit.refuse(
+        node,
+        "MG3006",
+        `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`,
+      );
     image.relocations.push({ offset, symbol: value.symbol.name, addend: value.symbol.addend });
   } else if (type.kind === "f64") view.setFloat64(offset, value.float ?? Number(value.constant), true);
   else if (value.constant !== undefined) {

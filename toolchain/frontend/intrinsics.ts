@@ -43,13 +43,17 @@ import {
 export function intrinsicName(unit: Unit, node: ts.CallExpression): string | null {
   if (!ts.isIdentifier(node.expression)) return null;
   const declaration = unit.source.symbol(node.expression)?.valueDeclaration;
-  return declaration && ts.isFunctionDeclaration(declaration) && unit.source.isPrelude(declaration) ? node.expression.text : null;
+  return declaration && ts.isFunctionDeclaration(declaration) && unit.source.isPrelude(declaration)
+    ? node.expression.text
+    : null;
 }
 
 /** The struct that `new C()` makes. */
 export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
   const { unit } = ctx;
-  const declaration = ts.isIdentifier(node.expression) ? unit.source.symbol(node.expression)?.declarations?.[0] : undefined;
+  const declaration = ts.isIdentifier(node.expression)
+    ? unit.source.symbol(node.expression)?.declarations?.[0]
+    : undefined;
   if (!declaration || !ts.isClassDeclaration(declaration))
     return unit.refuse(
       node,
@@ -122,13 +126,19 @@ export function intrinsic(ctx: Lowering, node: ts.CallExpression, name: string, 
   const { unit } = ctx;
   if (name === "attr") {
     if (attrCall(unit, node.parent))
-      return unit.refuse(node, "MG4001", "attr() stands behind other statements; write it as the function's first statement instead");
+      return unit.refuse(
+        node,
+        "MG4001",
+        "attr() stands behind other statements; write it as the function's first statement instead",
+      );
     return unit.refuse(node, "MG4001", "attr() is no expression; write it as the function's first statement instead");
   }
   const row = Object.hasOwn(TABLE, name) ? TABLE[name] : undefined;
-  if (!row) return unit.refuse(node, "MG1023", `${excerpt(node)} does not stand here; write it as the prelude shows instead`);
+  if (!row)
+    return unit.refuse(node, "MG1023", `${excerpt(node)} does not stand here; write it as the prelude shows instead`);
   const [count, typeCount, handler] = row;
-  for (const a of node.arguments) if (ts.isSpreadElement(a)) unit.refuse(a, "MG1006", "spread; write the arguments one by one instead");
+  for (const a of node.arguments)
+    if (ts.isSpreadElement(a)) unit.refuse(a, "MG1006", "spread; write the arguments one by one instead");
   if (node.arguments.length !== count)
     unit.refuse(node, "MG2022", `${node.arguments.length} arguments for ${count}; write ${count} instead`);
   const types = (node.typeArguments ?? []).slice(0, typeCount).map((t) => ctx.type(t));
@@ -139,7 +149,11 @@ const argument = (c: Call, i: number): ts.Expression => c.args[i] as ts.Expressi
 function typeArgument(c: Call): MachineType {
   return (
     c.types[0] ??
-    c.ctx.unit.refuse(c.node, "MG2018", `${excerpt(c.node.expression)} needs a type; write ${excerpt(c.node.expression)}<T>(…) instead`)
+    c.ctx.unit.refuse(
+      c.node,
+      "MG2018",
+      `${excerpt(c.node.expression)} needs a type; write ${excerpt(c.node.expression)}<T>(…) instead`,
+    )
   );
 }
 
@@ -173,7 +187,8 @@ function castInt(c: Call, to: IntType): Value {
   }
 }
 /** As the processor does at run time. */
-const floatToInt = (x: number, to: IntType): bigint => wrap(evaluate(to.signed ? "ftosi" : "ftoui", irType(to), "f64", [x]) as bigint, to);
+const floatToInt = (x: number, to: IntType): bigint =>
+  wrap(evaluate(to.signed ? "ftosi" : "ftoui", irType(to), "f64", [x]) as bigint, to);
 function castFloat(c: Call): Value {
   const { ctx, node } = c;
   const v = expression(ctx, argument(c, 0), F64);
@@ -183,16 +198,24 @@ function castFloat(c: Call): Value {
   }
   if (v.constant !== undefined) return { type: F64, float: Number(v.constant) };
   const operand = materialise(ctx, v, node);
-  return { type: F64, instr: ctx.emit(node).convert(v.type.kind === "int" && v.type.signed ? "sitof" : "uitof", "f64", operand) };
+  return {
+    type: F64,
+    instr: ctx.emit(node).convert(v.type.kind === "int" && v.type.signed ? "sitof" : "uitof", "f64", operand),
+  };
 }
 function reinterpret(c: Call): Value {
   const { ctx, node } = c;
   const to = c.types[0] ?? c.want ?? typeArgument(c);
   const v = expression(ctx, argument(c, 0), to.kind === "int" ? to : U64);
-  const wide = (t: MachineType): boolean => t.kind === "pointer" || t.kind === "function" || (t.kind === "int" && t.width === 64);
+  const wide = (t: MachineType): boolean =>
+    t.kind === "pointer" || t.kind === "function" || (t.kind === "int" && t.width === 64);
   if (v.type.kind === "error" || isAggregate(v.type)) coerce(ctx, v, to.kind === "pointer" ? to : U64, argument(c, 0));
   if (!wide(to))
-    return ctx.unit.refuse(node, "MG2025", `cast makes pointers and 64-bit integers; write ${showType(to)}(…) around cast<u64>(…) instead`);
+    return ctx.unit.refuse(
+      node,
+      "MG2025",
+      `cast makes pointers and 64-bit integers; write ${showType(to)}(…) around cast<u64>(…) instead`,
+    );
   if (v.type.kind === "null") return { type: to, constant: 0n };
   if (v.type.kind === "untyped") {
     const constant = v.constant as bigint;
@@ -206,7 +229,8 @@ function reinterpret(c: Call): Value {
       "MG2025",
       `${excerpt(argument(c, 0))} is ${showType(v.type)}; write cast<…>(u64(${excerpt(argument(c, 0))})) instead`,
     );
-  if (v.constant !== undefined) return { type: to, constant: to.kind === "int" ? wrap(v.constant, to) : BigInt.asUintN(64, v.constant) };
+  if (v.constant !== undefined)
+    return { type: to, constant: to.kind === "int" ? wrap(v.constant, to) : BigInt.asUintN(64, v.constant) };
   return { ...v, type: to };
 }
 
@@ -219,7 +243,11 @@ function address(c: Call): Value {
   const place = placeOf(ctx, target);
   if (!place) {
     if (ts.isIdentifier(target)) expression(ctx, target);
-    return ctx.unit.refuse(target, "MG2015", `${excerpt(target)} has no address; write a variable, field or element instead`);
+    return ctx.unit.refuse(
+      target,
+      "MG2015",
+      `${excerpt(target)} has no address; write a variable, field or element instead`,
+    );
   }
   return { ...addressOf(ctx, place, node), type: pointerTo(place.type) };
 }
@@ -251,14 +279,20 @@ function offset(c: Call): Value {
 function blankScalar(c: Call): Value {
   const type = c.types[0] ?? c.want;
   if (!type || !isScalar(type))
-    return c.ctx.unit.refuse(c.node, "MG1014", `${excerpt(c.node)} has no place in memory; write a variable that it initialises instead`);
+    return c.ctx.unit.refuse(
+      c.node,
+      "MG1014",
+      `${excerpt(c.node)} has no place in memory; write a variable that it initialises instead`,
+    );
   return type.kind === "f64" ? { type, float: 0 } : { type, constant: 0n };
 }
 function pooled(c: Call): Value {
   const { unit } = c.ctx;
   const text = unwrap(argument(c, 0));
-  if (!ts.isStringLiteralLike(text)) return unit.refuse(text, "MG1007", `${excerpt(text)} is no literal; write cstr("…") instead`);
-  if (text.text.includes("\0")) unit.refuse(text, "MG1007", "the string holds a NUL, which would end it; write two strings instead");
+  if (!ts.isStringLiteralLike(text))
+    return unit.refuse(text, "MG1007", `${excerpt(text)} is no literal; write cstr("…") instead`);
+  if (text.text.includes("\0"))
+    unit.refuse(text, "MG1007", "the string holds a NUL, which would end it; write two strings instead");
   return { type: pointerTo(U8), symbol: { name: unit.string(text.text), addend: 0n } };
 }
 
@@ -296,9 +330,17 @@ function accessed(c: Call, make: (t: MachineType, b: BuilderOf, p: InstrOf) => I
   const { pointer, target } = scalarPointee(c);
   return { type: target, instr: make(target, c.ctx.emit(c.node), pointer) };
 }
-function updated(c: Call, result: MachineType | null, make: (t: MachineType, b: BuilderOf, p: InstrOf, v: InstrOf) => InstrOf): Value {
+function updated(
+  c: Call,
+  result: MachineType | null,
+  make: (t: MachineType, b: BuilderOf, p: InstrOf, v: InstrOf) => InstrOf,
+): Value {
   const { pointer, target } = scalarPointee(c);
-  const value = materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, 1), target), target, argument(c, 1)), argument(c, 1));
+  const value = materialise(
+    c.ctx,
+    coerce(c.ctx, expression(c.ctx, argument(c, 1), target), target, argument(c, 1)),
+    argument(c, 1),
+  );
   const instr = make(target, c.ctx.emit(c.node), pointer, value);
   return result ? voidValue : { type: target, instr };
 }
@@ -311,7 +353,8 @@ function stop(c: Call): Value {
   return { type: NEVER };
 }
 const isFloat = (c: Call, t: MachineType): void => {
-  if (t.kind === "f64") c.ctx.unit.refuse(c.node, "MG2026", "no atomic operation on f64; write bitsOfF64 and u64 instead");
+  if (t.kind === "f64")
+    c.ctx.unit.refuse(c.node, "MG2026", "no atomic operation on f64; write bitsOfF64 and u64 instead");
 };
 function atomic(c: Call, op: AtomicUpdate): Value {
   return updated(c, null, (t, b, p, v) => {
@@ -323,7 +366,11 @@ function compareExchange(c: Call): Value {
   const { pointer, target } = scalarPointee(c);
   isFloat(c, target);
   const [expected, desired] = [1, 2].map((i) =>
-    materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, i), target), target, argument(c, i)), argument(c, i)),
+    materialise(
+      c.ctx,
+      coerce(c.ctx, expression(c.ctx, argument(c, i), target), target, argument(c, i)),
+      argument(c, i),
+    ),
   ) as [InstrOf, InstrOf];
   return { type: target, instr: c.ctx.emit(c.node).compareExchange(pointer, expected, desired) };
 }
@@ -364,7 +411,11 @@ function integer(c: Call, i: number): { value: Value; type: IntType } {
       : raw;
   if (value.type.kind !== "int") {
     coerce(ctx, value, U64, argument(c, i));
-    return ctx.unit.refuse(argument(c, i), "MG2005", `${excerpt(argument(c, i))} is ${showType(value.type)}; write an integer instead`);
+    return ctx.unit.refuse(
+      argument(c, i),
+      "MG2005",
+      `${excerpt(argument(c, i))} is ${showType(value.type)}; write an integer instead`,
+    );
   }
   return { value, type: value.type };
 }
@@ -401,6 +452,10 @@ function mulHigh(c: Call): Value {
   return { type: U64, instr: c.ctx.emit(c.node).binary("mulhu", a, b) };
 }
 function convert(c: Call, op: "fbits" | "bitsf", from: MachineType, to: "i64" | "f64"): InstrOf {
-  const operand = materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, 0), from), from, argument(c, 0)), c.node);
+  const operand = materialise(
+    c.ctx,
+    coerce(c.ctx, expression(c.ctx, argument(c, 0), from), from, argument(c, 0)),
+    c.node,
+  );
   return c.ctx.emit(c.node).convert(op, to, operand);
 }

@@ -38,7 +38,13 @@ export class Lowering {
   /** Innermost scope of the source at the current place; null: nothing is wanted for debuggers. */
   #scope: Scope | null = null;
 
-  constructor(unit: Unit, environment: TypeEnvironment, owner: Struct | null, entity: FunctionEntity | null, builder: Builder | null) {
+  constructor(
+    unit: Unit,
+    environment: TypeEnvironment,
+    owner: Struct | null,
+    entity: FunctionEntity | null,
+    builder: Builder | null,
+  ) {
     this.unit = unit;
     this.environment = environment;
     this.owner = owner;
@@ -52,7 +58,12 @@ export class Lowering {
   /** The builder, positioned at a node of the source. */
   emit(node: ts.Node): Builder {
     this.unit.currentNode = node;
-    if (!this.builder) return this.unit.refuse(node, "MG3001", `${excerpt(node)} is not known at compile time; write a constant instead`);
+    if (!this.builder)
+      return this.unit.refuse(
+        node,
+        "MG3001",
+        `${excerpt(node)} is not known at compile time; write a constant instead`,
+      );
     if (this.#locNode !== node) {
       this.#locNode = node;
       // Positions without a scope are in the function's own.

@@ -5,9 +5,32 @@ import { ts } from "./adapter.ts";
 import { compare, foldUntyped } from "./constants.ts";
 import { expression } from "./expressions.ts";
 import { Lowering } from "./lowering.ts";
-import { BOOL, F64, fits, I64, type IntType, isAggregate, irType, type MachineType, sameType, showType, widens, wrap } from "./types.ts";
+import {
+  BOOL,
+  F64,
+  fits,
+  I64,
+  type IntType,
+  isAggregate,
+  irType,
+  type MachineType,
+  sameType,
+  showType,
+  widens,
+  wrap,
+} from "./types.ts";
 import { excerpt } from "./unit.ts";
-import { boolConstant, coerce, defaultType, isUntyped, materialise, resize, untyped, untypedFloat, type Value } from "./values.ts";
+import {
+  boolConstant,
+  coerce,
+  defaultType,
+  isUntyped,
+  materialise,
+  resize,
+  untyped,
+  untypedFloat,
+  type Value,
+} from "./values.ts";
 
 const K = ts.SyntaxKind;
 // biome-ignore format: a table
@@ -19,7 +42,8 @@ const SYMBOLS: ReadonlyMap<ts.SyntaxKind, string> = new Map<ts.SyntaxKind, strin
   [K.EqualsEqualsEqualsToken, "==="], [K.ExclamationEqualsEqualsToken, "!=="],
 ]);
 export const isShift = (op: string): boolean => op === "<<" || op === ">>" || op === ">>>";
-const isComparison = (op: string): boolean => op === "<" || op === ">" || op === "<=" || op === ">=" || op === "===" || op === "!==";
+const isComparison = (op: string): boolean =>
+  op === "<" || op === ">" || op === "<=" || op === ">=" || op === "===" || op === "!==";
 const wraps = (op: string): boolean => op === "+" || op === "-" || op === "*" || op === "<<";
 
 // ---- binary
@@ -46,10 +70,19 @@ export function binary(ctx: Lowering, node: ts.BinaryExpression, want: MachineTy
       return unit.refuse(node, "MG1010", "** is no machine operation; write a product or a shift instead");
     case K.InKeyword:
     case K.InstanceOfKeyword:
-      return unit.refuse(node, "MG1013", `${excerpt(node)} asks for a type at run time; write a field that tells it instead`);
+      return unit.refuse(
+        node,
+        "MG1013",
+        `${excerpt(node)} asks for a type at run time; write a field that tells it instead`,
+      );
   }
   const op = SYMBOLS.get(kind);
-  if (!op) return unit.refuse(node, "MG1023", `${excerpt(node.operatorToken)} is outside the language; write another operator instead`);
+  if (!op)
+    return unit.refuse(
+      node,
+      "MG1023",
+      `${excerpt(node.operatorToken)} is outside the language; write another operator instead`,
+    );
   const hint = isComparison(op) ? null : want && (want.kind === "int" || want.kind === "f64") ? want : null;
   if (isShift(op)) {
     const left = expression(ctx, node.left, hint);
@@ -59,20 +92,27 @@ export function binary(ctx: Lowering, node: ts.BinaryExpression, want: MachineTy
   const open = hint ?? (isOpen(ctx, node.left) ? ctx.dryType(node.right, expression) : null);
   const a = expression(ctx, node.left, open && open.kind !== "untyped" ? open : null);
   const b = expression(ctx, node.right, hint ?? (isUntyped(a) ? null : a.type));
-  return isComparison(op) ? comparison(ctx, node, op, a, node.left, b, node.right) : arithmetic(ctx, node, op, a, node.left, b, node.right);
+  return isComparison(op)
+    ? comparison(ctx, node, op, a, node.left, b, node.right)
+    : arithmetic(ctx, node, op, a, node.left, b, node.right);
 }
 /** Syntactically a shift of, or a choice between, constants: its width is open. */
 function isOpen(ctx: Lowering, node: ts.Expression): boolean {
   if (ts.isParenthesizedExpression(node)) return isOpen(ctx, node.expression);
   if (ts.isPrefixUnaryExpression(node)) return node.operator !== K.ExclamationToken && isOpen(ctx, node.operand);
-  if (ts.isConditionalExpression(node)) return isOpenOrConstant(ctx, node.whenTrue) && isOpenOrConstant(ctx, node.whenFalse);
+  if (ts.isConditionalExpression(node))
+    return isOpenOrConstant(ctx, node.whenTrue) && isOpenOrConstant(ctx, node.whenFalse);
   if (!ts.isBinaryExpression(node)) return false;
   const op = SYMBOLS.get(node.operatorToken.kind);
   if (!op || isComparison(op)) return false;
   if (isShift(op)) return isOpenOrConstant(ctx, node.left) && !isPlainConstant(ctx, node.right);
-  return (isOpen(ctx, node.left) && isOpenOrConstant(ctx, node.right)) || (isOpen(ctx, node.right) && isOpenOrConstant(ctx, node.left));
+  return (
+    (isOpen(ctx, node.left) && isOpenOrConstant(ctx, node.right)) ||
+    (isOpen(ctx, node.right) && isOpenOrConstant(ctx, node.left))
+  );
 }
-const isOpenOrConstant = (ctx: Lowering, node: ts.Expression): boolean => isPlainConstant(ctx, node) || isOpen(ctx, node);
+const isOpenOrConstant = (ctx: Lowering, node: ts.Expression): boolean =>
+  isPlainConstant(ctx, node) || isOpen(ctx, node);
 function isPlainConstant(ctx: Lowering, node: ts.Expression): boolean {
   if (ts.isNumericLiteral(node)) return true;
   if (ts.isParenthesizedExpression(node)) return isPlainConstant(ctx, node.expression);
@@ -85,14 +125,25 @@ function isPlainConstant(ctx: Lowering, node: ts.Expression): boolean {
 }
 
 /** Both operands in one type: the wider, if the other widens to it losslessly. */
-function unify(ctx: Lowering, node: ts.Node, a: Value, aNode: ts.Node, b: Value, bNode: ts.Node): [Value, Value, MachineType] {
+function unify(
+  ctx: Lowering,
+  node: ts.Node,
+  a: Value,
+  aNode: ts.Node,
+  b: Value,
+  bNode: ts.Node,
+): [Value, Value, MachineType] {
   const bad = (): never => {
     let hint = "a cast on one side";
     if (a.type.kind === "int" && b.type.kind === "int") {
       const wider = widerOf(a.type, b.type);
       hint = `${wider.name}(${excerpt(wider === a.type ? bNode : aNode)}), or a cast of the other,`;
     }
-    return ctx.unit.refuse(node, "MG2002", `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${hint} instead`);
+    return ctx.unit.refuse(
+      node,
+      "MG2002",
+      `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${hint} instead`,
+    );
   };
   for (const [v, n] of [
     [a, aNode],
@@ -101,8 +152,10 @@ function unify(ctx: Lowering, node: ts.Node, a: Value, aNode: ts.Node, b: Value,
     if (isAggregate(v.type) || v.type.kind === "error") coerce(ctx, v, I64, n);
   }
   if (isUntyped(a) && isUntyped(b)) return [a, b, a.type];
-  if (isUntyped(a) && (b.type.kind === "int" || b.type.kind === "f64")) return [coerce(ctx, a, b.type, aNode), b, b.type];
-  if (isUntyped(b) && (a.type.kind === "int" || a.type.kind === "f64")) return [a, coerce(ctx, b, a.type, bNode), a.type];
+  if (isUntyped(a) && (b.type.kind === "int" || b.type.kind === "f64"))
+    return [coerce(ctx, a, b.type, aNode), b, b.type];
+  if (isUntyped(b) && (a.type.kind === "int" || a.type.kind === "f64"))
+    return [a, coerce(ctx, b, a.type, bNode), a.type];
   if (a.type.kind === "int" && b.type.kind === "int") {
     if (widens(a.type, b.type)) return [coerce(ctx, a, b.type, aNode), b, b.type];
     if (widens(b.type, a.type)) return [a, coerce(ctx, b, a.type, bNode), a.type];
@@ -114,7 +167,13 @@ function unify(ctx: Lowering, node: ts.Node, a: Value, aNode: ts.Node, b: Value,
 const widerOf = (a: IntType, b: IntType): IntType => (a.width >= b.width ? a : b);
 
 /** The common type of the two arms of ?: */
-export function unifyBranches(ctx: Lowering, node: ts.ConditionalExpression, x: Value, y: Value, want: MachineType | null): MachineType {
+export function unifyBranches(
+  ctx: Lowering,
+  node: ts.ConditionalExpression,
+  x: Value,
+  y: Value,
+  want: MachineType | null,
+): MachineType {
   if (x.type.kind === "never") return defaultType(y.type);
   if (y.type.kind === "never") return defaultType(x.type);
   if (x.type.kind === "void" && y.type.kind === "void") return x.type;
@@ -135,10 +194,22 @@ export function unifyBranches(ctx: Lowering, node: ts.ConditionalExpression, x: 
     if (widens(y.type, x.type)) return x.type;
   }
   if (sameType(x.type, y.type)) return x.type;
-  return ctx.unit.refuse(node, "MG2002", `the arms are ${showType(x.type)} and ${showType(y.type)}; write a cast around one instead`);
+  return ctx.unit.refuse(
+    node,
+    "MG2002",
+    `the arms are ${showType(x.type)} and ${showType(y.type)}; write a cast around one instead`,
+  );
 }
 
-export function arithmetic(ctx: Lowering, node: ts.Node, op: string, a: Value, aNode: ts.Node, b: Value, bNode: ts.Node): Value {
+export function arithmetic(
+  ctx: Lowering,
+  node: ts.Node,
+  op: string,
+  a: Value,
+  aNode: ts.Node,
+  b: Value,
+  bNode: ts.Node,
+): Value {
   const { unit } = ctx;
   if (a.type.kind === "pointer" || b.type.kind === "pointer") {
     const p = a.type.kind === "pointer" ? aNode : bNode;
@@ -151,8 +222,10 @@ export function arithmetic(ctx: Lowering, node: ts.Node, op: string, a: Value, a
   const [x, y, type] = unify(ctx, node, a, aNode, b, bNode);
   if (isUntyped(x) && isUntyped(y)) return foldUntyped(unit, node, op, x, y);
   if (type.kind === "f64") return floatArithmetic(ctx, node, op, x, y);
-  if (type.kind === "bool") return unit.refuse(node, "MG2005", `${excerpt(node)} computes with booleans; write &&, || or !== instead`);
-  if (type.kind !== "int") return unit.refuse(node, "MG2005", `${excerpt(node)} computes with ${showType(type)}; write integers instead`);
+  if (type.kind === "bool")
+    return unit.refuse(node, "MG2005", `${excerpt(node)} computes with booleans; write &&, || or !== instead`);
+  if (type.kind !== "int")
+    return unit.refuse(node, "MG2005", `${excerpt(node)} computes with ${showType(type)}; write integers instead`);
   if ((op === "/" || op === "%") && y.constant === 0n)
     unit.refuse(node, "MG3003", `${excerpt(node)} divides by zero; write another divisor instead`);
   if (x.constant !== undefined && y.constant !== undefined) {
@@ -169,14 +242,24 @@ function symbolArithmetic(type: IntType, op: string, x: Value, y: Value): Value 
   if (x.symbol && y.constant !== undefined && (op === "+" || op === "-")) {
     return {
       type,
-      symbol: { name: x.symbol.name, addend: BigInt.asIntN(64, op === "+" ? x.symbol.addend + y.constant : x.symbol.addend - y.constant) },
+      symbol: {
+        name: x.symbol.name,
+        addend: BigInt.asIntN(64, op === "+" ? x.symbol.addend + y.constant : x.symbol.addend - y.constant),
+      },
     };
   }
   if (y.symbol && x.constant !== undefined && op === "+")
     return { type, symbol: { name: y.symbol.name, addend: BigInt.asIntN(64, y.symbol.addend + x.constant) } };
   return null;
 }
-function emitInt(ctx: Lowering, node: ts.Node, op: string, type: IntType, x: Value, y: Value): NonNullable<Value["instr"]> {
+function emitInt(
+  ctx: Lowering,
+  node: ts.Node,
+  op: string,
+  type: IntType,
+  x: Value,
+  y: Value,
+): NonNullable<Value["instr"]> {
   const s = type.signed;
   const names: Record<string, IntBinary> = {
     "+": "add",
@@ -227,12 +310,24 @@ export function shift(
   const left = isUntyped(a) ? coerce(ctx, a, want?.kind === "int" ? want : I64, aNode) : a;
   const type = left.type;
   if (type.kind !== "int")
-    return unit.refuse(aNode, "MG2005", `${excerpt(aNode)} is ${showType(type)}, which does not shift; write an integer instead`);
+    return unit.refuse(
+      aNode,
+      "MG2005",
+      `${excerpt(aNode)} is ${showType(type)}, which does not shift; write an integer instead`,
+    );
   if (n.type.kind !== "int" && n.type.kind !== "untyped")
-    return unit.refuse(nNode, "MG2005", `${excerpt(nNode)} is ${showType(n.type)}, no shift count; write an integer instead`);
+    return unit.refuse(
+      nNode,
+      "MG2005",
+      `${excerpt(nNode)} is ${showType(n.type)}, no shift count; write an integer instead`,
+    );
   if (n.constant !== undefined) {
     if (n.constant < 0n || n.constant >= BigInt(type.width)) {
-      unit.refuse(nNode, "MG2013", `shift count ${n.constant} is out of range for ${type.name}; write 0 … ${type.width - 1} instead`);
+      unit.refuse(
+        nNode,
+        "MG2013",
+        `shift count ${n.constant} is out of range for ${type.name}; write 0 … ${type.width - 1} instead`,
+      );
     }
     if (left.constant !== undefined) {
       const raw = op === ">>>" ? BigInt.asUintN(type.width, left.constant) : left.constant;
@@ -242,15 +337,28 @@ export function shift(
   }
   ctx.emit(node);
   const value = materialise(ctx, left, node);
-  const amount = materialise(ctx, n.type.kind === "untyped" ? { type, constant: n.constant as bigint } : resize(ctx, n, type, nNode), node);
+  const amount = materialise(
+    ctx,
+    n.type.kind === "untyped" ? { type, constant: n.constant as bigint } : resize(ctx, n, type, nNode),
+    node,
+  );
   const name = op === "<<" ? "shl" : op === ">>" && type.signed ? "ashr" : "lshr";
   return { type, instr: ctx.emit(node).binary(name, value, amount), narrow: op === "<<" && type.width < 64 };
 }
 
-export function comparison(ctx: Lowering, node: ts.Node, op: string, a: Value, aNode: ts.Node, b: Value, bNode: ts.Node): Value {
+export function comparison(
+  ctx: Lowering,
+  node: ts.Node,
+  op: string,
+  a: Value,
+  aNode: ts.Node,
+  b: Value,
+  bNode: ts.Node,
+): Value {
   const { unit } = ctx;
   const isZero = (v: Value): boolean => v.type.kind === "untyped" && v.constant === 0n;
-  const isPointer = (v: Value): boolean => v.type.kind === "pointer" || v.type.kind === "function" || v.type.kind === "null";
+  const isPointer = (v: Value): boolean =>
+    v.type.kind === "pointer" || v.type.kind === "function" || v.type.kind === "null";
   let x = a;
   let y = b;
   let signed = false;
@@ -263,7 +371,8 @@ export function comparison(ctx: Lowering, node: ts.Node, op: string, a: Value, a
         "MG2002",
         `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${isZero(a) || isZero(b) ? "null for 0" : "a cast on one side"} instead`,
       );
-    if (x.symbol && y.constant === 0n && x.symbol.addend === 0n && x.type.kind === "function") return boolConstant(op === "!==");
+    if (x.symbol && y.constant === 0n && x.symbol.addend === 0n && x.type.kind === "function")
+      return boolConstant(op === "!==");
   } else {
     let type: MachineType;
     [x, y, type] = unify(ctx, node, a, aNode, b, bNode);
@@ -326,13 +435,18 @@ export function truth(ctx: Lowering, v: Value, node: ts.Node): Value {
     const e = ctx.emit(node);
     return { type: BOOL, instr: e.binary("ne", operand, e.iconst(irType(v.type), 0n)) };
   }
-  return ctx.unit.refuse(node, "MG2014", `${excerpt(node)} is ${showType(v.type)}, no condition; write a comparison instead`);
+  return ctx.unit.refuse(
+    node,
+    "MG2014",
+    `${excerpt(node)} is ${showType(v.type)}, no condition; write a comparison instead`,
+  );
 }
 
 /** Jumps to one of two blocks; && and || evaluate no more than they need. */
 export function condition(ctx: Lowering, node: ts.Expression, whenTrue: Block, whenFalse: Block): void {
   if (ts.isParenthesizedExpression(node)) return condition(ctx, node.expression, whenTrue, whenFalse);
-  if (ts.isPrefixUnaryExpression(node) && node.operator === K.ExclamationToken) return condition(ctx, node.operand, whenFalse, whenTrue);
+  if (ts.isPrefixUnaryExpression(node) && node.operator === K.ExclamationToken)
+    return condition(ctx, node.operand, whenFalse, whenTrue);
   if (ts.isBinaryExpression(node)) {
     const and = node.operatorToken.kind === K.AmpersandAmpersandToken;
     if (and || node.operatorToken.kind === K.BarBarToken) {

@@ -59,7 +59,8 @@ export class Resolver {
     if (ts.isParenthesizedTypeNode(node)) return this.type(node.type, environment);
     if (ts.isUnionTypeNode(node)) return this.#union(node, environment);
     if (ts.isFunctionTypeNode(node)) {
-      if (node.typeParameters) this.#unit.refuse(node, "MG2008", "a function pointer has no type parameters; write the types instead");
+      if (node.typeParameters)
+        this.#unit.refuse(node, "MG2008", "a function pointer has no type parameters; write the types instead");
       return {
         kind: "function",
         parameters: node.parameters.map((p) => this.parameterType(p, environment)),
@@ -69,8 +70,10 @@ export class Resolver {
     if (ts.isTypeReferenceNode(node)) return this.#reference(node, environment);
     if (ts.isLiteralTypeNode(node) && ts.isNumericLiteral(node.literal))
       return this.#count(node, constantExpression(this.#unit, node.literal));
-    if (ts.isTypeQueryNode(node) && ts.isIdentifier(node.exprName)) return this.#count(node, constantExpression(this.#unit, node.exprName));
-    if (ts.isTypeOperatorNode(node) && node.operator === ts.SyntaxKind.ReadonlyKeyword) return this.type(node.type, environment);
+    if (ts.isTypeQueryNode(node) && ts.isIdentifier(node.exprName))
+      return this.#count(node, constantExpression(this.#unit, node.exprName));
+    if (ts.isTypeOperatorNode(node) && node.operator === ts.SyntaxKind.ReadonlyKeyword)
+      return this.type(node.type, environment);
     if (ts.isArrayTypeNode(node) || ts.isTupleTypeNode(node)) {
       return this.#unit.refuse(
         node,
@@ -94,7 +97,11 @@ export class Resolver {
     const others = node.types.filter((t) => !isNull(t));
     const only = others[0];
     if (others.length !== 1 || !only)
-      return this.#unit.refuse(node, "MG2010", `${excerpt(node)} is a union; write one type, or ptr<T> | null, instead`);
+      return this.#unit.refuse(
+        node,
+        "MG2010",
+        `${excerpt(node)} is a union; write one type, or ptr<T> | null, instead`,
+      );
     const type = this.type(only, environment);
     if (type.kind !== "pointer" && type.kind !== "function")
       this.#unit.refuse(node, "MG2010", `only pointers can be null; write ptr<${showType(type)}> | null instead`);
@@ -109,11 +116,13 @@ export class Resolver {
     if (bound) return bound;
     if (this.#unit.source.isPrelude(declaration)) return this.#prelude(node, name.text, environment);
     const typeArguments = (node.typeArguments ?? []).map((t) => this.type(t, environment));
-    if (ts.isClassDeclaration(declaration)) return { kind: "struct", struct: this.struct(declaration, typeArguments, node) };
+    if (ts.isClassDeclaration(declaration))
+      return { kind: "struct", struct: this.struct(declaration, typeArguments, node) };
     if (ts.isEnumDeclaration(declaration)) return this.enumType(declaration);
     if (ts.isEnumMember(declaration)) return this.enumType(declaration.parent);
     if (ts.isTypeAliasDeclaration(declaration)) {
-      if (this.#aliasDepth > 32) return this.#unit.refuse(node, "MG2019", `${name.text} refers to itself; write a class instead`);
+      if (this.#aliasDepth > 32)
+        return this.#unit.refuse(node, "MG2019", `${name.text} refers to itself; write a class instead`);
       this.#aliasDepth++;
       try {
         return this.type(declaration.type, this.bind(declaration.typeParameters, typeArguments, node));
@@ -123,7 +132,11 @@ export class Resolver {
     }
     if (ts.isInterfaceDeclaration(declaration))
       return this.#unit.refuse(node, "MG1017", `${name.text} is an interface; write a class instead`);
-    return this.#unit.refuse(node, "MG2008", `${excerpt(node)} is no machine type; write a class or a prelude type instead`);
+    return this.#unit.refuse(
+      node,
+      "MG2008",
+      `${excerpt(node)} is no machine type; write a class or a prelude type instead`,
+    );
   }
   #prelude(node: ts.TypeReferenceNode, name: string, environment: TypeEnvironment): MachineType {
     const integer = INTEGERS[name];
@@ -137,27 +150,53 @@ export class Resolver {
       const count = this.type(second, environment);
       if (element.kind === "error" || count.kind === "error") return ERROR;
       if (count.kind !== "count")
-        return this.#unit.refuse(second, "MG2008", `${excerpt(second)} is no count of elements; write a number instead`);
+        return this.#unit.refuse(
+          second,
+          "MG2008",
+          `${excerpt(second)} is no count of elements; write a number instead`,
+        );
       if (!isScalar(element) && !isAggregate(element))
-        return this.#unit.refuse(first, "MG2008", `${showType(element)} cannot be an element; write a type with a size instead`);
+        return this.#unit.refuse(
+          first,
+          "MG2008",
+          `${showType(element)} cannot be an element; write a type with a size instead`,
+        );
       if (this.sizeOf(element, first) * count.value > SIZE_MAX)
-        return this.#unit.refuse(node, "MG3005", `${excerpt(node)} has more than ${SIZE_MAX} bytes; write a smaller array instead`);
+        return this.#unit.refuse(
+          node,
+          "MG3005",
+          `${excerpt(node)} has more than ${SIZE_MAX} bytes; write a smaller array instead`,
+        );
       return arrayOf(element, count.value);
     }
-    return this.#unit.refuse(node, "MG2008", `${excerpt(node)} is no machine type; write a class or a machine type instead`);
+    return this.#unit.refuse(
+      node,
+      "MG2008",
+      `${excerpt(node)} is no machine type; write a class or a machine type instead`,
+    );
   }
   /** A name that TypeScript does not know: it has reported that. */
   unknown(node: ts.Node): never {
-    if (!this.#unit.hasSourceErrors) this.#unit.report(node, "MG1023", `${excerpt(node)} is not known here; write a declared name instead`);
+    if (!this.#unit.hasSourceErrors)
+      this.#unit.report(node, "MG1023", `${excerpt(node)} is not known here; write a declared name instead`);
     throw new Refused();
   }
 
-  bind(parameters: readonly ts.TypeParameterDeclaration[] | undefined, values: readonly MachineType[], node: ts.Node): TypeEnvironment {
+  bind(
+    parameters: readonly ts.TypeParameterDeclaration[] | undefined,
+    values: readonly MachineType[],
+    node: ts.Node,
+  ): TypeEnvironment {
     const environment = new Map<ts.Symbol, MachineType>();
     (parameters ?? []).forEach((p, i) => {
       const symbol = this.#unit.source.symbol(p.name);
       const value = values[i];
-      if (!value) this.#unit.refuse(node, "MG2018", `type argument ${p.name.text} is missing; write ${excerpt(node, 20)}<…> instead`);
+      if (!value)
+        this.#unit.refuse(
+          node,
+          "MG2018",
+          `type argument ${p.name.text} is missing; write ${excerpt(node, 20)}<…> instead`,
+        );
       if (symbol) environment.set(symbol, value);
     });
     return environment;
@@ -173,21 +212,41 @@ export class Resolver {
     }
     if (!ts.isIdentifier(p.name)) this.#unit.refuse(p, "MG1006", "destructured parameter; write a named one instead");
     if (!p.type)
-      return this.#unit.refuse(p, "MG2011", `parameter ${excerpt(p.name)} has no type; write ${excerpt(p.name)}: u64, say, instead`);
+      return this.#unit.refuse(
+        p,
+        "MG2011",
+        `parameter ${excerpt(p.name)} has no type; write ${excerpt(p.name)}: u64, say, instead`,
+      );
     const type = this.type(p.type, environment);
     if (isAggregate(type))
-      this.#unit.refuse(p.type, "MG2007", `${showType(type)} is not passed by value; write ptr<${showType(type)}> instead`);
+      this.#unit.refuse(
+        p.type,
+        "MG2007",
+        `${showType(type)} is not passed by value; write ptr<${showType(type)}> instead`,
+      );
     if (!isScalar(type) && type.kind !== "error")
-      this.#unit.refuse(p.type, "MG2008", `${showType(type)} is no type of a parameter; write a scalar or pointer instead`);
+      this.#unit.refuse(
+        p.type,
+        "MG2008",
+        `${showType(type)} is no type of a parameter; write a scalar or pointer instead`,
+      );
     return type;
   }
   resultType(f: FunctionNode, environment: TypeEnvironment): MachineType {
     const name = f.name ? excerpt(f.name) : "function";
     if (!f.type)
-      return this.#unit.refuse(f.name ?? f, "MG2011", `${name} has no result type; write ${name}(…): u64, say, or : void, instead`);
+      return this.#unit.refuse(
+        f.name ?? f,
+        "MG2011",
+        `${name} has no result type; write ${name}(…): u64, say, or : void, instead`,
+      );
     const type = this.type(f.type, environment);
     if (isAggregate(type))
-      this.#unit.refuse(f.type, "MG2007", `${showType(type)} is not returned by value; write a parameter ptr<${showType(type)}> instead`);
+      this.#unit.refuse(
+        f.type,
+        "MG2007",
+        `${showType(type)} is not returned by value; write a parameter ptr<${showType(type)}> instead`,
+      );
     return type;
   }
 
@@ -201,7 +260,8 @@ export class Resolver {
     const environment = this.bind(declaration.typeParameters, typeArguments, node);
     const plain = declaration.name?.text ?? "class";
     const name = typeArguments.length > 0 ? `${plain}<${typeArguments.map(showType).join(", ")}>` : plain;
-    if (name.length > 400) this.#unit.refuse(node, "MG2019", `${plain} has endlessly growing type arguments; write fixed ones instead`);
+    if (name.length > 400)
+      this.#unit.refuse(node, "MG2019", `${plain} has endlessly growing type arguments; write fixed ones instead`);
     const struct: Struct = {
       name,
       declaration,
@@ -220,7 +280,8 @@ export class Resolver {
   /** The struct with its fields laid out: the base's as a prefix, then its own in order, each at its alignment. */
   complete(struct: Struct, node: ts.Node): Struct {
     if (struct.state === "done") return struct;
-    if (struct.state === "busy") this.#unit.refuse(node, "MG2019", `${struct.name} contains itself; write ptr<${struct.name}> instead`);
+    if (struct.state === "busy")
+      this.#unit.refuse(node, "MG2019", `${struct.name} contains itself; write ptr<${struct.name}> instead`);
     struct.state = "busy";
     const { packed, align } = structAttributes(this.#unit, struct.declaration);
     let offset = 0;
@@ -238,11 +299,17 @@ export class Resolver {
         struct.fields.set(field.name, field);
         struct.align = Math.max(
           struct.align,
-          packed ? fieldAlignment(this.#unit, member) : Math.max(alignOf(field.type), fieldAlignment(this.#unit, member)),
+          packed
+            ? fieldAlignment(this.#unit, member)
+            : Math.max(alignOf(field.type), fieldAlignment(this.#unit, member)),
         );
         offset = field.offset + sizeOf(field.type);
         if (offset > SIZE_MAX)
-          this.#unit.refuse(member, "MG3005", `${struct.name} has more than ${SIZE_MAX} bytes; write a smaller struct instead`);
+          this.#unit.refuse(
+            member,
+            "MG3005",
+            `${struct.name} has more than ${SIZE_MAX} bytes; write a smaller struct instead`,
+          );
       }
     } finally {
       struct.align = Math.max(struct.align, align);
@@ -255,10 +322,16 @@ export class Resolver {
     for (const clause of struct.declaration.heritageClauses ?? []) {
       const first = clause.types[0];
       if (clause.token !== ts.SyntaxKind.ExtendsKeyword || !first) {
-        this.#unit.report(clause, "MG1017", "implements has no meaning for structs; write extends for a prefix, or nothing, instead");
+        this.#unit.report(
+          clause,
+          "MG1017",
+          "implements has no meaning for structs; write extends for a prefix, or nothing, instead",
+        );
         continue;
       }
-      const declaration = ts.isIdentifier(first.expression) ? this.#unit.source.symbol(first.expression)?.declarations?.[0] : undefined;
+      const declaration = ts.isIdentifier(first.expression)
+        ? this.#unit.source.symbol(first.expression)?.declarations?.[0]
+        : undefined;
       if (!declaration || !ts.isClassDeclaration(declaration)) {
         this.#unit.report(first, "MG1017", `${excerpt(first)} is no class; write a class of the program instead`);
         continue;
@@ -275,7 +348,8 @@ export class Resolver {
       if (member.modifiers?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword)) return null;
       if (!ts.isIdentifier(member.name)) return null;
       const name = member.name.text;
-      if (!member.type) this.#unit.refuse(member, "MG2011", `field ${name} has no type; write ${name}: u64, say, instead`);
+      if (!member.type)
+        this.#unit.refuse(member, "MG2011", `field ${name} has no type; write ${name}: u64, say, instead`);
       const type = this.type(member.type, struct.environment);
       if (type.kind === "error") return null;
       if (!isScalar(type) && !isAggregate(type))
@@ -310,7 +384,8 @@ export class Resolver {
   #layOut(type: MachineType, node: ts.Node): void {
     if (type.kind === "struct") this.complete(type.struct, node);
     else if (type.kind === "array") this.#layOut(type.element, node);
-    else if (!isScalar(type)) this.#unit.refuse(node, "MG2008", `${showType(type)} has no size; write a machine type instead`);
+    else if (!isScalar(type))
+      this.#unit.refuse(node, "MG2008", `${showType(type)} has no size; write a machine type instead`);
   }
 
   // ---- enums
@@ -321,14 +396,16 @@ export class Resolver {
     const values = declaration.members.map((m) => this.enumMember(m));
     const low = values.reduce((a, b) => (b < a ? b : a), 0n);
     const high = values.reduce((a, b) => (b > a ? b : a), 0n);
-    const name = low < 0n ? (low >= -(2n ** 31n) && high < 2n ** 31n ? "i32" : "i64") : high < 2n ** 32n ? "u32" : "u64";
+    const name =
+      low < 0n ? (low >= -(2n ** 31n) && high < 2n ** 31n ? "i32" : "i64") : high < 2n ** 32n ? "u32" : "u64";
     const type = INTEGERS[name] as MachineType;
     this.#enums.set(declaration, type);
     return type;
   }
   enumMember(member: ts.EnumMember): bigint {
     const known = this.#members.get(member);
-    if (known === null) return this.#unit.refuse(member, "MG3002", `${excerpt(member.name)} refers to itself; write a number instead`);
+    if (known === null)
+      return this.#unit.refuse(member, "MG3002", `${excerpt(member.name)} refers to itself; write a number instead`);
     if (known !== undefined) return known;
     this.#members.set(member, null);
     let value = 0n;

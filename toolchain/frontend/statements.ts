@@ -49,7 +49,8 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   }
   if (ts.isThrowStatement(node) || ts.isTryStatement(node))
     return unit.refuse(node, "MG1004", "there are no exceptions; write a return of an error number instead");
-  if (ts.isFunctionDeclaration(node)) return unit.refuse(node, "MG1002", "function inside a function; write it at the top level instead");
+  if (ts.isFunctionDeclaration(node))
+    return unit.refuse(node, "MG1002", "function inside a function; write it at the top level instead");
   if (
     ts.isClassDeclaration(node) ||
     ts.isEnumDeclaration(node) ||
@@ -59,7 +60,11 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   ) {
     return unit.refuse(node, "MG1025", "declaration inside a function; write it at the top level instead");
   }
-  return unit.refuse(node, "MG1024", `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`);
+  return unit.refuse(
+    node,
+    "MG1024",
+    `${excerpt(node)} is outside the language; write a construct of toolchain/README.md instead`,
+  );
 }
 
 /** Whether a statement adds a name to its block. */
@@ -88,7 +93,8 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   let type = d.type ? ctx.type(d.type) : null;
   if (type && !isScalar(type) && !isAggregate(type))
     return unit.refuse(d.type ?? d, "MG2008", `${showType(type)} has no size; write a machine type instead`);
-  if (!type && !d.initializer) return unit.refuse(d, "MG2011", `${d.name.text} has no type; write ${d.name.text}: u64, say, instead`);
+  if (!type && !d.initializer)
+    return unit.refuse(d, "MG2011", `${d.name.text} has no type; write ${d.name.text}: u64, say, instead`);
   type ??= d.initializer ? initialiserType(ctx, d.initializer) : null;
   const slotOf = (t: MachineType): Place => {
     const size = unit.resolver.sizeOf(t, d);
@@ -112,7 +118,14 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
     if (type) ctx.locals.set(symbol, { place: slotOf(type) });
     throw e;
   }
-  if (isConst && !ctx.stored.has(symbol) && !value.instr && !value.place && value.type.kind !== "null" && value.type.kind !== "void") {
+  if (
+    isConst &&
+    !ctx.stored.has(symbol) &&
+    !value.instr &&
+    !value.place &&
+    value.type.kind !== "null" &&
+    value.type.kind !== "void"
+  ) {
     ctx.locals.set(symbol, { value: { ...value, narrow: false } });
     ctx.declare(d.name, value.type, d.type, value, false);
     return;
@@ -168,13 +181,18 @@ function returnStatement(ctx: Lowering, node: ts.ReturnStatement): void {
   const result = entity?.type.result;
   if (!result) return;
   if (!node.expression) {
-    if (result.kind !== "void") unit.refuse(node, "MG2005", `the function returns ${showType(result)}; write return with a value instead`);
+    if (result.kind !== "void")
+      unit.refuse(node, "MG2005", `the function returns ${showType(result)}; write return with a value instead`);
     return ctx.emit(node).ret();
   }
   const value = expression(ctx, node.expression, result);
   if (result.kind === "void" || result.kind === "never") {
     if (value.type.kind !== "void" && value.type.kind !== "never")
-      unit.refuse(node.expression, "MG2005", `the function returns ${showType(result)}; write return without a value instead`);
+      unit.refuse(
+        node.expression,
+        "MG2005",
+        `the function returns ${showType(result)}; write return without a value instead`,
+      );
     return result.kind === "void" ? ctx.emit(node).ret() : ctx.emit(node).unreachable();
   }
   const operand = materialise(ctx, coerce(ctx, value, result, node.expression), node);
@@ -260,7 +278,11 @@ function leave(ctx: Lowering, node: ts.BreakOrContinueStatement): void {
   const label = node.label?.text;
   for (const target of [...ctx.targets].reverse()) {
     // A labelled block is left by its name only.
-    if (label === undefined ? target.continueTo === null && target.label !== null && !switches.has(target) : target.label !== label)
+    if (
+      label === undefined
+        ? target.continueTo === null && target.label !== null && !switches.has(target)
+        : target.label !== label
+    )
       continue;
     const to = isBreak ? target.breakTo : target.continueTo;
     if (to) return ctx.emit(node).jump(to);
@@ -276,7 +298,11 @@ function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
   const value = raw.type.kind === "untyped" ? coerce(ctx, raw, I64, node.expression) : raw;
   if (value.type.kind !== "int") {
     if (value.type.kind === "error") coerce(ctx, value, I64, node.expression);
-    return unit.refuse(node.expression, "MG1022", `${excerpt(node.expression)} is ${showType(value.type)}; write if and else instead`);
+    return unit.refuse(
+      node.expression,
+      "MG1022",
+      `${excerpt(node.expression)} is ${showType(value.type)}; write if and else instead`,
+    );
   }
   const operand = materialise(ctx, value, node);
   const b = ctx.emit(node);
@@ -292,10 +318,20 @@ function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
     if (ts.isDefaultClause(clause)) otherwise = block;
     else {
       guard(ctx, () => {
-        const constant = coerce(ctx, expression(ctx, clause.expression, value.type), value.type, clause.expression).constant;
+        const constant = coerce(
+          ctx,
+          expression(ctx, clause.expression, value.type),
+          value.type,
+          clause.expression,
+        ).constant;
         if (constant === undefined)
-          return unit.refuse(clause.expression, "MG1022", `${excerpt(clause.expression)} is no constant; write if and else instead`);
-        if (cases.includes(constant)) unit.refuse(clause.expression, "MG1022", `case ${constant} stands twice; write one of them instead`);
+          return unit.refuse(
+            clause.expression,
+            "MG1022",
+            `${excerpt(clause.expression)} is no constant; write if and else instead`,
+          );
+        if (cases.includes(constant))
+          unit.refuse(clause.expression, "MG1022", `case ${constant} stands twice; write one of them instead`);
         cases.push(constant);
         targets.push(block);
       });

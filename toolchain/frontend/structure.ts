@@ -20,13 +20,15 @@ function topLevel(unit: Unit, s: ts.Statement): void {
   if (ts.isFunctionDeclaration(s)) return checkFunction(unit, s);
   if (ts.isClassDeclaration(s)) return checkClass(unit, s);
   if (ts.isVariableStatement(s)) {
-    if (!(s.declarationList.flags & ts.NodeFlags.BlockScoped)) unit.report(s, "MG1009", `${excerpt(s)}: write let or const instead of var`);
+    if (!(s.declarationList.flags & ts.NodeFlags.BlockScoped))
+      unit.report(s, "MG1009", `${excerpt(s)}: write let or const instead of var`);
     variableTags(unit, s);
     return;
   }
   if (ts.isEnumDeclaration(s)) {
     const isConst = s.modifiers?.some((m) => m.kind === ts.SyntaxKind.ConstKeyword);
-    if (!isConst) unit.report(s, "MG1019", `enum ${s.name.text} would need storage; write const enum ${s.name.text} instead`);
+    if (!isConst)
+      unit.report(s, "MG1019", `enum ${s.name.text} would need storage; write const enum ${s.name.text} instead`);
     for (const m of s.members) unit.resolver.enumMember(m);
     return;
   }
@@ -34,11 +36,20 @@ function topLevel(unit: Unit, s: ts.Statement): void {
   if (ts.isExportDeclaration(s)) return;
   if (ts.isInterfaceDeclaration(s))
     return unit.report(s, "MG1017", `interface ${s.name.text} has no layout; write class ${s.name.text} instead`);
-  if (ts.isModuleDeclaration(s)) return unit.report(s, "MG1017", "namespaces do not nest modules; write a file of its own instead");
+  if (ts.isModuleDeclaration(s))
+    return unit.report(s, "MG1017", "namespaces do not nest modules; write a file of its own instead");
   if (ts.isExportAssignment(s) || ts.isImportEqualsDeclaration(s))
-    return unit.report(s, "MG1017", `${excerpt(s)} is no ES module declaration; write export and import of names instead`);
+    return unit.report(
+      s,
+      "MG1017",
+      `${excerpt(s)} is no ES module declaration; write export and import of names instead`,
+    );
   if (ts.isExpressionStatement(s) && attrCall(unit, s))
-    return unit.report(s, "MG4001", "attr() stands outside a function; write it as the function's first statement instead");
+    return unit.report(
+      s,
+      "MG4001",
+      "attr() stands outside a function; write it as the function's first statement instead",
+    );
   unit.report(s, "MG1001", `${excerpt(s)} would have to run before the entry; write it inside a function instead`);
 }
 
@@ -51,7 +62,12 @@ function checkFunction(unit: Unit, f: ts.FunctionDeclaration | ts.MethodDeclarat
     const symbol = f.name ? unit.source.symbol(f.name) : undefined;
     if ((symbol?.declarations?.length ?? 0) > 1)
       unit.report(f, "MG1016", `${excerpt(f.name ?? f)} is overloaded; write one function a name instead`);
-    else unit.report(f, "MG4005", `${excerpt(f.name ?? f)} has no body; write declare function for one that is defined elsewhere instead`);
+    else
+      unit.report(
+        f,
+        "MG4005",
+        `${excerpt(f.name ?? f)} has no body; write declare function for one that is defined elsewhere instead`,
+      );
   }
   if (f.body) functionAttributes(unit, f, VOID);
 }
@@ -62,8 +78,10 @@ function checkClass(unit: Unit, c: ts.ClassDeclaration): void {
     if (ts.isPropertyDeclaration(m)) {
       if (m.modifiers?.some((x) => x.kind === ts.SyntaxKind.StaticKeyword))
         unit.report(m, "MG1018", `static field ${excerpt(m.name)}; write a variable of the module instead`);
-      else if (!ts.isIdentifier(m.name)) unit.report(m, "MG1018", `field ${excerpt(m.name)}; write a plain name instead`);
-      else if (m.questionToken) unit.report(m, "MG1015", `field ${m.name.text} is optional; write ${m.name.text}: ptr<T> | null instead`);
+      else if (!ts.isIdentifier(m.name))
+        unit.report(m, "MG1018", `field ${excerpt(m.name)}; write a plain name instead`);
+      else if (m.questionToken)
+        unit.report(m, "MG1015", `field ${m.name.text} is optional; write ${m.name.text}: ptr<T> | null instead`);
     } else if (ts.isMethodDeclaration(m)) {
       checkFunction(unit, m);
       if (!ts.isIdentifier(m.name)) unit.report(m, "MG1018", `method ${excerpt(m.name)}; write a plain name instead`);

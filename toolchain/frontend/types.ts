@@ -162,10 +162,15 @@ export function isSubstruct(derived: Struct, base: Struct): boolean {
   return false;
 }
 
-export const isAggregate = (type: MachineType): type is StructType | ArrayType => type.kind === "struct" || type.kind === "array";
+export const isAggregate = (type: MachineType): type is StructType | ArrayType =>
+  type.kind === "struct" || type.kind === "array";
 /** Held in one register. */
 export const isScalar = (type: MachineType): boolean =>
-  type.kind === "int" || type.kind === "bool" || type.kind === "f64" || type.kind === "pointer" || type.kind === "function";
+  type.kind === "int" ||
+  type.kind === "bool" ||
+  type.kind === "f64" ||
+  type.kind === "pointer" ||
+  type.kind === "function";
 
 /** The IR's type of a scalar; void for what has no value. */
 export function irType(type: MachineType): Type {

@@ -8,7 +8,14 @@ import { functionAttributes, variableTags } from "./attributes.ts";
 import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
 import { DebugTypes } from "./debug-types.ts";
 import { Resolver } from "./resolve.ts";
-import { type FunctionType, type MachineType, pointerTo, type Struct, showType, type TypeEnvironment } from "./types.ts";
+import {
+  type FunctionType,
+  type MachineType,
+  pointerTo,
+  type Struct,
+  showType,
+  type TypeEnvironment,
+} from "./types.ts";
 import type { Value } from "./values.ts";
 
 export type FunctionNode = ts.FunctionDeclaration | ts.MethodDeclaration;
@@ -146,7 +153,8 @@ export class Unit {
     const { attributes, symbol } = functionAttributes(this, declaration, result);
     const external = !declaration.body;
     const linkName =
-      symbol ?? (external ? name : this.uniqueName(sourceName, owner ? (owner.declaration.name?.text ?? "") : name, declaration));
+      symbol ??
+      (external ? name : this.uniqueName(sourceName, owner ? (owner.declaration.name?.text ?? "") : name, declaration));
     const entity: FunctionEntity = {
       declaration,
       owner,
@@ -180,7 +188,15 @@ export class Unit {
     const tags = ts.isVariableStatement(statement) ? variableTags(this, statement) : null;
     const linkName = tags?.symbol ?? (external ? name : this.uniqueName(name, name, declaration));
     const isConst = (declaration.parent.flags & ts.NodeFlags.Const) !== 0;
-    const entity: VariableEntity = { declaration, isConst, linkName, type: null, constant: null, external, requested: false };
+    const entity: VariableEntity = {
+      declaration,
+      isConst,
+      linkName,
+      type: null,
+      constant: null,
+      external,
+      requested: false,
+    };
     this.#variables.set(declaration, entity);
     if (!external) this.#claim(linkName, declaration);
     return entity;

@@ -103,7 +103,8 @@ export function store(ctx: Lowering, place: Place, value: Value, node: ts.Node):
 export function constantAs(v: Value, to: IntType): Value | null {
   const c = v.constant as bigint;
   if (fits(c, to)) return { type: to, constant: c };
-  if (v.complement && !to.signed && c < 0n && c >= -(1n << BigInt(to.width))) return { type: to, constant: BigInt.asUintN(to.width, c) };
+  if (v.complement && !to.signed && c < 0n && c >= -(1n << BigInt(to.width)))
+    return { type: to, constant: BigInt.asUintN(to.width, c) };
   return null;
 }
 
@@ -116,11 +117,18 @@ export function defaultType(type: MachineType): MachineType {
 /** Widens an integer of any type by its own signedness, or truncates it: the raw conversion, without rules. */
 export function resize(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value {
   if (v.constant !== undefined)
-    return { type: to, constant: to.signed ? BigInt.asIntN(to.width, v.constant) : BigInt.asUintN(to.width, v.constant) };
+    return {
+      type: to,
+      constant: to.signed ? BigInt.asIntN(to.width, v.constant) : BigInt.asUintN(to.width, v.constant),
+    };
   const width = v.type.kind === "int" ? v.type.width : 8;
   if (v.symbol && to.width === 64) return { type: to, symbol: v.symbol };
   if (v.symbol && !ctx.builder)
-    ctx.unit.refuse(node, "MG3006", `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`);
+    ctx.unit.refuse(
+      node,
+      "MG3006",
+      `${excerpt(node)} is an address, which needs 8 bytes; write a u64 or a pointer instead`,
+    );
   if (width === to.width) return { ...v, type: to, narrow: false };
   const operand = materialise(ctx, v, node);
   const op = to.width < width ? "trunc" : v.type.kind === "int" && v.type.signed ? "sext" : "zext";
@@ -128,7 +136,9 @@ export function resize(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Val
 }
 
 const pointerFits = (from: MachineType, to: MachineType): boolean =>
-  to.kind === "void" || sameType(from, to) || (from.kind === "struct" && to.kind === "struct" && isSubstruct(from.struct, to.struct));
+  to.kind === "void" ||
+  sameType(from, to) ||
+  (from.kind === "struct" && to.kind === "struct" && isSubstruct(from.struct, to.struct));
 
 function functionFits(from: FunctionType, to: FunctionType): boolean {
   if (from.parameters.length > to.parameters.length) return false;
@@ -137,7 +147,9 @@ function functionFits(from: FunctionType, to: FunctionType): boolean {
     result &&
     from.parameters.every((p, i) => {
       const given = to.parameters[i] as MachineType;
-      return sameType(p, given) || (p.kind === "pointer" && given.kind === "pointer" && pointerFits(given.target, p.target));
+      return (
+        sameType(p, given) || (p.kind === "pointer" && given.kind === "pointer" && pointerFits(given.target, p.target))
+      );
     })
   );
 }
@@ -153,10 +165,18 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
     // The address of what ends with the function is no result.
     if (to.kind === "pointer" && isLocal && ts.isReturnStatement(node.parent)) {
       const instead = `addr(…) of a variable of the module, or fill what the caller passes as ${showType(to)},`;
-      return unit.refuse(node, "MG2007", `${excerpt(node)} is on the stack and ends with the function; write ${instead} instead`);
+      return unit.refuse(
+        node,
+        "MG2007",
+        `${excerpt(node)} is on the stack and ends with the function; write ${instead} instead`,
+      );
     }
     const hint = to.kind === "pointer" ? `addr(${excerpt(node)})` : `copy(addr(…), addr(${excerpt(node)}))`;
-    return unit.refuse(node, "MG2007", `${showType(isAggregate(from) ? from : to)} is not a value; write ${hint} instead`);
+    return unit.refuse(
+      node,
+      "MG2007",
+      `${showType(isAggregate(from) ? from : to)} is not a value; write ${hint} instead`,
+    );
   }
   switch (to.kind) {
     case "int":
@@ -166,7 +186,8 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
       if (from.kind === "untypedFloat") return { type: F64, float: v.float as number };
       if (from.kind === "untyped") {
         const float = Number(v.constant);
-        if (BigInt(float) !== v.constant) unit.refuse(node, "MG2004", `${v.constant} is no exact f64; write ${float} instead`);
+        if (BigInt(float) !== v.constant)
+          unit.refuse(node, "MG2004", `${v.constant} is no exact f64; write ${float} instead`);
         return { type: F64, float };
       }
       return unit.refuse(node, "MG2005", `${showType(from)} is not f64; write f64(${excerpt(node)}) instead`);
@@ -203,7 +224,11 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
         unit.refuse(node, "MG2020", `${excerpt(node)} is ${showType(from)}; write a function ${showType(to)} instead`);
       return { ...v, type: to };
     default:
-      return unit.refuse(node, "MG2005", `${excerpt(node)} has no place as ${showType(to)}; write an expression with a value instead`);
+      return unit.refuse(
+        node,
+        "MG2005",
+        `${excerpt(node)} has no place as ${showType(to)}; write an expression with a value instead`,
+      );
   }
 }
 
@@ -231,7 +256,9 @@ function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value
     const op = ts.isBinaryExpression(parent) ? parent.operatorToken.getText() : "";
     // Converting the number alone would cut off what the writer meant by it.
     const cast =
-      other === null || op.endsWith("=") ? `${to.name}(${excerpt(node)})` : `${to.name}(f64(${excerpt(other)}) ${op} ${v.float})`;
+      other === null || op.endsWith("=")
+        ? `${to.name}(${excerpt(node)})`
+        : `${to.name}(f64(${excerpt(other)}) ${op} ${v.float})`;
     return unit.refuse(node, "MG2004", `${v.float} is no integer; write a whole number, or ${cast}, instead`);
   }
   if (from.kind === "int") {

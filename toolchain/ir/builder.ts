@@ -106,7 +106,8 @@ export class Builder {
   }
   /** `whenTrue` if the i8 `condition` is not 0. */
   select(condition: Instr, whenTrue: Instr, whenFalse: Instr): Instr {
-    if (whenTrue.type !== whenFalse.type) throw new Error(`${this.func.name}: select of ${whenTrue.type} and ${whenFalse.type}`);
+    if (whenTrue.type !== whenFalse.type)
+      throw new Error(`${this.func.name}: select of ${whenTrue.type} and ${whenFalse.type}`);
     return this.#emit("select", whenTrue.type, [condition, whenTrue, whenFalse]);
   }
   /** `address` + `bytes`; gives `address` itself for 0. */
@@ -201,7 +202,8 @@ export class Builder {
   }
   /** targets[i] for cases[i] (wrapped to the width of `value`), else `otherwise`. */
   switch(value: Instr, cases: readonly bigint[], targets: readonly Block[], otherwise: Block): void {
-    if (value.type === "void" || cases.length !== targets.length) throw new Error(`${this.func.name}: malformed switch`);
+    if (value.type === "void" || cases.length !== targets.length)
+      throw new Error(`${this.func.name}: malformed switch`);
     const width = widthOf[value.type];
     const instr = this.#terminate("switch", [value], [...targets, otherwise]);
     if (instr) instr.cases = cases.map((c) => BigInt.asUintN(width, c));

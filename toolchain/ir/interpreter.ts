@@ -150,7 +150,8 @@ export class Interpreter {
     const base = this.#base;
     const stack = this.#stack;
     this.#stack -= code.frameBytes;
-    if (this.#stack < this.#stackLimit || ++this.#depth > MAX_DEPTH) throw new Trap("stack", `stack overflow in ${name}`);
+    if (this.#stack < this.#stackLimit || ++this.#depth > MAX_DEPTH)
+      throw new Trap("stack", `stack overflow in ${name}`);
     this.#bytes.fill(POISON, this.#stack, stack);
     this.#base = this.#stack;
     const frame: Frame = new Array<Value>(code.slots);
@@ -270,12 +271,22 @@ export class Interpreter {
       code.terminate = this.#watched(func, slots, last, this.#terminator(last, slot, blocks));
     }
     // Frames are 64-byte aligned, so that every alloca up to that alignment is where it asks to be.
-    const code: Code = { func, slots: next, entry: blocks.get(func.blocks[0]) as CodeBlock, frameBytes: Math.ceil(frameBytes / 64) * 64 };
+    const code: Code = {
+      func,
+      slots: next,
+      entry: blocks.get(func.blocks[0]) as CodeBlock,
+      frameBytes: Math.ceil(frameBytes / 64) * 64,
+    };
     this.#code.set(name, code);
     return code;
   }
 
-  #watched<T>(func: Func, slots: ReadonlyMap<Instr, number>, instr: Instr, step: (frame: Frame) => T): (frame: Frame) => T {
+  #watched<T>(
+    func: Func,
+    slots: ReadonlyMap<Instr, number>,
+    instr: Instr,
+    step: (frame: Frame) => T,
+  ): (frame: Frame) => T {
     const watch = this.#watch;
     if (!watch) return step;
     return (frame) => {
@@ -378,7 +389,12 @@ export class Interpreter {
       default: {
         const operandType = (op === "select" ? type : instr.args[0]?.type) ?? type;
         return (f) => {
-          const value = evaluate(op, type, operandType, s.length === 1 ? [f[a]] : s.length === 2 ? [f[a], f[b]] : [f[a], f[b], f[c]]);
+          const value = evaluate(
+            op,
+            type,
+            operandType,
+            s.length === 1 ? [f[a]] : s.length === 2 ? [f[a], f[b]] : [f[a], f[b], f[c]],
+          );
           if (value === undefined) throw new Trap("divide", `${op} of ${f[a]} by ${f[b]}`);
           return value;
         };
@@ -412,7 +428,8 @@ export class Interpreter {
   }
   #functionAt(address: bigint): string {
     const index = (address - FUNCTION_BASE) / FUNCTION_STRIDE;
-    const name = (address - FUNCTION_BASE) % FUNCTION_STRIDE === 0n && index >= 0n ? this.#functions[Number(index)] : undefined;
+    const name =
+      (address - FUNCTION_BASE) % FUNCTION_STRIDE === 0n && index >= 0n ? this.#functions[Number(index)] : undefined;
     if (name === undefined) throw new Trap("call", `call of address 0x${address.toString(16)}`);
     return name;
   }

@@ -30,9 +30,11 @@ export interface OpInfo {
 const S = (width: number, x: bigint): bigint => BigInt.asIntN(width, x);
 const count = (width: number, x: bigint): bigint => x & BigInt(width - 1);
 const bit = (x: boolean): bigint => (x ? 1n : 0n);
-const sdivTraps = (w: number, a: bigint, b: bigint): boolean => b === 0n || (S(w, b) === -1n && S(w, a) === -(1n << BigInt(w - 1)));
+const sdivTraps = (w: number, a: bigint, b: bigint): boolean =>
+  b === 0n || (S(w, b) === -1n && S(w, a) === -(1n << BigInt(w - 1)));
 const leadingZeros = (w: number, a: bigint): bigint => BigInt(w - (a === 0n ? 0 : a.toString(2).length));
-const trailingZeros = (w: number, a: bigint): bigint => (a === 0n ? BigInt(w) : BigInt((a & -a).toString(2).length - 1));
+const trailingZeros = (w: number, a: bigint): bigint =>
+  a === 0n ? BigInt(w) : BigInt((a & -a).toString(2).length - 1);
 const swap = (w: number, a: bigint): bigint => {
   let r = 0n;
   for (let i = 0; i < w; i += 8) r = (r << 8n) | ((a >> BigInt(i)) & 255n);

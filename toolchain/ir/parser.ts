@@ -45,7 +45,8 @@ export function parseModule(text: string): Module {
     } else if (data !== null && s.take("bytes")) {
       bytes.push(...Buffer.from(s.word(), "hex"));
       data.bytes = Uint8Array.from(bytes);
-    } else if (data !== null && s.take("reloc")) data.relocations.push({ offset: s.number(), symbol: s.symbol(), addend: s.addend() });
+    } else if (data !== null && s.take("reloc"))
+      data.relocations.push({ offset: s.number(), symbol: s.symbol(), addend: s.addend() });
     else if (s.take("func")) func = new FunctionParser(s);
     else s.fail("module, file, data or func expected");
   });
@@ -65,7 +66,19 @@ function parseData(s: Scanner): Data {
   const readonly = s.take("readonly");
   const keep = s.take("keep");
   const type = s.take("type") ? { type: s.number() } : {};
-  return { name, sourceName, section, align, size, bytes: null, relocations: [], readonly, keep, ...type, loc: s.position(NO_LOC, NO_LOC) };
+  return {
+    name,
+    sourceName,
+    section,
+    align,
+    size,
+    bytes: null,
+    relocations: [],
+    readonly,
+    keep,
+    ...type,
+    loc: s.position(NO_LOC, NO_LOC),
+  };
 }
 
 class FunctionParser {
@@ -275,7 +288,8 @@ class FunctionParser {
     for (const { instr, ids, line } of this.#uses) {
       const values = ids.map((id) => {
         const value = this.#values.get(id);
-        if (value === undefined && !instr.debug) throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
+        if (value === undefined && !instr.debug)
+          throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
         return value as Instr;
       });
       // What a debug value watches may be gone.
@@ -303,7 +317,9 @@ function reviveType(value: unknown): DebugType {
 
 function reviveAsm(value: unknown): AsmBlock {
   const block = value as AsmBlock;
-  const operands = block.operands.map((o): AsmOperand => (o.kind === "const" ? { kind: "const", value: BigInt(o.value) } : o));
+  const operands = block.operands.map(
+    (o): AsmOperand => (o.kind === "const" ? { kind: "const", value: BigInt(o.value) } : o),
+  );
   return { ...block, operands };
 }
 

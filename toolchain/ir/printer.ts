@@ -41,7 +41,8 @@ export function printData(data: Data): string {
     `data ${at(data.name)} ${quote(data.sourceName)} section ${quote(data.section)} align ${data.align} size ${data.size}${flags}${position(data.loc)}`,
   ];
   if (data.bytes)
-    for (let i = 0; i < data.bytes.length; i += 32) out.push(`  bytes ${Buffer.from(data.bytes.subarray(i, i + 32)).toString("hex")}`);
+    for (let i = 0; i < data.bytes.length; i += 32)
+      out.push(`  bytes ${Buffer.from(data.bytes.subarray(i, i + 32)).toString("hex")}`);
   for (const r of data.relocations) out.push(`  reloc ${r.offset} ${at(r.symbol)}${addend(r.addend)}`);
   return out.join("\n");
 }
@@ -58,7 +59,9 @@ export function printFunction(func: Func): string {
     a.keep ? "keep" : "",
   ].filter((s) => s !== "");
   const params = func.params.map((p) => `${p.type} ${quote(p.name)}`).join(", ");
-  const out = [`func ${at(func.name)} ${quote(func.sourceName)} (${params}) ${func.result} ${flags.join(" ")}${position(func.loc)} {`];
+  const out = [
+    `func ${at(func.name)} ${quote(func.sourceName)} (${params}) ${func.result} ${flags.join(" ")}${position(func.loc)} {`,
+  ];
   const names = new DebugNames(func);
   out.push(...names.lines);
   let last = func.loc;
@@ -115,8 +118,17 @@ class DebugNames {
   }
   value({ variable, watched, indirect, offset, bytes }: DebugValue): string {
     const leaf =
-      watched?.op === "const" ? `const ${watched.type} ${watched.imm}` : watched?.op === "fconst" ? `fconst ${number(watched)}` : null;
-    const other = watched?.op === "symbol" ? `symbol ${symbolOf(watched)}` : watched && this.#values.has(watched) ? `%${watched.id}` : "?";
+      watched?.op === "const"
+        ? `const ${watched.type} ${watched.imm}`
+        : watched?.op === "fconst"
+          ? `fconst ${number(watched)}`
+          : null;
+    const other =
+      watched?.op === "symbol"
+        ? `symbol ${symbolOf(watched)}`
+        : watched && this.#values.has(watched)
+          ? `%${watched.id}`
+          : "?";
     const value = leaf ?? other;
     return `var ${this.#variables.get(variable)} bytes ${offset} ${bytes} = ${indirect ? `[${value}]` : value}`;
   }

@@ -82,7 +82,8 @@ export function verifyFunction(func: Func, module: Module | null): string[] {
   }
   if (!structure) return messages;
   verifyEdges(func, report);
-  for (const block of func.blocks) for (const instr of block.instrs) verifyInstr(func, module, instr, (what) => report(block, instr, what));
+  for (const block of func.blocks)
+    for (const instr of block.instrs) verifyInstr(func, module, instr, (what) => report(block, instr, what));
   if (messages.length === 0) verifyDominance(func, report);
   return messages;
 }
@@ -91,7 +92,8 @@ type Report = (block: Block | null, instr: Instr | null, what: string) => void;
 
 function verifyEdges(func: Func, report: Report): void {
   const edges = new Map<Block, Block[]>(func.blocks.map((b) => [b, []]));
-  for (const block of func.blocks) for (const target of (block.instrs.at(-1) as Instr).targets) edges.get(target)?.push(block);
+  for (const block of func.blocks)
+    for (const target of (block.instrs.at(-1) as Instr).targets) edges.get(target)?.push(block);
   for (const block of func.blocks) {
     const list = (blocks: readonly Block[]): string =>
       blocks
@@ -115,7 +117,8 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
   };
   if (info.operandType === "int" && !types.every((t) => isInt(t) && t === types[0]))
     report(`operands of one integer type wanted, not ${types.join(", ")}`);
-  if (info.operandType === "i64" || info.operandType === "f64") for (let i = 0; i < types.length; i++) want(i, info.operandType);
+  if (info.operandType === "i64" || info.operandType === "f64")
+    for (let i = 0; i < types.length; i++) want(i, info.operandType);
   if (info.result !== "explicit") {
     const result = info.result === "same" ? types[0] : info.result;
     if (instr.type !== result) report(`result is ${instr.type}, not ${result}`);
@@ -160,10 +163,12 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       break;
     case "sext":
     case "zext":
-      if (!isInt(instr.type) || size(instr.type) <= size(types[0])) report(`${types[0]} to ${instr.type} does not widen`);
+      if (!isInt(instr.type) || size(instr.type) <= size(types[0]))
+        report(`${types[0]} to ${instr.type} does not widen`);
       break;
     case "trunc":
-      if (!isInt(instr.type) || size(instr.type) >= size(types[0])) report(`${types[0]} to ${instr.type} does not narrow`);
+      if (!isInt(instr.type) || size(instr.type) >= size(types[0]))
+        report(`${types[0]} to ${instr.type} does not narrow`);
       break;
     case "ftosi":
     case "ftoui":
@@ -195,7 +200,8 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       break;
     case "asm":
       if (instr.asm === null) report("no asm block");
-      else if (instr.asm.inputs.length !== types.length) report(`${instr.asm.inputs.length} inputs, ${types.length} operands`);
+      else if (instr.asm.inputs.length !== types.length)
+        report(`${instr.asm.inputs.length} inputs, ${types.length} operands`);
       break;
     case "phi": {
       const preds = instr.block?.preds ?? [];
@@ -213,8 +219,10 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
     case "dbg": {
       if (instr.debug === null) return report("no debug value");
       const { watched, indirect, offset, bytes } = instr.debug;
-      if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(bytes) || bytes < 1) report(`bytes ${offset} + ${bytes}`);
-      if (watched && (indirect ? watched.type !== "i64" : size(watched.type) < 8 * bytes)) report(`${watched.type} for ${bytes} bytes`);
+      if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(bytes) || bytes < 1)
+        report(`bytes ${offset} + ${bytes}`);
+      if (watched && (indirect ? watched.type !== "i64" : size(watched.type) < 8 * bytes))
+        report(`${watched.type} for ${bytes} bytes`);
       break;
     }
     case "jump":
@@ -247,7 +255,8 @@ function verifyDominance(func: Func, report: Report): void {
     for (const instr of block.instrs) {
       instr.args.forEach((arg, i) => {
         const home = arg.block;
-        if (home === null || !position.has(arg)) return report(block, instr, `operand %${arg.id} (${arg.op}) is not in the function`);
+        if (home === null || !position.has(arg))
+          return report(block, instr, `operand %${arg.id} (${arg.op}) is not in the function`);
         const user = instr.op === "phi" ? block.preds[i] : block;
         if (!dominators.reachable(block) || !dominators.reachable(user)) return;
         const sameBlock = home === user && instr.op !== "phi";
@@ -262,7 +271,8 @@ function verifyDominance(func: Func, report: Report): void {
 
 function verifyData(data: Data): string[] {
   const messages: string[] = [];
-  if (data.bytes && data.bytes.length !== data.size) messages.push(`${data.name}: ${data.bytes.length} bytes, size ${data.size}`);
+  if (data.bytes && data.bytes.length !== data.size)
+    messages.push(`${data.name}: ${data.bytes.length} bytes, size ${data.size}`);
   if (data.align < 1 || (data.align & (data.align - 1)) !== 0) messages.push(`${data.name}: align ${data.align}`);
   for (const r of data.relocations) {
     if (data.bytes === null || r.offset < 0 || r.offset + 8 > data.size)

@@ -91,7 +91,22 @@ declare function f64FromBits(x: u64): f64;
 declare function unreachable(): never;
 
 // ---- inline assembly (Intel syntax) --------------------------------------------------------------------------------
-type Reg64 = "rax" | "rbx" | "rcx" | "rdx" | "rsi" | "rdi" | "rbp" | "r8" | "r9" | "r10" | "r11" | "r12" | "r13" | "r14" | "r15";
+type Reg64 =
+  | "rax"
+  | "rbx"
+  | "rcx"
+  | "rdx"
+  | "rsi"
+  | "rdi"
+  | "rbp"
+  | "r8"
+  | "r9"
+  | "r10"
+  | "r11"
+  | "r12"
+  | "r13"
+  | "r14"
+  | "r15";
 declare const __asmOperand: unique symbol;
 interface AsmOperand {
   readonly [__asmOperand]: true;

@@ -50,7 +50,8 @@ export class DieWriter {
   finish(): { info: Uint8Array; abbreviations: Uint8Array; strings: Uint8Array } {
     for (const { position, type } of this.#references) {
       const offset = this.#types.get(type);
-      if (offset === undefined) throw new Error(`debug information refers to type ${type}, which the module does not have`);
+      if (offset === undefined)
+        throw new Error(`debug information refers to type ${type}, which the module does not have`);
       this.#info.patch32(position, offset);
     }
     this.#abbreviations.u8(0);

@@ -94,7 +94,12 @@ function change(out: ByteWriter, from: FrameRow, to: FrameRow): void {
     out.u8(CallFrame.DEF_CFA_OFFSET);
     out.uleb(to.cfaOffset);
   }
-  const ruled = new Set([...from.saved.keys(), ...(from.held?.keys() ?? []), ...to.saved.keys(), ...(to.held?.keys() ?? [])]);
+  const ruled = new Set([
+    ...from.saved.keys(),
+    ...(from.held?.keys() ?? []),
+    ...to.saved.keys(),
+    ...(to.held?.keys() ?? []),
+  ]);
   for (const register of [...ruled].sort((a, b) => a - b)) {
     const offset = to.saved.get(register);
     const holder = to.held?.get(register);
@@ -110,7 +115,8 @@ function change(out: ByteWriter, from: FrameRow, to: FrameRow): void {
 
 function saved(out: ByteWriter, register: number, offset: number): void {
   const factored = offset / DATA_ALIGN;
-  if (!Number.isInteger(factored)) throw new Error(`register ${register} is saved at CFA ${offset}, which is no multiple of ${DATA_ALIGN}`);
+  if (!Number.isInteger(factored))
+    throw new Error(`register ${register} is saved at CFA ${offset}, which is no multiple of ${DATA_ALIGN}`);
   if (factored < 0) {
     out.u8(CallFrame.OFFSET_EXTENDED_SF);
     out.uleb(register);

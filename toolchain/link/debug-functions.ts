@@ -128,7 +128,9 @@ class FunctionWriter {
     this.#placed = placed;
     this.#base = Number(placed.address - unit.base);
     this.#scopes = placed.chunk.debug?.scopes ?? [];
-    this.#ranges = this.#scopes.map(({ ranges }, i) => (i === 0 ? [{ start: 0, end: placed.chunk.size }] : joinRanges(ranges)));
+    this.#ranges = this.#scopes.map(({ ranges }, i) =>
+      i === 0 ? [{ start: 0, end: placed.chunk.size }] : joinRanges(ranges),
+    );
     this.#children = this.#scopes.map(() => []);
     this.#scopes.forEach(({ parent }, i) => {
       if (parent >= 0) this.#children[parent].push(i);
@@ -161,7 +163,8 @@ class FunctionWriter {
   }
 
   #hasChildren(scope: number): boolean {
-    if (this.#scopes[scope].variables.length > 0 || this.#children[scope].some((child) => this.#appears(child))) return true;
+    if (this.#scopes[scope].variables.length > 0 || this.#children[scope].some((child) => this.#appears(child)))
+      return true;
     return scope === 0 && (this.#placed.chunk.debug?.calls ?? []).length > 0;
   }
   /** Whether the scope, or something in it, becomes an entry. */
@@ -181,7 +184,8 @@ class FunctionWriter {
         const v = own.get(key);
         const known = abstract.variables.get(key);
         if (v !== undefined) this.#variable(scope, v, offset);
-        else if (known?.parameter) this.#unit.dies.die(tagOf(known), false, [[Attribute.ABSTRACT_ORIGIN, Form.REF4, offset]]);
+        else if (known?.parameter)
+          this.#unit.dies.die(tagOf(known), false, [[Attribute.ABSTRACT_ORIGIN, Form.REF4, offset]]);
       }
     }
     for (const child of this.#children[scope]) if (this.#appears(child)) this.#scope(child);
@@ -251,7 +255,8 @@ class FunctionWriter {
 
   #variable(scope: number, v: DebugVariable, abstract: number | null): void {
     const { dies, files } = this.#unit;
-    const attributes: Attributed[] = abstract === null ? described(files, v) : [[Attribute.ABSTRACT_ORIGIN, Form.REF4, abstract]];
+    const attributes: Attributed[] =
+      abstract === null ? described(files, v) : [[Attribute.ABSTRACT_ORIGIN, Form.REF4, abstract]];
     attributes.push(...this.#location(scope, v));
     dies.die(tagOf(v), false, attributes);
   }
@@ -271,7 +276,8 @@ class FunctionWriter {
     }
     if (entries.length === 0) return [];
     const [first] = entries;
-    const always = entries.length === 1 && this.#ranges[scope].every(({ start, end }) => first.start <= start && end <= first.end);
+    const always =
+      entries.length === 1 && this.#ranges[scope].every(({ start, end }) => first.start <= start && end <= first.end);
     if (always) return [[Attribute.LOCATION, Form.EXPRLOC, first.expression]];
     return [[Attribute.LOCATION, Form.SEC_OFFSET, locations.add(this.#base, entries)]];
   }

@@ -94,7 +94,9 @@ function extentOf(functions: readonly PlacedChunk[], ranges: RangeLists): { base
   if (functions.length === 0) return { base: 0n, extent: [] };
   const base = functions.reduce((least, { address }) => (address < least ? address : least), functions[0].address);
   const covered = joinRanges(
-    functions.map(({ chunk, address }): Range => ({ start: Number(address - base), end: Number(address - base) + chunk.size })),
+    functions.map(
+      ({ chunk, address }): Range => ({ start: Number(address - base), end: Number(address - base) + chunk.size }),
+    ),
   );
   const extent: Attributed[] = [[Attribute.LOW_PC, Form.ADDR, base]];
   if (covered.length === 1) extent.push([Attribute.HIGH_PC, Form.UDATA, covered[0].end]);

@@ -133,7 +133,8 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitF
       out.u8(LineOp.SET_COLUMN);
       out.uleb(column);
     }
-    const stops = before === undefined || row.line !== before.line || row.file !== before.file || row.mark === "prologue end";
+    const stops =
+      before === undefined || row.line !== before.line || row.file !== before.file || row.mark === "prologue end";
     if (stops !== isStatement) {
       isStatement = stops;
       out.u8(LineOp.NEGATE_STMT);
@@ -180,7 +181,13 @@ function behindParameters(rows: readonly LineRow[]): readonly LineRow[] {
   const [first] = rows;
   const row = rows[at];
   const next = rows[at + 1];
-  if (at < 0 || next === undefined || next.mark === "epilogue begin" || next.offset - row.offset > PARAMETER_MOVES_BYTES) return rows;
+  if (
+    at < 0 ||
+    next === undefined ||
+    next.mark === "epilogue begin" ||
+    next.offset - row.offset > PARAMETER_MOVES_BYTES
+  )
+    return rows;
   if (row.file !== first.file || row.line !== first.line || row.column !== first.column) return rows;
   // A function without a frame begins with its only such row.
   const before = at === 0 ? [{ ...row, mark: undefined }] : rows.slice(0, at);

@@ -198,7 +198,8 @@ export function joinRanges(ranges: readonly Range[]): Range[] {
   for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
     const last = joined[joined.length - 1];
     if (start >= end) continue;
-    if (last !== undefined && start <= last.end) joined[joined.length - 1] = { start: last.start, end: Math.max(last.end, end) };
+    if (last !== undefined && start <= last.end)
+      joined[joined.length - 1] = { start: last.start, end: Math.max(last.end, end) };
     else joined.push({ start, end });
   }
   return joined;

@@ -63,7 +63,11 @@ function writeType(dies: DieWriter, types: readonly DebugType[], t: DebugType, f
   const bytes = (n: number): Attributed => [Attribute.BYTE_SIZE, Form.UDATA, n];
   switch (t.kind) {
     case "base":
-      dies.die(Tag.BASE_TYPE, false, [...named(t.name), bytes(t.bytes), [Attribute.ENCODING, Form.DATA1, ENCODINGS[t.encoding]]]);
+      dies.die(Tag.BASE_TYPE, false, [
+        ...named(t.name),
+        bytes(t.bytes),
+        [Attribute.ENCODING, Form.DATA1, ENCODINGS[t.encoding]],
+      ]);
       return;
     case "pointer":
       dies.die(Tag.POINTER_TYPE, false, [bytes(POINTER_BYTES), ...typed(t.target)]);
@@ -72,9 +76,17 @@ function writeType(dies: DieWriter, types: readonly DebugType[], t: DebugType, f
       dies.die(Tag.TYPEDEF, false, [...named(t.name), ...typed(t.target)]);
       return;
     case "struct":
-      dies.die(Tag.STRUCTURE_TYPE, t.members.length > 0, [...named(t.name), bytes(t.bytes), ...declared(files, t.file, t.line)]);
+      dies.die(Tag.STRUCTURE_TYPE, t.members.length > 0, [
+        ...named(t.name),
+        bytes(t.bytes),
+        ...declared(files, t.file, t.line),
+      ]);
       for (const { name, type, offset } of t.members)
-        dies.die(Tag.MEMBER, false, [...named(name), ...typed(type), [Attribute.DATA_MEMBER_LOCATION, Form.UDATA, offset]]);
+        dies.die(Tag.MEMBER, false, [
+          ...named(name),
+          ...typed(type),
+          [Attribute.DATA_MEMBER_LOCATION, Form.UDATA, offset],
+        ]);
       if (t.members.length > 0) dies.end();
       return;
     case "array":
@@ -83,13 +95,23 @@ function writeType(dies: DieWriter, types: readonly DebugType[], t: DebugType, f
       dies.end();
       return;
     case "enum":
-      dies.die(Tag.ENUMERATION_TYPE, t.values.length > 0, [...named(t.name), bytes(sizeOf(types, t.base)), ...typed(t.base)]);
+      dies.die(Tag.ENUMERATION_TYPE, t.values.length > 0, [
+        ...named(t.name),
+        bytes(sizeOf(types, t.base)),
+        ...typed(t.base),
+      ]);
       for (const { name, value } of t.values)
-        dies.die(Tag.ENUMERATOR, false, [...named(name), [Attribute.CONST_VALUE, value < 0n ? Form.SDATA : Form.UDATA, value]]);
+        dies.die(Tag.ENUMERATOR, false, [
+          ...named(name),
+          [Attribute.CONST_VALUE, value < 0n ? Form.SDATA : Form.UDATA, value],
+        ]);
       if (t.values.length > 0) dies.end();
       return;
     case "function":
-      dies.die(Tag.SUBROUTINE_TYPE, t.parameters.length > 0, [[Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1], ...typed(t.result)]);
+      dies.die(Tag.SUBROUTINE_TYPE, t.parameters.length > 0, [
+        [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
+        ...typed(t.result),
+      ]);
       for (const parameter of t.parameters) dies.die(Tag.FORMAL_PARAMETER, false, typed(parameter));
       if (t.parameters.length > 0) dies.end();
       return;

@@ -4,7 +4,12 @@
  */
 
 export type DebugType =
-  | { readonly kind: "base"; readonly name: string; readonly bytes: number; readonly encoding: "unsigned" | "signed" | "float" | "boolean" }
+  | {
+      readonly kind: "base";
+      readonly name: string;
+      readonly bytes: number;
+      readonly encoding: "unsigned" | "signed" | "float" | "boolean";
+    }
   /** target -1: void. */
   | { readonly kind: "pointer"; readonly target: number }
   /** Classes; a base's fields are a member `super` at offset 0 where there is one, or are flattened: the frontend says what it does. */

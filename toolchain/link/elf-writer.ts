@@ -95,7 +95,16 @@ export function writeElf({ image, layout, contents, debug }: ElfInput): Uint8Arr
   }
   if (layout.kind === "program") {
     const flags = ProgramFlag.R | ProgramFlag.W;
-    programs.push({ type: ProgramType.GNU_STACK, flags, offset: 0, virtual: 0n, physical: 0n, fileBytes: 0n, memoryBytes: 0n, align: 16n });
+    programs.push({
+      type: ProgramType.GNU_STACK,
+      flags,
+      offset: 0,
+      virtual: 0n,
+      physical: 0n,
+      fileBytes: 0n,
+      memoryBytes: 0n,
+      align: 16n,
+    });
   }
   const indexOf = new Map<OutputSection, number>();
   for (const segment of image.segments) {
@@ -120,7 +129,14 @@ export function writeElf({ image, layout, contents, debug }: ElfInput): Uint8Arr
         ((section.flags & ProgramFlag.W) !== 0 ? SectionFlag.WRITE : 0) |
         ((section.flags & ProgramFlag.X) !== 0 ? SectionFlag.EXECINSTR : 0);
       const type = bytes === null ? SectionType.NOBITS : SectionType.PROGBITS;
-      sections.push({ ...header(section.name, type), flags, address: section.address, offset, size: section.size, align: section.align });
+      sections.push({
+        ...header(section.name, type),
+        flags,
+        address: section.address,
+        offset,
+        size: section.size,
+        align: section.align,
+      });
     }
     programs.push({
       type: ProgramType.LOAD,
@@ -154,7 +170,12 @@ const header = (name: string, type: number): SectionHeader => ({
   entryBytes: 0,
 });
 
-function writeSymbols(out: ByteWriter, sections: SectionHeader[], image: PlacedImage, indexOf: ReadonlyMap<OutputSection, number>): void {
+function writeSymbols(
+  out: ByteWriter,
+  sections: SectionHeader[],
+  image: PlacedImage,
+  indexOf: ReadonlyMap<OutputSection, number>,
+): void {
   const names = new ByteWriter();
   names.u8(0);
   out.align(8);
@@ -171,18 +192,39 @@ function writeSymbols(out: ByteWriter, sections: SectionHeader[], image: PlacedI
   };
   for (const section of image.sections) {
     for (const { chunk, address } of section.chunks) {
-      symbol(chunk.symbol, chunk.isFunction ? SymbolType.FUNC : SymbolType.OBJECT, indexOf.get(section) ?? 0, address, chunk.size);
+      symbol(
+        chunk.symbol,
+        chunk.isFunction ? SymbolType.FUNC : SymbolType.OBJECT,
+        indexOf.get(section) ?? 0,
+        address,
+        chunk.size,
+      );
     }
   }
-  for (const name of image.linkerSymbols) symbol(name, SymbolType.NOTYPE, SECTION_INDEX_ABS, image.addresses.get(name) ?? 0n, 0);
+  for (const name of image.linkerSymbols)
+    symbol(name, SymbolType.NOTYPE, SECTION_INDEX_ABS, image.addresses.get(name) ?? 0n, 0);
   const size = BigInt(out.length - offset);
   const link = sections.length + 1;
-  sections.push({ ...header(".symtab", SectionType.SYMTAB), offset, size, link, info: 1, align: 8n, entryBytes: SYMBOL_BYTES });
+  sections.push({
+    ...header(".symtab", SectionType.SYMTAB),
+    offset,
+    size,
+    link,
+    info: 1,
+    align: 8n,
+    entryBytes: SYMBOL_BYTES,
+  });
   sections.push({ ...header(".strtab", SectionType.STRTAB), offset: out.length, size: BigInt(names.length) });
   out.bytes(names.take());
 }
 
-function finish(out: ByteWriter, programs: ProgramHeader[], sections: SectionHeader[], layout: Layout, entry: bigint): Uint8Array {
+function finish(
+  out: ByteWriter,
+  programs: ProgramHeader[],
+  sections: SectionHeader[],
+  layout: Layout,
+  entry: bigint,
+): Uint8Array {
   const names = new ByteWriter();
   const nameIndex = sections.length;
   sections.push({ ...header(".shstrtab", SectionType.STRTAB), offset: out.length });

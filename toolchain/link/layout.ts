@@ -130,15 +130,29 @@ function draft(name: string, chunks: Chunk[]): Draft {
     if (chunk.isFunction) flags |= ProgramFlag.X;
     else if (!chunk.readonly) flags |= ProgramFlag.W;
   }
-  return { name, chunks, flags, zero: chunks.length === 0 ? name === ".bss" : chunks.every((chunk) => chunk.bytes === null) };
+  return {
+    name,
+    chunks,
+    flags,
+    zero: chunks.length === 0 ? name === ".bss" : chunks.every((chunk) => chunk.bytes === null),
+  };
 }
 
 /** Sorting key: position of the section in the image. */
 function rank(section: Draft, layout: Layout): string {
   const { name, flags, zero } = section;
   const permission =
-    (flags & ProgramFlag.X) !== 0 ? ((flags & ProgramFlag.W) !== 0 ? 1 : 0) : (flags & ProgramFlag.W) === 0 ? 2 : zero ? 4 : 3;
-  const place = layout.kind === "flat" && name === ".header" ? 0 : name === ".boot" || name.startsWith(".boot.") ? 1 : 2;
+    (flags & ProgramFlag.X) !== 0
+      ? (flags & ProgramFlag.W) !== 0
+        ? 1
+        : 0
+      : (flags & ProgramFlag.W) === 0
+        ? 2
+        : zero
+          ? 4
+          : 3;
+  const place =
+    layout.kind === "flat" && name === ".header" ? 0 : name === ".boot" || name.startsWith(".boot.") ? 1 : 2;
   const standard = STANDARD.indexOf(name);
   const relative = STANDARD.some((base) => name.startsWith(`${base}.`));
   return `${place}${permission}${standard !== -1 ? 0 : relative ? 1 : 2}${name}`;
@@ -150,13 +164,15 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
   const problems: string[] = [];
   const chunks = reachable(object, layout, problems);
   const paged = layout.kind !== "flat";
-  if (paged && layout.address % PAGE !== 0n) problems.push(`image address 0x${layout.address.toString(16)} is not at the start of a page`);
+  if (paged && layout.address % PAGE !== 0n)
+    problems.push(`image address 0x${layout.address.toString(16)} is not at the start of a page`);
   for (const chunk of chunks) {
     if (chunk.align < 1 || (chunk.align & (chunk.align - 1)) !== 0)
       problems.push(`${chunk.symbol}: alignment ${chunk.align} is no power of two`);
     if (chunk.bytes !== null && chunk.bytes.length > chunk.size)
       problems.push(`${chunk.symbol}: ${chunk.bytes.length} bytes in a size of ${chunk.size}`);
-    if (chunk.bytes === null && chunk.relocations.length > 0) problems.push(`${chunk.symbol}: zero data with relocations`);
+    if (chunk.bytes === null && chunk.relocations.length > 0)
+      problems.push(`${chunk.symbol}: zero data with relocations`);
   }
   if (problems.length > 0) throw new LinkError(problems);
 
@@ -167,7 +183,9 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
     else groups.set(chunk.section, [chunk]);
   }
   const drafts = [...groups].map(([name, list]) => draft(name, list));
-  const keyed = drafts.map((section): [string, Draft] => [rank(section, layout), section]).sort(([a], [b]) => (a < b ? -1 : 1));
+  const keyed = drafts
+    .map((section): [string, Draft] => [rank(section, layout), section])
+    .sort(([a], [b]) => (a < b ? -1 : 1));
 
   const addresses = new Map<string, bigint>();
   const linkerSymbols: string[] = [];
@@ -182,7 +200,10 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
   let cursor = layout.address;
   for (const [, { name, chunks: members, flags, zero }] of keyed) {
     let segment = segments[segments.length - 1];
-    if (members.length > 0 && (segment === undefined || (paged && (segment.flags !== flags || endsInZeros(segment.sections, zero))))) {
+    if (
+      members.length > 0 &&
+      (segment === undefined || (paged && (segment.flags !== flags || endsInZeros(segment.sections, zero))))
+    ) {
       if (paged) cursor = alignUp(cursor, PAGE);
       segment = { flags, sections: [] };
       segments.push(segment);

@@ -19,12 +19,18 @@ export function link(object: ObjectModule, layout: Layout): LinkedImage {
   );
   if (problems.length > 0) throw new LinkError(problems);
   const elf = writeElf({ image, layout, contents, debug: debugSections(object, image) });
-  return { elf, flat: layout.kind === "flat" ? flatten(image, contents) : null, symbols: symbolsOf(image), map: mapOf(object, image) };
+  return {
+    elf,
+    flat: layout.kind === "flat" ? flatten(image, contents) : null,
+    symbols: symbolsOf(image),
+    map: mapOf(object, image),
+  };
 }
 
 function flatten(image: PlacedImage, contents: readonly (Uint8Array | null)[]): Uint8Array {
   const flat = new Uint8Array(Number(image.end - image.start));
-  for (const [i, section] of image.sections.entries()) flat.set(contents[i] ?? [], Number(section.address - image.start));
+  for (const [i, section] of image.sections.entries())
+    flat.set(contents[i] ?? [], Number(section.address - image.start));
   return flat;
 }
 
@@ -51,7 +57,13 @@ function mapOf(object: ObjectModule, image: PlacedImage): string {
     row(section.address, section.size, section.name, "", "");
     for (const { chunk, address } of section.chunks) {
       const first = chunk.lines.find(({ file }) => file >= 0);
-      row(address, BigInt(chunk.size), section.name, chunk.symbol, first === undefined ? "" : `${object.files[first.file]}:${first.line}`);
+      row(
+        address,
+        BigInt(chunk.size),
+        section.name,
+        chunk.symbol,
+        first === undefined ? "" : `${object.files[first.file]}:${first.line}`,
+      );
     }
   }
   for (const name of image.linkerSymbols) row(image.addresses.get(name) ?? 0n, 0n, "-", name, "");

@@ -2,7 +2,15 @@
 import { LinkError, type OutputSection, type PlacedImage } from "./layout.ts";
 import type { Relocation } from "./object.ts";
 
-const FIELD_BYTES: Readonly<Record<Relocation["kind"], number>> = { abs64: 8, abs32: 4, abs32s: 4, abs16: 2, abs8: 1, rel32: 4, rel8: 1 };
+const FIELD_BYTES: Readonly<Record<Relocation["kind"], number>> = {
+  abs64: 8,
+  abs32: 4,
+  abs32s: 4,
+  abs16: 2,
+  abs8: 1,
+  rel32: 4,
+  rel8: 1,
+};
 const hex = (value: bigint): string => (value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`);
 
 function fits(value: bigint, relocation: Relocation): boolean {
@@ -38,10 +46,13 @@ export function relocateSection(section: OutputSection, image: PlacedImage, prob
       const { expression, kind, offset, trailing } = relocation;
       const fieldBytes = FIELD_BYTES[kind];
       if (offset < 0 || offset + fieldBytes > chunk.size) {
-        problems.push(`${chunk.symbol} (${section.name}): relocation at ${offset} lies outside its ${chunk.size} bytes`);
+        problems.push(
+          `${chunk.symbol} (${section.name}): relocation at ${offset} lies outside its ${chunk.size} bytes`,
+        );
         continue;
       }
-      let value = addressOf(expression.plus) - (expression.minus === null ? 0n : addressOf(expression.minus)) + expression.addend;
+      let value =
+        addressOf(expression.plus) - (expression.minus === null ? 0n : addressOf(expression.minus)) + expression.addend;
       if (kind === "rel32" || kind === "rel8") value -= address + BigInt(offset + fieldBytes + trailing);
       // Addresses are 64 bits: 0xffff_ffff_8000_0000 is also its negative.
       const wrapped = kind === "abs32s" ? BigInt.asIntN(64, value) : value;

@@ -95,7 +95,8 @@ function threadConstants(func: Func): boolean {
     uses ??= usesOf(func);
     const local = phis.every((phi) =>
       (uses?.get(phi) ?? []).every(
-        (use) => use === last || (use.op === "phi" && last.targets.includes(use.block as Block) && onlyFrom(use, phi, block)),
+        (use) =>
+          use === last || (use.op === "phi" && last.targets.includes(use.block as Block) && onlyFrom(use, phi, block)),
       ),
     );
     if (!local) continue;
@@ -146,7 +147,8 @@ function mergeChains(func: Func): boolean {
         instr.block = block;
         block.instrs.push(instr);
       }
-      for (const target of new Set(terminatorOf(block).targets)) target.preds = target.preds.map((p) => (p === next ? block : p));
+      for (const target of new Set(terminatorOf(block).targets))
+        target.preds = target.preds.map((p) => (p === next ? block : p));
       next.instrs = [];
       merged.add(next);
     }

@@ -35,8 +35,15 @@ function removeWriteOnly(func: Func): void {
       for (const use of uses.get(address) ?? []) {
         if (use.op === "add") {
           const other = use.args[use.args[0] === address ? 1 : 0];
-          work.push({ address: use, offset: other.op === "const" ? offset + Number(BigInt.asIntN(64, other.imm)) : Number.NaN });
-        } else if (!use.volatile && (use.op === "store" || use.op === "copy" || use.op === "zero") && use.args.lastIndexOf(address) === 0)
+          work.push({
+            address: use,
+            offset: other.op === "const" ? offset + Number(BigInt.asIntN(64, other.imm)) : Number.NaN,
+          });
+        } else if (
+          !use.volatile &&
+          (use.op === "store" || use.op === "copy" || use.op === "zero") &&
+          use.args.lastIndexOf(address) === 0
+        )
           writes.push([use, { alloca, offset }]);
         else writeOnly = false;
       }

@@ -23,7 +23,8 @@ export function newDebug(func: Func, debug: DebugValue, loc: Loc, block: Block |
 }
 
 /** Nothing but a terminator. */
-export const isEmpty = (block: Block): boolean => block.instrs.every((instr, i) => instr.op === "dbg" || i === block.instrs.length - 1);
+export const isEmpty = (block: Block): boolean =>
+  block.instrs.every((instr, i) => instr.op === "dbg" || i === block.instrs.length - 1);
 /** The first instruction that is no debug value; phis count. */
 export const firstOf = (block: Block): Instr => block.instrs.find((instr) => instr.op !== "dbg") as Instr;
 
@@ -35,7 +36,8 @@ export function watchersOf(func: Func, allocas: { has(alloca: Instr): boolean })
       if (!debug?.indirect || debug.watched === null || !allocas.has(debug.watched)) continue;
       const list = watchers.get(debug.watched);
       if (list === undefined) watchers.set(debug.watched, [debug]);
-      else if (!list.some((d) => d.variable === debug.variable && d.offset === debug.offset && d.bytes === debug.bytes)) list.push(debug);
+      else if (!list.some((d) => d.variable === debug.variable && d.offset === debug.offset && d.bytes === debug.bytes))
+        list.push(debug);
     }
   }
   return watchers;
@@ -55,7 +57,12 @@ export function afterStore(
     const count = Math.min(width, size - at);
     if (at < 0 || count <= 0) return [];
     const watched = value?.op === "undef" ? null : value;
-    return newDebug(func, { variable, watched, indirect: false, offset: offset + at, bytes: count }, like.loc, like.block);
+    return newDebug(
+      func,
+      { variable, watched, indirect: false, offset: offset + at, bytes: count },
+      like.loc,
+      like.block,
+    );
   });
 }
 
@@ -71,7 +78,8 @@ export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs:
   for (const { debug, loc } of passed) {
     if (debug === null) continue;
     const { variable, offset, bytes, watched } = debug;
-    if (single) from.instrs.splice(-1, 0, newDebug(func, { ...debug, watched: watched && knownAs(watched) }, loc, from));
+    if (single)
+      from.instrs.splice(-1, 0, newDebug(func, { ...debug, watched: watched && knownAs(watched) }, loc, from));
     else forget(func, to, { variable, offset, bytes, watched: null, indirect: false }, loc);
   }
 }
@@ -82,7 +90,11 @@ export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): v
   for (let i = head; i < block.instrs.length; i++) {
     const known = block.instrs[i].debug;
     if (known === null) break;
-    if (known.variable === debug.variable && known.offset <= debug.offset && known.offset + known.bytes >= debug.offset + debug.bytes)
+    if (
+      known.variable === debug.variable &&
+      known.offset <= debug.offset &&
+      known.offset + known.bytes >= debug.offset + debug.bytes
+    )
       return;
   }
   block.instrs.splice(head, 0, newDebug(func, { ...debug, watched: null }, loc, block));

@@ -57,7 +57,11 @@ class Walk {
     this.#captured = capturedAllocas(func);
     this.#locals = func.blocks[0].instrs
       .filter((i) => i.op === "alloca")
-      .map((alloca) => ({ place: { base: alloca, low: 0n, high: 0n, bytes: BigInt(alloca.size) }, base: alloca, offset: 0n }));
+      .map((alloca) => ({
+        place: { base: alloca, low: 0n, high: 0n, bytes: BigInt(alloca.size) },
+        base: alloca,
+        offset: 0n,
+      }));
     this.#endless = endlessBlocks(func);
   }
 
@@ -108,10 +112,13 @@ class Walk {
     const last = terminatorOf(block);
     if (last.op === "ret") return this.#locals;
     if (last.targets.length === 0) return this.#locals.filter((d) => this.#isPrivate(d));
-    const lists = last.targets.flatMap((t): (readonly Doomed[])[] => (this.#atStart.has(t) ? [this.#atStart.get(t) ?? []] : []));
+    const lists = last.targets.flatMap((t): (readonly Doomed[])[] =>
+      this.#atStart.has(t) ? [this.#atStart.get(t) ?? []] : [],
+    );
     if (lists.length === 0) return null;
     const all: Doomed[] = [];
-    for (const list of lists) for (const d of list) if (!isAmong(d, all) && lists.every((other) => isAmong(d, other))) all.push(d);
+    for (const list of lists)
+      for (const d of list) if (!isAmong(d, all) && lists.every((other) => isAmong(d, other))) all.push(d);
     return all;
   }
   #without(doomed: readonly Doomed[], read: Place): Doomed[] {
@@ -125,7 +132,8 @@ class Walk {
 function endlessBlocks(func: Func): Set<Block> {
   const endless = new Set(func.blocks);
   const work = func.blocks.filter((b) => terminatorOf(b).targets.length === 0);
-  for (let block = work.pop(); block !== undefined; block = work.pop()) if (endless.delete(block)) work.push(...block.preds);
+  for (let block = work.pop(); block !== undefined; block = work.pop())
+    if (endless.delete(block)) work.push(...block.preds);
   return endless;
 }
 
@@ -134,7 +142,9 @@ function isSeen(instr: Instr): boolean {
   if (instr.op === "load" || instr.volatile) return instr.volatile;
   const info = opInfo(instr.op);
   return (
-    info.readsMemory || info.writesMemory || (info.effect && !info.terminator && instr.op !== "alloca" && !isSafeDivision(instr)) === true
+    info.readsMemory ||
+    info.writesMemory ||
+    (info.effect && !info.terminator && instr.op !== "alloca" && !isSafeDivision(instr)) === true
   );
 }
 
@@ -144,7 +154,9 @@ function doomedBy(write: Instr): Doomed {
   const [address, value] = write.args;
   const place = rangeOf(address, write.op === "store" ? widthOf[value.type as "i64"] / 8 : write.size);
   // An index that is not known: the address itself is all that can be compared.
-  return place.low === place.high ? { place, base: place.base, offset: place.low } : { place, base: address, offset: 0n };
+  return place.low === place.high
+    ? { place, base: place.base, offset: place.low }
+    : { place, base: address, offset: 0n };
 }
 
 /** Whether all bytes of `a` are among those of `b`. */
@@ -155,7 +167,8 @@ function isCovered(a: Doomed, b: Doomed): boolean {
   return base === b.base && low >= b.offset && high + bytes <= end;
 }
 
-const isAmong = (d: Doomed, list: readonly Doomed[]): boolean => list.some((other) => d === other || isCovered(d, other));
+const isAmong = (d: Doomed, list: readonly Doomed[]): boolean =>
+  list.some((other) => d === other || isCovered(d, other));
 
 /** Variables of the source that lie in a local are for debuggers what would have been stored, until something is. */
 function remove(func: Func, dead: ReadonlySet<Instr>): void {
@@ -173,9 +186,14 @@ function remove(func: Func, dead: ReadonlySet<Instr>): void {
       const { base, low, high } = places.get(instr) ?? placeOf(instr.args[0], "i8");
       const watching = typeof base === "string" ? [] : (watchers.get(base) ?? []);
       const isKnown = low === high;
-      const bytes = isKnown ? (instr.op === "store" ? widthOf[instr.args[1].type as "i64"] / 8 : instr.size) : Number.MAX_SAFE_INTEGER;
+      const bytes = isKnown
+        ? instr.op === "store"
+          ? widthOf[instr.args[1].type as "i64"] / 8
+          : instr.size
+        : Number.MAX_SAFE_INTEGER;
       const at = isKnown ? Number(low) : 0;
-      if (dead.has(instr)) return afterStore(func, watching, at, isKnown && instr.op === "store" ? instr.args[1] : null, bytes, instr);
+      if (dead.has(instr))
+        return afterStore(func, watching, at, isKnown && instr.op === "store" ? instr.args[1] : null, bytes, instr);
       return [instr, ...watching.flatMap((w) => inMemory(func, w, at, bytes, instr))];
     });
   }
@@ -187,5 +205,7 @@ function inMemory(func: Func, debug: NonNullable<Instr["debug"]>, at: number, by
   if (at < 0 || count <= 0 || debug.watched === null) return [];
   if (at === 0) return [newDebug(func, { ...debug, bytes: count }, like.loc, like.block)];
   // Watched by its address, which the write has computed.
-  return [newDebug(func, { ...debug, watched: like.args[0], offset: debug.offset + at, bytes: count }, like.loc, like.block)];
+  return [
+    newDebug(func, { ...debug, watched: like.args[0], offset: debug.offset + at, bytes: count }, like.loc, like.block),
+  ];
 }

@@ -50,7 +50,8 @@ export function sizeOfCopy(block: Block): number | null {
   return size;
 }
 const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
-const isCopyable = (instr: Instr): boolean => (instr.op === "load" && !instr.volatile) || isPure(instr) || DIVISIONS.has(instr.op);
+const isCopyable = (instr: Instr): boolean =>
+  (instr.op === "load" && !instr.volatile) || isPure(instr) || DIVISIONS.has(instr.op);
 
 /** Edges from `preds` to `block` go to its copy, which is empty yet. Gives what the block's phis are there: operands, or phis of the copy. */
 export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: Block): Map<Instr, Instr> {
@@ -82,7 +83,15 @@ export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, 
     if (old.op === "phi" || old === last) continue;
     if (old.debug) {
       const { watched } = old.debug;
-      append(to, newDebug(func, { ...old.debug, watched: watched && remade(watched, (v) => inCopy(v, from, values), 0) }, old.loc, to));
+      append(
+        to,
+        newDebug(
+          func,
+          { ...old.debug, watched: watched && remade(watched, (v) => inCopy(v, from, values), 0) },
+          old.loc,
+          to,
+        ),
+      );
       continue;
     }
     const copy = append(to, copyOf(func, old));
@@ -238,7 +247,8 @@ function tellDebuggers(
 ): void {
   const defined = new Set(block.instrs);
   const dependsOn = (value: Instr, depth: number): boolean =>
-    defined.has(value) || (depth > 0 && value.block !== null && value.op !== "phi" && value.args.some((arg) => dependsOn(arg, depth - 1)));
+    defined.has(value) ||
+    (depth > 0 && value.block !== null && value.op !== "phi" && value.args.some((arg) => dependsOn(arg, depth - 1)));
   let reached: Set<Block> | null = null;
   for (const instr of debugs) {
     const watched = instr.debug?.watched;

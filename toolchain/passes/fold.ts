@@ -24,8 +24,10 @@ export function fold(func: Func): void {
 
 const bits = (type: Type): number => widthOf[type as "i64"];
 const ones = (type: Type): bigint => (1n << BigInt(bits(type))) - 1n;
-const isConst = (instr: Instr, value?: bigint): boolean => instr.op === "const" && (value === undefined || instr.imm === value);
-const log2 = (value: bigint): bigint | null => (value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null);
+const isConst = (instr: Instr, value?: bigint): boolean =>
+  instr.op === "const" && (value === undefined || instr.imm === value);
+const log2 = (value: bigint): bigint | null =>
+  value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null;
 const INVERSE: Partial<Record<Op, Op>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
 const DIVISIONS = new Set<Op>(["udiv", "sdiv", "urem", "srem"]);
 const SHIFTS = new Set<Op>(["shl", "lshr", "ashr", "rotl"]);
@@ -57,7 +59,8 @@ class Folder {
       this.#at = instr;
       if (instr.targets.length > 0) this.#terminator(block, instr);
       else {
-        const value = instr.op === "phi" ? samePhi(instr) : isPure(instr) || DIVISIONS.has(instr.op) ? this.#simplify(instr) : null;
+        const value =
+          instr.op === "phi" ? samePhi(instr) : isPure(instr) || DIVISIONS.has(instr.op) ? this.#simplify(instr) : null;
         if (value !== null && value !== instr) {
           this.replacements.set(instr, value);
           this.changed = true;
@@ -149,7 +152,8 @@ class Folder {
     if (isConst(yes) && isConst(no) && yes.imm === no.imm) return yes;
     if (instr.type === "i8" && isConst(yes, 1n) && isConst(no, 0n))
       return COMPARISONS.has(condition.op) ? condition : this.#become("ne", [condition, this.#const("i8", 0n)]);
-    if (instr.type === "i8" && isConst(yes, 0n) && isConst(no, 1n)) return this.#become("eq", [condition, this.#const("i8", 0n)]);
+    if (instr.type === "i8" && isConst(yes, 0n) && isConst(no, 1n))
+      return this.#become("eq", [condition, this.#const("i8", 0n)]);
     return null;
   }
 
@@ -176,7 +180,8 @@ class Folder {
     switch (op) {
       case "add":
         if (c === 0n) return a;
-        if (a.op === "add" && isConst(a.args[1])) return this.#become("add", [a.args[0], this.#const(type, a.args[1].imm + c)]);
+        if (a.op === "add" && isConst(a.args[1]))
+          return this.#become("add", [a.args[0], this.#const(type, a.args[1].imm + c)]);
         // ~x + 1
         if (c === 1n && a.op === "xor" && isConst(a.args[1], BigInt.asUintN(bits(type), -1n)))
           return this.#become("sub", [this.#const(type, 0n), a.args[0]]);
@@ -199,7 +204,8 @@ class Folder {
       case "and":
         if (c === 0n) return this.#const(type, 0n);
         if (c === all) return a;
-        if (a.op === "and" && isConst(a.args[1])) return this.#become("and", [a.args[0], this.#const(type, a.args[1].imm & c)]);
+        if (a.op === "and" && isConst(a.args[1]))
+          return this.#become("and", [a.args[0], this.#const(type, a.args[1].imm & c)]);
         return c === 1n && COMPARISONS.has(a.op) ? a : null;
       case "or":
         return c === 0n ? a : c === all ? this.#const(type, all) : null;
@@ -239,7 +245,8 @@ class Folder {
       return this.#become(op, [inner, this.#const(inner.type, c)]);
     }
     if (c === 0n && a.op === "sub") return this.#become(op, [...a.args]);
-    if (a.op === "add" && isConst(a.args[1])) return this.#become(op, [a.args[0], this.#const(a.type, c - a.args[1].imm)]);
+    if (a.op === "add" && isConst(a.args[1]))
+      return this.#become(op, [a.args[0], this.#const(a.type, c - a.args[1].imm)]);
     return null;
   }
 

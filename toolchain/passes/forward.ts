@@ -51,7 +51,10 @@ export function forward(func: Func): void {
 }
 
 /** The oldest goes when there are too many, so that long blocks stay cheap. */
-const remember = (known: Known[], next: Known): Known[] => [...(known.length < MAX_KNOWN ? known : known.slice(1)), next];
+const remember = (known: Known[], next: Known): Known[] => [
+  ...(known.length < MAX_KNOWN ? known : known.slice(1)),
+  next,
+];
 const bytesOf = (type: Type): number => widthOf[type as "i64"] / 8;
 
 function split(address: Instr): { base: Instr; offset: bigint } {
@@ -81,7 +84,12 @@ export function capturedAllocas(func: Func): Set<Instr> {
     for (let address = work.pop(); address !== undefined; address = work.pop()) {
       for (const use of uses.get(address) ?? []) {
         if (use.op === "add" && use.args[1].op === "const") work.push(use);
-        else if (use.op !== "load" && use.op !== "copy" && use.op !== "zero" && !(use.op === "store" && use.args[1] !== address))
+        else if (
+          use.op !== "load" &&
+          use.op !== "copy" &&
+          use.op !== "zero" &&
+          !(use.op === "store" && use.args[1] !== address)
+        )
           captured.add(alloca);
       }
     }

@@ -64,13 +64,19 @@ function countersOf(header: Block, blocks: ReadonlySet<Block>, before: Block): C
   return phisOf(header).flatMap((phi) => {
     const [next, ...others] = phi.args.filter((_, i) => i !== at);
     if (phi.type !== "i64" || next === undefined || others.some((o) => o !== next)) return [];
-    const isStep = next.op === "add" && next.args[0] === phi && next.args[1].op === "const" && blocks.has(next.block as Block);
+    const isStep =
+      next.op === "add" && next.args[0] === phi && next.args[1].op === "const" && blocks.has(next.block as Block);
     return isStep ? { phi, first: phi.args[at], next, step: next.args[1].imm } : [];
   });
 }
 
 /** The accesses of the loop by what their addresses have in common. */
-function formsOf(func: Func, blocks: ReadonlySet<Block>, counters: readonly Counter[], isAlways: (block: Block) => boolean): Form[] {
+function formsOf(
+  func: Func,
+  blocks: ReadonlySet<Block>,
+  counters: readonly Counter[],
+  isAlways: (block: Block) => boolean,
+): Form[] {
   const forms = new Map<string, Form>();
   for (const block of func.blocks) {
     if (!blocks.has(block)) continue;
@@ -80,7 +86,13 @@ function formsOf(func: Func, blocks: ReadonlySet<Block>, counters: readonly Coun
       if (linear === null) continue;
       const counted = counters.filter((c) => linear.terms.has(c.phi));
       const constant = BigInt.asIntN(64, linear.constant);
-      if (counted.length !== 1 || linear.terms.size > MAX_TERMS || constant > MAX_DISPLACEMENT || constant < -MAX_DISPLACEMENT) continue;
+      if (
+        counted.length !== 1 ||
+        linear.terms.size > MAX_TERMS ||
+        constant > MAX_DISPLACEMENT ||
+        constant < -MAX_DISPLACEMENT
+      )
+        continue;
       const [counter] = counted;
       const scale = linear.terms.get(counter.phi) as bigint;
       const rest = [...linear.terms].filter(([value]) => value !== counter.phi);
@@ -95,7 +107,12 @@ function formsOf(func: Func, blocks: ReadonlySet<Block>, counters: readonly Coun
 }
 
 /** Null: something in it changes in the loop otherwise than a counter. */
-function linearOf(value: Instr, blocks: ReadonlySet<Block>, counters: readonly Counter[], depth: number): Linear | null {
+function linearOf(
+  value: Instr,
+  blocks: ReadonlySet<Block>,
+  counters: readonly Counter[],
+  depth: number,
+): Linear | null {
   if (value.op === "const") return { terms: new Map(), constant: value.imm };
   if (!blocks.has(value.block as Block) || value.op === "symbol" || counters.some((c) => c.phi === value))
     return { terms: new Map([[value, 1n]]), constant: 0n };
@@ -144,7 +161,9 @@ function shape(
   };
   const shift = shiftOf(scale);
   // Symbols may stand in the loop.
-  const fixed = rest.map(([value, c]) => [blocks.has(value.block as Block) ? inFront(copyOf(func, value)) : value, c] as const);
+  const fixed = rest.map(
+    ([value, c]) => [blocks.has(value.block as Block) ? inFront(copyOf(func, value)) : value, c] as const,
+  );
   const first = shift < 0 ? [...fixed, [counter.first, scale] as const] : fixed;
   const start = sumOf(func, first, loc, inFront);
   const base = shift < 0 ? stepped(func, header, before, start, counter, scale, loc) : start;
@@ -156,7 +175,15 @@ function shape(
       return made;
     };
     const make = (op: Op, a: Instr, b: bigint | Instr): Instr =>
-      here(newInstr(func, op, "i64", [a, typeof b === "bigint" ? here(newConst(func, "i64", b, instr.loc)) : b], instr.loc));
+      here(
+        newInstr(
+          func,
+          op,
+          "i64",
+          [a, typeof b === "bigint" ? here(newConst(func, "i64", b, instr.loc)) : b],
+          instr.loc,
+        ),
+      );
     let address = base;
     if (shift === 0) address = make("add", base, counter.phi);
     if (shift > 0) address = make("add", base, make("shl", counter.phi, BigInt(shift)));
@@ -166,7 +193,12 @@ function shape(
 }
 
 /** The values times their constants, added up; constants are reckoned at once. */
-function sumOf(func: Func, terms: readonly (readonly [Instr, bigint])[], loc: Loc, put: (instr: Instr) => Instr): Instr {
+function sumOf(
+  func: Func,
+  terms: readonly (readonly [Instr, bigint])[],
+  loc: Loc,
+  put: (instr: Instr) => Instr,
+): Instr {
   const constant = (value: bigint): Instr => put(newConst(func, "i64", BigInt.asUintN(64, value), loc));
   const make = (op: Op, a: Instr, b: Instr): Instr => put(newInstr(func, op, "i64", [a, b], loc));
   let total: Instr | null = null;
@@ -177,7 +209,8 @@ function sumOf(func: Func, terms: readonly (readonly [Instr, bigint])[], loc: Lo
       continue;
     }
     const log = c > 0n && (c & (c - 1n)) === 0n ? BigInt(c.toString(2).length - 1) : null;
-    const product = c === 1n ? value : log !== null ? make("shl", value, constant(log)) : make("mul", value, constant(c));
+    const product =
+      c === 1n ? value : log !== null ? make("shl", value, constant(log)) : make("mul", value, constant(c));
     total = total === null ? product : make("add", total, product);
   }
   if (total === null) return constant(known);
@@ -185,7 +218,15 @@ function sumOf(func: Func, terms: readonly (readonly [Instr, bigint])[], loc: Lo
 }
 
 /** A phi that starts with `base` and grows as the counter does, `scale` times as fast. */
-function stepped(func: Func, header: Block, before: Block, base: Instr, counter: Counter, scale: bigint, loc: Loc): Instr {
+function stepped(
+  func: Func,
+  header: Block,
+  before: Block,
+  base: Instr,
+  counter: Counter,
+  scale: bigint,
+  loc: Loc,
+): Instr {
   const phi = newInstr(func, "phi", "i64", [], loc);
   phi.block = header;
   const block = counter.next.block as Block;

@@ -8,7 +8,16 @@
  * The callee's allocas move to the caller's entry.
  */
 import { terminatorOf } from "../ir/cfg.ts";
-import { Block, type DebugValue, type Func, type Instr, type Loc, type Module, type Scope, type Variable } from "../ir/ir.ts";
+import {
+  Block,
+  type DebugValue,
+  type Func,
+  type Instr,
+  type Loc,
+  type Module,
+  type Scope,
+  type Variable,
+} from "../ir/ir.ts";
 import { remade } from "./debug.ts";
 import { copyOf } from "./duplicate.ts";
 import { newInstr } from "./rewrite.ts";
@@ -113,7 +122,9 @@ function mayInline(caller: Func, callee: Func, call: Instr, graph: CallGraph): b
   if (a.inline === "never" || a.naked || a.bits !== 64) return false;
   if (graph.component.get(callee) === graph.component.get(caller)) return false;
   return (
-    callee.result === call.type && callee.params.length === call.args.length && callee.params.every((p, i) => p.type === call.args[i].type)
+    callee.result === call.type &&
+    callee.params.length === call.args.length &&
+    callee.params.every((p, i) => p.type === call.args[i].type)
   );
 }
 
@@ -130,9 +141,21 @@ function sizeOf(func: Func): number {
   for (const block of func.blocks) {
     for (const { op, asm, args } of block.instrs) {
       if (op === "dbg") continue;
-      if (op === "const" || op === "param" || op === "undef" || op === "alloca" || op === "jump" || op === "symbol" || op === "phi")
+      if (
+        op === "const" ||
+        op === "param" ||
+        op === "undef" ||
+        op === "alloca" ||
+        op === "jump" ||
+        op === "symbol" ||
+        op === "phi"
+      )
         continue;
-      size += asm ? 1 + asm.pieces.join("").split(/[;\n]/).length : op === "call" || op === "icall" ? 2 + args.length : 1;
+      size += asm
+        ? 1 + asm.pieces.join("").split(/[;\n]/).length
+        : op === "call" || op === "icall"
+          ? 2 + args.length
+          : 1;
     }
   }
   return size;
@@ -145,7 +168,8 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
   const rest = new Block(nextBlock++);
   rest.instrs = block.instrs.slice(at + 1);
   for (const instr of rest.instrs) instr.block = rest;
-  for (const target of new Set(terminatorOf(rest).targets)) target.preds = target.preds.map((p) => (p === block ? rest : p));
+  for (const target of new Set(terminatorOf(rest).targets))
+    target.preds = target.preds.map((p) => (p === block ? rest : p));
   block.instrs.length = at;
 
   const debug = new InlinedDebug(callee, call.loc);
@@ -242,7 +266,9 @@ class InlinedDebug {
     let own = this.#scopes.get(scope);
     if (own === undefined) {
       const { parent, inlinedAt } = scope;
-      own = parent ? { ...scope, parent: this.#scope(parent) } : { ...scope, inlinedAt: inlinedAt ? this.loc(inlinedAt) : this.#call };
+      own = parent
+        ? { ...scope, parent: this.#scope(parent) }
+        : { ...scope, inlinedAt: inlinedAt ? this.loc(inlinedAt) : this.#call };
       this.#scopes.set(scope, own);
     }
     return own;

@@ -33,7 +33,8 @@ function joinNext(func: Func, block: Block): boolean {
     const at = second.op === "branch" ? second.targets.indexOf(other) : -1;
     if (at < 0 || second.targets[1 - at] === other) continue;
     const test = second.args[0];
-    if (next.instrs.some((instr) => instr !== second && instr !== test && instr.op !== "dbg" && !isLeaf(instr))) continue;
+    if (next.instrs.some((instr) => instr !== second && instr !== test && instr.op !== "dbg" && !isLeaf(instr)))
+      continue;
     const a = trueFor(first.args[0]);
     const b = trueFor(test);
     if (a === null || b === null || a.value !== b.value) continue;
@@ -54,7 +55,15 @@ function joinNext(func: Func, block: Block): boolean {
 }
 
 /** `block` goes to `inside` for values of the interval, else to `other`; `next` is no more. */
-function join(func: Func, block: Block, next: Block, other: Block, inside: Block, value: Instr, interval: Interval): void {
+function join(
+  func: Func,
+  block: Block,
+  next: Block,
+  other: Block,
+  inside: Block,
+  value: Instr,
+  interval: Interval,
+): void {
   const branch = terminatorOf(block);
   removeIncoming(other, next);
   inside.preds = inside.preds.map((p) => (p === next ? block : p));
@@ -74,7 +83,12 @@ function join(func: Func, block: Block, next: Block, other: Block, inside: Block
   };
   const { start, length } = interval;
   const constant = (n: bigint): Instr => add(newConst(func, value.type, n, branch.loc));
-  const offset = length === 1n ? null : start === 0n ? value : add(newInstr(func, "sub", value.type, [value, constant(start)], branch.loc));
+  const offset =
+    length === 1n
+      ? null
+      : start === 0n
+        ? value
+        : add(newInstr(func, "sub", value.type, [value, constant(start)], branch.loc));
   branch.args = [
     offset === null
       ? add(newInstr(func, "eq", "i8", [value, constant(start)], branch.loc))
@@ -87,7 +101,8 @@ function join(func: Func, block: Block, next: Block, other: Block, inside: Block
 /** The values for which a comparison with a constant is true. */
 function trueFor(test: Instr): { value: Instr; interval: Interval } | null {
   const [a, b] = test.args;
-  if (!["eq", "ne", "ult", "ule", "slt", "sle"].includes(test.op) || (a.op === "const") === (b.op === "const")) return null;
+  if (!["eq", "ne", "ult", "ule", "slt", "sle"].includes(test.op) || (a.op === "const") === (b.op === "const"))
+    return null;
   const isLeft = b.op === "const";
   const value = isLeft ? a : b;
   const c = isLeft ? b.imm : a.imm;

@@ -33,13 +33,16 @@ export function licm(func: Func, module: Module): void {
     if (before === null) continue;
     const effects = effectsOf(blocks);
     const exits = [...blocks].filter((b) => successors(b).some((s) => !blocks.has(s)));
-    const isCertain = (block: Block): boolean => exits.length > 0 && exits.every((exit) => dominators.dominates(block, exit));
+    const isCertain = (block: Block): boolean =>
+      exits.length > 0 && exits.every((exit) => dominators.dominates(block, exit));
     const mayMove = (instr: Instr, block: Block): boolean => {
       if (isPure(instr)) return !isLeaf(instr) && isWorthIt(instr);
       if (DIVISIONS.has(instr.op)) return effects?.length === 0 && isCertain(block);
       if (instr.op !== "load" || instr.volatile || effects === null) return false;
       const place = placeOf(instr.args[0], instr.type);
-      return effects.every((e) => !mayShare(place, e, module, captured)) && (isWithin(place, module) || isCertain(block));
+      return (
+        effects.every((e) => !mayShare(place, e, module, captured)) && (isWithin(place, module) || isCertain(block))
+      );
     };
     const moved = new Set<Instr>();
     const outside = (value: Instr): boolean => moved.has(value) || !blocks.has(blockOf.get(value) as Block);
@@ -52,7 +55,8 @@ export function licm(func: Func, module: Module): void {
     }
     if (moved.size === 0) continue;
     const chosen = affordable(func, moved, blocks, blockOf);
-    for (const block of blocks) if (block.instrs.some((i) => chosen.has(i))) block.instrs = block.instrs.filter((i) => !chosen.has(i));
+    for (const block of blocks)
+      if (block.instrs.some((i) => chosen.has(i))) block.instrs = block.instrs.filter((i) => !chosen.has(i));
     before.instrs.splice(-1, 0, ...chosen);
     for (const instr of chosen) {
       instr.block = before;
@@ -96,7 +100,12 @@ function isWorthIt(instr: Instr): boolean {
 }
 
 /** The first values that the loop would still need, with the values that these are made of, in their order. */
-function affordable(func: Func, moved: ReadonlySet<Instr>, blocks: ReadonlySet<Block>, blockOf: ReadonlyMap<Instr, Block>): Set<Instr> {
+function affordable(
+  func: Func,
+  moved: ReadonlySet<Instr>,
+  blocks: ReadonlySet<Block>,
+  blockOf: ReadonlyMap<Instr, Block>,
+): Set<Instr> {
   const needed = new Set<Instr>();
   for (const block of func.blocks) {
     for (const user of block.instrs) {

@@ -57,7 +57,12 @@ function scalarTypeOf(alloca: Instr, uses: readonly Instr[]): Type | null {
   return alloca.size >= bytes && uses.every((u) => u.op !== "zero" || u.size === bytes) ? type : null;
 }
 
-function placePhis(func: Func, variable: Variable, frontiers: ReadonlyMap<Block, ReadonlySet<Block>>, phis: Map<Instr, Variable>): void {
+function placePhis(
+  func: Func,
+  variable: Variable,
+  frontiers: ReadonlyMap<Block, ReadonlySet<Block>>,
+  phis: Map<Instr, Variable>,
+): void {
   const liveIn = new Set<Block>();
   const reads = [...variable.reading];
   for (let block = reads.pop(); block !== undefined; block = reads.pop()) {
@@ -161,7 +166,9 @@ function rename(
     // The last child may have the map itself.
     dominators
       .children(block)
-      .forEach((child, i, all) => stack.push({ block: child, values: i === all.length - 1 ? values : new Map(values) }));
+      .forEach((child, i, all) =>
+        stack.push({ block: child, values: i === all.length - 1 ? values : new Map(values) }),
+      );
   }
   func.blocks[0].instrs.unshift(...undefs.values());
   replacements.apply(func);

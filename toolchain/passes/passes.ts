@@ -102,9 +102,12 @@ export function optimize(module: Module, options: OptimizeOptions = {}): void {
       try {
         step.run(func, module, graph);
       } catch (error) {
-        throw new Error(`pass ${step.pass} failed on ${func.name}: ${error instanceof Error ? error.message : String(error)}`, {
-          cause: error,
-        });
+        throw new Error(
+          `pass ${step.pass} failed on ${func.name}: ${error instanceof Error ? error.message : String(error)}`,
+          {
+            cause: error,
+          },
+        );
       }
       if (options.verify) {
         const messages = verifyFunction(func, module);
@@ -123,7 +126,13 @@ function removeInlined(module: Module, before: CallGraph, roots: ReadonlySet<str
     removed = false;
     const { references } = callGraph(module);
     for (const func of module.functions.values()) {
-      if (func.attributes.keep || roots.has(func.name) || references.has(func.name) || !before.references.has(func.name)) continue;
+      if (
+        func.attributes.keep ||
+        roots.has(func.name) ||
+        references.has(func.name) ||
+        !before.references.has(func.name)
+      )
+        continue;
       module.functions.delete(func.name);
       removed = true;
     }

@@ -61,7 +61,8 @@ function accessesOf(blocks: ReadonlySet<Block>): Access[] | null {
         const type = instr.op === "load" ? instr.type : instr.args[1].type;
         accesses.push({ instr, block, type, place: placeOf(instr.args[0], type) });
       } else if (instr.op === "dbg") continue;
-      else if (info.readsMemory || info.writesMemory || (info.effect && !info.terminator && !isSafeDivision(instr))) return null;
+      else if (info.readsMemory || info.writesMemory || (info.effect && !info.terminator && !isSafeDivision(instr)))
+        return null;
     }
   }
   return accesses;
@@ -80,13 +81,16 @@ function promotable(accesses: readonly Access[], module: Module, captured: Reado
     if (group) group.push(a);
     else if (accesses.every((b) => isSame(b) || !mayShare(place, b.place, module, captured))) groups.push([a]);
   }
-  return groups.filter((g) => g.some((a) => a.instr.op === "load") && g.some((a) => a.instr.op === "store")).slice(0, MAX_PLACES);
+  return groups
+    .filter((g) => g.some((a) => a.instr.op === "load") && g.some((a) => a.instr.op === "store"))
+    .slice(0, MAX_PLACES);
 }
 
 /** Each way out once. `keep` moves `from` behind what it puts there. */
 function exitsOf(blocks: ReadonlySet<Block>): { from: Block; to: Block }[] {
   const exits: { from: Block; to: Block }[] = [];
-  for (const from of blocks) for (const to of new Set(terminatorOf(from).targets)) if (!blocks.has(to)) exits.push({ from, to });
+  for (const from of blocks)
+    for (const to of new Set(terminatorOf(from).targets)) if (!blocks.has(to)) exits.push({ from, to });
   return exits;
 }
 
@@ -144,7 +148,11 @@ function livesAt(
     if (at < 0 || at + bytes > size || typeof base === "string") continue;
     let watched = alloca ?? base;
     if (alloca === null && at > 0) watched = newInstr(func, "add", "i64", [base, newConst(func, "i64", low, loc)], loc);
-    block.instrs.splice(-1, 0, newDebug(func, { variable, watched, indirect: true, offset: offset + at, bytes }, loc, block));
+    block.instrs.splice(
+      -1,
+      0,
+      newDebug(func, { variable, watched, indirect: true, offset: offset + at, bytes }, loc, block),
+    );
   }
 }
 

@@ -8,7 +8,9 @@ import { type Op, opInfo, ops, type Type } from "../ir/ops.ts";
 // Asked for every instruction by every pass: one look-up, not one in the table for each property.
 const effects: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).effect));
 const pures: ReadonlySet<Op> = new Set(
-  (Object.keys(ops) as Op[]).filter((op) => op !== "phi" && op !== "param" && !opInfo(op).readsMemory && !opInfo(op).effect),
+  (Object.keys(ops) as Op[]).filter(
+    (op) => op !== "phi" && op !== "param" && !opInfo(op).readsMemory && !opInfo(op).effect,
+  ),
 );
 
 /** Values that stand in for others. Chains are followed; `apply` rewrites every operand of the function. */
@@ -80,7 +82,8 @@ export function isSafeDivision(instr: Instr): boolean {
   if (instr.op === "udiv" || instr.op === "urem") return true;
   return (instr.op === "sdiv" || instr.op === "srem") && divisor.imm !== minusOne(divisor);
 }
-const minusOne = (c: Instr): bigint => BigInt.asUintN({ i8: 8, i16: 16, i32: 32, i64: 64, f64: 64, void: 0 }[c.type], -1n);
+const minusOne = (c: Instr): bigint =>
+  BigInt.asUintN({ i8: 8, i16: 16, i32: 32, i64: 64, f64: 64, void: 0 }[c.type], -1n);
 
 /** Whether an instruction without uses may go. An alloca may: its address is all that it makes. */
 export function isRemovable(instr: Instr): boolean {

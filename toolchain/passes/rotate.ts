@@ -19,13 +19,15 @@ export function rotate(func: Func): void {
   for (const { header, blocks } of loops.reverse()) {
     if (!isWorthIt(header, blocks)) continue;
     const made = rotateLoop(func, header, blocks);
-    for (const outer of loops) if (outer.header !== header && outer.blocks.has(header)) for (const block of made) outer.blocks.add(block);
+    for (const outer of loops)
+      if (outer.header !== header && outer.blocks.has(header)) for (const block of made) outer.blocks.add(block);
   }
 }
 
 function isWorthIt(header: Block, blocks: ReadonlySet<Block>): boolean {
   const last = terminatorOf(header);
-  if (last.op !== "branch" || last.targets.filter((t) => blocks.has(t)).length !== 1 || last.targets.includes(header)) return false;
+  if (last.op !== "branch" || last.targets.filter((t) => blocks.has(t)).length !== 1 || last.targets.includes(header))
+    return false;
   const latches = header.preds.filter((p) => blocks.has(p));
   if (latches.some((latch) => terminatorOf(latch).targets.some((t) => !blocks.has(t)))) return false;
   const size = sizeOfCopy(header);

@@ -95,7 +95,8 @@ function partition(alloca: Instr, accesses: readonly Access[]): Part[] | null {
         at++;
         continue;
       }
-      const fits = (n: number): boolean => at % n === 0 && at + n <= to && covered.subarray(at, at + n).every((c) => c === 0);
+      const fits = (n: number): boolean =>
+        at % n === 0 && at + n <= to && covered.subarray(at, at + n).every((c) => c === 0);
       const type: Type = fits(8) ? "i64" : fits(4) ? "i32" : fits(2) ? "i16" : "i8";
       parts.set(at, { offset: at, type, alloca: null });
       covered.fill(1, at, at + bytesOf(type));
@@ -105,7 +106,8 @@ function partition(alloca: Instr, accesses: readonly Access[]): Part[] | null {
   const list = [...parts.values()].sort((a, b) => a.offset - b.offset);
   for (const { from, to } of ranges) {
     const inside = list.filter((p) => p.offset < to && p.offset + bytesOf(p.type) > from);
-    if (inside.length > MAX_PARTS || inside.some((p) => p.offset < from || p.offset + bytesOf(p.type) > to)) return null;
+    if (inside.length > MAX_PARTS || inside.some((p) => p.offset < from || p.offset + bytesOf(p.type) > to))
+      return null;
   }
   const whole = list.length === 1 && ranges.length === 0 && list[0].offset === 0;
   return list.length === 0 || whole ? null : list;
@@ -118,12 +120,23 @@ function partsOfVariable(func: Func, at: Instr, debug: DebugValue, parts: readon
   const known = parts.flatMap((part) => {
     const count = Math.min(bytesOf(part.type), bytes - part.offset);
     if (count <= 0) return [];
-    return newDebug(func, { variable, watched: part.alloca, indirect: true, offset: offset + part.offset, bytes: count }, at.loc, at.block);
+    return newDebug(
+      func,
+      { variable, watched: part.alloca, indirect: true, offset: offset + part.offset, bytes: count },
+      at.loc,
+      at.block,
+    );
   });
   return [unknown, ...known];
 }
 
-function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: readonly Part[], addresses: ReadonlySet<Instr>): void {
+function split(
+  func: Func,
+  alloca: Instr,
+  accesses: readonly Access[],
+  parts: readonly Part[],
+  addresses: ReadonlySet<Instr>,
+): void {
   const byInstr = new Map<Instr, Access>(accesses.map((a) => [a.instr, a]));
   for (const part of parts) {
     const size = bytesOf(part.type);
@@ -160,7 +173,11 @@ function split(func: Func, alloca: Instr, accesses: readonly Access[], parts: re
       }
       const inside = parts.filter((p) => p.offset >= access.offset && p.offset < access.offset + instr.size);
       const at = (base: Instr, bytes: number): Instr =>
-        bytes === 0 ? base : emit(newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), instr.loc))], instr.loc));
+        bytes === 0
+          ? base
+          : emit(
+              newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), instr.loc))], instr.loc),
+            );
       for (const part of inside) {
         const delta = part.offset - access.offset;
         const own = part.alloca as Instr;

@@ -7,7 +7,16 @@
  *
  * Loops keep their one entry: from a loop's header only ways out of the loop are threaded.
  */
-import { Dominators, findLoops, jumpTo, type Loop, phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import {
+  Dominators,
+  findLoops,
+  jumpTo,
+  type Loop,
+  phisOf,
+  removeIncoming,
+  removeUnreachable,
+  terminatorOf,
+} from "../ir/cfg.ts";
 import { evaluate } from "../ir/evaluate.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";

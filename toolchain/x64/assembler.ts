@@ -73,12 +73,24 @@ export class Assembler implements CodeSink {
     if (this.prefix !== "") this.checkPrefix(mnemonic, operands);
     const form = selectForm(mnemonic, operands, this.bits);
     const first = operands[0];
-    if (first !== undefined && first.kind === "label" && form.patterns[0].slot === Slot.RELATIVE && form.patterns[0].bytes === 1) {
+    if (
+      first !== undefined &&
+      first.kind === "label" &&
+      form.patterns[0].slot === Slot.RELATIVE &&
+      form.patterns[0].bytes === 1
+    ) {
       const long = form.addressSize === 0 ? longForm(mnemonic, this.bits) : null;
       if (long !== null) {
         const prefixBytes = long.operandSize === 32 && this.bits === 16 ? 1 : 0;
         const longBytes = prefixBytes + long.opcode.length + long.patterns[0].bytes;
-        this.jumps.push({ offset: this.buffer.length, label: first.name, short: form.opcode[0], long, longBytes, isLong: false });
+        this.jumps.push({
+          offset: this.buffer.length,
+          label: first.name,
+          short: form.opcode[0],
+          long,
+          longBytes,
+          isLong: false,
+        });
         this.buffer.reserve();
         this.buffer.byte(form.opcode[0]);
         this.buffer.byte(0);
@@ -109,12 +121,15 @@ export class Assembler implements CodeSink {
     const replaced = isOpen ? this.rows.pop() : undefined;
     const without = this.rows.at(-1);
     // It has code after all.
-    if (without?.mark === "no code" && without.offset === offset && without.file === file && without.line === line) this.rows.pop();
+    if (without?.mark === "no code" && without.offset === offset && without.file === file && without.line === line)
+      this.rows.pop();
     // The place keeps its mark when the instruction that comes to stand there has a line of its own.
     const inherited = mark ?? replaced?.mark;
     const before = this.rows[this.rows.length - 1];
     if (inherited === undefined && before?.file === file && before.line === line && before.column === column) return;
-    this.rows.push(inherited === undefined ? { offset, file, line, column } : { offset, file, line, column, mark: inherited });
+    this.rows.push(
+      inherited === undefined ? { offset, file, line, column } : { offset, file, line, column, mark: inherited },
+    );
   }
 
   finish(): AssembledCode {
@@ -219,12 +234,19 @@ export class Assembler implements CodeSink {
     for (const byte of jump.long.opcode) bytes[position++] = byte;
     const fieldBytes = jump.long.patterns[0].bytes;
     const distance = target - (at + jump.longBytes);
-    if (fieldBytes === 2 && (distance < -32768 || distance > 32767)) throw new AssemblerError(`jump to '${jump.label}' does not reach`);
+    if (fieldBytes === 2 && (distance < -32768 || distance > 32767))
+      throw new AssemblerError(`jump to '${jump.label}' does not reach`);
     for (let i = 0; i < fieldBytes; i++) bytes[position + i] = distance >> (8 * i);
   }
 
   /** Writes what is known by now, and leaves the rest to the linker. */
-  private settle(bytes: Uint8Array, fixup: Fixup, offset: number, labels: ReadonlyMap<string, number>, relocations: Relocation[]): void {
+  private settle(
+    bytes: Uint8Array,
+    fixup: Fixup,
+    offset: number,
+    labels: ReadonlyMap<string, number>,
+    relocations: Relocation[],
+  ): void {
     const { expression, kind } = fixup;
     const plus = labels.get(expression.plus);
     const minus = expression.minus === null ? undefined : labels.get(expression.minus);
@@ -240,7 +262,9 @@ export class Assembler implements CodeSink {
     if (plus !== undefined && minus !== undefined) {
       const value = BigInt(plus - minus) + expression.addend;
       if (BigInt.asIntN(fieldBytes * 8, value) !== value && BigInt.asUintN(fieldBytes * 8, value) !== value) {
-        throw new AssemblerError(`${expression.plus} - ${expression.minus} is ${value}, which does not fit ${fieldBytes * 8} bits`);
+        throw new AssemblerError(
+          `${expression.plus} - ${expression.minus} is ${value}, which does not fit ${fieldBytes * 8} bits`,
+        );
       }
       writeField(bytes, offset, value, fieldBytes);
       return;
@@ -276,5 +300,8 @@ function writeField(bytes: Uint8Array, offset: number, value: bigint, fieldBytes
 
 /** The form of a jump that always reaches, or null if there is none (loop, jrcxz). */
 function longForm(mnemonic: string, bits: Bits): Form | null {
-  return formsFor(mnemonic, bits, 1)?.find(({ patterns: [target] }) => target.slot === Slot.RELATIVE && target.bytes > 1) ?? null;
+  return (
+    formsFor(mnemonic, bits, 1)?.find(({ patterns: [target] }) => target.slot === Slot.RELATIVE && target.bytes > 1) ??
+    null
+  );
 }

@@ -17,7 +17,11 @@ export interface Call {
   readonly told: readonly { readonly register: number; readonly place: DebugPlace }[];
 }
 
-export function callsOf(written: readonly { readonly code: readonly Written[] }[], slotCount: number, frame: Frame): Call[] {
+export function callsOf(
+  written: readonly { readonly code: readonly Written[] }[],
+  slotCount: number,
+  frame: Frame,
+): Call[] {
   const calls: Call[] = [];
   for (const { code } of written) {
     if (!code.some(({ placed }) => placed.instr.op === "call")) continue;
@@ -74,7 +78,10 @@ class Numbers {
     }
     const [target, source] = instr.operands;
     const made =
-      target?.kind === "reg" && target.role === DEF && source !== undefined && (instr.op === "mov" || instr.op === "lea")
+      target?.kind === "reg" &&
+      target.role === DEF &&
+      source !== undefined &&
+      (instr.op === "mov" || instr.op === "lea")
         ? this.#constantOf(source)
         : null;
     forEachBit(instr.defs | instr.earlyDefs | (instr.op === "expand" ? instr.uses : 0), (r) => {

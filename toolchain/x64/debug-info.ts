@@ -96,10 +96,17 @@ export class DebugWriter {
   }
 
   /** `moved`: from offsets as they were written to those in the finished code of `size` bytes. */
-  describe(f: Func, root: Scope, placed: PlacedFunction, size: number, moved: (offset: number) => number): FunctionDebug {
+  describe(
+    f: Func,
+    root: Scope,
+    placed: PlacedFunction,
+    size: number,
+    moved: (offset: number) => number,
+  ): FunctionDebug {
     const locations = new LocationWalk(f, placed, this.frame as Frame, moved).run(this.#written);
     const scopes = new Scopes(root);
-    for (const { code } of this.#written) for (const { placed: p, start, end } of code) scopes.cover(p.instr.loc, moved(start), moved(end));
+    for (const { code } of this.#written)
+      for (const { placed: p, start, end } of code) scopes.cover(p.instr.loc, moved(start), moved(end));
     const { file, line } = f.loc;
     const list = scopes.list(locations, size);
     const calls: DebugCall[] = [];
@@ -139,7 +146,9 @@ class LocationWalk {
     this.#ranges = Array.from({ length }, () => []);
   }
 
-  run(written: readonly { readonly block: MachineBlock; readonly code: readonly Written[] }[]): Map<Variable, DebugLocation[]> {
+  run(
+    written: readonly { readonly block: MachineBlock; readonly code: readonly Written[] }[],
+  ): Map<Variable, DebugLocation[]> {
     const tracker = this.#tracker;
     let end = 0;
     written.forEach(({ block, code }, i) => {
@@ -203,7 +212,8 @@ class LocationWalk {
       if (now === UNKNOWN) continue;
       const { binding, alternative, locations } = this.#all[now];
       const { told } = this.#tracker.bindings[binding].alternatives[alternative];
-      const stays = told.kind !== "object" && locations.every((l) => l < FIRST_SLOT && (CALLER_SAVED_MASK & (1 << l)) !== 0);
+      const stays =
+        told.kind !== "object" && locations.every((l) => l < FIRST_SLOT && (CALLER_SAVED_MASK & (1 << l)) !== 0);
       if (!stays) this.#set(p, UNKNOWN, offset);
     }
   }
@@ -214,14 +224,20 @@ class LocationWalk {
   #stays(state: State, bound: number, now: number): boolean {
     const whereabouts = this.#all[now];
     return (
-      bound >> ALTERNATIVES === whereabouts.binding && (bound & (1 << whereabouts.alternative)) !== 0 && this.#isHeld(state, whereabouts)
+      bound >> ALTERNATIVES === whereabouts.binding &&
+      (bound & (1 << whereabouts.alternative)) !== 0 &&
+      this.#isHeld(state, whereabouts)
     );
   }
   #isHeld({ held }: State, { binding, alternative, locations }: Whereabouts): boolean {
     const { values } = this.#tracker.bindings[binding].alternatives[alternative];
     for (let i = 0; i < values.length; i++) {
       const location = locations[i];
-      if (location !== INCOMING && (held[values[i] * this.#tracker.words + (location >>> 5)] & (1 << (location & 31))) === 0) return false;
+      if (
+        location !== INCOMING &&
+        (held[values[i] * this.#tracker.words + (location >>> 5)] & (1 << (location & 31))) === 0
+      )
+        return false;
     }
     return true;
   }
@@ -344,10 +360,14 @@ class LocationWalk {
         const [location] = locations;
         if (location >= FIRST_SLOT) {
           if (indirect && inside > 0) return null;
-          return { place: { kind: "frame", offset: this.#offsetOf(told.value, location) + (indirect ? 0 : inside) }, indirect };
+          return {
+            place: { kind: "frame", offset: this.#offsetOf(told.value, location) + (indirect ? 0 : inside) },
+            indirect,
+          };
         }
         const register = dwarfOf(location);
-        if (indirect) return { place: { kind: "memory", register, offset: Number(told.addend) + inside }, indirect: false };
+        if (indirect)
+          return { place: { kind: "memory", register, offset: Number(told.addend) + inside }, indirect: false };
         if (inside > 0) return null;
         if (told.addend === 0n) return { place: { kind: "register", register }, indirect };
         return { place: { kind: "computed", register, addend: told.addend }, indirect };
@@ -355,7 +375,9 @@ class LocationWalk {
       case "entry":
         return inside > 0 ? null : { place: { kind: "entry", register: dwarfOf(told.register) }, indirect };
       case "operation":
-        return inside > 0 ? null : { place: { kind: "expression", steps: this.#steps(told, [...locations]) }, indirect };
+        return inside > 0
+          ? null
+          : { place: { kind: "expression", steps: this.#steps(told, [...locations]) }, indirect };
     }
   }
   /** Takes the locations of its values from the front. */
@@ -385,7 +407,13 @@ class LocationWalk {
 /** Pieces of one run of memory are one. */
 function join(pieces: DebugPiece[], next: DebugPiece): void {
   const last = pieces[pieces.length - 1];
-  if (last && last.offset + last.bytes === next.offset && last.place.kind === next.place.kind && !last.indirect && !next.indirect) {
+  if (
+    last &&
+    last.offset + last.bytes === next.offset &&
+    last.place.kind === next.place.kind &&
+    !last.indirect &&
+    !next.indirect
+  ) {
     const a = last.place;
     const b = next.place;
     const isNext =
@@ -463,7 +491,8 @@ class Scopes {
 }
 
 /** Parameters first, in their order; then by the place of the declaration. */
-const rank = ({ parameter, loc }: Variable): number => (parameter >= 0 ? parameter - 1e9 : loc.line * 1000 + loc.column);
+const rank = ({ parameter, loc }: Variable): number =>
+  parameter >= 0 ? parameter - 1e9 : loc.line * 1000 + loc.column;
 
 function describe({ name, type, parameter, loc }: Variable, locations: readonly DebugLocation[]): DebugVariable {
   return { name, type, parameter: parameter >= 0, file: loc.file, line: loc.line, locations: joined(locations) };
@@ -489,4 +518,5 @@ function samePiece(a: DebugPiece, b: DebugPiece): boolean {
     (a.place === b.place || textOf(a.place) === textOf(b.place))
   );
 }
-const textOf = (place: DebugPlace): string => JSON.stringify(place, (_key, v: unknown) => (typeof v === "bigint" ? `${v}` : v));
+const textOf = (place: DebugPlace): string =>
+  JSON.stringify(place, (_key, v: unknown) => (typeof v === "bigint" ? `${v}` : v));

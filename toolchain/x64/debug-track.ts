@@ -84,7 +84,8 @@ export class DebugTracker {
   /** What the instruction does. */
   step({ instr, locations }: Placed, state: State): void {
     if (this.#values.size === 0) return;
-    if (instr.op === "copy" || instr.op === "parcopy" || instr.op === "shuffle") return this.#move(instr, locations, state);
+    if (instr.op === "copy" || instr.op === "parcopy" || instr.op === "shuffle")
+      return this.#move(instr, locations, state);
     const { held } = state;
     const { words } = this;
     const lost = new Uint32Array(words);
@@ -155,7 +156,8 @@ export class DebugTracker {
     for (const { to, from } of pairs) {
       if (from < 0) continue;
       const bit = 1 << (from & 31);
-      for (let i = 0; i < held.length; i += words) if (before[i + (from >>> 5)] & bit) held[i + (to >>> 5)] |= 1 << (to & 31);
+      for (let i = 0; i < held.length; i += words)
+        if (before[i + (from >>> 5)] & bit) held[i + (to >>> 5)] |= 1 << (to & 31);
     }
     // A new value is where its source is, and the source's other copies are its own too.
     const also = pairs.map(({ to, value, source }) => {

@@ -84,7 +84,8 @@ export class Teller {
     const found: Alternative[] = own === null ? [] : [{ told: own, once: null }];
     for (const isDeep of [false, true]) {
       const made = instr.op === "param" ? null : this.#made(instr, 0, isDeep);
-      if (made !== null && !found.some(({ told }) => toldKey(told) === toldKey(made))) found.push({ told: made, once: null });
+      if (made !== null && !found.some(({ told }) => toldKey(told) === toldKey(made)))
+        found.push({ told: made, once: null });
     }
     if (own !== null && own.addend === 0n && own.value >= 0) this.#undone(instr, found);
     if (instr.op === "param") {
@@ -214,7 +215,14 @@ export class Teller {
   }
 }
 
-const OPERATORS: Partial<Record<Op, DebugOperator>> = { add: "plus", sub: "minus", mul: "mul", and: "and", or: "or", xor: "xor" };
+const OPERATORS: Partial<Record<Op, DebugOperator>> = {
+  add: "plus",
+  sub: "minus",
+  mul: "mul",
+  and: "and",
+  or: "or",
+  xor: "xor",
+};
 
 const bytesOf = (instr: Instr): number => (instr.type === "void" ? 0 : widthOf[instr.type] / 8);
 const signed = (instr: Instr): bigint => BigInt.asIntN(8 * bytesOf(instr), instr.imm);
@@ -227,7 +235,8 @@ function plus(told: Told | null, addend: bigint): Told | null {
   if (told.kind === "entry") return null;
   return { ...told, addend: told.addend + addend };
 }
-const less = (told: Told, by: Told | null): Told | null => (by?.kind === "constant" ? plus(told, -by.value) : operation("minus", told, by));
+const less = (told: Told, by: Told | null): Told | null =>
+  by?.kind === "constant" ? plus(told, -by.value) : operation("minus", told, by);
 
 /** Only of values and constants: addresses of symbols and objects need none. */
 function operation(op: DebugOperator, a: Told | null, b: Told | null): Told | null {
@@ -239,7 +248,8 @@ function operation(op: DebugOperator, a: Told | null, b: Told | null): Told | nu
 /** With the bits above `bits` zero, or copies of the sign. */
 function widened(told: Told | null, bits: number, isSigned: boolean): Told | null {
   if (told === null || bits === 64) return told;
-  if (told.kind === "constant") return constant(isSigned ? BigInt.asIntN(bits, told.value) : BigInt.asUintN(bits, told.value));
+  if (told.kind === "constant")
+    return constant(isSigned ? BigInt.asIntN(bits, told.value) : BigInt.asUintN(bits, told.value));
   if (!isSigned) return operation("and", told, constant((1n << BigInt(bits)) - 1n));
   const by = constant(BigInt(64 - bits));
   return operation("shra", operation("shl", told, by), by);

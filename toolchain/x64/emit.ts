@@ -103,7 +103,12 @@ function tableChunk(f: Func, table: JumpTable, labels: ReadonlyMap<string, numbe
   const relocations = table.labels.map((label, i): Relocation => {
     const offset = labels.get(label);
     if (offset === undefined) throw new Error(`jump table entry '${label}' has no code`);
-    return { offset: 8 * i, kind: "abs64", expression: { plus: f.name, minus: null, addend: BigInt(offset) }, trailing: 0 };
+    return {
+      offset: 8 * i,
+      kind: "abs64",
+      expression: { plus: f.name, minus: null, addend: BigInt(offset) },
+      trailing: 0,
+    };
   });
   const size = 8 * table.labels.length;
   return {
@@ -151,7 +156,8 @@ function writeNaked(f: Func, sink: CodeSink): void {
       switch (instr.op) {
         case "asm": {
           const asm = instr.asm!;
-          if (asm.bits !== f.attributes.bits) throw new Error(`asm of ${asm.bits} bits in a naked function of ${f.attributes.bits}`);
+          if (asm.bits !== f.attributes.bits)
+            throw new Error(`asm of ${asm.bits} bits in a naked function of ${f.attributes.bits}`);
           const refuse = (): never => {
             throw new Error("the assembly of a naked function takes constants and symbols only");
           };

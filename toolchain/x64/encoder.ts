@@ -90,7 +90,8 @@ function fitsSigned(value: bigint, width: number): boolean {
   const plain = Number(value);
   return (width > 8 && plain >= -128 && plain <= 127) || BigInt.asIntN(width, value) === value;
 }
-const fitsEither = (value: bigint, width: number): boolean => fitsSigned(value, width) || BigInt.asUintN(width, value) === value;
+const fitsEither = (value: bigint, width: number): boolean =>
+  fitsSigned(value, width) || BigInt.asUintN(width, value) === value;
 
 function immediateFits(value: bigint, pattern: Pattern, form: Form, bits: Bits): boolean {
   const width = pattern.bytes * 8;
@@ -102,7 +103,13 @@ function immediateFits(value: bigint, pattern: Pattern, form: Form, bits: Bits):
   return fitsEither(value, operation) && fitsSigned(BigInt.asIntN(operation, value), width);
 }
 
-function fits(form: Form, operands: readonly Operand[], classes: readonly number[], bits: Bits, ranges: boolean): boolean {
+function fits(
+  form: Form,
+  operands: readonly Operand[],
+  classes: readonly number[],
+  bits: Bits,
+  ranges: boolean,
+): boolean {
   const { patterns } = form;
   if (patterns.length !== operands.length || (form.modes & modeBit(bits)) === 0) return false;
   for (let i = 0; i < patterns.length; i++) {
@@ -111,7 +118,11 @@ function fits(form: Form, operands: readonly Operand[], classes: readonly number
   if (!ranges) return true;
   for (let i = 0; i < patterns.length; i++) {
     const operand = operands[i];
-    if (operand.kind === "immediate" && patterns[i].slot === Slot.IMMEDIATE && !immediateFits(operand.value, patterns[i], form, bits))
+    if (
+      operand.kind === "immediate" &&
+      patterns[i].slot === Slot.IMMEDIATE &&
+      !immediateFits(operand.value, patterns[i], form, bits)
+    )
       return false;
   }
   return true;
@@ -149,7 +160,8 @@ function checkSize(
 ): void {
   const ALL = Class.M8 | Class.M16 | Class.M32 | Class.M64 | Class.M80 | Class.M128;
   const width = chosen.patterns[k].mask & ALL;
-  if (candidates.every((form) => !fits(form, operands, classes, bits, true) || (form.patterns[k].mask & ALL) === width)) return;
+  if (candidates.every((form) => !fits(form, operands, classes, bits, true) || (form.patterns[k].mask & ALL) === width))
+    return;
   throw new AssemblerError(
     `${formatInstruction(mnemonic, operands)}: size of the memory operand not known; write byte, word, dword or qword ptr`,
   );
@@ -163,7 +175,8 @@ function whyNot(
   bits: Bits,
 ): string {
   const text = formatInstruction(mnemonic, operands);
-  if (candidates.every((form) => (form.modes & modeBit(bits)) === 0)) return `${text}: does not exist in ${bits}-bit code`;
+  if (candidates.every((form) => (form.modes & modeBit(bits)) === 0))
+    return `${text}: does not exist in ${bits}-bit code`;
   const wide = candidates.find((form) => fits(form, operands, classes, bits, false));
   if (wide !== undefined) {
     const at = operands.findIndex((operand) => operand.kind === "immediate");
@@ -177,7 +190,8 @@ function whyNot(
       return `${text}: not in ${bits}-bit code, only in ${other}-bit code`;
   }
   const counts = [...new Set(candidates.map((form) => form.patterns.length))].sort();
-  if (!counts.includes(operands.length)) return `${text}: takes ${counts.join(" or ")} operand${counts.join() === "1" ? "" : "s"}`;
+  if (!counts.includes(operands.length))
+    return `${text}: takes ${counts.join(" or ")} operand${counts.join() === "1" ? "" : "s"}`;
   const accepted = candidates
     .filter((form) => form.patterns.length === operands.length && (form.modes & modeBit(bits)) !== 0)
     .map((form) => form.patterns.map((pattern) => pattern.text).join(", "));
@@ -225,7 +239,8 @@ function address(memory: MemoryOperand, bits: Bits): Address {
     }
   }
   const size = (baseRegister?.width ?? indexRegister?.width ?? bits) as Bits;
-  if (indexRegister !== null && indexRegister.width !== size) throw badAddress(memory, "base and index differ in width");
+  if (indexRegister !== null && indexRegister.width !== size)
+    throw badAddress(memory, "base and index differ in width");
   if (bits === 64 && size === 16) throw badAddress(memory, "16-bit addresses do not exist in 64-bit code");
   if (bits !== 64 && size === 64) throw badAddress(memory, `64-bit addresses do not exist in ${bits}-bit code`);
   // Addresses wrap at their size, so that 0xffff_ffff_8000_0000 is as good as its negative.
@@ -347,13 +362,20 @@ function encodeUnchecked(buffer: CodeBuffer, form: Form, operands: readonly Oper
   for (let i = 0; i < operands.length; i++) {
     const operand = operands[i];
     const pattern = patterns[i];
-    if (pattern.slot === Slot.IMMEDIATE) writeImmediate(buffer, operand, pattern, operandSize === 0 ? bits : operandSize);
+    if (pattern.slot === Slot.IMMEDIATE)
+      writeImmediate(buffer, operand, pattern, operandSize === 0 ? bits : operandSize);
     else if (pattern.slot === Slot.RELATIVE) writeDistance(buffer, operand, pattern);
     else if (pattern.slot === Slot.FAR && operand.kind === "far") writeFar(buffer, operand);
   }
 }
 
-function writeDisplacement(buffer: CodeBuffer, memory: MemoryOperand, where: Address, bits: Bits, trailing: number): void {
+function writeDisplacement(
+  buffer: CodeBuffer,
+  memory: MemoryOperand,
+  where: Address,
+  bits: Bits,
+  trailing: number,
+): void {
   if (where.displacementBytes === 0) return;
   if (memory.symbol === null) {
     buffer.field(memory.displacement, where.displacementBytes);
@@ -361,7 +383,8 @@ function writeDisplacement(buffer: CodeBuffer, memory: MemoryOperand, where: Add
   }
   const expression = { ...memory.symbol, addend: memory.symbol.addend + memory.displacement };
   const relative = memory.base === "rip" || memory.base === "eip";
-  if (relative && expression.minus !== null) throw badAddress(memory, "a difference of symbols cannot be relative to rip");
+  if (relative && expression.minus !== null)
+    throw badAddress(memory, "a difference of symbols cannot be relative to rip");
   const kind = relative ? "rel32" : where.size === 16 ? "abs16" : bits === 64 && where.size === 64 ? "abs32s" : "abs32";
   buffer.fixups.push({ offset: buffer.length, kind, expression, trailing: relative ? trailing : 0 });
   buffer.field(0n, where.displacementBytes);
@@ -374,7 +397,8 @@ function writeImmediate(buffer: CodeBuffer, operand: Operand, pattern: Pattern, 
     return;
   }
   if (operand.kind !== "symbol") return;
-  const kind = bytes === 8 ? "abs64" : bytes === 2 ? "abs16" : bytes === 1 ? "abs8" : operation === 64 ? "abs32s" : "abs32";
+  const kind =
+    bytes === 8 ? "abs64" : bytes === 2 ? "abs16" : bytes === 1 ? "abs8" : operation === 64 ? "abs32s" : "abs32";
   buffer.fixups.push({ offset: buffer.length, kind, expression: operand.expression, trailing: 0 });
   buffer.field(0n, bytes);
 }
@@ -382,9 +406,15 @@ function writeImmediate(buffer: CodeBuffer, operand: Operand, pattern: Pattern, 
 function writeDistance(buffer: CodeBuffer, operand: Operand, pattern: Pattern): void {
   const kind = pattern.bytes === 1 ? "rel8" : pattern.bytes === 2 ? "rel16" : "rel32";
   if (operand.kind === "label") {
-    buffer.fixups.push({ offset: buffer.length, kind, expression: { plus: operand.name, minus: null, addend: 0n }, trailing: 0 });
+    buffer.fixups.push({
+      offset: buffer.length,
+      kind,
+      expression: { plus: operand.name, minus: null, addend: 0n },
+      trailing: 0,
+    });
   } else if (operand.kind === "symbol") {
-    if (operand.expression.minus !== null) throw new AssemblerError("the target of a jump or call is one symbol, not a difference");
+    if (operand.expression.minus !== null)
+      throw new AssemblerError("the target of a jump or call is one symbol, not a difference");
     buffer.fixups.push({ offset: buffer.length, kind, expression: operand.expression, trailing: 0 });
   }
   buffer.field(0n, pattern.bytes);
@@ -395,7 +425,8 @@ function writeFar(buffer: CodeBuffer, operand: FarOperand): void {
     throw new AssemblerError(`ljmp: selector ${operand.selector} does not fit 16 bits`);
   const { offset } = operand;
   if (offset.kind === "immediate") {
-    if (!fitsEither(offset.value, 32)) throw new AssemblerError(`ljmp: offset ${formatNumber(offset.value)} does not fit 32 bits`);
+    if (!fitsEither(offset.value, 32))
+      throw new AssemblerError(`ljmp: offset ${formatNumber(offset.value)} does not fit 32 bits`);
     buffer.field(offset.value, 4);
   } else {
     buffer.fixups.push({ offset: buffer.length, kind: "abs32", expression: offset.expression, trailing: 0 });

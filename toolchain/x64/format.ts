@@ -32,7 +32,8 @@ function formatMemory(memory: MemoryOperand): string {
   let text = terms.join(" + ");
   if (text === "") text = formatNumber(memory.displacement);
   else if (memory.displacement !== 0n) {
-    text += memory.displacement < 0n ? ` - ${formatNumber(-memory.displacement)}` : ` + ${formatNumber(memory.displacement)}`;
+    text +=
+      memory.displacement < 0n ? ` - ${formatNumber(-memory.displacement)}` : ` + ${formatNumber(memory.displacement)}`;
   }
   return `${SIZE_NAMES[memory.width] ?? ""}${memory.segment !== null ? `${memory.segment}:` : ""}[${text}]`;
 }

@@ -82,10 +82,16 @@ function pattern(text: string, modrm: Form["modrm"], opcodeRegister: boolean, rm
   const immediate = /^imm(8|16|32|64)(s?)$/.exec(text);
   if (immediate) {
     const narrow = immediate[1] === "8" && immediate[2] === "s";
-    return make(Class.IMMEDIATE | (narrow ? 0 : Class.SYMBOL), Slot.IMMEDIATE, Number(immediate[1]) / 8, immediate[2] === "s");
+    return make(
+      Class.IMMEDIATE | (narrow ? 0 : Class.SYMBOL),
+      Slot.IMMEDIATE,
+      Number(immediate[1]) / 8,
+      immediate[2] === "s",
+    );
   }
   const relative = /^rel(8|16|32)$/.exec(text);
-  if (relative) return make(Class.LABEL | (relative[1] === "32" ? Class.SYMBOL : 0), Slot.RELATIVE, Number(relative[1]) / 8, true);
+  if (relative)
+    return make(Class.LABEL | (relative[1] === "32" ? Class.SYMBOL : 0), Slot.RELATIVE, Number(relative[1]) / 8, true);
   if (text === "far") return make(Class.FAR, Slot.FAR);
   throw new Error(`instruction table: unknown operand ${text}`);
 }
@@ -103,7 +109,8 @@ function compile(row: Row, mnemonic: string, position: number): Form {
     const byte = /^([0-9A-F]{2})(\+n|\+8n|\+r)?$/.exec(token);
     if (byte) {
       const value = Number.parseInt(byte[1], 16) + (byte[2] === "+n" ? position : byte[2] === "+8n" ? 8 * position : 0);
-      if (opcode.length === 0 && (value === 0x66 || value === 0xf2 || value === 0xf3) && i + 1 < tokens.length) prefix = value;
+      if (opcode.length === 0 && (value === 0x66 || value === 0xf2 || value === 0xf3) && i + 1 < tokens.length)
+        prefix = value;
       else opcode.push(value);
       if (byte[2] === "+r") opcodeRegister = true;
     } else if (token === "o16") operandSize = 16;
@@ -119,7 +126,18 @@ function compile(row: Row, mnemonic: string, position: number): Form {
   const texts = row[1] === "" ? [] : row[1].split(", ");
   const rmTaken = texts.some((text) => /^(rm|m|xmm\/)/.test(text));
   const patterns = texts.map((text) => pattern(text, modrm, opcodeRegister, rmTaken));
-  return { mnemonic, row, patterns, operandSize, addressSize, prefix, opcode, modrm, immediateBytes, modes: MODES[row[3]] };
+  return {
+    mnemonic,
+    row,
+    patterns,
+    operandSize,
+    addressSize,
+    prefix,
+    opcode,
+    modrm,
+    immediateBytes,
+    modes: MODES[row[3]],
+  };
 }
 
 /** Mnemonics of a row's first column with their positions. */
@@ -158,7 +176,9 @@ export function formsFor(mnemonic: string, bits: 16 | 32 | 64, operandCount: num
     if (list === undefined) return undefined;
     // Three modes by zero to three operands.
     lists = ([16, 32, 64] as const).flatMap((mode) =>
-      [0, 1, 2, 3].map((count) => list.filter((form) => (form.modes & modeBit(mode)) !== 0 && form.patterns.length === count)),
+      [0, 1, 2, 3].map((count) =>
+        list.filter((form) => (form.modes & modeBit(mode)) !== 0 && form.patterns.length === count),
+      ),
     );
     byCount.set(mnemonic, lists);
   }

@@ -70,7 +70,10 @@ export class Cursor {
   mnemonic(): { text: string; token: Token } {
     const token = this.next();
     if (token.kind === "name" && token.text.startsWith(".") && !token.text.startsWith(".cfi_")) {
-      throw new InlineError(`directives such as '${token.text}' do not exist here; put data into a static variable`, token);
+      throw new InlineError(
+        `directives such as '${token.text}' do not exist here; put data into a static variable`,
+        token,
+      );
     }
     if (token.kind !== "name") throw new InlineError(`instruction expected, found '${token.text}'`, token);
     return { text: token.text.toLowerCase(), token };
@@ -83,7 +86,8 @@ export class Cursor {
       width = SIZES[start.text.toLowerCase()];
       this.position++;
       const ptr = this.peek();
-      if (this.done() || ptr.text.toLowerCase() !== "ptr") throw new InlineError(`write '${start.text} ptr [...]'`, start);
+      if (this.done() || ptr.text.toLowerCase() !== "ptr")
+        throw new InlineError(`write '${start.text} ptr [...]'`, start);
       this.position++;
     }
     const segment = this.segment();
@@ -96,7 +100,13 @@ export class Cursor {
     const sum = this.sum();
     if (sum.registers.length > 0) {
       const [register] = sum.registers;
-      if (sum.registers.length > 1 || register.scale !== 1n || sum.value !== 0n || sum.plus !== null || sum.minus !== null) {
+      if (
+        sum.registers.length > 1 ||
+        register.scale !== 1n ||
+        sum.value !== 0n ||
+        sum.plus !== null ||
+        sum.minus !== null
+      ) {
         throw new InlineError("a sum with a register is an address; write it in [ ]", start);
       }
       return { kind: "register", name: register.name };
@@ -142,7 +152,8 @@ export class Cursor {
         scale = register.scale;
       } else throw new InlineError("an address has at most one scaled register", at);
     }
-    if (scale !== 1n && scale !== 2n && scale !== 4n && scale !== 8n) throw new InlineError(`scale ${scale} is not 1, 2, 4 or 8`, at);
+    if (scale !== 1n && scale !== 2n && scale !== 4n && scale !== 8n)
+      throw new InlineError(`scale ${scale} is not 1, 2, 4 or 8`, at);
     const symbol = this.expression(sum, at);
     return {
       kind: "memory",
@@ -210,8 +221,14 @@ export class Cursor {
         minus.splice(minus.indexOf(name), 1);
       }
     }
-    if (plus.length > 1 || minus.length > 1) throw new InlineError("at most one symbol minus another; two cannot be added", operator);
-    return { registers: [...a.registers, ...b.registers], plus: plus[0] ?? null, minus: minus[0] ?? null, value: a.value + b.value };
+    if (plus.length > 1 || minus.length > 1)
+      throw new InlineError("at most one symbol minus another; two cannot be added", operator);
+    return {
+      registers: [...a.registers, ...b.registers],
+      plus: plus[0] ?? null,
+      minus: minus[0] ?? null,
+      value: a.value + b.value,
+    };
   }
 
   private unary(): Sum {
@@ -250,7 +267,8 @@ export class Cursor {
     const backward = token.text.endsWith("b");
     const ordinal = (this.seen.get(number) ?? 0) + (backward ? 0 : 1);
     const label = this.scope.labels.get(`${number}.${ordinal}`);
-    if (label === undefined) throw new InlineError(`no label '${number}:' stands ${backward ? "before" : "behind"} this statement`, token);
+    if (label === undefined)
+      throw new InlineError(`no label '${number}:' stands ${backward ? "before" : "behind"} this statement`, token);
     return label;
   }
 
@@ -266,7 +284,8 @@ export class Cursor {
         return { ...constant(0n), registers: [{ name: this.scope.names.of(operand.index), scale: 1n }] };
       case "ret": {
         const name = this.scope.names.ret;
-        if (name === null) throw new InlineError(`this block has no result register for \${ret}; write asm<type>\`…\``, token);
+        if (name === null)
+          throw new InlineError(`this block has no result register for \${ret}; write asm<type>\`…\``, token);
         return { ...constant(0n), registers: [{ name, scale: 1n }] };
       }
     }

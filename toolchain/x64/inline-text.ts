@@ -87,7 +87,16 @@ function tokens(block: AsmBlock, note: (error: unknown) => void): Token[] {
     if (operand !== undefined && !commented) push("operand", `\${…}`, 0n, operand);
     total += text.length;
   });
-  list.push({ kind: "end", text: "", value: 0n, operand: null, piece: block.pieces.length - 1, offset: 0, line, column: 1 });
+  list.push({
+    kind: "end",
+    text: "",
+    value: 0n,
+    operand: null,
+    piece: block.pieces.length - 1,
+    offset: 0,
+    line,
+    column: 1,
+  });
   return list;
 }
 
@@ -108,7 +117,11 @@ export function parseStatements(
     if (current.length === 0) continue;
     const own: string[] = [];
     const { line, column } = current[0];
-    while (current.length >= 2 && current[1].text === ":" && (current[0].kind === "name" || current[0].kind === "number")) {
+    while (
+      current.length >= 2 &&
+      current[1].text === ":" &&
+      (current[0].kind === "name" || current[0].kind === "number")
+    ) {
       const [token] = current;
       current = current.slice(2);
       let key = token.text;
@@ -127,7 +140,13 @@ export function parseStatements(
       own.push(prefix + key);
     }
     const start = current[0];
-    statements.push({ labels: own, tokens: current, line: start?.line ?? line, column: start?.column ?? column, seen: new Map(seen) });
+    statements.push({
+      labels: own,
+      tokens: current,
+      line: start?.line ?? line,
+      column: start?.column ?? column,
+      seen: new Map(seen),
+    });
     current = [];
   }
   return { statements, labels };

@@ -95,7 +95,8 @@ function placeholders(statement: Statement, bits: 16 | 32 | 64): AsmRegisters[] 
   let choices: Map<number, string>[] = [new Map()];
   // No instruction names more than four registers; with more operands the first choice is refused as well as any.
   const tried = used.size <= 4 ? candidates : candidates.slice(0, 1);
-  for (const index of used) choices = choices.flatMap((choice) => tried.map((name) => new Map(choice).set(index, name)));
+  for (const index of used)
+    choices = choices.flatMap((choice) => tried.map((name) => new Map(choice).set(index, name)));
   return choices.map((choice) => ({ of: (index) => choice.get(index) ?? "", ret: choice.get(-1) ?? null }));
 }
 
@@ -103,7 +104,14 @@ function placeholders(statement: Statement, bits: 16 | 32 | 64): AsmRegisters[] 
 
 const PREFIXES: ReadonlySet<string> = new Set(["lock", "rep", "repe", "repz", "repne", "repnz"]);
 /** A label is the target of these, and an address in every other instruction. */
-const BRANCHES: ReadonlySet<string> = new Set(["jmp", "call", "loop", "jecxz", "jrcxz", ...CONDITIONS.flat().map((name) => `j${name}`)]);
+const BRANCHES: ReadonlySet<string> = new Set([
+  "jmp",
+  "call",
+  "loop",
+  "jecxz",
+  "jrcxz",
+  ...CONDITIONS.flat().map((name) => `j${name}`),
+]);
 
 function emitStatement(statement: Statement, scope: Scope, sink: CodeSink): void {
   const cursor = new Cursor(statement, scope);

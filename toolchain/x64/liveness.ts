@@ -141,7 +141,8 @@ function visitInstr(
     for (let k = 0; k < instr.operands.length; k += 2) {
       const to = instr.operands[k];
       const from = instr.operands[k + 1];
-      if (to.kind === "reg" && from.kind === "reg") copies.push({ to: to.reg, from: from.reg, loopDepth: block.loopDepth });
+      if (to.kind === "reg" && from.kind === "reg")
+        copies.push({ to: to.reg, from: from.reg, loopDepth: block.loopDepth });
     }
   } else if (op === "lea") {
     // Not a copy, but the result may well take over the register of the base.

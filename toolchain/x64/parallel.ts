@@ -30,7 +30,8 @@ const isMemory = (location: number): boolean => location >= FIRST_SLOT;
 
 export function sequentialise(moves: readonly ParallelMove[], sink: MoveSink): void {
   const pending: { to: number; from: number; isVector: boolean }[] = [];
-  for (const { to, from, isVector } of moves) if (typeof from === "number" && from !== to) pending.push({ to, from, isVector });
+  for (const { to, from, isVector } of moves)
+    if (typeof from === "number" && from !== to) pending.push({ to, from, isVector });
   while (pending.length > 0) {
     const ready = pending.findIndex((m) => !pending.some((other) => other.from === m.to));
     if (ready >= 0) {

@@ -55,7 +55,12 @@ function intersection(a: State, b: State): State {
   return result;
 }
 
-function step(placed: PlacedFunction, { instr, locations }: Placed, state: State, report: ((what: string) => void) | null): void {
+function step(
+  placed: PlacedFunction,
+  { instr, locations }: Placed,
+  state: State,
+  report: ((what: string) => void) | null,
+): void {
   const { f } = placed;
   const isMove = instr.op === "copy" || instr.op === "parcopy" || instr.op === "shuffle";
   const pureDefs: { reg: number; location: number; early: boolean }[] = [];
@@ -87,11 +92,13 @@ function step(placed: PlacedFunction, { instr, locations }: Placed, state: State
     if (!state.get(r)?.has(r)) report?.(`physical register ${r} does not hold its operand`);
   });
   forEachBit(instr.earlyDefs, (r) => early.push(r));
-  for (const location of early) if (reads.includes(location)) report?.(`location ${location} is written before it is read`);
+  for (const location of early)
+    if (reads.includes(location)) report?.(`location ${location} is written before it is read`);
   const targets = pureDefs.map((d) => d.location);
   if (new Set(targets).size !== targets.length) report?.("two results in one location");
   if (!isMove) {
-    const memories = locations.filter((l) => l >= FIRST_SLOT).length + instr.operands.filter((o) => o.kind === "mem").length;
+    const memories =
+      locations.filter((l) => l >= FIRST_SLOT).length + instr.operands.filter((o) => o.kind === "mem").length;
     if (memories > 1) report?.("more than one memory operand");
   }
   // What moves carry along, taken before anything is written.
@@ -108,7 +115,10 @@ function step(placed: PlacedFunction, { instr, locations }: Placed, state: State
         const held = new Set(state.get(locations[k++]) ?? []);
         carried.set(to, held);
         if (target.kind === "reg")
-          also.push({ reg: target.reg, locations: [...state].filter(([, set]) => set.has(source.reg)).map(([location]) => location) });
+          also.push({
+            reg: target.reg,
+            locations: [...state].filter(([, set]) => set.has(source.reg)).map(([location]) => location),
+          });
       } else if (instr.op === "shuffle" && target.kind === "reg") carried.set(to, new Set([target.reg]));
     }
   }

@@ -138,7 +138,8 @@ class Placer {
       for (let k = 1; k < list.length; k++) {
         const position = list[k].start;
         // Within an instruction a segment starts only with a new value.
-        if (position & 1 || list[k - 1].end !== position || position === this.f.blocks[blockAt[position >>> 1]].from) continue;
+        if (position & 1 || list[k - 1].end !== position || position === this.f.blocks[blockAt[position >>> 1]].from)
+          continue;
         const to = this.#locationOf(list[k]);
         const from = this.#locationOf(list[k - 1]);
         if (to === from || to >= FIRST_SLOT || to === REMADE) continue;
@@ -156,7 +157,10 @@ class Placer {
     const locations: number[] = [];
     for (const { register, to, from } of moves) {
       const again: Remat | null = from === REMADE ? this.f.remat[register] : null;
-      operands.push(reg(register + FIRST_VIRTUAL, 64, DEF | MEMORY_OK), again ?? reg(register + FIRST_VIRTUAL, 64, USE | MEMORY_OK));
+      operands.push(
+        reg(register + FIRST_VIRTUAL, 64, DEF | MEMORY_OK),
+        again ?? reg(register + FIRST_VIRTUAL, 64, USE | MEMORY_OK),
+      );
       locations.push(to);
       if (!again) locations.push(from);
     }

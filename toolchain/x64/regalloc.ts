@@ -207,7 +207,8 @@ class LinearScan {
         continue;
       }
       for (const other of this.#segments[hint - FIRST_VIRTUAL]) {
-        if (other.location >= 0 && free[other.location] >= end && candidates.includes(other.location)) return other.location;
+        if (other.location >= 0 && free[other.location] >= end && candidates.includes(other.location))
+          return other.location;
       }
     }
     let best = -1;
@@ -251,7 +252,11 @@ class LinearScan {
         `out of registers for v${current.register} at ${current.start}: ${candidates.map((r) => `${r}:${next[r]}/${block[r]}`).join(" ")}`,
       );
     if (block[best] < current.end)
-      this.#add(current.split(this.#bestSplit(Math.max(current.start + 1, current.lastUse(block[best] & ~1) + 1), block[best] & ~1)));
+      this.#add(
+        current.split(
+          this.#bestSplit(Math.max(current.start + 1, current.lastUse(block[best] & ~1) + 1), block[best] & ~1),
+        ),
+      );
     for (const it of this.#active) if (it.location === best) this.#evict(it, current.start);
     for (const it of this.#inactive) {
       if (it.location !== best || firstOverlap(it.ranges, it.cursor, current.ranges, 0) === NEVER) continue;

@@ -73,12 +73,20 @@ const OWN: Readonly<Record<string, number>> = {
 
 export const registers: ReadonlyMap<string, Register> = (() => {
   const map = new Map<string, Register>();
-  const add = (name: string, number: number, width: Register["width"], classes: number, needsRex = false, forbidsRex = false): void => {
+  const add = (
+    name: string,
+    number: number,
+    width: Register["width"],
+    classes: number,
+    needsRex = false,
+    forbidsRex = false,
+  ): void => {
     map.set(name, { name, number, width, classes: classes | (OWN[name] ?? 0), needsRex, forbidsRex });
   };
   const classOf = { 8: Class.R8, 16: Class.R16, 32: Class.R32, 64: Class.R64 };
   for (const width of [8, 16, 32, 64] as const) {
-    for (const [n, name] of GENERAL[width].entries()) add(name, n, width, classOf[width], width === 8 && n >= 4 && n < 8);
+    for (const [n, name] of GENERAL[width].entries())
+      add(name, n, width, classOf[width], width === 8 && n >= 4 && n < 8);
   }
   for (const [i, name] of HIGH_BYTES.entries()) add(name, i + 4, 8, Class.R8, false, true);
   for (const [n, name] of SEGMENTS.entries()) add(name, n, 16, Class.SREG);
@@ -98,6 +106,7 @@ export const registerName = (number: number, width: 8 | 16 | 32 | 64): string =>
 /** Name of the same general register in another width: resize("rax", 8) is "al". */
 export function resize(name: string, width: 8 | 16 | 32 | 64): string {
   const register = registers.get(name);
-  if (register === undefined || register.width === 0 || register.width > 64) throw new Error(`${name} is no general register`);
+  if (register === undefined || register.width === 0 || register.width > 64)
+    throw new Error(`${name} is no general register`);
   return GENERAL[width][register.forbidsRex ? register.number - 4 : register.number];
 }

@@ -118,10 +118,12 @@ export function lowerAsm(s: Selector, instr: Instr): void {
   let ret = -1;
   let fixedResult = -1;
   if (instr.type !== "void") {
-    if (block.out === null) ret = operands.push(reg(s.result(instr), instr.type === "f64" ? 64 : bits(instr.type), DEF | EARLY)) - 1;
+    if (block.out === null)
+      ret = operands.push(reg(s.result(instr), instr.type === "f64" ? 64 : bits(instr.type), DEF | EARLY)) - 1;
     else {
       fixedResult = fixed(block.out);
-      if (fixedResult === RSP || fixedResult === RBP) throw new Error(`asm: ${block.out} holds the frame and cannot be the result`);
+      if (fixedResult === RSP || fixedResult === RBP)
+        throw new Error(`asm: ${block.out} holds the frame and cannot be the result`);
       earlyDefs |= 1 << fixedResult;
     }
   }

@@ -225,7 +225,8 @@ function lowerSwitch(s: Selector, instr: Instr): void {
 function searchCases(s: Selector, x: number, w: 32 | 64, cases: readonly Case[], otherwise: Block): void {
   const low = cases[0].value;
   const span = cases[cases.length - 1].value - low;
-  if (cases.length >= TABLE_CASES && span < TABLE_SPARSITY * BigInt(cases.length)) return jumpTable(s, x, w, cases, otherwise);
+  if (cases.length >= TABLE_CASES && span < TABLE_SPARSITY * BigInt(cases.length))
+    return jumpTable(s, x, w, cases, otherwise);
   if (cases.length <= 3) {
     compareWith(s, x, w, cases[0].value);
     const rest = cases.slice(1);
@@ -305,6 +306,10 @@ export function lowerCall(s: Selector, instr: Instr): void {
   call.uses = uses;
   call.defs = CALLER_SAVED_MASK;
   if (s.wanted(instr))
-    s.emit("copy", reg(s.result(instr), 64, DEF | MEMORY_OK), reg(instr.type === "f64" ? VECTOR_RESULT : INTEGER_RESULT, 64, USE));
+    s.emit(
+      "copy",
+      reg(s.result(instr), 64, DEF | MEMORY_OK),
+      reg(instr.type === "f64" ? VECTOR_RESULT : INTEGER_RESULT, 64, USE),
+    );
   if (!indirect && s.options.isNoreturn(instr.symbol) && s.next?.op !== "unreachable") s.emit("ud2");
 }

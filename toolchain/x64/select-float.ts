@@ -67,11 +67,13 @@ function fromInteger(s: Selector, d: number, from: Reg): void {
 
 /** Beyond 2^63 the number is halved (keeping the lowest bit for rounding), converted, and doubled. */
 function fromUnsigned(s: Selector, d: number, x: number): void {
-  s.emit("expand", reg(d, 64, DEF | EARLY), reg(x, 64, USE), reg(s.temp(), 64, DEF | EARLY), reg(s.temp(), 64, DEF | EARLY)).expand = ({
-    sink,
-    name,
-    label,
-  }) => {
+  s.emit(
+    "expand",
+    reg(d, 64, DEF | EARLY),
+    reg(x, 64, USE),
+    reg(s.temp(), 64, DEF | EARLY),
+    reg(s.temp(), 64, DEF | EARLY),
+  ).expand = ({ sink, name, label }) => {
     const R = (i: number) => ({ kind: "register", name: name(i, 64) }) as const;
     const one = { kind: "immediate", value: 1n } as const;
     sink.emit("xorps", R(0), R(0));
@@ -92,11 +94,13 @@ function fromUnsigned(s: Selector, d: number, x: number): void {
 }
 
 function toUnsigned(s: Selector, d: number, x: number): void {
-  s.emit("expand", reg(d, 64, DEF | EARLY), reg(x, 64, USE), reg(s.temp(true), 64, DEF | EARLY), reg(s.temp(), 64, DEF | EARLY)).expand = ({
-    sink,
-    name,
-    label,
-  }) => {
+  s.emit(
+    "expand",
+    reg(d, 64, DEF | EARLY),
+    reg(x, 64, USE),
+    reg(s.temp(true), 64, DEF | EARLY),
+    reg(s.temp(), 64, DEF | EARLY),
+  ).expand = ({ sink, name, label }) => {
     const R = (i: number) => ({ kind: "register", name: name(i, 64) }) as const;
     sink.emit("mov", R(3), { kind: "immediate", value: TWO_63 });
     sink.emit("movq", R(2), R(3));

@@ -6,7 +6,8 @@ import { divideByConstant } from "./select-divide.ts";
 import { addressOf, bits } from "./select-memory.ts";
 
 /** The signed value of a constant. */
-export const constantOf = (instr: Instr): bigint | null => (instr.op === "const" ? BigInt.asIntN(bits(instr.type), instr.imm) : null);
+export const constantOf = (instr: Instr): bigint | null =>
+  instr.op === "const" ? BigInt.asIntN(bits(instr.type), instr.imm) : null;
 /** The same, if it fits a sign-extended 32-bit immediate. */
 export function shortImmediate(instr: Instr): bigint | null {
   const value = constantOf(instr);
@@ -162,7 +163,8 @@ function lowerAdd(s: Selector, instr: Instr, width: Width): void {
       return;
     }
     const constant = shortImmediate(b);
-    if (constant === null || constant === -0x8000_0000n || a.op === "const") return twoAddress(s, "sub", instr, wide(width));
+    if (constant === null || constant === -0x8000_0000n || a.op === "const")
+      return twoAddress(s, "sub", instr, wide(width));
   } else if (s.canSwallow(a, true) || s.canSwallow(b, true) || (constantOf(b) !== null && shortImmediate(b) === null)) {
     return twoAddress(s, "add", instr, wide(width));
   }
@@ -286,8 +288,10 @@ function lowerAnd(s: Selector, instr: Instr, width: Width): void {
   const d = s.result(instr);
   if (b.op === "const" && width > 8) {
     if (b.imm === 0xffn) return void s.emit("movzx", reg(d, 32, DEF), reg(s.use(a), 8, USE | MEMORY_OK));
-    if (b.imm === 0xffffn && width > 16) return void s.emit("movzx", reg(d, 32, DEF), reg(s.use(a), 16, USE | MEMORY_OK));
-    if (b.imm === 0xffff_ffffn && width === 64) return void s.emit("mov", reg(d, 32, DEF), reg(s.use(a), 32, USE | MEMORY_OK));
+    if (b.imm === 0xffffn && width > 16)
+      return void s.emit("movzx", reg(d, 32, DEF), reg(s.use(a), 16, USE | MEMORY_OK));
+    if (b.imm === 0xffff_ffffn && width === 64)
+      return void s.emit("mov", reg(d, 32, DEF), reg(s.use(a), 32, USE | MEMORY_OK));
     if (width === 64 && b.imm <= 0xffff_ffffn) {
       s.moveInto(d, a, 64);
       s.emit("and", reg(d, 32, USE | DEF), imm(BigInt.asIntN(32, b.imm)));

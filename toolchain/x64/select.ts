@@ -167,7 +167,8 @@ export class Selector {
     }
     this.#current = [];
     if (block === this.f.blocks[0]) this.#lowerParameters(block);
-    else if (block.preds.length === 1 && block.instrs[0].op === "phi") this.#copyPhis(block, block.preds[0], block.instrs[0].loc);
+    else if (block.preds.length === 1 && block.instrs[0].op === "phi")
+      this.#copyPhis(block, block.preds[0], block.instrs[0].loc);
     flush();
     m.instrs = reversed.reverse();
     return this.#extra;
@@ -329,7 +330,12 @@ export class Selector {
       return r;
     }
     if (before !== undefined) {
-      const key = value.kind === "imm" ? `${value.value}` : value.kind === "sym" ? `${value.name}+${value.addend}` : `#${value.object}`;
+      const key =
+        value.kind === "imm"
+          ? `${value.value}`
+          : value.kind === "sym"
+            ? `${value.name}+${value.addend}`
+            : `#${value.object}`;
       let map = this.#hoisted.get(before);
       if (map === undefined) this.#hoisted.set(before, (map = new Map()));
       let entry = map.get(key);
@@ -494,9 +500,11 @@ export function materialisation(r: number, value: Remat, loc: Loc): MachineInstr
   }
 }
 
-export const frameObject = (object: number, disp: number, width: Width | 0): Mem => memOf(width, { space: "object", object, disp });
+export const frameObject = (object: number, disp: number, width: Width | 0): Mem =>
+  memOf(width, { space: "object", object, disp });
 export const symbolMemory = (symbol: string, addend: bigint, width: Width | 0): Mem => memOf(width, { symbol, addend });
-export const memory = (width: Width | 0, base: number, disp = 0): Mem => memOf(width, { base: reg(base, 64, USE), disp });
+export const memory = (width: Width | 0, base: number, disp = 0): Mem =>
+  memOf(width, { base: reg(base, 64, USE), disp });
 export const outgoing = (width: Width, disp: number): Mem => memOf(width, { space: "outgoing", disp });
 
 /** Blocks that can only end in `unreachable` go behind all others. */
@@ -504,7 +512,8 @@ function coldLast(order: readonly Block[]): Block[] {
   const cold = new Set<Block>();
   for (let i = order.length - 1; i > 0; i--) {
     const last = order[i].instrs.at(-1)!;
-    if (last.op === "unreachable" || (last.targets.length > 0 && last.targets.every((t) => cold.has(t)))) cold.add(order[i]);
+    if (last.op === "unreachable" || (last.targets.length > 0 && last.targets.every((t) => cold.has(t))))
+      cold.add(order[i]);
   }
   return [...order.filter((b) => !cold.has(b)), ...order.filter((b) => cold.has(b))];
 }

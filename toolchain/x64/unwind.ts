@@ -38,7 +38,14 @@ interface State {
 }
 const NONE: ReadonlyMap<number, number> = new Map();
 /** As a call leaves it. */
-const CALLED: State = { cfaRegister: RSP, cfaOffset: 8, depth: 8, saved: new Map([[DWARF_RETURN_ADDRESS, -8]]), held: NONE, lent: null };
+const CALLED: State = {
+  cfaRegister: RSP,
+  cfaOffset: 8,
+  depth: 8,
+  saved: new Map([[DWARF_RETURN_ADDRESS, -8]]),
+  held: NONE,
+  lent: null,
+};
 const OUTERMOST: State = { cfaRegister: RSP, cfaOffset: 8, depth: null, saved: NONE, held: NONE, lent: null };
 
 /** Nothing behind these runs unless something jumps there. */
@@ -49,12 +56,15 @@ const numberOf = (name: string): number => {
   if (name === "rip") return DWARF_RETURN_ADDRESS;
   if (name === "rflags") return DWARF_RFLAGS;
   const register = registers.get(name);
-  if (register?.width !== 64) throw new AssemblerError(`'${name}' is no register of a frame; write rax … r15, rip or rflags`);
+  if (register?.width !== 64)
+    throw new AssemblerError(`'${name}' is no register of a frame; write rax … r15, rip or rflags`);
   return DWARF_REGISTER[register.number];
 };
-const isRegister = (operand: Operand | undefined, name: string): boolean => operand?.kind === "register" && operand.name === name;
+const isRegister = (operand: Operand | undefined, name: string): boolean =>
+  operand?.kind === "register" && operand.name === name;
 /** In the stack pointer's own units; null for what only the linker knows. */
-const constantOf = (operand: Operand | undefined): number | null => (operand?.kind === "immediate" ? Number(operand.value) : null);
+const constantOf = (operand: Operand | undefined): number | null =>
+  operand?.kind === "immediate" ? Number(operand.value) : null;
 
 export class Unwinding {
   signal = false;
@@ -77,7 +87,13 @@ export class Unwinding {
     for (const { offset, state } of this.#rows) {
       const at = moved(offset);
       if (at >= end && rows.length > 0) break;
-      rows.push({ offset: at, cfaRegister: state.cfaRegister, cfaOffset: state.cfaOffset, saved: state.saved, held: state.held });
+      rows.push({
+        offset: at,
+        cfaRegister: state.cfaRegister,
+        cfaOffset: state.cfaOffset,
+        saved: state.saved,
+        held: state.held,
+      });
     }
     return rows;
   }
@@ -154,7 +170,10 @@ export class Unwinding {
         const form = " REGISTER, OFFSET";
         const cfaRegister = register(a, form);
         const cfaOffset = number(b, form);
-        return this.#become({ ...state, cfaRegister, cfaOffset, depth: cfaRegister === RSP ? cfaOffset : null }, offset);
+        return this.#become(
+          { ...state, cfaRegister, cfaOffset, depth: cfaRegister === RSP ? cfaOffset : null },
+          offset,
+        );
       }
       case ".cfi_def_cfa_offset": {
         const cfaOffset = number(a, " OFFSET");
@@ -172,11 +191,15 @@ export class Unwinding {
       case ".cfi_undefined": {
         const r = register(a, " REGISTER");
         if ((r === DWARF_RETURN_ADDRESS) !== (directive === ".cfi_undefined"))
-          throw new AssemblerError(`${directive}: ${r === DWARF_RETURN_ADDRESS ? "rip always changes" : "only rip can be undefined"}`);
+          throw new AssemblerError(
+            `${directive}: ${r === DWARF_RETURN_ADDRESS ? "rip always changes" : "only rip can be undefined"}`,
+          );
         return this.#become({ ...state, ...ruled(state, r, null, null) }, offset);
       }
       default:
-        throw new AssemblerError(`directives such as '${directive}' do not exist here; put data into a static variable`);
+        throw new AssemblerError(
+          `directives such as '${directive}' do not exist here; put data into a static variable`,
+        );
     }
   }
 
@@ -212,7 +235,8 @@ export class Unwinding {
     const popped = at(this.#state, depth - 8);
     if (operand?.kind !== "register") return popped;
     const r = numberOf(operand.name);
-    if (r === RBP && lent?.depth === depth) return { ...popped, cfaRegister: RBP, cfaOffset: lent.cfaOffset, lent: null };
+    if (r === RBP && lent?.depth === depth)
+      return { ...popped, cfaRegister: RBP, cfaOffset: lent.cfaOffset, lent: null };
     const rest = saved.get(r) === -depth ? new Map([...saved].filter(([other]) => other !== r)) : saved;
     if (r === RBP && cfaRegister === RBP) return { ...popped, saved: rest, cfaRegister: RSP, cfaOffset: depth - 8 };
     return rest === saved ? popped : { ...popped, saved: rest };
@@ -232,7 +256,8 @@ function lea(state: State, base: string | null, displacement: number): State {
 
 /** The rule of register `r` alone: saved at an offset, held by a register, or neither. */
 function ruled(state: State, r: number, saved: number | null, held: number | null): Pick<State, "saved" | "held"> {
-  const without = (map: ReadonlyMap<number, number>): Map<number, number> => new Map([...map].filter(([other]) => other !== r));
+  const without = (map: ReadonlyMap<number, number>): Map<number, number> =>
+    new Map([...map].filter(([other]) => other !== r));
   const next = { saved: without(state.saved), held: without(state.held) };
   if (saved !== null) next.saved.set(r, saved);
   if (held !== null) next.held.set(r, held);
@@ -242,12 +267,21 @@ function ruled(state: State, r: number, saved: number | null, held: number | nul
 const sameMap = (a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): boolean =>
   a === b || (a.size === b.size && [...a].every(([key, value]) => b.get(key) === value));
 const sameRules = (a: State, b: State): boolean =>
-  a.cfaRegister === b.cfaRegister && a.cfaOffset === b.cfaOffset && sameMap(a.saved, b.saved) && sameMap(a.held, b.held);
+  a.cfaRegister === b.cfaRegister &&
+  a.cfaOffset === b.cfaOffset &&
+  sameMap(a.saved, b.saved) &&
+  sameMap(a.held, b.held);
 
 /** What holds on both ways to a label. */
 function merge(a: State, b: State): State {
   if (sameRules(a, b)) return a.depth === b.depth ? a : { ...a, depth: null };
   if (a.cfaRegister !== b.cfaRegister || a.cfaOffset !== b.cfaOffset) return OUTERMOST;
-  const common = (x: ReadonlyMap<number, number>, y: ReadonlyMap<number, number>) => new Map([...x].filter(([r, v]) => y.get(r) === v));
-  return { ...a, saved: common(a.saved, b.saved), held: common(a.held, b.held), depth: a.depth === b.depth ? a.depth : null };
+  const common = (x: ReadonlyMap<number, number>, y: ReadonlyMap<number, number>) =>
+    new Map([...x].filter(([r, v]) => y.get(r) === v));
+  return {
+    ...a,
+    saved: common(a.saved, b.saved),
+    held: common(a.held, b.held),
+    depth: a.depth === b.depth ? a.depth : null,
+  };
 }

@@ -59,11 +59,13 @@ class Writer implements MoveSink {
   run(): JumpTable[] {
     const { blocks } = this.#placed;
     const empty = new Set<PlacedBlock>();
-    for (const b of blocks.slice(1)) if (b.code.at(-1)!.instr.op === "jump" && b.code.slice(0, -1).every(isNothing)) empty.add(b);
+    for (const b of blocks.slice(1))
+      if (b.code.at(-1)!.instr.op === "jump" && b.code.slice(0, -1).every(isNothing)) empty.add(b);
     const byBlock = new Map(blocks.map((b) => [b.block, b]));
     for (const { block } of blocks) {
       let at = block;
-      for (let steps = 0; empty.has(byBlock.get(at)!) && steps < blocks.length; steps++) at = byBlock.get(at)!.block.succs[0];
+      for (let steps = 0; empty.has(byBlock.get(at)!) && steps < blocks.length; steps++)
+        at = byBlock.get(at)!.block.succs[0];
       // A loop of nothing but jumps: it keeps its code.
       if (empty.has(byBlock.get(at)!)) empty.delete(byBlock.get(at)!);
       this.#forward.set(block, at);
@@ -123,7 +125,9 @@ class Writer implements MoveSink {
       try {
         this.#write(placed, next, flagsLive[i] !== 0);
       } catch (error) {
-        throw new Error(`writing ${placed.instr.op} at ${loc.line}:${loc.column}: ${(error as Error).message}`, { cause: error });
+        throw new Error(`writing ${placed.instr.op} at ${loc.line}:${loc.column}: ${(error as Error).message}`, {
+          cause: error,
+        });
       }
       this.#debug?.wrote(placed);
     });
@@ -192,7 +196,14 @@ class Writer implements MoveSink {
         else this.#sink.emit("add", a, immediate(displacement));
         return;
       }
-      if (!flagsLive && base !== null && index !== null && scale === 1 && displacement === 0n && (same(base) || same(index))) {
+      if (
+        !flagsLive &&
+        base !== null &&
+        index !== null &&
+        scale === 1 &&
+        displacement === 0n &&
+        (same(base) || same(index))
+      ) {
         this.#sink.emit("add", a, { kind: "register", name: narrowed(same(base) ? index : base, width) });
         return;
       }
@@ -207,7 +218,8 @@ class Writer implements MoveSink {
 
   #branch(instr: MachineInstr, next: MachineBlock | null): void {
     const [yes, no] = instr.targets.map((t) => this.#forward.get(t)!);
-    const to = (cc: string, block: MachineBlock): void => this.#sink.emit(`j${cc}`, { kind: "label", name: block.label });
+    const to = (cc: string, block: MachineBlock): void =>
+      this.#sink.emit(`j${cc}`, { kind: "label", name: block.label });
     if (yes === no) return this.#jump(yes, next);
     if (instr.cc === "oe") {
       to("ne", no);
@@ -244,7 +256,9 @@ class Writer implements MoveSink {
   #expand(placed: Placed): void {
     const { instr } = placed;
     const operands = this.#operands(placed);
-    const regs = instr.operands.map((operand, i) => (operand.kind === "reg" ? placed.locations[locationIndex(instr, i)] : -1));
+    const regs = instr.operands.map((operand, i) =>
+      operand.kind === "reg" ? placed.locations[locationIndex(instr, i)] : -1,
+    );
     instr.expand!({
       sink: this.#sink,
       name: (i, width) => registerName(regs[i], width),
@@ -295,7 +309,8 @@ class Writer implements MoveSink {
       case "none":
         break;
     }
-    if (m.symbol !== null) return { ...frameMemory("rip", 0, m.width), symbol: { plus: m.symbol, minus: null, addend: m.addend } };
+    if (m.symbol !== null)
+      return { ...frameMemory("rip", 0, m.width), symbol: { plus: m.symbol, minus: null, addend: m.addend } };
     return {
       kind: "memory",
       width: m.width,
@@ -385,7 +400,8 @@ export function parallelMoves(placed: PlacedFunction, { instr, locations }: Plac
       const from = locations[k++];
       const remat = from < 0 ? placed.f.remat[source.reg - FIRST_SLOT] : null;
       moves.push({ to, from: remat ?? from, isVector: isVector(target, to) });
-    } else if (source.kind === "imm" || source.kind === "sym" || source.kind === "frame") moves.push({ to, from: source, isVector: false });
+    } else if (source.kind === "imm" || source.kind === "sym" || source.kind === "frame")
+      moves.push({ to, from: source, isVector: false });
   }
   return moves;
 }

@@ -2,13 +2,27 @@
  * The program in memory: its segments by the shared ELF loader, the main stack as the System V ABI (AMD64 supplement 3.4.1) has it,
  * and the jump. The stack's random bytes come from job and rank, so that a run can be repeated.
  */
-import { ElfError, type ElfImage, type ElfLimits, elfLoad, type ProgramHeader, SegmentFlag } from "../../toolchain/lib/rt/elf.ts";
+import {
+  ElfError,
+  type ElfImage,
+  type ElfLimits,
+  elfLoad,
+  type ProgramHeader,
+  SegmentFlag,
+} from "../../toolchain/lib/rt/elf.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
 import { PAGE_BYTES, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
-import { Auxiliary, type AuxiliaryEntry, DYNAMIC_BASE, MapFlag, PROGRAM_LOWEST, Prot } from "../../kernel/abi/process.ts";
+import {
+  Auxiliary,
+  type AuxiliaryEntry,
+  DYNAMIC_BASE,
+  MapFlag,
+  PROGRAM_LOWEST,
+  Prot,
+} from "../../kernel/abi/process.ts";
 import { mmap, mprotect } from "../lib/syscall.ts";
 import type { Init, ProgramPrefix } from "./layout.ts";
 import { fail } from "./messages.ts";
@@ -49,7 +63,14 @@ export function prepareProgram(init: ptr<Init>, entry: ptr<Entry>): boolean {
 }
 
 function placeSegment(_context: u64, address: u64, lengthBytes: u64): ptr<u8> | null {
-  const at: i64 = mmap(address, lengthBytes, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED, -1, 0);
+  const at: i64 = mmap(
+    address,
+    lengthBytes,
+    Prot.READ | Prot.WRITE,
+    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED,
+    -1,
+    0,
+  );
   return at < 0 ? null : cast<ptr<u8>>(at);
 }
 function protectSegment(_context: u64, address: u64, lengthBytes: u64, flags: u32): boolean {
@@ -81,7 +102,8 @@ function buildStack(init: ptr<Init>, image: ptr<ElfImage>): i64 {
   let s = from;
   for (let i: u64 = 0; i < count; i++) s = nextString(s);
   const stringsBytes: u64 = cast<u64>(s) - cast<u64>(from);
-  const wordsBytes: u64 = (1 + u64(p.argCount) + 1 + u64(p.envCount) + 1) * 8 + AUXILIARY_COUNT * sizeof<AuxiliaryEntry>();
+  const wordsBytes: u64 =
+    (1 + u64(p.argCount) + 1 + u64(p.envCount) + 1) * 8 + AUXILIARY_COUNT * sizeof<AuxiliaryEntry>();
   if (stringsBytes + wordsBytes + RANDOM_BYTES + PAGE_BYTES > USER_STACK_BYTES / 2) return -Errno.E2BIG;
 
   const strings: u64 = USER_STACK_TOP - 8 - stringsBytes;

@@ -4,7 +4,14 @@
  * for go, fans it out and jumps into the program. Whatever fails becomes a LoadStatus on its way to the service node, which then
  * kills the job; init only waits for that.
  */
-import { FANOUT_MAX, INIT_MAGIC, INIT_VERSION, type InitHeader, type JobParameters, type LoadStatus } from "../../kernel/abi/job.ts";
+import {
+  FANOUT_MAX,
+  INIT_MAGIC,
+  INIT_VERSION,
+  type InitHeader,
+  type JobParameters,
+  type LoadStatus,
+} from "../../kernel/abi/job.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import { exitGroup, getpid, margayDescribeJob, margayNid, margayStart, munmap, portalUnlink } from "../lib/syscall.ts";
 import { type Entry, prepareProgram } from "./execute.ts";

@@ -10,7 +10,8 @@ export function parametersValid(p: ptr<JobParameters>, availableBytes: u64): boo
   if (total < sizeof<JobParameters>() || total > availableBytes) return false;
   if (p.rankCount < 1 || p.rankCount > MAX_RANKS || p.fanout < 1 || p.fanout > MAX_RANKS) return false;
   if (p.programCount < 1 || p.programCount > PROGRAMS_MAX || p.argCount < 1) return false;
-  if (!arrayInside(p.nidsOffset, p.rankCount, total) || !arrayInside(p.programsOffset, p.rankCount, total)) return false;
+  if (!arrayInside(p.nidsOffset, p.rankCount, total) || !arrayInside(p.programsOffset, p.rankCount, total))
+    return false;
   const programs = wordsAt(p, p.programsOffset);
   for (let rank: u32 = 0; rank < p.rankCount; rank++) {
     if (programs[rank] >= p.programCount) return false;

@@ -87,7 +87,8 @@ function readFile(): boolean {
   const result: i64 = fstat(i32(fd), addr(stat));
   if (!expect(cstr("fstat"), result === 0, result)) return false;
   if (!expect(cstr("size"), stat.size === i64(FILE_BYTES), stat.size)) return false;
-  if (!expect(cstr("regular file"), (stat.mode & FileMode.TYPE_MASK) === FileMode.REGULAR, i64(stat.mode))) return false;
+  if (!expect(cstr("regular file"), (stat.mode & FileMode.TYPE_MASK) === FileMode.REGULAR, i64(stat.mode)))
+    return false;
   close(i32(fd));
   return true;
 }

@@ -131,7 +131,11 @@ function number(text: ptr<u8>, to: ptr<u64>): boolean {
 export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   attr({ symbol: "main", keep: true });
   if (argc === 2 && stringsEqual(argv[1], cstr("--hang"))) return hang();
-  if (argc > 3 || (argc > 1 && !number(argv[1], addr(shared.rounds))) || (argc > 2 && !number(argv[2], addr(shared.reads)))) {
+  if (
+    argc > 3 ||
+    (argc > 1 && !number(argv[1], addr(shared.rounds))) ||
+    (argc > 2 && !number(argv[2], addr(shared.reads)))
+  ) {
     print(stderr(), cstr("usage: shootdown [ROUNDS [READS]] | shootdown --hang\n"));
     return 2;
   }

@@ -4,7 +4,13 @@
  */
 import { Errno } from "../../kernel/abi/errno.ts";
 import { Cause, MessageFlag } from "../../kernel/abi/net.ts";
-import { type EventQueue, type MatchEntry, type PortalEvent, PortalEventKind, type PortalRequest } from "../../kernel/abi/portals.ts";
+import {
+  type EventQueue,
+  type MatchEntry,
+  type PortalEvent,
+  PortalEventKind,
+  type PortalRequest,
+} from "../../kernel/abi/portals.ts";
 import { portalAppend, portalGet, portalPut, portalQueue, portalWait } from "./syscall.ts";
 import { sleepNs } from "./time.ts";
 

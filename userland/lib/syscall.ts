@@ -18,10 +18,18 @@ export function syscall2(number: u64, a: u64, b: u64): i64 {
   return asm<i64>({ in: { rax: number, rdi: a, rsi: b }, out: "rax", clobber: ["rcx", "r11", "memory"] })`syscall`;
 }
 export function syscall3(number: u64, a: u64, b: u64, c: u64): i64 {
-  return asm<i64>({ in: { rax: number, rdi: a, rsi: b, rdx: c }, out: "rax", clobber: ["rcx", "r11", "memory"] })`syscall`;
+  return asm<i64>({
+    in: { rax: number, rdi: a, rsi: b, rdx: c },
+    out: "rax",
+    clobber: ["rcx", "r11", "memory"],
+  })`syscall`;
 }
 export function syscall4(number: u64, a: u64, b: u64, c: u64, d: u64): i64 {
-  return asm<i64>({ in: { rax: number, rdi: a, rsi: b, rdx: c, r10: d }, out: "rax", clobber: ["rcx", "r11", "memory"] })`syscall`;
+  return asm<i64>({
+    in: { rax: number, rdi: a, rsi: b, rdx: c, r10: d },
+    out: "rax",
+    clobber: ["rcx", "r11", "memory"],
+  })`syscall`;
 }
 export function syscall6(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64): i64 {
   return asm<i64>({

@@ -44,7 +44,14 @@ const FLAGS: u64 =
 
 /** Starts `run(argument)` on a free core of the job. 0; -EAGAIN: there is none; -ENOMEM: no stack. `thread` stays in use until joined. */
 export function createThread(thread: ptr<Thread>, run: (argument: u64) => u64, argument: u64): i64 {
-  const stack: i64 = mmap(0, STACK_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.STACK, -1, 0);
+  const stack: i64 = mmap(
+    0,
+    STACK_BYTES,
+    Prot.READ | Prot.WRITE,
+    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.STACK,
+    -1,
+    0,
+  );
   if (stack < 0) return stack;
   thread.run = run;
   thread.argument = argument;

@@ -43,7 +43,8 @@ export const TLB_ACCESS_FIRST = 16;
 
 const CONTROL_WRITE = 1;
 /** UC_CTL(type, number of arguments, direction), include/unicorn/unicorn.h. */
-const control = (type: number, argumentCount: number): number => type | (argumentCount << 26) | (CONTROL_WRITE << 30) | 0;
+const control = (type: number, argumentCount: number): number =>
+  type | (argumentCount << 26) | (CONTROL_WRITE << 30) | 0;
 export const Control = {
   USE_EXITS: control(4, 1),
   CPU_MODEL: control(7, 1),
@@ -61,7 +62,9 @@ const callbackTypes = {
   portIn: koffi.proto("uint32_t MargayPortIn(uint64_t uc, uint32_t port, int size, uint64_t user)"),
   portOut: koffi.proto("void MargayPortOut(uint64_t uc, uint32_t port, int size, uint32_t value, uint64_t user)"),
   mmioRead: koffi.proto("uint64_t MargayMmioRead(uint64_t uc, uint64_t offset, uint32_t size, uint64_t user)"),
-  mmioWrite: koffi.proto("void MargayMmioWrite(uint64_t uc, uint64_t offset, uint32_t size, uint64_t value, uint64_t user)"),
+  mmioWrite: koffi.proto(
+    "void MargayMmioWrite(uint64_t uc, uint64_t offset, uint32_t size, uint64_t value, uint64_t user)",
+  ),
   instruction: koffi.proto("int MargayInstruction(uint64_t uc, uint64_t user)"),
   helper: koffi.proto("void MargayHelper(uint64_t env)"),
   helperAddress: koffi.proto("void MargayHelperAddress(uint64_t env, uint64_t address)"),
@@ -102,7 +105,9 @@ function bind() {
     if (code !== 0) throw new Error(`unicorn: ${what} failed with error ${code}`);
   };
   const open = library.func("int uc_open(int architecture, int mode, _Out_ uint64_t *handle)");
-  const memMapPtr = library.func("int uc_mem_map_ptr(uint64_t uc, uint64_t address, size_t size, uint32_t protection, uint64_t pointer)");
+  const memMapPtr = library.func(
+    "int uc_mem_map_ptr(uint64_t uc, uint64_t address, size_t size, uint32_t protection, uint64_t pointer)",
+  );
   const mmioMap = library.func(
     "int uc_mmio_map(uint64_t uc, uint64_t address, size_t size, uint64_t read, uint64_t readUser, uint64_t write, uint64_t writeUser)",
   );
@@ -116,7 +121,9 @@ function bind() {
   const control1 = library.func("int uc_ctl(uint64_t uc, int control, ...)");
   const regRead = library.func("int uc_reg_read(uint64_t uc, int register, void *value)");
   const regWrite = library.func("int uc_reg_write(uint64_t uc, int register, const void *value)");
-  const mmap = libc.func("uint64_t mmap(uint64_t address, size_t bytes, int protection, int flags, int file, long offset)");
+  const mmap = libc.func(
+    "uint64_t mmap(uint64_t address, size_t bytes, int protection, int flags, int file, long offset)",
+  );
   const madvise = libc.func("int madvise(uint64_t address, size_t bytes, int advice)");
   const invalidate = library.func("void tb_invalidate_phys_range_x86_64(uint64_t uc, uint64_t begin, uint64_t end)");
   const allocate = (bytes: number, protection: number): Address => {
@@ -133,13 +140,9 @@ function bind() {
       check("uc_open", open(ARCHITECTURE_X86, MODE_64, out));
       return Number(out[0]);
     },
-    start: library.func("int uc_emu_start(uint64_t uc, uint64_t begin, uint64_t until, uint64_t timeout, size_t count)") as (
-      uc: Address,
-      begin: bigint,
-      until: number,
-      timeout: number,
-      count: number,
-    ) => number,
+    start: library.func(
+      "int uc_emu_start(uint64_t uc, uint64_t begin, uint64_t until, uint64_t timeout, size_t count)",
+    ) as (uc: Address, begin: bigint, until: number, timeout: number, count: number) => number,
     stop: library.func("int uc_emu_stop(uint64_t uc)") as (uc: Address) => number,
     contextSize: library.func("size_t uc_context_size(uint64_t uc)") as (uc: Address) => number,
     mapRam: (uc: Address, physical: number, bytes: number, pointer: Address) =>
@@ -147,7 +150,8 @@ function bind() {
     /** `user` comes back in the callbacks. */
     mapDevices: (uc: Address, physical: number, bytes: number, read: Address, write: Address, user: number) =>
       check("uc_mmio_map", mmioMap(uc, physical, bytes, read, user, write, user)),
-    addHook: (uc: Address, type: number, callback: Address) => check("uc_hook_add", hookAdd(uc, [0], type, callback, 0, 1, 0)),
+    addHook: (uc: Address, type: number, callback: Address) =>
+      check("uc_hook_add", hookAdd(uc, [0], type, callback, 0, 1, 0)),
     addInstructionHook: (uc: Address, instruction: number, callback: Address) =>
       check("uc_hook_add", hookAddInstruction(uc, [0], HookType.INSTRUCTION, callback, 0, 1, 0, "int", instruction)),
     setOption: (uc: Address, option: number, value: number) => check("uc_ctl", control1(uc, option, "uint32_t", value)),
@@ -155,7 +159,8 @@ function bind() {
     flushTlb: (uc: Address): void => void control0(uc, Control.TLB_FLUSH),
     /** Drops translated code of a RAM range; [begin, end). Offsets as in `ram`. */
     invalidateCode: invalidate as (uc: Address, begin: number, end: number) => void,
-    readRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) => check("uc_reg_read", regRead(uc, register, value)),
+    readRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) =>
+      check("uc_reg_read", regRead(uc, register, value)),
     writeRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) =>
       check("uc_reg_write", regWrite(uc, register, value)),
     /** Zeroed, private, not reserved: pages cost nothing until touched. */

@@ -117,11 +117,18 @@ export class CodeCoherence {
   }
 
   private othersIn(rights: Uint32Array, first: number, own: number, bit: number): boolean {
-    for (let word = first; word < first + this.words; word++) if (word === own ? rights[word] & ~bit : rights[word]) return true;
+    for (let word = first; word < first + this.words; word++)
+      if (word === own ? rights[word] & ~bit : rights[word]) return true;
     return false;
   }
 
-  private takeFromOthers(rights: Uint32Array, first: number, own: number, bit: number, revoke: (handle: Address) => void): void {
+  private takeFromOthers(
+    rights: Uint32Array,
+    first: number,
+    own: number,
+    bit: number,
+    revoke: (handle: Address) => void,
+  ): void {
     if (!this.othersIn(rights, first, own, bit)) return;
     for (let word = 0; word < this.words; word++) {
       const others = first + word === own ? rights[first + word] & ~bit : rights[first + word];

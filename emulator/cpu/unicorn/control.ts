@@ -38,7 +38,8 @@ export function allowControlWrite(processor: Processor, index: number, value: bi
       if (value >> 32n || (next & Cr0.PG && !(next & Cr0.PE)) || (next & Cr0.NW && !(next & Cr0.CD))) return false;
       const enabling = (next & ~processor.cr0 & Cr0.PG) !== 0;
       if (enabling && processor.efer & Efer.LME && !(processor.cr4 & Cr4.PAE)) return false;
-      if (enabling && !(processor.efer & Efer.LME)) throw new UnsupportedFeature(`32-bit paging (CR0.PG without EFER.LME) is not modelled`);
+      if (enabling && !(processor.efer & Efer.LME))
+        throw new UnsupportedFeature(`32-bit paging (CR0.PG without EFER.LME) is not modelled`);
       if (!(next & Cr0.PG) && processor.env.u32(Env.HFLAGS) & Hflag.CS64) return false;
       processor.mmu.flushForCr0(processor.cr0, next);
       return true;

@@ -284,7 +284,11 @@ export class UnicornCore extends Processor implements Core {
     if (env.u32(Env.EXCEPTION_IS_INT)) {
       this.advance(this.trapAt);
       const rip = this.rip;
-      this.deliver({ vector, kind: "software", instructionRip: rip - BigInt(instructionLengthBefore(this, rip, vector)) });
+      this.deliver({
+        vector,
+        kind: "software",
+        instructionRip: rip - BigInt(instructionLengthBefore(this, rip, vector)),
+      });
     } else {
       // #DB is the single-step trap: its instruction has been completed.
       if (vector !== Exception.DB) this.points.hit = undefined;
@@ -321,7 +325,8 @@ export class UnicornCore extends Processor implements Core {
     this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
   }
 
-  private readonly doubled = (first: number, second: number, rip: bigint): void => this.node.bus.doubleFault?.(this, first, second, rip);
+  private readonly doubled = (first: number, second: number, rip: bigint): void =>
+    this.node.bus.doubleFault?.(this, first, second, rip);
 
   private deliver(event: CpuEvent): void {
     this.eventsInARow++;
@@ -339,7 +344,8 @@ export class UnicornCore extends Processor implements Core {
   fillTlb(low: number, high: number, access: AccessKind): number {
     let privilege: Privilege = PRIVILEGE_SUPERVISOR;
     if (this.env.cpl === 3) {
-      const implicit = access !== ACCESS_FETCH && this.env.inSystemTable(low, high) && implicitTableAccess(this, access);
+      const implicit =
+        access !== ACCESS_FETCH && this.env.inSystemTable(low, high) && implicitTableAccess(this, access);
       privilege = implicit ? PRIVILEGE_IMPLICIT : PRIVILEGE_USER;
     }
     const page = this.mmu.translate(low, high, access, privilege);
@@ -349,7 +355,13 @@ export class UnicornCore extends Processor implements Core {
       const offset = this.node.memory.offsetOf(page);
       const isNewBreakpoint = this.points.filled(low, high, access, page, offset);
       if (offset >= 0) {
-        this.grantedPermissions = this.node.coherence.fill(this.index, pageOf(low, high), offset, access, this.mmu.granted);
+        this.grantedPermissions = this.node.coherence.fill(
+          this.index,
+          pageOf(low, high),
+          offset,
+          access,
+          this.mmu.granted,
+        );
         if (this.node.coherence.ownDropped || isNewBreakpoint) {
           this.node.coherence.ownDropped = false;
           this.retranslateAt = this.env.counter;
@@ -403,7 +415,14 @@ export class UnicornCore extends Processor implements Core {
   raise(vector: number, errorCode: number, address?: bigint): void {
     if (this.raised) return;
     const at = this.env.counter;
-    this.raised = { vector, errorCode, address, rip: this.env.u64(Env.RIP), at, gpr: CHANGED_BY_PORTS.map((index) => this.gpr(index)) };
+    this.raised = {
+      vector,
+      errorCode,
+      address,
+      rip: this.env.u64(Env.RIP),
+      at,
+      gpr: CHANGED_BY_PORTS.map((index) => this.gpr(index)),
+    };
     this.env.countLimit = at;
   }
 
@@ -443,12 +462,19 @@ export class UnicornCore extends Processor implements Core {
     return this.isHalted;
   }
   get interruptible(): boolean {
-    return !this.waitingForStartup && !this.isShutdown && (this.env.u32(Env.EFLAGS) & Rflags.IF) !== 0 && !this.interruptShadow;
+    return (
+      !this.waitingForStartup &&
+      !this.isShutdown &&
+      (this.env.u32(Env.EFLAGS) & Rflags.IF) !== 0 &&
+      !this.interruptShadow
+    );
   }
 
   injectInterrupt(vector: number): void {
     if (this.waitingForStartup || this.isShutdown)
-      throw new Error(`core ${this.index}: interrupt for a core that is ${this.isShutdown ? "shut down" : "waiting for SIPI"}`);
+      throw new Error(
+        `core ${this.index}: interrupt for a core that is ${this.isShutdown ? "shut down" : "waiting for SIPI"}`,
+      );
     this.isHalted = false;
     this.deliver({ vector, kind: "external" });
   }
@@ -495,7 +521,10 @@ export class UnicornCore extends Processor implements Core {
   private enter(state: StartState, cr0Kept: number): void {
     const env = this.env;
     for (let index = 0; index < gprNames.length; index++) this.setGpr(index, state.gpr.get(index) ?? 0n);
-    env.setU64(Env.CR0, BigInt((state.cr0 & ~(Cr0.CD | Cr0.NW)) | ((state.cr0 | cr0Kept) & (Cr0.CD | Cr0.NW))) & 0xffff_ffffn);
+    env.setU64(
+      Env.CR0,
+      BigInt((state.cr0 & ~(Cr0.CD | Cr0.NW)) | ((state.cr0 | cr0Kept) & (Cr0.CD | Cr0.NW))) & 0xffff_ffffn,
+    );
     for (const offset of [Env.CR2, Env.CR3, Env.CR4, Env.EFER]) env.setU64(offset, 0n);
     state.segments.forEach((segment, index) => env.writeSegment(index as SegmentIndex, segment));
     env.setTable(Env.GDTR, 0n, 0xffff);

@@ -22,7 +22,8 @@ export function instructionLengthBefore(core: UnicornCore, rip: bigint, vector: 
 /** Bytes up to and with a two-byte opcode 0F `second` at `rip`, prefixes included. */
 export function opcodeLength(core: UnicornCore, rip: bigint, second: number): number {
   for (let length = 2; length <= LONGEST_INSTRUCTION; length++) {
-    if (core.fetchByte(rip + BigInt(length - 2)) === 0x0f && core.fetchByte(rip + BigInt(length - 1)) === second) return length;
+    if (core.fetchByte(rip + BigInt(length - 2)) === 0x0f && core.fetchByte(rip + BigInt(length - 1)) === second)
+      return length;
   }
   return 2;
 }
@@ -64,7 +65,8 @@ function repetition(core: Processor): { readonly opcode: number; readonly addres
     const byte = core.peekByte(at) ?? 0;
     if (byte === 0xf2 || byte === 0xf3) repeats = true;
     else if (byte === 0x67) addressSize = true;
-    else if (!prefixes.has(byte) && !(core.is64Bit && (byte & 0xf0) === 0x40)) return repeats ? { opcode: byte, addressSize } : undefined;
+    else if (!prefixes.has(byte) && !(core.is64Bit && (byte & 0xf0) === 0x40))
+      return repeats ? { opcode: byte, addressSize } : undefined;
   }
   return undefined;
 }

@@ -41,7 +41,8 @@ class UnicornEngine implements Engine {
   private closed = false;
 
   constructor({ ramBytes, cores, bus, tscBase = 0n }: EngineOptions) {
-    if (!Number.isInteger(cores) || cores < 1 || cores > MAX_CPUS) throw new RangeError(`cores must be 1 to ${MAX_CPUS}, not ${cores}`);
+    if (!Number.isInteger(cores) || cores < 1 || cores > MAX_CPUS)
+      throw new RangeError(`cores must be 1 to ${MAX_CPUS}, not ${cores}`);
     if (!Number.isInteger(ramBytes) || ramBytes < PAGE || ramBytes % PAGE || ramBytes > RAM_LIMIT) {
       throw new RangeError(`RAM must be whole 4 KB pages, at most ${RAM_LIMIT} bytes, not ${ramBytes}`);
     }
@@ -67,7 +68,8 @@ class UnicornEngine implements Engine {
       written: (offset: number): void => this.coherence.written(offset, 4),
     };
     this.cores = instances.map(
-      (instance, index) => new UnicornCore(index, instance, { bus, memory, coherence: this.coherence, stops: this.stops, tscBase }),
+      (instance, index) =>
+        new UnicornCore(index, instance, { bus, memory, coherence: this.coherence, stops: this.stops, tscBase }),
     );
   }
 

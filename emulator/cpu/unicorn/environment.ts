@@ -146,7 +146,10 @@ export class Environment {
   /** For the self-test: the list is empty, so its last link is its head. */
   breakpointListHolds(): boolean {
     const { breakpoints, cpuAddress } = this;
-    return breakpoints.getBigUint64(0, true) === 0n && Number(breakpoints.getBigUint64(8, true)) === cpuAddress + Cpu.BREAKPOINTS;
+    return (
+      breakpoints.getBigUint64(0, true) === 0n &&
+      Number(breakpoints.getBigUint64(8, true)) === cpuAddress + Cpu.BREAKPOINTS
+    );
   }
 
   u32(offset: number): number {
@@ -280,7 +283,12 @@ export class Environment {
   inSystemTable(low: number, high: number): boolean {
     for (const at of [Env.GDTR, Env.LDTR, Env.IDTR, Env.TR]) {
       const base = this.u32(at + Cache.BASE);
-      if (this.u32(at + Cache.BASE + 4) === high && low >= base - (base & 0xfff) && low <= base + this.u32(at + Cache.LIMIT)) return true;
+      if (
+        this.u32(at + Cache.BASE + 4) === high &&
+        low >= base - (base & 0xfff) &&
+        low <= base + this.u32(at + Cache.LIMIT)
+      )
+        return true;
     }
     return false;
   }
@@ -307,8 +315,11 @@ export class Environment {
       hflags |= Hflag.CS32 | Hflag.SS32 | Hflag.CS64;
     } else {
       if (codeFlags & SegmentFlag.BIG) hflags |= Hflag.CS32;
-      const flat = [SegmentIndex.DS, SegmentIndex.ES, SegmentIndex.SS].every((index) => this.u64(segmentOffset(index) + Cache.BASE) === 0n);
-      if (!protectedMode || !(codeFlags & SegmentFlag.BIG) || this.u32(Env.EFLAGS) & Rflags.VM || !flat) hflags |= Hflag.ADDSEG;
+      const flat = [SegmentIndex.DS, SegmentIndex.ES, SegmentIndex.SS].every(
+        (index) => this.u64(segmentOffset(index) + Cache.BASE) === 0n,
+      );
+      if (!protectedMode || !(codeFlags & SegmentFlag.BIG) || this.u32(Env.EFLAGS) & Rflags.VM || !flat)
+        hflags |= Hflag.ADDSEG;
     }
     this.setU32(Env.HFLAGS, hflags);
   }

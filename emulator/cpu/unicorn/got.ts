@@ -34,7 +34,12 @@ function readSlots(path: string): Map<string, Slot[]> {
   const u64 = (offset: number): number => Number(bytes.readBigUInt64LE(offset));
   const sections = Array.from({ length: bytes.readUInt16LE(60) }, (_, index) => {
     const at = u64(40) + index * bytes.readUInt16LE(58);
-    return { type: bytes.readUInt32LE(at + 4), offset: u64(at + 24), size: u64(at + 32), link: bytes.readUInt32LE(at + 40) };
+    return {
+      type: bytes.readUInt32LE(at + 4),
+      offset: u64(at + 24),
+      size: u64(at + 32),
+      link: bytes.readUInt32LE(at + 40),
+    };
   });
   const symbols = sections.find((section) => section.type === SECTION_DYNAMIC_SYMBOLS);
   if (!symbols) throw new UnicornUnavailable(`${path} has no dynamic symbols`);
@@ -73,7 +78,8 @@ export function interposeAddress(symbol: string, target: Address): void {
   for (const { slot, symbolValue } of slots) {
     const address = symbolAddress - symbolValue + slot;
     const readWrite = 3;
-    if (mprotect(address - (address % 4096), 4096, readWrite) !== 0) throw new UnicornUnavailable(`cannot write the slot of ${symbol}`);
+    if (mprotect(address - (address % 4096), 4096, readWrite) !== 0)
+      throw new UnicornUnavailable(`cannot write the slot of ${symbol}`);
     new BigUint64Array(viewMemory(address, 8))[0] = BigInt(target);
   }
 }

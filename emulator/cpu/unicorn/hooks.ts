@@ -71,8 +71,12 @@ export function installHooks(): Hooks {
         return true;
       }),
     ),
-    interrupt: registerCallback("interrupt", (_uc: Wide, vector: number) => guarded(undefined, (core) => core.noteException(vector))),
-    portIn: registerCallback("portIn", (_uc: Wide, port: number, size: number) => guarded(0, (core) => readPort(core, port, size))),
+    interrupt: registerCallback("interrupt", (_uc: Wide, vector: number) =>
+      guarded(undefined, (core) => core.noteException(vector)),
+    ),
+    portIn: registerCallback("portIn", (_uc: Wide, port: number, size: number) =>
+      guarded(0, (core) => readPort(core, port, size)),
+    ),
     portOut: registerCallback("portOut", (_uc: Wide, port: number, size: number, value: number) =>
       guarded(undefined, (core) => writePort(core, port, size, value)),
     ),
@@ -80,7 +84,9 @@ export function installHooks(): Hooks {
       guarded<Wide>(0, (core) => core.readDevice(Number(frame) * 4096 + Number(offset), size)),
     ),
     mmioWrite: registerCallback("mmioWrite", (_uc: Wide, offset: Wide, size: number, value: Wide, frame: Wide) =>
-      guarded(undefined, (core) => core.writeDevice(Number(frame) * 4096 + Number(offset), size, low32(value), high32(value))),
+      guarded(undefined, (core) =>
+        core.writeDevice(Number(frame) * 4096 + Number(offset), size, low32(value), high32(value)),
+      ),
     ),
     cpuid: registerCallback("instruction", () => {
       guarded(undefined, cpuid);
@@ -112,14 +118,20 @@ function guarded<Result>(whenThrown: Result, action: (core: UnicornCore) => Resu
 /** RDRAND is not announced by CPUID and would read the host's randomness: #UD, as on a processor without it. */
 function interposeHelpers(): void {
   const { library } = binding();
-  const invlpg = library.func("void helper_invlpg_x86_64(uint64_t env, uint64_t address)") as (env: Wide, address: Wide) => void;
+  const invlpg = library.func("void helper_invlpg_x86_64(uint64_t env, uint64_t address)") as (
+    env: Wide,
+    address: Wide,
+  ) => void;
   const writeControl = library.func("void helper_write_crN_x86_64(uint64_t env, int index, uint64_t value)") as (
     env: Wide,
     index: number,
     value: Wide,
   ) => void;
 
-  const loadMxcsr = library.func("void helper_ldmxcsr_x86_64(uint64_t env, uint32_t value)") as (env: Wide, value: number) => void;
+  const loadMxcsr = library.func("void helper_ldmxcsr_x86_64(uint64_t env, uint32_t value)") as (
+    env: Wide,
+    value: number,
+  ) => void;
 
   interpose("helper_rdtsc_x86_64", "helper", () => guarded(undefined, (core) => readTimestamp(core, false)));
   interpose("helper_rdtscp_x86_64", "helper", () => guarded(undefined, (core) => readTimestamp(core, true)));
@@ -130,12 +142,18 @@ function interposeHelpers(): void {
     return 0;
   });
   // Unicorn's own delivery: asked for by runToWindow, only to learn when it would have happened.
-  interpose("do_interrupt_x86_hardirq_x86_64", "deliverInterrupt", () => guarded(undefined, (core) => core.noteWindow()));
+  interpose("do_interrupt_x86_hardirq_x86_64", "deliverInterrupt", () =>
+    guarded(undefined, (core) => core.noteWindow()),
+  );
   // The only debug exceptions are the breakpoints of our own list (breakpoints.ts).
-  interpose("breakpoint_handler_x86_64", "debugException", () => guarded(undefined, (core) => core.noteDebugException()));
+  interpose("breakpoint_handler_x86_64", "debugException", () =>
+    guarded(undefined, (core) => core.noteDebugException()),
+  );
   watchFilter().interpose(
     registerCallback("checkWatchpoint", (_cpu: Wide, address: Wide, length: Wide, _attributes: number, flags: number) =>
-      guarded(undefined, (core) => core.noteAccess(low32(address), high32(address), Number(length), (flags & WATCH_WRITE) !== 0)),
+      guarded(undefined, (core) =>
+        core.noteAccess(low32(address), high32(address), Number(length), (flags & WATCH_WRITE) !== 0),
+      ),
     ),
   );
   interpose("helper_invlpg_x86_64", "helperAddress", (env: Wide, address: Wide) =>

@@ -2,7 +2,16 @@
  * Unicorn instances, one a core. Opening one costs milliseconds, closing leaks and unmapping visits every page, so a node's
  * RAM and instances are kept together and reused by the next node of that size, with the CPUs set back to how they were new.
  */
-import { type Address, type Binding, binding, Control, CPU_MODEL_BROADWELL, HookedInstruction, HookType, TLB_VIRTUAL } from "./binding.ts";
+import {
+  type Address,
+  type Binding,
+  binding,
+  Control,
+  CPU_MODEL_BROADWELL,
+  HookedInstruction,
+  HookType,
+  TLB_VIRTUAL,
+} from "./binding.ts";
 import { BreakpointList } from "./breakpoints.ts";
 import { Environment } from "./environment.ts";
 import { installHooks } from "./hooks.ts";
@@ -91,8 +100,12 @@ export function acquireHardware(cores: number, layout: Omit<MemoryMap, "ram">): 
   const unicorn = binding();
   installHooks(); // replaces helpers: must come before the first instance copies their addresses
   const index = free.findIndex(({ map }) => map.ramBytes === layout.ramBytes);
-  const hardware = index >= 0 ? free.splice(index, 1)[0] : { map: { ...layout, ram: unicorn.allocate(layout.ramBytes) }, instances: [] };
-  while (hardware.instances.length < cores) hardware.instances.push(new Instance(unicorn, unicorn.open(), hardware.map));
+  const hardware =
+    index >= 0
+      ? free.splice(index, 1)[0]
+      : { map: { ...layout, ram: unicorn.allocate(layout.ramBytes) }, instances: [] };
+  while (hardware.instances.length < cores)
+    hardware.instances.push(new Instance(unicorn, unicorn.open(), hardware.map));
   return hardware;
 }
 

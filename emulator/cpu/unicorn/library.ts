@@ -41,7 +41,9 @@ export function loadLibrary(): LoadedLibrary {
   try {
     handle = koffi.load(path);
   } catch (error) {
-    throw new UnicornUnavailable(`${path} cannot be loaded (${error instanceof Error ? error.message : String(error)})`);
+    throw new UnicornUnavailable(
+      `${path} cannot be loaded (${error instanceof Error ? error.message : String(error)})`,
+    );
   }
   const packed = handle.func("uint uc_version(_Out_ uint *major, _Out_ uint *minor)")([0], [0]) as number;
   const version = `${packed >>> 24}.${(packed >>> 16) & 255}.${(packed >>> 8) & 255}`;

@@ -12,16 +12,17 @@ const SYSENTER_ESP = 0x175;
 const SYSENTER_EIP = 0x176;
 
 /** Registers that are one field of Unicorn's state: offset, and what a value must be. */
-const inEnvironment: ReadonlyMap<number, { readonly offset: number; readonly rule: "any" | "canonical" | "32 bits" }> = new Map([
-  [SYSENTER_ESP, { offset: Env.SYSENTER_ESP, rule: "canonical" }],
-  [SYSENTER_EIP, { offset: Env.SYSENTER_EIP, rule: "canonical" }],
-  [Msr.STAR, { offset: Env.STAR, rule: "any" }],
-  [Msr.LSTAR, { offset: Env.LSTAR, rule: "canonical" }],
-  [Msr.CSTAR, { offset: Env.CSTAR, rule: "canonical" }],
-  [Msr.FMASK, { offset: Env.FMASK, rule: "32 bits" }],
-  [Msr.KERNEL_GS_BASE, { offset: Env.KERNEL_GS_BASE, rule: "canonical" }],
-  [Msr.TSC_AUX, { offset: Env.TSC_AUX, rule: "32 bits" }],
-]);
+const inEnvironment: ReadonlyMap<number, { readonly offset: number; readonly rule: "any" | "canonical" | "32 bits" }> =
+  new Map([
+    [SYSENTER_ESP, { offset: Env.SYSENTER_ESP, rule: "canonical" }],
+    [SYSENTER_EIP, { offset: Env.SYSENTER_EIP, rule: "canonical" }],
+    [Msr.STAR, { offset: Env.STAR, rule: "any" }],
+    [Msr.LSTAR, { offset: Env.LSTAR, rule: "canonical" }],
+    [Msr.CSTAR, { offset: Env.CSTAR, rule: "canonical" }],
+    [Msr.FMASK, { offset: Env.FMASK, rule: "32 bits" }],
+    [Msr.KERNEL_GS_BASE, { offset: Env.KERNEL_GS_BASE, rule: "canonical" }],
+    [Msr.TSC_AUX, { offset: Env.TSC_AUX, rule: "32 bits" }],
+  ]);
 
 const canonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
 

@@ -41,19 +41,26 @@ function readOperands(processor: Processor): [address: bigint, bytes: number][] 
     if (byte === undefined) break;
     code.push(byte);
   }
-  const decoder = new Decoder(processor.is64Bit ? 64 : processor.is32Bit ? 32 : 16, Uint8Array.from(code), DecoderOptions.None);
+  const decoder = new Decoder(
+    processor.is64Bit ? 64 : processor.is32Bit ? 32 : 16,
+    Uint8Array.from(code),
+    DecoderOptions.None,
+  );
   decoder.ip = processor.rip;
   const instruction = decoder.decode();
   const factory = new InstructionInfoFactory();
   const info = factory.info(instruction);
   const operands: [bigint, number][] = [];
   for (const memory of info.usedMemory() as Iced.UsedMemory[]) {
-    const isRead = memory.access === OpAccess.Read || memory.access === OpAccess.ReadWrite || memory.access === OpAccess.CondRead;
+    const isRead =
+      memory.access === OpAccess.Read || memory.access === OpAccess.ReadWrite || memory.access === OpAccess.CondRead;
     // With a repeat prefix the operand is all of the string; this is one iteration of it.
     const size = MemorySizeExt.size(memory.memorySize) || MemorySizeExt.size(instruction.memorySize);
     if (isRead && size > 0) {
       const offset =
-        registerValue(processor, memory.base) + registerValue(processor, memory.index) * BigInt(memory.scale) + memory.displacement;
+        registerValue(processor, memory.base) +
+        registerValue(processor, memory.index) * BigInt(memory.scale) +
+        memory.displacement;
       const bits = 8 * (RegisterExt.size(memory.base) || RegisterExt.size(memory.index) || 8);
       const linear = segmentBase(processor, memory.segment) + BigInt.asUintN(bits, offset);
       operands.push([BigInt.asUintN(processor.is64Bit ? 64 : 32, linear), size]);

@@ -108,7 +108,8 @@ export class CorePoints {
     if (access !== ACCESS_FETCH || !stops.hasPhysicalBreakpoints || offset < 0) return false;
     const known = this.aliases.size;
     for (const place of stops.physicalBreakpoints()) {
-      if (place >= physical && place < physical + FRAME) this.aliases.add(linearAddress(low, high) + BigInt(place - physical));
+      if (place >= physical && place < physical + FRAME)
+        this.aliases.add(linearAddress(low, high) + BigInt(place - physical));
     }
     if (this.aliases.size === known) return false;
     this.writeList();

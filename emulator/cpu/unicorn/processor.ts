@@ -107,7 +107,9 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     this.env.setU64(Env.RIP, BigInt.asUintN(64, value));
   }
   get linearRip(): bigint {
-    return this.env.u32(Env.HFLAGS) & Hflag.CS64 ? this.rip : (this.segment(SegmentIndex.CS).base + this.rip) & 0xffff_ffffn;
+    return this.env.u32(Env.HFLAGS) & Hflag.CS64
+      ? this.rip
+      : (this.segment(SegmentIndex.CS).base + this.rip) & 0xffff_ffffn;
   }
   get is64Bit(): boolean {
     return (this.env.u32(Env.HFLAGS) & Hflag.CS64) !== 0;
@@ -161,7 +163,8 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
       const at = BigInt.asUintN(64, address + BigInt(done));
       const piece = Math.min(bytes - done, 4096 - Number(at & 0xfffn));
       const physical = this.physicalOf(at, ACCESS_READ, privilege);
-      for (let byte = 0; byte < piece; byte++, done++) value |= BigInt(this.readByte(physical + byte)) << BigInt(8 * done);
+      for (let byte = 0; byte < piece; byte++, done++)
+        value |= BigInt(this.readByte(physical + byte)) << BigInt(8 * done);
     }
     return value;
   }
@@ -170,9 +173,13 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     // Both pages of a straddling write are checked before the first byte is written.
     const first = Math.min(bytes, 4096 - Number(address & 0xfffn));
     const physical = this.physicalOf(address, ACCESS_WRITE, privilege);
-    const second = first < bytes ? this.physicalOf(BigInt.asUintN(64, address + BigInt(first)), ACCESS_WRITE, privilege) : 0;
+    const second =
+      first < bytes ? this.physicalOf(BigInt.asUintN(64, address + BigInt(first)), ACCESS_WRITE, privilege) : 0;
     for (let byte = 0; byte < bytes; byte++) {
-      this.writeByte(byte < first ? physical + byte : second + byte - first, Number((value >> BigInt(8 * byte)) & 0xffn));
+      this.writeByte(
+        byte < first ? physical + byte : second + byte - first,
+        Number((value >> BigInt(8 * byte)) & 0xffn),
+      );
     }
     this.noteOwnWrite(address, first);
     if (first < bytes) this.noteOwnWrite(BigInt.asUintN(64, address + BigInt(first)), bytes - first);
@@ -182,7 +189,11 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   fetchByte(address: bigint): number | undefined {
     try {
       return this.readByte(
-        this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR),
+        this.physicalOf(
+          BigInt.asUintN(64, address),
+          ACCESS_FETCH,
+          this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR,
+        ),
       );
     } catch (error) {
       if (error instanceof Fault) return undefined;

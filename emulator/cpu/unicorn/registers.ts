@@ -38,7 +38,10 @@ const field = (offset: number): NamedRegister => ({
 });
 
 /** `flush`: what leaves the architectural TLB, by the old and the new value. The engine's own is dropped in any case. */
-const pagingRegister = (offset: number, flush: (core: UnicornCore, previous: number, next: number) => void): NamedRegister => ({
+const pagingRegister = (
+  offset: number,
+  flush: (core: UnicornCore, previous: number, next: number) => void,
+): NamedRegister => ({
   get: ({ env }) => env.u64(offset),
   set: (core, value) => {
     const previous = core.env.u32(offset);

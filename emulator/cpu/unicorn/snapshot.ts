@@ -22,7 +22,9 @@ export function saveCore(core: UnicornCore): CoreState {
     gpr: Object.fromEntries(gprNames.map((name, index) => [name, core.gpr(index)])) as Record<Gpr, bigint>,
     rip: core.rip,
     rflags: core.rflags,
-    segments: Object.fromEntries(segmentNames.map((name) => [name, core.segment(segmentNumbers[name])])) as CoreState["segments"],
+    segments: Object.fromEntries(
+      segmentNames.map((name) => [name, core.segment(segmentNumbers[name])]),
+    ) as CoreState["segments"],
     gdtr: core.gdtr,
     idtr: core.idtr,
     cr0: env.u64(Env.CR0),

@@ -52,7 +52,13 @@ const withErrorCode: ReadonlySet<number> = new Set([
   Exception.AC,
 ]);
 /** Classes for table 6-5; everything else is benign. */
-const contributory: ReadonlySet<number> = new Set([Exception.DE, Exception.TS, Exception.NP, Exception.SS, Exception.GP]);
+const contributory: ReadonlySet<number> = new Set([
+  Exception.DE,
+  Exception.TS,
+  Exception.NP,
+  Exception.SS,
+  Exception.GP,
+]);
 /** Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 17.3.1.1). #DB here is always a trap. */
 const traps: ReadonlySet<number> = new Set([Exception.DB, Exception.BP, Exception.OF, Exception.DF, Exception.MC]);
 
@@ -73,7 +79,11 @@ export function combineFaults(first: number, second: number): "serial" | "double
  * Delivers an event, now. False: triple fault, the processor has shut down. Memory holds what was pushed until then.
  * `doubled` is told of a double fault that reached its handler: the two exceptions, and RIP where they occurred.
  */
-export function deliverEvent(cpu: CpuAccess, event: CpuEvent, doubled?: (first: number, second: number, rip: bigint) => void): boolean {
+export function deliverEvent(
+  cpu: CpuAccess,
+  event: CpuEvent,
+  doubled?: (first: number, second: number, rip: bigint) => void,
+): boolean {
   let current = event;
   let double: readonly [first: number, second: number, rip: bigint] | undefined;
   for (;;) {
@@ -141,8 +151,12 @@ function deliverLong(cpu: CpuAccess, event: CpuEvent): void {
   const entry = event.vector * 16;
   if (entry + 15 > cpu.idtr.limit) throw new Fault(Exception.GP, gateError);
   const gateAddress = BigInt.asUintN(64, cpu.idtr.base + BigInt(entry));
-  const gate = decodeGate(cpu.readLinear(gateAddress, 8, PRIVILEGE_IMPLICIT), cpu.readLinear(gateAddress + 8n, 8, PRIVILEGE_IMPLICIT));
-  if (gate.type !== SystemType.INTERRUPT_GATE32 && gate.type !== SystemType.TRAP_GATE32) throw new Fault(Exception.GP, gateError);
+  const gate = decodeGate(
+    cpu.readLinear(gateAddress, 8, PRIVILEGE_IMPLICIT),
+    cpu.readLinear(gateAddress + 8n, 8, PRIVILEGE_IMPLICIT),
+  );
+  if (gate.type !== SystemType.INTERRUPT_GATE32 && gate.type !== SystemType.TRAP_GATE32)
+    throw new Fault(Exception.GP, gateError);
   checkGate(cpu, event, gate, external);
   const { code, error, cpl } = handlerSegment(cpu, gate, external);
   if (!(code.flags & SegmentFlag.LONG) || code.flags & SegmentFlag.BIG) throw new Fault(Exception.GP, error);
@@ -175,7 +189,8 @@ function deliverLong(cpu: CpuAccess, event: CpuEvent): void {
   if (event.kind === "exception" && withErrorCode.has(event.vector)) push(BigInt(event.errorCode ?? 0));
 
   cpu.setSegment(SegmentIndex.CS, loadedSegment((gate.selector & 0xfffc) | cpl, code));
-  if (inner) cpu.setSegment(SegmentIndex.SS, { selector: cpl, base: 0n, limit: 0, flags: cpl << SegmentFlag.DPL_SHIFT });
+  if (inner)
+    cpu.setSegment(SegmentIndex.SS, { selector: cpl, base: 0n, limit: 0, flags: cpl << SegmentFlag.DPL_SHIFT });
   cpu.setGpr(4, stack);
   cpu.rflags = flags.next;
   cpu.rip = gate.offset;
@@ -187,9 +202,11 @@ function deliverProtected(cpu: CpuAccess, event: CpuEvent): void {
   const entry = event.vector * 8;
   if (entry + 7 > cpu.idtr.limit) throw new Fault(Exception.GP, gateError);
   const gate = decodeGate(cpu.readLinear(cpu.idtr.base + BigInt(entry), 8, PRIVILEGE_IMPLICIT), 0n);
-  if (gate.type === SystemType.TASK_GATE) throw new UnsupportedFeature(`vector ${event.vector} goes through a task gate`);
+  if (gate.type === SystemType.TASK_GATE)
+    throw new UnsupportedFeature(`vector ${event.vector} goes through a task gate`);
   const wide = gate.type === SystemType.INTERRUPT_GATE32 || gate.type === SystemType.TRAP_GATE32;
-  if (!wide && gate.type !== SystemType.INTERRUPT_GATE16 && gate.type !== SystemType.TRAP_GATE16) throw new Fault(Exception.GP, gateError);
+  if (!wide && gate.type !== SystemType.INTERRUPT_GATE16 && gate.type !== SystemType.TRAP_GATE16)
+    throw new Fault(Exception.GP, gateError);
   if (cpu.rflags & BigInt(Rflags.VM)) throw new UnsupportedFeature("event in virtual-8086 mode");
   checkGate(cpu, event, gate, external);
   const { code, cpl } = handlerSegment(cpu, gate, external);
@@ -202,7 +219,11 @@ function deliverProtected(cpu: CpuAccess, event: CpuEvent): void {
   let pointer = Number(oldStack);
   if (inner) ({ stackSegment, pointer } = innerStack(cpu, cpl, external));
 
-  const flags = flagsFor(cpu, event, gate.type === SystemType.INTERRUPT_GATE32 || gate.type === SystemType.INTERRUPT_GATE16);
+  const flags = flagsFor(
+    cpu,
+    event,
+    gate.type === SystemType.INTERRUPT_GATE32 || gate.type === SystemType.INTERRUPT_GATE16,
+  );
   const bytes = wide ? 4 : 2;
   const big = (stackSegment.flags & SegmentFlag.BIG) !== 0;
   const privilege = cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
@@ -210,8 +231,14 @@ function deliverProtected(cpu: CpuAccess, event: CpuEvent): void {
   const push = (value: bigint): void => {
     pointer = big ? (pointer - bytes) >>> 0 : ((pointer & 0xffff_0000) | ((pointer - bytes) & 0xffff)) >>> 0;
     const inSegment = big ? pointer : pointer & 0xffff;
-    if (!withinLimit(stackSegment.flags, stackSegment.limit, inSegment, bytes)) throw new Fault(Exception.SS, stackError);
-    cpu.writeLinear((stackSegment.base + BigInt(inSegment)) & MASK_32, bytes, value & (wide ? MASK_32 : 0xffffn), privilege);
+    if (!withinLimit(stackSegment.flags, stackSegment.limit, inSegment, bytes))
+      throw new Fault(Exception.SS, stackError);
+    cpu.writeLinear(
+      (stackSegment.base + BigInt(inSegment)) & MASK_32,
+      bytes,
+      value & (wide ? MASK_32 : 0xffffn),
+      privilege,
+    );
   };
   if (inner) {
     push(BigInt(oldStackSegment.selector));

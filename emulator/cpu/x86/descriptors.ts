@@ -57,7 +57,8 @@ export const isPresent = (flags: number): boolean => (flags & SegmentFlag.PRESEN
 export const isCode = (flags: number): boolean =>
   (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE)) === (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE);
 export const isWritableData = (flags: number): boolean =>
-  (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE | SegmentFlag.WRITABLE)) === (SegmentFlag.NON_SYSTEM | SegmentFlag.WRITABLE);
+  (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE | SegmentFlag.WRITABLE)) ===
+  (SegmentFlag.NON_SYSTEM | SegmentFlag.WRITABLE);
 
 /** Selector without its RPL, as it stands in an error code. */
 export const selectorError = (selector: number): number => selector & 0xfffc;

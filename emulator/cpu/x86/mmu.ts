@@ -6,8 +6,24 @@
  * needs no INVLPG, taking them away or moving a page does.
  */
 import { Cr0, Cr4, Efer } from "../../abi/x86.ts";
-import { ACCESS_WRITE, type AccessKind, Fault, type PagingRegisters, type PhysicalMemory, type Privilege } from "./access.ts";
-import { GRANT_ALL, GRANT_WRITE, grants, isCanonical, PageWalk, pagingEnabled, TranslationFlag, WALK_OK } from "./pagewalk.ts";
+import {
+  ACCESS_WRITE,
+  type AccessKind,
+  Fault,
+  type PagingRegisters,
+  type PhysicalMemory,
+  type Privilege,
+} from "./access.ts";
+import {
+  GRANT_ALL,
+  GRANT_WRITE,
+  grants,
+  isCanonical,
+  PageWalk,
+  pagingEnabled,
+  TranslationFlag,
+  WALK_OK,
+} from "./pagewalk.ts";
 import { pageOf, Tlb } from "./tlb.ts";
 
 /** `translate` returned this: see `errorCode`. */

@@ -72,7 +72,8 @@ export function grants(flags: number, privilege: Privilege, registers: PagingReg
     if (flags & TranslationFlag.WRITABLE) granted |= GRANT_WRITE;
     if (executable) granted |= GRANT_FETCH;
   } else {
-    const smapForbids = userPage && (cr4 & Cr4.SMAP) !== 0 && (privilege === PRIVILEGE_IMPLICIT || !registers.alignmentCheck);
+    const smapForbids =
+      userPage && (cr4 & Cr4.SMAP) !== 0 && (privilege === PRIVILEGE_IMPLICIT || !registers.alignmentCheck);
     if (!smapForbids) {
       granted = GRANT_READ;
       if (flags & TranslationFlag.WRITABLE || !(registers.cr0 & Cr0.WP)) granted |= GRANT_WRITE;
@@ -110,7 +111,14 @@ export class PageWalk {
    * Translates a canonical linear address with paging on. Returns WALK_OK or the #PF error code.
    * `setBits` false: looks only, sets no accessed or dirty bit and checks no rights (debugger).
    */
-  walk(registers: PagingRegisters, low: number, high: number, access: AccessKind, privilege: Privilege, setBits = true): number {
+  walk(
+    registers: PagingRegisters,
+    low: number,
+    high: number,
+    access: AccessKind,
+    privilege: Privilege,
+    setBits = true,
+  ): number {
     const words = this.memory.words;
     const noExecuteReserved = registers.efer & Efer.NXE ? 0 : NO_EXECUTE_HIGH;
     const reservedHigh = (RESERVED_HIGH | noExecuteReserved) >>> 0;
@@ -152,13 +160,15 @@ export class PageWalk {
       if (entryLow & GLOBAL && registers.cr4 & Cr4.PGE) flags |= TranslationFlag.GLOBAL;
       if (entryLow & DIRTY || (access === ACCESS_WRITE && setBits)) flags |= TranslationFlag.DIRTY;
       if (setBits) {
-        if (!(grants(flags, privilege, registers) & (1 << access))) return PageFault.P | accessError(access, privilege, registers);
+        if (!(grants(flags, privilege, registers) & (1 << access)))
+          return PageFault.P | accessError(access, privilege, registers);
         for (let used = 3; used > level; used--) this.setInEntry(this.entryOffsets[used], ACCESSED);
         this.setInEntry(offset, access === ACCESS_WRITE ? ACCESSED | DIRTY : ACCESSED);
       }
       this.flags = flags;
       this.bytes = level === 0 ? 0x1000 : level === 1 ? 0x20_0000 : 0x4000_0000;
-      const pageLow = level === 0 ? address : level === 1 ? (address & 0xffe0_0000) >>> 0 : (address & 0xc000_0000) >>> 0;
+      const pageLow =
+        level === 0 ? address : level === 1 ? (address & 0xffe0_0000) >>> 0 : (address & 0xc000_0000) >>> 0;
       this.physical = (entryHigh & ADDRESS_HIGH) * TWO_32 + pageLow;
       return WALK_OK;
     }

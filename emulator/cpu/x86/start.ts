@@ -22,7 +22,8 @@ const noTask: Segment = { selector: 0, base: 0n, limit: 0xffff, flags: 0x8b00 };
 /** In the order of SegmentIndex. */
 function segments(code: Segment, data: Segment, task: Segment): Segment[] {
   const list: Segment[] = [];
-  for (const index of [SegmentIndex.ES, SegmentIndex.SS, SegmentIndex.DS, SegmentIndex.FS, SegmentIndex.GS]) list[index] = data;
+  for (const index of [SegmentIndex.ES, SegmentIndex.SS, SegmentIndex.DS, SegmentIndex.FS, SegmentIndex.GS])
+    list[index] = data;
   list[SegmentIndex.CS] = code;
   list[SegmentIndex.LDTR] = noLdt;
   list[SegmentIndex.TR] = task;
@@ -39,7 +40,12 @@ export const initState = (signature: number): StartState => ({
 });
 
 /** SIPI changes CS:IP only, from the INIT state. */
-export const startupSegment = (page: number): Segment => ({ selector: page << 8, base: BigInt(page << 12), limit: 0xffff, flags: 0x9b00 });
+export const startupSegment = (page: number): Segment => ({
+  selector: page << 8,
+  base: BigInt(page << 12),
+  limit: 0xffff,
+  flags: 0x9b00,
+});
 
 export const pvhState = (entry: number, startInfo: number): StartState => ({
   cr0: Cr0.PE | Cr0.ET,

@@ -7,7 +7,11 @@ import type { Place, WatchKind } from "../engine.ts";
 /** WatchKind as bits: what a watchpoint looks at. */
 export const WATCH_READ = 1;
 export const WATCH_WRITE = 2;
-const kindBits: Readonly<Record<WatchKind, number>> = { read: WATCH_READ, write: WATCH_WRITE, access: WATCH_READ | WATCH_WRITE };
+const kindBits: Readonly<Record<WatchKind, number>> = {
+  read: WATCH_READ,
+  write: WATCH_WRITE,
+  access: WATCH_READ | WATCH_WRITE,
+};
 
 /** `space` of a core that does not translate: only places in every space are met. */
 export const NO_SPACE = -1;
@@ -28,7 +32,8 @@ export interface WatchHit {
 /** Physical address of a linear one as the core translates it now; undefined: not at all. */
 export type Translate = (linear: bigint) => number | undefined;
 
-const linearAddress = (place: Place): bigint | undefined => ("virtual" in place ? BigInt.asUintN(64, place.virtual) : undefined);
+const linearAddress = (place: Place): bigint | undefined =>
+  "virtual" in place ? BigInt.asUintN(64, place.virtual) : undefined;
 
 export class StopTable {
   private nextId = 1;
@@ -97,7 +102,8 @@ export class StopTable {
     let kinds = 0;
     for (const watch of this.watchpoints.values()) {
       const page = "physical" in watch.place ? BigInt(physical) : linear;
-      if (isIn(watch.place, space) && watch.first < page + BigInt(PAGE) && watch.first + BigInt(watch.bytes) > page) kinds |= watch.kinds;
+      if (isIn(watch.place, space) && watch.first < page + BigInt(PAGE) && watch.first + BigInt(watch.bytes) > page)
+        kinds |= watch.kinds;
     }
     return kinds;
   }
@@ -113,7 +119,8 @@ export class StopTable {
         from = BigInt(physical);
       }
       const first = from > watch.first ? from : watch.first;
-      if (first < from + BigInt(bytes) && first < watch.first + BigInt(watch.bytes)) return { id, virtual: linear + first - from, write };
+      if (first < from + BigInt(bytes) && first < watch.first + BigInt(watch.bytes))
+        return { id, virtual: linear + first - from, write };
     }
     return undefined;
   }

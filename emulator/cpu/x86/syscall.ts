@@ -9,9 +9,19 @@ import { SegmentFlag } from "./descriptors.ts";
 const FLAT_LIMIT = 0xffff_ffff;
 /** Present, DPL 0, read/execute or read/write, accessed, 4 KB granularity. */
 const CODE =
-  SegmentFlag.PRESENT | SegmentFlag.NON_SYSTEM | SegmentFlag.CODE | SegmentFlag.WRITABLE | SegmentFlag.ACCESSED | SegmentFlag.GRANULARITY;
+  SegmentFlag.PRESENT |
+  SegmentFlag.NON_SYSTEM |
+  SegmentFlag.CODE |
+  SegmentFlag.WRITABLE |
+  SegmentFlag.ACCESSED |
+  SegmentFlag.GRANULARITY;
 const DATA =
-  SegmentFlag.PRESENT | SegmentFlag.NON_SYSTEM | SegmentFlag.WRITABLE | SegmentFlag.ACCESSED | SegmentFlag.GRANULARITY | SegmentFlag.BIG;
+  SegmentFlag.PRESENT |
+  SegmentFlag.NON_SYSTEM |
+  SegmentFlag.WRITABLE |
+  SegmentFlag.ACCESSED |
+  SegmentFlag.GRANULARITY |
+  SegmentFlag.BIG;
 
 /** `cpu.rip` is the address of the instruction behind SYSCALL. Throws Fault(#UD) where SYSCALL is off; nothing has changed then. */
 export function performSyscall(cpu: CpuAccess, registers: SyscallRegisters): void {

@@ -77,7 +77,8 @@ export class Tlb {
         virtual: BigInt.asUintN(64, BigInt.asIntN(48, BigInt(entry.page) * 4096n)),
         physical: entry.physical,
         bytes: entry.bytes,
-        permissions: 1 | (entry.flags & TranslationFlag.WRITABLE ? 2 : 0) | (entry.flags & TranslationFlag.NO_EXECUTE ? 0 : 4),
+        permissions:
+          1 | (entry.flags & TranslationFlag.WRITABLE ? 2 : 0) | (entry.flags & TranslationFlag.NO_EXECUTE ? 0 : 4),
         user: (entry.flags & TranslationFlag.USER) !== 0,
         global: (entry.flags & TranslationFlag.GLOBAL) !== 0,
         dirty: (entry.flags & TranslationFlag.DIRTY) !== 0,

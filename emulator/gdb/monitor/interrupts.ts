@@ -2,7 +2,15 @@
 import { IOAPIC_PINS, Redirection } from "../../abi/ioapic.ts";
 import { Icr, IcrNames, Lvt } from "../../abi/lapic.ts";
 import { vectorName } from "../../trace/decode.ts";
-import { address, chosenCores, columns, hex, type MonitorCommand, type MonitorContext, parseNumber } from "./command.ts";
+import {
+  address,
+  chosenCores,
+  columns,
+  hex,
+  type MonitorCommand,
+  type MonitorContext,
+  parseNumber,
+} from "./command.ts";
 import { readU64 } from "./paging.ts";
 
 /** What LocalApic.state and IoApic.state give. */
@@ -128,7 +136,12 @@ function idt(c: MonitorContext): readonly string[] {
 }
 
 export const interruptCommands: readonly MonitorCommand[] = [
-  { name: "lapic", usage: "lapic [CORE]", help: "local APICs: in service, requested, last ICR, timer, LVT", run: lapic },
+  {
+    name: "lapic",
+    usage: "lapic [CORE]",
+    help: "local APICs: in service, requested, last ICR, timer, LVT",
+    run: lapic,
+  },
   { name: "ioapic", usage: "ioapic", help: "the I/O APIC's redirection entries and lines", run: ioapic },
   { name: "idt", usage: "idt [VECTOR]", help: "the core's interrupt descriptor table", run: idt },
 ];

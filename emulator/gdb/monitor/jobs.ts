@@ -11,7 +11,8 @@ const bits = (mask: bigint): string =>
 function threadsOf(view: KernelView, nid: number, task: KernelTask): string {
   const found: string[] = [];
   for (const [core, thread] of (view.global(nid, "threads")?.elements ?? []).entries()) {
-    if (thread.bits("task") !== task.datum.address || core >= view.control.machine.node(nid)!.engine.cores.length) continue;
+    if (thread.bits("task") !== task.datum.address || core >= view.control.machine.node(nid)!.engine.cores.length)
+      continue;
     found.push(`tid ${thread.numberOf("tid")} on c${core}`);
   }
   return found.join(", ") || "-";
@@ -45,7 +46,9 @@ function job({ view, words }: MonitorContext): readonly string[] {
       if (wanted !== undefined && t.jobId !== wanted) continue;
       const tree = view.global(nid, "trees")?.elements[t.slot];
       const children = Math.min(tree?.numberOf("childCount") ?? 0, tree?.field("children")?.elements.length ?? 0);
-      const nids = (tree?.field("children")?.elements ?? []).slice(0, children).map((child) => `n${child.numberOf("nid")}`);
+      const nids = (tree?.field("children")?.elements ?? [])
+        .slice(0, children)
+        .map((child) => `n${child.numberOf("nid")}`);
       const doing = engine.cores.map((_, core) => ({ nid, core })).filter((id) => view.taskOn(id)?.slot === t.slot);
       rows.push({
         job: t.jobId,
@@ -68,6 +71,16 @@ function job({ view, words }: MonitorContext): readonly string[] {
 }
 
 export const jobCommands: readonly MonitorCommand[] = [
-  { name: "tasks", usage: "tasks", help: "the node's tasks: job, rank, state, cores, address space, threads", run: tasks },
-  { name: "job", usage: "job [ID]", help: "a job's ranks on all nodes, with the tree that its exits fan in by", run: job },
+  {
+    name: "tasks",
+    usage: "tasks",
+    help: "the node's tasks: job, rank, state, cores, address space, threads",
+    run: tasks,
+  },
+  {
+    name: "job",
+    usage: "job [ID]",
+    help: "a job's ranks on all nodes, with the tree that its exits fan in by",
+    run: job,
+  },
 ];

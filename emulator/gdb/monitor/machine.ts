@@ -31,7 +31,11 @@ export const machineCommands: readonly MonitorCommand[] = [
       return [
         `machine: ${decimal(machine.time)} ns reached by every node, ${decimal(machine.instructions)} instructions`,
         ...columns(
-          node.engine.cores.map((core, i) => [`n${id.nid}.c${i}`, `${decimal(core.time)} ns`, view.describe({ nid: id.nid, core: i })]),
+          node.engine.cores.map((core, i) => [
+            `n${id.nid}.c${i}`,
+            `${decimal(core.time)} ns`,
+            view.describe({ nid: id.nid, core: i }),
+          ]),
         ),
       ];
     },

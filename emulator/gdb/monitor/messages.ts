@@ -6,7 +6,9 @@ import { columns, type MonitorCommand, type MonitorContext } from "./command.ts"
 /** What Switch.state gives. */
 type LinkState = readonly [
   nid: number,
-  link: { readonly queue: readonly { readonly frame: readonly number[]; readonly source: number; readonly atPort: number }[] },
+  link: {
+    readonly queue: readonly { readonly frame: readonly number[]; readonly source: number; readonly atPort: number }[];
+  },
 ];
 const MOST_WAITING = 1000;
 
@@ -14,7 +16,11 @@ function peers({ id, view }: MonitorContext): readonly string[] {
   const net = view.global(id.nid, "net");
   if (net === undefined) return ["this kernel's debug information names no 'net'"];
   const rows: string[][] = [];
-  for (let peer = net.field("peers")?.pointee; peer !== undefined && rows.length < MOST_WAITING; peer = peer.field("next")?.pointee) {
+  for (
+    let peer = net.field("peers")?.pointee;
+    peer !== undefined && rows.length < MOST_WAITING;
+    peer = peer.field("next")?.pointee
+  ) {
     let waiting = 0;
     for (
       let m: Datum | undefined = peer.field("outFirst")?.pointee;
@@ -37,7 +43,9 @@ function peers({ id, view }: MonitorContext): readonly string[] {
           : "",
     ]);
   }
-  return rows.length === 0 ? [`n${id.nid}: no peers yet`] : [`n${id.nid}'s peers:`, ...columns(rows).map((l) => `  ${l}`)];
+  return rows.length === 0
+    ? [`n${id.nid}: no peers yet`]
+    : [`n${id.nid}'s peers:`, ...columns(rows).map((l) => `  ${l}`)];
 }
 
 function onTheWire({ view }: MonitorContext): readonly string[] {
@@ -49,7 +57,10 @@ function onTheWire({ view }: MonitorContext): readonly string[] {
       const bytes = Uint8Array.from(frame);
       const isOurs = bytes.length >= EthernetHeader.SIZE + MessageHeader.SIZE;
       const header = isOurs ? new MessageHeader(new DataView(bytes.buffer), EthernetHeader.SIZE) : undefined;
-      const what = header === undefined ? "" : `${OperationNames.get(header.operation) ?? header.operation} sequence ${header.sequence}`;
+      const what =
+        header === undefined
+          ? ""
+          : `${OperationNames.get(header.operation) ?? header.operation} sequence ${header.sequence}`;
       return [`  n${source} → n${nid}`, what, `${bytes.length} bytes`, `arrives at ${atPort} ns`];
     }),
   );

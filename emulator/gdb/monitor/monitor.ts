@@ -36,10 +36,13 @@ export const monitorCommands: readonly MonitorCommand[] = [
 export function monitor(line: string, id: CoreId, view: KernelView, points: Points, trace: LiveTrace): string {
   const [name = "", ...words] = line.trim().split(/\s+/);
   const matching = monitorCommands.filter((c) => c.name.startsWith(name));
-  const command = monitorCommands.find((c) => c.name === name) ?? (name !== "" && matching.length === 1 ? matching[0] : undefined);
+  const command =
+    monitorCommands.find((c) => c.name === name) ?? (name !== "" && matching.length === 1 ? matching[0] : undefined);
   if (command === undefined) {
     const which =
-      matching.length > 1 && name !== "" ? `: one of ${matching.map((c) => c.name).join(", ")}?` : ": 'monitor help' lists what there is";
+      matching.length > 1 && name !== ""
+        ? `: one of ${matching.map((c) => c.name).join(", ")}?`
+        : ": 'monitor help' lists what there is";
     return `no monitor command '${name}'${which}\n`;
   }
   try {

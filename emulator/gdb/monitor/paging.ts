@@ -1,7 +1,15 @@
 /** Page tables and what the TLBs remember of them. Source: Intel SDM vol. 3, 4.5 (4-level paging). */
 import { Cr0, PTE_NX, Pte } from "../../abi/x86.ts";
 import type { TlbEntry } from "../../cpu/engine.ts";
-import { address, chosenCores, columns, hex, type MonitorCommand, type MonitorContext, parseAddress } from "./command.ts";
+import {
+  address,
+  chosenCores,
+  columns,
+  hex,
+  type MonitorCommand,
+  type MonitorContext,
+  parseAddress,
+} from "./command.ts";
 import type { CoreId } from "../target.ts";
 
 /** 8 bytes at a virtual address of the core; undefined: not mapped. */
@@ -79,7 +87,10 @@ const flagNames = [
   ["G", Pte.G],
 ] as const;
 const flagsText = (entry: bigint): string =>
-  [...flagNames.filter(([, bit]) => has(entry, bit)).map(([name]) => name), ...((entry & PTE_NX) !== 0n ? ["NX"] : [])].join(" ") || "-";
+  [
+    ...flagNames.filter(([, bit]) => has(entry, bit)).map(([name]) => name),
+    ...((entry & PTE_NX) !== 0n ? ["NX"] : []),
+  ].join(" ") || "-";
 const sizeText = (bytes: number): string => (bytes >= 2 ** 30 ? "1 GB" : bytes >= 2 ** 20 ? "2 MB" : "4 KB");
 
 function pt(c: MonitorContext): readonly string[] {
@@ -87,8 +98,16 @@ function pt(c: MonitorContext): readonly string[] {
   const core = c.view.control.core(c.id.nid, c.id.core);
   if ((core.register("cr0") & BigInt(Cr0.PG)) === 0n) return [`paging is off: physical ${hex(virtual)}`];
   const { levels, page } = walk(c, c.id, virtual);
-  const rows = levels.map(({ name, index, at, entry }) => [`  ${name}[${index}]`, `at ${hex(at, 10)}`, hex(entry, 16), flagsText(entry)]);
-  const lines = [`${address(virtual)} by CR3 ${hex(core.register("cr3"))} of n${c.id.nid}.c${c.id.core}`, ...columns(rows)];
+  const rows = levels.map(({ name, index, at, entry }) => [
+    `  ${name}[${index}]`,
+    `at ${hex(at, 10)}`,
+    hex(entry, 16),
+    flagsText(entry),
+  ]);
+  const lines = [
+    `${address(virtual)} by CR3 ${hex(core.register("cr3"))} of n${c.id.nid}.c${c.id.core}`,
+    ...columns(rows),
+  ];
   if (page === undefined) return [...lines, "not mapped"];
   const offset = Number(virtual & BigInt(page.bytes - 1));
   const rights = [
@@ -136,11 +155,19 @@ function tlb(c: MonitorContext): readonly string[] {
         why === undefined ? what : `STALE: ${why}`,
       ]);
     }
-    return [`n${id.nid}.c${id.core}: ${entries.length} entries, ${staleCount} stale against the page tables`, ...columns(rows)];
+    return [
+      `n${id.nid}.c${id.core}: ${entries.length} entries, ${staleCount} stale against the page tables`,
+      ...columns(rows),
+    ];
   });
 }
 
 export const pagingCommands: readonly MonitorCommand[] = [
-  { name: "tlb", usage: "tlb [CORE] [stale]", help: "what TLBs hold, and which entries are stale against the page tables", run: tlb },
+  {
+    name: "tlb",
+    usage: "tlb [CORE] [stale]",
+    help: "what TLBs hold, and which entries are stale against the page tables",
+    run: tlb,
+  },
   { name: "pt", usage: "pt ADDRESS", help: "the walk of the core's page tables for a virtual address", run: pt },
 ];

@@ -1,6 +1,14 @@
 /** Points that gdb's own commands cannot express: physical addresses, and addresses in a space of one's choice. */
 import type { Place } from "../../cpu/engine.ts";
-import { columns, hex, type MonitorCommand, type MonitorContext, MonitorError, parseAddress, parseNumber } from "./command.ts";
+import {
+  columns,
+  hex,
+  type MonitorCommand,
+  type MonitorContext,
+  MonitorError,
+  parseAddress,
+  parseNumber,
+} from "./command.ts";
 
 const MOST_WATCHED = 4096;
 
@@ -11,14 +19,19 @@ function place(words: readonly string[], what: string): readonly [Place, readonl
     case "physical":
       return [{ physical: Number(parseAddress(rest[0], what)) }, rest.slice(1)];
     case "space":
-      return [{ virtual: parseAddress(rest[1], what), space: Number(parseAddress(rest[0], what) & 0xf_ffff_ffff_f000n) }, rest.slice(2)];
+      return [
+        { virtual: parseAddress(rest[1], what), space: Number(parseAddress(rest[0], what) & 0xf_ffff_ffff_f000n) },
+        rest.slice(2),
+      ];
     case "any":
       return [{ virtual: parseAddress(rest[0], what), space: null }, rest.slice(1)];
   }
   throw new MonitorError(`${what}: '${kind ?? ""}' is none of physical, space, any`);
 }
 const placeText = (p: Place): string =>
-  "physical" in p ? `physical ${hex(p.physical)}` : `${hex(p.virtual)} in ${p.space === null ? "every space" : `space ${hex(p.space)}`}`;
+  "physical" in p
+    ? `physical ${hex(p.physical)}`
+    : `${hex(p.virtual)} in ${p.space === null ? "every space" : `space ${hex(p.space)}`}`;
 
 function add(c: MonitorContext, kind: "break" | "watch" | "rwatch" | "awatch"): readonly string[] {
   const { words, points, id } = c;
@@ -57,6 +70,11 @@ export const placeCommands: readonly MonitorCommand[] = [
     run: (c) => add(c, "watch"),
   },
   { name: "rwatch", usage: `rwatch [${WHERE}] [BYTES]`, help: "watchpoint on reads", run: (c) => add(c, "rwatch") },
-  { name: "awatch", usage: `awatch [${WHERE}] [BYTES]`, help: "watchpoint on reads and writes", run: (c) => add(c, "awatch") },
+  {
+    name: "awatch",
+    usage: `awatch [${WHERE}] [BYTES]`,
+    help: "watchpoint on reads and writes",
+    run: (c) => add(c, "awatch"),
+  },
   { name: "delete", usage: "delete NUMBER", help: "remove a point of these commands", run: remove },
 ];

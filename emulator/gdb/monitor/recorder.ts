@@ -22,12 +22,20 @@ function flight({ id, view, words }: MonitorContext): readonly string[] {
     const written = Number(ring.written);
     for (let n = Math.max(0, written - TRACE_RING_RECORDS); n < written; n++) {
       const r: TraceRecord = ring.records(n % TRACE_RING_RECORDS);
-      events.push({ nid: id.nid, core, time: Number(r.time), kind: r.kind, words: [0, 1, 2, 3].map((i) => r.words(i)) });
+      events.push({
+        nid: id.nid,
+        core,
+        time: Number(r.time),
+        kind: r.kind,
+        words: [0, 1, 2, 3].map((i) => r.words(i)),
+      });
     }
   }
   events.sort((a, b) => a.time - b.time || a.core - b.core);
   const shown = count === 0 ? [] : events.slice(-count);
-  return shown.length === 0 ? ["the flight recorder is empty"] : shown.map((event) => fullLine(event, (a) => view.symboliser.nameOf(a)));
+  return shown.length === 0
+    ? ["the flight recorder is empty"]
+    : shown.map((event) => fullLine(event, (a) => view.symboliser.nameOf(a)));
 }
 
 function trace({ words, trace: live }: MonitorContext): readonly string[] {
@@ -51,5 +59,10 @@ function trace({ words, trace: live }: MonitorContext): readonly string[] {
 
 export const recorderCommands: readonly MonitorCommand[] = [
   { name: "flight", usage: "flight [COUNT]", help: "the newest records of the node's flight recorder", run: flight },
-  { name: "trace", usage: "trace on [LIST] | off", help: "show events while the machine runs; LIST as for --show", run: trace },
+  {
+    name: "trace",
+    usage: "trace on [LIST] | off",
+    help: "show events while the machine runs; LIST as for --show",
+    run: trace,
+  },
 ];

@@ -10,7 +10,9 @@ function gdt(c: MonitorContext): readonly string[] {
   const core = c.view.control.core(c.id.nid, c.id.core);
   const base = core.register("gdtr_base");
   const limit = Number(core.register("gdtr_limit"));
-  const loaded = new Map(["cs", "ss", "ds", "es", "fs", "gs", "tr"].map((name) => [name, Number(core.register(name)) & ~7]));
+  const loaded = new Map(
+    ["cs", "ss", "ds", "es", "fs", "gs", "tr"].map((name) => [name, Number(core.register(name)) & ~7]),
+  );
   const rows: string[][] = [];
   for (let selector = 0; selector + 7 <= limit && selector < 8 * MOST_ENTRIES; ) {
     const value = readU64(c, base + BigInt(selector));

@@ -90,7 +90,13 @@ export class LiveTrace {
       for (let n = first; n < written; n++) {
         const r: TraceRecord = ring.records(n % TRACE_RING_RECORDS);
         if (this.shown.has(r.kind))
-          this.take({ nid: node.nid, core, time: Number(r.time), kind: r.kind, words: [0, 1, 2, 3].map((i) => r.words(i)) });
+          this.take({
+            nid: node.nid,
+            core,
+            time: Number(r.time),
+            kind: r.kind,
+            words: [0, 1, 2, 3].map((i) => r.words(i)),
+          });
       }
     }
   }

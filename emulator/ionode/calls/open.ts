@@ -29,7 +29,8 @@ export function startOf(c: CallContext, dirfd: number): readonly string[] {
 }
 
 function openFrom(c: CallContext, dirfd: number, flags: number, mode: number): CallResult {
-  if ((flags & Open.ACCMODE) === Open.ACCMODE || (flags & Open.CREAT && flags & Open.DIRECTORY)) throw new IoError(Errno.EINVAL);
+  if ((flags & Open.ACCMODE) === Open.ACCMODE || (flags & Open.CREAT && flags & Open.DIRECTORY))
+    throw new IoError(Errno.EINVAL);
   const fd = c.table.free();
   const exclusive = (flags & Open.CREAT) !== 0 && (flags & Open.EXCL) !== 0;
   const followLast = !exclusive && (flags & Open.NOFOLLOW) === 0;
@@ -42,7 +43,11 @@ function openFrom(c: CallContext, dirfd: number, flags: number, mode: number): C
   const isVirtual = directory && place.stat.identity.startsWith("mount:");
   const hostFd = isVirtual
     ? -1
-    : c.fs.open(place.hostPath, (flags & (Open.ACCMODE | Open.TRUNC)) | (place.stat === null ? Open.CREAT | Open.EXCL : 0), permissions);
+    : c.fs.open(
+        place.hostPath,
+        (flags & (Open.ACCMODE | Open.TRUNC)) | (place.stat === null ? Open.CREAT | Open.EXCL : 0),
+        permissions,
+      );
   const { names, readOnly } = place;
   c.table.set(fd, { kind: directory ? "directory" : "regular", flags, hostFd, names, readOnly, positionBytes: 0n });
   if (hostFd >= 0 && (place.stat === null || flags & Open.TRUNC)) c.facts.modified(c.fs.fstat(hostFd).identity, c.time);

@@ -10,7 +10,10 @@ export function fstat(c: CallContext): CallResult {
   const file = c.table.get(fd);
   const userId = c.request.userId;
   if (file.kind === "stream") return done(0, c.facts.streamStat(fd, userId));
-  const stat = file.hostFd >= 0 ? c.fs.fstat(file.hostFd) : c.names.resolve(`/${file.names.join("/")}`, { followLast: false }).stat!;
+  const stat =
+    file.hostFd >= 0
+      ? c.fs.fstat(file.hostFd)
+      : c.names.resolve(`/${file.names.join("/")}`, { followLast: false }).stat!;
   return done(0, c.facts.stat(stat, file.readOnly, userId));
 }
 export function stat(c: CallContext): CallResult {

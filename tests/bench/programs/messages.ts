@@ -56,7 +56,9 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   if (margayRankMap(addr(nids[0]), addr(pids[0]), MAX_RANKS) < 0 || openQueue(addr(arrivals)) < 0) return 1;
   e.queue = arrivals.handle;
   if (openQueue(addr(departures)) < 0 || expose(addr(e)) < 0) return 1;
-  const taken: i64 = stringsEqual(argv[1], cstr("ring")) ? ring(me, ranks, count.value) : stream(me, ranks, count.value);
+  const taken: i64 = stringsEqual(argv[1], cstr("ring"))
+    ? ring(me, ranks, count.value)
+    : stream(me, ranks, count.value);
   if (taken < 0) return 1;
   if (me === 0) {
     const o = stdout();

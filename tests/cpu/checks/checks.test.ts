@@ -54,7 +54,12 @@ const used = new Map<KnownDifference, { here: number; qemu: number; readonly exa
 const counts = { checks: 0, here: 0, qemu: 0, qemuRun: 0, equal: 0 };
 
 /** Unlisted differences of one machine from the manual, as lines. */
-function differences(family: string, where: "here" | "qemu", expected: Map<string, string>, found: Map<string, string>): string[] {
+function differences(
+  family: string,
+  where: "here" | "qemu",
+  expected: Map<string, string>,
+  found: Map<string, string>,
+): string[] {
   const problems: string[] = [];
   for (const [check, wanted] of expected) {
     if (where === "qemu" && notOnQemu.has(check)) continue;
@@ -81,13 +86,20 @@ function differences(family: string, where: "here" | "qemu", expected: Map<strin
   return problems;
 }
 /** A row that says "both" must still hold on each machine where the checks run. */
-function gone(family: string, where: "here" | "qemu", expected: Map<string, string>, found: Map<string, string>): string[] {
+function gone(
+  family: string,
+  where: "here" | "qemu",
+  expected: Map<string, string>,
+  found: Map<string, string>,
+): string[] {
   return knownDifferences
     .filter((row) => row.family === family && (row.where === where || row.where === "both"))
     .flatMap((row) =>
       [...expected]
         .filter(
-          ([check, wanted]) => (typeof row.check === "string" ? row.check === check : row.check.test(check)) && found.get(check) === wanted,
+          ([check, wanted]) =>
+            (typeof row.check === "string" ? row.check === check : row.check.test(check)) &&
+            found.get(check) === wanted,
         )
         .filter(([check]) => !(where === "qemu" && notOnQemu.has(check)) && !partly.has(check))
         .map(([check]) => `${family}: ${check} (${where}): now as the manual says; take it off known.ts`),
@@ -102,7 +114,9 @@ describe.skipIf(missing !== undefined)("the processor by the manual", () => {
       if (typeof engine === "string") throw new Error(engine);
       const image = buildFamily(name);
       const onQemu =
-        qemuMissing === undefined ? Promise.all(["q", ...shutdowns].map((variant) => runOnQemu(image, cores, variant))) : undefined;
+        qemuMissing === undefined
+          ? Promise.all(["q", ...shutdowns].map((variant) => runOnQemu(image, cores, variant)))
+          : undefined;
       const here = ["", ...shutdowns].map((variant) => runHere(engine, image, cores, variant));
       const expected = results(expectedLines(name));
       counts.checks += expected.size + shutdowns.length;
@@ -128,7 +142,8 @@ describe.skipIf(missing !== undefined)("the processor by the manual", () => {
       console.log(`known difference (here ${here}, QEMU ${qemu}): ${example}; ${row.reason}`);
     console.log(
       `CPU checks: ${counts.checks}; here ${counts.here} known differences from the manual; ` +
-        (qemuMissing ?? `on QEMU ${counts.qemuRun} run, ${counts.qemu} known differences, ${counts.equal} equal here and there`),
+        (qemuMissing ??
+          `on QEMU ${counts.qemuRun} run, ${counts.qemu} known differences, ${counts.equal} equal here and there`),
     );
   });
 });

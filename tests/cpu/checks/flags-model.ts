@@ -57,7 +57,8 @@ export function arithmeticLines(): string[] {
   const lines: string[] = [];
   for (const name of operations) {
     for (const carry of name === "adc" || name === "sbb" ? [0n, 1n] : [0n]) {
-      for (const a of bytes) for (const b of bytes.filter((_, index) => index % 2 === 0)) lines.push(line(name, 8, a, b, carry));
+      for (const a of bytes)
+        for (const b of bytes.filter((_, index) => index % 2 === 0)) lines.push(line(name, 8, a, b, carry));
       for (const a of words32) for (const b of words32) lines.push(line(name, 32, a, b, carry));
       for (const a of words64) for (const b of words64) lines.push(line(name, 64, a, b, carry));
     }

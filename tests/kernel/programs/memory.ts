@@ -67,7 +67,9 @@ function protections(): void {
   const none: u64 = u64(map(0, 64 * LARGE, Prot.NONE, ANONYMOUS | MapFlag.NORESERVE));
   // More than the node's memory: nothing of it was populated.
   check(i64(none) > 0 && !writable(none));
-  check(mprotect(none + PAGE, PAGE, RW) === 0 && writable(none + PAGE) && !writable(none) && !writable(none + 2 * PAGE));
+  check(
+    mprotect(none + PAGE, PAGE, RW) === 0 && writable(none + PAGE) && !writable(none) && !writable(none + 2 * PAGE),
+  );
   check(mprotect(none + 64 * LARGE, PAGE, RW) === -i64(Errno.ENOMEM));
   check(munmap(none, 64 * LARGE) === 0 && munmap(a, 2 * PAGE) === 0);
 }

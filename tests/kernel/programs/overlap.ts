@@ -75,7 +75,8 @@ function change(w: ptr<Worker>, own: u64, round: u64): void {
     case 112: // protect
       if (mprotect(own, bytes, Prot.READ) !== 0 || mprotect(own, bytes, OPEN) !== 0) w.failed++;
       holds(w, own, bytes, round - 1);
-      for (let offset: u64 = 0; offset < bytes; offset += PAGE_BYTES) volatileWrite(cast<ptr<u64>>(own + offset), round);
+      for (let offset: u64 = 0; offset < bytes; offset += PAGE_BYTES)
+        volatileWrite(cast<ptr<u64>>(own + offset), round);
       return;
     case 108: // large: a hole into the middle, then all of it
       if (munmap(own + 16 * PAGE_BYTES, 16 * PAGE_BYTES) !== 0) w.failed++;

@@ -1,11 +1,29 @@
 /** Threads and futexes, checked from inside: the first argument names the way. Prints `threads: N checks passed`. */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";
-import { ArchPrctl, Clock, CloneFlag, FutexFlag, FutexOperation, MapFlag, Prot, type Timespec } from "../../../kernel/abi/process.ts";
+import {
+  ArchPrctl,
+  Clock,
+  CloneFlag,
+  FutexFlag,
+  FutexOperation,
+  MapFlag,
+  Prot,
+  type Timespec,
+} from "../../../kernel/abi/process.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";
 import { stringsEqual } from "../../../toolchain/lib/rt/strings.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
-import { clockGettime, getcpu, mmap, schedYield, syscall2, syscall3, syscall4, syscall6 } from "../../../userland/lib/syscall.ts";
+import {
+  clockGettime,
+  getcpu,
+  mmap,
+  schedYield,
+  syscall2,
+  syscall3,
+  syscall4,
+  syscall6,
+} from "../../../userland/lib/syscall.ts";
 import {
   type Barrier,
   broadcastCondition,
@@ -137,7 +155,10 @@ function identities(): void {
   check(cpus === (u64(1) << u64(all)) - 1, cstr("all cores"));
   let mask: u64 = 0;
   check(syscall3(Syscall.SCHED_GETAFFINITY, 0, 4, cast<u64>(addr(mask))) === -Errno.EINVAL, cstr("affinity: 4 bytes"));
-  check(syscall3(Syscall.SCHED_GETAFFINITY, 29999, 8, cast<u64>(addr(mask))) === -Errno.ESRCH, cstr("affinity: nobody"));
+  check(
+    syscall3(Syscall.SCHED_GETAFFINITY, 29999, 8, cast<u64>(addr(mask))) === -Errno.ESRCH,
+    cstr("affinity: nobody"),
+  );
   check(syscall3(Syscall.SCHED_GETAFFINITY, 0, 8, 8) === -Errno.EFAULT, cstr("affinity: bad address"));
 }
 
@@ -146,11 +167,20 @@ const THREAD: u64 = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SI
 function refusals(): void {
   check(syscall6(Syscall.CLONE, 17, 0, 0, 0, 0, 0) === -Errno.ENOSYS, cstr("fork"));
   check(syscall6(Syscall.CLONE, CloneFlag.VM | CloneFlag.VFORK | 17, 0, 0, 0, 0, 0) === -Errno.ENOSYS, cstr("vfork"));
-  check(syscall6(Syscall.CLONE, CloneFlag.THREAD | CloneFlag.VM, 0, 0, 0, 0, 0) === -Errno.EINVAL, cstr("THREAD without SIGHAND"));
+  check(
+    syscall6(Syscall.CLONE, CloneFlag.THREAD | CloneFlag.VM, 0, 0, 0, 0, 0) === -Errno.EINVAL,
+    cstr("THREAD without SIGHAND"),
+  );
   check(syscall6(Syscall.CLONE, CloneFlag.SIGHAND, 0, 0, 0, 0, 0) === -Errno.EINVAL, cstr("SIGHAND without VM"));
   check(syscall6(Syscall.CLONE, THREAD | CloneFlag.NEWNS, 0, 0, 0, 0, 0) === -Errno.ENOSYS, cstr("a name space"));
-  check(syscall6(Syscall.CLONE, THREAD & ~u64(CloneFlag.FILES), 0, 0, 0, 0, 0) === -Errno.ENOSYS, cstr("files of its own"));
-  check(syscall6(Syscall.CLONE, THREAD | CloneFlag.SETTLS, 0, 0, 0, 0xffff_8000_0000_0000, 0) === -Errno.EPERM, cstr("TLS in the kernel"));
+  check(
+    syscall6(Syscall.CLONE, THREAD & ~u64(CloneFlag.FILES), 0, 0, 0, 0, 0) === -Errno.ENOSYS,
+    cstr("files of its own"),
+  );
+  check(
+    syscall6(Syscall.CLONE, THREAD | CloneFlag.SETTLS, 0, 0, 0, 0xffff_8000_0000_0000, 0) === -Errno.EPERM,
+    cstr("TLS in the kernel"),
+  );
   check(syscall2(435, 0, 0) === -Errno.ENOSYS, cstr("clone3"));
 }
 
@@ -182,12 +212,18 @@ function futexes(): void {
   state.word = 0;
   check(futexWait(addr(state.word), 1) === -Errno.EAGAIN, cstr("another value"));
   check(futexWake(addr(state.word), 1) === 0, cstr("nobody waits"));
-  check(syscall3(Syscall.FUTEX, cast<u64>(addr(state.word)) + 1, FutexOperation.WAIT, 0) === -Errno.EINVAL, cstr("unaligned"));
+  check(
+    syscall3(Syscall.FUTEX, cast<u64>(addr(state.word)) + 1, FutexOperation.WAIT, 0) === -Errno.EINVAL,
+    cstr("unaligned"),
+  );
   check(syscall4(Syscall.FUTEX, 0x1000, FutexOperation.WAIT, 0, 0) === -Errno.EFAULT, cstr("not mapped"));
   check(syscall3(Syscall.FUTEX, 0xffff_8000_0000_0000, FutexOperation.WAKE, 1) === -Errno.EFAULT, cstr("the kernel's"));
   check(futexCall(FutexOperation.WAIT_BITSET, 0, 0, 0, 0) === -Errno.EINVAL, cstr("wait for no bits"));
   check(futexCall(FutexOperation.WAKE_BITSET, 1, 0, 0, 0) === -Errno.EINVAL, cstr("wake no bits"));
-  check(futexCall(FutexOperation.WAKE | FutexFlag.CLOCK_REALTIME, 1, 0, 0, 0) === -Errno.ENOSYS, cstr("wake by the wall clock"));
+  check(
+    futexCall(FutexOperation.WAKE | FutexFlag.CLOCK_REALTIME, 1, 0, 0, 0) === -Errno.ENOSYS,
+    cstr("wake by the wall clock"),
+  );
   check(futexCall(77, 1, 0, 0, 0) === -Errno.ENOSYS, cstr("no such operation"));
 
   // Timeouts: relative, absolute, by the wall clock, in the past.
@@ -212,7 +248,10 @@ function futexes(): void {
   t.seconds = 0;
   t.nanoseconds = 1;
   check(futexCall(FutexOperation.WAIT_BITSET, 0, at, 0, 1) === -Errno.ETIMEDOUT, cstr("in the past"));
-  check(futexCall(FutexOperation.WAIT_BITSET | FutexFlag.CLOCK_REALTIME, 0, at, 0, 1) === -Errno.ETIMEDOUT, cstr("before boot"));
+  check(
+    futexCall(FutexOperation.WAIT_BITSET | FutexFlag.CLOCK_REALTIME, 0, at, 0, 1) === -Errno.ETIMEDOUT,
+    cstr("before boot"),
+  );
   check(futexCall(FutexOperation.WAIT_BITSET, 1, at, 0, 1) === -Errno.EAGAIN, cstr("the value is looked at first"));
   t.nanoseconds = 1_000_000_000;
   check(futexCall(FutexOperation.WAIT, 0, at, 0, 0) === -Errno.EINVAL, cstr("no such time"));
@@ -221,7 +260,8 @@ function futexes(): void {
   // Bits: each sleeper has its own.
   let made: u32 = sleepers();
   check(futexCall(FutexOperation.WAKE_BITSET, 100, 0, 0, 0x8000_0000) === 0, cstr("nobody's bit"));
-  for (let i: u32 = 0; i < made; i++) check(futexCall(FutexOperation.WAKE_BITSET, 100, 0, 0, u64(1) << u64(i)) === 1, cstr("its bit"));
+  for (let i: u32 = 0; i < made; i++)
+    check(futexCall(FutexOperation.WAKE_BITSET, 100, 0, 0, u64(1) << u64(i)) === 1, cstr("its bit"));
   joinAll(made);
 
   // Wake by count.
@@ -243,7 +283,10 @@ function futexes(): void {
   check(futexWake(addr(state.other), 100) === (made > 1 ? 1 : 0), cstr("one was moved"));
   futexWake(addr(state.word), 100);
   joinAll(made);
-  check(futexCall(FutexOperation.REQUEUE, 0xffff_ffff, 1, other, 0) === -Errno.EINVAL, cstr("requeue: fewer than none"));
+  check(
+    futexCall(FutexOperation.REQUEUE, 0xffff_ffff, 1, other, 0) === -Errno.EINVAL,
+    cstr("requeue: fewer than none"),
+  );
 }
 
 // ---- the library under contention

@@ -30,13 +30,15 @@ function objectOf(options: CompileOptions, debug: boolean): ObjectModule {
 
 const asText = (value: unknown): string =>
   JSON.stringify(value, (_key, v: unknown) => (typeof v === "bigint" ? `${v}` : v instanceof Map ? [...v] : v));
-const rowOf = ({ offset, file, line, column, mark }: LineRow): string => `${offset} ${file}:${line}:${column} ${mark ?? ""}`;
+const rowOf = ({ offset, file, line, column, mark }: LineRow): string =>
+  `${offset} ${file}:${line}:${column} ${mark ?? ""}`;
 /** The rows of code; one that only comes back from a statement without code says nothing. */
 function rowsOf({ lines }: Chunk): string[] {
   const rows = lines.filter(({ mark }) => mark !== "no code").map(rowOf);
   const place = (row: string | undefined): string | undefined => row?.slice(row.indexOf(" "));
   return rows.filter(
-    (row, i) => row.endsWith("end") || row.endsWith("begin") || place(row) !== place(rows[i - 1])?.replace(/ \w+ \w+$/, " "),
+    (row, i) =>
+      row.endsWith("end") || row.endsWith("begin") || place(row) !== place(rows[i - 1])?.replace(/ \w+ \w+$/, " "),
   );
 }
 
@@ -47,7 +49,9 @@ describe.each(images.map((o) => [o.name, o] as const))("%s", (_name, options) =>
     described.chunks.forEach((chunk, i) => {
       const { debug: _debug, datum: _datum, bytes, lines: _lines, ...rest } = chunk;
       const { bytes: plainBytes, lines: _plainLines, ...plainRest } = plain.chunks[i];
-      expect(Buffer.from(bytes ?? []).toString("hex"), chunk.symbol).toBe(Buffer.from(plainBytes ?? []).toString("hex"));
+      expect(Buffer.from(bytes ?? []).toString("hex"), chunk.symbol).toBe(
+        Buffer.from(plainBytes ?? []).toString("hex"),
+      );
       expect(rowsOf(chunk), chunk.symbol).toEqual(rowsOf(plain.chunks[i]));
       expect(asText(rest)).toBe(asText(plainRest));
     });

@@ -51,7 +51,9 @@ describe.skipIf(missing !== null)("locals of optimised code in gdb", () => {
     const sources = fs.readdirSync(cases).filter((f) => f.endsWith(".c"));
     const gcc = (level: string): string => {
       const to = path.join(folder, `gcc${level}`);
-      execFileSync("gcc", [level, "-g", "-no-pie", "-Wall", "-Wextra", "-Werror", ...sources, "-o", to], { cwd: cases });
+      execFileSync("gcc", [level, "-g", "-no-pie", "-Wall", "-Wextra", "-Werror", ...sources, "-o", to], {
+        cwd: cases,
+      });
       return to;
     };
     const every = sources.flatMap((f) => Array.from({ length: 120 }, (_, i): [string, number] => [f, i + 1]));

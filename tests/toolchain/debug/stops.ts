@@ -41,17 +41,27 @@ export function gdbStops(program: string, folder: string, lines: readonly [file:
 // ---- the reference
 
 /** Every line that `entry(arguments)` comes to in the unoptimised IR, with all locals in scope. */
-export const referenceStops = (module: Module, entry: string, args: readonly bigint[]): Stop[] => interpret(module, entry, args).stops;
+export const referenceStops = (module: Module, entry: string, args: readonly bigint[]): Stop[] =>
+  interpret(module, entry, args).stops;
 
 /** Also every scalar that each local ever was, by `file:line of declaration name`. */
-export function interpret(module: Module, entry: string, args: readonly bigint[]): { stops: Stop[]; ever: Map<string, Set<Shown>> } {
+export function interpret(
+  module: Module,
+  entry: string,
+  args: readonly bigint[],
+): { stops: Stop[]; ever: Map<string, Set<Shown>> } {
   const stops: Stop[] = [];
   const ever = new Map<string, Set<Shown>>();
   const known = new WeakMap<object, { line: number; bound: Map<Variable, DebugValue> }>();
   const data = [...module.data.values()];
   const functions = new Map<bigint, string>();
   let interpreter: Interpreter;
-  const watch = (func: Func, instr: Instr, value: (i: Instr) => bigint | number | undefined, activation: object): void => {
+  const watch = (
+    func: Func,
+    instr: Instr,
+    value: (i: Instr) => bigint | number | undefined,
+    activation: object,
+  ): void => {
     let state = known.get(activation);
     if (state === undefined) known.set(activation, (state = { line: func.loc.line, bound: new Map() }));
     const { loc, debug } = instr;
@@ -76,10 +86,15 @@ export function interpret(module: Module, entry: string, args: readonly bigint[]
     }
     if (debug) state.bound.set(debug.variable, debug);
   };
-  const read = (type: DebugType, { watched, indirect, bytes }: DebugValue, value: (i: Instr) => bigint | number | undefined): Shown => {
+  const read = (
+    type: DebugType,
+    { watched, indirect, bytes }: DebugValue,
+    value: (i: Instr) => bigint | number | undefined,
+  ): Shown => {
     const known = watched && value(watched);
     if (known === null || known === undefined) return null;
-    if (indirect) return decode(type, new DataView(Uint8Array.from(interpreter.bytesAt(known as bigint, bytes)).buffer), 0);
+    if (indirect)
+      return decode(type, new DataView(Uint8Array.from(interpreter.bytesAt(known as bigint, bytes)).buffer), 0);
     const view = new DataView(new ArrayBuffer(8));
     if (typeof known === "number") view.setFloat64(0, known, true);
     else view.setBigUint64(0, BigInt.asUintN(64, known), true);
@@ -95,7 +110,9 @@ export function interpret(module: Module, entry: string, args: readonly bigint[]
         return type.members.map((m) => decode(module.types[m.type], view, at + m.offset, deep));
       case "array": {
         const element = module.types[type.element];
-        return Array.from({ length: type.count }, (_, i) => decode(element, view, at + i * sizeOf(module, element), deep));
+        return Array.from({ length: type.count }, (_, i) =>
+          decode(element, view, at + i * sizeOf(module, element), deep),
+        );
       }
       case "base": {
         let bits = 0n;
@@ -216,6 +233,7 @@ export function agreement(reference: readonly Stop[], stops: readonly Stop[]): A
 
 const isWhole = (value: Shown): boolean => value !== null && (!Array.isArray(value) || value.every(isWhole));
 function isSame(a: Shown, b: Shown): boolean {
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((x, i) => isSame(x as Shown, b[i] as Shown));
+  if (Array.isArray(a))
+    return Array.isArray(b) && a.length === b.length && a.every((x, i) => isSame(x as Shown, b[i] as Shown));
   return a === b && a !== null;
 }

@@ -45,5 +45,9 @@ test("what the frontend says of variables", () => {
   expect(module!.types[0]).toEqual({ kind: "base", name: "u64", bytes: 8, encoding: "unsigned" });
   expect(module!.types.filter((t) => t.kind === "enum").map((t) => t.name)).toEqual(["Kind"]);
   const node = module!.types.find((t) => t.kind === "struct" && t.name === "Node");
-  expect(node?.kind === "struct" && node.members.map((m) => `${m.name}@${m.offset}`)).toEqual(["value@0", "weight@4", "next@8"]);
+  expect(node?.kind === "struct" && node.members.map((m) => `${m.name}@${m.offset}`)).toEqual([
+    "value@0",
+    "weight@4",
+    "next@8",
+  ]);
 });

@@ -60,7 +60,9 @@ describe("compile", () => {
 
   test("a changed file is seen, an unchanged program is served again", () => {
     expect(lines(options({ "main.ts": PROGRAM, "sum.ts": SUM }))).toEqual([]);
-    expect(lines(options({ "main.ts": PROGRAM, "sum.ts": SUM.replace("u64, b: u32): u64", "u32, b: u32): u64") }))).toEqual([
+    expect(
+      lines(options({ "main.ts": PROGRAM, "sum.ts": SUM.replace("u64, b: u32): u64", "u32, b: u32): u64") })),
+    ).toEqual([
       "main.ts:13:37: error MG2001: u64 does not convert to u32 without loss; write u32(pair.b) instead",
       "sum.ts:1:53: error MG2003: a + b wraps in u32 before it becomes u64; write u64(…) around an operand instead",
     ]);
@@ -70,9 +72,13 @@ describe("compile", () => {
     expect(lines(options({ "main.ts": "export function f(): void {}" }))).toEqual([
       "error MG0001: no function '_start'; write attr({ symbol: \"_start\" }) in the entry function instead",
     ]);
-    expect(lines(options({}))).toEqual(["error MG0003: /src/main.ts does not exist; write the path of a source file instead"]);
+    expect(lines(options({}))).toEqual([
+      "error MG0003: /src/main.ts does not exist; write the path of a source file instead",
+    ]);
     const undefinedSymbol = lines(
-      options({ "main.ts": "declare function missing(): void;\nexport function _start(): never { missing(); unreachable(); }" }),
+      options({
+        "main.ts": "declare function missing(): void;\nexport function _start(): never { missing(); unreachable(); }",
+      }),
     );
     expect(undefinedSymbol).toHaveLength(1);
     expect(undefinedSymbol[0]).toMatch(/^error MG0004: .*missing/);
@@ -84,7 +90,12 @@ describe("compile", () => {
         'import { two } from "./b.ts";\nfunction help(): u64 { return 1; }\nexport function _start(): never { help(); two(); unreachable(); }',
       "b.ts": "function help(): u64 { return 2; }\nexport function two(): u64 { return help(); }",
     };
-    expect([...(toModule(options(files)).module?.functions.keys() ?? [])].sort()).toEqual(["_start", "b.help", "main.help", "two"]);
+    expect([...(toModule(options(files)).module?.functions.keys() ?? [])].sort()).toEqual([
+      "_start",
+      "b.help",
+      "main.help",
+      "two",
+    ]);
   });
 
   test("only what the entry and keep declarations reach is in the image; the rest is checked all the same", () => {

@@ -11,7 +11,8 @@ const HEAD = `b0:
   %3 = symbol i64 @d+4
   %4 = symbol i64 @e
   %5 = const i32 5`;
-const stores = (body: string): string[] => dumpAfter(["dse"], SIGNATURE, `${HEAD}\n${body}`).match(/(?:store|copy|zero).*/g) ?? [];
+const stores = (body: string): string[] =>
+  dumpAfter(["dse"], SIGNATURE, `${HEAD}\n${body}`).match(/(?:store|copy|zero).*/g) ?? [];
 
 describe("dse", () => {
   test("the first of two stores to one place goes", () => {
@@ -50,14 +51,19 @@ describe("dse", () => {
     ["a volatile one behind", "  store %2, %0\n  store %2, %1 volatile", false],
     ["a volatile one before", "  store %2, %0 volatile\n  store %2, %1", false],
     ["one at the same unknown index", "  %8 = add i64 %2, %0\n  store %8, %0\n  store %8, %1", true],
-    ["one at another unknown index", "  %8 = add i64 %2, %0\n  %9 = add i64 %2, %1\n  store %8, %0\n  store %9, %1", false],
+    [
+      "one at another unknown index",
+      "  %8 = add i64 %2, %0\n  %9 = add i64 %2, %1\n  store %8, %0\n  store %9, %1",
+      false,
+    ],
   ])("and %s", (_, body, isDead) => {
     expect(stores(`${body}\n  ret %0`)).toHaveLength(isDead ? 1 : 2);
   });
   test("a local is nobody's any more behind the function; what a call may see is stored before it", () => {
     const local = (between: string): string =>
       `b0:\n  %9 = alloca i64 size 16 align 8\n  %0 = param i64 0\n  %1 = param i64 1\n  store %9, %0\n${between}  store %9, %1\n  ret %0`;
-    const left = (between: string): number => (dumpAfter(["dse"], SIGNATURE, local(between)).match(/store/g) ?? []).length;
+    const left = (between: string): number =>
+      (dumpAfter(["dse"], SIGNATURE, local(between)).match(/store/g) ?? []).length;
     expect(left("  %2 = load i64 %9\n")).toBe(1);
     expect(left("  %2 = load i64 %9 volatile\n")).toBe(1);
     expect(left("  %2 = call i64 @f (%0, %9)\n")).toBe(1);

@@ -102,8 +102,14 @@ b2: preds b1
     expect(text).not.toContain("mul");
   });
   test.each([
-    ["what one addressing mode computes already", "  %13 = const i64 3\n  %14 = shl i64 %4, %13\n  %11 = add i64 %6, %14"],
-    ["a counter that is no such sum", "  %13 = xor i64 %4, %1\n  %14 = const i64 24\n  %15 = mul i64 %13, %14\n  %11 = add i64 %6, %15"],
+    [
+      "what one addressing mode computes already",
+      "  %13 = const i64 3\n  %14 = shl i64 %4, %13\n  %11 = add i64 %6, %14",
+    ],
+    [
+      "a counter that is no such sum",
+      "  %13 = xor i64 %4, %1\n  %14 = const i64 24\n  %15 = mul i64 %13, %14\n  %11 = add i64 %6, %15",
+    ],
     ["a product of two values", "  %13 = mul i64 %4, %1\n  %11 = add i64 %6, %13"],
   ])("%s stays", (_, address) => {
     const body = loop(address);
@@ -153,13 +159,16 @@ b2: preds b1
       let address = 6;
       while (parts.length > 0) {
         const [part] = parts.splice(prng.below(parts.length), 1);
-        address = prng.chance(0.5) ? emit("add", address, part!) : emit("sub", address, emit("mul", part!, constant(-1)));
+        address = prng.chance(0.5)
+          ? emit("add", address, part!)
+          : emit("sub", address, emit("mul", part!, constant(-1)));
       }
       if (prng.chance(0.4)) address = emit("sub", emit("add", address, constant(9)), constant(8));
-      const narrow = "%21 = load i8 %A\n  %20 = zext i64 %21\n  %23 = add i64 %4, %3\n  %22 = trunc i8 %23\n  store %A, %22".replaceAll(
-        "%A",
-        `%${address}`,
-      );
+      const narrow =
+        "%21 = load i8 %A\n  %20 = zext i64 %21\n  %23 = add i64 %4, %3\n  %22 = trunc i8 %23\n  store %A, %22".replaceAll(
+          "%A",
+          `%${address}`,
+        );
       const body = loop(lines.join("\n"), `  ${narrow}`);
       if (/phi i64 \[%\d+, %\d+\]\n {2}%4 = phi/.test(dumpAfter(["induction"], SIGNATURE, body))) stepped++;
       for (const only of [["induction"], ["gvn", "licm", "induction", "gvn", "fold", "dce"]]) {

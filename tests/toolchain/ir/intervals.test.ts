@@ -15,7 +15,8 @@ interface Test {
 }
 /** `first` and `second`, or one of them, decide between 1 and 2: the side of each that leads on is given. */
 function chain(first: Test, second: Test, onward: boolean, inner: boolean): Module {
-  const compare = ({ op, isLeft }: Test, constant: string): string => `${op} i8 ${isLeft ? `${constant}, %0` : `%0, ${constant}`}`;
+  const compare = ({ op, isLeft }: Test, constant: string): string =>
+    `${op} i8 ${isLeft ? `${constant}, %0` : `%0, ${constant}`}`;
   const body = [
     "b0:\n  %0 = param i8 0",
     `  %1 = const i8 ${first.constant}\n  %2 = ${compare(first, "%1")}\n  branch %2 ? ${onward ? "b1 : b2" : "b2 : b1"}`,
@@ -51,20 +52,38 @@ describe("intervals", () => {
       for (const b of all) {
         const both = [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n].filter((x) => has(a, x) && has(b, x));
         const starts = both.filter((x) => !both.includes(BigInt.asUintN(3, x - 1n)));
-        const expected = both.length > 0 && starts.length === 1 ? { start: starts[0], length: BigInt(both.length) } : null;
+        const expected =
+          both.length > 0 && starts.length === 1 ? { start: starts[0], length: BigInt(both.length) } : null;
         expect(intersection(a, b, 3), `${a.start}+${a.length} and ${b.start}+${b.length}`).toEqual(expected);
       }
     }
   });
   test("a digit is one comparison, two neighbours too; others stay two", () => {
-    const digit = chain({ op: "ule", isLeft: true, constant: 48 }, { op: "ule", isLeft: false, constant: 57 }, true, true);
+    const digit = chain(
+      { op: "ule", isLeft: true, constant: 48 },
+      { op: "ule", isLeft: false, constant: 57 },
+      true,
+      true,
+    );
     expect(branches(join(digit))).toBe(1);
-    const neighbours = chain({ op: "eq", isLeft: false, constant: 10 }, { op: "eq", isLeft: false, constant: 9 }, false, false);
+    const neighbours = chain(
+      { op: "eq", isLeft: false, constant: 10 },
+      { op: "eq", isLeft: false, constant: 9 },
+      false,
+      false,
+    );
     expect(branches(join(neighbours))).toBe(1);
-    const apart = chain({ op: "eq", isLeft: false, constant: 32 }, { op: "eq", isLeft: false, constant: 9 }, false, false);
+    const apart = chain(
+      { op: "eq", isLeft: false, constant: 32 },
+      { op: "eq", isLeft: false, constant: 9 },
+      false,
+      false,
+    );
     expect(branches(join(apart))).toBe(2);
   });
-  test("every comparison with edges of its type, both ways round, for values beside all edges", { timeout: 60_000 }, () => {
+  test("every comparison with edges of its type, both ways round, for values beside all edges", {
+    timeout: 60_000,
+  }, () => {
     const ops = ["eq", "ne", "ult", "ule", "slt", "sle"];
     const constants = [0, 1, 57, 127, 128, 255];
     let joined = 0;
@@ -74,7 +93,8 @@ describe("intervals", () => {
         for (const constant of constants) {
           // All combinations of the rest would take minutes: they take turns.
           const second = { op: other, isLeft: (n & 2) !== 0, constant: constants[n % constants.length]! };
-          const make = (): Module => chain({ op, isLeft: (n & 1) !== 0, constant }, second, (n & 4) !== 0, (n & 8) !== 0);
+          const make = (): Module =>
+            chain({ op, isLeft: (n & 1) !== 0, constant }, second, (n & 4) !== 0, (n & 8) !== 0);
           const after = join(make());
           expect(results(after), `${n}: ${op} ${constant}, ${JSON.stringify(second)}`).toEqual(results(make()));
           if (branches(after) === 1) joined++;

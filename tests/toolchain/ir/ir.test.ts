@@ -81,21 +81,37 @@ describe("verifier", () => {
     ["() void", "b0:\n  ret\n  ret", "terminator within the block"],
     ["() void", "b0: preds b0\n  jump b0", "the entry has predecessors"],
     ["() void", "b0:\n  jump b1\nb1:\n  ret", "preds are none, edges come from b0"],
-    ["() void", "b0:\n  %0 = const i32 1\n  %1 = const i64 1\n  %2 = add i32 %0, %1\n  ret", "operands of one integer type wanted"],
+    [
+      "() void",
+      "b0:\n  %0 = const i32 1\n  %1 = const i64 1\n  %2 = add i32 %0, %1\n  ret",
+      "operands of one integer type wanted",
+    ],
     ["() void", "b0:\n  %0 = const i32 1\n  %1 = eq i32 %0, %0\n  ret", "result is i32, not i8"],
     ["() void", "b0:\n  %0 = const i32 1\n  %1 = zext i16 %0\n  ret", "i32 to i16 does not widen"],
     ["() void", "b0:\n  %0 = const i32 1\n  %1 = load i8 %0\n  ret", "operand 0 is i32, not i64"],
     ["() i32", "b0:\n  %0 = const i64 1\n  ret %0", "function gives i32"],
     ['(i8 "a") void', "b0:\n  %0 = param i8 1\n  ret", "parameter 1 is not there"],
-    ["() void", "b0:\n  %1 = neg i64 %0\n  %0 = const i64 1\n  ret".replace("neg", "clz"), "operand %0 does not dominate its use"],
+    [
+      "() void",
+      "b0:\n  %1 = neg i64 %0\n  %0 = const i64 1\n  ret".replace("neg", "clz"),
+      "operand %0 does not dominate its use",
+    ],
     [
       "() void",
       "b0:\n  %0 = const i8 1\n  branch %0 ? b1 : b2\nb1: preds b0\n  %1 = const i32 5\n  jump b2\nb2: preds b0, b1\n  %2 = clz i32 %1\n  ret",
       "b2: %2 = clz i32 %1: operand %1 does not dominate",
     ],
     ["() void", "b0:\n  jump b1\nb1: preds b0\n  %0 = phi i32 []\n  ret", "0 operands for 1 predecessors"],
-    ["() void", "b0:\n  jump b1\nb1: preds b0\n  %0 = alloca i64 size 8 align 8\n  ret", "only the entry block may hold it"],
-    ["() void", "b0:\n  %0 = const i8 1\n  switch %0 1: b1, 1: b1, else: b1\nb1: preds b0, b0, b0\n  ret", "a case is there twice"],
+    [
+      "() void",
+      "b0:\n  jump b1\nb1: preds b0\n  %0 = alloca i64 size 8 align 8\n  ret",
+      "only the entry block may hold it",
+    ],
+    [
+      "() void",
+      "b0:\n  %0 = const i8 1\n  switch %0 1: b1, 1: b1, else: b1\nb1: preds b0, b0, b0\n  ret",
+      "a case is there twice",
+    ],
     ["() void", "b0:\n  call @f (%0)\n  ret".replace("call", "%0 = const i8 1\n  call"), "f takes ()"],
     ["() void", "b0:\n  %0 = alloca i64 size 8 align 3\n  ret", "align 3"],
     [
@@ -108,10 +124,12 @@ describe("verifier", () => {
   });
   test("data", () => {
     const data = (line: string): Module => parseModule(`module "t"\n${line}\n`);
-    expect(() => verify(data('data @d "d" section ".data" align 8 size 4\n  bytes 0011'))).toThrow("d: 2 bytes, size 4");
-    expect(() => verify(data('data @d "d" section ".data" align 8 size 8\n  bytes 0011223344556677\n  reloc 4 @d'))).toThrow(
-      "relocation at 4 of 8 bytes",
+    expect(() => verify(data('data @d "d" section ".data" align 8 size 4\n  bytes 0011'))).toThrow(
+      "d: 2 bytes, size 4",
     );
+    expect(() =>
+      verify(data('data @d "d" section ".data" align 8 size 8\n  bytes 0011223344556677\n  reloc 4 @d')),
+    ).toThrow("relocation at 4 of 8 bytes");
   });
 });
 
@@ -130,7 +148,14 @@ describe("graph", () => {
       [1, 1, 4],
       [2, 2, 2],
     ]);
-    expect([...loopDepths(dominators)].map(([b, d]) => `${b.id}:${d}`).sort()).toEqual(["0:0", "1:1", "2:2", "3:2", "4:1", "5:0"]);
+    expect([...loopDepths(dominators)].map(([b, d]) => `${b.id}:${d}`).sort()).toEqual([
+      "0:0",
+      "1:1",
+      "2:2",
+      "3:2",
+      "4:1",
+      "5:0",
+    ]);
     for (const b of func.blocks) b.preds = [];
     recomputePreds(func);
     verify(Object.assign(new Module("t"), { functions: new Map([["f", func]]) }));
@@ -219,7 +244,11 @@ b2: preds b1
     expect(value(interpreter.run("swap"))).toBe(12n);
   });
   test.each([
-    ["() void", "b0:\n  %0 = const i64 8\n  %1 = load i8 %0\n  ret", /^memory: access of 1 bytes at 0x8 in f: b0: %1 = load/],
+    [
+      "() void",
+      "b0:\n  %0 = const i64 8\n  %1 = load i8 %0\n  ret",
+      /^memory: access of 1 bytes at 0x8 in f: b0: %1 = load/,
+    ],
     ["() void", "b0:\n  unreachable", /^unreachable/],
     ["() void", "b0:\n  jump b1\nb1: preds b0, b1\n  jump b1", /^steps/],
     ["() void", "b0:\n  call @f ()\n  ret", /^stack/],
@@ -238,7 +267,15 @@ b2: preds b1
 
 describe("builder", () => {
   test("code behind a terminator is kept apart, allocas go to the entry, edges are counted", () => {
-    const attributes = { naked: false, bits: 64, section: ".text", align: 0, inline: "auto", noreturn: false, keep: false } as const;
+    const attributes = {
+      naked: false,
+      bits: 64,
+      section: ".text",
+      align: 0,
+      inline: "auto",
+      noreturn: false,
+      keep: false,
+    } as const;
     const func = new Func("f", "f", [], "i32", { ...attributes }, NO_LOC);
     const b = new Builder(func);
     const next = b.createBlock();

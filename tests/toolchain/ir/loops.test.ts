@@ -71,19 +71,23 @@ describe("licm", () => {
     expect(shape(parsed('(i64 "n") i64', body), ["gvn", "licm"])[2]).toBe("load udiv store add jump");
   });
   test("not more than a few values", () => {
-    const many = Array.from({ length: 9 }, (_, i) => `  %${20 + i} = mul i64 %0, %${i === 0 ? 0 : 19 + i}\n  store %10, %${20 + i}`).join(
-      "\n",
-    );
+    const many = Array.from(
+      { length: 9 },
+      (_, i) => `  %${20 + i} = mul i64 %0, %${i === 0 ? 0 : 19 + i}\n  store %10, %${20 + i}`,
+    ).join("\n");
     const [before, , inside] = shape(parsed('(i64 "n") i64', loop(`  %10 = symbol i64 @d\n${many}`)), ["gvn", "licm"]);
     expect([before, inside].map((ops) => ops!.split(" ").filter((op) => op === "mul").length)).toEqual([5, 4]);
   });
 });
 
 describe("promote", () => {
-  const promoted = (body: string): string => shape(parsed('(i64 "n") i64', loop(body)), ["promote", "mem2reg", "dce"]).join(" | ");
+  const promoted = (body: string): string =>
+    shape(parsed('(i64 "n") i64', loop(body)), ["promote", "mem2reg", "dce"]).join(" | ");
   const insideOf = (blocks: string): string => blocks.split(" | ").find((ops) => /^(?!phi).*add jump$/.test(ops)) ?? "";
   test("a counter in memory is a value in the loop, and stored behind it only if the loop stored to it", () => {
-    expect(promoted(COUNT)).toBe("load jump | phi phi phi ult branch | branch | store jump | jump | add add jump | ret");
+    expect(promoted(COUNT)).toBe(
+      "load jump | phi phi phi ult branch | branch | store jump | jump | add add jump | ret",
+    );
   });
   test("and computes the same, no turn included", () => {
     for (const n of [0n, 1n, 10n]) {

@@ -19,7 +19,8 @@ const run = (module: Module): string => {
   const outcome = new Interpreter(module, { maxSteps: 400_000 }).run("main");
   return outcome.kind === "returned" ? `${outcome.value}` : outcome.trap;
 };
-const replayOf = (seed: number): string => `replay: SEED=${seed} npx vitest run tests/toolchain/ir/passes-alone.test.ts`;
+const replayOf = (seed: number): string =>
+  `replay: SEED=${seed} npx vitest run tests/toolchain/ir/passes-alone.test.ts`;
 
 test(`each pass alone: ${COUNT} modules from seed ${FIRST}`, { timeout: 120_000 }, () => {
   let compared = 0;
@@ -51,7 +52,11 @@ test(`each pass alone: ${COUNT} modules from seed ${FIRST}`, { timeout: 120_000 
 /** A debug value behind every value that is no phi, and of every phi behind the phis. */
 function watchAll(module: Module): void {
   for (const func of module.functions.values()) {
-    const scope: Scope = { parent: null, function: { name: func.name, sourceName: func.name, loc: NO_LOC, result: -1 }, inlinedAt: null };
+    const scope: Scope = {
+      parent: null,
+      function: { name: func.name, sourceName: func.name, loc: NO_LOC, result: -1 },
+      inlinedAt: null,
+    };
     func.scope = scope;
     let count = 0;
     const watch = (value: Instr): Instr[] => {
@@ -70,7 +75,11 @@ function watchAll(module: Module): void {
     const variables = new Map<string, NonNullable<Instr["debug"]>["variable"]>();
     for (const block of (func as Func).blocks) {
       const phis = block.instrs.filter((i) => i.op === "phi");
-      block.instrs = [...phis, ...phis.flatMap(watch), ...block.instrs.slice(phis.length).flatMap((i) => [i, ...watch(i)])];
+      block.instrs = [
+        ...phis,
+        ...phis.flatMap(watch),
+        ...block.instrs.slice(phis.length).flatMap((i) => [i, ...watch(i)]),
+      ];
     }
   }
 }

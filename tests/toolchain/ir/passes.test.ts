@@ -24,7 +24,8 @@ const shape = (module: Module): string =>
         .join(" "),
     )
     .join(" | ");
-const f = (signature: string, body: string, options?: OptimizeOptions): Module => optimized(func("f", signature, " keep", body), options);
+const f = (signature: string, body: string, options?: OptimizeOptions): Module =>
+  optimized(func("f", signature, " keep", body), options);
 const AB = "  %0 = param i32 0\n  %1 = param i32 1\n";
 
 describe("mem2reg", () => {
@@ -36,10 +37,11 @@ describe("mem2reg", () => {
   test("volatile and escaping variables stay", () => {
     const volatile = "b0:\n  %9 = alloca i64 size 4 align 4\n  %0 = param i32 0\n  store %9, %0 volatile\n  ret";
     expect(shape(f('(i32 "n") void', volatile))).toBe("alloca store ret");
-    const escapes = "b0:\n  %9 = alloca i64 size 4 align 4\n  %0 = param i32 0\n  store %9, %0\n  call void @g (%9)\n  ret".replace(
-      "call void",
-      "call",
-    );
+    const escapes =
+      "b0:\n  %9 = alloca i64 size 4 align 4\n  %0 = param i32 0\n  store %9, %0\n  call void @g (%9)\n  ret".replace(
+        "call void",
+        "call",
+      );
     expect(shape(f('(i32 "n") void', escapes))).toBe("alloca store call ret");
   });
 });
@@ -59,7 +61,8 @@ describe("sroa", () => {
 
 describe("fold", () => {
   test("a mask that a shift count has anyway goes; ~x + 1 is one operation", () => {
-    const shift = (mask: number): string => `b0:\n${AB}  %2 = const i32 ${mask}\n  %3 = and i32 %1, %2\n  %4 = shl i32 %0, %3\n  ret %4`;
+    const shift = (mask: number): string =>
+      `b0:\n${AB}  %2 = const i32 ${mask}\n  %3 = and i32 %1, %2\n  %4 = shl i32 %0, %3\n  ret %4`;
     expect(shape(f('(i32 "a", i32 "b") i32', shift(31)))).toBe("shl ret");
     expect(shape(f('(i32 "a", i32 "b") i32', shift(15)))).toBe("and shl ret");
     const negate = `b0:\n${AB}  %2 = const i32 4294967295\n  %3 = xor i32 %0, %2\n  %4 = const i32 1\n  %5 = add i32 %3, %4\n  ret %5`;
@@ -86,7 +89,9 @@ describe("fold", () => {
     expect(printFunction(module.functions.get("f") as Func)).toMatch(/const i32 20\n {2}ret/);
   });
   test("what is NaN or out of range is left to the processor", () => {
-    expect(shape(f("() f64", "b0:\n  %0 = fconst f64 0x0000000000000000\n  %1 = fdiv f64 %0, %0\n  ret %1"))).toBe("fconst fdiv ret");
+    expect(shape(f("() f64", "b0:\n  %0 = fconst f64 0x0000000000000000\n  %1 = fdiv f64 %0, %0\n  ret %1"))).toBe(
+      "fconst fdiv ret",
+    );
     expect(shape(f("() i32", "b0:\n  %0 = fconst f64 1e30\n  %1 = ftosi i32 %0\n  ret %1"))).toBe("fconst ftosi ret");
   });
 });
@@ -94,7 +99,12 @@ describe("fold", () => {
 describe("gvn and forward", () => {
   test("equal operations and commuted ones are one; loads are not, with a store between that may overlap", () => {
     expect(
-      shape(f('(i32 "a", i32 "b") i32', `b0:\n${AB}  %2 = add i32 %0, %1\n  %3 = add i32 %1, %0\n  %4 = mul i32 %2, %3\n  ret %4`)),
+      shape(
+        f(
+          '(i32 "a", i32 "b") i32',
+          `b0:\n${AB}  %2 = add i32 %0, %1\n  %3 = add i32 %1, %0\n  %4 = mul i32 %2, %3\n  ret %4`,
+        ),
+      ),
     ).toBe("add mul ret");
     const memory = (between: string): string =>
       `b0:\n  %0 = param i64 0\n  %1 = param i64 1\n  %2 = load i32 %0\n${between}  %3 = load i32 %0\n  %4 = add i32 %2, %3\n  ret %4`;
@@ -127,14 +137,24 @@ describe("cfg", () => {
     expect(blocks.some((b) => b.instrs.some((i) => i.op === "phi"))).toBe(false);
   });
   test("empty loops end the passes, not the program", () => {
-    expect(shape(f("() void", "b0:\n  jump b1\nb1: preds b0, b2\n  jump b2\nb2: preds b1\n  jump b1"))).toMatch(/^jump \| jump$/);
+    expect(shape(f("() void", "b0:\n  jump b1\nb1: preds b0, b2\n  jump b2\nb2: preds b1\n  jump b1"))).toMatch(
+      /^jump \| jump$/,
+    );
   });
 });
 
 describe("inline", () => {
-  const caller = func("f", '(i32 "x") i32', " keep", "b0:\n  %0 = param i32 0\n  %1 = call i32 @g (%0)\n  %2 = call i32 @g (%1)\n  ret %2");
+  const caller = func(
+    "f",
+    '(i32 "x") i32',
+    " keep",
+    "b0:\n  %0 = param i32 0\n  %1 = call i32 @g (%0)\n  %2 = call i32 @g (%1)\n  ret %2",
+  );
   const g = (attributes: string, section = ".text"): string =>
-    func("g", '(i32 "x") i32', attributes, "b0:\n  %0 = param i32 0\n  %1 = clz i32 %0\n  ret %1").replace(".text", section);
+    func("g", '(i32 "x") i32', attributes, "b0:\n  %0 = param i32 0\n  %1 = clz i32 %0\n  ret %1").replace(
+      ".text",
+      section,
+    );
   test.each([
     ["small", g(""), "clz clz ret"],
     ["never", g(" inline=never"), "call call ret"],
@@ -179,7 +199,9 @@ describe("inline", () => {
 
 describe("the list", () => {
   test("a name that no pass has is refused", () => {
-    expect(() => f("() void", "b0:\n  ret", { only: ["nonsense"] })).toThrow("no pass is called nonsense; there are cfg, inline");
+    expect(() => f("() void", "b0:\n  ret", { only: ["nonsense"] })).toThrow(
+      "no pass is called nonsense; there are cfg, inline",
+    );
     expect(passNames).toContain("mem2reg");
   });
   test("a crash names pass and function", () => {

@@ -96,7 +96,12 @@ b5: preds b5, b6
   test("a test with an effect, a long one, and a loop that is tested at its end stay", () => {
     const same = (body: string): void => expect(dumpAfter(["rotate"], SIGNATURE, body)).toBe(body);
     same(loop("%7 = load i64 %1", "\n  %10 = load i64 %1 volatile"));
-    same(loop("%7 = load i64 %1", Array.from({ length: 9 }, (_, i) => `\n  %${20 + i} = mul i64 %4, %${i === 0 ? 4 : 19 + i}`).join("")));
+    same(
+      loop(
+        "%7 = load i64 %1",
+        Array.from({ length: 9 }, (_, i) => `\n  %${20 + i} = mul i64 %4, %${i === 0 ? 4 : 19 + i}`).join(""),
+      ),
+    );
     same(`b0:
   %0 = param i64 0
   %1 = param i64 1

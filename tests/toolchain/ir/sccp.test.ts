@@ -71,7 +71,10 @@ b5: preds b1
   });
   test.each([
     ["a division by zero", "%2 = udiv i64 %1, %0"],
-    ["an overflow of division", "%2 = const i64 9223372036854775808\n  %3 = const i64 18446744073709551615\n  %4 = sdiv i64 %2, %3"],
+    [
+      "an overflow of division",
+      "%2 = const i64 9223372036854775808\n  %3 = const i64 18446744073709551615\n  %4 = sdiv i64 %2, %3",
+    ],
   ])("what traps stays: %s", (_, division) => {
     const body = `b0:\n  %0 = const i64 0\n  %1 = const i64 9\n  ${division}\n  ret %1`;
     expect(dumpAfter(["sccp"], "() i64", body)).toMatch(/div i64/);

@@ -29,7 +29,12 @@ export interface Result {
   readonly memory: readonly number[];
 }
 /** What f gives for `args`, and d behind it, without and with the passes `only`. */
-export function results(only: readonly string[], signature: string, body: string, args: readonly bigint[]): [Result, Result] {
+export function results(
+  only: readonly string[],
+  signature: string,
+  body: string,
+  args: readonly bigint[],
+): [Result, Result] {
   const run = (isOptimized: boolean): Result => {
     const module = parsed(signature, body);
     if (isOptimized) optimize(module, { verify: true, only });

@@ -36,8 +36,16 @@ export const TYPES: readonly DebugType[] = [
   /* 15 */ { kind: "function", result: -1, parameters: [] },
 ];
 
-const whole = (bytes: number, place: DebugPlace, indirect = false): DebugPiece[] => [{ offset: 0, bytes, place, indirect }];
-const variable = (name: string, type: number, line: number, parameter: boolean, locations: DebugVariable["locations"]): DebugVariable => ({
+const whole = (bytes: number, place: DebugPlace, indirect = false): DebugPiece[] => [
+  { offset: 0, bytes, place, indirect },
+];
+const variable = (
+  name: string,
+  type: number,
+  line: number,
+  parameter: boolean,
+  locations: DebugVariable["locations"],
+): DebugVariable => ({
   name,
   type,
   parameter,
@@ -51,7 +59,17 @@ const OUTER = code("outer", 64, 20)`push rbp; mov rbp, rsp; push rbx; sub rsp, 2
   mov [rbp - 32], rbx; mov rcx, rdi; mov edi, 0; int3; nop
   add rsp, 24; pop rbx; pop rbp; ret`;
 // Offsets of what stands in OUTER: prologue, lea, int3, mov, mov, mov, int3, nop, add.
-const AT = { body: 9, added: 13, inlinedEnd: 14, block: 14, stored: 18, moved: 21, trapped: 26, after: 27, epilogue: 28 } as const;
+const AT = {
+  body: 9,
+  added: 13,
+  inlinedEnd: 14,
+  block: 14,
+  stored: 18,
+  moved: 21,
+  trapped: 26,
+  after: 27,
+  epilogue: 28,
+} as const;
 const rax = 0;
 const rcx = 2;
 const rbx = 3;
@@ -82,8 +100,12 @@ export const outer: Chunk = {
             { start: 0, end: AT.moved, pieces: whole(8, { kind: "register", register: rdi }) },
             { start: AT.moved, end: AT.epilogue, pieces: whole(8, { kind: "register", register: rcx }) },
           ]),
-          variable("node", 7, 20, true, [{ start: 0, end: OUTER.size, pieces: whole(8, { kind: "register", register: rsi }) }]),
-          variable("doubled", 0, 21, false, [{ start: AT.added, end: AT.epilogue, pieces: whole(8, { kind: "register", register: rbx }) }]),
+          variable("node", 7, 20, true, [
+            { start: 0, end: OUTER.size, pieces: whole(8, { kind: "register", register: rsi }) },
+          ]),
+          variable("doubled", 0, 21, false, [
+            { start: AT.added, end: AT.epilogue, pieces: whole(8, { kind: "register", register: rbx }) },
+          ]),
         ],
       },
       // A block without variables, left out.
@@ -91,9 +113,20 @@ export const outer: Chunk = {
       {
         parent: 1,
         ranges: [{ start: AT.body, end: AT.inlinedEnd }],
-        inlined: { symbol: "twice", sourceName: "twice", file: 0, line: 30, callFile: 0, callLine: 21, callColumn: 19, result: 0 },
+        inlined: {
+          symbol: "twice",
+          sourceName: "twice",
+          file: 0,
+          line: 30,
+          callFile: 0,
+          callLine: 21,
+          callColumn: 19,
+          result: 0,
+        },
         variables: [
-          variable("x", 0, 30, true, [{ start: AT.body, end: AT.inlinedEnd, pieces: whole(8, { kind: "register", register: rdi }) }]),
+          variable("x", 0, 30, true, [
+            { start: AT.body, end: AT.inlinedEnd, pieces: whole(8, { kind: "register", register: rdi }) },
+          ]),
           variable("y", 0, 30, false, [
             { start: AT.added, end: AT.inlinedEnd, pieces: whole(8, { kind: "computed", register: rbx, addend: 0n }) },
           ]),
@@ -121,13 +154,23 @@ export const outer: Chunk = {
             {
               start: AT.block,
               end: AT.epilogue,
-              pieces: [{ offset: 8, bytes: 8, place: { kind: "constant", value: 0xffff_ffff_ffff_fff0n }, indirect: false }],
+              pieces: [
+                { offset: 8, bytes: 8, place: { kind: "constant", value: 0xffff_ffff_ffff_fff0n }, indirect: false },
+              ],
             },
           ]),
-          variable("slot", 0, 22, false, [{ start: AT.stored, end: AT.epilogue, pieces: whole(8, { kind: "frame", offset: -48 }) }]),
-          variable("flag", 5, 22, false, [{ start: AT.block, end: AT.epilogue, pieces: whole(1, { kind: "constant", value: 1n }) }]),
+          variable("slot", 0, 22, false, [
+            { start: AT.stored, end: AT.epilogue, pieces: whole(8, { kind: "frame", offset: -48 }) },
+          ]),
+          variable("flag", 5, 22, false, [
+            { start: AT.block, end: AT.epilogue, pieces: whole(1, { kind: "constant", value: 1n }) },
+          ]),
           variable("half_pi", 4, 22, false, [
-            { start: AT.block, end: AT.epilogue, pieces: whole(8, { kind: "constant", value: 0x3ff9_21fb_5444_2d18n }) },
+            {
+              start: AT.block,
+              end: AT.epilogue,
+              pieces: whole(8, { kind: "constant", value: 0x3ff9_21fb_5444_2d18n }),
+            },
           ]),
           variable("where", 7, 22, false, [
             { start: AT.block, end: AT.epilogue, pieces: whole(8, { kind: "symbol", symbol: "first", addend: 0n }) },
@@ -136,10 +179,16 @@ export const outer: Chunk = {
             { start: AT.block, end: AT.epilogue, pieces: whole(32, { kind: "register", register: rsi }, true) },
           ]),
           variable("behind", 1, 22, false, [
-            { start: AT.block, end: AT.epilogue, pieces: whole(4, { kind: "symbol", symbol: "first", addend: 16n }, true) },
+            {
+              start: AT.block,
+              end: AT.epilogue,
+              pieces: whole(4, { kind: "symbol", symbol: "first", addend: 16n }, true),
+            },
           ]),
           variable("gone", 0, 22, false, []),
-          variable("late", 0, 22, false, [{ start: AT.after, end: AT.epilogue, pieces: whole(8, { kind: "register", register: rax }) }]),
+          variable("late", 0, 22, false, [
+            { start: AT.after, end: AT.epilogue, pieces: whole(8, { kind: "register", register: rax }) },
+          ]),
           variable("lost", 7, 22, false, [
             { start: AT.block, end: AT.epilogue, pieces: whole(8, { kind: "symbol", symbol: "unused", addend: 0n }) },
           ]),
@@ -173,14 +222,20 @@ export const debugSample = (): ObjectModule => ({
             parent: -1,
             ranges: [{ start: 0, end: TWICE.size }],
             inlined: null,
-            variables: [variable("x", 0, 30, true, [{ start: 0, end: TWICE.size, pieces: whole(8, { kind: "register", register: rdi }) }])],
+            variables: [
+              variable("x", 0, 30, true, [
+                { start: 0, end: TWICE.size, pieces: whole(8, { kind: "register", register: rdi }) },
+              ]),
+            ],
           },
         ],
       },
     },
     datum(
       "first",
-      new Uint8Array([42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0xfe, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]),
+      new Uint8Array([
+        42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0xfe, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0,
+      ]),
       {
         datum: { type: 6, file: 0, line: 3 },
         relocations: [

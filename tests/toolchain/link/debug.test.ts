@@ -36,9 +36,17 @@ const verified = (file: string): void => {
 };
 /** Of gdb's complaints one is usual, with gcc's output too: a copy in a copy does not lie in the abstract instance of the outer one. */
 const uncomplaining = (file: string): void => {
-  const { stdout, stderr } = gdb(file, ["set complaints 1000", `file ${file}`, "maint expand-symtabs", "maint check-symtabs"]);
+  const { stdout, stderr } = gdb(file, [
+    "set complaints 1000",
+    `file ${file}`,
+    "maint expand-symtabs",
+    "maint check-symtabs",
+  ]);
   expect(
-    `${stdout}${stderr}`.replaceAll(/^During symbol reading: Child DIE \w+ and its abstract origin \w+ have different parents\n/gm, ""),
+    `${stdout}${stderr}`.replaceAll(
+      /^During symbol reading: Child DIE \w+ and its abstract origin \w+ have different parents\n/gm,
+      "",
+    ),
   ).toBe("");
 };
 
@@ -56,7 +64,9 @@ needs("gdb", "gdb reads without a complaint", () => {
 });
 
 it("equal input gives equal bytes", () => {
-  expect(Buffer.from(link(debugSample(), PROGRAM_LAYOUT).elf).equals(link(debugSample(), PROGRAM_LAYOUT).elf)).toBe(true);
+  expect(Buffer.from(link(debugSample(), PROGRAM_LAYOUT).elf).equals(link(debugSample(), PROGRAM_LAYOUT).elf)).toBe(
+    true,
+  );
 });
 
 needs("gdb", "in gdb", () => {
@@ -90,7 +100,10 @@ needs("gdb", "in gdb", () => {
       ["whatis outer", "type = void (u64, struct Node *)"],
       // A name that two files have.
       ["print sizeof('other.ts'::first)", "$1 = 8"],
-      ["info line debug-sample.ts:22", /^Line 22 of .* starts at address 0x40003e <outer\+14> and ends at 0x40004c <outer\+28>\.$/m],
+      [
+        "info line debug-sample.ts:22",
+        /^Line 22 of .* starts at address 0x40003e <outer\+14> and ends at 0x40004c <outer\+28>\.$/m,
+      ],
     ])("%s", (command, expected) => {
       if (typeof expected === "string") expect(shown(command)).toBe(expected);
       else expect(shown(command)).toMatch(expected);
@@ -191,7 +204,9 @@ needs("gdb", "a compiled program in gdb", () => {
     // Stops: the statement behind the frame's making, then one line a `next`, then the called function's first statement.
     const walk = lineOf("for (let i: u64 = 0; i < 5");
     expect(said).toContain(`Breakpoint 1, walk () at tests/toolchain/link/guest/walk.ts:${walk}\n`);
-    expect(said).toMatch(new RegExp(`^${walk + 1}\\t.*\n${walk + 2}\\t.*\nmany \\(a=1, .*h=8\\) at .*:${lineOf("leaf(a + g)")}$`, "m"));
+    expect(said).toMatch(
+      new RegExp(`^${walk + 1}\\t.*\n${walk + 2}\\t.*\nmany \\(a=1, .*h=8\\) at .*:${lineOf("leaf(a + g)")}$`, "m"),
+    );
     expect(part("args")).toMatch(/^a = 1\nb = 2\nc = 3\nd = 4\ne = 5\nf = 6\ng = 7\nh = 8\n/);
     expect(said).toContain("Value returned is $1 = 345");
     expect(part("bt")).toMatch(
@@ -199,7 +214,8 @@ needs("gdb", "a compiled program in gdb", () => {
         `^#0 +twice \\(x=0\\) at .*:${inlined}\n#1 +corners \\(s=0x\\w+ <shape>, count=4\\) at .*\n#2 .* in walk \\(\\) at .*\n#3 .* in _start \\(\\) at`,
       ),
     );
-    for (const line of ["i = 0", "a = 5", "d = 21", "h = 36", "total = 0"]) expect(part("locals").split("\n")).toContain(line);
+    for (const line of ["i = 0", "a = 5", "d = 21", "h = 36", "total = 0"])
+      expect(part("locals").split("\n")).toContain(line);
     expect(said).toContain("$2 = {x = 26, y = 10}");
     expect(said.slice(said.lastIndexOf("$2 ="))).toMatch(/corners \(s=0x\w+ <shape>, count=4\) at /);
   });

@@ -80,7 +80,9 @@ export function wrongExits(name: string, entry: PrintedEntry, bytes: Uint8Array)
     const isIretq = instruction.mnemonic === Mnemonic.Iretq;
     const expected = isIretq ? "rsp+40 ra=c-40 rsp=c-16 rflags=c-24" : "rsp+0 ra=r2 (rcx) rsp=u rflags=r11 (r11)";
     if ((isIretq || instruction.mnemonic === Mnemonic.Sysretq) && (said !== expected || !entry.signal))
-      wrong.push(`${name}+0x${(instruction.ip - entry.start).toString(16)}: ${said}${entry.signal ? "" : ", no signal frame"}`);
+      wrong.push(
+        `${name}+0x${(instruction.ip - entry.start).toString(16)}: ${said}${entry.signal ? "" : ", no signal frame"}`,
+      );
     instruction.free();
   }
   decoder.free();
@@ -94,7 +96,24 @@ export function rowAt(entry: PrintedEntry, address: bigint): PrintedRow {
 
 // ---- the machine, symbolically
 
-const GENERAL = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+const GENERAL = [
+  "rax",
+  "rcx",
+  "rdx",
+  "rbx",
+  "rsp",
+  "rbp",
+  "rsi",
+  "rdi",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+];
 const PRESERVED = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
 
 /** `base` + offset; bases are what a register held at entry ("rsp"), or a value that an instruction got from somewhere ("at 401000"). */
@@ -186,7 +205,8 @@ export class Follower {
     const work: [bigint, State][] = [[way.address, { registers, memory }]];
     this.#run(work);
     // What only a jump table leads to.
-    if (this.#table !== null) for (const address of this.#code.keys()) if (!this.#visited.has(address)) this.#run([[address, this.#table]]);
+    if (this.#table !== null)
+      for (const address of this.#code.keys()) if (!this.#visited.has(address)) this.#run([[address, this.#table]]);
   }
 
   /** Addresses of instructions that no path reached. */
@@ -247,11 +267,21 @@ export class Follower {
       // A call's result, on the way back to the program.
       if (name === "rax" && this.#isSyscall) continue;
       // A syscall leaves other values in these.
-      if (this.#entry.signal && (name === "rcx" || name === "r11" || name === "rax") && !row.rules.get(name)?.startsWith("c")) continue;
+      if (
+        this.#entry.signal &&
+        (name === "rcx" || name === "r11" || name === "rax") &&
+        !row.rules.get(name)?.startsWith("c")
+      )
+        continue;
       const accepted =
-        same(value, expected) || (name === "rcx" && same(value, initial("ra"))) || (name === "r11" && same(value, initial("rflags")));
+        same(value, expected) ||
+        (name === "rcx" && same(value, initial("ra"))) ||
+        (name === "r11" && same(value, initial("rflags")));
       if (!accepted)
-        this.#problem(address, `caller's ${name} by its rule '${row.rules.get(name) ?? "u"}' (CFA ${row.cfa}) is ${JSON.stringify(value)}`);
+        this.#problem(
+          address,
+          `caller's ${name} by its rule '${row.rules.get(name) ?? "u"}' (CFA ${row.cfa}) is ${JSON.stringify(value)}`,
+        );
     }
   }
 
@@ -274,14 +304,17 @@ export class Follower {
     /** Address of the memory operand: a place on a stack, or a word at GS, or unknown. */
     const address = (): string | undefined => {
       if (i.segmentPrefix === Register.GS)
-        return i.memoryBase === Register.None && i.memoryIndex === Register.None ? `gs${i.memoryDisplacement}` : undefined;
+        return i.memoryBase === Register.None && i.memoryIndex === Register.None
+          ? `gs${i.memoryDisplacement}`
+          : undefined;
       if (i.memoryBase === Register.None || i.memoryIndex !== Register.None) return undefined;
       const base = registers.get(nameOf(i.memoryBase));
       return base === undefined ? undefined : place(base, Number(BigInt.asIntN(64, i.memoryDisplacement)));
     };
     const read = (operand: number): Value | undefined => {
       const kind = i.opKind(operand);
-      if (kind === OpKind.Register) return is64(i.opRegister(operand)) ? registers.get(nameOf(i.opRegister(operand))) : undefined;
+      if (kind === OpKind.Register)
+        return is64(i.opRegister(operand)) ? registers.get(nameOf(i.opRegister(operand))) : undefined;
       if (kind !== OpKind.Memory) return undefined;
       const at = address();
       return at === undefined ? undefined : memory.get(at);
@@ -351,9 +384,15 @@ export class Follower {
         return [[i.nextIP, after]];
       }
       case Mnemonic.Lea: {
-        const base = i.memoryBase === Register.None || i.memoryIndex !== Register.None ? undefined : registers.get(nameOf(i.memoryBase));
+        const base =
+          i.memoryBase === Register.None || i.memoryIndex !== Register.None
+            ? undefined
+            : registers.get(nameOf(i.memoryBase));
         if (base === undefined || !is64(i.op0Register)) break;
-        set(nameOf(i.op0Register), { base: base.base, offset: base.offset + Number(BigInt.asIntN(64, i.memoryDisplacement)) });
+        set(nameOf(i.op0Register), {
+          base: base.base,
+          offset: base.offset + Number(BigInt.asIntN(64, i.memoryDisplacement)),
+        });
         return [[i.nextIP, after]];
       }
     }
@@ -370,7 +409,11 @@ export class Follower {
         return this.#inside(i.nearBranchTarget) ? [[i.nearBranchTarget, after]] : [];
       case FlowControl.IndirectCall:
       case FlowControl.Call:
-        if (i.op0Kind === OpKind.NearBranch64 && this.#inside(i.nearBranchTarget) && i.nearBranchTarget !== this.#entry.start) {
+        if (
+          i.op0Kind === OpKind.NearBranch64 &&
+          this.#inside(i.nearBranchTarget) &&
+          i.nearBranchTarget !== this.#entry.start
+        ) {
           push(undefined);
           return [[i.nearBranchTarget, after]];
         }
@@ -404,12 +447,14 @@ export class Follower {
 
   #checkReturn(i: Instruction, { registers, memory }: State): void {
     const row = rowAt(this.#entry, i.ip);
-    if ((row.rules.get("ra") ?? "u") === "u") return this.#problem(i.ip, "returns, but its row says that there is no caller");
+    if ((row.rules.get("ra") ?? "u") === "u")
+      return this.#problem(i.ip, "returns, but its row says that there is no caller");
     if (i.mnemonic === Mnemonic.Sysretq) {
       if (!same(registers.get("rcx"), initial("ra"))) this.#problem(i.ip, "sysretq with another rcx");
       return;
     }
     const rsp = registers.get("rsp");
-    if (rsp === undefined || !same(memory.get(place(rsp)), initial("ra"))) this.#problem(i.ip, "returns to somewhere else than its caller");
+    if (rsp === undefined || !same(memory.get(place(rsp)), initial("ra")))
+      this.#problem(i.ip, "returns to somewhere else than its caller");
   }
 }

@@ -29,7 +29,14 @@ function waysIn(name: string, start: bigint): Entry[] {
     case "trapParanoid": {
       // Jumped to by the stubs: their return address and the error code are on the stack.
       const { stack, registers, depth } = interrupt(false);
-      return [{ stack: new Map([...stack].map(([at, what]) => [at + 16, what])), registers, depth: depth + 16, address: start }];
+      return [
+        {
+          stack: new Map([...stack].map(([at, what]) => [at + 16, what])),
+          registers,
+          depth: depth + 16,
+          address: start,
+        },
+      ];
     }
     case "syscallEntry":
       return [{ ...SYSCALL, address: start }];
@@ -88,7 +95,18 @@ needs("gdb", "gdb finds the callers", () => {
         expect(steps).toBeGreaterThan(500);
         expect(deepest).toBeGreaterThanOrEqual(5);
         expect(functions).toEqual(
-          expect.arrayContaining(["_start", "walk", "leaf", "choose", "depth", "many", "borrowed", "flags", "corners", "apply"]),
+          expect.arrayContaining([
+            "_start",
+            "walk",
+            "leaf",
+            "choose",
+            "depth",
+            "many",
+            "borrowed",
+            "flags",
+            "corners",
+            "apply",
+          ]),
         );
       }
     } finally {
@@ -112,15 +130,29 @@ needs("gdb", "in QEMU", () => {
       const socket = join(folder, "gdb");
       const machine =
         "-M microvm,acpi=off -m 64 -nodefaults -no-user-config -display none -no-reboot -S -chardev stdio,id=line,signal=off -serial chardev:line";
-      const remote = ["-chardev", `socket,path=${socket},server=on,wait=off,id=gdb`, "-gdb", "chardev:gdb", "-kernel", kernel];
-      const qemu = spawn("qemu-system-x86_64", [...machine.split(" "), ...remote], { stdio: ["pipe", "ignore", "ignore"] });
+      const remote = [
+        "-chardev",
+        `socket,path=${socket},server=on,wait=off,id=gdb`,
+        "-gdb",
+        "chardev:gdb",
+        "-kernel",
+        kernel,
+      ];
+      const qemu = spawn("qemu-system-x86_64", [...machine.split(" "), ...remote], {
+        stdio: ["pipe", "ignore", "ignore"],
+      });
       try {
         // The first one is lost when the kernel sets the line up.
         qemu.stdin.write("a".repeat(4));
         while (!existsSync(socket) && qemu.exitCode === null) await setTimeout(20);
         const script = join(import.meta.dirname, "interrupt.py");
         const vector = IRQ_VECTOR_BASE + UART_GSI;
-        const commands = ["set debuginfod enabled off", `set $vector = ${vector}`, `target remote ${socket}`, `source ${script}`];
+        const commands = [
+          "set debuginfod enabled off",
+          `set $vector = ${vector}`,
+          `target remote ${socket}`,
+          `source ${script}`,
+        ];
         const args = [
           "-q",
           "-batch",
@@ -155,7 +187,10 @@ needs("gdb", "in QEMU", () => {
 function functionsOf(file: string): Map<bigint, string> {
   const { stdout } = run("readelf", "-sW", file);
   return new Map(
-    [...stdout.matchAll(/^ *\d+: (\w+) +\d+ FUNC +\w+ +\w+ +\d+ (.*)$/gm)].map(([, address, name]) => [BigInt(`0x${address}`), name]),
+    [...stdout.matchAll(/^ *\d+: (\w+) +\d+ FUNC +\w+ +\w+ +\d+ (.*)$/gm)].map(([, address, name]) => [
+      BigInt(`0x${address}`),
+      name,
+    ]),
   );
 }
 

@@ -29,7 +29,10 @@ beforeAll(() => {
   const header = datum("header", new Uint8Array(64), { keep: true, section: ".header", readonly: true });
   const sample = program();
   const flat = { ...sample, chunks: [...sample.chunks, header] };
-  writeFileSync(path("flat.elf"), link(flat, { kind: "flat", entry: "_start", base: 0n, address: 0x7000_0000_0000n }).elf);
+  writeFileSync(
+    path("flat.elf"),
+    link(flat, { kind: "flat", entry: "_start", base: 0n, address: 0x7000_0000_0000n }).elf,
+  );
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -39,7 +42,12 @@ function stretched(name: string, next: (n: number) => number): Chunk {
   let offset = 0;
   for (let i = 0; i < 60; i++) {
     const compiler = next(12) === 0;
-    lines.push({ offset, file: compiler ? -1 : next(3), line: compiler ? 0 : 1 + next(next(3) === 0 ? 30000 : 12), column: next(120) });
+    lines.push({
+      offset,
+      file: compiler ? -1 : next(3),
+      line: compiler ? 0 : 1 + next(next(3) === 0 ? 30000 : 12),
+      column: next(120),
+    });
     offset += 1 + next(next(5) === 0 ? 700 : 18);
   }
   return code(name, 64, 1, { size: offset, bytes: new Uint8Array(offset).fill(0x90), lines, keep: true })`ret`;
@@ -67,7 +75,9 @@ needs("readelf", "binutils", () => {
   });
 
   it("symbols have their sizes", () => {
-    expect(run("readelf", "-sW", path("program.elf")).stdout).toMatch(/0000000000400040 +8 FUNC +GLOBAL DEFAULT +1 twice/);
+    expect(run("readelf", "-sW", path("program.elf")).stdout).toMatch(
+      /0000000000400040 +8 FUNC +GLOBAL DEFAULT +1 twice/,
+    );
   });
 
   it("decodes our line rows (random ones)", () => {
@@ -80,7 +90,11 @@ needs("readelf", "binutils", () => {
     const decoded = run("readelf", "-W", "--debug-dump=decodedline", path("lines.elf")).stdout;
     // Functions stand in the tables of their files.
     const seen = [...decoded.matchAll(/^(\S+\.ts)\s+(\d+|-)\s+0x([0-9a-f]+)/gm)]
-      .map(([, file, line, address]) => ({ address: Number.parseInt(address, 16), end: line === "-", text: `${file}:${line} ${address}` }))
+      .map(([, file, line, address]) => ({
+        address: Number.parseInt(address, 16),
+        end: line === "-",
+        text: `${file}:${line} ${address}`,
+      }))
       .sort((a, b) => a.address - b.address || Number(b.end) - Number(a.end))
       .map(({ text }) => text);
     const expected: string[] = [];
@@ -100,8 +114,14 @@ needs("readelf", "binutils", () => {
 
 needs("gdb", "gdb", () => {
   const gdb = (file: string, ...commands: string[]): string =>
-    run("gdb", "-q", "-batch", "-nx", ...["set debuginfod enabled off", ...commands].flatMap((command) => ["-ex", command]), path(file))
-      .stdout;
+    run(
+      "gdb",
+      "-q",
+      "-batch",
+      "-nx",
+      ...["set debuginfod enabled off", ...commands].flatMap((command) => ["-ex", command]),
+      path(file),
+    ).stdout;
   it("finds lines of addresses, addresses of lines, and functions", () => {
     const out = gdb(
       "program.elf",
@@ -114,7 +134,9 @@ needs("gdb", "gdb", () => {
     expect(out).toContain(
       'Line 17 of "tests/toolchain/link/sample.ts" starts at address 0x40001f <_start+31> and ends at 0x400024 <_start+36>.',
     );
-    expect(out).toContain('Line 41 of "tests/toolchain/link/sample.ts" starts at address 0x400040 <twice> and ends at 0x400047 <twice+7>.');
+    expect(out).toContain(
+      'Line 41 of "tests/toolchain/link/sample.ts" starts at address 0x400040 <twice> and ends at 0x400047 <twice+7>.',
+    );
     expect(out).toContain("twice + 7 in section .text");
   });
   it("sets a breakpoint by file and line in the high half", () => {

@@ -81,7 +81,10 @@ describe("layout", () => {
       ".bss",
     ]);
     for (const [i, current] of image.symbols.entries()) {
-      if (i > 0) expect(current.address).toBeGreaterThanOrEqual(image.symbols[i - 1].address + BigInt(image.symbols[i - 1].size));
+      if (i > 0)
+        expect(current.address).toBeGreaterThanOrEqual(
+          image.symbols[i - 1].address + BigInt(image.symbols[i - 1].size),
+        );
     }
     expect(boundOf(image, "__text_irq_start")).toBe(
       image.symbols
@@ -114,14 +117,21 @@ describe("layout", () => {
       FLAT,
       start`mov al, [rip + ${symbol("zeros")}]`,
       datum("zeros", 16),
-      datum("header", new Uint8Array(8), { ...kept, section: ".header", readonly: true, relocations: [refer("abs64", "_start")] }),
+      datum("header", new Uint8Array(8), {
+        ...kept,
+        section: ".header",
+        readonly: true,
+        relocations: [refer("abs64", "_start")],
+      }),
     );
     expect(image.symbols.map(({ name, address }) => [name, address - FLAT.address])).toEqual([
       ["header", 0n],
       ["_start", 16n],
       ["zeros", 24n],
     ]);
-    expect(Buffer.from(image.flat ?? []).toString("hex")).toBe(`1000000000700000${"00".repeat(8)}8a0502000000${"00".repeat(2 + 16)}`);
+    expect(Buffer.from(image.flat ?? []).toString("hex")).toBe(
+      `1000000000700000${"00".repeat(8)}8a0502000000${"00".repeat(2 + 16)}`,
+    );
   });
 
   it("equal input gives equal bytes", () => {
@@ -138,7 +148,11 @@ describe("relocation", () => {
   /** Bytes of a field of kind `kind` at 0x7000_0000_0010, filled with `plus - minus + addend`. */
   function field(kind: Relocation["kind"], addend: bigint, minus: string | null = null, trailing = 0): string {
     const relocation = { ...refer(kind, "__image_start", minus, addend), trailing };
-    const image = build(FLAT, start`ret`, datum("field", new Uint8Array(8), { keep: true, align: 16, relocations: [relocation] }));
+    const image = build(
+      FLAT,
+      start`ret`,
+      datum("field", new Uint8Array(8), { keep: true, align: 16, relocations: [relocation] }),
+    );
     return Buffer.from(image.flat?.subarray(16, 24) ?? []).toString("hex");
   }
   it.each<[Relocation["kind"], bigint, string | null, number, string]>([
@@ -185,9 +199,24 @@ describe("diagnostics", () => {
   it.each<[string, Layout, Chunk[], string]>([
     ["no entry", PROGRAM_LAYOUT, [], "symbol '_start' is not defined; referred to by the entry of the image"],
     ["twice", PROGRAM_LAYOUT, [start`ret`, start`ret`], "symbol '_start' is defined twice"],
-    ["alignment", PROGRAM_LAYOUT, [start`ret`, datum("x", 8, { keep: true, align: 3 })], "x: alignment 3 is no power of two"],
-    ["too many bytes", PROGRAM_LAYOUT, [start`ret`, datum("x", text("abc"), { keep: true, size: 2 })], "x: 3 bytes in a size of 2"],
-    ["address", { ...PROGRAM_LAYOUT, address: 0x40_0010n }, [start`ret`], "image address 0x400010 is not at the start of a page"],
+    [
+      "alignment",
+      PROGRAM_LAYOUT,
+      [start`ret`, datum("x", 8, { keep: true, align: 3 })],
+      "x: alignment 3 is no power of two",
+    ],
+    [
+      "too many bytes",
+      PROGRAM_LAYOUT,
+      [start`ret`, datum("x", text("abc"), { keep: true, size: 2 })],
+      "x: 3 bytes in a size of 2",
+    ],
+    [
+      "address",
+      { ...PROGRAM_LAYOUT, address: 0x40_0010n },
+      [start`ret`],
+      "image address 0x400010 is not at the start of a page",
+    ],
     [
       "relocation outside",
       PROGRAM_LAYOUT,

@@ -59,7 +59,11 @@ export function datum(name: string, bytes: Uint8Array | number, rest: Partial<Ch
   };
 }
 
-export const module = (name: string, file: string, ...chunks: Chunk[]): ObjectModule => ({ name, files: [file], chunks });
+export const module = (name: string, file: string, ...chunks: Chunk[]): ObjectModule => ({
+  name,
+  files: [file],
+  chunks,
+});
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 /** Prints "hello" and exits with 42 = 40 from .data + 2 added in .bss. */
@@ -123,4 +127,9 @@ export const kernel = (status: bigint): ObjectModule =>
     datum("blank", 4096, { align: 4096 }),
   );
 export const PROGRAM_LAYOUT = { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n } as const;
-export const KERNEL_LAYOUT = { kind: "kernel", entry: "pvhEntry", base: KERNEL_BASE, address: KERNEL_BASE + 0x10_0000n } as const;
+export const KERNEL_LAYOUT = {
+  kind: "kernel",
+  entry: "pvhEntry",
+  base: KERNEL_BASE,
+  address: KERNEL_BASE + 0x10_0000n,
+} as const;

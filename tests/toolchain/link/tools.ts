@@ -21,7 +21,14 @@ export function needs(command: string, name: string, body: () => void): void {
 /** guest/walk.ts as a program that Linux runs, written to `file`. */
 export function buildWalk(file: string, optimize: boolean): void {
   const roots = [join(packageRoot, "tests/toolchain/link/guest/walk.ts")];
-  const { image, diagnostics } = compile({ name: "walk", roots, packageRoot, entry: "_start", layout: PROGRAM_LAYOUT, optimize });
+  const { image, diagnostics } = compile({
+    name: "walk",
+    roots,
+    packageRoot,
+    entry: "_start",
+    layout: PROGRAM_LAYOUT,
+    optimize,
+  });
   if (image === null) throw new Error(JSON.stringify(diagnostics));
   writeFileSync(file, image.elf, { mode: 0o755 });
 }
@@ -34,7 +41,10 @@ export function onLinux(name: string, body: () => void): void {
 
 /** gdb's output after `commands`; with `warnings` also what it says to stderr. */
 export function gdb(file: string, commands: readonly string[]): { stdout: string; stderr: string } {
-  const args = ["set debuginfod enabled off", "set startup-with-shell off", ...commands].flatMap((command) => ["-ex", command]);
+  const args = ["set debuginfod enabled off", "set startup-with-shell off", ...commands].flatMap((command) => [
+    "-ex",
+    command,
+  ]);
   return run("gdb", "-q", "-batch", "-nx", ...args, file);
 }
 

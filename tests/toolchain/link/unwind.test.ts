@@ -4,7 +4,25 @@ import type { FrameRow } from "../../../toolchain/link/debug.ts";
 import type { Chunk } from "../../../toolchain/link/object.ts";
 import { code, symbol } from "./samples.ts";
 
-const REGISTERS = ["rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "ra"];
+const REGISTERS = [
+  "rax",
+  "rdx",
+  "rcx",
+  "rbx",
+  "rsi",
+  "rdi",
+  "rbp",
+  "rsp",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+  "ra",
+];
 const nameOf = (register: number): string => REGISTERS[register] ?? (register === 49 ? "rflags" : `r${register}?`);
 
 /** `2 rsp+16 rbp-16 ra-8`: offset, CFA, saved registers at the CFA plus their offsets, held ones as `ra=rcx`. */
@@ -27,7 +45,9 @@ const refusal = (make: () => Chunk): string => {
 
 describe("followed by itself", () => {
   it("a frame with its pointer, taken down by leave", () => {
-    expect(rows(asm`push rbp; mov rbp, rsp; push rbx; sub rsp, 24; nop; lea rsp, [rbp - 8]; pop rbx; leave; ret`)).toEqual([
+    expect(
+      rows(asm`push rbp; mov rbp, rsp; push rbx; sub rsp, 24; nop; lea rsp, [rbp - 8]; pop rbx; leave; ret`),
+    ).toEqual([
       "0 rsp+8 ra-8",
       "1 rsp+16 rbp-16 ra-8",
       "4 rbp+16 rbp-16 ra-8",
@@ -67,8 +87,18 @@ describe("followed by itself", () => {
       "f",
       64,
       1,
-    )(Object.assign([`push rbx; jz 1f; ${nops} pop rbx; ret; 1: pop rbx; nop; ret`], { raw: [] }) as TemplateStringsArray);
-    expect(rows(f)).toEqual(["0 rsp+8 ra-8", "1 rsp+16 rbx-16 ra-8", "148 rsp+8 ra-8", "149 rsp+16 rbx-16 ra-8", "150 rsp+8 ra-8"]);
+    )(
+      Object.assign([`push rbx; jz 1f; ${nops} pop rbx; ret; 1: pop rbx; nop; ret`], {
+        raw: [],
+      }) as TemplateStringsArray,
+    );
+    expect(rows(f)).toEqual([
+      "0 rsp+8 ra-8",
+      "1 rsp+16 rbx-16 ra-8",
+      "148 rsp+8 ra-8",
+      "149 rsp+16 rbx-16 ra-8",
+      "150 rsp+8 ra-8",
+    ]);
   });
   it("a call of a label is a push and a jump", () => {
     expect(rows(asm`call sub; sub: pop rax; ret`)).toEqual(["0 rsp+8 ra-8", "5 rsp+16 ra-8", "6 rsp+8 ra-8"]);
@@ -111,7 +141,9 @@ describe("directives", () => {
   });
   it("registers that hold others; states remembered and restored", () => {
     expect(
-      rows(asm`.cfi_def_cfa rsp, 0; .cfi_register rip, rcx; nop; .cfi_remember_state; push rbx; pop rbx; sysretq; .cfi_restore_state; nop`),
+      rows(
+        asm`.cfi_def_cfa rsp, 0; .cfi_register rip, rcx; nop; .cfi_remember_state; push rbx; pop rbx; sysretq; .cfi_restore_state; nop`,
+      ),
     ).toEqual(["0 rsp+0 ra=rcx", "2 rsp+8 rbx-8 ra=rcx", "3 rsp+0 ra=rcx"]);
   });
   it.each([

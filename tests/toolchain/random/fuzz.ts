@@ -60,7 +60,9 @@ export function runBatch(batch: Batch, packageRoot: string): string[] {
   const { first, count } = batch;
   const programs = Array.from({ length: count }, (_, i) => generate(first + i));
   const results = runAll(programs, packageRoot, waysOf(batch));
-  const odd = programs.flatMap((program, i) => (difference(results[i]) === null ? [] : [{ program, shown: difference(results[i]) ?? "" }]));
+  const odd = programs.flatMap((program, i) =>
+    difference(results[i]) === null ? [] : [{ program, shown: difference(results[i]) ?? "" }],
+  );
   const failures: string[] = [];
   for (const { program, shown } of odd) {
     if (failures.length > 0 && !batch.keepGoing) break;
@@ -141,7 +143,9 @@ async function fuzz(count: number, firstSeed: number, keepGoing: boolean): Promi
         console.log(`… ${done} of ${count} programs, ${differences} differences`);
         give();
       });
-      worker.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`a worker ended with status ${status}`))));
+      worker.on("exit", (status) =>
+        status === 0 ? resolve() : reject(new Error(`a worker ended with status ${status}`)),
+      );
       give();
     });
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), batches.length) }, serve));
@@ -152,7 +156,9 @@ async function fuzz(count: number, firstSeed: number, keepGoing: boolean): Promi
 if (/fuzz\.m?js$/.test(process.argv[1] ?? "")) {
   const [count, seed, ...rest] = process.argv.slice(2);
   if (count === "--worker") {
-    process.on("message", (batch: Batch) => process.send?.({ batch, failures: runBatch(batch, process.cwd()) } satisfies Found));
+    process.on("message", (batch: Batch) =>
+      process.send?.({ batch, failures: runBatch(batch, process.cwd()) } satisfies Found),
+    );
   } else if (!/^[1-9]\d*$/.test(count ?? "") || !/^\d+$/.test(seed ?? "1")) {
     console.error("margay: fuzz: count and first seed are numbers: make fuzz N=100 SEED=1");
     process.exitCode = 2;

@@ -31,7 +31,8 @@ import {
 
 const FAMILIES: readonly Family[] = [...memory, ...calls, ...control];
 const FLAT = FAMILIES.filter((f) => !f.nests);
-const spread = (families: readonly Family[]): Family[] => families.flatMap((f) => Array.from({ length: f.weight }, () => f));
+const spread = (families: readonly Family[]): Family[] =>
+  families.flatMap((f) => Array.from({ length: f.weight }, () => f));
 const ANY = spread(FAMILIES);
 const INNERMOST = spread(FLAT);
 
@@ -45,7 +46,11 @@ export function generate(seed: number): Program {
     for (const name of sig.members) {
       const hides = prng.chance(0.3) ? sig.params.length - 1 : -1;
       const params = sig.params.map(
-        (type, i): Param => ({ name: `p${i}`, type: { kind: "scalar", type }, ...(i === hides ? { hidden: true } : {}) }),
+        (type, i): Param => ({
+          name: `p${i}`,
+          type: { kind: "scalar", type },
+          ...(i === hides ? { hidden: true } : {}),
+        }),
       );
       infos.push(makeFunction(prng, newFn(prng, name, params, sig.result), world, infos, 2));
     }
@@ -61,8 +66,12 @@ export function generate(seed: number): Program {
   const made = makeFunction(prng, main, world, infos, 8);
   const last = main.body.pop() as Stmt;
   for (const g of world.globals)
-    for (const p of scalarPlaces(nameOf(g.name), g.shape, false)) main.body.push({ k: "hash", e: { k: "read", ...p }, apart: true });
-  main.body.push({ k: "hash", e: (last as { e: Expr }).e }, { k: "return", e: { k: "read", t: "u64", p: nameOf("hash") } });
+    for (const p of scalarPlaces(nameOf(g.name), g.shape, false))
+      main.body.push({ k: "hash", e: { k: "read", ...p }, apart: true });
+  main.body.push(
+    { k: "hash", e: (last as { e: Expr }).e },
+    { k: "return", e: { k: "read", t: "u64", p: nameOf("hash") } },
+  );
   return { seed, ...world, functions: [...infos.map((i) => i.fn), made.fn] };
 }
 
@@ -78,10 +87,17 @@ const newFn = (prng: Prng, name: string, params: Param[], result: Scalar | null)
 
 function makeSignatures(prng: Prng): Signature[] {
   return Array.from({ length: prng.between(1, 2) }, (_, i): Signature => {
-    const params = i === 0 ? (["u32", "u32"] as const) : Array.from({ length: prng.between(1, 3) }, () => scalarOf(prng, 0.4));
+    const params =
+      i === 0 ? (["u32", "u32"] as const) : Array.from({ length: prng.between(1, 3) }, () => scalarOf(prng, 0.4));
     const members = [0, 1].map((k) => `h${i}${k}`);
     const entries = Array.from({ length: prng.pick([2, 4]) }, () => prng.pick(members));
-    return { name: `F${i}`, params, result: i === 0 ? "u32" : scalarOf(prng, 0.5), members, table: { name: `t${i}`, entries } };
+    return {
+      name: `F${i}`,
+      params,
+      result: i === 0 ? "u32" : scalarOf(prng, 0.5),
+      members,
+      table: { name: `t${i}`, entries },
+    };
   });
 }
 function makeStructs(prng: Prng, signatures: readonly Signature[]): Struct[] {
@@ -133,7 +149,10 @@ function makeParams(prng: Prng, world: World): Param[] {
 function generic(prng: Prng, world: World): Fn {
   const [, ...rest] = makeParams(prng, world).slice(0, 4);
   const first: Param = { name: "p0", type: { kind: "scalar", type: "T" } };
-  const params: Param[] = [first, ...rest.map((p): Param => (prng.chance(0.5) ? { ...p, type: { kind: "scalar", type: "T" } } : p))];
+  const params: Param[] = [
+    first,
+    ...rest.map((p): Param => (prng.chance(0.5) ? { ...p, type: { kind: "scalar", type: "T" } } : p)),
+  ];
   const instances = [...new Set(Array.from({ length: prng.between(1, 3) }, () => prng.pick(INTS)))];
   return { ...newFn(prng, "gen", params, prng.chance(0.6) ? "T" : prng.pick(INTS)), instances };
 }
@@ -144,7 +163,13 @@ function recursive(prng: Prng, world: World, infos: readonly FnInfo[]): FnInfo {
   const scalar = (name: string, t: Scalar): Param => ({ name, type: { kind: "scalar", type: t } });
   const fn: Fn = { ...newFn(prng, "rec", [scalar("p0", "u8"), scalar("p1", type)], type), inline: "auto" };
   const info = makeFunction(prng, fn, world, infos.slice(0, 2), 3);
-  const depth: Expr = { k: "bin", t: "u8", op: "&", a: { k: "read", t: "u8", p: nameOf("p0") }, b: { k: "lit", t: "u8", v: 15n } };
+  const depth: Expr = {
+    k: "bin",
+    t: "u8",
+    op: "&",
+    a: { k: "read", t: "u8", p: nameOf("p0") },
+    b: { k: "lit", t: "u8", v: 15n },
+  };
   const less: Expr = { k: "bin", t: "u8", op: "-", a: depth, b: { k: "lit", t: "u8", v: 1n } };
   const args: Arg[] = [
     { k: "value", e: less, hidden: false },
@@ -182,7 +207,8 @@ function makeFunction(prng: Prng, fn: Fn, world: World, callable: readonly FnInf
   };
   for (let i = prng.between(1, 3); i > 0; i--) body.push(declaration(m));
   // Every function runs at least once, so that little code is only there to be compiled.
-  if (fn.name === "program") for (const info of callable) body.push(...callOf(m, info, info.fn.name.startsWith("h") ? 1 : 2));
+  if (fn.name === "program")
+    for (const info of callable) body.push(...callOf(m, info, info.fn.name.startsWith("h") ? 1 : 2));
   while (left > 0) body.push(...several(2, 3));
   for (const v of m.scope)
     if (v.shape.kind === "scalar" && v.pointer === undefined && /^v/.test(v.name))

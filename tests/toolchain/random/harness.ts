@@ -82,7 +82,8 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
     });
   }
   const results = programs.map((): Results => new Map());
-  const put = (way: string, values: readonly string[]): void => results.forEach((r, i) => r.set(way, values[i] ?? "nothing"));
+  const put = (way: string, values: readonly string[]): void =>
+    results.forEach((r, i) => r.set(way, values[i] ?? "nothing"));
   const text = printModule(module);
   const interpreted = programs.map((p, i) => ({ p, result: results[i] })).filter(({ p }) => ways.interpreted(p));
   const some = printModule(
@@ -110,7 +111,8 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
     interpret(`ir without ${pass}`, { except: [pass] });
     interpret(`ir only ${pass}`, { only: [pass] });
   }
-  for (const way of ways.native) put(`machine code ${way}`, runNative(programs, parseModule(text), way === "optimised", options.layout));
+  for (const way of ways.native)
+    put(`machine code ${way}`, runNative(programs, parseModule(text), way === "optimised", options.layout));
   for (const level of ways.gcc) put(`gcc ${level}`, runGcc(programs, level));
   return results;
 }
@@ -165,7 +167,9 @@ export function compileOptions(programs: readonly Program[], packageRoot: string
 
 function run(module: Module, name: string): string {
   const outcome = new Interpreter(module, { maxSteps: MAX_STEPS }).run(name);
-  return outcome.kind === "returned" ? (outcome.value ?? 0n).toString(16).padStart(16, "0") : `${outcome.trap}: ${outcome.message}`;
+  return outcome.kind === "returned"
+    ? (outcome.value ?? 0n).toString(16).padStart(16, "0")
+    : `${outcome.trap}: ${outcome.message}`;
 }
 
 /** From the IR on: the frontend, which takes the longest, has run once for all ways. */
@@ -192,7 +196,9 @@ function runGcc(programs: readonly Program[], level: string): string[] {
     "}",
   ];
   const text = [C_PRELUDE, ...programs.map((p) => renderC(p, `p${p.seed}_`)), ...main].join("\n");
-  return runFile((file) => execFileSync("gcc", [level, ...GCC, "-", "-o", file], { input: text, stdio: ["pipe", "ignore", "pipe"] }));
+  return runFile((file) =>
+    execFileSync("gcc", [level, ...GCC, "-", "-o", file], { input: text, stdio: ["pipe", "ignore", "pipe"] }),
+  );
 }
 
 /** The lines that the program prints, then how it ended if not well. */

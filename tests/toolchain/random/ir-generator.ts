@@ -10,7 +10,23 @@ import { Prng } from "../../../toolchain/lib/prng.ts";
 import { bytesOf, COMPARE, INTS, MEMORY_BYTES, patterns, type Shaper } from "./ir-patterns.ts";
 
 const BINARY: readonly IntBinary[] = ["add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "rotl"];
-const EDGES = [0n, 1n, 2n, 7n, 8n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffffffn, 0x80000000n, 1n << 63n, -1n, -2n];
+const EDGES = [
+  0n,
+  1n,
+  2n,
+  7n,
+  8n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0x7fffn,
+  0x8000n,
+  0xffffffffn,
+  0x80000000n,
+  1n << 63n,
+  -1n,
+  -2n,
+];
 
 /** Function `main` takes nothing and gives an i64; it uses the data `memory` and `sum`. */
 export function randomModule(seed: number): Module {
@@ -28,7 +44,8 @@ export function randomModule(seed: number): Module {
   datum("sum", new Uint8Array(8));
   const functions: Func[] = [];
   for (let i = prng.between(1, 4); i >= 0; i--) {
-    const params = i === 0 ? [] : Array.from({ length: prng.between(0, 8) }, (_, k) => ({ name: `p${k}`, type: prng.pick(INTS) }));
+    const params =
+      i === 0 ? [] : Array.from({ length: prng.between(0, 8) }, (_, k) => ({ name: `p${k}`, type: prng.pick(INTS) }));
     const attributes: FunctionAttributes = {
       naked: false,
       bits: 64,
@@ -230,12 +247,17 @@ class Body implements Shaper {
     if (kind === 3) return b.load(type, this.#place(type));
     if (kind === 4 && widthOf[type as "i64"] > 16 && prng.chance(0.5)) {
       // Widened in two steps, each with or without the sign.
-      const half = b.convert(prng.pick(["sext", "zext"]), "i16", b.binary("xor", this.expression("i8", depth - 1), b.iconst("i8", 0x80)));
+      const half = b.convert(
+        prng.pick(["sext", "zext"]),
+        "i16",
+        b.binary("xor", this.expression("i8", depth - 1), b.iconst("i8", 0x80)),
+      );
       return b.convert(prng.pick(["sext", "zext"]), type, half);
     }
     if (kind === 4) return this.as(type, this.expression(prng.pick(INTS), depth - 1));
     if (kind === 5) return this.as(type, this.#condition(depth - 1));
-    if (kind === 6) return b.select(this.#condition(depth - 1), this.expression(type, depth - 1), this.expression(type, depth - 1));
+    if (kind === 6)
+      return b.select(this.#condition(depth - 1), this.expression(type, depth - 1), this.expression(type, depth - 1));
     if (kind === 7) {
       const divisor = prng.chance(0.5)
         ? b.iconst(type, prng.pick([1n, 2n, 3n, 5n, 8n, 10n, 64n, 100n, 0x7fn]))
@@ -243,7 +265,10 @@ class Body implements Shaper {
       return b.binary(prng.pick(["udiv", "sdiv", "urem", "srem"]), this.expression(type, depth - 1), divisor);
     }
     if (kind === 8)
-      return b.unary(prng.pick(["clz", "ctz", ...(type === "i8" ? [] : (["bswap"] as const))]), this.expression(type, depth - 1));
+      return b.unary(
+        prng.pick(["clz", "ctz", ...(type === "i8" ? [] : (["bswap"] as const))]),
+        this.expression(type, depth - 1),
+      );
     const [x, y] = [this.expression(type, depth - 1), this.expression(type, depth - 1)];
     const op = prng.pick(BINARY);
     // One operation with its operands either way round.

@@ -104,10 +104,14 @@ function flag(s: Shaper): void {
   const [state, other] = [b.alloca(bytesOf(type), bytesOf(type)), b.alloca(8, 8)];
   const [hasEffects, isSeen] = [prng.chance(0.5), prng.chance(0.5)];
   const set = (): void => {
-    b.store(state, prng.chance(0.8) ? b.iconst(type, prng.below(2)) : b.binary("and", s.unknown(type), b.iconst(type, 1)));
+    b.store(
+      state,
+      prng.chance(0.8) ? b.iconst(type, prng.below(2)) : b.binary("and", s.unknown(type), b.iconst(type, 1)),
+    );
     // With a store to memory the branch stays one.
     if (hasEffects) s.observe(b.iconst("i8", 13));
-    if (isSeen && prng.chance(0.5)) b.store(other, prng.chance(0.5) ? b.iconst("i64", prng.below(100)) : s.unknown("i64"));
+    if (isSeen && prng.chance(0.5))
+      b.store(other, prng.chance(0.5) ? b.iconst("i64", prng.below(100)) : s.unknown("i64"));
   };
   const test = (): Instr =>
     type === "i8" && prng.chance(0.7) ? b.load("i8", state) : b.binary("eq", b.load(type, state), b.iconst(type, 1));
@@ -201,7 +205,11 @@ function memoryLoop(s: Shaper): void {
   const fixed = (): Instr => b.symbol("memory", at * size);
   loop(s, prng.between(0, 12), 0, 1, (counter) => {
     const scaled = b.binary("and", counter, b.iconst("i64", prng.pick([3n, 7n, 15n])));
-    const place = b.binary("add", b.symbol("memory", prng.below(12) * size), b.binary("mul", scaled, b.iconst("i64", size)));
+    const place = b.binary(
+      "add",
+      b.symbol("memory", prng.below(12) * size),
+      b.binary("mul", scaled, b.iconst("i64", size)),
+    );
     const other = prng.chance(0.3) ? b.symbol("memory", prng.below(16) * size) : place;
     const indexed = (): void => {
       if (prng.chance(0.7)) b.store(other, s.expression(type, 1));
@@ -228,7 +236,10 @@ function stride(s: Shaper): void {
     // At most 3 + 7 turns' worth on either side of the middle.
     let index = isDown ? b.binary("sub", b.iconst("i64", 9), counter) : counter;
     if (inside > 0) index = b.binary(isDown ? "add" : "sub", index, b.iconst("i64", -inside));
-    const product = isLeft && scale === 8 ? b.binary("shl", index, b.iconst("i64", 3)) : b.binary("mul", index, b.iconst("i64", scale));
+    const product =
+      isLeft && scale === 8
+        ? b.binary("shl", index, b.iconst("i64", 3))
+        : b.binary("mul", index, b.iconst("i64", scale));
     const base = b.binary("add", b.symbol("memory"), fixed);
     let address = b.binary("add", base, product);
     if (behind > 0) address = b.offset(address, behind);
@@ -242,7 +253,9 @@ function stride(s: Shaper): void {
 function special(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
-  const place = prng.chance(0.5) ? b.alloca(bytesOf(type), bytesOf(type)) : b.symbol("memory", prng.below(MEMORY_BYTES / 8) * 8);
+  const place = prng.chance(0.5)
+    ? b.alloca(bytesOf(type), bytesOf(type))
+    : b.symbol("memory", prng.below(MEMORY_BYTES / 8) * 8);
   b.store(place, s.unknown(type));
   const value = (): Instr => (prng.chance(0.4) ? b.iconst(type, s.constant()) : s.unknown(type));
   for (let i = prng.between(1, 3); i > 0; i--) {
@@ -253,7 +266,11 @@ function special(s: Shaper): void {
     else if (kind === 3) b.atomicStore(place, value());
     else if (kind === 4) s.observe(b.compareExchange(place, prng.chance(0.5) ? b.load(type, place) : value(), value()));
     else {
-      const old = b.atomicUpdate(prng.pick(["axchg", "aadd", "aand", "aor", "axor"] as const satisfies AtomicUpdate[]), place, value());
+      const old = b.atomicUpdate(
+        prng.pick(["axchg", "aadd", "aand", "aor", "axor"] as const satisfies AtomicUpdate[]),
+        place,
+        value(),
+      );
       if (prng.chance(0.6)) s.observe(old);
     }
     if (prng.chance(0.4)) b.store(place, value());
@@ -266,7 +283,9 @@ function division(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
   for (const op of ["udiv", "sdiv", "urem", "srem"] as const) {
-    const divisor = prng.chance(0.5) ? 1n << BigInt(prng.between(1, widthOf[type as "i64"] - 2)) : BigInt(prng.between(3, 127));
+    const divisor = prng.chance(0.5)
+      ? 1n << BigInt(prng.between(1, widthOf[type as "i64"] - 2))
+      : BigInt(prng.between(3, 127));
     s.observe(b.binary(op, s.unknown(type), b.iconst(type, divisor)));
   }
 }
@@ -275,7 +294,8 @@ function division(s: Shaper): void {
 function floats(s: Shaper): void {
   const { b, prng } = s;
   const number = (): Instr => {
-    if (prng.chance(0.3)) return b.fconst(prng.pick([0, -0, 1, -1, 2, 0.5, 1e300, Number.NaN, Number.POSITIVE_INFINITY]));
+    if (prng.chance(0.3))
+      return b.fconst(prng.pick([0, -0, 1, -1, 2, 0.5, 1e300, Number.NaN, Number.POSITIVE_INFINITY]));
     const type = prng.pick(INTS);
     return b.convert(prng.pick(["sitof", "uitof"] as const), "f64", s.unknown(type));
   };

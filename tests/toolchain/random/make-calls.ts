@@ -1,7 +1,16 @@
 /** Calls: direct, of generic functions, by pointers from everywhere; and generic containers with their methods. */
 import { cond, expr } from "./make-expressions.ts";
 import { type Family, type FnInfo, type Maker, MAX_WORK, nameOf } from "./maker.ts";
-import { type Arg, type Container, INTS, type Place, type Pointer, type Scalar, type Signature, type Stmt } from "./program.ts";
+import {
+  type Arg,
+  type Container,
+  INTS,
+  type Place,
+  type Pointer,
+  type Scalar,
+  type Signature,
+  type Stmt,
+} from "./program.ts";
 
 export const calls: readonly Family[] = [
   { weight: 2, make: call },
@@ -23,12 +32,17 @@ export function callOf(m: Maker, info: FnInfo, count: number): Stmt[] {
   const concrete = (t: Scalar): Scalar => (t === "T" ? (instance ?? "u64") : t);
   const args: Arg[] = [];
   for (const { type, hidden } of fn.params) {
-    if (type.kind === "scalar") args.push({ k: "value", e: expr(m, concrete(type.type), hidden ? 0 : 2), hidden: hidden === true });
-    else if (type.kind === "fn") args.push({ k: "function", name: prng.pick([...type.sig.members, ...paramsOf(m, type.sig)]) });
+    if (type.kind === "scalar")
+      args.push({ k: "value", e: expr(m, concrete(type.type), hidden ? 0 : 2), hidden: hidden === true });
+    else if (type.kind === "fn")
+      args.push({ k: "function", name: prng.pick([...type.sig.members, ...paramsOf(m, type.sig)]) });
     else {
       const targets = m.aggregates().filter((a) => a.struct === type.struct);
-      const pointers = m.scope.filter((v) => v.pointer !== undefined && v.shape.kind === "struct" && v.shape.struct === type.struct);
-      if (pointers.length > 0 && prng.chance(0.5)) args.push({ k: "address", p: nameOf(prng.pick(pointers).name), pointer: true });
+      const pointers = m.scope.filter(
+        (v) => v.pointer !== undefined && v.shape.kind === "struct" && v.shape.struct === type.struct,
+      );
+      if (pointers.length > 0 && prng.chance(0.5))
+        args.push({ k: "address", p: nameOf(prng.pick(pointers).name), pointer: true });
       else if (targets.length > 0) args.push({ k: "address", p: prng.pick(targets).p, pointer: false });
       else return [];
     }
@@ -64,7 +78,9 @@ function pointerOf(m: Maker, sig: Signature): Pointer {
   if (params.length > 0 && prng.chance(0.6)) return { k: "param", name: prng.pick(params) };
   const choice = { c: cond(m, 1), yes: prng.pick(sig.members), no: prng.pick(sig.members) };
   const pointed = m.scope.flatMap((v) =>
-    v.shape.kind === "struct" && v.pointer !== undefined ? [{ p: nameOf(v.name), struct: v.shape.struct, arrow: true }] : [],
+    v.shape.kind === "struct" && v.pointer !== undefined
+      ? [{ p: nameOf(v.name), struct: v.shape.struct, arrow: true }]
+      : [],
   );
   const fields = [...pointed, ...m.aggregates().map((a) => ({ ...a, arrow: false }))].flatMap(({ p, struct, arrow }) =>
     struct.fields.flatMap((f): Place[] =>
@@ -85,7 +101,11 @@ function container(m: Maker): Stmt {
   const known = world.containers.length > 2 || (world.containers.length > 0 && prng.chance(0.5));
   const c: Container = known
     ? prng.pick(world.containers)
-    : { of: prng.pick(["Stack", "Ring"] as const), t: prng.chance(0.15) ? "f64" : prng.pick(INTS), count: prng.pick([1, 2, 3, 4, 5, 8]) };
+    : {
+        of: prng.pick(["Stack", "Ring"] as const),
+        t: prng.chance(0.15) ? "f64" : prng.pick(INTS),
+        count: prng.pick([1, 2, 3, 4, 5, 8]),
+      };
   if (!world.containers.some((w) => w.of === c.of && w.t === c.t && w.count === c.count)) world.containers.push(c);
   const name = m.newName("b");
   m.containers.push({ name, c });

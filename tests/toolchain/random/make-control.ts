@@ -17,7 +17,8 @@ export const control: readonly Family[] = [
 function leave(m: Maker): Stmt | null {
   const { prng } = m;
   const then = (s: Stmt): Stmt => ({ k: "if", c: cond(m, 2), then: [s], else: [] });
-  if (m.breaks !== "nothing" && prng.chance(0.8)) return then({ k: m.inLoop && prng.chance(0.5) ? "continue" : "break" });
+  if (m.breaks !== "nothing" && prng.chance(0.8))
+    return then({ k: m.inLoop && prng.chance(0.5) ? "continue" : "break" });
   return prng.chance(0.5) ? then({ k: "return", e: m.fn.result ? expr(m, m.fn.result, 1) : null }) : null;
 }
 function branch(m: Maker, block: Block): Stmt {
@@ -73,7 +74,11 @@ function switchOf(m: Maker, block: Block): Stmt {
       const target = m.variable("u64") ?? nameOf("hash");
       return prng.chance(0.5)
         ? block(2)
-        : [prng.chance(0.5) ? assignment(m) : { k: "set", p: target, op: "+", e: { k: "lit", t: "u64", v: BigInt(prng.below(1000)) } }];
+        : [
+            prng.chance(0.5)
+              ? assignment(m)
+              : { k: "set", p: target, op: "+", e: { k: "lit", t: "u64", v: BigInt(prng.below(1000)) } },
+          ];
     });
   const end = (): CaseEnd => (prng.chance(0.25) ? "fall" : m.inLoop && prng.chance(0.1) ? "continue" : "break");
   for (let i = 0; i < values.length; ) {
@@ -82,6 +87,10 @@ function switchOf(m: Maker, block: Block): Stmt {
     i += grouped;
   }
   if (prng.chance(0.7))
-    cases.splice(prng.chance(0.7) ? cases.length : prng.below(cases.length + 1), 0, { values: [], body: body(), end: end() });
+    cases.splice(prng.chance(0.7) ? cases.length : prng.below(cases.length + 1), 0, {
+      values: [],
+      body: body(),
+      end: end(),
+    });
   return { k: "switch", e, cases };
 }

@@ -3,7 +3,17 @@
  * updates are statements. Shift counts are masked, divisors guarded.
  */
 import { constant, type Maker, nameOf } from "./maker.ts";
-import { type Compare, type Cond, type Expr, type Int, isInt, isSigned, type Scalar, widens, width } from "./program.ts";
+import {
+  type Compare,
+  type Cond,
+  type Expr,
+  type Int,
+  isInt,
+  isSigned,
+  type Scalar,
+  widens,
+  width,
+} from "./program.ts";
 
 const COMPARE: readonly Compare[] = ["<", "<=", ">", ">=", "===", "!=="];
 const DIVISORS = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n, 16n, 25n, 64n, 100n, 127n];
@@ -36,7 +46,8 @@ function read(m: Maker, t: Scalar): Expr {
   const place = m.place(t, false);
   const { prng } = m;
   if (prng.chance(0.06)) {
-    if (place.aligned && isInt(place.t) && prng.chance(0.5)) return { k: "special", t: place.t, p: place.p, how: "atomic" };
+    if (place.aligned && isInt(place.t) && prng.chance(0.5))
+      return { k: "special", t: place.t, p: place.p, how: "atomic" };
     return { k: "special", t: place.t, p: place.p, how: "volatile" };
   }
   return { k: "read", t: place.t, p: place.p };
@@ -81,7 +92,8 @@ function intExpr(m: Maker, t: Int, depth: number): Expr {
 function division(m: Maker, t: Int, sub: () => Expr): Expr {
   const { prng } = m;
   const op = prng.pick(["/", "%"] as const);
-  if (!prng.chance(0.4)) return { k: "div", t, op, a: sub(), b: sub(), guard: isSigned(t) && prng.chance(0.4) ? "negative" : "positive" };
+  if (!prng.chance(0.4))
+    return { k: "div", t, op, a: sub(), b: sub(), guard: isSigned(t) && prng.chance(0.4) ? "negative" : "positive" };
   const negative = isSigned(t) ? [-2n, -3n, -4n, -7n, -10n, -(1n << BigInt(width(t) - 1))] : [];
   const v = prng.pick([...DIVISORS, constant(prng, t), ...negative]);
   return { k: "div", t, op, a: sub(), b: { k: "lit", t, v: v === 0n || v === -1n ? 3n : v }, guard: "constant" };
@@ -91,7 +103,8 @@ function floatExpr(m: Maker, depth: number): Expr {
   const { prng } = m;
   const t = "f64" as const;
   const kind = prng.below(depth > 0 ? 12 : 5);
-  if (kind === 0) return prng.chance(0.5) ? { k: "flit", t, v: prng.pick(FLOATS) } : { k: "fconst", t, bits: prng.pick(FLOAT_BITS) };
+  if (kind === 0)
+    return prng.chance(0.5) ? { k: "flit", t, v: prng.pick(FLOATS) } : { k: "fconst", t, bits: prng.pick(FLOAT_BITS) };
   if (kind < 4) {
     const value = read(m, t);
     return value.t === t ? value : { k: "toFloat", t, i: value };
@@ -110,7 +123,8 @@ export function cond(m: Maker, depth: number): Cond {
   const { prng } = m;
   const kind = prng.below(depth > 0 ? 11 : 6);
   const t = m.int();
-  if (kind === 0 && m.fn.instances) return { k: "cmp", op: prng.pick(COMPARE), a: opaqueExpr(m, 0), b: opaqueExpr(m, 0) };
+  if (kind === 0 && m.fn.instances)
+    return { k: "cmp", op: prng.pick(COMPARE), a: opaqueExpr(m, 0), b: opaqueExpr(m, 0) };
   if (kind < 5) return { k: "cmp", op: prng.pick(COMPARE), a: intExpr(m, t, depth), b: intExpr(m, t, depth) };
   if (kind === 5) {
     const bit: Expr = { k: "lit", t, v: 1n << BigInt(prng.below(width(t) - 1)) };

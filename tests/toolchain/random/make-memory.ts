@@ -34,8 +34,11 @@ function aggregate(m: Maker): Stmt {
   const structs = m.structs();
   const name = m.newName("a");
   const of: Shape =
-    structs.length > 0 && prng.chance(0.5) ? { kind: "struct", struct: prng.pick(structs) } : { kind: "scalar", type: m.scalar() };
-  const shape: Shape = of.kind === "struct" && prng.chance(0.7) ? of : { kind: "array", of, length: prng.pick([2, 4, 8]) };
+    structs.length > 0 && prng.chance(0.5)
+      ? { kind: "struct", struct: prng.pick(structs) }
+      : { kind: "scalar", type: m.scalar() };
+  const shape: Shape =
+    of.kind === "struct" && prng.chance(0.7) ? of : { kind: "array", of, length: prng.pick([2, 4, 8]) };
   m.declare({ name, shape });
   return { k: "letShape", name, shape };
 }
@@ -50,20 +53,30 @@ function fieldByField(m: Maker): Stmt[] | null {
   const list: Stmt[] = names.map((name) => ({ k: "letShape", name, shape }));
   const pick = (): { t: Scalar; p: Place } => prng.pick(scalarPlaces(nameOf(prng.pick(names)), shape, false));
   const change = (): Stmt => {
-    if (prng.chance(0.2) && names.length > 1) return { k: "copy", to: nameOf(prng.pick(names)), from: nameOf(prng.pick(names)) };
+    if (prng.chance(0.2) && names.length > 1)
+      return { k: "copy", to: nameOf(prng.pick(names)), from: nameOf(prng.pick(names)) };
     const { t, p } = pick();
     if (t === "f64" || t === "T") return { k: "set", p, op: "", e: expr(m, t, 1) };
     const from = pick();
     const read: Expr = { k: "read", ...from };
     const other: Expr = from.t === t ? read : from.t === "f64" ? { k: "toInt", t, f: read } : { k: "cast", t, a: read };
-    return { k: "set", p, op: "", e: { k: "bin", t, op: prng.pick(["+", "-", "^"] as const), a: expr(m, t, 1), b: other } };
+    return {
+      k: "set",
+      p,
+      op: "",
+      e: { k: "bin", t, op: prng.pick(["+", "-", "^"] as const), a: expr(m, t, 1), b: other },
+    };
   };
   for (let i = prng.between(3, 6); i > 0; i--) list.push(change());
-  if (prng.chance(0.5)) list.push({ k: "if", c: cond(m, 1), then: [change(), change()], else: prng.chance(0.5) ? [change()] : [] });
+  if (prng.chance(0.5))
+    list.push({ k: "if", c: cond(m, 1), then: [change(), change()], else: prng.chance(0.5) ? [change()] : [] });
   const outside = m.aggregates().filter((o) => o.struct === shape.struct);
   if (outside.length > 0 && prng.chance(0.4)) {
     const { p } = prng.pick(outside);
-    list.push(prng.chance(0.5) ? { k: "copy", to: nameOf(names[0]), from: p } : { k: "copy", to: p, from: nameOf(names[0]) }, change());
+    list.push(
+      prng.chance(0.5) ? { k: "copy", to: nameOf(names[0]), from: p } : { k: "copy", to: p, from: nameOf(names[0]) },
+      change(),
+    );
   }
   for (let i = 0; i < 3; i++) list.push({ k: "hash", e: { k: "read", ...pick() } });
   if (prng.chance(0.2)) m.declare({ name: names[0], shape });
@@ -78,7 +91,9 @@ function pointer(m: Maker): Stmt {
     const name = m.declare({ name: m.newName("s"), shape: { kind: "struct", struct }, pointer: 1, aligned });
     return { k: "letStructPtr", name, struct, p };
   }
-  const arrays = m.scope.filter((v) => v.pointer === undefined && v.shape.kind === "array" && v.shape.of.kind === "scalar");
+  const arrays = m.scope.filter(
+    (v) => v.pointer === undefined && v.shape.kind === "array" && v.shape.of.kind === "scalar",
+  );
   const name = m.newName("q");
   if (arrays.length > 0 && prng.chance(0.7)) {
     // From the lower half on, half as many elements are in range.
@@ -131,6 +146,11 @@ function atomicUpdate(m: Maker): Stmt[] | null {
   const old: Expr = { k: "read", t, p: nameOf(to) };
   return [
     update,
-    { k: "if", c: { k: "cmp", op: prng.pick(["===", "!==", "<"] as const), a: old, b: guess }, then: [assignment(m)], else: [] },
+    {
+      k: "if",
+      c: { k: "cmp", op: prng.pick(["===", "!==", "<"] as const), a: old, b: guess },
+      then: [assignment(m)],
+      else: [],
+    },
   ];
 }

@@ -59,7 +59,9 @@ export function scalarPlaces(p: Place, shape: Shape, arrow: boolean): { t: Scala
   if (shape.kind === "scalar") return [{ t: shape.type, p }];
   if (shape.kind === "fn") return [];
   if (shape.kind === "struct")
-    return shape.struct.fields.flatMap((f) => scalarPlaces({ k: "field", base: p, field: f.name, arrow }, f.shape, false));
+    return shape.struct.fields.flatMap((f) =>
+      scalarPlaces({ k: "field", base: p, field: f.name, arrow }, f.shape, false),
+    );
   return Array.from({ length: shape.length }, (_, i) => i).flatMap((i) =>
     scalarPlaces(at(p, { k: "lit", t: "u32", v: BigInt(i) }, shape.length), shape.of, false),
   );
@@ -121,7 +123,9 @@ export class Maker {
   // ---- places
   /** A plain scalar variable that may be written. */
   variable(t: Scalar): Place | null {
-    const list = this.scope.filter((v) => v.pointer === undefined && !v.constant && v.shape.kind === "scalar" && v.shape.type === t);
+    const list = this.scope.filter(
+      (v) => v.pointer === undefined && !v.constant && v.shape.kind === "scalar" && v.shape.type === t,
+    );
     return list.length > 0 ? nameOf(this.prng.pick(list).name) : null;
   }
   /** Structs in scope, with those inside them. */
@@ -138,7 +142,9 @@ export class Maker {
       );
       return arrow ? inner : [{ p, struct, aligned }, ...inner];
     };
-    return this.scope.flatMap((v) => walk(nameOf(v.name), v.shape, v.pointer !== undefined, v.pointer === undefined || v.aligned === true));
+    return this.scope.flatMap((v) =>
+      walk(nameOf(v.name), v.shape, v.pointer !== undefined, v.pointer === undefined || v.aligned === true),
+    );
   }
   /** Structs that something in scope is, or points to. */
   structs(): Struct[] {

@@ -49,7 +49,9 @@ const EXPORTS = {
 /** Why the mutation cannot be applied; null = it can. */
 export function staleness({ file, find }: Mutation): string | null {
   const count = readFileSync(join(TOOLCHAIN, file), "utf8").split(find).length - 1;
-  return count === 1 ? null : `toolchain/${file}: ${JSON.stringify(find)} occurs ${count} times; update the table in mutations.ts`;
+  return count === 1
+    ? null
+    : `toolchain/${file}: ${JSON.stringify(find)} occurs ${count} times; update the table in mutations.ts`;
 }
 
 type Exports = Record<string, unknown>;
@@ -65,7 +67,9 @@ const nodeRequire = createRequire(import.meta.url);
 
 function translate(path: string, source: string): Translated {
   const { code } = transformSync(source, { loader: "ts", format: "cjs", target: "node20" });
-  const run = runInThisContext(`(function (exports, require, module) { ${code}\n})`, { filename: path }) as Translated["run"];
+  const run = runInThisContext(`(function (exports, require, module) { ${code}\n})`, {
+    filename: path,
+  }) as Translated["run"];
   return { run, imports: [...code.matchAll(/require\("(\.[^"]+)"\)/g)].map((m) => join(dirname(path), m[1])) };
 }
 function soundly(path: string): Translated {

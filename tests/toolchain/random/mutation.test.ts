@@ -57,7 +57,9 @@ function makePrograms(): Sample[] {
 }
 /** Modules that do not end show nothing. */
 function makeModules(): Sample[] {
-  const all = Array.from({ length: IR_SEEDS }, (_, i) => sample(`random IR ${1 + i}`, printModule(randomModule(1 + i)), "main"));
+  const all = Array.from({ length: IR_SEEDS }, (_, i) =>
+    sample(`random IR ${1 + i}`, printModule(randomModule(1 + i)), "main"),
+  );
   return all.filter((s) => s.expected !== "steps");
 }
 
@@ -107,7 +109,9 @@ const executed: Attempt = (mutant, { text, expected }) => {
 
 const noNative = whyNoNative();
 if (noNative) console.log(`mutations of the back end: left out: ${noNative}`);
-const tried = mutations.filter((m) => m.pass.startsWith(process.env.ONLY ?? "") && (m.pass !== BACK_END || noNative === null));
+const tried = mutations.filter(
+  (m) => m.pass.startsWith(process.env.ONLY ?? "") && (m.pass !== BACK_END || noNative === null),
+);
 
 test("each pass has a mutation, and each mutation a pass", () => {
   expect(new Set(mutations.map((m) => m.pass))).toEqual(new Set([...passNames, BACK_END]));
@@ -146,5 +150,6 @@ test("every mutation is caught by the fixed seeds", { timeout: 240_000 }, () => 
   console.log(`mutations: ${tried.length - survivors.length} of ${tried.length} caught, by ${catching.size} samples`);
   expect(survivors).toEqual([]);
   // What is not broken must pass there, or everything would have been "caught".
-  for (const [one, attempts] of catching) for (const attempt of attempts) expect(attempt(sound, one), one.name).toBe(null);
+  for (const [one, attempts] of catching)
+    for (const attempt of attempts) expect(attempt(sound, one), one.name).toBe(null);
 });

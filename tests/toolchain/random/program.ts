@@ -11,7 +11,8 @@ export const isSigned = (t: Int): boolean => t.startsWith("i");
 export const isInt = (t: Scalar): t is Int => t !== "f64" && t !== "T";
 /** Whether every value of `from` is one of `to`. */
 export const widens = (from: Scalar, to: Int): boolean =>
-  isInt(from) && (isSigned(from) === isSigned(to) ? width(from) <= width(to) : !isSigned(from) && width(from) < width(to));
+  isInt(from) &&
+  (isSigned(from) === isSigned(to) ? width(from) <= width(to) : !isSigned(from) && width(from) < width(to));
 
 /** Lengths are powers of two, so that an index is guarded by a mask. */
 export type Shape =
@@ -113,7 +114,13 @@ export type Stmt =
   | { readonly k: "set"; readonly p: Place; readonly op: "" | IntOp; readonly e: Expr }
   | { readonly k: "step"; readonly p: Place; readonly op: "++" | "--" }
   /** A volatile or atomic write. */
-  | { readonly k: "setSpecial"; readonly t: Scalar; readonly p: Place; readonly e: Expr; readonly how: "volatile" | "atomic" }
+  | {
+      readonly k: "setSpecial";
+      readonly t: Scalar;
+      readonly p: Place;
+      readonly e: Expr;
+      readonly how: "volatile" | "atomic";
+    }
   /** Declares `to` with the old value; null: nobody looks at it. `expected`: of compareExchange. */
   | {
       readonly k: "atomic";
@@ -128,13 +135,32 @@ export type Stmt =
   | { readonly k: "copy"; readonly to: Place; readonly from: Place }
   | { readonly k: "zero"; readonly p: Place }
   | { readonly k: "if"; readonly c: Cond; readonly then: Stmt[]; readonly else: Stmt[] }
-  | { readonly k: "for"; readonly name: string; readonly t: Int; readonly count: number; readonly down: boolean; readonly body: Stmt[] }
-  | { readonly k: "while" | "do"; readonly name: string; readonly count: number; readonly c: Cond; readonly body: Stmt[] }
+  | {
+      readonly k: "for";
+      readonly name: string;
+      readonly t: Int;
+      readonly count: number;
+      readonly down: boolean;
+      readonly body: Stmt[];
+    }
+  | {
+      readonly k: "while" | "do";
+      readonly name: string;
+      readonly count: number;
+      readonly c: Cond;
+      readonly body: Stmt[];
+    }
   | { readonly k: "switch"; readonly e: Expr; readonly cases: Case[] }
   | { readonly k: "break" | "continue" }
   | { readonly k: "return"; readonly e: Expr | null }
   /** `instance`: the type argument of a generic function. */
-  | { readonly k: "call"; readonly to: Place | null; readonly f: string; readonly args: Arg[]; readonly instance: Int | null }
+  | {
+      readonly k: "call";
+      readonly to: Place | null;
+      readonly f: string;
+      readonly args: Arg[];
+      readonly instance: Int | null;
+    }
   | { readonly k: "callPtr"; readonly via: Pointer; readonly to: Place; readonly args: Expr[] }
   | { readonly k: "setTable"; readonly sig: Signature; readonly index: Expr; readonly f: string }
   | { readonly k: "letContainer"; readonly name: string; readonly c: Container }
@@ -148,7 +174,14 @@ export const TYPED_STATEMENTS: ReadonlySet<string> = new Set(["let", "letPtr", "
 /** Where a function pointer comes from. */
 export type Pointer =
   /** A new local, which `c` chooses. */
-  | { readonly k: "local"; readonly sig: Signature; readonly name: string; readonly c: Cond; readonly yes: string; readonly no: string }
+  | {
+      readonly k: "local";
+      readonly sig: Signature;
+      readonly name: string;
+      readonly c: Cond;
+      readonly yes: string;
+      readonly no: string;
+    }
   /** A field, which is set before. */
   | { readonly k: "member"; readonly p: Place; readonly c: Cond; readonly yes: string; readonly no: string }
   | { readonly k: "table"; readonly sig: Signature; readonly index: Expr }

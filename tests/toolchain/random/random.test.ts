@@ -52,7 +52,14 @@ test("the fixed programs have everything that the language has", () => {
     "f64FromBits(", "while (", "do {", "switch (", "default: {", "continue;", "copy(addr(", "zero(addr(", "mulHigh(", "rotateLeft(", "byteSwap(",
   ];
   for (const text of wanted) expect(texts.filter((t) => t.includes(text)).length, text).toBeGreaterThan(1);
-  for (const pattern of [/: F\d\) *[,:]|: F\d[,)]/, /t\d\[.*\]\(/, /fp\d+\(/, /\.m\d\(/, /^ +\} *\n +case/m, /case .*: case/])
+  for (const pattern of [
+    /: F\d\) *[,:]|: F\d[,)]/,
+    /t\d\[.*\]\(/,
+    /fp\d+\(/,
+    /\.m\d\(/,
+    /^ +\} *\n +case/m,
+    /case .*: case/,
+  ])
     expect(texts.filter((t) => pattern.test(t)).length, `${pattern}`).toBeGreaterThan(1);
   const c = programs.map((p) => renderC(p, "p_")).join("\n");
   for (const width of [8, 16, 32, 64]) expect(c).toMatch(new RegExp(`[ui]${width} v\\d+ = __atomic_fetch`));

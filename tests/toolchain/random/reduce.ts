@@ -20,9 +20,11 @@ export function reduce(program: Program, fails: (candidate: Program) => boolean,
   };
   for (let changed = true; changed && left > 0; ) {
     changed = false;
-    for (let i = best.functions.length - 2; i >= 0; i--) if (attempt((p) => p.functions.splice(i, 1).length > 0)) changed = true;
+    for (let i = best.functions.length - 2; i >= 0; i--)
+      if (attempt((p) => p.functions.splice(i, 1).length > 0)) changed = true;
     for (const part of ["containers", "globals", "structs", "signatures"] as const)
-      for (let i = best[part].length - 1; i >= 0; i--) if (attempt((p) => (p[part] as unknown[]).splice(i, 1).length > 0)) changed = true;
+      for (let i = best[part].length - 1; i >= 0; i--)
+        if (attempt((p) => (p[part] as unknown[]).splice(i, 1).length > 0)) changed = true;
     for (let list = 0; list < lists(best).length; list++) {
       for (let size = lists(best)[list].length; size >= 1; size = Math.floor(size / 2)) {
         for (let at = lists(best)[list].length - size; at >= 0; at -= size) {

@@ -86,7 +86,9 @@ export class ExpressionRenderer {
       case "toFloat":
         return `${c ? "((f64)" : "f64("}${this.expr(e.i)})`;
       case "fromBits":
-        return c ? `double_(${this.expr(e.i)} & 0xffefffffffffffffull)` : `f64FromBits(${this.expr(e.i)} & 0xffefffffffffffff)`;
+        return c
+          ? `double_(${this.expr(e.i)} & 0xffefffffffffffffull)`
+          : `f64FromBits(${this.expr(e.i)} & 0xffefffffffffffff)`;
       default:
         return this.#machine(e, typed);
     }

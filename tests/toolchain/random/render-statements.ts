@@ -30,14 +30,18 @@ export class StatementRenderer extends ExpressionRenderer {
       case "letShape": {
         const type = tsShape(s.shape);
         return [
-          c ? `${cDeclare(s.shape, s.name)}; memset(&${s.name}, 0, sizeof ${s.name});` : `const ${s.name}: ${type} = zeroed<${type}>();`,
+          c
+            ? `${cDeclare(s.shape, s.name)}; memset(&${s.name}, 0, sizeof ${s.name});`
+            : `const ${s.name}: ${type} = zeroed<${type}>();`,
         ];
       }
       case "letPtr":
       case "letStructPtr": {
         const type = s.k === "letPtr" ? s.t : s.struct.name;
         return [
-          c ? `${type}_1 *${s.name} = (${type}_1 *)&${this.place(s.p)};` : `const ${s.name}: ptr<${type}> = addr(${this.place(s.p)});`,
+          c
+            ? `${type}_1 *${s.name} = (${type}_1 *)&${this.place(s.p)};`
+            : `const ${s.name}: ptr<${type}> = addr(${this.place(s.p)});`,
         ];
       }
       case "set":
@@ -92,12 +96,18 @@ export class StatementRenderer extends ExpressionRenderer {
         return [`${s.sig.table.name}[${this.index(s.index, s.sig.table.entries.length - 1)}] = ${s.f};`];
       case "letContainer": {
         const type = c ? instanceName(s.c) : instanceType(s.c);
-        return [c ? `${type} ${s.name}; memset(&${s.name}, 0, sizeof ${s.name});` : `const ${s.name}: ${type} = zeroed<${type}>();`];
+        return [
+          c
+            ? `${type} ${s.name}; memset(&${s.name}, 0, sizeof ${s.name});`
+            : `const ${s.name}: ${type} = zeroed<${type}>();`,
+        ];
       }
       case "put":
         return [c ? `${instanceName(s.c)}_put(&${s.name}, ${this.expr(s.e)});` : `${s.name}.put(${this.bare(s.e)});`];
       case "take":
-        return [`${s.to ? `${this.place(s.to)} = ` : ""}${c ? `${instanceName(s.c)}_take(&${s.name})` : `${s.name}.take()`};`];
+        return [
+          `${s.to ? `${this.place(s.to)} = ` : ""}${c ? `${instanceName(s.c)}_take(&${s.name})` : `${s.name}.take()`};`,
+        ];
       case "hash": {
         // Unsigned numbers widen by themselves.
         const isPlain = !c && s.e.k === "read" && s.e.t.startsWith("u");
@@ -143,7 +153,9 @@ export class StatementRenderer extends ExpressionRenderer {
     }
     // The builtin writes the old value over the expected one.
     const exchange = (old: string): string => `__atomic_compare_exchange_n(&${p}, &${old}, ${e}, 0, 5, 5);`;
-    return s.to === null ? `{ ${s.t} old_ = ${expected}; ${exchange("old_")} }` : `${s.t} ${s.to} = ${expected}; ${exchange(s.to)}`;
+    return s.to === null
+      ? `{ ${s.t} old_ = ${expected}; ${exchange("old_")} }`
+      : `${s.t} ${s.to} = ${expected}; ${exchange(s.to)}`;
   }
   #arg(a: Arg): string {
     if (a.k === "value") return this.bare(a.e);

@@ -63,9 +63,14 @@ function mix(x: u64): void { attr({ inline: "never" }); ${HASH_TS.replace("X", "
 export function renderTypeScript(program: Program, symbol: string): string {
   const r = new FunctionRenderer("ts", symbol);
   const out = [`// Random program ${program.seed}.`, PRELUDE_TS];
-  for (const s of program.signatures) out.push(`type ${s.name} = (${s.params.map((t, i) => `p${i}: ${t}`).join(", ")}) => ${s.result};`);
+  for (const s of program.signatures)
+    out.push(`type ${s.name} = (${s.params.map((t, i) => `p${i}: ${t}`).join(", ")}) => ${s.result};`);
   for (const s of program.structs)
-    out.push(`${s.packed ? "@packed " : ""}class ${s.name} {`, ...s.fields.map((f) => `  ${f.name}!: ${tsShape(f.shape)};`), "}");
+    out.push(
+      `${s.packed ? "@packed " : ""}class ${s.name} {`,
+      ...s.fields.map((f) => `  ${f.name}!: ${tsShape(f.shape)};`),
+      "}",
+    );
   for (const of of new Set(program.containers.map((c) => c.of))) out.push(CONTAINERS_TS[of]);
   for (const g of program.globals) {
     if (g.shape.kind === "scalar") out.push(`let ${g.name}: ${g.shape.type} = ${initial(g, "ts")[0]};`);
@@ -118,7 +123,13 @@ export function renderC(program: Program, prefix: string): string {
     if (!f.instances) out.push(...r.function(f));
     else
       for (const t of f.instances)
-        out.push(`#define T ${t}`, `#define T_1 ${t}_1`, ...r.function({ ...f, name: `${f.name}_${t}` }), "#undef T", "#undef T_1");
+        out.push(
+          `#define T ${t}`,
+          `#define T_1 ${t}_1`,
+          ...r.function({ ...f, name: `${f.name}_${t}` }),
+          "#undef T",
+          "#undef T_1",
+        );
   }
   return [...out, ...names.map((n) => `#undef ${n}`), ""].join("\n");
 }
@@ -127,7 +138,9 @@ export function renderC(program: Program, prefix: string): string {
 function initial(g: Global, language: Language): string[] {
   const scalar = (s: Shape): string => (s.kind === "scalar" ? s.type : s.kind === "array" ? scalar(s.of) : "u8");
   const t = scalar(g.shape);
-  return (g.values ?? [0n]).map((v) => (t === "f64" ? `${Number(v) / 4}` : language === "c" ? cLiteral(t as "u8", v) : `${v}`));
+  return (g.values ?? [0n]).map((v) =>
+    t === "f64" ? `${Number(v) / 4}` : language === "c" ? cLiteral(t as "u8", v) : `${v}`,
+  );
 }
 
 class FunctionRenderer extends StatementRenderer {

@@ -8,7 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Builder } from "../../../toolchain/ir/builder.ts";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
-import { type AsmBlock, Func, type FunctionAttributes, type Instr, type Module, NO_LOC } from "../../../toolchain/ir/ir.ts";
+import {
+  type AsmBlock,
+  Func,
+  type FunctionAttributes,
+  type Instr,
+  type Module,
+  NO_LOC,
+} from "../../../toolchain/ir/ir.ts";
 import type { Type } from "../../../toolchain/ir/ops.ts";
 import { link } from "../../../toolchain/link/link.ts";
 import { allocateFunction, emitModule, optionsFor } from "../../../toolchain/x64/emit.ts";
@@ -51,7 +58,12 @@ export function newFunction(
 }
 
 /** A block of inline assembly; inputs default to registers named in the text. */
-export function asmInstr(b: Builder, type: Type, args: Instr[], block: Partial<AsmBlock> & Pick<AsmBlock, "pieces" | "operands">): Instr {
+export function asmInstr(
+  b: Builder,
+  type: Type,
+  args: Instr[],
+  block: Partial<AsmBlock> & Pick<AsmBlock, "pieces" | "operands">,
+): Instr {
   return b.asm(
     { bits: 64, inputs: args.map(() => null), out: null, clobbers: [], clobbersMemory: true, loc: NO_LOC, ...block },
     type,
@@ -127,7 +139,8 @@ export function runInterpreted(module: Module, calls: readonly NativeCall[]): bi
       return float.getFloat64(0);
     });
     const outcome = interpreter.run(name, values);
-    if (outcome.kind !== "returned") throw new Error(`${name}(${args.join(", ")}): ${outcome.trap}: ${outcome.message}`);
+    if (outcome.kind !== "returned")
+      throw new Error(`${name}(${args.join(", ")}): ${outcome.trap}: ${outcome.message}`);
     if (typeof outcome.value === "number") {
       float.setFloat64(0, outcome.value);
       return float.getBigUint64(0);

@@ -14,7 +14,9 @@ const edges = (type: Int): bigint[] => {
   const top = 1n << BigInt(widthOf[type] - 1);
   return [
     ...new Set(
-      [0n, 1n, 2n, 3n, 7n, 10n, 100n, top - 1n, top, top + 1n, -1n, -2n, -7n, 0x5an, 0x1234_5678_9abc_def1n].map((v) => wrap(type, v)),
+      [0n, 1n, 2n, 3n, 7n, 10n, 100n, top - 1n, top, top + 1n, -1n, -2n, -7n, 0x5an, 0x1234_5678_9abc_def1n].map((v) =>
+        wrap(type, v),
+      ),
     ),
   ];
 };
@@ -22,7 +24,12 @@ const edges = (type: Int): bigint[] => {
 class Suite {
   readonly module = new Module("ops");
   readonly calls: NativeCall[] = [];
-  define(name: string, params: readonly Type[], result: Type, body: (b: Builder, params: Instr[]) => Instr | null): void {
+  define(
+    name: string,
+    params: readonly Type[],
+    result: Type,
+    body: (b: Builder, params: Instr[]) => Instr | null,
+  ): void {
     const b = new Builder(newFunction(this.module, name, params, result));
     const value = body(
       b,
@@ -56,13 +63,16 @@ const traps = (op: IntBinary, type: Int, a: bigint, b: bigint): boolean =>
 
 test("two operands in registers", () => {
   const suite = new Suite();
-  const binary = Object.entries(ops).flatMap(([op, info]) => (info.operands === 2 && info.operandType === "int" ? [op as IntBinary] : []));
+  const binary = Object.entries(ops).flatMap(([op, info]) =>
+    info.operands === 2 && info.operandType === "int" ? [op as IntBinary] : [],
+  );
   expect(binary.length).toBeGreaterThan(18);
   for (const type of INTS) {
     for (const op of binary) {
       const name = `${op}.${type}`;
       suite.define(name, [type, type], ops[op].result === "same" ? type : "i8", (b, [x, y]) => b.binary(op, x, y));
-      for (const x of edges(type)) for (const y of edges(type).slice(0, 9)) if (!traps(op, type, x, y)) suite.call(name, x, y);
+      for (const x of edges(type))
+        for (const y of edges(type).slice(0, 9)) if (!traps(op, type, x, y)) suite.call(name, x, y);
     }
   }
   suite.define("mulhu", ["i64", "i64"], "i64", (b, [x, y]) => b.binary("mulhu", x, y));
@@ -173,7 +183,9 @@ test("one operand, and conversions of width", () => {
         for (const op of ["sext", "zext"] as const) {
           suite.define(`${op}.${type}.${to}`, [type], to, (b, [x]) => b.convert(op, to, x));
           // The bits above a narrow value are whatever was there: a truncation must not leak them.
-          suite.define(`${op}.${type}.${to}.cut`, ["i64"], to, (b, [x]) => b.convert(op, to, b.convert("trunc", type, x)));
+          suite.define(`${op}.${type}.${to}.cut`, ["i64"], to, (b, [x]) =>
+            b.convert(op, to, b.convert("trunc", type, x)),
+          );
           for (const x of edges(type)) suite.call(`${op}.${type}.${to}`, x);
           for (const x of edges("i64")) suite.call(`${op}.${type}.${to}.cut`, x);
         }
@@ -214,7 +226,9 @@ test("comparisons fused with branches, and, not", () => {
       branchOn(`br.zero.${op}.${type}`, type, (b, x) => b.binary(op, x, b.iconst(type, 0)));
       branchOn(`br.and.${op}.${type}`, type, (b, x, y) => b.binary(op, b.binary("and", x, y), b.iconst(type, 0)));
     }
-    branchOn(`br.mask.${type}`, type, (b, x) => b.binary("ne", b.binary("and", x, b.iconst(type, 0x90)), b.iconst(type, 0)));
+    branchOn(`br.mask.${type}`, type, (b, x) =>
+      b.binary("ne", b.binary("and", x, b.iconst(type, 0x90)), b.iconst(type, 0)),
+    );
     branchOn(`br.top.${type}`, type, (b, x) =>
       b.binary("ne", b.binary("and", x, b.iconst(type, 1n << BigInt(widthOf[type] - 1))), b.iconst(type, 0)),
     );
@@ -230,7 +244,9 @@ const float = (x: number): bigint => {
 
 test("f64", () => {
   const suite = new Suite();
-  const values = [0, -0, 1, -1, 0.1, 1e300, -1e-300, 2 ** 53, 2 ** 63, Number.POSITIVE_INFINITY, Number.NaN, 3.999].map(float);
+  const values = [0, -0, 1, -1, 0.1, 1e300, -1e-300, 2 ** 53, 2 ** 63, Number.POSITIVE_INFINITY, Number.NaN, 3.999].map(
+    float,
+  );
   for (const op of ["fadd", "fsub", "fmul", "fdiv", "feq", "fne", "flt", "fle"] as FloatBinary[]) {
     const result = op === "feq" || op === "fne" || op === "flt" || op === "fle" ? "i8" : "f64";
     suite.define(op, ["f64", "f64"], result, (b, [x, y]) => b.binary(op, x, y));

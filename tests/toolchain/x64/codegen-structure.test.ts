@@ -12,7 +12,15 @@ import { allocateFunction, emitFunctionText, emitModule, optionsFor } from "../.
 import { forEachRegister, R14, R15, USE } from "../../../toolchain/x64/machine.ts";
 import { checkAllocation } from "../../../toolchain/x64/regalloc-check.ts";
 import { randomModule } from "../random/ir-generator.ts";
-import { allocationProblems, asmInstr, attributes, type NativeCall, newFunction, runInterpreted, runNative } from "./codegen-native.ts";
+import {
+  allocationProblems,
+  asmInstr,
+  attributes,
+  type NativeCall,
+  newFunction,
+  runInterpreted,
+  runNative,
+} from "./codegen-native.ts";
 
 const INTS = ["i8", "i16", "i32", "i64"] as const;
 const mask = (type: Type, value: bigint): bigint => BigInt.asUintN(type === "void" ? 64 : widthOf[type], value);
@@ -54,7 +62,13 @@ test("arguments: every position and width, integers and floats mixed, in registe
         .map((v, i) => (v.type === params[i] ? v : caller.p[i])),
     );
     const third = caller.b.call(`callee${n}`, "i64", caller.p);
-    caller.b.ret(caller.b.binary("add", caller.b.binary("sub", second, first), caller.b.binary("rotl", third, caller.b.iconst("i64", 7))));
+    caller.b.ret(
+      caller.b.binary(
+        "add",
+        caller.b.binary("sub", second, first),
+        caller.b.binary("rotl", third, caller.b.iconst("i64", 7)),
+      ),
+    );
     for (let k = 0; k < 3; k++) {
       const args = params.map((type) => {
         if (type !== "f64") return mask(type, prng.u64());
@@ -129,9 +143,21 @@ test("register pressure: dozens of values alive across loops, divisions, shifts 
             ),
           );
         else if (kind === 6)
-          pool.push(b.binary(prng.pick(["udiv", "urem"] as IntBinary[]), any(type), b.binary("or", any(type), b.iconst(type, 1))));
+          pool.push(
+            b.binary(
+              prng.pick(["udiv", "urem"] as IntBinary[]),
+              any(type),
+              b.binary("or", any(type), b.iconst(type, 1)),
+            ),
+          );
         else if (kind === 7)
-          pool.push(b.select(b.binary(prng.pick(["slt", "ult", "eq"] as IntBinary[]), any(type), any(type)), any(type), any(type)));
+          pool.push(
+            b.select(
+              b.binary(prng.pick(["slt", "ult", "eq"] as IntBinary[]), any(type), any(type)),
+              any(type),
+              any(type),
+            ),
+          );
         else if (kind === 8) pool.push(b.call("leaf", "i64", [any("i64"), any("i64")]));
         else if (kind === 9) pool.push(b.convert("trunc", "i8", any("i32")), b.convert("sext", "i64", any("i16")));
         else if (kind === 10 && floats) pool.push(b.convert("sitof", "f64", any("i16")));
@@ -169,7 +195,11 @@ test("register pressure: dozens of values alive across loops, divisions, shifts 
       name: "f",
       args: p.map((v) => mask(v.type, prng.chance(0.3) ? BigInt(prng.below(3)) : prng.u64())),
     }));
-    agree(module, calls, `replay: SEED=${seed} npx vitest run tests/toolchain/x64/codegen-structure.test.ts -t pressure`);
+    agree(
+      module,
+      calls,
+      `replay: SEED=${seed} npx vitest run tests/toolchain/x64/codegen-structure.test.ts -t pressure`,
+    );
   }
 }, 60_000);
 
@@ -206,10 +236,15 @@ test("switch: tables, trees, sparse and huge cases, phis on its edges", () => {
         join.preds.map((pred) => results.get(pred) ?? direct),
       );
       b.ret(phi);
-      for (const v of values) for (const near of [-1n, 0n, 1n]) calls.push({ name: `${shape}.${type}`, args: [mask(type, v + near)] });
+      for (const v of values)
+        for (const near of [-1n, 0n, 1n]) calls.push({ name: `${shape}.${type}`, args: [mask(type, v + near)] });
     }
   }
-  expect(emitModule(module).chunks.some((c) => c.symbol === "dense.i64.table0" && c.size === 56 && c.relocations.length === 7)).toBe(true);
+  expect(
+    emitModule(module).chunks.some(
+      (c) => c.symbol === "dense.i64.table0" && c.size === 56 && c.relocations.length === 7,
+    ),
+  ).toBe(true);
   agree(module, calls);
 }, 60_000);
 
@@ -231,7 +266,11 @@ test("copy and zero of small, odd and large sizes; aligned and over-aligned obje
     let sum = b.iconst("i64", 0);
     for (const object of [from, to])
       for (let at = 0; at < whole; at++)
-        sum = b.binary("add", b.binary("mul", sum, b.iconst("i64", 3)), b.convert("zext", "i64", b.load("i8", b.offset(object, at))));
+        sum = b.binary(
+          "add",
+          b.binary("mul", sum, b.iconst("i64", 3)),
+          b.convert("zext", "i64", b.load("i8", b.offset(object, at))),
+        );
     b.ret(sum);
     calls.push({ name: `f${size}`, args: [0x1234_5678_9abc_def1n] });
   }
@@ -360,9 +399,29 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
     return b.binary("add", quotient, b.binary("mul", x, b.convert("zext", "i64", y)));
   });
   // Every register is clobbered: what lives across goes to memory and comes back.
-  const everything = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+  const everything = [
+    "rax",
+    "rbx",
+    "rcx",
+    "rdx",
+    "rsi",
+    "rdi",
+    "rbp",
+    "r8",
+    "r9",
+    "r10",
+    "r11",
+    "r12",
+    "r13",
+    "r14",
+    "r15",
+  ];
   define("everything", ["i64", "i64", "i64"], "i64", (b, [x, y, z]) => {
-    asmInstr(b, "void", [], { pieces: [everything.map((r) => `mov ${r}, 0x77`).join("; ")], operands: [], clobbers: everything });
+    asmInstr(b, "void", [], {
+      pieces: [everything.map((r) => `mov ${r}, 0x77`).join("; ")],
+      operands: [],
+      clobbers: everything,
+    });
     return b.binary("add", b.binary("mul", x, y), z);
   });
   define("labels", ["i64"], "i64", (b, [x]) => {
@@ -379,7 +438,11 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
   define("memory", ["i64"], "i64", (b, [x]) => {
     const cell = b.alloca(8, 8);
     b.store(cell, x);
-    asmInstr(b, "void", [cell], { pieces: ["add qword ptr [", "], 5"], operands: [{ kind: "in", index: 0 }], clobbersMemory: true });
+    asmInstr(b, "void", [cell], {
+      pieces: ["add qword ptr [", "], 5"],
+      operands: [{ kind: "in", index: 0 }],
+      clobbersMemory: true,
+    });
     return b.load("i64", cell);
   });
   define("calls", ["i64"], "i64", (b, [x]) =>

@@ -38,7 +38,9 @@ function memory(random: Prng, width: MemoryOperand["width"], bits: Bits): Memory
     index,
     scale,
     displacement:
-      base === null && index === null && bits !== 64 ? BigInt.asUintN(size, displacement(random, size)) : displacement(random, size),
+      base === null && index === null && bits !== 64
+        ? BigInt.asUintN(size, displacement(random, size))
+        : displacement(random, size),
     symbol: null,
     segment: random.below(6) === 0 ? random.pick(["fs", "gs"] as const) : null,
   });
@@ -87,8 +89,11 @@ function operand(random: Prng, form: Form, pattern: Pattern, bits: Bits): Operan
   const widths = { [Class.M8]: 8, [Class.M16]: 16, [Class.M32]: 32, [Class.M64]: 64, [Class.M128]: 128 } as const;
   const sized = Object.entries(widths).filter(([bit]) => (mask & Number(bit)) !== 0);
   const classes = mask & (Class.R8 | Class.R16 | Class.R32 | Class.R64 | Class.SREG | Class.CR | Class.DR | Class.XMM);
-  if (sized.length > 0 && (classes === 0 || random.below(2) === 0)) return memory(random, sized.length === 1 ? sized[0][1] : 0, bits);
-  const usable = [...registers.values()].filter((register) => (register.classes & classes) !== 0 && (bits === 64 || register.number < 8));
+  if (sized.length > 0 && (classes === 0 || random.below(2) === 0))
+    return memory(random, sized.length === 1 ? sized[0][1] : 0, bits);
+  const usable = [...registers.values()].filter(
+    (register) => (register.classes & classes) !== 0 && (bits === 64 || register.number < 8),
+  );
   return { kind: "register", name: random.pick(usable).name };
 }
 
@@ -185,9 +190,16 @@ export function expected({ form, bits, operands, distance }: Sample): string {
       case "memory": {
         const { index, scale } = given;
         // rsp cannot be an index; unscaled, it changes places with the base.
-        const size = given.base === null && index === null ? bits : (registers.get(given.base ?? index ?? "")?.width ?? 64);
+        const size =
+          given.base === null && index === null ? bits : (registers.get(given.base ?? index ?? "")?.width ?? 64);
         const offset = BigInt.asUintN(size === 0 ? 64 : size, given.displacement);
-        const text = memoryText(given.base ?? "none", index ?? "none", index === null ? 1 : scale, offset, given.segment ?? "none");
+        const text = memoryText(
+          given.base ?? "none",
+          index ?? "none",
+          index === null ? 1 : scale,
+          offset,
+          given.segment ?? "none",
+        );
         return given.width === 0 ? text : `${given.width} ${text}`;
       }
       default:
@@ -240,12 +252,20 @@ function operandText(instruction: Instruction, i: number, { form, bits, operands
       return `${instruction.farBranchSelector}:${instruction.farBranch32}`;
     case OpKind.Memory: {
       const relative = instruction.memoryBase === Register.RIP;
-      const offset = relative ? instruction.memoryDisplacement - BigInt(instruction.length) : instruction.memoryDisplacement;
+      const offset = relative
+        ? instruction.memoryDisplacement - BigInt(instruction.length)
+        : instruction.memoryDisplacement;
       const base = lower(instruction.memoryBase);
       const index = lower(instruction.memoryIndex);
       const size = registers.get(base === "none" ? index : base)?.width ?? bits;
       const segment = lower(instruction.segmentPrefix);
-      const text = memoryText(base, index, instruction.memoryIndexScale, BigInt.asUintN(size === 0 ? 64 : size, offset), segment);
+      const text = memoryText(
+        base,
+        index,
+        instruction.memoryIndexScale,
+        BigInt.asUintN(size === 0 ? 64 : size, offset),
+        segment,
+      );
       const sized = operands.some((given) => given.kind === "memory" && given.width !== 0);
       return sized ? `${MemorySizeExt.size(instruction.memorySize) * 8} ${text}` : text;
     }

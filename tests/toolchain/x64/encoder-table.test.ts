@@ -107,7 +107,10 @@ function assemble(samples: readonly Sample[], bits: Bits): Uint8Array {
     writeFileSync(source, [".intel_syntax noprefix", `.code${bits}`, ".text", ...lines, ""].join("\n"));
     const run = (command: string, ...args: string[]): void => {
       const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });
-      const explained = stderr.replaceAll(/:(\d+): (Error|Warning)/g, (match, line: string) => `${match} (${lines[Number(line) - 4]})`);
+      const explained = stderr.replaceAll(
+        /:(\d+): (Error|Warning)/g,
+        (match, line: string) => `${match} (${lines[Number(line) - 4]})`,
+      );
       if (status !== 0 || stderr !== "") throw new Error(`${command}: ${explained.slice(0, 4000)}`);
     };
     run("as", "-W", bits === 64 ? "--64" : "--32", "-o", join(folder, "a.o"), source);
@@ -133,7 +136,9 @@ describe.skipIf(noAssembler)(noAssembler ? "GNU as (skipped: no as on this host)
       }
       const { text, length } = decoded(theirs, one);
       if (text !== expected(one))
-        wrong.push(`${gnuText(one)}: ours ${hex(one.bytes)} ${expected(one)}, theirs ${hex(theirs.subarray(0, length))} ${text}`);
+        wrong.push(
+          `${gnuText(one)}: ours ${hex(one.bytes)} ${expected(one)}, theirs ${hex(theirs.subarray(0, length))} ${text}`,
+        );
     });
     expect(wrong, REPLAY).toEqual([]);
     // Rows that as never takes are few: moves and ALU operations between registers have two encodings each.
@@ -154,7 +159,8 @@ describe("prefixes", () => {
     symbol: null,
     segment: null,
   };
-  const memoryFirst = (form: Form): boolean => form.patterns[0]?.text.includes("m") === true && (form.modes & modeBit(64)) !== 0;
+  const memoryFirst = (form: Form): boolean =>
+    form.patterns[0]?.text.includes("m") === true && (form.modes & modeBit(64)) !== 0;
 
   it("lock", () => {
     for (const name of lockable) {

@@ -52,13 +52,21 @@ describe("reading", () => {
     ["result register", asm64`mov ${ret}, cr3`, ["mov rax, cr3"]],
     ["run-time operands in their widths", asm64`mov ${input(1)}, [${input(0)} + 8]`, ["mov esi, [rcx + 8]"]],
     ["constants", asm64`mov ecx, ${constant(0xc000_0080n)}`, ["mov ecx, 0xc0000080"]],
-    ["symbols", asm64`call ${symbol("handler")}; lea rax, [rip + ${symbol("table")} + 8]`, ["call handler", "lea rax, [rip + table + 8]"]],
+    [
+      "symbols",
+      asm64`call ${symbol("handler")}; lea rax, [rip + ${symbol("table")} + 8]`,
+      ["call handler", "lea rax, [rip + table + 8]"],
+    ],
     [
       "symbol minus constant",
       asm32`mov eax, ${symbol("pml4")} - ${constant(0xffff_ffff_8000_0000n)}`,
       ["mov eax, pml4 - 0xffffffff80000000"],
     ],
-    ["symbol minus symbol", asm16`lgdt [${symbol("gdtr")} - ${symbol("start")} + 0x8000]`, ["lgdt [gdtr - start + 0x8000]"]],
+    [
+      "symbol minus symbol",
+      asm16`lgdt [${symbol("gdtr")} - ${symbol("start")} + 0x8000]`,
+      ["lgdt [gdtr - start + 0x8000]"],
+    ],
     ["linker symbols", asm64`lea rdi, [rip + __bss_start]`, ["lea rdi, [rip + __bss_start]"]],
     ["sizes", asm64`inc byte ptr [rax]; inc qword ptr gs:[0x10]`, ["inc byte ptr [rax]", "inc qword ptr gs:[0x10]"]],
     ["base, index, scale", asm64`mov eax, fs:[rbx + rcx*4 - 12]`, ["mov eax, fs:[rbx + rcx*4 - 0xc]"]],
@@ -75,9 +83,17 @@ describe("reading", () => {
     ["far jump to a label", asm16`ljmp 0x08, here; here: hlt`, ["ljmp 8, L1.here", "L1.here:", "hlt"]],
     ["indirect far jump", asm64`ljmp [rax]`, ["ljmp [rax]"]],
     ["named labels", asm64`again: dec rcx; jnz again`, ["L1.again:", "dec rcx", "jnz L1.again"]],
-    ["numeric labels", asm64`1: jmp 1f; jmp 1b; 1: jmp 1b`, ["L1.1.1:", "jmp L1.1.2", "jmp L1.1.1", "L1.1.2:", "jmp L1.1.2"]],
+    [
+      "numeric labels",
+      asm64`1: jmp 1f; jmp 1b; 1: jmp 1b`,
+      ["L1.1.1:", "jmp L1.1.2", "jmp L1.1.1", "L1.1.2:", "jmp L1.1.2"],
+    ],
     ["label 0 backward", asm64`0: loop 0b`, ["L1.0.1:", "loop L1.0.1"]],
-    ["label as address", asm64`lea rax, [rip + out]; out: push rax`, ["lea rax, [rip + L1.out]", "L1.out:", "push rax"]],
+    [
+      "label as address",
+      asm64`lea rax, [rip + out]; out: push rax`,
+      ["lea rax, [rip + L1.out]", "L1.out:", "push rax"],
+    ],
     ["label difference", asm16`mov ax, b - a; a: nop; b: nop`, ["mov ax, L1.b - L1.a", "L1.a:", "nop", "L1.b:", "nop"]],
     ["upper case", asm64`MOV EAX, DWORD PTR [RBX]`, ["mov eax, dword ptr [rbx]"]],
   ])("%s", (_name, source, expected) => {
@@ -94,7 +110,9 @@ describe("reading", () => {
     expect(bytes(asm16`cli; xor ax, ax; mov ds, ax; mov eax, cr0; or al, 1; mov cr0, eax; ljmp 8, 0x8100`)).toBe(
       "fa31c08ed80f20c00c010f22c066ea008100000800",
     );
-    expect(bytes(asm32`mov ecx, 0xc0000080; rdmsr; bts eax, 8; wrmsr; ljmp 8, 0x100200`)).toBe("b9800000c00f320fbae8080f30ea000210000800");
+    expect(bytes(asm32`mov ecx, 0xc0000080; rdmsr; bts eax, 8; wrmsr; ljmp 8, 0x100200`)).toBe(
+      "b9800000c00f320fbae8080f30ea000210000800",
+    );
     expect(bytes(asm64`swapgs; mov gs:[8], rsp; 1: pause; jmp 1b`)).toBe("0f01f8654889242508000000f390ebfc");
   });
 
@@ -120,7 +138,13 @@ describe("reading", () => {
 describe("problems", () => {
   it.each<[name: string, source: AsmBlock, message: RegExp, piece: number, offset: number]>([
     ["unknown instruction", asm64`sti; mvo rax, 1`, /^unknown instruction 'mvo'$/, 0, 5],
-    ["unknown name", asm64`mov rax, counter`, /^'counter' is no register and no label of this block; write \$\{counter\}/, 0, 9],
+    [
+      "unknown name",
+      asm64`mov rax, counter`,
+      /^'counter' is no register and no label of this block; write \$\{counter\}/,
+      0,
+      9,
+    ],
     ["directive", asm64`.byte 0x90`, /^directives such as '\.byte' do not exist here/, 0, 0],
     ["size without ptr", asm64`inc dword [rax]`, /^write 'dword ptr/, 0, 4],
     ["operands that fit no form", asm64`add rax, ebx`, /no such combination of operands/, 0, 0],
@@ -131,7 +155,13 @@ describe("problems", () => {
     ["label twice", asm64`a: nop; a: nop`, /^label 'a' is defined twice$/, 0, 8],
     ["label named as a register", asm64`rax: nop`, /^label 'rax' has the name of a register$/, 0, 0],
     ["two symbols added", asm64`mov eax, ${symbol("a")} + ${symbol("b")}`, /two cannot be added$/, 1, 1],
-    ["symbol subtracted from nothing", asm64`mov eax, 4 - ${symbol("a")}`, /can only be subtracted from another symbol$/, 0, 9],
+    [
+      "symbol subtracted from nothing",
+      asm64`mov eax, 4 - ${symbol("a")}`,
+      /can only be subtracted from another symbol$/,
+      0,
+      9,
+    ],
     ["symbol times", asm64`mov eax, ${symbol("a")} * 2`, /^'\*' takes constants only/, 1, 1],
     ["register sum outside brackets", asm64`mov rax, rbx + 8`, /write it in \[ \]$/, 0, 9],
     ["three registers", asm64`lea rax, [rbx + rcx + rdx]`, /at most a base and an index$/, 0, 9],
@@ -161,7 +191,9 @@ describe("problems", () => {
     expect(checkAsm(source)).toHaveLength(1);
     const wide = asm64`mov cr3, ${input(0)}`;
     expect(checkAsm(wide)).toEqual([]);
-    expect(checkAsm(wide, { of: () => "ecx", ret: null })[0].message).toMatch(/^mov cr3, ecx: not in 64-bit code, only in 32-bit code$/);
+    expect(checkAsm(wide, { of: () => "ecx", ret: null })[0].message).toMatch(
+      /^mov cr3, ecx: not in 64-bit code, only in 32-bit code$/,
+    );
   });
 
   it("never fails otherwise, whatever the text", () => {
@@ -172,8 +204,14 @@ describe("problems", () => {
         " ",
       );
     for (let i = 0; i < 3000; i++) {
-      const text = Array.from({ length: 1 + random(9) }, () => words[random(words.length)]).join(random(4) === 0 ? "" : " ");
-      const source: AsmBlock = { ...asm64``, pieces: [text, ""], operands: [[ret, input(0), symbol("s"), constant(7n)][random(4)]] };
+      const text = Array.from({ length: 1 + random(9) }, () => words[random(words.length)]).join(
+        random(4) === 0 ? "" : " ",
+      );
+      const source: AsmBlock = {
+        ...asm64``,
+        pieces: [text, ""],
+        operands: [[ret, input(0), symbol("s"), constant(7n)][random(4)]],
+      };
       const problems = checkAsm(source);
       for (const problem of problems) expect(problem.offset).toBeLessThanOrEqual(source.pieces[problem.piece].length);
     }

@@ -136,7 +136,8 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
   if (count === 0 || count > PROGRAM_HEADERS_MAX) return ElfError.BAD_PROGRAM_HEADERS;
   if ((header.programHeadersOffset & 7) !== 0) return ElfError.BAD_PROGRAM_HEADERS;
   const tableBytes: u64 = u64(count) * sizeof<ProgramHeader>();
-  if (header.programHeadersOffset > imageBytes || tableBytes > imageBytes - header.programHeadersOffset) return ElfError.TRUNCATED;
+  if (header.programHeadersOffset > imageBytes || tableBytes > imageBytes - header.programHeadersOffset)
+    return ElfError.TRUNCATED;
 
   zero(result);
   result.base = header.type === ET_DYN ? limits.base : 0;
@@ -169,7 +170,8 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
     if (loads === 0) result.lowest = firstPage;
     previousEnd = (start + p.memoryBytes + PAGE_MASK) & ~PAGE_MASK;
     loads++;
-    if ((p.flags & SegmentFlag.EXECUTE) !== 0 && result.entry >= start && result.entry < start + p.fileBytes) entryFound = true;
+    if ((p.flags & SegmentFlag.EXECUTE) !== 0 && result.entry >= start && result.entry < start + p.fileBytes)
+      entryFound = true;
     if (header.programHeadersOffset >= p.offset && header.programHeadersOffset + tableBytes <= p.offset + p.fileBytes) {
       result.programHeaders = start + (header.programHeadersOffset - p.offset);
     }

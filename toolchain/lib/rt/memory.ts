@@ -5,7 +5,10 @@
 
 /** Copies forward; the ranges must not overlap, unless `to` is below `from`. */
 export function memcpy(to: ptr<u8>, from: ptr<u8>, lengthBytes: u64): void {
-  asm({ in: { rdi: to, rsi: from, rcx: lengthBytes >> 3, rdx: lengthBytes & 7 }, clobber: ["rdi", "rsi", "rcx", "memory"] })`
+  asm({
+    in: { rdi: to, rsi: from, rcx: lengthBytes >> 3, rdx: lengthBytes & 7 },
+    clobber: ["rdi", "rsi", "rcx", "memory"],
+  })`
     rep movsq
     mov rcx, rdx
     rep movsb
@@ -24,7 +27,10 @@ export function memmove(to: ptr<u8>, from: ptr<u8>, lengthBytes: u64): void {
 
 export function memset(to: ptr<u8>, value: u8, lengthBytes: u64): void {
   const pattern: u64 = u64(value) * 0x0101_0101_0101_0101;
-  asm({ in: { rdi: to, rax: pattern, rcx: lengthBytes >> 3, rdx: lengthBytes & 7 }, clobber: ["rdi", "rcx", "memory"] })`
+  asm({
+    in: { rdi: to, rax: pattern, rcx: lengthBytes >> 3, rdx: lengthBytes & 7 },
+    clobber: ["rdi", "rcx", "memory"],
+  })`
     rep stosq
     mov rcx, rdx
     rep stosb

@@ -57,7 +57,8 @@ function work(): void {
       setnc al
     `;
     atomicAdd(addr(shared.bitsWon), won);
-    if (won !== 0) asm({ clobber: ["memory"], in: { rbx: addr(shared.bits), rcx: i & 63 } })`lock btr qword ptr [rbx], rcx`;
+    if (won !== 0)
+      asm({ clobber: ["memory"], in: { rbx: addr(shared.bits), rcx: i & 63 } })`lock btr qword ptr [rbx], rcx`;
   }
 }
 /** A 128-bit counter by CMPXCHG16B: its halves stay equal. */

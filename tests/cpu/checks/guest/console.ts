@@ -10,7 +10,10 @@ export function exit(value: u8): never {
 }
 
 export function char(c: u8): void {
-  while ((asm<u8>({ in: { rdx: UART_PORT + Uart.LSR }, out: "rax" })`in al, dx` & UartLsr.TRANSMIT_HOLDING_EMPTY) === 0) {}
+  while (
+    (asm<u8>({ in: { rdx: UART_PORT + Uart.LSR }, out: "rax" })`in al, dx` & UartLsr.TRANSMIT_HOLDING_EMPTY) ===
+    0
+  ) {}
   out8(UART_PORT, c);
 }
 export function text(s: ptr<u8>): void {

@@ -78,8 +78,10 @@ function arithmetic(): void {
     for (let carry: u64 = 0; carry < 2; carry++) {
       if (carry === 1 && n !== 2 && n !== 3) continue;
       giveFlags(carry);
-      for (let i: u64 = 0; i < 9; i++) for (let j: u64 = 0; j < 9; j += 2) op(names(n), 0xc800 | (8 * n), 2, bytes8[i], bytes8[j], defined);
-      for (let i: u64 = 0; i < 4; i++) for (let j: u64 = 0; j < 4; j++) op(names(n), 0xc801 | (8 * n), 2, words32[i], words32[j], defined);
+      for (let i: u64 = 0; i < 9; i++)
+        for (let j: u64 = 0; j < 9; j += 2) op(names(n), 0xc800 | (8 * n), 2, bytes8[i], bytes8[j], defined);
+      for (let i: u64 = 0; i < 4; i++)
+        for (let j: u64 = 0; j < 4; j++) op(names(n), 0xc801 | (8 * n), 2, words32[i], words32[j], defined);
       for (let i: u64 = 0; i < 5; i++)
         for (let j: u64 = 0; j < 5; j++) op(names(n), 0xc8_0148 | (n << 11), 3, words64[i], words64[j], defined);
     }

@@ -86,7 +86,8 @@ export const enum GateType {
   TRAP = 0x8f,
 }
 export function setGate(vector: u64, target: u64, selector: u64, type: u64, ist: u64): void {
-  idt[vector].low = (target & 0xffff) | (selector << 16) | (ist << 32) | (type << 40) | (((target >> 16) & 0xffff) << 48);
+  idt[vector].low =
+    (target & 0xffff) | (selector << 16) | (ist << 32) | (type << 40) | (((target >> 16) & 0xffff) << 48);
   idt[vector].high = target >> 32;
 }
 /** The gate as it is between two checks. */

@@ -14,7 +14,12 @@ const cases = readdirSync(folder)
   .map((f) => f.slice(0, -3));
 
 function diagnose(name: string): string {
-  const { diagnostics } = toModule({ name, roots: [path.join(folder, `${name}.ts`)], packageRoot: folder, entry: null });
+  const { diagnostics } = toModule({
+    name,
+    roots: [path.join(folder, `${name}.ts`)],
+    packageRoot: folder,
+    entry: null,
+  });
   return diagnostics.map((d) => `${formatDiagnostic(d)}\n`).join("");
 }
 

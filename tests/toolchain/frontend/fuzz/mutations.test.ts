@@ -65,9 +65,13 @@ function mutate(seed: number): string {
 function replaceInKind(seed: number): string {
   const prng = new Prng(seed);
   const tokens = prng.pick(sources).match(/\/\/[^\n]*|\s+|\w+|[<>=!]=+|>>>|<<|>>|&&|\|\||[^\s\w]/g) ?? [];
-  const kinds = [/^[a-z]\w*$/, /^[A-Z]\w*$/, /^\d\w*$/, /^(===|!==|<=|>=|>>>|<<|>>|[-+*/%&|^])$/, /^([uif]\d+|boolean|void)$/].map((k) =>
-    tokens.flatMap((t, i) => (k.test(t) ? [i] : [])),
-  );
+  const kinds = [
+    /^[a-z]\w*$/,
+    /^[A-Z]\w*$/,
+    /^\d\w*$/,
+    /^(===|!==|<=|>=|>>>|<<|>>|[-+*/%&|^])$/,
+    /^([uif]\d+|boolean|void)$/,
+  ].map((k) => tokens.flatMap((t, i) => (k.test(t) ? [i] : [])));
   for (let n = 1 + prng.below(8); n > 0; n--) {
     const places = prng.pick(kinds);
     if (places.length === 0) continue;

@@ -15,7 +15,12 @@ import { optimize } from "../../../../toolchain/passes/passes.ts";
 const folder = path.join(import.meta.dirname, "cases");
 
 function lower(file: string): Module {
-  const { module, diagnostics } = lowerProgram({ name: file, roots: [path.join(folder, file)], packageRoot: folder, entry: null });
+  const { module, diagnostics } = lowerProgram({
+    name: file,
+    roots: [path.join(folder, file)],
+    packageRoot: folder,
+    entry: null,
+  });
   expect(diagnostics.map(formatDiagnostic)).toEqual([]);
   return module as Module;
 }

@@ -30,7 +30,8 @@ describe("a mistake leads to the right code", () => {
     if (process.env.UPDATE) writeFileSync(file, actual);
     expect(actual).toBe(readFileSync(file, "utf8"));
     // Ours, every one: what the checker of TypeScript says knows nothing of the language.
-    for (const line of actual.trimEnd().split("\n")) expect(line).toMatch(/^\S+:\d+:\d+: error MG[1-5]\d{3}: .*write .*/);
+    for (const line of actual.trimEnd().split("\n"))
+      expect(line).toMatch(/^\S+:\d+:\d+: error MG[1-5]\d{3}: .*write .*/);
     expect(diagnose(`${name}.fixed.ts`), "what the message told to write").toBe("");
   });
 });

@@ -85,7 +85,11 @@ function borrowed(x: u64): u64 {
   attr({ inline: "never" });
   const point: Point = new Point();
   point.x = leaf(x);
-  point.y = asm<u64>({ in: { rdi: x }, out: "rax", clobber: ["rbp", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory"] })`
+  point.y = asm<u64>({
+    in: { rdi: x },
+    out: "rax",
+    clobber: ["rbp", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory"],
+  })`
     mov ebp, 1
     push rbp
     push rdi

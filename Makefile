@@ -50,7 +50,8 @@ boot: setup build ## boot the kernel on one node
 	@$(NODE) $(CLI) boot kernel
 
 test: setup build ## every test; T=path or name runs some, UPDATE=1 accepts golden output
-	@$(NODE) node_modules/vitest/vitest.mjs run $(if $(T),$(T)) $(if $(UPDATE),--update)
+	@[ -t 1 ] || export NO_COLOR=1; \
+	$(NODE) node_modules/vitest/vitest.mjs run $(if $(T),$(T)) $(if $(UPDATE),--update)
 
 types: setup emulator/abi/.stamp ## type checks: host side, kernel, userland
 	@$(NODE) node_modules/tsgo/bin/tsc -p tsconfig.json

@@ -9,6 +9,7 @@ export default defineConfig({
     maxWorkers: availableParallelism(),
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    experimental: { fsModuleCache: true },
     reporters: ["default", "./tests/reporter.ts"],
   },
 });

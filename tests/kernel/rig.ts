@@ -11,10 +11,9 @@ import { type JobResult, ServiceNode } from "../../emulator/service/service.ts";
 import { Checkers } from "../../emulator/trace/checkers.ts";
 import { EventList, Tracer, type TraceEvent } from "../../emulator/trace/tracer.ts";
 import type { CreateEngine } from "../../emulator/cpu/engine.ts";
-import { compile } from "../../toolchain/compiler.ts";
+import { compiled, program } from "../compiled.ts";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
-const built = new Map<string, Uint8Array>();
 
 const artifact = (name: string): Uint8Array => {
   const file = path.join(packageRoot, "images/out", name);
@@ -23,17 +22,9 @@ const artifact = (name: string): Uint8Array => {
 };
 export const kernelImage = (): Uint8Array => artifact("kernel.elf");
 const initImage = (): Uint8Array => artifact("init.bin");
-/** A program of tests/kernel/programs, compiled once a run. */
-export function programImage(name: string): Uint8Array {
-  const known = built.get(name);
-  if (known) return known;
-  const layout = { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n } as const;
-  const root = path.join(packageRoot, `tests/kernel/programs/${name}.ts`);
-  const { image, diagnostics } = compile({ name, roots: [root], packageRoot, entry: layout.entry, layout });
-  if (!image) throw new Error(diagnostics.map((d) => `${d.file}:${d.line}: ${d.code} ${d.message}`).join("\n"));
-  built.set(name, image.elf);
-  return image.elf;
-}
+/** A program of tests/kernel/programs. */
+export const programImage = (name: string): Uint8Array =>
+  compiled(program(path.join(packageRoot, `tests/kernel/programs/${name}.ts`)));
 
 function hold(checkers: Checkers, complete: boolean): void {
   const violations = checkers.finish(complete);

@@ -14,8 +14,7 @@ import { Machine } from "../../emulator/machine/machine.ts";
 import { type JobRequest, type JobResult, ServiceNode } from "../../emulator/service/service.ts";
 import { checkTrace } from "../../emulator/trace/checkers.ts";
 import { EventList, Tracer } from "../../emulator/trace/tracer.ts";
-import { compile } from "../../toolchain/compiler.ts";
-import { formatDiagnostic } from "../../toolchain/frontend/diagnostics.ts";
+import { compiled, program as testProgram } from "../compiled.ts";
 import { realEngine } from "../machine/guest.ts";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
@@ -32,17 +31,8 @@ afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
 /** A program of tests/userland/cases, put into the root. */
 function program(name: string): string {
   const file = path.join(base, name);
-  if (!fs.existsSync(file)) {
-    const { image, diagnostics } = compile({
-      name,
-      roots: [path.join(packageRoot, `tests/userland/cases/${name}.ts`)],
-      packageRoot,
-      entry: "_start",
-      layout: { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n },
-    });
-    if (image === null) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
-    fs.writeFileSync(file, image.elf, { mode: 0o755 });
-  }
+  const source = path.join(packageRoot, `tests/userland/cases/${name}.ts`);
+  if (!fs.existsSync(file)) fs.writeFileSync(file, compiled(testProgram(source)), { mode: 0o755 });
   return `/${name}`;
 }
 

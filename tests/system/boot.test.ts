@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { compile } from "../../toolchain/compiler.ts";
+import { compiled, program } from "../compiled.ts";
 import { margay, packageRoot, temporaryFolder } from "./command.ts";
 
 const dir = temporaryFolder();
@@ -84,15 +84,8 @@ describe("build", () => {
 
 describe("Ctrl-C", () => {
   it("ends the job on every node by the service node's KILL, keeps what it printed, and gives status 130", async () => {
-    const layout = { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n } as const;
-    const { image } = compile({
-      name: "spin",
-      roots: [path.join(packageRoot, "tests/system/programs/spin.ts")],
-      packageRoot,
-      entry: "_start",
-      layout,
-    });
-    fs.writeFileSync(path.join(dir, "spin"), image!.elf, { mode: 0o755 });
+    const spin = compiled(program(path.join(packageRoot, "tests/system/programs/spin.ts")));
+    fs.writeFileSync(path.join(dir, "spin"), spin, { mode: 0o755 });
     const child = spawn(process.execPath, [
       path.join(packageRoot, "dist/margay.js"),
       "run",

@@ -8,10 +8,8 @@ import os from "node:os";
 import path from "node:path";
 import type { CreateEngine } from "../../../emulator/cpu/engine.ts";
 import { Machine } from "../../../emulator/machine/machine.ts";
-import { compile } from "../../../toolchain/compiler.ts";
-import { formatDiagnostic } from "../../../toolchain/frontend/diagnostics.ts";
+import { compiled } from "../../compiled.ts";
 
-const packageRoot = path.resolve(import.meta.dirname, "../../..");
 const LOAD_ADDRESS = 0x10_0000n;
 const RAM_MEGABYTES = 32;
 const LIMIT_NS = 2e8;
@@ -25,15 +23,8 @@ export const qemuMissing: string | undefined =
 /** The family's image: guest/FAMILY.ts over guest/boot.ts. */
 export function buildFamily(family: string): Uint8Array {
   const source = (name: string) => path.join(import.meta.dirname, "guest", `${name}.ts`);
-  const { image, diagnostics } = compile({
-    name: family,
-    roots: [source("boot"), source(family)],
-    packageRoot,
-    entry: "pvh_entry",
-    layout: { kind: "kernel", entry: "pvh_entry", base: 0n, address: LOAD_ADDRESS },
-  });
-  if (!image) throw new Error(`checks: ${family} does not compile\n${diagnostics.map(formatDiagnostic).join("\n")}`);
-  return image.elf;
+  const roots = [source("boot"), source(family)];
+  return compiled({ roots, kind: "kernel", entry: "pvh_entry", address: LOAD_ADDRESS });
 }
 
 /** Lines of the console; the last one says how the run ended: `exit N`, `shutdown`, or what else. */

@@ -1,0 +1,62 @@
+/**
+ * Test programs, compiled by the built compiler (dist/toolchain.js) and kept in images/out/tests under a hash of everything that
+ * decides their bytes: compiler, options, sources. So a test process neither loads the compiler nor compiles what has not changed.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { closure } from "./imports.ts";
+
+const packageRoot = path.resolve(import.meta.dirname, "..");
+const folder = path.join(packageRoot, "images/out/tests");
+const compiler = path.join(packageRoot, "dist/toolchain.js");
+const prelude = path.join(packageRoot, "toolchain/lib");
+
+export interface TestImage {
+  /** Source files, absolute paths. */
+  readonly roots: readonly string[];
+  readonly kind: "kernel" | "program";
+  readonly entry: string;
+  readonly address: bigint;
+}
+/** A program that starts at `_start`, at the address of Linux's static programs. */
+export const program = (root: string): TestImage => ({
+  roots: [root],
+  kind: "program",
+  entry: "_start",
+  address: 0x40_0000n,
+});
+
+let compilerHash: string | undefined;
+/** Of the compiler and the language's declarations. */
+function hashOfCompiler(): string {
+  if (compilerHash !== undefined) return compilerHash;
+  if (!fs.existsSync(compiler)) throw new Error("dist/toolchain.js is missing: run `make build`");
+  const hash = createHash("sha256").update(fs.readFileSync(compiler));
+  for (const name of fs.readdirSync(prelude).filter((f) => f.endsWith(".d.ts")))
+    hash.update(fs.readFileSync(path.join(prelude, name)));
+  compilerHash = hash.digest("hex");
+  return compilerHash;
+}
+
+/** Path of the compiled image. Throws with the diagnostics if it does not compile. */
+export function compiledFile({ roots, kind, entry, address }: TestImage): string {
+  const hash = createHash("sha256").update(JSON.stringify([hashOfCompiler(), roots, kind, entry, address.toString()]));
+  for (const file of closure(roots)) hash.update(fs.readFileSync(file));
+  const name = `${path.basename(roots.at(-1)!, ".ts")}-${hash.digest("hex").slice(0, 20)}.elf`;
+  const file = path.join(folder, name);
+  if (fs.existsSync(file)) return file;
+  fs.mkdirSync(folder, { recursive: true });
+  // Several test processes may build the same one: each writes its own, the rename is atomic.
+  const own = `${file}.${process.pid}`;
+  const options = ["--kind", kind, "--entry", entry, "--address", `0x${address.toString(16)}`, "-o", own];
+  const { status, stderr } = spawnSync(process.execPath, [compiler, "compile", ...options, ...roots], {
+    cwd: packageRoot,
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`${roots.join(", ")} does not compile:\n${stderr}`);
+  fs.renameSync(own, file);
+  return file;
+}
+export const compiled = (image: TestImage): Uint8Array => fs.readFileSync(compiledFile(image));

@@ -1,0 +1,48 @@
+/** What a source file imports: for the house rules, and to know when a test program has to be compiled again. */
+import fs from "node:fs";
+import path from "node:path";
+
+const IMPORT =
+  /^\s*(?:import|export)\b[^"'`]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm;
+
+/** Module specifiers in `text`, type-only imports included, in order. */
+export const specifiersIn = (text: string): string[] => [...text.matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3]!);
+
+/** `roots` and all files that they import, directly or not; absolute paths, sorted. */
+export function closure(roots: readonly string[]): string[] {
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const to of specifiersIn(fs.readFileSync(file, "utf8")))
+      if (to.startsWith(".")) visit(path.resolve(path.dirname(file), to));
+  };
+  for (const root of roots) visit(path.resolve(root));
+  return [...seen].sort();
+}
+
+/** Sets of files that import each other, directly or not (strongly connected components: Tarjan 1972); each sorted. */
+export function circles(files: readonly string[], importsOf: (file: string) => readonly string[]): string[][] {
+  const found: string[][] = [];
+  const order = new Map<string, number>();
+  const stack: string[] = [];
+  const onStack = new Set<string>();
+  const visit = (file: string): number => {
+    let low = order.size;
+    order.set(file, low);
+    const at = stack.push(file) - 1;
+    onStack.add(file);
+    for (const to of importsOf(file)) {
+      if (!order.has(to)) low = Math.min(low, visit(to));
+      else if (onStack.has(to)) low = Math.min(low, order.get(to)!);
+    }
+    if (low === order.get(file)) {
+      const component = stack.splice(at);
+      for (const member of component) onStack.delete(member);
+      if (component.length > 1) found.push(component.sort());
+    }
+    return low;
+  };
+  for (const file of files) if (!order.has(file)) visit(file);
+  return found.sort((a, b) => (a[0]! < b[0]! ? -1 : 1));
+}

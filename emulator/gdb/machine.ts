@@ -8,15 +8,14 @@ import type { Place, WatchKind } from "../cpu/engine.ts";
 import type { RunControl, StepRequest } from "../machine/control.ts";
 import type { RunOptions, RunReason } from "../machine/machine.ts";
 import { type LoadedImage, loadedBytes } from "./image.ts";
-import type { Points } from "./points.ts";
-import type { CoreId, CoreRegisters, Target, TargetFile, TargetStop, Task } from "./target.ts";
+import type { CoreId, CoreRegisters, OwnPoints, Target, TargetFile, TargetStop, Task } from "./target.ts";
 
 export interface MachineTargetOptions {
   readonly control: RunControl;
   /** Kernel first, then what lies in jobs' address spaces: init, the program. */
   readonly images: readonly LoadedImage[];
   /** What `monitor` answers. */
-  readonly monitor: (id: CoreId, command: string, points: Points) => string;
+  readonly monitor: (id: CoreId, command: string, points: OwnPoints) => string;
   readonly describe: (id: CoreId) => string;
   readonly tasks: (nid: number) => readonly Task[];
 }
@@ -113,7 +112,7 @@ export class MachineTarget implements Target {
   libraries(): readonly TargetFile[] {
     return this.files.slice(1);
   }
-  monitor(id: CoreId, command: string, points: Points): string {
+  monitor(id: CoreId, command: string, points: OwnPoints): string {
     return this.options.monitor(id, command, points);
   }
 }

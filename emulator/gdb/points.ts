@@ -10,7 +10,7 @@
  */
 import type { Place, WatchKind } from "../cpu/engine.ts";
 import { AgentError, evaluate } from "./agent.ts";
-import type { CoreId, Target, TargetStop, Task } from "./target.ts";
+import type { CoreId, OwnKind, OwnPoints, Target, TargetStop, Task } from "./target.ts";
 
 /** Z types. */
 export const PointType = { SOFTWARE: 0, HARDWARE: 1, WRITE: 2, READ: 3, ACCESS: 4 } as const;
@@ -18,7 +18,6 @@ export const PointType = { SOFTWARE: 0, HARDWARE: 1, WRITE: 2, READ: 3, ACCESS: 
 const reasons = ["swbreak", "hwbreak", "watch", "rwatch", "awatch"] as const;
 const watchKinds: readonly (WatchKind | undefined)[] = [undefined, undefined, "write", "read", "access"];
 
-export type OwnKind = "break" | "watch" | "rwatch" | "awatch";
 const ownTypes: Readonly<Record<OwnKind, number>> = {
   break: PointType.HARDWARE,
   watch: PointType.WRITE,
@@ -53,7 +52,7 @@ export type Hit =
 
 const isLow = (address: bigint): boolean => address >> 63n === 0n;
 
-export class Points {
+export class Points implements OwnPoints {
   private readonly byKey = new Map<string, Point>();
 
   constructor(private readonly target: Target) {}
@@ -91,7 +90,7 @@ export class Points {
     if (point !== undefined) this.drop(point);
     return point !== undefined;
   }
-  get own(): readonly { readonly nid: number; readonly id: number; readonly place: Place; readonly what: OwnKind }[] {
+  get own(): OwnPoints["own"] {
     return [...this.byKey.values()].flatMap((p) =>
       p.own === undefined ? [] : [{ nid: p.nid, id: p.id, place: p.place, what: p.own }],
     );

@@ -8,36 +8,15 @@
  *
  * Whatever arrives, the answer is a reply, an error number or an empty packet (unknown), and the machine is as it was.
  */
-import { frame, PacketReader, textToHex } from "./packets.ts";
-import { memoryPackets } from "./memory.ts";
+import { frame, PacketReader, textToHex } from "./framing.ts";
+import { rowOf } from "./packets/table.ts";
 import { Points } from "./points.ts";
-import { pointPackets } from "./pointpackets.ts";
-import { queryPackets } from "./queries.ts";
 import { RegisterView, registerHex, registerNumber, registers } from "./registers.ts";
-import { registerPackets } from "./registerpackets.ts";
-import { resumePackets, type Resumption } from "./resume.ts";
-import { sessionPackets } from "./session.ts";
-import type { PacketRow } from "./packetrow.ts";
-import type { CoreId, Target, TargetStop } from "./target.ts";
-import { threadPackets } from "./threadpackets.ts";
+import type { Session } from "./session.ts";
+import type { CoreId, Resumption, Target, TargetStop } from "./target.ts";
 import { ThreadNames } from "./threads.ts";
-import { transferPackets } from "./transfer.ts";
 
 export const Signal = { INT: 2, TRAP: 5, ABRT: 6 } as const;
-
-/** All packets; the longest prefix wins. */
-const rows: readonly PacketRow[] = [
-  ...sessionPackets,
-  ...threadPackets,
-  ...registerPackets,
-  ...memoryPackets,
-  ...pointPackets,
-  ...resumePackets,
-  ...transferPackets,
-  ...queryPackets,
-].sort((a, b) => b.prefix.length - a.prefix.length);
-/** What is understood, for the documentation's table and its test. */
-export const packetPrefixes: readonly string[] = rows.map((row) => row.prefix);
 
 export interface StubOptions {
   readonly send: (bytes: Uint8Array) => void;
@@ -49,7 +28,7 @@ export interface StubOptions {
 const ROUNDS = 1000;
 const NO_STEPS: Resumption["steps"] = [];
 
-export class Stub {
+export class Stub implements Session {
   readonly threads: ThreadNames;
   readonly points: Points;
   /** Register and memory packets are about this core (Hg), resume packets of the old kind about that one (Hc). */
@@ -61,8 +40,7 @@ export class Stub {
    * Nodes that the debugger has (vAttach, D). It begins with the first: gdb takes in one inferior properly when it connects, and others without
    * registers and symbols. Without multiprocess extensions it has them all.
    */
-  readonly held = new Set<number>();
-  /** Lists that are handed out in pieces. */
+  private readonly held = new Set<number>();
   threadList: readonly CoreId[] = [];
   /** Stops that are still to be told. */
   private passed: { readonly at: CoreId; readonly text: string }[] = [];
@@ -159,7 +137,7 @@ export class Stub {
   private packet(payload: string): void {
     // While the machine runs only Ctrl-C has a meaning.
     if (this.isRunning && this.hasPeer) return;
-    const row = rows.find((r) => payload.startsWith(r.prefix));
+    const row = rowOf(payload);
     const reply = row === undefined ? "" : row.answer(this, payload.slice(row.prefix.length));
     if (reply !== undefined) this.send(reply);
   }
@@ -178,17 +156,28 @@ export class Stub {
   // ---- stops and going on ----------------------------------------------------------------------------------------------------
 
   /** The present stop's reply, for `?`. */
-  get lastStop(): string {
+  stopReply(): string {
     const { signal, at, reason } = this.standing ?? { signal: Signal.TRAP, at: this.general, reason: "" };
-    return this.stopReply(signal, at, reason);
+    return this.stopPacket(signal, at, reason);
   }
 
-  /** The stop as seen from another core, which becomes the selected one: a node was attached. */
-  stopAt(at: CoreId): string {
+  /** The first core of the node becomes the selected one. */
+  attach(nid: number): string | undefined {
+    if (!this.target.nids.includes(nid)) return undefined;
+    this.held.add(nid);
+    const at = { nid, core: 0 };
     this.general = at;
     this.standing = { signal: Signal.TRAP, at, reason: "" };
     // Without registers: gdb reads this reply before the target description.
     return this.place(Signal.TRAP, at);
+  }
+
+  detach(nid: number | undefined): boolean {
+    if (nid === undefined) this.held.clear();
+    else if (!this.held.delete(nid)) return false;
+    if (this.held.size === 0) this.release();
+    else if (!this.held.has(this.general.nid)) this.general = { nid: this.nids[0]!, core: 0 };
+    return true;
   }
 
   resume(resumption: Resumption): void {
@@ -203,7 +192,7 @@ export class Stub {
   }
 
   /** Nobody debugs any more: the machine goes on by itself. */
-  release(): void {
+  private release(): void {
     this.points.clear();
     this.target.release?.();
     this.resumption = undefined;
@@ -310,7 +299,7 @@ export class Stub {
     if (this.nids.includes(at.nid)) this.general = { nid: at.nid, core: at.core };
     else if (this.hasPeer) this.print(`margay: n${at.nid}.c${at.core} has stopped: attach ${at.nid} to look at it\n`);
     this.standing = { signal, at: this.general, reason };
-    if (this.hasPeer) this.send(this.lastStop);
+    if (this.hasPeer) this.send(this.stopReply());
   }
 
   /** swbreak and hwbreak only for who has asked for them. */
@@ -324,7 +313,7 @@ export class Stub {
   }
 
   /** T packet with the registers that gdb asks for first. */
-  private stopReply(signal: number, at: CoreId, reason = ""): string {
+  private stopPacket(signal: number, at: CoreId, reason = ""): string {
     const view = new RegisterView(this.target.registers(at));
     const expedited = ["rbp", "rsp", "rip"].map((name) => {
       const number = registerNumber(name);

@@ -5,7 +5,6 @@
  */
 import type { Core, Place, WatchKind } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
-import type { Points } from "./points.ts";
 
 /** A core, as gdb's thread p<nid>.<core + 1>. */
 export interface CoreId {
@@ -33,12 +32,29 @@ export type TargetStop =
   | { readonly kind: "slice" }
   | { readonly kind: "end" };
 
+/** `monitor break`, `monitor watch` and their like. */
+export type OwnKind = "break" | "watch" | "rwatch" | "awatch";
+/** Points that the debugger's user sets by monitor commands, in places that gdb has no words for. */
+export interface OwnPoints {
+  /** The point's number, for `removeOwn`; undefined: the engine cannot watch that. */
+  addOwn(nid: number, place: Place, what: OwnKind, bytes: number): number | undefined;
+  /** False: the node has no such point. */
+  removeOwn(nid: number, id: number): boolean;
+  readonly own: readonly { readonly nid: number; readonly id: number; readonly place: Place; readonly what: OwnKind }[];
+}
+
 /** How the debugger means it to go on. */
 export interface Going {
   /** Only the threads that step: gdb has taken points out to pass one of them, and means the others to stand. */
   readonly exclusive: boolean;
   /** Threads whose signal is to take its course. A machine has no signals. */
   readonly delivered: readonly CoreId[];
+}
+
+/** How the machine goes on. */
+export interface Resumption extends Going {
+  /** Cores that are to stop when their step is complete. */
+  readonly steps: readonly StepRequest[];
 }
 
 export interface Target {
@@ -81,7 +97,7 @@ export interface Target {
   /** What lies in the address spaces of the node beside the kernel: init, and the program once the job has started. */
   libraries(nid: number): readonly TargetFile[];
   /** `monitor COMMAND`: the answer. */
-  monitor(id: CoreId, command: string, points: Points): string;
+  monitor(id: CoreId, command: string, points: OwnPoints): string;
 }
 
 export interface Task {

@@ -1,5 +1,5 @@
 /** Names of threads in packets: p<nid>.<core + 1>, or without multiprocess extensions one number for all cores. Source: gdb manual, E.1 "thread-id". */
-import { parseSmallHex } from "./packets.ts";
+import { parseSmallHex } from "./framing.ts";
 import type { CoreId, Target } from "./target.ts";
 
 export const ALL = -1;

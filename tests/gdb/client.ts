@@ -1,5 +1,5 @@
 /** A debugger's side of the protocol over a stub, for tests: sends packets, takes replies, without sockets. */
-import { frame, PacketReader } from "../../emulator/gdb/packets.ts";
+import { frame, PacketReader } from "../../emulator/gdb/framing.ts";
 import { Stub } from "../../emulator/gdb/stub.ts";
 import type { Target } from "../../emulator/gdb/target.ts";
 

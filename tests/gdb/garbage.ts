@@ -1,7 +1,7 @@
 /** What no debugger sends: random bytes, broken frames, and packets whose beginnings are known and whose rest is not. From a seed. */
 import { Prng } from "../../emulator/machine/prng.ts";
-import { frame } from "../../emulator/gdb/packets.ts";
-import { packetPrefixes } from "../../emulator/gdb/stub.ts";
+import { frame } from "../../emulator/gdb/framing.ts";
+import { packetPrefixes } from "../../emulator/gdb/packets/table.ts";
 
 /** Beginnings of packets that, well formed, write registers or memory, let the machine go on, or end it. */
 export const writers = /^(?:[MXGP]|vCont;|[csCSD]|k$|vKill|vAttach)/;

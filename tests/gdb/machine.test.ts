@@ -4,7 +4,7 @@ import { registers } from "../../emulator/gdb/registers.ts";
 import { taskStates } from "../../emulator/gdb/kernel.ts";
 import fs from "node:fs";
 import path from "node:path";
-import { frame } from "../../emulator/gdb/packets.ts";
+import { frame } from "../../emulator/gdb/framing.ts";
 import { packageRoot } from "../system/command.ts";
 import { type ClusterRun, runCluster } from "../system/cluster.ts";
 import { Debugged } from "./debugged.ts";

@@ -1,7 +1,7 @@
 /** The protocol's state machine on a toy target: every packet, and what no debugger should send. */
 import { describe, expect, it } from "vitest";
 import { agentCode, AgentError, evaluate } from "../../emulator/gdb/agent.ts";
-import { frame, PacketReader, textToHex } from "../../emulator/gdb/packets.ts";
+import { frame, PacketReader, textToHex } from "../../emulator/gdb/framing.ts";
 import { registerNumber, registers, targetDescription } from "../../emulator/gdb/registers.ts";
 import { Client } from "./client.ts";
 import { CODE, HIGH, ToyTarget } from "./toy.ts";

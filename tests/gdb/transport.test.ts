@@ -3,7 +3,7 @@ import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { frame } from "../../emulator/gdb/packets.ts";
+import { frame } from "../../emulator/gdb/framing.ts";
 import { temporaryFolder } from "../system/command.ts";
 import { serve } from "./serve.ts";
 import { ToyTarget } from "./toy.ts";

@@ -1,14 +1,13 @@
 /** A monitor command: a row of the table in monitor.ts, and what it may look at. */
 import type { KernelView } from "../kernel.ts";
-import type { Points } from "../points.ts";
-import type { CoreId } from "../target.ts";
+import type { CoreId, OwnPoints } from "../target.ts";
 import type { LiveTrace } from "./trace.ts";
 
 export interface MonitorContext {
   /** The selected core; `node` and `core` arguments change it. */
   readonly id: CoreId;
   readonly view: KernelView;
-  readonly points: Points;
+  readonly points: OwnPoints;
   readonly trace: LiveTrace;
   /** Words behind the command's name. */
   readonly words: readonly string[];

@@ -1,7 +1,6 @@
 /** `monitor COMMAND` in gdb: the table of commands, and finding one in it. Commands are about the selected thread's node and core. */
 import type { KernelView } from "../kernel.ts";
-import type { Points } from "../points.ts";
-import type { CoreId } from "../target.ts";
+import type { CoreId, OwnPoints } from "../target.ts";
 import { columns, type MonitorCommand, MonitorError } from "./command.ts";
 import { interruptCommands } from "./interrupts.ts";
 import { jobCommands } from "./jobs.ts";
@@ -33,7 +32,7 @@ export const monitorCommands: readonly MonitorCommand[] = [
 ];
 
 /** The answer to one line; never throws for what a user types. */
-export function monitor(line: string, id: CoreId, view: KernelView, points: Points, trace: LiveTrace): string {
+export function monitor(line: string, id: CoreId, view: KernelView, points: OwnPoints, trace: LiveTrace): string {
   const [name = "", ...words] = line.trim().split(/\s+/);
   const matching = monitorCommands.filter((c) => c.name.startsWith(name));
   const command =

@@ -1,16 +1,10 @@
 /** Going on: vCont with c, C, s, S, t and r (step while within a range), the old c, s, C, S. */
-import type { StepRequest } from "../machine/control.ts";
-import { parseHex } from "./packets.ts";
-import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
-import type { Stub } from "./stub.ts";
-import type { CoreId, Going } from "./target.ts";
-import type { ThreadPattern } from "./threads.ts";
-
-/** How the machine goes on. */
-export interface Resumption extends Going {
-  /** Cores that are to stop when their step is complete. */
-  readonly steps: readonly StepRequest[];
-}
+import type { StepRequest } from "../../machine/control.ts";
+import { parseHex } from "../framing.ts";
+import { Failure, type PacketRow, type Reply } from "./row.ts";
+import type { Session } from "../session.ts";
+import type { CoreId } from "../target.ts";
+import type { ThreadPattern } from "../threads.ts";
 
 interface Action {
   readonly kind: string;
@@ -20,10 +14,10 @@ interface Action {
   readonly thread?: ThreadPattern;
 }
 
-function parseAction(stub: Stub, text: string): Action | undefined {
+function parseAction(session: Session, text: string): Action | undefined {
   const colon = text.indexOf(":");
   const word = colon < 0 ? text : text.slice(0, colon);
-  const thread = colon < 0 ? undefined : stub.threads.parse(text.slice(colon + 1));
+  const thread = colon < 0 ? undefined : session.threads.parse(text.slice(colon + 1));
   if (colon >= 0 && thread === undefined) return undefined;
   const where = thread === undefined ? {} : { thread };
   if (/^[cst]$/.test(word)) return { kind: word, signal: false, ...where };
@@ -36,10 +30,10 @@ function parseAction(stub: Stub, text: string): Action | undefined {
 }
 
 /** `;action[:thread]…`: the leftmost action that fits a thread is its own. */
-function vCont(stub: Stub, rest: string): Reply {
+function vCont(session: Session, rest: string): Reply {
   const actions: Action[] = [];
   for (const text of rest.split(";")) {
-    const action = parseAction(stub, text);
+    const action = parseAction(session, text);
     if (action === undefined) return Failure.INVALID;
     actions.push(action);
   }
@@ -47,10 +41,10 @@ function vCont(stub: Stub, rest: string): Reply {
   const delivered: CoreId[] = [];
   let moving = 0;
   let going = 0;
-  for (const nid of stub.nids) {
-    for (let core = 0; core < stub.target.cores(nid); core++) {
+  for (const nid of session.nids) {
+    for (let core = 0; core < session.target.cores(nid); core++) {
       const id = { nid, core };
-      const action = actions.find((a) => a.thread === undefined || stub.threads.matches(a.thread, id));
+      const action = actions.find((a) => a.thread === undefined || session.threads.matches(a.thread, id));
       if (action === undefined || action.kind === "t") continue;
       moving++;
       if (action.signal) delivered.push(id);
@@ -58,19 +52,23 @@ function vCont(stub: Stub, rest: string): Reply {
       else steps.push(action.range === undefined ? id : { ...id, range: action.range });
     }
   }
-  if (moving === 0) return actions.some((a) => a.kind === "t") ? stub.lastStop : Failure.NO_THREAD;
-  stub.resume({ steps, exclusive: going === 0, delivered });
+  if (moving === 0) return actions.some((a) => a.kind === "t") ? session.stopReply() : Failure.NO_THREAD;
+  session.resume({ steps, exclusive: going === 0, delivered });
   return undefined;
 }
 
 /** `c [ADDRESS]`, `s [ADDRESS]`, `C SIGNAL[;ADDRESS]`, `S SIGNAL[;ADDRESS]`: about the thread chosen by Hc, for clients without vCont. */
-function old(step: boolean, signal: boolean): (stub: Stub, rest: string) => Reply {
-  return (stub, rest) => {
+function old(step: boolean, signal: boolean): (session: Session, rest: string) => Reply {
+  return (session, rest) => {
     const text = signal ? (/^[0-9a-f]{2}(?:;(.+))?$/i.exec(rest) ?? [undefined, "?"])[1] : rest || undefined;
     const address = text === undefined ? undefined : parseHex(text);
     if (text !== undefined && address === undefined) return Failure.INVALID;
-    if (address !== undefined) stub.target.registers(stub.general).setRegister("rip", address);
-    stub.resume({ steps: step ? [stub.general] : [], exclusive: false, delivered: signal ? [stub.general] : [] });
+    if (address !== undefined) session.target.registers(session.general).setRegister("rip", address);
+    session.resume({
+      steps: step ? [session.general] : [],
+      exclusive: false,
+      delivered: signal ? [session.general] : [],
+    });
     return undefined;
   };
 }

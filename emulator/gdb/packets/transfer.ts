@@ -3,11 +3,11 @@
  * memory map, the path of the kernel and of the programs, and these files themselves. gdb finds all symbols by these alone.
  * Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10 libraries, E.13 memory map, E.14 threads.
  */
-import { bytesToBinary, PACKET_BYTES, parseSmallHex } from "./packets.ts";
-import { processDescription, targetDescription } from "./registers.ts";
-import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
-import type { Stub } from "./stub.ts";
-import { coresOf, threadName } from "./threadpackets.ts";
+import { bytesToBinary, PACKET_BYTES, parseSmallHex } from "../framing.ts";
+import { processDescription, targetDescription } from "../registers.ts";
+import { Failure, type PacketRow, type Reply } from "./row.ts";
+import type { Session } from "../session.ts";
+import { coresOf, threadName } from "./threads.ts";
 
 const MOST = PACKET_BYTES / 2 - 16;
 const xmlText = (text: string): string =>
@@ -20,15 +20,16 @@ const memoryMap = [
   `<memory type="ram" start="0xffff800000000000" length="0x800000000000"/></memory-map>\n`,
 ].join("");
 
-function threadsDocument(stub: Stub): string {
-  const rows = coresOf(stub).map(
-    (id) => `<thread id="${stub.threads.format(id)}" core="${id.core}" name="${xmlText(threadName(stub, id))}"/>\n`,
+function threadsDocument(session: Session): string {
+  const rows = coresOf(session).map(
+    (id) =>
+      `<thread id="${session.threads.format(id)}" core="${id.core}" name="${xmlText(threadName(session, id))}"/>\n`,
   );
   return `<?xml version="1.0"?>\n<threads>\n${rows.join("")}</threads>\n`;
 }
-function librariesDocument(stub: Stub): string {
-  const rows = stub.target
-    .libraries(stub.general.nid)
+function librariesDocument(session: Session): string {
+  const rows = session.target
+    .libraries(session.general.nid)
     .map(
       (file) => `<library name="${xmlText(file.path)}"><segment address="0x${file.base.toString(16)}"/></library>\n`,
     );
@@ -36,23 +37,23 @@ function librariesDocument(stub: Stub): string {
 }
 
 /** By object: the document of an annex, undefined if there is none. */
-const objects: Readonly<Record<string, (stub: Stub, annex: string) => string | undefined>> = {
-  features: (stub, annex) =>
-    annex !== "target.xml" ? undefined : stub.target.system === false ? processDescription : targetDescription,
-  threads: (stub, annex) => (annex === "" ? threadsDocument(stub) : undefined),
+const objects: Readonly<Record<string, (session: Session, annex: string) => string | undefined>> = {
+  features: (session, annex) =>
+    annex !== "target.xml" ? undefined : session.target.system === false ? processDescription : targetDescription,
+  threads: (session, annex) => (annex === "" ? threadsDocument(session) : undefined),
   "memory-map": (_stub, annex) => (annex === "" ? memoryMap : undefined),
-  "exec-file": (stub) => stub.target.files[0]?.path,
-  libraries: (stub, annex) => (annex === "" ? librariesDocument(stub) : undefined),
+  "exec-file": (session) => session.target.files[0]?.path,
+  libraries: (session, annex) => (annex === "" ? librariesDocument(session) : undefined),
 };
 
 /** `OBJECT:read:ANNEX:OFFSET,LENGTH` */
-function transfer(stub: Stub, rest: string): Reply {
+function transfer(session: Session, rest: string): Reply {
   const parts = /^([a-z-]+):read:(.*):([0-9a-f]+),([0-9a-f]+)$/is.exec(rest);
   const object = parts === null || !Object.hasOwn(objects, parts[1]!) ? undefined : objects[parts[1]!];
   if (parts === null || object === undefined) return "";
   const offset = parseSmallHex(parts[3], 0xffff_ffff);
   const length = parseSmallHex(parts[4], 0xffff_ffff);
-  const document = object(stub, parts[2]!);
+  const document = object(session, parts[2]!);
   if (document === undefined) return "E00";
   if (offset === undefined || length === undefined) return Failure.INVALID;
   const bytes = Buffer.from(document, "utf8");
@@ -70,26 +71,26 @@ const EROFS = 30;
 const failed = (errno: number): string => `F-1,${errno.toString(16)}`;
 const O_ACCMODE = 3;
 
-function open(stub: Stub, rest: string): Reply {
+function open(session: Session, rest: string): Reply {
   const [name, flags] = rest.split(",");
   const path = /^(?:[0-9a-f]{2})*$/i.test(name!) ? Buffer.from(name!, "hex").toString("utf8") : "";
   const mode = parseSmallHex(flags, 0xffff_ffff);
   if (mode === undefined) return failed(EINVAL);
-  const index = stub.target.files.findIndex((file) => file.path === path);
+  const index = session.target.files.findIndex((file) => file.path === path);
   if (index < 0) return failed(ENOENT);
   return (mode & O_ACCMODE) === 0 ? `F${index.toString(16)}` : failed(EROFS);
 }
-function pread(stub: Stub, rest: string): Reply {
+function pread(session: Session, rest: string): Reply {
   const [fd, count, offset] = rest.split(",").map((part) => parseSmallHex(part, 0xffff_ffff));
-  const file = stub.target.files[fd ?? -1];
+  const file = session.target.files[fd ?? -1];
   if (file === undefined) return failed(EBADF);
   if (count === undefined || offset === undefined) return failed(EINVAL);
   const bytes = file.bytes.subarray(offset, offset + Math.min(count, MOST));
   return `F${bytes.length.toString(16)};${bytesToBinary(bytes)}`;
 }
 /** struct stat of the protocol: big-endian, 64 bytes; only mode and size say something. */
-function fstat(stub: Stub, rest: string): Reply {
-  const file = stub.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1];
+function fstat(session: Session, rest: string): Reply {
+  const file = session.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1];
   if (file === undefined) return failed(EBADF);
   const stat = Buffer.alloc(64);
   stat.writeUInt32BE(0o100444, 8);
@@ -108,7 +109,7 @@ export const transferPackets: readonly PacketRow[] = [
   { prefix: "vFile:fstat:", answer: fstat },
   {
     prefix: "vFile:close:",
-    answer: (stub, rest) =>
-      stub.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1] === undefined ? failed(EBADF) : "F0",
+    answer: (session, rest) =>
+      session.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1] === undefined ? failed(EBADF) : "F0",
   },
 ];

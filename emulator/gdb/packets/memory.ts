@@ -7,9 +7,9 @@ import {
   PACKET_BYTES,
   parseHex,
   parseSmallHex,
-} from "./packets.ts";
-import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
-import type { Stub } from "./stub.ts";
+} from "../framing.ts";
+import { Failure, type PacketRow, type Reply } from "./row.ts";
+import type { Session } from "../session.ts";
 
 /** Bytes of one m or x reply; gdb asks for no more than fits. */
 const MOST = PACKET_BYTES / 2 - 16;
@@ -25,27 +25,27 @@ function area(text: string): { readonly address: bigint; readonly length: number
 
 const read =
   (encode: (bytes: Uint8Array) => string) =>
-  (stub: Stub, rest: string): Reply => {
+  (session: Session, rest: string): Reply => {
     const where = area(rest);
     if (where === undefined) return Failure.INVALID;
-    const bytes = stub.target.read(stub.general, where.address, Math.min(where.length, MOST));
+    const bytes = session.target.read(session.general, where.address, Math.min(where.length, MOST));
     return bytes.length === 0 && where.length > 0 ? Failure.BAD_MEMORY : encode(bytes);
   };
 
 const write =
   (decode: (text: string) => Uint8Array | undefined) =>
-  (stub: Stub, rest: string): Reply => {
+  (session: Session, rest: string): Reply => {
     const colon = rest.indexOf(":");
     const where = area(rest.slice(0, Math.max(colon, 0)));
     const bytes = decode(rest.slice(colon + 1));
     if (where === undefined || bytes === undefined || bytes.length !== where.length) return Failure.INVALID;
     // X of length 0 is how gdb asks whether we have X.
     if (bytes.length === 0) return "OK";
-    return stub.target.write(stub.general, where.address, bytes) ? "OK" : Failure.BAD_MEMORY;
+    return session.target.write(session.general, where.address, bytes) ? "OK" : Failure.BAD_MEMORY;
   };
 
 /** `ADDRESS;LENGTH;PATTERN`: `1,ADDRESS` of the first occurrence, or `0`. Memory is read in pieces that overlap by the pattern. */
-function search(stub: Stub, rest: string): Reply {
+function search(session: Session, rest: string): Reply {
   const [first, second, ...tail] = rest.split(";");
   const start = parseHex(first);
   const length = parseSmallHex(second, MOST_SEARCH);
@@ -54,7 +54,7 @@ function search(stub: Stub, rest: string): Reply {
   const piece = 0x1_0000;
   for (let at = 0; at + pattern.length <= length; at += piece) {
     const wanted = Math.min(piece + pattern.length - 1, length - at);
-    const bytes = stub.target.read(stub.general, BigInt.asUintN(64, start + BigInt(at)), wanted);
+    const bytes = session.target.read(session.general, BigInt.asUintN(64, start + BigInt(at)), wanted);
     const found = Buffer.from(bytes).indexOf(pattern);
     if (found >= 0) return `1,${BigInt.asUintN(64, start + BigInt(at + found)).toString(16)}`;
     if (bytes.length < wanted) return Failure.BAD_MEMORY;

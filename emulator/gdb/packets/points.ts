@@ -1,8 +1,8 @@
 /** Z and z: `TYPE,ADDRESS,KIND[;X LENGTH,CODE…][;cmds:…]`. Kind is the length of a watched area; of a breakpoint it says nothing here. */
-import { hexToBytes, parseHex, parseSmallHex } from "./packets.ts";
-import { PointType } from "./points.ts";
-import { Failure, type PacketRow, type Reply } from "./packetrow.ts";
-import type { Stub } from "./stub.ts";
+import { hexToBytes, parseHex, parseSmallHex } from "../framing.ts";
+import { PointType } from "../points.ts";
+import { Failure, type PacketRow, type Reply } from "./row.ts";
+import type { Session } from "../session.ts";
 
 /** Longest area of one watchpoint; gdb splits nothing when it may watch it whole. */
 const MOST_WATCHED = 0x1_0000;
@@ -39,17 +39,17 @@ function parse(text: string): Parsed | undefined {
   return { type, address, bytes: isWatch ? kind : 1, conditions };
 }
 
-function insert(stub: Stub, rest: string): Reply {
+function insert(session: Session, rest: string): Reply {
   const point = parse(rest);
   if (point === undefined) return Failure.INVALID;
-  return stub.points.add(point.type, stub.general.nid, point.address, point.bytes, point.conditions)
+  return session.points.add(point.type, session.general.nid, point.address, point.bytes, point.conditions)
     ? "OK"
     : Failure.NO_ROOM;
 }
-function remove(stub: Stub, rest: string): Reply {
+function remove(session: Session, rest: string): Reply {
   const point = parse(rest);
   if (point === undefined) return Failure.INVALID;
-  stub.points.remove(point.type, stub.general.nid, point.address, point.bytes);
+  session.points.remove(point.type, session.general.nid, point.address, point.bytes);
   return "OK";
 }
 

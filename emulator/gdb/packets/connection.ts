@@ -1,0 +1,77 @@
+/** The session itself: features, acknowledgements, why it stands, attach, detach, kill. */
+import { PACKET_BYTES, parseSmallHex } from "../framing.ts";
+import { Failure, type PacketRow, type Reply } from "./row.ts";
+import type { Session } from "../session.ts";
+
+/** What we can do. gdb's own list is read for what changes our replies. */
+const FEATURES = [
+  `PacketSize=${PACKET_BYTES.toString(16)}`,
+  "QStartNoAckMode+",
+  "multiprocess+",
+  "vContSupported+",
+  "swbreak+",
+  "hwbreak+",
+  "ConditionalBreakpoints+",
+  "binary-upload+",
+  "qXfer:features:read+",
+  "qXfer:threads:read+",
+  "qXfer:memory-map:read+",
+  "qXfer:exec-file:read+",
+  "qXfer:libraries:read+",
+].join(";");
+
+function supported(session: Session, rest: string): Reply {
+  for (const feature of rest.slice(1).split(";")) {
+    if (feature === "multiprocess+") session.threads.multiprocess = true;
+    if (feature === "swbreak+") session.peer.swbreak = true;
+    if (feature === "hwbreak+") session.peer.hwbreak = true;
+  }
+  return FEATURES;
+}
+
+/** `D` lets all nodes go, `D;PID` one. */
+function detach(session: Session, rest: string): Reply {
+  const nid = rest.startsWith(";") ? parseSmallHex(rest.slice(1), 0xffff) : undefined;
+  if (rest !== "" && nid === undefined) return Failure.NO_THREAD;
+  return session.detach(nid) ? "OK" : Failure.NO_THREAD;
+}
+
+function attach(session: Session, rest: string): Reply {
+  const nid = parseSmallHex(rest, 0xffff);
+  return (nid === undefined ? undefined : session.attach(nid)) ?? Failure.NO_THREAD;
+}
+
+export const connectionPackets: readonly PacketRow[] = [
+  { prefix: "qSupported", answer: supported },
+  {
+    prefix: "QStartNoAckMode",
+    answer: (session) => {
+      session.noAcknowledge = true;
+      return "OK";
+    },
+  },
+  { prefix: "?", answer: (session) => session.stopReply() },
+  // Extended mode is what we are in: the machine outlives its debugger.
+  { prefix: "!", answer: () => "OK" },
+  { prefix: "vAttach;", answer: attach },
+  { prefix: "D", answer: detach },
+  {
+    prefix: "vKill;",
+    answer: (session, rest) => {
+      const nid = parseSmallHex(rest, 0xffff);
+      if (nid === undefined || !session.target.nids.includes(nid)) return Failure.NO_THREAD;
+      session.kill();
+      return "OK";
+    },
+  },
+  {
+    prefix: "k",
+    answer: (session, rest) => {
+      if (rest !== "") return "";
+      session.kill();
+      return undefined;
+    },
+  },
+  // A debugger that leaves lets the machine go on.
+  { prefix: "qAttached", answer: () => "1" },
+];

@@ -1,6 +1,6 @@
 /**
  * What passes do for debug values (`dbg`, ../ir/ops.ts). Most need nothing: an operand that is replaced is replaced there too
- * (Replacements.apply), and a value that is gone is told from others where that is possible (x64/debug-values.ts). What remains:
+ * (Replacements.apply), and a value that is gone is told from others where that is possible (x64/debug/values.ts). What remains:
  *
  * - Whoever asks whether a block is empty, counts instructions, or looks at the first one leaves debug values out: `isEmpty`, `firstOf`.
  * - Whoever takes a store away says what the variables hold from there on: `afterStore`.
@@ -100,7 +100,7 @@ export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): v
   block.instrs.splice(head, 0, newDebug(func, { ...debug, watched: null }, loc, block));
 }
 
-/** Operations that selection can tell from others (x64/debug-values.ts) when nothing computes them any more. */
+/** Operations that selection can tell from others (x64/debug/values.ts) when nothing computes them any more. */
 const TELLABLE: ReadonlySet<Op> = new Set<Op>(["add", "sub", "zext", "trunc"]);
 const MAX_DEPTH = 4;
 

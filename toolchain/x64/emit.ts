@@ -6,7 +6,7 @@ import type { Data, Func, Module, Scope } from "../ir/ir.ts";
 import type { FunctionDebug } from "../link/debug.ts";
 import type { Chunk, ObjectModule, Relocation } from "../link/object.ts";
 import { type AssembledCode, Assembler } from "./assembler.ts";
-import { DebugWriter } from "./debug-info.ts";
+import { DebugWriter } from "./debug/info.ts";
 import { analyseLiveness } from "./liveness.ts";
 import { assembleInline } from "./inline.ts";
 import type { CodeSink } from "./operand.ts";

@@ -14,6 +14,9 @@
 import { CALLEE_SAVED, CALLEE_SAVED_MASK } from "./abi.ts";
 import { FIRST_SLOT, type PlacedFunction } from "./regalloc-place.ts";
 
+/** rbp + 16 is the CFA (the stack pointer before the call) in every function that has a frame. */
+export const CFA_FROM_RBP = 16;
+
 export interface Frame {
   readonly hasPointer: boolean;
   /** In the order of their pushes. */

@@ -8,7 +8,7 @@
  * anything the instruction reads. Physical registers live only inside one block (parameters: from the entry of the function).
  */
 import type { DebugValue, Instr, Loc } from "../ir/ir.ts";
-import type { Mark } from "./debug-values.ts";
+import type { Mark } from "./debug/told.ts";
 import type { CodeSink, MemoryOperand } from "./operand.ts";
 import { Class, registerName as generalName, registers } from "./registers.ts";
 

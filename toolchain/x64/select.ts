@@ -13,7 +13,7 @@ import { Dominators, findLoops, phisOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
 import { opInfo } from "../ir/ops.ts";
 import { placeArguments } from "./abi.ts";
-import { Teller } from "./debug-values.ts";
+import { Teller } from "./debug/values.ts";
 import {
   DEF,
   imm,

@@ -3,7 +3,7 @@
  * improvements, which need to know where flags are read.
  */
 import type { Instr, Loc } from "../ir/ir.ts";
-import type { DebugWriter } from "./debug-info.ts";
+import type { DebugWriter } from "./debug/info.ts";
 import { type Frame, layOutFrame } from "./frame.ts";
 import {
   type MachineBlock,

@@ -3,12 +3,12 @@
  * or in a slot. From it a debugger tells what a function was called with when the function has long lost it (DWARF 5 section 2.5.1.7).
  * Follows the copies of one block: numbers stand for values, equal numbers for equal values.
  */
-import type { DebugPlace } from "../link/debug.ts";
-import { CALLEE_SAVED, INTEGER_ARGUMENTS } from "./abi.ts";
-import { CFA_FROM_RBP, DWARF_RBP, dwarfOf, type Written } from "./debug-info.ts";
-import type { Frame } from "./frame.ts";
-import { DEF, forEachBit, forEachRegister, type MachineInstr, type MachineOperand } from "./machine.ts";
-import { FIRST_SLOT, type Placed } from "./regalloc-place.ts";
+import type { DebugPlace } from "../../link/debug.ts";
+import { CALLEE_SAVED, INTEGER_ARGUMENTS } from "../abi.ts";
+import { CFA_FROM_RBP, type Frame } from "../frame.ts";
+import { DEF, forEachBit, forEachRegister, type MachineInstr, type MachineOperand } from "../machine.ts";
+import { FIRST_SLOT, type Placed } from "../regalloc-place.ts";
+import { DWARF_RBP, dwarfOf, type WrittenBlock } from "./written.ts";
 
 export interface Call {
   readonly instr: MachineInstr;
@@ -17,11 +17,7 @@ export interface Call {
   readonly told: readonly { readonly register: number; readonly place: DebugPlace }[];
 }
 
-export function callsOf(
-  written: readonly { readonly code: readonly Written[] }[],
-  slotCount: number,
-  frame: Frame,
-): Call[] {
+export function callsOf(written: readonly WrittenBlock[], slotCount: number, frame: Frame): Call[] {
   const calls: Call[] = [];
   for (const { code } of written) {
     if (!code.some(({ placed }) => placed.instr.op === "call")) continue;

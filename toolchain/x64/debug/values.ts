@@ -3,44 +3,26 @@
  * these. There may be several ways to tell one value: where it is itself; what it was made of, for values that no register was asked for
  * (folded into their users, or removed) and for when the register is lost; and what was made of it, undone (after `i + 1` has taken the
  * register of `i`, that is one less).
- *
- * Values that live in registers are named by number: virtual registers by their own, what a parameter held at entry by
- * PARAMETER − index (negative), so that it can be followed from the argument's register on whoever else gets it.
  */
-import type { DebugValue, Instr } from "../ir/ir.ts";
-import { type Op, widthOf } from "../ir/ops.ts";
-import type { DebugOperator } from "../link/debug.ts";
-import { placeArguments } from "./abi.ts";
-import { XMM0 } from "./machine.ts";
-import type { Selector } from "./select.ts";
-import { isZeroExtended } from "./select-integer.ts";
-
-/** Numbers of the parameters' values: PARAMETER, PARAMETER − 1 … */
-export const PARAMETER = -2;
-
-export type Told =
-  | { readonly kind: "constant"; readonly value: bigint }
-  | { readonly kind: "symbol"; readonly symbol: string; readonly addend: bigint }
-  /** The address of a frame object. */
-  | { readonly kind: "object"; readonly object: number; readonly addend: bigint }
-  | { readonly kind: "value"; readonly value: number; readonly addend: bigint }
-  | { readonly kind: "operation"; readonly op: DebugOperator; readonly args: readonly [Told, Told] }
-  /** What a register held at entry, by its number here. */
-  | { readonly kind: "entry"; readonly register: number };
-
-export interface Alternative {
-  readonly told: Told;
-  /** Holds only after this value has been computed anew, while the watched one is what it was; null: from the start. */
-  readonly once: number | null;
-}
-/** Some bytes of a variable from here on. */
-export interface Mark {
-  readonly offset: number;
-  readonly bytes: number;
-  /** The best first; none = unknown. */
-  readonly alternatives: readonly Alternative[];
-  readonly indirect: boolean;
-}
+import type { DebugValue, Instr } from "../../ir/ir.ts";
+import { type Op, widthOf } from "../../ir/ops.ts";
+import type { DebugOperator } from "../../link/debug.ts";
+import { placeArguments } from "../abi.ts";
+import { XMM0 } from "../machine.ts";
+import type { Selector } from "../select.ts";
+import { isZeroExtended } from "../select-integer.ts";
+import {
+  type Alternative,
+  constant,
+  less,
+  type Mark,
+  operation,
+  PARAMETER,
+  plus,
+  type Told,
+  toldKey,
+  widened,
+} from "./told.ts";
 
 /** Of sums alone, and of operations. */
 const MAX_DEPTH = 6;
@@ -226,54 +208,3 @@ const OPERATORS: Partial<Record<Op, DebugOperator>> = {
 
 const bytesOf = (instr: Instr): number => (instr.type === "void" ? 0 : widthOf[instr.type] / 8);
 const signed = (instr: Instr): bigint => BigInt.asIntN(8 * bytesOf(instr), instr.imm);
-const constant = (value: bigint): Told => ({ kind: "constant", value: BigInt.asUintN(64, value) });
-
-function plus(told: Told | null, addend: bigint): Told | null {
-  if (told === null) return null;
-  if (told.kind === "constant") return constant(told.value + addend);
-  if (told.kind === "operation") return operation("plus", told, constant(addend));
-  if (told.kind === "entry") return null;
-  return { ...told, addend: told.addend + addend };
-}
-const less = (told: Told, by: Told | null): Told | null =>
-  by?.kind === "constant" ? plus(told, -by.value) : operation("minus", told, by);
-
-/** Only of values and constants: addresses of symbols and objects need none. */
-function operation(op: DebugOperator, a: Told | null, b: Told | null): Told | null {
-  if (a === null || b === null) return null;
-  const fits = (told: Told): boolean => told.kind === "value" || told.kind === "constant" || told.kind === "operation";
-  return fits(a) && fits(b) ? { kind: "operation", op, args: [a, b] } : null;
-}
-
-/** With the bits above `bits` zero, or copies of the sign. */
-function widened(told: Told | null, bits: number, isSigned: boolean): Told | null {
-  if (told === null || bits === 64) return told;
-  if (told.kind === "constant")
-    return constant(isSigned ? BigInt.asIntN(bits, told.value) : BigInt.asUintN(bits, told.value));
-  if (!isSigned) return operation("and", told, constant((1n << BigInt(bits)) - 1n));
-  const by = constant(BigInt(64 - bits));
-  return operation("shra", operation("shl", told, by), by);
-}
-
-/** Calls back for each value that `told` needs. */
-export function forEachValue(told: Told, visit: (value: number) => void): void {
-  if (told.kind === "value") visit(told.value);
-  else if (told.kind === "operation") for (const arg of told.args) forEachValue(arg, visit);
-}
-/** Identity, as text. */
-export function toldKey(told: Told): string {
-  switch (told.kind) {
-    case "constant":
-      return `#${told.value}`;
-    case "symbol":
-      return `&${told.symbol}+${told.addend}`;
-    case "object":
-      return `o${told.object}+${told.addend}`;
-    case "value":
-      return `v${told.value}+${told.addend}`;
-    case "operation":
-      return `${told.op}(${toldKey(told.args[0])},${toldKey(told.args[1])})`;
-    case "entry":
-      return `e${told.register}`;
-  }
-}

@@ -6,12 +6,12 @@
  *
  * Pieces: the byte ranges that a variable's debug values ever tell apart.
  */
-import type { Variable } from "../ir/ir.ts";
-import { placeArguments } from "./abi.ts";
-import { forEachValue, type Mark, PARAMETER, type Told, toldKey } from "./debug-values.ts";
-import { DEF, FIRST_VIRTUAL, forEachRegister, type MachineInstr } from "./machine.ts";
-import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";
-import type { Type } from "../ir/ops.ts";
+import type { Variable } from "../../ir/ir.ts";
+import { placeArguments } from "../abi.ts";
+import { forEachValue, type Mark, PARAMETER, type Told, toldKey } from "./told.ts";
+import { DEF, FIRST_VIRTUAL, forEachRegister, type MachineInstr } from "../machine.ts";
+import { FIRST_SLOT, type Placed, type PlacedFunction } from "../regalloc-place.ts";
+import type { Type } from "../../ir/ops.ts";
 
 export interface Piece {
   readonly variable: Variable;

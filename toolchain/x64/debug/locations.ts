@@ -1,45 +1,17 @@
 /**
- * A function's description for debuggers (../link/debug.ts): its scopes with the code that came from each, and for each variable the ranges
- * of code in which its value is somewhere.
- *
- * The writer tells what each allocated instruction became (`wrote`); at the end the states of debug-track.ts are followed along that code.
- * An instruction that becomes several holds in between only what it leaves alone. What a call may clobber ends one byte before the call's
- * end, since a debugger looks a caller up by the byte before the return address.
+ * The ranges of a function's code in which each of its variables is somewhere, and where: the states of track.ts, followed along the
+ * code that was written. An instruction that becomes several holds in between only what it leaves alone. What a call may clobber ends
+ * one byte before the call's end, since a debugger looks a caller up by the byte before the return address.
  */
-import type { Func, Loc, Scope, Variable } from "../ir/ir.ts";
-import type {
-  DebugCall,
-  DebugLocation,
-  DebugPiece,
-  DebugPlace,
-  DebugScope,
-  DebugStep,
-  DebugVariable,
-  FunctionDebug,
-} from "../link/debug.ts";
-import { CALLER_SAVED_MASK, placeArguments } from "./abi.ts";
-import { ALTERNATIVES, DebugTracker, type State, UNKNOWN } from "./debug-track.ts";
-import { callsOf } from "./debug-calls.ts";
-import { PARAMETER, type Told } from "./debug-values.ts";
-import type { Frame } from "./frame.ts";
-import type { MachineBlock } from "./machine.ts";
-import type { CodeSink, Operand } from "./operand.ts";
-import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";
+import type { Func, Variable } from "../../ir/ir.ts";
+import type { DebugLocation, DebugPiece, DebugPlace, DebugStep } from "../../link/debug.ts";
+import { CALLER_SAVED_MASK, placeArguments } from "../abi.ts";
+import { CFA_FROM_RBP, type Frame } from "../frame.ts";
+import { FIRST_SLOT, type PlacedFunction } from "../regalloc-place.ts";
+import { PARAMETER, type Told } from "./told.ts";
+import { ALTERNATIVES, DebugTracker, type State, UNKNOWN } from "./track.ts";
+import { DWARF_RBP, dwarfOf, type WrittenBlock } from "./written.ts";
 
-/** rbp + 16 is the CFA in every function that has a frame. */
-export const CFA_FROM_RBP = 16;
-export const DWARF_RBP = 6;
-/** DWARF numbers of the general registers in encoding order (System V ABI AMD64, figure 3.36); vector registers count from 17. */
-const DWARF = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
-export const dwarfOf = (register: number): number => (register < 16 ? DWARF[register] : register - 16 + 17);
-
-export interface Written {
-  readonly placed: Placed;
-  /** Offsets in the code: of its first byte, behind the first machine instruction, behind the last. */
-  readonly start: number;
-  readonly first: number;
-  readonly end: number;
-}
 /** Location of what needs none: parameters on the stack stay where they came. */
 const INCOMING = 0xffff;
 /** A piece's whereabouts: one alternative of its binding, with the locations of the values that it needs. */
@@ -49,78 +21,7 @@ interface Whereabouts {
   readonly locations: readonly number[];
 }
 
-/** A sink that notes where instructions end. */
-export class MeasuringSink implements CodeSink {
-  /** Ends of the instructions since `mark`. */
-  ends: number[] = [];
-  readonly #sink: CodeSink & { readonly length: number };
-  constructor(sink: CodeSink & { readonly length: number }) {
-    this.#sink = sink;
-  }
-  get length(): number {
-    return this.#sink.length;
-  }
-  emit(mnemonic: string, ...operands: Operand[]): void {
-    const start = this.#sink.length;
-    this.#sink.emit(mnemonic, ...operands);
-    if (this.#sink.length > start) this.ends.push(this.#sink.length);
-  }
-  label(name: string): void {
-    this.#sink.label(name);
-  }
-  line(...at: Parameters<CodeSink["line"]>): void {
-    this.#sink.line(...at);
-  }
-}
-
-/** Collects what the writer does. */
-export class DebugWriter {
-  readonly sink: MeasuringSink;
-  readonly #written: { readonly block: MachineBlock; readonly code: Written[] }[] = [];
-  #start = 0;
-  frame: Frame | null = null;
-  constructor(sink: CodeSink & { readonly length: number }) {
-    this.sink = new MeasuringSink(sink);
-  }
-  enter(block: MachineBlock): void {
-    this.#written.push({ block, code: [] });
-    this.#start = this.sink.length;
-    this.sink.ends = [];
-  }
-  wrote(placed: Placed): void {
-    const { ends } = this.sink;
-    const end = this.sink.length;
-    this.#written[this.#written.length - 1].code.push({ placed, start: this.#start, first: ends[0] ?? end, end });
-    this.#start = end;
-    this.sink.ends = [];
-  }
-
-  /** `moved`: from offsets as they were written to those in the finished code of `size` bytes. */
-  describe(
-    f: Func,
-    root: Scope,
-    placed: PlacedFunction,
-    size: number,
-    moved: (offset: number) => number,
-  ): FunctionDebug {
-    const locations = new LocationWalk(f, placed, this.frame as Frame, moved).run(this.#written);
-    const scopes = new Scopes(root);
-    for (const { code } of this.#written)
-      for (const { placed: p, start, end } of code) scopes.cover(p.instr.loc, moved(start), moved(end));
-    const { file, line } = f.loc;
-    const list = scopes.list(locations, size);
-    const calls: DebugCall[] = [];
-    for (const { end, instr, told } of callsOf(this.#written, placed.slotCount, this.frame as Frame)) {
-      const [to] = instr.operands;
-      calls.push({ end: moved(end), target: to.kind === "sym" ? to.name : null, arguments: told });
-    }
-    return { file, line, result: root.function.result, scopes: list, calls };
-  }
-}
-
-// ---- locations
-
-class LocationWalk {
+export class LocationWalk {
   readonly #f: Func;
   readonly #frame: Frame;
   readonly #moved: (offset: number) => number;
@@ -146,9 +47,7 @@ class LocationWalk {
     this.#ranges = Array.from({ length }, () => []);
   }
 
-  run(
-    written: readonly { readonly block: MachineBlock; readonly code: readonly Written[] }[],
-  ): Map<Variable, DebugLocation[]> {
+  run(written: readonly WrittenBlock[]): Map<Variable, DebugLocation[]> {
     const tracker = this.#tracker;
     let end = 0;
     written.forEach(({ block, code }, i) => {
@@ -426,97 +325,3 @@ function join(pieces: DebugPiece[], next: DebugPiece): void {
   }
   pieces.push(next);
 }
-
-// ---- scopes
-
-class Scopes {
-  readonly #root: Scope;
-  readonly #ranges = new Map<Scope, { start: number; end: number }[]>();
-  constructor(root: Scope) {
-    this.#root = root;
-  }
-  /** The code belongs to the position's scope and to all that this is in. */
-  cover(loc: Loc, start: number, end: number): void {
-    if (end <= start) return;
-    for (let scope = loc.scope ?? this.#root; scope !== this.#root; scope = this.#parent(scope)) {
-      let ranges = this.#ranges.get(scope);
-      if (ranges === undefined) this.#ranges.set(scope, (ranges = []));
-      const last = ranges[ranges.length - 1];
-      if (last && last.end === start) last.end = end;
-      else ranges.push({ start, end });
-    }
-  }
-  #parent(scope: Scope): Scope {
-    return scope.parent ?? scope.inlinedAt?.scope ?? this.#root;
-  }
-
-  list(locations: ReadonlyMap<Variable, DebugLocation[]>, size: number): DebugScope[] {
-    const order: Scope[] = [this.#root];
-    const index = new Map<Scope, number>([[this.#root, 0]]);
-    const add = (scope: Scope): number => {
-      const known = index.get(scope);
-      if (known !== undefined) return known;
-      add(this.#parent(scope));
-      index.set(scope, order.length);
-      return order.push(scope) - 1;
-    };
-    for (const scope of this.#ranges.keys()) add(scope);
-    const variables = new Map<Scope, [Variable, DebugLocation[]][]>();
-    for (const entry of locations) {
-      const list = variables.get(entry[0].scope);
-      if (list === undefined) variables.set(entry[0].scope, [entry]);
-      else list.push(entry);
-    }
-    return order.map((scope, i): DebugScope => {
-      const call = scope.inlinedAt;
-      const { name, sourceName, loc, result } = scope.function;
-      const inlined = call && {
-        symbol: name,
-        sourceName,
-        file: loc.file,
-        line: loc.line,
-        callFile: call.file,
-        callLine: call.line,
-        callColumn: call.column,
-        result,
-      };
-      return {
-        parent: i === 0 ? -1 : (index.get(this.#parent(scope)) as number),
-        ranges: i === 0 ? [{ start: 0, end: size }] : (this.#ranges.get(scope) ?? []),
-        inlined,
-        variables: (variables.get(scope) ?? []).sort(([a], [b]) => rank(a) - rank(b)).map(([v, l]) => describe(v, l)),
-      };
-    });
-  }
-}
-
-/** Parameters first, in their order; then by the place of the declaration. */
-const rank = ({ parameter, loc }: Variable): number =>
-  parameter >= 0 ? parameter - 1e9 : loc.line * 1000 + loc.column;
-
-function describe({ name, type, parameter, loc }: Variable, locations: readonly DebugLocation[]): DebugVariable {
-  return { name, type, parameter: parameter >= 0, file: loc.file, line: loc.line, locations: joined(locations) };
-}
-/** Neighbours that say the same are one. */
-function joined(locations: readonly DebugLocation[]): DebugLocation[] {
-  const result: DebugLocation[] = [];
-  for (const location of locations) {
-    const last = result[result.length - 1];
-    if (last && last.end === location.start && same(last.pieces, location.pieces))
-      result[result.length - 1] = { ...last, end: location.end };
-    else result.push(location);
-  }
-  return result;
-}
-const same = (a: readonly DebugPiece[], b: readonly DebugPiece[]): boolean =>
-  a.length === b.length && a.every((x, i) => samePiece(x, b[i]));
-function samePiece(a: DebugPiece, b: DebugPiece): boolean {
-  return (
-    a.offset === b.offset &&
-    a.bytes === b.bytes &&
-    a.indirect === b.indirect &&
-    (a.place === b.place || textOf(a.place) === textOf(b.place))
-  );
-}
-const textOf = (place: DebugPlace): string =>
-  JSON.stringify(place, (_key, v: unknown) => (typeof v === "bigint" ? `${v}` : v));

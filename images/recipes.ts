@@ -32,7 +32,7 @@ export const recipes: readonly Recipe[] = [
   {
     name: "kernel",
     what: "the light-weight kernel (PVH ELF64)",
-    roots: ["kernel/boot/main.ts"],
+    roots: ["kernel/boot/pvh.ts"],
     layout: { kind: "kernel", entry: "pvh_entry", base: KERNEL_BASE, address: KERNEL_BASE + BigInt(KERNEL_LOAD) },
     output: "kernel.elf",
   },

@@ -59,10 +59,14 @@ import { closeSyscalls } from "../syscall/table.ts";
 import { threadCallsStart } from "../syscall/thread.ts";
 import { timeCallsStart } from "../syscall/time.ts";
 import { COMMAND_LINE_MAX, parameters, parseParameters } from "./parameters.ts";
-import { bootStack } from "./pvh.ts";
 import { processorStack, startProcessor } from "./trampoline.ts";
 
 const MEGABYTE: u64 = 0x10_0000;
+/**
+ * The first core's kernel stack.
+ * @align 4096
+ */
+export const bootStack: arr<u8, 16384> = zeroed();
 const commandLine: arr<u8, 2049> = zeroed();
 /** @align 4096 */
 const istStacks: arr<u8, 8192> = zeroed();
@@ -187,7 +191,7 @@ function startProcessors(): void {
       endLine(left);
       break;
     }
-    if (!startProcessor(cpu, stack)) fatal(cstr("boot: processor does not start"), u64(cpu));
+    if (!startProcessor(cpu, stack, startCpu)) fatal(cstr("boot: processor does not start"), u64(cpu));
     setCpuCount(cpu + 1);
   }
   const t = consoleLine();
@@ -197,7 +201,7 @@ function startProcessors(): void {
 }
 
 /** An application processor, in the upper half, on the boot page tables and its own stack; the stacks for NMI and double fault lie below it. */
-export function startCpu(cpu: u64, stackTop: u64): never {
+function startCpu(cpu: u64, stackTop: u64): never {
   attr({ inline: "never" });
   kernelMapEnter();
   enterPerCpu(u32(cpu), stackTop);

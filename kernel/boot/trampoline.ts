@@ -13,8 +13,7 @@ import { bootGdt, type DescriptorPointer, IST_STACK_BYTES } from "../arch/gdt.ts
 import { lapicSend } from "../arch/lapic.ts";
 import { cpuAt } from "../arch/percpu.ts";
 import { allocateFrames, OWNER_KERNEL, physical } from "../mm/frames.ts";
-import { enterLongMode } from "./pvh.ts";
-import { startCpu } from "./main.ts";
+import { enterLongMode } from "./longmode.ts";
 
 /** Offsets in the trampoline page: code, and the GDT pointer that it loads. */
 const CODE_BYTES: u64 = 64;
@@ -27,6 +26,7 @@ const STARTUP_TRIES: u32 = 100;
 class ApStart {
   stackTop: u64 = 0;
   cpu: u64 = 0;
+  run: ((cpu: u64, stackTop: u64) => never) | null = null;
 }
 /** For the processor that is being started. */
 const apStart: ApStart = new ApStart();
@@ -36,8 +36,8 @@ export function processorStack(): u64 {
   return allocateFrames((KERNEL_STACK_BYTES + 2 * IST_STACK_BYTES) >> 12, OWNER_KERNEL);
 }
 
-/** Starts core `cpu` and waits until it says that it is there. False: no answer. */
-export function startProcessor(cpu: u32, stack: u64): boolean {
+/** Starts core `cpu` in `run` and waits until it says that it is there. False: no answer. */
+export function startProcessor(cpu: u32, stack: u64, run: (cpu: u64, stackTop: u64) => never): boolean {
   memcpy(physical<u8>(AP_TRAMPOLINE), cast<ptr<u8>>(cast<u64>(realModeEntry)), CODE_BYTES);
   const pointer: DescriptorPointer = zeroed();
   pointer.limit = u16(sizeof<arr<u64, 9>>() - 1);
@@ -45,6 +45,7 @@ export function startProcessor(cpu: u32, stack: u64): boolean {
   memcpy(physical<u8>(AP_TRAMPOLINE + u64(GDT_POINTER)), cast<ptr<u8>>(addr(pointer)), sizeof<DescriptorPointer>());
   apStart.stackTop = cast<u64>(physical<u8>(stack)) + 2 * IST_STACK_BYTES + KERNEL_STACK_BYTES;
   apStart.cpu = u64(cpu);
+  apStart.run = run;
   fence();
   lapicSend(cpu, Icr.INIT);
   delayNanoseconds(INIT_DELAY_NS);
@@ -93,9 +94,10 @@ function apEntry64(): void {
   asm`
     .cfi_undefined rip
     mov rax, ${apStart}
-    mov rsp, [rax]
-    mov rdi, [rax + 8]
+    mov rsp, [rax + ${offsetof<ApStart>("stackTop")}]
+    mov rdi, [rax + ${offsetof<ApStart>("cpu")}]
     mov rsi, rsp
+    mov rdx, [rax + ${offsetof<ApStart>("run")}]
     xor ebp, ebp
     mov rax, ${apUpper}
     jmp rax
@@ -106,7 +108,7 @@ function apUpper(): void {
   attr({ naked: true });
   asm`
     .cfi_undefined rip
-    call ${startCpu}
+    call rdx
     ud2
   `;
 }

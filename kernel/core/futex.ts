@@ -12,7 +12,6 @@ import { cpuIndex } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import type { AddressSpace } from "../mm/space.ts";
 import { copyFromUser } from "../mm/user.ts";
-import { currentThread } from "./task.ts";
 import { mustLeave, startDeadline, stopDeadline } from "./wait.ts";
 
 /** The bitset of waits and wakes without one. */
@@ -20,7 +19,7 @@ export const ANY_BITS: u32 = 0xffff_ffff;
 export const NO_DEADLINE: u64 = 0;
 
 /** A thread's place in the list. */
-export class Waiter {
+class Waiter {
   space: ptr<AddressSpace> | null = null;
   address: u64 = 0;
   bits: u32 = 0;
@@ -35,6 +34,8 @@ class Queue {
   first: ptr<Waiter> | null = null;
 }
 const queue: Queue = zeroed();
+/** By core. */
+const waiters: arr<Waiter, 64> = zeroed();
 
 function append(w: ptr<Waiter>): void {
   w.next = null;
@@ -67,7 +68,7 @@ function release(w: ptr<Waiter>): void {
  */
 export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, deadline: u64, bits: u32): i64 {
   let found: u32 = 0;
-  const w = addr(currentThread().waiter);
+  const w = addr(waiters[cpuIndex()]);
   let flags: u64 = lock(addr(queue.lock));
   // Under the lock: a wake that follows a change of the word comes after this look, or finds us in the list.
   const readable: boolean = copyFromUser(space, cast<ptr<u8>>(addr(found)), address, 4);

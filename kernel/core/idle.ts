@@ -1,8 +1,27 @@
-/** What a core does without a thread: hlt, until a thread of its is ready. There is no tick. */
+/**
+ * What a core does: hlt until a thread of its is ready, run it, and come back here when it leaves. There is no tick.
+ */
 import { EventKind } from "../abi/events.ts";
-import { waitForInterrupt } from "../arch/cpu.ts";
+import { setFsBase, setUserGsBase, waitForInterrupt } from "../arch/cpu.ts";
+import { fpuReset, fpuTake } from "../arch/fpu.ts";
+import { Leave, thisCpu } from "../arch/percpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
-import { currentThread, runThread } from "./task.ts";
+import { spaceEnter, spaceLeave } from "../mm/space.ts";
+import { copyToUser } from "../mm/user.ts";
+import { ANY_BITS, futexWake } from "./futex.ts";
+import { currentTask, currentThread, type Task, taskLock, TaskState, type Thread } from "./task.ts";
+import { enterFrame } from "./user.ts";
+
+class Hook {
+  /** A task's last thread has left its core: job's turn, which ends with `reclaimTask`. */
+  lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
+}
+const hook: Hook = new Hook();
+
+export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): void {
+  hook.lastThreadLeft = lastThreadLeft;
+}
 
 /** Drops whatever is on this core's kernel stack and idles. */
 export function enterIdle(): void {
@@ -24,4 +43,67 @@ function idleLoop(): never {
     if (atomicLoad(addr(thread.ready)) !== 0) runThread(thread);
     waitForInterrupt();
   }
+}
+
+/** On the thread's core, from the idle loop: enters the program. */
+export function runThread(thread: ptr<Thread>): never {
+  atomicStore(addr(thread.ready), 0);
+  const task = thread.task;
+  if (task === null) unreachable();
+  const cpu = thisCpu();
+  cpu.task = cast<u64>(task);
+  // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
+  if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
+  spaceEnter(addr(task.space));
+  setFsBase(thread.fsBase);
+  setUserGsBase(thread.gsBase);
+  if (thread.inheritsFpu !== 0) fpuTake(cpu.index);
+  else fpuReset();
+  enterFrame(addr(thread.start));
+  unreachable();
+}
+
+/**
+ * The calling core's thread is at its end: out of the address space and into the idle loop.
+ * The core is free before the word at `clearTid` says so: who waits for the thread may create the next one at once.
+ */
+export function leaveThread(): never {
+  const thread = currentThread();
+  const cpu = thisCpu();
+  const task = thread.task;
+  if (task === null) unreachable();
+  const clearTid: u64 = thread.clearTid;
+  spaceLeave(addr(task.space));
+  setFsBase(0);
+  cpu.frame = null;
+  cpu.task = 0;
+  let flags: u64 = lock(taskLock());
+  thread.task = null;
+  cpu.leave = 0;
+  unlock(taskLock(), flags);
+
+  if (clearTid !== 0) {
+    let zero: u32 = 0;
+    if (copyToUser(addr(task.space), clearTid, cast<ptr<u8>>(addr(zero)), 4))
+      futexWake(addr(task.space), clearTid, 1, ANY_BITS);
+  }
+  flags = lock(taskLock());
+  task.threads--;
+  const last: boolean = task.threads === 0;
+  // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
+  if (last && task.state !== TaskState.ENDING) task.state = TaskState.ENDING;
+  unlock(taskLock(), flags);
+  const lastThreadLeft = hook.lastThreadLeft;
+  if (last && lastThreadLeft !== null) lastThreadLeft(task);
+  enterIdle();
+  unreachable();
+}
+
+/** Exit of one thread. */
+export function exitThread(waitStatus: u32): never {
+  const task = currentTask();
+  const flags: u64 = lock(taskLock());
+  if (currentThread().tid === task.pid && task.state !== TaskState.ENDING) task.waitStatus = waitStatus;
+  unlock(taskLock(), flags);
+  leaveThread();
 }

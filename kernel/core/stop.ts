@@ -11,7 +11,7 @@ import { wakeCpu } from "../arch/crosscall.ts";
 import { type FxArea, fpuLoad, fpuSave } from "../arch/fpu.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
-import { leaveThread } from "./task.ts";
+import { leaveThread } from "./idle.ts";
 
 /** Bytes of `syscall`. */
 const SYSCALL_BYTES: u64 = 2;

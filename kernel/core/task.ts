@@ -1,6 +1,6 @@
 /**
  * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is bound to one
- * core for its life; at most one a core. The main thread runs on the lowest core of its task; thread.ts makes the others.
+ * core for its life; at most one a core. The main thread runs on the lowest core of its task; thread.ts makes the others, idle.ts runs them.
  *
  * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave their cores)
  * → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is job's business.
@@ -9,19 +9,13 @@
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
 import { crossCall, wakeCpu } from "../arch/crosscall.ts";
-import { fpuReset, fpuTake } from "../arch/fpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
-import { setFsBase, setUserGsBase } from "../arch/cpu.ts";
-import { allCpusMask, type Cpu, cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
+import { allCpusMask, type Cpu, cpuAt, cpuIndex, Leave } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
-import { type AddressSpace, spaceEnter, spaceLeave } from "../mm/space.ts";
-import { copyToUser } from "../mm/user.ts";
-import { ANY_BITS, futexWake, type Waiter } from "./futex.ts";
-import { enterIdle } from "./idle.ts";
-import { enterFrame } from "./user.ts";
+import type { AddressSpace } from "../mm/space.ts";
 
 export const enum TaskState {
   FREE = 0,
@@ -88,7 +82,6 @@ export class Thread {
   start!: Frame;
   /** For timed waits. */
   timer!: Timer;
-  waiter!: Waiter;
 }
 
 const tasks: arr<Task, 8> = zeroed();
@@ -98,14 +91,8 @@ class Owned {
   lock!: Lock;
   lastId: u32 = 0;
   cores: u64 = 0;
-  /** A task's last thread has left its core: job's turn, which ends with `reclaimTask`. */
-  lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
 }
 const owned: Owned = zeroed();
-
-export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): void {
-  owned.lastThreadLeft = lastThreadLeft;
-}
 
 /** The lock for those that change who runs where (thread.ts). */
 export function taskLock(): ptr<Lock> {
@@ -224,24 +211,6 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
   wakeCpu(cpu);
 }
 
-/** On the thread's core, from the idle loop: enters the program. */
-export function runThread(thread: ptr<Thread>): never {
-  atomicStore(addr(thread.ready), 0);
-  const task = thread.task;
-  if (task === null) unreachable();
-  const cpu = thisCpu();
-  cpu.task = cast<u64>(task);
-  // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
-  if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
-  spaceEnter(addr(task.space));
-  setFsBase(thread.fsBase);
-  setUserGsBase(thread.gsBase);
-  if (thread.inheritsFpu !== 0) fpuTake(cpu.index);
-  else fpuReset();
-  enterFrame(addr(thread.start));
-  unreachable();
-}
-
 /**
  * Ends a task: its threads leave their cores as soon as each comes by. The first wait status stays. May be called in interrupts.
  * True: it had no thread yet (LOADING), so that nobody will come by, and the caller finishes it.
@@ -262,51 +231,6 @@ export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
   }
   unlock(addr(owned.lock), flags);
   return loading;
-}
-
-/**
- * The calling core's thread is at its end: out of the address space and into the idle loop.
- * The core is free before the word at `clearTid` says so: who waits for the thread may create the next one at once.
- */
-export function leaveThread(): never {
-  const thread = currentThread();
-  const cpu = thisCpu();
-  const task = thread.task;
-  if (task === null) unreachable();
-  const clearTid: u64 = thread.clearTid;
-  spaceLeave(addr(task.space));
-  setFsBase(0);
-  cpu.frame = null;
-  cpu.task = 0;
-  let flags: u64 = lock(addr(owned.lock));
-  thread.task = null;
-  cpu.leave = 0;
-  unlock(addr(owned.lock), flags);
-
-  if (clearTid !== 0) {
-    let zero: u32 = 0;
-    if (copyToUser(addr(task.space), clearTid, cast<ptr<u8>>(addr(zero)), 4))
-      futexWake(addr(task.space), clearTid, 1, ANY_BITS);
-  }
-  flags = lock(addr(owned.lock));
-  task.threads--;
-  const last: boolean = task.threads === 0;
-  // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
-  if (last && task.state !== TaskState.ENDING) task.state = TaskState.ENDING;
-  unlock(addr(owned.lock), flags);
-  const lastThreadLeft = owned.lastThreadLeft;
-  if (last && lastThreadLeft !== null) lastThreadLeft(task);
-  enterIdle();
-  unreachable();
-}
-
-/** Exit of one thread. */
-export function exitThread(waitStatus: u32): never {
-  const task = currentTask();
-  const flags: u64 = lock(addr(owned.lock));
-  if (currentThread().tid === task.pid && task.state !== TaskState.ENDING) task.waitStatus = waitStatus;
-  unlock(addr(owned.lock), flags);
-  leaveThread();
 }
 
 /** Frees the frames and cores of a task without threads; only its slot stays, for the fan-in. */

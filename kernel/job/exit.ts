@@ -17,17 +17,8 @@ import { assert } from "../arch/fatal.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
-import {
-  endTask,
-  findJob,
-  reclaimTask,
-  releaseTask,
-  setLastThreadLeft,
-  type Task,
-  taskAt,
-  TaskState,
-  WAIT_KILLED,
-} from "../core/task.ts";
+import { setLastThreadLeft } from "../core/idle.ts";
+import { endTask, findJob, reclaimTask, releaseTask, type Task, taskAt, TaskState, WAIT_KILLED } from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
 import {
   allocateKernelMessage,

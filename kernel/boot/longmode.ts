@@ -1,0 +1,48 @@
+/** Into long mode: the code that the first core (pvh.ts) and the application processors (trampoline.ts) share. */
+import { KERNEL_BASE } from "../abi/memory.ts";
+import { Cr0, Cr4, Efer, Msr, Selector } from "../abi/x86.ts";
+import type { PageTable } from "../mm/pagetable.ts";
+
+/**
+ * The boot page tables' root; pvhEntry fills it in.
+ * @align 4096
+ */
+export const bootPml4: PageTable = zeroed();
+
+/**
+ * Long mode, then on at the physical address in EBP (64-bit code). Paging is off, the flat boot GDT is loaded. Keeps ESI.
+ */
+export function enterLongMode(): void {
+  attr({ naked: true, bits: 32, align: 16 });
+  asm`
+    mov eax, cr4
+    or eax, ${Cr4.PAE}
+    mov cr4, eax
+    mov eax, ${bootPml4} - ${KERNEL_BASE}
+    mov cr3, eax
+    mov ecx, ${Msr.EFER}
+    rdmsr
+    or eax, ${Efer.LME | Efer.NXE}
+    wrmsr
+    mov eax, cr0
+    and eax, ${0xffff_ffff - Cr0.CD - Cr0.NW}
+    or eax, ${Cr0.PG | Cr0.WP | Cr0.NE | Cr0.PE}
+    mov cr0, eax
+    ljmp ${Selector.KERNEL_CODE}, ${jumpOn} - ${KERNEL_BASE}
+  `;
+}
+function jumpOn(): void {
+  attr({ naked: true });
+  asm`
+    .cfi_undefined rip
+    mov eax, ${Selector.KERNEL_DATA}
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    xor eax, eax
+    mov fs, eax
+    mov gs, eax
+    mov ebp, ebp
+    jmp rbp
+  `;
+}

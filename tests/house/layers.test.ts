@@ -125,9 +125,12 @@ describe("layers", () => {
       "images",
       "tests",
       "README.md",
+      "ARCHITECTURE.md",
+      "CONTRIBUTING.md",
+      "CHANGELOG.md",
       "LICENSE",
     ];
-    const config = ["package-lock.json", "biome.json", "vitest.config.ts"];
+    const config = ["package-lock.json", "biome.jsonc", "vitest.config.ts"];
     expect([...top].filter((f) => !allowed.includes(f) && !config.includes(f))).toEqual([]);
   });
 });

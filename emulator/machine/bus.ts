@@ -22,7 +22,7 @@ import type { VirtioMmioSlot } from "../devices/virtio-mmio.ts";
 import { vectorName } from "../trace/decode.ts";
 
 /** The devices, and who hears of what the guest does wrong (`rip`: where, if not at the running core's). */
-export interface Board {
+export interface Devices {
   readonly lapics: readonly LocalApic[];
   readonly ioapic: IoApic;
   readonly uart: Uart16550;
@@ -43,7 +43,7 @@ export class NodeBus implements Bus {
 
   /** The board need not be complete before a core runs. */
   constructor(
-    private readonly board: Board,
+    private readonly board: Devices,
     cores: number,
   ) {
     this.cpuidModel = new CpuidModel(cores);

@@ -285,7 +285,7 @@ export class Machine {
 
   private clearBreakpoint(): void {
     if (this.breakpoint === undefined) return;
-    this.node(this.breakpoint.nid)!.stopped = undefined;
+    this.node(this.breakpoint.nid)!.resume();
     this.breakpoint = undefined;
   }
 

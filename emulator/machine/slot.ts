@@ -1,9 +1,25 @@
-/** A core as the scheduler sees it: its processor, its local APIC, and what is on its way to it. */
+/** A core as the scheduler sees it: its processor, its interrupt controller, and what is on its way to it. */
 import type { Core } from "../cpu/engine.ts";
-import type { LocalApic } from "../devices/lapic.ts";
 import { NEVER } from "./clock.ts";
 
-/** A message on its way to a LAPIC. */
+/** What the scheduler needs of a core's local APIC. */
+export interface InterruptController {
+  /** When its timer interrupts next, ns; NEVER if it does not. */
+  readonly timerNext: number;
+  /** The vector that the core is to take as soon as it takes interrupts; -1 = none. */
+  pendingVector(): number;
+  /** The core takes this vector. */
+  acknowledge(vector: number): void;
+  /** Highest vector in service; -1 = none. */
+  readonly inService: number;
+  timerExpired(): void;
+  /** A fixed interrupt arrives. */
+  accept(vector: number, level: boolean): void;
+  /** INIT. */
+  reset(): void;
+}
+
+/** A message on its way to a core's interrupt controller. */
 export interface Inbound {
   readonly time: number;
   /** Icr.FIXED, NMI, INIT, STARTUP. */
@@ -19,8 +35,6 @@ export const enum Power {
 
 export class CoreSlot {
   power = Power.WAIT_FOR_STARTUP;
-  /** Vector whose missing EOI was reported last, so that it is said once; -1 = none. */
-  missedEoi = -1;
   /** Ascending by time. */
   readonly inbound: Inbound[] = [];
   /** A debugger's step: stop once the core has retired an instruction and its rip is outside [start, end). */
@@ -28,11 +42,11 @@ export class CoreSlot {
   constructor(
     readonly index: number,
     readonly core: Core,
-    readonly lapic: LocalApic,
+    readonly apic: InterruptController,
   ) {}
 
   get nextEvent(): number {
-    const timer = this.lapic.timerNext;
+    const timer = this.apic.timerNext;
     const inbound = this.inbound.length === 0 ? NEVER : this.inbound[0].time;
     return timer < inbound ? timer : inbound;
   }
@@ -45,6 +59,6 @@ export interface StepRange {
 }
 
 /** Runs, or will as soon as it looks: a core may halt at the very end of its stretch with an interrupt already waiting. */
-export function isRunnable({ power, core, lapic }: CoreSlot): boolean {
-  return power === Power.RUNNING && (!core.halted || (lapic.pendingVector() >= 0 && core.interruptible));
+export function isRunnable({ power, core, apic }: CoreSlot): boolean {
+  return power === Power.RUNNING && (!core.halted || (apic.pendingVector() >= 0 && core.interruptible));
 }

@@ -22,7 +22,8 @@ export function paths(packageRoot: string): Section {
       program,
       between: (machine, text) => {
         // Far enough apart that one is over before the next.
-        if (text.includes("spinning\n") && sent++ % 5 === 0) machine.nodes[0]!.lapics[0]!.accept(Vector.WAKE, false);
+        if (text.includes("spinning\n") && sent++ % 5 === 0)
+          machine.nodes[0]!.board.lapics[0]!.accept(Vector.WAKE, false);
       },
     });
     const count = (what: string): number | null => {

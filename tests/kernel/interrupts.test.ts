@@ -158,7 +158,7 @@ describe.skipIf(!here)("stray interrupts", () => {
         [0, 0x2f],
         [1, 0xd5],
       ] as const) {
-        bench.node(1).lapics[core]!.accept(vector, false);
+        bench.node(1).board.lapics[core]!.accept(vector, false);
         settle(bench);
       }
       const console = bench.consoles.get(1)!;

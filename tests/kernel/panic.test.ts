@@ -47,7 +47,7 @@ describe.skipIf(typeof engine === "string")("a panic", () => {
       bench.boot();
       bench.submit({ program: "ring" }, () => {
         // Vectors below 16 are illegal in a message: the LAPIC says so, and the kernel takes it for a broken machine.
-        bench.node(1).lapics[1]!.accept(0x08, false);
+        bench.node(1).board.lapics[1]!.accept(0x08, false);
       });
       bench.until(() => bench.machine.exits.length > 0, 1e9);
     });

@@ -23,7 +23,7 @@ describe.skipIf(create === null)("path lengths", () => {
         const last = events.findLast((e) => e.kind === EventKind.MARK);
         if (sent || last === undefined || Number(last.words[0]) !== 1) return;
         sent = true;
-        machine.nodes[0]!.lapics[1]!.accept(Vector.WAKE, false);
+        machine.nodes[0]!.board.lapics[1]!.accept(Vector.WAKE, false);
       },
     });
   const lengths = new Map((run?.stdout ?? "").split("\n").map((l) => l.split(" ") as [string, string]));

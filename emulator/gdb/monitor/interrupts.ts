@@ -54,7 +54,7 @@ function commandText(low: number): string {
 
 function lapic(c: MonitorContext): readonly string[] {
   return chosenCores(c).flatMap(({ nid, core }) => {
-    const device = c.view.control.machine.node(nid)!.lapics[core]!;
+    const device = c.view.control.machine.node(nid)!.board.lapics[core]!;
     const s = device.state() as LapicState;
     const shorthand = s.icrLow & Icr.SHORTHAND_MASK;
     const to = shorthand === 0 ? `destination ${hex(s.icrHigh >>> 24)}` : modeName(shorthand);
@@ -71,7 +71,7 @@ function lapic(c: MonitorContext): readonly string[] {
 }
 
 function ioapic({ id, view }: MonitorContext): readonly string[] {
-  const s = view.control.machine.node(id.nid)!.ioapic.state() as IoapicState;
+  const s = view.control.machine.node(id.nid)!.board.ioapic.state() as IoapicState;
   const rows: string[][] = [["pin", "vector", "mode", "trigger", "to", "line", "state"]];
   let masked = 0;
   for (let pin = 0; pin < IOAPIC_PINS; pin++) {

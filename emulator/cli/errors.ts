@@ -1,6 +1,6 @@
 /** What a user did wrong, as one line: `margay: what: where: what to do`. */
 
-/** Exit statuses of `margay` beside the job's own (DESIGN section 6). */
+/** Exit statuses of `margay` beside the job's own (ARCHITECTURE.md section 6). */
 export const EXIT_REFUSED = 2;
 export const EXIT_MACHINE_FAULT = 3;
 export const EXIT_LIMIT = 124;

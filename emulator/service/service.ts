@@ -1,6 +1,6 @@
 /**
  * The service node: a state machine without sockets at nid 0, pid 1. It collects the READY of the nodes, PUTs jobs to rank 0
- * (DESIGN section 5, steps 1–4), takes LOAD_REPLY and STATUS (12), says go (13) and receives one exit notice a job.
+ * (ARCHITECTURE.md section 5, steps 1–4), takes LOAD_REPLY and STATUS (12), says go (13) and receives one exit notice a job.
  * A refused, failed or interrupted job is torn down by KILL, 1 to n, and ends when every node has answered.
  * All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
  */

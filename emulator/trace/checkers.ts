@@ -1,5 +1,5 @@
 /**
- * What must hold in every trace (DESIGN, section 7): one EOI per APIC interrupt and none for exceptions; every shootdown acknowledged
+ * What must hold in every trace (ARCHITECTURE.md section 7): one EOI per APIC interrupt and none for exceptions; every shootdown acknowledged
  * before its frame is reused; every message delivered once, in order; every load answered; no device error. Each checker is a state
  * machine over the ordered events; a violation is one line that names the event.
  * Skew: the cores of a node run a quantum one after the other, so what one core wrote "late" in a quantum another may have read "early" in

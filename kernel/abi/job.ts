@@ -1,4 +1,4 @@
-/** Job load, as DESIGN section 5: the init image, its parameters, what init and the service node tell each other, exit notices. */
+/** Job load, as in ARCHITECTURE.md section 5: the init image, its parameters, what init and the service node tell each other, exit notices. */
 export const INIT_MAGIC: u32 = 0x544e_494d;
 export const INIT_VERSION: u32 = 1;
 /**

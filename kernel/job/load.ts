@@ -1,5 +1,5 @@
 /**
- * Job load, the kernel's share (DESIGN section 5, steps 5 and 9): a LOAD becomes a task with one linear segment that holds the init
+ * Job load, the kernel's share (ARCHITECTURE.md section 5, steps 5 and 9): a LOAD becomes a task with one linear segment that holds the init
  * image, and is answered by ACK or by NACK with its cause; then init runs. And what init asks of the kernel: describe the job, load a
  * child, start the program. Nothing is fanned out here: the tree is init's.
  */

@@ -215,7 +215,7 @@ describe("against the manuals", () => {
 });
 
 describe("against the design", () => {
-  it("message header, init header and event are of the sizes that DESIGN names", () => {
+  it("message header, init header and event are of the sizes that the protocol fixes", () => {
     expect(net.MessageHeader.SIZE).toBe(96);
     expect(net.EthernetHeader.SIZE).toBe(16);
     expect(net.ETHERTYPE_MARGAY).toBe(0x88b5);

@@ -1,5 +1,5 @@
 /**
- * Init, the user-level job loader: the second phase of the two-phase load (DESIGN section 5, steps 6 to 15). The service node PUTs
+ * Init, the user-level job loader: the second phase of the two-phase load (ARCHITECTURE.md section 5, steps 6 to 15). The service node PUTs
  * it to rank 0; from there every rank loads its children with the very same image. It fetches the program, fans the status in, waits
  * for go, fans it out and jumps into the program. Whatever fails becomes a LoadStatus on its way to the service node, which then
  * kills the job; init only waits for that.

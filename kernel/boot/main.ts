@@ -49,8 +49,9 @@ import { failAllocation, framesStart, physical, ramBytes, reserveFrames, OWNER_R
 import { imageEndPhysical, kernelMapEnter, kernelMapStart } from "../mm/kernelmap.ts";
 import { disableShootdownIpis } from "../mm/shootdown.ts";
 import { allocateKernelMessage, messagesStart, sendMessage, setPrefix } from "../net/message.ts";
-import { portalsLost, portalsStart } from "../net/portals.ts";
-import { netLock } from "../net/reliable.ts";
+import { pendingLost } from "../net/pending.ts";
+import { portalsStart } from "../net/portals.ts";
+import { netLock } from "../net/peer.ts";
 import { syscallStart } from "../syscall/entry.ts";
 import { margayCallsStart, personality } from "../syscall/margay.ts";
 import { memoryCallsStart } from "../syscall/memory.ts";
@@ -262,7 +263,7 @@ function panicInInterrupt(vector: u32, _device: u64): void {
 /** A node has answered nothing for too long. */
 function peerLost(nid: u32): void {
   ioLost(nid);
-  portalsLost(nid);
+  pendingLost(nid);
   exitLost(nid);
 }
 

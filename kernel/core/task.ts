@@ -16,6 +16,7 @@ import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
 import type { AddressSpace } from "../mm/space.ts";
+import type { TaskRecord } from "./record.ts";
 
 export const enum TaskState {
   FREE = 0,
@@ -55,6 +56,7 @@ export class Task {
   nids: ptr<u32> | null = null;
   pids: ptr<u32> | null = null;
   space!: AddressSpace;
+  record!: TaskRecord;
 }
 /** Registers of a task's first instruction. */
 export class UserStart {

@@ -22,7 +22,7 @@ import {
   sendMessage,
   setPrefix,
 } from "../net/message.ts";
-import { netLock, type Peer } from "../net/reliable.ts";
+import { netLock, type Peer } from "../net/peer.ts";
 
 /** What a system call ships, and where its answer goes. */
 export class Shipment {

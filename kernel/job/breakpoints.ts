@@ -4,25 +4,14 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { DEBUG_BREAKPOINTS_MAX } from "../abi/jobdebug.ts";
+import type { Breakpoint } from "../core/record.ts";
 import type { Task } from "../core/task.ts";
 import { copyFromUser, patchUser, userRangeValid } from "../mm/user.ts";
 
 const INT3: u8 = 0xcc;
 
-class Breakpoint {
-  address: u64 = 0;
-  /** Byte of the program. */
-  original: u8 = 0;
-  used: u8 = 0;
-}
-class Breakpoints {
-  list!: arr<Breakpoint, 64>;
-}
-/** By task slot. */
-const tables: arr<Breakpoints, 8> = zeroed();
-
 function find(task: ptr<Task>, address: u64): ptr<Breakpoint> | null {
-  const table = addr(tables[task.slot]);
+  const table = addr(task.record.breakpoints);
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
     const b = addr(table.list[i]);
     if (b.used !== 0 && b.address === address) return b;
@@ -37,7 +26,7 @@ export function breakpointAt(task: ptr<Task>, address: u64): boolean {
 /** 0, or an errno. */
 export function setBreakpoint(task: ptr<Task>, address: u64): u32 {
   if (find(task, address) !== null) return Errno.EEXIST;
-  const table = addr(tables[task.slot]);
+  const table = addr(task.record.breakpoints);
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
     const b = addr(table.list[i]);
     if (b.used !== 0) continue;
@@ -59,12 +48,12 @@ export function clearBreakpoint(task: ptr<Task>, address: u64): u32 {
   return 0;
 }
 export function clearAllBreakpoints(task: ptr<Task>): void {
-  const table = addr(tables[task.slot]);
+  const table = addr(task.record.breakpoints);
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) if (table.list[i].used !== 0) remove(task, addr(table.list[i]));
 }
 /** The task's memory is going. */
 export function forgetBreakpoints(task: ptr<Task>): void {
-  zero(addr(tables[task.slot]));
+  zero(addr(task.record.breakpoints));
 }
 
 /** The page may be another one by now: only what we put there is taken away. */
@@ -78,7 +67,7 @@ function remove(task: ptr<Task>, b: ptr<Breakpoint>): void {
 /** Reads as the program has it, without our breakpoints. */
 export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthBytes: u64): boolean {
   if (!copyFromUser(addr(task.space), to, address, lengthBytes)) return false;
-  const table = addr(tables[task.slot]);
+  const table = addr(task.record.breakpoints);
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
     const b = addr(table.list[i]);
     if (b.used === 0 || b.address < address || b.address - address >= lengthBytes) continue;
@@ -90,7 +79,7 @@ export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthByt
 
 /** Writes whatever the pages permit; breakpoints in the range stay, what is written under them is kept. `from` is changed. */
 export function writeHidden(task: ptr<Task>, address: u64, from: ptr<u8>, lengthBytes: u64): boolean {
-  const table = addr(tables[task.slot]);
+  const table = addr(task.record.breakpoints);
   // All or nothing: no byte is written where the last one cannot be.
   if (!userRangeValid(addr(task.space), address, lengthBytes, false)) return false;
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {

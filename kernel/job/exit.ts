@@ -18,13 +18,23 @@ import { lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { setLastThreadLeft } from "../core/idle.ts";
-import { endTask, findJob, reclaimTask, releaseTask, type Task, taskAt, TaskState, WAIT_KILLED } from "../core/task.ts";
+import type { Child, Tree } from "../core/record.ts";
+import {
+  endTask,
+  findJob,
+  reclaimTask,
+  releaseTask,
+  type Task,
+  TASKS_MAX,
+  taskAt,
+  TaskState,
+  WAIT_KILLED,
+} from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
 import {
   allocateKernelMessage,
   cancelMessages,
   fromService,
-  type OutMessage,
   PROBE_NS,
   PROBES_MAX,
   probe,
@@ -34,43 +44,13 @@ import {
   setPrefix,
 } from "../net/message.ts";
 import { clearPortals, postLoadExit } from "../net/portals.ts";
-import { netLock, type Peer } from "../net/reliable.ts";
+import { netLock, type OutMessage, type Peer } from "../net/peer.ts";
 import { checkNothingLeft } from "./check.ts";
 import { debugTaskEnded } from "./debug.ts";
 
-class Child {
-  nid: u32 = 0;
-  rank: u32 = 0;
-  /** Where its load's events go, and what they carry. */
-  queue: u32 = 0;
-  reserved: u32 = 0;
-  userPointer: u64 = 0;
-}
-class Tree {
-  /** Loads that init has sent. */
-  asked: u32 = 0;
-  /** ACKed loads whose notice has not come. */
-  childCount: u32 = 0;
-  /** FANOUT_MAX of them at most. */
-  children!: arr<Child, 64>;
-  /** The job runs: every rank is loaded, and ends by itself. */
-  started: u32 = 0;
-  ownEnded: u32 = 0;
-  /** The sub-tree so far. */
-  notice!: ExitNotice;
-  /** Whose KILL is to be answered; operation 0: nobody's. */
-  killer!: MessageHeader;
-  killed: u32 = 0;
-}
-/** By task slot. Under `netLock`. */
-const trees: arr<Tree, 8> = zeroed();
-
 export function exitStart(): void {
-  assert(
-    trees[0].children.length === u64(FANOUT_MAX),
-    cstr("exit: room for other than FANOUT_MAX children"),
-    trees[0].children.length,
-  );
+  const room: u64 = taskAt(0).record.tree.children.length;
+  assert(room === u64(FANOUT_MAX), cstr("exit: room for other than FANOUT_MAX children"), room);
   setLastThreadLeft(lastThreadLeft);
   registerOperation(Operation.EXIT_NOTICE, receiveNotice);
   registerOperation(Operation.KILL, receiveKill);
@@ -78,14 +58,14 @@ export function exitStart(): void {
 
 /** Before `task` sends a load. False: it has sent FANOUT_MAX of them. Under `netLock`. */
 export function askChild(task: ptr<Task>): boolean {
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   if (tree.asked >= FANOUT_MAX) return false;
   tree.asked++;
   return true;
 }
 /** A load that `task` has sent to `nid` was ACKed. */
 export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: u64): void {
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   record(EventKind.JOB_CHILD, u64(task.jobId), u64(nid), 0, 0);
   assert(tree.childCount < FANOUT_MAX, cstr("exit: more children than loads"), u64(tree.childCount));
   const child = addr(tree.children[tree.childCount]);
@@ -98,7 +78,7 @@ export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: 
 
 /** Init has gone, the job runs. The ranks of the children are known from here on. Under `netLock`. */
 export function jobStarted(task: ptr<Task>): void {
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   tree.started = 1;
   const nids = task.nids;
   if (nids === null) return;
@@ -127,7 +107,7 @@ export function finishTask(task: ptr<Task>): void {
   if (task.jobId !== 0) shipTaskEnd(task);
   reclaimTask(task);
   checkNothingLeft(task);
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   if (task.jobId !== 0) record(EventKind.JOB_EXIT, u64(task.jobId), u64(task.rank), u64(task.waitStatus), 0);
   if (tree.killed !== 0 || task.jobId === 0) {
     if (tree.killed !== 0) sendMessage(replyTo(addr(tree.killer), Operation.KILL_REPLY, Cause.OK));
@@ -142,7 +122,7 @@ export function finishTask(task: ptr<Task>): void {
 }
 
 function release(task: ptr<Task>): void {
-  zero(addr(trees[task.slot]));
+  zero(addr(task.record.tree));
   releaseTask(task);
 }
 
@@ -157,7 +137,7 @@ function addExit(tree: ptr<Tree>, waitStatus: u32, rank: u32, count: u32): void 
 }
 
 function sendNotice(task: ptr<Task>): void {
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   record(
     EventKind.JOB_NOTICE,
     u64(task.jobId),
@@ -186,7 +166,7 @@ function noticeMessage(task: ptr<Task>, notice: ptr<ExitNotice>): ptr<OutMessage
 function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
   const task = findJob(header.jobId);
   if (task === null || u64(header.fragmentBytes) < sizeof<ExitNotice>()) return;
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   const notice: ExitNotice = zeroed();
   memcpy(cast<ptr<u8>>(addr(notice)), body, sizeof<ExitNotice>());
   for (let i: u32 = 0; i < tree.childCount; i++) {
@@ -198,7 +178,7 @@ function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u
 
 /** Child `index` is over, and its sub-tree with it. */
 function childEnded(task: ptr<Task>, index: u32, cause: u32, waitStatus: u32, rank: u32, count: u32): void {
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   const child: Child = zeroed();
   copy(addr(child), addr(tree.children[index]));
   tree.childCount--;
@@ -219,7 +199,7 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
     sendMessage(replyTo(header, Operation.KILL_REPLY, Cause.NO_SUCH_JOB));
     return;
   }
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   if (task.state === TaskState.FAN_IN) {
     // Only the wait for the children's notices is left; they are being killed, too.
     release(task);
@@ -238,7 +218,7 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
  * read its output or to hear of its exit: its part here ends at once.
  */
 export function exitLost(nid: u32): void {
-  for (let slot: u32 = 0; slot < trees.length; slot++) {
+  for (let slot: u32 = 0; slot < TASKS_MAX; slot++) {
     const task = taskAt(slot);
     if (task.state === TaskState.FREE || task.jobId === 0) continue;
     if (nid === SERVICE_NID) {
@@ -252,7 +232,7 @@ export function exitLost(nid: u32): void {
       endOrphan(task);
       continue;
     }
-    const tree = addr(trees[slot]);
+    const tree = addr(task.record.tree);
     for (let i: u32 = 0; i < tree.childCount; i++) {
       if (tree.children[i].nid !== nid) continue;
       childEnded(task, i, Cause.UNREACHABLE, WAIT_KILLED, tree.children[i].rank, 0);
@@ -267,7 +247,7 @@ function endOrphan(task: ptr<Task>): void {
 /** Parent, child, or another rank of its job. */
 function needs(task: ptr<Task>, nid: u32): boolean {
   if (task.parentNid === nid) return true;
-  const tree = addr(trees[task.slot]);
+  const tree = addr(task.record.tree);
   for (let i: u32 = 0; i < tree.childCount; i++) {
     if (tree.children[i].nid === nid) return true;
   }
@@ -294,32 +274,27 @@ function reportLost(task: ptr<Task>, nid: u32): void {
 /** A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of their own. Under `netLock`. */
 export function probeNeighbours(task: ptr<Task>): void {
   probe(task.parentNid);
-  probeChildren(addr(trees[task.slot]));
+  probeChildren(addr(task.record.tree));
 }
 function probeChildren(tree: ptr<Tree>): void {
   for (let i: u32 = 0; i < tree.childCount; i++) probe(tree.children[i].nid);
 }
 
-/** The own task has ended, and its children's notices are awaited. */
-class Watch {
-  timer!: Timer;
-  probes: u32 = 0;
-}
-/** By task slot. A timer outlives its task: on another core it is left to fire, and finds out. */
-const watches: arr<Watch, 8> = zeroed();
+/** By task slot: the own task has ended, and its children's notices are awaited. A timer outlives its task: on another core it is left to fire, and finds out. */
+const watchTimers: arr<Timer, 8> = zeroed();
 
 function watchChildren(task: ptr<Task>): void {
-  watches[task.slot].probes = 0;
-  armTimer(addr(watches[task.slot].timer), readTsc() + PROBE_NS, watchDue, u64(task.slot));
+  task.record.tree.probes = 0;
+  armTimer(addr(watchTimers[task.slot]), readTsc() + PROBE_NS, watchDue, u64(task.slot));
 }
 function watchDue(slot: u64): void {
   const flags: u64 = lock(addr(netLock));
-  const watch = addr(watches[slot]);
-  const tree = addr(trees[slot]);
-  if (taskAt(u32(slot)).state === TaskState.FAN_IN && tree.childCount > 0 && watch.probes < PROBES_MAX) {
+  const task = taskAt(u32(slot));
+  const tree = addr(task.record.tree);
+  if (task.state === TaskState.FAN_IN && tree.childCount > 0 && tree.probes < PROBES_MAX) {
     probeChildren(tree);
-    watch.probes++;
-    armTimer(addr(watch.timer), readTsc() + (PROBE_NS << u64(watch.probes)), watchDue, slot);
+    tree.probes++;
+    armTimer(addr(watchTimers[slot]), readTsc() + (PROBE_NS << u64(tree.probes)), watchDue, slot);
   }
   unlock(addr(netLock), flags);
 }

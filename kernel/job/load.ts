@@ -37,20 +37,13 @@ import { isExecutable, spaceCreate, spaceMap, spaceStartHeap, spaceUnmap } from 
 import { copyFromUser, copyToUser } from "../mm/user.ts";
 import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
-import { netLock, type Peer } from "../net/reliable.ts";
+import { netLock, type Peer } from "../net/peer.ts";
 import { type Call, failure, registerSyscall } from "../syscall/table.ts";
 import { debugProgramStart } from "./debug.ts";
 import { askChild, finishTask, jobStarted } from "./exit.ts";
 
 /** Largest stack and zero data that an init may ask for. */
 const INIT_MEMORY_MAX: u64 = 0x400_0000;
-
-class Segment {
-  entry: u64 = 0;
-  bytes: u64 = 0;
-}
-/** By task slot: the segment that init lies in; 0 bytes once it is unmapped. */
-const segments: arr<Segment, 8> = zeroed();
 
 export function loadStart(): void {
   registerOperation(Operation.LOAD, receiveLoad);
@@ -114,8 +107,8 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
     discardTask(task);
     return Cause.NO_MEMORY;
   }
-  segments[task.slot].entry = init.entry;
-  segments[task.slot].bytes = bytes;
+  task.record.segment.entry = init.entry;
+  task.record.segment.bytes = bytes;
   peer.inbound.taskPid = task.pid;
   return Cause.OK;
 }
@@ -131,7 +124,7 @@ function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
   const reply = replyTo(header, Operation.LOAD_REPLY, Cause.OK);
   reply.header.headerData = u64(task.pid);
   sendMessage(reply);
-  const segment = addr(segments[task.slot]);
+  const segment = addr(task.record.segment);
   const from: UserStart = zeroed();
   from.entry = segment.entry;
   from.stack = INIT_BASE + segment.bytes;
@@ -197,7 +190,7 @@ function start(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
   if (call.b >= USER_END || !isExecutable(addr(task.space), call.a)) return failure(Errno.EFAULT);
-  const segment = addr(segments[task.slot]);
+  const segment = addr(task.record.segment);
   const flags: u64 = lock(addr(netLock));
   clearPortals(task);
   jobStarted(task);

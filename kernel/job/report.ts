@@ -12,7 +12,7 @@ import { BACKTRACE_MAX, backtrace } from "../core/dump.ts";
 import { setCoreReporter } from "../core/fault.ts";
 import { type Task, TaskState } from "../core/task.ts";
 import { allocateMessage, sendMessage } from "../net/message.ts";
-import { netLock } from "../net/reliable.ts";
+import { netLock } from "../net/peer.ts";
 
 class Outgoing {
   report!: CoreReport;

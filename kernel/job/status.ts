@@ -9,7 +9,7 @@ import { interruptedFrame } from "../arch/trap.ts";
 import { dumpContext, dumpStrays } from "../core/dump.ts";
 import { threadOf } from "../core/task.ts";
 import { fromService, registerOperation, replyTo, sendMessage } from "../net/message.ts";
-import type { Peer } from "../net/reliable.ts";
+import type { Peer } from "../net/peer.ts";
 import type { Call } from "../syscall/table.ts";
 
 const TEXT_BYTES: u64 = 32768;

@@ -24,17 +24,8 @@ import type { Task } from "../core/task.ts";
 import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/virtio-net.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser } from "../mm/user.ts";
-import {
-  firstPeer,
-  headerIn,
-  HEADERS_BYTES,
-  ownNid,
-  type Peer,
-  peerOf,
-  reliableStart,
-  sendData,
-  windowIsOpen,
-} from "./reliable.ts";
+import { firstPeer, type OutMessage, ownNid, type Peer, peerOf } from "./peer.ts";
+import { headerIn, HEADERS_BYTES, reliableStart, sendData, windowIsOpen } from "./reliable.ts";
 
 const POOL: u32 = 256;
 /** Left for replies of the kernel when programs have used up the rest. */
@@ -43,21 +34,6 @@ const KERNEL_SHARE: u32 = 64;
 const REPLY_SHARE: u32 = 16;
 export const PREFIX_MAX: u64 = 64;
 
-export class OutMessage {
-  next: ptr<OutMessage> | null = null;
-  header!: MessageHeader;
-  prefixBytes: u64 = 0;
-  prefix!: arr<u8, 64>;
-  /** Whose memory the rest of the body lies in; null: the kernel's, at `address`. */
-  task: ptr<Task> | null = null;
-  taskPid: u32 = 0;
-  address: u64 = 0;
-  /** Bytes of body sent. */
-  sentBytes: u64 = 0;
-  /** Called when the last fragment is on its way: the body may be reused. */
-  sent: ((argument: u64, cause: u32) => void) | null = null;
-  argument: u64 = 0;
-}
 const pool: arr<OutMessage, 256> = zeroed();
 class Messages {
   free: ptr<OutMessage> | null = null;

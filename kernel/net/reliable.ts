@@ -8,7 +8,6 @@
  * Everything runs under `netLock`.
  */
 import { EventKind } from "../abi/events.ts";
-import { MAX_RANKS } from "../abi/job.ts";
 import {
   DropReason,
   ETHERTYPE_MARGAY,
@@ -26,7 +25,7 @@ import {
 } from "../abi/net.ts";
 import { crc32c } from "../../toolchain/lib/rt/crc32c.ts";
 import { readTsc } from "../arch/cpu.ts";
-import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import {
@@ -39,68 +38,13 @@ import {
   releaseBuffer,
   sendBuffer,
 } from "../drivers/virtio-net.ts";
-import { KERNEL_BASE } from "../abi/memory.ts";
-import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
-import type { OutMessage } from "./message.ts";
+import { firstPeer, netLock, NID_MAX, ownNid, type Peer, peerOf, peersStart } from "./peer.ts";
 
 export const ETHERNET_BYTES: u64 = 16;
 export const HEADERS_BYTES: u64 = 112;
 const RETRY_LIMIT: u32 = 64;
-/** nids above it are refused. */
-const NID_MAX: u32 = MAX_RANKS + 64;
-const PEERS_PER_FRAME: u64 = 4;
 
-class InFlight {
-  buffer: u32 = 0;
-  frameBytes: u32 = 0;
-  sequence: u32 = 0;
-  sentAt: u64 = 0;
-}
-/** The message that is coming in from a peer, fragment by fragment; `net/message.ts` and the operations use it. */
-export class Inbound {
-  /** 1 while fragments are missing. */
-  open: u32 = 0;
-  /** The operation does not want the rest. */
-  discard: u32 = 0;
-  requestId: u64 = 0;
-  gotBytes: u32 = 0;
-  totalBytes: u32 = 0;
-  /** The operation's own: where bytes go, and what for. */
-  taskPid: u32 = 0;
-  queue: u32 = 0;
-  cause: u32 = 0;
-  address: u64 = 0;
-  acceptedBytes: u64 = 0;
-  entryOffset: u64 = 0;
-  userPointer: u64 = 0;
-}
-export class Peer {
-  nid: u32 = 0;
-  unreachable: u32 = 0;
-  /** Of the next frame to be sent. */
-  nextSequence: u32 = 1;
-  /** Highest received in order; 0 = none. */
-  received: u32 = 0;
-  acknowledgementOwed: u32 = 0;
-  retries: u32 = 0;
-  /** Unacknowledged frames, a ring: the oldest is at `first`. */
-  first: u32 = 0;
-  count: u32 = 0;
-  inFlight!: arr<InFlight, 32>;
-  /** Messages that wait for the window, oldest first. */
-  outFirst: ptr<OutMessage> | null = null;
-  outLast: ptr<OutMessage> | null = null;
-  inbound!: Inbound;
-  /** All peers, in the order of their first frame. */
-  next: ptr<Peer> | null = null;
-}
 class Net {
-  nid: u32 = 0;
-  peers: ptr<Peer> | null = null;
-  lastPeer: ptr<Peer> | null = null;
-  /** Frame that new peers are cut from. */
-  fresh: u64 = 0;
-  freshUsed: u64 = 0;
   timer!: Timer;
   /** Takes a frame's message part, in order, once. */
   deliver: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
@@ -112,15 +56,6 @@ class Net {
   receiveFlags: u64 = 0;
 }
 const net: Net = zeroed();
-/**
- * The first peers, the service node among them, need no memory: a node that is short of it can still say so.
- * @align 4096
- */
-const firstPeers: arr<u8, 4096> = zeroed();
-const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
-/** Guards everything in net, io and job that messages touch. Outermost of all locks. */
-export const netLock: Lock = zeroed();
-
 export function reliableStart(
   nid: u32,
   deliver: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void,
@@ -128,43 +63,13 @@ export function reliableStart(
   hasRoom: () => boolean,
   lost: (peer: ptr<Peer>) => void,
 ): void {
-  net.nid = nid;
-  net.fresh = cast<u64>(addr(firstPeers)) - KERNEL_BASE;
+  peersStart(nid);
   net.deliver = deliver;
   net.windowOpened = windowOpened;
   net.hasRoom = hasRoom;
   net.lost = lost;
   if (netPresent()) netReceive(receiveBegin, receiveFrame, receiveEnd);
 }
-export function ownNid(): u32 {
-  return net.nid;
-}
-
-/** The state kept for `nid`; null: no such nid, or no memory. */
-export function peerOf(nid: u32): ptr<Peer> | null {
-  if (nid >= NID_MAX) return null;
-  const known = peersByNid[nid];
-  if (known !== null) return known;
-  if (net.fresh === 0 || net.freshUsed === PEERS_PER_FRAME) {
-    net.fresh = allocateFrame(OWNER_KERNEL);
-    net.freshUsed = 0;
-    if (net.fresh === 0) return null;
-  }
-  const peer = physical<Peer>(net.fresh + net.freshUsed * 1024);
-  net.freshUsed++;
-  peer.nid = nid;
-  peer.nextSequence = 1;
-  peersByNid[nid] = peer;
-  const last = net.lastPeer;
-  if (last === null) net.peers = peer;
-  else last.next = peer;
-  net.lastPeer = peer;
-  return peer;
-}
-export function firstPeer(): ptr<Peer> | null {
-  return net.peers;
-}
-
 function following(sequence: u32): u32 {
   return sequence === 0xffff_ffff ? 1 : sequence + 1;
 }
@@ -198,7 +103,7 @@ export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
 function fillEthernet(nid: u32, frame: ptr<u8>): void {
   const ethernet = cast<ptr<EthernetHeader>>(frame);
   fillAddress(addr(ethernet.destination[0]), nid);
-  fillAddress(addr(ethernet.source[0]), net.nid);
+  fillAddress(addr(ethernet.source[0]), ownNid());
   ethernet.type = byteSwap(ETHERTYPE_MARGAY);
   ethernet.padding = 0;
 }
@@ -229,7 +134,7 @@ function sendAcknowledgement(peer: ptr<Peer>): void {
   zero(header);
   header.version = MESSAGE_VERSION;
   header.operation = Operation.ACKNOWLEDGE;
-  header.sourceNid = net.nid;
+  header.sourceNid = ownNid();
   header.targetNid = peer.nid;
   fillEthernet(peer.nid, bufferFrame(buffer));
   transmit(peer, buffer, HEADERS_BYTES);
@@ -240,7 +145,7 @@ function retransmitDue(_argument: u64): void {
   const flags: u64 = lock(addr(netLock));
   const now: u64 = readTsc();
   let earliest: u64 = 0;
-  for (let peer = net.peers; peer !== null; peer = peer.next) {
+  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     if (peer.count === 0) continue;
     if (peer.inFlight[peer.first].sentAt + RETRANSMIT_NS <= now) sendAgain(peer, now);
     if (peer.count === 0) continue;
@@ -298,7 +203,7 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   if (header.fragmentOffset > header.totalBytes || header.fragmentBytes > header.totalBytes - header.fragmentOffset)
     return DropReason.LENGTHS;
   if (header.totalBytes > 0 && header.fragmentBytes === 0) return DropReason.LENGTHS;
-  if (header.targetNid !== net.nid || header.sourceNid === net.nid || header.sourceNid >= NID_MAX)
+  if (header.targetNid !== ownNid() || header.sourceNid === ownNid() || header.sourceNid >= NID_MAX)
     return DropReason.NID;
   const crc: u32 = header.crc;
   header.crc = 0;
@@ -349,7 +254,7 @@ function acknowledged(peer: ptr<Peer>, acknowledgement: u32): void {
 function receiveEnd(): void {
   const windowOpened = net.windowOpened;
   if (windowOpened !== null) windowOpened();
-  for (let peer = net.peers; peer !== null; peer = peer.next) {
+  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     if (peer.acknowledgementOwed !== 0) sendAcknowledgement(peer);
   }
   unlock(addr(netLock), net.receiveFlags);

@@ -1,0 +1,125 @@
+/**
+ * What is kept for each node that frames were exchanged with, and the lock over it. Peers are made at the first frame and stay.
+ */
+import { MAX_RANKS } from "../abi/job.ts";
+import { KERNEL_BASE } from "../abi/memory.ts";
+import type { MessageHeader } from "../abi/net.ts";
+import type { Lock } from "../arch/spinlock.ts";
+import type { Task } from "../core/task.ts";
+import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
+
+/** nids above it are refused. */
+export const NID_MAX: u32 = MAX_RANKS + 64;
+const PEERS_PER_FRAME: u64 = 4;
+
+/** A message on its way out; net/message.ts fills and sends it. */
+export class OutMessage {
+  next: ptr<OutMessage> | null = null;
+  header!: MessageHeader;
+  prefixBytes: u64 = 0;
+  prefix!: arr<u8, 64>;
+  /** Whose memory the rest of the body lies in; null: the kernel's, at `address`. */
+  task: ptr<Task> | null = null;
+  taskPid: u32 = 0;
+  address: u64 = 0;
+  /** Bytes of body sent. */
+  sentBytes: u64 = 0;
+  /** Called when the last fragment is on its way: the body may be reused. */
+  sent: ((argument: u64, cause: u32) => void) | null = null;
+  argument: u64 = 0;
+}
+/** A frame that was sent and not yet acknowledged. */
+class InFlight {
+  buffer: u32 = 0;
+  frameBytes: u32 = 0;
+  sequence: u32 = 0;
+  sentAt: u64 = 0;
+}
+/** The message that is coming in from a peer, fragment by fragment; `net/message.ts` and the operations use it. */
+export class Inbound {
+  /** 1 while fragments are missing. */
+  open: u32 = 0;
+  /** The operation does not want the rest. */
+  discard: u32 = 0;
+  requestId: u64 = 0;
+  gotBytes: u32 = 0;
+  totalBytes: u32 = 0;
+  /** The operation's own: where bytes go, and what for. */
+  taskPid: u32 = 0;
+  queue: u32 = 0;
+  cause: u32 = 0;
+  address: u64 = 0;
+  acceptedBytes: u64 = 0;
+  entryOffset: u64 = 0;
+  userPointer: u64 = 0;
+}
+export class Peer {
+  nid: u32 = 0;
+  unreachable: u32 = 0;
+  /** Of the next frame to be sent. */
+  nextSequence: u32 = 1;
+  /** Highest received in order; 0 = none. */
+  received: u32 = 0;
+  acknowledgementOwed: u32 = 0;
+  retries: u32 = 0;
+  /** Unacknowledged frames, a ring: the oldest is at `first`. */
+  first: u32 = 0;
+  count: u32 = 0;
+  inFlight!: arr<InFlight, 32>;
+  /** Messages that wait for the window, oldest first. */
+  outFirst: ptr<OutMessage> | null = null;
+  outLast: ptr<OutMessage> | null = null;
+  inbound!: Inbound;
+  /** All peers, in the order of their first frame. */
+  next: ptr<Peer> | null = null;
+}
+class Peers {
+  ownNid: u32 = 0;
+  first: ptr<Peer> | null = null;
+  last: ptr<Peer> | null = null;
+  /** Frame that new peers are cut from. */
+  fresh: u64 = 0;
+  freshUsed: u64 = 0;
+}
+const peers: Peers = zeroed();
+/**
+ * The first peers, the service node among them, need no memory: a node that is short of it can still say so.
+ * @align 4096
+ */
+const firstPeers: arr<u8, 4096> = zeroed();
+const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
+/** Guards everything in net, io and job that messages touch. Outermost of all locks. */
+export const netLock: Lock = zeroed();
+
+export function peersStart(nid: u32): void {
+  peers.ownNid = nid;
+  peers.fresh = cast<u64>(addr(firstPeers)) - KERNEL_BASE;
+}
+export function ownNid(): u32 {
+  return peers.ownNid;
+}
+
+/** The state kept for `nid`; null: no such nid, or no memory. */
+export function peerOf(nid: u32): ptr<Peer> | null {
+  if (nid >= NID_MAX) return null;
+  const known = peersByNid[nid];
+  if (known !== null) return known;
+  if (peers.fresh === 0 || peers.freshUsed === PEERS_PER_FRAME) {
+    peers.fresh = allocateFrame(OWNER_KERNEL);
+    peers.freshUsed = 0;
+    if (peers.fresh === 0) return null;
+  }
+  const peer = physical<Peer>(peers.fresh + peers.freshUsed * 1024);
+  peers.freshUsed++;
+  peer.nid = nid;
+  peer.nextSequence = 1;
+  peersByNid[nid] = peer;
+  const last = peers.last;
+  if (last === null) peers.first = peer;
+  else last.next = peer;
+  peers.last = peer;
+  return peer;
+}
+export function firstPeer(): ptr<Peer> | null {
+  return peers.first;
+}

@@ -1,0 +1,121 @@
+/**
+ * Operations of this node's programs whose reply is awaited: PUTs that want an acknowledgement, GETs, LOADs; and GETs of others whose
+ * data is on its way out. Each ends with one event. Under `netLock`.
+ */
+import { Cause, Operation } from "../abi/net.ts";
+import { type PortalEvent, PortalEventKind } from "../abi/portals.ts";
+import { findTask, type Task } from "../core/task.ts";
+import { allocationFails } from "../mm/frames.ts";
+import { postEvent } from "./queues.ts";
+
+const PENDING_MAX: u32 = 256;
+
+/** requestId = index + 1 | generation << 16. */
+export class Pending {
+  used: u32 = 0;
+  generation: u32 = 0;
+  kind: u32 = 0;
+  queue: u32 = 0;
+  targetNid: u32 = 0;
+  targetPid: u32 = 0;
+  portalIndex: u32 = 0;
+  taskPid: u32 = 0;
+  address: u64 = 0;
+  lengthBytes: u64 = 0;
+  matchBits: u64 = 0;
+  userPointer: u64 = 0;
+  /** PUT: the body is on its way, and an acknowledgement is wanted. */
+  acknowledge: u32 = 0;
+}
+const pendings: arr<Pending, 256> = zeroed();
+class Generation {
+  last: u32 = 0;
+}
+const generation: Generation = new Generation();
+
+export function allocatePending(task: ptr<Task>): ptr<Pending> | null {
+  if (allocationFails()) return null;
+  for (let i: u32 = 0; i < PENDING_MAX; i++) {
+    const p = addr(pendings[i]);
+    if (p.used !== 0) continue;
+    zero(p);
+    p.used = 1;
+    generation.last++;
+    p.generation = generation.last;
+    p.taskPid = task.pid;
+    return p;
+  }
+  return null;
+}
+export function requestIdOf(p: ptr<Pending>): u64 {
+  const index: u64 = (cast<u64>(p) - cast<u64>(addr(pendings))) / sizeof<Pending>();
+  return (index + 1) | (u64(p.generation) << 16);
+}
+/** Null: answered already, or its task is gone. */
+export function findPending(requestId: u64, kind: u32): ptr<Pending> | null {
+  const number: u64 = requestId & 0xffff;
+  if (number === 0 || number > u64(PENDING_MAX)) return null;
+  const p = addr(pendings[number - 1]);
+  if (p.used === 0 || p.kind !== kind || u64(p.generation) !== requestId >> 16) return null;
+  return p;
+}
+
+/** Ends a pending operation with an event. */
+export function complete(p: ptr<Pending>, kind: u32, cause: u32, lengthBytes: u64): void {
+  p.used = 0;
+  const task = findTask(p.taskPid);
+  if (task === null) return;
+  const event: PortalEvent = zeroed();
+  pendingEvent(addr(event), kind, p, cause, lengthBytes);
+  postEvent(task, p.queue, addr(event));
+}
+function pendingEvent(event: ptr<PortalEvent>, kind: u32, p: ptr<Pending>, cause: u32, lengthBytes: u64): void {
+  zero(event);
+  event.kind = kind;
+  event.cause = cause;
+  event.initiatorNid = p.targetNid;
+  event.initiatorPid = p.targetPid;
+  event.portalIndex = p.portalIndex;
+  event.matchBits = p.matchBits;
+  event.lengthBytes = lengthBytes;
+  event.userPointer = p.userPointer;
+}
+
+/** The body of a PUT has been read. */
+export function putSent(requestId: u64, cause: u32): void {
+  const p = findPending(requestId, Operation.PUT);
+  if (p === null) return;
+  const acknowledge: boolean = p.acknowledge !== 0 && cause === Cause.OK;
+  complete(p, PortalEventKind.SENT, cause, p.lengthBytes);
+  if (acknowledge) p.used = 1;
+}
+/** A GET or LOAD has left, or cannot. */
+export function requestSent(requestId: u64, cause: u32): void {
+  if (cause === Cause.OK) return;
+  const get = findPending(requestId, Operation.GET);
+  if (get !== null) complete(get, PortalEventKind.REPLY, cause, 0);
+  const load = findPending(requestId, Operation.LOAD);
+  if (load !== null) complete(load, PortalEventKind.LOAD_REPLY, cause, 0);
+}
+/** Nothing will come from `nid` any more. */
+export function pendingLost(nid: u32): void {
+  for (let i: u32 = 0; i < PENDING_MAX; i++) {
+    const p = addr(pendings[i]);
+    if (p.used === 0 || p.targetNid !== nid) continue;
+    if (p.kind === Operation.PUT) complete(p, PortalEventKind.ACK, Cause.UNREACHABLE, 0);
+    if (p.kind === Operation.GET) complete(p, PortalEventKind.REPLY, Cause.UNREACHABLE, 0);
+    if (p.kind === Operation.LOAD) complete(p, PortalEventKind.LOAD_REPLY, Cause.UNREACHABLE, 0);
+  }
+}
+/** The task ends: what is pending gets no event. */
+export function clearPending(task: ptr<Task>): void {
+  for (let i: u32 = 0; i < PENDING_MAX; i++) {
+    if (pendings[i].used !== 0 && pendings[i].taskPid === task.pid) pendings[i].used = 0;
+  }
+}
+export function pendingLeft(task: ptr<Task>): boolean {
+  for (let i: u32 = 0; i < PENDING_MAX; i++) {
+    if (pendings[i].used !== 0 && pendings[i].taskPid === task.pid) return true;
+  }
+  return false;
+}

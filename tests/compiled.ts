@@ -1,6 +1,7 @@
 /**
- * Test programs, compiled by the built compiler (dist/toolchain.js) and kept in images/out/tests under a hash of everything that
- * decides their bytes: compiler, options, sources. So a test process neither loads the compiler nor compiles what has not changed.
+ * Test programs, compiled by the built compiler (dist/toolchain.js) and kept in images/out/tests under a hash of
+ * everything that decides their bytes: compiler, options, sources. So a test process neither loads the compiler nor
+ * compiles what has not changed.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
- * Proves, on the real machine with the real kernel and init: programs of their own for each rank, refusals that free every node, busy nodes,
- * several jobs on a node, kills at any moment of a load. Every trace goes through the checkers.
+ * Proves, on the real machine with the real kernel and init: programs of their own for each rank, refusals that free
+ * every node, busy nodes, several jobs on a node, kills at any moment of a load. Every trace goes through the checkers.
  */
 import fs from "node:fs";
 import os from "node:os";

@@ -1,6 +1,7 @@
 /**
- * Test-only: nodes that speak the kernel's and init's side of the load in node, without any machine code, and a fabric that
- * joins them to the host at nid 0. They keep to the protocol's rules, so that the service node is driven as by real nodes.
+ * Test-only: nodes that speak the kernel's and init's side of the load in node, without any machine code, and a fabric
+ * that joins them to the host at nid 0. They keep to the protocol's rules, so that the service node is driven as by
+ * real nodes.
  */
 import { ExitNotice, INIT_MAGIC, INIT_VERSION, InitHeader, InitMatch, LoadStatus } from "../../emulator/abi/job.ts";
 import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../../emulator/abi/net.ts";

@@ -1,4 +1,7 @@
-/** Proves: the service node's state machine, from READY to the exit notice, and every way in which a load can be refused. */
+/**
+ * Proves: the service node's state machine, from READY to the exit notice, and every way in which a load can be
+ * refused.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Errno } from "../../emulator/abi/errno.ts";

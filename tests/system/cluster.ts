@@ -1,6 +1,6 @@
 /**
- * A whole machine in the test's process: nodes, service node, I/O node, strict devices. Every run's trace goes through the checkers;
- * a violation fails the test that made it.
+ * A whole machine in the test's process: nodes, service node, I/O node, strict devices. Every run's trace goes through
+ * the checkers; a violation fails the test that made it.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -35,7 +35,10 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   readonly limitNs?: number;
   readonly machine?: Partial<MachineOptions>;
-  /** Go on behind the job's end until nothing is under way: with link faults, what was lost last is still being sent again. */
+  /**
+   * Go on behind the job's end until nothing is under way: with link faults, what was lost last is still being sent
+   * again.
+   */
   readonly drain?: boolean;
   /** Moves the machine instead of `machine.run`: a debugger. */
   readonly drive?: (machine: Machine, options: RunOptions) => RunReason;

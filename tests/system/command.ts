@@ -12,7 +12,10 @@ export interface Result {
   readonly stdout: string;
   readonly stderr: string;
 }
-/** boot and run go with `--strict`, so that the trace's checkers look at every machine that a test starts; `strict: false` where that is the point. */
+/**
+ * boot and run go with `--strict`, so that the trace's checkers look at every machine that a test starts; `strict:
+ * false` where that is the point.
+ */
 export function margay(
   args: readonly string[],
   options: { cwd?: string; timeoutMs?: number; strict?: boolean } = {},

@@ -1,6 +1,7 @@
 /**
- * Nodes and links that stop carrying anything while a job loads, runs or ends: it is noticed within a bounded virtual time, the nid is
- * named, all that is left of the job goes, and the next job runs on the other nodes or is refused by name.
+ * Nodes and links that stop carrying anything while a job loads, runs or ends: it is noticed within a bounded virtual
+ * time, the nid is named, all that is left of the job goes, and the next job runs on the other nodes or is refused by
+ * name.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -15,7 +16,10 @@ import { programImage } from "../kernel/rig.ts";
 import { temporaryFolder } from "./command.ts";
 import { withBench } from "./jobs.ts";
 
-/** From the cut to the job's end: up to 50 ms until somebody probes, 64 retransmissions of 2 ms, the same again for the kill. */
+/**
+ * From the cut to the job's end: up to 50 ms until somebody probes, 64 retransmissions of 2 ms, the same again for the
+ * kill.
+ */
 const NOTICED_NS = 50e6 + 2 * 64 * 2e6 + 20e6;
 
 /** Whatever goes between two nodes, or to and from one, is lost from a moment on that the test chooses. */
@@ -49,7 +53,10 @@ const allRun = (events: readonly TraceEvent[], _nid: number, size: number): bool
   events.filter((e) => e.kind === EventKind.JOB_START).length === size;
 type Moment = (events: readonly TraceEvent[], nid: number, size: number) => boolean;
 
-/** One node after the other is cut off, each in the middle of a job that runs on those that are left; each in another place of the tree. */
+/**
+ * One node after the other is cut off, each in the middle of a job that runs on those that are left; each in another
+ * place of the tree.
+ */
 function cutting(
   program: string,
   order: readonly number[],

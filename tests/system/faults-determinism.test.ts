@@ -1,7 +1,8 @@
 /**
- * Determinism as a property: whatever the host does — slices, pauses, flushed engine caches — a run is a function of its seed and
- * options. Each case draws a machine (nodes, cores, program, link faults, seed) and two ways for the host to run it; full trace and state
- * hash must be equal. The test that could not fail otherwise: another seed gives another run.
+ * Determinism as a property: whatever the host does — slices, pauses, flushed engine caches — a run is a function of
+ * its seed and options. Each case draws a machine (nodes, cores, program, link faults, seed) and two ways for the host
+ * to run it; full trace and state hash must be equal. The test that could not fail otherwise: another seed gives
+ * another run.
  */
 import fs from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";

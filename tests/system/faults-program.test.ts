@@ -1,4 +1,7 @@
-/** What a user sees of a program's fault and of a kernel's panic: names and source lines on stderr, 128 + signal or 3, nothing on stdout. */
+/**
+ * What a user sees of a program's fault and of a kernel's panic: names and source lines on stderr, 128 + signal or 3,
+ * nothing on stdout.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,6 +1,7 @@
 /**
- * The kernel, broken on purpose in one instruction, is stopped by `strict` with the diagnostic's name, node, core, symbol and source line.
- * The patches find the code by the LAPIC addresses that it holds, so they follow it when it moves.
+ * The kernel, broken on purpose in one instruction, is stopped by `strict` with the diagnostic's name, node, core,
+ * symbol and source line. The patches find the code by the LAPIC addresses that it holds, so they follow it when it
+ * moves.
  */
 import fs from "node:fs";
 import path from "node:path";

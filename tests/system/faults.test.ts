@@ -1,6 +1,7 @@
 /**
- * Jobs on the real kernel over links with faults: the same output and status as without, every message delivered exactly once (the
- * checkers of every run), nothing left under way at the end. `make faults N=200` runs more seeds than CI has time for.
+ * Jobs on the real kernel over links with faults: the same output and status as without, every message delivered
+ * exactly once (the checkers of every run), nothing left under way at the end. `make faults N=200` runs more seeds than
+ * CI has time for.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -1,7 +1,7 @@
 /**
- * Several jobs on one machine, one after the other or one into the other: for refusals, faults and failing allocations, where the point is
- * that the next job runs. Every traced run goes through the checkers. `machine` is handed out for what is done from outside: keys,
- * words in a node's memory.
+ * Several jobs on one machine, one after the other or one into the other: for refusals, faults and failing allocations,
+ * where the point is that the next job runs. Every traced run goes through the checkers. `machine` is handed out for
+ * what is done from outside: keys, words in a node's memory.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -198,7 +198,10 @@ export class Bench {
     return Number(this.symbols.find(symbol)!.address - KERNEL_BASE);
   }
 
-  /** Overwrites init's code in a node's memory by undefined instructions, wherever its copies lie: that init crashes at its next one. */
+  /**
+   * Overwrites init's code in a node's memory by undefined instructions, wherever its copies lie: that init crashes at
+   * its next one.
+   */
   spoilInit(nid: number): number {
     const image = initImage();
     const code = Buffer.from(image.buffer, image.byteOffset + 0x400, 64);

@@ -1,4 +1,7 @@
-/** The two-phase load (ARCHITECTURE.md section 5) on a whole machine: golden traces, per-node programs, refusals, tear-down. */
+/**
+ * The two-phase load (ARCHITECTURE.md section 5) on a whole machine: golden traces, per-node programs, refusals,
+ * tear-down.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** Bad input: one line on stderr that says what, where and what to do; exit status 2; nothing on stdout; nothing left running. */
+/**
+ * Bad input: one line on stderr that says what, where and what to do; exit status 2; nothing on stdout; nothing left
+ * running.
+ */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";

@@ -1,4 +1,7 @@
-/** The job `shootdown` as a user sees it: right with the IPIs, and without them the bug that they are for. Golden traces of both. */
+/**
+ * The job `shootdown` as a user sees it: right with the IPIs, and without them the bug that they are for. Golden traces
+ * of both.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { expectGolden, runCluster } from "./cluster.ts";

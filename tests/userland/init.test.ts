@@ -1,4 +1,7 @@
-/** Proves, with init's own code in the IR interpreter: its check of the parameter block agrees with the service node's, and its tree is a tree. */
+/**
+ * Proves, with init's own code in the IR interpreter: its check of the parameter block agrees with the service node's,
+ * and its tree is a tree.
+ */
 import { describe, expect, it } from "vitest";
 import { buildParameters, parseParameters, type Parameters } from "../../emulator/service/parameters.ts";
 import { Random } from "../fabric/random.ts";

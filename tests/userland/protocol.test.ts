@@ -1,4 +1,7 @@
-/** Proves, with init's own code against a world that answers its system calls: steps 6 to 15 of the load, and that every failure becomes a status. */
+/**
+ * Proves, with init's own code against a world that answers its system calls: steps 6 to 15 of the load, and that every
+ * failure becomes a status.
+ */
 import { describe, expect, it } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
 import { FileMode } from "../../emulator/abi/io.ts";

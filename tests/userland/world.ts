@@ -1,6 +1,7 @@
 /**
- * Test-only: one init in the IR interpreter, in a world that answers its system calls. The world plays the kernel, the I/O node, the
- * parent and the children; it gives an answer as an event in init's queue when init waits, so every order of events can be scripted.
+ * Test-only: one init in the IR interpreter, in a world that answers its system calls. The world plays the kernel, the
+ * I/O node, the parent and the children; it gives an answer as an event in init's queue when init waits, so every order
+ * of events can be scripted.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -1,6 +1,6 @@
 /**
- * The program in memory: its segments by the shared ELF loader, the main stack as the System V ABI (AMD64 supplement 3.4.1) has it,
- * and the jump. The stack's random bytes come from job and rank, so that a run can be repeated.
+ * The program in memory: its segments by the shared ELF loader, the main stack as the System V ABI (AMD64 supplement
+ * 3.4.1) has it, and the jump. The stack's random bytes come from job and rank, so that a run can be repeated.
  */
 import {
   ElfError,
@@ -84,7 +84,10 @@ function protectSegment(_context: u64, address: u64, lengthBytes: u64, flags: u3
 const AUXILIARY_COUNT: u64 = 9;
 const RANDOM_BYTES: u64 = 16;
 
-/** Maps the stack and fills its top: argc, argv, envp, auxiliary vector, and above them random bytes and strings. -errno or the stack pointer. */
+/**
+ * Maps the stack and fills its top: argc, argv, envp, auxiliary vector, and above them random bytes and strings. -errno
+ * or the stack pointer.
+ */
 function buildStack(init: ptr<Init>, image: ptr<ElfImage>): i64 {
   const p = init.parameters;
   const base: u64 = USER_STACK_TOP - USER_STACK_BYTES;

@@ -1,7 +1,7 @@
 /**
- * Init's memory. The segment is [image | parameters | zeros]; image and parameters are read-only by agreement, since they are
- * forwarded to the children as they are: init has no static variable that changes. All state is in one `Init` at the start of
- * the zeros, and the stack grows down from the segment's end.
+ * Init's memory. The segment is [image | parameters | zeros]; image and parameters are read-only by agreement, since
+ * they are forwarded to the children as they are: init has no static variable that changes. All state is in one `Init`
+ * at the start of the zeros, and the stack grows down from the segment's end.
  */
 import type { InitHeader, JobParameters, LoadStatus } from "../../kernel/abi/job.ts";
 import type { EventQueue, PortalEvent } from "../../kernel/abi/portals.ts";

@@ -1,8 +1,8 @@
 /**
- * Init, the user-level job loader: the second phase of the two-phase load (ARCHITECTURE.md section 5, steps 6 to 15). The service node PUTs
- * it to rank 0; from there every rank loads its children with the very same image. It fetches the program, fans the status in, waits
- * for go, fans it out and jumps into the program. Whatever fails becomes a LoadStatus on its way to the service node, which then
- * kills the job; init only waits for that.
+ * Init, the user-level job loader: the second phase of the two-phase load (ARCHITECTURE.md section 5, steps 6 to 15).
+ * The service node PUTs it to rank 0; from there every rank loads its children with the very same image. It fetches the
+ * program, fans the status in, waits for go, fans it out and jumps into the program. Whatever fails becomes a
+ * LoadStatus on its way to the service node, which then kills the job; init only waits for that.
  */
 import {
   FANOUT_MAX,
@@ -80,7 +80,9 @@ function main(image: ptr<InitHeader>, segmentBytes: u64, parentNid: u32, parentP
   start(init, addr(entry));
 }
 
-/** Rank = position of the own nid in the nid map. Nobody tells a rank its number: the parent put it where the map says. */
+/**
+ * Rank = position of the own nid in the nid map. Nobody tells a rank its number: the parent put it where the map says.
+ */
 function findPlace(init: ptr<Init>): boolean {
   const p = init.parameters;
   init.nids = wordsAt(p, p.nidsOffset);

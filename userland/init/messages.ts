@@ -176,7 +176,10 @@ function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
   fail(init, cause, 0, init.firstChild + child);
 }
 
-/** A child's init has ended before go: it has crashed, or its node is gone. One that had reported is the service node's business. */
+/**
+ * A child's init has ended before go: it has crashed, or its node is gone. One that had reported is the service node's
+ * business.
+ */
 function loadEnded(init: ptr<Init>, child: u32, cause: u32): void {
   if (child >= init.childCount || init.childStates[child] === ChildState.REPORTED) return;
   init.childStates[child] = ChildState.REPORTED;

@@ -1,6 +1,6 @@
 /**
- * Steps 6 and 10: the programs that a rank's sub-tree needs. Rank 0 opens and reads them through the file system, every other
- * rank GETs them from its parent, in pieces.
+ * Steps 6 and 10: the programs that a rank's sub-tree needs. Rank 0 opens and reads them through the file system, every
+ * other rank GETs them from its parent, in pieces.
  */
 import { Errno } from "../../kernel/abi/errno.ts";
 import { FileMode, IO_DATA_MAX_BYTES, Open, type Stat } from "../../kernel/abi/io.ts";
@@ -96,7 +96,10 @@ function openProgram(init: ptr<Init>, index: u32): boolean {
   return init.status.cause === Cause.OK;
 }
 
-/** Returns an errno; running out of memory is in the status already. What stands behind the last segment, for debuggers, is not read. */
+/**
+ * Returns an errno; running out of memory is in the status already. What stands behind the last segment, for debuggers,
+ * is not read.
+ */
 function readProgram(init: ptr<Init>, index: u32, fd: i32): i64 {
   const stat: Stat = zeroed();
   const result: i64 = fstat(fd, addr(stat));

@@ -1,6 +1,7 @@
 /**
- * Writes a file, reads it back and checks it, with seeks, fstat, appends and refusals. Each rank works on a file of its own,
- * files.R.dat in the root; on Linux in the current directory. Prints one summary line a rank, exits with 1 at the first mismatch.
+ * Writes a file, reads it back and checks it, with seeks, fstat, appends and refusals. Each rank works on a file of its
+ * own, files.R.dat in the root; on Linux in the current directory. Prints one summary line a rank, exits with 1 at the
+ * first mismatch.
  */
 import "../lib/start.ts";
 import { Errno } from "../../kernel/abi/errno.ts";

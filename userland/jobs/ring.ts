@@ -1,6 +1,6 @@
 /**
- * A token goes by PUT round all ranks, a few laps; every rank adds one. Rank 0 checks the sum and prints the mean hop in virtual
- * nanoseconds: from a program's PUT to its successor's PUT, so library, both kernels and the wire are in it.
+ * A token goes by PUT round all ranks, a few laps; every rank adds one. Rank 0 checks the sum and prints the mean hop
+ * in virtual nanoseconds: from a program's PUT to its successor's PUT, so library, both kernels and the wire are in it.
  */
 import "../lib/start.ts";
 import { MAX_RANKS } from "../../kernel/abi/job.ts";

@@ -1,6 +1,7 @@
 /**
- * Portals for programs (kernel/abi/portals.ts): event queues, match entries, PUT and GET. Everything returns 0 or a handle, or -errno.
- * `putAcknowledged` and `getAll` wait on a queue of their own, so that a program's other events keep their order.
+ * Portals for programs (kernel/abi/portals.ts): event queues, match entries, PUT and GET. Everything returns 0 or a
+ * handle, or -errno. `putAcknowledged` and `getAll` wait on a queue of their own, so that a program's other events keep
+ * their order.
  */
 import { Errno } from "../../kernel/abi/errno.ts";
 import { Cause, MessageFlag } from "../../kernel/abi/net.ts";
@@ -64,7 +65,10 @@ export function expose(entry: ptr<MatchEntry>): i64 {
 const RETRY_NS: u64 = 10_000;
 const RETRIES: u32 = 10_000;
 
-/** PUT, wait until it is delivered, and try again while the target has no match entry for it. Uses the request's flags, queue and user pointer. */
+/**
+ * PUT, wait until it is delivered, and try again while the target has no match entry for it. Uses the request's flags,
+ * queue and user pointer.
+ */
 export function putAcknowledged(queue: ptr<Queue>, request: ptr<PortalRequest>): i64 {
   return complete(queue, request, false);
 }

@@ -1,7 +1,7 @@
 /**
- * The start of every program: `_start`, main, exit. A job imports this module for its effect and exports
- * `main(argc, argv, envp)` under the link name `main`.
- * Source: System V ABI, AMD64 supplement 3.4.1: at entry rsp points to argc, argv[], null, envp[], null, auxiliary vector.
+ * The start of every program: `_start`, main, exit. A job imports this module for its effect and exports `main(argc,
+ * argv, envp)` under the link name `main`. Source: System V ABI, AMD64 supplement 3.4.1: at entry rsp points to argc,
+ * argv[], null, envp[], null, auxiliary vector.
  */
 import { flushAll, stdout } from "./stdio.ts";
 import { exitGroup } from "./syscall.ts";

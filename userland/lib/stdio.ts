@@ -1,6 +1,7 @@
 /**
- * Text output, a line at a time: bytes gather in a buffer that is written at each newline, so that lines of several ranks do not
- * mix, and at the exit of the program. There is no format string: `print(o, cstr("rank ")); printDecimal(o, rank);`.
+ * Text output, a line at a time: bytes gather in a buffer that is written at each newline, so that lines of several
+ * ranks do not mix, and at the exit of the program. There is no format string: `print(o, cstr("rank "));
+ * printDecimal(o, rank);`.
  */
 import { formatDecimal, formatHex, stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { Errno } from "../../kernel/abi/errno.ts";

@@ -1,6 +1,7 @@
 /**
- * System calls: the raw instruction (System V ABI, AMD64 supplement A.2: number in rax, arguments in rdi rsi rdx r10 r8 r9; rcx and r11
- * are lost) and a typed wrapper for each call. A wrapper returns what the kernel does: a result, or -errno.
+ * System calls: the raw instruction (System V ABI, AMD64 supplement A.2: number in rax, arguments in rdi rsi rdx r10 r8
+ * r9; rcx and r11 are lost) and a typed wrapper for each call. A wrapper returns what the kernel does: a result, or
+ * -errno.
  */
 import { Syscall } from "../../kernel/abi/syscalls.ts";
 import type { Stat } from "../../kernel/abi/io.ts";

@@ -1,7 +1,8 @@
 /**
- * Threads: create and join, mutex, barrier, condition. Each thread has a core of its own, so who waits spins a little before it asks the
- * kernel, and nothing here makes a system call where nobody waits. All objects are plain structs in the program's memory; zero is their
- * initial state. The mutex is the one of Ulrich Drepper, "Futexes Are Tricky", section 5.
+ * Threads: create and join, mutex, barrier, condition. Each thread has a core of its own, so who waits spins a little
+ * before it asks the kernel, and nothing here makes a system call where nobody waits. All objects are plain structs in
+ * the program's memory; zero is their initial state. The mutex is the one of Ulrich Drepper, "Futexes Are Tricky",
+ * section 5.
  */
 import { CloneFlag, FutexFlag, FutexOperation, MapFlag, Prot } from "../../kernel/abi/process.ts";
 import { Syscall } from "../../kernel/abi/syscalls.ts";
@@ -42,7 +43,10 @@ const FLAGS: u64 =
   CloneFlag.PARENT_SETTID |
   CloneFlag.CHILD_CLEARTID;
 
-/** Starts `run(argument)` on a free core of the job. 0; -EAGAIN: there is none; -ENOMEM: no stack. `thread` stays in use until joined. */
+/**
+ * Starts `run(argument)` on a free core of the job. 0; -EAGAIN: there is none; -ENOMEM: no stack. `thread` stays in use
+ * until joined.
+ */
 export function createThread(thread: ptr<Thread>, run: (argument: u64) => u64, argument: u64): i64 {
   const stack: i64 = mmap(
     0,
@@ -76,7 +80,10 @@ export function joinThread(thread: ptr<Thread>): u64 {
   return thread.result;
 }
 
-/** clone(flags, stack, parent tid, child tid, tls); the new thread begins in `threadMain` with its Thread, which is also its FS base. */
+/**
+ * clone(flags, stack, parent tid, child tid, tls); the new thread begins in `threadMain` with its Thread, which is also
+ * its FS base.
+ */
 function cloneThread(_flags: u64, _stack: u64, _parentTid: ptr<u32>, _childTid: ptr<u32>, _thread: ptr<Thread>): i64 {
   return cast<(flags: u64, stack: u64, parentTid: ptr<u32>, childTid: ptr<u32>, thread: ptr<Thread>) => i64>(cloneStub)(
     _flags,

@@ -1,7 +1,8 @@
 /**
- * Lengths of the kernel's hot paths in instructions: one retired instruction is one tick of the TSC.
- * `call N`: from `syscall` to `sysretq`, both counted, of getpid. `spinning`: from now on interrupts come that have nothing to do but
- * their EOI; `interrupt N`: from the first instruction behind the vector to `iretq`, both counted, as the program sees them.
+ * Lengths of the kernel's hot paths in instructions: one retired instruction is one tick of the TSC. `call N`: from
+ * `syscall` to `sysretq`, both counted, of getpid. `spinning`: from now on interrupts come that have nothing to do but
+ * their EOI; `interrupt N`: from the first instruction behind the vector to `iretq`, both counted, as the program sees
+ * them.
  */
 import "../../../userland/lib/start.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";

@@ -1,7 +1,8 @@
 /**
- * What a TLB shootdown costs when every other core of the node has the address space: `cores N`, then in virtual ns (= instructions) from
- * `syscall` to `sysretq` of the one that asks: `mprotect N` and `munmap N` of one page; and `disturbed N`: what each request takes from
- * every other core, from its program back to its program. Means; the page is fresh each time and was written.
+ * What a TLB shootdown costs when every other core of the node has the address space: `cores N`, then in virtual ns (=
+ * instructions) from `syscall` to `sysretq` of the one that asks: `mprotect N` and `munmap N` of one page; and
+ * `disturbed N`: what each request takes from every other core, from its program back to its program. Means; the page
+ * is fresh each time and was written.
  */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";

@@ -1,4 +1,7 @@
-/** Computes until somebody from outside says that it is enough: `state.stop`. For figures of the debugger's basic operations. */
+/**
+ * Computes until somebody from outside says that it is enough: `state.stop`. For figures of the debugger's basic
+ * operations.
+ */
 import "../../../userland/lib/start.ts";
 
 class State {

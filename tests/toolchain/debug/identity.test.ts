@@ -1,4 +1,7 @@
-/** Debug information decides nothing: with it and without it every image's code, data and line rows are the same, byte for byte. */
+/**
+ * Debug information decides nothing: with it and without it every image's code, data and line rows are the same, byte
+ * for byte.
+ */
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileOptions } from "../../../images/build.ts";

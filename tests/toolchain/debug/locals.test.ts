@@ -1,7 +1,8 @@
 /**
- * What gdb shows of optimised code: every local at every line of the cases, compared with the IR interpreter on the unoptimised program;
- * the same for gcc -O2 -g on their C twins, compared with gcc -O0. A local counts at a line by the share of the visits of the line at
- * which it was shown and right; what cannot be stopped at shows nothing. Ours must be ahead, and never wrong.
+ * What gdb shows of optimised code: every local at every line of the cases, compared with the IR interpreter on the
+ * unoptimised program; the same for gcc -O2 -g on their C twins, compared with gcc -O0. A local counts at a line by the
+ * share of the visits of the line at which it was shown and right; what cannot be stopped at shows nothing. Ours must
+ * be ahead, and never wrong.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -70,7 +71,10 @@ describe.skipIf(missing !== null)("locals of optimised code in gdb", () => {
   });
 });
 
-/** gdb stops where each piece of a line begins: successive ones are one visit. Lines that gdb only came to in another's place are none. */
+/**
+ * gdb stops where each piece of a line begins: successive ones are one visit. Lines that gdb only came to in another's
+ * place are none.
+ */
 function once(stops: readonly Stop[]): Stop[] {
   const own = stops.filter(({ line, shown }) => line === shown);
   return own.filter(({ file, line }, i) => i === 0 || file !== own[i - 1].file || line !== own[i - 1].line);

@@ -1,6 +1,7 @@
 /**
- * What gdb shows of optimised random programs (../random): no local is ever shown with a value that it never had, and nearly all values are
- * those of the moment. Nearly: where code has moved to another line's, a stop there is at another moment than the line's own.
+ * What gdb shows of optimised random programs (../random): no local is ever shown with a value that it never had, and
+ * nearly all values are those of the moment. Nearly: where code has moved to another line's, a stop there is at another
+ * moment than the line's own.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";

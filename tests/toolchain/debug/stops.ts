@@ -1,4 +1,7 @@
-/** Stops of a program at its lines, as gdb shows them (stops.py) or as the interpreter has them, and how well the one agrees with the other. */
+/**
+ * Stops of a program at its lines, as gdb shows them (stops.py) or as the interpreter has them, and how well the one
+ * agrees with the other.
+ */
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
@@ -184,8 +187,9 @@ export interface Agreement {
 }
 
 /**
- * Compares stops with the visits of the reference: in order, each stop with at most one visit of its line, such that as much as possible
- * agrees; a visit that no stop belongs to shows nothing. Locals count at lines behind their declaration.
+ * Compares stops with the visits of the reference: in order, each stop with at most one visit of its line, such that as
+ * much as possible agrees; a visit that no stop belongs to shows nothing. Locals count at lines behind their
+ * declaration.
  */
 export function agreement(reference: readonly Stop[], stops: readonly Stop[]): Agreement {
   const visits = reference.map(({ file, line, locals }) => ({

@@ -1,4 +1,7 @@
-/** Debug information in the IR's text: what is printed is read back and printed the same, before the passes and after them. */
+/**
+ * Debug information in the IR's text: what is printed is read back and printed the same, before the passes and after
+ * them.
+ */
 import path from "node:path";
 import { expect, test } from "vitest";
 import { toModule, toOptimized } from "../../../toolchain/compiler.ts";

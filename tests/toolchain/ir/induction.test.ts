@@ -1,4 +1,7 @@
-/** Proves which addresses a loop steps through get a form of one addressing mode, which get an address of their own, and which stay. */
+/**
+ * Proves which addresses a loop steps through get a form of one addressing mode, which get an address of their own, and
+ * which stay.
+ */
 import { describe, expect, test } from "vitest";
 import { Prng } from "../../../toolchain/lib/prng.ts";
 import { dumpAfter, results } from "./text.ts";

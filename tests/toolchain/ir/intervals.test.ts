@@ -1,4 +1,7 @@
-/** Proves that joined comparisons choose the same side for every value, and that the usual character tests become one comparison. */
+/**
+ * Proves that joined comparisons choose the same side for every value, and that the usual character tests become one
+ * comparison.
+ */
 import { describe, expect, test } from "vitest";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { Func, Module } from "../../../toolchain/ir/ir.ts";

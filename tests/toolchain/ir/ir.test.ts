@@ -1,4 +1,7 @@
-/** Proves that IR text comes back unchanged, that the verifier names each kind of mistake, and that the interpreter means what the op table says. */
+/**
+ * Proves that IR text comes back unchanged, that the verifier names each kind of mistake, and that the interpreter
+ * means what the op table says.
+ */
 import { describe, expect, test } from "vitest";
 import { Builder } from "../../../toolchain/ir/builder.ts";
 import { Dominators, findLoops, loopDepths, recomputePreds } from "../../../toolchain/ir/cfg.ts";

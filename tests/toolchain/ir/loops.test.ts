@@ -1,4 +1,7 @@
-/** Proves what the passes on loops do, on the smallest loop that shows it, and what they must leave alone; results by the interpreter. */
+/**
+ * Proves what the passes on loops do, on the smallest loop that shows it, and what they must leave alone; results by
+ * the interpreter.
+ */
 import { describe, expect, test } from "vitest";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { Func, Module } from "../../../toolchain/ir/ir.ts";

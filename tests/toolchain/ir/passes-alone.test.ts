@@ -1,6 +1,7 @@
 /**
- * Proves, pass by pass, that each of those that copy blocks, decide branches or remove stores changes nothing that random IR computes, right
- * behind mem2reg and again behind what shows it more; and that debug values after every value of the module change nothing of its code.
+ * Proves, pass by pass, that each of those that copy blocks, decide branches or remove stores changes nothing that
+ * random IR computes, right behind mem2reg and again behind what shows it more; and that debug values after every value
+ * of the module change nothing of its code.
  */
 import { expect, test } from "vitest";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";

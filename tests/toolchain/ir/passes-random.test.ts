@@ -1,4 +1,7 @@
-/** Proves that no pass changes what random IR computes: the interpreter gives the same before and after, and with each pass alone left out. */
+/**
+ * Proves that no pass changes what random IR computes: the interpreter gives the same before and after, and with each
+ * pass alone left out.
+ */
 import { expect, test } from "vitest";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { Module } from "../../../toolchain/ir/ir.ts";
@@ -10,7 +13,9 @@ import { randomModule } from "../random/ir-generator.ts";
 
 const FIRST = Number(process.env.SEED ?? 1);
 const COUNT = Number(process.env.COUNT ?? (process.env.SEED ? 1 : 60));
-/** The first ones also with each pass alone left out, which takes the most time. All of them, where seeds are asked for. */
+/**
+ * The first ones also with each pass alone left out, which takes the most time. All of them, where seeds are asked for.
+ */
 const EACH = process.env.SEED ? COUNT : 25;
 const run = (module: Module): string => {
   const outcome = new Interpreter(module, { maxSteps: 400_000 }).run("main");

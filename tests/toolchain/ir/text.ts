@@ -1,4 +1,7 @@
-/** Small functions as text, before and after passes: `f` with two data, `d` of 64 bytes and `e` of 8, and what the interpreter says of it. */
+/**
+ * Small functions as text, before and after passes: `f` with two data, `d` of 64 bytes and `e` of 8, and what the
+ * interpreter says of it.
+ */
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { Func, Module } from "../../../toolchain/ir/ir.ts";
 import { parseModule } from "../../../toolchain/ir/parser.ts";

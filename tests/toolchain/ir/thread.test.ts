@@ -3,7 +3,10 @@ import { describe, expect, test } from "vitest";
 import { dumpAfter, results } from "./text.ts";
 
 const SIGNATURE = '(i64 "a", i64 "b") i64';
-/** What an inlined function that returns a boolean and fills in a field leaves: b3 tests one phi, the other one is used behind it. */
+/**
+ * What an inlined function that returns a boolean and fills in a field leaves: b3 tests one phi, the other one is used
+ * behind it.
+ */
 const INLINED = `b0:
   %0 = param i64 0
   %1 = param i64 1

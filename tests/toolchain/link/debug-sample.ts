@@ -1,14 +1,12 @@
 /**
- * A program with debug information made by hand, of every kind that the writer knows. It computes, in the terms of the source that it
- * claims to have:
+ * A program with debug information made by hand, of every kind that the writer knows. It computes, in the terms of the
+ * source that it claims to have:
  *
  *    1  struct Node { value: u32; next: Node*; tags: u8[4]; colour: Colour; apply: u64 (*)(Node*, i32) }
- *   10  function _start() { outer(5, &first); exit(0) }
- *   20  function outer(n: u64, node: Node*) {
+ * 10  function _start() { outer(5, &first); exit(0) } 20  function outer(n: u64, node: Node*) {
  *   21    let doubled = twice(n);        // inlined
  *   22    { let pair: Pair = { doubled, 7 }; const gone = …; trap; }
- *   24  }
- *   30  function twice(x: u64) { let y = x + x; trap; return y }
+ * 24  } 30  function twice(x: u64) { let y = x + x; trap; return y }
  */
 import type { DebugPiece, DebugPlace, DebugType, DebugVariable } from "../../../toolchain/link/debug.ts";
 import type { Chunk, ObjectModule } from "../../../toolchain/link/object.ts";

@@ -1,6 +1,6 @@
 /**
- * Proves what debuggers read in an image: a hand-made program with every kind of type, scope and location in gdb, and the images that
- * are built in readelf, llvm-dwarfdump and gdb, none of which may find anything to complain about.
+ * Proves what debuggers read in an image: a hand-made program with every kind of type, scope and location in gdb, and
+ * the images that are built in readelf, llvm-dwarfdump and gdb, none of which may find anything to complain about.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +34,10 @@ const verified = (file: string): void => {
   const { status, stdout } = run("llvm-dwarfdump", "--verify", file);
   expect({ status, end: stdout.trim().split("\n").at(-1) }, stdout).toEqual({ status: 0, end: "No errors." });
 };
-/** Of gdb's complaints one is usual, with gcc's output too: a copy in a copy does not lie in the abstract instance of the outer one. */
+/**
+ * Of gdb's complaints one is usual, with gcc's output too: a copy in a copy does not lie in the abstract instance of
+ * the outer one.
+ */
 const uncomplaining = (file: string): void => {
   const { stdout, stderr } = gdb(file, [
     "set complaints 1000",
@@ -201,7 +204,8 @@ needs("gdb", "a compiled program in gdb", () => {
       // What a parameter was at entry, where callers tell it.
       .stdout.replaceAll(/=\w+@entry=/g, "=");
     const part = (name: string): string => said.slice(said.indexOf(`@${name}\n`) + name.length + 2).split("\n@")[0];
-    // Stops: the statement behind the frame's making, then one line a `next`, then the called function's first statement.
+    // Stops: the statement behind the frame's making, then one line a `next`, then the called function's first
+    // statement.
     const walk = lineOf("for (let i: u64 = 0; i < 5");
     expect(said).toContain(`Breakpoint 1, walk () at tests/toolchain/link/guest/walk.ts:${walk}\n`);
     expect(said).toMatch(

@@ -1,8 +1,8 @@
 /**
- * Follows a function's instructions, as iced-x86 decodes them, with symbols in place of numbers, and compares what it finds with the
- * call-frame information that readelf prints: at every instruction the CFA must be where the caller's stack pointer was, each saved
- * register must be where the row says, and each register without a rule must still hold what it held at entry.
- * Shares nothing with toolchain/x64/unwind.ts.
+ * Follows a function's instructions, as iced-x86 decodes them, with symbols in place of numbers, and compares what it
+ * finds with the call-frame information that readelf prints: at every instruction the CFA must be where the caller's
+ * stack pointer was, each saved register must be where the row says, and each register without a rule must still hold
+ * what it held at entry. Shares nothing with toolchain/x64/unwind.ts.
  *
  * Assumed: stores through pointers that are not rsp, rbp or copies of them do not touch the frame.
  */
@@ -66,8 +66,8 @@ export function printedEntries(text: string): PrintedEntry[] {
   return entries;
 }
 /**
- * What the rows of all entries say where the code goes to what it interrupted, or to a program: at iretq the frame that the processor takes
- * must be the one that is described, at sysretq the registers.
+ * What the rows of all entries say where the code goes to what it interrupted, or to a program: at iretq the frame that
+ * the processor takes must be the one that is described, at sysretq the registers.
  */
 export function wrongExits(name: string, entry: PrintedEntry, bytes: Uint8Array): string[] {
   const wrong: string[] = [];
@@ -116,7 +116,10 @@ const GENERAL = [
 ];
 const PRESERVED = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
 
-/** `base` + offset; bases are what a register held at entry ("rsp"), or a value that an instruction got from somewhere ("at 401000"). */
+/**
+ * `base` + offset; bases are what a register held at entry ("rsp"), or a value that an instruction got from somewhere
+ * ("at 401000").
+ */
 interface Value {
   readonly base: string;
   readonly offset: number;

@@ -1,6 +1,7 @@
 /**
- * Proves that a debugger finds the caller at every instruction of every image: statically, by following the instructions of all
- * functions (follow.ts); and in gdb, which single-steps a native program, and an interrupt of the kernel in QEMU.
+ * Proves that a debugger finds the caller at every instruction of every image: statically, by following the
+ * instructions of all functions (follow.ts); and in gdb, which single-steps a native program, and an interrupt of the
+ * kernel in QEMU.
  */
 import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -14,7 +15,10 @@ import { IRQ_VECTOR_BASE } from "../../../emulator/abi/vectors.ts";
 import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL, wrongExits } from "./follow.ts";
 import { buildWalk, eachImage, gdb, needs, onLinux, packageRoot, run } from "./tools.ts";
 
-/** Vectors for which the processor pushes an error code (Intel SDM vol. 3A, table 6-1; AMD64 APM vol. 2, 8.2 for 29 and 30). */
+/**
+ * Vectors for which the processor pushes an error code (Intel SDM vol. 3A, table 6-1; AMD64 APM vol. 2, 8.2 for 29 and
+ * 30).
+ */
 const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
 const STUB_BYTES = 5n;
 

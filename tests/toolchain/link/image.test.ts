@@ -1,6 +1,6 @@
 /**
- * Proves that others can use the images: binutils reads them without a warning, gdb finds lines and breakpoints, Linux runs a program,
- * and QEMU boots a kernel by its PVH note.
+ * Proves that others can use the images: binutils reads them without a warning, gdb finds lines and breakpoints, Linux
+ * runs a program, and QEMU boots a kernel by its PVH note.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -36,7 +36,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A chunk of `nop`s with pseudo-random line rows: far jumps back and forth, long stretches of code, other files, made-up code. */
+/**
+ * A chunk of `nop`s with pseudo-random line rows: far jumps back and forth, long stretches of code, other files,
+ * made-up code.
+ */
 function stretched(name: string, next: (n: number) => number): Chunk {
   const lines: LineRow[] = [];
   let offset = 0;

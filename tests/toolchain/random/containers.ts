@@ -1,6 +1,6 @@
 /**
- * Generic classes with counts, and a generic function over them, as text in both languages: in ours one generic declaration, in C each
- * instance by itself. An empty container gives what lies in its first element.
+ * Generic classes with counts, and a generic function over them, as text in both languages: in ours one generic
+ * declaration, in C each instance by itself. An empty container gives what lies in its first element.
  */
 import type { Container } from "./program.ts";
 

@@ -1,12 +1,13 @@
 /**
- * `make fuzz N=count SEED=first`: random programs compared every way (harness.ts), in batches, a process for each core. Reads argv: count,
- * first seed, and "--keep-going" to go on behind a difference. Ends with "N programs, D differences", and with status 1 if there are any,
- * after seed, differences, the replay command and a reduced program. Runs in the package's folder.
+ * `make fuzz N=count SEED=first`: random programs compared every way (harness.ts), in batches, a process for each core.
+ * Reads argv: count, first seed, and "--keep-going" to go on behind a difference. Ends with "N programs, D
+ * differences", and with status 1 if there are any, after seed, differences, the replay command and a reduced program.
+ * Runs in the package's folder.
  *
- * All programs run as machine code and by gcc -O0. What costs more is done in turns: a quarter of a batch is interpreted, also with one of the
- * passes left out and alone; machine code without the passes every second batch, TypeScript's own checks every fourth, gcc -O2, which finds
- * what C leaves open, every sixteenth.
- * Up to EVERY_WAY programs, as in a replay, everything is done.
+ * All programs run as machine code and by gcc -O0. What costs more is done in turns: a quarter of a batch is
+ * interpreted, also with one of the passes left out and alone; machine code without the passes every second batch,
+ * TypeScript's own checks every fourth, gcc -O2, which finds what C leaves open, every sixteenth. Up to EVERY_WAY
+ * programs, as in a replay, everything is done.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -55,7 +56,10 @@ function waysOf({ count, turn }: Batch): Ways {
   };
 }
 
-/** Runs one batch; where programs of it differ, each alone, and where it does not differ alone, with ever fewer of the others. */
+/**
+ * Runs one batch; where programs of it differ, each alone, and where it does not differ alone, with ever fewer of the
+ * others.
+ */
 export function runBatch(batch: Batch, packageRoot: string): string[] {
   const { first, count } = batch;
   const programs = Array.from({ length: count }, (_, i) => generate(first + i));

@@ -1,10 +1,12 @@
 /**
- * Makes random programs (program.ts): every width signed and unsigned, floats, nested and packed structs, arrays, pointers into both, more
- * arguments than registers, loops, switches, early exits, calls directly and by pointers, generic functions and classes, bounded
- * recursion, volatile and atomic accesses. The families of statements are in make-*.ts.
+ * Makes random programs (program.ts): every width signed and unsigned, floats, nested and packed structs, arrays,
+ * pointers into both, more arguments than registers, loops, switches, early exits, calls directly and by pointers,
+ * generic functions and classes, bounded recursion, volatile and atomic accesses. The families of statements are in
+ * make-*.ts.
  *
- * Defined in both languages by construction: shift counts and indices are masked, divisors guarded, variables initialised, calls are
- * statements (C leaves the order of operands open), and a static estimate of the work keeps the running time bounded.
+ * Defined in both languages by construction: shift counts and indices are masked, divisors guarded, variables
+ * initialised, calls are statements (C leaves the order of operands open), and a static estimate of the work keeps the
+ * running time bounded.
  */
 import { Prng } from "../../../toolchain/lib/prng.ts";
 import { calls, callOf } from "./make-calls.ts";

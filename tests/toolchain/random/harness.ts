@@ -1,7 +1,7 @@
 /**
- * Runs random programs every way there is and compares their checksums: the IR interpreter on unoptimised and optimised IR and with passes
- * left out or alone; our machine code, unoptimised and optimised, as a static ELF on this host; gcc -O0 and -O2.
- * A batch is one compile, one ELF and one C file.
+ * Runs random programs every way there is and compares their checksums: the IR interpreter on unoptimised and optimised
+ * IR and with passes left out or alone; our machine code, unoptimised and optimised, as a static ELF on this host; gcc
+ * -O0 and -O2. A batch is one compile, one ELF and one C file.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -35,8 +35,8 @@ export interface Ways {
 export type Results = Map<string, string>;
 
 /**
- * Two switches go round mistakes of gcc 12: it takes 0.0 - (double)i for -(double)i, which is another zero, and after a cmpxchg it takes the
- * flags for those of a comparison with what the place holds now.
+ * Two switches go round mistakes of gcc 12: it takes 0.0 - (double)i for -(double)i, which is another zero, and after a
+ * cmpxchg it takes the flags for those of a comparison with what the place holds now.
  */
 const GCC = ["-w", "-fwrapv", "-fno-strict-aliasing", "-frounding-math", "-fno-peephole2", "-x", "c"];
 const MAX_STEPS = 3_000_000;

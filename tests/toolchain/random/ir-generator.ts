@@ -1,7 +1,7 @@
 /**
- * Random IR modules, made with the builder: what passes must survive without a frontend. Structured control flow over memory locals,
- * so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every width, guarded divisions; among
- * them the shapes of ir-patterns.ts.
+ * Random IR modules, made with the builder: what passes must survive without a frontend. Structured control flow over
+ * memory locals, so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every
+ * width, guarded divisions; among them the shapes of ir-patterns.ts.
  */
 import { Builder, type IntBinary } from "../../../toolchain/ir/builder.ts";
 import { Func, type FunctionAttributes, type Instr, Module, NO_LOC } from "../../../toolchain/ir/ir.ts";

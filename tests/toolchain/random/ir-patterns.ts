@@ -1,7 +1,8 @@
 /**
- * Shapes of random IR that passes look for and that chance alone seldom makes: range checks, flags that are tested at once, accesses that
- * overlap in part, copies over known places, loops over one datum or in strides, volatile and atomic accesses, floats. What comes out
- * is observed at once, on both sides of every bound, so that a mistake cannot hide.
+ * Shapes of random IR that passes look for and that chance alone seldom makes: range checks, flags that are tested at
+ * once, accesses that overlap in part, copies over known places, loops over one datum or in strides, volatile and
+ * atomic accesses, floats. What comes out is observed at once, on both sides of every bound, so that a mistake cannot
+ * hide.
  */
 import type { AtomicUpdate, Builder, IntBinary } from "../../../toolchain/ir/builder.ts";
 import type { Instr } from "../../../toolchain/ir/ir.ts";
@@ -97,7 +98,9 @@ function rangeCheck(s: Shaper): void {
   });
 }
 
-/** A flag that is set to constants on some of the ways to its test; what else was set there may be looked at behind it. */
+/**
+ * A flag that is set to constants on some of the ways to its test; what else was set there may be looked at behind it.
+ */
 function flag(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(["i8", "i8", "i32"] as const);
@@ -221,7 +224,10 @@ function memoryLoop(s: Shaper): void {
   s.observe(b.load(type, fixed()));
 }
 
-/** Accesses whose address is a sum of products with the counter: up, down, from the middle, with more that does not change. */
+/**
+ * Accesses whose address is a sum of products with the counter: up, down, from the middle, with more that does not
+ * change.
+ */
 function stride(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
@@ -290,7 +296,10 @@ function division(s: Shaper): void {
   }
 }
 
-/** Sums, products and quotients of integers as floats: compared and converted back, their bits where they are surely numbers. */
+/**
+ * Sums, products and quotients of integers as floats: compared and converted back, their bits where they are surely
+ * numbers.
+ */
 function floats(s: Shaper): void {
   const { b, prng } = s;
   const number = (): Instr => {

@@ -53,7 +53,10 @@ function conditional(m: Maker, block: Block): Stmt {
   return { k, name, count, c, body };
 }
 
-/** Dense, for a table of jumps, or sparse, for comparisons; cases with several values, without an end, with the default anywhere. */
+/**
+ * Dense, for a table of jumps, or sparse, for comparisons; cases with several values, without an end, with the default
+ * anywhere.
+ */
 function switchOf(m: Maker, block: Block): Stmt {
   const { prng } = m;
   const t = m.int();

@@ -1,6 +1,6 @@
 /**
- * Expressions and conditions. Nothing in them writes, so that the order of operands, which C leaves open, cannot be seen; calls and atomic
- * updates are statements. Shift counts are masked, divisors guarded.
+ * Expressions and conditions. Nothing in them writes, so that the order of operands, which C leaves open, cannot be
+ * seen; calls and atomic updates are statements. Shift counts are masked, divisors guarded.
  */
 import { constant, type Maker, nameOf } from "./maker.ts";
 import {
@@ -22,7 +22,8 @@ const FLOATS = [0.5, 1, 2, 3.25, 10, 1000000, 0.001, 0, 4294967296, 1e300, 12345
 const FLOAT_BITS = [
   0n, 1n << 63n,                                                       // 0, −0
   0x7ff0000000000000n, 0xfff0000000000000n, 0x7ff8000000000000n,       // ∞, −∞, NaN
-  1n, 0x000fffffffffffffn, 0x0010000000000000n, 0x7fefffffffffffffn,   // denormal: least, greatest; normal: least, greatest
+  // denormal: least, greatest; normal: least, greatest
+  1n, 0x000fffffffffffffn, 0x0010000000000000n, 0x7fefffffffffffffn,
   0x41dfffffffc00000n, 0x41e0000000000000n, 0xc1e0000000000000n,       // 2^31 − 1, 2^31, −2^31
   0x43e0000000000000n, 0xc3e0000000000000n, 0x43f0000000000000n,       // 2^63, −2^63, 2^64
   0x4330000000000001n, 0x3fdfffffffffffffn,                            // 2^52 + 1, just below a half

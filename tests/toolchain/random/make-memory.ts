@@ -1,4 +1,6 @@
-/** Statements about memory: assignments, aggregates, pointers into them, copies, volatile and atomic accesses, fences. */
+/**
+ * Statements about memory: assignments, aggregates, pointers into them, copies, volatile and atomic accesses, fences.
+ */
 import { cond, expr } from "./make-expressions.ts";
 import { type Family, type Maker, nameOf, scalarPlaces } from "./maker.ts";
 import type { Expr, Place, Scalar, Shape, Stmt } from "./program.ts";

@@ -1,6 +1,6 @@
 /**
- * State of one function while it is made: what is in scope, how much work has been spent, and the places that can be named. The families
- * of statements and expressions (make-*.ts) are functions over it.
+ * State of one function while it is made: what is in scope, how much work has been spent, and the places that can be
+ * named. The families of statements and expressions (make-*.ts) are functions over it.
  */
 import type { Prng } from "../../../toolchain/lib/prng.ts";
 import type { Container, Expr, Fn, Global, Place, Scalar, Shape, Signature, Stmt, Struct } from "./program.ts";
@@ -198,7 +198,10 @@ export class Maker {
   }
 }
 
-/** One of a family of statements: how often it is taken, whether it nests, and what makes it; null: there is nothing to make it of. */
+/**
+ * One of a family of statements: how often it is taken, whether it nests, and what makes it; null: there is nothing to
+ * make it of.
+ */
 export interface Family {
   readonly weight: number;
   readonly nests?: boolean;

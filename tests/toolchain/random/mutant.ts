@@ -1,7 +1,8 @@
 /**
- * The compiler from the IR on, with one deliberate bug: a text of one source file is replaced before the file is translated, so the sources
- * stay as they are. Modules that do not import the file, directly or not, are those of the compiler without the bug: they are translated,
- * run in and optimised by the JavaScript engine once for all bugs. IR goes in and out as text, since its classes may be others.
+ * The compiler from the IR on, with one deliberate bug: a text of one source file is replaced before the file is
+ * translated, so the sources stay as they are. Modules that do not import the file, directly or not, are those of the
+ * compiler without the bug: they are translated, run in and optimised by the JavaScript engine once for all bugs. IR
+ * goes in and out as text, since its classes may be others.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

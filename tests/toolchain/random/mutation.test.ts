@@ -1,8 +1,8 @@
 /**
- * Proves that the fixed seeds would notice: each deliberate bug of mutations.ts is built into the compiler and must change what a random
- * program or random IR module of the seeds that CI runs computes, crash the compiler, or be refused by the verifier. The reference is the
- * interpreter on unoptimised IR; bugs of the back end show in machine code. A bug that survives fails the test by name.
- * SHOW=1 prints what caught each, ONLY=pass tries those of one pass.
+ * Proves that the fixed seeds would notice: each deliberate bug of mutations.ts is built into the compiler and must
+ * change what a random program or random IR module of the seeds that CI runs computes, crash the compiler, or be
+ * refused by the verifier. The reference is the interpreter on unoptimised IR; bugs of the back end show in machine
+ * code. A bug that survives fails the test by name. SHOW=1 prints what caught each, ONLY=pass tries those of one pass.
  */
 import { resolve } from "node:path";
 import { runInThisContext } from "node:vm";

@@ -1,6 +1,7 @@
 /**
- * Deliberate bugs, at least one for every pass: what the fixed seeds must notice (mutation.test.ts). Each is the kind of mistake that the
- * pass invites: a condition left out, an operand or an edge mixed up, a bound off by one. Where a source changes, its row here follows.
+ * Deliberate bugs, at least one for every pass: what the fixed seeds must notice (mutation.test.ts). Each is the kind
+ * of mistake that the pass invites: a condition left out, an operand or an edge mixed up, a bound off by one. Where a
+ * source changes, its row here follows.
  */
 import type { Mutation } from "./mutant.ts";
 

@@ -3,7 +3,10 @@
  * Everything is typed; operands of an operation have its type, so that no conversion is implicit in either language.
  */
 export type Int = "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64";
-/** "T" stands for the type parameter of a generic function, always an Int: it is read, written, chosen, compared and cast from. */
+/**
+ * "T" stands for the type parameter of a generic function, always an Int: it is read, written, chosen, compared and
+ * cast from.
+ */
 export type Scalar = Int | "f64" | "T";
 export const INTS: readonly Int[] = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"];
 export const width = (t: Int): number => Number(t.slice(1));
@@ -27,7 +30,10 @@ export interface Struct {
   readonly packed: boolean;
   readonly fields: readonly { readonly name: string; readonly shape: Shape }[];
 }
-/** A type of functions, the functions that have it, and a static table of pointers to them, whose length is a power of two. */
+/**
+ * A type of functions, the functions that have it, and a static table of pointers to them, whose length is a power of
+ * two.
+ */
 export interface Signature {
   readonly name: string;
   readonly params: readonly Scalar[];

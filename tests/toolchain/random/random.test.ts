@@ -1,6 +1,7 @@
 /**
- * Proves that frontend, passes and back end agree with each other and with gcc on fixed random programs: every way of running one gives
- * one checksum (harness.ts), on the first ones also with each pass left out and each alone. `make fuzz N=… SEED=…` tries more.
+ * Proves that frontend, passes and back end agree with each other and with gcc on fixed random programs: every way of
+ * running one gives one checksum (harness.ts), on the first ones also with each pass left out and each alone. `make
+ * fuzz N=… SEED=…` tries more.
  */
 import { resolve } from "node:path";
 import { expect, test } from "vitest";

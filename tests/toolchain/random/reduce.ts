@@ -1,7 +1,7 @@
 /**
- * Makes a failing random program smaller while it still fails: leaves out statements (halves of lists first), replaces statements by
- * what is inside them and expressions by an operand or a constant; what nothing uses any more goes, too. Greedy, until nothing more goes or
- * the budget is spent.
+ * Makes a failing random program smaller while it still fails: leaves out statements (halves of lists first), replaces
+ * statements by what is inside them and expressions by an operand or a constant; what nothing uses any more goes, too.
+ * Greedy, until nothing more goes or the budget is spent.
  */
 import { type Expr, isInt, type Program, type Stmt, TYPED_STATEMENTS } from "./program.ts";
 

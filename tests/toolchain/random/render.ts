@@ -1,7 +1,8 @@
 /**
- * Prints a random program in our TypeScript subset and in C (stdint types, a cast around every operation so that C's promotions cannot be
- * seen). In C every link name carries a prefix, so that many programs fit into one file; a generic function is printed once an instance,
- * with T defined as its type. Pointers into packed structs need types of alignment 1 there; so all pointers have them.
+ * Prints a random program in our TypeScript subset and in C (stdint types, a cast around every operation so that C's
+ * promotions cannot be seen). In C every link name carries a prefix, so that many programs fit into one file; a generic
+ * function is printed once an instance, with T defined as its type. Pointers into packed structs need types of
+ * alignment 1 there; so all pointers have them.
  */
 import { containerC, CONTAINERS_TS, instanceName } from "./containers.ts";
 import type { Fn, Global, Param, Program, Shape } from "./program.ts";
@@ -37,7 +38,10 @@ ${imports.map((i) => `  report(${i.name}());`).join("\n")}
 }
 `;
 }
-/** Conversions of floats are what cvttsd2si gives, as ours are: out of range 1 << 63, and beyond 2^63 that of the number less 2^63. */
+/**
+ * Conversions of floats are what cvttsd2si gives, as ours are: out of range 1 << 63, and beyond 2^63 that of the number
+ * less 2^63.
+ */
 export const C_PRELUDE = `#include <stdint.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/** Proves each operation, in each width, at the edges, with operands in registers and as constants, against the interpreter. */
+/**
+ * Proves each operation, in each width, at the edges, with operands in registers and as constants, against the
+ * interpreter.
+ */
 import { expect, test } from "vitest";
 import { Builder, type FloatBinary, type IntBinary } from "../../../toolchain/ir/builder.ts";
 import { type Instr, Module } from "../../../toolchain/ir/ir.ts";

@@ -1,6 +1,6 @@
 /**
- * Proves what spans instructions: calls with many arguments, phis that exchange values, register pressure with spills, switches, block
- * copies, frames and alignment, atomics, inline assembly under every constraint, naked functions.
+ * Proves what spans instructions: calls with many arguments, phis that exchange values, register pressure with spills,
+ * switches, block copies, frames and alignment, atomics, inline assembly under every constraint, naked functions.
  */
 import { expect, test } from "vitest";
 import { Builder, type IntBinary } from "../../../toolchain/ir/builder.ts";

@@ -1,4 +1,7 @@
-/** Random operands for the rows of the instruction table, and what iced-x86 decodes from bytes, both as text that can be compared. */
+/**
+ * Random operands for the rows of the instruction table, and what iced-x86 decodes from bytes, both as text that can be
+ * compared.
+ */
 import { Decoder, DecoderOptions, type Instruction, MemorySizeExt, Mnemonic, OpKind, Register } from "iced-x86";
 import type { Prng } from "../../../toolchain/lib/prng.ts";
 import { AssemblerError, type Bits, CodeBuffer, encode } from "../../../toolchain/x64/encoder.ts";
@@ -107,7 +110,10 @@ export interface Sample {
   readonly distance: number;
 }
 
-/** Operands for one row, and its bytes. Combinations that cannot exist (ah with REX, r8 in legacy modes) are drawn again. */
+/**
+ * Operands for one row, and its bytes. Combinations that cannot exist (ah with REX, r8 in legacy modes) are drawn
+ * again.
+ */
 export function sample(random: Prng, form: Form, bits: Bits): Sample {
   for (let attempt = 0; attempt < 200; attempt++) {
     const operands = form.patterns.map((pattern) => operand(random, form, pattern, bits));
@@ -220,7 +226,9 @@ function finishText(mnemonic: string, texts: readonly string[]): string {
   return SELECTORS.test(text) ? text.replaceAll(/\b[a-z]\w*\b/g, (name) => word(name)) : text;
 }
 
-/** What iced-x86 reads from bytes as one instruction; `like` says which operands are written out and which are sized. */
+/**
+ * What iced-x86 reads from bytes as one instruction; `like` says which operands are written out and which are sized.
+ */
 export function decoded(bytes: Uint8Array, like: Sample): { text: string; length: number } {
   const decoder = new Decoder(like.bits, bytes, DecoderOptions.None);
   const ip = 0n;

@@ -1,4 +1,7 @@
-/** Proves that the encoder is fast enough for whole images: 30,000 instructions in less than 150 ms of processor time, once the code is warm. */
+/**
+ * Proves that the encoder is fast enough for whole images: 30,000 instructions in less than 150 ms of processor time,
+ * once the code is warm.
+ */
 import { expect, it } from "vitest";
 import { Assembler } from "../../../toolchain/x64/assembler.ts";
 import type { MemoryOperand, Operand } from "../../../toolchain/x64/operand.ts";
@@ -16,8 +19,9 @@ const load: MemoryOperand = {
 };
 
 /**
- * 3,000 rounds of what instruction selection emits most, jumps and calls among it; milliseconds of processor time, so that a busy host
- * does not matter. */
+ * 3,000 rounds of what instruction selection emits most, jumps and calls among it; milliseconds of processor time, so
+ * that a busy host does not matter.
+ */
 function assemble(): number {
   const start = process.cpuUsage();
   const assembler = new Assembler("f", 64);

@@ -1,7 +1,7 @@
 /**
- * Proves every row of the instruction table, in every mode that it names, with random operands:
- * iced-x86 decodes its bytes to the instruction that was meant, GNU as assembles the same text to the same bytes or to ones that decode
- * to the same instruction, and the form that the encoder chooses by itself means the same and is no longer.
+ * Proves every row of the instruction table, in every mode that it names, with random operands: iced-x86 decodes its
+ * bytes to the instruction that was meant, GNU as assembles the same text to the same bytes or to ones that decode to
+ * the same instruction, and the form that the encoder chooses by itself means the same and is no longer.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

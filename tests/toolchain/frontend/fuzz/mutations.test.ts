@@ -1,7 +1,8 @@
 /**
- * No input makes the compiler crash: sources of the language, mutated by fixed seeds (characters, tokens and lines deleted, doubled,
- * swapped, spliced from other files), give diagnostics or a well-formed module, never an exception, an internal error or a hang.
- * One seed alone: `SEED=17 npx vitest run tests/toolchain/frontend/fuzz`; more of them: `SEEDS=5000`.
+ * No input makes the compiler crash: sources of the language, mutated by fixed seeds (characters, tokens and lines
+ * deleted, doubled, swapped, spliced from other files), give diagnostics or a well-formed module, never an exception,
+ * an internal error or a hang. One seed alone: `SEED=17 npx vitest run tests/toolchain/frontend/fuzz`; more of them:
+ * `SEEDS=5000`.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";

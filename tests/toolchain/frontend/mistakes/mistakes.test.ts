@@ -1,7 +1,7 @@
 /**
- * The mistakes that a TypeScript programmer makes first: each NAME.ts is a natural program, NAME.expected what the compiler says to it, and
- * NAME.fixed.ts what somebody writes who does what the message says: it compiles. Read the three side by side.
- * `UPDATE=1 npx vitest run tests/toolchain/frontend/mistakes` accepts what is printed now.
+ * The mistakes that a TypeScript programmer makes first: each NAME.ts is a natural program, NAME.expected what the
+ * compiler says to it, and NAME.fixed.ts what somebody writes who does what the message says: it compiles. Read the
+ * three side by side. `UPDATE=1 npx vitest run tests/toolchain/frontend/mistakes` accepts what is printed now.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";

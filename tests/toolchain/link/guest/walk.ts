@@ -1,6 +1,6 @@
 /**
- * A program that has every shape of frame: it is single-stepped under gdb, which must find all callers at every instruction. Runs on
- * Linux as it is. Ends with the sum of its results as exit status.
+ * A program that has every shape of frame: it is single-stepped under gdb, which must find all callers at every
+ * instruction. Runs on Linux as it is. Ends with the sum of its results as exit status.
  */
 const SYS_EXIT: u64 = 60;
 

@@ -1,9 +1,9 @@
 /**
- * One core: the run loop over uc_emu_start, what the hooks do (translation, exceptions, devices, MSRs), events and starting.
+ * One core: the run loop over uc_emu_start, and what the hooks find meanwhile (translation, exceptions, breakpoints).
  * How Unicorn counts, stops and faults: README.md.
  */
-import { Cr0, Exception, Rflags } from "../../abi/x86.ts";
-import { type Core, type CoreState, gprNames, type Place, type RunResult, type StopReason } from "../engine.ts";
+import { Exception } from "../../abi/x86.ts";
+import type { Core, CoreState, Place, RunResult, StopReason } from "../engine.ts";
 import {
   ACCESS_FETCH,
   type AccessKind,
@@ -11,20 +11,17 @@ import {
   PRIVILEGE_SUPERVISOR,
   PRIVILEGE_USER,
   type Privilege,
-  SegmentIndex,
 } from "../x86/access.ts";
-import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
 import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
-import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
 import type { WatchHit } from "../x86/stops.ts";
 import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
 import { implicitTableAccess, instructionLengthBefore } from "./decode.ts";
 import { Env } from "./environment.ts";
-import { running } from "./hooks.ts";
+import { EventProcessor } from "./events.ts";
 import type { Instance } from "./instance.ts";
 import { CorePoints } from "./points.ts";
-import { type Node, Processor } from "./processor.ts";
+import type { Node } from "./processor.ts";
 import { readRegister, writeRegister } from "./registers.ts";
 import { restoreCore, saveCore } from "./snapshot.ts";
 
@@ -33,12 +30,8 @@ const RUN_LIMIT = 10_000;
 /** Upper bound of translated bytes an instruction, with its count hook; and of what one block may add. */
 const TRANSLATED_BYTES = 1024;
 const TRANSLATION_MARGIN = 2 << 20;
-/** Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down. */
-const EVENT_LIMIT = 10_000;
-const PAT_RESET = 0x0007_0406_0007_0406n;
 /** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
 const INTERRUPT_HARD = 2;
-const CPUID_SIGNATURE = 1;
 /** RAX, RCX, RSI, RDI: what the rest of IN, INS or OUTS changes after its port has been refused. */
 const CHANGED_BY_PORTS = [0, 1, 6, 7];
 const TWO_32 = 0x1_0000_0000;
@@ -46,14 +39,11 @@ const NONE = -1;
 /** `missError` of a fetch from device memory, which reads as all ones there: an undefined opcode. */
 const FETCH_OUTSIDE_RAM = -2;
 
-export class UnicornCore extends Processor implements Core {
-  /** WRMSR to the TSC moves it. */
-  tscOffset = 0n;
-  pat = PAT_RESET;
-  isHalted = true;
-  waitingForStartup = true;
-  isShutdown = false;
-  nmiPending = false;
+/** The core inside uc_emu_start. */
+export const running: { core: UnicornCore | undefined } = { core: undefined };
+
+export class UnicornCore extends EventProcessor implements Core {
+  readonly core = this;
   /** Permissions of the last successful fillTlb. */
   grantedPermissions = 0;
 
@@ -63,7 +53,6 @@ export class UnicornCore extends Processor implements Core {
   /** Virtual time; inside uc_emu_start, the time at which it was called. */
   private clock = 0;
   private stopRequested = false;
-  private eventsInARow = 0;
 
   // What the hooks of the current uc_emu_start have found.
   /** Counter at a requestStop from a callback. */
@@ -120,11 +109,6 @@ export class UnicornCore extends Processor implements Core {
   set time(value: number) {
     if (running.core === this) throw new Error(`core ${this.index}: its time cannot be set while it runs`);
     this.clock = value;
-  }
-
-  /** RDTSC at the start of the current instruction. */
-  get timestamp(): bigint {
-    return BigInt.asUintN(64, this.node.tscBase + this.tscOffset + BigInt(this.time));
   }
 
   run(budget: number): RunResult {
@@ -267,7 +251,7 @@ export class UnicornCore extends Processor implements Core {
 
   private advance(retired: number): void {
     this.clock += retired;
-    if (retired > 0) this.eventsInARow = 0;
+    if (retired > 0) this.progressed();
   }
 
   private rethrow(begun: number): never {
@@ -323,19 +307,6 @@ export class UnicornCore extends Processor implements Core {
     const reported = env.invalidAddress;
     const address = reported >> 12n === page >> 12n ? reported : page;
     this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
-  }
-
-  private readonly doubled = (first: number, second: number, rip: bigint): void =>
-    this.node.bus.doubleFault?.(this, first, second, rip);
-
-  private deliver(event: CpuEvent): void {
-    this.eventsInARow++;
-    if (!deliverEvent(this, event, this.doubled) || this.eventsInARow > EVENT_LIMIT) {
-      this.isShutdown = true;
-      this.isHalted = true;
-      return;
-    }
-    this.node.bus.delivered?.(this, event.vector);
   }
 
   // ---- what the hooks call
@@ -432,120 +403,12 @@ export class UnicornCore extends Processor implements Core {
     this.env.countLimit = 0;
   }
 
-  readDevice(address: number, size: number): number | bigint {
-    const bus = this.node.bus;
-    if (size <= 4) return bus.readMemory(this, address, size) >>> 0;
-    const low = bus.readMemory(this, address, 4) >>> 0;
-    return (BigInt(bus.readMemory(this, address + 4, 4) >>> 0) << 32n) | BigInt(low);
-  }
-  writeDevice(address: number, size: number, low: number, high: number): void {
-    const bus = this.node.bus;
-    bus.writeMemory(this, address, Math.min(size, 4), size >= 4 ? low : size === 2 ? low & 0xffff : low & 0xff);
-    if (size > 4) bus.writeMemory(this, address + 4, 4, high);
-  }
-
-  /** A write to EFER or a control register: what leaves the architectural TLB leaves Unicorn's too. */
-  eferChanged(previous: number, next: number): void {
-    if (this.mmu.flushForEfer(previous, next)) this.dropHostTlb();
-  }
-
-  /** INVLPG on the architectural TLB. True: the host's TLB has been flushed whole, which a large page needs. */
-  invalidatePage(low: number, high: number): boolean {
-    if (!this.mmu.invalidatePage(low, high)) return false;
-    this.dropHostTlb();
-    return true;
-  }
-
-  // ---- events
-
-  get halted(): boolean {
-    return this.isHalted;
-  }
-  get interruptible(): boolean {
-    return (
-      !this.waitingForStartup &&
-      !this.isShutdown &&
-      (this.env.u32(Env.EFLAGS) & Rflags.IF) !== 0 &&
-      !this.interruptShadow
-    );
-  }
-
-  injectInterrupt(vector: number): void {
-    if (this.waitingForStartup || this.isShutdown)
-      throw new Error(
-        `core ${this.index}: interrupt for a core that is ${this.isShutdown ? "shut down" : "waiting for SIPI"}`,
-      );
-    this.isHalted = false;
-    this.deliver({ vector, kind: "external" });
-  }
-
-  /** While one is being served, one more waits for its IRET. */
-  injectNmi(): void {
-    if (this.waitingForStartup || this.isShutdown) return;
-    if (this.nmiBlocked) this.nmiPending = true;
-    else this.takeNmi();
-  }
-
-  private takeNmi(): void {
-    this.nmiPending = false;
-    this.nmiBlocked = true;
-    this.isHalted = false;
-    this.deliver({ vector: 2, kind: "external" });
-  }
-
-  // ---- starting
-
-  init(): void {
-    const keep = this.cr0 & (Cr0.CD | Cr0.NW);
-    const signature = this.node.bus.cpuid(this, CPUID_SIGNATURE, 0)[0];
-    this.enter(initState(signature), keep);
-    this.waitingForStartup = true;
-    this.isHalted = true;
-  }
-
-  startup(page: number): void {
-    if (!this.waitingForStartup) return;
-    this.env.writeSegment(SegmentIndex.CS, startupSegment(page));
-    this.env.updateHflags(0);
-    this.rip = 0n;
-    this.waitingForStartup = false;
-    this.isHalted = false;
-  }
-
-  startPvh(entry: number, startInfo: number): void {
-    this.enter(pvhState(entry, startInfo), 0);
-    this.waitingForStartup = false;
-    this.isHalted = false;
-  }
-
-  private enter(state: StartState, cr0Kept: number): void {
-    const env = this.env;
-    for (let index = 0; index < gprNames.length; index++) this.setGpr(index, state.gpr.get(index) ?? 0n);
-    env.setU64(
-      Env.CR0,
-      BigInt((state.cr0 & ~(Cr0.CD | Cr0.NW)) | ((state.cr0 | cr0Kept) & (Cr0.CD | Cr0.NW))) & 0xffff_ffffn,
-    );
-    for (const offset of [Env.CR2, Env.CR3, Env.CR4, Env.EFER]) env.setU64(offset, 0n);
-    state.segments.forEach((segment, index) => env.writeSegment(index as SegmentIndex, segment));
-    env.setTable(Env.GDTR, 0n, 0xffff);
-    env.setTable(Env.IDTR, 0n, 0xffff);
-    env.rflags = state.rflags;
-    env.setU32(Env.HFLAGS, 0);
-    env.updateHflags(0);
-    env.setU32(Env.OLD_EXCEPTION, NONE);
-    this.rip = state.rip;
-    this.nmiBlocked = false;
-    this.nmiPending = false;
-    this.isShutdown = false;
-    this.eventsInARow = 0;
-    this.shortBlocksIn = undefined;
-    this.points.forget();
-    this.mmu.tlb.flushAll();
-    this.dropHostTlb();
-  }
-
   // ---- state
 
+  protected override forgetRun(): void {
+    this.shortBlocksIn = undefined;
+    this.points.forget();
+  }
   register(name: string): bigint {
     return readRegister(this, name);
   }
@@ -573,10 +436,9 @@ export class UnicornCore extends Processor implements Core {
   }
   restore(state: CoreState): void {
     restoreCore(this, state);
-    this.eventsInARow = 0;
+    this.progressed();
     this.stopRequested = false;
-    this.shortBlocksIn = undefined;
-    this.points.forget();
+    this.forgetRun();
     this.dropHostTlb();
   }
 }

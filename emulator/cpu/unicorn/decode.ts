@@ -4,7 +4,6 @@
  */
 import { Exception } from "../../abi/x86.ts";
 import { ACCESS_READ, type AccessKind } from "../x86/access.ts";
-import type { UnicornCore } from "./core.ts";
 import type { Processor } from "./processor.ts";
 
 const LONGEST_INSTRUCTION = 15;
@@ -13,16 +12,16 @@ const INTO = 0xce;
 const prefixes: ReadonlySet<number> = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
 
 /** Length of the software interrupt that ends at `rip`, without prefixes: INT3 and INTO are one byte, INT n two. */
-export function instructionLengthBefore(core: UnicornCore, rip: bigint, vector: number): number {
-  const last = core.fetchByte(rip - 1n);
+export function instructionLengthBefore(cpu: Processor, rip: bigint, vector: number): number {
+  const last = cpu.fetchByte(rip - 1n);
   if (vector === Exception.BP && last === INT3) return 1;
   return vector === Exception.OF && last === INTO ? 1 : 2;
 }
 
 /** Bytes up to and with a two-byte opcode 0F `second` at `rip`, prefixes included. */
-export function opcodeLength(core: UnicornCore, rip: bigint, second: number): number {
+export function opcodeLength(cpu: Processor, rip: bigint, second: number): number {
   for (let length = 2; length <= LONGEST_INSTRUCTION; length++) {
-    if (core.fetchByte(rip + BigInt(length - 2)) === 0x0f && core.fetchByte(rip + BigInt(length - 1)) === second)
+    if (cpu.fetchByte(rip + BigInt(length - 2)) === 0x0f && cpu.fetchByte(rip + BigInt(length - 1)) === second)
       return length;
   }
   return 2;
@@ -33,9 +32,9 @@ export function opcodeLength(core: UnicornCore, rip: bigint, second: number): nu
  * LSL, VERR, VERW, a far transfer, or IN and OUT with their permission map. MOV to a segment register counts only with a
  * register source: with a memory source the access may be the program's own.
  */
-export function implicitTableAccess(core: UnicornCore, access: AccessKind): boolean {
-  let at = core.rip;
-  const next = (): number => core.fetchByte(at++) ?? 0;
+export function implicitTableAccess(cpu: Processor, access: AccessKind): boolean {
+  let at = cpu.rip;
+  const next = (): number => cpu.fetchByte(at++) ?? 0;
   let byte = next();
   while (prefixes.has(byte) || (byte & 0xf0) === 0x40) byte = next();
   if (byte === 0x0f) {
@@ -44,7 +43,7 @@ export function implicitTableAccess(core: UnicornCore, access: AccessKind): bool
     return loads || (access === ACCESS_READ && (second === 0x00 || second === 0x02 || second === 0x03));
   }
   if (byte === 0x8e) return next() >= 0xc0;
-  if (byte === 0xff) return ((next() >> 3) & 6) === 2 || (((core.fetchByte(at - 1n) ?? 0) >> 3) & 7) === 5;
+  if (byte === 0xff) return ((next() >> 3) & 6) === 2 || (((cpu.fetchByte(at - 1n) ?? 0) >> 3) & 7) === 5;
   const farTransfer = byte === 0xca || byte === 0xcb || byte === 0xcf || byte === 0x9a || byte === 0xea;
   const segmentPop = byte === 0x07 || byte === 0x17 || byte === 0x1f || byte === 0xc4 || byte === 0xc5;
   const portAccess = (byte >= 0xe4 && byte <= 0xe7) || (byte >= 0xec && byte <= 0xef) || (byte >= 0x6c && byte <= 0x6f);
@@ -56,32 +55,32 @@ const stringOpcodes: ReadonlySet<number> = new Set([0xa4, 0xa5, 0xaa, 0xab, 0xac
 const comparingOpcodes: ReadonlySet<number> = new Set([0xa6, 0xa7, 0xae, 0xaf]);
 
 /** Prefixes and opcode at RIP, as far as repetition goes. */
-function repetition(core: Processor): { readonly opcode: number; readonly addressSize: boolean } | undefined {
-  let at = core.linearRip;
+function repetition(cpu: Processor): { readonly opcode: number; readonly addressSize: boolean } | undefined {
+  let at = cpu.linearRip;
   let repeats = false;
   let addressSize = false;
   const end = at + BigInt(LONGEST_INSTRUCTION);
   for (; at < end; at++) {
-    const byte = core.peekByte(at) ?? 0;
+    const byte = cpu.peekByte(at) ?? 0;
     if (byte === 0xf2 || byte === 0xf3) repeats = true;
     else if (byte === 0x67) addressSize = true;
-    else if (!prefixes.has(byte) && !(core.is64Bit && (byte & 0xf0) === 0x40))
+    else if (!prefixes.has(byte) && !(cpu.is64Bit && (byte & 0xf0) === 0x40))
       return repeats ? { opcode: byte, addressSize } : undefined;
   }
   return undefined;
 }
 
 /** Is the instruction at RIP one that repeats, so that RIP stays where it is between its iterations? */
-export function isRepeating(core: Processor): boolean {
-  const opcode = repetition(core)?.opcode ?? 0;
+export function isRepeating(cpu: Processor): boolean {
+  const opcode = repetition(cpu)?.opcode ?? 0;
   return stringOpcodes.has(opcode) || comparingOpcodes.has(opcode);
 }
 
 /** How many instructions are sure to retire at RIP before it moves on, faults aside: iterations of a string instruction, or 1. */
-export function iterationsLeft(core: Processor): number {
-  const found = repetition(core);
+export function iterationsLeft(cpu: Processor): number {
+  const found = repetition(cpu);
   if (!found || !stringOpcodes.has(found.opcode)) return 1;
-  const bits = core.is64Bit ? (found.addressSize ? 32 : 64) : core.is32Bit !== found.addressSize ? 32 : 16;
-  const count = BigInt.asUintN(bits, core.gpr(1));
+  const bits = cpu.is64Bit ? (found.addressSize ? 32 : 64) : cpu.is32Bit !== found.addressSize ? 32 : 16;
+  const count = BigInt.asUintN(bits, cpu.gpr(1));
   return count > 1n ? Number(count) : 1;
 }

@@ -9,6 +9,7 @@ import { StopTable } from "../x86/stops.ts";
 import { binding, viewMemory } from "./binding.ts";
 import { CodeCoherence } from "./coherence.ts";
 import { UnicornCore } from "./core.ts";
+import { installHooks } from "./hooks.ts";
 import { acquireHardware, type Hardware, releaseHardware } from "./instance.ts";
 import { selfTest } from "./selftest.ts";
 import { watchFilter } from "./watchfilter.ts";
@@ -48,7 +49,11 @@ class UnicornEngine implements Engine {
     }
     const low = Math.min(ramBytes, DEVICE_HOLE);
     const high = ramBytes - low;
-    this.hardware = acquireHardware(cores, { ramBytes, split: low, splitPhysical: FOUR_GB, end: PHYSICAL_END });
+    this.hardware = acquireHardware(
+      cores,
+      { ramBytes, split: low, splitPhysical: FOUR_GB, end: PHYSICAL_END },
+      installHooks(),
+    );
     const buffer = viewMemory(this.hardware.map.ram, ramBytes);
     const instances = this.hardware.instances.slice(0, cores);
     this.ram = new Uint8Array(buffer);

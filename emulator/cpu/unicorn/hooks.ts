@@ -7,8 +7,8 @@
 import { Exception } from "../../abi/x86.ts";
 import type { AccessKind } from "../x86/access.ts";
 import { WATCH_WRITE } from "../x86/stops.ts";
-import { type Address, binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
-import type { UnicornCore } from "./core.ts";
+import { binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
+import { running, type UnicornCore } from "./core.ts";
 import { interpose } from "./got.ts";
 import {
   beforeControlWrite,
@@ -22,22 +22,8 @@ import {
   writePort,
   wrmsr,
 } from "./instructions.ts";
+import type { Callbacks } from "./instance.ts";
 import { watchFilter } from "./watchfilter.ts";
-
-/** The core inside uc_emu_start. */
-export const running: { core: UnicornCore | undefined } = { core: undefined };
-
-export interface Hooks {
-  readonly tlbFill: Address;
-  readonly interrupt: Address;
-  readonly portIn: Address;
-  readonly portOut: Address;
-  readonly mmioRead: Address;
-  readonly mmioWrite: Address;
-  readonly cpuid: Address;
-  readonly syscall: Address;
-  readonly sysenter: Address;
-}
 
 const TWO_32 = 0x1_0000_0000;
 const low32 = (value: Wide): number => (typeof value === "bigint" ? Number(BigInt.asUintN(32, value)) : value >>> 0);
@@ -46,15 +32,15 @@ const high32 = (value: Wide): number =>
   typeof value === "bigint" ? Number(BigInt.asUintN(32, value >> 32n)) : Math.floor(value / TWO_32) >>> 0;
 const wide = (value: Wide): bigint => BigInt.asUintN(64, BigInt(value));
 
-let hooks: Hooks | undefined;
+let callbacks: Callbacks | undefined;
 
-/** Registers the callbacks and replaces the helpers, once. */
-export function installHooks(): Hooks {
-  if (hooks) return hooks;
+/** Registers the callbacks and replaces the helpers, once; before the first instance, which copies their addresses. */
+export function installHooks(): Callbacks {
+  if (callbacks) return callbacks;
   interposeHelpers();
   const resultViews = new Map<Wide, DataView>();
 
-  hooks = {
+  callbacks = {
     // struct uc_tlb_entry: u64 physical address, u32 permissions
     tlbFill: registerCallback("tlbFill", (_uc: Wide, address: Wide, type: number, result: Wide) =>
       guarded(false, (core) => {
@@ -101,7 +87,7 @@ export function installHooks(): Hooks {
       return 0;
     }),
   };
-  return hooks;
+  return callbacks;
 }
 
 function guarded<Result>(whenThrown: Result, action: (core: UnicornCore) => Result): Result {

@@ -14,13 +14,25 @@ import {
 } from "./binding.ts";
 import { BreakpointList } from "./breakpoints.ts";
 import { Environment } from "./environment.ts";
-import { installHooks } from "./hooks.ts";
 
 /**
  * Translation buffer of an instance. Its pages are touched as code is translated. Without this, a flush would touch 1 GB.
  * The run loop flushes before it could overflow, which would crash the process.
  */
 const TRANSLATION_BUFFER_BYTES = 16 << 20;
+
+/** C function pointers of what an instance calls. */
+export interface Callbacks {
+  readonly tlbFill: Address;
+  readonly interrupt: Address;
+  readonly portIn: Address;
+  readonly portOut: Address;
+  readonly mmioRead: Address;
+  readonly mmioWrite: Address;
+  readonly cpuid: Address;
+  readonly syscall: Address;
+  readonly sysenter: Address;
+}
 
 export interface MemoryMap {
   /** Host address of the node's RAM. */
@@ -42,8 +54,8 @@ export class Instance {
     private readonly unicorn: Binding,
     readonly handle: Address,
     map: MemoryMap,
+    callbacks: Callbacks,
   ) {
-    const hooks = installHooks();
     // The order matters: buffer and model before the CPU exists, which the first call of any other kind creates.
     unicorn.setOption(handle, Control.TCG_BUFFER_SIZE, TRANSLATION_BUFFER_BYTES);
     unicorn.setOption(handle, Control.CPU_MODEL, CPU_MODEL_BROADWELL);
@@ -53,20 +65,20 @@ export class Instance {
     if (high) unicorn.mapRam(handle, map.splitPhysical, high, map.ram + map.split);
     const mapDevices = (physical: number, end: number): void =>
       // The callbacks get the offset in the range and its base, in 4 KB units so that it fits every integer type.
-      unicorn.mapDevices(handle, physical, end - physical, hooks.mmioRead, hooks.mmioWrite, physical / 4096);
+      unicorn.mapDevices(handle, physical, end - physical, callbacks.mmioRead, callbacks.mmioWrite, physical / 4096);
     mapDevices(map.split, map.splitPhysical);
     mapDevices(map.splitPhysical + high, map.end);
     this.env = new Environment(unicorn, handle);
     this.breakpoints = new BreakpointList(unicorn, this.env);
     unicorn.setOption(handle, Control.USE_EXITS, 1); // and none given: no guest RIP ever ends a run
     unicorn.setOption(handle, Control.TLB_TYPE, TLB_VIRTUAL);
-    unicorn.addHook(handle, HookType.TLB_FILL, hooks.tlbFill);
-    unicorn.addHook(handle, HookType.INTERRUPT, hooks.interrupt);
-    unicorn.addInstructionHook(handle, HookedInstruction.IN, hooks.portIn);
-    unicorn.addInstructionHook(handle, HookedInstruction.OUT, hooks.portOut);
-    unicorn.addInstructionHook(handle, HookedInstruction.CPUID, hooks.cpuid);
-    unicorn.addInstructionHook(handle, HookedInstruction.SYSCALL, hooks.syscall);
-    unicorn.addInstructionHook(handle, HookedInstruction.SYSENTER, hooks.sysenter);
+    unicorn.addHook(handle, HookType.TLB_FILL, callbacks.tlbFill);
+    unicorn.addHook(handle, HookType.INTERRUPT, callbacks.interrupt);
+    unicorn.addInstructionHook(handle, HookedInstruction.IN, callbacks.portIn);
+    unicorn.addInstructionHook(handle, HookedInstruction.OUT, callbacks.portOut);
+    unicorn.addInstructionHook(handle, HookedInstruction.CPUID, callbacks.cpuid);
+    unicorn.addInstructionHook(handle, HookedInstruction.SYSCALL, callbacks.syscall);
+    unicorn.addInstructionHook(handle, HookedInstruction.SYSENTER, callbacks.sysenter);
     this.env.initFpu();
     this.pristine = this.env.bytes.slice();
   }
@@ -96,16 +108,15 @@ export interface Hardware {
 const free: { map: MemoryMap; instances: Instance[] }[] = [];
 
 /** Hardware as new, with zeroed RAM. Throws UnicornUnavailable. */
-export function acquireHardware(cores: number, layout: Omit<MemoryMap, "ram">): Hardware {
+export function acquireHardware(cores: number, layout: Omit<MemoryMap, "ram">, callbacks: Callbacks): Hardware {
   const unicorn = binding();
-  installHooks(); // replaces helpers: must come before the first instance copies their addresses
   const index = free.findIndex(({ map }) => map.ramBytes === layout.ramBytes);
   const hardware =
     index >= 0
       ? free.splice(index, 1)[0]
       : { map: { ...layout, ram: unicorn.allocate(layout.ramBytes) }, instances: [] };
   while (hardware.instances.length < cores)
-    hardware.instances.push(new Instance(unicorn, unicorn.open(), hardware.map));
+    hardware.instances.push(new Instance(unicorn, unicorn.open(), hardware.map, callbacks));
   return hardware;
 }
 

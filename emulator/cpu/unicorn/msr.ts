@@ -4,8 +4,8 @@
  */
 import { Cr0, Efer, Msr } from "../../abi/x86.ts";
 import { SegmentIndex } from "../x86/access.ts";
-import type { UnicornCore } from "./core.ts";
 import { Env } from "./environment.ts";
+import type { Processor } from "./processor.ts";
 
 const SYSENTER_CS = 0x174;
 const SYSENTER_ESP = 0x175;
@@ -27,74 +27,74 @@ const inEnvironment: ReadonlyMap<number, { readonly offset: number; readonly rul
 const canonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
 
 /** undefined: the engine does not keep it. */
-export function readOwnMsr(core: UnicornCore, index: number): bigint | undefined {
+export function readOwnMsr(cpu: Processor, index: number): bigint | undefined {
   const field = inEnvironment.get(index);
-  if (field) return core.env.u64(field.offset);
+  if (field) return cpu.env.u64(field.offset);
   switch (index) {
     case Msr.TSC:
-      return core.timestamp;
+      return cpu.timestamp;
     case Msr.EFER:
-      return BigInt(core.efer);
+      return BigInt(cpu.efer);
     case Msr.PAT:
-      return core.pat;
+      return cpu.pat;
     case Msr.FS_BASE:
-      return core.segment(SegmentIndex.FS).base;
+      return cpu.segment(SegmentIndex.FS).base;
     case Msr.GS_BASE:
-      return core.segment(SegmentIndex.GS).base;
+      return cpu.segment(SegmentIndex.GS).base;
     case SYSENTER_CS:
-      return BigInt(core.env.u32(Env.SYSENTER_CS));
+      return BigInt(cpu.env.u32(Env.SYSENTER_CS));
   }
   return undefined;
 }
 
 /** False: the value is not allowed (#GP). undefined: the engine does not keep the register. */
-export function writeOwnMsr(core: UnicornCore, index: number, value: bigint): boolean | undefined {
+export function writeOwnMsr(cpu: Processor, index: number, value: bigint): boolean | undefined {
   const field = inEnvironment.get(index);
   if (field) {
     if (field.rule === "canonical" && !canonical(value)) return false;
     if (field.rule === "32 bits" && value >> 32n) return false;
-    core.env.setU64(field.offset, value);
+    cpu.env.setU64(field.offset, value);
     return true;
   }
   switch (index) {
     case Msr.TSC:
-      core.tscOffset = BigInt.asIntN(64, core.tscOffset + value - core.timestamp);
+      cpu.tscOffset = BigInt.asIntN(64, cpu.tscOffset + value - cpu.timestamp);
       return true;
     case Msr.EFER:
-      return writeEfer(core, value);
+      return writeEfer(cpu, value);
     case Msr.PAT:
-      return writePat(core, value);
+      return writePat(cpu, value);
     case Msr.FS_BASE:
     case Msr.GS_BASE: {
       if (!canonical(value)) return false;
       const segment = index === Msr.FS_BASE ? SegmentIndex.FS : SegmentIndex.GS;
-      core.env.writeSegment(segment, { ...core.segment(segment), base: value });
+      cpu.env.writeSegment(segment, { ...cpu.segment(segment), base: value });
       return true;
     }
     case SYSENTER_CS:
-      core.env.setU32(Env.SYSENTER_CS, Number(value & 0xffff_ffffn));
+      cpu.env.setU32(Env.SYSENTER_CS, Number(value & 0xffff_ffffn));
       return true;
   }
   return undefined;
 }
 
 /** LMA is read-only, LME cannot change while paging is on. */
-function writeEfer(core: UnicornCore, value: bigint): boolean {
+function writeEfer(cpu: Processor, value: bigint): boolean {
   if (value & ~BigInt(Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE)) return false;
-  const previous = core.efer;
+  const previous = cpu.efer;
   const next = (Number(value) & ~Efer.LMA) | (previous & Efer.LMA);
-  if ((previous ^ next) & Efer.LME && core.cr0 & Cr0.PG) return false;
-  core.env.setU64(Env.EFER, BigInt(next));
-  core.eferChanged(previous, next);
+  if ((previous ^ next) & Efer.LME && cpu.cr0 & Cr0.PG) return false;
+  cpu.env.setU64(Env.EFER, BigInt(next));
+  cpu.eferChanged(previous, next);
   return true;
 }
 
 /** Eight memory types of a byte each: 0, 1, 4 to 7. */
-function writePat(core: UnicornCore, value: bigint): boolean {
+function writePat(cpu: Processor, value: bigint): boolean {
   for (let entry = 0n; entry < 8n; entry++) {
     const type = Number((value >> (entry * 8n)) & 0xffn);
     if (type > 7 || type === 2 || type === 3) return false;
   }
-  core.pat = value;
+  cpu.pat = value;
   return true;
 }

@@ -3,7 +3,7 @@
  * Running it is core.ts.
  */
 import { Cr0 } from "../../abi/x86.ts";
-import type { Bus, Segment } from "../engine.ts";
+import type { Bus, Core, Segment } from "../engine.ts";
 import {
   ACCESS_FETCH,
   ACCESS_READ,
@@ -25,6 +25,8 @@ import type { CodeCoherence } from "./coherence.ts";
 import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
 import type { Instance } from "./instance.ts";
 
+const PAT_RESET = 0x0007_0406_0007_0406n;
+
 /** What a core shares with its node. */
 export interface Node {
   readonly bus: Bus;
@@ -37,6 +39,14 @@ export interface Node {
 export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRegisters {
   readonly env: Environment;
   readonly mmu: Mmu;
+  // What Unicorn's state has no place for.
+  /** WRMSR to the TSC moves it. */
+  tscOffset = 0n;
+  pat = PAT_RESET;
+  isHalted = true;
+  waitingForStartup = true;
+  isShutdown = false;
+  nmiPending = false;
 
   constructor(
     protected readonly instance: Instance,
@@ -46,9 +56,12 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     this.mmu = new Mmu(this, node.memory);
   }
 
-  /** A physical address outside RAM. */
-  abstract readDevice(address: number, size: number): number | bigint;
-  abstract writeDevice(address: number, size: number, low: number, high: number): void;
+  /** This processor, as the bus is told of it. */
+  abstract readonly core: Core;
+  /** Virtual time, ns. */
+  abstract time: number;
+  /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
+  abstract raise(vector: number, errorCode: number, address?: bigint): void;
   /** `writeLinear` has written, within one page. */
   protected abstract noteOwnWrite(linear: bigint, bytes: number): void;
 
@@ -62,6 +75,11 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   flushCaches(): void {
     this.instance.flushTranslations();
     this.instance.flushTlb();
+  }
+
+  /** RDTSC at the start of the current instruction. */
+  get timestamp(): bigint {
+    return BigInt.asUintN(64, this.node.tscBase + this.tscOffset + BigInt(this.time));
   }
 
   get cr0(): number {
@@ -227,6 +245,32 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
       this.node.memory.view.setUint8(offset, value);
       this.node.coherence.written(offset, 1);
     }
+  }
+
+  /** A physical address outside RAM. */
+  readDevice(address: number, size: number): number | bigint {
+    const { bus } = this.node;
+    if (size <= 4) return bus.readMemory(this.core, address, size) >>> 0;
+    const low = bus.readMemory(this.core, address, 4) >>> 0;
+    return (BigInt(bus.readMemory(this.core, address + 4, 4) >>> 0) << 32n) | BigInt(low);
+  }
+  writeDevice(address: number, size: number, low: number, high: number): void {
+    const { bus } = this.node;
+    const value = size >= 4 ? low : size === 2 ? low & 0xffff : low & 0xff;
+    bus.writeMemory(this.core, address, Math.min(size, 4), value);
+    if (size > 4) bus.writeMemory(this.core, address + 4, 4, high);
+  }
+
+  /** A write to EFER: what leaves the architectural TLB leaves Unicorn's too. */
+  eferChanged(previous: number, next: number): void {
+    if (this.mmu.flushForEfer(previous, next)) this.dropHostTlb();
+  }
+
+  /** INVLPG on the architectural TLB. True: the host's TLB has been flushed whole, which a large page needs. */
+  invalidatePage(low: number, high: number): boolean {
+    if (!this.mmu.invalidatePage(low, high)) return false;
+    this.dropHostTlb();
+    return true;
   }
 
   translate(virtual: bigint): number | undefined {

@@ -6,19 +6,19 @@ import { Cr0, Efer, Msr } from "../../abi/x86.ts";
 import { gprNames, type SegmentName } from "../engine.ts";
 import { Fault, SegmentIndex } from "../x86/access.ts";
 import { isPresent, loadedSegment, readDescriptor, SegmentFlag } from "../x86/descriptors.ts";
-import type { UnicornCore } from "./core.ts";
 import { Env } from "./environment.ts";
 import { readOwnMsr } from "./msr.ts";
+import type { Processor } from "./processor.ts";
 
 /** Throws RangeError for a name that no register has. */
-export function readRegister(core: UnicornCore, name: string): bigint {
+export function readRegister(cpu: Processor, name: string): bigint {
   const access = namedRegisters.get(name);
-  return access ? access.get(core) : core.gpr(gprNumber(name));
+  return access ? access.get(cpu) : cpu.gpr(gprNumber(name));
 }
-export function writeRegister(core: UnicornCore, name: string, value: bigint): void {
+export function writeRegister(cpu: Processor, name: string, value: bigint): void {
   const access = namedRegisters.get(name);
-  if (access) access.set(core, BigInt.asUintN(64, value));
-  else core.setGpr(gprNumber(name), value);
+  if (access) access.set(cpu, BigInt.asUintN(64, value));
+  else cpu.setGpr(gprNumber(name), value);
 }
 
 function gprNumber(name: string): number {
@@ -28,8 +28,8 @@ function gprNumber(name: string): number {
 }
 
 interface NamedRegister {
-  get(core: UnicornCore): bigint;
-  set(core: UnicornCore, value: bigint): void;
+  get(cpu: Processor): bigint;
+  set(cpu: Processor, value: bigint): void;
 }
 
 const field = (offset: number): NamedRegister => ({
@@ -40,24 +40,24 @@ const field = (offset: number): NamedRegister => ({
 /** `flush`: what leaves the architectural TLB, by the old and the new value. The engine's own is dropped in any case. */
 const pagingRegister = (
   offset: number,
-  flush: (core: UnicornCore, previous: number, next: number) => void,
+  flush: (cpu: Processor, previous: number, next: number) => void,
 ): NamedRegister => ({
   get: ({ env }) => env.u64(offset),
-  set: (core, value) => {
-    const previous = core.env.u32(offset);
-    core.env.setU64(offset, value);
-    followMode(core);
-    flush(core, previous, core.env.u32(offset));
-    core.dropHostTlb();
+  set: (cpu, value) => {
+    const previous = cpu.env.u32(offset);
+    cpu.env.setU64(offset, value);
+    followMode(cpu);
+    flush(cpu, previous, cpu.env.u32(offset));
+    cpu.dropHostTlb();
   },
 });
 
 /** EFER.LMA is LME while paging is on; the mode that code is translated for comes from all of them. */
-function followMode(core: UnicornCore): void {
-  const efer = core.efer & ~Efer.LMA;
-  const isLong = (efer & Efer.LME) !== 0 && (core.cr0 & Cr0.PG) !== 0;
-  core.env.setU64(Env.EFER, BigInt(isLong ? efer | Efer.LMA : efer));
-  core.env.updateHflags(core.cpl);
+function followMode(cpu: Processor): void {
+  const efer = cpu.efer & ~Efer.LMA;
+  const isLong = (efer & Efer.LME) !== 0 && (cpu.cr0 & Cr0.PG) !== 0;
+  cpu.env.setU64(Env.EFER, BigInt(isLong ? efer | Efer.LMA : efer));
+  cpu.env.updateHflags(cpu.cpl);
 }
 
 const segments: readonly (readonly [SegmentName, SegmentIndex])[] = [
@@ -72,31 +72,31 @@ const segments: readonly (readonly [SegmentName, SegmentIndex])[] = [
 ];
 
 const segmentBase = (index: SegmentIndex): NamedRegister => ({
-  get: (core) => core.segment(index).base,
-  set: (core, value) => core.setHiddenPart(index, { ...core.segment(index), base: value }),
+  get: (cpu) => cpu.segment(index).base,
+  set: (cpu, value) => cpu.setHiddenPart(index, { ...cpu.segment(index), base: value }),
 });
 
 const selector = (index: SegmentIndex): NamedRegister => ({
-  get: (core) => BigInt(core.segment(index).selector),
-  set: (core, value) => loadSelector(core, index, Number(value & 0xffffn)),
+  get: (cpu) => BigInt(cpu.segment(index).selector),
+  set: (cpu, value) => loadSelector(cpu, index, Number(value & 0xffffn)),
 });
 
 /** Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no descriptor of its kind. */
-function loadSelector(core: UnicornCore, index: SegmentIndex, value: number): void {
-  const plain = { ...core.segment(index), selector: value };
-  if (index >= SegmentIndex.LDTR) return core.setHiddenPart(index, plain);
-  if (!(core.cr0 & Cr0.PE)) return core.setHiddenPart(index, { ...plain, base: BigInt(value << 4) });
+function loadSelector(cpu: Processor, index: SegmentIndex, value: number): void {
+  const plain = { ...cpu.segment(index), selector: value };
+  if (index >= SegmentIndex.LDTR) return cpu.setHiddenPart(index, plain);
+  if (!(cpu.cr0 & Cr0.PE)) return cpu.setHiddenPart(index, { ...plain, base: BigInt(value << 4) });
   try {
-    const descriptor = value & 0xfffc ? readDescriptor(core, value, 0, 0) : undefined;
+    const descriptor = value & 0xfffc ? readDescriptor(cpu, value, 0, 0) : undefined;
     const fits = descriptor && isPresent(descriptor.flags) && descriptor.flags & SegmentFlag.NON_SYSTEM;
     if (fits && (index === SegmentIndex.CS) === ((descriptor.flags & SegmentFlag.CODE) !== 0)) {
-      core.setSegment(index, loadedSegment(value, descriptor));
+      cpu.setSegment(index, loadedSegment(value, descriptor));
       return;
     }
   } catch (fault) {
     if (!(fault instanceof Fault)) throw fault;
   }
-  core.setHiddenPart(index, plain);
+  cpu.setHiddenPart(index, plain);
 }
 
 const table = (offset: typeof Env.GDTR | typeof Env.IDTR, part: "base" | "limit"): NamedRegister => ({
@@ -109,31 +109,31 @@ const table = (offset: typeof Env.GDTR | typeof Env.IDTR, part: "base" | "limit"
 });
 
 const namedRegisters: ReadonlyMap<string, NamedRegister> = new Map<string, NamedRegister>([
-  ["rip", { get: (core) => core.rip, set: (core, value) => void (core.rip = value) }],
-  ["rflags", { get: (core) => core.rflags, set: (core, value) => void (core.rflags = value) }],
-  ["cr0", pagingRegister(Env.CR0, (core, previous, next) => core.mmu.flushForCr0(previous, next))],
+  ["rip", { get: (cpu) => cpu.rip, set: (cpu, value) => void (cpu.rip = value) }],
+  ["rflags", { get: (cpu) => cpu.rflags, set: (cpu, value) => void (cpu.rflags = value) }],
+  ["cr0", pagingRegister(Env.CR0, (cpu, previous, next) => cpu.mmu.flushForCr0(previous, next))],
   ["cr2", field(Env.CR2)],
-  ["cr3", pagingRegister(Env.CR3, (core) => core.mmu.tlb.flushNonGlobal())],
-  ["cr4", pagingRegister(Env.CR4, (core, previous, next) => core.mmu.flushForCr4(previous, next))],
+  ["cr3", pagingRegister(Env.CR3, (cpu) => cpu.mmu.tlb.flushNonGlobal())],
+  ["cr4", pagingRegister(Env.CR4, (cpu, previous, next) => cpu.mmu.flushForCr4(previous, next))],
   [
     "cr8",
     {
-      get: (core) => BigInt(core.node.bus.readTaskPriority(core) & 15),
-      set: (core, value) => core.node.bus.writeTaskPriority(core, Number(value & 15n)),
+      get: (cpu) => BigInt(cpu.node.bus.readTaskPriority(cpu.core) & 15),
+      set: (cpu, value) => cpu.node.bus.writeTaskPriority(cpu.core, Number(value & 15n)),
     },
   ],
-  ["efer", pagingRegister(Env.EFER, (core, previous, next) => core.mmu.flushForEfer(previous, next))],
+  ["efer", pagingRegister(Env.EFER, (cpu, previous, next) => cpu.mmu.flushForEfer(previous, next))],
   ["star", field(Env.STAR)],
   ["lstar", field(Env.LSTAR)],
   ["cstar", field(Env.CSTAR)],
   ["fmask", field(Env.FMASK)],
   ["kernel_gs_base", field(Env.KERNEL_GS_BASE)],
   ["tsc_aux", field(Env.TSC_AUX)],
-  ["pat", { get: (core) => core.pat, set: (core, value) => void (core.pat = value) }],
+  ["pat", { get: (cpu) => cpu.pat, set: (cpu, value) => void (cpu.pat = value) }],
   [
     "tsc",
     {
-      get: (core) => readOwnMsr(core, Msr.TSC) as bigint,
+      get: (cpu) => readOwnMsr(cpu, Msr.TSC) as bigint,
       set: (core, value) => void (core.tscOffset = BigInt.asIntN(64, core.tscOffset + value - core.timestamp)),
     },
   ],

@@ -1,8 +1,8 @@
 /** Architectural state of a core out of a Unicorn instance and back: what engine.ts calls CoreState, and nothing else. */
 import { type CoreState, type Gpr, gprNames, type SegmentName } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
-import type { UnicornCore } from "./core.ts";
 import { Env } from "./environment.ts";
+import type { Processor } from "./processor.ts";
 
 const segmentNumbers: Readonly<Record<SegmentName, SegmentIndex>> = {
   es: SegmentIndex.ES,
@@ -16,46 +16,46 @@ const segmentNumbers: Readonly<Record<SegmentName, SegmentIndex>> = {
 };
 const segmentNames = Object.keys(segmentNumbers) as SegmentName[];
 
-export function saveCore(core: UnicornCore): CoreState {
-  const env = core.env;
+export function saveCore(cpu: Processor): CoreState {
+  const env = cpu.env;
   return {
-    gpr: Object.fromEntries(gprNames.map((name, index) => [name, core.gpr(index)])) as Record<Gpr, bigint>,
-    rip: core.rip,
-    rflags: core.rflags,
+    gpr: Object.fromEntries(gprNames.map((name, index) => [name, cpu.gpr(index)])) as Record<Gpr, bigint>,
+    rip: cpu.rip,
+    rflags: cpu.rflags,
     segments: Object.fromEntries(
-      segmentNames.map((name) => [name, core.segment(segmentNumbers[name])]),
+      segmentNames.map((name) => [name, cpu.segment(segmentNumbers[name])]),
     ) as CoreState["segments"],
-    gdtr: core.gdtr,
-    idtr: core.idtr,
+    gdtr: cpu.gdtr,
+    idtr: cpu.idtr,
     cr0: env.u64(Env.CR0),
     cr2: env.u64(Env.CR2),
     cr3: env.u64(Env.CR3),
     cr4: env.u64(Env.CR4),
     efer: env.u64(Env.EFER),
-    star: core.star,
-    lstar: core.lstar,
-    cstar: core.cstar,
-    fmask: core.fmask,
+    star: cpu.star,
+    lstar: cpu.lstar,
+    cstar: cpu.cstar,
+    fmask: cpu.fmask,
     kernelGsBase: env.u64(Env.KERNEL_GS_BASE),
     tscAux: env.u64(Env.TSC_AUX),
-    tscOffset: core.tscOffset,
-    pat: core.pat,
+    tscOffset: cpu.tscOffset,
+    pat: cpu.pat,
     fx: env.saveFx(),
-    interruptShadow: core.interruptShadow,
-    halted: core.isHalted,
-    waitingForStartup: core.waitingForStartup,
-    shutdown: core.isShutdown,
-    nmiBlocked: core.nmiBlocked,
-    nmiPending: core.nmiPending,
-    time: core.time,
-    tlb: core.mmu.tlb.save(),
+    interruptShadow: cpu.interruptShadow,
+    halted: cpu.isHalted,
+    waitingForStartup: cpu.waitingForStartup,
+    shutdown: cpu.isShutdown,
+    nmiBlocked: cpu.nmiBlocked,
+    nmiPending: cpu.nmiPending,
+    time: cpu.time,
+    tlb: cpu.mmu.tlb.save(),
   };
 }
 
-export function restoreCore(core: UnicornCore, state: CoreState): void {
-  const env = core.env;
-  gprNames.forEach((name, index) => core.setGpr(index, state.gpr[name]));
-  core.rip = state.rip;
+export function restoreCore(cpu: Processor, state: CoreState): void {
+  const env = cpu.env;
+  gprNames.forEach((name, index) => cpu.setGpr(index, state.gpr[name]));
+  cpu.rip = state.rip;
   for (const name of segmentNames) env.writeSegment(segmentNumbers[name], state.segments[name]);
   env.setTable(Env.GDTR, state.gdtr.base, state.gdtr.limit);
   env.setTable(Env.IDTR, state.idtr.base, state.idtr.limit);
@@ -71,17 +71,17 @@ export function restoreCore(core: UnicornCore, state: CoreState): void {
   env.setU64(Env.KERNEL_GS_BASE, state.kernelGsBase);
   env.setU64(Env.TSC_AUX, state.tscAux);
   env.setU32(Env.OLD_EXCEPTION, -1);
-  core.tscOffset = state.tscOffset;
-  core.pat = state.pat;
-  core.rflags = state.rflags;
+  cpu.tscOffset = state.tscOffset;
+  cpu.pat = state.pat;
+  cpu.rflags = state.rflags;
   env.updateHflags(env.cplOfStack());
-  core.interruptShadow = state.interruptShadow;
+  cpu.interruptShadow = state.interruptShadow;
   env.restoreFx(state.fx);
-  core.isHalted = state.halted;
-  core.waitingForStartup = state.waitingForStartup;
-  core.isShutdown = state.shutdown;
-  core.nmiBlocked = state.nmiBlocked;
-  core.nmiPending = state.nmiPending;
-  core.time = state.time;
-  core.mmu.tlb.restore(state.tlb);
+  cpu.isHalted = state.halted;
+  cpu.waitingForStartup = state.waitingForStartup;
+  cpu.isShutdown = state.shutdown;
+  cpu.nmiBlocked = state.nmiBlocked;
+  cpu.nmiPending = state.nmiPending;
+  cpu.time = state.time;
+  cpu.mmu.tlb.restore(state.tlb);
 }

@@ -1,6 +1,6 @@
 /**
  * Spinlocks. Held with interrupts off; while a core waits for one it serves cross-calls.
- * Lock order (outermost first): net, task, futex, address space, frames, console. A core never takes one that it holds.
+ * Lock order (outermost first): net, task, mailbox, futex, address space, frames, console. A core never takes one that it holds.
  */
 import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
 import { serveRequests } from "./crosscall.ts";

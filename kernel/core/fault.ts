@@ -57,7 +57,7 @@ const exceptions: arr<ExceptionInfo, 20> = [
 class Reporter {
   /** Sends a core report; false: it cannot be sent now. */
   report: ((task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean) | null = null;
-  /** An exception in a program that is debugged: stops its thread. True: the fault is to take its course. */
+  /** An exception in a program: stops its thread if it is debugged. True: the fault is to take its course. */
   stop: ((frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean) | null =
     null;
 }
@@ -95,9 +95,7 @@ function exception(frame: ptr<Frame>): void {
   if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
   const stop = reporter.stop;
-  if (task.debugged !== 0 && stop !== null) {
-    if (!stop(frame, task, signal, frame.vector === Exception.BP, frame.vector === Exception.DB)) return;
-  }
+  if (stop !== null && !stop(frame, task, signal, frame.vector === Exception.BP, frame.vector === Exception.DB)) return;
   const report = reporter.report;
   let reported: boolean = false;
   if (report !== null) reported = report(task, frame, signal, address);

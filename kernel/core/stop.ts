@@ -2,30 +2,36 @@
  * Threads that stop for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its program, with all its
  * registers in a frame: after an interrupt, after a system call, at a fault. The thread then sits in sti;hlt until it may go on; what it
  * will go on with is the frame, which the debugger may have changed meanwhile. A wait inside of a system call ends with EINTR for
- * that, as for the end of the task, and `returnFromCall` has the call made anew.
+ * that, as for the end of the task, and `returnFromCall` has the call made anew. So a request to stop stays until the thread has come by
+ * here, even if it was withdrawn before: otherwise the program would see the EINTR.
+ * A stop, whatever its reason, ends the step that the thread was in.
  */
 import { Errno } from "../abi/errno.ts";
-import { Msr } from "../abi/x86.ts";
+import { Msr, Rflags } from "../abi/x86.ts";
 import { readMsr, setFsBase, setUserGsBase, waitForInterrupt } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { type FxArea, fpuLoad, fpuSave } from "../arch/fpu.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
+import { lock, unlock } from "../arch/spinlock.ts";
 import { leaveThread } from "./idle.ts";
+import { currentThread, taskLock } from "./task.ts";
 
 /** Bytes of `syscall`. */
 const SYSCALL_BYTES: u64 = 2;
 
 export class Stop {
-  /** 1 while the thread sits here; then the rest is true, and the debugger's to change. */
+  // Under the task lock.
+  /** 1 while the thread sits here; then the rest is true, and the debugger's to change. 0 sends it on. */
   stopped: u32 = 0;
+  /** The stop that was asked for is withdrawn: the thread comes by without stopping. */
+  withdrawn: u32 = 0;
+  /** Tid of the thread that is being stepped, 0: none. The debug exception that follows is ours, even after the debugger has gone. */
+  stepping: u32 = 0;
   signal: u32 = 0;
   reason: u32 = 0;
   /** The debugger wants the fault to take its course. */
   deliver: u32 = 0;
-  /** A step was asked for: the debug exception that follows is ours. */
-  stepping: u32 = 0;
-  reserved: u32 = 0;
   frame: ptr<Frame> | null = null;
   fsBase: u64 = 0;
   gsBase: u64 = 0;
@@ -57,15 +63,37 @@ export function vectorsOf(cpu: u32): ptr<u8> {
   return cast<ptr<u8>>(addr(vectors[cpu]));
 }
 
-/** The thread of core `cpu` is to stop. */
+/** The thread of core `cpu` is to stop. Under the task lock. */
 export function requestStop(cpu: u32): void {
+  const stop = stopOf(cpu);
+  if (stop.stopped !== 0) return;
+  stop.withdrawn = 0;
   atomicOr(addr(cpuAt(cpu).leave), Leave.STOP);
   wakeCpu(cpu);
 }
-/** It may go on; or it need not stop any more. */
+/** It may go on; or it need not stop any more. Under the task lock. */
 export function cancelStop(cpu: u32): void {
-  atomicAnd(addr(cpuAt(cpu).leave), ~u32(Leave.STOP));
-  wakeCpu(cpu);
+  const stop = stopOf(cpu);
+  const leave = addr(cpuAt(cpu).leave);
+  if (stop.stopped !== 0) {
+    atomicStore(addr(stop.stopped), 0);
+    atomicAnd(leave, ~u32(Leave.STOP));
+    wakeCpu(cpu);
+  } else if ((volatileRead(leave) & Leave.STOP) !== 0) stop.withdrawn = 1;
+}
+/** The stopped thread of core `cpu` goes on by one instruction. Under the task lock. */
+export function stepThread(cpu: u32, tid: u32, frame: ptr<Frame>): void {
+  frame.rflags |= Rflags.TF;
+  stopOf(cpu).stepping = tid;
+  cancelStop(cpu);
+}
+/** This core's thread was being stepped: it is no longer. False: it was not. */
+export function endStep(frame: ptr<Frame>): boolean {
+  const stop = stopOf(cpuIndex());
+  if (stop.stepping !== currentThread().tid) return false;
+  stop.stepping = 0;
+  frame.rflags &= ~u64(Rflags.TF);
+  return true;
 }
 
 /** Before every return to a program when `leave` says so: the thread ends, or stops and comes back to go on. Interrupts are off. */
@@ -90,6 +118,15 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   const cpu = thisCpu();
   const stop = stopOf(cpuIndex());
   const area = addr(vectors[cpuIndex()]);
+  const flags: u64 = lock(taskLock());
+  endStep(frame);
+  const withdrawn: boolean = stop.withdrawn !== 0 && reason === hook.reason;
+  stop.withdrawn = 0;
+  if (withdrawn) {
+    atomicAnd(addr(cpu.leave), ~u32(Leave.STOP));
+    unlock(taskLock(), flags);
+    return false;
+  }
   atomicOr(addr(cpu.leave), Leave.STOP);
   stop.frame = frame;
   stop.signal = signal;
@@ -101,7 +138,9 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   atomicStore(addr(stop.stopped), 1);
   const stopped = hook.stopped;
   if (stopped !== null) stopped();
-  while (volatileRead(addr(cpu.leave)) === Leave.STOP) waitForInterrupt();
+  unlock(taskLock(), flags);
+  while (volatileRead(addr(stop.stopped)) !== 0 && (volatileRead(addr(cpu.leave)) & Leave.END) === 0)
+    waitForInterrupt();
   atomicStore(addr(stop.stopped), 0);
   stop.frame = null;
   fpuLoad(area);

@@ -203,6 +203,15 @@ export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   unlock(addr(owned.lock), flags);
 }
 
+/** Init has given way to the program. False: the task is ending meanwhile, and stays so. */
+export function taskRuns(task: ptr<Task>): boolean {
+  const flags: u64 = lock(addr(owned.lock));
+  const runs: boolean = task.state === TaskState.INIT;
+  if (runs) task.state = TaskState.RUNNING;
+  unlock(addr(owned.lock), flags);
+  return runs;
+}
+
 /** The thread of `cpu`, which is prepared but for its task, may run. Under the task lock; the core has no thread. */
 export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
   const thread = threadOf(cpu);

@@ -23,7 +23,17 @@ import type { Frame } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { setFaultStopper } from "../core/fault.ts";
-import { cancelStop, requestStop, setStopHook, type Stop, stopHere, stopOf, vectorsOf } from "../core/stop.ts";
+import {
+  cancelStop,
+  endStep,
+  requestStop,
+  setStopHook,
+  type Stop,
+  stepThread,
+  stopHere,
+  stopOf,
+  vectorsOf,
+} from "../core/stop.ts";
 import { currentTask, findJob, type Task, taskLock, TaskState, threadOf } from "../core/task.ts";
 import { mailboxSend, mailboxStart } from "../drivers/mailbox.ts";
 import {
@@ -88,7 +98,7 @@ export function debugTaskEnded(task: ptr<Task>): void {
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
 
-/** On a core whose thread has just stopped. */
+/** On a core whose thread has just stopped, under the task lock. */
 function tellStopped(): void {
   const stop = stopOf(cpuIndex());
   const frame = stop.frame;
@@ -104,18 +114,18 @@ function tellStopped(): void {
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
 
-/** An exception in a program that is debugged. True: the fault is to take its course. */
+/** An exception in a program. True: the fault is to take its course. */
 function stopAtFault(frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean): boolean {
-  const stop = stopOf(cpuIndex());
+  const stepped: boolean = isStep && endStep(frame);
+  // A step that the debugger has left behind: the program does not learn of it.
+  if (task.debugged === 0) return !stepped;
   if (isBreakpoint && breakpointAt(task, frame.rip - 1)) {
     // The counter is where the program's own instruction is.
     frame.rip--;
     stopHere(frame, signal, DebugReason.BREAKPOINT);
     return false;
   }
-  if (isStep && stop.stepping !== 0) {
-    stop.stepping = 0;
-    frame.rflags &= ~u64(Rflags.TF);
+  if (stepped) {
     stopHere(frame, signal, DebugReason.STEP);
     return false;
   }
@@ -199,10 +209,6 @@ function detach(task: ptr<Task>): u32 {
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
     if (threadOf(cpu).task !== task) continue;
-    const stop = stopOf(cpu);
-    const frame = stop.frame;
-    if (stop.stepping !== 0 && frame !== null) frame.rflags &= ~u64(Rflags.TF);
-    stop.stepping = 0;
     cancelStop(cpu);
   }
   return 0;
@@ -267,10 +273,8 @@ function step(task: ptr<Task>, tid: u32): u32 {
   const stop = stopOf(cpu);
   const frame = stop.frame;
   if (frame === null) return Errno.EBUSY;
-  frame.rflags |= Rflags.TF;
-  stop.stepping = 1;
   stop.deliver = 0;
-  cancelStop(cpu);
+  stepThread(cpu, tid, frame);
   return 0;
 }
 

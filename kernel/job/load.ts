@@ -26,10 +26,12 @@ import {
   freeCores,
   startTask,
   type Task,
+  taskRuns,
   TaskState,
   type UserStart,
   WAIT_KILLED,
 } from "../core/task.ts";
+import { leaveThread } from "../core/idle.ts";
 import { beforeReturn } from "../core/stop.ts";
 import { enterFrame } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
@@ -198,7 +200,7 @@ function start(call: ptr<Call>): i64 {
   spaceUnmap(addr(task.space), INIT_BASE, segment.bytes);
   segment.bytes = 0;
   spaceStartHeap(addr(task.space));
-  task.state = TaskState.RUNNING;
+  if (!taskRuns(task)) leaveThread();
   record(EventKind.JOB_START, u64(task.jobId), u64(task.rank), call.a, 0);
   setFsBase(0);
   fpuReset();

@@ -7,7 +7,7 @@ import { USER_END } from "../abi/memory.ts";
 import { CloneFlag, FutexFlag, FutexOperation, Membarrier, type Timespec } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { Vector } from "../abi/vectors.ts";
-import { Msr } from "../abi/x86.ts";
+import { Msr, Rflags } from "../abi/x86.ts";
 import { bootEpochSeconds, bootTsc } from "../arch/clock.ts";
 import { readMsr, readTsc } from "../arch/cpu.ts";
 import { crossCall } from "../arch/crosscall.ts";
@@ -86,7 +86,8 @@ function clone(call: ptr<Call>, kept: ptr<Kept>): i64 {
   if ((flags & CloneFlag.CHILD_CLEARTID) !== 0) wishes.clearTid = call.d;
   const f: Frame = zeroed();
   startFrame(addr(f), call.rip, call.b === 0 ? call.rsp : call.b);
-  f.rflags = call.rflags;
+  // A debugger that steps the creator does not step its child.
+  f.rflags = call.rflags & ~u64(Rflags.TF);
   f.rdi = call.a;
   f.rsi = call.b;
   f.rdx = call.c;

@@ -111,6 +111,7 @@ class Debugged {
   }
 }
 
+const { STOP, CONTINUE, DETACH } = DebugOperation;
 const ENDS = "debuggee: threads 7, awake 1, given beyond calls 0\n";
 const options = { nodes: 1, cores: 4, root: folder } as const;
 
@@ -214,6 +215,87 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
         expect(bench.debug.events).toEqual([]);
       }
       d.letEnd();
+      expect(bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
+    });
+  });
+
+  /** Threads that stand in front of a `syscall` in which they wait: stopped in futex and nanosleep, made anew. */
+  const waiters = (d: Debugged, calls: readonly bigint[] = [35n, 202n]): number[] =>
+    d
+      .threads()
+      .map(({ tid }) => tid)
+      .filter((tid) => {
+        const { rip, rax } = d.registers(tid);
+        return Buffer.from(d.read(rip, 2)).toString("hex") === "0f05" && calls.includes(rax);
+      });
+
+  it("is left while threads are stepped over calls that sleep: no trap is left behind", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 300_000);
+      d.stopAll();
+      const stepped = waiters(d);
+      expect(stepped.length).toBeGreaterThanOrEqual(2);
+      for (const tid of stepped) d.ask(DebugOperation.STEP, { tid });
+      d.ask(DebugOperation.DETACH);
+      bench.until(() => false, 300_000);
+      expect(bench.debug.events.filter((e) => e.kind === "stopped" && e.reason === DebugReason.FAULT)).toEqual([]);
+      bench.debug.events.length = 0;
+      // Attached again; the threads have forgotten the step.
+      d.ask(DebugOperation.ATTACH);
+      expect(d.stopAll().map((s) => s.reason)).toEqual(Array(4).fill(DebugReason.REQUESTED));
+      d.letEnd();
+      d.ask(DebugOperation.DETACH);
+      expect(bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
+    });
+  });
+
+  it("a stop ends the step that it comes into", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 300_000);
+      d.stopAll();
+      const [waiter] = waiters(d, [202n]);
+      d.ask(DebugOperation.STEP, { tid: waiter! });
+      const stops = d.stopAll();
+      expect(stops.map((s) => s.reason)).toEqual(stops.map(() => DebugReason.REQUESTED));
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 1_000_000);
+      expect(bench.debug.events).toEqual([]);
+      d.letEnd();
+      expect(bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
+    });
+  });
+
+  it("told to go on before its stop has settled: no wait ends with EINTR, no thread stays behind", () => {
+    withBench(options, (bench) => {
+      const d = started(bench);
+      d.ask(DebugOperation.CONTINUE);
+      bench.until(() => false, 300_000);
+      const request = (operation: number) => bench.debug.request(1, { jobId: 1, operation });
+      // Stop and go at once, at many moments of the waits; the last word decides.
+      for (let i = 0; i < 60; i++) {
+        const words = i % 3 === 2 ? [STOP, CONTINUE, STOP, CONTINUE] : [STOP, CONTINUE];
+        const asked = words.map(request);
+        bench.until(() => asked.every((a) => a.reply !== undefined), 1e6);
+        bench.until(() => false, 1_000 + 997 * i);
+      }
+      bench.debug.events.length = 0;
+      bench.until(() => false, 200_000);
+      expect(bench.debug.events).toEqual([]);
+      expect(d.threads().map((t) => t.state)).toEqual([0, 0, 0, 0]);
+      // Go and stop at once: every thread stops, and says so once more.
+      expect(d.stopAll()).toHaveLength(4);
+      for (let i = 0; i < 20; i++) {
+        const asked = [CONTINUE, STOP].map(request);
+        bench.until(() => asked.every((a) => a.reply !== undefined), 1e6);
+        for (let n = 0; n < 4; n++) d.stopped();
+      }
+      expect(d.threads().map((t) => t.state)).toEqual([1, 1, 1, 1]);
+      d.letEnd();
+      d.ask(DETACH);
       expect(bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
     });
   });

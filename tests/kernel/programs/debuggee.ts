@@ -1,12 +1,14 @@
 /**
  * What a debugger finds: a thread that computes, one that waits for a word, one that sleeps, and the main thread, which calls `bump` until
- * `state.stop` says no. With the argument `fault` it writes to address 8 instead. Prints the sum of what is known; exits with status 7.
+ * `state.stop` says no. With the argument `fault` it writes to address 8 instead. Prints the sum of what is known; exits with status 7, or
+ * with 8 if a wait has ended in a way that only a debugger can have brought about.
  */
 import "../../../userland/lib/start.ts";
 import { stringsEqual } from "../../../toolchain/lib/rt/strings.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
 import { createThread, futexWait, futexWake, joinThread, type Thread } from "../../../userland/lib/thread.ts";
-import { sleepNs } from "../../../userland/lib/time.ts";
+import { nanosleep } from "../../../userland/lib/syscall.ts";
+import type { Timespec } from "../../../kernel/abi/process.ts";
 
 class State {
   stop: u32 = 0;
@@ -17,6 +19,8 @@ class State {
   given: u64 = 0;
   naps: u64 = 0;
   awake: u64 = 0;
+  /** Waits that ended with an error. */
+  broken: u64 = 0;
 }
 /**
  * @symbol state
@@ -34,13 +38,19 @@ function compute(_argument: u64): u64 {
   return 1;
 }
 function waitForWord(_argument: u64): u64 {
-  while (volatileRead(addr(state.word)) === 0) futexWait(addr(state.word), 0);
+  const EAGAIN: i64 = -11;
+  while (volatileRead(addr(state.word)) === 0) {
+    const result: i64 = futexWait(addr(state.word), 0);
+    if (result !== 0 && result !== EAGAIN) atomicAdd(addr(state.broken), 1);
+  }
   state.awake++;
   return 2;
 }
 function nap(_argument: u64): u64 {
+  const length: Timespec = zeroed();
+  length.nanoseconds = 50000;
   while (running()) {
-    sleepNs(50000);
+    if (nanosleep(addr(length)) !== 0) atomicAdd(addr(state.broken), 1);
     state.naps++;
   }
   return 4;
@@ -72,5 +82,5 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   print(o, cstr(", given beyond calls "));
   printDecimal(o, state.given - state.calls);
   print(o, cstr("\n"));
-  return 7;
+  return state.broken === 0 ? 7 : 8;
 }

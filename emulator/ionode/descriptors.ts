@@ -1,24 +1,33 @@
 /** Open files and the descriptor table of one task. Descriptors 0, 1, 2 are the job's standard streams. */
 import { Errno } from "../abi/errno.ts";
 import { Open } from "../abi/io.ts";
-import { IoError } from "./hostfs.ts";
+import type { Device } from "./devices.ts";
+import type { Folder } from "./folder.ts";
+import { type HostFs, IoError } from "./hostfs.ts";
 
 /** Descriptors of a task (Linux: RLIMIT_NOFILE); past them EMFILE. */
 export const DESCRIPTORS_MAX = 256;
 
 export interface OpenFile {
-  readonly kind: "stream" | "regular" | "directory";
+  readonly kind: "stream" | "regular" | "directory" | "device";
   /** Open flags as given; the access mode decides what may be done. */
   readonly flags: number;
-  /** Of the host; -1 for streams and for the directories that only the name space has. */
+  /** Of the host, by which a regular file is read and written; else -1. */
   readonly hostFd: number;
-  /** Components from the job's root; a stream has none. */
-  readonly names: readonly string[];
+  /** directory: held while it is open. */
+  readonly folder?: Folder;
+  /** device: which. */
+  readonly device?: Device;
   readonly readOnly: boolean;
   positionBytes: bigint;
 }
 function stream(flags: number): OpenFile {
-  return { kind: "stream", flags, hostFd: -1, names: [], readOnly: false, positionBytes: 0n };
+  return { kind: "stream", flags, hostFd: -1, readOnly: false, positionBytes: 0n };
+}
+/** Gives back what the host has open for it. */
+export function closeFile(fs: HostFs, file: OpenFile): void {
+  if (file.hostFd >= 0) fs.close(file.hostFd);
+  file.folder?.release();
 }
 
 export class DescriptorTable {

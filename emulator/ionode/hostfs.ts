@@ -1,10 +1,16 @@
 /**
  * All that the I/O node asks of the host's file system, so that tests and replay can put something else in its place.
- * Paths are absolute host paths that the name space has resolved; nothing here follows a symbolic link in the last component.
+ *
+ * A name is only ever looked up in a directory that is open, and never followed: `/proc/self/fd/D/NAME` with O_NOFOLLOW is what
+ * openat(D, NAME, O_NOFOLLOW) is, since the first part is the open directory itself and not a path that could change (proc_pid_fd(5)).
+ * `look` opens with O_PATH, which has no effect on what it opens: no device is started, no pipe waits (open(2)). What the node is, is
+ * asked of this descriptor, and it is this descriptor that is opened for reading or writing. So another process of the host can put
+ * something else in the place of a name at any time and gains nothing. No `..` is ever passed to the host.
  */
 import fs from "node:fs";
 import { Errno } from "../abi/errno.ts";
 import { Open } from "../abi/io.ts";
+import { HostViews } from "./filesystems.ts";
 
 /** A refusal with its Linux error number. */
 export class IoError extends Error {
@@ -12,6 +18,7 @@ export class IoError extends Error {
     super(`errno ${errno}`);
   }
 }
+/** special: a device, pipe or socket of the host. */
 export type NodeKind = "regular" | "directory" | "link" | "special";
 export interface HostStat {
   readonly kind: NodeKind;
@@ -22,24 +29,36 @@ export interface HostStat {
   readonly permissions: number;
   readonly links: number;
 }
-/** Every function throws IoError. Descriptors are the host's. */
+/** A node that is open by O_PATH. */
+export interface HostNode {
+  readonly fd: number;
+  readonly stat: HostStat;
+}
+/**
+ * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open by O_PATH. A `name` is one component:
+ * not empty, without a slash, neither `.` nor `..`.
+ */
 export interface HostFs {
-  lstat(path: string): HostStat;
-  readlink(path: string): string;
-  /** `flags`: access mode, CREAT, EXCL, TRUNC of Linux. */
-  open(path: string, flags: number, permissions: number): number;
+  /** A directory by its path: what the user named, links followed. EACCES: it is a view of the host (filesystems.ts). */
+  directory(path: string): HostNode;
+  /** EACCES as in `directory`. */
+  look(directory: number, name: string): HostNode;
+  readlink(directory: number, name: string): string;
+  /** Opens a regular file or a directory. `flags`: access mode and TRUNC of Linux. */
+  open(node: number, flags: number): number;
+  /** Makes a new regular file and opens it; EEXIST if there is anything of that name. `flags`: access mode. */
+  create(directory: number, name: string, flags: number, permissions: number): number;
   close(fd: number): void;
   fstat(fd: number): HostStat;
   /** Bytes read, 0 at the end. */
   read(fd: number, into: Uint8Array, position: number): number;
-  /** Writes all of it. */
-  write(fd: number, bytes: Uint8Array, position: number): void;
+  /** Bytes written: fewer than asked for if an error came after them. */
+  write(fd: number, bytes: Uint8Array, position: number): number;
 }
 
-/** The host's error names, whose numbers differ between hosts. EDQUOT has no number here. */
+/** The host's error names, whose numbers differ between hosts. */
 function errnoOf(error: unknown): number {
   const code = (error as { code?: unknown }).code;
-  if (code === "EDQUOT") return Errno.ENOSPC;
   const known = typeof code === "string" ? (Errno as Readonly<Record<string, number>>)[code] : undefined;
   return known ?? Errno.EIO;
 }
@@ -61,35 +80,75 @@ function toStat(s: fs.BigIntStats): HostStat {
     links: Number(s.nlink),
   };
 }
-function hostFlags(flags: number): number {
-  const c = fs.constants;
-  const access = [c.O_RDONLY, c.O_WRONLY, c.O_RDWR][flags & Open.ACCMODE]!;
-  return (
-    access |
-    (flags & Open.CREAT ? c.O_CREAT : 0) |
-    (flags & Open.EXCL ? c.O_EXCL : 0) |
-    (flags & Open.TRUNC ? c.O_TRUNC : 0) |
-    c.O_NOFOLLOW |
-    c.O_NONBLOCK
-  );
+
+const c = fs.constants;
+/** open(2), x86-64; not among node's constants. */
+const O_PATH = 0x20_0000;
+/** Of the host, by Open.ACCMODE. */
+const ACCESS = [c.O_RDONLY, c.O_WRONLY, c.O_RDWR] as const;
+
+const openPath = (fd: number): string => `/proc/self/fd/${fd}`;
+function inside(directory: number, name: string): string {
+  if (name === "" || name === "." || name === ".." || name.includes("/"))
+    throw new Error(`host file system: '${name}' is no component`);
+  return `${openPath(directory)}/${name}`;
+}
+
+/** Closes what was opened if `check` throws. */
+function checked(fd: number, check: (stat: fs.BigIntStats) => void): HostNode {
+  try {
+    const stat = fs.fstatSync(fd, { bigint: true });
+    check(stat);
+    return { fd, stat: toStat(stat) };
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
+}
+
+let known: HostViews | undefined;
+/** `parentDevice`: st_dev of the directory that it was found in; a node with the same one lies in the same file system. */
+function mustBeServed(fd: number, stat: fs.BigIntStats, parentDevice: bigint | undefined): void {
+  known ??= new HostViews();
+  if (stat.isDirectory() && known.isHostOnly(`${stat.dev}:${stat.ino}`)) throw new IoError(Errno.EACCES);
+  if (stat.dev !== parentDevice && !known.isStorage(openPath(fd), stat.dev)) throw new IoError(Errno.EACCES);
 }
 
 export const hostFs: HostFs = {
-  lstat: (path) => attempt(() => toStat(fs.lstatSync(path, { bigint: true }))),
-  readlink: (path) => attempt(() => fs.readlinkSync(path)),
-  open: (path, flags, permissions) =>
+  directory: (path) =>
     attempt(() => {
-      const fd = fs.openSync(path, hostFlags(flags), permissions);
+      const fd = fs.openSync(path, O_PATH | c.O_DIRECTORY);
+      return checked(fd, (stat) => mustBeServed(fd, stat, undefined));
+    }),
+  look: (directory, name) =>
+    attempt(() => {
+      const fd = fs.openSync(inside(directory, name), O_PATH | c.O_NOFOLLOW);
+      return checked(fd, (stat) => mustBeServed(fd, stat, fs.fstatSync(directory, { bigint: true }).dev));
+    }),
+  readlink: (directory, name) => attempt(() => fs.readlinkSync(inside(directory, name))),
+  open: (node, flags) =>
+    attempt(() => {
+      const access = ACCESS[flags & Open.ACCMODE]! | (flags & Open.TRUNC ? c.O_TRUNC : 0);
+      return fs.openSync(openPath(node), access | c.O_NONBLOCK | c.O_NOCTTY);
+    }),
+  create: (directory, name, flags, permissions) =>
+    attempt(() => {
+      const access = ACCESS[flags & Open.ACCMODE]!;
+      const fd = fs.openSync(inside(directory, name), access | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW, permissions);
       // The host's umask must not show in the job.
-      if (flags & Open.CREAT) fs.fchmodSync(fd, permissions);
+      fs.fchmodSync(fd, permissions);
       return fd;
     }),
   close: (fd) => attempt(() => fs.closeSync(fd)),
   fstat: (fd) => attempt(() => toStat(fs.fstatSync(fd, { bigint: true }))),
   read: (fd, into, position) => attempt(() => fs.readSync(fd, into, 0, into.length, position)),
-  write: (fd, bytes, position) =>
-    attempt(() => {
-      let done = 0;
+  write: (fd, bytes, position) => {
+    let done = 0;
+    try {
       while (done < bytes.length) done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done);
-    }),
+    } catch (error) {
+      if (done === 0) throw new IoError(errnoOf(error));
+    }
+    return done;
+  },
 };

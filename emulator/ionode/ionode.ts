@@ -10,14 +10,18 @@ import { IO_PID, Operation, SERVICE_NID } from "../abi/net.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { refusal, type FabricHost, type HostService, type SendMessage } from "../fabric/host.ts";
 import { replyTo, type Message } from "../fabric/message.ts";
+import { Prng } from "../machine/prng.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
 import type { CallContext, CallResult, CallRow } from "./calls/context.ts";
 import { close, open, openat } from "./calls/open.ts";
 import { fstat, lstat, stat } from "./calls/stat.ts";
 import { lseek, pread64, read, write } from "./calls/transfer.ts";
-import { DescriptorTable } from "./descriptors.ts";
+import { closeFile, DescriptorTable } from "./descriptors.ts";
+import type { Folder } from "./folder.ts";
 import { hostFs, IoError, type HostFs } from "./hostfs.ts";
-import { NameSpace } from "./namespace.ts";
+import type { InputStream } from "./input.ts";
+import { Access, NameSpace, permits } from "./namespace.ts";
+import { Quota, QUOTA_DEFAULT_BYTES } from "./quota.ts";
 import { VirtualFacts } from "./virtual.ts";
 
 // biome-ignore format: a table
@@ -59,13 +63,26 @@ export interface IoNodeOptions {
     readonly bytes: Uint8Array;
     readonly time: number;
   }) => void;
-  /** The whole standard input of a job; left out: empty. All its ranks read the same stream. */
-  readonly standardInput?: (jobId: number) => Uint8Array;
+  /** Standard input of a task, asked for once; left out, or none: empty. */
+  readonly standardInput?: (task: { readonly jobId: number; readonly nid: number }) => InputStream | undefined;
+  /** Where relative paths start; a path of the job's. Left out: its root. */
+  readonly workingDirectory?: string;
+  /** What a job may write (quota.ts). */
+  readonly quotaBytes?: number;
+  /** Of /dev/random. */
+  readonly seed?: number;
   readonly onReply?: (record: ReplyRecord) => void;
   /** Wall-clock time at virtual time 0, seconds since 1970. */
   readonly epochSeconds?: bigint;
   readonly fs?: HostFs;
 }
+/**
+ * A read of standard input is answered so much later, and the machine waits on the way if the input is not there (`wantsInput`). So the
+ * answer's time depends on the run alone. Longer than any window of the machine.
+ */
+const INPUT_DELAY_NS = 50_000;
+/** Stream of the seed. */
+const RANDOM_STREAM = 0x494f_0000;
 const NOTHING = new Uint8Array(0);
 
 export class IoNode implements HostService {
@@ -73,9 +90,16 @@ export class IoNode implements HostService {
   private readonly fs: HostFs;
   private readonly names: NameSpace;
   private readonly facts: VirtualFacts;
+  private readonly workingFolder: Folder;
+  private readonly random: Prng;
   /** By nid, pid and job. */
   private readonly tables = new Map<string, DescriptorTable>();
-  private readonly inputs = new Map<number, { readonly bytes: Uint8Array; read: number }>();
+  /** By job and nid. */
+  private readonly inputs = new Map<string, InputStream | undefined>();
+  /** By job. */
+  private readonly quotas = new Map<number, Quota>();
+  /** Reads of standard input that are to be answered at `due`, in the order of their coming. */
+  private readonly waiting: { readonly message: Message; readonly due: number }[] = [];
 
   constructor(
     host: FabricHost,
@@ -84,12 +108,26 @@ export class IoNode implements HostService {
   ) {
     this.fs = options.fs ?? hostFs;
     this.names = new NameSpace(this.fs, options.root, options.builtIn);
+    this.workingFolder = this.folderAt(options.workingDirectory ?? "/");
+    this.random = new Prng(options.seed ?? 0, RANDOM_STREAM);
     this.facts = new VirtualFacts(options.epochSeconds ?? 0n);
     this.send = host.attach(IO_PID, this);
   }
 
-  readonly nextTimer = Infinity;
-  tick(): void {}
+  get nextTimer(): number {
+    return this.waiting[0]?.due ?? Infinity;
+  }
+  tick(time: number): void {
+    while (this.waiting.length > 0 && this.waiting[0]!.due <= time) {
+      const { message } = this.waiting.shift()!;
+      this.answer(message, time, true);
+    }
+  }
+
+  /** A task waits for standard input: the machine must not go on before its stream has some (`InputStream.read`). */
+  get wantsInput(): boolean {
+    return this.waiting.length > 0;
+  }
 
   unreachable(nid: number): void {
     for (const key of [...this.tables.keys()]) if (key.startsWith(`${nid}:`)) this.closeAll(key);
@@ -103,6 +141,8 @@ export class IoNode implements HostService {
   /** Closes all that is open on the host; for the end of a run. */
   shutDown(): void {
     for (const key of [...this.tables.keys()]) this.closeAll(key);
+    this.workingFolder.release();
+    this.names.close();
   }
 
   receive(m: Message, time: number): void {
@@ -111,19 +151,28 @@ export class IoNode implements HostService {
       if (answer !== null) this.send(answer, time);
       return;
     }
-    const key = `${m.sourceNid}:${m.sourcePid}:${m.jobId}`;
-    const call = m.body.length >= 4 ? new DataView(m.body.buffer, m.body.byteOffset).getUint32(0, true) : -1;
+    const call = callOf(m);
     if (call === Syscall.EXIT_GROUP) {
-      this.closeAll(key);
+      this.closeAll(keyOf(m));
       this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, 0]);
       return;
     }
-    let answer: CallResult;
+    this.answer(m, time, false);
+  }
+
+  /** `isAgain`: it has waited for standard input. */
+  private answer(m: Message, time: number, isAgain: boolean): void {
+    const call = callOf(m);
+    let answer: CallResult | null;
     try {
-      answer = this.perform(m, key, time);
+      answer = this.perform(m, time, isAgain);
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
       answer = { result: BigInt(-error.errno) };
+    }
+    if (answer === null) {
+      this.waiting.push({ message: m, due: time + INPUT_DELAY_NS });
+      return;
     }
     const data = answer.data ?? NOTHING;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, answer.result]);
@@ -145,7 +194,7 @@ export class IoNode implements HostService {
     this.send(replyTo(m, { operation: Operation.IO_REPLY, body }), time);
   }
 
-  private perform(m: Message, key: string, time: number): CallResult {
+  private perform(m: Message, time: number, isAgain: boolean): CallResult | null {
     if (m.body.length < IoRequest.SIZE) throw new IoError(Errno.EINVAL);
     const request = new IoRequest(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const row = calls.get(request.call);
@@ -162,12 +211,15 @@ export class IoNode implements HostService {
       time,
       args,
       data,
-      table: this.table(key),
+      quota: this.quota(m.jobId),
+      workingFolder: this.workingFolder,
+      random: this.random,
+      table: this.table(keyOf(m)),
       path: row.body === "path" ? pathOf(data) : "",
       int: (index) => Number(BigInt.asIntN(32, args[index]!)),
       output: (fd, bytes) =>
         this.options.onOutput({ jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid, fd, bytes, time }),
-      input: (count) => this.input(m.jobId, count),
+      input: (count) => this.input(m, count, isAgain),
     } satisfies CallContext);
   }
 
@@ -180,24 +232,47 @@ export class IoNode implements HostService {
     return table;
   }
 
-  private input(jobId: number, count: number): Uint8Array {
-    let input = this.inputs.get(jobId);
-    if (input === undefined) {
-      input = { bytes: this.options.standardInput?.(jobId) ?? NOTHING, read: 0 };
-      this.inputs.set(jobId, input);
+  private input({ jobId, sourceNid }: Message, count: number, isAgain: boolean): Uint8Array | null {
+    const key = `${sourceNid}:${jobId}`;
+    if (!this.inputs.has(key)) this.inputs.set(key, this.options.standardInput?.({ jobId, nid: sourceNid }));
+    const stream = this.inputs.get(key);
+    if (stream === undefined || count === 0) return NOTHING;
+    // What is there already waits as well, so that the answer's time does not tell.
+    return stream.isLive && !isAgain ? null : stream.read(count);
+  }
+
+  private quota(jobId: number): Quota {
+    let quota = this.quotas.get(jobId);
+    if (quota === undefined) {
+      quota = new Quota(this.options.quotaBytes ?? QUOTA_DEFAULT_BYTES);
+      this.quotas.set(jobId, quota);
     }
-    const bytes = input.bytes.subarray(input.read, input.read + count);
-    input.read += bytes.length;
-    return bytes;
+    return quota;
+  }
+
+  private folderAt(path: string): Folder {
+    return this.names.resolve(path, { followLast: true }, ({ node }) => {
+      if (node === null) throw new IoError(Errno.ENOENT);
+      if (node.kind !== "folder") throw new IoError(Errno.ENOTDIR);
+      if (!permits(node.folder.stat, Access.EXECUTE)) throw new IoError(Errno.EACCES);
+      return node.folder.hold();
+    });
   }
 
   private closeAll(key: string): void {
+    const waits = this.waiting.filter(({ message }) => keyOf(message) !== key);
+    this.waiting.splice(0, this.waiting.length, ...waits);
     const table = this.tables.get(key);
     if (table === undefined) return;
     this.tables.delete(key);
-    for (const file of table.open()) if (file.hostFd >= 0) this.fs.close(file.hostFd);
+    for (const file of table.open()) closeFile(this.fs, file);
   }
 }
+
+const keyOf = (m: Message): string => `${m.sourceNid}:${m.sourcePid}:${m.jobId}`;
+/** -1: the body is too short to name one. */
+const callOf = ({ body }: Message): number =>
+  body.length >= 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : -1;
 
 /** The path of a request's body: one string, its NUL at the very end, in UTF-8 (other names cannot be asked of the host). */
 function pathOf(data: Uint8Array): string {

@@ -1,146 +1,191 @@
 /**
- * The job's name space: one host directory as its root, and the built-in jobs read-only under /margay/bin.
- * Paths are resolved here, one component after the other: absolute paths and symbolic links, absolute ones too, start at the
- * job's root, `..` stops at it. So no path leads out; the host is only ever asked about resolved paths below its two directories.
- * What this leaves out: another process of the host that exchanges directories for links while a job runs.
+ * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; /dev with devices of its own; /proc
+ * and /sys, empty. What the host has under these names does not show.
+ * Paths are resolved here, one component after the other, each looked up in the open directory before it (folder.ts, hostfs.ts): absolute
+ * paths and symbolic links, absolute ones too, start at the job's root, `..` stops at it. So no path leads out, whatever another process
+ * of the host does to the directories meanwhile. Source: path_resolution(7).
  * Permissions: files belong to whoever asks, so the owner's bits count, whoever runs the emulator.
  */
-import path from "node:path";
 import { Errno } from "../abi/errno.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";
-import { IoError, type HostFs, type HostStat } from "./hostfs.ts";
+import { type Device, devices } from "./devices.ts";
+import { Folder, type Node } from "./folder.ts";
+import { type HostFs, type HostStat, IoError } from "./hostfs.ts";
 
 const NAME_MAX_BYTES = 255;
 /** Symbolic links followed in one resolution (Linux: MAXSYMLINKS). */
 const LINKS_MAX = 40;
-export const MOUNT = ["margay", "bin"] as const;
 
 export const Access = { EXECUTE: 1, WRITE: 2, READ: 4 } as const;
 export function permits(stat: HostStat, access: number): boolean {
   return ((stat.permissions >> 6) & access) === access;
 }
 
-/** Where a resolution ended. */
+/** Where a resolution ended. Its holder closes it. */
 export interface Place {
-  /** Components from the job's root. */
-  readonly names: readonly string[];
-  readonly hostPath: string;
-  readonly readOnly: boolean;
+  /** The directory that `name` lies in. */
+  readonly folder: Folder;
+  /** Last component; "": the path ended with `/`, `.` or `..` and named a directory without its name. */
+  readonly name: string;
   /** Null: nothing has that name, but its directory exists. */
-  readonly stat: HostStat | null;
+  readonly node: Node | null;
   /** The path asked for a directory, by a slash at its end. */
   readonly mustBeDirectory: boolean;
 }
 export interface ResolveOptions {
   /** Follow a symbolic link in the last component. */
   readonly followLast: boolean;
-  /** Components of the directory that a relative path starts from. */
-  readonly from?: readonly string[];
+  /** The directory that a relative path starts from; left out: the job's root. */
+  readonly from?: Folder;
 }
 
-const directoryStat = (identity: string): HostStat => ({
+/** As lstat of what was found has it; of a device as if it were a file of its own. */
+export function statOf(node: Node): HostStat {
+  switch (node.kind) {
+    case "folder":
+      return node.folder.stat;
+    case "file":
+      return node.stat;
+    case "device":
+      return deviceStat(node.device);
+  }
+}
+export function deviceStat(device: Device): HostStat {
+  return { kind: "special", identity: `device:${device.name}`, sizeBytes: 0, permissions: 0o666, links: 1 };
+}
+const ownStat = (name: string): HostStat => ({
   kind: "directory",
-  identity,
+  identity: `own:${name}`,
   sizeBytes: 0,
   permissions: 0o555,
   links: 2,
 });
 
 export class NameSpace {
+  readonly root: Folder;
+  /** Beside the root, parents first. */
+  private readonly own: Folder[] = [];
+
+  /** @throws IoError where `root` is no directory that may be served. */
   constructor(
     private readonly fs: HostFs,
-    readonly root: string,
-    readonly builtIn: string,
-  ) {}
+    root: string,
+    builtIn: string,
+  ) {
+    const { fd, stat } = fs.directory(root);
+    this.root = new Folder(fs, stat, fd, false, null);
+    this.mount(this.folder(this.root, "margay"), "bin", builtIn);
+    const dev = this.folder(this.root, "dev");
+    for (const device of devices) dev.fixed.set(device.name, device);
+    this.folder(this.root, "proc");
+    this.folder(this.root, "sys");
+  }
 
-  resolve(text: string, { followLast, from = [] }: ResolveOptions): Place {
+  /** Nothing is open on the host any more, but for what others hold. */
+  close(): void {
+    for (const folder of this.own.splice(0).reverse()) folder.release();
+    this.root.release();
+  }
+
+  /** @throws IoError; whatever `use` throws. The place is closed behind it. */
+  resolve<T>(text: string, options: ResolveOptions, use: (place: Place) => T): T {
+    const place = this.walk(text, options);
+    try {
+      return use(place);
+    } finally {
+      this.closeNode(place.node);
+      place.folder.release();
+    }
+  }
+
+  private walk(text: string, { followLast, from = this.root }: ResolveOptions): Place {
     if (text.length === 0) throw new IoError(Errno.ENOENT);
     if (Buffer.byteLength(text) >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
     /** What is still to be walked, next component last. */
     const rest = text.split("/").reverse();
-    let names = text.startsWith("/") ? [] : [...from];
+    let folder = (text.startsWith("/") ? this.root : from).hold();
+    const moveTo = (to: Folder): void => {
+      const held = to.hold();
+      folder.release();
+      folder = held;
+    };
     let links = 0;
-    let mustBeDirectory = false;
-    let stat: HostStat = this.lstat(names);
-    for (;;) {
-      const name = rest.pop();
-      if (name === undefined) break;
-      if (name === "" || name === ".") {
-        // A slash or a dot behind a name asks for a directory, except the slash at the beginning.
-        if (names.length > 0 || name === ".")
-          mustBeDirectory = rest.every((r) => r === "" || r === ".") || mustBeDirectory;
-        this.search(stat);
-        continue;
-      }
-      this.search(stat);
-      if (Buffer.byteLength(name) > NAME_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
-      if (name === "..") {
-        names = names.slice(0, -1);
-        stat = this.lstat(names);
-        continue;
-      }
-      const last = rest.every((r) => r === "" || r === ".");
-      const next = [...names, name];
-      const found = this.find(next);
-      if (found === null) {
-        if (!last) throw new IoError(Errno.ENOENT);
-        return this.place(next, null, rest.length > 0 || mustBeDirectory);
-      }
-      if (found.kind === "link" && (!last || followLast || rest.length > 0)) {
-        if (++links > LINKS_MAX) throw new IoError(Errno.ELOOP);
-        const target = this.fs.readlink(this.hostPath(next));
-        if (target.length === 0) throw new IoError(Errno.ENOENT);
-        if (Buffer.byteLength(target) >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
-        rest.push(...target.split("/").reverse());
-        if (target.startsWith("/")) {
-          names = [];
-          stat = this.lstat(names);
-        }
-        continue;
-      }
-      names = next;
-      stat = found;
-      if (last && rest.length > 0) mustBeDirectory = true;
-    }
-    if (mustBeDirectory && stat.kind !== "directory") throw new IoError(Errno.ENOTDIR);
-    return this.place(names, stat, mustBeDirectory);
-  }
-
-  /** Of the directory that a place lies in. */
-  parentStat(place: Place): HostStat {
-    return this.lstat(place.names.slice(0, -1));
-  }
-
-  private place(names: readonly string[], stat: HostStat | null, mustBeDirectory: boolean): Place {
-    return { names, stat, mustBeDirectory, hostPath: this.hostPath(names), readOnly: isMount(names) };
-  }
-  /** To look a name up in it, it must be a directory that one may search. */
-  private search(stat: HostStat): void {
-    if (stat.kind !== "directory") throw new IoError(Errno.ENOTDIR);
-    if (!permits(stat, Access.EXECUTE)) throw new IoError(Errno.EACCES);
-  }
-  private lstat(names: readonly string[]): HostStat {
-    const stat = this.find(names);
-    if (stat === null) throw new IoError(Errno.ENOENT);
-    return stat;
-  }
-  private find(names: readonly string[]): HostStat | null {
     try {
-      return this.fs.lstat(this.hostPath(names));
+      for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
+        if (name === "") continue;
+        if (!permits(folder.stat, Access.EXECUTE)) throw new IoError(Errno.EACCES);
+        if (name === ".") continue;
+        if (name === "..") {
+          moveTo(folder.parent ?? folder);
+          continue;
+        }
+        if (Buffer.byteLength(name) > NAME_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
+        const isLast = rest.every((r) => r === "");
+        const mustBeDirectory = rest.length > 0;
+        const node = folder.find(name);
+        if (node === null) {
+          if (!isLast) throw new IoError(Errno.ENOENT);
+          return { folder, name, node, mustBeDirectory };
+        }
+        if (node.kind === "file" && node.stat.kind === "link" && (mustBeDirectory || followLast)) {
+          this.closeNode(node);
+          if (++links > LINKS_MAX) throw new IoError(Errno.ELOOP);
+          const target = this.target(folder, name);
+          rest.push(...target.split("/").reverse());
+          if (target.startsWith("/")) moveTo(this.root);
+          continue;
+        }
+        if (isLast && (node.kind === "folder" || !mustBeDirectory)) return { folder, name, node, mustBeDirectory };
+        if (node.kind !== "folder") {
+          this.closeNode(node);
+          throw new IoError(Errno.ENOTDIR);
+        }
+        folder.release();
+        folder = node.folder;
+      }
+      return { folder, name: "", node: { kind: "folder", folder: folder.hold() }, mustBeDirectory: true };
     } catch (error) {
-      // /margay and /margay/bin are there although no host directory need be.
-      if (error instanceof IoError && error.errno === Errno.ENOENT)
-        return isMountParent(names) ? directoryStat(`mount:${names.length}`) : null;
+      folder.release();
       throw error;
     }
   }
-  private hostPath(names: readonly string[]): string {
-    return isMount(names) ? path.join(this.builtIn, ...names.slice(MOUNT.length)) : path.join(this.root, ...names);
+
+  /** Where a link leads. If it is none any more, somebody of the host has exchanged it: its name is looked up again. */
+  private target(folder: Folder, name: string): string {
+    let target: string;
+    try {
+      target = folder.readlink(name);
+    } catch (error) {
+      if (error instanceof IoError && (error.errno === Errno.EINVAL || error.errno === Errno.ENOENT)) return name;
+      throw error;
+    }
+    if (target.length === 0) throw new IoError(Errno.ENOENT);
+    if (Buffer.byteLength(target) >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
+    return target;
   }
-}
-function isMount(names: readonly string[]): boolean {
-  return names.length >= MOUNT.length && MOUNT.every((n, i) => names[i] === n);
-}
-function isMountParent(names: readonly string[]): boolean {
-  return names.length > 0 && names.length <= MOUNT.length && names.every((n, i) => n === MOUNT[i]);
+
+  private closeNode(node: Node | null): void {
+    if (node?.kind === "folder") node.folder.release();
+    else if (node?.kind === "file") this.fs.close(node.fd);
+  }
+
+  /** A directory of the name space alone. */
+  private folder(parent: Folder, name: string): Folder {
+    return this.put(parent, name, new Folder(this.fs, ownStat(name), null, false, parent));
+  }
+  /** A directory of the host, read-only; an empty one where there is none. */
+  private mount(parent: Folder, name: string, path: string): void {
+    try {
+      const { fd, stat } = this.fs.directory(path);
+      this.put(parent, name, new Folder(this.fs, stat, fd, true, parent));
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+      this.folder(parent, name);
+    }
+  }
+  private put(parent: Folder, name: string, folder: Folder): Folder {
+    parent.fixed.set(name, folder);
+    this.own.push(folder);
+    return folder;
+  }
 }

@@ -26,9 +26,13 @@ export class VirtualFacts {
     this.writtenTimes.set(identity, time);
   }
 
-  stat(s: HostStat, readOnly: boolean, userId: number): Uint8Array {
+  /** `device`: its number, if it is one of the name space's own. */
+  stat(
+    s: HostStat,
+    { readOnly, userId, device = 0 }: { readOnly: boolean; userId: number; device?: number | undefined },
+  ): Uint8Array {
     const regular = s.kind === "regular" || s.kind === "link";
-    const size = regular ? s.sizeBytes : BLOCK_BYTES;
+    const size = regular ? s.sizeBytes : s.kind === "special" ? 0 : BLOCK_BYTES;
     return this.encode({
       dev: readOnly ? 2n : 1n,
       ino: this.inode(s.identity),
@@ -38,6 +42,7 @@ export class VirtualFacts {
       sectors: Math.ceil(size / SECTOR_BYTES),
       time: this.writtenTimes.get(s.identity) ?? 0,
       userId,
+      rdev: device,
     });
   }
 
@@ -72,6 +77,7 @@ export class VirtualFacts {
     sectors: number;
     time: number;
     userId: number;
+    rdev?: number;
   }): Uint8Array {
     const bytes = new Uint8Array(Stat.SIZE);
     const s = new Stat(new DataView(bytes.buffer));
@@ -81,6 +87,7 @@ export class VirtualFacts {
     s.mode = f.mode;
     s.uid = f.userId;
     s.gid = f.userId;
+    s.rdev = BigInt(f.rdev ?? 0);
     s.size = BigInt(f.size);
     s.blockBytes = BigInt(BLOCK_BYTES);
     s.blocks = BigInt(f.sectors);

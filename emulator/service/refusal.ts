@@ -5,6 +5,7 @@ import { Cause, CauseNames } from "../abi/net.ts";
 const errnoTexts: Readonly<Record<number, string>> = {
   [Errno.EPERM]: "not permitted",
   [Errno.ENOENT]: "no such file",
+  [Errno.E2BIG]: "arguments and environment too long",
   [Errno.EIO]: "input or output error",
   [Errno.ENOEXEC]: "no program of this machine",
   [Errno.ENOMEM]: "not enough memory",

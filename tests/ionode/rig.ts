@@ -66,20 +66,25 @@ export class IoRig {
       }),
       this.time,
     );
+    return this.answered();
+  }
+  /** The I/O node's timer at `time`; the answer that it gave, if any. */
+  tick(time: number): Answer | null {
+    this.answers = [];
+    this.io.tick(time);
+    return this.answered();
+  }
+  private answered(): Answer | null {
     const [m] = this.answers;
     if (m === undefined) return null;
-    if (m.operation !== Operation.IO_REPLY || m.requestId !== 7n || m.targetNid !== nid)
+    if (m.operation !== Operation.IO_REPLY || m.requestId !== 7n || m.targetNid < 1)
       throw new Error("a reply that answers nothing");
     const reply = new IoReply(new DataView(m.body.buffer, m.body.byteOffset));
     if (reply.dataBytes !== m.body.length - IoReply.SIZE) throw new Error("a reply with wrong lengths");
     return { result: reply.result, data: m.body.subarray(IoReply.SIZE) };
   }
-  call(
-    call: number,
-    args: readonly (number | bigint)[],
-    data: Uint8Array = new Uint8Array(0),
-    from: { nid?: number; pid?: number; jobId?: number } = {},
-  ): Answer {
+  /** The body of a request. */
+  request(call: number, args: readonly (number | bigint)[], data: Uint8Array = new Uint8Array(0)): Uint8Array {
     const body = new Uint8Array(IoRequest.SIZE + data.length);
     const request = new IoRequest(new DataView(body.buffer));
     request.call = call;
@@ -88,7 +93,15 @@ export class IoRig {
       request.argumentsSet(i, BigInt.asUintN(64, BigInt(a)));
     });
     body.set(data, IoRequest.SIZE);
-    return this.raw(body, from)!;
+    return body;
+  }
+  call(
+    call: number,
+    args: readonly (number | bigint)[],
+    data: Uint8Array = new Uint8Array(0),
+    from: { nid?: number; pid?: number; jobId?: number } = {},
+  ): Answer {
+    return this.raw(this.request(call, args, data), from)!;
   }
   open(name: string, flags = 0, mode = 0o644, from = {}): number | string {
     return outcome(this.call(Syscall.OPEN, [0, flags, mode], cString(name), from));

@@ -9,12 +9,12 @@ const OFFSET_MAX = (1n << 63n) - 1n;
 /** Largest position that the host interface takes. */
 const HOST_OFFSET_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
-export function read(c: CallContext): CallResult {
+export function read(c: CallContext): CallResult | null {
   const file = readable(c);
   const count = countOf(c.args[2]!);
   if (file.kind === "stream") {
     const bytes = c.input(count);
-    return done(bytes.length, bytes);
+    return bytes === null ? null : done(bytes.length, bytes);
   }
   const bytes = readAt(c, file, count, file.positionBytes);
   file.positionBytes += BigInt(bytes.length);
@@ -40,13 +40,18 @@ export function write(c: CallContext): CallResult {
     return done(c.data.length);
   }
   if (c.data.length === 0) return done(0);
-  const start = file.flags & Open.APPEND ? BigInt(c.fs.fstat(file.hostFd).sizeBytes) : file.positionBytes;
-  const end = start + BigInt(c.data.length);
-  if (end > HOST_OFFSET_MAX) throw new IoError(Errno.EFBIG);
-  c.fs.write(file.hostFd, c.data, Number(start));
-  file.positionBytes = end;
-  c.facts.modified(c.fs.fstat(file.hostFd).identity, c.time);
-  return done(c.data.length);
+  if (file.device !== undefined) return done(file.device.write(c.data));
+  const { identity, sizeBytes } = c.fs.fstat(file.hostFd);
+  const start = file.flags & Open.APPEND ? BigInt(sizeBytes) : file.positionBytes;
+  if (start + BigInt(c.data.length) > HOST_OFFSET_MAX) throw new IoError(Errno.EFBIG);
+  // As Linux, up to the quota and no further; EDQUOT where not a byte fits.
+  const room = sizeBytes + c.quota.roomBytes - Number(start);
+  if (room <= 0) throw new IoError(Errno.EDQUOT);
+  const written = c.fs.write(file.hostFd, c.data.subarray(0, room), Number(start));
+  file.positionBytes = start + BigInt(written);
+  c.quota.resized(identity, sizeBytes, Math.max(sizeBytes, Number(file.positionBytes)));
+  c.facts.modified(identity, c.time);
+  return done(written);
 }
 
 export function lseek(c: CallContext): CallResult {
@@ -54,6 +59,8 @@ export function lseek(c: CallContext): CallResult {
   if (file.kind === "stream") throw new IoError(Errno.ESPIPE);
   const offset = BigInt.asIntN(64, c.args[1]!);
   const whence = c.int(2);
+  // Of the devices that are here: null(4), no position.
+  if (file.kind === "device") return done(0);
   let base: bigint;
   if (whence === Seek.SET) base = 0n;
   else if (whence === Seek.CUR) base = file.positionBytes;
@@ -77,6 +84,7 @@ function countOf(argument: bigint): number {
   return argument > BigInt(IO_DATA_MAX_BYTES) ? IO_DATA_MAX_BYTES : Number(argument);
 }
 function readAt(c: CallContext, file: OpenFile, count: number, offset: bigint): Uint8Array {
+  if (file.device !== undefined) return file.device.read(count, c.random);
   if (count === 0 || offset > HOST_OFFSET_MAX) return new Uint8Array(0);
   const into = new Uint8Array(count);
   return into.subarray(0, c.fs.read(file.hostFd, into, Number(offset)));

@@ -6,7 +6,7 @@ import { Cr0, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
 import { checkPort } from "../x86/ports.ts";
 import { performSyscall } from "../x86/syscall.ts";
-import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "./control.ts";
+import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "../x86/control.ts";
 import { opcodeLength } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { readOwnMsr, writeOwnMsr } from "./msr.ts";

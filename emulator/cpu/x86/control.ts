@@ -1,9 +1,14 @@
 /** Checks and TLB effects of MOV to CR0, CR3, CR4 (Intel SDM vol. 2, MOV to control registers; vol. 3, 2.5 and 4.10.4.1). */
 import { Cr0, Cr4, Efer } from "../../abi/x86.ts";
-import { UnsupportedFeature } from "../x86/access.ts";
-import { PHYSICAL_ADDRESS_BITS } from "../x86/pagewalk.ts";
-import { Env, Hflag } from "./environment.ts";
-import type { Processor } from "./processor.ts";
+import { type PagingRegisters, UnsupportedFeature } from "./access.ts";
+import type { Mmu } from "./mmu.ts";
+import { PHYSICAL_ADDRESS_BITS } from "./pagewalk.ts";
+
+/** What the checks look at, and the TLB that a write flushes. */
+export interface ControlledProcessor extends PagingRegisters {
+  readonly is64Bit: boolean;
+  readonly mmu: Mmu;
+}
 
 /** CR4.TSD: RDTSC is privileged. */
 export const TIMESTAMP_DISABLE = 4;
@@ -31,7 +36,7 @@ const CR4_ALLOWED =
   Cr4.SMAP;
 
 /** False: #GP(0). Throws UnsupportedFeature for paging without long mode. */
-export function allowControlWrite(processor: Processor, index: number, value: bigint): boolean {
+export function allowControlWrite(processor: ControlledProcessor, index: number, value: bigint): boolean {
   switch (index) {
     case 0: {
       const next = Number(value & 0xffff_ffffn);
@@ -40,7 +45,7 @@ export function allowControlWrite(processor: Processor, index: number, value: bi
       if (enabling && processor.efer & Efer.LME && !(processor.cr4 & Cr4.PAE)) return false;
       if (enabling && !(processor.efer & Efer.LME))
         throw new UnsupportedFeature(`32-bit paging (CR0.PG without EFER.LME) is not modelled`);
-      if (!(next & Cr0.PG) && processor.env.u32(Env.HFLAGS) & Hflag.CS64) return false;
+      if (!(next & Cr0.PG) && processor.is64Bit) return false;
       processor.mmu.flushForCr0(processor.cr0, next);
       return true;
     }

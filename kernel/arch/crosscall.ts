@@ -4,13 +4,14 @@
  * Each core has one request slot as a sender, and a mask of the senders that want something of it. A receiver serves its mask in the
  * interrupt, or earlier when it waits itself with interrupts off: every wait of the kernel, spinlocks included, calls `serveRequests`.
  * So two cores that call each other, or one that holds a lock and calls another that spins on it, cannot deadlock.
- * The function runs with interrupts off, takes no lock and makes no cross-call.
+ * The function runs with interrupts off, takes no lock and makes no cross-call; both are checked.
  */
 import { EventKind } from "../abi/events.ts";
 import { Vector } from "../abi/vectors.ts";
 import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
 import { lapicSend } from "./lapic.ts";
-import { cpuIndex } from "./percpu.ts";
+import { assert } from "./fatal.ts";
+import { ALL_LOCKS, cpuIndex, thisCpu } from "./percpu.ts";
 import { record } from "./trace.ts";
 import { registerInterrupt } from "./trap.ts";
 
@@ -46,6 +47,8 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
     return 0;
   }
   const request = addr(requests[self]);
+  assert(thisCpu().locks !== ALL_LOCKS, cstr("cross-call: from within a cross-called function"), others);
+  assert(request.outstanding === 0, cstr("cross-call: the last one has not ended"), request.outstanding);
   const id: u64 = atomicAdd(addr(ids.last), 1) + 1;
   request.run = run;
   request.argument = argument;
@@ -70,12 +73,16 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
 export function serveRequests(): void {
   const self: u32 = cpuIndex();
   if (volatileRead(addr(wanted[self])) === 0) return;
+  const cpu = thisCpu();
+  const held: u32 = cpu.locks;
+  cpu.locks = ALL_LOCKS;
   for (let rest: u64 = atomicExchange(addr(wanted[self]), 0); rest !== 0; rest = rest & (rest - 1)) {
     const request = addr(requests[u32(countTrailingZeros(rest))]);
     const run = request.run;
     if (run !== null) run(request.argument, request.id);
     atomicAnd(addr(request.outstanding), ~(u64(1) << u64(self)));
   }
+  cpu.locks = held;
 }
 
 /** One turn of a wait that is no spinlock's: callers loop until what they wait for is there. */

@@ -11,6 +11,9 @@ import type { Frame } from "./frame.ts";
 // biome-ignore format: a table
 export const enum Leave { END = 1, STOP = 2 }
 
+/** No lock can be taken. */
+export const ALL_LOCKS: u32 = 0xffff_ffff;
+
 export class Cpu {
   self: ptr<Cpu> | null = null;
   /** Loaded into RSP by the SYSCALL entry, and by the processor (TSS.RSP0) at interrupts from user mode. */
@@ -26,7 +29,8 @@ export class Cpu {
   ring: u64 = 0;
   /** Leave: not 0, the program must not go on. Looked at before every return to it. */
   leave: u32 = 0;
-  reserved: u32 = 0;
+  /** LockRank of the locks that are held here (spinlock.ts); ALL_LOCKS while a cross-call is served. */
+  locks: u32 = 0;
   /** Whose program runs here: core's Task, which knows its type. 0: nobody's. */
   task: u64 = 0;
 }

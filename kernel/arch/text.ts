@@ -6,7 +6,7 @@
 import { UART_PORT, Uart, UartFcr, UartLcr, UartLsr } from "../abi/uart.ts";
 import { formatDecimal, formatHex } from "../../toolchain/lib/rt/strings.ts";
 import { portRead8, portWrite8 } from "./cpu.ts";
-import { type Lock, lock, tryLock, unlock } from "./spinlock.ts";
+import { type Lock, LockRank, lock, tryLock, unlock } from "./spinlock.ts";
 
 export class Text {
   /** Null: the console. */
@@ -15,7 +15,6 @@ export class Text {
   lengthBytes: u64 = 0;
 }
 class Console {
-  lock!: Lock;
   flags: u64 = 0;
   text!: Text;
   /** A panic writes without the lock: its holder may never run again. */
@@ -26,6 +25,7 @@ class Console {
 /** How often an NMI tries for the console: longer than a line takes. */
 const URGENT_TRIES: u32 = 20000;
 const console: Console = zeroed();
+const consoleLock: Lock = { owner: 0, rank: LockRank.CONSOLE };
 
 /** 8 data bits, FIFOs on, no interrupts yet. */
 export function consoleStart(): void {
@@ -41,7 +41,7 @@ function putConsole(c: u8): void {
 
 /** Takes the console until `endLine`. */
 export function consoleLine(): ptr<Text> {
-  if (console.panicking === 0) console.flags = lock(addr(console.lock));
+  if (console.panicking === 0) console.flags = lock(addr(consoleLock));
   return addr(console.text);
 }
 /** Writes the newline and lets go of the console. */
@@ -51,15 +51,15 @@ export function endLine(t: ptr<Text>): void {
 }
 /** Lets go of the console; the newline is written. */
 export function endText(t: ptr<Text>): void {
-  if (t.base === null && console.panicking === 0) unlock(addr(console.lock), console.flags);
+  if (t.base === null && console.panicking === 0) unlock(addr(consoleLock), console.flags);
 }
 /** For an NMI: takes the console if it can be had soon, and writes all the same. Ends with `endTextAtOnce`. */
 export function consoleLineAtOnce(): ptr<Text> {
-  if (console.panicking === 0) console.urgent = u32(tryLock(addr(console.lock), URGENT_TRIES));
+  if (console.panicking === 0) console.urgent = u32(tryLock(addr(consoleLock), URGENT_TRIES));
   return addr(console.text);
 }
 export function endTextAtOnce(): void {
-  if (console.urgent !== 0) unlock(addr(console.lock), 0);
+  if (console.urgent !== 0) unlock(addr(consoleLock), 0);
   console.urgent = 0;
 }
 /** From now on the console is not locked. */

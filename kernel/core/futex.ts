@@ -3,13 +3,13 @@
  *
  * A key is address space and virtual address, as Linux has it for anonymous memory, with and without FUTEX_PRIVATE_FLAG: a page that is
  * replaced under a waiter (MAP_FIXED) keeps its waiters. Memory that two tasks share will need the frame as key; there is none yet.
- * At most one waiter a core, so one list serves all, in the order of arrival. Lock: `queue.lock`, between task lock and address space's.
+ * At most one waiter a core, so one list serves all, in the order of arrival. Lock: `futexLock`.
  */
 import { Errno } from "../abi/errno.ts";
 import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import type { AddressSpace } from "../mm/space.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { mustLeave, startDeadline, stopDeadline } from "./wait.ts";
@@ -30,10 +30,10 @@ class Waiter {
   next: ptr<Waiter> | null = null;
 }
 class Queue {
-  lock!: Lock;
   first: ptr<Waiter> | null = null;
 }
 const queue: Queue = zeroed();
+const futexLock: Lock = { owner: 0, rank: LockRank.FUTEX };
 /** By core. */
 const waiters: arr<Waiter, 64> = zeroed();
 
@@ -69,11 +69,11 @@ function release(w: ptr<Waiter>): void {
 export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, deadline: u64, bits: u32): i64 {
   let found: u32 = 0;
   const w = addr(waiters[cpuIndex()]);
-  let flags: u64 = lock(addr(queue.lock));
+  let flags: u64 = lock(addr(futexLock));
   // Under the lock: a wake that follows a change of the word comes after this look, or finds us in the list.
   const readable: boolean = copyFromUser(space, cast<ptr<u8>>(addr(found)), address, 4);
   if (!readable || found !== value) {
-    unlock(addr(queue.lock), flags);
+    unlock(addr(futexLock), flags);
     return -i64(readable ? Errno.EAGAIN : Errno.EFAULT);
   }
   w.space = space;
@@ -81,26 +81,26 @@ export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, de
   w.bits = bits;
   w.cpu = cpuIndex();
   append(w);
-  unlock(addr(queue.lock), flags);
+  unlock(addr(futexLock), flags);
 
   if (deadline !== NO_DEADLINE) startDeadline(deadline);
   while (volatileRead(addr(w.queued)) !== 0 && !mustLeave() && (deadline === NO_DEADLINE || readTsc() < deadline))
     waitForInterrupt();
   if (deadline !== NO_DEADLINE) stopDeadline();
 
-  flags = lock(addr(queue.lock));
+  flags = lock(addr(futexLock));
   const woken: boolean = w.queued === 0;
   if (!woken) release(w);
-  unlock(addr(queue.lock), flags);
+  unlock(addr(futexLock), flags);
   if (woken) return 0;
   return -i64(mustLeave() ? Errno.EINTR : Errno.ETIMEDOUT);
 }
 
 /** Wakes up to `count` waiters whose bits meet `bits`; returns how many. */
 export function futexWake(space: ptr<AddressSpace>, address: u64, count: u64, bits: u32): u64 {
-  const flags: u64 = lock(addr(queue.lock));
+  const flags: u64 = lock(addr(futexLock));
   const woken: u64 = wakeLocked(space, address, count, bits);
-  unlock(addr(queue.lock), flags);
+  unlock(addr(futexLock), flags);
   return woken;
 }
 function wakeLocked(space: ptr<AddressSpace>, address: u64, count: u64, bits: u32): u64 {
@@ -132,9 +132,9 @@ export function futexRequeue(
   compare: boolean,
   value: u32,
 ): i64 {
-  const flags: u64 = lock(addr(queue.lock));
+  const flags: u64 = lock(addr(futexLock));
   const result: i64 = requeueLocked(space, from, to, wakes, moves, compare, value);
-  unlock(addr(queue.lock), flags);
+  unlock(addr(futexLock), flags);
   return result;
 }
 function requeueLocked(

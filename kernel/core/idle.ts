@@ -77,22 +77,22 @@ export function leaveThread(): never {
   setFsBase(0);
   cpu.frame = null;
   cpu.task = 0;
-  let flags: u64 = lock(taskLock());
+  let flags: u64 = lock(addr(taskLock));
   thread.task = null;
   cpu.leave = 0;
-  unlock(taskLock(), flags);
+  unlock(addr(taskLock), flags);
 
   if (clearTid !== 0) {
     let zero: u32 = 0;
     if (copyToUser(addr(task.space), clearTid, cast<ptr<u8>>(addr(zero)), 4))
       futexWake(addr(task.space), clearTid, 1, ANY_BITS);
   }
-  flags = lock(taskLock());
+  flags = lock(addr(taskLock));
   task.threads--;
   const last: boolean = task.threads === 0;
   // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
   if (last && task.state !== TaskState.ENDING) task.state = TaskState.ENDING;
-  unlock(taskLock(), flags);
+  unlock(addr(taskLock), flags);
   const lastThreadLeft = hook.lastThreadLeft;
   if (last && lastThreadLeft !== null) lastThreadLeft(task);
   enterIdle();
@@ -102,8 +102,8 @@ export function leaveThread(): never {
 /** Exit of one thread. */
 export function exitThread(waitStatus: u32): never {
   const task = currentTask();
-  const flags: u64 = lock(taskLock());
+  const flags: u64 = lock(addr(taskLock));
   if (currentThread().tid === task.pid && task.state !== TaskState.ENDING) task.waitStatus = waitStatus;
-  unlock(taskLock(), flags);
+  unlock(addr(taskLock), flags);
   leaveThread();
 }

@@ -118,13 +118,13 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   const cpu = thisCpu();
   const stop = stopOf(cpuIndex());
   const area = addr(vectors[cpuIndex()]);
-  const flags: u64 = lock(taskLock());
+  const flags: u64 = lock(addr(taskLock));
   endStep(frame);
   const withdrawn: boolean = stop.withdrawn !== 0 && reason === hook.reason;
   stop.withdrawn = 0;
   if (withdrawn) {
     atomicAnd(addr(cpu.leave), ~u32(Leave.STOP));
-    unlock(taskLock(), flags);
+    unlock(addr(taskLock), flags);
     return false;
   }
   atomicOr(addr(cpu.leave), Leave.STOP);
@@ -138,7 +138,7 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   atomicStore(addr(stop.stopped), 1);
   const stopped = hook.stopped;
   if (stopped !== null) stopped();
-  unlock(taskLock(), flags);
+  unlock(addr(taskLock), flags);
   while (volatileRead(addr(stop.stopped)) !== 0 && (volatileRead(addr(cpu.leave)) & Leave.END) === 0)
     waitForInterrupt();
   atomicStore(addr(stop.stopped), 0);

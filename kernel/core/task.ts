@@ -4,14 +4,14 @@
  *
  * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave their cores)
  * → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is job's business.
- * Cores, states and who runs where change under the task lock (`owned.lock`).
+ * Cores, states and who runs where change under `taskLock`.
  */
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
 import { crossCall, wakeCpu } from "../arch/crosscall.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { allCpusMask, type Cpu, cpuAt, cpuIndex, Leave } from "../arch/percpu.ts";
-import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
@@ -90,16 +90,13 @@ const tasks: arr<Task, 8> = zeroed();
 /** By core. */
 const threads: arr<Thread, 64> = zeroed();
 class Owned {
-  lock!: Lock;
   lastId: u32 = 0;
   cores: u64 = 0;
 }
 const owned: Owned = zeroed();
+/** For all who change who runs where. */
+export const taskLock: Lock = { owner: 0, rank: LockRank.TASK };
 
-/** The lock for those that change who runs where (thread.ts). */
-export function taskLock(): ptr<Lock> {
-  return addr(owned.lock);
-}
 export function threadOf(cpu: u32): ptr<Thread> {
   return addr(threads[cpu]);
 }
@@ -147,7 +144,7 @@ export function freeCores(count: u32): u64 {
 
 /** A new task in state LOADING that owns `cores`; null if every slot is in use. Its address space is the caller's next step. */
 export function createTask(cores: u64): ptr<Task> | null {
-  const flags: u64 = lock(addr(owned.lock));
+  const flags: u64 = lock(addr(taskLock));
   let found: ptr<Task> | null = null;
   for (let i: u32 = 0; i < TASKS_MAX && found === null; i++) {
     const task = taskAt(i);
@@ -160,7 +157,7 @@ export function createTask(cores: u64): ptr<Task> | null {
     owned.cores |= cores;
     found = task;
   }
-  unlock(addr(owned.lock), flags);
+  unlock(addr(taskLock), flags);
   return found;
 }
 
@@ -187,7 +184,7 @@ function idInUse(id: u32): boolean {
 export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   const cpu: u32 = u32(countTrailingZeros(task.cores));
   const thread = threadOf(cpu);
-  const flags: u64 = lock(addr(owned.lock));
+  const flags: u64 = lock(addr(taskLock));
   const f = addr(thread.start);
   startFrame(f, start.entry, start.stack);
   f.rdi = start.rdi;
@@ -200,15 +197,15 @@ export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   thread.clearTid = 0;
   task.state = TaskState.INIT;
   launch(task, cpu, task.pid);
-  unlock(addr(owned.lock), flags);
+  unlock(addr(taskLock), flags);
 }
 
 /** Init has given way to the program. False: the task is ending meanwhile, and stays so. */
 export function taskRuns(task: ptr<Task>): boolean {
-  const flags: u64 = lock(addr(owned.lock));
+  const flags: u64 = lock(addr(taskLock));
   const runs: boolean = task.state === TaskState.INIT;
   if (runs) task.state = TaskState.RUNNING;
-  unlock(addr(owned.lock), flags);
+  unlock(addr(taskLock), flags);
   return runs;
 }
 
@@ -227,7 +224,7 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
  * True: it had no thread yet (LOADING), so that nobody will come by, and the caller finishes it.
  */
 export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
-  const flags: u64 = lock(addr(owned.lock));
+  const flags: u64 = lock(addr(taskLock));
   const first: boolean = task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING;
   const loading: boolean = task.state === TaskState.LOADING;
   if (first) {
@@ -240,7 +237,7 @@ export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
       wakeCpu(cpu);
     }
   }
-  unlock(addr(owned.lock), flags);
+  unlock(addr(taskLock), flags);
   return loading;
 }
 
@@ -250,10 +247,10 @@ export function reclaimTask(task: ptr<Task>): void {
   record(EventKind.TASK_END, u64(task.pid), frames, 0, 0);
   task.nids = null;
   task.pids = null;
-  const flags: u64 = lock(addr(owned.lock));
+  const flags: u64 = lock(addr(taskLock));
   owned.cores &= ~task.cores;
   task.state = TaskState.FAN_IN;
-  unlock(addr(owned.lock), flags);
+  unlock(addr(taskLock), flags);
 }
 
 /** The slot may be used again. */

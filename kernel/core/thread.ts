@@ -19,7 +19,7 @@ export class ThreadWishes {
 /** Starts a thread at `frame`. Returns its tid; -EAGAIN: every core of the task has its thread. */
 export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 {
   const task = currentTask();
-  const flags: u64 = lock(taskLock());
+  const flags: u64 = lock(addr(taskLock));
   let result: i64 = -i64(Errno.EAGAIN);
   // A task that is ending gets no more threads: nobody would end them.
   for (let rest: u64 = task.state === TaskState.RUNNING ? task.cores : 0; rest !== 0; rest = rest & (rest - 1)) {
@@ -40,6 +40,6 @@ export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 
     result = i64(tid);
     break;
   }
-  unlock(taskLock(), flags);
+  unlock(addr(taskLock), flags);
   return result;
 }

@@ -12,19 +12,19 @@ import {
 import { DIRECT_MAP_BASE } from "../abi/memory.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
 import { pause } from "../arch/cpu.ts";
-import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 
 const WORD: u32 = 4;
 /** The device takes a message at once; one that does not is left alone after this many looks, and the message is lost. */
 const SEND_TRIES: u32 = 100000;
 
 class MailboxState {
-  lock!: Lock;
   present: u32 = 0;
   received: ((message: ptr<u32>, lengthBytes: u32) => void) | null = null;
   message!: arr<u32, 256>;
 }
 const mailbox: MailboxState = zeroed();
+const mailboxLock: Lock = { owner: 0, rank: LockRank.MAILBOX };
 
 function register(offset: u32): ptr<u32> {
   return cast<ptr<u32>>(DIRECT_MAP_BASE + MAILBOX_BASE + u64(offset));
@@ -59,11 +59,11 @@ function mailboxInterrupt(_vector: u32, _device: u64): void {
 /** Sends `lengthBytes` ≤ MAILBOX_MESSAGE_BYTES bytes, from any core, with interrupts off. */
 export function mailboxSend(message: ptr<u32>, lengthBytes: u32): void {
   if (mailbox.present === 0) return;
-  const flags: u64 = lock(addr(mailbox.lock));
+  const flags: u64 = lock(addr(mailboxLock));
   for (let i: u32 = 0; i < SEND_TRIES && (volatileRead(register(Mailbox.STATUS)) & MailboxStatus.OUT_FREE) === 0; i++)
     pause();
   for (let at: u32 = 0; at < lengthBytes; at += WORD) volatileWrite(register(Mailbox.OUT + at), message[at / WORD]);
   volatileWrite(register(Mailbox.OUT_BYTES), lengthBytes);
   volatileWrite(register(Mailbox.CONTROL), MailboxControl.SEND);
-  unlock(addr(mailbox.lock), flags);
+  unlock(addr(mailboxLock), flags);
 }

@@ -144,9 +144,9 @@ function receive(message: ptr<u32>, lengthBytes: u32): void {
   reply.bodyBytes = 0;
   const whole: boolean =
     head.bodyBytes <= DEBUG_BODY_BYTES && u64(head.bodyBytes) + sizeof<DebugMessage>() === u64(lengthBytes);
-  const flags: u64 = lock(taskLock());
+  const flags: u64 = lock(addr(taskLock));
   reply.errno = whole ? serve(head, reply) : Errno.EINVAL;
-  unlock(taskLock(), flags);
+  unlock(addr(taskLock), flags);
   if (reply.errno !== 0) reply.bodyBytes = 0;
   mailboxSend(cast<ptr<u32>>(addr(answer)), u32(sizeof<DebugMessage>()) + reply.bodyBytes);
 }

@@ -1,13 +1,13 @@
 /**
  * Physical memory in frames of 4 KB, with an owner each: the kernel, or the task (by pid) that it will go back from.
  * One bitmap of 512 bits for each 2 MB block. Small requests take the lowest free frames, 2 MB requests the highest free block,
- * so that large pages stay available. Lock: `state.lock`, innermost but for the console.
+ * so that large pages stay available. Lock: `framesLock`.
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../abi/memory.ts";
 import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { assert, fatal } from "../arch/fatal.ts";
-import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 
 export const OWNER_FREE: u16 = 0;
 export const OWNER_KERNEL: u16 = 0xfffe;
@@ -22,7 +22,6 @@ class Block {
   freeFrames: u64 = 0;
 }
 class State {
-  lock!: Lock;
   blocks: ptr<Block> | null = null;
   blockCount: u64 = 0;
   /** By frame number. */
@@ -37,6 +36,7 @@ class State {
   managedFrames: u64 = 0;
 }
 const state: State = zeroed();
+const framesLock: Lock = { owner: 0, rank: LockRank.FRAMES };
 
 class Fault {
   /** Counts down to the allocation that is to fail; 0: none is. */
@@ -86,11 +86,11 @@ export function ownedFrameCount(owner: u16): u64 {
 }
 /** Every frame is either free or on somebody's account. */
 export function framesBalance(): boolean {
-  const flags: u64 = lock(addr(state.lock));
+  const flags: u64 = lock(addr(framesLock));
   let sum: u64 = state.freeFrames;
   for (let i: u32 = 0; i < accounts.length; i++) sum += accounts[i].frames;
   const balanced: boolean = sum === state.managedFrames;
-  unlock(addr(state.lock), flags);
+  unlock(addr(framesLock), flags);
   return balanced;
 }
 
@@ -225,7 +225,7 @@ function putBackBlock(frame: u64): void {
 /** Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. */
 export function allocateFrames(count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
-  const flags: u64 = lock(addr(state.lock));
+  const flags: u64 = lock(addr(framesLock));
   let found: u64 = 0;
   while (state.firstFree < state.blockCount && blockAt(state.firstFree).freeFrames === 0) state.firstFree++;
   for (let b: u64 = state.firstFree; b < state.blockCount && found === 0; b++) {
@@ -235,7 +235,7 @@ export function allocateFrames(count: u64, owner: u16): u64 {
     for (let i: u64 = 0; i < count; i++) take(found + i, owner);
     accountOf(owner).frames += count;
   }
-  unlock(addr(state.lock), flags);
+  unlock(addr(framesLock), flags);
   if (found === 0) return 0;
   const address: u64 = found << u64(PAGE_SHIFT);
   memset(physical<u8>(address), 0, count << u64(PAGE_SHIFT));
@@ -250,7 +250,7 @@ export function allocateFrame(owner: u16): u64 {
  */
 export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
-  const flags: u64 = lock(addr(state.lock));
+  const flags: u64 = lock(addr(framesLock));
   while (state.firstFree < state.blockCount && blockAt(state.firstFree).freeFrames === 0) state.firstFree++;
   let got: u64 = 0;
   for (let b: u64 = state.firstFree; b < state.blockCount && got < count; b++) {
@@ -264,7 +264,7 @@ export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
     }
   }
   if (got !== 0) accountOf(owner).frames += got;
-  unlock(addr(state.lock), flags);
+  unlock(addr(framesLock), flags);
   for (let i: u64 = 0; i < got; i++) memset(physical<u8>(to[i]), 0, PAGE_BYTES);
   return got;
 }
@@ -296,7 +296,7 @@ function findRun(b: u64, count: u64): u64 {
 /** Physical address of a 2 MB frame, zeroed; 0 if there is none. */
 export function allocateLargeFrame(owner: u16): u64 {
   if (allocationFails()) return 0;
-  const flags: u64 = lock(addr(state.lock));
+  const flags: u64 = lock(addr(framesLock));
   let found: u64 = 0;
   for (let b: u64 = state.blockCount; b > 0 && found === 0; b--) {
     const block = blockAt(b - 1);
@@ -305,7 +305,7 @@ export function allocateLargeFrame(owner: u16): u64 {
     takeBlock(found, owner);
     accountOf(owner).frames += FRAMES_PER_BLOCK;
   }
-  unlock(addr(state.lock), flags);
+  unlock(addr(framesLock), flags);
   if (found === 0) return 0;
   memset(physical<u8>(found << u64(PAGE_SHIFT)), 0, LARGE_PAGE_BYTES);
   return found << u64(PAGE_SHIFT);
@@ -313,19 +313,19 @@ export function allocateLargeFrame(owner: u16): u64 {
 
 /** Gives back `count` adjoining frames, which must belong to `owner`. */
 export function freeFrames(address: u64, count: u64, owner: u16): void {
-  const flags: u64 = lock(addr(state.lock));
+  const flags: u64 = lock(addr(framesLock));
   const first: u64 = address >> u64(PAGE_SHIFT);
   for (let frame: u64 = first; frame < first + count; frame++) {
     assert(ownerSlot(frame)[0] === owner, cstr("frames: freed by another than its owner"), frame << u64(PAGE_SHIFT));
     putBack(frame);
   }
   accountOf(owner).frames -= count;
-  unlock(addr(state.lock), flags);
+  unlock(addr(framesLock), flags);
 }
 
 /** Gives back all that `owner` has; returns the number of frames. */
 export function freeOwnedFrames(owner: u16): u64 {
-  const flags: u64 = lock(addr(state.lock));
+  const flags: u64 = lock(addr(framesLock));
   let count: u64 = 0;
   for (let b: u64 = 0; b < state.blockCount; b++) {
     if (blockAt(b).freeFrames === FRAMES_PER_BLOCK) continue;
@@ -343,6 +343,6 @@ export function freeOwnedFrames(owner: u16): u64 {
   );
   account.owner = OWNER_FREE;
   account.frames = 0;
-  unlock(addr(state.lock), flags);
+  unlock(addr(framesLock), flags);
   return count;
 }

@@ -20,7 +20,7 @@ import { PageFault, PTE_NX, Pte } from "../abi/x86.ts";
 import { writeCr3 } from "../arch/cpu.ts";
 import { serveOnce } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { type Lock, lock, unlock } from "../arch/spinlock.ts";
+import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
 import { changePages, type Claim, clearPages, freePages, populate } from "./pages.ts";
 import { findLeaf, type Leaf, PTE_LEAVING, splitLargePage, translateUser, userBits } from "./pagetable.ts";
@@ -58,6 +58,7 @@ function error(errno: i64): i64 {
 /** False: no memory. The frames belong to `owner` and go back with freeOwnedFrames. */
 export function spaceCreate(space: ptr<AddressSpace>, owner: u16): boolean {
   zero(space);
+  space.lock.rank = LockRank.SPACE;
   space.owner = owner;
   space.root = makeUserRoot(owner);
   return space.root !== 0;

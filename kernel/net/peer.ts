@@ -4,7 +4,7 @@
 import { MAX_RANKS } from "../abi/job.ts";
 import { KERNEL_BASE } from "../abi/memory.ts";
 import type { MessageHeader } from "../abi/net.ts";
-import type { Lock } from "../arch/spinlock.ts";
+import { type Lock, LockRank } from "../arch/spinlock.ts";
 import type { Task } from "../core/task.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
@@ -89,7 +89,7 @@ const peers: Peers = zeroed();
 const firstPeers: arr<u8, 4096> = zeroed();
 const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
 /** Guards everything in net, io and job that messages touch. Outermost of all locks. */
-export const netLock: Lock = zeroed();
+export const netLock: Lock = { owner: 0, rank: LockRank.NET };
 
 export function peersStart(nid: u32): void {
   peers.ownNid = nid;

@@ -3,25 +3,38 @@
  * `sysret`, both counted. An interrupt: from the stub of its vector to `iretq`; the test sends it to core 1 between the two marks.
  */
 import "../../../userland/lib/start.ts";
+import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";
+import { Clock, FutexOperation, Prot, type Timespec } from "../../../kernel/abi/process.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
 import { syscall2 } from "../../../userland/lib/syscall.ts";
 import { createThread, joinThread, type Thread } from "../../../userland/lib/thread.ts";
 
 const thread: Thread = zeroed();
+const word: u32 = 0;
+/** @align 4096 */
+const page: arr<u8, 4096> = zeroed();
 
 /** Ticks with and without the call, all else equal. */
-function call(number: u64): u64 {
-  const empty: u64 = asm<u64>({ out: "rax", clobber: ["rdx", "r8"] })`
+function call(number: u64, a: u64, b: u64, c: u64): u64 {
+  const empty: u64 = asm<u64>({ out: "rax", clobber: ["rdx", "r8", "r10"] })`
     rdtsc
     mov r8d, eax
+    xor r10d, r10d
+    xor edx, edx
     mov eax, 0
     rdtsc
     sub eax, r8d
   `;
-  const full: u64 = asm<u64>({ in: { rbx: number }, out: "rax", clobber: ["rcx", "rdx", "r8", "r11", "memory"] })`
+  const full: u64 = asm<u64>({
+    in: { rbx: number, rdi: a, rsi: b, r12: c },
+    out: "rax",
+    clobber: ["rcx", "rdx", "r8", "r10", "r11", "memory"],
+  })`
     rdtsc
     mov r8d, eax
+    xor r10d, r10d
+    mov rdx, r12
     mov eax, ebx
     syscall
     rdtsc
@@ -70,10 +83,15 @@ function line(what: ptr<u8>, count: u64): void {
 }
 export function main(_argc: i32, _argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   attr({ symbol: "main", keep: true });
-  line(cstr("getpid"), call(Syscall.GETPID));
-  line(cstr("sched_yield"), call(Syscall.SCHED_YIELD));
-  line(cstr("none"), call(400));
-  line(cstr("margay_mark"), call(Syscall.MARGAY_MARK));
+  line(cstr("getpid"), call(Syscall.GETPID, 0, 0, 0));
+  line(cstr("sched_yield"), call(Syscall.SCHED_YIELD, 0, 0, 0));
+  line(cstr("none"), call(400, 0, 0, 0));
+  line(cstr("margay_mark"), call(Syscall.MARGAY_MARK, 0, 0, 0));
+  const time: Timespec = zeroed();
+  line(cstr("clock_gettime"), call(Syscall.CLOCK_GETTIME, Clock.MONOTONIC, cast<u64>(addr(time)), 0));
+  line(cstr("futex_wake"), call(Syscall.FUTEX, cast<u64>(addr(word)), FutexOperation.WAKE, 1));
+  line(cstr("portal_unlink"), call(Syscall.PORTAL_UNLINK, 1, 0, 0));
+  line(cstr("mprotect"), call(Syscall.MPROTECT, cast<u64>(addr(page)), PAGE_BYTES, Prot.READ | Prot.WRITE));
   if (createThread(addr(thread), watch, 0) !== 0) return 1;
   line(cstr("interrupt"), joinThread(addr(thread)));
   return 0;

@@ -12,7 +12,8 @@ import { assembleInline } from "./inline.ts";
 import type { CodeSink } from "./operand.ts";
 import { allocateRegisters } from "./regalloc.ts";
 import { placeRegisters, type PlacedFunction } from "./regalloc-place.ts";
-import { type SelectOptions, selectFunction } from "./select.ts";
+import { selectFunction } from "./select/select.ts";
+import type { SelectOptions } from "./select/selector.ts";
 import { TextSink } from "./text.ts";
 import { type JumpTable, writeCode } from "./write.ts";
 

@@ -20,7 +20,7 @@ import {
 import type { CodeSink, MemoryOperand, Operand } from "./operand.ts";
 import { type MoveSink, type ParallelMove, type Remade, sequentialise } from "./parallel.ts";
 import { FIRST_SLOT, type Placed, type PlacedBlock, type PlacedFunction } from "./regalloc-place.ts";
-import { negate } from "./select-control.ts";
+import { negate } from "./select/control.ts";
 
 export interface JumpTable {
   readonly symbol: string;

@@ -148,13 +148,13 @@ export const mutations: readonly Mutation[] = [
     find: `copy.imm = leaf.imm;`, replace: `copy.imm = leaf.op === "symbol" ? 0n : leaf.imm;` },
 
   // ---- selection and allocation
-  { pass: "back end", file: "x64/select-divide.ts", bug: "rounds a signed division by 2^k down",
+  { pass: "back end", file: "x64/select/divide.ts", bug: "rounds a signed division by 2^k down",
     find: `  s.emit("add", reg(q, w, RW), reg(x, w, USE | MEMORY_OK));\n  s.emit("sar", reg(q, w, RW), imm(k));`,
     replace: `  copy(s, q, x);\n  s.emit("sar", reg(q, w, RW), imm(k));` },
-  { pass: "back end", file: "x64/select-divide.ts", bug: "a reciprocal that is too small by one",
+  { pass: "back end", file: "x64/select/divide.ts", bug: "a reciprocal that is too small by one",
     find: `if (multiplier * divisor - power <= 1n << BigInt(shift)) return { multiplier, shift };`,
     replace: `if (multiplier * divisor - power <= 1n << BigInt(shift)) return { multiplier: multiplier - 1n, shift };` },
-  { pass: "back end", file: "x64/select-integer.ts", bug: "takes sums of narrow numbers as zero-extended",
+  { pass: "back end", file: "x64/select/values.ts", bug: "takes sums of narrow numbers as zero-extended",
     find: `return instr.op === "load";`, replace: `return instr.op === "load" || instr.op === "add";` },
   { pass: "back end", file: "x64/parallel.ts", bug: "moves into a location that is still read",
     find: `!pending.some((other) => other.from === m.to)`, replace: `m.to >= 0` },

@@ -9,8 +9,8 @@ import { type Op, widthOf } from "../../ir/ops.ts";
 import type { DebugOperator } from "../../link/debug.ts";
 import { placeArguments } from "../abi.ts";
 import { XMM0 } from "../machine.ts";
-import type { Selector } from "../select.ts";
-import { isZeroExtended } from "../select-integer.ts";
+import type { Selector } from "../select/selector.ts";
+import { isZeroExtended } from "../select/values.ts";
 import {
   type Alternative,
   constant,

@@ -1,11 +1,11 @@
 /** Selection of comparisons, select, branches, switches, calls and returns. */
-import type { Block, Instr } from "../ir/ir.ts";
-import { CALLER_SAVED_MASK, INTEGER_RESULT, placeArguments, VECTOR_RESULT } from "./abi.ts";
-import { DEF, EARLY, imm, type MachineBlock, type MachineOperand, MEMORY_OK, reg, USE } from "./machine.ts";
-import { outgoing, type Selector } from "./select.ts";
-import { compareFloats } from "./select-float.ts";
-import { constantOf, shortImmediate, zeroExtend } from "./select-integer.ts";
-import { addressOf, bits } from "./select-memory.ts";
+import type { Block, Instr } from "../../ir/ir.ts";
+import { CALLER_SAVED_MASK, INTEGER_RESULT, placeArguments, VECTOR_RESULT } from "../abi.ts";
+import { DEF, EARLY, imm, type MachineBlock, type MachineOperand, MEMORY_OK, reg, USE } from "../machine.ts";
+import { compareFloats } from "./float.ts";
+import { addressOf, moveInto, sourceOf, zeroExtend } from "./operands.ts";
+import { outgoing, type Selector } from "./selector.ts";
+import { bits, constantOf, shortImmediate } from "./values.ts";
 
 // ---- conditions
 
@@ -67,9 +67,9 @@ function testZero(s: Selector, instr: Instr, exclusive: boolean): void {
     if (constant !== null) {
       // Bits of the low half of a register can be tested in 32 bits, with a shorter encoding; never beyond the sign bit.
       const w = width === 64 && constant >= 0n && !s.canSwallow(a, alone) ? 32 : width;
-      s.emit("test", s.source(a, w, alone), imm(constant));
+      s.emit("test", sourceOf(s, a, w, alone), imm(constant));
     } else if (s.canSwallow(b, alone)) s.emit("test", addressOf(s, b.args[0], width), s.useReg(a, width));
-    else s.emit("test", s.source(a, width, alone), s.useReg(b, width));
+    else s.emit("test", sourceOf(s, a, width, alone), s.useReg(b, width));
     return;
   }
   if (s.canSwallow(instr, exclusive)) s.emit("cmp", addressOf(s, instr.args[0], width), imm(0));
@@ -97,9 +97,9 @@ function compare(s: Selector, instr: Instr, exclusive: boolean): string {
     testZero(s, a, exclusive);
     return cc === "l" ? "s" : "ns";
   }
-  if (constant !== null) s.emit("cmp", s.source(a, width, exclusive), imm(constant));
+  if (constant !== null) s.emit("cmp", sourceOf(s, a, width, exclusive), imm(constant));
   else if (s.canSwallow(b, exclusive)) s.emit("cmp", s.useReg(a, width), addressOf(s, b.args[0], width));
-  else s.emit("cmp", s.source(a, width, exclusive), s.useReg(b, width));
+  else s.emit("cmp", sourceOf(s, a, width, exclusive), s.useReg(b, width));
   return cc;
 }
 
@@ -132,7 +132,7 @@ export function lowerSelect(s: Selector, instr: Instr): void {
   };
   const t = isFloat ? bitsOf(whenTrue) : s.use(whenTrue);
   const result = isFloat ? bitsOf(whenFalse) : d;
-  if (!isFloat) s.moveInto(d, whenFalse, width === 64 ? 64 : bits(instr.type));
+  if (!isFloat) moveInto(s, d, whenFalse, width === 64 ? 64 : bits(instr.type));
   const cc = flagsFor(s, condition);
   if (cc === "une" || cc === "oe") {
     // Holds if either flag does (une); else take the other value if either does.
@@ -217,7 +217,7 @@ function lowerSwitch(s: Selector, instr: Instr): void {
   // One register for the whole tree, with defined bits: 32 or 64 of them.
   const x = s.temp();
   if (width < 32) zeroExtend(s, x, value);
-  else s.moveInto(x, value, width);
+  else moveInto(s, x, value, width);
   searchCases(s, x, width === 64 ? 64 : 32, cases, defaultTarget);
 }
 

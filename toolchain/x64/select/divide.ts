@@ -3,19 +3,12 @@
  * Warren, Hacker's Delight, chapter 10). Narrow types are divided in 32 bits. Negative divisors are left to `idiv`: −1 must trap on
  * overflow, and the others are rare.
  */
-import type { Instr } from "../ir/ir.ts";
-import { DEF, imm, MEMORY_OK, RAX, reg, USE, type Width } from "./machine.ts";
-import type { Selector } from "./select.ts";
-import {
-  constantOf,
-  isByAddresses,
-  isZeroExtended,
-  multiplyHigh,
-  powerOfTwo,
-  signExtend,
-  timesByAddresses,
-  zeroExtend,
-} from "./select-integer.ts";
+import type { Instr } from "../../ir/ir.ts";
+import { DEF, imm, MEMORY_OK, RAX, reg, USE, type Width } from "../machine.ts";
+import { isByAddresses, multiplyHigh, timesByAddresses } from "./multiply.ts";
+import { signExtend, zeroExtend } from "./operands.ts";
+import type { Selector } from "./selector.ts";
+import { constantOf, powerOfTwo, isZeroExtended } from "./values.ts";
 
 const RW = USE | DEF;
 

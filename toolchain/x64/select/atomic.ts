@@ -1,10 +1,22 @@
 /** Selection of atomic operations and of inline assembly. */
-import type { Instr } from "../ir/ir.ts";
-import { assembleInline } from "./inline.ts";
-import { DEF, EARLY, imm, type MachineOperand, MEMORY_OK, RAX, RBP, RSP, reg, registerNumber, USE } from "./machine.ts";
-import type { Selector } from "./select.ts";
-import { shortImmediate, zeroExtend } from "./select-integer.ts";
-import { addressOf, bits } from "./select-memory.ts";
+import type { Instr } from "../../ir/ir.ts";
+import { assembleInline } from "../inline.ts";
+import {
+  DEF,
+  EARLY,
+  imm,
+  type MachineOperand,
+  MEMORY_OK,
+  RAX,
+  RBP,
+  RSP,
+  reg,
+  registerNumber,
+  USE,
+} from "../machine.ts";
+import { addressOf, moveInto, zeroExtend } from "./operands.ts";
+import type { Selector } from "./selector.ts";
+import { bits, shortImmediate } from "./values.ts";
 
 const LOCKED: Readonly<Record<string, string>> = { aadd: "add", aand: "and", aor: "or", axor: "xor" };
 
@@ -24,7 +36,7 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
       return;
     case "astore": {
       const t = s.temp();
-      s.moveInto(t, value, 8);
+      moveInto(s, t, value, 8);
       s.emit("xchg", target, reg(t, width, USE | DEF));
       return;
     }
@@ -32,7 +44,7 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
     case "aadd": {
       if (instr.op === "aadd" && !s.wanted(instr)) break;
       const d = s.result(instr);
-      s.moveInto(d, value, 8);
+      moveInto(s, d, value, 8);
       if (instr.op === "axchg") s.emit("xchg", target, reg(d, width, USE | DEF));
       else s.emit("lock xadd", target, reg(d, width, USE | DEF));
       return;

@@ -2,11 +2,11 @@
  * Selection of f64 operations (SSE2 scalar). NaN makes ucomisd set ZF, PF and CF, so that "a" and "ae" after the comparison of swapped
  * operands are false for it, as flt and fle must be; equality needs PF too (conditions oe, une).
  */
-import type { Instr } from "../ir/ir.ts";
-import { DEF, EARLY, type Reg, reg, USE } from "./machine.ts";
-import type { Selector } from "./select.ts";
-import { signExtend, zeroExtend } from "./select-integer.ts";
-import { addressOf, bits } from "./select-memory.ts";
+import type { Instr } from "../../ir/ir.ts";
+import { DEF, EARLY, type Reg, reg, USE } from "../machine.ts";
+import { addressOf, moveInto, signExtend, sourceOf, zeroExtend } from "./operands.ts";
+import type { Selector } from "./selector.ts";
+import { bits } from "./values.ts";
 
 const ARITHMETIC: Readonly<Record<string, string>> = { fadd: "addsd", fsub: "subsd", fmul: "mulsd", fdiv: "divsd" };
 const TWO_63 = 0x43e0_0000_0000_0000n;
@@ -19,9 +19,9 @@ export function lowerFloat(s: Selector, instr: Instr): void {
     case "fsub":
     case "fmul":
     case "fdiv": {
-      const source = s.source(b, 64);
+      const source = sourceOf(s, b, 64);
       if (a === b) s.emit("copy", reg(d, 64, DEF), s.useReg(a, 64));
-      else s.moveInto(d, a, 64);
+      else moveInto(s, d, a, 64);
       s.emit(ARITHMETIC[instr.op], reg(d, 64, USE | DEF), source);
       return;
     }
@@ -39,11 +39,11 @@ export function lowerFloat(s: Selector, instr: Instr): void {
       if (a.type === "i64") return fromUnsigned(s, d, s.use(a));
       return fromInteger(s, d, extended(s, a, false));
     case "ftosi":
-      s.emit("cvttsd2si", reg(d, 64, DEF), s.source(a, 64));
+      s.emit("cvttsd2si", reg(d, 64, DEF), sourceOf(s, a, 64));
       return;
     case "ftoui":
       if (instr.type === "i64") return toUnsigned(s, d, s.use(a));
-      s.emit("cvttsd2si", reg(d, 64, DEF), s.source(a, 64));
+      s.emit("cvttsd2si", reg(d, 64, DEF), sourceOf(s, a, 64));
       return;
     default:
       throw new Error(`no selection for ${instr.op}`);
@@ -122,9 +122,9 @@ function toUnsigned(s: Selector, d: number, x: number): void {
 export function compareFloats(s: Selector, instr: Instr, exclusive: boolean): string {
   const [a, b] = instr.args;
   if (instr.op === "feq" || instr.op === "fne") {
-    s.emit("ucomisd", s.useReg(a, 64), s.source(b, 64, exclusive));
+    s.emit("ucomisd", s.useReg(a, 64), sourceOf(s, b, 64, exclusive));
     return instr.op === "feq" ? "oe" : "une";
   }
-  s.emit("ucomisd", s.useReg(b, 64), s.source(a, 64, exclusive));
+  s.emit("ucomisd", s.useReg(b, 64), sourceOf(s, a, 64, exclusive));
   return instr.op === "flt" ? "a" : "ae";
 }

@@ -1,28 +1,19 @@
 /**
- * Instruction selection: SSA of toolchain/ir → machine IR.
- *
- * Blocks are lowered from the last to the first and each from its end to its start, so that when an instruction is reached it is known
- * whether anything still needs its value in a register: its users have either asked for it (`use`) or swallowed it into an operand of
- * theirs. A pure instruction that nobody asked for makes no code. This file holds that walk, values, edges and phis; the families of
- * operations stand in select-integer, select-memory, select-control, select-float and select-atomic.
- *
- * A load may be swallowed only by its single user, in its own block, and if nothing that writes memory stands between (`before`, `after`
- * count such instructions). Volatile and atomic accesses are never swallowed.
+ * State of the selection of one function: which register holds which value, the code of the place where selection stands, frame objects,
+ * edges. The families of operations emit their code through it; select.ts walks.
  */
-import { Dominators, findLoops, phisOf } from "../ir/cfg.ts";
-import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
-import { opInfo } from "../ir/ops.ts";
-import { placeArguments } from "./abi.ts";
-import { Teller } from "./debug/values.ts";
+import { type Dominators, findLoops, phisOf } from "../../ir/cfg.ts";
+import type { Block, Func, Instr, Loc } from "../../ir/ir.ts";
+import { opInfo } from "../../ir/ops.ts";
 import {
   DEF,
+  FIRST_VIRTUAL,
   imm,
   MachineBlock,
   MachineFunction,
   MachineInstr,
   type MachineOperand,
   MEMORY_OK,
-  linkBlocks,
   type Mem,
   memOf,
   type Reg,
@@ -30,20 +21,12 @@ import {
   reg,
   USE,
   type Width,
-} from "./machine.ts";
-import { lowerAsm, lowerAtomic } from "./select-atomic.ts";
-import { lowerCall, lowerCompare, lowerSelect, lowerTerminator } from "./select-control.ts";
-import { lowerFloat } from "./select-float.ts";
-import { isZeroExtended, lowerInteger } from "./select-integer.ts";
-import { addressOf, lowerMemory } from "./select-memory.ts";
+} from "../machine.ts";
+import { isZeroExtended } from "./values.ts";
 
 export interface SelectOptions {
   /** Does a call of this symbol never come back? */
   isNoreturn(symbol: string): boolean;
-}
-
-export function selectFunction(f: Func, options: SelectOptions): MachineFunction {
-  return new Selector(f, options).run();
 }
 
 export class Selector {
@@ -74,7 +57,8 @@ export class Selector {
   readonly #beforeLoop = new Map<Block, Block>();
   readonly #hoisted = new Map<Block, Map<string, { register: number; value: Remat }>>();
 
-  constructor(f: Func, options: SelectOptions) {
+  /** `order`: of the blocks in the code. */
+  constructor(f: Func, options: SelectOptions, dominators: Dominators, order: readonly Block[]) {
     this.f = f;
     this.options = options;
     this.mf = new MachineFunction(f.name, f.loc);
@@ -83,11 +67,6 @@ export class Selector {
     this.before = new Int32Array(f.nextId);
     this.after = new Int32Array(f.nextId);
     this.registers = new Int32Array(f.nextId);
-  }
-
-  run(): MachineFunction {
-    const dominators = new Dominators(this.f);
-    const order = coldLast(dominators.order);
     const depths = new Map<Block, number>();
     for (const loop of findLoops(dominators)) {
       const outside = dominators.idom(loop.header)!;
@@ -102,14 +81,6 @@ export class Selector {
       this.#machineBlocks.set(block, m);
       this.#survey(block);
     }
-    const blocks: MachineBlock[] = [];
-    for (let i = order.length - 1; i >= 0; i--) {
-      const extra = this.#lowerBlock(order[i]);
-      blocks.push(...extra.reverse(), this.#machineBlocks.get(order[i])!);
-    }
-    this.mf.blocks = blocks.reverse();
-    linkBlocks(this.mf);
-    return this.mf;
   }
 
   /** Counts uses and the writes to memory before each instruction. */
@@ -127,129 +98,31 @@ export class Selector {
     }
   }
 
-  /** Returns the further blocks that stand behind this one. */
-  #lowerBlock(block: Block): MachineBlock[] {
-    const m = this.#machineBlocks.get(block)!;
+  // ---- the place
+
+  /** Starts on a block, at its end. */
+  enter(block: Block): MachineBlock {
     this.#block = block;
     this.#extra = [];
-    const reversed: MachineInstr[] = [];
-    const flush = (): void => {
-      for (let k = this.#current.length - 1; k >= 0; k--) reversed.push(this.#current[k]);
-    };
-    let next: Instr | null = null;
-    for (let i = block.instrs.length - 1; i >= 0; i--) {
-      const instr = block.instrs[i];
-      if (instr.debug) {
-        // In front of what comes next: the last one that was made.
-        const follower = reversed[reversed.length - 1];
-        follower.debug = [instr, ...(follower.debug ?? [])];
-        this.mf.teller ??= new Teller(this);
-        continue;
-      }
-      this.#current = [];
-      this.root = instr;
-      this.next = next;
-      next = instr;
-      try {
-        this.#lower(instr);
-      } catch (error) {
-        throw new Error(
-          `${this.f.name}: selecting ${instr.op} %${instr.id} (${instr.loc.line}:${instr.loc.column}): ${(error as Error).message}`,
-          { cause: error },
-        );
-      }
-      flush();
-      if (this.next === null) {
-        this.#current = [];
-        for (const { register, value } of this.#hoisted.get(block)?.values() ?? []) this.materialise(register, value);
-        flush();
-      }
-    }
-    this.#current = [];
-    if (block === this.f.blocks[0]) this.#lowerParameters(block);
-    else if (block.preds.length === 1 && block.instrs[0].op === "phi")
-      this.#copyPhis(block, block.preds[0], block.instrs[0].loc);
-    flush();
-    m.instrs = reversed.reverse();
+    return this.machineBlock(block);
+  }
+  machineBlock(block: Block): MachineBlock {
+    return this.#machineBlocks.get(block)!;
+  }
+  /** The blocks that the terminator of the current one needed beside it, in order. */
+  get extra(): readonly MachineBlock[] {
     return this.#extra;
   }
-
-  #lower(instr: Instr): void {
-    switch (instr.op) {
-      case "const":
-      case "fconst":
-      case "symbol":
-      case "alloca":
-      case "param":
-      case "phi":
-      case "barrier":
-        return;
-      case "undef":
-        if (this.wanted(instr)) this.emit("undef", this.def(instr, 64));
-        return;
-      case "load":
-        if (!instr.volatile && !this.wanted(instr)) return;
-        return lowerMemory(this, instr);
-      case "store":
-      case "copy":
-      case "zero":
-        return lowerMemory(this, instr);
-      case "call":
-      case "icall":
-        return lowerCall(this, instr);
-      case "asm":
-        return lowerAsm(this, instr);
-      case "aload":
-      case "astore":
-      case "axchg":
-      case "aadd":
-      case "aand":
-      case "aor":
-      case "axor":
-      case "cmpxchg":
-      case "fence":
-        return lowerAtomic(this, instr);
-      case "jump":
-      case "branch":
-      case "switch":
-      case "ret":
-      case "unreachable":
-        return lowerTerminator(this, instr);
-      case "udiv":
-      case "sdiv":
-      case "urem":
-      case "srem":
-        return lowerInteger(this, instr);
-    }
-    if (!this.wanted(instr)) return;
-    switch (instr.op) {
-      case "eq":
-      case "ne":
-      case "slt":
-      case "sle":
-      case "ult":
-      case "ule":
-      case "feq":
-      case "fne":
-      case "flt":
-      case "fle":
-        return lowerCompare(this, instr);
-      case "select":
-        return lowerSelect(this, instr);
-      case "fadd":
-      case "fsub":
-      case "fmul":
-      case "fdiv":
-      case "sitof":
-      case "uitof":
-      case "ftosi":
-      case "ftoui":
-      case "fbits":
-      case "bitsf":
-        return lowerFloat(this, instr);
-      default:
-        return lowerInteger(this, instr);
-    }
+  /** Turns to `root`; `next`: what stands behind it in its block. */
+  turnTo(root: Instr, next: Instr | null): void {
+    this.root = root;
+    this.next = next;
+  }
+  /** The code since the last call. */
+  take(): MachineInstr[] {
+    const code = this.#current;
+    this.#current = [];
+    return code;
   }
 
   // ---- code
@@ -258,6 +131,10 @@ export class Selector {
     const instr = new MachineInstr(op, operands, this.root.loc);
     this.#current.push(instr);
     return instr;
+  }
+  /** Code of the function as such. */
+  emitAtStart(op: string, operands: MachineOperand[]): void {
+    this.#current.push(new MachineInstr(op, operands, this.f.loc));
   }
   temp(isVector = false): number {
     return this.mf.newRegister(isVector);
@@ -320,7 +197,7 @@ export class Selector {
     const before = this.#beforeLoop.get(this.#block);
     if (value === null) {
       const r = this.temp(instr.op === "fconst");
-      if (instr.op === "fconst") this.#materialiseFloat(r, instr.float);
+      if (instr.op === "fconst") this.materialiseFloat(r, instr.float);
       else {
         // Over-aligned: the object has room to move the address up.
         this.emit("lea", reg(r, 64, DEF), frameObject(this.objectOf(instr), 0, 0));
@@ -341,7 +218,7 @@ export class Selector {
       let entry = map.get(key);
       if (entry === undefined) {
         entry = { register: this.temp(), value };
-        this.mf.remat[entry.register - 32] = value;
+        this.mf.remat[entry.register - FIRST_VIRTUAL] = value;
         map.set(key, entry);
       }
       return entry.register;
@@ -355,7 +232,12 @@ export class Selector {
     this.#current.push(...materialisation(r, value, this.root.loc));
   }
 
-  #materialiseFloat(r: number, value: number): void {
+  /** Makes the values that loops behind the current block take from it. */
+  materialiseHoisted(): void {
+    for (const { register, value } of this.#hoisted.get(this.#block)?.values() ?? []) this.materialise(register, value);
+  }
+
+  materialiseFloat(r: number, value: number): void {
     if (Object.is(value, 0)) {
       this.emit("undef", reg(r, 64, DEF));
       this.emit("xorps", reg(r, 64, USE | DEF), reg(r, 64, USE));
@@ -364,16 +246,6 @@ export class Selector {
     const bits = this.temp();
     this.materialise(bits, imm(new BigUint64Array(new Float64Array([value]).buffer)[0]));
     this.emit("movq", reg(r, 64, DEF), reg(bits, 64, USE));
-  }
-
-  /** Makes `r` hold the value of `instr`: the first half of a two-address operation. */
-  moveInto(r: number, instr: Instr, width: Width): void {
-    const value = this.rematOf(instr);
-    if (value) this.materialise(r, value);
-    else if (instr.op === "fconst") this.#materialiseFloat(r, instr.float);
-    else if (width >= 32 && this.canSwallow(instr, true))
-      this.emit(instr.type === "f64" ? "movsd" : "mov", reg(r, width, DEF), addressOf(this, instr.args[0], width));
-    else this.emit("copy", reg(r, 64, DEF | MEMORY_OK), reg(this.use(instr), 64, USE | MEMORY_OK));
   }
 
   /** May `load` become a memory operand of the root? `exclusive`: no other code computes what stands between them. */
@@ -387,11 +259,6 @@ export class Selector {
       !this.wanted(load) &&
       this.after[load.id] === this.before[this.root.id]
     );
-  }
-  /** A register-or-memory source: a swallowed load, or a register that may be spilled in place. No other operand may be memory. */
-  source(instr: Instr, width: Width, exclusive = true): Reg | Mem {
-    if (this.canSwallow(instr, exclusive)) return addressOf(this, instr.args[0], width);
-    return reg(this.use(instr), width, USE | MEMORY_OK);
   }
   /** Is it worth computing `instr` again at the root? */
   near(instr: Instr): boolean {
@@ -421,7 +288,8 @@ export class Selector {
     return this.rematOf(instr) ?? reg(this.use(instr), 64, USE | MEMORY_OK);
   }
 
-  #copyPhis(to: Block, from: Block, loc: Loc): void {
+  /** The copies that the phis of `to` need on the way from `from`. */
+  copyPhis(to: Block, from: Block, loc: Loc): void {
     const index = to.preds.indexOf(from);
     const operands: MachineOperand[] = [];
     for (const phi of phisOf(to)) {
@@ -434,7 +302,7 @@ export class Selector {
   /** A further block of the current one, directly behind it and those made before; `fill` emits its code. */
   extraBlock(fill: () => void): MachineBlock {
     const block = new MachineBlock(0, `.L${this.#labels++}`);
-    block.loopDepth = this.#machineBlocks.get(this.#block)!.loopDepth;
+    block.loopDepth = this.machineBlock(this.#block).loopDepth;
     this.#extra.push(block);
     this.into(block, fill);
     return block;
@@ -449,12 +317,12 @@ export class Selector {
   readonly #edges = new Map<Block, { from: Block; block: MachineBlock }>();
   /** The block that a conditional jump of the current block to `to` must reach: `to`, or one that first copies its phis. */
   edge(to: Block): MachineBlock {
-    const target = this.#machineBlocks.get(to)!;
+    const target = this.machineBlock(to);
     if (to.preds.length === 1 || to.instrs[0].op !== "phi") return target;
     const known = this.#edges.get(to);
     if (known?.from === this.#block) return known.block;
     const block = this.extraBlock(() => {
-      this.#copyPhis(to, this.#block, this.root.loc);
+      this.copyPhis(to, this.#block, this.root.loc);
       this.emit("jump").targets = [target];
     });
     this.#edges.set(to, { from: this.#block, block });
@@ -462,26 +330,8 @@ export class Selector {
   }
   /** An unconditional jump to `to`. */
   jump(to: Block): void {
-    if (to.preds.length > 1) this.#copyPhis(to, this.#block, this.root.loc);
-    this.emit("jump").targets = [this.#machineBlocks.get(to)!];
-  }
-
-  #lowerParameters(entry: Block): void {
-    const { places } = placeArguments(this.f.params.map((p) => p.type));
-    const operands: MachineOperand[] = [];
-    const loads: [Reg, Mem][] = [];
-    for (const instr of entry.instrs) {
-      if (instr.op !== "param" || !this.wanted(instr)) continue;
-      const place = places[instr.index];
-      if ("reg" in place) operands.push(reg(this.result(instr), 64, DEF | MEMORY_OK), reg(place.reg, 64, USE));
-      else {
-        this.mf.hasIncomingStack = true;
-        loads.push([this.def(instr, 64), memOf(64, { space: "incoming", disp: place.offset })]);
-      }
-    }
-    if (operands.length > 0) this.#current.push(new MachineInstr("parcopy", operands, this.f.loc));
-    for (const [to, from] of loads)
-      this.#current.push(new MachineInstr(this.mf.isVector[to.reg - 32] ? "movsd" : "mov", [to, from], this.f.loc));
+    if (to.preds.length > 1) this.copyPhis(to, this.#block, this.root.loc);
+    this.emit("jump").targets = [this.machineBlock(to)];
   }
 }
 
@@ -506,14 +356,3 @@ export const symbolMemory = (symbol: string, addend: bigint, width: Width | 0): 
 export const memory = (width: Width | 0, base: number, disp = 0): Mem =>
   memOf(width, { base: reg(base, 64, USE), disp });
 export const outgoing = (width: Width, disp: number): Mem => memOf(width, { space: "outgoing", disp });
-
-/** Blocks that can only end in `unreachable` go behind all others. */
-function coldLast(order: readonly Block[]): Block[] {
-  const cold = new Set<Block>();
-  for (let i = order.length - 1; i > 0; i--) {
-    const last = order[i].instrs.at(-1)!;
-    if (last.op === "unreachable" || (last.targets.length > 0 && last.targets.every((t) => cold.has(t))))
-      cold.add(order[i]);
-  }
-  return [...order.filter((b) => !cold.has(b)), ...order.filter((b) => cold.has(b))];
-}

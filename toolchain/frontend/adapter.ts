@@ -6,10 +6,10 @@
  * Programs and parsed files are kept between compiles: a file is parsed again only when its text changed.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
-import path from "node:path";
 import { fileURLToPath } from "node:url";
-import ts from "typescript";
 import type { Diagnostic } from "./diagnostics.ts";
+import path from "node:path";
+import ts from "typescript";
 
 export { ts };
 
@@ -190,4 +190,15 @@ export class SourceProgram {
   isPrelude(node: ts.Node): boolean {
     return path.dirname(node.getSourceFile().fileName) === this.#library && node.getSourceFile().isDeclarationFile;
   }
+}
+
+// ---- shapes of syntax
+
+export type FunctionNode = ts.FunctionDeclaration | ts.MethodDeclaration;
+
+export const isDeclared = (node: { readonly modifiers?: ts.NodeArray<ts.ModifierLike> }): boolean =>
+  node.modifiers?.some((m) => m.kind === ts.SyntaxKind.DeclareKeyword) ?? false;
+/** Without parentheses and `!`. */
+export function unwrap(node: ts.Expression): ts.Expression {
+  return ts.isParenthesizedExpression(node) || ts.isNonNullExpression(node) ? unwrap(node.expression) : node;
 }

@@ -1,12 +1,12 @@
 /** Inline assembly: the tagged template asm`…` with its operands and options, as an AsmBlock of the IR. */
 import type { AsmBlock, AsmOperand, Instr } from "../ir/ir.ts";
-import { ts } from "./adapter.ts";
-import { expression, placeOf } from "./expressions.ts";
-import { unwrap } from "./initialise.ts";
+import { ts, unwrap } from "./adapter.ts";
+import { coerce, materialise } from "./conversions.ts";
 import type { Lowering } from "./lowering.ts";
+import { placeOf } from "./places.ts";
+import { excerpt } from "./report.ts";
 import { irType, isScalar, type MachineType, U64, VOID } from "./types.ts";
-import { excerpt } from "./unit.ts";
-import { coerce, defaultType, isUntyped, materialise, type Value, voidValue } from "./values.ts";
+import { defaultType, isUntyped, type Value, voidValue } from "./values.ts";
 
 const REGISTERS = new Set([
   "rax",
@@ -161,7 +161,7 @@ function readOperand(ctx: Lowering, expr: ts.Expression): Operand {
         return { kind: "symbol", name: place.base.symbol.name, addend: place.base.symbol.addend + place.offset };
     }
   }
-  const value = expression(ctx, node);
+  const value = ctx.expression(node);
   if (value.symbol) return { kind: "symbol", ...value.symbol };
   if (value.constant !== undefined) return { kind: "const", value: value.constant };
   if (value.place) {
@@ -176,9 +176,9 @@ function readOperand(ctx: Lowering, expr: ts.Expression): Operand {
 function constantOf(ctx: Lowering, node: ts.Identifier, declaration: ts.VariableDeclaration): Operand | null {
   if (!(declaration.parent.flags & ts.NodeFlags.Const) || !declaration.initializer) return null;
   const { unit } = ctx;
-  const type = ctx.dryType(node, expression);
+  const type = ctx.dryType(node);
   if (!type || !(isScalar(type) || type.kind === "untyped")) return null;
-  const value = expression(ctx, node);
+  const value = ctx.expression(node);
   if (value.constant !== undefined) return { kind: "const", value: value.constant };
   if (value.symbol) return { kind: "symbol", ...value.symbol };
   return value.float === undefined
@@ -225,7 +225,7 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
   return options;
 }
 function inputValue(ctx: Lowering, node: ts.Expression): Instr {
-  const value = expression(ctx, node);
+  const value = ctx.expression(node);
   if (value.type.kind === "untyped") {
     const fits64 = (value.constant as bigint) >= 0n ? U64 : defaultType(value.type);
     return materialise(ctx, coerce(ctx, value, fits64, node), node);

@@ -1,22 +1,14 @@
 /** Operators that change or take one operand: unary ones, ++ and --, = and the compound assignments. */
 import { ts } from "./adapter.ts";
-import { expression, placeOf } from "./expressions.ts";
+import { truth } from "./conditions.ts";
+import { coerce, load, materialise, store } from "./conversions.ts";
 import { reinitialise } from "./initialise.ts";
 import type { Lowering } from "./lowering.ts";
-import { arithmetic, isShift, shift, truth } from "./operators.ts";
+import { arithmetic, isShift, shift } from "./operators.ts";
+import { placeOf } from "./places.ts";
+import { excerpt } from "./report.ts";
 import { BOOL, fits, I64, irType, isAggregate, type MachineType, showType, wrap } from "./types.ts";
-import { excerpt } from "./unit.ts";
-import {
-  boolConstant,
-  coerce,
-  isUntyped,
-  load,
-  materialise,
-  type Place,
-  store,
-  untyped,
-  type Value,
-} from "./values.ts";
+import { boolConstant, isUntyped, type Place, untyped, type Value } from "./values.ts";
 
 const K = ts.SyntaxKind;
 // biome-ignore format: a table
@@ -32,13 +24,13 @@ export function prefix(ctx: Lowering, node: ts.PrefixUnaryExpression, want: Mach
   if (node.operator === K.PlusPlusToken || node.operator === K.MinusMinusToken)
     return update(ctx, node, node.operand, node.operator, false);
   if (node.operator === K.ExclamationToken) {
-    const v = truth(ctx, expression(ctx, node.operand), node.operand);
+    const v = truth(ctx, ctx.expression(node.operand), node.operand);
     if (v.constant !== undefined) return boolConstant(v.constant === 0n);
     const e = ctx.emit(node);
     const operand = materialise(ctx, v, node);
     return { type: BOOL, instr: e.binary("eq", operand, e.iconst("i8", 0n)) };
   }
-  const v = expression(ctx, node.operand, want);
+  const v = ctx.expression(node.operand, want);
   if (v.type.kind === "error" || isAggregate(v.type)) coerce(ctx, v, I64, node.operand);
   if (node.operator === K.PlusToken) {
     if (v.type.kind === "int" || v.type.kind === "f64" || isUntyped(v)) return v;
@@ -136,7 +128,7 @@ export function assignment(ctx: Lowering, node: ts.BinaryExpression): Value {
       reinitialise(ctx, place, node.right);
       return { type: { kind: "void" } };
     }
-    const value = coerce(ctx, expression(ctx, node.right, place.type), place.type, node.right);
+    const value = coerce(ctx, ctx.expression(node.right, place.type), place.type, node.right);
     store(ctx, place, value, node);
     return { ...value, narrow: false };
   }
@@ -152,7 +144,7 @@ export function assignment(ctx: Lowering, node: ts.BinaryExpression): Value {
   }
   const place = writablePlace(ctx, node.left);
   const old = load(ctx, place, node.left);
-  let right = expression(ctx, node.right, isShift(op) ? null : place.type);
+  let right = ctx.expression(node.right, isShift(op) ? null : place.type);
   if (!isShift(op) && (place.type.kind === "int" || place.type.kind === "f64"))
     right = coerce(ctx, right, place.type, node.right);
   const result = isShift(op)

@@ -1,16 +1,16 @@
 /** Attributes: attr({…}) of functions, JSDoc tags of static variables, decorators of classes and fields. */
 import type { FunctionAttributes } from "../ir/ir.ts";
-import { ts } from "./adapter.ts";
-import { NEVER, type MachineType } from "./types.ts";
-import { excerpt, type FunctionNode, type Unit } from "./unit.ts";
+import { type FunctionNode, ts } from "./adapter.ts";
+import { excerpt, type Reporter } from "./report.ts";
+import { type MachineType, NEVER } from "./types.ts";
 
 /** The attr({…}) call of a statement, if it is one. */
-export function attrCall(unit: Unit, statement: ts.Node | undefined): ts.CallExpression | null {
+export function attrCall(reporter: Reporter, statement: ts.Node | undefined): ts.CallExpression | null {
   if (!statement || !ts.isExpressionStatement(statement) || !ts.isCallExpression(statement.expression)) return null;
   const callee = statement.expression.expression;
   if (!ts.isIdentifier(callee) || callee.text !== "attr") return null;
-  const declaration = unit.source.symbol(callee)?.declarations?.[0];
-  return declaration && unit.source.isPrelude(declaration) ? statement.expression : null;
+  const declaration = reporter.source.symbol(callee)?.declarations?.[0];
+  return declaration && reporter.source.isPrelude(declaration) ? statement.expression : null;
 }
 
 const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && n <= 2 ** 30 && (n & (n - 1)) === 0;
@@ -24,7 +24,7 @@ function literal(node: ts.Expression): string | number | boolean | null {
 }
 
 export function functionAttributes(
-  unit: Unit,
+  reporter: Reporter,
   f: FunctionNode,
   result: MachineType,
 ): { attributes: FunctionAttributes; symbol: string | null } {
@@ -38,17 +38,18 @@ export function functionAttributes(
     keep: false,
   };
   let symbol: string | null = null;
-  const call = attrCall(unit, f.body?.statements[0]);
+  const call = attrCall(reporter, f.body?.statements[0]);
   if (!call) return { attributes, symbol };
   const [object] = call.arguments;
   if (!object || !ts.isObjectLiteralExpression(object)) {
-    unit.report(call, "MG4001", "attr() takes an object literal; write attr({ … }) instead");
+    reporter.report(call, "MG4001", "attr() takes an object literal; write attr({ … }) instead");
     return { attributes, symbol };
   }
   for (const property of object.properties) {
     const value = ts.isPropertyAssignment(property) ? literal(property.initializer) : null;
     const name = property.name && ts.isIdentifier(property.name) ? property.name.text : "";
-    const bad = (what: string): void => unit.report(property, "MG4001", `${excerpt(property)}: write ${what} instead`);
+    const bad = (what: string): void =>
+      reporter.report(property, "MG4001", `${excerpt(property)}: write ${what} instead`);
     switch (name) {
       case "naked":
       case "keep":
@@ -66,7 +67,7 @@ export function functionAttributes(
         break;
       case "align":
         if (typeof value === "number" && isPowerOfTwo(value)) attributes.align = value;
-        else unit.report(property, "MG4004", `${excerpt(property)} is no alignment; write a power of two instead`);
+        else reporter.report(property, "MG4004", `${excerpt(property)} is no alignment; write a power of two instead`);
         break;
       case "inline":
         if (value === "always" || value === "never") attributes.inline = value;
@@ -81,7 +82,11 @@ export function functionAttributes(
     }
   }
   if (attributes.bits !== 64 && !attributes.naked)
-    unit.report(call, "MG4006", `bits: ${attributes.bits} needs a naked function; write naked: true beside it instead`);
+    reporter.report(
+      call,
+      "MG4006",
+      `bits: ${attributes.bits} needs a naked function; write naked: true beside it instead`,
+    );
   return { attributes, symbol };
 }
 
@@ -94,7 +99,7 @@ export interface VariableTags {
 /** Tags that are documentation and no attribute. */
 const PROSE = new Set(["param", "returns", "return", "see", "deprecated", "example", "throws", "remarks"]);
 
-export function variableTags(unit: Unit, statement: ts.VariableStatement): VariableTags {
+export function variableTags(reporter: Reporter, statement: ts.VariableStatement): VariableTags {
   const tags: VariableTags = { section: null, align: 0, symbol: null, keep: false };
   for (const tag of ts.getJSDocTags(statement)) {
     const text = (ts.getTextOfJSDocComment(tag.comment) ?? "").trim();
@@ -102,22 +107,22 @@ export function variableTags(unit: Unit, statement: ts.VariableStatement): Varia
     switch (tag.tagName.text) {
       case "section":
         if (word.startsWith(".")) tags.section = word;
-        else unit.report(tag, "MG4003", `@section ${word} is no section; write @section .name instead`);
+        else reporter.report(tag, "MG4003", `@section ${word} is no section; write @section .name instead`);
         break;
       case "align":
         if (isPowerOfTwo(Number(word))) tags.align = Number(word);
-        else unit.report(tag, "MG4004", `@align ${word} is no alignment; write a power of two instead`);
+        else reporter.report(tag, "MG4004", `@align ${word} is no alignment; write a power of two instead`);
         break;
       case "symbol":
         if (word) tags.symbol = word;
-        else unit.report(tag, "MG4003", "@symbol has no name; write @symbol name instead");
+        else reporter.report(tag, "MG4003", "@symbol has no name; write @symbol name instead");
         break;
       case "keep":
         tags.keep = true;
         break;
       default:
         if (!PROSE.has(tag.tagName.text))
-          unit.report(
+          reporter.report(
             tag,
             "MG4003",
             `@${tag.tagName.text} is not known; write @section, @align, @symbol or @keep instead`,
@@ -128,7 +133,7 @@ export function variableTags(unit: Unit, statement: ts.VariableStatement): Varia
 }
 
 function decorators(
-  unit: Unit,
+  reporter: Reporter,
   node: ts.ClassDeclaration | ts.PropertyDeclaration,
 ): { packed: boolean; align: number } {
   const result = { packed: false, align: 1 };
@@ -138,9 +143,10 @@ function decorators(
     else if (ts.isCallExpression(e) && ts.isIdentifier(e.expression) && e.expression.text === "align") {
       const bytes = e.arguments[0] ? literal(e.arguments[0]) : null;
       if (typeof bytes === "number" && isPowerOfTwo(bytes)) result.align = bytes;
-      else unit.report(decorator, "MG4004", `${excerpt(decorator)} is no alignment; write @align(16), say, instead`);
+      else
+        reporter.report(decorator, "MG4004", `${excerpt(decorator)} is no alignment; write @align(16), say, instead`);
     } else
-      unit.report(
+      reporter.report(
         decorator,
         "MG4003",
         `${excerpt(decorator)} is not known here; write @packed (classes) or @align(n) instead`,
@@ -148,7 +154,7 @@ function decorators(
   }
   return result;
 }
-export const structAttributes = (unit: Unit, node: ts.ClassDeclaration): { packed: boolean; align: number } =>
-  decorators(unit, node);
-export const fieldAlignment = (unit: Unit, node: ts.PropertyDeclaration): number =>
-  ts.getDecorators(node) ? decorators(unit, node).align : 1;
+export const structAttributes = (reporter: Reporter, node: ts.ClassDeclaration): { packed: boolean; align: number } =>
+  decorators(reporter, node);
+export const fieldAlignment = (reporter: Reporter, node: ts.PropertyDeclaration): number =>
+  ts.getDecorators(node) ? decorators(reporter, node).align : 1;

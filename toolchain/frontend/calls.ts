@@ -1,8 +1,10 @@
 /** Calls: of functions, methods and function pointers; inference of type arguments from the arguments' machine types. */
-import { ts } from "./adapter.ts";
-import { checkOverload, expression, namespaceMember } from "./expressions.ts";
+import { type FunctionNode, ts } from "./adapter.ts";
+import { addressOf, coerce, materialise } from "./conversions.ts";
 import { intrinsic } from "./intrinsics.ts";
 import type { Lowering } from "./lowering.ts";
+import { checkOverload, namespaceMember } from "./names.ts";
+import { excerpt } from "./report.ts";
 import {
   type FunctionType,
   irType,
@@ -16,8 +18,8 @@ import {
   VOID,
   widens,
 } from "./types.ts";
-import { excerpt, type FunctionEntity, type FunctionNode } from "./unit.ts";
-import { addressOf, coerce, defaultType, isUntyped, materialise, untyped, type Value } from "./values.ts";
+import type { FunctionEntity } from "./unit.ts";
+import { defaultType, isUntyped, untyped, type Value } from "./values.ts";
 
 const bare = (node: ts.Expression): ts.Expression =>
   ts.isParenthesizedExpression(node) || ts.isNonNullExpression(node) ? bare(node.expression) : node;
@@ -47,7 +49,7 @@ export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType |
     const found = memberCall(ctx, node, callee, want);
     if (found) return found;
   }
-  const target = expression(ctx, callee);
+  const target = ctx.expression(callee);
   if (target.type.kind === "error") coerce(ctx, target, U64, callee);
   if (target.type.kind !== "function") {
     return unit.refuse(
@@ -87,7 +89,7 @@ function memberCall(
     const declaration = unit.source.symbol(left)?.valueDeclaration;
     if (declaration && ts.isClassDeclaration(declaration)) return staticCall(ctx, node, declaration, name, want);
   }
-  const object = expression(ctx, callee.expression);
+  const object = ctx.expression(callee.expression);
   if (object.type.kind === "error") coerce(ctx, object, U64, callee);
   const target = object.type.kind === "pointer" ? object.type.target : object.type;
   if (target.kind !== "struct") {
@@ -126,7 +128,7 @@ function memberCall(
 }
 function characterCode(ctx: Lowering, node: ts.CallExpression, text: ts.StringLiteralLike, name: string): Value {
   const argument = node.arguments[0];
-  const index = argument ? expression(ctx, argument).constant : 0n;
+  const index = argument ? ctx.expression(argument).constant : 0n;
   if (name !== "charCodeAt" || index === undefined || index < 0n || index >= BigInt(text.text.length)) {
     return ctx.unit.refuse(
       node,
@@ -194,7 +196,7 @@ function direct(
   const skip = self ? 1 : 0;
   const args = node.arguments.map((a, i) => {
     const to = entity.type.parameters[i + skip] as MachineType;
-    return materialise(ctx, coerce(ctx, values?.[i] ?? expression(ctx, a, to), to, a), a);
+    return materialise(ctx, coerce(ctx, values?.[i] ?? ctx.expression(a, to), to, a), a);
   });
   if (self) args.unshift(materialise(ctx, self, node));
   const result = entity.type.result;
@@ -206,7 +208,7 @@ function indirect(ctx: Lowering, node: ts.CallExpression, target: Value, type: F
   const pointer = materialise(ctx, target, node.expression);
   const args = node.arguments.map((a, i) => {
     const to = type.parameters[i] as MachineType;
-    return materialise(ctx, coerce(ctx, expression(ctx, a, to), to, a), a);
+    return materialise(ctx, coerce(ctx, ctx.expression(a, to), to, a), a);
   });
   const instr = ctx.emit(node).callIndirect(pointer, irType(type.result), args);
   return finish(ctx, node, type.result, instr, null);
@@ -256,7 +258,7 @@ function typeArguments(
   const values = node.arguments.map((a, i) => {
     const type = (declaration.parameters[i] as ts.ParameterDeclaration).type;
     const hint = type && !infer.mentions(type) ? unit.resolver.type(type, owner?.environment ?? new Map()) : null;
-    return expression(ctx, a, hint);
+    return ctx.expression(a, hint);
   });
   const match = (untypedToo: boolean): void =>
     values.forEach((v, i) => {

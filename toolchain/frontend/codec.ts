@@ -4,18 +4,15 @@
  * an enum an object with its names by value, a constant a number or bigint, a table an array of objects with its strings.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import path from "node:path";
-import { SourceProgram, ts } from "./adapter.ts";
-import { constantExpression } from "./constants.ts";
+import { SourceProgram, ts, unwrap } from "./adapter.ts";
 import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
-import { expression } from "./expressions.ts";
+import { constantExpression, constants } from "./expressions.ts";
 import { globalConstant } from "./globals.ts";
-import { unwrap } from "./initialise.ts";
-import { intrinsicName } from "./intrinsics.ts";
-import { Lowering } from "./lowering.ts";
+import { excerpt } from "./report.ts";
 import { checkModule } from "./structure.ts";
 import { type Field, type MachineType, sizeOf } from "./types.ts";
-import { excerpt, Unit } from "./unit.ts";
+import { intrinsicName, Unit } from "./unit.ts";
+import path from "node:path";
 
 const GENERATED = "// Generated from ";
 
@@ -71,7 +68,7 @@ export function generateCodec(name: string, text: string): string {
 function print(source: SourceProgram, give: (file: ts.SourceFile, text: string) => void): Diagnostic[] {
   const { syntax, semantic } = source.diagnostics();
   if (syntax.length + semantic.length > 0) return sortDiagnostics([...syntax, ...semantic]);
-  const unit = new Unit(source, "codec");
+  const unit = new Unit(source, "codec", constantExpression);
   unit.checkOnly = true;
   for (const file of source.files) {
     checkModule(unit, file);
@@ -119,7 +116,7 @@ function printEnum(unit: Unit, e: ts.EnumDeclaration): string {
 function printVariable(unit: Unit, d: ts.VariableDeclaration): string {
   if (!d.initializer)
     return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no value; write a constant or a table instead`);
-  const constant = globalConstant(unit, unit.variableEntity(d), d);
+  const constant = globalConstant(constants(unit), unit.variableEntity(d), d);
   const isTable = ts.isArrayLiteralExpression(unwrap(d.initializer));
   const text =
     constant?.constant !== undefined && constant.type.kind !== "bool"
@@ -142,7 +139,7 @@ function printValue(unit: Unit, init: ts.Expression): string {
   if (ts.isCallExpression(node) && intrinsicName(unit, node) === "cstr" && node.arguments[0])
     return node.arguments[0].getText();
   if (node.kind === ts.SyntaxKind.NullKeyword) return "null";
-  const value = expression(Lowering.constant(unit), node);
+  const value = constants(unit).expression(node);
   if (value.type.kind === "bool") return value.constant ? "true" : "false";
   return value.float !== undefined ? String(value.float) : integer(constantExpression(unit, node));
 }

@@ -1,16 +1,13 @@
-/** Exact arithmetic on untyped constants, literals from their text, and expressions that must be integer constants. */
+/** Exact arithmetic on untyped constants, and literals from their text. */
 import type { ts } from "./adapter.ts";
-import { expression } from "./expressions.ts";
-import { Lowering } from "./lowering.ts";
-import type { Unit } from "./unit.ts";
-import { excerpt } from "./unit.ts";
+import { excerpt, type Reporter } from "./report.ts";
 import { boolConstant, untyped, untypedFloat, type Value } from "./values.ts";
 
 /** Exact constants may grow while they are computed, but not without bound. */
 const BITS_MAX = 512;
 
 /** A numeric literal, from its text: `.text` of the syntax tree rounds above 2^53. */
-export function literalValue(unit: Unit, node: ts.NumericLiteral): Value {
+export function literalValue(unit: Reporter, node: ts.NumericLiteral): Value {
   const text = node.getText().replace(/_/g, "");
   if (text.length > BITS_MAX)
     unit.refuse(node, "MG3005", `${excerpt(node, 20)} is too large; write at most ${BITS_MAX} bits instead`);
@@ -25,7 +22,7 @@ export function literalValue(unit: Unit, node: ts.NumericLiteral): Value {
 }
 
 /** Value of an operator on two untyped constants; null: the operator has none. */
-export function foldUntyped(unit: Unit, node: ts.Node, op: string, a: Value, b: Value): Value {
+export function foldUntyped(unit: Reporter, node: ts.Node, op: string, a: Value, b: Value): Value {
   if (a.float !== undefined || b.float !== undefined) {
     return foldFloat(unit, node, op, a.float ?? Number(a.constant), b.float ?? Number(b.constant));
   }
@@ -75,7 +72,7 @@ export function foldUntyped(unit: Unit, node: ts.Node, op: string, a: Value, b: 
       return boolConstant(compare(op, x, y));
   }
 }
-function foldFloat(unit: Unit, node: ts.Node, op: string, x: number, y: number): Value {
+function foldFloat(unit: Reporter, node: ts.Node, op: string, x: number, y: number): Value {
   switch (op) {
     case "+":
       return untypedFloat(x + y);
@@ -113,13 +110,4 @@ export function compare<T extends bigint | number>(op: string, x: T, y: T): bool
     default:
       return x !== y;
   }
-}
-
-/** An expression that must be an integer known to the compiler. */
-export function constantExpression(unit: Unit, node: ts.Expression | ts.Identifier): bigint {
-  const value = expression(Lowering.constant(unit), node);
-  if (value.constant === undefined || (value.type.kind !== "int" && value.type.kind !== "untyped")) {
-    return unit.refuse(node, "MG3001", `${excerpt(node)} is no integer constant; write a number instead`);
-  }
-  return value.constant;
 }

@@ -6,14 +6,16 @@
 import type { DebugType } from "../link/debug.ts";
 import { ts } from "./adapter.ts";
 import { Refused } from "./diagnostics.ts";
-import { type MachineType, type Struct, sizeOf, type TypeEnvironment } from "./types.ts";
-import { typeKey, type Unit } from "./unit.ts";
+import type { Reporter } from "./report.ts";
+import type { Resolver } from "./resolve.ts";
+import { type MachineType, sizeOf, type Struct, type TypeEnvironment, typeKey } from "./types.ts";
 
 const VOID = -1;
 const textKey = (node: ts.TypeNode): string => `${node.getSourceFile().fileName}:${node.getText()}`;
 
 export class DebugTypes {
-  readonly #unit: Unit;
+  readonly #reporter: Reporter;
+  readonly #resolver: Resolver;
   readonly #types: DebugType[] = [];
   readonly #known = new Map<string, number>();
   readonly #named = new Map<ts.Declaration, Map<string, number>>();
@@ -21,8 +23,9 @@ export class DebugTypes {
   readonly #byText = new Map<string, number>();
   readonly #structs: { readonly index: number; readonly struct: Struct }[] = [];
 
-  constructor(unit: Unit) {
-    this.#unit = unit;
+  constructor(reporter: Reporter, resolver: Resolver) {
+    this.#reporter = reporter;
+    this.#resolver = resolver;
   }
 
   /** The type of an annotation that the resolver has accepted; -1 = void. */
@@ -116,10 +119,10 @@ export class DebugTypes {
 
   #reference(node: ts.TypeReferenceNode, environment: TypeEnvironment): number | null {
     const name = ts.isIdentifier(node.typeName) ? node.typeName : node.typeName.right;
-    const symbol = this.#unit.source.symbol(name);
+    const symbol = this.#reporter.source.symbol(name);
     const declaration = symbol?.declarations?.[0];
     if (!symbol || !declaration || environment.has(symbol)) return null;
-    if (this.#unit.source.isPrelude(declaration)) {
+    if (this.#reporter.source.isPrelude(declaration)) {
       const [first, second] = node.typeArguments ?? [];
       if (name.text === "ptr" && first) return this.#pointer(this.ofNode(first, environment));
       const array = name.text === "arr" && first && second ? this.#machine(node, environment) : null;
@@ -131,7 +134,7 @@ export class DebugTypes {
     if (ts.isEnumMember(declaration)) return this.#enum(declaration.parent);
     if (ts.isTypeAliasDeclaration(declaration)) {
       const given = (node.typeArguments ?? []).map((t) => this.#machine(t, environment));
-      const bound = this.#unit.resolver.bind(declaration.typeParameters, given, node);
+      const bound = this.#resolver.bind(declaration.typeParameters, given, node);
       const text =
         given.length > 0 ? `${name.text}<${(node.typeArguments ?? []).map((t) => t.getText()).join(", ")}>` : name.text;
       return this.#declared(declaration, given.map(typeKey).join(), () => ({
@@ -144,7 +147,7 @@ export class DebugTypes {
   }
 
   #enum(declaration: ts.EnumDeclaration): number {
-    const { resolver } = this.#unit;
+    const resolver = this.#resolver;
     return this.#declared(declaration, "", () => ({
       kind: "enum",
       name: declaration.name.text,
@@ -160,28 +163,28 @@ export class DebugTypes {
     });
   }
   #described(struct: Struct): DebugType {
-    const unit = this.#unit;
+    const reporter = this.#reporter;
     // One that only pointers name may never have been laid out; what is wrong with it then is no matter.
-    const reported = unit.diagnostics.length;
+    const reported = reporter.diagnostics.length;
     try {
-      unit.resolver.complete(struct, struct.declaration);
+      this.#resolver.complete(struct, struct.declaration);
     } catch (e) {
       if (!(e instanceof Refused)) throw e;
     }
-    unit.diagnostics.length = reported;
+    reporter.diagnostics.length = reported;
     const members = [...struct.fields.values()].map(({ name, type, offset, declaration, owner }) => ({
       name,
       type: declaration.type ? this.ofNode(declaration.type, owner.environment) : this.ofType(type),
       offset,
     }));
-    const { file, line } = unit.locOf(struct.declaration);
+    const { file, line } = reporter.locOf(struct.declaration);
     return { kind: "struct", name: struct.name, bytes: sizeOf({ kind: "struct", struct }), members, file, line };
   }
 
   // ---- the table
 
   #machine(node: ts.TypeNode, environment: TypeEnvironment): MachineType {
-    return this.#unit.resolver.type(node, environment);
+    return this.#resolver.type(node, environment);
   }
   #pointer(target: number): number {
     return this.#add({ kind: "pointer", target });

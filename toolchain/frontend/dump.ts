@@ -1,6 +1,7 @@
 /** Dumps of the frontend's own stages: syntax trees and struct layouts. */
 import { SourceProgram, ts } from "./adapter.ts";
 import { Refused } from "./diagnostics.ts";
+import { constantExpression } from "./expressions.ts";
 import type { FrontendOptions } from "./frontend.ts";
 import { showType, sizeOf } from "./types.ts";
 import { Unit } from "./unit.ts";
@@ -29,7 +30,11 @@ export function dumpTree(options: FrontendOptions): string {
 
 /** Every struct without type parameters: size, alignment, and the offset, size and type of each field. */
 export function dumpLayouts(options: FrontendOptions): string {
-  const unit = new Unit(new SourceProgram(options.roots, options.packageRoot, options.overlay), options.name);
+  const unit = new Unit(
+    new SourceProgram(options.roots, options.packageRoot, options.overlay),
+    options.name,
+    constantExpression,
+  );
   const out: string[] = [];
   for (const file of unit.source.files) {
     for (const s of file.statements) {

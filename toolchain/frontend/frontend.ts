@@ -4,15 +4,16 @@
  */
 import { existsSync } from "node:fs";
 import { Module } from "../ir/ir.ts";
-import { NESTING_MAX, SourceProgram, ts } from "./adapter.ts";
+import { type FunctionNode, isDeclared, NESTING_MAX, SourceProgram, ts } from "./adapter.ts";
 import { asmPosition } from "./asm.ts";
 import { functionAttributes, variableTags } from "./attributes.ts";
 import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
+import { constantExpression, constants } from "./expressions.ts";
 import { lowerFunction } from "./functions.ts";
 import { globalConstant, globalType, lowerVariable } from "./globals.ts";
 import { checkModule } from "./structure.ts";
 import { VOID } from "./types.ts";
-import { type FunctionEntity, type FunctionNode, isDeclared, Unit, type VariableEntity } from "./unit.ts";
+import { type FunctionEntity, Unit, type VariableEntity } from "./unit.ts";
 
 export interface FrontendOptions {
   readonly name: string;
@@ -59,7 +60,7 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
       };
     const { syntax, semantic } = source.diagnostics(options.trusted !== true);
     if (syntax.length > 0) return { module: null, diagnostics: sortDiagnostics(syntax) };
-    unit = new Unit(source, options.name, options.debug ?? false);
+    unit = new Unit(source, options.name, constantExpression, options.debug);
     unit.hasSourceErrors = semantic.length > 0;
     lowerAll(unit, options.entry, new Set(options.roots));
     // Where both object to a line, ours says what to write instead.
@@ -181,7 +182,7 @@ function drain(unit: Unit): void {
     attempt(unit, () => {
       if (isFunctionEntity(entity)) unit.module.functions.set(entity.linkName, lowerFunction(unit, entity));
       else {
-        const data = lowerVariable(unit, entity);
+        const data = lowerVariable(constants(unit), entity);
         unit.module.data.set(data.name, data);
       }
     });
@@ -213,8 +214,8 @@ function checkRest(unit: Unit, found: Declarations): void {
     attempt(unit, () => {
       const entity = unit.variableEntity(v);
       if (entity.requested) return;
-      globalType(unit, entity, v);
-      if (!entity.external && !globalConstant(unit, entity, v)) lowerVariable(unit, entity);
+      globalType(constants(unit), entity, v);
+      if (!entity.external && !globalConstant(constants(unit), entity, v)) lowerVariable(constants(unit), entity);
     });
   }
   unit.module = module;

@@ -1,14 +1,13 @@
 /** From a function of the source to a function of the IR. */
 import { Builder } from "../ir/builder.ts";
 import { Func } from "../ir/ir.ts";
-import { ts } from "./adapter.ts";
+import { ts, unwrap } from "./adapter.ts";
 import { attrCall } from "./attributes.ts";
-import { intrinsicName } from "./intrinsics.ts";
-import { unwrap } from "./initialise.ts";
+import { expression } from "./expressions.ts";
 import { Lowering } from "./lowering.ts";
 import { nakedBody, statements } from "./statements.ts";
 import { alignOf, irType, type MachineType, sizeOf, U64 } from "./types.ts";
-import type { FunctionEntity, Unit } from "./unit.ts";
+import { type FunctionEntity, intrinsicName, type Unit } from "./unit.ts";
 
 export function lowerFunction(unit: Unit, entity: FunctionEntity): Func {
   const { declaration, type, attributes } = entity;
@@ -27,7 +26,7 @@ export function lowerFunction(unit: Unit, entity: FunctionEntity): Func {
     unit.locOf(declaration.name ?? declaration),
   );
   const builder = new Builder(func);
-  const ctx = new Lowering(unit, entity.environment, entity.owner, entity, builder);
+  const ctx = new Lowering(unit, expression, entity.environment, entity.owner, entity, builder);
   ctx.emit(declaration.name ?? declaration);
   if (attributes.naked) {
     nakedBody(ctx, body);

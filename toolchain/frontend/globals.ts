@@ -2,14 +2,14 @@
 import type { Data } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
 import { variableTags } from "./attributes.ts";
+import { coerce } from "./conversions.ts";
 import { Refused } from "./diagnostics.ts";
-import { expression } from "./expressions.ts";
-import { intrinsicName, newType } from "./intrinsics.ts";
-import { staticImage } from "./initialise.ts";
-import { Lowering } from "./lowering.ts";
+import { newType, staticImage } from "./initialise.ts";
+import type { Lowering } from "./lowering.ts";
+import { excerpt } from "./report.ts";
 import { ERROR, isScalar, type MachineType, showType } from "./types.ts";
-import { excerpt, type Unit, type VariableEntity } from "./unit.ts";
-import { coerce, defaultType, type Value } from "./values.ts";
+import { intrinsicName, type Unit, type VariableEntity } from "./unit.ts";
+import { defaultType, type Value } from "./values.ts";
 
 /** Entities whose initialiser is being evaluated. */
 const busy = new WeakSet<VariableEntity>();
@@ -29,7 +29,8 @@ function guarded<T>(unit: Unit, entity: VariableEntity, node: ts.Node, evaluate:
 }
 
 /** Type of the variable; `untyped` for a const without annotation whose initialiser is a bare constant. */
-export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): MachineType {
+export function globalType(ctx: Lowering, entity: VariableEntity, node: ts.Node): MachineType {
+  const { unit } = ctx;
   if (entity.type) {
     if (entity.type === ERROR) throw new Refused();
     return entity.type;
@@ -50,8 +51,8 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
         "MG3009",
         `${excerpt(declaration.name)} has no type and no value; write ${excerpt(declaration.name)}: u64 = 0, say, instead`,
       );
-    const ctx = Lowering.constant(unit);
-    if (ts.isNewExpression(init)) return newType(ctx, init);
+    const own = ctx.constant();
+    if (ts.isNewExpression(init)) return newType(own, init);
     const intrinsic = ts.isCallExpression(init) ? intrinsicName(unit, init) : null;
     if ((intrinsic === "zeroed" || intrinsic === "uninitialized") && ts.isCallExpression(init)) {
       const argument = init.typeArguments?.[0];
@@ -61,7 +62,7 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
           "MG3009",
           `${excerpt(declaration.name)} has no type; write ${intrinsic}<T>() instead`,
         );
-      return ctx.type(argument);
+      return own.type(argument);
     }
     if (ts.isArrayLiteralExpression(init) || ts.isObjectLiteralExpression(init)) {
       return unit.refuse(
@@ -70,7 +71,7 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
         `${excerpt(declaration.name)} has no type; write ${excerpt(declaration.name)}: arr<T, N> or a class instead`,
       );
     }
-    const value = expression(ctx, init);
+    const value = own.expression(init);
     if (value.type.kind === "null")
       return unit.refuse(
         declaration,
@@ -84,25 +85,28 @@ export function globalType(unit: Unit, entity: VariableEntity, node: ts.Node): M
 }
 
 /** Value of a const scalar; null for variables. Addresses are evaluated anew at every use, which asks for what they point to. */
-export function globalConstant(unit: Unit, entity: VariableEntity, node: ts.Node): Value | null {
+export function globalConstant(ctx: Lowering, entity: VariableEntity, node: ts.Node): Value | null {
+  const { unit } = ctx;
   if (!entity.isConst || entity.external) return null;
   if (entity.constant) return entity.constant;
-  const type = globalType(unit, entity, node);
+  const type = globalType(ctx, entity, node);
   const init = entity.declaration.initializer;
   if (!init || !(isScalar(type) || type.kind === "untyped" || type.kind === "untypedFloat")) return null;
   if (ts.isCallExpression(init) && intrinsicName(unit, init) === "zeroed") return null;
   const value = guarded(unit, entity, node, () => {
-    const found = expression(Lowering.constant(unit), init, type);
-    return isScalar(type) ? coerce(Lowering.constant(unit), found, type, init) : found;
+    const own = ctx.constant();
+    const found = own.expression(init, type);
+    return isScalar(type) ? coerce(own, found, type, init) : found;
   });
   if (!value.symbol) entity.constant = { ...value, narrow: false };
   return value;
 }
 
 /** The variable's static data. */
-export function lowerVariable(unit: Unit, entity: VariableEntity): Data {
+export function lowerVariable(ctx: Lowering, entity: VariableEntity): Data {
+  const { unit } = ctx;
   const { declaration } = entity;
-  const type = defaultType(globalType(unit, entity, declaration));
+  const type = defaultType(globalType(ctx, entity, declaration));
   const size = unit.resolver.sizeOf(type, declaration);
   const tags = ts.isVariableStatement(declaration.parent.parent) ? variableTags(unit, declaration.parent.parent) : null;
   if (!declaration.initializer && !isScalar(type)) {
@@ -113,7 +117,7 @@ export function lowerVariable(unit: Unit, entity: VariableEntity): Data {
     );
   }
   const image = declaration.initializer
-    ? staticImage(unit, type, declaration.initializer)
+    ? staticImage(ctx, type, declaration.initializer)
     : { bytes: new Uint8Array(size), relocations: [] };
   const zero = image.relocations.length === 0 && image.bytes.every((b) => b === 0);
   const readonly = entity.isConst && isScalar(type);

@@ -2,31 +2,50 @@
  * Initialisers of structs, arrays and scalars, for static data (an image of bytes and relocations) and for locals (stores):
  * new C() with the class's field initialisers, object and array literals, zeroed(), uninitialized(), scalar expressions.
  */
-import { ts } from "./adapter.ts";
+import { ts, unwrap } from "./adapter.ts";
+import { addressOf, coerce, materialise, store } from "./conversions.ts";
 import { Refused } from "./diagnostics.ts";
-import { expression } from "./expressions.ts";
-import { intrinsicName, newType } from "./intrinsics.ts";
-import { Lowering } from "./lowering.ts";
+import type { Lowering } from "./lowering.ts";
+import { excerpt } from "./report.ts";
 import {
   type ArrayType,
   type Field,
   isAggregate,
   type MachineType,
-  type Struct,
-  type StructType,
   sameType,
   showType,
   sizeOf,
+  type Struct,
+  type StructType,
 } from "./types.ts";
-import { excerpt, type Unit } from "./unit.ts";
-import { addressOf, coerce, materialise, type Place, store, type Value } from "./values.ts";
+import { intrinsicName, type Unit } from "./unit.ts";
+import type { Place, Value } from "./values.ts";
 
 /** Receives every scalar, `offset` bytes into a run of zeroes. */
 type Leaf = (offset: number, type: MachineType, value: Value, node: ts.Node) => void;
 
-export function unwrap(node: ts.Expression): ts.Expression {
-  return ts.isParenthesizedExpression(node) || ts.isNonNullExpression(node) ? unwrap(node.expression) : node;
+/** The struct that `new C()` makes. */
+export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
+  const { unit } = ctx;
+  const declaration = ts.isIdentifier(node.expression)
+    ? unit.source.symbol(node.expression)?.declarations?.[0]
+    : undefined;
+  if (!declaration || !ts.isClassDeclaration(declaration))
+    return unit.refuse(
+      node,
+      "MG2008",
+      `${excerpt(node.expression)} is no class of the program, and there is no library; write one, or an arr<T, N> and its index, instead`,
+    );
+  if (node.arguments && node.arguments.length > 0)
+    unit.refuse(
+      node,
+      "MG1018",
+      `there are no constructors; write const p: ${excerpt(node.expression)} = { field: value, … }, or new ${excerpt(node.expression)}() and assignments, instead`,
+    );
+  const typeArguments = (node.typeArguments ?? []).map((t) => ctx.type(t));
+  return { kind: "struct", struct: unit.resolver.struct(declaration, typeArguments, node) };
 }
+
 function blank(ctx: Lowering, node: ts.Expression): "zeroed" | "uninitialized" | null {
   const name = ts.isCallExpression(node) ? intrinsicName(ctx.unit, node) : null;
   return name === "zeroed" || name === "uninitialized" ? name : null;
@@ -45,12 +64,12 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
       );
     return;
   }
-  if (!isAggregate(type)) return leaf(offset, type, coerce(ctx, expression(ctx, node, type), type, node), node);
+  if (!isAggregate(type)) return leaf(offset, type, coerce(ctx, ctx.expression(node, type), type, node), node);
   if (type.kind === "struct" && ts.isNewExpression(node)) {
     const made = newType(ctx, node);
     if (!sameType(made, type))
       unit.refuse(node, "MG2006", `${showType(made)} is not ${showType(type)}; write new ${showType(type)}() instead`);
-    return defaults(unit, type.struct, offset, leaf, new Set(), node);
+    return defaults(ctx, type.struct, offset, leaf, new Set(), node);
   }
   if (type.kind === "struct" && ts.isObjectLiteralExpression(node)) return objectLiteral(ctx, type, node, offset, leaf);
   if (type.kind === "array" && ts.isArrayLiteralExpression(node)) return arrayLiteral(ctx, type, node, offset, leaf);
@@ -66,18 +85,18 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
 }
 /** The initialisers of a class's fields, but for those that a literal has given. */
 function defaults(
-  unit: Unit,
+  ctx: Lowering,
   struct: Struct,
   offset: number,
   leaf: Leaf,
   given: ReadonlySet<string>,
   node: ts.Node,
 ): void {
-  unit.resolver.complete(struct, node);
+  ctx.unit.resolver.complete(struct, node);
   for (const field of struct.fields.values()) {
     if (given.has(field.name) || !field.declaration.initializer) continue;
-    const ctx = Lowering.constant(unit, field.owner.environment, field.owner);
-    walk(ctx, field.type, field.declaration.initializer, offset + field.offset, leaf);
+    const own = ctx.constant(field.owner.environment, field.owner);
+    walk(own, field.type, field.declaration.initializer, offset + field.offset, leaf);
   }
 }
 function objectLiteral(
@@ -109,7 +128,7 @@ function objectLiteral(
         `${name} is a method or accessor in a literal; write a function's name as its value instead`,
       );
   }
-  defaults(unit, struct, offset, leaf, new Set(given.keys()), node);
+  defaults(ctx, struct, offset, leaf, new Set(given.keys()), node);
   for (const [field, init] of given.values()) {
     // The identifier of { x } is looked up as an expression by its text.
     const value = ts.isShorthandPropertyAssignment(init) ? shorthand(ctx, init) : init;
@@ -152,10 +171,11 @@ export interface StaticImage {
   readonly relocations: { offset: number; symbol: string; addend: bigint }[];
 }
 /** The bytes of a static variable. Errors of single elements are reported together. */
-export function staticImage(unit: Unit, type: MachineType, init: ts.Expression): StaticImage {
+export function staticImage(ctx: Lowering, type: MachineType, init: ts.Expression): StaticImage {
+  const { unit } = ctx;
   const size = unit.resolver.sizeOf(type, init);
   const image: StaticImage = { bytes: new Uint8Array(size), relocations: [] };
-  walk(Lowering.constant(unit), type, init, 0, (offset, leafType, value, node) =>
+  walk(ctx.constant(), type, init, 0, (offset, leafType, value, node) =>
     writeLeaf(unit, image, offset, leafType, value, node),
   );
   return image;
@@ -190,7 +210,7 @@ export function initialise(ctx: Lowering, place: Place, init: ts.Expression): vo
   const { unit } = ctx;
   const node = unwrap(init);
   if (!isAggregate(place.type) && !blank(ctx, node)) {
-    return store(ctx, place, coerce(ctx, expression(ctx, node, place.type), place.type, node), node);
+    return store(ctx, place, coerce(ctx, ctx.expression(node, place.type), place.type, node), node);
   }
   const size = unit.resolver.sizeOf(place.type, node);
   const align = unit.resolver.alignOf(place.type, node);

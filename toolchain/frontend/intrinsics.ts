@@ -1,11 +1,12 @@
 /** The prelude's functions: casts, sizes, memory, atomics, bits, control. One row of the table is one of them. */
 import type { AtomicUpdate } from "../ir/builder.ts";
 import { evaluate } from "../ir/evaluate.ts";
-import { ts } from "./adapter.ts";
+import { ts, unwrap } from "./adapter.ts";
 import { attrCall } from "./attributes.ts";
-import { expression, placeOf } from "./expressions.ts";
-import { unwrap } from "./initialise.ts";
+import { addressOf, coerce, load, materialise, resize, store } from "./conversions.ts";
 import type { Lowering } from "./lowering.ts";
+import { placeOf } from "./places.ts";
+import { excerpt } from "./report.ts";
 import {
   F64,
   INTEGERS,
@@ -17,58 +18,13 @@ import {
   NEVER,
   pointerTo,
   showType,
-  type StructType,
   U32,
   U64,
   U8,
   VOID,
   wrap,
 } from "./types.ts";
-import { excerpt, type Unit } from "./unit.ts";
-import {
-  addressOf,
-  coerce,
-  defaultType,
-  isUntyped,
-  load,
-  materialise,
-  type Place,
-  resize,
-  store,
-  type Value,
-  voidValue,
-} from "./values.ts";
-
-/** Name of the intrinsic that a call calls; null if it calls something else. */
-export function intrinsicName(unit: Unit, node: ts.CallExpression): string | null {
-  if (!ts.isIdentifier(node.expression)) return null;
-  const declaration = unit.source.symbol(node.expression)?.valueDeclaration;
-  return declaration && ts.isFunctionDeclaration(declaration) && unit.source.isPrelude(declaration)
-    ? node.expression.text
-    : null;
-}
-
-/** The struct that `new C()` makes. */
-export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
-  const { unit } = ctx;
-  const declaration = ts.isIdentifier(node.expression)
-    ? unit.source.symbol(node.expression)?.declarations?.[0]
-    : undefined;
-  if (!declaration || !ts.isClassDeclaration(declaration))
-    return unit.refuse(
-      node,
-      "MG2008",
-      `${excerpt(node.expression)} is no class of the program, and there is no library; write one, or an arr<T, N> and its index, instead`,
-    );
-  if (node.arguments && node.arguments.length > 0)
-    unit.refuse(
-      node,
-      "MG1018",
-      `there are no constructors; write const p: ${excerpt(node.expression)} = { field: value, … }, or new ${excerpt(node.expression)}() and assignments, instead`,
-    );
-  const typeArguments = (node.typeArguments ?? []).map((t) => ctx.type(t));
-  return { kind: "struct", struct: unit.resolver.struct(declaration, typeArguments, node) };
-}
+import { defaultType, isUntyped, type Place, type Value, voidValue } from "./values.ts";
 
 interface Call {
   readonly ctx: Lowering;
@@ -160,7 +116,7 @@ function typeArgument(c: Call): MachineType {
 // ---- casts
 function castInt(c: Call, to: IntType): Value {
   const { ctx, node } = c;
-  const v = expression(ctx, argument(c, 0), to);
+  const v = ctx.expression(argument(c, 0), to);
   switch (v.type.kind) {
     case "untyped":
       return { type: to, constant: wrap(v.constant as bigint, to) };
@@ -191,7 +147,7 @@ const floatToInt = (x: number, to: IntType): bigint =>
   wrap(evaluate(to.signed ? "ftosi" : "ftoui", irType(to), "f64", [x]) as bigint, to);
 function castFloat(c: Call): Value {
   const { ctx, node } = c;
-  const v = expression(ctx, argument(c, 0), F64);
+  const v = ctx.expression(argument(c, 0), F64);
   if (v.type.kind !== "int" && v.type.kind !== "bool") {
     if (v.type.kind === "untyped") return { type: F64, float: Number(v.constant) };
     return coerce(ctx, v, F64, argument(c, 0));
@@ -206,7 +162,7 @@ function castFloat(c: Call): Value {
 function reinterpret(c: Call): Value {
   const { ctx, node } = c;
   const to = c.types[0] ?? c.want ?? typeArgument(c);
-  const v = expression(ctx, argument(c, 0), to.kind === "int" ? to : U64);
+  const v = ctx.expression(argument(c, 0), to.kind === "int" ? to : U64);
   const wide = (t: MachineType): boolean =>
     t.kind === "pointer" || t.kind === "function" || (t.kind === "int" && t.width === 64);
   if (v.type.kind === "error" || isAggregate(v.type)) coerce(ctx, v, to.kind === "pointer" ? to : U64, argument(c, 0));
@@ -242,7 +198,7 @@ function address(c: Call): Value {
   if (functionValue) return functionValue;
   const place = placeOf(ctx, target);
   if (!place) {
-    if (ts.isIdentifier(target)) expression(ctx, target);
+    if (ts.isIdentifier(target)) ctx.expression(target);
     return ctx.unit.refuse(
       target,
       "MG2015",
@@ -257,7 +213,7 @@ function addressOfFunction(c: Call, target: ts.Expression): Value | null {
   const symbol = c.ctx.unit.source.symbol(name);
   const declaration = symbol?.valueDeclaration;
   if (!symbol || c.ctx.locals.has(symbol) || !declaration || !ts.isFunctionDeclaration(declaration)) return null;
-  const value = expression(c.ctx, target);
+  const value = c.ctx.expression(target);
   return { ...value, type: pointerTo(value.type) };
 }
 function offset(c: Call): Value {
@@ -299,7 +255,7 @@ function pooled(c: Call): Value {
 // ---- memory
 function pointee(c: Call, i: number): { place: Place; target: MachineType } {
   const { ctx } = c;
-  const v = expression(ctx, argument(c, i));
+  const v = ctx.expression(argument(c, i));
   if (v.type.kind !== "pointer") {
     if (v.type.kind === "error") coerce(ctx, v, U64, argument(c, i));
     return ctx.unit.refuse(
@@ -338,7 +294,7 @@ function updated(
   const { pointer, target } = scalarPointee(c);
   const value = materialise(
     c.ctx,
-    coerce(c.ctx, expression(c.ctx, argument(c, 1), target), target, argument(c, 1)),
+    coerce(c.ctx, c.ctx.expression(argument(c, 1), target), target, argument(c, 1)),
     argument(c, 1),
   );
   const instr = make(target, c.ctx.emit(c.node), pointer, value);
@@ -366,11 +322,7 @@ function compareExchange(c: Call): Value {
   const { pointer, target } = scalarPointee(c);
   isFloat(c, target);
   const [expected, desired] = [1, 2].map((i) =>
-    materialise(
-      c.ctx,
-      coerce(c.ctx, expression(c.ctx, argument(c, i), target), target, argument(c, i)),
-      argument(c, i),
-    ),
+    materialise(c.ctx, coerce(c.ctx, c.ctx.expression(argument(c, i), target), target, argument(c, i)), argument(c, i)),
   ) as [InstrOf, InstrOf];
   return { type: target, instr: c.ctx.emit(c.node).compareExchange(pointer, expected, desired) };
 }
@@ -403,7 +355,7 @@ function zero(c: Call): Value {
 // ---- bits
 function integer(c: Call, i: number): { value: Value; type: IntType } {
   const { ctx } = c;
-  const raw = expression(ctx, argument(c, i), c.types[0] ?? null);
+  const raw = ctx.expression(argument(c, i), c.types[0] ?? null);
   const value = c.types[0]
     ? coerce(ctx, raw, c.types[0], argument(c, i))
     : isUntyped(raw)
@@ -432,7 +384,7 @@ function byteSwap(c: Call): Value {
 }
 function rotate(c: Call): Value {
   const { value, type } = integer(c, 0);
-  const count = expression(c.ctx, argument(c, 1));
+  const count = c.ctx.expression(argument(c, 1));
   if (count.constant !== undefined && (count.constant < 0n || count.constant >= BigInt(type.width))) {
     c.ctx.unit.refuse(
       argument(c, 1),
@@ -447,14 +399,14 @@ function rotate(c: Call): Value {
 }
 function mulHigh(c: Call): Value {
   const [a, b] = [0, 1].map((i) =>
-    materialise(c.ctx, coerce(c.ctx, expression(c.ctx, argument(c, i), U64), U64, argument(c, i)), c.node),
+    materialise(c.ctx, coerce(c.ctx, c.ctx.expression(argument(c, i), U64), U64, argument(c, i)), c.node),
   ) as [InstrOf, InstrOf];
   return { type: U64, instr: c.ctx.emit(c.node).binary("mulhu", a, b) };
 }
 function convert(c: Call, op: "fbits" | "bitsf", from: MachineType, to: "i64" | "f64"): InstrOf {
   const operand = materialise(
     c.ctx,
-    coerce(c.ctx, expression(c.ctx, argument(c, 0), from), from, argument(c, 0)),
+    coerce(c.ctx, c.ctx.expression(argument(c, 0), from), from, argument(c, 0)),
     c.node,
   );
   return c.ctx.emit(c.node).convert(op, to, operand);

@@ -2,11 +2,12 @@
  * The state of lowering one function, or of evaluating one constant expression (no builder: whatever would need an instruction
  * is refused as "not a constant").
  */
-import type { Block, Instr, Scope } from "../ir/ir.ts";
 import { Builder } from "../ir/builder.ts";
+import type { Block, Instr, Scope } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
-import { irType, type MachineType, type Struct, sizeOf, type TypeEnvironment } from "./types.ts";
-import { excerpt, type FunctionEntity, type Unit } from "./unit.ts";
+import { excerpt } from "./report.ts";
+import { irType, type MachineType, sizeOf, type Struct, type TypeEnvironment } from "./types.ts";
+import type { FunctionEntity, Unit } from "./unit.ts";
 import type { Place, Value } from "./values.ts";
 
 /** A local variable or parameter: storage, or a value that never changes; null: its declaration was refused. */
@@ -19,6 +20,9 @@ export interface Target {
   /** Null for switch and labelled blocks. */
   readonly continueTo: Block | null;
 }
+
+/** Lowers an expression of any family: `expression` of expressions.ts. */
+export type LowerExpression = (ctx: Lowering, node: ts.Expression, want: MachineType | null) => Value;
 
 export class Lowering {
   readonly unit: Unit;
@@ -34,25 +38,37 @@ export class Lowering {
   thisValue: Value | null = null;
   /** Label of the statement being lowered, for the loop that it names. */
   pendingLabel: string | null = null;
+  readonly #lower: LowerExpression;
   #locNode: ts.Node | null = null;
   /** Innermost scope of the source at the current place; null: nothing is wanted for debuggers. */
   #scope: Scope | null = null;
 
   constructor(
     unit: Unit,
+    lower: LowerExpression,
     environment: TypeEnvironment,
     owner: Struct | null,
     entity: FunctionEntity | null,
     builder: Builder | null,
   ) {
     this.unit = unit;
+    this.#lower = lower;
     this.environment = environment;
     this.owner = owner;
     this.entity = entity;
     this.builder = builder;
   }
-  static constant(unit: Unit, environment: TypeEnvironment = new Map(), owner: Struct | null = null): Lowering {
-    return new Lowering(unit, environment, owner, null, null);
+  /** For an expression that must be a constant; it sees no locals. */
+  constant(environment: TypeEnvironment = new Map(), owner: Struct | null = null): Lowering {
+    return new Lowering(this.unit, this.#lower, environment, owner, null, null);
+  }
+
+  /**
+   * The value of an expression. `want` is the type that the context declares; it decides what is open (expressions.ts) and converts
+   * nothing.
+   */
+  expression(node: ts.Expression, want: MachineType | null = null): Value {
+    return this.#lower(this, node, want);
   }
 
   /** The builder, positioned at a node of the source. */
@@ -130,7 +146,7 @@ export class Lowering {
   }
 
   /** The type that an expression will have, without leaving any trace of lowering it. Null where it is refused. */
-  dryType(node: ts.Expression, lower: (ctx: Lowering, node: ts.Expression) => Value): MachineType | null {
+  dryType(node: ts.Expression): MachineType | null {
     const { unit, builder } = this;
     const reported = unit.diagnostics.length;
     const checkOnly = unit.checkOnly;
@@ -138,12 +154,12 @@ export class Lowering {
     let scratch: Lowering = this;
     if (builder) {
       const func = { ...builder.func, blocks: [], nextId: 0 };
-      scratch = new Lowering(unit, this.environment, this.owner, this.entity, new Builder(func));
+      scratch = new Lowering(unit, this.#lower, this.environment, this.owner, this.entity, new Builder(func));
       for (const [symbol, local] of this.locals) scratch.locals.set(symbol, local);
       scratch.thisValue = this.thisValue;
     }
     try {
-      return lower(scratch, node).type;
+      return scratch.expression(node).type;
     } catch {
       return null;
     } finally {

@@ -1,10 +1,11 @@
 /** Operators: arithmetic with unification, comparisons, short-circuit conditions, assignments. */
-import type { Block } from "../ir/ir.ts";
 import type { IntBinary } from "../ir/builder.ts";
 import { ts } from "./adapter.ts";
+import { nullish, shortCircuit } from "./conditions.ts";
 import { compare, foldUntyped } from "./constants.ts";
-import { expression } from "./expressions.ts";
-import { Lowering } from "./lowering.ts";
+import { coerce, materialise, resize } from "./conversions.ts";
+import type { Lowering } from "./lowering.ts";
+import { excerpt } from "./report.ts";
 import {
   BOOL,
   F64,
@@ -12,25 +13,13 @@ import {
   I64,
   type IntType,
   isAggregate,
-  irType,
   type MachineType,
   sameType,
   showType,
   widens,
   wrap,
 } from "./types.ts";
-import { excerpt } from "./unit.ts";
-import {
-  boolConstant,
-  coerce,
-  defaultType,
-  isUntyped,
-  materialise,
-  resize,
-  untyped,
-  untypedFloat,
-  type Value,
-} from "./values.ts";
+import { boolConstant, isUntyped, untyped, untypedFloat, type Value } from "./values.ts";
 
 const K = ts.SyntaxKind;
 // biome-ignore format: a table
@@ -52,8 +41,8 @@ export function binary(ctx: Lowering, node: ts.BinaryExpression, want: MachineTy
   const kind = node.operatorToken.kind;
   switch (kind) {
     case K.CommaToken:
-      expression(ctx, node.left);
-      return expression(ctx, node.right, want);
+      ctx.expression(node.left);
+      return ctx.expression(node.right, want);
     case K.AmpersandAmpersandToken:
     case K.BarBarToken:
       return shortCircuit(ctx, node);
@@ -85,13 +74,13 @@ export function binary(ctx: Lowering, node: ts.BinaryExpression, want: MachineTy
     );
   const hint = isComparison(op) ? null : want && (want.kind === "int" || want.kind === "f64") ? want : null;
   if (isShift(op)) {
-    const left = expression(ctx, node.left, hint);
-    return shift(ctx, node, op, left, node.left, expression(ctx, node.right), node.right, hint);
+    const left = ctx.expression(node.left, hint);
+    return shift(ctx, node, op, left, node.left, ctx.expression(node.right), node.right, hint);
   }
   // An open left side, such as 1 << n, takes the type of the right side.
-  const open = hint ?? (isOpen(ctx, node.left) ? ctx.dryType(node.right, expression) : null);
-  const a = expression(ctx, node.left, open && open.kind !== "untyped" ? open : null);
-  const b = expression(ctx, node.right, hint ?? (isUntyped(a) ? null : a.type));
+  const open = hint ?? (isOpen(ctx, node.left) ? ctx.dryType(node.right) : null);
+  const a = ctx.expression(node.left, open && open.kind !== "untyped" ? open : null);
+  const b = ctx.expression(node.right, hint ?? (isUntyped(a) ? null : a.type));
   return isComparison(op)
     ? comparison(ctx, node, op, a, node.left, b, node.right)
     : arithmetic(ctx, node, op, a, node.left, b, node.right);
@@ -121,7 +110,7 @@ function isPlainConstant(ctx: Lowering, node: ts.Expression): boolean {
     const local = symbol && ctx.locals.get(symbol);
     if (local !== undefined) return local !== null && "value" in local && local.value.type.kind === "untyped";
   } else if (!ts.isPropertyAccessExpression(node)) return false;
-  return Lowering.constant(ctx.unit).dryType(node, expression)?.kind === "untyped";
+  return ctx.constant().dryType(node)?.kind === "untyped";
 }
 
 /** Both operands in one type: the wider, if the other widens to it losslessly. */
@@ -165,41 +154,6 @@ function unify(
   return bad();
 }
 const widerOf = (a: IntType, b: IntType): IntType => (a.width >= b.width ? a : b);
-
-/** The common type of the two arms of ?: */
-export function unifyBranches(
-  ctx: Lowering,
-  node: ts.ConditionalExpression,
-  x: Value,
-  y: Value,
-  want: MachineType | null,
-): MachineType {
-  if (x.type.kind === "never") return defaultType(y.type);
-  if (y.type.kind === "never") return defaultType(x.type);
-  if (x.type.kind === "void" && y.type.kind === "void") return x.type;
-  if (isUntyped(x) && isUntyped(y)) {
-    if (want && (want.kind === "int" || want.kind === "f64")) return want;
-    return defaultType(x.type.kind === "untypedFloat" ? x.type : y.type);
-  }
-  if (x.type.kind === "null") return y.type;
-  if (y.type.kind === "null") return x.type;
-  if (x.type.kind === "pointer" || x.type.kind === "function") {
-    if (want && (want.kind === "pointer" || want.kind === "function")) return want;
-    return x.type;
-  }
-  if (isUntyped(x)) return y.type;
-  if (isUntyped(y)) return x.type;
-  if (x.type.kind === "int" && y.type.kind === "int") {
-    if (widens(x.type, y.type)) return y.type;
-    if (widens(y.type, x.type)) return x.type;
-  }
-  if (sameType(x.type, y.type)) return x.type;
-  return ctx.unit.refuse(
-    node,
-    "MG2002",
-    `the arms are ${showType(x.type)} and ${showType(y.type)}; write a cast around one instead`,
-  );
-}
 
 export function arithmetic(
   ctx: Lowering,
@@ -421,97 +375,4 @@ function floatComparison(ctx: Lowering, node: ts.Node, op: string, x: Value, y: 
     : op === ">" ? e.binary("flt", b, a)
     : e.binary("fle", b, a);
   return { type: BOOL, instr };
-}
-
-// ---- conditions
-/** A value as a condition: booleans, integers (not 0), pointers (not null). */
-export function truth(ctx: Lowering, v: Value, node: ts.Node): Value {
-  if (v.type.kind === "bool") return v;
-  if (v.type.kind === "error") return coerce(ctx, v, BOOL, node);
-  if (v.constant !== undefined) return boolConstant(v.constant !== 0n);
-  if (v.type.kind === "int" || v.type.kind === "pointer" || v.type.kind === "function") {
-    if (v.symbol && v.type.kind !== "int") return boolConstant(true);
-    const operand = materialise(ctx, v, node);
-    const e = ctx.emit(node);
-    return { type: BOOL, instr: e.binary("ne", operand, e.iconst(irType(v.type), 0n)) };
-  }
-  return ctx.unit.refuse(
-    node,
-    "MG2014",
-    `${excerpt(node)} is ${showType(v.type)}, no condition; write a comparison instead`,
-  );
-}
-
-/** Jumps to one of two blocks; && and || evaluate no more than they need. */
-export function condition(ctx: Lowering, node: ts.Expression, whenTrue: Block, whenFalse: Block): void {
-  if (ts.isParenthesizedExpression(node)) return condition(ctx, node.expression, whenTrue, whenFalse);
-  if (ts.isPrefixUnaryExpression(node) && node.operator === K.ExclamationToken)
-    return condition(ctx, node.operand, whenFalse, whenTrue);
-  if (ts.isBinaryExpression(node)) {
-    const and = node.operatorToken.kind === K.AmpersandAmpersandToken;
-    if (and || node.operatorToken.kind === K.BarBarToken) {
-      const right = ctx.emit(node).createBlock();
-      if (and) condition(ctx, node.left, right, whenFalse);
-      else condition(ctx, node.left, whenTrue, right);
-      ctx.emit(node).enter(right);
-      return condition(ctx, node.right, whenTrue, whenFalse);
-    }
-  }
-  const value = truth(ctx, expression(ctx, node), node);
-  const e = ctx.emit(node);
-  if (value.constant !== undefined) e.jump(value.constant ? whenTrue : whenFalse);
-  else e.branch(materialise(ctx, value, node), whenTrue, whenFalse);
-}
-
-function shortCircuit(ctx: Lowering, node: ts.BinaryExpression): Value {
-  const and = node.operatorToken.kind === K.AmpersandAmpersandToken;
-  if (!ctx.builder) {
-    const left = truth(ctx, expression(ctx, node.left), node.left);
-    if (left.constant === undefined) ctx.emit(node.left);
-    if ((left.constant === 1n) !== and) return left;
-    return truth(ctx, expression(ctx, node.right), node.right);
-  }
-  const b = ctx.emit(node);
-  const blocks = { yes: b.createBlock(), no: b.createBlock(), join: b.createBlock() };
-  const slot = b.alloca(1, 1);
-  condition(ctx, node, blocks.yes, blocks.no);
-  for (const [block, value] of [
-    [blocks.yes, 1],
-    [blocks.no, 0],
-  ] as const) {
-    const e = ctx.emit(node);
-    e.enter(block);
-    e.store(slot, e.iconst("i8", value));
-    e.jump(blocks.join);
-  }
-  b.enter(blocks.join);
-  return { type: BOOL, instr: ctx.emit(node).load("i8", slot) };
-}
-
-function nullish(ctx: Lowering, node: ts.BinaryExpression, want: MachineType | null): Value {
-  const { unit } = ctx;
-  const left = expression(ctx, node.left, want);
-  if (left.type.kind === "null") return expression(ctx, node.right, want);
-  if (left.type.kind !== "pointer" && left.type.kind !== "function") {
-    return unit.refuse(
-      node.left,
-      "MG2005",
-      `${excerpt(node.left)} is ${showType(left.type)}, which is never null; write a condition with ?: instead`,
-    );
-  }
-  const b = ctx.emit(node);
-  const type = left.type;
-  const slot = b.alloca(8, 8);
-  const value = materialise(ctx, left, node);
-  const other = b.createBlock();
-  const join = b.createBlock();
-  b.store(slot, value);
-  b.branch(b.binary("ne", value, b.iconst("i64", 0n)), join, other);
-  b.enter(other);
-  const right = coerce(ctx, expression(ctx, node.right, type), type, node.right);
-  const operand = materialise(ctx, right, node.right);
-  ctx.emit(node).store(slot, operand);
-  ctx.emit(node).jump(join);
-  b.enter(join);
-  return { type, instr: ctx.emit(node).load("i64", slot) };
 }

@@ -2,10 +2,10 @@
  * From type annotations to machine types, with the type parameters in force; struct layout; enum values.
  * Type nodes are read as written: nothing here asks TypeScript for an inferred or narrowed type.
  */
-import { ts } from "./adapter.ts";
+import { type FunctionNode, ts } from "./adapter.ts";
 import { fieldAlignment, structAttributes } from "./attributes.ts";
-import { constantExpression } from "./constants.ts";
 import { Refused } from "./diagnostics.ts";
+import { excerpt, type Reporter } from "./report.ts";
 import {
   alignOf,
   arrayOf,
@@ -19,26 +19,29 @@ import {
   type MachineType,
   NEVER,
   pointerTo,
-  type Struct,
   showType,
   sizeOf,
+  type Struct,
   type TypeEnvironment,
+  typeKey,
   VOID,
 } from "./types.ts";
-import { excerpt, type FunctionNode, typeKey, type Unit } from "./unit.ts";
 
 /** Most bytes of one struct or array. */
 const SIZE_MAX = 2 ** 31;
 
 export class Resolver {
-  readonly #unit: Unit;
+  readonly #reporter: Reporter;
+  readonly #constant: (node: ts.Expression) => bigint;
   readonly #structs = new Map<ts.ClassDeclaration, Map<string, Struct>>();
   readonly #enums = new Map<ts.EnumDeclaration, MachineType>();
   readonly #members = new Map<ts.EnumMember, bigint | null>();
   #aliasDepth = 0;
 
-  constructor(unit: Unit) {
-    this.#unit = unit;
+  /** `constant`: the value of an expression that must be known. */
+  constructor(reporter: Reporter, constant: (node: ts.Expression) => bigint) {
+    this.#reporter = reporter;
+    this.#constant = constant;
   }
 
   /** The machine type of a type annotation. */
@@ -52,15 +55,15 @@ export class Resolver {
       case ts.SyntaxKind.NeverKeyword:
         return NEVER;
       case ts.SyntaxKind.NumberKeyword:
-        return this.#unit.refuse(node, "MG2009", "number has no width; write i64, u32, … instead");
+        return this.#reporter.refuse(node, "MG2009", "number has no width; write i64, u32, … instead");
       case ts.SyntaxKind.StringKeyword:
-        return this.#unit.refuse(node, "MG1007", "there are no string values; write ptr<u8> instead");
+        return this.#reporter.refuse(node, "MG1007", "there are no string values; write ptr<u8> instead");
     }
     if (ts.isParenthesizedTypeNode(node)) return this.type(node.type, environment);
     if (ts.isUnionTypeNode(node)) return this.#union(node, environment);
     if (ts.isFunctionTypeNode(node)) {
       if (node.typeParameters)
-        this.#unit.refuse(node, "MG2008", "a function pointer has no type parameters; write the types instead");
+        this.#reporter.refuse(node, "MG2008", "a function pointer has no type parameters; write the types instead");
       return {
         kind: "function",
         parameters: node.parameters.map((p) => this.parameterType(p, environment)),
@@ -69,19 +72,19 @@ export class Resolver {
     }
     if (ts.isTypeReferenceNode(node)) return this.#reference(node, environment);
     if (ts.isLiteralTypeNode(node) && ts.isNumericLiteral(node.literal))
-      return this.#count(node, constantExpression(this.#unit, node.literal));
+      return this.#count(node, this.#constant(node.literal));
     if (ts.isTypeQueryNode(node) && ts.isIdentifier(node.exprName))
-      return this.#count(node, constantExpression(this.#unit, node.exprName));
+      return this.#count(node, this.#constant(node.exprName));
     if (ts.isTypeOperatorNode(node) && node.operator === ts.SyntaxKind.ReadonlyKeyword)
       return this.type(node.type, environment);
     if (ts.isArrayTypeNode(node) || ts.isTupleTypeNode(node)) {
-      return this.#unit.refuse(
+      return this.#reporter.refuse(
         node,
         "MG2008",
         `${excerpt(node)} has no fixed size; write arr<T, N>, or for a parameter ptr<T> and a count, instead`,
       );
     }
-    return this.#unit.refuse(
+    return this.#reporter.refuse(
       node,
       "MG2008",
       `${excerpt(node)} is no machine type; write an integer, f64, boolean, ptr<T>, arr<T, N>, a function type or a class instead`,
@@ -89,7 +92,7 @@ export class Resolver {
   }
   #count(node: ts.Node, value: bigint): MachineType {
     if (value < 0n || value > BigInt(SIZE_MAX))
-      this.#unit.refuse(node, "MG3005", `${value} is no count of elements; write 0 … ${SIZE_MAX} instead`);
+      this.#reporter.refuse(node, "MG3005", `${value} is no count of elements; write 0 … ${SIZE_MAX} instead`);
     return { kind: "count", value: Number(value) };
   }
   #union(node: ts.UnionTypeNode, environment: TypeEnvironment): MachineType {
@@ -97,24 +100,24 @@ export class Resolver {
     const others = node.types.filter((t) => !isNull(t));
     const only = others[0];
     if (others.length !== 1 || !only)
-      return this.#unit.refuse(
+      return this.#reporter.refuse(
         node,
         "MG2010",
         `${excerpt(node)} is a union; write one type, or ptr<T> | null, instead`,
       );
     const type = this.type(only, environment);
     if (type.kind !== "pointer" && type.kind !== "function")
-      this.#unit.refuse(node, "MG2010", `only pointers can be null; write ptr<${showType(type)}> | null instead`);
+      this.#reporter.refuse(node, "MG2010", `only pointers can be null; write ptr<${showType(type)}> | null instead`);
     return type;
   }
   #reference(node: ts.TypeReferenceNode, environment: TypeEnvironment): MachineType {
     const name = ts.isIdentifier(node.typeName) ? node.typeName : node.typeName.right;
-    const symbol = this.#unit.source.symbol(name);
+    const symbol = this.#reporter.source.symbol(name);
     const declaration = symbol?.declarations?.[0];
     if (!symbol || !declaration) return this.unknown(name);
     const bound = environment.get(symbol);
     if (bound) return bound;
-    if (this.#unit.source.isPrelude(declaration)) return this.#prelude(node, name.text, environment);
+    if (this.#reporter.source.isPrelude(declaration)) return this.#prelude(node, name.text, environment);
     const typeArguments = (node.typeArguments ?? []).map((t) => this.type(t, environment));
     if (ts.isClassDeclaration(declaration))
       return { kind: "struct", struct: this.struct(declaration, typeArguments, node) };
@@ -122,7 +125,7 @@ export class Resolver {
     if (ts.isEnumMember(declaration)) return this.enumType(declaration.parent);
     if (ts.isTypeAliasDeclaration(declaration)) {
       if (this.#aliasDepth > 32)
-        return this.#unit.refuse(node, "MG2019", `${name.text} refers to itself; write a class instead`);
+        return this.#reporter.refuse(node, "MG2019", `${name.text} refers to itself; write a class instead`);
       this.#aliasDepth++;
       try {
         return this.type(declaration.type, this.bind(declaration.typeParameters, typeArguments, node));
@@ -131,8 +134,8 @@ export class Resolver {
       }
     }
     if (ts.isInterfaceDeclaration(declaration))
-      return this.#unit.refuse(node, "MG1017", `${name.text} is an interface; write a class instead`);
-    return this.#unit.refuse(
+      return this.#reporter.refuse(node, "MG1017", `${name.text} is an interface; write a class instead`);
+    return this.#reporter.refuse(
       node,
       "MG2008",
       `${excerpt(node)} is no machine type; write a class or a prelude type instead`,
@@ -150,26 +153,26 @@ export class Resolver {
       const count = this.type(second, environment);
       if (element.kind === "error" || count.kind === "error") return ERROR;
       if (count.kind !== "count")
-        return this.#unit.refuse(
+        return this.#reporter.refuse(
           second,
           "MG2008",
           `${excerpt(second)} is no count of elements; write a number instead`,
         );
       if (!isScalar(element) && !isAggregate(element))
-        return this.#unit.refuse(
+        return this.#reporter.refuse(
           first,
           "MG2008",
           `${showType(element)} cannot be an element; write a type with a size instead`,
         );
       if (this.sizeOf(element, first) * count.value > SIZE_MAX)
-        return this.#unit.refuse(
+        return this.#reporter.refuse(
           node,
           "MG3005",
           `${excerpt(node)} has more than ${SIZE_MAX} bytes; write a smaller array instead`,
         );
       return arrayOf(element, count.value);
     }
-    return this.#unit.refuse(
+    return this.#reporter.refuse(
       node,
       "MG2008",
       `${excerpt(node)} is no machine type; write a class or a machine type instead`,
@@ -177,8 +180,8 @@ export class Resolver {
   }
   /** A name that TypeScript does not know: it has reported that. */
   unknown(node: ts.Node): never {
-    if (!this.#unit.hasSourceErrors)
-      this.#unit.report(node, "MG1023", `${excerpt(node)} is not known here; write a declared name instead`);
+    if (!this.#reporter.hasSourceErrors)
+      this.#reporter.report(node, "MG1023", `${excerpt(node)} is not known here; write a declared name instead`);
     throw new Refused();
   }
 
@@ -189,10 +192,10 @@ export class Resolver {
   ): TypeEnvironment {
     const environment = new Map<ts.Symbol, MachineType>();
     (parameters ?? []).forEach((p, i) => {
-      const symbol = this.#unit.source.symbol(p.name);
+      const symbol = this.#reporter.source.symbol(p.name);
       const value = values[i];
       if (!value)
-        this.#unit.refuse(
+        this.#reporter.refuse(
           node,
           "MG2018",
           `type argument ${p.name.text} is missing; write ${excerpt(node, 20)}<…> instead`,
@@ -204,28 +207,29 @@ export class Resolver {
 
   parameterType(p: ts.ParameterDeclaration, environment: TypeEnvironment): MachineType {
     if (p.dotDotDotToken || p.questionToken || p.initializer) {
-      this.#unit.refuse(
+      this.#reporter.refuse(
         p,
         "MG1015",
         `parameter ${excerpt(p)} may be left out of calls; write ${excerpt(p.name)}: ${p.type ? excerpt(p.type) : "T"}, and its value in every call, instead`,
       );
     }
-    if (!ts.isIdentifier(p.name)) this.#unit.refuse(p, "MG1006", "destructured parameter; write a named one instead");
+    if (!ts.isIdentifier(p.name))
+      this.#reporter.refuse(p, "MG1006", "destructured parameter; write a named one instead");
     if (!p.type)
-      return this.#unit.refuse(
+      return this.#reporter.refuse(
         p,
         "MG2011",
         `parameter ${excerpt(p.name)} has no type; write ${excerpt(p.name)}: u64, say, instead`,
       );
     const type = this.type(p.type, environment);
     if (isAggregate(type))
-      this.#unit.refuse(
+      this.#reporter.refuse(
         p.type,
         "MG2007",
         `${showType(type)} is not passed by value; write ptr<${showType(type)}> instead`,
       );
     if (!isScalar(type) && type.kind !== "error")
-      this.#unit.refuse(
+      this.#reporter.refuse(
         p.type,
         "MG2008",
         `${showType(type)} is no type of a parameter; write a scalar or pointer instead`,
@@ -235,14 +239,14 @@ export class Resolver {
   resultType(f: FunctionNode, environment: TypeEnvironment): MachineType {
     const name = f.name ? excerpt(f.name) : "function";
     if (!f.type)
-      return this.#unit.refuse(
+      return this.#reporter.refuse(
         f.name ?? f,
         "MG2011",
         `${name} has no result type; write ${name}(…): u64, say, or : void, instead`,
       );
     const type = this.type(f.type, environment);
     if (isAggregate(type))
-      this.#unit.refuse(
+      this.#reporter.refuse(
         f.type,
         "MG2007",
         `${showType(type)} is not returned by value; write a parameter ptr<${showType(type)}> instead`,
@@ -261,7 +265,7 @@ export class Resolver {
     const plain = declaration.name?.text ?? "class";
     const name = typeArguments.length > 0 ? `${plain}<${typeArguments.map(showType).join(", ")}>` : plain;
     if (name.length > 400)
-      this.#unit.refuse(node, "MG2019", `${plain} has endlessly growing type arguments; write fixed ones instead`);
+      this.#reporter.refuse(node, "MG2019", `${plain} has endlessly growing type arguments; write fixed ones instead`);
     const struct: Struct = {
       name,
       declaration,
@@ -281,9 +285,9 @@ export class Resolver {
   complete(struct: Struct, node: ts.Node): Struct {
     if (struct.state === "done") return struct;
     if (struct.state === "busy")
-      this.#unit.refuse(node, "MG2019", `${struct.name} contains itself; write ptr<${struct.name}> instead`);
+      this.#reporter.refuse(node, "MG2019", `${struct.name} contains itself; write ptr<${struct.name}> instead`);
     struct.state = "busy";
-    const { packed, align } = structAttributes(this.#unit, struct.declaration);
+    const { packed, align } = structAttributes(this.#reporter, struct.declaration);
     let offset = 0;
     if (struct.base) {
       this.complete(struct.base, node);
@@ -300,12 +304,12 @@ export class Resolver {
         struct.align = Math.max(
           struct.align,
           packed
-            ? fieldAlignment(this.#unit, member)
-            : Math.max(alignOf(field.type), fieldAlignment(this.#unit, member)),
+            ? fieldAlignment(this.#reporter, member)
+            : Math.max(alignOf(field.type), fieldAlignment(this.#reporter, member)),
         );
         offset = field.offset + sizeOf(field.type);
         if (offset > SIZE_MAX)
-          this.#unit.refuse(
+          this.#reporter.refuse(
             member,
             "MG3005",
             `${struct.name} has more than ${SIZE_MAX} bytes; write a smaller struct instead`,
@@ -322,7 +326,7 @@ export class Resolver {
     for (const clause of struct.declaration.heritageClauses ?? []) {
       const first = clause.types[0];
       if (clause.token !== ts.SyntaxKind.ExtendsKeyword || !first) {
-        this.#unit.report(
+        this.#reporter.report(
           clause,
           "MG1017",
           "implements has no meaning for structs; write extends for a prefix, or nothing, instead",
@@ -330,10 +334,10 @@ export class Resolver {
         continue;
       }
       const declaration = ts.isIdentifier(first.expression)
-        ? this.#unit.source.symbol(first.expression)?.declarations?.[0]
+        ? this.#reporter.source.symbol(first.expression)?.declarations?.[0]
         : undefined;
       if (!declaration || !ts.isClassDeclaration(declaration)) {
-        this.#unit.report(first, "MG1017", `${excerpt(first)} is no class; write a class of the program instead`);
+        this.#reporter.report(first, "MG1017", `${excerpt(first)} is no class; write a class of the program instead`);
         continue;
       }
       const typeArguments = (first.typeArguments ?? []).map((t) => this.type(t, struct.environment));
@@ -349,13 +353,13 @@ export class Resolver {
       if (!ts.isIdentifier(member.name)) return null;
       const name = member.name.text;
       if (!member.type)
-        this.#unit.refuse(member, "MG2011", `field ${name} has no type; write ${name}: u64, say, instead`);
+        this.#reporter.refuse(member, "MG2011", `field ${name} has no type; write ${name}: u64, say, instead`);
       const type = this.type(member.type, struct.environment);
       if (type.kind === "error") return null;
       if (!isScalar(type) && !isAggregate(type))
-        this.#unit.refuse(member.type, "MG2008", `${showType(type)} has no size; write a machine type instead`);
+        this.#reporter.refuse(member.type, "MG2008", `${showType(type)} has no size; write a machine type instead`);
       if (type.kind === "struct") this.complete(type.struct, member.type);
-      const align = Math.max(packed ? 1 : alignOf(type), fieldAlignment(this.#unit, member));
+      const align = Math.max(packed ? 1 : alignOf(type), fieldAlignment(this.#reporter, member));
       return { name, type, offset: Math.ceil(offset / align) * align, declaration: member, owner: struct };
     } catch (e) {
       if (e instanceof Refused) return null;
@@ -385,7 +389,7 @@ export class Resolver {
     if (type.kind === "struct") this.complete(type.struct, node);
     else if (type.kind === "array") this.#layOut(type.element, node);
     else if (!isScalar(type))
-      this.#unit.refuse(node, "MG2008", `${showType(type)} has no size; write a machine type instead`);
+      this.#reporter.refuse(node, "MG2008", `${showType(type)} has no size; write a machine type instead`);
   }
 
   // ---- enums
@@ -405,18 +409,22 @@ export class Resolver {
   enumMember(member: ts.EnumMember): bigint {
     const known = this.#members.get(member);
     if (known === null)
-      return this.#unit.refuse(member, "MG3002", `${excerpt(member.name)} refers to itself; write a number instead`);
+      return this.#reporter.refuse(
+        member,
+        "MG3002",
+        `${excerpt(member.name)} refers to itself; write a number instead`,
+      );
     if (known !== undefined) return known;
     this.#members.set(member, null);
     let value = 0n;
     try {
       const index = member.parent.members.indexOf(member);
       const previous = member.parent.members[index - 1];
-      if (member.initializer) value = constantExpression(this.#unit, member.initializer);
+      if (member.initializer) value = this.#constant(member.initializer);
       else if (previous) value = this.enumMember(previous) + 1n;
-      const seen = this.#unit.source.enumValue(member);
+      const seen = this.#reporter.source.enumValue(member);
       if (typeof seen === "number" && seen !== Number(value)) {
-        this.#unit.refuse(
+        this.#reporter.refuse(
           member,
           "MG3004",
           `${excerpt(member)} is ${value}, but TypeScript computes ${seen}; write the value in hex instead`,

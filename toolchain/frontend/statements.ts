@@ -2,14 +2,14 @@
 import type { Block, Instr } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
 import { attrCall } from "./attributes.ts";
+import { condition } from "./conditions.ts";
+import { coerce, materialise, store } from "./conversions.ts";
 import { Refused } from "./diagnostics.ts";
-import { expression } from "./expressions.ts";
 import { initialise, initialiserType } from "./initialise.ts";
 import type { Lowering, Target } from "./lowering.ts";
-import { condition } from "./operators.ts";
+import { excerpt } from "./report.ts";
 import { I64, isAggregate, isScalar, type MachineType, showType, U64 } from "./types.ts";
-import { excerpt } from "./unit.ts";
-import { coerce, defaultType, isUntyped, materialise, type Place, store, type Value } from "./values.ts";
+import { defaultType, isUntyped, type Place, type Value } from "./values.ts";
 
 export function statements(ctx: Lowering, list: readonly ts.Statement[]): void {
   for (const s of list) statement(ctx, s);
@@ -29,7 +29,7 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   const { unit } = ctx;
   unit.currentNode = node;
   if (ts.isBlock(node)) return ctx.within(node.statements.some(declares), () => statements(ctx, node.statements));
-  if (ts.isExpressionStatement(node)) return void expression(ctx, node.expression);
+  if (ts.isExpressionStatement(node)) return void ctx.expression(node.expression);
   if (ts.isVariableStatement(node)) return declarations(ctx, node.declarationList);
   if (ts.isIfStatement(node)) return ifStatement(ctx, node);
   if (ts.isReturnStatement(node)) return returnStatement(ctx, node);
@@ -111,7 +111,7 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   const init = d.initializer as ts.Expression;
   let value: Value;
   try {
-    value = expression(ctx, init, type);
+    value = ctx.expression(init, type);
     if (type) value = coerce(ctx, value, type, init);
   } catch (e) {
     // With its declared type, the variable stays usable for further checks.
@@ -185,7 +185,7 @@ function returnStatement(ctx: Lowering, node: ts.ReturnStatement): void {
       unit.refuse(node, "MG2005", `the function returns ${showType(result)}; write return with a value instead`);
     return ctx.emit(node).ret();
   }
-  const value = expression(ctx, node.expression, result);
+  const value = ctx.expression(node.expression, result);
   if (result.kind === "void" || result.kind === "never") {
     if (value.type.kind !== "void" && value.type.kind !== "never")
       unit.refuse(
@@ -212,7 +212,7 @@ function forStatement(ctx: Lowering, node: ts.ForStatement): void {
   ctx.within(init !== undefined && ts.isVariableDeclarationList(init), () => {
     if (init && ts.isVariableDeclarationList(init)) {
       guardDeclarations(ctx, init);
-    } else if (init) expression(ctx, init);
+    } else if (init) ctx.expression(init);
     ctx.pendingLabel = label;
     loop(ctx, node, { test: node.condition, body: node.statement, increment: node.incrementor });
   });
@@ -245,7 +245,7 @@ function loop(ctx: Lowering, node: ts.Statement, { test, body, increment, testLa
   b.enter(next);
   if (testLast) runTest();
   else {
-    if (increment) guard(ctx, () => void expression(ctx, increment));
+    if (increment) guard(ctx, () => void ctx.expression(increment));
     ctx.emit(node).jump(head);
   }
   b.enter(exit);
@@ -294,7 +294,7 @@ const switches = new WeakSet<Target>();
 
 function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
   const { unit } = ctx;
-  const raw = expression(ctx, node.expression);
+  const raw = ctx.expression(node.expression);
   const value = raw.type.kind === "untyped" ? coerce(ctx, raw, I64, node.expression) : raw;
   if (value.type.kind !== "int") {
     if (value.type.kind === "error") coerce(ctx, value, I64, node.expression);
@@ -320,7 +320,7 @@ function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
       guard(ctx, () => {
         const constant = coerce(
           ctx,
-          expression(ctx, clause.expression, value.type),
+          ctx.expression(clause.expression, value.type),
           value.type,
           clause.expression,
         ).constant;

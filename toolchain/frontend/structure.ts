@@ -1,9 +1,10 @@
 /** Rules on what may stand at the top level of modules and in classes; checked for every module, reachable or not. */
-import { ts } from "./adapter.ts";
+import { isDeclared, ts } from "./adapter.ts";
 import { attrCall, functionAttributes, structAttributes, variableTags } from "./attributes.ts";
 import { Refused } from "./diagnostics.ts";
+import { excerpt } from "./report.ts";
 import { VOID } from "./types.ts";
-import { excerpt, isDeclared, type Unit } from "./unit.ts";
+import type { Unit } from "./unit.ts";
 
 export function checkModule(unit: Unit, file: ts.SourceFile): void {
   for (const s of file.statements) {

@@ -217,3 +217,29 @@ export function alignOf(type: MachineType): number {
   if (type.kind === "array") return alignOf(type.element);
   return Math.max(1, sizeOf(type));
 }
+
+// ---- identity
+
+let structCount = 0;
+const structNumbers = new WeakMap<Struct, number>();
+/** Identity of a struct in keys, where names may repeat between modules. */
+export function structKey(struct: Struct): string {
+  let number = structNumbers.get(struct);
+  if (number === undefined) structNumbers.set(struct, (number = structCount++));
+  return `${struct.name}#${number}`;
+}
+/** Identity of a type, as text. */
+export function typeKey(type: MachineType): string {
+  switch (type.kind) {
+    case "struct":
+      return structKey(type.struct);
+    case "pointer":
+      return `*${typeKey(type.target)}`;
+    case "array":
+      return `[${type.count}]${typeKey(type.element)}`;
+    case "function":
+      return `(${type.parameters.map(typeKey).join(",")})${typeKey(type.result)}`;
+    default:
+      return showType(type);
+  }
+}

@@ -2,23 +2,23 @@
  * One compile's state: the source program, the module being made, diagnostics, and the entities (functions with their type
  * arguments, static variables, pooled strings) with the work list of those that are referred to but not lowered yet.
  */
-import { type Data, type FunctionAttributes, type Loc, Module, NO_LOC, type Scope } from "../ir/ir.ts";
-import { type SourceProgram, ts } from "./adapter.ts";
+import { type Data, type FunctionAttributes, Module, NO_LOC } from "../ir/ir.ts";
+import { type FunctionNode, isDeclared, type SourceProgram, ts } from "./adapter.ts";
 import { functionAttributes, variableTags } from "./attributes.ts";
-import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
 import { DebugTypes } from "./debug-types.ts";
+import { Reporter } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import {
   type FunctionType,
   type MachineType,
   pointerTo,
-  type Struct,
   showType,
+  type Struct,
+  structKey,
   type TypeEnvironment,
+  typeKey,
 } from "./types.ts";
 import type { Value } from "./values.ts";
-
-export type FunctionNode = ts.FunctionDeclaration | ts.MethodDeclaration;
 
 /** A function with its type arguments; methods have their struct as owner and `this` as parameter 0. */
 export interface FunctionEntity {
@@ -45,19 +45,13 @@ export interface VariableEntity {
   requested: boolean;
 }
 
-export class Unit {
-  readonly source: SourceProgram;
+export class Unit extends Reporter {
   readonly resolver: Resolver;
-  readonly diagnostics: Diagnostic[] = [];
-  /** TypeScript has reported errors: what it does not know needs no second diagnostic. */
-  hasSourceErrors = false;
   /** While true, what is lowered is only checked: it goes to a module that is thrown away and adds no work. */
   checkOnly = false;
   module: Module;
   /** Lowered next, in order. */
   readonly pending: (FunctionEntity | VariableEntity)[] = [];
-  /** Where the compiler is at work, for internal errors. */
-  currentNode: ts.Node | null = null;
   /** Null: nothing is wanted for debuggers. */
   readonly debugTypes: DebugTypes | null;
 
@@ -65,37 +59,22 @@ export class Unit {
   readonly #variables = new Map<ts.Node, VariableEntity>();
   readonly #requested = new Set<FunctionEntity>();
   readonly #owners = new Map<string, ts.Node>();
-  readonly #fileIndex = new Map<ts.SourceFile, number>();
   readonly #ambiguous = new Set<string>();
   readonly #strings = new Map<string, Data>();
 
-  constructor(source: SourceProgram, name: string, debug = false) {
-    this.source = source;
-    this.debugTypes = debug ? new DebugTypes(this) : null;
+  /** `constant`: the value of an expression in a type or enum, which must be known (constantExpression). */
+  constructor(
+    source: SourceProgram,
+    name: string,
+    constant: (unit: Unit, node: ts.Expression) => bigint,
+    debug = false,
+  ) {
+    super(source);
     this.module = new Module(name);
-    for (const file of source.files) {
-      this.#fileIndex.set(file, this.module.files.length);
-      this.module.files.push(source.relative(file));
-    }
-    this.resolver = new Resolver(this);
+    this.module.files = source.files.map((file) => source.relative(file));
+    this.resolver = new Resolver(this, (node) => constant(this, node));
+    this.debugTypes = debug ? new DebugTypes(this, this.resolver) : null;
     this.#findAmbiguousNames();
-  }
-
-  // ---- diagnostics
-  report(node: ts.Node, code: Code, message: string): void {
-    const start = node.getStart();
-    this.diagnostics.push({ code, message, ...this.source.position(node.getSourceFile(), start) });
-  }
-  refuse(node: ts.Node, code: Code, message: string): never {
-    this.report(node, code, message);
-    throw new Refused();
-  }
-  locOf(node: ts.Node, scope: Scope | null = null): Loc {
-    const file = node.getSourceFile();
-    const index = this.#fileIndex.get(file) ?? -1;
-    const at = file.getLineAndCharacterOfPosition(node.getStart(file));
-    const [line, column] = [at.line + 1, at.character + 1];
-    return scope === null ? { file: index, line, column } : { file: index, line, column, scope };
   }
 
   // ---- names
@@ -235,35 +214,11 @@ export class Unit {
   }
 }
 
-export const isDeclared = (node: { readonly modifiers?: ts.NodeArray<ts.ModifierLike> }): boolean =>
-  node.modifiers?.some((m) => m.kind === ts.SyntaxKind.DeclareKeyword) ?? false;
-
-let structCount = 0;
-const structNumbers = new WeakMap<Struct, number>();
-/** Identity of a struct in keys, where names may repeat between modules. */
-function structKey(struct: Struct): string {
-  let number = structNumbers.get(struct);
-  if (number === undefined) structNumbers.set(struct, (number = structCount++));
-  return `${struct.name}#${number}`;
-}
-/** Identity of a type, as text. */
-export function typeKey(type: MachineType): string {
-  switch (type.kind) {
-    case "struct":
-      return structKey(type.struct);
-    case "pointer":
-      return `*${typeKey(type.target)}`;
-    case "array":
-      return `[${type.count}]${typeKey(type.element)}`;
-    case "function":
-      return `(${type.parameters.map(typeKey).join(",")})${typeKey(type.result)}`;
-    default:
-      return showType(type);
-  }
-}
-
-/** A short piece of the source for messages. */
-export function excerpt(node: ts.Node, limit = 40): string {
-  const text = node.getText().replace(/\s+/g, " ");
-  return text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
+/** Name of the intrinsic that a call calls; null if it calls something else. */
+export function intrinsicName(unit: Unit, node: ts.CallExpression): string | null {
+  if (!ts.isIdentifier(node.expression)) return null;
+  const declaration = unit.source.symbol(node.expression)?.valueDeclaration;
+  return declaration && ts.isFunctionDeclaration(declaration) && unit.source.isPrelude(declaration)
+    ? node.expression.text
+    : null;
 }

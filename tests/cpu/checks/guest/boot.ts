@@ -1,22 +1,14 @@
 /**
  * Start of every check image: PVH entry (Xen's start_info.h), long mode on tables that map the first gigabyte where it is, then the
  * family's checks. The image is linked where it lies, at 1 MB, so that 16-, 32- and 64-bit code can name the same symbols.
- *
- * Address space
- *   0 … 1 GB            identity, supervisor, 2 MB pages
- *   USER_ALIAS          the first 8 MB once more, for every ring: code is position-independent and runs there as a program
- *   3 … 4 GB            the device window, uncached
- *   TEST_BASE           4 KB pages whose entries at all four levels belong to the check (pages.ts)
  */
 import { LAPIC_BASE } from "../../../../kernel/abi/memory.ts";
 import { PVH_MAGIC, type PvhStartInfo } from "../../../../kernel/abi/platform.ts";
 import { Cr0, Cr4, Efer, Msr, Pte } from "../../../../kernel/abi/x86.ts";
 import { exit, line, text } from "./console.ts";
 import { type DescriptorPointer, GDT_LIMIT, gdt, loadTables, Sel } from "./descriptors.ts";
+import { USER_ALIAS } from "./space.ts";
 import { loadIdt } from "./trap.ts";
-
-export const USER_ALIAS: u64 = 0x4000_0000;
-export const TEST_BASE: u64 = 0x80_0000_0000;
 
 /** @align 4096 */
 export const pml4: arr<u64, 512> = zeroed();

@@ -3,7 +3,8 @@
  * Page n is TEST_BASE + n × 4096; as set up, pages 0…7 map the eight frames for all rings, writable and executable.
  */
 import { Pte } from "../../../../kernel/abi/x86.ts";
-import { pml4, TEST_BASE } from "./boot.ts";
+import { pml4 } from "./boot.ts";
+import { TEST_BASE } from "./space.ts";
 
 /** @align 4096 */
 export const frames: arr<u8, 32768> = zeroed();

@@ -3,7 +3,7 @@
  * Intel SDM vol. 3A: 4.5 (4-level paging), 4.6 (access rights), 4.7 (page-fault exceptions), 4.8 (accessed and dirty flags).
  */
 import { Cr0, Cr4, Msr, Pte, Rflags } from "../../../../kernel/abi/x86.ts";
-import { TEST_BASE, USER_ALIAS } from "./boot.ts";
+import { TEST_BASE, USER_ALIAS } from "./space.ts";
 import { char, decimal, expect, text } from "./console.ts";
 import {
   accessed,

@@ -6,7 +6,7 @@
  * Conventions of checked code: R15 = RIP that the event shall show, R14 = CR2 that a page fault shall show.
  */
 import { Exception } from "../../../../kernel/abi/x86.ts";
-import { TEST_BASE, USER_ALIAS } from "./boot.ts";
+import { TEST_BASE, USER_ALIAS } from "./space.ts";
 import { char, exit, hex, line, text } from "./console.ts";
 import { type DescriptorPointer, Sel } from "./descriptors.ts";
 

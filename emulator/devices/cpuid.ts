@@ -1,6 +1,7 @@
 /**
  * The processor that CPUID shows: QEMU 7.2's qemu64 under TCG, recorded from a microvm, minus what this machine lacks or has
- * no use for: SVM, the hypervisor bit's leaves, cache leaves. No x2APIC, no TSC deadline, no AVX, as there.
+ * no use for: SVM, the hypervisor bit's leaves, cache leaves. No x2APIC, no TSC deadline, no AVX, as there. More than there:
+ * FSGSBASE, SMEP, SMAP and UMIP (QEMU has them as well, with `-cpu qemu64,+smep,…`).
  * Source of the bit names: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
  */
 
@@ -15,6 +16,9 @@ const Feature1Ecx = { SSE3: 1 << 0, CX16: 1 << 13, HYPERVISOR: 0x8000_0000 } as 
 const FEATURES_1_EDX = 0x078b_fbfd;
 /** SYSCALL, NX and LM, and the copies of leaf 1. */
 const FEATURES_8000_0001_EDX = 0x2193_fbfd;
+/** Leaf 7, subleaf 0. */
+const Feature7Ebx = { FSGSBASE: 1 << 0, SMEP: 1 << 7, SMAP: 1 << 20 } as const;
+const Feature7Ecx = { UMIP: 1 << 2 } as const;
 const LAHF_64 = 1;
 
 function text(value: string): number[] {
@@ -37,6 +41,7 @@ export class CpuidModel {
     const edx = FEATURES_1_EDX | (cores > 1 ? 0x1000_0000 : 0);
     for (let id = 0; id < cores; id++)
       this.leaf1.push([0x0006_0fb1, ((id << 24) | (cores << 16) | 0x0800) >>> 0, ecx, edx]);
+    leaves.set(7, [0, Feature7Ebx.FSGSBASE | Feature7Ebx.SMEP | Feature7Ebx.SMAP, Feature7Ecx.UMIP, 0]);
     leaves.set(0x8000_0000, [HIGHEST_EXTENDED, vendorA, vendorC, vendorB]);
     leaves.set(0x8000_0001, [0x0006_0fb1, 0, LAHF_64, FEATURES_8000_0001_EDX]);
     for (let i = 0; i < 3; i++)
@@ -45,8 +50,9 @@ export class CpuidModel {
     leaves.set(0x8000_0008, [0x3028, 0, cores - 1, 0]);
   }
 
-  read(core: number, leaf: number, _subleaf: number): Leaf {
+  read(core: number, leaf: number, subleaf: number): Leaf {
     leaf >>>= 0;
+    if (leaf === 7 && subleaf !== 0) return zero;
     if (leaf === 1) return this.leaf1[core];
     return this.leaves.get(leaf) ?? zero;
   }

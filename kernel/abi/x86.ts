@@ -5,7 +5,7 @@
 // biome-ignore format: a table
 export const enum Cr0 { PE = 0x1, MP = 0x2, EM = 0x4, TS = 0x8, ET = 0x10, NE = 0x20, WP = 0x1_0000, AM = 0x4_0000, NW = 0x2000_0000, CD = 0x4000_0000, PG = 0x8000_0000 }
 // biome-ignore format: a table
-export const enum Cr4 { PAE = 0x20, MCE = 0x40, PGE = 0x80, OSFXSR = 0x200, OSXMMEXCPT = 0x400, FSGSBASE = 0x1_0000, PCIDE = 0x2_0000, SMEP = 0x10_0000, SMAP = 0x20_0000 }
+export const enum Cr4 { PAE = 0x20, MCE = 0x40, PGE = 0x80, OSFXSR = 0x200, OSXMMEXCPT = 0x400, UMIP = 0x800, FSGSBASE = 0x1_0000, PCIDE = 0x2_0000, SMEP = 0x10_0000, SMAP = 0x20_0000 }
 // biome-ignore format: a table
 export const enum Efer { SCE = 0x1, LME = 0x100, LMA = 0x400, NXE = 0x800 }
 // biome-ignore format: a table

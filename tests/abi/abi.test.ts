@@ -72,6 +72,7 @@ describe("against the manuals", () => {
       OSFXSR: 1 << 9,
       OSXMMEXCPT: 1 << 10,
       FSGSBASE: 1 << 16,
+      UMIP: 1 << 11,
       SMEP: 1 << 20,
       SMAP: 1 << 21,
     });

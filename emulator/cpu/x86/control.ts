@@ -31,6 +31,7 @@ const CR4_ALLOWED =
   Cr4.PGE |
   Cr4.OSFXSR |
   Cr4.OSXMMEXCPT |
+  Cr4.UMIP |
   Cr4.FSGSBASE |
   Cr4.SMEP |
   Cr4.SMAP;

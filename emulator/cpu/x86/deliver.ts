@@ -12,6 +12,7 @@ import {
   PRIVILEGE_IMPLICIT,
   PRIVILEGE_SUPERVISOR,
   PRIVILEGE_USER,
+  type Privilege,
   SegmentIndex,
   UnsupportedFeature,
 } from "./access.ts";
@@ -145,6 +146,12 @@ function handlerSegment(cpu: CpuAccess, gate: Gate, external: number) {
 const canonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 const externalBit = (event: CpuEvent): number => (event.kind === "software" ? 0 : ERROR_EXTERNAL);
 
+/** Of the frame's pushes: RFLAGS.AC, which opens user pages to ring 0, is the program's own where the event comes from ring 3. */
+function pushPrivilege(cpu: CpuAccess, cpl: number): Privilege {
+  if (cpl === 3) return PRIVILEGE_USER;
+  return cpu.cpl === 3 ? PRIVILEGE_IMPLICIT : PRIVILEGE_SUPERVISOR;
+}
+
 function deliverLong(cpu: CpuAccess, event: CpuEvent): void {
   const external = externalBit(event);
   const gateError = event.vector * 8 + ERROR_IDT + external;
@@ -174,7 +181,7 @@ function deliverLong(cpu: CpuAccess, event: CpuEvent): void {
   if (!canonical(gate.offset)) throw new Fault(Exception.GP, external);
 
   const flags = flagsFor(cpu, event, gate.type === SystemType.INTERRUPT_GATE32);
-  const privilege = cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
+  const privilege = pushPrivilege(cpu, cpl);
   const oldStack = cpu.gpr(4);
   const push = (value: bigint): void => {
     stack = BigInt.asUintN(64, stack - 8n);
@@ -226,7 +233,7 @@ function deliverProtected(cpu: CpuAccess, event: CpuEvent): void {
   );
   const bytes = wide ? 4 : 2;
   const big = (stackSegment.flags & SegmentFlag.BIG) !== 0;
-  const privilege = cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
+  const privilege = pushPrivilege(cpu, cpl);
   const stackError = inner ? selectorError(stackSegment.selector) | external : external;
   const push = (value: bigint): void => {
     pointer = big ? (pointer - bytes) >>> 0 : ((pointer & 0xffff_0000) | ((pointer - bytes) & 0xffff)) >>> 0;

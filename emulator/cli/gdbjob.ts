@@ -158,6 +158,7 @@ export class JobDebugServer implements Driver {
     if (!stand()) return reason;
     events.length = 0;
     this.target.begin();
+    if (!this.wait) this.target.release();
     this.stub = new Stub(
       this.target,
       {

@@ -5,6 +5,7 @@
  *
  * A thread that stands at a breakpoint is stepped past it alone, while the others still stand, and the breakpoint is back before they go on.
  */
+import { Errno } from "../abi/errno.ts";
 import {
   DEBUG_BODY_BYTES,
   DebugOperation,
@@ -22,6 +23,10 @@ import type { CoreId, CoreRegisters, Going, Target, TargetFile, TargetStop, Task
 
 /** A kernel answers in microseconds; a thread in a shipped call stops when the call is over. Virtual ns. */
 const REPLY_NS = 1_000_000_000;
+/** An instruction is over within it, page faults included; or it is a system call that waits. Virtual ns. */
+const STEP_NS = 10_000_000;
+/** Of stopping all threads: each may find those that were started meanwhile. */
+const MOST_ROUNDS = 64;
 const PAGE = 0x1000n;
 const SIGTRAP = 5;
 
@@ -57,8 +62,12 @@ export class JobTarget implements Target {
   private readonly breakpoints = new Map<number, { readonly nid: number; readonly address: bigint }>();
   private lastId = 0;
   private standing = true;
+  /** Ranks that no debugger has: their tasks are tasks like any others until the next one comes. */
+  private readonly free = new Set<number>();
   /** Stops that came while another was being told. */
-  private readonly waiting: Stopped[] = [];
+  private readonly waiting: DebugEvent[] = [];
+  /** Threads whose step past a breakpoint is not over yet, by `nid.tid`: they go on behind it. */
+  private readonly passing = new Set<string>();
   /** The range that a stepping thread is to leave, by `nid.tid`. */
   private readonly ranges = new Map<string, StepRequest["range"]>();
 
@@ -166,10 +175,10 @@ export class JobTarget implements Target {
   advance(
     budget: number,
     steps: readonly StepRequest[],
-    going: Going = { exclusive: false, delivered: [] },
+    going: Going = { exclusive: false, delivered: [], standing: [] },
   ): TargetStop {
     if (this.standing) {
-      const early = going.exclusive ? undefined : this.tellWaiting();
+      const early = going.exclusive ? undefined : this.tellWaiting(going.standing);
       if (early !== undefined) return early;
       const stepped = this.go(steps, going);
       if (stepped !== undefined) return stepped;
@@ -194,37 +203,51 @@ export class JobTarget implements Target {
     return { kind: "slice" };
   }
 
-  /** Every thread of the job stops, wherever it is. */
+  /** Every thread of the job stops, wherever it is. After a `release` the tasks are debugged again. */
   halt(): void {
     if (this.standing) return;
     this.standing = true;
-    for (const nid of this.alive()) {
-      this.look(nid);
-      if (this.running(nid) === 0) continue;
-      this.ask(nid, { operation: DebugOperation.STOP });
+    for (const nid of this.free) {
+      const { errno } = this.ask(nid, { operation: DebugOperation.ATTACH });
+      if (errno === Errno.ESRCH) this.end(nid);
     }
+    this.free.clear();
     const { events } = this.o.link;
     const settled = (): boolean => {
-      for (let event = events.shift(); event !== undefined; event = events.shift()) {
-        if (event.kind === "ended") this.end(event.nid);
-        else {
-          this.mark(event);
-          if (event.reason !== DebugReason.REQUESTED) this.waiting.push(event);
-        }
-      }
-      return this.alive().every((nid) => this.running(nid) === 0);
+      for (let event = events.shift(); event !== undefined; event = events.shift()) this.defer(event);
+      return this.debugged().every((nid) => this.running(nid) === 0);
     };
-    if (!settled()) this.run(settled);
-    for (const nid of this.alive()) this.look(nid);
+    // A thread that was about to stop may have started another one.
+    for (let rounds = 0; rounds < MOST_ROUNDS; rounds++) {
+      for (const nid of this.debugged()) {
+        this.look(nid);
+        if (this.running(nid) > 0) this.ask(nid, { operation: DebugOperation.STOP });
+      }
+      if (settled()) break;
+      this.run(settled);
+    }
   }
 
-  /** Threads without a debugger: they go on as if none had been. */
-  release(): void {
-    for (const nid of this.alive()) this.ask(nid, { operation: DebugOperation.DETACH });
-    this.standing = false;
+  /** Threads without a debugger: they go on as if none had been. `only`: those of one rank. */
+  release(only?: number): void {
+    for (const nid of only === undefined ? this.debugged() : this.debugged().filter((n) => n === only)) {
+      this.ask(nid, { operation: DebugOperation.DETACH });
+      this.free.add(nid);
+      this.threads.get(nid)!.clear();
+      for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
+    }
+    // What has been said before they were let go concerns nobody any more.
+    const isOver = (e: DebugEvent): boolean => e.kind === "stopped" && this.free.has(e.nid);
+    const { events } = this.o.link;
+    events.splice(0, events.length, ...events.filter((e) => !isOver(e)));
+    this.waiting.splice(0, this.waiting.length, ...this.waiting.filter((e) => !isOver(e)));
+    if (this.debugged().length === 0) this.standing = false;
   }
 
-  private go(steps: readonly StepRequest[], { exclusive, delivered }: Going): TargetStop | undefined {
+  private go(
+    steps: readonly StepRequest[],
+    { exclusive, delivered, standing }: Pick<Going, "exclusive" | "delivered" | "standing">,
+  ): TargetStop | undefined {
     const isIn = (list: readonly CoreId[], nid: number, core: number): boolean =>
       list.some((s) => s.nid === nid && s.core === core);
     const at = (nid: number): Set<bigint> =>
@@ -232,10 +255,10 @@ export class JobTarget implements Target {
     this.ranges.clear();
     const stepping: (CoreId & { tid: number })[] = [];
     const continuing: (CoreId & { tid: number })[] = [];
-    for (const nid of this.alive()) {
+    for (const nid of this.debugged()) {
       const points = at(nid);
       for (const [core, thread] of this.threads.get(nid)!) {
-        if (!thread.stopped) continue;
+        if (!thread.stopped || isIn(standing, nid, core)) continue;
         const step = steps.find((s) => s.nid === nid && s.core === core);
         if (exclusive && step === undefined) continue;
         const rip = this.fetch({ nid, core }).rip;
@@ -243,9 +266,13 @@ export class JobTarget implements Target {
         if (step?.range !== undefined) this.ranges.set(`${nid}.${thread.tid}`, step.range);
         if (points.has(rip)) {
           const stop = this.stepPast(nid, thread, rip);
+          if (stop === "asleep") {
+            if (step === undefined) this.passing.add(`${nid}.${thread.tid}`);
+            continue;
+          }
           if (stop === undefined || stop.reason !== DebugReason.STEP || (step !== undefined && !this.isInRange(stop))) {
             this.standing = true;
-            return stop === undefined ? { kind: "slice" } : this.told(stop);
+            return (stop === undefined ? undefined : this.told(stop)) ?? { kind: "slice" };
           }
         }
         (step === undefined ? continuing : stepping).push({ nid, core, tid: thread.tid });
@@ -263,31 +290,38 @@ export class JobTarget implements Target {
     return undefined;
   }
 
-  /** One instruction of a thread whose breakpoint is out meanwhile; every other thread stands. undefined: its task has ended. */
-  private stepPast(nid: number, thread: Thread, address: bigint): Stopped | undefined {
+  /**
+   * One instruction of a thread whose breakpoint is out meanwhile; every other thread stands. undefined: its task has ended. "asleep": it is a
+   * system call that waits, perhaps for one of the others; its step completes later.
+   */
+  private stepPast(nid: number, thread: Thread, address: bigint): Stopped | "asleep" | undefined {
     this.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
     this.ask(nid, { operation: DebugOperation.STEP, tid: thread.tid });
     let found: Stopped | undefined;
     const { events } = this.o.link;
     this.run(() => {
       for (let event = events.shift(); event !== undefined; event = events.shift()) {
-        if (event.kind === "ended") this.end(event.nid);
-        else if (event.nid === nid && event.tid === thread.tid) found = event;
-        else this.waiting.push(event);
+        if (event.kind === "stopped" && event.nid === nid && event.tid === thread.tid) found = event;
+        else this.defer(event);
       }
       return found !== undefined || this.ended.has(nid);
-    });
-    if (!this.ended.has(nid)) this.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address });
-    return found;
+    }, STEP_NS);
+    if (this.ended.has(nid)) return undefined;
+    this.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address });
+    if (found !== undefined) return found;
+    thread.stopped = false;
+    return "asleep";
   }
 
   /** What an event is to the debugger; undefined: nothing yet. */
   private take(event: DebugEvent): TargetStop | undefined {
-    if (event.kind === "ended") {
-      this.end(event.nid);
+    if (event.kind === "ended") return this.exit(event);
+    this.mark(event);
+    if (event.reason === DebugReason.STEP && this.passing.delete(`${event.nid}.${event.tid}`)) {
+      this.find(event.nid, event.tid)![1].stopped = false;
+      this.ask(event.nid, { operation: DebugOperation.CONTINUE, tid: event.tid });
       return undefined;
     }
-    this.mark(event);
     if (event.reason === DebugReason.STEP && this.isInRange(event)) {
       const thread = this.find(event.nid, event.tid)!;
       thread[1].stopped = false;
@@ -296,16 +330,45 @@ export class JobTarget implements Target {
     }
     return this.told(event);
   }
-  private tellWaiting(): TargetStop | undefined {
-    const event = this.waiting.shift();
-    return event === undefined || this.ended.has(event.nid) ? undefined : this.told(event);
+  /** The next of the deferred events that still means something. */
+  private tellWaiting(standing: readonly CoreId[]): TargetStop | undefined {
+    for (let i = 0; i < this.waiting.length; ) {
+      const event = this.waiting[i]!;
+      const core = event.kind === "stopped" ? this.find(event.nid, event.tid)?.[0] : undefined;
+      // A thread that is to stand tells when it is to go on.
+      if (core !== undefined && standing.some((s) => s.nid === event.nid && s.core === core)) {
+        i++;
+        continue;
+      }
+      this.waiting.splice(i, 1);
+      if (event.kind === "ended") return this.exit(event);
+      if (this.ended.has(event.nid)) continue;
+      const stop = this.told(event);
+      if (stop !== undefined) return stop;
+    }
+    return undefined;
   }
-  private told(event: Stopped): TargetStop {
+  /** An event that came while something else was being done. */
+  private defer(event: DebugEvent): void {
+    if (event.kind === "ended") {
+      this.end(event.nid);
+      this.waiting.push(event);
+      return;
+    }
+    this.mark(event);
+    if (event.reason !== DebugReason.REQUESTED) this.waiting.push(event);
+  }
+  private exit({ nid, waitStatus }: Extract<DebugEvent, { kind: "ended" }>): TargetStop {
+    this.end(nid);
+    return { kind: "exit", nid, status: (waitStatus >> 8) & 0xff, signal: waitStatus & 0x7f };
+  }
+  /** undefined: at a breakpoint that has been removed since; the thread goes on. */
+  private told(event: Stopped): TargetStop | undefined {
     const { nid, address, reason, signal } = event;
     const core = this.find(nid, event.tid)?.[0] ?? 0;
     if (reason === DebugReason.BREAKPOINT) {
       const id = [...this.breakpoints].find(([, p]) => p.nid === nid && p.address === address)?.[0];
-      if (id !== undefined) return { kind: "breakpoint", nid, core, id };
+      return id === undefined ? undefined : { kind: "breakpoint", nid, core, id };
     }
     return reason === DebugReason.STEP
       ? { kind: "step", nid, core }
@@ -318,8 +381,8 @@ export class JobTarget implements Target {
 
   // ---- the kernels -----------------------------------------------------------------------------------------------------------------
 
-  private alive(): number[] {
-    return this.nids.filter((nid) => !this.ended.has(nid));
+  private debugged(): number[] {
+    return this.nids.filter((nid) => !this.ended.has(nid) && !this.free.has(nid));
   }
   private running(nid: number): number {
     return [...this.threads.get(nid)!.values()].filter((thread) => !thread.stopped).length;
@@ -341,6 +404,7 @@ export class JobTarget implements Target {
   }
   private end(nid: number): void {
     this.ended.add(nid);
+    this.free.delete(nid);
     this.threads.get(nid)!.clear();
     for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
   }
@@ -384,15 +448,14 @@ export class JobTarget implements Target {
   private ask(nid: number, request: Omit<DebugRequest, "jobId">): DebugReply {
     const pending = this.o.link.request(nid, { jobId: this.o.jobId, ...request });
     this.run(() => pending.reply !== undefined);
-    return pending.reply ?? { errno: ETIMEDOUT, count: 0, body: new Uint8Array(), time: this.o.machine.time };
+    return pending.reply ?? { errno: Errno.ETIMEDOUT, count: 0, body: new Uint8Array(), time: this.o.machine.time };
   }
-  private run(until: () => boolean): void {
+  private run(until: () => boolean, withinNs = REPLY_NS): void {
     const { machine } = this.o;
-    machine.run({ until, limitNs: machine.time + REPLY_NS });
+    machine.run({ until, limitNs: machine.time + withinNs });
   }
 }
 
-const ETIMEDOUT = 110;
 const fxOf = ({ view }: DebugRegisters): Uint8Array =>
   new Uint8Array(view.buffer, view.byteOffset + DebugRegisters.OFFSETS.fx, 512);
 const direct = [

@@ -112,6 +112,11 @@ export class Points implements OwnPoints {
     for (const point of [...this.byKey.values()]) this.drop(point);
   }
 
+  /** Whether the target's point `id` is still somebody's. */
+  has(nid: number, id: number): boolean {
+    return [...this.byKey.values()].some((p) => p.nid === nid && p.id === id);
+  }
+
   /** Whom a stop of the engine concerns. */
   judge(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): Hit {
     const point = [...this.byKey.values()].find((p) => p.nid === stop.nid && p.id === stop.id);

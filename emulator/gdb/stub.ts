@@ -43,7 +43,7 @@ export class Stub implements Session {
   private readonly held = new Set<number>();
   threadList: readonly CoreId[] = [];
   /** Stops that are still to be told. */
-  private passed: { readonly at: CoreId; readonly text: string }[] = [];
+  private passed: { readonly at: CoreId & { readonly id: number }; readonly text: string }[] = [];
   /** Stop what the next `advance` would find: Ctrl-C. */
   private interrupted = false;
   private resumption: Resumption | undefined;
@@ -93,13 +93,25 @@ export class Stub implements Session {
     this.lastSent = undefined;
     this.threads.multiprocess = false;
     Object.assign(this.peer, { swbreak: false, hwbreak: false });
-    this.held.clear();
-    this.held.add(this.general.nid);
-    if (!this.isRunning) return;
-    this.target.halt?.();
+    this.passed = [];
+    const ran = this.isRunning;
+    if (ran) this.target.halt?.();
     this.isRunning = false;
     this.resumption = undefined;
-    this.standing = { signal: Signal.INT, at: this.general, reason: "" };
+    // gdb takes in the node of the first stop and attaches to the others: the first node, wherever the debugger before this one has stood.
+    const first = this.target.nids.find((nid) => this.firstCore(nid) !== undefined) ?? this.target.nids[0]!;
+    this.held.clear();
+    this.held.add(first);
+    const stood = ran ? undefined : this.standing;
+    const at = stood?.at.nid === first ? stood.at : { nid: first, core: this.firstCore(first) ?? 0 };
+    this.general = at;
+    this.standing = { signal: ran ? Signal.INT : Signal.TRAP, at, reason: "" };
+  }
+  /** The lowest core of the node that has a thread; undefined: its process is over. */
+  private firstCore(nid: number): number | undefined {
+    for (let core = 0; core < this.target.cores(nid); core++)
+      if (this.target.present?.({ nid, core }) !== false) return core;
+    return undefined;
   }
 
   /** It has gone, with or without a word. What ran goes on, what stood stays; its points are gone. */
@@ -110,6 +122,7 @@ export class Stub implements Session {
     this.resumption = undefined;
     this.passed = [];
     this.points.clear();
+    if (this.isRunning) this.target.release?.();
   }
 
   receive(bytes: Uint8Array): void {
@@ -163,9 +176,10 @@ export class Stub implements Session {
 
   /** The first core of the node becomes the selected one. */
   attach(nid: number): string | undefined {
-    if (!this.target.nids.includes(nid)) return undefined;
+    const core = this.firstCore(nid);
+    if (core === undefined) return undefined;
     this.held.add(nid);
-    const at = { nid, core: 0 };
+    const at = { nid, core };
     this.general = at;
     this.standing = { signal: Signal.TRAP, at, reason: "" };
     // Without registers: gdb reads this reply before the target description.
@@ -176,8 +190,17 @@ export class Stub implements Session {
     if (nid === undefined) this.held.clear();
     else if (!this.held.delete(nid)) return false;
     if (this.held.size === 0) this.release();
-    else if (!this.held.has(this.general.nid)) this.general = { nid: this.nids[0]!, core: 0 };
+    else {
+      if (nid !== undefined) this.target.release?.(nid);
+      if (!this.held.has(this.general.nid)) this.general = this.first();
+    }
     return true;
+  }
+
+  /** The first thread that the debugger sees. */
+  private first(): CoreId {
+    const nid = this.nids[0]!;
+    return { nid, core: this.firstCore(nid) ?? 0 };
   }
 
   resume(resumption: Resumption): void {
@@ -213,8 +236,10 @@ export class Stub implements Session {
       this.stop(Signal.INT, this.general);
       return "stopped";
     }
-    if (this.resumption?.exclusive !== true && this.passed.length > 0) {
+    while (this.resumption?.exclusive !== true && this.passed.length > 0) {
       const { at, text } = this.passed.shift()!;
+      // The user may have removed it meanwhile.
+      if (!this.points.has(at.nid, at.id)) continue;
       this.print(text);
       this.stop(Signal.TRAP, at);
       return "stopped";
@@ -233,6 +258,10 @@ export class Stub implements Session {
           return "stopped";
         case "signal":
           this.stop(stop.signal, stop);
+          return "stopped";
+        case "exit":
+          if (!this.hasPeer || !this.held.has(stop.nid)) return "running";
+          this.processEnded(stop.nid, stop.status, stop.signal);
           return "stopped";
         case "breakpoint":
         case "watchpoint": {
@@ -267,11 +296,24 @@ export class Stub implements Session {
     this.over = status & 0xff;
     if (this.hasPeer && wasRunning) this.exited(this.general.nid);
   }
-  /** W packet: one inferior has exited. The others follow as soon as the debugger wants them to go on. */
+  /** One inferior has exited. The others follow as soon as the debugger wants them to go on. */
   private exited(nid: number): void {
-    const code = this.over!.toString(16).padStart(2, "0");
     this.held.delete(nid);
-    this.send(`W${code}${this.threads.multiprocess ? `;process:${nid.toString(16)}` : ""}`);
+    this.sendExit(nid, this.over!, 0);
+  }
+  /** One process is over, the others stand. */
+  private processEnded(nid: number, status: number, signal: number): void {
+    this.isRunning = false;
+    this.resumption = undefined;
+    this.held.delete(nid);
+    if (this.held.size > 0) this.general = this.first();
+    this.standing = { signal: Signal.TRAP, at: this.general, reason: "" };
+    this.sendExit(nid, status, signal);
+  }
+  /** W: exited with a status; X: ended by a signal. */
+  private sendExit(nid: number, status: number, signal: number): void {
+    const code = (signal || status).toString(16).padStart(2, "0");
+    this.send(`${signal === 0 ? "W" : "X"}${code}${this.threads.multiprocess ? `;process:${nid.toString(16)}` : ""}`);
   }
 
   /**
@@ -281,7 +323,7 @@ export class Stub implements Session {
   private pass(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): void {
     const rip = this.target.registers(stop).register("rip").toString(16);
     const text = `margay: n${stop.nid}.c${stop.core} came to a ${stop.kind} (rip 0x${rip}) while another core was stepped past one, and has passed it\n`;
-    this.passed.push({ at: { nid: stop.nid, core: stop.core }, text });
+    this.passed.push({ at: { nid: stop.nid, core: stop.core, id: stop.id }, text });
   }
 
   private endsHere(stop: TargetStop & { kind: "fault" | "idle" }): void {

@@ -24,6 +24,8 @@ export type TargetStop =
   | ({ readonly kind: "watchpoint"; readonly id: number; readonly virtual: bigint; readonly write: boolean } & CoreId)
   /** A guest did what stops a machine: triple fault, or under --strict a device error. The state can be looked at; it cannot go on. */
   | ({ readonly kind: "fault"; readonly text: string } & CoreId)
+  /** A process is over: by `signal`, or if that is 0 by itself with `status`. The others stand. */
+  | { readonly kind: "exit"; readonly nid: number; readonly status: number; readonly signal: number }
   /** A process has a signal of its own: a fault, or a stop that was asked for. */
   | ({ readonly kind: "signal"; readonly signal: number } & CoreId)
   /** Every core is halted and nothing is under way. */
@@ -47,6 +49,8 @@ export interface OwnPoints {
 export interface Going {
   /** Only the threads that step: gdb has taken points out to pass one of them, and means the others to stand. */
   readonly exclusive: boolean;
+  /** Threads that are to stand while the others go on (scheduler-locking). Processes can; the cores of a machine cannot. */
+  readonly standing: readonly CoreId[];
   /** Threads whose signal is to take its course. A machine has no signals. */
   readonly delivered: readonly CoreId[];
 }
@@ -67,8 +71,8 @@ export interface Target {
   present?(id: CoreId): boolean;
   /** The debugger wants a stop that the target has not found itself. Absent: it stands whenever nobody calls `advance`. */
   halt?(): void;
-  /** The debugger has let everything go. */
-  release?(): void;
+  /** The debugger has let everything go, or this one process. */
+  release?(nid?: number): void;
 
   registers(id: CoreId): CoreRegisters;
 

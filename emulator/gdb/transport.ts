@@ -1,6 +1,10 @@
-/** The stub's door to the world: one debugger at a time on a TCP port of this host or a Unix socket. Only here are there sockets. */
+/**
+ * The stub's door to the world: one debugger at a time on a TCP port of this host or a Unix socket. Only here are there sockets.
+ * A second debugger is told why it is refused, in the form that gdb shows: an error in answer to its first packet.
+ */
 import fs from "node:fs";
 import net from "node:net";
+import { frame, PacketReader } from "./framing.ts";
 
 export type Address = { readonly port: number } | { readonly path: string };
 
@@ -9,6 +13,24 @@ export interface Peer {
   connected(): void;
   received(bytes: Uint8Array): void;
   closed(): void;
+}
+
+const REFUSAL = "E.margay: another debugger is connected: one at a time";
+/** A peer that says nothing is not kept. */
+const REFUSAL_MS = 2000;
+function refuse(socket: net.Socket): void {
+  const reader = new PacketReader();
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS);
+  timer.unref();
+  socket.on("error", () => {});
+  socket.on("close", () => clearTimeout(timer));
+  socket.on("data", (bytes) => {
+    for (const received of reader.read(bytes)) {
+      if (received.kind !== "packet") continue;
+      socket.end(Buffer.concat([Buffer.from("+"), frame(REFUSAL)]));
+      return;
+    }
+  });
 }
 
 const LOCAL = "127.0.0.1";
@@ -76,7 +98,7 @@ export class Transport {
 
   private accept(socket: net.Socket): void {
     if (this.socket !== undefined) {
-      socket.destroy();
+      refuse(socket);
       return;
     }
     this.socket = socket;

@@ -39,13 +39,18 @@ function vCont(session: Session, rest: string): Reply {
   }
   const steps: StepRequest[] = [];
   const delivered: CoreId[] = [];
+  const standing: CoreId[] = [];
   let moving = 0;
   let going = 0;
   for (const nid of session.nids) {
     for (let core = 0; core < session.target.cores(nid); core++) {
       const id = { nid, core };
+      if (session.target.present?.(id) === false) continue;
       const action = actions.find((a) => a.thread === undefined || session.threads.matches(a.thread, id));
-      if (action === undefined || action.kind === "t") continue;
+      if (action === undefined || action.kind === "t") {
+        standing.push(id);
+        continue;
+      }
       moving++;
       if (action.signal) delivered.push(id);
       if (action.kind === "c") going++;
@@ -53,7 +58,7 @@ function vCont(session: Session, rest: string): Reply {
     }
   }
   if (moving === 0) return actions.some((a) => a.kind === "t") ? session.stopReply() : Failure.NO_THREAD;
-  session.resume({ steps, exclusive: going === 0, delivered });
+  session.resume({ steps, exclusive: going === 0, delivered, standing });
   return undefined;
 }
 
@@ -67,6 +72,7 @@ function old(step: boolean, signal: boolean): (session: Session, rest: string) =
     session.resume({
       steps: step ? [session.general] : [],
       exclusive: false,
+      standing: [],
       delivered: signal ? [session.general] : [],
     });
     return undefined;

@@ -5,28 +5,57 @@ import { ServiceNode } from "../service/service.ts";
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import type { DebugLine } from "./debug.ts";
-import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT } from "./errors.ts";
-import { openDebugger } from "./gdb.ts";
-import { imageFile, machineSettings, readImage, readInput, type Texts } from "./inputs.ts";
+import { EXIT_LIMIT, EXIT_MACHINE_FAULT } from "./errors.ts";
+import { readInput } from "./files.ts";
+import { type Driver, openDebugger } from "./gdb.ts";
+import { imageFile, machineSettings, readImage } from "./inputs.ts";
+import { defaults } from "./limits.ts";
+import { checkMemory } from "./memory.ts";
 import { nodeOptions } from "./nodes.ts";
-import { defaults } from "./options.ts";
-import { say, Session, writeAll } from "./session.ts";
-import { openTrace } from "./tracing.ts";
-import { parseUntil, type Until } from "./until.ts";
+import { STDOUT, writeAll } from "./output.ts";
+import type { Parsed } from "./parse.ts";
+import { say, Session } from "./session.ts";
+import { Signals } from "./signals.ts";
+import { traceHeader } from "./traceheader.ts";
+import { openTrace, type Tracing } from "./tracing.ts";
 import { formatTime } from "./units.ts";
+import { parseUntil, type Until } from "./until.ts";
 
 /** `debug`: under a gdb of its own. */
-export async function bootCommand(image: string, o: Texts, debug?: DebugLine): Promise<number> {
+export async function bootCommand(parsed: Parsed, debug?: DebugLine): Promise<number> {
+  const { texts: o, operands } = parsed;
+  const image = operands[0]!;
   const settings = machineSettings(o, defaults.bootCores);
   const until: Until | null = o["until"] === undefined ? null : parseUntil(o["until"]);
+  checkMemory(1, settings);
+  const file = imageFile(image);
   const kernel = readImage(image);
   const module = o["module"] === undefined ? undefined : readInput("boot module", o["module"], "give a file");
-  const driver = await openDebugger(o, [path.resolve(imageFile(image))], "", debug);
-  const tracing = await openTrace(o, [kernel], until?.watcher);
   const console = new ConsoleLines();
   const backtraces = new Backtraces(new Symboliser([kernel]));
+  const onConsole = (text: string): void => {
+    session?.progress.clear();
+    writeAll(STDOUT, Buffer.from(text, "latin1"));
+    const known = console.all.length;
+    console.take(text);
+    for (const line of console.all.slice(known)) {
+      until?.console(line);
+      for (const l of backtraces.explain(line)) say(session, l);
+    }
+    if (console.ready) until?.ready();
+  };
+  const signals = new Signals();
+  let driver: Driver | undefined;
+  let tracing: Tracing | undefined;
   let session: Session | null = null;
   try {
+    driver = await openDebugger(o, [path.resolve(file)], "", debug);
+    const trace = await openTrace(o, {
+      images: [kernel],
+      watcher: until?.watcher,
+      header: () => traceHeader(parsed, 1, settings, [{ role: "kernel", file, bytes: kernel }]),
+    });
+    tracing = trace;
     session = new Session({
       nodes: [
         nodeOptions({
@@ -36,24 +65,18 @@ export async function bootCommand(image: string, o: Texts, debug?: DebugLine): P
           kernel,
           ...(module ? { module } : {}),
           onConsole: (text) => {
-            session?.progress.clear();
-            writeAll(1, Buffer.from(text, "latin1"));
-            const known = console.all.length;
-            console.take(text);
-            for (const line of console.all.slice(known)) {
-              until?.console(line);
-              for (const l of backtraces.explain(line)) say(session, l);
-            }
-            if (console.ready) until?.ready();
+            if (session === null) onConsole(text);
+            else session.guard(() => onConsole(text));
           },
         }),
       ],
       settings,
-      image: imageFile(image),
-      trace: tracing.sink,
-      engine: tracing.engine,
+      image: file,
+      trace: trace.sink,
+      engine: trace.engine,
       // The kernel tells the service node that it is ready; without one it would say so for ever.
-      services: (host: FabricHost) => void new ServiceNode(host, {}, tracing.sink),
+      services: (host: FabricHost) => void new ServiceNode(host, {}, trace.sink),
+      signals,
       progress: () => "booting",
       ...(driver ? { driver } : {}),
     });
@@ -63,23 +86,28 @@ export async function bootCommand(image: string, o: Texts, debug?: DebugLine): P
       () => false,
     );
     let status = finish(session, reason, console, until, settings.limitNs);
-    for (const line of tracing.violations(reason === "idle")) {
+    for (const line of trace.violations(reason === "idle")) {
       say(session, line);
       status = EXIT_MACHINE_FAULT;
     }
     for (const line of session.epilogue()) say(session, line);
-    say(session, session.summary());
+    say(session, session.summary({ status, outcome: reason, image }));
     return driver ? await driver.close(status) : status;
   } finally {
+    signals.close();
     session?.close();
-    tracing.close();
     driver?.remove();
+    tracing?.close();
   }
 }
 
 function finish(session: Session, reason: string, console: ConsoleLines, until: Until | null, limitNs: number): number {
   const { machine } = session;
-  if (session.wasInterrupted) return EXIT_INTERRUPTED;
+  if (session.hasExpired) {
+    say(session, `margay: time limit: still running at ${formatTime(machine.time)} virtual: raise --time`);
+    return EXIT_LIMIT;
+  }
+  if (session.wasInterrupted) return session.interruptedStatus;
   switch (reason) {
     case "until":
       return 0;

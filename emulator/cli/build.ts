@@ -5,9 +5,11 @@ import { buildImage, compileOptions } from "../../images/build.ts";
 import { type Recipe, recipes } from "../../images/recipes.ts";
 import { dump, stages } from "../../toolchain/dump.ts";
 import { formatDiagnostic } from "../../toolchain/frontend/diagnostics.ts";
-import { EXIT_REFUSED, UserError } from "./errors.ts";
-import { imagesOut, type Texts } from "./inputs.ts";
+import { EXIT_REFUSED, reasonOf, UserError } from "./errors.ts";
+import { imagesOut } from "./inputs.ts";
+import { print, printError } from "./output.ts";
 import { packageRoot } from "./package.ts";
+import type { Texts } from "./parse.ts";
 import { Progress } from "./terminal.ts";
 
 function select(names: readonly string[]): readonly Recipe[] {
@@ -23,18 +25,29 @@ export function buildCommand(names: readonly string[], options: Texts): number {
   const chosen = select(names);
   const stage = options["emit"];
   if (stage !== undefined) return emitStage(chosen, stage);
-  const out = options["out"] ? path.resolve(options["out"]) : imagesOut;
+  if (options["out"] === "") throw new UserError("bad --out", "''", "give a directory");
+  const out = options["out"] === undefined ? imagesOut : path.resolve(options["out"]);
+  mustBeWritable(out);
   const progress = new Progress();
   let failed = false;
   for (const recipe of chosen) {
     progress.show(`building ${recipe.name}`);
     const result = buildImage(recipe, packageRoot, out);
     progress.clear();
-    for (const d of result.diagnostics) process.stderr.write(`${formatDiagnostic(d)}\n`);
+    for (const d of result.diagnostics) printError(`${formatDiagnostic(d)}\n`);
     if (result.written.length === 0) failed = true;
   }
-  fs.mkdirSync(path.join(out, "root"), { recursive: true });
   return failed ? EXIT_REFUSED : 0;
+}
+
+/** Makes the output folder. Refused before anything is compiled: an installation may belong to somebody else. */
+function mustBeWritable(out: string): void {
+  try {
+    fs.mkdirSync(path.join(out, "root"), { recursive: true });
+    fs.accessSync(out, fs.constants.W_OK | fs.constants.X_OK);
+  } catch (error) {
+    throw new UserError("cannot write images", `${out}: ${reasonOf(error)}`, "give another folder by --out DIR");
+  }
 }
 
 function emitStage(chosen: readonly Recipe[], stage: string): number {
@@ -42,8 +55,8 @@ function emitStage(chosen: readonly Recipe[], stage: string): number {
   let failed = false;
   for (const recipe of chosen) {
     const { text, diagnostics } = dump(stage, compileOptions(recipe, packageRoot));
-    process.stdout.write(text);
-    for (const d of diagnostics) process.stderr.write(`${formatDiagnostic(d)}\n`);
+    print(text);
+    for (const d of diagnostics) printError(`${formatDiagnostic(d)}\n`);
     failed ||= diagnostics.length > 0;
   }
   return failed ? EXIT_REFUSED : 0;

@@ -6,21 +6,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import type { Options } from "yargs";
-import { UserError } from "./errors.ts";
+import { reasonOf, UserError } from "./errors.ts";
+import { openInputFile } from "./files.ts";
 import type { DebugServer } from "./gdb.ts";
-
-export const debugOptions: Readonly<Record<string, Options>> = {
-  script: {
-    describe: "commands for gdb, read when it is connected; again for more",
-    type: "string",
-    requiresArg: true,
-    array: true,
-    nargs: 1,
-  },
-  batch: { describe: "gdb ends behind the scripts; its exit status is ours", type: "boolean" },
-  gdb: { describe: "the debugger to start (default gdb)", type: "string", requiresArg: true, nargs: 1 },
-};
+import { printError } from "./output.ts";
+import { type Parsed, shown } from "./parse.ts";
 
 export interface DebugLine {
   readonly scripts: readonly string[];
@@ -30,38 +20,32 @@ export interface DebugLine {
   readonly rest: readonly string[];
 }
 
-/** `debug` and its options in front of `boot` or `run`. undefined: not such a line (help, or a mistake that yargs explains). */
-export function debugLine(argv: readonly string[]): DebugLine | undefined {
-  if (argv[0] !== "debug") return undefined;
-  const scripts: string[] = [];
-  let batch = false;
-  let program = "gdb";
-  let i = 1;
-  for (; i < argv.length && argv[i]!.startsWith("-"); i++) {
-    const [name, inline] = /^--(script|gdb)(?:=(.*))?$/s.exec(argv[i]!)?.slice(1) ?? [];
-    if (argv[i] === "--batch") batch = true;
-    else if (name === undefined) return undefined;
-    else {
-      const value = inline ?? argv[++i];
-      if (value === undefined) throw new UserError(`bad --${name}`, "no value", `give --${name} FILE`);
-      if (name === "gdb") program = value;
-      else scripts.push(value);
-    }
+/** `debug` with its options, in front of `boot` or `run`. @throws UserError */
+export function debugLine({ texts, lists, operands }: Parsed): DebugLine {
+  if (operands[0] !== "boot" && operands[0] !== "run")
+    throw new UserError("debug", shown(operands[0]!), "give boot or run: margay debug run hello");
+  const scripts = lists["script"] ?? [];
+  for (const file of scripts) fs.closeSync(openInputFile("bad --script", file, "give a file of gdb commands"));
+  const program = texts["gdb"] ?? "gdb";
+  if (program === "") throw new UserError("bad --gdb", "''", "give a debugger: --gdb gdb");
+  return { scripts, batch: texts["batch"] !== undefined, program, rest: operands };
+}
+
+function temporaryFolder(): string {
+  try {
+    return fs.mkdtempSync(path.join(os.tmpdir(), "margay-debug-"));
+  } catch (error) {
+    throw new UserError(
+      "no folder for the debugger",
+      `${os.tmpdir()}: ${reasonOf(error)}`,
+      "set TMPDIR to one that can be written",
+    );
   }
-  if (argv[i] !== "boot" && argv[i] !== "run") {
-    if (argv.some((a) => a === "--help" || a === "-h")) return undefined;
-    throw new UserError("debug", argv[i] ?? "nothing to debug", "give boot or run: margay debug run hello");
-  }
-  for (const file of scripts) {
-    if (fs.statSync(file, { throwIfNoEntry: false })?.isFile() !== true)
-      throw new UserError("bad --script", `${file}: no such file`, "give a file of gdb commands");
-  }
-  return { scripts, batch, program, rest: argv.slice(i) };
 }
 
 /** gdb as a child that has the terminal. */
 export class Gdb {
-  readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), "margay-debug-"));
+  readonly folder = temporaryFolder();
   private child: ChildProcess | undefined;
   private ended: Promise<void> = Promise.resolve();
   /** Exit status; undefined: it lives, or was never started. */
@@ -91,7 +75,7 @@ export class Gdb {
       };
       child.once("error", (error) => {
         const code = (error as NodeJS.ErrnoException).code;
-        process.stderr.write(
+        printError(
           `margay: ${program}: ${code === "ENOENT" ? "not found: install gdb, or give another by --gdb" : code}\n`,
         );
         end(127);

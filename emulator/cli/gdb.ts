@@ -19,9 +19,11 @@ import type { TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
 import { type DebugLine, Gdb } from "./debug.ts";
 import { UserError } from "./errors.ts";
-import { readInput, type Texts } from "./inputs.ts";
+import { readInput } from "./files.ts";
 import { packageRoot } from "./package.ts";
-import { interruptions } from "./session.ts";
+import { printError } from "./output.ts";
+import type { Texts } from "./parse.ts";
+import { interruptions } from "./signals.ts";
 
 /** What moves a session's machine instead of `runSlice` alone. */
 export interface Driver {
@@ -197,9 +199,7 @@ export class DebugServer implements Driver {
   /** Starts its gdb, or says how to. */
   invite(): void {
     if (this.gdb === undefined) {
-      process.stderr.write(
-        `margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`,
-      );
+      printError(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);
       return;
     }
     // A gdb that lets the machine go leaves it running to its end; a machine that nobody can move any more ends with it.
@@ -262,7 +262,7 @@ export class DebugServer implements Driver {
 
   /** The machine's end can be looked at until the debugger leaves, or a signal comes. */
   private async left(): Promise<void> {
-    if (this.gdb === undefined) process.stderr.write("margay: the run is over: waiting for gdb to leave\n");
+    if (this.gdb === undefined) printError("margay: the run is over: waiting for gdb to leave\n");
     const stop = (signal: NodeJS.Signals): void => {
       if (signal !== "SIGINT" || !this.hasTerminal) this.interrupt();
     };

@@ -16,7 +16,9 @@ import { JobDebugLink, MANAGEMENT_LATENCY_NS } from "../service/jobdebug.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { UserError } from "./errors.ts";
 import { type Driver, gdbScript, listenFor, parseAddress } from "./gdb.ts";
-import { readInput, type Texts } from "./inputs.ts";
+import { readInput } from "./files.ts";
+import { printError } from "./output.ts";
+import type { Texts } from "./parse.ts";
 
 /** The service node's first job. */
 const JOB = 1;
@@ -125,7 +127,7 @@ export class JobDebugServer implements Driver {
   async close(status: number): Promise<number> {
     this.stub?.finished(status);
     if (this.stub?.attached === true && !this.interrupted && !this.isEnded) {
-      process.stderr.write("margay: the job is over: waiting for gdb to leave\n");
+      printError("margay: the job is over: waiting for gdb to leave\n");
       const stop = (): void => this.interrupt();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
       while (this.stub.attached && !this.isEnded && !this.interrupted) {
@@ -173,7 +175,7 @@ export class JobDebugServer implements Driver {
     // A debugger may have been waiting for this.
     if (this.isConnected) this.stub.connected();
     for (const bytes of this.early) this.stub.receive(bytes);
-    process.stderr.write(`margay: ${this.wait ? "the job waits for gdb" : "gdb may come"}: gdb -x ${this.script!}\n`);
+    printError(`margay: ${this.wait ? "the job waits for gdb" : "gdb may come"}: gdb -x ${this.script!}\n`);
     return "slice";
   }
 

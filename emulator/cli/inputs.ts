@@ -4,35 +4,16 @@ import path from "node:path";
 import { recipes } from "../../images/recipes.ts";
 import { scanCodes, UnknownKey } from "../devices/scancodes.ts";
 import { type FaultSpec, FaultSpecError, parseFaults } from "../fabric/faults.ts";
-import { DEFAULT_EPOCH_SECONDS } from "../machine/clock.ts";
-import { UserError } from "./errors.ts";
-import { bounds, defaults } from "./options.ts";
+import { defaultFabric, type FabricOptions } from "../fabric/switch.ts";
+import { DEFAULT_EPOCH_SECONDS, DEFAULT_QUANTUM_NS } from "../machine/clock.ts";
+import { codeOf, reasonOf, UserError } from "./errors.ts";
+import { readInput } from "./files.ts";
+import { bounds, defaults } from "./limits.ts";
 import { packageRoot } from "./package.ts";
-import { parseCount, parseSize, parseTime } from "./units.ts";
+import type { Texts } from "./parse.ts";
+import { parseCount, parseRate, parseSize, parseTime, parseWallTime } from "./units.ts";
 
-export type Texts = Record<string, string | undefined>;
 export const imagesOut = path.join(packageRoot, "images/out");
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  EACCES: "permission denied",
-  EISDIR: "is a directory",
-  ENOTDIR: "a part of the path is no directory",
-  EROFS: "read-only file system",
-  ENOSPC: "no space left",
-};
-const reason = (error: unknown): string => {
-  const code = (error as NodeJS.ErrnoException).code ?? "error";
-  return reasons[code] ?? code;
-};
-
-export function readInput(what: string, file: string, todo: string): Uint8Array {
-  try {
-    return fs.readFileSync(file);
-  } catch (error) {
-    throw new UserError(what, `${file}: ${reason(error)}`, todo);
-  }
-}
 
 /** IMAGE: a recipe's name, or the path of a file. */
 export function imageFile(image: string): string {
@@ -42,8 +23,12 @@ export function imageFile(image: string): string {
     if (!fs.existsSync(file)) throw new UserError("image not built", image, "run `make build` or `margay build`");
     return file;
   }
-  if (!/[/.]/.test(image) && !fs.existsSync(image))
-    throw new UserError("no such image", image, `give a path, or one of ${recipes.map((r) => r.name).join(", ")}`);
+  if (image === "" || (!/[/.]/.test(image) && !fs.existsSync(image)))
+    throw new UserError(
+      "no such image",
+      `'${image}'`,
+      `give a path, or one of ${recipes.map((r) => r.name).join(", ")}`,
+    );
   return image;
 }
 export const readImage = (image: string): Uint8Array =>
@@ -54,25 +39,27 @@ export function readArtifact(name: string): Uint8Array {
   return readInput("image not built", path.join(imagesOut, name), "run `make build` or `margay build`");
 }
 
+/** --root, or the installation's own, which is made where it is missing. @throws UserError */
 export function rootFolder(root: string | undefined): string {
   if (root === undefined) {
     const folder = path.join(imagesOut, "root");
-    fs.mkdirSync(folder, { recursive: true });
+    try {
+      fs.mkdirSync(folder, { recursive: true });
+    } catch (error) {
+      throw new UserError("no root folder", `${folder}: ${reasonOf(error)}`, "give a directory by --root DIR");
+    }
     return folder;
   }
-  const stat = fs.statSync(root, { throwIfNoEntry: false });
-  if (!stat) throw new UserError("bad --root", `${root}: no such directory`, "give an existing directory");
-  if (!stat.isDirectory()) throw new UserError("bad --root", `${root}: not a directory`, "give an existing directory");
-  return fs.realpathSync(root);
-}
-
-/** Opens an output file now, so that a bad path is refused before the run. */
-export function openOutput(option: string, file: string): number {
+  let stat: fs.Stats;
   try {
-    return fs.openSync(file, "w");
+    stat = fs.statSync(root);
   } catch (error) {
-    throw new UserError(`bad ${option}`, `${file}: ${reason(error)}`, "give a path that can be written");
+    const why = codeOf(error) === "ENOENT" ? "no such directory" : reasonOf(error);
+    throw new UserError("bad --root", `'${root}': ${why}`, "give an existing directory");
   }
+  if (!stat.isDirectory())
+    throw new UserError("bad --root", `'${root}': not a directory`, "give an existing directory");
+  return root;
 }
 
 export interface MachineSettings {
@@ -88,6 +75,11 @@ export interface MachineSettings {
   /** Set-1 scan codes of each key to type once a node is ready; undefined: no keyboard. */
   readonly keys?: readonly (readonly number[])[];
   readonly faults?: FaultSpec;
+  readonly fabric: FabricOptions;
+  /** Wall-clock seconds after which the run is ended. */
+  readonly timeSeconds: number;
+  /** The summary as JSON. */
+  readonly json: boolean;
   /** Print the state hash at the end. */
   readonly hash: boolean;
 }
@@ -113,6 +105,17 @@ function faultSpec(text: string): FaultSpec {
     throw error;
   }
 }
+/** A node hears of another one after this time at the earliest: the quantum is the least (machine.ts). */
+const LATENCY_MOST_NS = 10e6;
+function fabric(o: Texts): FabricOptions {
+  const latencyNs = o["latency"] === undefined ? defaultFabric.latencyNs : parseTime("--latency", o["latency"]);
+  if (latencyNs < DEFAULT_QUANTUM_NS || latencyNs > LATENCY_MOST_NS)
+    throw new UserError("bad --latency", `'${o["latency"]}'`, "give a time from 1us to 10ms");
+  const bytesPerNs =
+    o["bandwidth"] === undefined ? defaultFabric.bytesPerNs : parseRate("--bandwidth", o["bandwidth"]) / 1e9;
+  return { latencyNs, bytesPerNs };
+}
+
 export function machineSettings(o: Texts, defaultCores: number): MachineSettings {
   const append = o["append"] ?? "";
   if (append.length > 1024 || /[^\x20-\x7e]/.test(append))
@@ -128,6 +131,9 @@ export function machineSettings(o: Texts, defaultCores: number): MachineSettings
     hash: o["hash"] !== undefined,
     ...(o["keys"] === undefined ? {} : { keys: parseKeys(o["keys"]) }),
     ...(o["faults"] === undefined ? {} : { faults: faultSpec(o["faults"]) }),
+    fabric: fabric(o),
+    timeSeconds: o["time"] === undefined ? Number.POSITIVE_INFINITY : parseWallTime("--time", o["time"]),
+    json: o["json"] !== undefined,
     epochSeconds: o["epoch"] === undefined ? DEFAULT_EPOCH_SECONDS : parseCount("--epoch", o["epoch"], 0, 0xffff_ffff),
   };
 }

@@ -1,127 +1,122 @@
 #!/usr/bin/env node
-/** The `margay` command: parses the line, runs one subcommand, turns every failure into one line and an exit status. */
-import yargs from "yargs";
-import { debugLine, debugOptions } from "./debug.ts";
-import { describeError, EXIT_REFUSED, UserError } from "./errors.ts";
-import { bootOptions, runOptions, single, splitProgram } from "./options.ts";
+/** The `margay` command: splits the line, runs one command, turns every failure into one line and an exit status. */
+import { describeFailure, EXIT_REFUSED } from "./errors.ts";
+import { print, printError } from "./output.ts";
 import { packageVersion } from "./package.ts";
-import { traceCommands } from "./tracecommands.ts";
-
-const COMMANDS = ["build", "boot", "run", "debug", "trace", "completion"];
-const EPILOGUE = `Exit status: the job's own 0–255, 128+n for signal n; 2 refused before start, 3 fault of the machine, 124 --limit, 130 Ctrl-C.`;
+import type { Parsed } from "./parse.ts";
 
 async function main(argv: readonly string[]): Promise<number> {
-  let status = 0;
-  // `debug` stands before a whole command line, which is parsed as it would be without.
-  const debug = debugLine(argv);
-  const parser = yargs(splitProgram(debug?.rest ?? argv))
-    .scriptName("margay")
-    .usage("$0 COMMAND [OPTIONS]\n\nA light-weight kernel in TypeScript on a deterministic multi-node emulator.")
-    .parserConfiguration({
-      "populate--": true,
-      "parse-numbers": false,
-      "parse-positional-numbers": false,
-      "camel-case-expansion": false,
-      "boolean-negation": false,
-    })
-    .strict()
-    .demandCommand(1, 1, "no command", "one command at a time")
-    .command(
-      "build [images..]",
-      "compile the kernel, init and the jobs (or the images named)",
-      (y) =>
-        y
-          .positional("images", {
-            describe: "recipes: kernel, init, hello, ring, files, …",
-            type: "string",
-            array: true,
-          })
-          .option("out", { describe: "output folder", type: "string", requiresArg: true })
-          .option("emit", {
-            describe: "print a stage of the compiler instead: ast, ir, asm, map or layout",
-            type: "string",
-            requiresArg: true,
-          }),
-      async (args) => {
-        const { buildCommand } = await import("./build.ts");
-        status = buildCommand(
-          ((args["images"] as string[] | undefined) ?? []).map(String),
-          single(args, ["out", "emit"]),
-        );
-      },
-    )
-    .command(
-      "boot <image>",
-      "boot IMAGE on one node; its console goes to stdout",
-      (y) =>
-        y
-          .positional("image", { describe: "a recipe's name (kernel) or the path of a PVH ELF64", type: "string" })
-          .options(bootOptions),
-      async (args) => {
-        const { bootCommand } = await import("./boot.ts");
-        status = await bootCommand(String(args["image"]), single(args, Object.keys(bootOptions)), debug);
-      },
-    )
-    .command(
-      "run [program] [args..]",
-      "boot a machine and run PROGRAM [ARGS…] as a job on all its nodes",
-      (y) =>
-        y
-          .usage(
-            "$0 run [OPTIONS] PROGRAM [ARGS…]\n\nPROGRAM without a slash is a built-in job (hello, ring, files); with one it is a path inside --root.",
-          )
-          .options(runOptions),
-      async (args) => {
-        const { runCommand } = await import("./run.ts");
-        const line = ((args["--"] as (string | number)[] | undefined) ?? []).map(String);
-        status = await runCommand(line, single(args, Object.keys(runOptions)), { debug });
-      },
-    )
-    .command(
-      "debug <command> [args..]",
-      "start gdb on a machine: debug [--script FILE] [--batch] boot IMAGE | run PROGRAM …",
-      (y) =>
-        y
-          .usage(
-            "$0 debug [OPTIONS] boot IMAGE | run PROGRAM …\n\nNodes are gdb's inferiors, cores its threads; `monitor help` lists more.",
-          )
-          .options(debugOptions),
-    )
-    .command("trace", "record a run and look at it: record, show, diff, export, events", (y) =>
-      traceCommands(y, (s) => (status = s)),
-    )
-    .completion("completion", "print a script for the shell's completion")
-    .version(packageVersion)
-    .help()
-    .alias("h", "help")
-    .epilogue(EPILOGUE)
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
-    .exitProcess(false)
-    .fail((message, error) => {
-      // yargs hands its own complaints (a missing value) as an error too.
-      if (error && error.name !== "YError") throw error;
-      throw new UserError(
-        message.split("\n")[0]!.replace(/^(.)/, (c) => c.toLowerCase()),
-        "",
-        "`margay --help` lists what there is",
-      );
-    });
-  if (argv.length === 0) {
-    process.stderr.write(`${await parser.getHelp()}\n`);
-    return EXIT_REFUSED;
+  // What scripts ask for most often needs none of the tables.
+  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
+    print(`${packageVersion()}\n`);
+    return 0;
   }
-  if (!argv[0]!.startsWith("-") && !COMMANDS.includes(argv[0]!))
-    throw new UserError("no such command", argv[0]!, `there are ${COMMANDS.join(", ")}`);
-  await parser.parseAsync();
-  return status;
+  const { parseLine } = await import("./parse.ts");
+  const line = parseLine(argv);
+  switch (line.kind) {
+    case "version":
+      print(`${packageVersion()}\n`);
+      return 0;
+    case "help":
+      await printHelp(line.topic, print);
+      return 0;
+    case "nothing":
+      await printHelp(undefined, printError);
+      return EXIT_REFUSED;
+    case "command":
+      return run(line.parsed);
+  }
 }
 
-main(process.argv.slice(2)).then(
-  (status) => {
-    process.exitCode = status;
-  },
-  (error: unknown) => {
-    process.stderr.write(`${describeError(error)}\n`);
-    process.exitCode = error instanceof UserError ? error.status : 70;
-  },
-);
+/** Each command is loaded when it is asked for. */
+async function run(parsed: Parsed): Promise<number> {
+  const { command, texts, operands } = parsed;
+  switch (command.name) {
+    case "build":
+      return (await import("./build.ts")).buildCommand(operands, texts);
+    case "boot":
+      return (await import("./boot.ts")).bootCommand(parsed);
+    case "run":
+    case "trace record":
+      return (await import("./run.ts")).runCommand(await withTraceFile(parsed));
+    case "debug":
+      return debug(parsed);
+    case "trace show":
+      return (await import("./traceview.ts")).showCommand(operands[0]!, texts);
+    case "trace diff":
+      return (await import("./traceview.ts")).diffCommand(operands[0]!, operands[1]!, texts);
+    case "trace export":
+      return (await import("./traceview.ts")).exportCommand(operands[0]!, texts);
+    case "trace events":
+      print((await import("../trace/catalogue.ts")).eventCatalogue());
+      return 0;
+    case "completion":
+      return completion(operands[0]!);
+    case "help":
+      return help(parsed);
+    default:
+      throw new Error(`command line: '${command.name}' does nothing`);
+  }
+}
+
+/** `trace record` without --output: the default. */
+async function withTraceFile(parsed: Parsed): Promise<Parsed> {
+  if (parsed.command.name === "run" || parsed.texts["output"] !== undefined) return parsed;
+  const { defaults } = await import("./limits.ts");
+  return { ...parsed, texts: { ...parsed.texts, output: defaults.traceFile } };
+}
+
+/** `debug` stands before a whole command line. */
+async function debug(parsed: Parsed): Promise<number> {
+  const { debugLine } = await import("./debug.ts");
+  const { parseLine } = await import("./parse.ts");
+  const about = debugLine(parsed);
+  const line = parseLine(about.rest);
+  if (line.kind === "help") {
+    await printHelp(line.topic, print);
+    return 0;
+  }
+  if (line.kind !== "command") throw new Error(`command line: '${about.rest.join(" ")}' under debug`);
+  if (line.parsed.command.name === "boot") return (await import("./boot.ts")).bootCommand(line.parsed, about);
+  return (await import("./run.ts")).runCommand(line.parsed, about);
+}
+
+async function completion(shell: string): Promise<number> {
+  const { completionScript, shells } = await import("./completion.ts");
+  const known = shells.find((s) => s === shell);
+  if (known === undefined) {
+    const { UserError } = await import("./errors.ts");
+    throw new UserError("no such shell", `'${shell}'`, `give ${shells.join(", ")}`);
+  }
+  print(completionScript(known));
+  return 0;
+}
+
+async function help({ texts, operands }: Parsed): Promise<number> {
+  if (texts["man"] !== undefined) {
+    print((await import("./manpage.ts")).manPage(packageVersion()));
+    return 0;
+  }
+  const { helpTopic } = await import("./parse.ts");
+  await printHelp(helpTopic(operands), print);
+  return 0;
+}
+
+async function printHelp(topic: string | undefined, write: (text: string) => void): Promise<void> {
+  write((await import("./help.ts")).helpText(topic, process.stdout.isTTY ? process.stdout.columns : undefined));
+}
+
+function fail(error: unknown): void {
+  const { line, status } = describeFailure(error);
+  if (line !== undefined) printError(`${line}\n`);
+  process.exitCode = status;
+}
+
+// What no promise catches: an error of a stream or of a timer.
+process.on("uncaughtException", (error) => {
+  fail(error);
+  process.exit();
+});
+main(process.argv.slice(2)).then((status) => {
+  process.exitCode = status;
+}, fail);

@@ -9,6 +9,5 @@ function findRoot(): string {
   return dir;
 }
 export const packageRoot = findRoot();
-export const packageVersion = (
-  JSON.parse(fs.readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string }
-).version;
+export const packageVersion = (): string =>
+  (JSON.parse(fs.readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string }).version;

@@ -2,7 +2,6 @@
  * One machine from the command line: builds it with the host's services at nid 0, advances it in slices so that Ctrl-C and the
  * progress line live, writes trace and summary, and never leaves anything behind.
  */
-import fs from "node:fs";
 import type { CreateEngine } from "../cpu/engine.ts";
 import { createUnicornEngine } from "../cpu/unicorn/engine.ts";
 import { UnicornUnavailable } from "../cpu/unicorn/library.ts";
@@ -13,17 +12,25 @@ import { Machine, type RunReason } from "../machine/machine.ts";
 import type { NodeOptions } from "../machine/node.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { hostSeconds } from "./clock.ts";
-import { EXIT_INTERRUPTED, UserError } from "./errors.ts";
+import { UserError } from "./errors.ts";
 import type { Driver } from "./gdb.ts";
 import type { MachineSettings } from "./inputs.ts";
+import { printError } from "./output.ts";
+import type { Signals } from "./signals.ts";
 import { Progress } from "./terminal.ts";
 import { formatTime } from "./units.ts";
 
 /** Instructions between two looks at signals and the progress line: about 50 ms of host time. */
 const SLICE_INSTRUCTIONS = 2_000_000;
 
-/** Ctrl-C, kill, a terminal that goes away. */
-export const interruptions = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** What a program waits for, and the machine with it. */
+export interface WantedInput {
+  /** Some task waits, and there is nothing for it. */
+  isMissing(): boolean;
+  ready(): Promise<void>;
+  /** Nothing will come any more. */
+  end(): void;
+}
 
 export interface SessionOptions {
   readonly nodes: readonly NodeOptions[];
@@ -37,22 +44,29 @@ export interface SessionOptions {
   readonly services: (host: FabricHost) => void;
   /** Text of the progress line. */
   readonly progress: () => string;
+  readonly signals: Signals;
+  readonly input?: WantedInput;
   /** A debugger that says when the machine moves. */
   readonly driver?: Driver;
+}
+
+export interface Figures {
+  readonly nodes: number;
+  /** Of all nodes. */
+  readonly cores: number;
+  readonly virtualNs: number;
+  readonly wallSeconds: number;
+  readonly instructions: number;
 }
 
 export class Session {
   readonly machine: Machine;
   readonly progress = new Progress();
   private readonly faults: LinkFaults | undefined;
-  private interrupts = 0;
   private readonly started = hostSeconds();
-  private readonly onInterrupt = (signal: NodeJS.Signals): void => {
-    // With gdb in the same terminal Ctrl-C is meant for it, and it asks the machine to stop.
-    if (signal === "SIGINT" && this.options.driver?.hasTerminal === true) return;
-    this.interrupts++;
-    this.options.driver?.interrupt();
-  };
+  /** --time is over. */
+  hasExpired = false;
+  private failure: { readonly error: unknown } | undefined;
 
   constructor(private readonly options: SessionOptions) {
     const { faults, seed } = options.settings;
@@ -64,6 +78,7 @@ export class Session {
         seed: options.settings.seed,
         epoch: options.settings.epochSeconds,
         strict: options.settings.strict,
+        fabric: options.settings.fabric,
         ...(this.faults === undefined ? {} : { faults: this.faults }),
         trace,
         createEngine:
@@ -86,58 +101,116 @@ export class Session {
   }
 
   /**
-   * Runs until `done`, the limit, or the machine's own end. `interrupted` is told the first Ctrl-C; true lets the run go on to
-   * clean up. The second ends it at once.
+   * Runs until `done`, the limit, or the machine's own end. `interrupted` is told of the first Ctrl-C, or that --time is over; true lets the
+   * run go on to clean up. The second ends it at once.
    */
   async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
-    for (const signal of interruptions) process.on(signal, this.onInterrupt);
-    const { driver } = this.options;
+    const { driver, signals, input, settings } = this.options;
+    let wake = (): void => {};
+    const call = (): void => {
+      driver?.interrupt();
+      wake();
+    };
+    signals.onSignal = (signal) => {
+      // With gdb in the same terminal Ctrl-C is meant for it, and it asks the machine to stop.
+      if (signal === "SIGINT" && driver?.hasTerminal === true) return false;
+      call();
+      return true;
+    };
+    const expire = (): void => {
+      this.hasExpired = true;
+      call();
+    };
+    const timer =
+      settings.timeSeconds === Number.POSITIVE_INFINITY ? undefined : setTimeout(expire, settings.timeSeconds * 1000);
     driver?.invite();
     let told = 0;
     try {
       for (;;) {
-        const options = { until: done, limitNs };
-        const reason = driver
-          ? await driver.advance(SLICE_INSTRUCTIONS, options)
-          : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
-        if (reason !== "slice") return reason;
-        if (!driver) this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
-        await new Promise<void>((resolve) => setImmediate(resolve));
-        if (this.interrupts > 1) return "stopped";
-        if (this.interrupts > told) {
-          told = this.interrupts;
+        const calls = signals.count + (this.hasExpired ? 1 : 0);
+        if (signals.count > 1) return "stopped";
+        if (calls > told) {
+          told = calls;
+          input?.end();
           // What waits for its debugger cannot clean up.
           if (driver?.standing === true || !interrupted()) return "stopped";
         }
+        const options = { until: done, limitNs, stop: () => this.failure !== undefined || input?.isMissing() === true };
+        const reason = driver
+          ? await driver.advance(SLICE_INSTRUCTIONS, options)
+          : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
+        if (this.failure !== undefined) throw this.failure.error;
+        if (reason === "stopped" && input?.isMissing() === true && driver?.ended !== true) {
+          this.progress.clear();
+          await Promise.race([
+            input.ready(),
+            new Promise<void>((resolve) => {
+              wake = resolve;
+            }),
+          ]);
+        } else if (reason !== "slice") return reason;
+        else if (!driver) this.progress.show(`${this.options.progress()}  ${formatTime(this.machine.time)}`);
+        await new Promise<void>((resolve) => setImmediate(resolve));
       }
     } finally {
       this.progress.clear();
-      for (const signal of interruptions) process.off(signal, this.onInterrupt);
+      clearTimeout(timer);
+      signals.onSignal = () => true;
+    }
+  }
+
+  /** What the machine calls back must not throw into its engine: the first error ends the run. */
+  guard(action: () => void): void {
+    if (this.failure !== undefined) return;
+    try {
+      action();
+    } catch (error) {
+      this.failure = { error };
     }
   }
 
   get wasInterrupted(): boolean {
-    return this.interrupts > 0 || this.options.driver?.ended === true;
+    return this.options.signals.count > 0 || this.options.driver?.ended === true;
   }
-
   get interruption(): string {
-    return this.interrupts > 0 ? "interrupted" : "ended by the debugger";
+    return this.options.signals.count > 0 ? "interrupted" : "ended by the debugger";
+  }
+  /** Exit status after an interruption. */
+  get interruptedStatus(): number {
+    return this.options.signals.status;
   }
 
   /** What is asked for and known only at the end: the faults that happened, the state hash. */
   epilogue(): readonly string[] {
+    if (this.options.settings.json) return [];
     const lines = this.faults === undefined ? [] : [`link faults: ${this.faults.summary()}`];
     return this.options.settings.hash ? [...lines, `state hash ${this.machine.stateHash()}`] : lines;
   }
 
-  /** `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS` */
-  summary(): string {
-    const seconds = hostSeconds() - this.started;
-    const millions = this.machine.instructions / 1e6;
-    const nodes = this.options.nodes.length;
-    const cores = this.options.nodes.reduce((sum, n) => sum + n.cores, 0);
+  figures(): Figures {
+    return {
+      nodes: this.options.nodes.length,
+      cores: this.options.nodes.reduce((sum, n) => sum + n.cores, 0),
+      virtualNs: this.machine.time,
+      wallSeconds: hostSeconds() - this.started,
+      instructions: this.machine.instructions,
+    };
+  }
+
+  /**
+   * `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS`, or with --json one line of JSON: the figures
+   * and `more`.
+   */
+  summary(more: Readonly<Record<string, unknown>>): string {
+    const { nodes, cores, virtualNs, wallSeconds, instructions } = this.figures();
+    if (this.options.settings.json) {
+      const faults = this.faults === undefined ? {} : { linkFaults: this.faults.counts };
+      const hash = this.options.settings.hash ? { stateHash: this.machine.stateHash() } : {};
+      return JSON.stringify({ ...more, ...this.figures(), ...faults, ...hash });
+    }
+    const millions = instructions / 1e6;
     const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
-    return `${plural(nodes, "node")}, ${plural(cores, "core")}: ${formatTime(this.machine.time)} virtual, ${seconds.toFixed(2)} s wall, ${millions.toFixed(2)} M instructions, ${(millions / seconds).toFixed(1)} MIPS`;
+    return `${plural(nodes, "node")}, ${plural(cores, "core")}: ${formatTime(virtualNs)} virtual, ${wallSeconds.toFixed(2)} s wall, ${millions.toFixed(2)} M instructions, ${(millions / wallSeconds).toFixed(1)} MIPS`;
   }
 
   close(): void {
@@ -149,19 +222,5 @@ export class Session {
 /** stderr, behind the progress line. */
 export function say(session: Session | null, line: string): void {
   session?.progress.clear();
-  process.stderr.write(`${line}\n`);
-}
-
-/** Everything that a job writes goes out whole and in order, even when stdout is a pipe that is read slowly. */
-export function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += fs.writeSync(fd, bytes, done);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === "EAGAIN") continue;
-      if (code === "EPIPE") process.exit(EXIT_INTERRUPTED);
-      throw error;
-    }
-  }
+  printError(`${line}\n`);
 }

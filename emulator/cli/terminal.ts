@@ -1,17 +1,20 @@
 /** The progress line: on stderr, only where stderr is a terminal; never mixed into other output. */
+import tty from "node:tty";
+import { printError, STDERR } from "./output.ts";
+
 export class Progress {
   private shown = "";
-  private readonly enabled = process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
+  private readonly enabled = tty.isatty(STDERR) && process.env["TERM"] !== "dumb";
 
   show(text: string): void {
     if (!this.enabled || text === this.shown) return;
     const width = (process.stderr.columns ?? 80) - 1;
-    process.stderr.write(`\r\x1b[K${text.slice(0, width)}`);
+    printError(`\r\x1b[K${text.slice(0, width)}`);
     this.shown = text;
   }
   /** Call before anything else is written to the terminal. */
   clear(): void {
-    if (this.shown) process.stderr.write("\r\x1b[K");
+    if (this.shown) printError("\r\x1b[K");
     this.shown = "";
   }
 }

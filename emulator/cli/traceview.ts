@@ -14,9 +14,10 @@ import { isSelected, type Selection } from "../trace/select.ts";
 import { Symboliser } from "../trace/symbolise.ts";
 import type { TraceEvent } from "../trace/tracer.ts";
 import { UserError } from "./errors.ts";
-import { openOutput, readInput, type Texts } from "./inputs.ts";
+import { openInputFile, openOutput } from "./files.ts";
 import { packageRoot } from "./package.ts";
-import { writeAll } from "./session.ts";
+import { print, printError, writeAll } from "./output.ts";
+import type { Texts } from "./parse.ts";
 import { parseSelection } from "./tracing.ts";
 import { parseCount } from "./units.ts";
 
@@ -43,7 +44,7 @@ export async function showCommand(file: string, o: Texts): Promise<number> {
       const first = all.find((event) => event.kind === EventKind.INSN);
       if (first) await instructionFor(first);
       const show = o["kind"] ?? header.show;
-      writeOut(goldenTrace({ ...header, show }, all, nameOf, instruction));
+      print(goldenTrace({ ...header, show }, all, nameOf, instruction));
       return 0;
     }
     let writer: FullWriter | undefined;
@@ -53,7 +54,7 @@ export async function showCommand(file: string, o: Texts): Promise<number> {
         writer = undefined;
         await instructionFor(event);
       }
-      writer ??= new FullWriter(writeOut, nameOf, instruction);
+      writer ??= new FullWriter(print, nameOf, instruction);
       writer.event(event);
     }
     writer?.end();
@@ -79,7 +80,7 @@ export function diffCommand(a: string, b: string, o: Texts): number {
     context,
   });
   if (lines === null) return 0;
-  writeOut(`${lines.join("\n")}\n`);
+  print(`${lines.join("\n")}\n`);
   return STATUS_DIFFERENT;
 }
 
@@ -92,14 +93,15 @@ export function exportCommand(file: string, o: Texts): number {
     symboliser.nameOf(address),
   );
   const fd = openOutput("--perfetto", to);
+  const write = (text: string): void => writeAll(fd, Buffer.from(text), to);
   try {
     // An event a line: it can be searched, and no string gets too long.
-    fs.writeFileSync(fd, `${JSON.stringify(rest).slice(0, -1)},"traceEvents":[\n`);
+    write(`${JSON.stringify(rest).slice(0, -1)},"traceEvents":[\n`);
     for (let i = 0; i < traceEvents.length; i += 1000) {
       const part = traceEvents.slice(i, i + 1000).map((event) => JSON.stringify(event));
-      fs.writeFileSync(fd, `${part.join(",\n")}${i + 1000 < traceEvents.length ? ",\n" : "\n"}`);
+      write(`${part.join(",\n")}${i + 1000 < traceEvents.length ? ",\n" : "\n"}`);
     }
-    fs.writeFileSync(fd, "]}\n");
+    write("]}\n");
   } finally {
     fs.closeSync(fd);
   }
@@ -107,8 +109,6 @@ export function exportCommand(file: string, o: Texts): number {
 }
 
 // ---- files
-
-const writeOut = (text: string): void => writeAll(1, Buffer.from(text));
 
 /** The header is read at once, the events as they are asked for. */
 function open(file: string, selection: Selection): TraceFile {
@@ -120,17 +120,8 @@ function open(file: string, selection: Selection): TraceFile {
     throw badTrace(file, error);
   }
 }
-function openInput(file: string): number {
-  // For its checks: a missing file is refused as every input is.
-  const isFile = fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true;
-  if (!isFile) readInput("trace", file, "give a file that `margay trace record` wrote");
-  try {
-    return fs.openSync(file, "r");
-  } catch {
-    readInput("trace", file, "give a file that `margay trace record` wrote");
-    throw new UserError("trace", file, "give a file that `margay trace record` wrote");
-  }
-}
+const openInput = (file: string): number =>
+  openInputFile("trace", file, "give a file that `margay trace record` wrote");
 
 function* chunksOf(fd: number, file: string): Generator<string, void> {
   const decoder = new StringDecoder("utf8");
@@ -188,7 +179,7 @@ function symbolsOf(header: TraceHeader): Symboliser {
     if (bytes !== undefined && createHash("sha256").update(bytes).digest("hex") === sha256) elfs.push(bytes);
     else {
       const why = bytes === undefined ? "no such file" : "not the one that was traced";
-      process.stderr.write(`margay: symbols of the ${role}: ${file}: ${why}: addresses stay numbers\n`);
+      printError(`margay: symbols of the ${role}: ${file}: ${why}: addresses stay numbers\n`);
     }
   }
   return new Symboliser(elfs);

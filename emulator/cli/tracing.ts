@@ -1,10 +1,11 @@
 /**
- * `--trace FILE`, `--show LIST` with `--node`, `--core`, `--from`, `--to`, and `--strict`: where events go, and who checks them. Without any of
+ * `--trace FILE` (trace/file.ts), `--show LIST` with `--node`, `--core`, `--from`, `--to`, and `--strict`: where events go, and who checks them. Without any of
  * them tracing costs nothing.
  */
 import fs from "node:fs";
 import type { CreateEngine } from "../cpu/engine.ts";
 import { Checkers } from "../trace/checkers.ts";
+import { type TraceHeader, TraceFileWriter } from "../trace/file.ts";
 import { FullWriter } from "../trace/format.ts";
 import { instructionText } from "../trace/instructiontext.ts";
 import { traceInstructions } from "../trace/instructions.ts";
@@ -14,9 +15,10 @@ import { noTrace, type TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
 import { type TraceConsumer, Tracer } from "../trace/tracer.ts";
 import { UserError } from "./errors.ts";
-import { openOutput, type Texts } from "./inputs.ts";
-import { bounds } from "./options.ts";
-import { writeAll } from "./session.ts";
+import { openOutput } from "./files.ts";
+import { bounds } from "./limits.ts";
+import { printError, writeAll } from "./output.ts";
+import type { Texts } from "./parse.ts";
 import { parseTime } from "./units.ts";
 
 export interface Tracing {
@@ -29,29 +31,32 @@ export interface Tracing {
   close(): void;
 }
 
-/**
- * The selection filters the file; without a file the events go to stderr. `images`: ELFs with the symbols of addresses, the kernel first.
- * `watcher` sees every event, single instructions as selected. With `record` the selection goes to what it opens, and nowhere else.
- */
-export async function openTrace(
-  o: Texts,
-  images: readonly Uint8Array[],
-  watcher?: TraceConsumer,
-  record?: () => TraceConsumer,
-): Promise<Tracing> {
+export interface TracingOptions {
+  /** ELFs with the symbols of addresses, the kernel first. */
+  readonly images: readonly Uint8Array[];
+  /** Sees every event, single instructions as selected. */
+  readonly watcher?: TraceConsumer | undefined;
+  /** Of a trace file. */
+  readonly header: () => TraceHeader;
+}
+
+/** The selection filters the file; without a file the events go to stderr, decoded. */
+export async function openTrace(o: Texts, { images, watcher, header }: TracingOptions): Promise<Tracing> {
   const selection = parseSelection(o, "show");
   const consumers: TraceConsumer[] = watcher ? [watcher] : [];
   // 1.7 MB: loaded by those who ask for instructions.
   const disassemble = wantsInstructions(selection)
     ? await (await import("../trace/disassemble.ts")).loadDisassembler()
     : undefined;
-  const fd = o["trace"] === undefined ? undefined : openOutput("--trace", o["trace"]);
-  if (record) consumers.push(new Selector(selection, record()));
-  if (fd !== undefined || (o["show"] !== undefined && !record)) {
+  const [option, name] = o["output"] === undefined ? ["--trace", o["trace"]] : ["--output", o["output"]];
+  const fd = name === undefined ? undefined : openOutput(option, name);
+  if (fd !== undefined) {
+    const writer = new TraceFileWriter(header(), (text) => writeAll(fd, Buffer.from(text), name!));
+    consumers.push(new Selector(selection, writer));
+  } else if (o["show"] !== undefined) {
     const symboliser = new Symboliser(images);
-    const out = fd ?? process.stderr.fd;
     const writer = new FullWriter(
-      (text) => writeAll(out, Buffer.from(text)),
+      printError,
       (address) => symboliser.nameOf(address),
       disassemble && instructionText(disassemble, symboliser),
     );

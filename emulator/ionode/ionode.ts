@@ -67,6 +67,8 @@ export interface IoNodeOptions {
   readonly standardInput?: (task: { readonly jobId: number; readonly nid: number }) => InputStream | undefined;
   /** Where relative paths start; a path of the job's. Left out: its root. */
   readonly workingDirectory?: string;
+  /** Longest time that nodes run apart; the fabric's latency. */
+  readonly latencyNs?: number;
   /** What a job may write (quota.ts). */
   readonly quotaBytes?: number;
   /** Of /dev/random. */
@@ -171,7 +173,7 @@ export class IoNode implements HostService {
       answer = { result: BigInt(-error.errno) };
     }
     if (answer === null) {
-      this.waiting.push({ message: m, due: time + INPUT_DELAY_NS });
+      this.waiting.push({ message: m, due: time + INPUT_DELAY_NS + (this.options.latencyNs ?? 0) });
       return;
     }
     const data = answer.data ?? NOTHING;
@@ -238,6 +240,7 @@ export class IoNode implements HostService {
     const stream = this.inputs.get(key);
     if (stream === undefined || count === 0) return NOTHING;
     // What is there already waits as well, so that the answer's time does not tell.
+    stream.want(count);
     return stream.isLive && !isAgain ? null : stream.read(count);
   }
 

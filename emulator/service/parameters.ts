@@ -4,6 +4,7 @@
  */
 import { JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../abi/job.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";
+import { USER_STACK_BYTES } from "../abi/memory.ts";
 
 export interface Parameters {
   readonly jobId: number;
@@ -23,6 +24,14 @@ export interface Parameters {
 export const PROGRAMS_MAX = 256;
 /** Strings of a block, bytes (Linux: 32 pages a string, a quarter of the stack in all; here: half of the main stack). */
 export const STRINGS_MAX_BYTES = 1 << 20;
+
+/** Room for arguments and environment: half of the main stack, less two pages for what init puts beside them and the program's first frames. */
+export const argumentBytesMost = Number(USER_STACK_BYTES) / 2 - 8192;
+/** Bytes of the stack that they take: the strings and the pointers to them (System V ABI, AMD64 supplement 3.4.1). */
+export function argumentBytes(argv: readonly string[], envp: readonly string[]): number {
+  const strings = [...argv, ...envp].reduce((sum, s) => sum + Buffer.byteLength(s) + 1, 0);
+  return strings + 8 * (argv.length + envp.length + 3);
+}
 
 /** A request that cannot be put into a parameter block: what is wrong, in one line. */
 export class ParameterError extends Error {}
@@ -45,6 +54,10 @@ export function buildParameters(p: Parameters): Uint8Array {
   if (all.some((s) => s.includes(0))) throw new ParameterError("a string holds a NUL byte");
   if (all.slice(0, p.programs.length).some((s) => s.length === 0 || s.length >= PATH_MAX_BYTES))
     throw new ParameterError("the path of a program is empty or too long");
+  if (argumentBytes(p.argv, p.envp) > argumentBytesMost)
+    throw new ParameterError(
+      `arguments and environment take ${argumentBytes(p.argv, p.envp)} bytes of the stack, at most ${argumentBytesMost}`,
+    );
   const stringsBytes = all.reduce((n, s) => n + s.length + 1, 0);
   if (stringsBytes > STRINGS_MAX_BYTES)
     throw new ParameterError(`arguments and environment take ${stringsBytes} bytes, at most ${STRINGS_MAX_BYTES}`);

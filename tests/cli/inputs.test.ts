@@ -1,11 +1,18 @@
-/** Texts of the command line: numbers, sizes, times, labels, where PROGRAM's own arguments begin. */
+/** Texts of the command line: numbers, sizes, times, labels. */
 import { describe, expect, it } from "vitest";
 import { ConsoleLines } from "../../emulator/cli/console.ts";
 import { LabelledOutput } from "../../emulator/cli/label.ts";
 import { coordinates } from "../../emulator/cli/nodes.ts";
-import { splitProgram } from "../../emulator/cli/options.ts";
-import { exitStatus } from "../../emulator/cli/run.ts";
-import { formatSize, formatTime, parseCount, parseSize, parseTime } from "../../emulator/cli/units.ts";
+import { exitStatus } from "../../emulator/cli/runend.ts";
+import {
+  formatSize,
+  formatTime,
+  parseCount,
+  parseRate,
+  parseSize,
+  parseTime,
+  parseWallTime,
+} from "../../emulator/cli/units.ts";
 
 describe("units", () => {
   it.each([
@@ -32,6 +39,26 @@ describe("units", () => {
   it.each(["", "1.5", "x", "-1", "1e3", "9"])("no count from 1 to 8: '%s'", (text) =>
     expect(() => parseCount("--cores", text, 1, 8)).toThrow(/bad --cores/),
   );
+  it.each([
+    ["90s", 90],
+    ["10m", 600],
+    ["1.5h", 5400],
+    ["1:30", 90],
+    ["1:00:30", 3630],
+  ])("wall-clock time %s", (text, seconds) => expect(parseWallTime("--time", text)).toBe(seconds));
+  it.each(["", "10", "0s", "-1s", "1d", "1:60", "1:2:3:4", "s", "1e9h", "99999999h"])(
+    "no wall-clock time: '%s'",
+    (text) => expect(() => parseWallTime("--time", text)).toThrow(/bad --time/),
+  );
+  it.each([
+    ["10GB/s", 1e10],
+    ["1.5G", 1.5e9],
+    ["100mb", 1e8],
+    ["1000K", 1e6],
+  ])("rate %s", (text, bytes) => expect(parseRate("--bandwidth", text)).toBe(bytes));
+  it.each(["", "0G", "10", "1B/s", "1T", "10Gbit/s", "1e3G", "2000G"])("no rate: '%s'", (text) =>
+    expect(() => parseRate("--bandwidth", text)).toThrow(/bad --bandwidth/),
+  );
   it("reads hexadecimal counts", () => expect(parseCount("--seed", "0xff", 0, 255)).toBe(255));
   it("writes sizes and times for people", () => {
     expect([formatSize(2 ** 30), formatSize(64 << 20), formatSize(4096), formatSize(4097)]).toEqual([
@@ -47,40 +74,6 @@ describe("units", () => {
       "3.000 s",
     ]);
   });
-});
-
-describe("where the program's arguments begin", () => {
-  it.each([
-    [
-      ["run", "hello"],
-      ["run", "--", "hello"],
-    ],
-    [
-      ["run", "--nodes", "2", "hello", "--nodes", "3"],
-      ["run", "--nodes", "2", "--", "hello", "--nodes", "3"],
-    ],
-    [
-      ["run", "--nodes=2", "--label", "hello", "-x"],
-      ["run", "--nodes=2", "--label", "--", "hello", "-x"],
-    ],
-    [
-      ["run", "--nodes", "2", "--", "hello", "--", "x"],
-      ["run", "--nodes", "2", "--", "hello", "--", "x"],
-    ],
-    [
-      ["run", "--help"],
-      ["run", "--help"],
-    ],
-    [
-      ["run", "--nodes"],
-      ["run", "--nodes"],
-    ],
-    [
-      ["boot", "kernel", "--cores", "2"],
-      ["boot", "kernel", "--cores", "2"],
-    ],
-    [[], []],
-  ])("%j", (argv, split) => expect(splitProgram(argv)).toEqual(split));
 });
 
 describe("output", () => {

@@ -2,7 +2,6 @@
 import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { splitProgram } from "../../emulator/cli/options.ts";
 import { parseNumbers } from "../../emulator/trace/select.ts";
 import { margay, packageRoot, type Result, temporaryFolder } from "../system/command.ts";
 
@@ -35,9 +34,32 @@ describe("record, show, diff, export", () => {
       "images/out/init.elf",
       "images/out/bin/hello",
     ]);
-    const file = at("full.txt");
+    const file = at("full.trace");
     margay([...header.command.slice(0, -1), "--trace", file, "hello"], { strict: false });
-    expect(run("show", "a.trace").stdout).toBe(fs.readFileSync(file, "utf8"));
+    expect(fs.readFileSync(file, "utf8"), "run --trace and trace record write the same file").toBe(
+      fs.readFileSync(at("a.trace"), "utf8"),
+    );
+  });
+  it("a file of run --trace or boot --trace can be shown, compared and exported", () => {
+    expect(
+      margay(["run", "--nodes", "2", "--cores", "1", "--trace", "r.trace", "hello"], { cwd, strict: false }).status,
+    ).toBe(0);
+    expect(margay(["boot", "--trace", "k.trace", "kernel"], { cwd }).status).toBe(0);
+    expect(run("diff", "a.trace", "r.trace")).toEqual({ status: 0, stdout: "", stderr: "" });
+    for (const name of ["r.trace", "k.trace"]) {
+      expect(run("show", "--kind", "console", name).stdout).toMatch(/console +line="margay: ready nid=1/);
+      expect(run("diff", name, name).status).toBe(0);
+      expect(run("export", "--perfetto", "x.json", name).status).toBe(0);
+    }
+    expect(run("diff", "r.trace", "k.trace").status).toBe(1);
+  });
+  it("what was shown on stderr is what the file shows", () => {
+    const line = ["run", "--nodes", "2", "--cores", "1", "--show", "job,msg"];
+    const shown = margay([...line, "hello"], { strict: false })
+      .stderr.split("\n")
+      .filter((l) => /^ *\d+ n\d/.test(l));
+    margay([...line, "--trace", at("s.trace"), "hello"], { strict: false });
+    expect(run("show", "s.trace").stdout.trimEnd().split("\n")).toEqual(shown);
   });
   it("show selects by kind, node, core and time", () => {
     const { stdout, status } = run(
@@ -146,20 +168,20 @@ describe("mistakes are one line, status 2", () => {
   );
   // biome-ignore format: a table
   it.each<[string[], RegExp]>([
-    [[],                                                 /^margay: no trace command: /],
+    [[],                                                 /^margay: no trace command: margay trace: give record, show, diff, export, events$/m],
     [["sing"],                                           /^margay: .*sing/],
-    [["record"],                                         /^margay: no program: trace record: give a job/],
+    [["record"],                                         /^margay: no PROGRAM: margay trace record: give `margay trace record PROGRAM \[ARGS…\]`/],
     [["record", "nosuchjob"],                            /^margay: no built-in job: nosuchjob: /],
     [["record", "--output", "no/such/a.trace", "hello"], /^margay: bad --output: no\/such\/a.trace: no such file: /],
     [["record", "--to", "1ms", "--from", "2ms", "hello"], /^margay: bad --to: '1ms': give a time after --from/],
-    [["show"],                                           /^margay: not enough non-option arguments/],
+    [["show"],                                           /^margay: no FILE: margay trace show: give /],
     [["show", "missing.trace"],                          /^margay: trace: missing.trace: no such file: /],
     [["show", "."],                                      /^margay: trace: \.: is a directory: /],
     [["show", "garbage.trace"],                          /^margay: bad trace: garbage.trace: no trace file: it has no header: record it again/],
     [["show", "cut.trace"],                              /^margay: bad trace: cut.trace: cut short behind line 1: /],
     [["diff", "cut.trace", "cut.trace"],                 /^margay: bad trace: cut.trace: cut short behind line 1/],
     [["export", "--perfetto", "x.json", "cut.trace"],    /^margay: bad trace: cut.trace: /],
-    [["export", "cut.trace"],                            /^margay: missing required argument: perfetto/],
+    [["export", "cut.trace"],                            /^margay: missing option: --perfetto: give --perfetto FILE/],
     [["show", "--kind", "foo", "cut.trace"],             /^margay: bad --kind: no event or group 'foo': /],
     [["show", "--kind", "", "cut.trace"],                /^margay: bad --kind: no event is named/],
     [["show", "--node", "x", "cut.trace"],               /^margay: bad --node: 'x': give numbers up to 256, as 1, n2 or 1,4-7/],
@@ -177,24 +199,12 @@ describe("mistakes are one line, status 2", () => {
 });
 
 it("--help has examples, and the catalogue is printed", () => {
-  expect(run("--help").stdout).toMatch(/margay trace export --perfetto a\.json a\.trace/);
+  expect(run("export", "--help").stdout).toMatch(/margay trace export --perfetto a\.json a\.trace/);
+  expect(run("--help").stdout).toMatch(/^ {2}trace export FILE /m);
   expect(run("record", "--help").stdout).toMatch(/--output.*\n(.*\n)*.*--faults/);
   expect(run("events").stdout).toBe(fs.readFileSync(path.join(packageRoot, "emulator/trace/EVENTS.md"), "utf8"));
 });
 
-it("where the program's arguments begin", () => {
-  expect(splitProgram(["trace", "record", "-o", "a", "ring", "--output", "b"])).toEqual([
-    "trace",
-    "record",
-    "-o",
-    "a",
-    "--",
-    "ring",
-    "--output",
-    "b",
-  ]);
-  expect(splitProgram(["trace", "show", "--kind", "sys", "a"])).toEqual(["trace", "show", "--kind", "sys", "a"]);
-});
 it("lists of nodes and cores", () => {
   expect([...parseNumbers("1,n4-6", "n")!]).toEqual([1, 4, 5, 6]);
   for (const text of ["", "a", "3-1", "1,", "-1", "c1"]) expect(parseNumbers(text, "n")).toBeUndefined();

@@ -52,8 +52,8 @@ describe("refused with one line and status 2", () => {
       ["run", "--no-wait", "hello"],
       "bad --no-wait: without --gdb: give --gdb PORT or --gdb-job PORT too",
     ],
-    ["debug what", ["debug"], "debug: nothing to debug: give boot or run: margay debug run hello"],
-    ["debug something else", ["debug", "build"], "debug: build: give boot or run"],
+    ["debug what", ["debug"], "no boot|run: margay debug: give `margay debug boot IMAGE | run PROGRAM …`"],
+    ["debug something else", ["debug", "build"], "debug: 'build': give boot or run"],
     ["no such script", ["debug", "--script", "/none.gdb", "run", "hello"], "bad --script: /none.gdb: no such file"],
     ["--gdb twice over", ["debug", "run", "--gdb", "1234", "hello"], "bad --gdb: under margay debug: leave it out"],
     ["no such job", ["debug", "run", "nosuchjob"], "no built-in job: nosuchjob"],
@@ -78,11 +78,15 @@ describe("refused with one line and status 2", () => {
 });
 
 describe("nothing is left", () => {
-  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s while it waits for gdb", async (signal) => {
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)("%s while it waits for gdb", async (signal, expected) => {
     const socket = path.join(folder, `wait-${signal}`);
     const { status, stderr } = await interrupted(["run", "--gdb", socket, "hello"], "waiting for gdb", signal);
     expect(stderr).toContain(`margay: waiting for gdb: gdb -x ${socket}.gdb\n`);
-    expect(status).toBe(130);
+    expect(status).toBe(expected);
     expect(fs.existsSync(socket)).toBe(false);
     expect(fs.existsSync(`${socket}.gdb`)).toBe(false);
   });

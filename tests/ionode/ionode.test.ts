@@ -236,6 +236,7 @@ describe("streams", () => {
     const lines: string[] = [];
     const live: InputStream = {
       isLive: true,
+      want: () => {},
       read: () => (lines.length === 0 ? null : new TextEncoder().encode(lines.shift())),
     };
     const other = new IoRig({ standardInput: () => live });

@@ -115,10 +115,17 @@ describe("--keys", () => {
       ..."1e 9e 2a 30 b0 aa 39 b9 02 82 1c 9c".split(" "),
     ]);
     expect(r.status).toBe(0);
-    const lines = fs.readFileSync(trace, "utf8").trimEnd().split("\n");
-    const at = (l: string) => Number(/^\s*(\d+)/.exec(l)![1]);
-    const ready = at(lines.find((l) => l.includes("node.ready"))!);
-    const keys = lines.filter((l) => /line="[0-9a-f]{2}"/.test(l)).map((l) => Math.floor((at(l) - ready) / 1e6));
+    // One JSON value a line: [time, nid, core, kind, words…] (trace/file.ts).
+    const events = fs
+      .readFileSync(trace, "utf8")
+      .trimEnd()
+      .split("\n")
+      .slice(1, -1)
+      .map((line) => JSON.parse(line) as [number, number, number, string, string]);
+    const ready = events.find(([, , , kind]) => kind === "node.ready")![0];
+    const keys = events
+      .filter(([, , , kind, line]) => kind === "console" && /^[0-9a-f]{2}$/.test(line))
+      .map(([time]) => Math.floor((time - ready) / 1e6));
     expect(keys).toEqual([1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 5]);
   });
   it.skipIf(!hasAssembler)("without it there is no keyboard", () => {

@@ -1,0 +1,53 @@
+/** Files that the command line names. Inputs are regular files: a pipe or a device would make the command wait, or read for ever. */
+import fs from "node:fs";
+import { reasonOf, UserError } from "./errors.ts";
+import { formatSize } from "./units.ts";
+
+/** Images, modules and programs are far smaller. */
+const INPUT_MOST_BYTES = 2 ** 30;
+const { O_RDONLY, O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK, O_NOCTTY } = fs.constants;
+
+/** Opens a regular file for reading. O_NONBLOCK: a pipe without a writer is refused, and not waited for. @throws UserError */
+export function openInputFile(what: string, file: string, todo: string): number {
+  let fd: number;
+  try {
+    fd = fs.openSync(file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  } catch (error) {
+    throw new UserError(what, `${name(file)}: ${reasonOf(error)}`, todo);
+  }
+  const stat = fs.fstatSync(fd);
+  if (stat.isFile()) return fd;
+  fs.closeSync(fd);
+  throw new UserError(what, `${name(file)}: ${stat.isDirectory() ? "is a directory" : "no regular file"}`, todo);
+}
+
+/** The whole of a regular file. @throws UserError */
+export function readInput(what: string, file: string, todo: string): Uint8Array {
+  const fd = openInputFile(what, file, todo);
+  try {
+    const { size } = fs.fstatSync(fd);
+    if (size > INPUT_MOST_BYTES)
+      throw new UserError(
+        what,
+        `${name(file)}: ${size} bytes`,
+        `give a file of at most ${formatSize(INPUT_MOST_BYTES)}`,
+      );
+    return fs.readFileSync(fd);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(what, `${name(file)}: ${reasonOf(error)}`, todo);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Opens an output file now, so that a bad path is refused before the run. @throws UserError */
+export function openOutput(option: string, file: string): number {
+  try {
+    return fs.openSync(file, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY, 0o666);
+  } catch (error) {
+    throw new UserError(`bad ${option}`, `${name(file)}: ${reasonOf(error)}`, "give a path that can be written");
+  }
+}
+
+const name = (file: string): string => (file === "" ? "''" : file);

@@ -1,0 +1,76 @@
+/** The job's side of a `run` line: ranks, environment, arguments, where it runs and what it may write. Refuses before anything starts. */
+import { Errno } from "../abi/errno.ts";
+import { argumentBytes, argumentBytesMost } from "../service/parameters.ts";
+import { UserError } from "./errors.ts";
+import { bounds, defaults } from "./limits.ts";
+import type { Parsed, Texts } from "./parse.ts";
+import { parseCount, parseSize } from "./units.ts";
+
+export interface JobSetup {
+  readonly nodes: number;
+  /** nid of each rank. */
+  readonly nids: readonly number[];
+  readonly fanout: number;
+  readonly workingDirectory: string;
+  readonly quotaBytes: number;
+  readonly argv: readonly string[];
+  /** `NAME=VALUE`. */
+  readonly envp: readonly string[];
+}
+
+export function jobSetup({ texts, lists, operands }: Parsed, environment: NodeJS.ProcessEnv = process.env): JobSetup {
+  const nodes = texts["nodes"] === undefined ? defaults.nodes : parseCount("--nodes", texts["nodes"], 1, bounds.nodes);
+  const argv = operands;
+  const envp = variables(lists["env"] ?? [], environment);
+  mustFit(argv, envp);
+  return {
+    nodes,
+    nids: Array.from({ length: ranks(texts, nodes) }, (_, i) => i + 1),
+    fanout: texts["fanout"] === undefined ? defaults.fanout : parseCount("--fanout", texts["fanout"], 1, bounds.fanout),
+    workingDirectory: workingDirectory(texts["chdir"]),
+    quotaBytes:
+      texts["quota"] === undefined ? defaults.quotaBytes : parseSize("--quota", texts["quota"], 0, bounds.quotaMost, 1),
+    argv,
+    envp,
+  };
+}
+
+function ranks(texts: Texts, nodes: number): number {
+  const text = texts["ranks"];
+  if (text === undefined) return nodes;
+  const count = parseCount("--ranks", text, 1, bounds.nodes * bounds.cores);
+  if (count <= nodes) return count;
+  const todo = count <= bounds.nodes ? `give --nodes ${count} too` : `give at most ${bounds.nodes}`;
+  throw new UserError("bad --ranks", `${count} ranks on ${nodes} nodes: a node takes one rank`, todo);
+}
+
+function workingDirectory(text: string | undefined): string {
+  if (text === undefined) return "/";
+  if (text === "") throw new UserError("bad --chdir", "''", "give a directory inside --root");
+  return text;
+}
+
+/** The last setting of a name counts, in the place of its first. */
+function variables(settings: readonly string[], environment: NodeJS.ProcessEnv): readonly string[] {
+  const values = new Map<string, string>();
+  for (const setting of settings) {
+    const equals = setting.indexOf("=");
+    const name = equals < 0 ? setting : setting.slice(0, equals);
+    if (name === "") throw new UserError("bad --env", `'${setting}'`, "give NAME=VALUE, or NAME to pass on its value");
+    const value = equals < 0 ? environment[name] : setting.slice(equals + 1);
+    if (value === undefined) throw new UserError("bad --env", `'${name}' is not set here`, `give ${name}=VALUE`);
+    values.set(name, value);
+  }
+  return [...values].map(([name, value]) => `${name}=${value}`);
+}
+
+/** As init would find when it builds the program's stack (userland/init/execute.ts). */
+function mustFit(argv: readonly string[], envp: readonly string[]): void {
+  const bytes = argumentBytes(argv, envp);
+  if (bytes > argumentBytesMost)
+    throw new UserError(
+      "arguments too long",
+      `${argv.length} arguments and ${envp.length} variables take ${bytes} bytes of the stack (errno ${Errno.E2BIG}, E2BIG)`,
+      `give at most ${argumentBytesMost}, or put them into a file`,
+    );
+}

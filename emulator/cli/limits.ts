@@ -1,0 +1,25 @@
+/** Defaults and bounds of the command line. */
+import { DEFAULT_EPOCH_SECONDS } from "../machine/clock.ts";
+import { QUOTA_DEFAULT_BYTES } from "../ionode/quota.ts";
+
+export const defaults = {
+  bootCores: 1,
+  runCores: 2,
+  nodes: 4,
+  memBytes: 64 * 2 ** 20,
+  fanout: 4,
+  seed: 0,
+  epochSeconds: DEFAULT_EPOCH_SECONDS,
+  quotaBytes: QUOTA_DEFAULT_BYTES,
+  traceFile: "margay.trace",
+} as const;
+/** RAM ends below the hole for devices (kernel/abi/memory.ts). */
+export const bounds = {
+  cores: 64,
+  nodes: 256,
+  fanout: 64,
+  memLeast: 16 * 2 ** 20,
+  memMost: 3 * 2 ** 30,
+  /** More than any disk of today has. */
+  quotaMost: 2 ** 50,
+} as const;

@@ -1,0 +1,100 @@
+/** PROGRAM as the job and the command see it: the command looks at it through the job's own name space, so that it sees what init will see. */
+import fs from "node:fs";
+import path from "node:path";
+import { hostFs, IoError } from "../ionode/hostfs.ts";
+import { NameSpace } from "../ionode/namespace.ts";
+import { errnoText } from "../service/refusal.ts";
+import { UserError } from "./errors.ts";
+import { imagesOut } from "./inputs.ts";
+
+export const builtInJobs = path.join(imagesOut, "bin");
+const PROGRAM_MOST_BYTES = 2 ** 30;
+
+export interface Program {
+  /** As it was typed; argv[0]. */
+  readonly name: string;
+  /** Path in the job's name space. */
+  readonly path: string;
+  /** What is there now. Undefined: nothing that can be read; init will say why. */
+  readonly file: { readonly hostPath: string; readonly bytes: Uint8Array } | undefined;
+}
+
+/** A built-in job must exist; what lies in the root is init's to find. @throws UserError */
+export function findProgram(name: string, root: string, workingDirectory: string): Program {
+  if (name === "") throw new UserError("no program", "''", "give a job: `margay run hello`");
+  const job = name.includes("/") ? name : builtInJob(name);
+  const names = new NameSpace(hostFs, root, builtInJobs);
+  try {
+    return { name, path: job, file: look(names, job, workingDirectory) };
+  } finally {
+    names.close();
+  }
+}
+
+function builtInJob(name: string): string {
+  const known = fs.existsSync(builtInJobs) ? fs.readdirSync(builtInJobs).sort() : [];
+  if (known.includes(name)) return `/margay/bin/${name}`;
+  throw new UserError(
+    "no built-in job",
+    name,
+    known.length === 0
+      ? "none is built: run `make build` or `margay build`"
+      : `the jobs are ${known.join(", ")}; a program in --root needs a slash: /${name}`,
+  );
+}
+
+function look(names: NameSpace, job: string, workingDirectory: string): Program["file"] {
+  try {
+    return inDirectory(names, workingDirectory, (from) =>
+      names.resolve(job, { followLast: true, from }, ({ node }) => {
+        if (node?.kind !== "file" || node.stat.kind !== "regular" || node.stat.sizeBytes > PROGRAM_MOST_BYTES)
+          return undefined;
+        const hostPath = fs.readlinkSync(`/proc/self/fd/${node.fd}`);
+        const fd = hostFs.open(node.fd, 0);
+        try {
+          return { hostPath, bytes: fs.readFileSync(fd) };
+        } finally {
+          hostFs.close(fd);
+        }
+      }),
+    );
+  } catch (error) {
+    if (error instanceof IoError) return undefined;
+    throw error;
+  }
+}
+
+function inDirectory<T>(names: NameSpace, directory: string, use: (from: NameSpace["root"]) => T): T {
+  return names.resolve(directory, { followLast: true }, ({ node }) =>
+    use(node?.kind === "folder" ? node.folder : names.root),
+  );
+}
+
+/** --chdir: a directory inside the root. @throws UserError */
+export function checkRoot(root: string, workingDirectory: string): void {
+  let names: NameSpace;
+  try {
+    names = new NameSpace(hostFs, root, builtInJobs);
+  } catch (error) {
+    if (!(error instanceof IoError)) throw error;
+    throw new UserError(
+      "bad --root",
+      `${root}: ${errnoText(error.errno)}: none that a job may see`,
+      "give a directory on a file system that stores files, not the host's /proc, /sys or /dev",
+    );
+  }
+  const refuse = (why: string): never => {
+    throw new UserError("bad --chdir", `'${workingDirectory}': ${why}`, "give a directory inside --root");
+  };
+  try {
+    names.resolve(workingDirectory, { followLast: true }, ({ node }) => {
+      if (node === null) refuse("no such directory");
+      if (node?.kind !== "folder") refuse("not a directory");
+    });
+  } catch (error) {
+    if (!(error instanceof IoError)) throw error;
+    refuse(errnoText(error.errno));
+  } finally {
+    names.close();
+  }
+}

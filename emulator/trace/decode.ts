@@ -148,12 +148,14 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
   if (named !== undefined) return `${name}=${named}`;
   // biome-ignore format: one case a row
   switch (info.kinds[index]) {
-    case ArgKind.DECIMAL: return `${name}=${signed}`;
-    // A descriptor is an int: the upper half of the register means nothing.
-    case ArgKind.FD: return `${name}=${BigInt.asIntN(32, signed)}`;
+    case ArgKind.S64: case ArgKind.INDEX: case ArgKind.HANDLE: case ArgKind.COUNT: case ArgKind.OFFSET: case ArgKind.TIMEOUT:
+      return `${name}=${signed}`;
+    // An int: the upper half of the register means nothing.
+    case ArgKind.S32: case ArgKind.FD: case ArgKind.DIRECTORY: return `${name}=${BigInt.asIntN(32, signed)}`;
+    case ArgKind.U32: return `${name}=${BigInt.asUintN(32, signed)}`;
     case ArgKind.LENGTH: return `${name}=${BigInt.asUintN(64, signed)}`;
-    case ArgKind.ADDRESS: case ArgKind.PATH: return `${name}=${addressText(BigInt.asUintN(64, signed), options)}`;
-    default: return `${name}=${hexadecimal(word)}`;
+    case ArgKind.HEX: case ArgKind.HEX32: case ArgKind.FLAGS: return `${name}=${hexadecimal(word)}`;
+    default: return `${name}=${addressText(BigInt.asUintN(64, signed), options)}`;
   }
 }
 

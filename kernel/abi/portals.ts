@@ -15,6 +15,8 @@ export const ANY_PID: u32 = 0xffff_ffff;
 /** Match entries and event queues of a task; past them EAGAIN. */
 export const MATCH_ENTRIES_MAX: u32 = 256;
 export const EVENT_QUEUES_MAX: u32 = 16;
+/** Most events that one queue holds. */
+export const EVENT_CAPACITY_MAX: u32 = 0x1_0000;
 
 export const enum MatchOption {
   ALLOW_PUT = 1,

@@ -45,7 +45,8 @@ export class Task {
   size: u32 = 0;
   /** 1: faults stop the thread for a debugger (stop.ts) instead of ending the task. */
   debugged: u32 = 0;
-  reserved: u32 = 0;
+  /** 1: membarrier(PRIVATE_EXPEDITED) was asked for. */
+  expedited: u32 = 0;
   /** The main thread's exit code until the task is ENDING, then what the task ended with. */
   waitStatus: u32 = 0;
   /** Bit n: core n is ours. */

@@ -5,14 +5,13 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { PATH_MAX_BYTES, type Stat } from "../abi/io.ts";
-import { Syscall } from "../abi/syscalls.ts";
+import { LONGEST_TRANSFER, Syscall } from "../abi/syscalls.ts";
+import { PAGE_BYTES } from "../abi/memory.ts";
 import { currentTask } from "../core/task.ts";
 import { userRangeValid, userStringLength } from "../mm/user.ts";
-import { type Call, failure, registerSyscall } from "../syscall/table.ts";
+import type { Call } from "../syscall/arguments.ts";
+import { failure, registerSyscall } from "../syscall/table.ts";
 import { ship, type Shipment, shipmentBytes } from "./client.ts";
-
-/** Longest read or write, as Linux's MAX_RW_COUNT. */
-const LONGEST_BYTES: u64 = 0x7fff_f000;
 
 export function fileCallsStart(): void {
   registerSyscall(Syscall.READ, read);
@@ -51,12 +50,12 @@ function pread(call: ptr<Call>): i64 {
 }
 
 function transfer(call: ptr<Call>, isRead: boolean, hasOffset: boolean): i64 {
-  const total: u64 = call.c < LONGEST_BYTES ? call.c : LONGEST_BYTES;
-  if (!userRangeValid(addr(currentTask().space), call.b, total, isRead)) return failure(Errno.EFAULT);
+  const total: u64 = call.c < u64(LONGEST_TRANSFER) ? call.c : u64(LONGEST_TRANSFER);
   const s: Shipment = zeroed();
   let done: u64 = 0;
   for (;;) {
-    const bytes: u64 = shipmentBytes(total - done);
+    const bytes: u64 = accessibleBytes(call.b + done, shipmentBytes(total - done), isRead);
+    if (bytes === 0 && done > 0 && done < total) return i64(done);
     begin(addr(s), call);
     s.arguments[1] = 0;
     s.arguments[2] = bytes;
@@ -71,7 +70,21 @@ function transfer(call: ptr<Call>, isRead: boolean, hasOffset: boolean): i64 {
     const result: i64 = ship(addr(s));
     if (result < 0) return done > 0 ? i64(done) : result;
     done += u64(result);
+    // Nothing of the buffer is there, but the descriptor holds: so it was for the buffer.
+    if (bytes === 0 && total > 0) return failure(Errno.EFAULT);
     if (u64(result) < bytes || done >= total) return i64(done);
+  }
+}
+
+/** How much of the range, from its start on, the program may read (or the kernel write for it). At most a shipment's pages are looked at. */
+function accessibleBytes(address: u64, lengthBytes: u64, write: boolean): u64 {
+  const space = addr(currentTask().space);
+  if (userRangeValid(space, address, lengthBytes, write)) return lengthBytes;
+  let good: u64 = 0;
+  for (;;) {
+    const untilPageEnd: u64 = PAGE_BYTES - ((address + good) & (PAGE_BYTES - 1));
+    if (good + untilPageEnd > lengthBytes || !userRangeValid(space, address + good, untilPageEnd, write)) return good;
+    good += untilPageEnd;
   }
 }
 
@@ -112,22 +125,24 @@ function lseek(call: ptr<Call>): i64 {
   return ship(addr(s));
 }
 
-function takeStat(s: ptr<Shipment>, to: u64): boolean {
+/** The reply's copy sees whether `to` holds: after what is to be said about the file, as on Linux. */
+function takeStat(s: ptr<Shipment>, to: u64): void {
   s.arguments[1] = 0;
   s.buffer = to;
   s.bufferBytes = sizeof<Stat>();
-  return userRangeValid(addr(currentTask().space), to, sizeof<Stat>(), true);
 }
 /** (fd, struct stat *). */
 function fstat(call: ptr<Call>): i64 {
   const s: Shipment = zeroed();
   begin(addr(s), call);
-  return takeStat(addr(s), call.b) ? ship(addr(s)) : failure(Errno.EFAULT);
+  takeStat(addr(s), call.b);
+  return ship(addr(s));
 }
 /** (path, struct stat *). */
 function stat(call: ptr<Call>): i64 {
   const s: Shipment = zeroed();
   begin(addr(s), call);
   s.arguments[0] = 0;
-  return takeStat(addr(s), call.b) ? withPath(addr(s), call.a) : failure(Errno.EFAULT);
+  takeStat(addr(s), call.b);
+  return withPath(addr(s), call.a);
 }

@@ -5,9 +5,9 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
-import { INIT_MAGIC, INIT_VERSION, type InitHeader, MAX_RANKS } from "../abi/job.ts";
-import { INIT_BASE, PAGE_BYTES, USER_END } from "../abi/memory.ts";
-import { Cause, MAX_MESSAGE_BYTES, type MessageHeader, Operation } from "../abi/net.ts";
+import { INIT_MAGIC, INIT_VERSION, type InitHeader } from "../abi/job.ts";
+import { INIT_BASE, PAGE_BYTES } from "../abi/memory.ts";
+import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import type { LoadRequest } from "../abi/portals.ts";
 import { Prot } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
@@ -26,12 +26,12 @@ import {
   freeCores,
   startTask,
   type Task,
+  taskLock,
   taskRuns,
   TaskState,
   type UserStart,
   WAIT_KILLED,
 } from "../core/task.ts";
-import { leaveThread } from "../core/idle.ts";
 import { beforeReturn } from "../core/stop.ts";
 import { enterFrame } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
@@ -40,7 +40,9 @@ import { copyFromUser, copyToUser } from "../mm/user.ts";
 import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/peer.ts";
-import { type Call, failure, registerSyscall } from "../syscall/table.ts";
+import type { Call } from "../syscall/arguments.ts";
+import { takeLoadRequest } from "../syscall/structures.ts";
+import { failure, registerSyscall } from "../syscall/table.ts";
 import { debugProgramStart } from "./debug.ts";
 import { askChild, finishTask, jobStarted } from "./exit.ts";
 
@@ -147,17 +149,13 @@ function isInit(task: ptr<Task>): boolean {
 function describeJob(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
-  if (call.b === 0 || call.b > u64(MAX_RANKS) || call.a >= call.b) return failure(Errno.EINVAL);
+  if (call.a >= call.b) return failure(Errno.EINVAL);
   const size: u32 = u32(call.b);
-  const pages: u64 = (u64(size) * 4 + PAGE_BYTES - 1) / PAGE_BYTES;
-  if (task.nids === null) {
-    const at: u64 = allocateFrames(2 * pages, u16(task.pid));
-    if (at === 0) return failure(Errno.ENOMEM);
-    task.nids = physical<u32>(at);
-    task.pids = physical<u32>(at + pages * PAGE_BYTES);
-  } else if (task.size !== size) {
-    return failure(Errno.EINVAL);
-  }
+  // Threads of init may come here at once: the tables are made once, and are as long as `size` says.
+  const flags: u64 = lock(addr(taskLock));
+  const errno: u32 = task.nids === null ? makeTables(task, size) : task.size === size ? 0 : Errno.EINVAL;
+  unlock(addr(taskLock), flags);
+  if (errno !== 0) return failure(errno);
   const nids = task.nids;
   const pids = task.pids;
   if (nids === null || pids === null) return failure(Errno.ENOMEM);
@@ -168,7 +166,15 @@ function describeJob(call: ptr<Call>): i64 {
     return failure(Errno.EFAULT);
   }
   task.rank = u32(call.a);
+  return 0;
+}
+function makeTables(task: ptr<Task>, size: u32): u32 {
+  const pages: u64 = (u64(size) * 4 + PAGE_BYTES - 1) / PAGE_BYTES;
+  const at: u64 = allocateFrames(2 * pages, u16(task.pid));
+  if (at === 0) return Errno.ENOMEM;
   task.size = size;
+  task.pids = physical<u32>(at + pages * PAGE_BYTES);
+  task.nids = physical<u32>(at);
   return 0;
 }
 
@@ -177,9 +183,8 @@ function load(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
   const r: LoadRequest = zeroed();
-  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<LoadRequest>()))
-    return failure(Errno.EFAULT);
-  if (r.lengthBytes > u64(MAX_MESSAGE_BYTES)) return failure(Errno.EMSGSIZE);
+  const errno: u32 = takeLoadRequest(addr(task.space), call.a, addr(r));
+  if (errno !== 0) return failure(errno);
   const flags: u64 = lock(addr(netLock));
   let result: i64 = failure(Errno.E2BIG);
   if (askChild(task)) result = issueLoad(task, r.nid, r.queue, r.address, r.lengthBytes, r.userPointer);
@@ -191,7 +196,9 @@ function load(call: ptr<Call>): i64 {
 function start(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
-  if (call.b >= USER_END || !isExecutable(addr(task.space), call.a)) return failure(Errno.EFAULT);
+  if (!isExecutable(addr(task.space), call.a)) return failure(Errno.EFAULT);
+  // One thread of init starts the program, and only while the task does not end.
+  if (!taskRuns(task)) return failure(Errno.EPERM);
   const segment = addr(task.record.segment);
   const flags: u64 = lock(addr(netLock));
   clearPortals(task);
@@ -200,7 +207,6 @@ function start(call: ptr<Call>): i64 {
   spaceUnmap(addr(task.space), INIT_BASE, segment.bytes);
   segment.bytes = 0;
   spaceStartHeap(addr(task.space));
-  if (!taskRuns(task)) leaveThread();
   record(EventKind.JOB_START, u64(task.jobId), u64(task.rank), call.a, 0);
   setFsBase(0);
   fpuReset();

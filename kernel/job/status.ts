@@ -10,7 +10,7 @@ import { dumpContext, dumpStrays } from "../core/dump.ts";
 import { threadOf } from "../core/task.ts";
 import { fromService, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import type { Peer } from "../net/peer.ts";
-import type { Call } from "../syscall/table.ts";
+import type { CallFrame } from "../syscall/arguments.ts";
 
 const TEXT_BYTES: u64 = 32768;
 /** One answer at a time; the next request waits for `busy`, which is refused meanwhile. */
@@ -73,7 +73,7 @@ function describeCpu(_argument: u64, _id: u64): void {
 
 /** The program waits in a system call, whose registers lie at the top of its kernel stack. */
 function describeCall(t: ptr<Text>, stackTop: u64): void {
-  const call = cast<ptr<Call>>(stackTop - sizeof<Call>());
+  const call = cast<ptr<CallFrame>>(stackTop - sizeof<CallFrame>());
   print(t, cstr("  in system call "));
   printDecimal(t, call.number);
   print(t, cstr(" from rip="));

@@ -8,8 +8,9 @@ import { ANY_NID, ANY_PID, MATCH_ENTRIES_MAX, type MatchEntry, MatchOption, PORT
 import { lock, unlock } from "../arch/spinlock.ts";
 import type { MatchSlot, PortalState } from "../core/record.ts";
 import { currentTask, type Task } from "../core/task.ts";
-import { copyFromUser, userRangeValid } from "../mm/user.ts";
-import { type Call, failure } from "../syscall/table.ts";
+import type { Call } from "../syscall/arguments.ts";
+import { takeMatchEntry } from "../syscall/structures.ts";
+import { failure } from "../syscall/table.ts";
 import { queueExists } from "./queues.ts";
 import { netLock } from "./peer.ts";
 
@@ -25,13 +26,8 @@ export function slotOf(task: ptr<Task>, number: u32): ptr<MatchSlot> {
 export function portalAppend(call: ptr<Call>): i64 {
   const task = currentTask();
   const entry: MatchEntry = zeroed();
-  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(entry)), call.a, sizeof<MatchEntry>()))
-    return failure(Errno.EFAULT);
-  if (entry.portalIndex >= PORTAL_COUNT) return failure(Errno.EINVAL);
-  if (
-    !userRangeValid(addr(task.space), entry.address, entry.lengthBytes, (entry.options & MatchOption.ALLOW_PUT) !== 0)
-  )
-    return failure(Errno.EFAULT);
+  const errno: u32 = takeMatchEntry(addr(task.space), call.a, addr(entry));
+  if (errno !== 0) return failure(errno);
   const flags: u64 = lock(addr(netLock));
   let handle: i64 = failure(Errno.EAGAIN);
   if (!queueExists(task, entry.queue)) {
@@ -66,7 +62,7 @@ export function portalUnlink(call: ptr<Call>): i64 {
   const task = currentTask();
   const flags: u64 = lock(addr(netLock));
   let result: i64 = failure(Errno.EINVAL);
-  if (call.a >= 1 && call.a <= u64(MATCH_ENTRIES_MAX) && stateOf(task).slots[call.a - 1].used !== 0) {
+  if (stateOf(task).slots[call.a - 1].used !== 0) {
     unlink(stateOf(task), u32(call.a));
     result = 0;
   }

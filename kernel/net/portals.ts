@@ -7,7 +7,7 @@
  * All state is under `netLock`; calls take it, handlers run with it.
  */
 import { Errno } from "../abi/errno.ts";
-import { Cause, MAX_MESSAGE_BYTES, MessageFlag, type MessageHeader, Operation } from "../abi/net.ts";
+import { Cause, MessageFlag, type MessageHeader, Operation } from "../abi/net.ts";
 import {
   EVENT_QUEUES_MAX,
   MatchOption,
@@ -19,8 +19,10 @@ import {
 import { Syscall } from "../abi/syscalls.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, findTask, type Task } from "../core/task.ts";
-import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
-import { type Call, failure, registerSyscall } from "../syscall/table.ts";
+import { copyToUser } from "../mm/user.ts";
+import type { Call } from "../syscall/arguments.ts";
+import { takePortalRequest } from "../syscall/structures.ts";
+import { failure, registerSyscall } from "../syscall/table.ts";
 import { accepted, match, offsetIn, portalAppend, portalUnlink, slotOf, use } from "./matchlist.ts";
 import { allocateMessage, isLast, registerOperation, replyTo, sendMessage } from "./message.ts";
 import { netLock, type OutMessage, type Peer } from "./peer.ts";
@@ -92,12 +94,8 @@ function portalGet(call: ptr<Call>): i64 {
 function issue(call: ptr<Call>, operation: u8): i64 {
   const task = currentTask();
   const r: PortalRequest = zeroed();
-  if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(r)), call.a, sizeof<PortalRequest>()))
-    return failure(Errno.EFAULT);
-  if (r.portalIndex >= PORTAL_COUNT || r.targetPid > 0xffff) return failure(Errno.EINVAL);
-  if (r.lengthBytes > u64(MAX_MESSAGE_BYTES)) return failure(Errno.EMSGSIZE);
-  if (!userRangeValid(addr(task.space), r.address, r.lengthBytes, operation === Operation.GET))
-    return failure(Errno.EFAULT);
+  const errno: u32 = takePortalRequest(addr(task.space), call.a, addr(r), operation === Operation.GET);
+  if (errno !== 0) return failure(errno);
   const flags: u64 = lock(addr(netLock));
   const result: i64 = issueLocked(task, addr(r), operation);
   unlock(addr(netLock), flags);

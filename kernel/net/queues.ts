@@ -11,7 +11,8 @@ import { lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
 import { mustLeave, startDeadline, stopDeadline } from "../core/wait.ts";
 import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
-import { type Call, failure } from "../syscall/table.ts";
+import type { Call } from "../syscall/arguments.ts";
+import { failure } from "../syscall/table.ts";
 import { PROBE_NS, PROBES_MAX } from "./message.ts";
 import { netLock } from "./peer.ts";
 
@@ -31,8 +32,7 @@ export function queuesStart(waitsLong: (task: ptr<Task>) => void): void {
 export function portalQueue(call: ptr<Call>): i64 {
   const task = currentTask();
   const capacity: u64 = call.b;
-  if (capacity === 0 || (capacity & (capacity - 1)) !== 0 || capacity > 0x1_0000) return failure(Errno.EINVAL);
-  if ((call.a & 7) !== 0) return failure(Errno.EINVAL);
+  if ((capacity & (capacity - 1)) !== 0) return failure(Errno.EINVAL);
   if (!userRangeValid(addr(task.space), call.a, sizeof<EventQueue>() + capacity * sizeof<PortalEvent>(), true))
     return failure(Errno.EFAULT);
   const header: EventQueue = zeroed();
@@ -89,8 +89,8 @@ export function postEvent(task: ptr<Task>, queue: u32, event: ptr<PortalEvent>):
 /** (queue handle, i64 timeout ns, < 0 = none). */
 export function portalWait(call: ptr<Call>): i64 {
   const task = currentTask();
-  if (call.a === 0 || !queueExists(task, u32(call.a))) return failure(Errno.EINVAL);
   const queue: u32 = u32(call.a);
+  if (!queueExists(task, queue)) return failure(Errno.EINVAL);
   const address: u64 = task.record.portals.queues[queue - 1].address;
   const timeout: i64 = i64(call.b);
   const cpu: u32 = cpuIndex();

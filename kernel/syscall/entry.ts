@@ -1,5 +1,5 @@
 /**
- * The SYSCALL instruction's entry: swapgs, the core's kernel stack, the caller's registers as a Call, the handler from the table, and
+ * The SYSCALL instruction's entry: swapgs, the core's kernel stack, the caller's registers as a CallFrame, the handler from the table, and
  * back by SYSRET. All registers but RAX, RCX and R11 are preserved, as on Linux: a handler finds the program's callee-saved registers in
  * place and keeps them as the ABI demands (clone takes them from there).
  *
@@ -15,7 +15,8 @@ import type { Frame } from "../arch/frame.ts";
 import { type Cpu, cpuIndex } from "../arch/percpu.ts";
 import { recorderStart } from "../arch/trace.ts";
 import { returnFromCall } from "../core/stop.ts";
-import { type Call, linuxCalls, margayCalls, noSuchCall } from "./table.ts";
+import type { CallFrame } from "./arguments.ts";
+import { linuxCalls, margayCalls, noSuchCall } from "./table.ts";
 
 /** On each core. */
 export function syscallStart(): void {
@@ -75,7 +76,7 @@ function syscallEntry(): void {
     mov r11, gs:[${offsetof<Cpu>("ring")}]
     movzx ecx, byte ptr [r11]
     imul ecx, ecx, ${sizeof<TraceRecord>()}
-    mov rdx, [rsp + ${offsetof<Call>("number")}]
+    mov rdx, [rsp + ${offsetof<CallFrame>("number")}]
     mov [r11 + rcx + ${WORDS}], rdx
     mov [r11 + rcx + ${WORDS + 8}], rax
     mov word ptr [r11 + rcx + ${KIND}], ${EventKind.SYS_EXIT}
@@ -109,21 +110,21 @@ function syscallEntry(): void {
     # Must not go on as it is: all of the program's registers, as a Frame.
     mov rdi, rsp
     push ${Selector.USER_DATA}
-    push qword ptr [rdi + ${offsetof<Call>("rsp")}]
-    push qword ptr [rdi + ${offsetof<Call>("rflags")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("rsp")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("rflags")}]
     push ${Selector.USER_CODE}
-    push qword ptr [rdi + ${offsetof<Call>("rip")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("rip")}]
     push 0; push 0
     push rax; push rbx
-    push qword ptr [rdi + ${offsetof<Call>("rip")}]
-    push qword ptr [rdi + ${offsetof<Call>("c")}]
-    push qword ptr [rdi + ${offsetof<Call>("b")}]
-    push qword ptr [rdi + ${offsetof<Call>("a")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("rip")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("c")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("b")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("a")}]
     push rbp
-    push qword ptr [rdi + ${offsetof<Call>("e")}]
-    push qword ptr [rdi + ${offsetof<Call>("f")}]
-    push qword ptr [rdi + ${offsetof<Call>("d")}]
-    push qword ptr [rdi + ${offsetof<Call>("rflags")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("e")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("f")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("d")}]
+    push qword ptr [rdi + ${offsetof<CallFrame>("rflags")}]
     push r12; push r13; push r14; push r15
     .cfi_def_cfa rsp, ${sizeof<Frame>()}
     .cfi_offset rip, -40; .cfi_offset rflags, -24; .cfi_offset rsp, -16
@@ -131,7 +132,7 @@ function syscallEntry(): void {
     .cfi_offset rsi, -96; .cfi_offset rdi, -104; .cfi_offset rbp, -112; .cfi_offset r8, -120
     .cfi_offset r9, -128; .cfi_offset r10, -136; .cfi_offset r11, -144; .cfi_offset r12, -152
     .cfi_offset r13, -160; .cfi_offset r14, -168; .cfi_offset r15, -176
-    mov rsi, [rdi + ${offsetof<Call>("number")}]
+    mov rsi, [rdi + ${offsetof<CallFrame>("number")}]
     mov rdi, rsp
     call ${returnFromCall}
     pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8

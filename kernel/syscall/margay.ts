@@ -6,7 +6,8 @@ import { Syscall } from "../abi/syscalls.ts";
 import { record } from "../arch/trace.ts";
 import { currentTask } from "../core/task.ts";
 import { copyToUser } from "../mm/user.ts";
-import { type Call, failure, registerSyscall } from "./table.ts";
+import type { Call } from "./arguments.ts";
+import { failure, registerSyscall } from "./table.ts";
 
 /** What this node is. Filled in at boot. */
 export const personality: Personality = new Personality();
@@ -36,7 +37,8 @@ function rankMap(call: ptr<Call>): i64 {
   const nids = task.nids;
   const pids = task.pids;
   if (nids === null || pids === null) return 0;
-  const count: u64 = call.c < u64(task.size) ? call.c : u64(task.size);
+  const size: u64 = u64(atomicLoad(addr(task.size)));
+  const count: u64 = call.c < size ? call.c : size;
   if (call.a !== 0 && !copyToUser(addr(task.space), call.a, cast<ptr<u8>>(nids), count * 4))
     return failure(Errno.EFAULT);
   if (call.b !== 0 && !copyToUser(addr(task.space), call.b, cast<ptr<u8>>(pids), count * 4))

@@ -1,10 +1,18 @@
-/** Memory: mmap, munmap, mprotect, madvise, brk. Anonymous private (or shared: there is only one task to share with) mappings; files later. */
+/**
+ * Memory: mmap, munmap, mprotect, madvise, brk. Anonymous private (or shared: there is only one task to share with) mappings; files later.
+ * What a range may be is decided here, with Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below
+ * USER_END.
+ */
 import { Errno } from "../abi/errno.ts";
-import { Advice, MapFlag, Prot } from "../abi/process.ts";
+import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
+import { Advice, MapFlag, Prot, PROGRAM_LOWEST } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { currentTask } from "../core/task.ts";
 import { spaceBrk, spaceClear, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
-import { type Call, failure, registerSyscall } from "./table.ts";
+import { type Call, isUserRange } from "./arguments.ts";
+import { failure, registerSyscall } from "./table.ts";
+
+const PROTECTIONS: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
 
 export function memoryCallsStart(): void {
   registerSyscall(Syscall.MMAP, mmap);
@@ -14,45 +22,77 @@ export function memoryCallsStart(): void {
   registerSyscall(Syscall.BRK, brk);
 }
 
+/** Whole pages; 0 where the sum does not fit 64 bits. */
+function roundUp(lengthBytes: u64): u64 {
+  return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
 /** (address, length, protection, flags, fd, offset). */
 function mmap(call: ptr<Call>): i64 {
+  const space = addr(currentTask().space);
+  const bytes: u64 = roundUp(call.b);
+  const fixed: boolean = (call.d & (MapFlag.FIXED | MapFlag.FIXED_NOREPLACE)) !== 0;
+  if ((call.f & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
+  if ((call.d & MapFlag.ANONYMOUS) === 0) return failure(i32(u32(call.e)) < 0 ? Errno.EBADF : Errno.ENODEV);
+  if (call.b === 0) return failure(Errno.EINVAL);
+  if (bytes === 0 || bytes > USER_END) return failure(Errno.ENOMEM);
+  if (fixed) {
+    if (!isUserRange(call.a, bytes)) return failure(Errno.ENOMEM);
+    if ((call.a & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
+    if (call.a < PROGRAM_LOWEST) return failure(Errno.EPERM);
+  }
   const type: u64 = call.d & MapFlag.TYPE_MASK;
   if (type !== MapFlag.PRIVATE && type !== MapFlag.SHARED) return failure(Errno.EINVAL);
-  if ((call.d & MapFlag.ANONYMOUS) === 0) return failure(Errno.ENODEV);
-  const protection: u64 = call.c & (Prot.READ | Prot.WRITE | Prot.EXEC);
-  if ((call.d & MapFlag.FIXED_NOREPLACE) !== 0) {
-    const at: i64 = spaceMap(addr(currentTask().space), call.a, call.b, protection, false);
-    if (at < 0 || u64(at) === call.a) return at;
-    spaceUnmap(addr(currentTask().space), u64(at), call.b);
-    return failure(Errno.EEXIST);
-  }
-  return spaceMap(addr(currentTask().space), call.a, call.b, protection, (call.d & MapFlag.FIXED) !== 0);
+  const protection: u64 = call.c & PROTECTIONS;
+  // A hint is rounded down, and one that nothing can lie at is none.
+  const hint: u64 = call.a & ~(PAGE_BYTES - 1);
+  const at: u64 = fixed || (hint >= PROGRAM_LOWEST && isUserRange(hint, bytes)) ? hint : 0;
+  if ((call.d & MapFlag.FIXED_NOREPLACE) === 0) return spaceMap(space, at, bytes, protection, fixed);
+  const mapped: i64 = spaceMap(space, at, bytes, protection, false);
+  if (mapped < 0 || u64(mapped) === call.a) return mapped;
+  spaceUnmap(space, u64(mapped), bytes);
+  return failure(Errno.EEXIST);
 }
 /** (address, length). */
 function munmap(call: ptr<Call>): i64 {
-  return spaceUnmap(addr(currentTask().space), call.a, call.b);
+  if (call.b === 0 || call.a > USER_END || call.b > USER_END - call.a) return failure(Errno.EINVAL);
+  return spaceUnmap(addr(currentTask().space), call.a, roundUp(call.b));
 }
 /** (address, length, protection). */
 function mprotect(call: ptr<Call>): i64 {
-  return spaceProtect(addr(currentTask().space), call.a, call.b, call.c & (Prot.READ | Prot.WRITE | Prot.EXEC));
+  const bytes: u64 = roundUp(call.b);
+  if (call.b === 0) return 0;
+  if (call.a + bytes <= call.a) return failure(Errno.ENOMEM);
+  if ((call.c & ~PROTECTIONS) !== 0) return failure(Errno.EINVAL);
+  if (!isUserRange(call.a, bytes)) return failure(Errno.ENOMEM);
+  return spaceProtect(addr(currentTask().space), call.a, bytes, call.c);
 }
-/** (address, length, advice): DONTNEED zeroes the pages, other advice has nothing to do where all pages are there. */
+/**
+ * (address, length, advice): DONTNEED zeroes the pages, other advice has nothing to do where all pages are there.
+ */
 function madvise(call: ptr<Call>): i64 {
-  switch (call.c) {
-    case Advice.DONTNEED:
-      return spaceClear(addr(currentTask().space), call.a, call.b);
+  const bytes: u64 = roundUp(call.b);
+  if (!isAdvice(call.c)) return failure(Errno.EINVAL);
+  if ((call.b !== 0 && bytes === 0) || call.a + bytes < call.a) return failure(Errno.EINVAL);
+  if (bytes === 0) return 0;
+  if (!isUserRange(call.a, bytes)) return failure(Errno.ENOMEM);
+  return call.c === Advice.DONTNEED ? spaceClear(addr(currentTask().space), call.a, bytes) : 0;
+}
+function isAdvice(advice: u64): boolean {
+  switch (advice) {
     case Advice.NORMAL:
     case Advice.RANDOM:
     case Advice.SEQUENTIAL:
     case Advice.WILLNEED:
+    case Advice.DONTNEED:
     case Advice.FREE:
     case Advice.HUGEPAGE:
     case Advice.NOHUGEPAGE:
     case Advice.DONTDUMP:
     case Advice.DODUMP:
-      return 0;
+      return true;
     default:
-      return failure(Errno.EINVAL);
+      return false;
   }
 }
 /** (end) → end of the heap as it is now. */

@@ -1,6 +1,6 @@
 /** Who am I, and the end: exit, exit_group, getpid, uname, arch_prctl, prlimit64, getrandom. */
 import { Errno } from "../abi/errno.ts";
-import { USER_END, USER_STACK_BYTES } from "../abi/memory.ts";
+import { USER_STACK_BYTES } from "../abi/memory.ts";
 import {
   ArchPrctl,
   RandomFlag,
@@ -16,9 +16,10 @@ import { formatDecimal, stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
 import { exitThread, leaveThread } from "../core/idle.ts";
 import { currentTask, endTask } from "../core/task.ts";
-import { copyToUser } from "../mm/user.ts";
+import { copyFromUser, copyToUser } from "../mm/user.ts";
 import { personality } from "./margay.ts";
-import { type Call, failure, registerSyscall } from "./table.ts";
+import { type Call, isUserRange } from "./arguments.ts";
+import { failure, registerSyscall } from "./table.ts";
 
 export function processCallsStart(): void {
   registerSyscall(Syscall.EXIT, exit);
@@ -69,11 +70,11 @@ function uname(call: ptr<Call>): i64 {
 function archPrctl(call: ptr<Call>): i64 {
   switch (call.a) {
     case ArchPrctl.SET_FS:
-      if (call.b >= USER_END) return failure(Errno.EPERM);
+      if (!isUserRange(call.b, 0)) return failure(Errno.EPERM);
       writeMsr(Msr.FS_BASE, call.b);
       return 0;
     case ArchPrctl.SET_GS:
-      if (call.b >= USER_END) return failure(Errno.EPERM);
+      if (!isUserRange(call.b, 0)) return failure(Errno.EPERM);
       // swapgs has put the program's base here.
       writeMsr(Msr.KERNEL_GS_BASE, call.b);
       return 0;
@@ -93,10 +94,13 @@ function giveWord(to: u64, value: u64): i64 {
 /** (pid, resource, const struct rlimit *new, struct rlimit *old). Of the caller only; the limits are what they are. */
 function prlimit(call: ptr<Call>): i64 {
   const task = currentTask();
-  if (call.b >= Resource.COUNT) return failure(Errno.EINVAL);
-  if (call.a !== 0 && call.a !== u64(task.pid)) return failure(Errno.ESRCH);
-  if (call.c !== 0) return failure(Errno.EPERM);
   const limit: ResourceLimit = zeroed();
+  // The order is Linux's: the new limits are read first.
+  if (call.c !== 0 && !copyFromUser(addr(task.space), cast<ptr<u8>>(addr(limit)), call.c, sizeof<ResourceLimit>()))
+    return failure(Errno.EFAULT);
+  if (call.a !== 0 && call.a !== u64(task.pid)) return failure(Errno.ESRCH);
+  if (call.b >= Resource.COUNT || (call.c !== 0 && limit.current > limit.maximum)) return failure(Errno.EINVAL);
+  if (call.c !== 0) return failure(Errno.EPERM);
   limit.current = RESOURCE_INFINITY;
   if (call.b === Resource.STACK) limit.current = USER_STACK_BYTES;
   if (call.b === Resource.CORE) limit.current = 0;
@@ -119,8 +123,8 @@ class RandomState {
 const random: RandomState = new RandomState();
 /** (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: as everything here, the same in every run. Not for secrets. */
 function getrandom(call: ptr<Call>): i64 {
-  if ((call.c & ~u64(RandomFlag.NONBLOCK | RandomFlag.RANDOM | RandomFlag.INSECURE)) !== 0)
-    return failure(Errno.EINVAL);
+  const both: u64 = RandomFlag.RANDOM | RandomFlag.INSECURE;
+  if ((call.c & both) === both) return failure(Errno.EINVAL);
   const task = currentTask();
   const bytes: u64 = call.b < RANDOM_MAX_BYTES ? call.b : RANDOM_MAX_BYTES;
   for (let done: u64 = 0; done < bytes; done += 8) {

@@ -1,36 +1,28 @@
 /**
  * The system-call table. Subsystems and drivers register their calls while the kernel boots; then the table is closed.
- * A handler gets the caller's registers, runs with interrupts off, and returns a result or a negated errno.
+ * A handler gets checked arguments (arguments.ts), runs with interrupts off, and returns a result or a negated errno.
  */
 import { Errno } from "../abi/errno.ts";
-import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
+import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT, syscallInfos } from "../abi/syscalls.ts";
 import { assert } from "../arch/fatal.ts";
+import { type Call, checkArguments, compileRule, type Handler, type Rule } from "./arguments.ts";
 
-/** What the SYSCALL entry leaves on the stack, lowest address first: arguments a…f, number, and where to go back to. */
-export class Call {
-  f: u64 = 0;
-  e: u64 = 0;
-  d: u64 = 0;
-  c: u64 = 0;
-  b: u64 = 0;
-  a: u64 = 0;
-  number: u64 = 0;
-  rip: u64 = 0;
-  rflags: u64 = 0;
-  rsp: u64 = 0;
-}
 class Slot {
-  run: ((call: ptr<Call>) => i64) | null = null;
+  run: Handler | null = null;
 }
 /** Without a null once the table is closed: the SYSCALL entry calls what it finds. */
 export const linuxCalls: arr<Slot, 512> = zeroed();
 export const margayCalls: arr<Slot, 32> = zeroed();
+/** In the order of `syscallInfos`. */
+const rules: arr<Rule, 64> = zeroed();
+/** Index in `rules` of each Linux call and then of each of ours, of those that have something to check. */
+const ruleIndices: arr<u8, 544> = zeroed();
 class TableState {
   closed: u32 = 0;
 }
 const table: TableState = new TableState();
 
-export function registerSyscall(number: u32, run: (call: ptr<Call>) => i64): void {
+export function registerSyscall(number: u32, run: Handler): void {
   assert(table.closed === 0, cstr("syscall: registered after the table was closed"), u64(number));
   const slot = slotOf(u64(number));
   if (slot === null) {
@@ -42,13 +34,46 @@ export function registerSyscall(number: u32, run: (call: ptr<Call>) => i64): voi
 }
 export function closeSyscalls(): void {
   table.closed = 1;
-  for (let i: u32 = 0; i < linuxCalls.length; i++) if (linuxCalls[i].run === null) linuxCalls[i].run = noSuchCall;
-  for (let i: u32 = 0; i < margayCalls.length; i++) if (margayCalls[i].run === null) margayCalls[i].run = noSuchCall;
+  assert(syscallInfos.length <= rules.length, cstr("syscall: more calls than rules"), syscallInfos.length);
+  let typed: u32 = 0;
+  for (let i: u32 = 0; i < syscallInfos.length; i++) {
+    const info = addr(syscallInfos[i]);
+    const slot = slotOf(u64(info.number));
+    if (slot === null || slot.run === null) continue;
+    typed++;
+    if (!compileRule(addr(rules[i]), info)) continue;
+    rules[i].run = slot.run;
+    ruleIndices[indexOf(u64(info.number))] = u8(i);
+    slot.run = checkedCall;
+  }
+  let registered: u32 = 0;
+  for (let i: u32 = 0; i < linuxCalls.length; i++) {
+    if (linuxCalls[i].run === null) linuxCalls[i].run = noSuchCall;
+    else registered++;
+  }
+  for (let i: u32 = 0; i < margayCalls.length; i++) {
+    if (margayCalls[i].run === null) margayCalls[i].run = noSuchCall;
+    else registered++;
+  }
+  assert(registered === typed, cstr("syscall: a call whose arguments have no types"), u64(registered - typed));
 }
 export function noSuchCall(_call: ptr<Call>): i64 {
   return -i64(Errno.ENOSYS);
 }
 
+/** What the SYSCALL entry calls for all whose arguments are to be checked. */
+function checkedCall(frame: ptr<Call>): i64 {
+  const rule = addr(rules[ruleIndices[indexOf(frame.number)]]);
+  const call: Call = uninitialized();
+  copy(addr(call), frame);
+  const errno: u32 = checkArguments(rule, addr(call));
+  const run = rule.run;
+  return errno === 0 && run !== null ? run(addr(call)) : -i64(errno);
+}
+
+function indexOf(number: u64): u64 {
+  return number < u64(LINUX_CALL_COUNT) ? number : number - u64(MARGAY_CALL_BASE) + u64(LINUX_CALL_COUNT);
+}
 function slotOf(number: u64): ptr<Slot> | null {
   if (number < u64(LINUX_CALL_COUNT)) return addr(linuxCalls[number]);
   const own: u64 = number - u64(MARGAY_CALL_BASE);

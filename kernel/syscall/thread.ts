@@ -3,7 +3,6 @@
  * clone makes threads and nothing else: there is no fork on a light-weight kernel. Semantics: Linux, clone(2), futex(2).
  */
 import { Errno } from "../abi/errno.ts";
-import { USER_END } from "../abi/memory.ts";
 import { CloneFlag, FutexFlag, FutexOperation, Membarrier, type Timespec } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { Vector } from "../abi/vectors.ts";
@@ -16,11 +15,13 @@ import { cpuIndex } from "../arch/percpu.ts";
 import { ANY_BITS, futexRequeue, futexWait, futexWake, NO_DEADLINE } from "../core/futex.ts";
 import { currentTask, currentThread, threadOf } from "../core/task.ts";
 import { createThread, type ThreadWishes } from "../core/thread.ts";
-import { copyFromUser, copyToUser } from "../mm/user.ts";
-import { type Call, failure, registerSyscall } from "./table.ts";
+import { copyToUser, userRangeValid } from "../mm/user.ts";
+import { type CallFrame, type Call, checkWord, type Handler, isUserRange } from "./arguments.ts";
+import { takeTimespec } from "./structures.ts";
+import { failure, registerSyscall } from "./table.ts";
 
 export function threadCallsStart(): void {
-  registerSyscall(Syscall.CLONE, cast<(call: ptr<Call>) => i64>(cloneEntry));
+  registerSyscall(Syscall.CLONE, cast<Handler>(cloneEntry));
   registerSyscall(Syscall.SET_TID_ADDRESS, setTidAddress);
   registerSyscall(Syscall.GETTID, gettid);
   registerSyscall(Syscall.FUTEX, futex);
@@ -41,7 +42,7 @@ class Kept {
   r15: u64 = 0;
 }
 /** Called straight from the SYSCALL entry: gives `clone` the kept registers, too. */
-function cloneEntry(_call: ptr<Call>): void {
+function cloneEntry(_call: ptr<CallFrame>): void {
   attr({ naked: true });
   asm`
     push r15; push r14; push r13; push r12; push rbp; push rbx
@@ -69,7 +70,7 @@ const OPTIONAL_FLAGS: u64 =
  * (flags, stack, u32 *parent_tid, u32 *child_tid, tls) → tid; 0 in the new thread. -EAGAIN: every core of the task has its thread.
  * -EINVAL where Linux says so; -ENOSYS for what Linux has and this kernel has not (processes).
  */
-function clone(call: ptr<Call>, kept: ptr<Kept>): i64 {
+function clone(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
   const flags: u64 = call.a;
   if ((flags & CloneFlag.THREAD) !== 0 && (flags & CloneFlag.SIGHAND) === 0) return failure(Errno.EINVAL);
   if ((flags & CloneFlag.SIGHAND) !== 0 && (flags & CloneFlag.VM) === 0) return failure(Errno.EINVAL);
@@ -78,7 +79,7 @@ function clone(call: ptr<Call>, kept: ptr<Kept>): i64 {
   const wishes: ThreadWishes = zeroed();
   wishes.fsBase = readMsr(Msr.FS_BASE);
   if ((flags & CloneFlag.SETTLS) !== 0) {
-    if (call.e >= USER_END) return failure(Errno.EPERM);
+    if (!isUserRange(call.e, 0)) return failure(Errno.EPERM);
     wishes.fsBase = call.e;
   }
   if ((flags & CloneFlag.PARENT_SETTID) !== 0) wishes.parentTid = call.c;
@@ -150,6 +151,15 @@ const NS_PER_SECOND: u64 = 1000000000;
 /** Later deadlines count as none: 146 years. */
 const LONGEST_SECONDS: i64 = 4611686018;
 
+/** Bit n: command n is there. */
+const KNOWN_COMMANDS: u32 =
+  (1 << FutexOperation.WAIT) |
+  (1 << FutexOperation.WAKE) |
+  (1 << FutexOperation.REQUEUE) |
+  (1 << FutexOperation.CMP_REQUEUE) |
+  (1 << FutexOperation.WAIT_BITSET) |
+  (1 << FutexOperation.WAKE_BITSET);
+
 /** (u32 *word, operation, value, timeout or count2, u32 *word2, value3). */
 function futex(call: ptr<Call>): i64 {
   const space = addr(currentTask().space);
@@ -160,8 +170,11 @@ function futex(call: ptr<Call>): i64 {
     return failure(Errno.ENOSYS);
   if ((operation & ~(FutexOperation.COMMAND_MASK | FutexFlag.PRIVATE | FutexFlag.CLOCK_REALTIME)) !== 0)
     return failure(Errno.ENOSYS);
-  if ((call.a & 3) !== 0) return failure(Errno.EINVAL);
-  if (call.a >= USER_END) return failure(Errno.EFAULT);
+  if (command >= 32 || ((KNOWN_COMMANDS >> command) & 1) === 0) return failure(Errno.ENOSYS);
+  const errno: u32 = checkWord(call.a);
+  if (errno !== 0) return failure(errno);
+  // Linux looks for the page of a word that is not private.
+  if ((operation & FutexFlag.PRIVATE) === 0 && !userRangeValid(space, call.a, 4, false)) return failure(Errno.EFAULT);
   switch (command) {
     case FutexOperation.WAIT:
       return wait(call, value, ANY_BITS, false);
@@ -174,8 +187,8 @@ function futex(call: ptr<Call>): i64 {
       return i64(futexWake(space, call.a, countOf(value), u32(call.f)));
     case FutexOperation.REQUEUE:
     case FutexOperation.CMP_REQUEUE:
-      if ((call.e & 3) !== 0 || i32(value) < 0 || i32(u32(call.d)) < 0) return failure(Errno.EINVAL);
-      if (call.e >= USER_END) return failure(Errno.EFAULT);
+      if (i32(value) < 0 || i32(u32(call.d)) < 0) return failure(Errno.EINVAL);
+      if (checkWord(call.e) !== 0) return failure(checkWord(call.e));
       return futexRequeue(
         space,
         call.a,
@@ -201,8 +214,8 @@ function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
   if (bits === 0) return failure(Errno.EINVAL);
   if (call.d !== 0) {
     const t: Timespec = zeroed();
-    if (!copyFromUser(space, cast<ptr<u8>>(addr(t)), call.d, sizeof<Timespec>())) return failure(Errno.EFAULT);
-    if (t.seconds < 0 || t.nanoseconds < 0 || t.nanoseconds >= 1000000000) return failure(Errno.EINVAL);
+    const errno: u32 = takeTimespec(space, call.d, addr(t));
+    if (errno !== 0) return failure(errno);
     let seconds: i64 = t.seconds;
     let from: u64 = readTsc();
     if (absolute) {
@@ -218,16 +231,18 @@ function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
 
 /** (command, flags): on return every core of the task has passed a full barrier. A cross-call is one; so is the call itself. */
 function membarrier(call: ptr<Call>): i64 {
-  if (call.b !== 0) return failure(Errno.EINVAL);
+  const task = currentTask();
   switch (call.a) {
     case Membarrier.QUERY:
       return i64(Membarrier.GLOBAL | Membarrier.PRIVATE_EXPEDITED | Membarrier.REGISTER_PRIVATE_EXPEDITED);
     case Membarrier.REGISTER_PRIVATE_EXPEDITED:
+      task.expedited = 1;
       return 0;
     case Membarrier.GLOBAL:
     case Membarrier.PRIVATE_EXPEDITED:
+      if (call.a === Membarrier.PRIVATE_EXPEDITED && task.expedited === 0) return failure(Errno.EPERM);
       fence();
-      crossCall(atomicLoad(addr(currentTask().space.activeCpus)), Vector.CROSS_CALL, passBarrier, 0);
+      crossCall(atomicLoad(addr(task.space.activeCpus)), Vector.CROSS_CALL, passBarrier, 0);
       return 0;
     default:
       return failure(Errno.EINVAL);

@@ -6,8 +6,10 @@ import { bootEpochSeconds, monotonicNanoseconds } from "../arch/clock.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { currentTask } from "../core/task.ts";
 import { sleepUntil } from "../core/wait.ts";
-import { copyFromUser, copyToUser } from "../mm/user.ts";
-import { type Call, failure, registerSyscall } from "./table.ts";
+import { copyToUser } from "../mm/user.ts";
+import type { Call } from "./arguments.ts";
+import { takeTimespec } from "./structures.ts";
+import { failure, registerSyscall } from "./table.ts";
 
 const NS_PER_SECOND: u64 = 1000000000;
 /** Longer sleeps are taken as this long: 146 years. */
@@ -22,16 +24,14 @@ export function timeCallsStart(): void {
 function nanosleep(call: ptr<Call>): i64 {
   const start: u64 = readTsc();
   const wanted: Timespec = zeroed();
-  if (!copyFromUser(addr(currentTask().space), cast<ptr<u8>>(addr(wanted)), call.a, sizeof<Timespec>()))
-    return failure(Errno.EFAULT);
-  if (wanted.seconds < 0 || wanted.nanoseconds < 0 || wanted.nanoseconds >= 1000000000) return failure(Errno.EINVAL);
+  const errno: u32 = takeTimespec(addr(currentTask().space), call.a, addr(wanted));
+  if (errno !== 0) return failure(errno);
   const seconds: u64 = u64(wanted.seconds > LONGEST_SECONDS ? LONGEST_SECONDS : wanted.seconds);
   return sleepUntil(start + seconds * NS_PER_SECOND + u64(wanted.nanoseconds)) ? 0 : failure(Errno.EINTR);
 }
 
 /** (clock, struct timespec *). */
 function clockGettime(call: ptr<Call>): i64 {
-  if (call.a > Clock.BOOTTIME) return failure(Errno.EINVAL);
   const now: u64 = monotonicNanoseconds();
   const time: Timespec = zeroed();
   time.seconds = i64(now / NS_PER_SECOND);

@@ -115,7 +115,7 @@ function heap(): void {
 function refusals(): void {
   check(map(0, 0, RW, ANONYMOUS) === -i64(Errno.EINVAL));
   check(map(PAGE + 1, PAGE, RW, ANONYMOUS | MapFlag.FIXED) === -i64(Errno.EINVAL));
-  check(map(0xffff_8000_0000_0000, PAGE, RW, ANONYMOUS | MapFlag.FIXED) === -i64(Errno.EINVAL));
+  check(map(0xffff_8000_0000_0000, PAGE, RW, ANONYMOUS | MapFlag.FIXED) === -i64(Errno.ENOMEM));
   check(map(0, PAGE, RW, MapFlag.ANONYMOUS) === -i64(Errno.EINVAL));
   check(munmap(1, PAGE) === -i64(Errno.EINVAL) && munmap(PAGE, 0) === -i64(Errno.EINVAL));
   // The kernel's memory is not for programs, whichever way it is named.

@@ -4,7 +4,7 @@
  */
 import "../../../userland/lib/start.ts";
 import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";
-import { Clock, FutexOperation, Prot, type Timespec } from "../../../kernel/abi/process.ts";
+import { Clock, FutexFlag, FutexOperation, Prot, type Timespec } from "../../../kernel/abi/process.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
 import { syscall2 } from "../../../userland/lib/syscall.ts";
@@ -89,7 +89,7 @@ export function main(_argc: i32, _argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 
   line(cstr("margay_mark"), call(Syscall.MARGAY_MARK, 0, 0, 0));
   const time: Timespec = zeroed();
   line(cstr("clock_gettime"), call(Syscall.CLOCK_GETTIME, Clock.MONOTONIC, cast<u64>(addr(time)), 0));
-  line(cstr("futex_wake"), call(Syscall.FUTEX, cast<u64>(addr(word)), FutexOperation.WAKE, 1));
+  line(cstr("futex_wake"), call(Syscall.FUTEX, cast<u64>(addr(word)), FutexOperation.WAKE | FutexFlag.PRIVATE, 1));
   line(cstr("portal_unlink"), call(Syscall.PORTAL_UNLINK, 1, 0, 0));
   line(cstr("mprotect"), call(Syscall.MPROTECT, cast<u64>(addr(page)), PAGE_BYTES, Prot.READ | Prot.WRITE));
   if (createThread(addr(thread), watch, 0) !== 0) return 1;

@@ -94,6 +94,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   const base: i64 = mmap(0, 64 * PAGES * PAGE_BYTES, Prot.NONE, MapFlag.PRIVATE | MapFlag.ANONYMOUS, -1, 0);
   if (base < 0) return 2;
   shared.base = u64(base);
+  if (syscall2(Syscall.MEMBARRIER, Membarrier.REGISTER_PRIVATE_EXPEDITED, 0) !== 0) return 2;
   // Nobody starts before all are there: the last to come counts them.
   barrier.parties = 64;
   let count: u32 = 1;

@@ -1,6 +1,7 @@
 /**
- * Emulated instructions a second: one guest (guests/loop.s), here and on QEMU with -icount shift=0, whose clock counts instructions as
- * ours does. Both run it with few and with many iterations; the difference leaves out start-up. Retired instructions are our exact count.
+ * Emulated instructions a second: the same guests here and on QEMU with -icount shift=0, whose clock counts
+ * instructions as ours does. Each runs with few and with many iterations; the difference leaves out start-up, and in
+ * wide code the first two passes. Retired instructions are our exact count.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -8,17 +9,26 @@ import { Machine } from "../../emulator/machine/machine.ts";
 import type { CreateEngine } from "../../emulator/cpu/engine.ts";
 import { assemble, hasAssembler, hasQemu, realEngine, runOnQemu } from "../machine/guest.ts";
 import { hostSeconds } from "./clock.ts";
+import { wideBody } from "./guests/wide.ts";
 import type { Figure, Section } from "./report.ts";
 
-const FEW = 1000;
 /** About 1 s on a slow host. */
-const MANY = 8_000_000;
+const LOOP = { few: 1000, many: 8_000_000 };
+/** Passes: from the third on everything has been translated once. */
+const WIDE = { few: 2, many: 12 };
 const REPETITIONS = 3;
 const MEGABYTES = 16;
 
 export async function mips(packageRoot: string): Promise<Section> {
   const engine = await realEngine();
-  const figures = [1, 4].map((cores) => figure(packageRoot, cores, engine));
+  const guest = (name: string): string =>
+    fs.readFileSync(path.join(packageRoot, `tests/bench/guests/${name}.s`), "utf8");
+  const start = guest("start");
+  const loop = `${start}${guest("loop")}`;
+  const figures = [
+    ...[1, 4].map((cores) => figure(`${cores} ${cores === 1 ? "core" : "cores"}`, loop, LOOP, cores, engine)),
+    figure("wide code", `${start}${wideBody()}`, WIDE, 1, engine),
+  ];
   return {
     title: "emulated speed",
     how: "least of 3, start-up left out; peer QEMU -icount shift=0, same guest",
@@ -26,12 +36,16 @@ export async function mips(packageRoot: string): Promise<Section> {
   };
 }
 
-function figure(packageRoot: string, cores: number, engine: CreateEngine | string): Figure {
-  const name = `${cores} ${cores === 1 ? "core" : "cores"}`;
+function figure(
+  name: string,
+  source: string,
+  { few: fewer, many: more }: { readonly few: number; readonly many: number },
+  cores: number,
+  engine: CreateEngine | string,
+): Figure {
   const missing = typeof engine === "string" ? engine : hasAssembler ? null : "needs GNU as and ld: install binutils";
   if (missing !== null || typeof engine === "string") return { name, value: null, unit: "MIPS", note: missing ?? "" };
-  const source = fs.readFileSync(path.join(packageRoot, "tests/bench/guests/loop.s"), "utf8");
-  const images = [FEW, MANY].map((iterations) => assemble(`.set ITERATIONS, ${iterations / cores}\n${source}`).image);
+  const images = [fewer, more].map((iterations) => assemble(`.set ITERATIONS, ${iterations / cores}\n${source}`).image);
   const [few, many] = images.map((image) => ours(image, cores, engine));
   const millions = (many!.instructions - few!.instructions) / 1e6;
   const value = millions / (many!.seconds - few!.seconds);
@@ -69,7 +83,7 @@ function ours(
       const start = hostSeconds();
       const reason = machine.run();
       seconds = Math.min(seconds, hostSeconds() - start);
-      if (reason !== "exit") throw new Error(`loop guest: ${reason}: ${machine.fault?.text}`);
+      if (reason !== "exit") throw new Error(`guest: ${reason}: ${machine.fault?.text}`);
       instructions = machine.instructions;
     } finally {
       machine.close();
@@ -84,7 +98,7 @@ function onQemu(kernel: Uint8Array, cores: number): number {
     const start = hostSeconds();
     const { status } = runOnQemu(kernel, cores, MEGABYTES);
     seconds = Math.min(seconds, hostSeconds() - start);
-    if (status !== ((cores << 1) | 1)) throw new Error(`loop guest on QEMU: status ${status}`);
+    if (status !== ((cores << 1) | 1)) throw new Error(`guest on QEMU: status ${status}`);
   }
   return seconds;
 }

@@ -30,6 +30,8 @@ const RUN_LIMIT = 10_000;
 /** Upper bound of translated bytes an instruction, with its count hook; and of what one block may add. */
 const TRANSLATED_BYTES = 1024;
 const TRANSLATION_MARGIN = 2 << 20;
+/** Shorter runs than this would cost more than translating anew. */
+const SHORT_RUN = 1000;
 /** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
 const INTERRUPT_HARD = 2;
 /** RAX, RCX, RSI, RDI: what the rest of IN, INS or OUTS changes after its port has been refused. */
@@ -87,7 +89,9 @@ export class UnicornCore extends EventProcessor implements Core {
   private atBreakpoint = false;
   /** Counter at an access that meets a watchpoint. */
   private watchAt = NONE;
-  /** While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page. */
+  /**
+   * While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page.
+   */
   private shortBlocksIn: bigint | undefined;
 
   constructor(
@@ -158,6 +162,19 @@ export class UnicornCore extends EventProcessor implements Core {
     }
   }
 
+  /**
+   * How many of `count` instructions the translation buffer surely has space for. Where space is short, runs get
+   * shorter: it is for the worst case, most code needs a tenth. Drops all translations once only runs would fit that
+   * are too short.
+   */
+  private withinSpace(count: number): number {
+    const fits = Math.floor((this.env.translationSpace - TRANSLATION_MARGIN) / TRANSLATED_BYTES);
+    if (fits >= count) return count;
+    if (fits >= SHORT_RUN) return fits;
+    this.instance.flushTranslations();
+    return count;
+  }
+
   /** At most `count` instructions in one uc_emu_start, then what ended it. undefined: go on. */
   private execute(count: number, toWindow: boolean): StopReason | undefined {
     const env = this.env;
@@ -179,7 +196,7 @@ export class UnicornCore extends EventProcessor implements Core {
     } else {
       this.shortBlocksIn = undefined;
     }
-    if (env.translationSpace < count * TRANSLATED_BYTES + TRANSLATION_MARGIN) this.instance.flushTranslations();
+    count = this.withinSpace(count);
     this.stopAt = NONE;
     this.retranslateAt = NONE;
     this.missKind = NONE;

@@ -19,7 +19,7 @@ import { Environment } from "./environment.ts";
  * Translation buffer of an instance. Its pages are touched as code is translated. Without this, a flush would touch 1 GB.
  * The run loop flushes before it could overflow, which would crash the process.
  */
-const TRANSLATION_BUFFER_BYTES = 16 << 20;
+export const TRANSLATION_BUFFER_BYTES = 32 << 20;
 
 /** C function pointers of what an instance calls. */
 export interface Callbacks {

@@ -3,7 +3,7 @@
  * What an option's value means is in inputs.ts, units.ts and their like.
  */
 import { defaultFabric } from "../fabric/switch.ts";
-import { bounds, defaults } from "./limits.ts";
+import { bounds, defaults, engineNames } from "./limits.ts";
 import { formatSize } from "./units.ts";
 
 /** What a shell offers for a value: files, directories, IMAGE, PROGRAM, or one of some words. */
@@ -81,6 +81,7 @@ const mem: Option = {
 };
 // biome-ignore format: a table
 const machine: readonly Option[] = [
+  { name: "engine", value: "NAME",    about: "what executes the guests' instructions", default: defaults.engine, offers: engineNames },
   { name: "append", value: "TEXT",    about: "added to the kernel's command line" },
   { name: "seed",   value: "N",       about: "seed of everything random", default: `${defaults.seed}` },
   { name: "epoch",  value: "SECONDS", about: "wall-clock time at boot, since 1970", default: `${defaults.epochSeconds}` },

@@ -8,7 +8,7 @@ import { defaultFabric, type FabricOptions } from "../fabric/switch.ts";
 import { DEFAULT_EPOCH_SECONDS, DEFAULT_QUANTUM_NS } from "../machine/clock.ts";
 import { codeOf, reasonOf, UserError } from "./errors.ts";
 import { readInput } from "./files.ts";
-import { bounds, defaults } from "./limits.ts";
+import { bounds, defaults, type EngineName, engineNames } from "./limits.ts";
 import { packageRoot } from "./package.ts";
 import type { Texts } from "./parse.ts";
 import { parseCount, parseRate, parseSize, parseTime, parseWallTime } from "./units.ts";
@@ -62,6 +62,12 @@ export function rootFolder(root: string | undefined): string {
   return root;
 }
 
+function engineName(text: string): EngineName {
+  const name = engineNames.find((known) => known === text);
+  if (name === undefined) throw new UserError("bad --engine", `'${text}'`, `give ${engineNames.join(" or ")}`);
+  return name;
+}
+
 export interface MachineSettings {
   readonly cores: number;
   readonly memBytes: number;
@@ -80,6 +86,7 @@ export interface MachineSettings {
   readonly timeSeconds: number;
   /** The summary as JSON. */
   readonly json: boolean;
+  readonly engine: EngineName;
   /** Print the state hash at the end. */
   readonly hash: boolean;
 }
@@ -128,6 +135,7 @@ export function machineSettings(o: Texts, defaultCores: number): MachineSettings
     append,
     limitNs: o["limit"] === undefined ? Number.POSITIVE_INFINITY : parseTime("--limit", o["limit"]),
     strict: o["strict"] !== undefined,
+    engine: engineName(o["engine"] ?? defaults.engine),
     hash: o["hash"] !== undefined,
     ...(o["keys"] === undefined ? {} : { keys: parseKeys(o["keys"]) }),
     ...(o["faults"] === undefined ? {} : { faults: faultSpec(o["faults"]) }),

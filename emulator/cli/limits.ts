@@ -2,7 +2,11 @@
 import { DEFAULT_EPOCH_SECONDS } from "../machine/clock.ts";
 import { QUOTA_DEFAULT_BYTES } from "../ionode/quota.ts";
 
+export const engineNames = ["unicorn", "native"] as const;
+export type EngineName = (typeof engineNames)[number];
+
 export const defaults = {
+  engine: "unicorn",
   bootCores: 1,
   runCores: 2,
   nodes: 4,

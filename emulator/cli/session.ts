@@ -3,6 +3,7 @@
  * progress line live, writes trace and summary, and never leaves anything behind.
  */
 import type { CreateEngine } from "../cpu/engine.ts";
+import { createNativeEngine, NativeUnavailable } from "../cpu/native/engine.ts";
 import { createUnicornEngine } from "../cpu/unicorn/engine.ts";
 import { UnicornUnavailable } from "../cpu/unicorn/library.ts";
 import { LinkFaults } from "../fabric/faults.ts";
@@ -72,6 +73,7 @@ export class Session {
     const { faults, seed } = options.settings;
     const trace = options.driver?.sink(options.trace) ?? options.trace;
     this.faults = faults === undefined ? undefined : new LinkFaults(faults, seed);
+    const createEngine = options.settings.engine === "native" ? createNativeEngine : createUnicornEngine;
     try {
       this.machine = new Machine({
         nodes: options.nodes,
@@ -83,9 +85,9 @@ export class Session {
         trace,
         createEngine:
           options.engine?.(
-            createUnicornEngine,
+            createEngine,
             options.nodes.map((n) => n.nid),
-          ) ?? createUnicornEngine,
+          ) ?? createEngine,
         endpoints: (send) => {
           const host = new FabricHost(send, trace);
           options.services(host);
@@ -93,6 +95,8 @@ export class Session {
         },
       });
     } catch (error) {
+      if (error instanceof NativeUnavailable)
+        throw new UserError("native engine", error.message, "give --engine unicorn");
       if (error instanceof UnicornUnavailable) throw new UserError("unicorn", error.message, "");
       if (error instanceof ImageError) throw new UserError("kernel image", `${options.image} ${error.message}`, "");
       throw error;

@@ -76,7 +76,7 @@ export interface Segment {
   selector: number;
   base: bigint;
   limit: number;
-  /** Bits 8–23 of the descriptor's high word, in place (as in `flags` of the descriptor cache). */
+  /** Bits 8–15 and 20–23 of the descriptor's high word, in place. */
   flags: number;
 }
 export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";

@@ -3,11 +3,14 @@
  * put straight into 64-bit mode (by restore, so that no test depends on a boot path but those of booting).
  */
 import type { Bus, Core, CoreState, Engine } from "../../emulator/cpu/engine.ts";
-import { createUnicornEngine, UnicornUnavailable } from "../../emulator/cpu/unicorn/engine.ts";
+import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
+import { createUnicornEngine as unicornEngine, UnicornUnavailable } from "../../emulator/cpu/unicorn/engine.ts";
 import { Assembler } from "../../toolchain/x64/assembler.ts";
 import { assembleInline } from "../../toolchain/x64/inline.ts";
 import { RecordingBus } from "./bus.ts";
 import { descriptor } from "./plain-cpu.ts";
+
+const createUnicornEngine = process.env.ENGINE === "native" ? createNativeEngine : unicornEngine;
 
 /** Why engine tests cannot run here, printed once a file. */
 export const missing: string | undefined = (() => {

@@ -6,7 +6,7 @@
 import { Cr0, Cr4, Efer, Rflags } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
-import { descriptorDpl, SegmentFlag } from "../x86/descriptors.ts";
+import { descriptorDpl, SEGMENT_FLAGS, SegmentFlag } from "../x86/descriptors.ts";
 import { type Address, type Binding, RegisterId, viewMemory } from "./binding.ts";
 
 /** struct uc_struct. */
@@ -61,6 +61,8 @@ export const Env = {
 } as const;
 /** SegmentCache. */
 const Cache = { BYTES: 24, BASE: 8, LIMIT: 16, FLAGS: 20 } as const;
+/** Of a TSS descriptor's type. */
+const TSS_BUSY = 2 << 8;
 /** uc_context_size counts a header that the env does not have. */
 const CONTEXT_HEADER = 0x14;
 
@@ -255,13 +257,15 @@ export class Environment {
       this.unicorn.writeRegister(this.handle, RegisterId.XMM0 + index, image.slice(160 + index * 16, 176 + index * 16));
   }
 
+  /** The task register holds a busy TSS: QEMU marks only the descriptor in memory. */
   segment(index: SegmentIndex): Segment {
     const at = segmentOffset(index);
+    const busy = index === SegmentIndex.TR ? TSS_BUSY : 0;
     return {
       selector: this.u32(at),
       base: this.u64(at + Cache.BASE),
       limit: this.u32(at + Cache.LIMIT),
-      flags: this.u32(at + Cache.FLAGS),
+      flags: (this.u32(at + Cache.FLAGS) & SEGMENT_FLAGS) | busy,
     };
   }
   /** Only the cache: `updateHflags` follows. */

@@ -23,6 +23,9 @@ export const SegmentFlag = {
   GRANULARITY: 1 << 23,
 } as const;
 
+/** Of the descriptor's high word: what `Segment.flags` keeps. The limit's bits between them are 0. */
+export const SEGMENT_FLAGS = 0x00f0_ff00;
+
 /** Types of system descriptors and gates. */
 export const SystemType = {
   TSS16_BUSY: 3,
@@ -48,7 +51,7 @@ export function decodeDescriptor(value: bigint): Descriptor {
   return {
     base: BigInt(((high & 0xff00_0000) | ((high & 0xff) << 16) | (low >>> 16)) >>> 0),
     limit: high & SegmentFlag.GRANULARITY ? (limit * 4096 + 0xfff) >>> 0 : limit,
-    flags: (high & 0x00f0_ff00) >>> 0,
+    flags: high & SEGMENT_FLAGS,
   };
 }
 

@@ -1,0 +1,526 @@
+/**
+ * One core: the run loop. Translated code runs until it leaves by an exit (cache.ts); what the exit asks for is done here, or the
+ * instruction is executed by itself (step.ts), and the loop goes on. All of a run's ends are decided at its head, between instructions.
+ */
+import { Cr0, Rflags } from "../../abi/x86.ts";
+import type { Core, CoreState, RunResult, StopReason } from "../engine.ts";
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, Fault } from "../x86/access.ts";
+import { FAULT } from "../x86/mmu.ts";
+import { GRANT_WRITE } from "../x86/pagewalk.ts";
+import { readRegister, type RegisterFile, writeRegister } from "../x86/registers.ts";
+import { NO_SPACE, spaceOf, WATCH_WRITE, type WatchHit } from "../x86/stops.ts";
+import { CodePage, ExitKind, PAGE, type TranslationCache } from "./cache.ts";
+import { decode, Instruction } from "./decode.ts";
+import { Env, type Environment, readTable, writeTable } from "./environment.ts";
+import { EventProcessor } from "./events.ts";
+import type { CodeUser } from "./frames.ts";
+import type { Machine } from "./interpret/operands.ts";
+import { readFxImage, writeFxImage, FX_BYTES } from "./fximage.ts";
+import type { Node } from "./processor.ts";
+import { restoreCore, saveCore } from "./snapshot.ts";
+import { execute, fetchInstruction } from "./step.ts";
+import type { Translator } from "./translate.ts";
+
+const DEBUG_EXCEPTION = 1;
+const TWO_32 = 0x1_0000_0000;
+/** Key of a link: linear page and translation mode. */
+const MODES = 8;
+const RSP = 4;
+
+interface Link {
+  readonly page: CodePage;
+  readonly frame: number;
+}
+
+export class NativeCore extends EventProcessor implements Core, Machine, CodeUser, RegisterFile {
+  nextRip = 0n;
+  private clock = 0;
+  private running = false;
+  /** Of the run under way. */
+  private runBudget = 0;
+  private stopRequested = false;
+  /** Stop before the next instruction. */
+  private stopNow = false;
+  /** A string instruction is to be continued. */
+  private unfinished = false;
+  private softwareInterrupt: { vector: number; kind: "software" | "exception" } | undefined;
+  private hit: WatchHit | undefined;
+  /** The instruction at this address is executed whatever breakpoint is there. */
+  private passing: bigint | undefined;
+  private readonly links = new Map<number, Link>();
+  private generation: number;
+
+  constructor(
+    readonly index: number,
+    env: Environment,
+    node: Node,
+    private readonly cache: TranslationCache,
+    private readonly translator: Translator,
+  ) {
+    super(env, node);
+    this.generation = cache.generation;
+    this.init();
+  }
+
+  get self(): Core {
+    return this;
+  }
+  protected get core(): Core {
+    return this;
+  }
+
+  // ---- time and running
+
+  get time(): number {
+    return this.running ? this.clock + this.runBudget - this.env.budget : this.clock;
+  }
+  set time(value: number) {
+    if (this.running) throw new Error(`core ${this.index}: its time cannot be set while it runs`);
+    this.clock = value;
+  }
+  get timestamp(): bigint {
+    return BigInt.asUintN(64, this.node.tscBase + this.tscOffset + BigInt(this.time));
+  }
+  set timestamp(value: bigint) {
+    this.tscOffset = BigInt.asIntN(64, this.tscOffset + value - this.timestamp);
+  }
+
+  run(budget: number): RunResult {
+    return this.runFor(budget, false);
+  }
+  runToWindow(budget: number): RunResult {
+    return this.runFor(budget, true);
+  }
+
+  requestStop(): void {
+    if (this.running) this.stopNow = true;
+    else this.stopRequested = true;
+  }
+
+  private runFor(budget: number, toWindow: boolean): RunResult {
+    if (this.isShutdown) return { reason: "shutdown", retired: 0 };
+    if (this.stopRequested) {
+      this.stopRequested = false;
+      return { reason: "stop", retired: 0 };
+    }
+    if (this.nmiPending && !this.nmiBlocked && !this.waitingForStartup) this.takeNmi();
+    if (this.isHalted && !this.isShutdown) return { reason: "halt", retired: 0 };
+    const start = this.clock;
+    // The budget is a 32-bit number in translated code.
+    for (let left = budget; ; left = budget - (this.clock - start)) {
+      const result = this.runPiece(Math.min(left, 0x3fff_ffff), toWindow);
+      const retired = this.clock - start;
+      if (result.reason !== "budget" || retired >= budget) return { ...result, retired };
+    }
+  }
+
+  private runPiece(budget: number, toWindow: boolean): RunResult {
+    this.runBudget = budget;
+    this.env.budget = budget;
+    this.env.setU32(Env.X87_LIVE, 0);
+    this.running = true;
+    try {
+      return this.loop(toWindow);
+    } finally {
+      this.running = false;
+      this.clock += budget - this.env.budget;
+      this.stopNow = false;
+    }
+  }
+
+  private loop(toWindow: boolean): RunResult {
+    const { env } = this;
+    const ended = (reason: StopReason): RunResult => ({ reason, retired: 0 });
+    for (;;) {
+      if (this.isShutdown) return ended("shutdown");
+      if (this.hit) {
+        const { id, virtual, write } = this.hit;
+        this.hit = undefined;
+        return { reason: "watchpoint", retired: 0, id, accessed: { virtual, write } };
+      }
+      if (this.isHalted) return ended("halt");
+      if (this.stopNow) return ended("stop");
+      if (toWindow && this.interruptible) return ended("window");
+      if (env.budget <= 0) return ended("budget");
+      if (this.nmiPending && !this.nmiBlocked) {
+        this.takeNmi();
+        continue;
+      }
+      if (this.passing !== undefined && this.passing !== this.rip) this.passing = undefined;
+      if (this.codeMode !== 64 || this.interruptShadow || this.passing !== undefined || this.singleSteps) {
+        if (this.passing === undefined) {
+          const id = this.breakpointHere();
+          if (id !== undefined) return { reason: "breakpoint", retired: 0, id };
+        }
+        this.step(undefined);
+        continue;
+      }
+      const id = this.translated();
+      if (id !== undefined) return { reason: "breakpoint", retired: 0, id };
+    }
+  }
+
+  private get singleSteps(): boolean {
+    return (this.env.u32(Env.SYSTEM_FLAGS) & Rflags.TF) !== 0;
+  }
+
+  /** Runs translated code from RIP until something has to be looked at. A breakpoint's id, if one is met. */
+  private translated(): number | undefined {
+    const { cache, env } = this;
+    let code = this.codeAt(this.pc);
+    if (code === undefined) {
+      this.step(undefined);
+      return undefined;
+    }
+    for (;;) {
+      const id = cache.enter(env.address, cache.base + code);
+      const { exits } = cache;
+      const pc = exits.pc[id];
+      switch (exits.kind[id]) {
+        case ExitKind.MISS: {
+          const access = exits.access[id];
+          if (this.fill(access & 0xff, access > 0xff)) {
+            code = exits.at[id];
+            continue;
+          }
+          env.budget += exits.undone[id];
+          this.setPc(pc);
+          this.step(undefined);
+          return undefined;
+        }
+        case ExitKind.INTERPRET:
+          env.budget += exits.undone[id];
+          this.setPc(pc);
+          if (env.budget > 0) this.step(exits.insn[id]);
+          return undefined;
+        case ExitKind.LINK: {
+          const { generation } = cache;
+          const next = this.codeAt(pc);
+          this.setPc(pc);
+          if (next === undefined) return undefined;
+          if (cache.generation === generation) cache.emitter.patch(exits.at[id], next);
+          code = next;
+          continue;
+        }
+        case ExitKind.SHORT: {
+          this.setPc(pc);
+          if (env.budget === 0) return undefined;
+          const { generation } = cache;
+          cache.reserve();
+          const link = this.linkTo(pc);
+          if (link === undefined) return undefined;
+          const next = this.translator.countedBlock(link.page, pc - link.page.linear);
+          if (cache.generation === generation) cache.emitter.patch(exits.at[id], next);
+          code = next;
+          continue;
+        }
+        case ExitKind.BUDGET:
+          this.setPc(pc);
+          return undefined;
+        case ExitKind.BRANCH: {
+          const high = env.u32(Env.TARGET + 4) | 0;
+          if (high >> 15 !== 0 && high >> 15 !== -1) {
+            this.branchFault(pc);
+            return undefined;
+          }
+          const target = env.address64(Env.TARGET);
+          this.setPc(target);
+          const next = this.codeAt(target);
+          if (next === undefined) return undefined;
+          env.enterJump(this.privilegeIndex, target, cache.base + next);
+          code = next;
+          continue;
+        }
+        case ExitKind.FAR: {
+          this.setPc(pc);
+          const next = this.codeAt(pc);
+          if (next === undefined) return undefined;
+          env.enterJump(this.privilegeIndex, pc, cache.base + next);
+          code = next;
+          continue;
+        }
+        case ExitKind.BREAKPOINT: {
+          this.setPc(pc);
+          if (env.budget <= 0) return undefined;
+          const point = this.breakpointHere();
+          if (point === undefined) this.step(undefined);
+          return point;
+        }
+        default:
+          throw new Error(`native: exit ${exits.kind[id]}`);
+      }
+    }
+  }
+
+  /** A branch to an address that is not canonical: #GP at the instruction at `pc`, which has moved RSP. */
+  private branchFault(pc: number): void {
+    const { env } = this;
+    this.setPc(pc);
+    env.budget++;
+    const insn = this.decodeAgain();
+    if (insn?.row?.how === "ret")
+      this.setGpr(RSP, this.gpr(RSP) - 8n - BigInt(insn.row.immediate ? insn.immediate & 0xffff : 0));
+    else if (insn?.row?.how === "callind") this.setGpr(RSP, this.gpr(RSP) + 8n);
+    this.deliver({ vector: 13, kind: "exception", errorCode: 0 });
+  }
+  private decodeAgain(): Instruction | undefined {
+    const link = this.linkTo(this.pc);
+    const result = link && decode(link.page.content, this.pc - link.page.linear, PAGE, 64);
+    return result instanceof Instruction ? result : undefined;
+  }
+
+  // ---- finding translated code
+
+  /** Position of the code for an address; undefined: the instruction has to be executed by itself. Delivers fetch faults. */
+  private codeAt(pc: number): number | undefined {
+    this.cache.reserve();
+    const link = this.linkTo(pc);
+    return link && this.translator.block(link.page, pc - link.page.linear);
+  }
+
+  private linkTo(pc: number): Link | undefined {
+    if (this.cache.generation !== this.generation) {
+      this.generation = this.cache.generation;
+      this.dropCodeLinks();
+    }
+    if (!this.ripIsCanonical) return undefined;
+    const linearPage = Math.floor(pc / PAGE);
+    const key = linearPage * MODES + this.translationMode;
+    return this.links.get(key) ?? this.makeLink(linearPage, key);
+  }
+
+  private makeLink(linearPage: number, key: number): Link | undefined {
+    const linear = linearPage * PAGE;
+    const high = Math.floor(linear / TWO_32) >>> 0;
+    const physical = this.mmu.translate(linear >>> 0, high, ACCESS_FETCH, this.privilege);
+    if (this.mmu.entryLeft) this.dropHostTlb();
+    if (physical === FAULT) return undefined; // the step finds the fault, at its address
+    const { memory, code, stops } = this.node;
+    const offset = memory.offsetOf(physical);
+    if (offset < 0) return undefined;
+    const { generation } = this.cache;
+    const page = code.page(offset, key, generation, () => {
+      const content = memory.bytes.subarray(offset, offset + PAGE);
+      const points = new Set<number>();
+      for (const at of stops.virtualBreakpoints()) {
+        const inPage = Number(BigInt.asIntN(64, at)) - linear;
+        if (inPage >= 0 && inPage < PAGE) points.add(inPage);
+      }
+      for (const at of stops.physicalBreakpoints())
+        if (at >= physical && at < physical + PAGE) points.add(at - physical);
+      return points.size > 0
+        ? new CodePage(content.slice(), linear, this.translationMode, points)
+        : this.cache.page(content, linear, this.translationMode);
+    });
+    const link = { page, frame: Math.floor(offset / PAGE) };
+    this.links.set(key, link);
+    return link;
+  }
+
+  protected dropCodeLinks(): void {
+    this.links.clear();
+    this.env.forgetJumps();
+  }
+  forgetCode(frame: number): void {
+    let any = false;
+    for (const [key, link] of this.links) {
+      if (link.frame !== frame) continue;
+      this.links.delete(key);
+      any = true;
+    }
+    if (any) this.env.forgetJumps();
+  }
+  forgetWrites(frame: number): void {
+    this.env.forgetWrites(this.node.memory.address + frame * PAGE);
+  }
+
+  // ---- the tables
+
+  /** Fills the table for the access in Env.ADDRESS. False: it needs more than that. */
+  private fill(bytes: number, write: boolean): boolean {
+    const { env, mmu } = this;
+    const low = env.u32(Env.ADDRESS);
+    const high = env.u32(Env.ADDRESS + 4);
+    const inPage = low & 0xfff;
+    if (inPage + bytes > PAGE) return false;
+    const physical = mmu.translate(low, high, write ? ACCESS_WRITE : ACCESS_READ, this.privilege);
+    if (mmu.entryLeft) this.dropHostTlb();
+    if (physical === FAULT) return false;
+    const { memory, code, stops } = this.node;
+    const offset = memory.offsetOf(physical);
+    if (offset < 0) return false;
+    const linear = env.address64(Env.ADDRESS) - inPage;
+    let writable = (mmu.granted & GRANT_WRITE) !== 0 && !code.isCode(offset);
+    if (write && !writable) return false;
+    if (stops.isWatching) {
+      const kinds = stops.watchedKinds(BigInt.asUintN(64, BigInt(linear)), this.space, physical);
+      if (kinds) {
+        if (write || kinds !== WATCH_WRITE) return false;
+        writable = false;
+      }
+    }
+    const host = memory.address + offset;
+    env.enterTlb(readTable(this.privilegeIndex), linear, host);
+    if (writable) {
+      code.noteWritable(offset);
+      env.enterTlb(writeTable(this.privilegeIndex), linear, host);
+    }
+    return true;
+  }
+
+  invalidatePage(address: bigint): void {
+    const low = Number(address & 0xffff_ffffn);
+    const high = Number(address >> 32n);
+    if (this.mmu.invalidatePage(low, high)) {
+      this.dropHostTlb();
+      return;
+    }
+    const linearPage = Math.floor(Number(BigInt.asIntN(64, address)) / PAGE);
+    this.env.forgetPage(linearPage * PAGE);
+    let any = false;
+    for (let mode = 0; mode < MODES; mode++) any = this.links.delete(linearPage * MODES + mode) || any;
+    if (any) this.env.forgetJumps();
+  }
+
+  // ---- one instruction
+
+  /** Executes the instruction at RIP, or delivers its exception. `insn`: it, decoded. */
+  private step(insn: Instruction | undefined): void {
+    const traps = this.singleSteps;
+    const shadow = this.interruptShadow;
+    this.unfinished = false;
+    this.softwareInterrupt = undefined;
+    try {
+      insn ??= fetchInstruction(this);
+      this.nextRip = this.ripBehind(insn);
+      execute(this, insn, this.translator);
+    } catch (fault) {
+      if (!(fault instanceof Fault)) throw fault;
+      this.hit = undefined;
+      this.deliver({
+        vector: fault.vector,
+        kind: "exception",
+        errorCode: fault.errorCode,
+        ...(fault.address === undefined ? {} : { address: fault.address }),
+      });
+      return;
+    }
+    if (shadow && this.interruptShadow && !insn.setsShadow) this.interruptShadow = false;
+    if (this.unfinished) {
+      if (traps) this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
+      return;
+    }
+    const at = this.rip;
+    this.rip = this.nextRip;
+    this.passing = undefined;
+    this.env.budget--;
+    this.progressed();
+    const software = this.softwareInterrupt as { vector: number; kind: "software" | "exception" } | undefined;
+    if (software) this.deliver({ ...software, instructionRip: at });
+    else if (traps && !this.isHalted) this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
+  }
+
+  private ripBehind(insn: Instruction): bigint {
+    const next = this.rip + BigInt(insn.length);
+    return this.codeMode === 64 ? BigInt.asUintN(64, next) : BigInt.asUintN(this.codeMode, next);
+  }
+
+  get budgetLeft(): number {
+    return this.env.budget;
+  }
+  retireIterations(count: number): boolean {
+    this.env.budget -= count;
+    this.progressed();
+    const goesOn = this.env.budget > 0 && !this.stopNow && !this.hit && !this.singleSteps;
+    if (!goesOn) this.unfinished = true;
+    return goesOn;
+  }
+  interrupt(vector: number, kind: "software" | "exception"): void {
+    this.softwareInterrupt = { vector, kind };
+  }
+  halt(): void {
+    this.isHalted = true;
+  }
+  inPort(port: number, bytes: number): number {
+    return this.node.bus.readPort(this, port, bytes) >>> 0;
+  }
+  outPort(port: number, bytes: number, value: number): void {
+    this.node.bus.writePort(this, port, bytes, value);
+  }
+  get taskPriority(): number {
+    return this.node.bus.readTaskPriority(this);
+  }
+  set taskPriority(value: number) {
+    this.node.bus.writeTaskPriority(this, value);
+  }
+  enterAlone(code: number): void {
+    this.cache.enter(this.env.address, this.cache.base + code);
+  }
+  fetchBytes(linear: bigint, to: Uint8Array): void {
+    const physical = this.translateOrThrow(linear, ACCESS_FETCH, this.privilege);
+    const offset = this.node.memory.offsetOf(physical);
+    if (offset < 0)
+      to.fill(0xff); // undefined opcodes
+    else to.set(this.node.memory.bytes.subarray(offset, offset + to.length));
+  }
+
+  // ---- breakpoints and watchpoints
+
+  /** What `Place.space` is compared with. */
+  private get space(): number {
+    return this.cr0 & Cr0.PG ? spaceOf(this.cr3) : NO_SPACE;
+  }
+  private readonly resident = (linear: bigint): number | undefined => this.mmu.resident(linear);
+
+  /** The breakpoint at RIP; the next run passes it. */
+  private breakpointHere(): number | undefined {
+    const id = this.node.stops.breakpointAt(this.linearRip, this.space, this.resident);
+    if (id !== undefined) this.passing = this.rip;
+    return id;
+  }
+  passBreakpoint(): void {
+    this.passing = this.rip;
+  }
+  protected noteAccess(linear: bigint, bytes: number, write: boolean): void {
+    const { stops } = this.node;
+    if (stops.isWatching) this.hit ??= stops.watchHit(linear, bytes, write, this.space, this.resident);
+  }
+  watchpointsChanged(removed?: number): void {
+    if (this.hit?.id === removed) this.hit = undefined;
+    this.env.forgetTlb();
+  }
+
+  // ---- state
+
+  protected forgetRun(): void {
+    this.passing = undefined;
+    this.hit = undefined;
+    this.stopRequested = false;
+  }
+  flushCaches(): void {
+    this.env.forgetTlb();
+    this.dropCodeLinks();
+  }
+  register(name: string): bigint {
+    return readRegister(this, name);
+  }
+  setRegister(name: string, value: bigint): void {
+    writeRegister(this, name, value);
+  }
+  readFx(): Uint8Array {
+    const image = new Uint8Array(FX_BYTES);
+    readFxImage(this, image);
+    return image;
+  }
+  writeFx(image: Uint8Array): void {
+    writeFxImage(this, image);
+  }
+  save(): CoreState {
+    return saveCore(this);
+  }
+  restore(state: CoreState): void {
+    restoreCore(this, state);
+    this.forgetEvents();
+    this.dropHostTlb();
+  }
+}

@@ -1,0 +1,166 @@
+/** State of x87 and SSE in memory, and the instructions whose results processors differ in (Intel SDM vol. 2). */
+import { Exception } from "../../../abi/x86.ts";
+import { Fault, SegmentIndex } from "../../x86/access.ts";
+import { Env } from "../environment.ts";
+import { FX_BYTES, FX_WRITTEN, MXCSR_VALID, readFxImage, writeFxImage } from "../fximage.ts";
+import { type Interpreter, type Machine, memoryAddress } from "./operands.ts";
+
+const FX_MXCSR = 24;
+const FX_XMM = 160;
+/** Bytes of FNSTENV and FNSAVE, with 32- and with 16-bit operands. */
+const ENVIRONMENT_BYTES = [28, 14];
+const SAVE_BYTES = [108, 94];
+
+const mxcsr: Interpreter = (cpu, insn) => {
+  if (insn.extension === 3) {
+    cpu.writeLinear(memoryAddress(cpu, insn, 4, true), 4, BigInt(cpu.mxcsr), cpu.privilege);
+    return;
+  }
+  const value = Number(cpu.readLinear(memoryAddress(cpu, insn, 4, false), 4, cpu.privilege));
+  if (value & ~MXCSR_VALID) throw new Fault(Exception.GP, 0);
+  cpu.mxcsr = value;
+};
+
+const fxsave: Interpreter = (cpu, insn) => {
+  const save = insn.extension === 0;
+  const address = memoryAddress(cpu, insn, FX_BYTES, save);
+  if (address & 15n) throw new Fault(Exception.GP, 0);
+  const image = new Uint8Array(FX_BYTES);
+  const registers = cpu.is64Bit ? 16 : 8;
+  if (save) {
+    readFxImage(cpu, image);
+    cpu.checkWrite(address, FX_WRITTEN, cpu.privilege);
+    cpu.writeBytes(address, image.subarray(0, registers === 16 ? FX_XMM + 256 : FX_XMM + 128), cpu.privilege);
+    return;
+  }
+  cpu.readBytes(address, image, cpu.privilege);
+  if (new DataView(image.buffer).getUint32(FX_MXCSR, true) & ~MXCSR_VALID) throw new Fault(Exception.GP, 0);
+  writeFxImage(cpu, image, registers);
+};
+
+/** The x87 environment in memory: seven words of 4 or 2 bytes, in the protected-mode format, pointers 0. */
+function storeEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  const words = [cpu.fpuControl, cpu.env.view.getUint16(Env.X87 + 4, true), cpu.env.view.getUint16(Env.X87 + 8, true)];
+  words.forEach((word, index) => {
+    if (wide) view.setUint32(index * 4, 0xffff_0000 + word, true);
+    else view.setUint16(index * 2, word, true);
+  });
+  if (wide) view.setUint32(24, 0xffff_0000, true);
+}
+function loadEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  const word = (index: number): number => view.getUint16(index * (wide ? 4 : 2), true);
+  cpu.setFpuControl(word(0));
+  cpu.env.view.setUint16(Env.X87 + 4, word(1), true);
+  cpu.env.view.setUint16(Env.X87 + 8, word(2), true);
+}
+
+const x87state: Interpreter = (cpu, insn) => {
+  const wide = insn.operandBytes !== 2;
+  const at = Env.X87 + 28;
+  const access = (bytes: number, write: boolean): bigint => memoryAddress(cpu, insn, bytes, write);
+  switch (insn.name) {
+    case "FLDCW":
+      cpu.setFpuControl(Number(cpu.readLinear(access(2, false), 2, cpu.privilege)));
+      return;
+    case "FNSTCW":
+      cpu.writeLinear(access(2, true), 2, BigInt(cpu.fpuControl), cpu.privilege);
+      return;
+    case "FNINIT":
+      cpu.initFpu(false);
+      return;
+    case "FLDENV": {
+      const image = new Uint8Array(ENVIRONMENT_BYTES[wide ? 0 : 1]);
+      cpu.readBytes(access(image.length, false), image, cpu.privilege);
+      loadEnvironment(cpu, image, wide);
+      return;
+    }
+    case "FNSTENV": {
+      const image = new Uint8Array(ENVIRONMENT_BYTES[wide ? 0 : 1]);
+      storeEnvironment(cpu, image, wide);
+      cpu.writeBytes(access(image.length, true), image, cpu.privilege);
+      cpu.setFpuControl(cpu.fpuControl | 0x3f);
+      return;
+    }
+    case "FRSTOR": {
+      const image = new Uint8Array(SAVE_BYTES[wide ? 0 : 1]);
+      cpu.readBytes(access(image.length, false), image, cpu.privilege);
+      loadEnvironment(cpu, image, wide);
+      cpu.env.bytes.set(image.subarray(image.length - 80), at);
+      return;
+    }
+    case "FNSAVE": {
+      const image = new Uint8Array(SAVE_BYTES[wide ? 0 : 1]);
+      storeEnvironment(cpu, image, wide);
+      image.set(cpu.env.bytes.subarray(at, at + 80), image.length - 80);
+      cpu.writeBytes(access(image.length, true), image, cpu.privilege);
+      cpu.initFpu(false);
+      return;
+    }
+  }
+};
+
+/** MASKMOVDQU, MASKMOVQ: bytes of a register to [rDI] where the mask's top bits are set. */
+const maskmov: Interpreter = (cpu, insn) => {
+  const xmm = insn.hasOperandPrefix;
+  const bytes = xmm ? 16 : 8;
+  const at = (register: number): number => (xmm ? Env.XMM + register * 16 : Env.X87 + 28 + mmxSlot(cpu, register) * 10);
+  const data = cpu.env.bytes.slice(at(insn.reg & (xmm ? 15 : 7)), at(insn.reg & (xmm ? 15 : 7)) + bytes);
+  const mask = cpu.env.bytes.slice(at(insn.rm & (xmm ? 15 : 7)), at(insn.rm & (xmm ? 15 : 7)) + bytes);
+  const segment = insn.segment >= 0 ? (insn.segment as SegmentIndex) : SegmentIndex.DS;
+  const offset = cpu.readGpr(7, insn.addressBytes);
+  const target = (index: number): bigint =>
+    cpu.linear(segment, BigInt.asUintN(insn.addressBytes * 8, offset + BigInt(index)), 1, true);
+  for (let index = 0; index < bytes; index++) if (mask[index] & 0x80) cpu.checkWrite(target(index), 1, cpu.privilege);
+  for (let index = 0; index < bytes; index++)
+    if (mask[index] & 0x80) cpu.writeLinear(target(index), 1, BigInt(data[index]), cpu.privilege);
+};
+/** MMn is the register n from the bottom; the image holds them from the top of the stack. */
+const mmxSlot = (cpu: Machine, register: number): number =>
+  (register - ((cpu.env.view.getUint16(Env.X87 + 4, true) >> 11) & 7)) & 7;
+
+/** RCPPS, RSQRTPS and their scalar forms, to the last bit of single precision: processors give 12 bits, each others. */
+const reciprocal: Interpreter = (cpu, insn) => {
+  const scalar = insn.repeat === 0xf3;
+  const lanes = scalar ? 1 : 4;
+  const source = new Uint8Array(16);
+  if (insn.hasMemory) {
+    const address = memoryAddress(cpu, insn, lanes * 4, false);
+    if (!scalar && address & 15n) throw new Fault(Exception.GP, 0);
+    cpu.readBytes(address, source.subarray(0, lanes * 4), cpu.privilege);
+  } else {
+    const at = Env.XMM + insn.rm * 16;
+    source.set(cpu.env.bytes.subarray(at, at + 16));
+  }
+  const view = new DataView(source.buffer);
+  const square = insn.opcode === 0x152;
+  for (let lane = 0; lane < lanes; lane++) {
+    const bits = view.getUint32(lane * 4, true);
+    cpu.env.view.setUint32(Env.XMM + insn.reg * 16 + lane * 4, reciprocalBits(bits, square), true);
+  }
+};
+
+const word = new DataView(new ArrayBuffer(4));
+function reciprocalBits(bits: number, square: boolean): number {
+  const exponent = (bits >>> 23) & 0xff;
+  const sign = bits & 0x8000_0000;
+  if (exponent === 0xff && bits & 0x7f_ffff) return (bits | 0x40_0000) >>> 0;
+  // Denormals count as 0 (SDM vol. 2, RCPPS).
+  if (exponent === 0) return (sign | 0x7f80_0000) >>> 0;
+  if (square && sign) return 0xffc0_0000;
+  word.setUint32(0, bits, true);
+  const value = word.getFloat32(0, true);
+  word.setFloat32(0, square ? 1 / Math.fround(Math.sqrt(value)) : 1 / value, true);
+  const result = word.getUint32(0, true);
+  // A result too small is 0.
+  return ((result >>> 23) & 0xff) === 0 ? (result & 0x8000_0000) >>> 0 : result;
+}
+
+export const fpuInterpreters: Readonly<Record<string, Interpreter>> = {
+  mxcsr,
+  fxsave,
+  x87state,
+  maskmov,
+  reciprocal,
+};

@@ -1,0 +1,99 @@
+/**
+ * Host memory of the engine: guest RAM, environments, and the code buffer, which is one memory file mapped twice: once writable, once
+ * executable. No page is ever both at once, whichever address is used.
+ */
+import koffi from "koffi";
+
+export type Address = number;
+
+/** This host cannot run the engine; the message says why. */
+export class NativeUnavailable extends Error {}
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const MAP_SHARED = 1;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
+const MADV_DONTNEED = 4;
+
+/** Memory of the host as bytes and as a little-endian view. It stays mapped as long as the process lives. */
+export interface HostMemory {
+  readonly address: Address;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+export interface CodeMemory {
+  /** The writable mapping. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Where the executable mapping begins. */
+  readonly address: Address;
+}
+
+/** Runs host code with an environment: returns the number of the exit that it left by. */
+export type Enter = (environment: Address, code: Address) => number;
+
+interface Libc {
+  mmap(at: number, bytes: number, protection: number, flags: number, file: number, offset: number): number | bigint;
+  madvise(address: Address, bytes: number, advice: number): number;
+  memfdCreate(name: string, flags: number): number;
+  ftruncate(file: number, bytes: number): number;
+  close(file: number): number;
+}
+let loaded: Libc | undefined;
+
+function libc(): Libc {
+  if (loaded) return loaded;
+  if (process.platform !== "linux" || process.arch !== "x64")
+    throw new NativeUnavailable(`the native engine needs Linux on x86-64, not ${process.platform} on ${process.arch}`);
+  const library = koffi.load("libc.so.6");
+  loaded = {
+    mmap: library.func("uint64_t mmap(uint64_t at, size_t bytes, int protection, int flags, int file, long offset)"),
+    madvise: library.func("int madvise(uint64_t address, size_t bytes, int advice)"),
+    memfdCreate: library.func("int memfd_create(const char *name, uint32_t flags)"),
+    ftruncate: library.func("int ftruncate(int file, long bytes)"),
+    close: library.func("int close(int file)"),
+  };
+  return loaded;
+}
+
+function map(bytes: number, protection: number, flags: number, file: number): Address {
+  const address = Number(libc().mmap(0, bytes, protection, flags, file, 0));
+  if (!(address > 0 && address < 2 ** 47)) throw new NativeUnavailable(`cannot map ${bytes} bytes of host memory`);
+  return address;
+}
+
+function viewed(address: Address, bytes: number): { bytes: Uint8Array; view: DataView } {
+  const buffer = koffi.view(BigInt(address), bytes);
+  return { bytes: new Uint8Array(buffer), view: new DataView(buffer) };
+}
+
+/** Zeroed, page-aligned; pages cost nothing until touched. */
+export function allocate(bytes: number): HostMemory {
+  const address = map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1);
+  return { address, ...viewed(address, bytes) };
+}
+
+/** Gives pages back to the host; they read as zero afterwards. */
+export function discard(memory: HostMemory): void {
+  if (libc().madvise(memory.address, memory.bytes.length, MADV_DONTNEED) !== 0)
+    throw new Error("native: cannot discard host memory");
+}
+
+export function allocateCode(bytes: number): CodeMemory {
+  const { memfdCreate, ftruncate, close } = libc();
+  const closeOnExec = 1;
+  const file = memfdCreate("margay-code", closeOnExec);
+  if (file < 0 || ftruncate(file, bytes) !== 0)
+    throw new NativeUnavailable(`cannot make a memory file of ${bytes} bytes`);
+  const writable = map(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+  const address = map(bytes, PROT_READ | PROT_EXEC, MAP_SHARED, file);
+  close(file);
+  return { ...viewed(writable, bytes), address };
+}
+
+const enterType = koffi.proto("uint32_t MargayEnter(uint64_t environment, uint64_t code)");
+
+/** The function at `address`, which keeps to the System V ABI. A decoded pointer costs a tenth of `koffi.call`. */
+export const asEnter = (address: Address): Enter => koffi.decode(BigInt(address), enterType) as Enter;

@@ -1,0 +1,435 @@
+/**
+ * A core's registers and linear memory, as event delivery, SYSCALL, the interpreter and the debugger see them. General, XMM and x87
+ * registers, flags and MXCSR stand in the environment, the others here. RIP is a canonical address as a signed number, or a bigint.
+ */
+import { Cr0, Cr4, Efer, Rflags } from "../../abi/x86.ts";
+import type { Bus, Core, Segment } from "../engine.ts";
+import {
+  ACCESS_FETCH,
+  ACCESS_READ,
+  ACCESS_WRITE,
+  type AccessKind,
+  type CpuAccess,
+  Fault,
+  type PagingRegisters,
+  type PhysicalMemory,
+  PRIVILEGE_IMPLICIT,
+  PRIVILEGE_SUPERVISOR,
+  PRIVILEGE_USER,
+  type Privilege,
+  SegmentIndex,
+  type SyscallRegisters,
+} from "../x86/access.ts";
+import { SEGMENT_FLAGS, SegmentFlag } from "../x86/descriptors.ts";
+import { Mmu } from "../x86/mmu.ts";
+import type { PagingRegister, PlainRegister } from "../x86/registers.ts";
+import type { StopTable } from "../x86/stops.ts";
+import type { Mode } from "./decode.ts";
+import { Env, type Environment, SUPERVISOR, SUPERVISOR_AC, USER } from "./environment.ts";
+import type { CodeFrames } from "./frames.ts";
+import { STATUS_FLAGS } from "./table.ts";
+
+/** What a core shares with its node. */
+export interface Node {
+  readonly bus: Bus;
+  readonly memory: PhysicalMemory & { readonly view: DataView; readonly bytes: Uint8Array; readonly address: number };
+  readonly code: CodeFrames;
+  readonly stops: StopTable;
+  readonly tscBase: bigint;
+}
+
+/** What translated code is specialised on, beside its address; 64-bit code only. */
+export const MODE_UNIT_OFF = 4;
+
+const PAGE = 4096;
+const TABLE_NULL = { base: 0n, limit: 0xffff };
+const MXCSR_MASKS = 0x1f80;
+const FPU_CONTROL_RESET = 0x37f;
+const FPU_MASKS = 0x3f;
+const PAT_RESET = 0x0007_0406_0007_0406n;
+const NO_SEGMENT: Segment = { selector: 0, base: 0n, limit: 0, flags: 0 };
+
+/** A piece of an access within one page. */
+interface Piece {
+  readonly physical: number;
+  readonly bytes: number;
+}
+
+export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRegisters {
+  readonly mmu: Mmu;
+  cr0 = 0;
+  cr2 = 0n;
+  cr3 = 0;
+  cr4 = 0;
+  efer = 0;
+  star = 0n;
+  lstar = 0n;
+  cstar = 0n;
+  fmask = 0n;
+  kernelGsBase = 0n;
+  tscAux = 0n;
+  tscOffset = 0n;
+  pat = PAT_RESET;
+  sysenter: [cs: bigint, esp: bigint, eip: bigint] = [0n, 0n, 0n];
+  gdtr: { base: bigint; limit: number } = TABLE_NULL;
+  idtr: { base: bigint; limit: number } = TABLE_NULL;
+  debugRegisters = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff_0ff0n, 0x400n];
+  cpl = 0;
+  interruptShadow = false;
+  nmiBlocked = false;
+  isHalted = true;
+  waitingForStartup = true;
+  isShutdown = false;
+  nmiPending = false;
+  /** Exceptions of MXCSR and of the x87 control word that the guest has masked; in the host all are. */
+  mxcsrMasks = MXCSR_MASKS;
+  fpuControl = FPU_CONTROL_RESET;
+
+  /** How code is decoded now. */
+  codeMode: Mode = 16;
+  /** Index of the tables of this privilege; with MODE_UNIT_OFF, what code is translated for. */
+  privilegeIndex = SUPERVISOR;
+  translationMode = SUPERVISOR;
+
+  /** RIP as a signed number, where it is canonical. */
+  pc = 0;
+  private oddRip: bigint | undefined;
+  private readonly segments: Segment[] = Array.from({ length: 8 }, () => NO_SEGMENT);
+
+  constructor(
+    readonly env: Environment,
+    readonly node: Node,
+  ) {
+    this.mmu = new Mmu(this, node.memory);
+    env.setU32(Env.MXCSR, MXCSR_MASKS);
+    this.initFpu(true);
+  }
+
+  /** The core as the bus is told of it. */
+  protected abstract get core(): Core;
+  /** A read or write of the core within one page. */
+  protected abstract noteAccess(linear: bigint, bytes: number, write: boolean): void;
+
+  // ---- registers
+
+  get rip(): bigint {
+    return this.oddRip ?? BigInt.asUintN(64, BigInt(this.pc));
+  }
+  set rip(value: bigint) {
+    const signed = BigInt.asIntN(64, value);
+    this.oddRip = BigInt.asIntN(48, value) === signed ? undefined : BigInt.asUintN(64, value);
+    this.pc = Number(signed);
+  }
+  get ripIsCanonical(): boolean {
+    return this.oddRip === undefined;
+  }
+  /** RIP, of a canonical address. */
+  setPc(value: number): void {
+    this.oddRip = undefined;
+    this.pc = value;
+  }
+  get linearRip(): bigint {
+    return this.codeMode === 64 ? this.rip : (this.segments[SegmentIndex.CS].base + this.rip) & 0xffff_ffffn;
+  }
+  get is64Bit(): boolean {
+    return this.codeMode === 64;
+  }
+  get alignmentCheck(): boolean {
+    return (this.env.u32(Env.SYSTEM_FLAGS) & Rflags.AC) !== 0;
+  }
+  get statusFlags(): number {
+    const saved = this.env.u32(Env.FLAGS);
+    return ((saved >>> 8) & STATUS_FLAGS & 0xff) | ((saved & 1) << 11);
+  }
+  set statusFlags(value: number) {
+    this.env.setU32(Env.FLAGS, ((value & STATUS_FLAGS & 0xff) << 8) | 0x200 | ((value >>> 11) & 1));
+  }
+  get rflags32(): number {
+    return this.statusFlags | this.env.u32(Env.SYSTEM_FLAGS) | Rflags.ONE;
+  }
+  get rflags(): bigint {
+    return BigInt(this.rflags32);
+  }
+  /** RF is a matter of pushed images only (x86/deliver.ts) and never shown. */
+  set rflags(value: bigint) {
+    const low = Number(value & 0x3f_ffffn);
+    this.statusFlags = low;
+    this.env.setU32(Env.SYSTEM_FLAGS, low & ~(STATUS_FLAGS | Rflags.RF | Rflags.ONE));
+    this.updateMode();
+  }
+
+  plain(name: PlainRegister | PagingRegister): bigint {
+    switch (name) {
+      case "cr0":
+      case "cr3":
+      case "cr4":
+      case "efer":
+        return BigInt(this[name]);
+      case "kernel_gs_base":
+        return this.kernelGsBase;
+      case "tsc_aux":
+        return this.tscAux;
+      case "gdtr_base":
+        return this.gdtr.base;
+      case "gdtr_limit":
+        return BigInt(this.gdtr.limit);
+      case "idtr_base":
+        return this.idtr.base;
+      case "idtr_limit":
+        return BigInt(this.idtr.limit);
+      default:
+        return this[name];
+    }
+  }
+  setPlain(name: PlainRegister | PagingRegister, value: bigint): void {
+    switch (name) {
+      case "cr0":
+      case "cr4":
+      case "efer":
+        this[name] = Number(value & 0xffff_ffffn);
+        return;
+      case "cr3":
+        this.cr3 = Number(value);
+        return;
+      case "kernel_gs_base":
+        this.kernelGsBase = value;
+        return;
+      case "tsc_aux":
+        this.tscAux = value;
+        return;
+      case "gdtr_base":
+        this.gdtr = { ...this.gdtr, base: value };
+        return;
+      case "gdtr_limit":
+        this.gdtr = { ...this.gdtr, limit: Number(value) };
+        return;
+      case "idtr_base":
+        this.idtr = { ...this.idtr, base: value };
+        return;
+      case "idtr_limit":
+        this.idtr = { ...this.idtr, limit: Number(value) };
+        return;
+      default:
+        this[name] = value;
+    }
+  }
+  pagingChanged(): void {
+    this.updateMode();
+    this.dropHostTlb();
+  }
+
+  gpr(index: number): bigint {
+    return this.env.u64(index * 8);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.env.setU64(index * 8, BigInt.asUintN(64, value));
+  }
+  /** A general register of 1 (without REX: AH to BH too), 2, 4 or 8 bytes. */
+  register8(index: number, rex: number): bigint {
+    return rex === 0 && index >= 4 && index < 8 ? (this.gpr(index - 4) >> 8n) & 0xffn : this.gpr(index) & 0xffn;
+  }
+  readGpr(index: number, bytes: number, rex = 1): bigint {
+    return bytes === 1 ? this.register8(index, rex) : BigInt.asUintN(bytes * 8, this.gpr(index));
+  }
+  writeGpr(index: number, bytes: number, value: bigint, rex = 1): void {
+    if (bytes === 8) this.setGpr(index, value);
+    else if (bytes === 4) this.setGpr(index, value & 0xffff_ffffn);
+    else if (bytes === 2) this.setGpr(index, (this.gpr(index) & ~0xffffn) | (value & 0xffffn));
+    else if (rex === 0 && index >= 4 && index < 8)
+      this.setGpr(index - 4, (this.gpr(index - 4) & ~0xff00n) | ((value & 0xffn) << 8n));
+    else this.setGpr(index, (this.gpr(index) & ~0xffn) | (value & 0xffn));
+  }
+
+  segment(index: SegmentIndex): Segment {
+    return this.segments[index];
+  }
+  setSegment(index: SegmentIndex, segment: Segment): void {
+    if (index === SegmentIndex.CS) this.cpl = this.cr0 & Cr0.PE ? segment.selector & 3 : 0;
+    this.setHiddenPart(index, segment);
+  }
+  /** The hidden part without a load: the CPL stays. */
+  setHiddenPart(index: SegmentIndex, segment: Segment): void {
+    this.segments[index] = { ...segment, flags: segment.flags & SEGMENT_FLAGS };
+    if (index === SegmentIndex.FS) this.env.setU64(Env.FS_BASE, segment.base);
+    else if (index === SegmentIndex.GS) this.env.setU64(Env.GS_BASE, segment.base);
+    else if (index === SegmentIndex.CS) this.updateMode();
+  }
+
+  /** After a change of CPL, CS, CR0, CR4, EFER or RFLAGS.AC: what code is decoded and translated for. */
+  updateMode(): void {
+    const { flags } = this.segments[SegmentIndex.CS];
+    const long = (this.efer & Efer.LMA) !== 0;
+    this.codeMode = long && flags & SegmentFlag.LONG ? 64 : flags & SegmentFlag.BIG ? 32 : 16;
+    this.privilegeIndex =
+      this.cpl === 3 ? USER : this.cr4 & Cr4.SMAP && this.alignmentCheck ? SUPERVISOR_AC : SUPERVISOR;
+    const unitOff = (this.cr0 & (Cr0.EM | Cr0.TS)) !== 0 || !(this.cr4 & Cr4.OSFXSR);
+    const mode = this.privilegeIndex | (unitOff ? MODE_UNIT_OFF : 0);
+    if (((mode ^ this.translationMode) & MODE_UNIT_OFF) !== 0) this.env.forgetJumps();
+    this.translationMode = mode;
+  }
+
+  // ---- x87 and SSE control
+
+  /** FNINIT; `clear`: the registers, too. */
+  initFpu(clear: boolean): void {
+    this.env.bytes.fill(0, Env.X87, Env.X87 + (clear ? 108 : 28));
+    this.fpuControl = FPU_CONTROL_RESET;
+    this.env.view.setUint16(Env.X87, FPU_CONTROL_RESET | FPU_MASKS, true);
+    this.env.view.setUint16(Env.X87 + 8, 0xffff, true);
+  }
+  get mxcsr(): number {
+    return (this.env.u32(Env.MXCSR) & ~MXCSR_MASKS) | this.mxcsrMasks;
+  }
+  set mxcsr(value: number) {
+    this.mxcsrMasks = value & MXCSR_MASKS;
+    this.env.setU32(Env.MXCSR, value | MXCSR_MASKS);
+  }
+  setFpuControl(value: number): void {
+    this.fpuControl = value | 0x40;
+    this.env.view.setUint16(Env.X87, value | FPU_MASKS | 0x40, true);
+  }
+
+  // ---- linear memory
+
+  get privilege(): Privilege {
+    return this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
+  }
+
+  /** Copies of architectural TLB entries that have left are in the environment's tables, and links to their code. */
+  dropHostTlb(): void {
+    this.mmu.entryLeft = false;
+    this.env.forgetTlb();
+    this.dropCodeLinks();
+  }
+  protected abstract dropCodeLinks(): void;
+
+  translateOrThrow(address: bigint, access: AccessKind, privilege: Privilege): number {
+    try {
+      return this.mmu.translateOrThrow(address, access, privilege);
+    } finally {
+      if (this.mmu.entryLeft) this.dropHostTlb();
+    }
+  }
+
+  private pieces(address: bigint, bytes: number, access: AccessKind, privilege: Privilege): Piece[] {
+    const first = Math.min(bytes, PAGE - Number(address & 0xfffn));
+    const list = [{ physical: this.translateOrThrow(address, access, privilege), bytes: first }];
+    for (let done = first; done < bytes; ) {
+      const piece = Math.min(bytes - done, PAGE);
+      const physical = this.translateOrThrow(BigInt.asUintN(64, address + BigInt(done)), access, privilege);
+      list.push({ physical, bytes: piece });
+      done += piece;
+    }
+    return list;
+  }
+
+  /** Copies linear memory to `to`. All pages are checked before the first byte is read. Throws Fault. */
+  readBytes(address: bigint, to: Uint8Array, privilege: Privilege): void {
+    let done = 0;
+    for (const { physical, bytes } of this.pieces(address, to.length, ACCESS_READ, privilege)) {
+      const offset = this.node.memory.offsetOf(physical);
+      if (offset >= 0) to.set(this.node.memory.bytes.subarray(offset, offset + bytes), done);
+      else this.readDevice(physical, to.subarray(done, done + bytes));
+      if (privilege !== PRIVILEGE_IMPLICIT) this.noteAccess(BigInt.asUintN(64, address + BigInt(done)), bytes, false);
+      done += bytes;
+    }
+  }
+  writeBytes(address: bigint, from: Uint8Array, privilege: Privilege): void {
+    let done = 0;
+    for (const { physical, bytes } of this.pieces(address, from.length, ACCESS_WRITE, privilege)) {
+      const offset = this.node.memory.offsetOf(physical);
+      if (offset >= 0) {
+        this.node.memory.bytes.set(from.subarray(done, done + bytes), offset);
+        this.node.code.written(offset, bytes);
+      } else {
+        this.writeDevice(physical, from.subarray(done, done + bytes));
+      }
+      this.noteAccess(BigInt.asUintN(64, address + BigInt(done)), bytes, true);
+      done += bytes;
+    }
+  }
+  /** Faults as a write of these bytes would. */
+  checkWrite(address: bigint, bytes: number, privilege: Privilege): void {
+    this.pieces(address, bytes, ACCESS_WRITE, privilege);
+  }
+
+  private readonly word = new Uint8Array(8);
+  private readonly wordView = new DataView(this.word.buffer);
+
+  readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
+    this.wordView.setBigUint64(0, 0n, true);
+    this.readBytes(address, this.word.subarray(0, bytes), privilege);
+    return this.wordView.getBigUint64(0, true);
+  }
+  writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {
+    const word = new Uint8Array(8);
+    new DataView(word.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
+    this.writeBytes(address, word.subarray(0, bytes), privilege);
+  }
+
+  /** In pieces of 4 bytes, the rest of 2 or 1. */
+  private readDevice(physical: number, to: Uint8Array): void {
+    const view = new DataView(to.buffer, to.byteOffset, to.length);
+    for (let done = 0; done < to.length; ) {
+      const size = deviceSize(to.length - done);
+      const value = this.node.bus.readMemory(this.core, physical + done, size);
+      if (size === 4) view.setUint32(done, value, true);
+      else if (size === 2) view.setUint16(done, value, true);
+      else view.setUint8(done, value);
+      done += size;
+    }
+  }
+  private writeDevice(physical: number, from: Uint8Array): void {
+    const view = new DataView(from.buffer, from.byteOffset, from.length);
+    for (let done = 0; done < from.length; ) {
+      const size = deviceSize(from.length - done);
+      const value =
+        size === 4 ? view.getUint32(done, true) : size === 2 ? view.getUint16(done, true) : view.getUint8(done);
+      this.node.bus.writeMemory(this.core, physical + done, size, value);
+      done += size;
+    }
+  }
+
+  /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
+  fetchByte(address: bigint): number | undefined {
+    try {
+      const physical = this.translateOrThrow(BigInt.asUintN(64, address), ACCESS_FETCH, this.privilege);
+      const offset = this.node.memory.offsetOf(physical);
+      return offset < 0 ? 0xff : this.node.memory.bytes[offset];
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  }
+
+  translate(virtual: bigint): number | undefined {
+    return this.mmu.peek(virtual);
+  }
+
+  // ---- segments outside 64-bit mode
+
+  /** Linear address of `bytes` bytes at an offset in a segment, with the segment's checks. Throws Fault. */
+  linear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
+    const segment = this.segments[index];
+    if (this.codeMode === 64) {
+      const address = index >= SegmentIndex.FS ? BigInt.asUintN(64, segment.base + offset) : offset;
+      if (index === SegmentIndex.SS && BigInt.asUintN(64, BigInt.asIntN(48, address)) !== address)
+        throw new Fault(12, 0);
+      return address;
+    }
+    const { flags, limit } = segment;
+    const last = Number(offset) + bytes - 1;
+    const isCode = (flags & SegmentFlag.CODE) !== 0;
+    const expandsDown = !isCode && (flags & SegmentFlag.CONFORMING) !== 0;
+    const within = expandsDown
+      ? Number(offset) > limit && last <= (flags & SegmentFlag.BIG ? 0xffff_ffff : 0xffff)
+      : last <= limit;
+    const writable = (flags & (SegmentFlag.CODE | SegmentFlag.WRITABLE)) === SegmentFlag.WRITABLE;
+    const readable = !isCode || (flags & SegmentFlag.WRITABLE) !== 0;
+    const rights = !(this.cr0 & Cr0.PE) || (flags & SegmentFlag.PRESENT && (write ? writable : readable));
+    if (!within || !rights) throw new Fault(index === SegmentIndex.SS ? 12 : 13, 0);
+    return (segment.base + offset) & 0xffff_ffffn;
+  }
+}
+
+const deviceSize = (left: number): 1 | 2 | 4 => (left >= 4 ? 4 : left >= 2 ? 2 : 1);

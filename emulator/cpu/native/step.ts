@@ -1,0 +1,125 @@
+/**
+ * One instruction at a time, in any mode, with every check in TypeScript: the reference that translated code falls back on, for what is
+ * not translated, for accesses that the tables do not cover (devices, page crossings, watched and code pages), and for 16- and 32-bit
+ * code. Arithmetic is still the host's: the instruction is executed alone, its memory operand copied to the environment and back.
+ */
+import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
+import { Fault } from "../x86/access.ts";
+import { translationCache } from "./cache.ts";
+import { decode, type Instruction, LONGEST_INSTRUCTION, operandSize, TOO_LONG, TRUNCATED } from "./decode.ts";
+import { isInterpreted } from "./emit/integer.ts";
+import { Env } from "./environment.ts";
+import { arithmeticInterpreters } from "./interpret/arithmetic.ts";
+import { fpuInterpreters } from "./interpret/fpu.ts";
+import { type Interpreter, type Machine, memoryAddress } from "./interpret/operands.ts";
+import { stackInterpreters } from "./interpret/stack.ts";
+import { stringInterpreters } from "./interpret/strings.ts";
+import { systemInterpreters } from "./interpret/system.ts";
+import type { Row } from "./table.ts";
+import type { Translator } from "./translate.ts";
+
+const interpreters: Readonly<Record<string, Interpreter>> = {
+  ...arithmeticInterpreters,
+  ...fpuInterpreters,
+  ...stackInterpreters,
+  ...stringInterpreters,
+  ...systemInterpreters,
+};
+/** Interpreted always; other names are the host's to execute, unless `isInterpreted` says so of the form. */
+const alwaysInterpreted = new Set([
+  ...Object.keys(fpuInterpreters),
+  ...Object.keys(stackInterpreters),
+  ...Object.keys(stringInterpreters),
+  ...Object.keys(systemInterpreters),
+  "adjust",
+]);
+
+const PAGE = 4096;
+const code = new Uint8Array(LONGEST_INSTRUCTION + 1);
+
+/** The instruction at RIP. Throws Fault: of the fetch, #UD, #GP where it is too long. */
+export function fetchInstruction(cpu: Machine): Instruction {
+  const linear = cpu.linearRip;
+  const first = Math.min(PAGE - Number(linear & 0xfffn), LONGEST_INSTRUCTION);
+  cpu.fetchBytes(linear, code.subarray(0, first));
+  let result = decode(code, 0, first, cpu.codeMode);
+  if (result === TRUNCATED && first < LONGEST_INSTRUCTION) {
+    cpu.fetchBytes(BigInt.asUintN(64, linear + BigInt(first)), code.subarray(first, LONGEST_INSTRUCTION));
+    result = decode(code, 0, LONGEST_INSTRUCTION, cpu.codeMode);
+  }
+  if (result === TOO_LONG || result === TRUNCATED) throw new Fault(Exception.GP, 0);
+  return result as Instruction;
+}
+
+/** Executes it. RIP has not moved; `cpu.nextRip` is where it goes. Throws Fault: nothing has changed. */
+export function execute(cpu: Machine, insn: Instruction, translator: Translator): void {
+  const { row } = insn;
+  if (row === undefined) throw new Fault(Exception.UD, 0);
+  checkUnit(cpu, row);
+  const { emitter } = translationCache();
+  emitter.insn = insn;
+  emitter.alone = true;
+  if (alwaysInterpreted.has(row.how) || isInterpreted(emitter)) {
+    emitter.alone = false;
+    const interpreter = interpreters[row.how];
+    if (interpreter === undefined) throw new Error(`native: no interpreter for ${row.name}`);
+    interpreter(cpu, insn);
+    return;
+  }
+  executeAlone(cpu, insn, row, translator);
+}
+
+/** #NM and #UD by CR0 and CR4 (SDM vol. 3, table 2-2 and 13.1). */
+function checkUnit(cpu: Machine, row: Row): void {
+  if (row.unit === "" || row.how === "clflush") {
+    if (row.how === "fxsave" && cpu.cr0 & (Cr0.EM | Cr0.TS)) throw new Fault(Exception.NM, 0);
+    return;
+  }
+  if (row.unit === "x87") {
+    const waits = row.how === "fwait";
+    const off = waits ? (cpu.cr0 & (Cr0.MP | Cr0.TS)) === (Cr0.MP | Cr0.TS) : (cpu.cr0 & (Cr0.EM | Cr0.TS)) !== 0;
+    if (off) throw new Fault(Exception.NM, 0);
+    return;
+  }
+  if (cpu.cr0 & Cr0.EM || (row.unit === "sse" && !(cpu.cr4 & Cr4.OSFXSR))) throw new Fault(Exception.UD, 0);
+  if (cpu.cr0 & Cr0.TS) throw new Fault(Exception.NM, 0);
+}
+
+/** What the host's instruction does with memory. */
+function operandOf(insn: Instruction, row: Row): { bytes: number; reads: boolean; writes: boolean; aligned: boolean } {
+  if (row.how === "moffs") {
+    const bytes = insn.opcode & 1 ? insn.operandBytes : 1;
+    return { bytes, reads: insn.opcode < 0xa2, writes: insn.opcode >= 0xa2, aligned: false };
+  }
+  if (row.how === "cmpxchg8b") {
+    const wide = (insn.rex & 8) !== 0;
+    return { bytes: wide ? 16 : 8, reads: true, writes: true, aligned: wide };
+  }
+  const rm = row.rm as NonNullable<Row["rm"]>;
+  const bytes = operandSize(rm.size, insn.operandBytes);
+  return { bytes, reads: rm.reads, writes: rm.writes, aligned: rm.size === "o" };
+}
+
+function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Translator): void {
+  const { env } = cpu;
+  if (row.how === "xlat") {
+    const offset = BigInt.asUintN(insn.addressBytes * 8, cpu.gpr(3) + (cpu.gpr(0) & 0xffn));
+    const segment = insn.segment >= 0 ? insn.segment : 3;
+    const value = cpu.readLinear(cpu.linear(segment as 3, offset, 1, false), 1, cpu.privilege);
+    cpu.writeGpr(0, 1, value);
+    return;
+  }
+  const touches = insn.hasMemory && row.how !== "lea" && row.how !== "nop" && row.how !== "clflush";
+  if (!touches) {
+    cpu.enterAlone(translator.alone(insn));
+    return;
+  }
+  const { bytes, reads, writes, aligned } = operandOf(insn, row);
+  const address = memoryAddress(cpu, insn, bytes, writes);
+  if (aligned && address & BigInt(bytes - 1)) throw new Fault(Exception.GP, 0);
+  const bounce = env.bytes.subarray(Env.BOUNCE, Env.BOUNCE + bytes);
+  if (writes) cpu.checkWrite(address, bytes, cpu.privilege);
+  if (reads) cpu.readBytes(address, bounce, cpu.privilege);
+  cpu.enterAlone(translator.alone(insn));
+  if (writes) cpu.writeBytes(address, bounce, cpu.privilege);
+}

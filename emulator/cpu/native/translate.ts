@@ -1,0 +1,236 @@
+/**
+ * Blocks: a run of guest instructions of one page, up to the first branch, to what is interpreted, to the page's end or to a block that
+ * exists already. The budget is taken at the entry; where it does not suffice, a second translation of the block that counts every
+ * instruction is used. What is seldom needed (exits, refunds) lies out of line.
+ */
+import { type CodePage, ExitKind, PAGE, type TranslationCache } from "./cache.ts";
+import { decode, Instruction } from "./decode.ts";
+import { SAVED } from "./emit/emitter.ts";
+import { BUDGET, Condition, T1 } from "./emit/encoder.ts";
+import { branchEmitters, isInterpretedFlow, type Links, stackEmitters } from "./emit/flow.ts";
+import { fpuEmitters } from "./emit/fpu.ts";
+import { integerEmitters, isInterpreted } from "./emit/integer.ts";
+import { Env, JUMP_ENTRIES, jumpTable, readTable, writeTable } from "./environment.ts";
+import { MODE_UNIT_OFF } from "./processor.ts";
+import { STATUS_FLAGS } from "./table.ts";
+
+const BLOCK_LIMIT = 64;
+/** Instructions that a look ahead for dead flags passes. */
+const LOOK_AHEAD = 6;
+
+interface Planned {
+  readonly insn: Instruction;
+  readonly pc: number;
+  readonly how: "straight" | "branch";
+}
+
+export const straightEmitters = { ...integerEmitters, ...fpuEmitters, ...stackEmitters };
+
+export class Translator {
+  constructor(private readonly cache: TranslationCache) {}
+
+  /** Entry of the block at an offset in a page. The caller has reserved room. */
+  block(page: CodePage, offset: number): number {
+    let entry = page.blocks.get(offset);
+    if (entry === undefined) {
+      entry = this.translate(page, offset, false);
+      page.blocks.set(offset, entry);
+    }
+    return entry;
+  }
+  countedBlock(page: CodePage, offset: number): number {
+    let entry = page.counted.get(offset);
+    if (entry === undefined) {
+      entry = this.translate(page, offset, true);
+      page.counted.set(offset, entry);
+    }
+    return entry;
+  }
+
+  /** Code that executes one instruction, its memory operand at Env.BOUNCE, and returns. */
+  alone(insn: Instruction): number {
+    const { emitter, alone } = this.cache;
+    const key = `${insn.mode} ${insn.operandBytes} ${Buffer.from(insn.bytes.buffer, 0, insn.length).toString("latin1")}`;
+    let entry = alone.get(key);
+    if (entry !== undefined) return entry;
+    entry = emitter.p;
+    this.begin(true, 0);
+    emitter.insn = insn;
+    (straightEmitters as Record<string, (e: typeof emitter) => void>)[insn.row?.how as string](emitter);
+    emitter.saveFlags();
+    this.exit(ExitKind.ALONE, 0, 0, 0);
+    if (emitter.early.length) throw new Error(`native: ${insn.row?.name} executed alone has an early exit`);
+    emitter.alone = false;
+    alone.set(key, entry);
+    return entry;
+  }
+
+  private begin(alone: boolean, mode: number): void {
+    const { emitter } = this.cache;
+    emitter.alone = alone;
+    emitter.privilege = mode & ~MODE_UNIT_OFF;
+    emitter.flags = SAVED;
+    emitter.flagsAreDead = false;
+    emitter.x87Loaded = false;
+    emitter.early.length = 0;
+    emitter.done = 0;
+  }
+
+  /** mov r13d, number; jmp exit */
+  private exit(kind: ExitKind, pc: number, at: number, undone: number, access = 0, insn?: Instruction): void {
+    const { emitter, exits, exitAt } = this.cache;
+    emitter.constant(T1, exits.add(kind, pc, at, undone, access, insn));
+    emitter.jumpTo(exitAt);
+  }
+
+  /** What the block consists of, and the instruction behind it if that is what ends it. */
+  private plan(page: CodePage, offset: number): { list: Planned[]; end: number; stop: Instruction | undefined } {
+    const { emitter } = this.cache;
+    const list: Planned[] = [];
+    let at = offset;
+    for (;;) {
+      if (list.length === BLOCK_LIMIT || at === PAGE) return { list, end: at, stop: undefined };
+      if (at !== offset && (page.points?.has(at) || page.blocks.has(at))) return { list, end: at, stop: undefined };
+      const insn = decode(page.content, at, PAGE, 64);
+      if (!(insn instanceof Instruction)) return { list, end: at, stop: new Instruction() };
+      const how = insn.row?.how;
+      const unitOff = (page.mode & MODE_UNIT_OFF) !== 0 && insn.row?.unit !== "";
+      emitter.insn = insn;
+      emitter.alone = false;
+      const isBranch = how !== undefined && how in branchEmitters;
+      const isStraight = how !== undefined && how in straightEmitters;
+      const isFlow = isBranch || (how !== undefined && how in stackEmitters);
+      if (unitOff || (!isBranch && !isStraight) || (isFlow ? isInterpretedFlow(emitter) : isInterpreted(emitter)))
+        return { list, end: at, stop: insn };
+      list.push({ insn, pc: page.linear + at, how: isBranch ? "branch" : "straight" });
+      at += insn.length;
+      if (isBranch) return { list, end: -1, stop: undefined };
+    }
+  }
+
+  private translate(page: CodePage, offset: number, counted: boolean): number {
+    const { cache } = this;
+    const { emitter: e } = cache;
+    const { list, end, stop } = this.plan(page, offset);
+    this.begin(false, page.mode);
+    const entry = e.p;
+    const count = list.length;
+    const late: { at: number; target: number }[] = [];
+    const spent: { at: number; pc: number }[] = [];
+    const links: Links = {
+      link: (at, target) => this.link(page, at, target, late),
+      leaveTo: (pc) => this.exit(ExitKind.BRANCH, pc, 0, 0),
+    };
+    if (page.points?.has(offset)) {
+      this.exit(ExitKind.BREAKPOINT, page.linear + offset, 0, 0);
+      return entry;
+    }
+    let short = -1;
+    if (!counted && count > 0) {
+      takeBudget(e, count);
+      short = e.jumpIf(Condition.S);
+    }
+    for (let index = 0; index < count; index++) {
+      const { insn, pc, how } = list[index];
+      e.insn = insn;
+      e.pc = pc;
+      e.next = pc + insn.length;
+      e.done = counted ? count - 1 : index;
+      if (counted) {
+        e.saveFlags();
+        takeBudget(e, 1);
+        spent.push({ at: e.jumpIf(Condition.S), pc });
+        e.flags = SAVED;
+      }
+      e.flagsAreDead = !counted && flagsAreDead(list, index);
+      const name = insn.row?.how as string;
+      if (how === "branch") branchEmitters[name](e, links);
+      else straightEmitters[name](e);
+    }
+    if (end >= 0) {
+      e.saveFlags();
+      if (stop !== undefined) this.exit(ExitKind.INTERPRET, page.linear + end, 0, 0, 0, stop.row ? stop : undefined);
+      else links.link(e.jump(), page.linear + end);
+    }
+    cache.translated += count;
+
+    // Out of line.
+    const hot = e.p;
+    e.p = cache.cold;
+    if (short >= 0) {
+      e.patch(short, e.p);
+      takeBudget(e, -count);
+      const at = e.jump();
+      e.patch(at, e.p);
+      this.exit(ExitKind.SHORT, page.linear + offset, at, 0);
+    }
+    for (const { at, pc } of spent) {
+      e.patch(at, e.p);
+      takeBudget(e, -1);
+      this.exit(ExitKind.BUDGET, pc, 0, 0);
+    }
+    for (const { at, resume, write, bytes, pc, done } of e.early) {
+      e.patch(at, e.p);
+      if (resume >= 0) {
+        e.tableOperand(0x33, tableOf(e.privilege, write)); // undoes the comparison's xor
+        e.environment(0x89, T1, Env.ADDRESS);
+        this.exit(ExitKind.MISS, pc, resume, count - done, bytes | (write ? 0x100 : 0));
+      } else {
+        this.exit(ExitKind.INTERPRET, pc, 0, count - done);
+      }
+    }
+    for (const { at, target } of late) {
+      e.patch(at, e.p);
+      this.lateLink(page, at, target);
+    }
+    cache.cold = e.p;
+    e.p = hot;
+    return entry;
+  }
+
+  private link(page: CodePage, at: number, target: number, late: { at: number; target: number }[]): void {
+    const known = inPage(page, target) ? page.blocks.get(target - page.linear) : undefined;
+    if (known === undefined) late.push({ at, target });
+    else this.cache.emitter.patch(at, known);
+  }
+
+  /** Out of line, where a direct branch goes that is not linked. */
+  private lateLink(page: CodePage, at: number, target: number): void {
+    const { emitter: e } = this.cache;
+    if (inPage(page, target)) {
+      this.exit(ExitKind.LINK, target, at, 0);
+      return;
+    }
+    const slot = jumpTable(e.privilege) + (target & (JUMP_ENTRIES - 1)) * 16;
+    e.constant(T1, target);
+    e.environment(0x3b, T1, slot); // cmp r13, tag
+    const miss = e.skipIf(Condition.NE);
+    e.bytes(0x41, 0xff, 0xa7); // jmp [r15 + slot + 8]
+    e.word32(slot + 8);
+    e.patchShort(miss);
+    this.exit(ExitKind.FAR, target, 0, 0);
+  }
+}
+
+const inPage = (page: CodePage, target: number): boolean => target >= page.linear && target < page.linear + PAGE;
+
+function takeBudget(e: { bytes(...values: number[]): void }, count: number): void {
+  e.bytes(0x41, 0x83, 0xe8 | (BUDGET & 7), count); // sub r14d, imm8
+}
+
+/** The flags that an instruction leaves are overwritten before anybody sees them: a fault, a reader or the block's end. */
+function flagsAreDead(list: readonly Planned[], index: number): boolean {
+  for (let next = index + 1; next < list.length && next <= index + LOOK_AHEAD; next++) {
+    const { insn, how } = list[next];
+    const row = insn.row;
+    if (how === "branch" || row === undefined || insn.hasMemory || row.readsFlags || row.how in stackEmitters)
+      return false;
+    if (row.how === "div" || row.how === "xlat" || row.unit === "x87" || row.unit === "mmx") return false;
+    // By a count that is not known, nothing may be written.
+    if (row.how === "shift" || row.how === "doubleshift") return false;
+    if ((row.writesFlags & STATUS_FLAGS) === STATUS_FLAGS) return true;
+  }
+  return false;
+}
+
+const tableOf = (privilege: number, write: boolean): number => (write ? writeTable(privilege) : readTable(privilege));

@@ -1,0 +1,149 @@
+/**
+ * Registers by name, for debugger and tests. A write goes where the guest's would go, without its checks, and what follows from it
+ * follows: TLB entries leave, the code segment decides the mode, a selector brings its descriptor.
+ */
+import { Cr0, Efer } from "../../abi/x86.ts";
+import { gprNames, type Segment, type SegmentName } from "../engine.ts";
+import { type CpuAccess, Fault, SegmentIndex } from "./access.ts";
+import { isPresent, loadedSegment, readDescriptor, SegmentFlag } from "./descriptors.ts";
+import type { Mmu } from "./mmu.ts";
+
+/** Registers that a processor just keeps. */
+export const plainRegisters = [
+  "cr2",
+  "star",
+  "lstar",
+  "cstar",
+  "fmask",
+  "kernel_gs_base",
+  "tsc_aux",
+  "pat",
+  "gdtr_base",
+  "gdtr_limit",
+  "idtr_base",
+  "idtr_limit",
+] as const;
+export type PlainRegister = (typeof plainRegisters)[number];
+/** Registers that decide how addresses are translated and code is decoded. */
+export const pagingRegisters = ["cr0", "cr3", "cr4", "efer"] as const;
+export type PagingRegister = (typeof pagingRegisters)[number];
+
+export interface RegisterFile extends CpuAccess {
+  readonly mmu: Mmu;
+  plain(name: PlainRegister | PagingRegister): bigint;
+  /** Sets the register alone. */
+  setPlain(name: PlainRegister | PagingRegister, value: bigint): void;
+  /** A paging register is another: the mode follows, and the engine's own TLB goes. */
+  pagingChanged(): void;
+  /** The hidden part without a load: the CPL stays. */
+  setHiddenPart(index: SegmentIndex, segment: Segment): void;
+  taskPriority: number;
+  /** RDTSC at the start of the current instruction; a write moves the offset. */
+  timestamp: bigint;
+}
+
+/** Throws RangeError for a name that no register has. */
+export function readRegister(cpu: RegisterFile, name: string): bigint {
+  const access = namedRegisters.get(name);
+  return access ? access.get(cpu) : cpu.gpr(gprNumber(name));
+}
+export function writeRegister(cpu: RegisterFile, name: string, value: bigint): void {
+  const access = namedRegisters.get(name);
+  if (access) access.set(cpu, BigInt.asUintN(64, value));
+  else cpu.setGpr(gprNumber(name), value);
+}
+
+function gprNumber(name: string): number {
+  const index = (gprNames as readonly string[]).indexOf(name);
+  if (index < 0) throw new RangeError(`no register is called ${name}`);
+  return index;
+}
+
+interface NamedRegister {
+  get(cpu: RegisterFile): bigint;
+  set(cpu: RegisterFile, value: bigint): void;
+}
+
+/** What leaves the architectural TLB, by the old and the new value. */
+const flushes: Readonly<Record<PagingRegister, (mmu: Mmu, previous: number, next: number) => void>> = {
+  cr0: (mmu, previous, next) => void mmu.flushForCr0(previous, next),
+  cr3: (mmu) => mmu.tlb.flushNonGlobal(),
+  cr4: (mmu, previous, next) => void mmu.flushForCr4(previous, next),
+  efer: (mmu, previous, next) => void mmu.flushForEfer(previous, next),
+};
+const low32 = (value: bigint): number => Number(value & 0xffff_ffffn);
+
+const pagingRegister = (name: PagingRegister): NamedRegister => ({
+  get: (cpu) => cpu.plain(name),
+  set: (cpu, value) => {
+    const previous = cpu.plain(name);
+    cpu.setPlain(name, value);
+    // EFER.LMA is LME while paging is on.
+    const efer = cpu.plain("efer") & ~BigInt(Efer.LMA);
+    const isLong = (efer & BigInt(Efer.LME)) !== 0n && (cpu.plain("cr0") & BigInt(Cr0.PG)) !== 0n;
+    cpu.setPlain("efer", isLong ? efer | BigInt(Efer.LMA) : efer);
+    flushes[name](cpu.mmu, low32(previous), low32(cpu.plain(name)));
+    cpu.pagingChanged();
+  },
+});
+const plainRegister = (name: PlainRegister): NamedRegister => ({
+  get: (cpu) => cpu.plain(name),
+  set: (cpu, value) => cpu.setPlain(name, name.endsWith("_limit") ? value & 0xffffn : value),
+});
+
+const segments: readonly (readonly [SegmentName, SegmentIndex])[] = [
+  ["es", SegmentIndex.ES],
+  ["cs", SegmentIndex.CS],
+  ["ss", SegmentIndex.SS],
+  ["ds", SegmentIndex.DS],
+  ["fs", SegmentIndex.FS],
+  ["gs", SegmentIndex.GS],
+  ["ldtr", SegmentIndex.LDTR],
+  ["tr", SegmentIndex.TR],
+];
+const segmentBase = (index: SegmentIndex): NamedRegister => ({
+  get: (cpu) => cpu.segment(index).base,
+  set: (cpu, value) => cpu.setHiddenPart(index, { ...cpu.segment(index), base: value }),
+});
+const selector = (index: SegmentIndex): NamedRegister => ({
+  get: (cpu) => BigInt(cpu.segment(index).selector),
+  set: (cpu, value) => loadSelector(cpu, index, Number(value & 0xffffn)),
+});
+
+/**
+ * Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no descriptor of
+ * its kind.
+ */
+function loadSelector(cpu: RegisterFile, index: SegmentIndex, value: number): void {
+  const plain = { ...cpu.segment(index), selector: value };
+  if (index >= SegmentIndex.LDTR) return cpu.setHiddenPart(index, plain);
+  if (!(cpu.cr0 & Cr0.PE)) return cpu.setHiddenPart(index, { ...plain, base: BigInt(value << 4) });
+  try {
+    const descriptor = value & 0xfffc ? readDescriptor(cpu, value, 0, 0) : undefined;
+    const fits = descriptor && isPresent(descriptor.flags) && descriptor.flags & SegmentFlag.NON_SYSTEM;
+    if (fits && (index === SegmentIndex.CS) === ((descriptor.flags & SegmentFlag.CODE) !== 0)) {
+      cpu.setSegment(index, loadedSegment(value, descriptor));
+      return;
+    }
+  } catch (fault) {
+    if (!(fault instanceof Fault)) throw fault;
+  }
+  cpu.setHiddenPart(index, plain);
+}
+
+const namedRegisters: ReadonlyMap<string, NamedRegister> = new Map<string, NamedRegister>([
+  ["rip", { get: (cpu) => cpu.rip, set: (cpu, value) => void (cpu.rip = value) }],
+  ["rflags", { get: (cpu) => cpu.rflags, set: (cpu, value) => void (cpu.rflags = value) }],
+  [
+    "cr8",
+    {
+      get: (cpu) => BigInt(cpu.taskPriority & 15),
+      set: (cpu, value) => void (cpu.taskPriority = Number(value & 15n)),
+    },
+  ],
+  ["tsc", { get: (cpu) => cpu.timestamp, set: (cpu, value) => void (cpu.timestamp = value) }],
+  ...plainRegisters.map((name): [string, NamedRegister] => [name, plainRegister(name)]),
+  ...pagingRegisters.map((name): [string, NamedRegister] => [name, pagingRegister(name)]),
+  ...segments.map(([name, index]): [string, NamedRegister] => [name, selector(index)]),
+  ...segments.map(([name, index]): [string, NamedRegister] => [`${name}_base`, segmentBase(index)]),
+]);

@@ -1,7 +1,8 @@
 /**
  * Cross-calls: run a function on other cores and wait until each has run it.
  *
- * Each core has one request slot as a sender, and a mask of the senders that want something of it. A receiver serves its mask in the
+ * Each core has two request slots as a sender, one for calls that wait with interrupts open and one for those of interrupt handlers,
+ * which may come in that wait; and for each a mask of the senders that want something of it. A receiver serves its masks in the
  * interrupt, or earlier when it waits itself with interrupts off: every wait of the kernel, spinlocks included, calls `serveRequests`.
  * So two cores that call each other, or one that holds a lock and calls another that spins on it, cannot deadlock.
  * The function runs with interrupts off, takes no lock and makes no cross-call; both are checked.
@@ -11,7 +12,7 @@ import { Vector } from "../abi/vectors.ts";
 import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
 import { lapicSend } from "./lapic.ts";
 import { assert } from "./fatal.ts";
-import { ALL_LOCKS, cpuIndex, thisCpu } from "./percpu.ts";
+import { admitInterrupts, ALL_LOCKS, cpuIndex, thisCpu } from "./percpu.ts";
 import { record } from "./trace.ts";
 import { registerInterrupt } from "./trap.ts";
 
@@ -22,10 +23,17 @@ class Request {
   /** Receivers that have not yet run it. */
   outstanding: u64 = 0;
 }
-/** By sender. */
-const requests: arr<Request, 64> = zeroed();
-/** By receiver: bit n is set while sender n's request is to be run here. */
-const wanted: arr<u64, 64> = zeroed();
+/** Of a core: requests that wait with interrupts open, and off. */
+// biome-ignore format: a table
+const enum Wait { OPEN = 0, CLOSED = 1 }
+/** By sender, then by Wait. */
+const requests: arr<arr<Request, 2>, 64> = zeroed();
+class Wanted {
+  /** By Wait: bit n is set while sender n's request is to be run here. */
+  senders!: arr<u64, 2>;
+}
+/** By receiver. */
+const wanted: arr<Wanted, 64> = zeroed();
 class RequestIds {
   last: u64 = 0;
 }
@@ -37,7 +45,10 @@ export function crossCallStart(): void {
   registerInterrupt(Vector.WAKE, wakeInterrupt, 0);
 }
 
-/** Runs `run(argument, id)` on the cores of `mask`, this one excepted, and waits for all. Returns the request's id, 0 if there was nobody to call. */
+/**
+ * Runs `run(argument, id)` on the cores of `mask`, this one excepted, and waits for all, with interrupts open if the caller holds no lock.
+ * Returns the request's id, 0 if there was nobody to call.
+ */
 export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) => void, argument: u64): u64 {
   const flags: u64 = disableInterrupts();
   const self: u32 = cpuIndex();
@@ -46,8 +57,10 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
     restoreInterrupts(flags);
     return 0;
   }
-  const request = addr(requests[self]);
   assert(thisCpu().locks !== ALL_LOCKS, cstr("cross-call: from within a cross-called function"), others);
+  // With a lock held, or in an interrupt handler that has one, nothing may come in while it waits.
+  const wait: u32 = thisCpu().locks === 0 ? Wait.OPEN : Wait.CLOSED;
+  const request = addr(requests[self][wait]);
   assert(request.outstanding === 0, cstr("cross-call: the last one has not ended"), request.outstanding);
   const id: u64 = atomicAdd(addr(ids.last), 1) + 1;
   request.run = run;
@@ -56,13 +69,14 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
   atomicStore(addr(request.outstanding), others);
   for (let rest: u64 = others; rest !== 0; rest = rest & (rest - 1)) {
     const to: u32 = u32(countTrailingZeros(rest));
-    atomicOr(addr(wanted[to]), u64(1) << u64(self));
+    atomicOr(addr(wanted[to].senders[wait]), u64(1) << u64(self));
     record(EventKind.IPI_SEND, u64(to), u64(vector), id, 0);
     lapicSend(to, vector);
   }
   while (atomicLoad(addr(request.outstanding)) !== 0) {
     serveRequests();
-    pause();
+    if (wait === Wait.OPEN) admitInterrupts();
+    else pause();
   }
   record(EventKind.IPI_ACKED, id, 0, 0, 0);
   restoreInterrupts(flags);
@@ -71,26 +85,23 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
 
 /** Runs what other cores want of this one. Interrupts are off. */
 export function serveRequests(): void {
+  serve(Wait.OPEN);
+  serve(Wait.CLOSED);
+}
+function serve(wait: u32): void {
   const self: u32 = cpuIndex();
-  if (volatileRead(addr(wanted[self])) === 0) return;
+  const senders = addr(wanted[self].senders[wait]);
+  if (volatileRead(senders) === 0) return;
   const cpu = thisCpu();
   const held: u32 = cpu.locks;
   cpu.locks = ALL_LOCKS;
-  for (let rest: u64 = atomicExchange(addr(wanted[self]), 0); rest !== 0; rest = rest & (rest - 1)) {
-    const request = addr(requests[u32(countTrailingZeros(rest))]);
+  for (let rest: u64 = atomicExchange(senders, 0); rest !== 0; rest = rest & (rest - 1)) {
+    const request = addr(requests[u32(countTrailingZeros(rest))][wait]);
     const run = request.run;
     if (run !== null) run(request.argument, request.id);
     atomicAnd(addr(request.outstanding), ~(u64(1) << u64(self)));
   }
   cpu.locks = held;
-}
-
-/** One turn of a wait that is no spinlock's: callers loop until what they wait for is there. */
-export function serveOnce(): void {
-  const flags: u64 = disableInterrupts();
-  serveRequests();
-  pause();
-  restoreInterrupts(flags);
 }
 
 /** Gets core `cpu` out of hlt; what it finds then is the caller's business. Nothing happens if it is this core. */

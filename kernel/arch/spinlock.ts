@@ -1,5 +1,5 @@
 /**
- * Spinlocks. Held with interrupts off; a core that waits for one serves cross-calls meanwhile.
+ * Spinlocks. Held with interrupts off; a core that waits for one serves cross-calls meanwhile, and lets interrupts in if it holds no other.
  *
  * A lock knows its owner and its rank, and each core the ranks that it holds. Checked always: a core takes locks from the outermost
  * inwards only (so no two of one rank, and none twice), releases only what it holds, and turns interrupts on only when it holds none.
@@ -8,7 +8,7 @@ import { Rflags } from "../abi/x86.ts";
 import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
 import { serveRequests } from "./crosscall.ts";
 import { fatal } from "./fatal.ts";
-import { cpuIndex, thisCpu } from "./percpu.ts";
+import { admitInterrupts, cpuIndex, thisCpu } from "./percpu.ts";
 
 /** Every lock of the kernel, outermost first: one bit each, in the set of what a core holds. */
 // biome-ignore format: a table
@@ -36,7 +36,10 @@ export class Lock {
   rank: u32 = 0;
 }
 
-/** Returns the interrupt flag of before, for `unlock`. */
+/**
+ * Returns the interrupt flag of before, for `unlock`. A core that holds no other lock waits with interrupts open: not even several cores
+ * that want one lock keep them off for long.
+ */
 export function lock(l: ptr<Lock>): u64 {
   const flags: u64 = disableInterrupts();
   const cpu = thisCpu();
@@ -45,7 +48,8 @@ export function lock(l: ptr<Lock>): u64 {
   while (atomicCompareExchange(addr(l.owner), 0, cpu.index + 1) !== 0) {
     while (volatileRead(addr(l.owner)) !== 0) {
       serveRequests();
-      pause();
+      if (cpu.locks === 0) admitInterrupts();
+      else pause();
     }
   }
   cpu.locks |= l.rank;

@@ -4,7 +4,7 @@
 import { EventKind } from "../abi/events.ts";
 import { setFsBase, setUserGsBase, waitForInterrupt } from "../arch/cpu.ts";
 import { fpuReset, fpuTake } from "../arch/fpu.ts";
-import { Leave, thisCpu } from "../arch/percpu.ts";
+import { isEnding, Leave, thisCpu } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { spaceEnter, spaceLeave } from "../mm/space.ts";
@@ -13,14 +13,19 @@ import { ANY_BITS, futexWake } from "./futex.ts";
 import { currentTask, currentThread, type Task, taskLock, TaskState, type Thread } from "./task.ts";
 import { enterFrame } from "./user.ts";
 
-class Hook {
-  /** A task's last thread has left its core: job's turn, which ends with `reclaimTask`. */
+class Hooks {
+  /** A task's main thread is about to run for the first time, in its address space. Holds no lock; the task may be ending. */
+  firstRun: ((task: ptr<Task>) => void) | null = null;
+  /** A task has no threads any more: job's turn, which ends with `reclaimTask`. Holds no lock. */
   lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
 }
-const hook: Hook = new Hook();
+const hooks: Hooks = new Hooks();
 
+export function setFirstRun(firstRun: (task: ptr<Task>) => void): void {
+  hooks.firstRun = firstRun;
+}
 export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): void {
-  hook.lastThreadLeft = lastThreadLeft;
+  hooks.lastThreadLeft = lastThreadLeft;
 }
 
 /** Drops whatever is on this core's kernel stack and idles. */
@@ -40,9 +45,19 @@ function idleLoop(): never {
   record(EventKind.CPU_IDLE, 0, 0, 0, 0);
   for (;;) {
     const thread = currentThread();
+    const ended = thread.ended;
+    if (ended !== null) {
+      thread.ended = null;
+      finish(ended);
+    }
     if (atomicLoad(addr(thread.ready)) !== 0) runThread(thread);
     waitForInterrupt();
   }
+}
+
+function finish(task: ptr<Task>): void {
+  const lastThreadLeft = hooks.lastThreadLeft;
+  if (lastThreadLeft !== null) lastThreadLeft(task);
 }
 
 /** On the thread's core, from the idle loop: enters the program. */
@@ -55,6 +70,11 @@ export function runThread(thread: ptr<Thread>): never {
   // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
   if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
   spaceEnter(addr(task.space));
+  const firstRun = hooks.firstRun;
+  if (task.state === TaskState.INIT && firstRun !== null) {
+    firstRun(task);
+    if (isEnding()) leaveThread();
+  }
   setFsBase(thread.fsBase);
   setUserGsBase(thread.gsBase);
   if (thread.inheritsFpu !== 0) fpuTake(cpu.index);
@@ -93,8 +113,7 @@ export function leaveThread(): never {
   // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
   if (last && task.state !== TaskState.ENDING) task.state = TaskState.ENDING;
   unlock(addr(taskLock), flags);
-  const lastThreadLeft = hook.lastThreadLeft;
-  if (last && lastThreadLeft !== null) lastThreadLeft(task);
+  if (last) finish(task);
   enterIdle();
   unreachable();
 }

@@ -51,9 +51,11 @@ export class Tree {
   ownEnded: u32 = 0;
   /** The sub-tree so far. */
   notice!: ExitNotice;
-  /** Whose KILL is to be answered; operation 0: nobody's. */
-  killer!: MessageHeader;
+  /** Whose KILL, or refused LOAD, is to be answered when nothing of the task is left. */
+  asker!: MessageHeader;
   killed: u32 = 0;
+  /** Cause that the load is refused with; OK: it is not. */
+  refusal: u32 = 0;
   /** Times that the children were probed while their notices are awaited. */
   probes: u32 = 0;
 }
@@ -62,6 +64,8 @@ export class Tree {
 export class InitSegment {
   entry: u64 = 0;
   bytes: u64 = 0;
+  /** Header of the last fragment of the LOAD that it came by. */
+  load!: MessageHeader;
 }
 
 /** One int3 in the program. */

@@ -8,7 +8,7 @@
  */
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
-import { crossCall, wakeCpu } from "../arch/crosscall.ts";
+import { wakeCpu } from "../arch/crosscall.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { allCpusMask, type Cpu, cpuAt, cpuIndex, Leave } from "../arch/percpu.ts";
 import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
@@ -74,6 +74,8 @@ export class Thread {
   tid: u32 = 0;
   /** Set by whoever starts the thread; the core's idle loop takes it. */
   ready: u32 = 0;
+  /** A task without threads that has ended, for this core's idle loop to finish. */
+  ended: ptr<Task> | null = null;
   /** Word in the program that is cleared, with a futex wake, when the thread ends; 0: none. */
   clearTid: u64 = 0;
   fsBase: u64 = 0;
@@ -221,14 +223,18 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
 }
 
 /**
- * Ends a task: its threads leave their cores as soon as each comes by. The first wait status stays. May be called in interrupts.
- * True: it had no thread yet (LOADING), so that nobody will come by, and the caller finishes it.
+ * Ends a task: its threads leave their cores as soon as each comes by, and the last of them finishes it. One that has no thread yet
+ * (LOADING) is finished by its lowest core. The first wait status stays. May be called in interrupts.
  */
-export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
+export function endTask(task: ptr<Task>, waitStatus: u32): void {
   const flags: u64 = lock(addr(taskLock));
   const first: boolean = task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING;
-  const loading: boolean = task.state === TaskState.LOADING;
   if (first) {
+    if (task.state === TaskState.LOADING) {
+      const lowest: u32 = u32(countTrailingZeros(task.cores));
+      threadOf(lowest).ended = task;
+      wakeCpu(lowest);
+    }
     task.state = TaskState.ENDING;
     task.waitStatus = waitStatus;
     for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
@@ -239,15 +245,15 @@ export function endTask(task: ptr<Task>, waitStatus: u32): boolean {
     }
   }
   unlock(addr(taskLock), flags);
-  return loading;
 }
 
-/** Frees the frames and cores of a task without threads; only its slot stays, for the fan-in. */
-export function reclaimTask(task: ptr<Task>): void {
+/** Frees the frames of a task without threads, of which nobody else uses any. Lets interrupts in: the caller holds no lock. */
+export function reclaimFrames(task: ptr<Task>): void {
   const frames: u64 = freeOwnedFrames(u16(task.pid));
   record(EventKind.TASK_END, u64(task.pid), frames, 0, 0);
-  task.nids = null;
-  task.pids = null;
+}
+/** Frees its cores, too; only its slot stays, for the fan-in. */
+export function reclaimTask(task: ptr<Task>): void {
   const flags: u64 = lock(addr(taskLock));
   owned.cores &= ~task.cores;
   task.state = TaskState.FAN_IN;
@@ -257,9 +263,4 @@ export function reclaimTask(task: ptr<Task>): void {
 /** The slot may be used again. */
 export function releaseTask(task: ptr<Task>): void {
   atomicStore(addr(task.state), TaskState.FREE);
-}
-
-/** Runs `run` on every core but this one and waits. */
-export function callAllCpus(vector: u32, run: (argument: u64, id: u64) => void, argument: u64): void {
-  crossCall(allCpusMask(), vector, run, argument);
 }

@@ -6,7 +6,7 @@
  * and may send it more than once), in the ring, or both. Sending never waits: with no free buffer `allocateBuffer` says so.
  * Everything but the probe runs under the caller's lock (net).
  */
-import { DIRECT_MAP_BASE, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
+import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2 } from "../abi/net.ts";
 import {
   VIRTIO_F_VERSION_1_BIT,
@@ -25,6 +25,7 @@ import {
   type VirtqDescriptor,
   type VirtqUsed,
 } from "../abi/virtio.ts";
+import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
 import {
   allocateFrames,
@@ -152,6 +153,7 @@ function initialise(): boolean {
   if (hasMac !== 0) readNid();
   device.buffers = allocateLargeFrame(OWNER_KERNEL);
   if (device.buffers === 0) return false;
+  memset(physical<u8>(device.buffers), 0, LARGE_PAGE_BYTES);
   if (
     !makeQueue(addr(device.receive), VirtioNetQueue.RECEIVE) ||
     !makeQueue(addr(device.transmit), VirtioNetQueue.TRANSMIT)

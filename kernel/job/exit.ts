@@ -22,6 +22,7 @@ import type { Child, Tree } from "../core/record.ts";
 import {
   endTask,
   findJob,
+  reclaimFrames,
   reclaimTask,
   releaseTask,
   type Task,
@@ -92,25 +93,40 @@ export function jobStarted(task: ptr<Task>): void {
   }
 }
 
-function lastThreadLeft(task: ptr<Task>): void {
-  const flags: u64 = lock(addr(netLock));
-  finishTask(task);
-  unlock(addr(netLock), flags);
+/** A load is refused although a task was made for it: its sender hears so when the task is gone, and may try again at once. Under `netLock`. */
+export function refuseLoaded(task: ptr<Task>, load: ptr<MessageHeader>, cause: u32): void {
+  const tree = addr(task.record.tree);
+  // Nobody hears of an exit.
+  task.jobId = 0;
+  tree.refusal = cause;
+  copy(addr(tree.asker), load);
+  endTask(task, WAIT_KILLED);
 }
 
-/** The task has no threads (any more). Under `netLock`. */
-export function finishTask(task: ptr<Task>): void {
+/** The task has no threads (any more). On a core of its own, from the idle loop, without a lock. */
+function lastThreadLeft(task: ptr<Task>): void {
+  const flags: u64 = lock(addr(netLock));
   debugTaskEnded(task);
   // First nothing of the network may touch its memory, then the memory goes.
   cancelMessages(task);
   clearPortals(task);
+  task.nids = null;
+  task.pids = null;
   if (task.jobId !== 0) shipTaskEnd(task);
+  unlock(addr(netLock), flags);
+  reclaimFrames(task);
+  lock(addr(netLock));
+  finishTask(task);
+  unlock(addr(netLock), flags);
+}
+function finishTask(task: ptr<Task>): void {
   reclaimTask(task);
   checkNothingLeft(task);
   const tree = addr(task.record.tree);
   if (task.jobId !== 0) record(EventKind.JOB_EXIT, u64(task.jobId), u64(task.rank), u64(task.waitStatus), 0);
   if (tree.killed !== 0 || task.jobId === 0) {
-    if (tree.killed !== 0) sendMessage(replyTo(addr(tree.killer), Operation.KILL_REPLY, Cause.OK));
+    if (tree.killed !== 0) sendMessage(replyTo(addr(tree.asker), Operation.KILL_REPLY, Cause.OK));
+    if (tree.refusal !== Cause.OK) refuseLoad(addr(tree.asker), tree.refusal);
     release(task);
   } else {
     tree.ownEnded = 1;
@@ -119,6 +135,11 @@ export function finishTask(task: ptr<Task>): void {
     if (tree.childCount === 0 || tree.started === 0) sendNotice(task);
     else watchChildren(task);
   }
+}
+
+export function refuseLoad(load: ptr<MessageHeader>, cause: u32): void {
+  record(EventKind.JOB_REFUSE, u64(load.jobId), u64(load.sourceNid), u64(cause), 0);
+  sendMessage(replyTo(load, Operation.LOAD_REPLY, cause));
 }
 
 function release(task: ptr<Task>): void {
@@ -207,8 +228,8 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
     return;
   }
   tree.killed = 1;
-  copy(addr(tree.killer), header);
-  if (endTask(task, WAIT_KILLED)) finishTask(task);
+  copy(addr(tree.asker), header);
+  endTask(task, WAIT_KILLED);
 }
 
 // ---- nodes that do not answer --------------------------------------------------------------------------------------
@@ -242,7 +263,7 @@ export function exitLost(nid: u32): void {
 }
 function endOrphan(task: ptr<Task>): void {
   if (task.state === TaskState.FAN_IN) release(task);
-  else if (endTask(task, WAIT_KILLED)) finishTask(task);
+  else endTask(task, WAIT_KILLED);
 }
 /** Parent, child, or another rank of its job. */
 function needs(task: ptr<Task>, nid: u32): boolean {

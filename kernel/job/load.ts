@@ -15,13 +15,12 @@ import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { setFsBase } from "../arch/cpu.ts";
 import { fpuReset } from "../arch/fpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
-import { cpuCount } from "../arch/percpu.ts";
+import { cpuCount, isEnding } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import {
   createTask,
   currentTask,
-  endTask,
   findTask,
   freeCores,
   startTask,
@@ -30,13 +29,21 @@ import {
   taskRuns,
   TaskState,
   type UserStart,
-  WAIT_KILLED,
 } from "../core/task.ts";
+import { setFirstRun } from "../core/idle.ts";
 import { beforeReturn } from "../core/stop.ts";
 import { enterFrame } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
-import { isExecutable, spaceCreate, spaceMap, spaceStartHeap, spaceUnmap } from "../mm/space.ts";
-import { copyFromUser, copyToUser } from "../mm/user.ts";
+import {
+  isExecutable,
+  spaceComplete,
+  spaceCreate,
+  spaceFill,
+  spaceReserve,
+  spaceStartHeap,
+  spaceUnmap,
+} from "../mm/space.ts";
+import { copyFromUser } from "../mm/user.ts";
 import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/peer.ts";
@@ -44,13 +51,15 @@ import type { Call } from "../syscall/arguments.ts";
 import { takeLoadRequest } from "../syscall/structures.ts";
 import { failure, registerSyscall } from "../syscall/table.ts";
 import { debugProgramStart } from "./debug.ts";
-import { askChild, finishTask, jobStarted } from "./exit.ts";
+import { askChild, jobStarted, refuseLoad, refuseLoaded } from "./exit.ts";
 
 /** Largest stack and zero data that an init may ask for. */
 const INIT_MEMORY_MAX: u64 = 0x400_0000;
+const INIT_PROTECTION: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
 
 export function loadStart(): void {
   registerOperation(Operation.LOAD, receiveLoad);
+  setFirstRun(runUser);
   registerSyscall(Syscall.MARGAY_DESCRIBE_JOB, describeJob);
   registerSyscall(Syscall.MARGAY_LOAD, load);
   registerSyscall(Syscall.MARGAY_START, start);
@@ -63,7 +72,7 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
     record(EventKind.JOB_LOAD, u64(header.jobId), u64(header.sourceNid), u64(header.userId), u64(header.totalBytes));
     const cause: u32 = begin(peer, header, body);
     if (cause !== Cause.OK) {
-      refuse(header, cause);
+      refuseLoad(header, cause);
       // The rest of the image is of no interest.
       inbound.discard = 1;
       return;
@@ -71,21 +80,27 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
   }
   const task = findTask(inbound.taskPid);
   if (task === null) return;
-  if (!copyToUser(addr(task.space), INIT_BASE + u64(header.fragmentOffset), body, u64(header.fragmentBytes))) {
-    refuse(header, Cause.BAD_IMAGE);
+  const segment = addr(task.record.segment);
+  const at: u64 = INIT_BASE + u64(header.fragmentOffset);
+  const isFirst: boolean = header.fragmentOffset === 0;
+  // Pages get their frames as the image comes in; what lies behind it gets them when the thread runs (runUser).
+  if (
+    (isFirst && !makeSpace(task, segment.bytes)) ||
+    !spaceFill(addr(task.space), at, body, u64(header.fragmentBytes), INIT_PROTECTION)
+  ) {
     inbound.discard = 1;
-    discardTask(task);
+    refuseLoaded(task, header, Cause.NO_MEMORY);
     return;
   }
   if (isLast(header)) run(task, header);
 }
-
-function refuse(header: ptr<MessageHeader>, cause: u32): void {
-  record(EventKind.JOB_REFUSE, u64(header.jobId), u64(header.sourceNid), u64(cause), 0);
-  sendMessage(replyTo(header, Operation.LOAD_REPLY, cause));
+function makeSpace(task: ptr<Task>, bytes: u64): boolean {
+  return (
+    spaceCreate(addr(task.space), u16(task.pid)) && spaceReserve(addr(task.space), INIT_BASE, bytes, INIT_PROTECTION)
+  );
 }
 
-/** Everything that can be said against the load is said at its first fragment. */
+/** Whatever can be said against the load but for memory is said at its first fragment, and before a task is made. */
 function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 {
   if (u64(header.fragmentBytes) < sizeof<InitHeader>()) return Cause.BAD_IMAGE;
   const init: InitHeader = zeroed();
@@ -105,30 +120,16 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
   task.userId = header.userId;
   task.parentNid = header.sourceNid;
   task.parentPid = header.sourcePid;
-  const bytes: u64 = (total + init.memoryBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-  const all: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
-  if (!spaceCreate(addr(task.space), u16(task.pid)) || spaceMap(addr(task.space), INIT_BASE, bytes, all, true) < 0) {
-    discardTask(task);
-    return Cause.NO_MEMORY;
-  }
   task.record.segment.entry = init.entry;
-  task.record.segment.bytes = bytes;
+  task.record.segment.bytes = (total + init.memoryBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
   peer.inbound.taskPid = task.pid;
   return Cause.OK;
 }
 
-/** The sender is told by the refusal: this task has no exit to report. */
-function discardTask(task: ptr<Task>): void {
-  task.jobId = 0;
-  if (endTask(task, WAIT_KILLED)) finishTask(task);
-}
-
-/** The image is whole: ACK, and run_user(). */
+/** The image is whole: the main thread starts. */
 function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
-  const reply = replyTo(header, Operation.LOAD_REPLY, Cause.OK);
-  reply.header.headerData = u64(task.pid);
-  sendMessage(reply);
   const segment = addr(task.record.segment);
+  copy(addr(segment.load), header);
   const from: UserStart = zeroed();
   from.entry = segment.entry;
   from.stack = INIT_BASE + segment.bytes;
@@ -136,8 +137,23 @@ function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
   from.rsi = segment.bytes;
   from.rdx = u64(task.parentNid);
   from.r8 = u64(task.parentPid);
-  record(EventKind.JOB_RUN_USER, u64(task.jobId), u64(task.pid), segment.entry, 0);
   startTask(task, addr(from));
+}
+
+/** On the main thread's core: the segment gets the pages that it lacks, the sender its ACK, and init runs (run_user()). */
+function runUser(task: ptr<Task>): void {
+  const segment = addr(task.record.segment);
+  const whole: boolean = spaceComplete(addr(task.space), INIT_BASE, segment.bytes, INIT_PROTECTION);
+  const flags: u64 = lock(addr(netLock));
+  if (whole || isEnding()) {
+    const reply = replyTo(addr(segment.load), Operation.LOAD_REPLY, Cause.OK);
+    reply.header.headerData = u64(task.pid);
+    sendMessage(reply);
+    record(EventKind.JOB_RUN_USER, u64(task.jobId), u64(task.pid), segment.entry, 0);
+  } else {
+    refuseLoaded(task, addr(segment.load), Cause.NO_MEMORY);
+  }
+  unlock(addr(netLock), flags);
 }
 
 // ---- init's calls --------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 /**
  * Physical memory in frames of 4 KB, with an owner each: the kernel, or the task (by pid) that it will go back from.
- * One bitmap of 512 bits for each 2 MB block. Small requests take the lowest free frames, 2 MB requests the highest free block,
- * so that large pages stay available. Lock: `framesLock`.
+ * One bitmap of 512 bits for each 2 MB block, and two of all blocks: which have a free frame, and which are wholly free; so a search
+ * costs a 64th of the blocks at most. Small requests take the lowest free frames, 2 MB requests the highest free block, so that large
+ * pages stay available. Lock: `framesLock`, held for one block's work at most, never while zeroing.
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../abi/memory.ts";
 import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { assert, fatal } from "../arch/fatal.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 
 export const OWNER_FREE: u16 = 0;
@@ -16,6 +18,10 @@ export const OWNER_RESERVED: u16 = 0xffff;
 export const FRAMES_PER_BLOCK: u64 = 512;
 const LARGE_SHIFT: u64 = 21;
 const LOW_MEMORY_END: u64 = 0x10_0000;
+/** Blocks that are searched for adjoining frames before a wholly free one is taken. */
+const RUN_BLOCKS: u64 = 4;
+/** Zeroed without letting interrupts in: 2,048 iterations. */
+const ZERO_BYTES: u64 = 16384;
 
 class Block {
   used!: arr<u64, 8>;
@@ -27,8 +33,12 @@ class State {
   /** By frame number. */
   owners: ptr<u16> | null = null;
   freeFrames: u64 = 0;
-  /** No block below has a free frame. */
-  firstFree: u64 = 0;
+  /** Bit n: block n has a free frame; has nothing but free frames. */
+  someFree: ptr<u64> | null = null;
+  allFree: ptr<u64> | null = null;
+  /** No word of `someFree` below it is other than 0; none of `allFree` from it on. */
+  firstSome: u64 = 0;
+  endAll: u64 = 0;
   /** End of the highest RAM. */
   top: u64 = 0;
   ramBytes: u64 = 0;
@@ -133,6 +143,44 @@ function ownerSlot(frame: u64): ptr<u16> {
   if (owners === null) unreachable();
   return addr(owners[frame]);
 }
+/** To be called when block `b` has other free frames than before. */
+function noteFree(b: u64): void {
+  const some = state.someFree;
+  const all = state.allFree;
+  if (some === null || all === null) unreachable();
+  const word: u64 = b >> 6;
+  const bit: u64 = u64(1) << (b & 63);
+  const free: u64 = blockAt(b).freeFrames;
+  if (free === 0) some[word] &= ~bit;
+  else some[word] |= bit;
+  if (free !== 0 && word < state.firstSome) state.firstSome = word;
+  if (free === FRAMES_PER_BLOCK) all[word] |= bit;
+  else all[word] &= ~bit;
+  if (free === FRAMES_PER_BLOCK && word >= state.endAll) state.endAll = word + 1;
+}
+/** The lowest block from `from` on that has a free frame; `blockCount`: none has. */
+function nextSome(from: u64): u64 {
+  const some = state.someFree;
+  if (some === null) unreachable();
+  const words: u64 = (state.blockCount + 63) >> 6;
+  while (state.firstSome < words && some[state.firstSome] === 0) state.firstSome++;
+  let word: u64 = from >> 6;
+  if (word < state.firstSome) word = state.firstSome;
+  for (; word < words; word++) {
+    let bits: u64 = some[word];
+    if (word === from >> 6) bits &= ~u64(0) << (from & 63);
+    if (bits !== 0) return word * 64 + u64(countTrailingZeros(bits));
+  }
+  return state.blockCount;
+}
+/** The highest block that is wholly free; `blockCount`: none is. */
+function lastAll(): u64 {
+  const all = state.allFree;
+  if (all === null) unreachable();
+  while (state.endAll > 0 && all[state.endAll - 1] === 0) state.endAll--;
+  if (state.endAll === 0) return state.blockCount;
+  return state.endAll * 64 - 1 - u64(countLeadingZeros(all[state.endAll - 1]));
+}
 
 /**
  * Takes over the memory map. `imageEnd`: first free byte behind the kernel's image; the allocator's own tables are put there.
@@ -151,10 +199,15 @@ export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): v
   state.blockCount = (state.top + LARGE_PAGE_BYTES - 1) >> LARGE_SHIFT;
   const blocksAt: u64 = (imageEnd + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
   const ownersAt: u64 = blocksAt + state.blockCount * sizeof<Block>();
-  const tablesEnd: u64 = ownersAt + state.blockCount * FRAMES_PER_BLOCK * 2;
+  const someAt: u64 = ownersAt + state.blockCount * FRAMES_PER_BLOCK * 2;
+  const summaryBytes: u64 = ((state.blockCount + 63) >> 6) * 8;
+  const tablesEnd: u64 = someAt + 2 * summaryBytes;
   state.blocks = physical<Block>(blocksAt);
   state.owners = physical<u16>(ownersAt);
-  memset(physical<u8>(blocksAt), 0xff, tablesEnd - blocksAt);
+  state.someFree = physical<u64>(someAt);
+  state.allFree = physical<u64>(someAt + summaryBytes);
+  memset(physical<u8>(blocksAt), 0xff, someAt - blocksAt);
+  memset(physical<u8>(someAt), 0, 2 * summaryBytes);
   for (let b: u64 = 0; b < state.blockCount; b++) blockAt(b).freeFrames = 0;
   for (let i: u32 = 0; i < entries; i++) {
     const m = addr(map[i]);
@@ -189,21 +242,28 @@ export function reserveFrames(address: u64, lengthBytes: u64, owner: u16): void 
 }
 
 function take(frame: u64, owner: u16): void {
-  const block = blockAt(frame >> 9);
+  const b: u64 = frame >> 9;
+  const block = blockAt(b);
   block.used[(frame >> 6) & 7] |= u64(1) << (frame & 63);
   block.freeFrames--;
   state.freeFrames--;
   ownerSlot(frame)[0] = owner;
+  if (block.freeFrames === 0 || block.freeFrames === FRAMES_PER_BLOCK - 1) noteFree(b);
 }
 function putBack(frame: u64): void {
-  const block = blockAt(frame >> 9);
+  const b: u64 = frame >> 9;
+  const block = blockAt(b);
   block.used[(frame >> 6) & 7] &= ~(u64(1) << (frame & 63));
   block.freeFrames++;
   state.freeFrames++;
   ownerSlot(frame)[0] = OWNER_FREE;
-  if (frame >> 9 < state.firstFree) state.firstFree = frame >> 9;
+  if (block.freeFrames === 1 || block.freeFrames === FRAMES_PER_BLOCK) noteFree(b);
 }
 
+/** The owners of four frames at a time, if all have the same. */
+function four(owner: u16): u64 {
+  return u64(owner) * 0x0001_0001_0001_0001;
+}
 /** All 512 frames of a free block. */
 function takeBlock(frame: u64, owner: u16): void {
   const block = blockAt(frame >> 9);
@@ -211,7 +271,8 @@ function takeBlock(frame: u64, owner: u16): void {
   block.freeFrames = 0;
   state.freeFrames -= FRAMES_PER_BLOCK;
   const owners = cast<ptr<u64>>(ownerSlot(frame));
-  for (let i: u64 = 0; i < FRAMES_PER_BLOCK / 4; i++) owners[i] = u64(owner) * 0x0001_0001_0001_0001;
+  for (let i: u64 = 0; i < FRAMES_PER_BLOCK / 4; i++) owners[i] = four(owner);
+  noteFree(frame >> 9);
 }
 /** All 512 frames of a block that are not free yet. */
 function putBackBlock(frame: u64): void {
@@ -220,17 +281,28 @@ function putBackBlock(frame: u64): void {
   block.freeFrames = FRAMES_PER_BLOCK;
   state.freeFrames += FRAMES_PER_BLOCK;
   memset(cast<ptr<u8>>(ownerSlot(frame)), 0, FRAMES_PER_BLOCK * 2);
+  noteFree(frame >> 9);
+}
+function ownsBlock(frame: u64, owner: u16): boolean {
+  const owners = cast<ptr<u64>>(ownerSlot(frame));
+  for (let i: u64 = 0; i < FRAMES_PER_BLOCK / 4; i++) if (owners[i] !== four(owner)) return false;
+  return true;
 }
 
-/** Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. */
+/**
+ * Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. Several frames are looked
+ * for in the first blocks that have so many free, then taken from a wholly free one: memory in pieces may seem to have none.
+ */
 export function allocateFrames(count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
   let found: u64 = 0;
-  while (state.firstFree < state.blockCount && blockAt(state.firstFree).freeFrames === 0) state.firstFree++;
-  for (let b: u64 = state.firstFree; b < state.blockCount && found === 0; b++) {
+  let b: u64 = nextSome(0);
+  for (let tries: u64 = 0; tries < RUN_BLOCKS && b < state.blockCount && found === 0; tries++) {
     if (blockAt(b).freeFrames >= count) found = findRun(b, count);
+    b = nextSome(b + 1);
   }
+  if (found === 0 && lastAll() < state.blockCount) found = lastAll() * FRAMES_PER_BLOCK;
   if (found !== 0) {
     for (let i: u64 = 0; i < count; i++) take(found + i, owner);
     accountOf(owner).frames += count;
@@ -251,9 +323,8 @@ export function allocateFrame(owner: u16): u64 {
 export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
-  while (state.firstFree < state.blockCount && blockAt(state.firstFree).freeFrames === 0) state.firstFree++;
   let got: u64 = 0;
-  for (let b: u64 = state.firstFree; b < state.blockCount && got < count; b++) {
+  for (let b: u64 = nextSome(0); b < state.blockCount && got < count; b = nextSome(b)) {
     const block = blockAt(b);
     for (let w: u64 = 0; w < 8 && got < count && block.freeFrames !== 0; w++) {
       for (let free: u64 = ~block.used[w]; free !== 0 && got < count; free = free & (free - 1)) {
@@ -293,56 +364,87 @@ function findRun(b: u64, count: u64): u64 {
   return 0;
 }
 
-/** Physical address of a 2 MB frame, zeroed; 0 if there is none. */
+/** Physical address of a 2 MB frame, not zeroed; 0 if there is none. */
 export function allocateLargeFrame(owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
-  let found: u64 = 0;
-  for (let b: u64 = state.blockCount; b > 0 && found === 0; b--) {
-    const block = blockAt(b - 1);
-    if (block.freeFrames !== FRAMES_PER_BLOCK) continue;
-    found = (b - 1) * FRAMES_PER_BLOCK;
+  const b: u64 = lastAll();
+  const found: u64 = b < state.blockCount ? b * FRAMES_PER_BLOCK : 0;
+  if (found !== 0) {
     takeBlock(found, owner);
     accountOf(owner).frames += FRAMES_PER_BLOCK;
   }
   unlock(addr(framesLock), flags);
-  if (found === 0) return 0;
-  memset(physical<u8>(found << u64(PAGE_SHIFT)), 0, LARGE_PAGE_BYTES);
   return found << u64(PAGE_SHIFT);
 }
+/** Zeroes physical memory. Lets interrupts in meanwhile: the caller holds no lock. */
+export function zeroMemory(address: u64, lengthBytes: u64): void {
+  let done: u64 = 0;
+  while (done < lengthBytes) {
+    const bytes: u64 = lengthBytes - done < ZERO_BYTES ? lengthBytes - done : ZERO_BYTES;
+    memset(physical<u8>(address + done), 0, bytes);
+    done += bytes;
+    admitInterrupts();
+  }
+}
 
-/** Gives back `count` adjoining frames, which must belong to `owner`. */
+/** Gives back `count` adjoining frames, which must belong to `owner`: a whole block, or few. */
 export function freeFrames(address: u64, count: u64, owner: u16): void {
   const flags: u64 = lock(addr(framesLock));
   const first: u64 = address >> u64(PAGE_SHIFT);
-  for (let frame: u64 = first; frame < first + count; frame++) {
-    assert(ownerSlot(frame)[0] === owner, cstr("frames: freed by another than its owner"), frame << u64(PAGE_SHIFT));
-    putBack(frame);
+  if (count === FRAMES_PER_BLOCK && (first & (FRAMES_PER_BLOCK - 1)) === 0) {
+    assert(ownsBlock(first, owner), cstr("frames: freed by another than its owner"), address);
+    putBackBlock(first);
+  } else {
+    for (let frame: u64 = first; frame < first + count; frame++) {
+      assert(ownerSlot(frame)[0] === owner, cstr("frames: freed by another than its owner"), frame << u64(PAGE_SHIFT));
+      putBack(frame);
+    }
   }
   accountOf(owner).frames -= count;
   unlock(addr(framesLock), flags);
 }
 
-/** Gives back all that `owner` has; returns the number of frames. */
+/**
+ * Gives back all that `owner` has, which gets no more meanwhile; returns the number of frames. Block by block, with interrupts let in
+ * between: the caller holds no lock. Ends at the last frame of the account.
+ */
 export function freeOwnedFrames(owner: u16): u64 {
-  const flags: u64 = lock(addr(framesLock));
+  const total: u64 = ownedFrameCount(owner);
   let count: u64 = 0;
-  for (let b: u64 = 0; b < state.blockCount; b++) {
-    if (blockAt(b).freeFrames === FRAMES_PER_BLOCK) continue;
-    for (let frame: u64 = b * FRAMES_PER_BLOCK; frame < (b + 1) * FRAMES_PER_BLOCK; frame++) {
-      if (ownerSlot(frame)[0] !== owner) continue;
-      putBack(frame);
+  for (let b: u64 = 0; b < state.blockCount && count < total; b++) {
+    if (blockAt(b).freeFrames !== FRAMES_PER_BLOCK) {
+      const flags: u64 = lock(addr(framesLock));
+      const freed: u64 = freeOwnedOf(b, owner);
+      accountOf(owner).frames -= freed;
+      count += freed;
+      unlock(addr(framesLock), flags);
+    }
+    admitInterrupts();
+  }
+  const flags: u64 = lock(addr(framesLock));
+  const account = accountOf(owner);
+  assert(account.frames === 0, cstr("frames: an owner has other frames than on its account"), account.frames);
+  account.owner = OWNER_FREE;
+  unlock(addr(framesLock), flags);
+  return count;
+}
+function freeOwnedOf(b: u64, owner: u16): u64 {
+  const first: u64 = b * FRAMES_PER_BLOCK;
+  if (ownsBlock(first, owner)) {
+    putBackBlock(first);
+    return FRAMES_PER_BLOCK;
+  }
+  let count: u64 = 0;
+  for (let i: u64 = 0; i < FRAMES_PER_BLOCK; i += 4) {
+    const owners: u64 = cast<ptr<u64>>(ownerSlot(first + i))[0];
+    // Mostly all four are somebody else's.
+    if (owners === 0 || owners === four(OWNER_KERNEL)) continue;
+    for (let k: u64 = 0; k < 4; k++) {
+      if (ownerSlot(first + i + k)[0] !== owner) continue;
+      putBack(first + i + k);
       count++;
     }
   }
-  const account = accountOf(owner);
-  assert(
-    account.frames === count,
-    cstr("frames: an owner has other frames than on its account"),
-    account.frames - count,
-  );
-  account.owner = OWNER_FREE;
-  account.frames = 0;
-  unlock(addr(framesLock), flags);
   return count;
 }

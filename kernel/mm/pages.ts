@@ -1,80 +1,98 @@
 /**
- * The pages of a range that one core has claimed (space.ts): given frames, given other permissions, taken out. No lock: nobody else
- * changes entries in the range, and no large page lies across its ends. Others' ranges may share page tables with it.
+ * The pages of a range that one core has claimed (space.ts): given frames, given other frames or permissions, taken out. No lock: nobody
+ * else changes entries in the range, and no large page lies across its ends. Others' ranges may share page tables with it.
+ *
+ * All of it lets interrupts in after at most 10 µs of work, and where the task ends meanwhile it stops: its frames go back with it.
+ * What no table maps costs nothing but a look for each table that is missing.
  */
 import { EventKind } from "../abi/events.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
-import { memset } from "../../toolchain/lib/rt/memory.ts";
-import { serveRequests } from "../arch/crosscall.ts";
+import { admitInterrupts, isEnding } from "../arch/percpu.ts";
+import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
-import { allocateBatch, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, physical } from "./frames.ts";
+import { allocateBatch, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, zeroMemory } from "./frames.ts";
 import { findLeaf, type Leaf, PTE_LEAVING, PTE_OWNED, setLargePage, smallPageTable } from "./pagetable.ts";
-import { addToFlush, type FlushList } from "./shootdown.ts";
+import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
 /** Small pages that are given frames at a time. */
 const BATCH_MAX: u64 = 16;
+/** Adjoining small frames that go back at a time. */
+const FREED_TOGETHER: u64 = 64;
+/** Page-table entries that are looked at before interrupts are let in. */
+const LOOKS: u64 = 64;
 
 export class Claim {
   start: u64 = 0;
   end: u64 = 0;
-  /** Of the address space. */
+  /** Of the address space: its tables, the cores that run on them, and the lock that who copies a page holds. */
   root: u64 = 0;
+  cpus: ptr<u64> | null = null;
+  lock: ptr<Lock> | null = null;
   owner: u16 = 0;
-  /** Frames of LEAVING pages that have been given back. */
-  freedFrames: u64 = 0;
+  /** Entries looked at since interrupts were let in. */
+  looks: u64 = 0;
 }
 
-/** Behind the page, or where a page would be, that `at` lies in. */
+/** Behind the page, or behind what the missing table would span, that `at` lies in. */
 function behind(leaf: ptr<Leaf>, at: u64): u64 {
   return (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
 }
-
-/** Goes on to the next leaf, which is mostly the next entry of the same table; returns its address. */
+/** Goes on to the next leaf, which is mostly the next entry of the same table; returns its address. Lets interrupts in now and then. */
 function advance(c: ptr<Claim>, leaf: ptr<Leaf>, at: u64): u64 {
   const next: u64 = behind(leaf, at);
   const slot = leaf.entry;
   if (slot !== null && leaf.pageBytes === PAGE_BYTES && (next & (LARGE_PAGE_BYTES - 1)) !== 0)
     leaf.entry = addr(slot[1]);
   else if (next < c.end) findLeaf(c.root, next, leaf);
+  c.looks++;
+  if (c.looks >= LOOKS) {
+    c.looks = 0;
+    admitInterrupts();
+  }
   return next;
 }
 
-/** Gives every page of the range that has none a zeroed frame, and LEAVING ones another than theirs. False: no memory (what was done stays). */
+/** Pages of the range that have their frame, in 4 KB. */
+export function ownedPages(c: ptr<Claim>): u64 {
+  const leaf: Leaf = zeroed();
+  let count: u64 = 0;
+  findLeaf(c.root, c.start, addr(leaf));
+  for (let at: u64 = c.start; at < c.end; at = advance(c, addr(leaf), at)) {
+    const slot = leaf.entry;
+    if (slot !== null && (slot[0] & PTE_OWNED) !== 0) count += leaf.pageBytes / PAGE_BYTES;
+  }
+  return count;
+}
+
+// ---- frames for pages ----------------------------------------------------------------------------------------------
+/** Gives every page of the range that has none a zeroed frame. False: no memory, or the task ends (what was done stays). */
 export function populate(c: ptr<Claim>, bits: u64): boolean {
   const leaf: Leaf = zeroed();
   let at: u64 = c.start;
+  findLeaf(c.root, at, addr(leaf));
   while (at < c.end) {
-    // Zeroing takes its time, and others may want this core to flush.
-    serveRequests();
-    findLeaf(c.root, at, addr(leaf));
     const slot = leaf.entry;
     if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
-      at = behind(addr(leaf), at);
+      at = advance(c, addr(leaf), at);
       continue;
     }
+    if (isEnding()) return false;
     const large: boolean =
-      leaf.pageBytes === LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
-    if (large && populateLarge(c, at, bits, slot)) {
-      at += LARGE_PAGE_BYTES;
-      continue;
-    }
-    at = populateSmall(c, at, bits);
+      leaf.pageBytes >= LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
+    if (large && populateLarge(c, at, bits)) at += LARGE_PAGE_BYTES;
+    else at = populateSmall(c, at, bits);
     if (at === 0) return false;
+    admitInterrupts();
+    if (at < c.end) findLeaf(c.root, at, addr(leaf));
   }
   return true;
 }
-/**
- * What is replaced gives way to other frames as long as there are any: a core that missed the flush would read the old one, not by chance
- * the new one. `slot`: LEAVING; null: no entry for it is there. False: there is no 2 MB frame, and nothing is left in the slot.
- */
-function populateLarge(c: ptr<Claim>, at: u64, bits: u64, slot: ptr<u64> | null): boolean {
-  let frame: u64 = allocateLargeFrame(c.owner);
-  if (slot !== null) {
-    freeLeaving(c, slot, LARGE_PAGE_BYTES);
-    if (frame === 0) frame = allocateLargeFrame(c.owner);
-  }
+/** False: there is no 2 MB frame, and nothing has changed. */
+function populateLarge(c: ptr<Claim>, at: u64, bits: u64): boolean {
+  const frame: u64 = allocateLargeFrame(c.owner);
   if (frame === 0) return false;
+  zeroMemory(frame, LARGE_PAGE_BYTES);
   if (setLargePage(c.root, at, frame | bits, c.owner)) return true;
   freeFrames(frame, FRAMES_PER_BLOCK, c.owner);
   return false;
@@ -94,21 +112,90 @@ function populateSmall(c: ptr<Claim>, at: u64, bits: u64): u64 {
     wanted++;
   }
   const frames: arr<u64, 16> = uninitialized();
-  let got: u64 = allocateBatch(addr(frames[0]), wanted, c.owner);
-  if (got === 0 && (table.entries[first] & PTE_LEAVING) !== 0) {
-    // Only what gives way is left.
-    freeLeaving(c, addr(table.entries[first]), PAGE_BYTES);
-    got = allocateBatch(addr(frames[0]), 1, c.owner);
-  }
-  if (got === 0) return 0;
-  for (let i: u64 = 0; i < got; i++) {
-    const slot = addr(table.entries[first + i]);
-    if ((slot[0] & PTE_LEAVING) !== 0) freeLeaving(c, slot, PAGE_BYTES);
-    slot[0] = frames[i] | bits;
-  }
-  return at + got * PAGE_BYTES;
+  const got: u64 = allocateBatch(addr(frames[0]), wanted, c.owner);
+  for (let i: u64 = 0; i < got; i++) table.entries[first + i] = frames[i] | bits;
+  return got === 0 ? 0 : at + got * PAGE_BYTES;
 }
 
+// ---- other frames for pages ----------------------------------------------------------------------------------------
+/**
+ * Gives the pages that there are in the range other, zeroed frames. An entry goes from the old frame to the new one in one step, so a
+ * page is never missing, neither for a program nor for an interrupt handler that copies to it; the old frames go back when all cores
+ * have flushed. Only where memory has run out a page keeps its frame, which is zeroed in place: a core that missed the flush is to read
+ * old contents, not by chance the new ones.
+ */
+export function replacePages(c: ptr<Claim>, bits: u64): void {
+  const leaf: Leaf = zeroed();
+  let at: u64 = c.start;
+  findLeaf(c.root, at, addr(leaf));
+  while (at < c.end && !isEnding()) {
+    const slot = leaf.entry;
+    if (slot === null || (slot[0] & PTE_OWNED) === 0) {
+      at = advance(c, addr(leaf), at);
+      continue;
+    }
+    if (leaf.pageBytes === LARGE_PAGE_BYTES) at = replaceLarge(c, at, slot, bits);
+    else at = replaceSmall(c, at, slot, bits);
+    admitInterrupts();
+    if (at < c.end) findLeaf(c.root, at, addr(leaf));
+  }
+}
+function replaceLarge(c: ptr<Claim>, at: u64, slot: ptr<u64>, bits: u64): u64 {
+  const old: u64 = slot[0] & Pte.ADDRESS & ~(LARGE_PAGE_BYTES - 1);
+  const frame: u64 = allocateLargeFrame(c.owner);
+  zeroMemory(frame === 0 ? old : frame, LARGE_PAGE_BYTES);
+  const list: FlushList = uninitialized();
+  list.count = 0;
+  addToFlush(addr(list), at);
+  atomicStore(slot, (frame === 0 ? old : frame) | bits | Pte.PS);
+  const id: u64 = flushClaimed(c, addr(list));
+  if (frame !== 0) {
+    freeFrames(old, FRAMES_PER_BLOCK, c.owner);
+    record(EventKind.FRAME_FREE, id, FRAMES_PER_BLOCK, 0, 0);
+  }
+  return at + LARGE_PAGE_BYTES;
+}
+/** Some small pages from `at` on, of one table, that have their frames; returns the address behind them. */
+function replaceSmall(c: ptr<Claim>, at: u64, slot: ptr<u64>, bits: u64): u64 {
+  let wanted: u64 = 1;
+  while (
+    wanted < BATCH_MAX &&
+    ((at / PAGE_BYTES) & 511) + wanted < 512 &&
+    at + wanted * PAGE_BYTES < c.end &&
+    (slot[wanted] & PTE_OWNED) !== 0
+  ) {
+    wanted++;
+  }
+  const frames: arr<u64, 16> = uninitialized();
+  const got: u64 = allocateBatch(addr(frames[0]), wanted, c.owner);
+  const list: FlushList = uninitialized();
+  list.count = 0;
+  if (got === 0) zeroMemory(slot[0] & Pte.ADDRESS, PAGE_BYTES);
+  const count: u64 = got === 0 ? 1 : got;
+  for (let i: u64 = 0; i < count; i++) {
+    const old: u64 = slot[i] & Pte.ADDRESS;
+    atomicStore(addr(slot[i]), (got === 0 ? old : frames[i]) | bits);
+    frames[i] = old;
+    addToFlush(addr(list), at + i * PAGE_BYTES);
+  }
+  const id: u64 = flushClaimed(c, addr(list));
+  for (let i: u64 = 0; i < got; i++) freeFrames(frames[i], 1, c.owner);
+  if (got !== 0) record(EventKind.FRAME_FREE, id, got, 0, 0);
+  return at + count * PAGE_BYTES;
+}
+
+/** All cores flush what is on the list, and who found a page by an old entry is done with it. Returns the shootdown's id. */
+export function flushClaimed(c: ptr<Claim>, list: ptr<FlushList>): u64 {
+  const cpus = c.cpus;
+  const copying = c.lock;
+  if (list.count === 0 || cpus === null || copying === null) return 0;
+  const id: u64 = shootdown(list, c.root, cpus);
+  lock(copying);
+  unlock(copying, 0);
+  return id;
+}
+
+// ---- permissions, and the end of pages -----------------------------------------------------------------------------
 /** Gives the pages that there are in the range other bits, and puts them on the list. */
 export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): void {
   const leaf: Leaf = zeroed();
@@ -122,50 +209,44 @@ export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): vo
   }
 }
 
-function freeLeaving(c: ptr<Claim>, slot: ptr<u64>, pageBytes: u64): void {
-  const frames: u64 = pageBytes === LARGE_PAGE_BYTES ? FRAMES_PER_BLOCK : 1;
-  freeFrames(slot[0] & Pte.ADDRESS & ~(pageBytes - 1), frames, c.owner);
-  slot[0] = 0;
-  c.freedFrames += frames;
-}
 /** The frames of what is LEAVING go back, adjoining ones together. `id`: the shootdown that allows it. */
 export function freePages(c: ptr<Claim>, id: u64): void {
   const leaf: Leaf = zeroed();
   let first: u64 = 0;
   let count: u64 = 0;
+  let freed: u64 = 0;
   findLeaf(c.root, c.start, addr(leaf));
-  for (let at: u64 = c.start; at < c.end; at = advance(c, addr(leaf), at)) {
+  for (let at: u64 = c.start; at < c.end && !isEnding(); at = advance(c, addr(leaf), at)) {
     const slot = leaf.entry;
     if (slot === null || (slot[0] & PTE_LEAVING) === 0) continue;
     const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
+    const frames: u64 = leaf.pageBytes / PAGE_BYTES;
     slot[0] = 0;
-    if (frame !== first + count * PAGE_BYTES) {
+    if (frame !== first + count * PAGE_BYTES || count + frames > FREED_TOGETHER) {
       if (count !== 0) freeFrames(first, count, c.owner);
       first = frame;
       count = 0;
     }
-    count += leaf.pageBytes / PAGE_BYTES;
-    c.freedFrames += leaf.pageBytes / PAGE_BYTES;
+    count += frames;
+    freed += frames;
   }
   if (count !== 0) freeFrames(first, count, c.owner);
-  if (c.freedFrames !== 0) record(EventKind.FRAME_FREE, id, c.freedFrames, 0, 0);
-  c.freedFrames = 0;
+  if (freed !== 0) record(EventKind.FRAME_FREE, id, freed, 0, 0);
 }
 
 /** Zeroes the pages that there are, accessible or not. */
 export function clearPages(c: ptr<Claim>): void {
   const leaf: Leaf = zeroed();
   let at: u64 = c.start;
-  while (at < c.end) {
-    serveRequests();
-    findLeaf(c.root, at, addr(leaf));
+  findLeaf(c.root, at, addr(leaf));
+  while (at < c.end && !isEnding()) {
     const slot = leaf.entry;
-    const pageEnd: u64 = behind(addr(leaf), at);
-    const to: u64 = pageEnd < c.end ? pageEnd : c.end;
     if (slot !== null && (slot[0] & PTE_OWNED) !== 0) {
       const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
-      memset(physical<u8>(frame + (at & (leaf.pageBytes - 1))), 0, to - at);
+      const pageEnd: u64 = behind(addr(leaf), at);
+      const to: u64 = pageEnd < c.end ? pageEnd : c.end;
+      zeroMemory(frame + (at & (leaf.pageBytes - 1)), to - at);
     }
-    at = to;
+    at = advance(c, addr(leaf), at);
   }
 }

@@ -3,7 +3,7 @@
  * Nothing here flushes a TLB or takes a lock: that is the business of the address space that the tables belong to. Tables may be made
  * by several cores at once; a leaf entry has one writer at a time.
  */
-import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
+import { PAGE_BYTES } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";
 import { allocateFrame, freeFrames, physical } from "./frames.ts";
 
@@ -15,7 +15,7 @@ export const PTE_OWNED: u64 = 0x200;
 /** Software bit of a leaf: not present any more, but cores may still have it in their TLBs; the frame is free only when all have flushed. */
 export const PTE_LEAVING: u64 = 0x400;
 
-/** Where a virtual address ends up: its leaf entry and the page's size. */
+/** Where a virtual address ends up: its leaf entry and the page's size; where a table is missing no entry, and what that table would span. */
 export class Leaf {
   entry: ptr<u64> | null = null;
   pageBytes: u64 = 0;
@@ -69,20 +69,22 @@ export function setLargePage(root: u64, address: u64, entry: u64, owner: u16): b
   return true;
 }
 
-/** Finds the leaf entry of `address`; `leaf.entry` is null where no table is. */
+/** Finds the leaf entry of `address`; `leaf.entry` is null where a table is missing on the way. */
 export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
-  leaf.entry = null;
-  leaf.pageBytes = LARGE_PAGE_BYTES;
-  const directory = tableOf(root, address, 2, 0);
-  if (directory === null) return;
-  const slot = addr(directory.entries[(address >> 21) & 511]);
-  if (isLarge(slot[0])) {
+  let table = physical<PageTable>(root);
+  let shift: u64 = 39;
+  for (;;) {
+    const slot = addr(table.entries[(address >> shift) & 511]);
     leaf.entry = slot;
-    return;
+    leaf.pageBytes = u64(1) << shift;
+    if (shift === 12 || isLarge(slot[0])) return;
+    if ((slot[0] & Pte.P) === 0) {
+      leaf.entry = null;
+      return;
+    }
+    table = physical<PageTable>(entryAddress(slot[0]));
+    shift -= 9;
   }
-  if ((slot[0] & Pte.P) === 0) return;
-  leaf.pageBytes = PAGE_BYTES;
-  leaf.entry = addr(physical<PageTable>(entryAddress(slot[0])).entries[(address >> 12) & 511]);
 }
 
 /** Turns the 2 MB page at `address` into 512 small ones with the same frames and permissions. False: no memory. */

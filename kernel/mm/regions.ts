@@ -1,86 +1,255 @@
 /**
- * The regions of an address space: which ranges a program has, and with which permissions. Ascending, not overlapping, never paged.
- * Whoever holds the address space's lock.
+ * The regions of an address space: which ranges a program has, and with which permissions. A balanced tree (AVL) in the order of
+ * addresses: a look or a change costs the logarithm of the count. What goes through many regions does so a few at a time, so that the
+ * caller can give up the address space's lock in between, which guards all of it. Nodes lie in frames of the task's own account; they
+ * are reused, and go back with the task.
  */
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
+import { allocateFrame, physical } from "./frames.ts";
+
+/** Linux's default vm.max_map_count: a call that would need more regions is refused with ENOMEM. */
+export const REGIONS_MAX: u64 = 65530;
 
 export class Region {
   start: u64 = 0;
   end: u64 = 0;
   protection: u64 = 0;
+  left: ptr<Region> | null = null;
+  right: ptr<Region> | null = null;
+  /** Of the subtree that this region is the root of. */
+  height: u64 = 0;
 }
-const REGIONS_MAX: u64 = 128;
+const PER_FRAME: u64 = 85;
+
 export class RegionList {
+  root: ptr<Region> | null = null;
   count: u64 = 0;
-  items!: arr<Region, 128>;
+  /** Whose account the frames of the nodes are on. */
+  owner: u16 = 0;
+  /** Nodes not in use, linked by `right`. */
+  free: ptr<Region> | null = null;
+  freeCount: u64 = 0;
+  /** There is no gap from USER_MAP_BASE up to here. */
+  packedTo: u64 = 0;
 }
 
-/** Index of the first region that ends above `address`; `count` if none does. */
-function regionAbove(list: ptr<RegionList>, address: u64): u64 {
-  let i: u64 = 0;
-  while (i < list.count && list.items[i].end <= address) i++;
-  return i;
-}
-function insertAt(list: ptr<RegionList>, index: u64, start: u64, end: u64, protection: u64): boolean {
-  if (list.count === REGIONS_MAX) return false;
-  for (let i: u64 = list.count; i > index; i--) copy(addr(list.items[i]), addr(list.items[i - 1]));
-  list.items[index].start = start;
-  list.items[index].end = end;
-  list.items[index].protection = protection;
-  list.count++;
+// ---- nodes ---------------------------------------------------------------------------------------------------------
+/** Whether `growth` more regions are allowed, and nodes for `nodes` are there, so that changes to come cannot fail. */
+export function regionsReady(list: ptr<RegionList>, nodes: u64, growth: u64): boolean {
+  if (list.count + growth > REGIONS_MAX) return false;
+  while (list.freeCount < nodes) {
+    const frame: u64 = allocateFrame(list.owner);
+    if (frame === 0) return false;
+    for (let i: u64 = 0; i < PER_FRAME; i++) putNode(list, addr(physical<Region>(frame)[i]));
+  }
   return true;
 }
-/** The range is free. Joins a neighbour below with the same protection. False: the list is full. */
-export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, protection: u64): boolean {
-  const index: u64 = regionAbove(list, start);
-  if (index > 0 && list.items[index - 1].end === start && list.items[index - 1].protection === protection) {
-    list.items[index - 1].end = end;
-    return true;
-  }
-  return insertAt(list, index, start, end, protection);
+function putNode(list: ptr<RegionList>, r: ptr<Region>): void {
+  r.right = list.free;
+  list.free = r;
+  list.freeCount++;
 }
-/** Takes a range out of the list. False: the list is full (a region had to be split). */
-export function regionCut(list: ptr<RegionList>, start: u64, end: u64): boolean {
-  let i: u64 = regionAbove(list, start);
-  while (i < list.count && list.items[i].start < end) {
-    const r = addr(list.items[i]);
+function takeNode(list: ptr<RegionList>): ptr<Region> {
+  const r = list.free;
+  if (r === null) unreachable();
+  list.free = r.right;
+  list.freeCount--;
+  zero(r);
+  return r;
+}
+
+// ---- the tree ------------------------------------------------------------------------------------------------------
+function heightOf(r: ptr<Region> | null): u64 {
+  return r === null ? 0 : r.height;
+}
+function update(r: ptr<Region>): void {
+  const left: u64 = heightOf(r.left);
+  const right: u64 = heightOf(r.right);
+  r.height = (left > right ? left : right) + 1;
+}
+/** `r`'s left child becomes the root of the subtree; and the other way round. */
+function raiseLeft(r: ptr<Region>): ptr<Region> {
+  const left = r.left;
+  if (left === null) unreachable();
+  r.left = left.right;
+  left.right = r;
+  update(r);
+  update(left);
+  return left;
+}
+function raiseRight(r: ptr<Region>): ptr<Region> {
+  const right = r.right;
+  if (right === null) unreachable();
+  r.right = right.left;
+  right.left = r;
+  update(r);
+  update(right);
+  return right;
+}
+/** The subtree's root once heights differ by at most one again; a change below `r` has made them differ by at most two. */
+function balance(r: ptr<Region>): ptr<Region> {
+  const left = r.left;
+  const right = r.right;
+  if (left !== null && left.height > heightOf(right) + 1) {
+    if (heightOf(left.left) < heightOf(left.right)) r.left = raiseRight(left);
+    return raiseLeft(r);
+  }
+  if (right !== null && right.height > heightOf(left) + 1) {
+    if (heightOf(right.right) < heightOf(right.left)) r.right = raiseLeft(right);
+    return raiseRight(r);
+  }
+  update(r);
+  return r;
+}
+function insert(at: ptr<Region> | null, r: ptr<Region>): ptr<Region> {
+  if (at === null) {
+    r.height = 1;
+    return r;
+  }
+  if (r.start < at.start) at.left = insert(at.left, r);
+  else at.right = insert(at.right, r);
+  return balance(at);
+}
+function remove(at: ptr<Region>, start: u64): ptr<Region> | null {
+  const left = at.left;
+  const right = at.right;
+  if (start < at.start) {
+    if (left !== null) at.left = remove(left, start);
+    return balance(at);
+  }
+  if (start > at.start) {
+    if (right !== null) at.right = remove(right, start);
+    return balance(at);
+  }
+  if (right === null) return left;
+  let next = right;
+  for (let below = next.left; below !== null; below = next.left) next = below;
+  next.right = removeFirst(right);
+  next.left = left;
+  return balance(next);
+}
+function removeFirst(at: ptr<Region>): ptr<Region> | null {
+  const left = at.left;
+  if (left === null) return at.right;
+  at.left = removeFirst(left);
+  return balance(at);
+}
+function addNode(list: ptr<RegionList>, start: u64, end: u64, protection: u64): void {
+  const r = takeNode(list);
+  r.start = start;
+  r.end = end;
+  r.protection = protection;
+  list.root = insert(list.root, r);
+  list.count++;
+}
+function removeNode(list: ptr<RegionList>, r: ptr<Region>): void {
+  const root = list.root;
+  if (root === null) return;
+  list.root = remove(root, r.start);
+  list.count--;
+  putNode(list, r);
+}
+/** The first region that ends above `address`; null if none does. */
+function regionAbove(list: ptr<RegionList>, address: u64): ptr<Region> | null {
+  let found: ptr<Region> | null = null;
+  let at = list.root;
+  while (at !== null) {
+    if (at.end > address) {
+      found = at;
+      at = at.left;
+    } else {
+      at = at.right;
+    }
+  }
+  return found;
+}
+
+// ---- changes -------------------------------------------------------------------------------------------------------
+/** Which neighbours of a free range have this protection and touch it. */
+// biome-ignore format: a table
+export const enum Join { NONE = 0, BELOW = 1, ABOVE = 2 }
+export function regionJoins(list: ptr<RegionList>, start: u64, end: u64, protection: u64): u32 {
+  let joins: u32 = Join.NONE;
+  // Mostly it is the same one that ends last below, or starts first above.
+  const below = regionAbove(list, start - 1);
+  const above = below === null || below.end > start ? below : regionAbove(list, start);
+  if (below !== null && below.end === start && below.protection === protection) joins |= Join.BELOW;
+  if (above !== null && above.start === end && above.protection === protection) joins |= Join.ABOVE;
+  return joins;
+}
+/** The range is free, and `regionsReady` has said yes for one region. `joins`: neighbours that become one with it. */
+export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, protection: u64, joins: u32): void {
+  const below = (joins & Join.BELOW) === 0 ? null : regionAbove(list, start - 1);
+  const above = (joins & Join.ABOVE) === 0 ? null : regionAbove(list, start);
+  if (below !== null && above !== null) {
+    const last: u64 = above.end;
+    removeNode(list, above);
+    below.end = last;
+  } else if (below !== null) {
+    below.end = end;
+  } else if (above !== null) {
+    above.start = start;
+  } else {
+    addNode(list, start, end, protection);
+  }
+}
+/** Regions more that there are when the range is cut out: 1 if it lies inside one region, else 0. */
+export function cutGrowth(list: ptr<RegionList>, start: u64, end: u64): u64 {
+  const r = regionAbove(list, start);
+  return r !== null && r.start < start && r.end > end ? 1 : 0;
+}
+/** Takes the range out, at most `most` regions of it. True: all is done. `regionsReady` has said yes for `cutGrowth`. */
+export function regionCut(list: ptr<RegionList>, start: u64, end: u64, most: u64): boolean {
+  if (start < list.packedTo) list.packedTo = start;
+  for (let i: u64 = 0; i < most; i++) {
+    const r = regionAbove(list, start);
+    if (r === null || r.start >= end) return true;
     if (r.start < start && r.end > end) {
-      const tail: u64 = r.end;
-      if (!insertAt(list, i + 1, end, tail, r.protection)) return false;
+      const last: u64 = r.end;
       r.end = start;
+      addNode(list, end, last, r.protection);
       return true;
     }
     if (r.start < start) {
       r.end = start;
-      i++;
     } else if (r.end > end) {
       r.start = end;
       return true;
     } else {
-      list.count--;
-      for (let k: u64 = i; k < list.count; k++) copy(addr(list.items[k]), addr(list.items[k + 1]));
+      removeNode(list, r);
     }
   }
-  return true;
+  return false;
 }
+
+// ---- questions -----------------------------------------------------------------------------------------------------
 /** No region meets the range. */
 export function regionsAreAbsent(list: ptr<RegionList>, start: u64, end: u64): boolean {
-  const i: u64 = regionAbove(list, start);
-  return i === list.count || list.items[i].start >= end;
+  const r = regionAbove(list, start);
+  return r === null || r.start >= end;
 }
-/** Regions cover all of the range. */
-export function regionsCover(list: ptr<RegionList>, start: u64, end: u64): boolean {
+/** How far regions cover the range without a hole, at most `most` of them looked at; `start` if none is there. */
+export function regionsCoverTo(list: ptr<RegionList>, start: u64, end: u64, most: u64): u64 {
   let at: u64 = start;
-  for (let i: u64 = regionAbove(list, start); at < end; i++) {
-    if (i === list.count || list.items[i].start > at) return false;
-    at = list.items[i].end;
+  for (let i: u64 = 0; i < most && at < end; i++) {
+    const r = regionAbove(list, at);
+    if (r === null || r.start > at) break;
+    at = r.end;
   }
-  return true;
+  return at < end ? at : end;
 }
 /** End of the highest region that starts below `address`; 0 if there is none. */
 export function regionsEndBelow(list: ptr<RegionList>, address: u64): u64 {
   let end: u64 = 0;
-  for (let i: u64 = 0; i < list.count && list.items[i].start < address; i++) end = list.items[i].end;
+  let at = list.root;
+  while (at !== null) {
+    if (at.start < address) {
+      end = at.end;
+      at = at.right;
+    } else {
+      at = at.left;
+    }
+  }
   return end;
 }
 
@@ -89,12 +258,26 @@ export function placedAt(address: u64, lengthBytes: u64): u64 {
   const align: u64 = lengthBytes >= LARGE_PAGE_BYTES ? LARGE_PAGE_BYTES : PAGE_BYTES;
   return (address + align - 1) & ~(align - 1);
 }
-/** Lowest free range from `from` (at least USER_MAP_BASE) on; 0 if there is none. */
-export function findGap(list: ptr<RegionList>, from: u64, lengthBytes: u64): u64 {
-  let at: u64 = from < USER_MAP_BASE ? USER_MAP_BASE : placedAt(from, lengthBytes);
-  for (let i: u64 = regionAbove(list, at); i < list.count; i++) {
-    if (list.items[i].start >= at + lengthBytes) return at;
-    at = placedAt(list.items[i].end, lengthBytes);
+/**
+ * Looks for a free range of this length from `from` on, past `most` regions at most. Returns where it would be placed, or else where to go
+ * on looking; `isPlace` tells which. No place up to USER_END: 0.
+ */
+export function findGap(list: ptr<RegionList>, from: u64, lengthBytes: u64, most: u64, isPlace: ptr<u32>): u64 {
+  let at: u64 = from;
+  isPlace[0] = 0;
+  if (list.packedTo < USER_MAP_BASE) list.packedTo = USER_MAP_BASE;
+  if (at < list.packedTo) at = list.packedTo;
+  for (let i: u64 = 0; i < most; i++) {
+    const place: u64 = placedAt(at, lengthBytes);
+    const r = regionAbove(list, at);
+    const end: u64 = r === null ? USER_END : r.start;
+    if (place < end && lengthBytes <= end - place) {
+      isPlace[0] = 1;
+      return place;
+    }
+    if (r === null) return 0;
+    if (at === list.packedTo && r.start <= at) list.packedTo = r.end;
+    at = r.end;
   }
-  return lengthBytes <= USER_END - at ? at : 0;
+  return at;
 }

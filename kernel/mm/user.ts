@@ -1,16 +1,27 @@
 /**
- * Access to a program's memory. Every page is looked up in the program's page tables and reached through the direct map, so nothing
- * here can fault the kernel, and it works for any address space, active or not. False or -1: a page is not there or not permitted.
- * The address space's lock is held over each access: a page that is being copied is not unmapped and freed meanwhile. What fails on a
- * range that another core has claimed (space.ts) is tried again when the claim ends.
+ * Access to a program's memory: the only place of the kernel that touches it. Every page is looked up in the program's page tables and
+ * reached through the direct map, so nothing here can fault the kernel, and it works for any address space, active or not. The
+ * program's own addresses are never dereferenced: with SMAP on, and no STAC anywhere, a kernel that does so panics at that place.
+ * False or -1: a page is not there or not permitted. The address space's lock is held over each access: a page that is being copied is
+ * not unmapped and freed meanwhile. Nothing here waits for a range that another core is changing (space.ts): copies may be made by
+ * interrupt handlers and under outer locks.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
+import { Pte } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
+import { assert } from "../arch/fatal.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { physical } from "./frames.ts";
-import { translateUser } from "./pagetable.ts";
-import { type AddressSpace, awaitClaims, rangeIsClaimed } from "./space.ts";
+import { findLeaf, type Leaf, translateUser } from "./pagetable.ts";
+import type { AddressSpace } from "./space.ts";
+
+/** Copies are short: whoever moves more does it in pieces, and lets interrupts in between. */
+const COPY_MAX_BYTES: u64 = 32768;
+/** Pages that are looked at, and bytes of a string, before interrupts are let in. */
+const LOOKS: u64 = 64;
+const STRING_BYTES: u64 = 512;
 
 function outside(address: u64, lengthBytes: u64): boolean {
   return address >= USER_END || lengthBytes > USER_END - address;
@@ -21,17 +32,14 @@ function untilPageEnd(address: u64, lengthBytes: u64): u64 {
 }
 
 export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
-  for (;;) {
-    const flags: u64 = lock(addr(space.lock));
-    const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
-    const again: boolean = !result && rangeIsClaimed(space, from, from + lengthBytes);
-    unlock(addr(space.lock), flags);
-    if (!again) return result;
-    awaitClaims(space, from, from + lengthBytes);
-  }
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
+  unlock(addr(space.lock), flags);
+  return result;
 }
 function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
   if (lengthBytes === 0) return true;
+  assert(lengthBytes <= COPY_MAX_BYTES, cstr("user: a copy that is too long"), lengthBytes);
   if (outside(from, lengthBytes)) return false;
   let done: u64 = 0;
   while (done < lengthBytes) {
@@ -45,25 +53,17 @@ function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, le
 }
 
 export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
-  for (;;) {
-    const flags: u64 = lock(addr(space.lock));
-    const result: boolean = copyToUserLocked(space, to, from, lengthBytes, true);
-    const again: boolean = !result && rangeIsClaimed(space, to, to + lengthBytes);
-    unlock(addr(space.lock), flags);
-    if (!again) return result;
-    awaitClaims(space, to, to + lengthBytes);
-  }
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = copyToUserLocked(space, to, from, lengthBytes, true);
+  unlock(addr(space.lock), flags);
+  return result;
 }
 /** The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing within a page. */
 export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
-  for (;;) {
-    const flags: u64 = lock(addr(space.lock));
-    const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
-    const again: boolean = !result && rangeIsClaimed(space, to, to + lengthBytes);
-    unlock(addr(space.lock), flags);
-    if (!again) return result;
-    awaitClaims(space, to, to + lengthBytes);
-  }
+  const flags: u64 = lock(addr(space.lock));
+  const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
+  unlock(addr(space.lock), flags);
+  return result;
 }
 function copyToUserLocked(
   space: ptr<AddressSpace>,
@@ -73,6 +73,7 @@ function copyToUserLocked(
   permitted: boolean,
 ): boolean {
   if (lengthBytes === 0) return true;
+  assert(lengthBytes <= COPY_MAX_BYTES, cstr("user: a copy that is too long"), lengthBytes);
   if (outside(to, lengthBytes)) return false;
   let done: u64 = 0;
   while (done < lengthBytes) {
@@ -85,49 +86,47 @@ function copyToUserLocked(
   return true;
 }
 
-/** Whether the program may read (or write) the whole range. */
+/**
+ * Whether the program may read (or write) the whole range, which may be as long as there is memory: lets interrupts in, so it is for
+ * system calls, without a lock.
+ */
 export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
-  for (;;) {
-    const flags: u64 = lock(addr(space.lock));
-    const result: boolean = userRangeValidLocked(space, address, lengthBytes, write);
-    const again: boolean = !result && rangeIsClaimed(space, address, address + lengthBytes);
-    unlock(addr(space.lock), flags);
-    if (!again) return result;
-    awaitClaims(space, address, address + lengthBytes);
-  }
-}
-function userRangeValidLocked(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
   if (lengthBytes === 0) return true;
   if (outside(address, lengthBytes)) return false;
-  let done: u64 = 0;
-  while (done < lengthBytes) {
-    if (translateUser(space.root, address + done, write) === 0) return false;
-    done += untilPageEnd(address + done, lengthBytes - done);
+  const leaf: Leaf = zeroed();
+  const wanted: u64 = write ? Pte.P | Pte.U | Pte.W : Pte.P | Pte.U;
+  let at: u64 = address;
+  for (let looks: u64 = 1; at < address + lengthBytes; looks++) {
+    findLeaf(space.root, at, addr(leaf));
+    const slot = leaf.entry;
+    if (slot === null || (slot[0] & wanted) !== wanted) return false;
+    at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
+    if (looks % LOOKS === 0) admitInterrupts();
   }
   return true;
 }
 
-/** Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. */
+/**
+ * Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. Lets interrupts in: for
+ * system calls, without a lock.
+ */
 export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
-  for (;;) {
-    const flags: u64 = lock(addr(space.lock));
-    const result: i64 = userStringLengthLocked(space, address, limit);
-    const again: boolean = result < 0 && rangeIsClaimed(space, address, address + limit);
-    unlock(addr(space.lock), flags);
-    if (!again) return result;
-    awaitClaims(space, address, address + limit);
-  }
-}
-function userStringLengthLocked(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
   let done: u64 = 0;
   while (done < limit) {
-    if (outside(address + done, 1)) return -1;
-    const page: u64 = translateUser(space.root, address + done, false);
-    if (page === 0) return -1;
-    const bytes: u64 = untilPageEnd(address + done, limit - done);
-    const length: u64 = stringLengthMax(physical<u8>(page), bytes);
-    done += length;
-    if (length < bytes) break;
+    const bytes: u64 = untilPageEnd(address + done, limit - done < STRING_BYTES ? limit - done : STRING_BYTES);
+    const flags: u64 = lock(addr(space.lock));
+    const length: i64 = stringPartLength(space, address + done, bytes);
+    unlock(addr(space.lock), flags);
+    if (length < 0) return -1;
+    done += u64(length);
+    if (u64(length) < bytes) break;
+    admitInterrupts();
   }
   return i64(done);
+}
+/** Within a page. */
+function stringPartLength(space: ptr<AddressSpace>, address: u64, bytes: u64): i64 {
+  if (outside(address, 1)) return -1;
+  const page: u64 = translateUser(space.root, address, false);
+  return page === 0 ? -1 : i64(stringLengthMax(physical<u8>(page), bytes));
 }

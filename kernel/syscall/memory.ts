@@ -8,7 +8,7 @@ import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Advice, MapFlag, Prot, PROGRAM_LOWEST } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { currentTask } from "../core/task.ts";
-import { spaceBrk, spaceClear, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
+import { Placement, spaceAdvise, spaceBrk, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
 import { type Call, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
 
@@ -27,6 +27,11 @@ function roundUp(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+/** What of a range lies below USER_END: as if a hole began there. */
+function userPart(address: u64, bytes: u64): u64 {
+  return isUserRange(address, bytes) ? bytes : USER_END - address;
+}
+
 /** (address, length, protection, flags, fd, offset). */
 function mmap(call: ptr<Call>): i64 {
   const space = addr(currentTask().space);
@@ -42,16 +47,14 @@ function mmap(call: ptr<Call>): i64 {
     if (call.a < PROGRAM_LOWEST) return failure(Errno.EPERM);
   }
   const type: u64 = call.d & MapFlag.TYPE_MASK;
+  if ((call.f & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
   if (type !== MapFlag.PRIVATE && type !== MapFlag.SHARED) return failure(Errno.EINVAL);
-  const protection: u64 = call.c & PROTECTIONS;
   // A hint is rounded down, and one that nothing can lie at is none.
   const hint: u64 = call.a & ~(PAGE_BYTES - 1);
   const at: u64 = fixed || (hint >= PROGRAM_LOWEST && isUserRange(hint, bytes)) ? hint : 0;
-  if ((call.d & MapFlag.FIXED_NOREPLACE) === 0) return spaceMap(space, at, bytes, protection, fixed);
-  const mapped: i64 = spaceMap(space, at, bytes, protection, false);
-  if (mapped < 0 || u64(mapped) === call.a) return mapped;
-  spaceUnmap(space, u64(mapped), bytes);
-  return failure(Errno.EEXIST);
+  let placement: u32 = fixed ? Placement.FIXED : Placement.HINT;
+  if ((call.d & MapFlag.FIXED_NOREPLACE) !== 0) placement = Placement.NOREPLACE;
+  return spaceMap(space, at, bytes, call.c & PROTECTIONS, placement);
 }
 /** (address, length). */
 function munmap(call: ptr<Call>): i64 {
@@ -64,8 +67,9 @@ function mprotect(call: ptr<Call>): i64 {
   if (call.b === 0) return 0;
   if (call.a + bytes <= call.a) return failure(Errno.ENOMEM);
   if ((call.c & ~PROTECTIONS) !== 0) return failure(Errno.EINVAL);
-  if (!isUserRange(call.a, bytes)) return failure(Errno.ENOMEM);
-  return spaceProtect(addr(currentTask().space), call.a, bytes, call.c);
+  if (call.a >= USER_END) return failure(Errno.ENOMEM);
+  const done: i64 = spaceProtect(addr(currentTask().space), call.a, userPart(call.a, bytes), call.c);
+  return isUserRange(call.a, bytes) ? done : failure(Errno.ENOMEM);
 }
 /**
  * (address, length, advice): DONTNEED zeroes the pages, other advice has nothing to do where all pages are there.
@@ -75,8 +79,10 @@ function madvise(call: ptr<Call>): i64 {
   if (!isAdvice(call.c)) return failure(Errno.EINVAL);
   if ((call.b !== 0 && bytes === 0) || call.a + bytes < call.a) return failure(Errno.EINVAL);
   if (bytes === 0) return 0;
-  if (!isUserRange(call.a, bytes)) return failure(Errno.ENOMEM);
-  return call.c === Advice.DONTNEED ? spaceClear(addr(currentTask().space), call.a, bytes) : 0;
+  if (call.a >= USER_END) return failure(Errno.ENOMEM);
+  const clear: boolean = call.c === Advice.DONTNEED;
+  const done: i64 = spaceAdvise(addr(currentTask().space), call.a, userPart(call.a, bytes), clear);
+  return isUserRange(call.a, bytes) ? done : failure(Errno.ENOMEM);
 }
 function isAdvice(advice: u64): boolean {
   switch (advice) {

@@ -3,6 +3,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { FabricHost } from "../../emulator/fabric/host.ts";
+import { defaultFabric } from "../../emulator/fabric/switch.ts";
 import type { SendFrame } from "../../emulator/fabric/endpoint.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
 import { Machine, type RunReason } from "../../emulator/machine/machine.ts";
@@ -89,6 +90,10 @@ export interface JobOptions {
   /** Called when the job runs; `now` is the virtual time at nid 0, ns. */
   readonly whenRunning?: (service: ServiceNode, jobId: number, now: () => number) => void;
   readonly limitNs?: number;
+  /** Default 1,000 ns; an IPI takes as long. */
+  readonly quantumNs?: number;
+  /** Default 64. */
+  readonly ramMegabytes?: number;
   /** Called whenever the machine stands between two steps of its nodes; may change it. */
   readonly step?: (machine: Machine, events: readonly TraceEvent[]) => void;
 }
@@ -108,7 +113,7 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
   const nodes = o.nodes ?? 1;
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
   const events = new EventList();
-  const checkers = new Checkers();
+  const checkers = new Checkers(o.quantumNs);
   const tracer = new Tracer([events, checkers]);
   let consoleText = "";
   let stdout = "";
@@ -182,7 +187,7 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     nodes: nids.map((nid) => ({
       nid,
       cores: o.cores ?? 1,
-      ramBytes: 64 << 20,
+      ramBytes: (o.ramMegabytes ?? 64) * 2 ** 20,
       kernel: kernelImage(),
       commandLine: o.commandLine ?? "",
       nic: true,
@@ -192,6 +197,10 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     strict: true,
     trace: tracer,
     endpoints,
+    ...(o.quantumNs !== undefined && {
+      quantumNs: o.quantumNs,
+      fabric: { ...defaultFabric, latencyNs: o.quantumNs },
+    }),
   });
   try {
     const reason = machine.run({

@@ -7,6 +7,7 @@ export const enum Tag {
   ARRAY_TYPE = 0x01,
   ENUMERATION_TYPE = 0x04,
   FORMAL_PARAMETER = 0x05,
+  LABEL = 0x0a,
   LEXICAL_BLOCK = 0x0b,
   MEMBER = 0x0d,
   POINTER_TYPE = 0x0f,
@@ -135,6 +136,8 @@ export const enum CallFrame {
   DEF_CFA_REGISTER = 0x0d,
   DEF_CFA_OFFSET = 0x0e,
   OFFSET_EXTENDED_SF = 0x11,
+  VAL_OFFSET_SF = 0x15,
+  VAL_EXPRESSION = 0x16,
 }
 /** Version of a common information entry of `.debug_frame` since DWARF 4, and what stands in its place of a pointer to one. */
 export const CIE_VERSION = 4;

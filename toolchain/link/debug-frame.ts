@@ -1,44 +1,125 @@
 /**
  * `.debug_frame`, DWARF 5 section 6.4: how to find a function's caller at each instruction. Two common entries, for ordinary functions and
  * for signal frames (what they interrupted is looked up at its counter, not before it), then one entry a function, which says only
- * what changes from row to row. Both commons start as a call leaves the stack: CFA = rsp + 8, the return address below it.
+ * what changes from row to row; functions that return from interrupts have more of them (`towards`). Both commons start
+ * as a call leaves the stack: CFA = rsp + 8, the return address below it.
  */
-import { CallFrame, CIE_ID, CIE_VERSION, DWARF_RETURN_ADDRESS } from "../lib/dwarf.ts";
+import { CallFrame, CIE_ID, CIE_VERSION, DWARF_RETURN_ADDRESS, DWARF_RFLAGS, Operation } from "../lib/dwarf.ts";
 import type { FrameRow } from "./debug.ts";
 import type { PlacedChunk } from "./layout.ts";
+import type { ChunkFrame } from "./object.ts";
 import { ByteWriter } from "./writer.ts";
 
 /** Offsets from the CFA are written divided by it. */
 const DATA_ALIGN = -8;
 const RSP = 7;
+const RCX = 2;
+const R11 = 11;
 const START: FrameRow = { offset: 0, cfaRegister: RSP, cfaOffset: 8, saved: new Map([[DWARF_RETURN_ADDRESS, -8]]) };
+
+/** A row as it is written: what stands in front of an exit may say more (`towards`). */
+interface Row extends FrameRow {
+  /** The return address is this, and nothing that the frame holds. */
+  readonly returnsTo?: bigint;
+  /** rsp is the CFA plus this. */
+  readonly stack?: number;
+}
 
 /** Functions that say nothing of their frame get no entry. */
 export function debugFrame(chunks: readonly PlacedChunk[]): Uint8Array {
   const out = new ByteWriter();
   const commons = new Map<boolean, number>();
-  for (const { chunk, address } of chunks) {
-    if (!chunk.isFunction || chunk.size === 0 || chunk.frame === undefined || chunk.frame.rows.length === 0) continue;
-    const { rows, signal } = chunk.frame;
+  const entry = (signal: boolean, start: bigint, end: bigint, rows: readonly Row[]): void => {
     let common = commons.get(signal);
     if (common === undefined) {
       common = commonEntry(out, signal);
       commons.set(signal, common);
     }
-    const start = out.length;
+    const at = out.length;
     out.u32(0);
     out.u32(common);
-    out.u64(address);
-    out.u64(BigInt(chunk.size));
-    let before = START;
+    out.u64(start);
+    out.u64(end - start);
+    let before: Row = START;
     for (const row of rows) {
       advance(out, row.offset - before.offset);
       change(out, before, row);
       before = row;
     }
-    close(out, start);
+    close(out, at);
+  };
+  for (const { chunk, address } of chunks) {
+    if (!chunk.isFunction || chunk.size === 0 || chunk.frame === undefined || chunk.frame.rows.length === 0) continue;
+    const part = (signal: boolean, start: number, end: number, rows: readonly Row[]): void =>
+      entry(signal, address + BigInt(start), address + BigInt(end), clipped(rows, start, end));
+    const { rows, signal, exits = [] } = chunk.frame;
+    const steps = rows.map((row) => towards(row, exits, address));
+    if (!signal || steps.includes(null)) {
+      part(signal, 0, chunk.size, rows);
+      continue;
+    }
+    // An exit begins one byte early, in the end of the instruction before it: callers are looked up there.
+    let from = 0;
+    for (const { start, end } of exits) {
+      part(false, from, start - 1, steps as Row[]);
+      part(true, start - 1, end, rows);
+      from = end;
+    }
+    if (from < chunk.size) part(false, from, chunk.size, steps as Row[]);
   }
   return out.take();
+}
+
+/** The rows that hold from `start` to `end`, their offsets counted from `start`. */
+function clipped(rows: readonly Row[], start: number, end: number): Row[] {
+  const first = rows.findLastIndex(({ offset }) => offset <= start);
+  return rows
+    .slice(Math.max(first, 0))
+    .filter(({ offset }) => offset < end)
+    .map((row) => ({ ...row, offset: Math.max(row.offset - start, 0) }));
+}
+
+const IRET_FRAME_BYTES = 40;
+/**
+ * A row of an interrupt's or a system call's code. A debugger does not show the source of signal frames, and steps through them without a
+ * stop, but only behind a signal frame does it look up the interrupted function at its exact counter. So the code is an ordinary function,
+ * called by a signal frame that stands at the iretq or sysretq with the registers that it will have there; the rules are the interrupted
+ * context's, moved into the place where the exit takes them from. null: there is no such exit.
+ */
+function towards(row: FrameRow, exits: NonNullable<ChunkFrame["exits"]>, address: bigint): Row | null {
+  const { saved, held = new Map<number, number>() } = row;
+  // Outermost while nobody knows.
+  if (!saved.has(DWARF_RETURN_ADDRESS) && !held.has(DWARF_RETURN_ADDRESS)) return row;
+  const pushed = saved.get(DWARF_RETURN_ADDRESS) === -IRET_FRAME_BYTES && saved.get(RSP) === 24 - IRET_FRAME_BYTES;
+  const kind = pushed ? "iretq" : "sysretq";
+  const possible = exits.filter((exit) => exit.kind === kind);
+  const exit = possible.find(({ start }) => start >= row.offset) ?? possible.at(-1);
+  if (exit === undefined) return null;
+  // No two frames have the same CFA.
+  const shift = pushed ? IRET_FRAME_BYTES : -8;
+  const special = [DWARF_RETURN_ADDRESS, DWARF_RFLAGS, RSP];
+  const now = new Map([...saved].flatMap(([r, at]) => (special.includes(r) ? [] : [[r, at + shift] as const])));
+  const nowHeld = new Map([...held].filter(([r]) => !special.includes(r)));
+  const moved = (from: number, to: number): void => {
+    const at = saved.get(from);
+    const holder = held.get(from);
+    if (at !== undefined) now.set(to, at + shift);
+    else if (holder !== undefined && holder !== to) nowHeld.set(to, holder);
+  };
+  if (!pushed) {
+    moved(DWARF_RETURN_ADDRESS, RCX);
+    moved(DWARF_RFLAGS, R11);
+    moved(RSP, RSP);
+  }
+  return {
+    offset: row.offset,
+    cfaRegister: row.cfaRegister,
+    cfaOffset: row.cfaOffset - shift,
+    saved: now,
+    held: nowHeld,
+    returnsTo: address + BigInt(exit.start),
+    ...(pushed || now.has(RSP) ? {} : { stack: shift }),
+  };
 }
 
 /** Offset of the entry. */
@@ -82,7 +163,7 @@ function advance(out: ByteWriter, bytes: number): void {
   }
 }
 
-function change(out: ByteWriter, from: FrameRow, to: FrameRow): void {
+function change(out: ByteWriter, from: Row, to: Row): void {
   if (to.cfaRegister !== from.cfaRegister && to.cfaOffset !== from.cfaOffset) {
     out.u8(CallFrame.DEF_CFA);
     out.uleb(to.cfaRegister);
@@ -94,23 +175,38 @@ function change(out: ByteWriter, from: FrameRow, to: FrameRow): void {
     out.u8(CallFrame.DEF_CFA_OFFSET);
     out.uleb(to.cfaOffset);
   }
-  const ruled = new Set([
-    ...from.saved.keys(),
-    ...(from.held?.keys() ?? []),
-    ...to.saved.keys(),
-    ...(to.held?.keys() ?? []),
-  ]);
-  for (const register of [...ruled].sort((a, b) => a - b)) {
+  const registers = new Set([...rules(from).keys(), ...rules(to).keys()]);
+  for (const register of [...registers].sort((a, b) => a - b)) {
+    const rule = rules(to).get(register);
+    if (rule === rules(from).get(register)) continue;
     const offset = to.saved.get(register);
     const holder = to.held?.get(register);
-    if (offset === from.saved.get(register) && holder === from.held?.get(register)) continue;
-    if (offset !== undefined) saved(out, register, offset);
+    if (register === DWARF_RETURN_ADDRESS && to.returnsTo !== undefined) {
+      out.u8(CallFrame.VAL_EXPRESSION);
+      out.uleb(register);
+      out.uleb(9);
+      out.u8(Operation.ADDR);
+      out.u64(to.returnsTo);
+    } else if (register === RSP && to.stack !== undefined) {
+      out.u8(CallFrame.VAL_OFFSET_SF);
+      out.uleb(register);
+      out.sleb(to.stack / DATA_ALIGN);
+    } else if (offset !== undefined) saved(out, register, offset);
     else if (holder !== undefined) {
       out.u8(CallFrame.REGISTER);
       out.uleb(register);
       out.uleb(holder);
     } else unruled(out, register);
   }
+}
+/** By register, as text that is the same where the rule is. */
+function rules({ saved: at, held, returnsTo, stack }: Row): ReadonlyMap<number, string> {
+  return new Map([
+    ...[...at].map(([r, offset]) => [r, `at ${offset}`] as const),
+    ...[...(held ?? [])].map(([r, holder]) => [r, `in ${holder}`] as const),
+    ...(returnsTo === undefined ? [] : [[DWARF_RETURN_ADDRESS, `is ${returnsTo}`] as const]),
+    ...(stack === undefined ? [] : [[RSP, `is CFA + ${stack}`] as const]),
+  ]);
 }
 
 function saved(out: ByteWriter, register: number, offset: number): void {

@@ -152,14 +152,55 @@ class FunctionWriter {
             ...typed(debug?.result ?? -1),
             [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
           ];
-    attributes.push([Attribute.LOW_PC, Form.ADDR, address], [Attribute.HIGH_PC, Form.UDATA, chunk.size]);
+    const labels = chunk.labels ?? [];
+    const entries = labels.filter(({ called }) => called);
+    const end = entries[0]?.offset ?? chunk.size;
+    attributes.push([Attribute.LOW_PC, Form.ADDR, address], [Attribute.HIGH_PC, Form.UDATA, end]);
     if (chunk.frame !== undefined) attributes.push([Attribute.FRAME_BASE, Form.EXPRLOC, FRAME_BASE]);
     if (debug?.calls && debug.calls.length > 0) attributes.push([Attribute.CALL_ALL_CALLS, Form.FLAG_PRESENT, 1]);
+    if (labels.length > 0) {
+      this.#assembly(attributes, 0, end);
+      entries.forEach(({ name, offset }, i) => {
+        const behind = entries[i + 1]?.offset ?? chunk.size;
+        this.#assembly(
+          [
+            ...named(name),
+            ...this.#declaredAt(offset),
+            [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
+            [Attribute.LOW_PC, Form.ADDR, address + BigInt(offset)],
+            [Attribute.HIGH_PC, Form.UDATA, behind - offset],
+            ...(chunk.frame === undefined ? [] : ([[Attribute.FRAME_BASE, Form.EXPRLOC, FRAME_BASE]] as const)),
+          ],
+          offset,
+          behind,
+        );
+      });
+      return;
+    }
     const children = this.#scopes.length > 0 && this.#hasChildren(0);
     dies.die(Tag.SUBPROGRAM, children, attributes);
     if (!children) return;
     this.#contents(0, abstract);
     dies.end();
+  }
+
+  /** A function in assembly, from `start` to `end` in the chunk, with the labels that it jumps to. */
+  #assembly(attributes: readonly Attributed[], start: number, end: number): void {
+    const { dies } = this.#unit;
+    const { chunk, address } = this.#placed;
+    const inside = (chunk.labels ?? []).filter((l) => !l.called && l.offset >= start && l.offset < end);
+    dies.die(Tag.SUBPROGRAM, inside.length > 0, attributes);
+    for (const { name, offset } of inside)
+      dies.die(Tag.LABEL, false, [
+        ...named(name),
+        ...this.#declaredAt(offset),
+        [Attribute.LOW_PC, Form.ADDR, address + BigInt(offset)],
+      ]);
+    if (inside.length > 0) dies.end();
+  }
+  #declaredAt(offset: number): Attributed[] {
+    const row = this.#placed.chunk.lines.findLast((r) => r.file >= 0 && r.offset <= offset);
+    return declared(this.#unit.files, row?.file ?? -1, row?.line ?? 0);
   }
 
   #hasChildren(scope: number): boolean {

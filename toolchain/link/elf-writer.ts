@@ -199,6 +199,10 @@ function writeSymbols(
         address,
         chunk.size,
       );
+      // As GNU as has them: without a type, since the function around them has the bytes.
+      for (const label of chunk.labels ?? [])
+        if (label.called)
+          symbol(label.name, SymbolType.NOTYPE, indexOf.get(section) ?? 0, address + BigInt(label.offset), 0);
     }
   }
   for (const name of image.linkerSymbols)

@@ -27,6 +27,12 @@ export interface LineRow {
    */
   readonly mark?: "prologue end" | "epilogue begin" | "no code";
 }
+export interface ChunkFrame {
+  readonly rows: readonly FrameRow[];
+  readonly signal: boolean;
+  /** Where a signal frame goes back to what it interrupted: the iretq and sysretq, in order. */
+  readonly exits?: readonly { readonly start: number; readonly end: number; readonly kind: "iretq" | "sysretq" }[];
+}
 export interface Chunk {
   readonly symbol: string;
   readonly sourceName: string;
@@ -44,7 +50,9 @@ export interface Chunk {
   /** Functions: scopes, variables and where their values are. Absent: only the line table describes it. */
   readonly debug?: FunctionDebug;
   /** Functions: unwinding, rows in order of offset, the first at 0. `signal`: the frame below was interrupted at its counter (DWARF augmentation S). Absent: no unwinding. */
-  readonly frame?: { readonly rows: readonly FrameRow[]; readonly signal: boolean };
+  readonly frame?: ChunkFrame;
+  /** Functions in assembly: their named labels, in order of offset. `called`: a function of its own, up to the next of these. */
+  readonly labels?: readonly { readonly name: string; readonly offset: number; readonly called: boolean }[];
   /** Data: index into the module's types, and where it is declared. */
   readonly datum?: { readonly type: number; readonly file: number; readonly line: number };
 }

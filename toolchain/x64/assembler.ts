@@ -20,6 +20,8 @@ export interface AssembledCode {
   readonly lines: readonly LineRow[];
   /** Offset of each label, bytes. */
   readonly labels: ReadonlyMap<string, number>;
+  /** Labels that are called. */
+  readonly called: ReadonlySet<string>;
   /** From `length` at some time to the offset in `bytes`. */
   readonly moved: (offset: number) => number;
   readonly frame: NonNullable<Chunk["frame"]>;
@@ -43,6 +45,7 @@ export class Assembler implements CodeSink {
   readonly bits: Bits;
   private readonly buffer = new CodeBuffer();
   private readonly labelOffsets = new Map<string, number>();
+  private readonly called = new Set<string>();
   private readonly jumps: Jump[] = [];
   private readonly rows: LineRow[] = [];
   private readonly unwinding: Unwinding;
@@ -73,6 +76,7 @@ export class Assembler implements CodeSink {
     if (this.prefix !== "") this.checkPrefix(mnemonic, operands);
     const form = selectForm(mnemonic, operands, this.bits);
     const first = operands[0];
+    if (mnemonic === "call" && first?.kind === "label") this.called.add(first.name);
     if (
       first !== undefined &&
       first.kind === "label" &&
@@ -158,8 +162,10 @@ export class Assembler implements CodeSink {
     for (const fixup of buffer.fixups) this.settle(bytes, fixup, moved(fixup.offset), labels, relocations);
     const lines = growth === 0 ? this.rows : this.rows.map((row) => ({ ...row, offset: moved(row.offset) }));
     while (lines.length > 0 && lines[lines.length - 1].offset >= bytes.length) lines.pop();
-    const frame = { rows: this.unwinding.rows(moved, bytes.length), signal: this.unwinding.signal };
-    return { bytes, relocations, lines, labels, frame, moved };
+    const { signal } = this.unwinding;
+    const rows = this.unwinding.rows(moved, bytes.length);
+    const frame = signal ? { rows, signal, exits: this.unwinding.exits(moved) } : { rows, signal };
+    return { bytes, relocations, lines, labels, called: this.called, frame, moved };
   }
 
   private checkPrefix(mnemonic: string, operands: readonly Operand[]): void {

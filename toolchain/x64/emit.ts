@@ -95,9 +95,19 @@ function emitFunction(f: Func, options: SelectOptions): Chunk[] {
     readonly: true,
     keep,
     frame,
+    ...(f.attributes.naked ? { labels: namedLabels(finished) } : {}),
     ...(describe ? { debug: describe(finished) } : {}),
   };
   return [code, ...tables.map((table) => tableChunk(f, table, labels))];
+}
+
+/** `.A0.name`: the prefix is the block's (writeNaked). Numbered labels have no name. */
+function namedLabels({ labels, called }: AssembledCode): NonNullable<Chunk["labels"]> {
+  const named = [...labels].flatMap(([label, offset]) => {
+    const name = /^\.A\d+\.([^\d].*)$/.exec(label)?.[1];
+    return name === undefined ? [] : [{ name, offset, called: called.has(label) }];
+  });
+  return named.sort((a, b) => a.offset - b.offset);
 }
 
 function tableChunk(f: Func, table: JumpTable, labels: ReadonlyMap<string, number>): Chunk {

@@ -15,6 +15,7 @@
  */
 import { DWARF_REGISTER, DWARF_RETURN_ADDRESS, DWARF_RFLAGS } from "../lib/dwarf.ts";
 import type { FrameRow } from "../link/debug.ts";
+import type { ChunkFrame } from "../link/object.ts";
 import { AssemblerError } from "./encoder.ts";
 import type { Operand } from "./operand.ts";
 import { registers } from "./registers.ts";
@@ -50,6 +51,7 @@ const OUTERMOST: State = { cfaRegister: RSP, cfaOffset: 8, depth: null, saved: N
 
 /** Nothing behind these runs unless something jumps there. */
 const LEAVES: ReadonlySet<string> = new Set(["jmp", "ljmp", "ret", "iretq", "sysretq", "ud2"]);
+const EXIT_BYTES = { iretq: 2, sysretq: 3 } as const;
 const READS_FIRST: ReadonlySet<string> = new Set(["cmp", "test", "push"]);
 
 const numberOf = (name: string): number => {
@@ -68,6 +70,8 @@ const constantOf = (operand: Operand | undefined): number | null =>
 
 export class Unwinding {
   signal = false;
+  /** Ends of the iretq and sysretq. */
+  readonly #exits: { readonly end: number; readonly kind: keyof typeof EXIT_BYTES }[] = [];
   #state: State;
   readonly #rows: { offset: number; state: State }[];
   /** What jumps to a label found, for labels that are still to come. */
@@ -98,6 +102,10 @@ export class Unwinding {
     return rows;
   }
 
+  exits(moved: (offset: number) => number): NonNullable<ChunkFrame["exits"]> {
+    return this.#exits.map(({ end, kind }) => ({ start: moved(end - EXIT_BYTES[kind]), end: moved(end), kind }));
+  }
+
   /** `offset`: of the label, bytes into the chunk. */
   label(name: string, offset: number): void {
     const arriving = this.#arriving.get(name);
@@ -113,6 +121,7 @@ export class Unwinding {
       const arriving = mnemonic === "call" ? (depth === null ? OUTERMOST : at(this.#state, depth + 8)) : this.#state;
       if (!this.#arriving.has(a.name)) this.#arriving.set(a.name, arriving);
     }
+    if (mnemonic === "iretq" || mnemonic === "sysretq") this.#exits.push({ end: offset, kind: mnemonic });
     // A call of a label is a push and a jump; whether it returns, nobody knows.
     if (LEAVES.has(mnemonic) || (a?.kind === "label" && mnemonic === "call")) {
       this.#reachable = false;

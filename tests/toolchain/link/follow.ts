@@ -66,6 +66,79 @@ export function printedEntries(text: string): PrintedEntry[] {
   return entries;
 }
 /**
+ * One entry a function. Those that return from interrupts have several: ordinary ones, whose caller is a signal frame that stands at the
+ * iretq or sysretq (ra is then an expression), and one around each of these. A row of the first kind is put together with what the
+ * signal frame says, and then says where the interrupted context is. `marks`: by function, the addresses in the expressions.
+ */
+export function composed(
+  entries: readonly PrintedEntry[],
+  functions: Iterable<bigint>,
+  marks: ReadonlyMap<bigint, readonly bigint[]>,
+): { entries: Map<bigint, PrintedEntry>; problems: string[] } {
+  const problems: string[] = [];
+  const starts = [...functions].sort((a, b) => (a < b ? -1 : 1));
+  const found = new Map<bigint, PrintedEntry>();
+  for (const [i, start] of starts.entries()) {
+    const own = entries.filter((e) => e.start >= start && (i + 1 === starts.length || e.start < starts[i + 1]!));
+    if (own.length === 0) continue;
+    own.sort((a, b) => (a.start < b.start ? -1 : 1));
+    const where = `0x${start.toString(16)}`;
+    for (const [k, piece] of own.entries())
+      if (piece.start !== (k === 0 ? start : own[k - 1]!.end))
+        problems.push(`${where}: a hole before 0x${piece.start.toString(16)}`);
+    // One byte into its entry: callers are looked up in the byte before.
+    const exits = own.filter((e) => e.signal).map((e) => e.start + 1n);
+    for (const piece of own)
+      for (const mark of marks.get(piece.start) ?? [])
+        if (!exits.includes(mark)) problems.push(`${where}: 0x${mark.toString(16)} is no exit`);
+    const rows = own.flatMap((piece) =>
+      piece.rows.map((row, k) => ({
+        ...throughExit(row),
+        address: k === 0 ? piece.start : row.address,
+      })),
+    );
+    found.set(start, {
+      start,
+      end: own.at(-1)!.end,
+      signal: own.some((e) => e.signal),
+      rows,
+    });
+  }
+  return { entries: found, problems };
+}
+/** By the manual: iretq takes RIP, CS, RFLAGS, RSP, SS from the stack; sysretq RIP from rcx and RFLAGS from r11, and leaves rsp. */
+function throughExit(row: PrintedRow): PrintedRow {
+  if (row.rules.get("ra") !== "vexp") return row;
+  const [, base, distance] = /^(\w+)([+-]\d+)$/.exec(row.cfa)!;
+  const ownRsp = row.rules.get("rsp") ?? "u";
+  // The signal frame's rsp is this CFA, where the processor's frame begins; or it is a program's, by a rule.
+  const shift = ownRsp === "u" ? 40 : -8;
+  const moved = new Map(
+    [...row.rules].map(([name, rule]) => {
+      const saved = /^c([+-]\d+)$/.exec(rule);
+      return [name, saved === null ? rule : `c${Number(saved[1]) - shift}`] as const;
+    }),
+  );
+  if (ownRsp === "u")
+    for (const [name, at] of [
+      ["ra", -40],
+      ["rflags", -24],
+      ["rsp", -16],
+    ] as const)
+      moved.set(name, `c${at}`);
+  else {
+    for (const [name, from, holder] of [
+      ["ra", "rcx", "r2 (rcx)"],
+      ["rflags", "r11", "r11 (r11)"],
+    ] as const)
+      moved.set(name, (moved.get(from) ?? "u") === "u" ? holder : moved.get(from)!);
+    if (ownRsp === "v-8") moved.set("rsp", "u");
+  }
+  const offset = Number(distance) + shift;
+  return { address: row.address, cfa: `${base}${offset < 0 ? "" : "+"}${offset}`, rules: moved };
+}
+
+/**
  * What the rows of all entries say where the code goes to what it interrupted, or to a program: at iretq the frame that
  * the processor takes must be the one that is described, at sysretq the registers.
  */
@@ -76,7 +149,7 @@ export function wrongExits(name: string, entry: PrintedEntry, bytes: Uint8Array)
   while (decoder.canDecode) {
     const instruction = decoder.decode();
     const { cfa, rules } = rowAt(entry, instruction.ip);
-    const said = `${cfa} ra=${rules.get("ra")} rsp=${rules.get("rsp")} rflags=${rules.get("rflags")}`;
+    const said = `${cfa} ra=${rules.get("ra")} rsp=${rules.get("rsp") ?? "u"} rflags=${rules.get("rflags")}`;
     const isIretq = instruction.mnemonic === Mnemonic.Iretq;
     const expected = isIretq ? "rsp+40 ra=c-40 rsp=c-16 rflags=c-24" : "rsp+0 ra=r2 (rcx) rsp=u rflags=r11 (r11)";
     if ((isIretq || instruction.mnemonic === Mnemonic.Sysretq) && (said !== expected || !entry.signal))

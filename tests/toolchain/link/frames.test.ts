@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { UART_GSI } from "../../../emulator/abi/uart.ts";
 import { IRQ_VECTOR_BASE } from "../../../emulator/abi/vectors.ts";
-import { CALL, type Entry, Follower, interrupt, printedEntries, SYSCALL, wrongExits } from "./follow.ts";
+import { CALL, composed, type Entry, Follower, interrupt, printedEntries, SYSCALL, wrongExits } from "./follow.ts";
 import { buildWalk, eachImage, gdb, needs, onLinux, packageRoot, run } from "./tools.ts";
 
 /**
@@ -58,11 +58,10 @@ needs("readelf", "the caller is found at every instruction of", () => {
   eachImage((file) => {
     const { stdout, stderr } = run("readelf", "-W", "--debug-dump=frames-interp", file);
     expect(stderr).toBe("");
-    const entries = new Map(printedEntries(stdout).map((entry) => [entry.start, entry]));
     const functions = functionsOf(file);
+    const { entries, problems } = composed(printedEntries(stdout), functions.keys(), marksOf(file));
     expect([...entries.keys()].sort(), "every function has its entry").toEqual([...functions.keys()].sort());
     const bytesAt = loaded(readFileSync(file));
-    const problems: string[] = [];
     let compared = 0;
     for (const [address, symbol] of functions) {
       if (NOT_64_BIT.test(symbol)) continue;
@@ -174,7 +173,9 @@ needs("gdb", "in QEMU", () => {
         expect(steps).toBeGreaterThan(80);
         expect(deepest.slice(deepest.indexOf("uartInterrupt"))).toEqual([
           "uartInterrupt",
-          "trapStubs",
+          "irq",
+          // The signal frame, at irq's iretq.
+          "irq",
           "waitForInterrupt",
           "idleLoop",
           "enterIdle",
@@ -186,6 +187,20 @@ needs("gdb", "in QEMU", () => {
     });
   }
 });
+
+/** By the start of an entry: return addresses that it gives as constants. */
+function marksOf(file: string): Map<bigint, bigint[]> {
+  const { stdout } = run("readelf", "-W", "--debug-dump=frames", file);
+  return new Map(
+    stdout.split(/\n\s*\n/).flatMap((block) => {
+      const start = /FDE cie=\w+ pc=(\w+)\.\./.exec(block);
+      const marks = [...block.matchAll(/val_expression: r16 \(rip\) \(DW_OP_addr: (\w+)\)/g)].map((m) =>
+        BigInt(`0x${m[1]}`),
+      );
+      return start === null ? [] : [[BigInt(`0x${start[1]}`), marks] as const];
+    }),
+  );
+}
 
 /** By address, from the symbol table. */
 function functionsOf(file: string): Map<bigint, string> {

@@ -31,7 +31,8 @@ gdb.execute("set scheduler-locking step", to_string=True)
 
 problems = []
 deepest = []
-outer = frames()[1:]
+# The stub itself, and the signal frame behind it.
+outer = frames()[2:]
 interrupted = described(outer[0])
 expected = [frame.pc() for frame in outer]
 steps = 0

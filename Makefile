@@ -1,7 +1,7 @@
 # The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run debug boot test check types lint bench fuzz faults clean
+.PHONY: help setup build run debug boot test check types lint bench fuzz faults hostile clean
 
 NODE ?= node
 CLI := dist/margay.js
@@ -75,6 +75,9 @@ bench: setup build ## every figure beside its peer: ONLY=codegen[:kernel], JSON=
 
 faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1
 	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/faults.test.ts -t seeds
+
+hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
+	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts
 
 clean: ## remove what was built (not node_modules)
 	@rm -rf dist images/out emulator/abi

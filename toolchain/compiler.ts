@@ -74,9 +74,10 @@ function checkAssembly(module: Module, packageRoot: string): Diagnostic[] {
   const found: Diagnostic[] = [];
   for (const func of module.functions.values()) {
     for (const block of func.blocks) {
-      for (const { asm } of block.instrs) {
-        if (asm)
-          for (const p of checkAsm(asm)) found.push(asmDiagnostic(asm, p.piece, p.offset, p.message, packageRoot));
+      for (const instr of block.instrs) {
+        if (instr.op !== "asm") continue;
+        const { asm } = instr;
+        for (const p of checkAsm(asm)) found.push(asmDiagnostic(asm, p.piece, p.offset, p.message, packageRoot));
       }
     }
   }

@@ -5,18 +5,36 @@
  * and phis have one operand for each. Two entries of one predecessor always carry the same value (the verifier checks it), so that
  * a back end may place the moves of an edge by predecessor.
  */
-import type { Block, Func, Instr } from "./ir.ts";
-import { type Op, opInfo, ops } from "./ops.ts";
+import { make } from "./builder.ts";
+import type { Block, Branch, Func, Instr, Phi, Switch, Terminator } from "./ir.ts";
 
-const terminators: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).terminator));
+export function isTerminator(instr: Instr): instr is Terminator {
+  switch (instr.op) {
+    case "jump":
+    case "branch":
+    case "switch":
+    case "ret":
+    case "unreachable":
+      return true;
+    default:
+      return false;
+  }
+}
 
 /** The last instruction of a finished block. */
-export function terminatorOf(block: Block): Instr {
+export function terminatorOf(block: Block): Terminator {
   const last = block.instrs[block.instrs.length - 1];
-  if (last === undefined || !terminators.has(last.op)) throw new Error(`block b${block.id} has no terminator`);
+  if (last === undefined || !isTerminator(last)) throw new Error(`block b${block.id} has no terminator`);
   return last;
 }
 export const successors = (block: Block): Block[] => terminatorOf(block).targets;
+
+/** Where a branch or switch goes for a value of its operand. */
+export function targetFor(last: Branch | Switch, value: bigint): Block {
+  if (last.op === "branch") return last.targets[value !== 0n ? 0 : 1];
+  const at = last.cases.indexOf(value);
+  return last.targets[at < 0 ? last.cases.length : at];
+}
 
 /** Rebuilds `preds` from the terminators; only where there is no phi yet, whose operands would lose their order. */
 export function recomputePreds(func: Func): void {
@@ -44,7 +62,7 @@ export function reversePostorder(func: Func): Block[] {
       left.pop();
       continue;
     }
-    const target = block.instrs[block.instrs.length - 1].targets[next];
+    const target = successors(block)[next];
     if (seen.has(target)) continue;
     seen.add(target);
     stack.push(target);
@@ -194,6 +212,14 @@ export function removeIncoming(to: Block, from: Block): void {
   for (const phi of phisOf(to)) phi.args.splice(at, 1);
 }
 
+/** Puts another terminator in the place of the block's, with its id. Edges and phis are the caller's. */
+export function terminate(block: Block, terminator: Terminator): void {
+  const at = block.instrs.length - 1;
+  terminator.id = block.instrs[at].id;
+  terminator.block = block;
+  block.instrs[at] = terminator;
+}
+
 /** The block's terminator becomes a jump to one of its targets; all its other edges go. */
 export function jumpTo(block: Block, target: Block): void {
   const last = terminatorOf(block);
@@ -201,15 +227,16 @@ export function jumpTo(block: Block, target: Block): void {
   last.targets.forEach((other, i) => {
     if (i !== keep) removeIncoming(other, block);
   });
-  last.op = "jump";
-  last.args = [];
-  last.cases = [];
-  last.targets = [target];
+  terminate(block, make.jump(target, last.loc));
 }
 
-export function phisOf(block: Block): Instr[] {
-  const end = block.instrs.findIndex((i) => i.op !== "phi");
-  return block.instrs.slice(0, end < 0 ? block.instrs.length : end);
+export function phisOf(block: Block): Phi[] {
+  const phis: Phi[] = [];
+  for (const instr of block.instrs) {
+    if (instr.op !== "phi") break;
+    phis.push(instr);
+  }
+  return phis;
 }
 
 /** Removes the blocks that the entry does not reach, with their edges. True if there were any. */

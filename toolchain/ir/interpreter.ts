@@ -8,7 +8,8 @@
  * Calls of functions that the module does not define go to `externals`.
  */
 import { evaluate, type Value } from "./evaluate.ts";
-import type { Block, Func, Instr, Module } from "./ir.ts";
+import { terminatorOf } from "./cfg.ts";
+import type { Block, Func, Instr, Module, Terminator } from "./ir.ts";
 import { type Type, widthOf } from "./ops.ts";
 import { printInstr } from "./printer.ts";
 
@@ -266,7 +267,7 @@ export class Interpreter {
         code.instrs.push(instr);
         code.steps.push(this.#watched(func, slots, instr, this.#step(instr, slot, allocas)));
       }
-      const last = block.instrs[block.instrs.length - 1];
+      const last = terminatorOf(block);
       code.instrs.push(last);
       code.terminate = this.#watched(func, slots, last, this.#terminator(last, slot, blocks));
     }
@@ -303,7 +304,7 @@ export class Interpreter {
   }
 
   #step(instr: Instr, slot: (i: Instr) => number, allocas: ReadonlyMap<Instr, number>): Step {
-    const { op, type, size } = instr;
+    const { type } = instr;
     const s = instr.args.map(slot);
     const [a, b, c] = s;
     const valueType = instr.args[1]?.type ?? type;
@@ -315,7 +316,7 @@ export class Interpreter {
         return old;
       };
     };
-    switch (op) {
+    switch (instr.op) {
       case "const":
         return () => instr.imm;
       case "fconst":
@@ -340,14 +341,15 @@ export class Interpreter {
         return (f) => void this.#store(valueType, f[a] as bigint, f[b]);
       case "copy":
         return (f) => {
+          const { size } = instr;
           const from = this.#offset(f[b] as bigint, size);
           this.#bytes.copyWithin(this.#offset(f[a] as bigint, size), from, from + size);
           return undefined;
         };
       case "zero":
         return (f) => {
-          const at = this.#offset(f[a] as bigint, size);
-          this.#bytes.fill(0, at, at + size);
+          const at = this.#offset(f[a] as bigint, instr.size);
+          this.#bytes.fill(0, at, at + instr.size);
           return undefined;
         };
       case "axchg":
@@ -387,6 +389,7 @@ export class Interpreter {
           throw new Trap("asm", "inline assembly cannot be interpreted");
         };
       default: {
+        const { op } = instr;
         const operandType = (op === "select" ? type : instr.args[0]?.type) ?? type;
         return (f) => {
           const value = evaluate(
@@ -402,7 +405,11 @@ export class Interpreter {
     }
   }
 
-  #terminator(instr: Instr, slot: (i: Instr) => number, blocks: ReadonlyMap<Block, CodeBlock>): CodeBlock["terminate"] {
+  #terminator(
+    instr: Terminator,
+    slot: (i: Instr) => number,
+    blocks: ReadonlyMap<Block, CodeBlock>,
+  ): CodeBlock["terminate"] {
     const targets = instr.targets.map((b) => blocks.get(b) as CodeBlock);
     const a = instr.args.length > 0 ? slot(instr.args[0]) : 0;
     switch (instr.op) {

@@ -74,46 +74,119 @@ export interface DebugValue {
   readonly bytes: number;
 }
 
-export class Instr {
+// ---- instructions, a union by `op`: each kind has what it needs beside its operands (builder.ts makes them)
+
+interface Common<O extends Op> {
   /** Unique within the function. */
-  id = 0;
-  op: Op;
+  id: number;
+  op: O;
   type: Type;
   args: Instr[];
-  block: Block | null = null;
+  block: Block | null;
   loc: Loc;
-  /** const: value as unsigned bits; symbol: addend. */
-  imm = 0n;
-  float = 0;
-  /** symbol, call. */
-  symbol = "";
-  /** param: position among the parameters. */
-  index = 0;
-  /** alloca, copy, zero: bytes. */
-  size = 0;
-  align = 1;
-  /** load, store: may not be removed, merged or reordered with other volatile or effectful instructions. */
-  volatile = false;
-  asm: AsmBlock | null = null;
-  /** Terminators: successors; switch: targets[i] for cases[i], last = default. */
-  targets: Block[] = [];
-  cases: bigint[] = [];
-  /** Variable of the source that this alloca, param or phi stands for; for dumps. */
-  name = "";
-  /**
-   * dbg only: from here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is stored at the
-   * address `watched`; null = nobody knows any more. Where paths meet that disagree, nobody knows either. Not an operand: it keeps nothing
-   * alive and counts as no use; what replaces a value replaces it here too (Replacements.apply), what deletes a value without a substitute need
-   * not look: a watched value that is in no block is gone, but for what can be told from others (../passes/debug.ts: constants, sums …).
-   */
-  debug: DebugValue | null = null;
-  constructor(op: Op, type: Type, args: Instr[], loc: Loc) {
-    this.op = op;
-    this.type = type;
-    this.args = args;
-    this.loc = loc;
-  }
 }
+export interface IntConst extends Common<"const"> {
+  /** As unsigned bits. */
+  readonly imm: bigint;
+}
+export interface FloatConst extends Common<"fconst"> {
+  readonly float: number;
+}
+export interface SymbolAddress extends Common<"symbol"> {
+  readonly symbol: string;
+  /** The addend, as unsigned bits. */
+  readonly imm: bigint;
+}
+export interface Param extends Common<"param"> {
+  /** Position among the parameters. */
+  readonly index: number;
+  /** Variable of the source that it stands for; for dumps. */
+  name: string;
+}
+export interface Alloca extends Common<"alloca"> {
+  /** Bytes. */
+  readonly size: number;
+  readonly align: number;
+  /** As of a parameter. */
+  name: string;
+}
+export interface Phi extends Common<"phi"> {
+  /** As of a parameter. */
+  name: string;
+}
+/** Volatile accesses may not be removed, merged or reordered with other volatile or effectful instructions. */
+export interface Load extends Common<"load"> {
+  readonly volatile: boolean;
+}
+export interface Store extends Common<"store"> {
+  readonly volatile: boolean;
+}
+export interface Copy extends Common<"copy"> {
+  /** Bytes. */
+  readonly size: number;
+  readonly align: number;
+}
+export interface Zero extends Common<"zero"> {
+  /** Bytes. */
+  readonly size: number;
+  readonly align: number;
+}
+export interface Call extends Common<"call"> {
+  readonly symbol: string;
+}
+export interface Asm extends Common<"asm"> {
+  readonly asm: AsmBlock;
+}
+/**
+ * From here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is stored at the address
+ * `watched`; null: it is unknown. Where paths that disagree meet, it is unknown too. `watched` is not an operand: it keeps nothing alive
+ * and counts as no use. Whatever replaces a value replaces it here too (Replacements.apply). Whatever deletes a value without a
+ * substitute need not look: a watched value that is in no block is gone, except for what can be told from others (../passes/debug.ts).
+ */
+export interface DebugMark extends Common<"dbg"> {
+  debug: DebugValue;
+}
+export interface Jump extends Common<"jump"> {
+  targets: Block[];
+}
+export interface Branch extends Common<"branch"> {
+  targets: Block[];
+}
+export interface Switch extends Common<"switch"> {
+  /** targets[i] for cases[i], the last one is the default. */
+  targets: Block[];
+  readonly cases: readonly bigint[];
+}
+export interface Ret extends Common<"ret"> {
+  /** None, as in `unreachable`. */
+  targets: Block[];
+}
+export interface Unreachable extends Common<"unreachable"> {
+  targets: Block[];
+}
+export type Terminator = Jump | Branch | Switch | Ret | Unreachable;
+
+type Special =
+  | IntConst
+  | FloatConst
+  | SymbolAddress
+  | Param
+  | Alloca
+  | Phi
+  | Load
+  | Store
+  | Copy
+  | Zero
+  | Call
+  | Asm
+  | DebugMark
+  | Terminator;
+/** Operations that are all said by op, type and operands. One may become another in place. */
+export type PlainOp = Exclude<Op, Special["op"]>;
+export interface Plain extends Common<PlainOp> {
+  op: PlainOp;
+}
+export type Instr = Plain | Special;
 
 export class Block {
   id: number;

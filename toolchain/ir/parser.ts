@@ -3,6 +3,7 @@
  * What it reads may still be wrong IR: the verifier says so.
  */
 import type { DebugType } from "../link/debug.ts";
+import { make } from "./builder.ts";
 import {
   type AsmBlock,
   type AsmOperand,
@@ -10,7 +11,7 @@ import {
   type Data,
   Func,
   type FunctionAttributes,
-  Instr,
+  type Instr,
   type Loc,
   Module,
   NO_LOC,
@@ -81,6 +82,15 @@ function parseData(s: Scanner): Data {
   };
 }
 
+/** Stands for operands until all values are known (`finish`). */
+const LATER = make.plain("undef", "void", [], NO_LOC);
+
+/** An instruction, and the ids of its operands, which may come later. */
+interface Parsed {
+  readonly instr: Instr;
+  readonly ids: number[];
+}
+
 class FunctionParser {
   readonly func: Func;
   #block: Block | null = null;
@@ -146,7 +156,7 @@ class FunctionParser {
     }
     const op = s.word() as Op;
     if (!Object.hasOwn(ops, op)) s.fail(`unknown operation ${op}`);
-    const instr = new Instr(op, id < 0 ? "void" : s.type(), [], NO_LOC);
+    const { instr, ids } = this.#instruction(s, op, id < 0 ? "void" : s.type());
     instr.id = id;
     instr.block = this.#block;
     this.#block.instrs.push(instr);
@@ -154,9 +164,7 @@ class FunctionParser {
       if (this.#values.has(id)) s.fail(`%${id} is defined twice`);
       this.#values.set(id, instr);
     }
-    this.#uses.push({ instr, ids: this.#payload(s, instr), line: s.number1 });
-    if (s.take("volatile")) instr.volatile = true;
-    if (s.peek('"')) instr.name = s.string();
+    this.#uses.push({ instr, ids, line: s.number1 });
     instr.loc = this.#last = s.position(this.#last, NO_LOC, this.#scopes);
     if (!s.done()) s.fail("end of line expected");
   }
@@ -184,8 +192,7 @@ class FunctionParser {
     const parameter = s.take("param") ? s.number() : -1;
     this.#variables.push({ name, type, scope, parameter, loc: s.position(NO_LOC, NO_LOC) });
   }
-  /** Gives the id of what is watched, if that is no leaf. */
-  #debugValue(s: Scanner, instr: Instr): number[] {
+  #debugValue(s: Scanner): Parsed {
     s.expect("var");
     const variable = this.#variables[s.number()];
     s.expect("bytes");
@@ -194,20 +201,19 @@ class FunctionParser {
     s.expect("=");
     const indirect = s.take("[");
     let watched: Instr | null = null;
+    // The id of what is watched, if that is no leaf.
     const ids: number[] = [];
     if (s.peek("%")) ids.push(s.value());
     else if (!s.take("?")) {
       const op = s.word() as Op;
-      watched = new Instr(op, op === "const" ? s.type() : op === "fconst" ? "f64" : "i64", [], NO_LOC);
-      this.#payload(s, watched);
+      watched = this.#instruction(s, op, op === "const" ? s.type() : op === "fconst" ? "f64" : "i64").instr;
     }
     if (indirect) s.expect("]");
-    instr.debug = { variable, watched, indirect, offset, bytes };
-    return ids;
+    return { instr: make.debug({ variable, watched, indirect, offset, bytes }, NO_LOC), ids };
   }
 
-  /** Fills what is special to the operation; gives the ids of the operands. */
-  #payload(s: Scanner, instr: Instr): number[] {
+  /** What follows `op` and its type. */
+  #instruction(s: Scanner, op: Op, type: Type): Parsed {
     const ids: number[] = [];
     const list = (end: string): void => {
       while (!s.take(end)) {
@@ -215,72 +221,89 @@ class FunctionParser {
         s.take(",");
       }
     };
-    switch (instr.op) {
+    const operands = (): void => {
+      if (s.peek("%"))
+        do ids.push(s.value());
+        while (s.take(","));
+    };
+    const block = (): Block => this.#blockOf(s.block());
+    const name = (): string => (s.peek('"') ? s.string() : "");
+    const sized = (): [size: number, align: number] => {
+      while (s.peek("%")) ids.push(s.value());
+      s.expect("size");
+      const size = s.number();
+      s.expect("align");
+      return [size, s.number()];
+    };
+    const parsed = (instr: Instr): Parsed => ({ instr, ids });
+    switch (op) {
       case "const":
-        instr.imm = instr.type === "void" ? 0n : BigInt.asUintN(widthOf[instr.type], s.bigint());
-        break;
+        return parsed(make.intConst(type, type === "void" ? 0n : BigInt.asUintN(widthOf[type], s.bigint()), NO_LOC));
       case "fconst":
-        instr.float = s.float();
-        break;
+        return parsed(make.floatConst(s.float(), NO_LOC));
       case "symbol":
-        instr.symbol = s.symbol();
-        instr.imm = BigInt.asUintN(64, s.addend());
-        break;
+        return parsed(make.symbol(s.symbol(), s.addend(), NO_LOC));
       case "dbg":
-        return this.#debugValue(s, instr);
+        return this.#debugValue(s);
       case "param":
-        instr.index = s.number();
-        break;
+        return parsed(make.param(type, s.number(), name(), NO_LOC));
       case "alloca":
+        return parsed(make.alloca(...sized(), name(), NO_LOC));
       case "copy":
+        return parsed(make.copy(LATER, LATER, ...sized(), NO_LOC));
       case "zero":
-        while (s.peek("%")) ids.push(s.value());
-        s.expect("size");
-        instr.size = s.number();
-        s.expect("align");
-        instr.align = s.number();
-        break;
-      case "call":
-        instr.symbol = s.symbol();
+        return parsed(make.zero(LATER, ...sized(), NO_LOC));
+      case "load":
+        operands();
+        return parsed(make.load(type, LATER, s.take("volatile"), NO_LOC));
+      case "store":
+        operands();
+        return parsed(make.store(LATER, LATER, s.take("volatile"), NO_LOC));
+      case "call": {
+        const symbol = s.symbol();
         s.expect("(");
         list(")");
-        break;
+        return parsed(make.call(symbol, type, [], NO_LOC));
+      }
       case "asm":
         s.expect("(");
         list(")");
-        instr.asm = reviveAsm(s.json());
-        break;
+        return parsed(make.asm(reviveAsm(s.json()), type, [], NO_LOC));
       case "phi":
         s.expect("[");
         list("]");
-        break;
+        return parsed(make.phi(type, [], name(), NO_LOC));
       case "jump":
-        instr.targets = [this.#blockOf(s.block())];
-        break;
-      case "branch":
-        ids.push(s.value());
+        return parsed(make.jump(block(), NO_LOC));
+      case "branch": {
+        operands();
         s.expect("?");
-        instr.targets = [this.#blockOf(s.block())];
+        const whenTrue = block();
         s.expect(":");
-        instr.targets.push(this.#blockOf(s.block()));
-        break;
-      case "switch":
-        ids.push(s.value());
+        return parsed(make.branch(LATER, [whenTrue, block()], NO_LOC));
+      }
+      case "switch": {
+        operands();
+        const cases: bigint[] = [];
+        const targets: Block[] = [];
         while (!s.take("else")) {
-          instr.cases.push(s.bigint());
+          cases.push(s.bigint());
           s.expect(":");
-          instr.targets.push(this.#blockOf(s.block()));
+          targets.push(block());
           s.expect(",");
         }
         s.expect(":");
-        instr.targets.push(this.#blockOf(s.block()));
-        break;
+        return parsed(make.switch(LATER, cases, [...targets, block()], NO_LOC));
+      }
+      case "ret":
+        operands();
+        return parsed(make.ret([], NO_LOC));
+      case "unreachable":
+        return parsed(make.unreachable(NO_LOC));
       default:
-        if (s.peek("%"))
-          do ids.push(s.value());
-          while (s.take(","));
+        operands();
+        return parsed(make.plain(op, type, [], NO_LOC));
     }
-    return ids;
   }
 
   finish(): Func {
@@ -288,12 +311,12 @@ class FunctionParser {
     for (const { instr, ids, line } of this.#uses) {
       const values = ids.map((id) => {
         const value = this.#values.get(id);
-        if (value === undefined && !instr.debug)
+        if (value === undefined && instr.op !== "dbg")
           throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
         return value as Instr;
       });
       // What a debug value watches may be gone.
-      if (instr.debug) instr.debug.watched ??= values[0] ?? null;
+      if (instr.op === "dbg") instr.debug.watched ??= values[0] ?? null;
       else instr.args = values;
       if (instr.id < 0) instr.id = this.func.nextId++;
     }

@@ -24,7 +24,23 @@
  *     var 0 "x" type 3 scope 1 !0:2:7      (param 0: the function's first parameter)
  *     dbg var 0 bytes 0 8 = %3             bytes from 0 on, 8 of them; indirect: `= [%3]`; a constant: `= const i64 5`; unknown: `= ?`
  */
-import type { Data, DebugValue, Func, Instr, Loc, Module, Scope, Variable } from "./ir.ts";
+import type {
+  Alloca,
+  Asm,
+  Block,
+  Data,
+  DebugValue,
+  FloatConst,
+  Func,
+  Instr,
+  Loc,
+  Module,
+  Param,
+  Phi,
+  Scope,
+  SymbolAddress,
+  Variable,
+} from "./ir.ts";
 
 export function printModule(module: Module): string {
   const out = [`module ${quote(module.name)}`];
@@ -88,9 +104,11 @@ class DebugNames {
     this.#values = new Set(func.blocks.flatMap((b) => b.instrs));
     if (func.scope) this.#scope(func.scope);
     for (const block of func.blocks) {
-      for (const { loc, debug } of block.instrs) {
+      for (const instr of block.instrs) {
+        const { loc } = instr;
         if (loc.scope) this.#scope(loc.scope);
-        if (!debug || this.#variables.has(debug.variable)) continue;
+        if (instr.op !== "dbg" || this.#variables.has(instr.debug.variable)) continue;
+        const { debug } = instr;
         const { name, type, loc: declared, scope, parameter } = debug.variable;
         const text = `${quote(name)} type ${type} scope ${this.#scope(scope)}${parameter < 0 ? "" : ` param ${parameter}`}${position(declared)}`;
         this.lines.push(`  var ${this.#variables.size} ${text}`);
@@ -138,46 +156,51 @@ class DebugNames {
 export function printInstr(instr: Instr, names: DebugNames | null = null): string {
   const head = instr.type === "void" ? instr.op : `%${instr.id} = ${instr.op} ${instr.type}`;
   const args = instr.args.map((a) => `%${a.id}`);
-  const tail = `${instr.volatile ? " volatile" : ""}${instr.name === "" ? "" : ` ${quote(instr.name)}`}`;
-  const targets = instr.targets.map((b) => `b${b.id}`);
   switch (instr.op) {
     case "const":
-      return `${head} ${instr.imm}${tail}`;
+      return `${head} ${instr.imm}`;
     case "fconst":
-      return `${head} ${number(instr)}${tail}`;
+      return `${head} ${number(instr)}`;
     case "symbol":
-      return `${head} ${symbolOf(instr)}${tail}`;
+      return `${head} ${symbolOf(instr)}`;
     case "dbg":
-      return `${head} ${names && instr.debug ? names.value(instr.debug) : quote(instr.debug?.variable.name ?? "")}`;
+      return `${head} ${names ? names.value(instr.debug) : quote(instr.debug.variable.name)}`;
     case "param":
-      return `${head} ${instr.index}${tail}`;
+      return `${head} ${instr.index}${named(instr)}`;
     case "alloca":
+      return `${head} size ${instr.size} align ${instr.align}${named(instr)}`;
     case "copy":
     case "zero":
-      return `${head} ${[...args, `size ${instr.size}`, `align ${instr.align}`].join(" ")}${tail}`;
+      return `${head} ${args.join(" ")} size ${instr.size} align ${instr.align}`;
+    case "load":
+    case "store":
+      return `${head} ${args.join(", ")}${instr.volatile ? " volatile" : ""}`;
     case "call":
-      return `${head} ${at(instr.symbol)} (${args.join(", ")})${tail}`;
+      return `${head} ${at(instr.symbol)} (${args.join(", ")})`;
     case "asm":
-      return `${head} (${args.join(", ")}) ${quoteAsm(instr)}${tail}`;
+      return `${head} (${args.join(", ")}) ${quoteAsm(instr)}`;
     case "phi":
-      return `${head} [${args.join(", ")}]${tail}`;
+      return `${head} [${args.join(", ")}]${named(instr)}`;
     case "jump":
-      return `${head} ${targets[0]}`;
+      return `${head} ${blockName(instr.targets[0])}`;
     case "branch":
-      return `${head} ${args[0]} ? ${targets[0]} : ${targets[1]}`;
+      return `${head} ${args[0]} ? ${instr.targets.map(blockName).join(" : ")}`;
     case "switch":
-      return `${head} ${args[0]} ${instr.cases.map((c, i) => `${c}: ${targets[i]}, `).join("")}else: ${targets.at(-1)}`;
+      return `${head} ${args[0]} ${instr.cases.map((c, i) => `${c}: ${blockName(instr.targets[i])}, `).join("")}else: ${blockName(instr.targets[instr.cases.length])}`;
     default:
-      return `${head}${args.length ? " " : ""}${args.join(", ")}${tail}`;
+      return `${head}${args.length ? " " : ""}${args.join(", ")}`;
   }
 }
 
+const blockName = (block: Block): string => `b${block.id}`;
+const named = ({ name }: Alloca | Param | Phi): string => (name === "" ? "" : ` ${quote(name)}`);
 const quote = (text: string): string => JSON.stringify(text);
 const at = (name: string): string => (/^[\w.$]+$/.test(name) ? `@${name}` : `@${quote(name)}`);
 const addend = (value: bigint): string => (value === 0n ? "" : value < 0n ? `${value}` : `+${value}`);
 const position = (loc: Loc): string => (loc.file < 0 ? "" : ` !${loc.file}:${loc.line}:${loc.column}`);
-const symbolOf = (instr: Instr): string => `${at(instr.symbol)}${addend(BigInt.asIntN(64, instr.imm))}`;
-const number = ({ float }: Instr): string => (float === 0 || !Number.isFinite(float) ? floatBits(float) : `${float}`);
+const symbolOf = (instr: SymbolAddress): string => `${at(instr.symbol)}${addend(BigInt.asIntN(64, instr.imm))}`;
+const number = ({ float }: FloatConst): string =>
+  float === 0 || !Number.isFinite(float) ? floatBits(float) : `${float}`;
 const floatBits = (value: number): string => {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
@@ -185,4 +208,4 @@ const floatBits = (value: number): string => {
 };
 const bigintsAsText = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
 /** The asm block as JSON, its bigints as strings. */
-const quoteAsm = (instr: Instr): string => JSON.stringify(instr.asm, bigintsAsText);
+const quoteAsm = (instr: Asm): string => JSON.stringify(instr.asm, bigintsAsText);

@@ -7,7 +7,7 @@
  * A module: calls of functions that it defines agree with their parameters and result; data and relocations fit.
  * Each message names function, block and instruction.
  */
-import { Dominators } from "./cfg.ts";
+import { Dominators, isTerminator, successors } from "./cfg.ts";
 import type { Block, Data, Func, Instr, Module } from "./ir.ts";
 import { type OpInfo, opInfo, type Type, widthOf } from "./ops.ts";
 import { printInstr } from "./printer.ts";
@@ -69,7 +69,7 @@ export function verifyFunction(func: Func, module: Module | null): string[] {
         structure = false;
         report(block, instr, isLast ? "block has no terminator" : "terminator within the block");
       }
-      for (const target of instr.targets) {
+      for (const target of isTerminator(instr) ? instr.targets : []) {
         if (known.has(target)) continue;
         structure = false;
         report(block, instr, `target b${target.id} is not in the function`);
@@ -92,8 +92,7 @@ type Report = (block: Block | null, instr: Instr | null, what: string) => void;
 
 function verifyEdges(func: Func, report: Report): void {
   const edges = new Map<Block, Block[]>(func.blocks.map((b) => [b, []]));
-  for (const block of func.blocks)
-    for (const target of (block.instrs.at(-1) as Instr).targets) edges.get(target)?.push(block);
+  for (const block of func.blocks) for (const target of successors(block)) edges.get(target)?.push(block);
   for (const block of func.blocks) {
     const list = (blocks: readonly Block[]): string =>
       blocks
@@ -125,7 +124,8 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
   }
   const size = (t: Type): number => (t === "void" ? 0 : widthOf[t]);
   const hasTargets = (n: number): void => {
-    if (instr.targets.length !== n) report(`${n} targets wanted, not ${instr.targets.length}`);
+    const count = isTerminator(instr) ? instr.targets.length : 0;
+    if (count !== n) report(`${n} targets wanted, not ${count}`);
   };
   switch (instr.op) {
     case "const":
@@ -199,8 +199,7 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       else want(0, "i64");
       break;
     case "asm":
-      if (instr.asm === null) report("no asm block");
-      else if (instr.asm.inputs.length !== types.length)
+      if (instr.asm.inputs.length !== types.length)
         report(`${instr.asm.inputs.length} inputs, ${types.length} operands`);
       break;
     case "phi": {
@@ -217,7 +216,6 @@ function verifyInstr(func: Func, module: Module | null, instr: Instr, report: (w
       break;
     }
     case "dbg": {
-      if (instr.debug === null) return report("no debug value");
       const { watched, indirect, offset, bytes } = instr.debug;
       if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(bytes) || bytes < 1)
         report(`bytes ${offset} + ${bytes}`);

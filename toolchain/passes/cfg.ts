@@ -7,8 +7,8 @@
  * - threads edges on which a branch's condition is a phi of constants (what && and || leave behind).
  * An infinite empty loop stays. Two edges of one block never get two values for a phi (see ir/cfg.ts).
  */
-import { jumpTo, phisOf, removeIncoming, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
+import { jumpTo, phisOf, removeIncoming, removeUnreachable, targetFor, terminatorOf } from "../ir/cfg.ts";
+import type { Block, Func, Instr, Phi } from "../ir/ir.ts";
 import { bypass, isEmpty } from "./debug.ts";
 import { Replacements, usesOf } from "./rewrite.ts";
 
@@ -57,7 +57,7 @@ function joinTargets(block: Block): boolean {
 }
 
 /** All edges pred → from become pred → to; phis of `to` take `value`. `from` has no phis, or they lose the operand. */
-function redirect(pred: Block, from: Block, to: Block, value: (phi: Instr) => Instr): void {
+function redirect(pred: Block, from: Block, to: Block, value: (phi: Phi) => Instr): void {
   const { targets } = terminatorOf(pred);
   for (let i = 0; i < targets.length; i++) {
     if (targets[i] !== from) continue;
@@ -104,17 +104,16 @@ function threadConstants(func: Func): boolean {
       const at = block.preds.indexOf(pred);
       const value = condition.args[at];
       if (value.op !== "const" || pred === block) continue;
-      const index = last.op === "branch" ? (value.imm !== 0n ? 0 : 1) : last.cases.indexOf(value.imm);
-      const target = last.targets[index < 0 ? last.cases.length : index];
+      const target = targetFor(last, value.imm);
       const edge = target.preds.indexOf(block);
-      const incoming = (phi: Instr): Instr => {
+      const incoming = (phi: Phi): Instr => {
         const arg = phi.args[edge];
         return arg.op === "phi" && arg.block === block ? arg.args[at] : arg;
       };
       const existing = target.preds.indexOf(pred);
       if (existing >= 0 && phisOf(target).some((phi) => phi.args[existing] !== incoming(phi))) continue;
       const values = new Map(phisOf(target).map((phi) => [phi, incoming(phi)]));
-      const phisAt = new Map(phis.map((phi) => [phi, phi.args[at]]));
+      const phisAt = new Map<Instr, Instr>(phis.map((phi) => [phi, phi.args[at]]));
       redirect(pred, block, target, (phi) => values.get(phi) as Instr);
       bypass(func, pred, block, target, (value) => phisAt.get(value) ?? value);
       changed = true;

@@ -2,7 +2,8 @@
  * Removes what nothing needs: values whose uses are all dead (mark and sweep, so that cycles of phis go too), non-volatile loads and
  * safe divisions among them, and allocas that are only ever written, with the stores: what these stored is then told to debuggers.
  */
-import { type DebugValue, type Func, Instr } from "../ir/ir.ts";
+import { make } from "../ir/builder.ts";
+import type { Copy, DebugValue, Func, Instr, Store, Zero } from "../ir/ir.ts";
 import { afterStore, watchersOf } from "./debug.ts";
 import { isRemovable, usesOf } from "./rewrite.ts";
 
@@ -27,7 +28,7 @@ function removeWriteOnly(func: Func): void {
   const dead = new Map<Instr, Write>();
   const gone = new Set<Instr>();
   for (const alloca of allocas) {
-    const writes: [Instr, Write][] = [];
+    const writes: Write[] = [];
     const work: { address: Instr; offset: number }[] = [{ address: alloca, offset: 0 }];
     let writeOnly = true;
     for (let top = work.pop(); top !== undefined && writeOnly; top = work.pop()) {
@@ -40,17 +41,16 @@ function removeWriteOnly(func: Func): void {
             offset: other.op === "const" ? offset + Number(BigInt.asIntN(64, other.imm)) : Number.NaN,
           });
         } else if (
-          !use.volatile &&
-          (use.op === "store" || use.op === "copy" || use.op === "zero") &&
+          ((use.op === "store" && !use.volatile) || use.op === "copy" || use.op === "zero") &&
           use.args.lastIndexOf(address) === 0
         )
-          writes.push([use, { alloca, offset }]);
+          writes.push({ instr: use, alloca, offset });
         else writeOnly = false;
       }
     }
     if (!writeOnly) continue;
     gone.add(alloca);
-    for (const [write, where] of writes) dead.set(write, where);
+    for (const write of writes) dead.set(write.instr, write);
   }
   if (dead.size === 0) return;
   const watchers = watchersOf(func, gone);
@@ -58,24 +58,25 @@ function removeWriteOnly(func: Func): void {
     if (!block.instrs.some((i) => dead.has(i))) continue;
     block.instrs = block.instrs.flatMap((i) => {
       const write = dead.get(i);
-      return write === undefined ? i : told(func, i, write, watchers.get(write.alloca) ?? []);
+      return write === undefined ? i : told(func, write, watchers.get(write.alloca) ?? []);
     });
   }
 }
 
 interface Write {
+  readonly instr: Store | Copy | Zero;
   readonly alloca: Instr;
   /** Bytes; NaN = somewhere. */
   readonly offset: number;
 }
 
 /** The debug values that stand for a write. */
-function told(func: Func, write: Instr, { offset }: Write, watchers: readonly DebugValue[]): Instr[] {
+function told(func: Func, { instr: write, offset }: Write, watchers: readonly DebugValue[]): Instr[] {
   if (watchers.length === 0) return [];
   if (Number.isNaN(offset)) return afterStore(func, watchers, 0, null, Number.MAX_SAFE_INTEGER, write);
   if (write.op === "store") return afterStore(func, watchers, offset, write.args[1], 8, write);
   if (write.op === "copy") return afterStore(func, watchers, offset, null, write.size, write);
-  const zero = new Instr("const", "i64", [], write.loc);
+  const zero = make.intConst("i64", 0n, write.loc);
   const parts: Instr[] = [];
   for (let at = 0; at < write.size; at += 8) {
     const value = at + 8 <= write.size ? zero : null;

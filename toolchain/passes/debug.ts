@@ -10,14 +10,13 @@
  * No debug value ever decides anything, and none is worth a block or an instruction of another kind.
  */
 import { phisOf, terminatorOf } from "../ir/cfg.ts";
-import { type Block, type DebugValue, type Func, Instr, type Loc } from "../ir/ir.ts";
-import { type Op, widthOf } from "../ir/ops.ts";
+import { make, numbered } from "../ir/builder.ts";
+import type { Block, DebugMark, DebugValue, Func, Instr, Loc, Plain } from "../ir/ir.ts";
+import { widthOf } from "../ir/ops.ts";
 
 /** In no block yet. */
-export function newDebug(func: Func, debug: DebugValue, loc: Loc, block: Block | null): Instr {
-  const instr = new Instr("dbg", "void", [], loc);
-  instr.id = func.nextId++;
-  instr.debug = debug;
+export function newDebug(func: Func, debug: DebugValue, loc: Loc, block: Block | null): DebugMark {
+  const instr = numbered(func, make.debug(debug, loc));
   instr.block = block;
   return instr;
 }
@@ -32,8 +31,10 @@ export const firstOf = (block: Block): Instr => block.instrs.find((instr) => ins
 export function watchersOf(func: Func, allocas: { has(alloca: Instr): boolean }): Map<Instr, DebugValue[]> {
   const watchers = new Map<Instr, DebugValue[]>();
   for (const block of func.blocks) {
-    for (const { debug } of block.instrs) {
-      if (!debug?.indirect || debug.watched === null || !allocas.has(debug.watched)) continue;
+    for (const instr of block.instrs) {
+      if (instr.op !== "dbg") continue;
+      const { debug } = instr;
+      if (!debug.indirect || debug.watched === null || !allocas.has(debug.watched)) continue;
       const list = watchers.get(debug.watched);
       if (list === undefined) watchers.set(debug.watched, [debug]);
       else if (!list.some((d) => d.variable === debug.variable && d.offset === debug.offset && d.bytes === debug.bytes))
@@ -51,7 +52,7 @@ export function afterStore(
   value: Instr | null,
   bytes: number,
   like: Instr,
-): Instr[] {
+): DebugMark[] {
   const width = value === null || value.type === "void" ? bytes : widthOf[value.type] / 8;
   return watchers.flatMap(({ variable, offset, bytes: size }) => {
     const count = Math.min(width, size - at);
@@ -71,12 +72,11 @@ export function afterStore(
  * such `from` when the edge is there. `knownAs` maps a phi of `past` to what it would be.
  */
 export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs: (value: Instr) => Instr): void {
-  const passed = past.instrs.filter((i) => i.debug !== null);
+  const passed = past.instrs.filter((i) => i.op === "dbg");
   if (passed.length === 0) return;
   // Two edges to one block are two ways still.
   const single = terminatorOf(from).op === "jump";
   for (const { debug, loc } of passed) {
-    if (debug === null) continue;
     const { variable, offset, bytes, watched } = debug;
     if (single)
       from.instrs.splice(-1, 0, newDebug(func, { ...debug, watched: watched && knownAs(watched) }, loc, from));
@@ -88,8 +88,9 @@ export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs:
 export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): void {
   const head = phisOf(block).length;
   for (let i = head; i < block.instrs.length; i++) {
-    const known = block.instrs[i].debug;
-    if (known === null) break;
+    const instr = block.instrs[i];
+    if (instr.op !== "dbg") break;
+    const known = instr.debug;
     if (
       known.variable === debug.variable &&
       known.offset <= debug.offset &&
@@ -101,7 +102,8 @@ export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): v
 }
 
 /** Operations that selection can tell from others (x64/debug/values.ts) when nothing computes them any more. */
-const TELLABLE: ReadonlySet<Op> = new Set<Op>(["add", "sub", "zext", "trunc"]);
+const isTellable = (value: Instr): value is Plain =>
+  value.op === "add" || value.op === "sub" || value.op === "zext" || value.op === "trunc";
 const MAX_DEPTH = 4;
 
 /** A watched value as it is in a copy of the code: `knownAs` for what the copy has, a copy of what is in no block; null = unknown. */
@@ -109,14 +111,14 @@ export function remade(value: Instr, knownAs: (value: Instr) => Instr | null, de
   const own = knownAs(value);
   if (own !== null) return own;
   if (value.op === "const" || value.op === "fconst" || value.op === "symbol") return value;
-  if (!TELLABLE.has(value.op) || depth === MAX_DEPTH) return null;
+  if (!isTellable(value) || depth === MAX_DEPTH) return null;
   const args: Instr[] = [];
   for (const arg of value.args) {
     const copy = remade(arg, knownAs, depth + 1);
     if (copy === null) return null;
     args.push(copy);
   }
-  const copy = new Instr(value.op, value.type, args, value.loc);
+  const copy = make.plain(value.op, value.type, args, value.loc);
   copy.id = value.id;
   return copy;
 }

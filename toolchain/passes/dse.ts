@@ -8,12 +8,12 @@
  * address is computed in a loop is a place of that turn only.
  */
 import { reversePostorder, terminatorOf } from "../ir/cfg.ts";
-import type { Block, Func, Instr, Module } from "../ir/ir.ts";
+import type { Block, Copy, DebugValue, Func, Instr, Module, Store, Zero } from "../ir/ir.ts";
 import { opInfo, widthOf } from "../ir/ops.ts";
 import { mayShare, type Place, placeOf } from "./alias.ts";
 import { afterStore, newDebug, watchersOf } from "./debug.ts";
 import { capturedAllocas } from "./forward.ts";
-import { isSafeDivision } from "./rewrite.ts";
+import { isSafeDivision, isVolatile } from "./rewrite.ts";
 
 /** Bytes that will be overwritten before they are read. */
 interface Doomed {
@@ -42,7 +42,9 @@ export function dse(func: Func, module: Module): void {
   if (dead.size > 0) remove(func, dead);
 }
 
-const isWrite = ({ op, volatile }: Instr): boolean => (op === "store" && !volatile) || op === "copy" || op === "zero";
+type Write = Store | Copy | Zero;
+const isWrite = (instr: Instr): instr is Write =>
+  (instr.op === "store" && !instr.volatile) || instr.op === "copy" || instr.op === "zero";
 
 class Walk {
   readonly #module: Module;
@@ -139,7 +141,7 @@ function endlessBlocks(func: Func): Set<Block> {
 
 /** Where others may look at memory. */
 function isSeen(instr: Instr): boolean {
-  if (instr.op === "load" || instr.volatile) return instr.volatile;
+  if (instr.op === "load" || isVolatile(instr)) return isVolatile(instr);
   const info = opInfo(instr.op);
   return (
     info.readsMemory ||
@@ -150,7 +152,7 @@ function isSeen(instr: Instr): boolean {
 
 const rangeOf = (address: Instr, size: number): Place => ({ ...placeOf(address, "i8"), bytes: BigInt(size) });
 
-function doomedBy(write: Instr): Doomed {
+function doomedBy(write: Write): Doomed {
   const [address, value] = write.args;
   const place = rangeOf(address, write.op === "store" ? widthOf[value.type as "i64"] / 8 : write.size);
   // An index that is not known: the address itself is all that can be compared.
@@ -172,7 +174,7 @@ const isAmong = (d: Doomed, list: readonly Doomed[]): boolean =>
 
 /** Variables of the source that lie in a local are for debuggers what would have been stored, until something is. */
 function remove(func: Func, dead: ReadonlySet<Instr>): void {
-  const places = new Map([...dead].map((write) => [write, placeOf(write.args[0], "i8")]));
+  const places = new Map<Instr, Place>([...dead].map((write) => [write, placeOf(write.args[0], "i8")]));
   const allocas = new Set<Instr>();
   for (const { base } of places.values()) if (typeof base !== "string" && base.op === "alloca") allocas.add(base);
   const watchers = watchersOf(func, allocas);
@@ -200,7 +202,7 @@ function remove(func: Func, dead: ReadonlySet<Instr>): void {
 }
 
 /** The variable's bytes from `at` on are in memory again. */
-function inMemory(func: Func, debug: NonNullable<Instr["debug"]>, at: number, bytes: number, like: Instr): Instr[] {
+function inMemory(func: Func, debug: DebugValue, at: number, bytes: number, like: Instr): Instr[] {
   const count = Math.min(bytes, debug.bytes - at);
   if (at < 0 || count <= 0 || debug.watched === null) return [];
   if (at === 0) return [newDebug(func, { ...debug, bytes: count }, like.loc, like.block)];

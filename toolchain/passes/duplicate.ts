@@ -7,32 +7,21 @@
  * no use needed the phi, nobody knows it there.
  */
 import { phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
-import { Block, type Func, type Instr, NO_LOC } from "../ir/ir.ts";
+import { clone, make, numbered } from "../ir/builder.ts";
+import { Block, type DebugMark, type Func, type Instr, NO_LOC, type Phi } from "../ir/ir.ts";
 import { newDebug, remade } from "./debug.ts";
 import { samePhi } from "./fold.ts";
 import { isLeaf } from "./gvn.ts";
-import { isPure, newInstr } from "./rewrite.ts";
+import { isDivision, isPure } from "./rewrite.ts";
 
-/** The same operation on the same operands, in no block; terminators have no targets yet. */
-export function copyOf(func: Func, old: Instr): Instr {
-  const instr = newInstr(func, old.op, old.type, [...old.args], old.loc);
-  instr.imm = old.imm;
-  instr.float = old.float;
-  instr.symbol = old.symbol;
-  instr.index = old.index;
-  instr.size = old.size;
-  instr.align = old.align;
-  instr.volatile = old.volatile;
-  instr.asm = old.asm;
-  instr.cases = [...old.cases];
-  instr.name = old.name;
-  return instr;
-}
+/** The same operation on the same operands, in no block; terminators go to `targets`. */
+export const copyOf = (func: Func, old: Instr, targets: Block[] = []): Instr =>
+  numbered(func, clone(old, [...old.args], targets));
 
 /** A new block that is in no list yet. */
 export const newBlock = (func: Func): Block => new Block(func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0));
 
-export function append(block: Block, instr: Instr): Instr {
+export function append<I extends Instr>(block: Block, instr: I): I {
   instr.block = block;
   block.instrs.push(instr);
   return instr;
@@ -49,9 +38,8 @@ export function sizeOfCopy(block: Block): number | null {
   }
   return size;
 }
-const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
 const isCopyable = (instr: Instr): boolean =>
-  (instr.op === "load" && !instr.volatile) || isPure(instr) || DIVISIONS.has(instr.op);
+  (instr.op === "load" && !instr.volatile) || isPure(instr) || isDivision(instr);
 
 /** Edges from `preds` to `block` go to its copy, which is empty yet. Gives what the block's phis are there: operands, or phis of the copy. */
 export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: Block): Map<Instr, Instr> {
@@ -64,9 +52,7 @@ export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: 
       values.set(phi, incoming[0]);
       continue;
     }
-    const merged = append(copy, newInstr(func, "phi", phi.type, incoming, phi.loc));
-    merged.name = phi.name;
-    values.set(phi, merged);
+    values.set(phi, append(copy, numbered(func, make.phi(phi.type, incoming, phi.name, phi.loc))));
   }
   for (const pred of copy.preds) removeIncoming(block, pred);
   for (const pred of new Set(copy.preds)) {
@@ -81,7 +67,7 @@ export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, 
   const last = terminatorOf(from);
   for (const old of from.instrs) {
     if (old.op === "phi" || old === last) continue;
-    if (old.debug) {
+    if (old.op === "dbg") {
       const { watched } = old.debug;
       append(
         to,
@@ -110,11 +96,11 @@ const inCopy = (value: Instr, from: Block, values: ReadonlyMap<Instr, Instr>): I
  */
 export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>): void {
   const uses = new Map<Instr, Instr[]>();
-  const debugs: Instr[] = [];
+  const debugs: DebugMark[] = [];
   for (const b of func.blocks) {
     if (copies.has(b)) continue;
     for (const instr of b.instrs) {
-      if (instr.debug && b !== block) debugs.push(instr);
+      if (instr.op === "dbg" && b !== block) debugs.push(instr);
       if (b === block && instr.op !== "phi") continue;
       for (const arg of instr.args) {
         if (arg.block !== block) continue;
@@ -136,13 +122,17 @@ export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, Read
   tellDebuggers(func, block, copies, known, debugs);
 }
 
+/** The variable of the source that a value stands for. */
+const nameOf = (value: Instr): string =>
+  value.op === "alloca" || value.op === "param" || value.op === "phi" ? value.name : "";
+
 /** One value that is defined in several blocks. */
 class Meeting {
   readonly #func: Func;
   readonly #value: Instr;
   readonly definitions: ReadonlyMap<Block, Instr>;
   /** Also those that turned out to be one value. */
-  readonly #phis = new Map<Block, Instr>();
+  readonly #phis = new Map<Block, Phi>();
   readonly #same = new Map<Instr, Instr>();
 
   constructor(func: Func, value: Instr, definitions: ReadonlyMap<Block, Instr>) {
@@ -186,7 +176,7 @@ class Meeting {
       block.instrs.unshift(phi);
     }
   }
-  placed(): [Block, Instr][] {
+  placed(): [Block, Phi][] {
     return [...this.#phis].filter(([, phi]) => !this.#same.has(phi));
   }
 
@@ -205,8 +195,8 @@ class Meeting {
   }
 
   #phi(block: Block): void {
-    const phi = newInstr(this.#func, "phi", this.#value.type, [], this.#value.loc);
-    phi.name = this.#value.name;
+    const value = this.#value;
+    const phi = numbered(this.#func, make.phi(value.type, [], nameOf(value), value.loc));
     this.#phis.set(block, phi);
   }
   #atEnd(block: Block): Instr {
@@ -243,7 +233,7 @@ function tellDebuggers(
   block: Block,
   copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>,
   known: ReadonlyMap<Instr, Meeting>,
-  debugs: readonly Instr[],
+  debugs: readonly DebugMark[],
 ): void {
   const defined = new Set(block.instrs);
   const dependsOn = (value: Instr, depth: number): boolean =>
@@ -251,13 +241,13 @@ function tellDebuggers(
     (depth > 0 && value.block !== null && value.op !== "phi" && value.args.some((arg) => dependsOn(arg, depth - 1)));
   let reached: Set<Block> | null = null;
   for (const instr of debugs) {
-    const watched = instr.debug?.watched;
-    if (!instr.debug || !watched || !dependsOn(watched, 3)) continue;
+    const { watched } = instr.debug;
+    if (!watched || !dependsOn(watched, 3)) continue;
     reached ??= reachedFrom([...copies.keys()], block);
     if (reached.has(instr.block as Block)) instr.debug.watched = known.get(watched)?.find(instr.block as Block) ?? null;
   }
   // Right behind the copies a variable is what the phi there is.
-  const told = block.instrs.flatMap((i) => i.debug ?? []);
+  const told = block.instrs.flatMap((i) => (i.op === "dbg" ? i.debug : []));
   for (const [k, debug] of told.entries()) {
     const meeting = debug.watched ? known.get(debug.watched) : undefined;
     if (!meeting || told.some((d, m) => m > k && d.variable === debug.variable && d.offset === debug.offset)) continue;

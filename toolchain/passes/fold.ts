@@ -4,11 +4,12 @@
  * payload are the processor's, and so do conversions out of range.
  * Includes: branches and switches on constants, phis whose operands are all equal, chains of additions, comparisons of comparisons.
  */
-import { jumpTo, removeUnreachable, reversePostorder } from "../ir/cfg.ts";
+import { make, numbered } from "../ir/builder.ts";
+import { isTerminator, jumpTo, removeUnreachable, reversePostorder, terminate, terminatorOf } from "../ir/cfg.ts";
 import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
+import type { Block, Func, Instr, IntConst, Plain, PlainOp, SymbolAddress, Terminator } from "../ir/ir.ts";
 import { type Op, opInfo, type Type, widthOf } from "../ir/ops.ts";
-import { isPure, newConst, newInstr, Replacements } from "./rewrite.ts";
+import { isFoldable, newConst, newInstr, Replacements } from "./rewrite.ts";
 
 const MAX_ROUNDS = 8;
 
@@ -24,12 +25,11 @@ export function fold(func: Func): void {
 
 const bits = (type: Type): number => widthOf[type as "i64"];
 const ones = (type: Type): bigint => (1n << BigInt(bits(type))) - 1n;
-const isConst = (instr: Instr, value?: bigint): boolean =>
-  instr.op === "const" && (value === undefined || instr.imm === value);
+const isConst = (instr: Instr): instr is IntConst => instr.op === "const";
+const is = (instr: Instr, value: bigint): boolean => instr.op === "const" && instr.imm === value;
 const log2 = (value: bigint): bigint | null =>
   value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null;
-const INVERSE: Partial<Record<Op, Op>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
-const DIVISIONS = new Set<Op>(["udiv", "sdiv", "urem", "srem"]);
+const INVERSE: Partial<Record<Op, PlainOp>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
 const SHIFTS = new Set<Op>(["shl", "lshr", "ashr", "rotl"]);
 /** A mask that keeps at least the bits of a shift count for `width`. */
 const keepsCount = (mask: bigint, width: number): boolean => (mask & BigInt(width - 1)) === BigInt(width - 1);
@@ -57,14 +57,15 @@ class Folder {
     for (const instr of block.instrs) {
       for (let i = 0; i < instr.args.length; i++) instr.args[i] = this.replacements.resolve(instr.args[i]);
       this.#at = instr;
-      if (instr.targets.length > 0) this.#terminator(block, instr);
-      else {
-        const value =
-          instr.op === "phi" ? samePhi(instr) : isPure(instr) || DIVISIONS.has(instr.op) ? this.#simplify(instr) : null;
-        if (value !== null && value !== instr) {
-          this.replacements.set(instr, value);
-          this.changed = true;
-        }
+      if (isTerminator(instr)) {
+        this.#terminator(block, instr);
+        this.#out.push(terminatorOf(block));
+        continue;
+      }
+      const value = instr.op === "phi" ? samePhi(instr) : isFoldable(instr) ? this.#simplify(instr) : null;
+      if (value !== null && value !== instr) {
+        this.replacements.set(instr, value);
+        this.changed = true;
       }
       this.#out.push(instr);
     }
@@ -78,28 +79,27 @@ class Folder {
     this.#out.push(instr);
     return instr;
   }
-  #make(op: Op, type: Type, args: Instr[]): Instr {
+  #make(op: PlainOp, type: Type, args: Instr[]): Instr {
     const instr = newInstr(this.#func, op, type, args, this.#at.loc);
     this.#out.push(instr);
     return instr;
   }
   #value(type: Type, value: Value): Instr {
     if (typeof value === "bigint") return this.#const(type, value);
-    const instr = newInstr(this.#func, "fconst", "f64", [], this.#at.loc);
-    instr.float = value;
+    const instr = numbered(this.#func, make.floatConst(value, this.#at.loc));
     this.#out.push(instr);
     return instr;
   }
-  /** The current instruction becomes another operation in place. */
-  #become(op: Op, args: Instr[]): null {
-    this.#at.op = op;
-    this.#at.args = args;
+  /** The instruction becomes another operation in place. */
+  #become(instr: Plain, op: PlainOp, args: Instr[]): null {
+    instr.op = op;
+    instr.args = args;
     this.changed = true;
     return null;
   }
 
   /** What the instruction can be replaced with; null = nothing (it may have been changed in place). */
-  #simplify(instr: Instr): Instr | null {
+  #simplify(instr: Plain): Instr | null {
     const { op, type, args } = instr;
     if (args.length === 0) return null;
     const constant = this.#evaluate(instr);
@@ -120,60 +120,59 @@ class Folder {
     }
     // Counts are taken modulo the width anyway.
     if (SHIFTS.has(op) && b.op === "and" && isConst(b.args[1]) && keepsCount(b.args[1].imm, bits(type)))
-      return this.#become(op, [a, b.args[0]]);
+      return this.#become(instr, op, [a, b.args[0]]);
     if (op === "add" && a.op === "symbol" && isConst(b) && isNear(a.imm + b.imm)) return this.#symbol(a, b.imm);
     return isConst(b) ? this.#withConstant(instr, a, b.imm) : null;
   }
 
-  #evaluate(instr: Instr): Instr | null {
+  #evaluate(instr: Plain): Instr | null {
     const { op, type, args } = instr;
-    for (const a of args) if (a.op !== "const" && a.op !== "fconst") return null;
-    if ((op === "ftosi" || op === "ftoui") && !convertible(op, args[0].float)) return null;
-    const value = evaluate(
-      op,
-      type,
-      args[0].type,
-      args.map((a) => (a.op === "fconst" ? a.float : a.imm)),
-    );
+    const values: Value[] = [];
+    for (const a of args) {
+      if (a.op === "const") values.push(a.imm);
+      else if (a.op === "fconst") values.push(a.float);
+      else return null;
+    }
+    if ((op === "ftosi" || op === "ftoui") && !convertible(op, values[0] as number)) return null;
+    const value = evaluate(op, type, args[0].type, values);
     return value === undefined || Number.isNaN(value) ? null : this.#value(type, value);
   }
 
-  #symbol(symbol: Instr, offset: bigint): Instr {
-    const instr = this.#make("symbol", "i64", []);
-    instr.symbol = symbol.symbol;
-    instr.imm = BigInt.asUintN(64, symbol.imm + offset);
+  #symbol({ symbol, imm }: SymbolAddress, offset: bigint): Instr {
+    const instr = numbered(this.#func, make.symbol(symbol, imm + offset, this.#at.loc));
+    this.#out.push(instr);
     return instr;
   }
 
-  #select(instr: Instr): Instr | null {
+  #select(instr: Plain): Instr | null {
     const [condition, yes, no] = instr.args;
     if (isConst(condition)) return condition.imm !== 0n ? yes : no;
     if (yes === no) return yes;
     if (isConst(yes) && isConst(no) && yes.imm === no.imm) return yes;
-    if (instr.type === "i8" && isConst(yes, 1n) && isConst(no, 0n))
-      return COMPARISONS.has(condition.op) ? condition : this.#become("ne", [condition, this.#const("i8", 0n)]);
-    if (instr.type === "i8" && isConst(yes, 0n) && isConst(no, 1n))
-      return this.#become("eq", [condition, this.#const("i8", 0n)]);
+    if (instr.type === "i8" && is(yes, 1n) && is(no, 0n))
+      return COMPARISONS.has(condition.op) ? condition : this.#become(instr, "ne", [condition, this.#const("i8", 0n)]);
+    if (instr.type === "i8" && is(yes, 0n) && is(no, 1n))
+      return this.#become(instr, "eq", [condition, this.#const("i8", 0n)]);
     return null;
   }
 
-  #width(instr: Instr): Instr | null {
+  #width(instr: Plain): Instr | null {
     const { op, type } = instr;
     const inner = instr.args[0];
     const source = inner.args[0];
     if (op === "trunc") {
-      if (inner.op === "trunc") return this.#become("trunc", [source]);
+      if (inner.op === "trunc") return this.#become(instr, "trunc", [source]);
       if (inner.op !== "zext" && inner.op !== "sext") return null;
       if (source.type === type) return source;
-      return this.#become(bits(source.type) > bits(type) ? "trunc" : inner.op, [source]);
+      return this.#become(instr, bits(source.type) > bits(type) ? "trunc" : inner.op, [source]);
     }
-    if (inner.op === "zext") return this.#become("zext", [source]);
-    if (inner.op === "sext" && op === "sext") return this.#become("sext", [source]);
+    if (inner.op === "zext") return this.#become(instr, "zext", [source]);
+    if (inner.op === "sext" && op === "sext") return this.#become(instr, "sext", [source]);
     // Comparisons are 0 or 1: no sign.
-    return op === "sext" && COMPARISONS.has(inner.op) ? this.#become("zext", [inner]) : null;
+    return op === "sext" && COMPARISONS.has(inner.op) ? this.#become(instr, "zext", [inner]) : null;
   }
 
-  #withConstant(instr: Instr, a: Instr, c: bigint): Instr | null {
+  #withConstant(instr: Plain, a: Instr, c: bigint): Instr | null {
     const { op, type } = instr;
     const all = ones(a.type);
     const power = log2(c);
@@ -181,22 +180,22 @@ class Folder {
       case "add":
         if (c === 0n) return a;
         if (a.op === "add" && isConst(a.args[1]))
-          return this.#become("add", [a.args[0], this.#const(type, a.args[1].imm + c)]);
+          return this.#become(instr, "add", [a.args[0], this.#const(type, a.args[1].imm + c)]);
         // ~x + 1
-        if (c === 1n && a.op === "xor" && isConst(a.args[1], BigInt.asUintN(bits(type), -1n)))
-          return this.#become("sub", [this.#const(type, 0n), a.args[0]]);
+        if (c === 1n && a.op === "xor" && is(a.args[1], BigInt.asUintN(bits(type), -1n)))
+          return this.#become(instr, "sub", [this.#const(type, 0n), a.args[0]]);
         return null;
       case "sub":
-        return c === 0n ? a : this.#become("add", [a, this.#const(type, -c)]);
+        return c === 0n ? a : this.#become(instr, "add", [a, this.#const(type, -c)]);
       case "mul":
         if (c === 0n) return this.#const(type, 0n);
         if (c === 1n) return a;
-        return power !== null ? this.#become("shl", [a, this.#const(type, power)]) : null;
+        return power !== null ? this.#become(instr, "shl", [a, this.#const(type, power)]) : null;
       case "udiv":
         if (c === 1n) return a;
-        return power !== null ? this.#become("lshr", [a, this.#const(type, power)]) : null;
+        return power !== null ? this.#become(instr, "lshr", [a, this.#const(type, power)]) : null;
       case "urem":
-        return power !== null ? this.#become("and", [a, this.#const(type, c - 1n)]) : null;
+        return power !== null ? this.#become(instr, "and", [a, this.#const(type, c - 1n)]) : null;
       case "sdiv":
         return c === 1n ? a : null;
       case "srem":
@@ -205,7 +204,7 @@ class Folder {
         if (c === 0n) return this.#const(type, 0n);
         if (c === all) return a;
         if (a.op === "and" && isConst(a.args[1]))
-          return this.#become("and", [a.args[0], this.#const(type, a.args[1].imm & c)]);
+          return this.#become(instr, "and", [a.args[0], this.#const(type, a.args[1].imm & c)]);
         return c === 1n && COMPARISONS.has(a.op) ? a : null;
       case "or":
         return c === 0n ? a : c === all ? this.#const(type, all) : null;
@@ -218,39 +217,41 @@ class Folder {
         return (c & BigInt(bits(type) - 1)) === 0n ? a : null;
       case "eq":
       case "ne":
-        return this.#compareZero(op, a, c);
+        return this.#compareZero(instr, op, a, c);
       case "ult":
         if (c === 0n) return this.#const("i8", 0n);
-        return c === 1n ? this.#become("eq", [a, this.#const(a.type, 0n)]) : null;
+        return c === 1n ? this.#become(instr, "eq", [a, this.#const(a.type, 0n)]) : null;
       case "ule":
         if (c === all) return this.#const("i8", 1n);
-        return c === 0n ? this.#become("eq", [a, this.#const(a.type, 0n)]) : null;
+        return c === 0n ? this.#become(instr, "eq", [a, this.#const(a.type, 0n)]) : null;
       default:
         return null;
     }
   }
 
   /** eq and ne with a constant, mostly 0: seen through widening, comparisons and offsets. */
-  #compareZero(op: "eq" | "ne", a: Instr, c: bigint): Instr | null {
+  #compareZero(instr: Plain, op: "eq" | "ne", a: Instr, c: bigint): Instr | null {
     if (c === 0n && COMPARISONS.has(a.op)) {
       if (op === "ne") return a;
       const inverse = INVERSE[a.op];
-      if (inverse) return this.#become(inverse, [...a.args]);
-      if (a.op === "slt" || a.op === "ult") return this.#become(a.op === "slt" ? "sle" : "ule", [a.args[1], a.args[0]]);
-      if (a.op === "sle" || a.op === "ule") return this.#become(a.op === "sle" ? "slt" : "ult", [a.args[1], a.args[0]]);
+      if (inverse) return this.#become(instr, inverse, [...a.args]);
+      if (a.op === "slt" || a.op === "ult")
+        return this.#become(instr, a.op === "slt" ? "sle" : "ule", [a.args[1], a.args[0]]);
+      if (a.op === "sle" || a.op === "ule")
+        return this.#become(instr, a.op === "sle" ? "slt" : "ult", [a.args[1], a.args[0]]);
     }
     if (a.op === "zext") {
       const inner = a.args[0];
       if (c > ones(inner.type)) return this.#const("i8", op === "eq" ? 0n : 1n);
-      return this.#become(op, [inner, this.#const(inner.type, c)]);
+      return this.#become(instr, op, [inner, this.#const(inner.type, c)]);
     }
-    if (c === 0n && a.op === "sub") return this.#become(op, [...a.args]);
+    if (c === 0n && a.op === "sub") return this.#become(instr, op, [...a.args]);
     if (a.op === "add" && isConst(a.args[1]))
-      return this.#become(op, [a.args[0], this.#const(a.type, c - a.args[1].imm)]);
+      return this.#become(instr, op, [a.args[0], this.#const(a.type, c - a.args[1].imm)]);
     return null;
   }
 
-  #terminator(block: Block, instr: Instr): void {
+  #terminator(block: Block, instr: Terminator): void {
     const [value] = instr.args;
     if (instr.op === "branch") {
       const [yes, no] = instr.targets;
@@ -259,7 +260,7 @@ class Folder {
       else if (
         value.type === "i8" &&
         (value.op === "ne" || value.op === "eq") &&
-        isConst(value.args[1], 0n) &&
+        is(value.args[1], 0n) &&
         value.args[0].type === "i8"
       ) {
         instr.args = [value.args[0]];
@@ -272,15 +273,13 @@ class Folder {
       else if (instr.targets.every((t) => t === instr.targets[0])) this.#jump(block, instr, 0);
       else if (instr.cases.length === 1) {
         const equal = this.#make("eq", "i8", [value, this.#const(value.type, instr.cases[0])]);
-        instr.op = "branch";
-        instr.args = [equal];
-        instr.cases = [];
+        terminate(block, make.branch(equal, [instr.targets[0], instr.targets[1]], instr.loc));
         this.changed = true;
       }
     }
   }
   /** Keeps one of the edges. */
-  #jump(block: Block, instr: Instr, keep: number): void {
+  #jump(block: Block, instr: Terminator, keep: number): void {
     jumpTo(block, instr.targets[keep]);
     this.changed = true;
   }

@@ -7,7 +7,7 @@
  */
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { opInfo, type Type, widthOf } from "../ir/ops.ts";
-import { Replacements, usesOf } from "./rewrite.ts";
+import { isVolatile, Replacements, usesOf } from "./rewrite.ts";
 
 interface Known {
   readonly base: Instr;
@@ -27,7 +27,7 @@ export function forward(func: Func): void {
     const keepPrivate = (k: Known): boolean => k.base.op === "alloca" && !captured.has(k.base);
     for (const instr of block.instrs) {
       for (let i = 0; i < instr.args.length; i++) instr.args[i] = replacements.resolve(instr.args[i]);
-      if (instr.volatile) known = known.filter(keepPrivate);
+      if (isVolatile(instr)) known = known.filter(keepPrivate);
       if (instr.op === "load" && !instr.volatile) {
         const { base, offset } = split(instr.args[0]);
         const hit = known.find((k) => k.base === base && k.offset === offset && k.type === instr.type);
@@ -80,7 +80,7 @@ export function capturedAllocas(func: Func): Set<Instr> {
   const uses = usesOf(func);
   for (const alloca of func.blocks[0].instrs) {
     if (alloca.op !== "alloca") continue;
-    const work = [alloca];
+    const work: Instr[] = [alloca];
     for (let address = work.pop(); address !== undefined; address = work.pop()) {
       for (const use of uses.get(address) ?? []) {
         if (use.op === "add" && use.args[1].op === "const") work.push(use);

@@ -6,9 +6,9 @@
  *
  * Innermost loops have most to gain: only those are looked at. Each form costs a register: a few a loop.
  */
+import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, type Loop, phisOf } from "../ir/cfg.ts";
-import type { Block, Func, Instr, Loc } from "../ir/ir.ts";
-import type { Op } from "../ir/ops.ts";
+import type { Block, Func, Instr, Loc, PlainOp } from "../ir/ir.ts";
 import { copyOf } from "./duplicate.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { newConst, newInstr } from "./rewrite.ts";
@@ -64,9 +64,9 @@ function countersOf(header: Block, blocks: ReadonlySet<Block>, before: Block): C
   return phisOf(header).flatMap((phi) => {
     const [next, ...others] = phi.args.filter((_, i) => i !== at);
     if (phi.type !== "i64" || next === undefined || others.some((o) => o !== next)) return [];
-    const isStep =
-      next.op === "add" && next.args[0] === phi && next.args[1].op === "const" && blocks.has(next.block as Block);
-    return isStep ? { phi, first: phi.args[at], next, step: next.args[1].imm } : [];
+    const by = next.op === "add" && next.args[0] === phi ? next.args[1] : null;
+    if (by?.op !== "const" || !blocks.has(next.block as Block)) return [];
+    return { phi, first: phi.args[at], next, step: by.imm };
   });
 }
 
@@ -174,7 +174,7 @@ function shape(
       block.instrs.splice(block.instrs.indexOf(instr), 0, made);
       return made;
     };
-    const make = (op: Op, a: Instr, b: bigint | Instr): Instr =>
+    const operation = (op: PlainOp, a: Instr, b: bigint | Instr): Instr =>
       here(
         newInstr(
           func,
@@ -185,9 +185,9 @@ function shape(
         ),
       );
     let address = base;
-    if (shift === 0) address = make("add", base, counter.phi);
-    if (shift > 0) address = make("add", base, make("shl", counter.phi, BigInt(shift)));
-    if (constant !== 0n) address = make("add", address, BigInt.asUintN(64, constant));
+    if (shift === 0) address = operation("add", base, counter.phi);
+    if (shift > 0) address = operation("add", base, operation("shl", counter.phi, BigInt(shift)));
+    if (constant !== 0n) address = operation("add", address, BigInt.asUintN(64, constant));
     instr.args[0] = address;
   }
 }
@@ -200,7 +200,7 @@ function sumOf(
   put: (instr: Instr) => Instr,
 ): Instr {
   const constant = (value: bigint): Instr => put(newConst(func, "i64", BigInt.asUintN(64, value), loc));
-  const make = (op: Op, a: Instr, b: Instr): Instr => put(newInstr(func, op, "i64", [a, b], loc));
+  const operation = (op: PlainOp, a: Instr, b: Instr): Instr => put(newInstr(func, op, "i64", [a, b], loc));
   let total: Instr | null = null;
   let known = 0n;
   for (const [value, c] of terms) {
@@ -210,11 +210,11 @@ function sumOf(
     }
     const log = c > 0n && (c & (c - 1n)) === 0n ? BigInt(c.toString(2).length - 1) : null;
     const product =
-      c === 1n ? value : log !== null ? make("shl", value, constant(log)) : make("mul", value, constant(c));
-    total = total === null ? product : make("add", total, product);
+      c === 1n ? value : log !== null ? operation("shl", value, constant(log)) : operation("mul", value, constant(c));
+    total = total === null ? product : operation("add", total, product);
   }
   if (total === null) return constant(known);
-  return BigInt.asUintN(64, known) === 0n ? total : make("add", total, constant(known));
+  return BigInt.asUintN(64, known) === 0n ? total : operation("add", total, constant(known));
 }
 
 /** A phi that starts with `base` and grows as the counter does, `scale` times as fast. */
@@ -227,7 +227,7 @@ function stepped(
   scale: bigint,
   loc: Loc,
 ): Instr {
-  const phi = newInstr(func, "phi", "i64", [], loc);
+  const phi = numbered(func, make.phi("i64", [], "", loc));
   phi.block = header;
   const block = counter.next.block as Block;
   const step = newConst(func, "i64", BigInt.asUintN(64, counter.step * scale), loc);

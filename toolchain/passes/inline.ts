@@ -7,9 +7,11 @@
  * only within one section, so that boot code does not spread into memory that is freed or not yet mapped.
  * The callee's allocas move to the caller's entry.
  */
-import { terminatorOf } from "../ir/cfg.ts";
+import { make, numbered } from "../ir/builder.ts";
+import { isTerminator, terminatorOf } from "../ir/cfg.ts";
 import {
   Block,
+  type Call,
   type DebugValue,
   type Func,
   type Instr,
@@ -20,7 +22,7 @@ import {
 } from "../ir/ir.ts";
 import { remade } from "./debug.ts";
 import { copyOf } from "./duplicate.ts";
-import { newInstr } from "./rewrite.ts";
+import { Replacements } from "./rewrite.ts";
 
 /** Instructions, leaves and parameters not counted. A call itself costs about as much as the first. */
 const SMALL = 14;
@@ -49,8 +51,9 @@ export function callGraph(module: Module): CallGraph {
     const list: Func[] = [];
     for (const block of func.blocks) {
       for (const instr of block.instrs) {
-        for (const operand of instr.asm?.operands ?? []) if (operand.kind === "symbol") refer(operand.name);
-        if (instr.symbol === "") continue;
+        if (instr.op === "asm")
+          for (const operand of instr.asm.operands) if (operand.kind === "symbol") refer(operand.name);
+        if (instr.op !== "call" && instr.op !== "symbol") continue;
         refer(instr.symbol);
         const callee = instr.op === "call" ? module.functions.get(instr.symbol) : undefined;
         if (callee) list.push(callee);
@@ -98,12 +101,14 @@ export function callGraph(module: Module): CallGraph {
 export function inline(caller: Func, module: Module, graph: CallGraph): void {
   if (caller.attributes.naked || caller.attributes.bits !== 64) return;
   let size = sizeOf(caller);
+  const replacements = new Replacements();
   // Blocks that inlining makes are not looked at again: what an inlined body still calls was decided when its function was optimised.
   for (const first of [...caller.blocks]) {
     let block = first;
     for (let i = 0; i < block.instrs.length; i++) {
       const call = block.instrs[i];
-      const callee = call.op === "call" ? module.functions.get(call.symbol) : undefined;
+      if (call.op !== "call") continue;
+      const callee = module.functions.get(call.symbol);
       if (!callee || !mayInline(caller, callee, call, graph)) continue;
       if (callee.attributes.inline === "auto") {
         const cost = graph.sizes.get(callee) ?? sizeOf(callee);
@@ -111,13 +116,14 @@ export function inline(caller: Func, module: Module, graph: CallGraph): void {
         if (!worthInlining(caller, callee, cost, size, graph)) continue;
         size += cost;
       }
-      block = expand(caller, callee, block, i);
+      block = expand(caller, callee, block, i, call, replacements);
       i = -1;
     }
   }
+  replacements.apply(caller);
 }
 
-function mayInline(caller: Func, callee: Func, call: Instr, graph: CallGraph): boolean {
+function mayInline(caller: Func, callee: Func, call: Call, graph: CallGraph): boolean {
   const a = callee.attributes;
   if (a.inline === "never" || a.naked || a.bits !== 64) return false;
   if (graph.component.get(callee) === graph.component.get(caller)) return false;
@@ -139,7 +145,8 @@ function worthInlining(caller: Func, callee: Func, cost: number, callerSize: num
 function sizeOf(func: Func): number {
   let size = 0;
   for (const block of func.blocks) {
-    for (const { op, asm, args } of block.instrs) {
+    for (const instr of block.instrs) {
+      const { op, args } = instr;
       if (op === "dbg") continue;
       if (
         op === "const" ||
@@ -151,19 +158,19 @@ function sizeOf(func: Func): number {
         op === "phi"
       )
         continue;
-      size += asm
-        ? 1 + asm.pieces.join("").split(/[;\n]/).length
-        : op === "call" || op === "icall"
-          ? 2 + args.length
-          : 1;
+      size +=
+        instr.op === "asm"
+          ? 1 + instr.asm.pieces.join("").split(/[;\n]/).length
+          : op === "call" || op === "icall"
+            ? 2 + args.length
+            : 1;
     }
   }
   return size;
 }
 
-/** Puts the callee's body in place of the call block.instrs[at]. Gives the block that follows it. */
-function expand(caller: Func, callee: Func, block: Block, at: number): Block {
-  const call = block.instrs[at];
+/** Puts the callee's body in place of `call`, which is block.instrs[at]. Gives the block that follows it. */
+function expand(caller: Func, callee: Func, block: Block, at: number, call: Call, replacements: Replacements): Block {
   let nextBlock = caller.blocks.reduce((max, b) => Math.max(max, b.id), 0) + 1;
   const rest = new Block(nextBlock++);
   rest.instrs = block.instrs.slice(at + 1);
@@ -185,17 +192,16 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
         continue;
       }
       if (old.op === "ret") {
-        const jump = newInstr(caller, "jump", "void", [], debug.loc(old.loc));
-        jump.targets = [rest];
+        const jump = numbered(caller, make.jump(rest, debug.loc(old.loc)));
         jump.block = to;
         to.instrs.push(jump);
         rest.preds.push(to);
         results.push(...old.args);
         continue;
       }
-      const instr = copyOf(caller, old);
+      const targets = isTerminator(old) ? old.targets.map((t) => blocks.get(t) as Block) : [];
+      const instr = copyOf(caller, old, targets);
       instr.loc = debug.loc(old.loc);
-      instr.targets = old.targets.map((t) => blocks.get(t) as Block);
       values.set(old, instr);
       if (old.op === "alloca") {
         instr.block = caller.blocks[0];
@@ -210,28 +216,30 @@ function expand(caller: Func, callee: Func, block: Block, at: number): Block {
   for (const [from] of blocks) {
     for (const old of from.instrs) {
       if (old.op === "param" || old.op === "ret") continue;
-      mapped(old).args = old.args.map(mapped);
-      if (old.debug)
-        mapped(old).debug = debug.value(
+      const copy = mapped(old);
+      copy.args = old.args.map(mapped);
+      if (old.op === "dbg" && copy.op === "dbg")
+        copy.debug = debug.value(
           old.debug,
           (value) => values.get(value) ?? call.args[value.op === "param" ? value.index : -1] ?? null,
         );
     }
   }
 
-  const enter = newInstr(caller, "jump", "void", [], call.loc);
   const entry = blocks.get(callee.blocks[0]) as Block;
-  enter.targets = [entry];
+  const enter = numbered(caller, make.jump(entry, call.loc));
   enter.block = block;
   block.instrs.push(enter);
   entry.preds = [block];
   if (call.type !== "void") {
-    // The call itself becomes the phi of the results, so that its uses stay as they are.
-    call.op = rest.preds.length > 0 ? "phi" : "undef";
-    call.args = rest.preds.length > 0 ? results.map(mapped) : [];
-    call.symbol = "";
-    call.block = rest;
-    rest.instrs.unshift(call);
+    const result =
+      rest.preds.length > 0
+        ? make.phi(call.type, results.map(mapped), "", call.loc)
+        : make.plain("undef", call.type, [], call.loc);
+    result.id = call.id;
+    result.block = rest;
+    rest.instrs.unshift(result);
+    replacements.set(call, result);
   }
   caller.blocks.splice(caller.blocks.indexOf(block) + 1, 0, ...blocks.values(), rest);
   caller.blocks[0].instrs.unshift(...allocas);

@@ -73,7 +73,7 @@ function join(
   for (const instr of next.instrs.slice(0, -1)) {
     instr.block = block;
     // What only one of the two ways knew of.
-    if (instr.debug) instr.debug.watched = null;
+    if (instr.op === "dbg") instr.debug.watched = null;
     block.instrs.push(instr);
   }
   const add = (instr: Instr): Instr => {
@@ -104,8 +104,9 @@ function trueFor(test: Instr): { value: Instr; interval: Interval } | null {
   if (!["eq", "ne", "ult", "ule", "slt", "sle"].includes(test.op) || (a.op === "const") === (b.op === "const"))
     return null;
   const isLeft = b.op === "const";
-  const value = isLeft ? a : b;
-  const c = isLeft ? b.imm : a.imm;
+  const [value, constant] = isLeft ? [a, b] : [b, a];
+  if (constant.op !== "const") return null;
+  const c = constant.imm;
   const width = widthOf[value.type as "i64"];
   const circle = 1n << BigInt(width);
   const lowest = test.op === "slt" || test.op === "sle" ? circle / 2n : 0n;

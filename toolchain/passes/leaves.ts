@@ -3,7 +3,8 @@
  * end of the predecessor). They cost nothing or one `mov`, while a value that lives through the whole function costs a register.
  * Last pass: selection folds them into the instruction that follows.
  */
-import { type Block, type Func, Instr } from "../ir/ir.ts";
+import { clone, numbered } from "../ir/builder.ts";
+import type { Block, Func, Instr } from "../ir/ir.ts";
 import { isLeaf } from "./gvn.ts";
 
 export function leaves(func: Func): void {
@@ -13,11 +14,7 @@ export function leaves(func: Func): void {
     const known = byBlock.get(block) as Map<Instr, Instr>;
     let copy = known.get(leaf);
     if (copy === undefined) {
-      copy = new Instr(leaf.op, leaf.type, [], leaf.loc);
-      copy.id = func.nextId++;
-      copy.imm = leaf.imm;
-      copy.float = leaf.float;
-      copy.symbol = leaf.symbol;
+      copy = numbered(func, clone(leaf, [], []));
       copy.block = block;
       known.set(leaf, copy);
       emit(copy);

@@ -14,7 +14,7 @@ import { isWithin, mayShare, type Place, placeOf } from "./alias.ts";
 import { capturedAllocas } from "./forward.ts";
 import { isLeaf } from "./gvn.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
-import { isPure } from "./rewrite.ts";
+import { isDivision, isPure, isVolatile } from "./rewrite.ts";
 
 /** Values that may live through one loop because of this pass. */
 const MAX_VALUES = 5;
@@ -37,7 +37,7 @@ export function licm(func: Func, module: Module): void {
       exits.length > 0 && exits.every((exit) => dominators.dominates(block, exit));
     const mayMove = (instr: Instr, block: Block): boolean => {
       if (isPure(instr)) return !isLeaf(instr) && isWorthIt(instr);
-      if (DIVISIONS.has(instr.op)) return effects?.length === 0 && isCertain(block);
+      if (isDivision(instr)) return effects?.length === 0 && isCertain(block);
       if (instr.op !== "load" || instr.volatile || effects === null) return false;
       const place = placeOf(instr.args[0], instr.type);
       return (
@@ -65,18 +65,17 @@ export function licm(func: Func, module: Module): void {
   }
 }
 
-const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
-
 /** What the loop writes; null if it does anything else that others may see or answer. Divisions that may trap are not among it. */
 function effectsOf(blocks: ReadonlySet<Block>): Place[] | null {
   const places: Place[] = [];
   for (const block of blocks) {
     for (const instr of block.instrs) {
-      const { op, args } = instr;
-      if (instr.volatile) return null;
-      if (op === "store") places.push(placeOf(args[0], args[1].type));
-      else if (op === "copy" || op === "zero") places.push({ ...placeOf(args[0], "i8"), bytes: BigInt(instr.size) });
-      else if (opInfo(op).writesMemory) return null;
+      const { args } = instr;
+      if (isVolatile(instr)) return null;
+      if (instr.op === "store") places.push(placeOf(args[0], args[1].type));
+      else if (instr.op === "copy" || instr.op === "zero")
+        places.push({ ...placeOf(args[0], "i8"), bytes: BigInt(instr.size) });
+      else if (opInfo(instr.op).writesMemory) return null;
     }
   }
   return places;

@@ -3,14 +3,15 @@
  * Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a `zero` of exactly that type's size.
  * A load before any store becomes `undef`. A variable of the source that lives in the alloca is from each store and phi on that value.
  */
-import { Dominators, removeUnreachable } from "../ir/cfg.ts";
-import { type Block, type DebugValue, type Func, type Instr, NO_LOC } from "../ir/ir.ts";
+import { make, numbered } from "../ir/builder.ts";
+import { Dominators, removeUnreachable, successors } from "../ir/cfg.ts";
+import { type Alloca, type Block, type DebugMark, type DebugValue, type Func, type Instr, NO_LOC } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
 import { afterStore, newDebug, watchersOf } from "./debug.ts";
-import { newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
+import { isVolatile, newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
 
 interface Variable {
-  readonly alloca: Instr;
+  readonly alloca: Alloca;
   readonly type: Type;
   /** Blocks that set it; blocks that read it before they set it. */
   readonly defining: Set<Block>;
@@ -42,10 +43,10 @@ export function mem2reg(func: Func): void {
   rename(func, dominators, variables, phis, watchersOf(func, variables));
 }
 
-function scalarTypeOf(alloca: Instr, uses: readonly Instr[]): Type | null {
+function scalarTypeOf(alloca: Alloca, uses: readonly Instr[]): Type | null {
   let type: Type | null = null;
   for (const use of uses) {
-    if (use.volatile || use.args.indexOf(alloca, 1) >= 0) return null;
+    if (isVolatile(use) || use.args.indexOf(alloca, 1) >= 0) return null;
     if (use.op === "zero") continue;
     if (use.op !== "load" && use.op !== "store") return null;
     const accessed = use.op === "load" ? use.type : use.args[1].type;
@@ -76,9 +77,9 @@ function placePhis(
     for (const join of frontiers.get(block) ?? []) {
       if (placed.has(join) || !liveIn.has(join)) continue;
       placed.add(join);
-      const phi = newInstr(func, "phi", variable.type, [], variable.alloca.loc);
+      const { loc, name } = variable.alloca;
+      const phi = numbered(func, make.phi(variable.type, [], name, loc));
       phi.block = join;
-      phi.name = variable.alloca.name;
       join.instrs.unshift(phi);
       phis.set(phi, variable);
       work.push(join);
@@ -110,7 +111,7 @@ function rename(
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     const { block, values } = top;
     const out: Instr[] = [];
-    const holds = ({ alloca, type }: Variable, value: Instr | null, like: Instr): Instr[] =>
+    const holds = ({ alloca, type }: Variable, value: Instr | null, like: Instr): DebugMark[] =>
       afterStore(func, watchers.get(alloca) ?? [], 0, value, widthOf[type as "i64"] / 8, like);
     let ofPhis: Instr[] = [];
     for (const instr of block.instrs) {
@@ -118,7 +119,7 @@ function rename(
         out.push(...ofPhis);
         ofPhis = [];
       }
-      if (instr.debug) {
+      if (instr.op === "dbg") {
         const { watched, indirect } = instr.debug;
         const variable = indirect && watched ? variables.get(watched) : undefined;
         if (variable) {
@@ -133,7 +134,7 @@ function rename(
       if (instr.op === "phi" && variable) {
         values.set(variable, instr);
         // No statement of the source.
-        ofPhis.push(...holds(variable, instr, instr).map((d) => newDebug(func, d.debug!, NO_LOC, block)));
+        ofPhis.push(...holds(variable, instr, instr).map((d) => newDebug(func, d.debug, NO_LOC, block)));
       } else if (variable) {
         removed.add(instr);
         if (instr.op === "load") replacements.set(instr, values.get(variable) ?? undef(variable.type));
@@ -151,7 +152,7 @@ function rename(
     }
     block.instrs = out;
     const seen = new Set<Block>();
-    for (const target of block.instrs[block.instrs.length - 1].targets) {
+    for (const target of successors(block)) {
       if (seen.has(target)) continue;
       seen.add(target);
       for (const phi of target.instrs) {
@@ -175,5 +176,5 @@ function rename(
 }
 
 function zeroOf(func: Func, type: Type, at: Instr): Instr {
-  return type === "f64" ? newInstr(func, "fconst", "f64", [], at.loc) : newConst(func, type, 0n, at.loc);
+  return type === "f64" ? numbered(func, make.floatConst(0, at.loc)) : newConst(func, type, 0n, at.loc);
 }

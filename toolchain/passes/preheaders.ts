@@ -3,10 +3,10 @@
  * and again are made there. Without it they would stand in the header's dominator, which may lie inside an earlier loop.
  * The pass `cfg` takes empty preheaders away again, so this stands in front of what wants them.
  */
+import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import { Block, type Func } from "../ir/ir.ts";
 import { firstOf } from "./debug.ts";
-import { newInstr } from "./rewrite.ts";
 
 export function preheaders(func: Func): void {
   for (const { header, blocks } of findLoops(new Dominators(func))) {
@@ -29,8 +29,7 @@ function makePreheader(func: Func, header: Block, blocks: ReadonlySet<Block>): v
   const values = phisOf(header).map((phi) => {
     const incoming = at.map((i) => phi.args[i]);
     if (incoming.every((value) => value === incoming[0])) return incoming[0];
-    const merged = newInstr(func, "phi", phi.type, incoming, phi.loc);
-    merged.name = phi.name;
+    const merged = numbered(func, make.phi(phi.type, incoming, phi.name, phi.loc));
     merged.block = block;
     block.instrs.push(merged);
     return merged;
@@ -43,8 +42,7 @@ function makePreheader(func: Func, header: Block, blocks: ReadonlySet<Block>): v
   block.preds = outside;
   header.preds.push(block);
   phisOf(header).forEach((phi, i) => phi.args.push(values[i]));
-  const jump = newInstr(func, "jump", "void", [], loc);
-  jump.targets = [header];
+  const jump = numbered(func, make.jump(header, loc));
   jump.block = block;
   block.instrs.push(jump);
   func.blocks.splice(func.blocks.indexOf(header), 0, block);

@@ -6,20 +6,30 @@
  * Only in loops that do nothing else that others could see: no call, assembly, atomic, fence, volatile access, block copy or division
  * that may trap. Nothing else in the loop may reach the place. A loop that only reads keeps reading.
  */
-import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
-import { Block, type DebugValue, type Func, type Instr, type Module } from "../ir/ir.ts";
+import { make, numbered } from "../ir/builder.ts";
+import { Dominators, findLoops, phisOf, removeIncoming, terminate, terminatorOf } from "../ir/cfg.ts";
+import {
+  Block,
+  type DebugValue,
+  type Func,
+  type Instr,
+  type Load,
+  type Loc,
+  type Module,
+  type Store,
+} from "../ir/ir.ts";
 import { opInfo, type Type, widthOf } from "../ir/ops.ts";
 import { isWithin, mayShare, type Place, placeOf } from "./alias.ts";
 import { capturedAllocas } from "./forward.ts";
 import { newDebug, watchersOf } from "./debug.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
-import { isSafeDivision, newConst, newInstr } from "./rewrite.ts";
+import { isSafeDivision, isVolatile, newConst, newInstr } from "./rewrite.ts";
 
 /** Each costs a register and one for its flag. */
 const MAX_PLACES = 3;
 
 interface Access {
-  readonly instr: Instr;
+  readonly instr: Load | Store;
   readonly block: Block;
   readonly type: Type;
   readonly place: Place;
@@ -55,7 +65,7 @@ function accessesOf(blocks: ReadonlySet<Block>): Access[] | null {
   const accesses: Access[] = [];
   for (const block of blocks) {
     for (const instr of block.instrs) {
-      if (instr.volatile) return null;
+      if (isVolatile(instr)) return null;
       const info = opInfo(instr.op);
       if (instr.op === "load" || instr.op === "store") {
         const type = instr.op === "load" ? instr.type : instr.args[1].type;
@@ -106,28 +116,27 @@ function keep(
   const value = local(func, bytes, instr);
   const flag = local(func, 1, instr);
   const address = (block: Block): Instr => addressIn(func, block, place, instr);
-  const first = append(func, before, "load", type, [address(before)], instr);
-  append(func, before, "store", "void", [value, first], instr);
-  append(func, before, "store", "void", [flag, constant(func, before, 0n, instr)], instr);
+  const { loc } = instr;
+  const first = append(func, before, make.load(type, address(before), false, loc));
+  append(func, before, make.store(value, first, false, loc));
+  append(func, before, make.store(flag, constant(func, before, "i8", 0n, loc), false, loc));
   livesAt(func, before, watchers, place, bytes, value, instr);
   for (const { instr: at, block } of group) {
     at.args[0] = value;
     if (at.op === "load") continue;
     const one = newConst(func, "i8", 1n, at.loc);
-    const mark = newInstr(func, "store", "void", [flag, one], at.loc);
+    const mark = numbered(func, make.store(flag, one, false, at.loc));
     one.block = mark.block = block;
     block.instrs.splice(block.instrs.indexOf(at) + 1, 0, one, mark);
   }
   for (const exit of exits) {
     const [test, write, next] = splitEdge(func, exit);
-    const written = append(func, test, "load", "i8", [flag], instr);
-    const branch = terminatorOf(test);
-    branch.op = "branch";
-    branch.args = [written];
-    branch.targets = [write, next];
+    const written = append(func, test, make.load("i8", flag, false, loc));
+    terminate(test, make.branch(written, [write, next], terminatorOf(test).loc));
     write.preds = [test];
     next.preds = [test, write];
-    append(func, write, "store", "void", [address(write), append(func, write, "load", type, [value], instr)], instr);
+    const to = address(write);
+    append(func, write, make.store(to, append(func, write, make.load(type, value, false, loc)), false, loc));
     livesAt(func, next, watchers, place, bytes, null, instr);
     exit.from = next;
   }
@@ -176,8 +185,7 @@ function splitEdge(func: Func, { from, to }: { from: Block; to: Block }): [Block
     [write, next],
     [next, to],
   ]) {
-    const jump = newInstr(func, "jump", "void", [], last.loc);
-    jump.targets = [target];
+    const jump = numbered(func, make.jump(target, last.loc));
     jump.block = block;
     block.instrs.push(jump);
   }
@@ -186,30 +194,22 @@ function splitEdge(func: Func, { from, to }: { from: Block; to: Block }): [Block
 }
 
 function local(func: Func, bytes: number, like: Instr): Instr {
-  const instr = newInstr(func, "alloca", "i64", [], like.loc);
-  instr.size = instr.align = bytes;
+  const instr = numbered(func, make.alloca(bytes, bytes, "", like.loc));
   instr.block = func.blocks[0];
   func.blocks[0].instrs.unshift(instr);
   return instr;
 }
 
 /** In front of the block's terminator. */
-function append(func: Func, block: Block, op: Instr["op"], type: Type, args: Instr[], like: Instr): Instr {
-  const instr = newInstr(func, op, type, args, like.loc);
-  instr.block = block;
+function append(func: Func, block: Block, instr: Instr): Instr {
+  numbered(func, instr).block = block;
   block.instrs.splice(-1, 0, instr);
   return instr;
 }
-function constant(func: Func, block: Block, value: bigint, like: Instr, type: Type = "i8"): Instr {
-  const instr = append(func, block, "const", type, [], like);
-  instr.imm = BigInt.asUintN(widthOf[type as "i64"], value);
-  return instr;
-}
-function addressIn(func: Func, block: Block, { base, low }: Place, like: Instr): Instr {
-  if (typeof base !== "string")
-    return low === 0n ? base : append(func, block, "add", "i64", [base, constant(func, block, low, like, "i64")], like);
-  const instr = append(func, block, "symbol", "i64", [], like);
-  instr.symbol = base;
-  instr.imm = BigInt.asUintN(64, low);
-  return instr;
+const constant = (func: Func, block: Block, type: "i8" | "i64", value: bigint, loc: Loc): Instr =>
+  append(func, block, make.intConst(type, BigInt.asUintN(widthOf[type], value), loc));
+function addressIn(func: Func, block: Block, { base, low }: Place, { loc }: Instr): Instr {
+  if (typeof base === "string") return append(func, block, make.symbol(base, low, loc));
+  if (low === 0n) return base;
+  return append(func, block, make.plain("add", "i64", [base, constant(func, block, "i64", low, loc)], loc));
 }

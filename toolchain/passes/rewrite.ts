@@ -2,7 +2,8 @@
  * What passes share: recording "use b instead of a" and applying it once, and asking what may be removed.
  * The IR keeps no use lists; a pass that needs them asks `usesOf` for the whole function.
  */
-import { type Func, Instr, type Loc } from "../ir/ir.ts";
+import { make, numbered } from "../ir/builder.ts";
+import type { Func, Instr, IntConst, Loc, Plain, PlainOp } from "../ir/ir.ts";
 import { type Op, opInfo, ops, type Type } from "../ir/ops.ts";
 
 // Asked for every instruction by every pass: one look-up, not one in the table for each property.
@@ -11,6 +12,10 @@ const pures: ReadonlySet<Op> = new Set(
   (Object.keys(ops) as Op[]).filter(
     (op) => op !== "phi" && op !== "param" && !opInfo(op).readsMemory && !opInfo(op).effect,
   ),
+);
+
+const foldables: ReadonlySet<Op> = new Set(
+  (Object.keys(ops) as Op[]).filter((op) => opInfo(op).operands > 0 && (pures.has(op) || opInfo(op).fold)),
 );
 
 /** Values that stand in for others. Chains are followed; `apply` rewrites every operand of the function. */
@@ -41,7 +46,7 @@ export class Replacements {
         if (this.#map.has(instr)) removed = true;
         const { args } = instr;
         for (let i = 0; i < args.length; i++) args[i] = this.resolve(args[i]);
-        if (instr.debug?.watched) instr.debug.watched = this.resolve(instr.debug.watched);
+        if (instr.op === "dbg" && instr.debug.watched) instr.debug.watched = this.resolve(instr.debug.watched);
       }
       if (removed) block.instrs = block.instrs.filter((i) => !this.#map.has(i));
     }
@@ -49,16 +54,10 @@ export class Replacements {
 }
 
 /** A new instruction of the function, in no block yet. */
-export function newInstr(func: Func, op: Op, type: Type, args: Instr[], loc: Loc): Instr {
-  const instr = new Instr(op, type, args, loc);
-  instr.id = func.nextId++;
-  return instr;
-}
-export function newConst(func: Func, type: Type, value: bigint, loc: Loc): Instr {
-  const instr = newInstr(func, "const", type, [], loc);
-  instr.imm = value;
-  return instr;
-}
+export const newInstr = (func: Func, op: PlainOp, type: Type, args: Instr[], loc: Loc): Plain =>
+  numbered(func, make.plain(op, type, args, loc));
+export const newConst = (func: Func, type: Type, value: bigint, loc: Loc): IntConst =>
+  numbered(func, make.intConst(type, value, loc));
 
 /** Users of each value, once per operand. */
 export function usesOf(func: Func): Map<Instr, Instr[]> {
@@ -82,8 +81,10 @@ export function isSafeDivision(instr: Instr): boolean {
   if (instr.op === "udiv" || instr.op === "urem") return true;
   return (instr.op === "sdiv" || instr.op === "srem") && divisor.imm !== minusOne(divisor);
 }
-const minusOne = (c: Instr): bigint =>
+const minusOne = (c: IntConst): bigint =>
   BigInt.asUintN({ i8: 8, i16: 16, i32: 32, i64: 64, f64: 64, void: 0 }[c.type], -1n);
+
+export const isVolatile = (instr: Instr): boolean => (instr.op === "load" || instr.op === "store") && instr.volatile;
 
 /** Whether an instruction without uses may go. An alloca may: its address is all that it makes. */
 export function isRemovable(instr: Instr): boolean {
@@ -93,3 +94,9 @@ export function isRemovable(instr: Instr): boolean {
 
 /** Equal operands give an equal value, wherever it is computed: nothing of memory, control or traps. */
 export const isPure = (instr: Instr): boolean => pures.has(instr.op) || isSafeDivision(instr);
+
+export const isDivision = (instr: Instr): instr is Plain =>
+  instr.op === "udiv" || instr.op === "sdiv" || instr.op === "urem" || instr.op === "srem";
+
+/** Whether constant operands give a constant. A division that would trap has none (`evaluate`). */
+export const isFoldable = (instr: Instr): instr is Plain => foldables.has(instr.op);

@@ -5,10 +5,10 @@
  *
  * Only where the test is short and nothing in it may not be there twice, and not where the loop has a test at its end already.
  */
+import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Func } from "../ir/ir.ts";
 import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
-import { newInstr } from "./rewrite.ts";
 
 /** Instructions of the test, leaves not counted. */
 const MAX_COPIED = 8;
@@ -47,12 +47,13 @@ function rotateLoop(func: Func, header: Block, blocks: Set<Block>): Block[] {
     guard,
   );
   copyInto(func, header, guard, values);
-  const test = append(guard, newInstr(func, "branch", "void", [values.get(last.args[0]) ?? last.args[0]], last.loc));
+  const condition = values.get(last.args[0]) ?? last.args[0];
+  const test = append(guard, numbered(func, make.branch(condition, [body, exit], last.loc)));
   func.blocks.splice(func.blocks.indexOf(header), 0, guard);
 
   // The test now stands behind the loop's other blocks, and leads back to a new head in front of them.
   const head = newBlock(func);
-  append(head, newInstr(func, "jump", "void", [], last.loc)).targets = [body];
+  append(head, numbered(func, make.jump(body, last.loc)));
   last.targets[side] = head;
   head.preds = [header, guard];
   test.targets = [...last.targets];

@@ -6,10 +6,11 @@
  * Values come from `evaluate`; what would trap, results that are NaN and conversions out of range are the processor's, as in `fold`.
  * `undef` is no constant: who reads it twice may see one value.
  */
-import { jumpTo, phisOf, removeUnreachable, terminatorOf } from "../ir/cfg.ts";
+import { make, numbered } from "../ir/builder.ts";
+import { isTerminator, jumpTo, phisOf, removeUnreachable, targetFor, terminatorOf } from "../ir/cfg.ts";
 import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
-import { isPure, newConst, newInstr, Replacements, usesOf } from "./rewrite.ts";
+import type { Block, Func, Instr, Terminator } from "../ir/ir.ts";
+import { isFoldable, newConst, Replacements, usesOf } from "./rewrite.ts";
 
 /** In no map: nothing reached it yet. Goes up only: nothing, a constant, unknown. */
 const UNKNOWN: unique symbol = Symbol("unknown");
@@ -25,7 +26,7 @@ export function sccp(func: Func): void {
     let instr = constants.get(key);
     if (instr === undefined) {
       if (typeof value === "bigint") instr = newConst(func, like.type, value, like.loc);
-      else (instr = newInstr(func, "fconst", "f64", [], like.loc)).float = value;
+      else instr = numbered(func, make.floatConst(value, like.loc));
       instr.block = entry;
       constants.set(key, instr);
     }
@@ -75,7 +76,7 @@ class Propagation {
   }
 
   #visit(instr: Instr): void {
-    if (instr.targets.length > 0) this.#leave(instr);
+    if (isTerminator(instr)) this.#leave(instr);
     else if (instr.type !== "void" && this.known.get(instr) !== UNKNOWN)
       this.#rise(instr, instr.op === "phi" ? this.#phi(instr) : this.#value(instr));
   }
@@ -103,8 +104,8 @@ class Propagation {
 
   #value(instr: Instr): Known | undefined {
     const { op, args } = instr;
-    if (op === "const") return instr.imm;
-    if (op === "fconst") return Number.isNaN(instr.float) ? UNKNOWN : instr.float;
+    if (instr.op === "const") return instr.imm;
+    if (instr.op === "fconst") return Number.isNaN(instr.float) ? UNKNOWN : instr.float;
     if (args.length === 0 || !isFoldable(instr)) return UNKNOWN;
     if (op === "select") {
       const [condition, yes, no] = args.map((arg) => this.known.get(arg));
@@ -127,16 +128,13 @@ class Propagation {
     return value === undefined || Number.isNaN(value) ? UNKNOWN : value;
   }
 
-  #leave(last: Instr): void {
+  #leave(last: Terminator): void {
     const { targets } = last;
     const value = last.args.length === 0 ? UNKNOWN : this.known.get(last.args[0]);
     if (value === undefined) return;
     if (value === UNKNOWN) for (const target of targets) this.#take(last.block as Block, target);
-    else if (last.op === "branch") this.#take(last.block as Block, targets[value !== 0n ? 0 : 1]);
-    else {
-      const at = last.cases.indexOf(value as bigint);
-      this.#take(last.block as Block, targets[at < 0 ? last.cases.length : at]);
-    }
+    else if (last.op === "branch" || last.op === "switch")
+      this.#take(last.block as Block, targetFor(last, value as bigint));
   }
   #take(from: Block, to: Block): void {
     let taken = this.edges.get(from);
@@ -152,6 +150,3 @@ class Propagation {
 }
 
 const isSame = (a: Known, b: Known): boolean => Object.is(a, b);
-const DIVISIONS = new Set(["udiv", "sdiv", "urem", "srem"]);
-/** A division by constants that would trap has no value (`evaluate`). */
-const isFoldable = (instr: Instr): boolean => isPure(instr) || DIVISIONS.has(instr.op);

@@ -3,10 +3,11 @@
  * two accesses overlap without being the same; mem2reg then promotes the parts.
  * `zero` and `copy` of the whole or a range become accesses to each part, if there are few.
  */
-import type { DebugValue, Func, Instr } from "../ir/ir.ts";
+import { make, numbered } from "../ir/builder.ts";
+import type { Alloca, Copy, DebugValue, Func, Instr, Load, Store, Zero } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
 import { newDebug } from "./debug.ts";
-import { newConst, newInstr, usesOf } from "./rewrite.ts";
+import { isVolatile, newConst, newInstr, usesOf } from "./rewrite.ts";
 
 const MAX_BYTES = 128;
 const MAX_PARTS = 8;
@@ -14,10 +15,10 @@ const MAX_PARTS = 8;
 interface Part {
   readonly offset: number;
   readonly type: Type;
-  alloca: Instr | null;
+  alloca: Alloca | null;
 }
 interface Access {
-  readonly instr: Instr;
+  readonly instr: Load | Store | Copy | Zero;
   /** Operand that is the address: 0 or, for the source of a copy, 1. */
   readonly operand: 0 | 1;
   readonly offset: number;
@@ -28,7 +29,8 @@ const bytesOf = (type: Type): number => widthOf[type as "i64"] / 8;
 export function sroa(func: Func): void {
   // A copy between two aggregates is split on one side first; the uses are then new.
   let uses: Map<Instr, Instr[]> | null = null;
-  for (const alloca of func.blocks[0].instrs.filter((i) => i.op === "alloca" && i.size <= MAX_BYTES)) {
+  for (const alloca of func.blocks[0].instrs.filter((i) => i.op === "alloca")) {
+    if (alloca.size > MAX_BYTES) continue;
     uses ??= usesOf(func);
     const addresses = new Set<Instr>();
     const accesses = collect(alloca, uses, addresses);
@@ -40,15 +42,15 @@ export function sroa(func: Func): void {
 }
 
 /** Every access; null if the address goes anywhere else, or if one copy has both ends here. `addresses` gets what is computed of it. */
-function collect(alloca: Instr, uses: ReadonlyMap<Instr, readonly Instr[]>, addresses: Set<Instr>): Access[] | null {
+function collect(alloca: Alloca, uses: ReadonlyMap<Instr, readonly Instr[]>, addresses: Set<Instr>): Access[] | null {
   const accesses: Access[] = [];
-  const copies = new Set<Instr>();
+  const copies = new Set<Copy>();
   const work: { address: Instr; offset: number }[] = [{ address: alloca, offset: 0 }];
   for (let top = work.pop(); top !== undefined; top = work.pop()) {
     const { address, offset } = top;
     addresses.add(address);
     for (const instr of uses.get(address) ?? []) {
-      if (instr.volatile) return null;
+      if (isVolatile(instr)) return null;
       if (instr.op === "add") {
         const other = instr.args[0] === address ? instr.args[1] : instr.args[0];
         if (other.op !== "const") return null;
@@ -65,13 +67,13 @@ function collect(alloca: Instr, uses: ReadonlyMap<Instr, readonly Instr[]>, addr
 }
 
 /** The parts, sorted; null if they overlap, or if there is nothing to gain. */
-function partition(alloca: Instr, accesses: readonly Access[]): Part[] | null {
+function partition(alloca: Alloca, accesses: readonly Access[]): Part[] | null {
   const parts = new Map<number, Part>();
   const ranges: { from: number; to: number }[] = [];
   for (const { instr, offset } of accesses) {
     const scalar = instr.op === "load" || instr.op === "store";
     const type = instr.op === "load" ? instr.type : instr.op === "store" ? instr.args[1].type : "void";
-    const size = scalar ? bytesOf(type) : instr.size;
+    const size = instr.op === "load" || instr.op === "store" ? bytesOf(type) : instr.size;
     if (offset < 0 || offset + size > alloca.size) return null;
     if (!scalar) {
       ranges.push({ from: offset, to: offset + size });
@@ -132,7 +134,7 @@ function partsOfVariable(func: Func, at: Instr, debug: DebugValue, parts: readon
 
 function split(
   func: Func,
-  alloca: Instr,
+  alloca: Alloca,
   accesses: readonly Access[],
   parts: readonly Part[],
   addresses: ReadonlySet<Instr>,
@@ -140,14 +142,13 @@ function split(
   const byInstr = new Map<Instr, Access>(accesses.map((a) => [a.instr, a]));
   for (const part of parts) {
     const size = bytesOf(part.type);
-    part.alloca = newInstr(func, "alloca", "i64", [], alloca.loc);
+    const name = alloca.name === "" ? "" : `${alloca.name}+${part.offset}`;
+    part.alloca = numbered(func, make.alloca(size, size, name, alloca.loc));
     part.alloca.block = alloca.block;
-    part.alloca.size = size;
-    part.alloca.align = size;
-    part.alloca.name = alloca.name === "" ? "" : `${alloca.name}+${part.offset}`;
   }
   for (const block of func.blocks) {
-    if (!block.instrs.some((i) => byInstr.has(i) || addresses.has(i) || i.debug?.watched === alloca)) continue;
+    if (!block.instrs.some((i) => byInstr.has(i) || addresses.has(i) || (i.op === "dbg" && i.debug.watched === alloca)))
+      continue;
     const out: Instr[] = [];
     const emit = (instr: Instr): Instr => {
       instr.block = block;
@@ -157,7 +158,7 @@ function split(
     for (const instr of block.instrs) {
       if (instr === alloca) for (const part of parts) out.push(part.alloca as Instr);
       if (addresses.has(instr)) continue;
-      if (instr.debug?.indirect && instr.debug.watched === alloca) {
+      if (instr.op === "dbg" && instr.debug.indirect && instr.debug.watched === alloca) {
         out.push(...partsOfVariable(func, instr, instr.debug, parts));
         continue;
       }
@@ -166,31 +167,29 @@ function split(
         out.push(instr);
         continue;
       }
-      if (instr.op === "load" || instr.op === "store") {
-        instr.args[0] = parts.find((p) => p.offset === access.offset)?.alloca as Instr;
-        out.push(instr);
+      const { instr: accessing } = access;
+      const { loc } = accessing;
+      if (accessing.op === "load" || accessing.op === "store") {
+        accessing.args[0] = parts.find((p) => p.offset === access.offset)?.alloca as Instr;
+        out.push(accessing);
         continue;
       }
-      const inside = parts.filter((p) => p.offset >= access.offset && p.offset < access.offset + instr.size);
+      const inside = parts.filter((p) => p.offset >= access.offset && p.offset < access.offset + accessing.size);
       const at = (base: Instr, bytes: number): Instr =>
         bytes === 0
           ? base
-          : emit(
-              newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), instr.loc))], instr.loc),
-            );
+          : emit(newInstr(func, "add", "i64", [base, emit(newConst(func, "i64", BigInt(bytes), loc))], loc));
       for (const part of inside) {
         const delta = part.offset - access.offset;
         const own = part.alloca as Instr;
-        if (instr.op === "zero") {
-          const zero = emit(newInstr(func, "zero", "void", [own], instr.loc));
-          zero.size = bytesOf(part.type);
-          zero.align = zero.size;
-        } else if (access.operand === 0) {
-          const value = emit(newInstr(func, "load", part.type, [at(instr.args[1], delta)], instr.loc));
-          emit(newInstr(func, "store", "void", [own, value], instr.loc));
+        const bytes = bytesOf(part.type);
+        if (accessing.op === "zero") emit(numbered(func, make.zero(own, bytes, bytes, loc)));
+        else if (access.operand === 0) {
+          const value = emit(numbered(func, make.load(part.type, at(accessing.args[1], delta), false, loc)));
+          emit(numbered(func, make.store(own, value, false, loc)));
         } else {
-          const value = emit(newInstr(func, "load", part.type, [own], instr.loc));
-          emit(newInstr(func, "store", "void", [at(instr.args[0], delta), value], instr.loc));
+          const value = emit(numbered(func, make.load(part.type, own, false, loc)));
+          emit(numbered(func, make.store(at(accessing.args[0], delta), value, false, loc)));
         }
       }
     }

@@ -7,6 +7,7 @@
  *
  * Loops keep their one entry: from a loop's header only ways out of the loop are threaded.
  */
+import { make, numbered } from "../ir/builder.ts";
 import {
   Dominators,
   findLoops,
@@ -15,12 +16,13 @@ import {
   phisOf,
   removeIncoming,
   removeUnreachable,
+  targetFor,
   terminatorOf,
 } from "../ir/cfg.ts";
 import { evaluate } from "../ir/evaluate.ts";
-import type { Block, Func, Instr } from "../ir/ir.ts";
+import type { Block, Branch, Func, Instr, Switch, Terminator } from "../ir/ir.ts";
 import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
-import { isPure, newInstr } from "./rewrite.ts";
+import { isPure } from "./rewrite.ts";
 
 /** Instructions of a block that is copied, leaves and phis not counted. */
 const MAX_COPIED = 6;
@@ -49,15 +51,14 @@ class Threading {
   run(): boolean {
     let changed = false;
     for (const block of this.#dominators.order.slice(1)) {
-      const { op } = terminatorOf(block);
-      if ((op === "branch" || op === "switch") && this.#thread(block)) changed = true;
+      const last = terminatorOf(block);
+      if ((last.op === "branch" || last.op === "switch") && this.#thread(block, last)) changed = true;
     }
     if (changed) removeUnreachable(this.#func);
     return changed;
   }
 
-  #thread(block: Block): boolean {
-    const last = terminatorOf(block);
+  #thread(block: Block, last: Branch | Switch): boolean {
     const groups = new Map<Block, Block[]>();
     const preds = new Set(block.preds);
     for (const pred of preds) {
@@ -99,8 +100,7 @@ class Threading {
     const copy = newBlock(func);
     const values = leadTo(func, block, preds, copy);
     copyInto(func, block, copy, values);
-    const jump = append(copy, newInstr(func, "jump", "void", [], terminatorOf(block).loc));
-    jump.targets = [target];
+    append(copy, numbered(func, make.jump(target, terminatorOf(block).loc)));
     const edge = target.preds.indexOf(block);
     target.preds.push(copy);
     for (const phi of phisOf(target)) phi.args.push(phi.args[edge]);
@@ -109,12 +109,9 @@ class Threading {
   }
 
   /** Where the block goes when control comes from `pred`; null = not known. */
-  #targetFrom(pred: Block, block: Block, last: Instr): Block | null {
+  #targetFrom(pred: Block, block: Block, last: Branch | Switch): Block | null {
     const value = this.#valueFrom(pred, block, last.args[0], 0);
-    if (value === null) return null;
-    if (last.op === "branch") return last.targets[value !== 0n ? 0 : 1];
-    const at = last.cases.indexOf(value);
-    return last.targets[at < 0 ? last.cases.length : at];
+    return value === null ? null : targetFor(last, value);
   }
 
   /** What `value` is in `block` when control comes from `pred`; null = not known. */
@@ -159,7 +156,7 @@ class Threading {
 }
 
 /** What `value` is where `last` has gone to `to`. */
-function factOf(last: Instr, to: Block, value: Instr): bigint | null {
+function factOf(last: Terminator, to: Block, value: Instr): bigint | null {
   const { targets } = last;
   if (targets.length < 2) return null;
   const side = targets.indexOf(to);

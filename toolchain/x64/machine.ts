@@ -7,7 +7,7 @@
  * Position p (even) of an instruction is where it reads, p + 1 where it writes. EARLY moves a write to p, so that it shares no register with
  * anything the instruction reads. Physical registers live only inside one block (parameters: from the entry of the function).
  */
-import type { DebugValue, Instr, Loc } from "../ir/ir.ts";
+import type { DebugMark, DebugValue, Loc } from "../ir/ir.ts";
 import type { Mark } from "./debug/told.ts";
 import type { CodeSink, MemoryOperand } from "./operand.ts";
 import { Class, registerName as generalName, registers } from "./registers.ts";
@@ -140,7 +140,7 @@ export class MachineInstr {
   targets: MachineBlock[] = [];
   expand: Expansion | null = null;
   /** Debug values that hold from here on; they take no positions, so that they decide nothing. */
-  debug: readonly Instr[] | null = null;
+  debug: readonly DebugMark[] | null = null;
   constructor(op: string, operands: MachineOperand[], loc: Loc) {
     this.op = op;
     this.operands = operands;

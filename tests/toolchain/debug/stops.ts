@@ -67,7 +67,7 @@ export function interpret(
   ): void => {
     let state = known.get(activation);
     if (state === undefined) known.set(activation, (state = { line: func.loc.line, bound: new Map() }));
-    const { loc, debug } = instr;
+    const { loc } = instr;
     for (const [variable, bound] of instr.op === "alloca" ? [] : state.bound) {
       const key = keyOf(path.basename(module.files[variable.loc.file]), variable.loc.line, variable.name);
       const known = ever.get(key);
@@ -75,7 +75,7 @@ export function interpret(
       if (known) known.add(now);
       else ever.set(key, new Set([now]));
     }
-    if (loc.file >= 0 && loc.line !== state.line && debug === null && instr.op !== "alloca") {
+    if (loc.file >= 0 && loc.line !== state.line && instr.op !== "dbg" && instr.op !== "alloca") {
       state.line = loc.line;
       const locals: Record<string, [number, Shown]> = {};
       for (let scope: Scope | null = loc.scope ?? func.scope; scope; scope = scope.parent) {
@@ -87,7 +87,7 @@ export function interpret(
       }
       stops.push({ file: path.basename(module.files[loc.file]), line: loc.line, locals });
     }
-    if (debug) state.bound.set(debug.variable, debug);
+    if (instr.op === "dbg") state.bound.set(instr.debug.variable, instr.debug);
   };
   const read = (
     type: DebugType,

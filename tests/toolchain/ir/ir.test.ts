@@ -294,7 +294,7 @@ describe("builder", () => {
     expect(func.blocks[0].instrs[0]).toBe(local);
     expect(next.preds.length).toBe(2);
     expect(func.blocks.length).toBe(3);
-    expect(value.imm).toBe(0xffffffffn);
+    expect(value).toMatchObject({ op: "const", imm: 0xffffffffn });
     expect(() => b.binary("add", value, wide)).toThrow("f: add of i32 and i64");
     verify(Object.assign(new Module("t"), { functions: new Map([["f", func]]) }));
   });

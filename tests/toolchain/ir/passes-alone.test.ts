@@ -4,8 +4,9 @@
  * of the module change nothing of its code.
  */
 import { expect, test } from "vitest";
+import { make, numbered } from "../../../toolchain/ir/builder.ts";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
-import { type Func, Instr, type Module, NO_LOC, type Scope } from "../../../toolchain/ir/ir.ts";
+import { type Func, type Instr, type Module, NO_LOC, type Scope, type Variable } from "../../../toolchain/ir/ir.ts";
 import { widthOf } from "../../../toolchain/ir/ops.ts";
 import { parseModule } from "../../../toolchain/ir/parser.ts";
 import { printModule } from "../../../toolchain/ir/printer.ts";
@@ -62,18 +63,17 @@ function watchAll(module: Module): void {
     let count = 0;
     const watch = (value: Instr): Instr[] => {
       if (value.type === "void") return [];
-      const dbg = new Instr("dbg", "void", [], NO_LOC);
-      dbg.id = func.nextId++;
-      dbg.block = value.block;
       const variable = { name: `v${count % 7}`, type: 0, loc: NO_LOC, scope, parameter: -1 };
       const indirect = value.op === "alloca";
       const bytes = indirect ? value.size : widthOf[value.type] / 8;
-      dbg.debug = { variable: variables.get(variable.name) ?? variable, watched: value, indirect, offset: 0, bytes };
-      variables.set(variable.name, dbg.debug.variable);
+      const known = variables.get(variable.name) ?? variable;
+      const dbg = numbered(func, make.debug({ variable: known, watched: value, indirect, offset: 0, bytes }, NO_LOC));
+      dbg.block = value.block;
+      variables.set(variable.name, known);
       count++;
       return [dbg];
     };
-    const variables = new Map<string, NonNullable<Instr["debug"]>["variable"]>();
+    const variables = new Map<string, Variable>();
     for (const block of (func as Func).blocks) {
       const phis = block.instrs.filter((i) => i.op === "phi");
       block.instrs = [

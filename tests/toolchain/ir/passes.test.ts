@@ -1,5 +1,6 @@
 /** Proves what each pass is for, on the smallest function that shows it, and what it must leave alone. */
 import { describe, expect, test } from "vitest";
+import { terminatorOf } from "../../../toolchain/ir/cfg.ts";
 import type { Func, Module } from "../../../toolchain/ir/ir.ts";
 import { parseModule } from "../../../toolchain/ir/parser.ts";
 import { printFunction } from "../../../toolchain/ir/printer.ts";
@@ -133,7 +134,7 @@ describe("cfg", () => {
         "  call @h ()\n  jump b4",
       );
     const blocks = (f('(i8 "a") void', body).functions.get("f") as Func).blocks;
-    expect(blocks[0].instrs.at(-1)?.targets[1]).toBe(blocks.at(-1));
+    expect(terminatorOf(blocks[0]).targets[1]).toBe(blocks.at(-1));
     expect(blocks.some((b) => b.instrs.some((i) => i.op === "phi"))).toBe(false);
   });
   test("empty loops end the passes, not the program", () => {

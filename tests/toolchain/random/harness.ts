@@ -140,7 +140,8 @@ export function partOf(module: Module, programs: readonly Program[]): Module {
     const data = module.data.get(name);
     if (func && !part.functions.has(name)) {
       part.functions.set(name, func);
-      for (const block of func.blocks) for (const { symbol } of block.instrs) if (symbol) add(symbol);
+      for (const block of func.blocks)
+        for (const i of block.instrs) if (i.op === "symbol" || i.op === "call") add(i.symbol);
     } else if (data && !part.data.has(name)) {
       part.data.set(name, data);
       for (const { symbol } of data.relocations) add(symbol);

@@ -185,7 +185,6 @@ export class DebugTracker {
     for (const { code } of blocks) {
       for (const { instr } of code) {
         for (const { debug } of instr.debug ?? []) {
-          if (debug === null) continue;
           const { variable } = debug;
           let known = cuts.get(variable);
           if (known === undefined) cuts.set(variable, (known = new Set()));

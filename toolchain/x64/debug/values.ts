@@ -4,7 +4,7 @@
  * (folded into their users, or removed) and for when the register is lost; and what was made of it, undone (after `i + 1` has taken the
  * register of `i`, that is one less).
  */
-import type { DebugValue, Instr } from "../../ir/ir.ts";
+import type { DebugValue, Instr, IntConst } from "../../ir/ir.ts";
 import { type Op, widthOf } from "../../ir/ops.ts";
 import type { DebugOperator } from "../../link/debug.ts";
 import { placeArguments } from "../abi.ts";
@@ -207,4 +207,4 @@ const OPERATORS: Partial<Record<Op, DebugOperator>> = {
 };
 
 const bytesOf = (instr: Instr): number => (instr.type === "void" ? 0 : widthOf[instr.type] / 8);
-const signed = (instr: Instr): bigint => BigInt.asIntN(8 * bytesOf(instr), instr.imm);
+const signed = (instr: IntConst): bigint => BigInt.asIntN(8 * bytesOf(instr), instr.imm);

@@ -1,5 +1,5 @@
 /** Selection of atomic operations and of inline assembly. */
-import type { Instr } from "../../ir/ir.ts";
+import type { Asm, Instr } from "../../ir/ir.ts";
 import { assembleInline } from "../inline.ts";
 import {
   DEF,
@@ -87,8 +87,8 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
  * Inputs named in the text get registers that nothing else of the block uses; the result's register is written early, so the block may
  * write it before it has read all. Fixed inputs arrive zero-extended. The flags are dead around every instruction that sets none.
  */
-export function lowerAsm(s: Selector, instr: Instr): void {
-  const block = instr.asm!;
+export function lowerAsm(s: Selector, instr: Asm): void {
+  const block = instr.asm;
   if (block.pieces.some((text) => /\bcall\b/.test(text))) s.mf.hasCalls = true;
   const fixed = (name: string): number => {
     const r = registerNumber(name);

@@ -1,5 +1,5 @@
 /** Selection of comparisons, select, branches, switches, calls and returns. */
-import type { Block, Instr } from "../../ir/ir.ts";
+import type { Block, Branch, Call, Instr, Plain, Ret, Switch, Terminator } from "../../ir/ir.ts";
 import { CALLER_SAVED_MASK, INTEGER_RESULT, placeArguments, VECTOR_RESULT } from "../abi.ts";
 import { DEF, EARLY, imm, type MachineBlock, type MachineOperand, MEMORY_OK, reg, USE } from "../machine.ts";
 import { compareFloats } from "./float.ts";
@@ -151,7 +151,7 @@ export function lowerSelect(s: Selector, instr: Instr): void {
 
 // ---- terminators
 
-export function lowerTerminator(s: Selector, instr: Instr): void {
+export function lowerTerminator(s: Selector, instr: Terminator): void {
   switch (instr.op) {
     case "jump":
       return s.jump(instr.targets[0]);
@@ -167,7 +167,7 @@ export function lowerTerminator(s: Selector, instr: Instr): void {
   }
 }
 
-function branch(s: Selector, instr: Instr): void {
+function branch(s: Selector, instr: Branch): void {
   const [condition] = instr.args;
   const [yes, no] = instr.targets;
   if (yes === no) return s.jump(yes);
@@ -182,7 +182,7 @@ function branchTo(s: Selector, cc: string, yes: MachineBlock, no: MachineBlock):
   instr.targets = yes === no ? [yes] : [yes, no];
 }
 
-function lowerReturn(s: Selector, instr: Instr): void {
+function lowerReturn(s: Selector, instr: Ret): void {
   const value = instr.args[0];
   if (value === undefined) {
     s.emit("ret");
@@ -204,7 +204,7 @@ interface Case {
 const TABLE_CASES = 5;
 const TABLE_SPARSITY = 3n;
 
-function lowerSwitch(s: Selector, instr: Instr): void {
+function lowerSwitch(s: Selector, instr: Switch): void {
   const value = instr.args[0];
   const width = bits(value.type);
   const defaultTarget = instr.targets[instr.cases.length];
@@ -275,17 +275,13 @@ function jumpTable(s: Selector, x: number, w: 32 | 64, cases: readonly Case[], o
 
 // ---- calls
 
-export function lowerCall(s: Selector, instr: Instr): void {
-  const indirect = instr.op === "icall";
-  const args = indirect ? instr.args.slice(1) : instr.args;
+/** A call, or a call through a pointer (icall). */
+export function lowerCall(s: Selector, instr: Call | Plain): void {
+  const args = instr.op === "call" ? instr.args : instr.args.slice(1);
   const { places, stackBytes } = placeArguments(args.map((a) => a.type));
   s.mf.hasCalls = true;
   s.mf.outgoingBytes = Math.max(s.mf.outgoingBytes, stackBytes);
-  const target: MachineOperand = !indirect
-    ? { kind: "sym", name: instr.symbol, addend: 0n }
-    : instr.args[0].op === "symbol" && instr.args[0].imm === 0n
-      ? { kind: "sym", name: instr.args[0].symbol, addend: 0n }
-      : reg(s.use(instr.args[0]), 64, USE | MEMORY_OK);
+  const target = instr.op === "call" ? nameOf(instr.symbol) : targetOf(s, instr.args[0]);
   const copies: MachineOperand[] = [];
   let uses = 0;
   args.forEach((arg, i) => {
@@ -311,5 +307,11 @@ export function lowerCall(s: Selector, instr: Instr): void {
       reg(s.result(instr), 64, DEF | MEMORY_OK),
       reg(instr.type === "f64" ? VECTOR_RESULT : INTEGER_RESULT, 64, USE),
     );
-  if (!indirect && s.options.isNoreturn(instr.symbol) && s.next?.op !== "unreachable") s.emit("ud2");
+  if (instr.op === "call" && s.options.isNoreturn(instr.symbol) && s.next?.op !== "unreachable") s.emit("ud2");
+}
+
+const nameOf = (name: string): MachineOperand => ({ kind: "sym", name, addend: 0n });
+function targetOf(s: Selector, pointer: Instr): MachineOperand {
+  if (pointer.op === "symbol" && pointer.imm === 0n) return nameOf(pointer.symbol);
+  return reg(s.use(pointer), 64, USE | MEMORY_OK);
 }

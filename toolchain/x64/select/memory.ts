@@ -1,18 +1,24 @@
 /** Selection of addresses, loads, stores (with read-modify-write in place) and block copies. */
-import type { Instr } from "../../ir/ir.ts";
+import type { Copy, Instr, Load, Store, Zero } from "../../ir/ir.ts";
 import { DEF, imm, type Mem, RAX, RCX, RDI, RSI, reg, USE, type Width } from "../machine.ts";
 import { addressOf } from "./operands.ts";
 import { memory, type Selector } from "./selector.ts";
 import { bits, shortImmediate } from "./values.ts";
 
-export function lowerMemory(s: Selector, instr: Instr): void {
-  if (instr.op === "load") return load(s, instr);
-  if (instr.op === "store") return store(s, instr);
-  if (instr.op === "copy") return copy(s, instr.args[0], instr.args[1], instr.size);
-  return zero(s, instr.args[0], instr.size);
+export function lowerMemory(s: Selector, instr: Load | Store | Copy | Zero): void {
+  switch (instr.op) {
+    case "load":
+      return load(s, instr);
+    case "store":
+      return store(s, instr);
+    case "copy":
+      return copy(s, instr.args[0], instr.args[1], instr.size);
+    case "zero":
+      return zero(s, instr.args[0], instr.size);
+  }
 }
 
-function load(s: Selector, instr: Instr): void {
+function load(s: Selector, instr: Load): void {
   const width = bits(instr.type);
   const from = addressOf(s, instr.args[0], width);
   if (instr.type === "f64") s.emit("movsd", s.def(instr, 64), from);
@@ -22,7 +28,7 @@ function load(s: Selector, instr: Instr): void {
 
 const IN_PLACE: Readonly<Record<string, string>> = { add: "add", sub: "sub", and: "and", or: "or", xor: "xor" };
 
-function store(s: Selector, instr: Instr): void {
+function store(s: Selector, instr: Store): void {
   const [address, value] = instr.args;
   const width = bits(value.type);
   if (value.type === "f64") {
@@ -54,10 +60,9 @@ function storeInPlace(s: Selector, address: Instr, value: Instr, width: Width): 
 
 function sameAddress(a: Instr, b: Instr): boolean {
   if (a === b) return true;
-  if (a.op !== b.op) return false;
-  if (a.op === "symbol") return a.symbol === b.symbol && a.imm === b.imm;
-  if (a.op === "const") return a.imm === b.imm;
-  return a.op === "add" && sameAddress(a.args[0], b.args[0]) && sameAddress(a.args[1], b.args[1]);
+  if (a.op === "symbol") return b.op === "symbol" && a.symbol === b.symbol && a.imm === b.imm;
+  if (a.op === "const") return b.op === "const" && a.imm === b.imm;
+  return a.op === "add" && b.op === "add" && sameAddress(a.args[0], b.args[0]) && sameAddress(a.args[1], b.args[1]);
 }
 
 // ---- blocks of memory

@@ -1,5 +1,5 @@
 /** How values become operands: addresses, register-or-memory sources, copies into a register as they are or widened. */
-import type { Instr } from "../../ir/ir.ts";
+import type { Instr, SymbolAddress } from "../../ir/ir.ts";
 import { DEF, imm, type Mem, MEMORY_OK, memOf, type Reg, reg, USE, type Width } from "../machine.ts";
 import type { Selector } from "./selector.ts";
 import { bits, constantOf } from "./values.ts";
@@ -78,7 +78,7 @@ interface AddressParts {
   scale: 1 | 2 | 4 | 8;
   disp: bigint;
   /** Excludes base and index. */
-  symbol: Instr | null;
+  symbol: SymbolAddress | null;
   /** Frame object, −1 = none. Excludes base. */
   object: number;
 }

@@ -9,7 +9,7 @@
  * A load may be swallowed only by its single user, in its own block, and if nothing that writes memory stands between (`before`, `after`
  * count such instructions). Volatile and atomic accesses are never swallowed.
  */
-import { Dominators } from "../../ir/cfg.ts";
+import { Dominators, terminatorOf } from "../../ir/cfg.ts";
 import type { Block, Func, Instr } from "../../ir/ir.ts";
 import { placeArguments } from "../abi.ts";
 import { Teller } from "../debug/values.ts";
@@ -53,7 +53,7 @@ export function selectFunction(f: Func, options: SelectOptions): MachineFunction
 function coldLast(order: readonly Block[]): Block[] {
   const cold = new Set<Block>();
   for (let i = order.length - 1; i > 0; i--) {
-    const last = order[i].instrs.at(-1)!;
+    const last = terminatorOf(order[i]);
     if (last.op === "unreachable" || (last.targets.length > 0 && last.targets.every((t) => cold.has(t))))
       cold.add(order[i]);
   }
@@ -70,7 +70,7 @@ function lowerBlock(s: Selector, block: Block): MachineBlock {
   let next: Instr | null = null;
   for (let i = block.instrs.length - 1; i >= 0; i--) {
     const instr = block.instrs[i];
-    if (instr.debug) {
+    if (instr.op === "dbg") {
       // In front of what comes next: the last one that was made.
       const follower = reversed[reversed.length - 1];
       follower.debug = [instr, ...(follower.debug ?? [])];

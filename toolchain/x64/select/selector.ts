@@ -3,7 +3,7 @@
  * edges. The families of operations emit their code through it; select.ts walks.
  */
 import { type Dominators, findLoops, phisOf } from "../../ir/cfg.ts";
-import type { Block, Func, Instr, Loc } from "../../ir/ir.ts";
+import type { Alloca, Block, FloatConst, Func, Instr, IntConst, Loc, SymbolAddress } from "../../ir/ir.ts";
 import { opInfo } from "../../ir/ops.ts";
 import {
   DEF,
@@ -93,7 +93,7 @@ export class Selector {
       }
       this.instrs[instr.id] = instr;
       this.before[instr.id] = writes;
-      if (opInfo(instr.op).writesMemory || instr.volatile) writes++;
+      if (opInfo(instr.op).writesMemory || (instr.op === "load" && instr.volatile)) writes++;
       this.after[instr.id] = writes;
     }
   }
@@ -192,13 +192,13 @@ export class Selector {
     }
   }
 
-  #useLeaf(instr: Instr): number {
+  #useLeaf(instr: IntConst | FloatConst | SymbolAddress | Alloca): number {
     const value = this.rematOf(instr);
     const before = this.#beforeLoop.get(this.#block);
     if (value === null) {
       const r = this.temp(instr.op === "fconst");
       if (instr.op === "fconst") this.materialiseFloat(r, instr.float);
-      else {
+      else if (instr.op === "alloca") {
         // Over-aligned: the object has room to move the address up.
         this.emit("lea", reg(r, 64, DEF), frameObject(this.objectOf(instr), 0, 0));
         this.emit("add", reg(r, 64, USE | DEF), imm(instr.align - 16));
@@ -270,7 +270,7 @@ export class Selector {
   knownObject(alloca: Instr): number | null {
     return this.#objects.get(alloca) ?? null;
   }
-  objectOf(alloca: Instr): number {
+  objectOf(alloca: Alloca): number {
     let object = this.#objects.get(alloca);
     if (object === undefined) {
       const over = Math.max(0, alloca.align - 16);

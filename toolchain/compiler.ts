@@ -1,6 +1,7 @@
 /**
- * The compiler: source files in, linked image out. The pipeline is the list in `compile`, read top-down; each stage has its folder
- * and its dump (dump.ts). A stage that finds mistakes ends the compile with diagnostics; a stage that breaks becomes one MG9999 line.
+ * The compiler: source files in, linked image out. The pipeline is the list in `compile`, read top-down; each stage
+ * has its folder and its dump (dump.ts). A stage that finds mistakes ends the compile with diagnostics; a stage that
+ * breaks becomes one MG9999 line.
  */
 import type { Diagnostic } from "./frontend/diagnostics.ts";
 import { asmDiagnostic, type FrontendOptions, lowerProgram } from "./frontend/frontend.ts";

@@ -1,7 +1,7 @@
 /**
  * The one file that touches TypeScript's compiler API: programs, source text, symbols, TypeScript's own diagnostics.
- * The rest of the frontend reads syntax trees through the `ts` that is exported here and asks `SourceProgram` for symbols;
- * no other use of TypeScript's type checker is made (machine types come from declarations, see types.ts).
+ * The rest of the frontend reads syntax trees through the `ts` that is exported here and asks `SourceProgram` for
+ * symbols; no other use of TypeScript's type checker is made (machine types come from declarations, see types.ts).
  *
  * Programs and parsed files are kept between compiles: a file is parsed again only when its text changed.
  */
@@ -144,7 +144,9 @@ export class SourceProgram {
     return null;
   }
 
-  /** TypeScript's own errors, with their TS codes: syntax errors alone if there are any, or if the rest is not wanted. */
+  /**
+   * TypeScript's own errors, with their TS codes: syntax errors alone if there are any, or if the rest is not wanted.
+   */
   diagnostics(wantsSemantic = true): { syntax: Diagnostic[]; semantic: Diagnostic[] } {
     const syntax = [
       ...this.#program.getOptionsDiagnostics(),

@@ -1,4 +1,6 @@
-/** Calls: of functions, methods and function pointers; inference of type arguments from the arguments' machine types. */
+/**
+ * Calls: of functions, methods and function pointers; inference of type arguments from the arguments' machine types.
+ */
 import { type FunctionNode, ts } from "./adapter.ts";
 import { addressOf, coerce, materialise } from "./conversions.ts";
 import { intrinsic } from "./intrinsics.ts";
@@ -228,7 +230,10 @@ function finish(
 }
 
 // ---- generics
-/** Explicit type arguments, or those that the arguments' types and the wanted result give. `values`: arguments evaluated on the way. */
+/**
+ * Explicit type arguments, or those that the arguments' types and the wanted result give. `values`: arguments
+ * evaluated on the way.
+ */
 function typeArguments(
   ctx: Lowering,
   node: ts.CallExpression,

@@ -1,7 +1,8 @@
 /**
- * Codec generation: prints the layouts and constants of subset modules as TypeScript for node, so that the emulator, the services and
- * the tests read the same facts as the kernel. A struct becomes a class of DataView accessors (bigint where a number would round),
- * an enum an object with its names by value, a constant a number or bigint, a table an array of objects with its strings.
+ * Codec generation: prints the layouts and constants of subset modules as TypeScript for node, so that the emulator,
+ * the services and the tests read the same facts as the kernel. A struct becomes a class of DataView accessors
+ * (bigint where a number would round), an enum an object with its names by value, a constant a number or bigint, a
+ * table an array of objects with its strings.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { SourceProgram, ts, unwrap } from "./adapter.ts";

@@ -1,7 +1,8 @@
 /**
- * Machine types as debuggers get them (../link/debug.ts), one entry a type. Made from annotations where there are any, since enums and
- * aliases have names only there; else from the machine type. A struct's members are its fields at their offsets, those of its base first
- * (a base is a prefix: its fields are members like any other). Structs are filled in last, when every layout is known.
+ * Machine types as debuggers get them (../link/debug.ts), one entry a type. Made from annotations where there are
+ * any, since enums and aliases have names only there; else from the machine type. A struct's members are its fields
+ * at their offsets, those of its base first (a base is a prefix: its fields are members like any other). Structs are
+ * filled in last, when every layout is known.
  */
 import type { DebugType } from "../link/debug.ts";
 import { ts } from "./adapter.ts";
@@ -198,7 +199,10 @@ export class DebugTypes {
     if (index === undefined) this.#known.set(key, (index = this.#types.push(type) - 1));
     return index;
   }
-  /** Types that have a declaration: told apart by it and by their type arguments. The entry stands before `make` looks at others. */
+  /**
+   * Types that have a declaration: told apart by it and by their type arguments. The entry stands before `make` looks
+   * at others.
+   */
   #declared(declaration: ts.Declaration, key: string, make: (index: number) => DebugType): number {
     let byArguments = this.#named.get(declaration);
     if (byArguments === undefined) this.#named.set(declaration, (byArguments = new Map()));

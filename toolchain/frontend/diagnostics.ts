@@ -1,7 +1,8 @@
 /**
- * Diagnostics: `file:line:column: error MGnnnn: what is wrong; write … instead`. The table is the authority on codes, which
- * are stable: a retired code is not used again. MG0: the compile as a whole, MG1: constructs outside the language, MG2: types,
- * MG3: constants and static data, MG4: declarations and attributes, MG5: inline assembly, MG9: the compiler itself.
+ * Diagnostics: `file:line:column: error MGnnnn: what is wrong; write … instead`. The table is the authority on
+ * codes, which are stable: a retired code is not used again. MG0: the compile as a whole, MG1: constructs outside the
+ * language, MG2: types, MG3: constants and static data, MG4: declarations and attributes, MG5: inline assembly, MG9:
+ * the compiler itself.
  */
 export interface Diagnostic {
   readonly code: string;

@@ -1,7 +1,7 @@
 /**
  * Expressions: `expression` lowers one and gives its value. The families stand in files below and come back through
- * `Lowering.expression`. `want` is the type that the context declares. It decides only what is open: the width of `1 << n` and of `c ? 1 : 2`, type arguments
- * and null; it converts nothing (`coerce` does).
+ * `Lowering.expression`. `want` is the type that the context declares. It decides only what is open: the width of
+ * `1 << n` and of `c ? 1 : 2`, type arguments and null; it converts nothing (`coerce` does).
  */
 import { ts } from "./adapter.ts";
 import { asmExpression } from "./asm.ts";

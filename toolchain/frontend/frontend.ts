@@ -1,6 +1,7 @@
 /**
- * The frontend: from source files to an IR module. Everything that the entry and the `keep` declarations reach is lowered; what they
- * do not reach is checked the same way and thrown away, so that a mistake shows before its function is used.
+ * The frontend: from source files to an IR module. Everything that the entry and the `keep` declarations reach is
+ * lowered; what they do not reach is checked the same way and thrown away, so that a mistake shows before its
+ * function is used.
  */
 import { existsSync } from "node:fs";
 import { Module } from "../ir/ir.ts";
@@ -26,7 +27,10 @@ export interface FrontendOptions {
   readonly overlay?: ReadonlyMap<string, string>;
   /** Types, scopes and debug values for debuggers; default false. They change nothing else. */
   readonly debug?: boolean;
-  /** TypeScript's semantic errors are not asked for, half of the work: for texts that a program makes and that are known to have none. */
+  /**
+   * TypeScript's semantic errors are not asked for, half of the work: for texts that a program makes and that are
+   * known to have none.
+   */
   readonly trusted?: boolean;
 }
 export interface FrontendResult {
@@ -190,7 +194,10 @@ function drain(unit: Unit): void {
   unit.pending.length = 0;
 }
 
-/** The same checks for what nothing reaches. Generic functions are checked with the types that they are used with, and so not here. */
+/**
+ * The same checks for what nothing reaches. Generic functions are checked with the types that they are used with, and
+ * so not here.
+ */
 function checkRest(unit: Unit, found: Declarations): void {
   const module = unit.module;
   unit.module = new Module(module.name);

@@ -84,7 +84,10 @@ export function globalType(ctx: Lowering, entity: VariableEntity, node: ts.Node)
   return type;
 }
 
-/** Value of a const scalar; null for variables. Addresses are evaluated anew at every use, which asks for what they point to. */
+/**
+ * Value of a const scalar; null for variables. Addresses are evaluated anew at every use, which asks for what they
+ * point to.
+ */
 export function globalConstant(ctx: Lowering, entity: VariableEntity, node: ts.Node): Value | null {
   const { unit } = ctx;
   if (!entity.isConst || entity.external) return null;

@@ -1,6 +1,7 @@
 /**
- * Initialisers of structs, arrays and scalars, for static data (an image of bytes and relocations) and for locals (stores):
- * new C() with the class's field initialisers, object and array literals, zeroed(), uninitialized(), scalar expressions.
+ * Initialisers of structs, arrays and scalars, for static data (an image of bytes and relocations) and for locals
+ * (stores): new C() with the class's field initialisers, object and array literals, zeroed(), uninitialized(), scalar
+ * expressions.
  */
 import { ts, unwrap } from "./adapter.ts";
 import { addressOf, coerce, materialise, store } from "./conversions.ts";

@@ -1,6 +1,6 @@
 /**
- * The state of lowering one function, or of evaluating one constant expression (no builder: whatever would need an instruction
- * is refused as "not a constant").
+ * The state of lowering one function, or of evaluating one constant expression (no builder: whatever would need an
+ * instruction is refused as "not a constant").
  */
 import { Builder } from "../ir/builder.ts";
 import type { Block, Instr, Scope } from "../ir/ir.ts";
@@ -64,8 +64,8 @@ export class Lowering {
   }
 
   /**
-   * The value of an expression. `want` is the type that the context declares; it decides what is open (expressions.ts) and converts
-   * nothing.
+   * The value of an expression. `want` is the type that the context declares; it decides what is open
+   * (expressions.ts) and converts nothing.
    */
   expression(node: ts.Expression, want: MachineType | null = null): Value {
     return this.#lower(this, node, want);
@@ -107,8 +107,8 @@ export class Lowering {
     this.#scope = scope;
   }
   /**
-   * From here on the variable `name` is `watched`, or, if `indirect`, what is stored there. `typed`: its annotation, if it has one.
-   * A constant is told as the instruction that it would be.
+   * From here on the variable `name` is `watched`, or, if `indirect`, what is stored there. `typed`: its annotation,
+   * if it has one. A constant is told as the instruction that it would be.
    */
   declare(
     name: ts.Node,

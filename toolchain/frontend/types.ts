@@ -52,7 +52,10 @@ export interface Field {
   /** The struct that declares it, and so the types that its initialiser sees. */
   readonly owner: Struct;
 }
-/** One class with its type arguments. `fields` holds the base's first; filled by the resolver on first need of the layout. */
+/**
+ * One class with its type arguments. `fields` holds the base's first; filled by the resolver on first need of the
+ * layout.
+ */
 export interface Struct {
   readonly name: string;
   readonly declaration: ts.ClassDeclaration;
@@ -95,7 +98,10 @@ export const ERROR: SimpleType = { kind: "error" };
 export const pointerTo = (target: MachineType): PointerType => ({ kind: "pointer", target });
 export const arrayOf = (element: MachineType, count: number): ArrayType => ({ kind: "array", element, count });
 
-/** The type as its user writes it; also its identity: two types are the same when their names are (structs of one name differ by `sameType`). */
+/**
+ * The type as its user writes it; also its identity: two types are the same when their names are (structs of one name
+ * differ by `sameType`).
+ */
 export function showType(type: MachineType): string {
   switch (type.kind) {
     case "int":

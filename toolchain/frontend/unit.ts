@@ -1,6 +1,7 @@
 /**
- * One compile's state: the source program, the module being made, diagnostics, and the entities (functions with their type
- * arguments, static variables, pooled strings) with the work list of those that are referred to but not lowered yet.
+ * One compile's state: the source program, the module being made, diagnostics, and the entities (functions with their
+ * type arguments, static variables, pooled strings) with the work list of those that are referred to but not lowered
+ * yet.
  */
 import { type Data, type FunctionAttributes, Module, NO_LOC } from "../ir/ir.ts";
 import { type FunctionNode, isDeclared, type SourceProgram, ts } from "./adapter.ts";

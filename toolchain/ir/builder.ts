@@ -2,8 +2,10 @@
  * Building functions instruction by instruction. Used by the frontend, by passes and by tests.
  *
  * - `createBlock` makes a block, `enter` appends it to the function (once) and makes it current.
- * - A terminator adds its edges to the targets' `preds`, one entry an edge: a switch with two cases to one block is there twice.
- * - After a terminator a further terminator is dropped, and any other instruction opens a new block without predecessors, so
+ * - A terminator adds its edges to the targets' `preds`, one entry an edge: a switch with two cases to one block is
+ *   there twice.
+ * - After a terminator a further terminator is dropped, and any other instruction opens a new block without
+ *   predecessors, so
  *   that a front end need not know what is dead. The unreachable-code pass removes those blocks.
  * - `alloca` always goes to the head of the entry block, wherever the builder stands.
  * - Operand types are asserted by the op table: a mistake is a bug of the caller.
@@ -52,8 +54,9 @@ export type AtomicUpdate = "axchg" | "aadd" | "aand" | "aor" | "axor";
 // ---- constructors
 
 /**
- * Four hidden classes for instructions of all kinds, not one for each: passes read `op`, `args` and `block` of whatever comes, and with
- * more than four classes V8 gives up on such places (README.md). The types (ir.ts) show of them what each kind has.
+ * Four hidden classes for instructions of all kinds, not one for each: passes read `op`, `args` and `block` of
+ * whatever comes, and with more than four classes V8 gives up on such places (README.md). The types (ir.ts) show of
+ * them what each kind has.
  */
 class Node<O extends Op> {
   id = 0;
@@ -407,8 +410,8 @@ export class Builder {
   }
 
   /**
-   * From here on all `bytes` of the variable are `watched`, or (`indirect`) what is stored there. Nothing where nothing can run, since debug
-   * values may not make blocks.
+   * From here on all `bytes` of the variable are `watched`, or (`indirect`) what is stored there. Nothing where
+   * nothing can run, since debug values may not make blocks.
    */
   debugValue(variable: Variable, watched: Instr, indirect: boolean, bytes: number): void {
     if (this.terminated) return;

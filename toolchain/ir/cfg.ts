@@ -1,9 +1,9 @@
 /**
  * The control-flow graph: predecessors, reverse postorder, dominators, dominance frontiers, loops.
  *
- * Edges are counted one by one: a block that reaches another by two targets of its terminator is twice in that block's `preds`,
- * and phis have one operand for each. Two entries of one predecessor always carry the same value (the verifier checks it), so that
- * a back end may place the moves of an edge by predecessor.
+ * Edges are counted one by one: a block that reaches another by two targets of its terminator is twice in that
+ * block's `preds`, and phis have one operand for each. Two entries of one predecessor always carry the same value
+ * (the verifier checks it), so that a back end may place the moves of an edge by predecessor.
  */
 import { make } from "./builder.ts";
 import type { Block, Branch, Func, Instr, Phi, Switch, Terminator } from "./ir.ts";
@@ -202,9 +202,12 @@ export function loopDepths(dominators: Dominators): Map<Block, number> {
   return depths;
 }
 
-// ---- edges ----------------------------------------------------------------------------------------------------------------------
+// ---- edges
 
-/** Takes one edge away from `to`: the entry of `from` in its preds, with the operands of its phis. The terminator is the caller's. */
+/**
+ * Takes one edge away from `to`: the entry of `from` in its preds, with the operands of its phis. The terminator is
+ * the caller's.
+ */
 export function removeIncoming(to: Block, from: Block): void {
   const at = to.preds.indexOf(from);
   if (at < 0) throw new Error(`b${from.id} is no predecessor of b${to.id}`);

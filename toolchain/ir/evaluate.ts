@@ -1,10 +1,12 @@
 /**
- * The value of a pure operation for constant operands, by the `fold` of the op table; conversions and floats, which depend on two
- * types, are added here. The constant folder and the interpreter both ask this function, so that they cannot differ.
+ * The value of a pure operation for constant operands, by the `fold` of the op table; conversions and floats, which
+ * depend on two types, are added here. The constant folder and the interpreter both ask this function, so that they
+ * cannot differ.
  *
  * Integers are unsigned bigints of their width, f64 are numbers.
- * f64 → integer is total, as gcc's code for x86-64 is: the low bits of the 64-bit signed conversion, which gives "integer indefinite"
- * (cvttsd2si: 1 << 63) for what does not fit; ftoui to i64 converts numbers from 2^63 on, too, and gives 0 from 2^64 on.
+ * f64 → integer is total, as gcc's code for x86-64 is: the low bits of the 64-bit signed conversion, which gives
+ * "integer indefinite" (cvttsd2si: 1 << 63) for what does not fit; ftoui to i64 converts numbers from 2^63 on, too,
+ * and gives 0 from 2^64 on.
  */
 import { type Op, opInfo, type Type, widthOf } from "./ops.ts";
 

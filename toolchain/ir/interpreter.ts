@@ -1,8 +1,9 @@
 /**
  * Executes a module over a simulated memory: the oracle for passes and back end.
  *
- * Memory: one run of bytes from MEMORY_BASE: the statics in the order of the module, then the stack (growing down). Everything else,
- * address 0 included, faults. Functions have addresses outside it, 16 bytes apart, that only calls can use.
+ * Memory: one run of bytes from MEMORY_BASE: the statics in the order of the module, then the stack (growing down).
+ * Everything else, address 0 included, faults. Functions have addresses outside it, 16 bytes apart, that only calls
+ * can use.
  * What is undefined gets a fixed pattern (0xcc bytes), so that a program that looks at it shows up as a difference.
  * Left out: inline assembly (a trap "asm"), volatile as anything but an access, other processors (atomics are plain).
  * Calls of functions that the module does not define go to `externals`.
@@ -29,7 +30,10 @@ export interface InterpreterOptions {
   /** Default 1 MiB. */
   readonly stackBytes?: number;
   readonly externals?: ReadonlyMap<string, (args: readonly Value[], interpreter: Interpreter) => Value | null>;
-  /** Called before each instruction but phis and params, debug values included. `activation`: one object each call that is running. */
+  /**
+   * Called before each instruction but phis and params, debug values included. `activation`: one object each call
+   * that is running.
+   */
   readonly watch?: (func: Func, instr: Instr, value: (instr: Instr) => Value | undefined, activation: object) => void;
 }
 
@@ -145,7 +149,8 @@ export class Interpreter {
     const external = this.#module.functions.has(name) ? undefined : this.#externals.get(name);
     if (external) return external(args, this) ?? undefined;
     const code = this.#codeOf(name);
-    // Arguments beyond the parameters are left unread, as the SysV ABI does: function pointers may call functions of fewer parameters.
+    // Arguments beyond the parameters are left unread, as the SysV ABI does: function pointers may call functions of
+    // fewer parameters.
     if (args.length < code.func.params.length)
       throw new Trap("call", `${name} takes ${code.func.params.length} arguments, not ${args.length}`);
     const base = this.#base;

@@ -10,7 +10,10 @@ export interface Loc {
   readonly file: number;
   readonly line: number;
   readonly column: number;
-  /** Innermost scope of the source that it belongs to; absent: the function's own. The inliner gives every loc of a body a scope with `inlinedAt`. */
+  /**
+   * Innermost scope of the source that it belongs to; absent: the function's own. The inliner gives every loc of a
+   * body a scope with `inlinedAt`.
+   */
   readonly scope?: Scope;
 }
 
@@ -33,7 +36,10 @@ export interface Scope {
   readonly inlinedAt: Loc | null;
 }
 
-/** A parameter or local of the source; one object each inlined copy. `dbg` instructions say what holds its value from there on. */
+/**
+ * A parameter or local of the source; one object each inlined copy. `dbg` instructions say what holds its value from
+ * there on.
+ */
 export interface Variable {
   readonly name: string;
   /** Index into Module.types. */
@@ -138,10 +144,11 @@ export interface Asm extends Common<"asm"> {
   readonly asm: AsmBlock;
 }
 /**
- * From here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is stored at the address
- * `watched`; null: it is unknown. Where paths that disagree meet, it is unknown too. `watched` is not an operand: it keeps nothing alive
- * and counts as no use. Whatever replaces a value replaces it here too (Replacements.apply). Whatever deletes a value without a
- * substitute need not look: a watched value that is in no block is gone, except for what can be told from others (../passes/debug.ts).
+ * From here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is
+ * stored at the address `watched`; null: it is unknown. Where paths that disagree meet, it is unknown too. `watched`
+ * is not an operand: it keeps nothing alive and counts as no use. Whatever replaces a value replaces it here too
+ * (Replacements.apply). Whatever deletes a value without a substitute need not look: a watched value that is in no
+ * block is gone, except for what can be told from others (../passes/debug.ts).
  */
 export interface DebugMark extends Common<"dbg"> {
   debug: DebugValue;
@@ -192,7 +199,10 @@ export class Block {
   id: number;
   /** Phis first, one terminator last. */
   instrs: Instr[] = [];
-  /** In the order of the phis' operands. Kept by the passes; `recomputePreds` (cfg.ts) rebuilds it where no phi exists yet. */
+  /**
+   * In the order of the phis' operands. Kept by the passes; `recomputePreds` (cfg.ts) rebuilds it where no phi exists
+   * yet.
+   */
   preds: Block[] = [];
   constructor(id: number) {
     this.id = id;

@@ -2,8 +2,9 @@
  * The operation table: the one authority on what each IR operation is, read by the builder, printer, parser, verifier,
  * interpreter, constant folder and instruction selection.
  *
- * Values are i8, i16, i32, i64 (pointers are i64, booleans are i8 holding 0 or 1) and f64. Integers have no sign; operations do.
- * Semantics are total but for: division by zero and signed overflow of division trap (#DE); memory accesses may fault.
+ * Values are i8, i16, i32, i64 (pointers are i64, booleans are i8 holding 0 or 1) and f64. Integers have no sign;
+ * operations do. Semantics are total but for: division by zero and signed overflow of division trap (#DE); memory
+ * accesses may fault.
  */
 export type Type = "void" | "i8" | "i16" | "i32" | "i64" | "f64";
 export const widthOf: Readonly<Record<Exclude<Type, "void">, number>> = { i8: 8, i16: 16, i32: 32, i64: 64, f64: 64 };
@@ -15,7 +16,10 @@ export interface OpInfo {
   /** Number of value operands; -1 = any. */
   readonly operands: number;
   readonly result: ResultRule;
-  /** Operands have one common integer type ("int"), are i64 ("i64"), f64 ("f64"), or are checked by the verifier per op ("any"). */
+  /**
+   * Operands have one common integer type ("int"), are i64 ("i64"), f64 ("f64"), or are checked by the verifier per
+   * op ("any").
+   */
   readonly operandType: "int" | "i64" | "f64" | "any";
   readonly commutative?: boolean;
   /** May not be removed even when unused, nor duplicated. */
@@ -23,7 +27,10 @@ export interface OpInfo {
   readonly readsMemory?: boolean;
   readonly writesMemory?: boolean;
   readonly terminator?: boolean;
-  /** Value for constant operands, as unsigned bigints of `width` bits; undefined = traps. Result is wrapped by the caller. */
+  /**
+   * Value for constant operands, as unsigned bigints of `width` bits; undefined = traps. Result is wrapped by the
+   * caller.
+   */
   readonly fold?: (width: number, a: bigint, b: bigint, c: bigint) => bigint | undefined;
 }
 
@@ -79,7 +86,8 @@ export const ops = {
   ult:      { operands: 2, result: "i8", operandType: "int", fold: (_w, a, b) => bit(a < b) },
   ule:      { operands: 2, result: "i8", operandType: "int", fold: (_w, a, b) => bit(a <= b) },
 
-  // ---- widths: sext and zext widen, trunc narrows; select's operand 0 is an i8 (0 or not), 1 and 2 have the result's type
+  // ---- widths: sext and zext widen, trunc narrows; select's operand 0 is an i8 (0 or not), 1 and 2 have the
+  // result's type
   sext:     { operands: 1, result: "explicit", operandType: "int" },
   zext:     { operands: 1, result: "explicit", operandType: "int" },
   trunc:    { operands: 1, result: "explicit", operandType: "int" },
@@ -101,13 +109,15 @@ export const ops = {
   fbits:    { operands: 1, result: "i64", operandType: "f64" },
   bitsf:    { operands: 1, result: "f64", operandType: "i64" },
 
-  // ---- memory: addresses are i64. alloca: payload size, align. load: operand address. store: address, value. copy: to, from. zero: to.
+  // ---- memory: addresses are i64. alloca: payload size, align. load: operand address. store: address, value. copy:
+  // to, from. zero: to.
   alloca:   { operands: 0, result: "i64", operandType: "any", effect: true },
   load:     { operands: 1, result: "explicit", operandType: "i64", readsMemory: true },
   store:    { operands: 2, result: "void", operandType: "any", effect: true, writesMemory: true },
   copy:     { operands: 2, result: "void", operandType: "i64", effect: true, readsMemory: true, writesMemory: true },
   zero:     { operands: 1, result: "void", operandType: "i64", effect: true, writesMemory: true },
-  // atomics are sequentially consistent; all but load and store return the old value. cmpxchg: address, expected, desired
+  // atomics are sequentially consistent; all but load and store return the old value. cmpxchg: address, expected,
+  // desired
   aload:    { operands: 1, result: "explicit", operandType: "i64", effect: true, readsMemory: true, writesMemory: true },
   astore:   { operands: 2, result: "void", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
   axchg:    { operands: 2, result: "explicit", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
@@ -126,8 +136,9 @@ export const ops = {
   asm:      { operands: -1, result: "explicit", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
 
   /**
-   * Debug value, payload `debug` (ir.ts): no code, no operands, no effect on any memory. Stands behind the phis. No pass may decide anything
-   * by its presence: the code with and without dbg is the same, byte for byte, and a test says so.
+   * Debug value, payload `debug` (ir.ts): no code, no operands, no effect on any memory. Stands behind the phis. No
+   * pass may decide anything by its presence: the code with and without dbg is the same, byte for byte, and a test
+   * says so.
    */
   dbg:      { operands: 0, result: "void", operandType: "any", effect: true },
 

@@ -14,9 +14,9 @@
  *   b1: preds b0, b2
  *     %4 = phi i32 [%2, %9] "i"
  *
- * `!file:line:column` is the source position; a position equal to that of the line above is not repeated (`!` alone resets to none).
- * With debug information: `type {…}` a line (JSON) in the module, and in a function, before its blocks, the scopes and variables that its
- * positions (`!0:3:1@2`: in scope 2) and debug values name:
+ * `!file:line:column` is the source position; a position equal to that of the line above is not repeated (`!` alone
+ * resets to none). With debug information: `type {…}` a line (JSON) in the module, and in a function, before its
+ * blocks, the scopes and variables that its positions (`!0:3:1@2`: in scope 2) and debug values name:
  *
  *     scope 0 "f" "f" -1 !0:1:1            a function's own: link name, name, type of the result, position
  *     scope 1 in 0 "f" "f" -1 !0:1:1       a block of it

@@ -1,9 +1,10 @@
 /**
  * Checks that a module is well-formed IR; run after the frontend and, in tests, after every pass.
  *
- * A function: the entry has no predecessors and holds every param and alloca; each block ends in its only terminator, phis first;
- * `preds` agree with the terminators, edge by edge; types agree with the op table and the payload; every use is dominated by its
- * definition (unreachable blocks are checked but for dominance); ids are unique; a switch has no case twice.
+ * A function: the entry has no predecessors and holds every param and alloca; each block ends in its only terminator,
+ * phis first; `preds` agree with the terminators, edge by edge; types agree with the op table and the payload; every
+ * use is dominated by its definition (unreachable blocks are checked but for dominance); ids are unique; a switch has
+ * no case twice.
  * A module: calls of functions that it defines agree with their parameters and result; data and relocations fit.
  * Each message names function, block and instruction.
  */

@@ -139,7 +139,10 @@ export const enum CallFrame {
   VAL_OFFSET_SF = 0x15,
   VAL_EXPRESSION = 0x16,
 }
-/** Version of a common information entry of `.debug_frame` since DWARF 4, and what stands in its place of a pointer to one. */
+/**
+ * Version of a common information entry of `.debug_frame` since DWARF 4, and what stands in its place of a pointer to
+ * one.
+ */
 export const CIE_VERSION = 4;
 export const CIE_ID = 0xffff_ffff;
 /** Line-number program: standard opcodes, extended opcodes, content types of the header's tables. */
@@ -164,7 +167,10 @@ export const enum LineContent {
 }
 /** Number of LEB128 operands of standard opcodes 1…12. */
 export const STANDARD_OPCODE_LENGTHS: readonly number[] = [0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1];
-/** Numbers of general registers in DWARF by hardware number rax rcx rdx rbx rsp rbp rsi rdi r8 … r15 (AMD64 ABI, figure 3.36). */
+/**
+ * Numbers of general registers in DWARF by hardware number rax rcx rdx rbx rsp rbp rsi rdi r8 … r15 (AMD64 ABI,
+ * figure 3.36).
+ */
 export const DWARF_REGISTER: readonly number[] = [0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
 export const DWARF_RETURN_ADDRESS = 16;
 export const DWARF_RFLAGS = 49;

@@ -32,7 +32,10 @@ interface PtrOps<T> {
   readonly [__pointee]: PtrTag<T>;
   [index: number]: T;
 }
-/** A pointer: `p[0]` is its target, `p.field` reaches into a struct, `p[n]` indexes, `addr(p[n])` is pointer arithmetic. */
+/**
+ * A pointer: `p[0]` is its target, `p.field` reaches into a struct, `p[n]` indexes, `addr(p[n])` is pointer
+ * arithmetic.
+ */
 type ptr<T> = (T extends number | boolean ? unknown : T) & PtrOps<T>;
 /** An inline array of N elements. `length` is the constant N. */
 interface arr<T, N extends number> {
@@ -130,8 +133,8 @@ interface AsmOptions {
  * asm<u64>({ in: { rcx: EFER }, out: "rax", clobber: ["rdx"] })`rdmsr; shl rdx, 32; or rax, rdx`
  * `;` and newlines separate statements, `#` starts a comment, `name:` and `1:` (with 1b/1f) are labels of the block.
  * Symbols may stand in sums: `${symbol} - ${KERNEL_BASE}`, and differences of two symbols.
- * Directives are those about the frame alone, as GNU as has them, for debuggers: `.cfi_undefined rip` ends the stack (x64/unwind.ts).
- * Blocks are never removed or merged, and keep their order among volatile accesses.
+ * Directives are those about the frame alone, as GNU as has them, for debuggers: `.cfi_undefined rip` ends the stack
+ * (x64/unwind.ts). Blocks are never removed or merged, and keep their order among volatile accesses.
  */
 interface Asm {
   (text: TemplateStringsArray, ...operands: unknown[]): void;
@@ -161,5 +164,8 @@ declare function attr(attributes: {
 }): void;
 /** Struct without padding. */
 declare function packed(target: unknown, context: unknown): void;
-/** Alignment in bytes of a struct or a field. Static variables take JSDoc tags: `@section .boot.data`, `@align 4096`, `@symbol name`, `@keep`. */
+/**
+ * Alignment in bytes of a struct or a field. Static variables take JSDoc tags: `@section .boot.data`, `@align 4096`,
+ * `@symbol name`, `@keep`.
+ */
 declare function align(bytes: number): (target: unknown, context: unknown) => void;

@@ -1,11 +1,15 @@
 /**
- * Debugging information entries (DIEs) in `.debug_info`, with the abbreviations and strings that they need. DWARF 5, sections 7.5 and 7.26.
- * Each shape of an entry becomes an abbreviation when it is first met; one table serves all units.
+ * Debugging information entries (DIEs) in `.debug_info`, with the abbreviations and strings that they need. DWARF 5,
+ * sections 7.5 and 7.26. Each shape of an entry becomes an abbreviation when it is first met; one table serves all
+ * units.
  */
 import { type Attribute, DWARF_VERSION, Form, type Tag, UnitType } from "../lib/dwarf.ts";
 import { ByteWriter } from "./writer.ts";
 
-/** REF_ADDR refers to a type, by its index in the module's table; REF4 to an entry of the same unit, by its offset in the section. */
+/**
+ * REF_ADDR refers to a type, by its index in the module's table; REF4 to an entry of the same unit, by its offset in
+ * the section.
+ */
 export type Attributed = readonly [Attribute, Form, number | bigint | string | Uint8Array];
 
 export class DieWriter {

@@ -1,8 +1,8 @@
 /**
- * `.debug_frame`, DWARF 5 section 6.4: how to find a function's caller at each instruction. Two common entries, for ordinary functions and
- * for signal frames (what they interrupted is looked up at its counter, not before it), then one entry a function, which says only
- * what changes from row to row; functions that return from interrupts have more of them (`towards`). Both commons start
- * as a call leaves the stack: CFA = rsp + 8, the return address below it.
+ * `.debug_frame`, DWARF 5 section 6.4: how to find a function's caller at each instruction. Two common entries, for
+ * ordinary functions and for signal frames (what they interrupted is looked up at its counter, not before it), then
+ * one entry a function, which says only what changes from row to row; functions that return from interrupts have more
+ * of them (`towards`). Both commons start as a call leaves the stack: CFA = rsp + 8, the return address below it.
  */
 import { CallFrame, CIE_ID, CIE_VERSION, DWARF_RETURN_ADDRESS, DWARF_RFLAGS, Operation } from "../lib/dwarf.ts";
 import type { FrameRow } from "./debug.ts";
@@ -81,10 +81,11 @@ function clipped(rows: readonly Row[], start: number, end: number): Row[] {
 
 const IRET_FRAME_BYTES = 40;
 /**
- * A row of an interrupt's or a system call's code. A debugger does not show the source of signal frames, and steps through them without a
- * stop, but only behind a signal frame does it look up the interrupted function at its exact counter. So the code is an ordinary function,
- * called by a signal frame that stands at the iretq or sysretq with the registers that it will have there; the rules are the interrupted
- * context's, moved into the place where the exit takes them from. null: there is no such exit.
+ * A row of an interrupt's or a system call's code. A debugger does not show the source of signal frames, and steps
+ * through them without a stop, but only behind a signal frame does it look up the interrupted function at its exact
+ * counter. So the code is an ordinary function, called by a signal frame that stands at the iretq or sysretq with the
+ * registers that it will have there; the rules are the interrupted context's, moved into the place where the exit
+ * takes them from. null: there is no such exit.
  */
 function towards(row: FrameRow, exits: NonNullable<ChunkFrame["exits"]>, address: bigint): Row | null {
   const { saved, held = new Map<number, number>() } = row;

@@ -1,8 +1,9 @@
 /**
  * Functions as entries: subprograms with their scopes, parameters and locals. DWARF 5, sections 3.3 to 3.5 and 4.1.
  *
- * A function of which a unit holds inlined copies has an abstract instance there, with the name and the variables of its outermost scope;
- * the copies, and its own code if that lies in the unit, refer to it. Blocks that declare nothing are left out; what is in them moves up.
+ * A function of which a unit holds inlined copies has an abstract instance there, with the name and the variables of
+ * its outermost scope; the copies, and its own code if that lies in the unit, refer to it. Blocks that declare
+ * nothing are left out; what is in them moves up.
  */
 import { Attribute, Form, INLINED, Tag } from "../lib/dwarf.ts";
 import type { DebugCall, DebugScope, DebugType, DebugVariable } from "./debug.ts";
@@ -81,8 +82,8 @@ function abstractInstances(functions: readonly PlacedChunk[]): Map<string, Abstr
 }
 
 /**
- * By the source alone: gdb would show a link name in its place, as C has no other. Private names are those whose link name says more, and
- * several files may have them.
+ * By the source alone: gdb would show a link name in its place, as C has no other. Private names are those whose link
+ * name says more, and several files may have them.
  */
 export const naming = (sourceName: string, symbol: string): Attributed[] => [
   ...named(sourceName),

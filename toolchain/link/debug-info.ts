@@ -1,6 +1,6 @@
 /**
- * The debug sections of an image: a unit for the types, then a unit a source file with its functions and variables, so that names that
- * several files give to things of their own stay apart. DWARF 5, sections 3.1 and 7.5.
+ * The debug sections of an image: a unit for the types, then a unit a source file with its functions and variables,
+ * so that names that several files give to things of their own stay apart. DWARF 5, sections 3.1 and 7.5.
  */
 import { Attribute, Form, LANGUAGE_C11, Tag } from "../lib/dwarf.ts";
 import { type Attributed, DieWriter } from "./debug-dies.ts";

@@ -1,8 +1,9 @@
 /**
  * `.debug_line`, DWARF 5 section 6.2: a table a unit, in it a sequence a function, so that functions may lie anywhere.
  *
- * A row is a place to stop at (is_stmt) unless it only names another column of the line that the row before it names. Rows without a
- * source go on with the line before them: a debugger that meets line 0 in the middle of a function stops there.
+ * A row is a place to stop at (is_stmt) unless it only names another column of the line that the row before it names.
+ * Rows without a source go on with the line before them: a debugger that meets line 0 in the middle of a function
+ * stops there.
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp, STANDARD_OPCODE_LENGTHS } from "../lib/dwarf.ts";
 import type { PlacedChunk } from "./layout.ts";
@@ -173,8 +174,9 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitF
 /** Bytes that moving parameters to where the body wants them may take. */
 const PARAMETER_MOVES_BYTES = 40;
 /**
- * What stands between the frame's making and the first statement moves parameters, and belongs to the function's own place like the frame:
- * the end of the prologue goes behind it, so that a breakpoint on the function shows its first statement.
+ * What stands between the frame's making and the first statement moves parameters, and belongs to the function's own
+ * place like the frame: the end of the prologue goes behind it, so that a breakpoint on the function shows its first
+ * statement.
  */
 function behindParameters(rows: readonly LineRow[]): readonly LineRow[] {
   const at = rows.findIndex(({ mark }) => mark === "prologue end");

@@ -1,6 +1,6 @@
 /**
- * Where values are: expressions (DWARF 5 section 2.5, 2.6), and the lists of `.debug_loclists` and `.debug_rnglists` (sections 2.6.2 and
- * 2.17.3), whose offsets count from the unit's low_pc.
+ * Where values are: expressions (DWARF 5 section 2.5, 2.6), and the lists of `.debug_loclists` and `.debug_rnglists`
+ * (sections 2.6.2 and 2.17.3), whose offsets count from the unit's low_pc.
  */
 import { DWARF_VERSION, LocationEntry, Operation, RangeEntry } from "../lib/dwarf.ts";
 import type { DebugLocation, DebugOperator, DebugPiece, DebugPlace, DebugStep } from "./debug.ts";
@@ -216,7 +216,7 @@ function listSection(): ByteWriter {
   out.u32(0);
   return out;
 }
-/** Nothing at all where no list was added: readers complain about sections that nobody refers to. */
+/** Empty where no list was added: readers complain about sections without a reference to them. */
 function close(out: ByteWriter): Uint8Array {
   if (out.length === LIST_HEADER_BYTES) return new Uint8Array(0);
   out.patch32(0, out.length - 4);

@@ -45,8 +45,8 @@ export function sizeOf(types: readonly DebugType[], type: number): number {
 }
 
 /**
- * All types, in their order. Structs and enums get a typedef of their name too: in the language that gdb is told, C, tags alone would
- * need their keyword, and TypeScript has none.
+ * All types, in their order. Structs and enums get a typedef of their name too: in the language that gdb is told, C,
+ * tags alone would need their keyword, and TypeScript has none.
  */
 export function writeTypes(dies: DieWriter, types: readonly DebugType[], files: UnitFiles): void {
   const typedefs = new Set(types.map((t) => (t.kind === "typedef" ? t.name : "")));

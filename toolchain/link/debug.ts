@@ -12,7 +12,10 @@ export type DebugType =
     }
   /** target -1: void. */
   | { readonly kind: "pointer"; readonly target: number }
-  /** Classes; a base's fields are a member `super` at offset 0 where there is one, or are flattened: the frontend says what it does. */
+  /**
+   * Classes; a base's fields are a member `super` at offset 0 where there is one, or are flattened: the frontend says
+   * what it does.
+   */
   | {
       readonly kind: "struct";
       readonly name: string;
@@ -46,10 +49,16 @@ export type DebugPlace =
   | { readonly kind: "computed"; readonly register: number; readonly addend: bigint }
   /** The value that the steps leave; never `indirect`. */
   | { readonly kind: "expression"; readonly steps: readonly DebugStep[] }
-  /** What the register held when the function was entered, which its caller may know still (DebugCall); never `indirect`. */
+  /**
+   * What the register held when the function was entered, which its caller may know still (DebugCall); never
+   * `indirect`.
+   */
   | { readonly kind: "entry"; readonly register: number };
 
-/** One step of a computation on a stack of 64-bit integers (DWARF 5 section 2.5.1): push something, or put one result in place of two operands. */
+/**
+ * One step of a computation on a stack of 64-bit integers (DWARF 5 section 2.5.1): push something, or put one result
+ * in place of two operands.
+ */
 export type DebugStep =
   | { readonly op: "register"; readonly register: number; readonly addend: bigint }
   /** The eight bytes at CFA + offset. */
@@ -58,7 +67,10 @@ export type DebugStep =
   | { readonly op: DebugOperator };
 export type DebugOperator = "plus" | "minus" | "mul" | "and" | "or" | "xor" | "shl" | "shr" | "shra" | "eq" | "ne";
 
-/** A piece of a variable: `offset` 0 and all `bytes` when it is whole. `indirect`: the place holds or is the address of the bytes. */
+/**
+ * A piece of a variable: `offset` 0 and all `bytes` when it is whole. `indirect`: the place holds or is the address
+ * of the bytes.
+ */
 export interface DebugPiece {
   readonly offset: number;
   readonly bytes: number;
@@ -101,14 +113,17 @@ export interface DebugScope {
   readonly variables: readonly DebugVariable[];
 }
 
-/** How to find the caller from `offset` on (DWARF 5 section 6.4): CFA = register + cfaOffset; each saved register at CFA + offset. */
+/**
+ * How to find the caller from `offset` on (DWARF 5 section 6.4): CFA = register + cfaOffset; each saved register at
+ * CFA + offset.
+ */
 export interface FrameRow {
   readonly offset: number;
   readonly cfaRegister: number;
   readonly cfaOffset: number;
   /**
-   * By DWARF number (16 = return address); the offset from the CFA, bytes. A register that is neither here nor in `held` is unchanged;
-   * a return address that is in neither does not exist: the frame is the outermost.
+   * By DWARF number (16 = return address); the offset from the CFA, bytes. A register that is neither here nor in
+   * `held` is unchanged; a return address that is in neither does not exist: the frame is the outermost.
    */
   readonly saved: ReadonlyMap<number, number>;
   /** By DWARF number: the register that holds its value now. */

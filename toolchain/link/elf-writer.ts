@@ -1,6 +1,6 @@
 /**
- * Writes ELF64: header, program headers, the segments' bytes (at file offsets congruent to their addresses modulo the page), the PVH
- * note of kernels, symbols, and the debug sections, which are not loaded.
+ * Writes ELF64: header, program headers, the segments' bytes (at file offsets congruent to their addresses modulo the
+ * page), the PVH note of kernels, symbols, and the debug sections, which are not loaded.
  */
 import {
   ELF_CLASS_64,

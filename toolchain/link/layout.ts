@@ -1,10 +1,10 @@
 /**
- * Which chunks go into the image and where: reachability from the entry and the kept chunks, output sections in a fixed order,
- * addresses, and the symbols that the linker makes.
+ * Which chunks go into the image and where: reachability from the entry and the kept chunks, output sections in a
+ * fixed order, addresses, and the symbols that the linker makes.
  *
- * Every section name is an output section of its own. Order: `.header` (flat images), `.boot.*`, then code, read-only data, data, zero
- * data; within each the standard section, its dotted relatives by name, and custom ones by name. What a section may do follows from
- * what is in it. In kernels and programs a change of permission starts a new page.
+ * Every section name is an output section of its own. Order: `.header` (flat images), `.boot.*`, then code, read-only
+ * data, data, zero data; within each the standard section, its dotted relatives by name, and custom ones by name.
+ * What a section may do follows from what is in it. In kernels and programs a change of permission starts a new page.
  */
 import { ProgramFlag } from "../lib/elf.ts";
 import type { Chunk, Layout, ObjectModule } from "./object.ts";
@@ -69,7 +69,7 @@ function reachable(object: ObjectModule, layout: Layout, problems: string[]): Ch
     if (list) list.push(chunk);
     else bySection.set(chunk.section, [chunk]);
   }
-  // Who asks for the bounds of a custom section asks for what is in it: tables that are gathered by section.
+  // A reference to the bounds of a custom section keeps its contents: tables are gathered by section.
   const bounds = new Map<string, readonly Chunk[]>();
   for (const name of STANDARD) for (const bound of boundsOf(name)) bounds.set(bound, []);
   for (const [name, chunks] of bySection) {

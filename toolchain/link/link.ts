@@ -1,6 +1,6 @@
 /**
- * The linker: chunks in, image out. What the parts do stands in their files: layout.ts chooses and places, relocate.ts fills in,
- * debug-info.ts and its parts describe, elf-writer.ts writes. Equal input gives equal bytes.
+ * The linker: chunks in, image out. What the parts do stands in their files: layout.ts chooses and places,
+ * relocate.ts fills in, debug-info.ts and its parts describe, elf-writer.ts writes. Equal input gives equal bytes.
  */
 import { debugSections } from "./debug-info.ts";
 import { writeElf } from "./elf-writer.ts";
@@ -10,7 +10,10 @@ import { relocateSection } from "./relocate.ts";
 
 export { LinkError } from "./layout.ts";
 
-/** Throws a LinkError that holds every problem found: undefined and duplicate symbols, fields that overflow, bad chunks. */
+/**
+ * Throws a LinkError that holds every problem found: undefined and duplicate symbols, fields that overflow, bad
+ * chunks.
+ */
 export function link(object: ObjectModule, layout: Layout): LinkedImage {
   const image = place(object, layout);
   const problems: string[] = [];

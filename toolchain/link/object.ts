@@ -7,7 +7,10 @@ export interface SymbolExpression {
   readonly minus: string | null;
   readonly addend: bigint;
 }
-/** abs: the value, zero-extended (abs32), sign-extended (abs32s). rel: value − (address of the field + bytes of the field + trailing). */
+/**
+ * abs: the value, zero-extended (abs32), sign-extended (abs32s). rel: value − (address of the field + bytes of the
+ * field + trailing).
+ */
 export interface Relocation {
   readonly offset: number;
   readonly kind: "abs64" | "abs32" | "abs32s" | "abs16" | "abs8" | "rel32" | "rel8";
@@ -22,8 +25,8 @@ export interface LineRow {
   readonly line: number;
   readonly column: number;
   /**
-   * Prologue end: where a breakpoint on the function belongs. Epilogue begin: behind it the frame is taken down. No code: a statement that
-   * made none; it comes to pass here, where the next row, at the same offset, has the code.
+   * Prologue end: where a breakpoint on the function belongs. Epilogue begin: behind it the frame is taken down. No
+   * code: a statement that made none; it comes to pass here, where the next row, at the same offset, has the code.
    */
   readonly mark?: "prologue end" | "epilogue begin" | "no code";
 }
@@ -49,9 +52,15 @@ export interface Chunk {
   readonly keep: boolean;
   /** Functions: scopes, variables and where their values are. Absent: only the line table describes it. */
   readonly debug?: FunctionDebug;
-  /** Functions: unwinding, rows in order of offset, the first at 0. `signal`: the frame below was interrupted at its counter (DWARF augmentation S). Absent: no unwinding. */
+  /**
+   * Functions: unwinding, rows in order of offset, the first at 0. `signal`: the frame below was interrupted at its
+   * counter (DWARF augmentation S). Absent: no unwinding.
+   */
   readonly frame?: ChunkFrame;
-  /** Functions in assembly: their named labels, in order of offset. `called`: a function of its own, up to the next of these. */
+  /**
+   * Functions in assembly: their named labels, in order of offset. `called`: a function of its own, up to the next of
+   * these.
+   */
   readonly labels?: readonly { readonly name: string; readonly offset: number; readonly called: boolean }[];
   /** Data: index into the module's types, and where it is declared. */
   readonly datum?: { readonly type: number; readonly file: number; readonly line: number };
@@ -68,9 +77,11 @@ export interface ObjectModule {
 /**
  * How an image is laid out.
  * kernel:  ELF64, linked at `base` + physical, PT_LOAD with p_paddr = p_vaddr − base, a PT_NOTE with XEN_ELFNOTE_PHYS32_ENTRY = entry − base.
- * program: static ELF64 for user mode, entry = e_entry; runs natively on Linux too (PT_GNU_STACK not executable; segments page-aligned by permission).
+ * program: static ELF64 for user mode, entry = e_entry; runs natively on Linux too (PT_GNU_STACK not executable;
+ * segments page-aligned by permission).
  * flat:    all sections in one run at `address`; the first chunk of section `.header` comes first; zero data is written out.
- * Symbols that the linker makes: __image_start, __image_end, and for each output section `.a.b`: __a_b_start, __a_b_end (virtual addresses).
+ * Symbols that the linker makes: __image_start, __image_end, and for each output section `.a.b`: __a_b_start,
+ * __a_b_end (virtual addresses).
  */
 export interface Layout {
   readonly kind: "kernel" | "program" | "flat";

@@ -1,6 +1,7 @@
 /**
- * Where memory accesses lie, as far as their addresses tell: a base and the interval of the offsets from it. Offsets that are not constant
- * have bounds where masks, shifts or narrow types give them: `ring.slots[i & 255]` lies within the slots and nowhere else.
+ * Where memory accesses lie, as far as their addresses tell: a base and the interval of the offsets from it. Offsets
+ * that are not constant have bounds where masks, shifts or narrow types give them: `ring.slots[i & 255]` lies within
+ * the slots and nowhere else.
  */
 import type { Instr, Module } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";

@@ -56,7 +56,10 @@ function joinTargets(block: Block): boolean {
   return true;
 }
 
-/** All edges pred → from become pred → to; phis of `to` take `value`. `from` has no phis, or they lose the operand. */
+/**
+ * All edges pred → from become pred → to; phis of `to` take `value`. `from` has no phis, or they lose the
+ * operand.
+ */
 function redirect(pred: Block, from: Block, to: Block, value: (phi: Phi) => Instr): void {
   const { targets } = terminatorOf(pred);
   for (let i = 0; i < targets.length; i++) {
@@ -75,8 +78,8 @@ function detach(func: Func, block: Block): void {
 }
 
 /**
- * A block of phis and a branch (or switch) on one of them: a predecessor whose operand is constant goes straight to its target.
- * Only where the block's phis are used nowhere else but in phis of its successors, on the edges from it.
+ * A block of phis and a branch (or switch) on one of them: a predecessor whose operand is constant goes straight to
+ * its target. Only where the block's phis are used nowhere else but in phis of its successors, on the edges from it.
  */
 function threadConstants(func: Func): boolean {
   let uses: Map<Instr, Instr[]> | null = null;

@@ -1,6 +1,7 @@
 /**
- * Removes what nothing needs: values whose uses are all dead (mark and sweep, so that cycles of phis go too), non-volatile loads and
- * safe divisions among them, and allocas that are only ever written, with the stores: what these stored is then told to debuggers.
+ * Removes what nothing needs: values whose uses are all dead (mark and sweep, so that cycles of phis go too),
+ * non-volatile loads and safe divisions among them, and allocas that are only ever written, with the stores: what
+ * these stored is then told to debuggers.
  */
 import { make } from "../ir/builder.ts";
 import type { Copy, DebugValue, Func, Instr, Store, Zero } from "../ir/ir.ts";

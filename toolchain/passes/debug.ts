@@ -1,13 +1,15 @@
 /**
- * What passes do for debug values (`dbg`, ../ir/ops.ts). Most need nothing: an operand that is replaced is replaced there too
- * (Replacements.apply), and a value that is gone is told from others where that is possible (x64/debug/values.ts). What remains:
+ * What passes do for debug values (`dbg`, ../ir/ops.ts). Most need nothing: an operand that is replaced is replaced
+ * there too (Replacements.apply), and a value that is gone is told from others where that is possible
+ * (x64/debug/values.ts). What remains:
  *
- * - Whoever asks whether a block is empty, counts instructions, or looks at the first one leaves debug values out: `isEmpty`, `firstOf`.
- * - Whoever takes a store away says what the variables hold from there on: `afterStore`.
- * - Whoever leads an edge past a block takes the block's debug values along: `bypass`.
- * - Whoever keeps memory elsewhere for a while says so on both ends (promote.ts).
+ * - Code that tests whether a block is empty, counts instructions, or looks at the first one skips debug values:
+ *   `isEmpty`, `firstOf`.
+ * - A pass that removes a store records what the variables hold from there on: `afterStore`.
+ * - A pass that redirects an edge past a block copies the block's debug values: `bypass`.
+ * - A pass that keeps memory in registers for a while records that at both ends (promote.ts).
  *
- * No debug value ever decides anything, and none is worth a block or an instruction of another kind.
+ * Debug values never affect a decision, and never cause a new block or another instruction.
  */
 import { phisOf, terminatorOf } from "../ir/cfg.ts";
 import { make, numbered } from "../ir/builder.ts";
@@ -44,7 +46,10 @@ export function watchersOf(func: Func, allocas: { has(alloca: Instr): boolean })
   return watchers;
 }
 
-/** The variables that `watchers` keep at an alloca, after `value` was put `at` bytes into it instead of memory; null = something unknown. */
+/**
+ * The variables that `watchers` keep at an alloca, after `value` was put `at` bytes into it instead of memory; null =
+ * something unknown.
+ */
 export function afterStore(
   func: Func,
   watchers: readonly DebugValue[],
@@ -68,8 +73,9 @@ export function afterStore(
 }
 
 /**
- * Control from `from` now goes to `to` without passing `past`, which has nothing but phis, debug values and its terminator. Call it for each
- * such `from` when the edge is there. `knownAs` maps a phi of `past` to what it would be.
+ * Control from `from` now goes to `to` without passing `past`, which has nothing but phis, debug values and its
+ * terminator. Call it for each such `from` when the edge is there. `knownAs` maps a phi of `past` to what it would
+ * be.
  */
 export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs: (value: Instr) => Instr): void {
   const passed = past.instrs.filter((i) => i.op === "dbg");
@@ -106,7 +112,10 @@ const isTellable = (value: Instr): value is Plain =>
   value.op === "add" || value.op === "sub" || value.op === "zext" || value.op === "trunc";
 const MAX_DEPTH = 4;
 
-/** A watched value as it is in a copy of the code: `knownAs` for what the copy has, a copy of what is in no block; null = unknown. */
+/**
+ * A watched value as it is in a copy of the code: `knownAs` for what the copy has, a copy of what is in no block;
+ * null = unknown.
+ */
 export function remade(value: Instr, knownAs: (value: Instr) => Instr | null, depth: number): Instr | null {
   const own = knownAs(value);
   if (own !== null) return own;

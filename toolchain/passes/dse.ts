@@ -1,11 +1,11 @@
 /**
- * Dead-store elimination: a store, copy or clearing of memory is removed when all of it is overwritten on every way from there before
- * anybody may read it; locals end with the function. Backwards over the blocks, until the sets of places that will be overwritten agree
- * (alias.ts tells what may share a byte).
+ * Dead-store elimination: a store, copy or clearing of memory is removed when all of it is overwritten on every path
+ * from there before it may be read; locals end with the function. Backwards over the blocks, until the sets of
+ * places that will be overwritten agree (alias.ts tells what may share a byte).
  *
- * A place is forgotten, since it may be read, at loads and copies that may reach it, and, but for locals whose address is nowhere else, at
- * calls, assembly, atomics, fences, volatile accesses and divisions that may trap. What runs on for ever overwrites nothing. A place whose
- * address is computed in a loop is a place of that turn only.
+ * A place is forgotten, since it may be read, at loads and copies that may reach it, and, but for locals whose
+ * address is nowhere else, at calls, assembly, atomics, fences, volatile accesses and divisions that may trap. What
+ * runs on for ever overwrites nothing. A place whose address is computed in a loop is a place of that turn only.
  */
 import { reversePostorder, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Copy, DebugValue, Func, Instr, Module, Store, Zero } from "../ir/ir.ts";

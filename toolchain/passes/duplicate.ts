@@ -1,10 +1,11 @@
 /**
- * Copies of a block, and SSA form after them. Where a block has copies that its predecessors are led to, what it defined once is defined
- * once in it and once in each copy, and none of them dominates all uses any more: `repair` puts phis where they meet (Braun et al.: Simple
- * and Efficient Construction of Static Single Assignment Form, 2013), only in front of uses and only where two values really arrive.
+ * Copies of a block, and SSA form after them. Where a block has copies that its predecessors are led to, what it
+ * defined once is defined once in it and once in each copy, and none of them dominates all uses any more: `repair`
+ * puts phis where they meet (Braun et al.: Simple and Efficient Construction of Static Single Assignment Form, 2013),
+ * only in front of uses and only where two values really arrive.
  *
- * Debug values of a block are copied with it. They get no phi of their own: where a variable's value came from one of several copies and
- * no use needed the phi, nobody knows it there.
+ * Debug values of a block are copied with it. They get no phi of their own: where a variable's value came from one of
+ * several copies and no use needed the phi, it is unknown there.
  */
 import { phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import { clone, make, numbered } from "../ir/builder.ts";
@@ -41,7 +42,10 @@ export function sizeOfCopy(block: Block): number | null {
 const isCopyable = (instr: Instr): boolean =>
   (instr.op === "load" && !instr.volatile) || isPure(instr) || isDivision(instr);
 
-/** Edges from `preds` to `block` go to its copy, which is empty yet. Gives what the block's phis are there: operands, or phis of the copy. */
+/**
+ * Edges from `preds` to `block` go to its copy, which is empty yet. Gives what the block's phis are there: operands,
+ * or phis of the copy.
+ */
 export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: Block): Map<Instr, Instr> {
   const values = new Map<Instr, Instr>();
   const at = block.preds.flatMap((p, i) => (preds.includes(p) ? i : []));
@@ -62,7 +66,10 @@ export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: 
   return values;
 }
 
-/** Appends copies of all instructions of `from` but phis and terminator. `values` says what its phis are there; the copies are added to it. */
+/**
+ * Appends copies of all instructions of `from` but phis and terminator. `values` says what its phis are there; the
+ * copies are added to it.
+ */
 export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, Instr>): void {
   const last = terminatorOf(from);
   for (const old of from.instrs) {
@@ -91,8 +98,9 @@ const inCopy = (value: Instr, from: Block, values: ReadonlyMap<Instr, Instr>): I
   values.get(value) ?? (value.block === from || value.args.some((arg) => values.has(arg)) ? null : value);
 
 /**
- * Puts in order the uses of what `block` defines; `copies` say what each of its values is at the end of each copy. Edges and the list of
- * blocks are as they shall be, `block` itself may be gone from it; phis have for the edges from the copies what they have for that from it.
+ * Puts in order the uses of what `block` defines; `copies` say what each of its values is at the end of each copy.
+ * Edges and the list of blocks are as they shall be, `block` itself may be gone from it; phis have for the edges from
+ * the copies what they have for that from it.
  */
 export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>): void {
   const uses = new Map<Instr, Instr[]>();
@@ -227,7 +235,10 @@ class Meeting {
   }
 }
 
-/** Debug values that watch what the block defines, in blocks that a copy's value may reach too; and what variables are where values meet. */
+/**
+ * Debug values that watch what the block defines, in blocks that a copy's value may reach too; and what variables are
+ * where values meet.
+ */
 function tellDebuggers(
   func: Func,
   block: Block,

@@ -1,8 +1,9 @@
 /**
  * Constant folding and algebraic simplification, in reverse postorder, until nothing changes.
- * Values come from `evaluate`, that is from the op table. What would trap stays. Results that are NaN stay too, since their sign and
- * payload are the processor's, and so do conversions out of range.
- * Includes: branches and switches on constants, phis whose operands are all equal, chains of additions, comparisons of comparisons.
+ * Values come from `evaluate`, that is from the op table. What would trap stays. Results that are NaN stay too, since
+ * their sign and payload are the processor's, and so do conversions out of range.
+ * Includes: branches and switches on constants, phis whose operands are all equal, chains of additions, comparisons
+ * of comparisons.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { isTerminator, jumpTo, removeUnreachable, reversePostorder, terminate, terminatorOf } from "../ir/cfg.ts";
@@ -35,7 +36,10 @@ const SHIFTS = new Set<Op>(["shl", "lshr", "ashr", "rotl"]);
 const keepsCount = (mask: bigint, width: number): boolean => (mask & BigInt(width - 1)) === BigInt(width - 1);
 const COMPARISONS = new Set<Op>(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
 
-/** Offsets from a symbol that a RIP-relative operand surely reaches; others stay additions (kernel: symbol − KERNEL_BASE). */
+/**
+ * Offsets from a symbol that a RIP-relative operand surely reaches; others stay additions (kernel: symbol −
+ * KERNEL_BASE).
+ */
 const isNear = (offset: bigint): boolean => {
   const signed = BigInt.asIntN(64, offset);
   return signed >= -0x100_0000n && signed <= 0x100_0000n;

@@ -1,9 +1,10 @@
 /**
- * Store-to-load forwarding within each extended basic block: a load of what was just stored or loaded at the same address is that
- * value. Calls, atomics, fences and asm forget everything but allocas whose address never leaves the function; a store forgets what it
- * may overlap. Two addresses cannot overlap if they are different allocas, an alloca and a symbol, or the same base at distant offsets.
- * Volatile accesses are never answered from here and forget everything but private allocas too: code that polls a flag by a volatile
- * read expects the data behind it to be read afterwards.
+ * Store-to-load forwarding within each extended basic block: a load of what was just stored or loaded at the same
+ * address is that value. Calls, atomics, fences and asm forget everything but allocas whose address never leaves the
+ * function; a store forgets what it may overlap. Two addresses cannot overlap if they are different allocas, an
+ * alloca and a symbol, or the same base at distant offsets. Volatile accesses are never answered from here and forget
+ * everything but private allocas too: code that polls a flag by a volatile read expects the data behind it to be read
+ * afterwards.
  */
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { opInfo, type Type, widthOf } from "../ir/ops.ts";
@@ -74,7 +75,7 @@ function mayOverlap(k: Known, base: Instr, offset: bigint, size: bigint, capture
   return !distinct(k.base, base) && !distinct(base, k.base);
 }
 
-/** Allocas whose address may be known to anyone but loads and stores at constant offsets. */
+/** Allocas whose address is used by more than loads and stores at constant offsets. */
 export function capturedAllocas(func: Func): Set<Instr> {
   const captured = new Set<Instr>();
   const uses = usesOf(func);

@@ -1,7 +1,7 @@
 /**
- * Global value numbering over the dominator tree: a pure operation whose operands equal those of one that dominates it is that one.
- * Also drops phis that equal another phi of their block. Constants become one instruction a function, in the entry block;
- * the pass `leaves` puts them back where they are used. Loads are left to the pass `forward`.
+ * Global value numbering over the dominator tree: a pure operation whose operands equal those of one that dominates
+ * it is that one. Also drops phis that equal another phi of their block. Constants become one instruction a function,
+ * in the entry block; the pass `leaves` puts them back where they are used. Loads are left to the pass `forward`.
  */
 import { Dominators } from "../ir/cfg.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";

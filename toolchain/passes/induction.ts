@@ -1,8 +1,9 @@
 /**
- * Addresses that a loop's counter steps through: a load or store at `a + c*i`, where i grows by a constant each turn and a does not change
- * in the loop, is led to a form that one addressing mode computes. Where c is 1, 2, 4 or 8, a is made of its parts in front of the loop and
- * i is the index; else an address of its own is stepped by c times i's step (strength reduction: no multiplication is left). Sums of
- * integers wrap, so that any order of them is the same number; constants stay as displacements.
+ * Addresses that a loop's counter steps through: a load or store at `a + c*i`, where i grows by a constant each turn
+ * and a does not change in the loop, is led to a form that one addressing mode computes. Where c is 1, 2, 4 or 8, a
+ * is made of its parts in front of the loop and i is the index; else an address of its own is stepped by c times i's
+ * step (strength reduction: no multiplication is left). Sums of integers wrap, so that any order of them is the same
+ * number; constants stay as displacements.
  *
  * Innermost loops have most to gain: only those are looked at. Each form costs a register: a few a loop.
  */

@@ -1,10 +1,11 @@
 /**
- * Inlines calls of small functions into one caller. `optimize` runs it bottom-up over the call graph, so that callees are already
- * optimised and their size is what they really cost.
+ * Inlines calls of small functions into one caller. `optimize` runs it bottom-up over the call graph, so that callees
+ * are already optimised and their size is what they really cost.
  *
- * Never: naked functions, code that is not 64-bit, functions that (directly or in a circle) call the caller, signatures that do not
- * match, and what asks for inline "never". Always: inline "always". Otherwise by size, never noreturn functions (they are cold), and
- * only within one section, so that boot code does not spread into memory that is freed or not yet mapped.
+ * Never: naked functions, code that is not 64-bit, functions that (directly or in a circle) call the caller,
+ * signatures that do not match, and what asks for inline "never". Always: inline "always". Otherwise by size, never
+ * noreturn functions (they are cold), and only within one section, so that boot code does not spread into memory that
+ * is freed or not yet mapped.
  * The callee's allocas move to the caller's entry.
  */
 import { make, numbered } from "../ir/builder.ts";
@@ -102,7 +103,8 @@ export function inline(caller: Func, module: Module, graph: CallGraph): void {
   if (caller.attributes.naked || caller.attributes.bits !== 64) return;
   let size = sizeOf(caller);
   const replacements = new Replacements();
-  // Blocks that inlining makes are not looked at again: what an inlined body still calls was decided when its function was optimised.
+  // Blocks that inlining makes are not looked at again: what an inlined body still calls was decided when its
+  // function was optimised.
   for (const first of [...caller.blocks]) {
     let block = first;
     for (let i = 0; i < block.instrs.length; i++) {

@@ -1,7 +1,8 @@
 /**
- * Two branches that compare one value with constants become one: `c >= 48 && c <= 57` is `c - 48 < 10`, `c === 9 || c === 10` is
- * `c - 9 < 2`. The values that lead to each target are an interval on the circle of the type's values; where the interval of both
- * branches together is one again, one unsigned comparison tells. The second block must hold nothing but its comparison.
+ * Two branches that compare one value with constants become one: `c >= 48 && c <= 57` is `c - 48 < 10`,
+ * `c === 9 || c === 10` is `c - 9 < 2`. The values that lead to each target are an interval on the circle of the
+ * type's values; where the interval of both branches together is one again, one unsigned comparison tells. The second
+ * block must hold nothing but its comparison.
  */
 import { phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";

@@ -1,7 +1,7 @@
 /**
- * Puts constants and symbol addresses where they are used: one instruction a block, in front of its first use there (for a phi, at the
- * end of the predecessor). They cost nothing or one `mov`, while a value that lives through the whole function costs a register.
- * Last pass: selection folds them into the instruction that follows.
+ * Puts constants and symbol addresses where they are used: one instruction a block, in front of its first use there
+ * (for a phi, at the end of the predecessor). They cost nothing or one `mov`, while a value that lives through the
+ * whole function costs a register. Last pass: selection folds them into the instruction that follows.
  */
 import { clone, numbered } from "../ir/builder.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";

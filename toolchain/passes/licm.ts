@@ -1,11 +1,13 @@
 /**
- * Loop-invariant code motion: an operation whose operands do not change in a loop is done once in its preheader, innermost loops first, so
- * that it leaves as many as it can. What selection folds into its user stays where it is: comparisons, and what an address can hold.
- * Each value that then lives through a loop costs a register: a few a loop.
+ * Loop-invariant code motion: an operation whose operands do not change in a loop is done once in its preheader,
+ * innermost loops first, so that it leaves as many as it can. What selection folds into its user stays where it is:
+ * comparisons, and what an address can hold. Each value that then lives through a loop costs a register: a few a
+ * loop.
  *
- * Pure operations move wherever they stand: it does not matter whether the loop would have come to them. A load moves if nothing in the
- * loop may write there or lets others do so, and it reads a datum or local within its bounds or is done in every run of the loop (`rotate`
- * makes that so for what its first turn does). A division that may trap must be done in every run too, of a loop without any effect.
+ * Pure operations move wherever they stand: it does not matter whether the loop would have come to them. A load moves
+ * if nothing in the loop may write there or lets others do so, and it reads a datum or local within its bounds or is
+ * done in every run of the loop (`rotate` makes that so for what its first turn does). A division that may trap must
+ * be done in every run too, of a loop without any effect.
  */
 import { Dominators, findLoops, successors } from "../ir/cfg.ts";
 import type { Block, Func, Instr, Module } from "../ir/ir.ts";
@@ -65,7 +67,10 @@ export function licm(func: Func, module: Module): void {
   }
 }
 
-/** What the loop writes; null if it does anything else that others may see or answer. Divisions that may trap are not among it. */
+/**
+ * What the loop writes; null if it does anything else that others may see or answer. Divisions that may trap are not
+ * among it.
+ */
 function effectsOf(blocks: ReadonlySet<Block>): Place[] | null {
   const places: Place[] = [];
   for (const block of blocks) {

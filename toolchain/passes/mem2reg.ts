@@ -1,7 +1,8 @@
 /**
- * Promotes scalar allocas to SSA values: pruned SSA by dominance frontiers (Cytron et al.), phis only where the variable is live.
- * Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a `zero` of exactly that type's size.
- * A load before any store becomes `undef`. A variable of the source that lives in the alloca is from each store and phi on that value.
+ * Promotes scalar allocas to SSA values: pruned SSA by dominance frontiers (Cytron et al.), phis only where the
+ * variable is live. Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a
+ * `zero` of exactly that type's size. A load before any store becomes `undef`. A variable of the source that lives in
+ * the alloca is from each store and phi on that value.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, removeUnreachable, successors } from "../ir/cfg.ts";

@@ -82,8 +82,8 @@ export interface OptimizeOptions {
   readonly only?: readonly string[];
   readonly except?: readonly string[];
   /**
-   * Link names that something outside the module refers to. When given, functions that were inlined everywhere are removed: what is
-   * neither a root, nor `keep`, nor referred to any more.
+   * Link names that something outside the module refers to. When given, functions that were inlined everywhere are
+   * removed: what is neither a root, nor `keep`, nor referred to any more.
    */
   readonly roots?: readonly string[];
   /** Called after each run of a pass on a function. */
@@ -119,7 +119,10 @@ export function optimize(module: Module, options: OptimizeOptions = {}): void {
   if (options.roots) removeInlined(module, graph, new Set(options.roots));
 }
 
-/** Only what had references before: a function that never had any was lowered for a reason that the module does not show. */
+/**
+ * Only what had references before: a function that never had any was lowered for a reason that the module does not
+ * show.
+ */
 function removeInlined(module: Module, before: CallGraph, roots: ReadonlySet<string>): void {
   // Again while something goes: what only a removed function refers to goes too.
   for (let removed = true; removed; ) {

@@ -1,7 +1,8 @@
 /**
- * Gives each natural loop a preheader: one block outside of it that does nothing but lead to its header. Values that a loop needs again
- * and again are made there. Without it they would stand in the header's dominator, which may lie inside an earlier loop.
- * The pass `cfg` takes empty preheaders away again, so this stands in front of what wants them.
+ * Gives each natural loop a preheader: one block outside of it that does nothing but lead to its header. Values that
+ * a loop needs again and again are made there. Without it they would stand in the header's dominator, which may lie
+ * inside an earlier loop. The pass `cfg` takes empty preheaders away again, so this stands in front of what wants
+ * them.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";

@@ -1,10 +1,11 @@
 /**
- * Keeps static data and locals in registers while a loop runs: a scalar that the loop reads and writes at one address is loaded in the
- * preheader and stored behind each exit. It is stored there only if the loop has stored to it: what nobody wrote may belong to
- * somebody else. The value and that flag are made locals here, of which `mem2reg` makes values.
+ * Keeps static data and locals in registers while a loop runs: a scalar that the loop reads and writes at one address
+ * is loaded in the preheader and stored behind each exit. It is stored there only if the loop has stored to it:
+ * memory that the program has not written may belong to another owner. The value and that flag are made locals here,
+ * of which `mem2reg` makes values.
  *
- * Only in loops that do nothing else that others could see: no call, assembly, atomic, fence, volatile access, block copy or division
- * that may trap. Nothing else in the loop may reach the place. A loop that only reads keeps reading.
+ * Only in loops that do nothing else that others could see: no call, assembly, atomic, fence, volatile access, block
+ * copy or division that may trap. Nothing else in the loop may reach the place. A loop that only reads keeps reading.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, removeIncoming, terminate, terminatorOf } from "../ir/cfg.ts";

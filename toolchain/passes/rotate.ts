@@ -1,9 +1,11 @@
 /**
- * Loop rotation: a loop that is tested at its head becomes a guard, a copy of that test in front of it, and a loop that is tested at its
- * end. What the loop's first turn surely does is then done whenever the loop is entered at all, and `licm` may do it in front; guards whose
- * outcome is known fold away. Each turn has one jump less, too, than with the test on top.
+ * Loop rotation: a loop that is tested at its head becomes a guard, a copy of that test in front of it, and a loop
+ * that is tested at its end. What the loop's first turn surely does is then done whenever the loop is entered at all,
+ * and `licm` may do it in front; guards whose outcome is known fold away. Each turn has one jump less, too, than with
+ * the test on top.
  *
- * Only where the test is short and nothing in it may not be there twice, and not where the loop has a test at its end already.
+ * Only where the test is short and nothing in it may not be there twice, and not where the loop has a test at its end
+ * already.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, terminatorOf } from "../ir/cfg.ts";

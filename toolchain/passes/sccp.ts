@@ -1,10 +1,11 @@
 /**
- * Sparse conditional constant propagation (Wegman, Zadeck: Constant Propagation with Conditional Branches, 1991): values and edges are
- * looked at together. A value is taken for constant, and an edge for never taken, until something that is reached says otherwise; so a
- * constant that a loop carries round, and a branch that only such constants would open, show where `fold` sees but a phi of two values.
+ * Sparse conditional constant propagation (Wegman, Zadeck: Constant Propagation with Conditional Branches, 1991):
+ * values and edges are looked at together. A value is taken for constant, and an edge for never taken, until
+ * something that is reached says otherwise; so a constant that a loop carries round, and a branch that only such
+ * constants would open, show where `fold` sees but a phi of two values.
  *
- * Values come from `evaluate`; what would trap, results that are NaN and conversions out of range are the processor's, as in `fold`.
- * `undef` is no constant: who reads it twice may see one value.
+ * Values come from `evaluate`; what would trap, results that are NaN and conversions out of range are the
+ * processor's, as in `fold`. `undef` is not a constant: two reads of it may have to see one value.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { isTerminator, jumpTo, phisOf, removeUnreachable, targetFor, terminatorOf } from "../ir/cfg.ts";

@@ -1,6 +1,6 @@
 /**
- * Scalar replacement of aggregates: splits a small alloca into one alloca a field, where every access is at a constant offset and no
- * two accesses overlap without being the same; mem2reg then promotes the parts.
+ * Scalar replacement of aggregates: splits a small alloca into one alloca a field, where every access is at a
+ * constant offset and no two accesses overlap without being the same; mem2reg then promotes the parts.
  * `zero` and `copy` of the whole or a range become accesses to each part, if there are few.
  */
 import { make, numbered } from "../ir/builder.ts";
@@ -41,7 +41,10 @@ export function sroa(func: Func): void {
   }
 }
 
-/** Every access; null if the address goes anywhere else, or if one copy has both ends here. `addresses` gets what is computed of it. */
+/**
+ * Every access; null if the address goes anywhere else, or if one copy has both ends here. `addresses` gets what is
+ * computed of it.
+ */
 function collect(alloca: Alloca, uses: ReadonlyMap<Instr, readonly Instr[]>, addresses: Set<Instr>): Access[] | null {
   const accesses: Access[] = [];
   const copies = new Set<Copy>();

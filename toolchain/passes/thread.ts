@@ -1,9 +1,10 @@
 /**
- * Jump threading: a block that branches on what some of its predecessors know is left out on the way from those. They go to a copy of it
- * that jumps straight to the target, with one copy for each target, and phis put the values together again where the ways meet
- * (duplicate.ts). What a predecessor knows: the operand of a phi is constant there, comparisons of such operands, and what the branches
- * that lead to it have found out. A branch that is known from everywhere becomes a jump. What an inlined function that returns a boolean
- * leaves behind is a block of this kind, mostly with more phis than the tested one.
+ * Jump threading: a block that branches on what some of its predecessors know is left out on the way from those. They
+ * go to a copy of it that jumps straight to the target, with one copy for each target, and phis put the values
+ * together again where the ways meet (duplicate.ts). What a predecessor knows: the operand of a phi is constant
+ * there, comparisons of such operands, and what the branches that lead to it have found out. A branch that is known
+ * from everywhere becomes a jump. What an inlined function that returns a boolean leaves behind is a block of this
+ * kind, mostly with more phis than the tested one.
  *
  * Loops keep their one entry: from a loop's header only ways out of the loop are threaded.
  */

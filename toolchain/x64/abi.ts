@@ -1,6 +1,7 @@
 /**
  * The calling convention: System V AMD64 (psABI 1.0, section 3.2), for integers, pointers and f64.
- * Bits of a register or stack slot above the width of the argument's type are undefined. No red zone: interrupts use the same stack.
+ * Bits of a register or stack slot above the width of the argument's type are undefined. No red zone: interrupts use
+ * the same stack.
  */
 import type { Type } from "../ir/ops.ts";
 import { R10, R11, R12, R13, R14, R15, R8, R9, RAX, RBX, RCX, RDI, RDX, RSI, XMM0, XMM_SCRATCH } from "./machine.ts";
@@ -16,7 +17,10 @@ export const CALLEE_SAVED = [RBX, R12, R13, R14, R15] as const;
 export const CALLEE_SAVED_MASK = maskOf(CALLEE_SAVED);
 export const CALLER_SAVED_MASK = maskOf([RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11, ...vectors]);
 
-/** In order of preference: short encodings first, those that a function must save last. rsp and rbp (the frame pointer) never. */
+/**
+ * In order of preference: short encodings first, those that a function must save last. rsp and rbp (the frame
+ * pointer) never.
+ */
 export const ALLOCATABLE_INTEGER = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11, RBX, R12, R13, R14, R15] as const;
 export const ALLOCATABLE_VECTOR = vectors.filter((r) => r !== XMM_SCRATCH);
 

@@ -1,9 +1,11 @@
 /**
- * The assembler of one chunk of code: takes instructions, labels and source positions, and gives bytes, relocations and line rows.
+ * The assembler of one chunk of code: takes instructions, labels and source positions, and gives bytes, relocations
+ * and line rows.
  *
- * Jumps to labels are kept as two-byte forms until `finish`, which lengthens those that do not reach, again and again until all do:
- * lengthening only ever moves targets away, so this ends with the smallest set of long jumps. Labels belong to the chunk; where the
- * name of a label stands in a symbol expression, the label is meant, and what cannot be settled here becomes chunk symbol + offset.
+ * Jumps to labels are kept as two-byte forms until `finish`, which lengthens those that do not reach, again and again
+ * until all do: lengthening only ever moves targets away, so this ends with the smallest set of long jumps. Labels
+ * belong to the chunk; where the name of a label stands in a symbol expression, the label is meant, and what cannot
+ * be settled here becomes chunk symbol + offset.
  */
 import type { Chunk, LineRow, Relocation, SymbolExpression } from "../link/object.ts";
 import { AssemblerError, type Bits, CodeBuffer, type Fixup, encode, selectForm } from "./encoder.ts";
@@ -205,7 +207,10 @@ export class Assembler implements CodeSink {
     }
   }
 
-  /** Maps offsets in the buffer to offsets in the finished code. A label right behind a jump lies behind its long form too. */
+  /**
+   * Maps offsets in the buffer to offsets in the finished code. A label right behind a jump lies behind its long form
+   * too.
+   */
   private mover(): (offset: number) => number {
     const starts: number[] = [];
     const growths: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * The back end: a module of IR to chunks for the linker. For each function: selection, register allocation, frame, code.
- * A failure names the function and, where one is at fault, the instruction.
+ * The back end: a module of IR to chunks for the linker. For each function: selection, register allocation, frame,
+ * code. A failure names the function and, where one is at fault, the instruction.
  */
 import type { Data, Func, Module, Scope } from "../ir/ir.ts";
 import type { FunctionDebug } from "../link/debug.ts";

@@ -281,7 +281,10 @@ function address(memory: MemoryOperand, bits: Bits): Address {
 
 const SEGMENT_PREFIX = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
 
-/** Writes one instruction in a form that fits it (selectForm). Label operands leave a fixup with the label's name as expression. */
+/**
+ * Writes one instruction in a form that fits it (selectForm). Label operands leave a fixup with the label's name as
+ * expression.
+ */
 export function encode(buffer: CodeBuffer, form: Form, operands: readonly Operand[], bits: Bits): void {
   buffer.reserve();
   const start = buffer.length;

@@ -1,4 +1,7 @@
-/** Operands and instructions as Intel-syntax text, for messages, dumps and tests; the inline-assembly parser reads the same. */
+/**
+ * Operands and instructions as Intel-syntax text, for messages, dumps and tests; the inline-assembly parser reads the
+ * same.
+ */
 import type { SymbolExpression } from "../link/object.ts";
 import type { MemoryOperand, Operand } from "./operand.ts";
 

@@ -5,7 +5,10 @@
 import { CONDITIONS, type Modes, type Row, rows, synonyms } from "./instructions.ts";
 import { Class } from "./registers.ts";
 
-/** Where an operand goes: implied by the opcode, ModRM.reg, ModRM.rm, low bits of the opcode, immediate, branch distance, far pointer. */
+/**
+ * Where an operand goes: implied by the opcode, ModRM.reg, ModRM.rm, low bits of the opcode, immediate, branch
+ * distance, far pointer.
+ */
 export const enum Slot {
   IMPLIED,
   REG,
@@ -70,7 +73,8 @@ function pattern(text: string, modrm: Form["modrm"], opcodeRegister: boolean, rm
   const register = REGISTER_CLASS[text];
   if (register !== undefined) {
     if (opcodeRegister) return make(register, Slot.OPCODE);
-    // Beside a segment, control, debug or vector register, or in front of a digit, a general register stands in ModRM.rm.
+    // Beside a segment, control, debug or vector register, or in front of a digit, a general register stands in
+    // ModRM.rm.
     return make(register, modrm === "register" && (rmTaken || !text.startsWith("r")) ? Slot.REG : Slot.RM);
   }
   const memory = MEMORY_CLASS[text];
@@ -168,7 +172,10 @@ export const forms: ReadonlyMap<string, readonly Form[]> = (() => {
 
 const byCount = new Map<string, readonly (readonly Form[])[]>();
 const NO_FORMS: readonly Form[] = [];
-/** Forms of a mnemonic in one mode with one number of operands, in the order of the table; undefined = no such mnemonic at all. */
+/**
+ * Forms of a mnemonic in one mode with one number of operands, in the order of the table; undefined = no such
+ * mnemonic at all.
+ */
 export function formsFor(mnemonic: string, bits: 16 | 32 | 64, operandCount: number): readonly Form[] | undefined {
   let lists = byCount.get(mnemonic);
   if (lists === undefined) {

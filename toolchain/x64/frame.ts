@@ -8,8 +8,8 @@
  *               frame objects (allocas), spill slots
  *   rsp …       stack arguments of the calls it makes; rsp is a multiple of 16 throughout
  *
- * Every function that calls, or that needs memory of its own, has rbp as frame pointer, so that a backtrace just follows the chain.
- * A leaf without either has no frame; it may still push callee-saved registers.
+ * Every function that calls, or that needs memory of its own, has rbp as frame pointer, so that a backtrace just
+ * follows the chain. A leaf without either has no frame; it may still push callee-saved registers.
  */
 import { CALLEE_SAVED, CALLEE_SAVED_MASK } from "./abi.ts";
 import { FIRST_SLOT, type PlacedFunction } from "./regalloc-place.ts";

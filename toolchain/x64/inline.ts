@@ -6,8 +6,9 @@
  *     expressions over numbers (0x, 0b, decimal, _), labels and symbols with + - * << >> & | ~ ( ), at most symbol minus symbol
  *   ljmp SELECTOR, OFFSET is a far jump; lock and rep stand in front of their instruction
  *
- * Names are registers, labels of the block, or symbols that the linker makes (they start with two underscores); everything else comes in
- * by `${…}`. The only directives are those about the frame (.cfi_…, unwind.ts): a block holds code, not data.
+ * Names are registers, labels of the block, or symbols that the linker makes (they start with two underscores);
+ * everything else comes in by `${…}`. The only directives are those about the frame (.cfi_…, unwind.ts): a block
+ * holds code, not data.
  */
 import type { AsmBlock } from "../ir/ir.ts";
 import { Assembler, AssemblerError } from "./assembler.ts";
@@ -26,8 +27,8 @@ export interface AsmProblem {
 }
 
 /**
- * All problems of a block, in the order of its text. Without `names` the widths of run-time operands are unknown, and a statement
- * passes if some widths fit; with them it is judged as it will be encoded.
+ * All problems of a block, in the order of its text. Without `names` the widths of run-time operands are unknown, and
+ * a statement passes if some widths fit; with them it is judged as it will be encoded.
  */
 export function checkAsm(block: AsmBlock, names: AsmRegisters | null = null): AsmProblem[] {
   const problems: AsmProblem[] = [];
@@ -58,9 +59,9 @@ export function checkAsm(block: AsmBlock, names: AsmRegisters | null = null): As
 }
 
 /**
- * Hands the block's instructions to `sink`, which must assemble code of `block.bits`. Lines of the text are lines of the source when the
- * template starts at block.loc. Labels get `uniqueLabelPrefix`, which no other block of the chunk has. Throws an AssemblerError where
- * checkAsm finds a problem.
+ * Hands the block's instructions to `sink`, which must assemble code of `block.bits`. Lines of the text are lines of
+ * the source when the template starts at block.loc. Labels get `uniqueLabelPrefix`, which no other block of the chunk
+ * has. Throws an AssemblerError where checkAsm finds a problem.
  */
 export function assembleInline(
   block: AsmBlock,
@@ -84,7 +85,9 @@ export function assembleInline(
   }
 }
 
-/** Registers to try where the widths of run-time operands are not known: each operand of the statement in each width. */
+/**
+ * Registers to try where the widths of run-time operands are not known: each operand of the statement in each width.
+ */
 function placeholders(statement: Statement, bits: 16 | 32 | 64): AsmRegisters[] {
   const used = new Set<number>();
   for (const { operand } of statement.tokens) {

@@ -1,7 +1,8 @@
 /**
- * Liveness of virtual registers by backward data flow, and from it live intervals: for each register the ranges of positions in which
- * its value may still be read, and the positions where it is read or written. Physical registers get the ranges that fixed operands,
- * calls and clobbers take; they live only within a block, but for parameters, which live from the entry.
+ * Liveness of virtual registers by backward data flow, and from it live intervals: for each register the ranges of
+ * positions in which its value may still be read, and the positions where it is read or written. Physical registers
+ * get the ranges that fixed operands, calls and clobbers take; they live only within a block, but for parameters,
+ * which live from the entry.
  */
 import {
   DEF,
@@ -99,7 +100,7 @@ function extend(ranges: number[], from: number, to: number): void {
   } else ranges.push(to, from);
 }
 
-/** Ends a range at its definition; a value that nobody reads lives for its definition only. */
+/** Ends a range at its definition; a value without a reader lives for its definition only. */
 function define(ranges: number[], blockFrom: number, at: number): void {
   const last = ranges.length - 1;
   if (last >= 0 && ranges[last] === blockFrom && ranges[last - 1] > at) ranges[last] = at;

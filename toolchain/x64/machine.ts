@@ -1,11 +1,13 @@
 /**
  * Machine IR: x86-64 instructions over virtual registers, between selection and encoding.
  *
- * A register is a number: 0–15 general (in encoding order), 16–31 vector, from 32 on virtual. Virtual registers may be written more than
- * once (two-address forms, phis as copies); each holds 64 bits, of which those above the IR type's width are undefined.
+ * A register is a number: 0–15 general (in encoding order), 16–31 vector, from 32 on virtual. Virtual registers
+ * may be written more than once (two-address forms, phis as copies); each holds 64 bits, of which those above the IR
+ * type's width are undefined.
  *
- * Position p (even) of an instruction is where it reads, p + 1 where it writes. EARLY moves a write to p, so that it shares no register with
- * anything the instruction reads. Physical registers live only inside one block (parameters: from the entry of the function).
+ * Position p (even) of an instruction is where it reads, p + 1 where it writes. EARLY moves a write to p, so that it
+ * shares no register with anything the instruction reads. Physical registers live only inside one block (parameters:
+ * from the entry of the function).
  */
 import type { DebugMark, DebugValue, Loc } from "../ir/ir.ts";
 import type { Mark } from "./debug/told.ts";

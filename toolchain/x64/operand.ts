@@ -1,4 +1,7 @@
-/** Operands of machine instructions, as instruction selection, register allocation and the inline-assembly parser hand them to the encoder. */
+/**
+ * Operands of machine instructions, as instruction selection, register allocation and the inline-assembly parser hand
+ * them to the encoder.
+ */
 import type { LineRow, SymbolExpression } from "../link/object.ts";
 
 /** A register by its Intel name: "rax", "r8d", "al", "cr3", "ds", "xmm0". */
@@ -46,7 +49,10 @@ export type Operand = RegisterOperand | ImmediateOperand | SymbolOperand | Label
  * Jumps to labels are relaxed (rel8 where it reaches) when `finish` is called.
  */
 export interface CodeSink {
-  /** Encodes one instruction, or takes a directive about the frame (unwind.ts). Throws an AssemblerError (one readable line) when no row of the table fits. */
+  /**
+   * Encodes one instruction, or takes a directive about the frame (unwind.ts). Throws an AssemblerError (one readable
+   * line) when no row of the table fits.
+   */
   emit(mnemonic: string, ...operands: Operand[]): void;
   label(name: string): void;
   /** The instructions that follow come from this source position. */

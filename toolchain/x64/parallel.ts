@@ -1,6 +1,7 @@
 /**
- * Parallel copies in sequence: a move is made when nobody still reads its target. What remains then are cycles: two general registers
- * are exchanged, vector registers go through a reserved one, and anything with memory in it through the stack. No flag is changed.
+ * Parallel copies in sequence: a move is made when no other move still reads its target. What remains then are
+ * cycles: two general registers are exchanged, vector registers go through a reserved one, and anything with memory
+ * in it through the stack. No flag is changed.
  */
 import { type FrameAddress, type Imm, RAX, type Sym, XMM0, XMM_SCRATCH } from "./machine.ts";
 import { FIRST_SLOT } from "./regalloc-place.ts";

@@ -1,7 +1,8 @@
 /**
- * Checks an allocation by following it, independently of how it was made: which virtual registers each location holds is propagated
- * along the control flow (a location keeps at a join what it holds on every edge), and every operand must find its register where the
- * allocation says. A physical register that is an operand holds "itself" from where it is written to where it is read.
+ * Checks an allocation by following it, independently of how it was made: which virtual registers each location holds
+ * is propagated along the control flow (a location keeps at a join what it holds on every edge), and every operand
+ * must find its register where the allocation says. A physical register that is an operand holds "itself" from where
+ * it is written to where it is read.
  */
 import { forEachBit, forEachRegister, DEF, EARLY, instrText, MEMORY_OK, USE } from "./machine.ts";
 import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";

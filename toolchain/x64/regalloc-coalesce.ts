@@ -1,6 +1,7 @@
 /**
- * Coalescing: two virtual registers joined by a copy become one where their live ranges do not meet, innermost loops first.
- * So phis and two-address forms lose their copies. What cannot be joined, and copies from and to physical registers, become hints.
+ * Coalescing: two virtual registers joined by a copy become one where their live ranges do not meet, innermost loops
+ * first. So phis and two-address forms lose their copies. What cannot be joined, and copies from and to physical
+ * registers, become hints.
  */
 import { FIRST_VIRTUAL, type MachineFunction } from "./machine.ts";
 import type { Liveness, LiveRanges } from "./liveness.ts";

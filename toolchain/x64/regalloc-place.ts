@@ -1,6 +1,7 @@
 /**
- * After allocation: gives every register operand its location and inserts the moves that splits and edges need, then removes the stores
- * to slots that nobody reads. A location is a physical register, or FIRST_SLOT + n for spill slot n (8 bytes each).
+ * After allocation: gives every register operand its location and inserts the moves that splits and edges need, then
+ * removes the stores to slots that are never read. A location is a physical register, or FIRST_SLOT + n for spill slot
+ * n (8 bytes each).
  */
 import type { Loc } from "../ir/ir.ts";
 import type { Liveness } from "./liveness.ts";
@@ -151,7 +152,10 @@ class Placer {
     return moves;
   }
 
-  /** One parallel copy of the allocator's own: "shuffle" moves what a location holds, whichever register of a shared interval that is. */
+  /**
+   * One parallel copy of the allocator's own: "shuffle" moves what a location holds, whichever register of a shared
+   * interval that is.
+   */
   #moves(moves: readonly Move[], loc: Loc): Placed {
     const operands: MachineOperand[] = [];
     const locations: number[] = [];
@@ -265,8 +269,8 @@ function splitEdge(from: MachineBlock, to: MachineBlock, placed: Placed): Placed
 // ---- copies of what is there already
 
 /**
- * Within extended basic blocks: a copy to a location that holds the same value already becomes a copy to itself, which makes no code,
- * and a load of a slot whose value is in a register too becomes a move.
+ * Within extended basic blocks: a copy to a location that holds the same value already becomes a copy to itself,
+ * which makes no code, and a load of a slot whose value is in a register too becomes a move.
  */
 function forwardCopies(blocks: readonly PlacedBlock[], slotCount: number): void {
   const size = FIRST_SLOT + slotCount;

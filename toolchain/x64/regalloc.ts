@@ -1,9 +1,10 @@
 /**
  * Register allocation: linear scan over live intervals with holes and splitting (Wimmer and Mössenböck, VEE 2005).
  *
- * An interval that finds no register is split. Where it is not in a register it is in memory: in its slot, or, for constants and
- * addresses, nowhere, since they can be made again. Every definition of a register that has a slot is stored into it at once, so the
- * slot is always right, an eviction costs no code and a split may stand at any position. (Stores that nobody reads are removed later.)
+ * An interval that finds no register is split. Where it is not in a register it is in memory: in its slot, or, for
+ * constants and addresses, nowhere, since they can be made again. Every definition of a register that has a slot is
+ * stored into it at once, so the slot is always right, an eviction costs no code and a split may stand at any
+ * position. (Stores that are never read are removed later.)
  *
  * Result: for each register its segments, with a location each; regalloc-place.ts turns them into code.
  */
@@ -281,7 +282,9 @@ class LinearScan {
     }
   }
 
-  /** `segment` is in memory until something needs it in a register; that part is queued, and starts behind `position`. */
+  /**
+   * `segment` is in memory until something needs it in a register; that part is queued, and starts behind `position`.
+   */
   #toMemory(segment: Segment, position: number): void {
     segment.location = IN_MEMORY;
     const must = segment.nextUse(position, MUST);
@@ -291,8 +294,8 @@ class LinearScan {
   }
 
   /**
-   * The cheapest position in [low, high] to change the location: the latest start of a block out of loops that `high` is in, else `high`.
-   * Only even positions but for `high` itself, which may be odd where a location ends.
+   * The cheapest position in [low, high] to change the location: the latest start of a block out of loops that `high`
+   * is in, else `high`. Only even positions but for `high` itself, which may be odd where a location ends.
    */
   #bestSplit(low: number, high: number): number {
     const { blockAt } = this.live;

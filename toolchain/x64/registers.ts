@@ -1,10 +1,14 @@
 /**
- * The registers that instructions name: number, width and class of each, and the way back from (number, width) to the name.
- * Numbers are those of ModRM/REX (Intel SDM vol. 2, tables 2-1 and 3-1), so rsp is 4 and r8 is 8. "rip" and "eip" exist only as
- * the base of a memory operand, "rip" and "rflags" in directives about frames. Vector registers are xmm only; x87 registers are never named.
+ * The registers that instructions name: number, width and class of each, and the way back from (number, width) to the
+ * name. Numbers are those of ModRM/REX (Intel SDM vol. 2, tables 2-1 and 3-1), so rsp is 4 and r8 is 8. "rip" and
+ * "eip" exist only as the base of a memory operand, "rip" and "rflags" in directives about frames. Vector registers
+ * are xmm only; x87 registers are never named.
  */
 
-/** Operand classes: bits of the patterns in the instruction table. A register has its class, and a bit of its own if some row names it. */
+/**
+ * Operand classes: bits of the patterns in the instruction table. A register has its class, and a bit of its own if
+ * some row names it.
+ */
 export const enum Class {
   R8 = 1 << 0,
   R16 = 1 << 1,

@@ -1,17 +1,19 @@
 /**
  * Call-frame information of one chunk of 64-bit code: where the caller's registers are at each instruction.
  *
- * The assembler hands every instruction over. What moves the stack in the ordinary way is followed: push, pop, pushfq, popfq, sub, add
- * and lea of rsp, `mov rbp, rsp`, leave, and forward jumps, which carry the state to their label. The CFA (canonical frame address,
- * DWARF 5 section 6.4.1) is counted from rsp, between `mov rbp, rsp` and leave or pop from rbp. A first push saves its register: the
- * callee-saved ones, in a signal frame every one. When rsp becomes something that cannot be followed, the frame becomes the outermost.
+ * The assembler hands every instruction over. What moves the stack in the ordinary way is followed: push, pop,
+ * pushfq, popfq, sub, add and lea of rsp, `mov rbp, rsp`, leave, and forward jumps, which carry the state to their
+ * label. The CFA (canonical frame address, DWARF 5 section 6.4.1) is counted from rsp, between `mov rbp, rsp` and
+ * leave or pop from rbp. A first push saves its register: the callee-saved ones, in a signal frame every one. When
+ * rsp becomes something that cannot be followed, the frame becomes the outermost.
  *
- * For the rest there are GNU as's directives, in inline assembly too: .cfi_signal_frame, .cfi_def_cfa REGISTER, OFFSET,
- * .cfi_def_cfa_offset OFFSET, .cfi_offset REGISTER, OFFSET (from the CFA), .cfi_register REGISTER, HOLDER, .cfi_undefined REGISTER,
- * .cfi_same_value REGISTER, .cfi_remember_state, .cfi_restore_state. A frame whose rip is undefined is the outermost.
+ * For the rest there are GNU as's directives, in inline assembly too: .cfi_signal_frame, .cfi_def_cfa REGISTER,
+ * OFFSET, .cfi_def_cfa_offset OFFSET, .cfi_offset REGISTER, OFFSET (from the CFA), .cfi_register REGISTER, HOLDER,
+ * .cfi_undefined REGISTER, .cfi_same_value REGISTER, .cfi_remember_state, .cfi_restore_state. A frame whose rip is
+ * undefined is the outermost.
  *
- * Assumed: nobody changes a register that the ABI preserves before pushing it. tests/toolchain/link/frames.test.ts follows finished
- * images instruction by instruction and compares.
+ * Assumed: code pushes a register that the ABI preserves before it changes it. tests/toolchain/link/frames.test.ts
+ * follows finished images instruction by instruction and compares.
  */
 import { DWARF_REGISTER, DWARF_RETURN_ADDRESS, DWARF_RFLAGS } from "../lib/dwarf.ts";
 import type { FrameRow } from "../link/debug.ts";
@@ -30,7 +32,7 @@ interface State {
   /** CFA = cfaRegister + cfaOffset. */
   readonly cfaRegister: number;
   readonly cfaOffset: number;
-  /** CFA − rsp; null where nobody knows. */
+  /** CFA − rsp; null where it is unknown. */
   readonly depth: number | null;
   readonly saved: ReadonlyMap<number, number>;
   readonly held: ReadonlyMap<number, number>;
@@ -122,7 +124,7 @@ export class Unwinding {
       if (!this.#arriving.has(a.name)) this.#arriving.set(a.name, arriving);
     }
     if (mnemonic === "iretq" || mnemonic === "sysretq") this.#exits.push({ end: offset, kind: mnemonic });
-    // A call of a label is a push and a jump; whether it returns, nobody knows.
+    // A call of a label is a push and a jump; whether it returns is unknown.
     if (LEAVES.has(mnemonic) || (a?.kind === "label" && mnemonic === "call")) {
       this.#reachable = false;
       return;

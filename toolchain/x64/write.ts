@@ -1,6 +1,6 @@
 /**
- * Writes an allocated function to a code sink: order of blocks, jumps, prologue and epilogue, parallel copies, and the last local
- * improvements, which need to know where flags are read.
+ * Writes an allocated function to a code sink: order of blocks, jumps, prologue and epilogue, parallel copies, and
+ * the last local improvements, which need to know where flags are read.
  */
 import type { Instr, Loc } from "../ir/ir.ts";
 import type { DebugWriter } from "./debug/info.ts";
@@ -133,7 +133,10 @@ class Writer implements MoveSink {
     });
   }
 
-  /** Statements that made no code, such as `x = y`: a breakpoint there belongs to what comes next. `before`: the code in front, in the block. */
+  /**
+   * Statements that made no code, such as `x = y`: a breakpoint there belongs to what comes next. `before`: the code
+   * in front, in the block.
+   */
   #withoutCode(debug: readonly Instr[], before: Loc | null): void {
     for (const { loc } of debug) {
       if (loc.file < 0 || (before !== null && before.file === loc.file && before.line === loc.line)) continue;
@@ -456,8 +459,8 @@ function flagsLiveAfter(code: readonly Placed[]): Uint8Array {
 }
 
 /**
- * A loop tested at its head has a jump back from its end. The head moves behind that end, so that its test jumps back instead:
- * one jump into the loop, none in it.
+ * A loop tested at its head has a jump back from its end. The head moves behind that end, so that its test jumps back
+ * instead: one jump into the loop, none in it.
  */
 function rotateLoops(order: readonly PlacedBlock[], forward: (block: MachineBlock) => MachineBlock): PlacedBlock[] {
   const blocks = [...order];

@@ -1,7 +1,8 @@
 /**
- * What a caller still knows of the arguments while its call runs: constants, addresses, and what also stands in a register that callees keep
- * or in a slot. From it a debugger tells what a function was called with when the function has long lost it (DWARF 5 section 2.5.1.7).
- * Follows the copies of one block: numbers stand for values, equal numbers for equal values.
+ * What a caller still knows of the arguments while its call runs: constants, addresses, and what also stands in a
+ * register that callees keep or in a slot. From it a debugger tells what a function was called with when the function
+ * has long lost it (DWARF 5 section 2.5.1.7). Follows the copies of one block: numbers stand for values, equal
+ * numbers for equal values.
  */
 import type { DebugPlace } from "../../link/debug.ts";
 import { CALLEE_SAVED, INTEGER_ARGUMENTS } from "../abi.ts";

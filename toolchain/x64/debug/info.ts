@@ -1,6 +1,7 @@
 /**
- * A function's description for debuggers (../../link/debug.ts): its scopes with the code that came from each, for each variable the ranges
- * of code in which its value is somewhere, and what its calls pass. The writer tells what each allocated instruction became (`wrote`).
+ * A function's description for debuggers (../../link/debug.ts): its scopes with the code that came from each, for
+ * each variable the ranges of code in which its value is somewhere, and what its calls pass. The writer tells what
+ * each allocated instruction became (`wrote`).
  */
 import type { Func, Scope } from "../../ir/ir.ts";
 import type { DebugCall, FunctionDebug } from "../../link/debug.ts";

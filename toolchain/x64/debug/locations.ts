@@ -1,7 +1,8 @@
 /**
- * The ranges of a function's code in which each of its variables is somewhere, and where: the states of track.ts, followed along the
- * code that was written. An instruction that becomes several holds in between only what it leaves alone. What a call may clobber ends
- * one byte before the call's end, since a debugger looks a caller up by the byte before the return address.
+ * The ranges of a function's code in which each of its variables is somewhere, and where: the states of track.ts,
+ * followed along the code that was written. An instruction that becomes several holds in between only what it leaves
+ * alone. What a call may clobber ends one byte before the call's end, since a debugger looks a caller up by the byte
+ * before the return address.
  */
 import type { Func, Variable } from "../../ir/ir.ts";
 import type { DebugLocation, DebugPiece, DebugPlace, DebugStep } from "../../link/debug.ts";

@@ -1,9 +1,9 @@
 /**
- * How a value is told to a debugger, as the machine knows it: a constant, an address, a place of the frame, a register, or something
- * computed of these.
+ * How a value is told to a debugger, as the machine knows it: a constant, an address, a place of the frame, a
+ * register, or something computed of these.
  *
  * Values that live in registers are named by number: virtual registers by their own, what a parameter held at entry by
- * PARAMETER − index (negative), so that it can be followed from the argument's register on whoever else gets it.
+ * PARAMETER − index (negative), so that it can be followed from the argument's register to wherever it is copied.
  */
 import type { DebugOperator } from "../../link/debug.ts";
 

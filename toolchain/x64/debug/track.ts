@@ -1,8 +1,8 @@
 /**
- * Where the values that debuggers ask for are, instruction by instruction, by following the allocated code (as regalloc-check.ts does):
- * for each watched value the locations that hold it, however they came to it, until they are overwritten; and for each piece of a variable
- * what it is bound to. Where paths meet, what all of them agree on stays. A value that is computed anew is no longer what a variable was
- * bound to before.
+ * Where the values that debuggers ask for are, instruction by instruction, by following the allocated code (as
+ * regalloc-check.ts does): for each watched value the locations that hold it, however they came to it, until they are
+ * overwritten; and for each piece of a variable what it is bound to. Where paths meet, what all of them agree on
+ * stays. A value that is computed anew is no longer what a variable was bound to before.
  *
  * Pieces: the byte ranges that a variable's debug values ever tell apart.
  */
@@ -55,7 +55,10 @@ export class DebugTracker {
   readonly #values = new Map<number, number>();
   /** By virtual register − FIRST_VIRTUAL; −1 = not watched. */
   readonly #watched: Int32Array;
-  /** By watched value: the alternatives of each binding that are lost, and that begin to hold, when it is computed anew. */
+  /**
+   * By watched value: the alternatives of each binding that are lost, and that begin to hold, when it is computed
+   * anew.
+   */
   readonly #affected: (Map<number, { lost: number; made: number }> | undefined)[] = [];
   readonly #binds = new Map<MachineInstr, { piece: number; binding: number }[]>();
   readonly #entries: (State | null)[];

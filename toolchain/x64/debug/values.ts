@@ -1,8 +1,8 @@
 /**
- * What a debug value watches, as the machine knows it: a constant, an address, a place of the frame, a register, or something computed of
- * these. There may be several ways to tell one value: where it is itself; what it was made of, for values that no register was asked for
- * (folded into their users, or removed) and for when the register is lost; and what was made of it, undone (after `i + 1` has taken the
- * register of `i`, that is one less).
+ * What a debug value watches, as the machine knows it: a constant, an address, a place of the frame, a register, or
+ * something computed of these. There may be several ways to tell one value: where it is itself; what it was made of,
+ * for values that no register was asked for (folded into their users, or removed) and for when the register is lost;
+ * and what was made of it, undone (after `i + 1` has taken the register of `i`, that is one less).
  */
 import type { DebugValue, Instr, IntConst } from "../../ir/ir.ts";
 import { type Op, widthOf } from "../../ir/ops.ts";

@@ -1,5 +1,6 @@
 /**
- * The code of a function as the writer wrote it: what each allocated instruction became. Offsets count the bytes before jumps grow.
+ * The code of a function as the writer wrote it: what each allocated instruction became. Offsets count the bytes
+ * before jumps grow.
  */
 import { DWARF_REGISTER } from "../../lib/dwarf.ts";
 import { RBP, XMM0, type MachineBlock } from "../machine.ts";

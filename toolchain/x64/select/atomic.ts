@@ -66,7 +66,7 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
     s.emit(`lock ${operation}`, target, constant !== null ? imm(constant) : s.useReg(value, width));
     return;
   }
-  // The old value is wanted: compare and exchange until nobody came between.
+  // The old value is wanted: repeat the compare-and-exchange until no other write came between.
   const loop = s.emit("expand", target, s.useReg(value, width), reg(s.temp(), width, DEF | EARLY));
   loop.earlyDefs = 1 << RAX;
   loop.expand = ({ sink, name, memory, label }) => {
@@ -84,8 +84,9 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
 }
 
 /**
- * Inputs named in the text get registers that nothing else of the block uses; the result's register is written early, so the block may
- * write it before it has read all. Fixed inputs arrive zero-extended. The flags are dead around every instruction that sets none.
+ * Inputs named in the text get registers that nothing else of the block uses; the result's register is written early,
+ * so the block may write it before it has read all. Fixed inputs arrive zero-extended. The flags are dead around
+ * every instruction that sets none.
  */
 export function lowerAsm(s: Selector, instr: Asm): void {
   const block = instr.asm;

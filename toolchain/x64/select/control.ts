@@ -65,7 +65,8 @@ function testZero(s: Selector, instr: Instr, exclusive: boolean): void {
     if (a.op === "const") [a, b] = [b, a];
     const constant = shortImmediate(b);
     if (constant !== null) {
-      // Bits of the low half of a register can be tested in 32 bits, with a shorter encoding; never beyond the sign bit.
+      // Bits of the low half of a register can be tested in 32 bits, with a shorter encoding; never beyond the sign
+      // bit.
       const w = width === 64 && constant >= 0n && !s.canSwallow(a, alone) ? 32 : width;
       s.emit("test", sourceOf(s, a, w, alone), imm(constant));
     } else if (s.canSwallow(b, alone)) s.emit("test", addressOf(s, b.args[0], width), s.useReg(a, width));

@@ -1,7 +1,7 @@
 /**
- * Division by constants: shifts for powers of two, else multiplication by a reciprocal (Granlund and Montgomery, PLDI 1994;
- * Warren, Hacker's Delight, chapter 10). Narrow types are divided in 32 bits. Negative divisors are left to `idiv`: −1 must trap on
- * overflow, and the others are rare.
+ * Division by constants: shifts for powers of two, else multiplication by a reciprocal (Granlund and Montgomery, PLDI
+ * 1994; Warren, Hacker's Delight, chapter 10). Narrow types are divided in 32 bits. Negative divisors are left to
+ * `idiv`: −1 must trap on overflow, and the others are rare.
  */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, RAX, reg, USE, type Width } from "../machine.ts";

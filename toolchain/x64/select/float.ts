@@ -1,6 +1,7 @@
 /**
- * Selection of f64 operations (SSE2 scalar). NaN makes ucomisd set ZF, PF and CF, so that "a" and "ae" after the comparison of swapped
- * operands are false for it, as flt and fle must be; equality needs PF too (conditions oe, une).
+ * Selection of f64 operations (SSE2 scalar). NaN makes ucomisd set ZF, PF and CF, so that "a" and "ae" after the
+ * comparison of swapped operands are false for it, as flt and fle must be; equality needs PF too (conditions oe,
+ * une).
  */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, EARLY, type Reg, reg, USE } from "../machine.ts";

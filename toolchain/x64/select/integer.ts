@@ -1,4 +1,7 @@
-/** Selection of integer arithmetic, shifts, bit counts and conversions of width. Division by constants is in divide.ts. */
+/**
+ * Selection of integer arithmetic, shifts, bit counts and conversions of width. Division by constants is in
+ * divide.ts.
+ */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, RAX, RCX, RDX, reg, USE, type Width } from "../machine.ts";
 import { divideByConstant } from "./divide.ts";
@@ -57,7 +60,7 @@ export function lowerInteger(s: Selector, instr: Instr): void {
   }
 }
 
-/** d ← a op b, where d takes over the register of the operand that nobody else needs. */
+/** d ← a op b, where d takes the register of the operand that has no other use. */
 function twoAddress(s: Selector, op: string, instr: Instr, width: 32 | 64): void {
   let [a, b] = instr.args;
   const d = s.result(instr);

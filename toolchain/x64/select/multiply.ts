@@ -27,7 +27,10 @@ export function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Widt
   s.emit("imul", reg(d, w, USE | DEF), source);
 }
 
-/** One step of a product of x: lea of two earlier values (0 = x, 1 = the first step), the second one scaled; a shift left; or x added or taken away. */
+/**
+ * One step of a product of x: lea of two earlier values (0 = x, 1 = the first step), the second one scaled; a shift
+ * left; or x added or taken away.
+ */
 type Step = readonly [base: 0 | 1, index: 0 | 1, scale: 2 | 4 | 8] | number | "add" | "sub";
 /** Constants that two instructions multiply by, each of one cycle, where imul takes three. */
 const steps: ReadonlyMap<bigint, readonly Step[]> = new Map([

@@ -4,11 +4,17 @@ import { DEF, imm, type Mem, MEMORY_OK, memOf, type Reg, reg, USE, type Width } 
 import type { Selector } from "./selector.ts";
 import { bits, constantOf } from "./values.ts";
 
-/** Role of an operand that is read and written: in its slot only where all of it changes, since 32-bit results must end up zero-extended. */
+/**
+ * Role of an operand that is read and written: in its slot only where all of it changes, since 32-bit results must
+ * end up zero-extended.
+ */
 export const inPlace = (width: Width): number => (width === 64 ? USE | DEF | MEMORY_OK : USE | DEF);
 export const wide = (width: Width): 32 | 64 => (width === 64 ? 64 : 32);
 
-/** A register-or-memory source: a swallowed load, or a register that may be spilled in place. No other operand may be memory. */
+/**
+ * A register-or-memory source: a swallowed load, or a register that may be spilled in place. No other operand may be
+ * memory.
+ */
 export function sourceOf(s: Selector, instr: Instr, width: Width, exclusive = true): Reg | Mem {
   if (s.canSwallow(instr, exclusive)) return addressOf(s, instr.args[0], width);
   return reg(s.use(instr), width, USE | MEMORY_OK);
@@ -111,7 +117,10 @@ function addressParts(s: Selector, address: Instr): AddressParts {
   return parts;
 }
 
-/** A value that a phi takes to the next iteration has a register of its own: to compute it again would only keep its operands alive. */
+/**
+ * A value that a phi takes to the next iteration has a register of its own: to compute it again would only keep its
+ * operands alive.
+ */
 const carried = (s: Selector, instr: Instr): boolean => s.usedByPhi[instr.id] !== 0 && s.uses[instr.id] > 1;
 
 function setBase(s: Selector, base: Instr, parts: AddressParts): void {

@@ -1,13 +1,14 @@
 /**
  * Instruction selection: SSA of toolchain/ir → machine IR.
  *
- * Blocks are lowered from the last to the first and each from its end to its start, so that when an instruction is reached it is known
- * whether anything still needs its value in a register: its users have either asked for it (`use`) or swallowed it into an operand of
- * theirs. A pure instruction that no user asked for makes no code. This file holds that walk; selector.ts the state that it works on;
- * operands.ts how values become operands; integer, multiply, divide, memory, control, float and atomic the families of operations.
+ * Blocks are lowered from the last to the first and each from its end to its start, so that when an instruction is
+ * reached it is known whether anything still needs its value in a register: its users have either asked for it
+ * (`use`) or swallowed it into an operand of theirs. A pure instruction that no user asked for makes no code. This
+ * file holds that walk; selector.ts the state that it works on; operands.ts how values become operands; integer,
+ * multiply, divide, memory, control, float and atomic the families of operations.
  *
- * A load may be swallowed only by its single user, in its own block, and if nothing that writes memory stands between (`before`, `after`
- * count such instructions). Volatile and atomic accesses are never swallowed.
+ * A load may be swallowed only by its single user, in its own block, and if nothing that writes memory stands between
+ * (`before`, `after` count such instructions). Volatile and atomic accesses are never swallowed.
  */
 import { Dominators, terminatorOf } from "../../ir/cfg.ts";
 import type { Block, Func, Instr } from "../../ir/ir.ts";

@@ -1,6 +1,6 @@
 /**
- * State of the selection of one function: which register holds which value, the code of the place where selection stands, frame objects,
- * edges. The families of operations emit their code through it; select.ts walks.
+ * State of the selection of one function: which register holds which value, the code of the place where selection
+ * stands, frame objects, edges. The families of operations emit their code through it; select.ts walks.
  */
 import { type Dominators, findLoops, phisOf } from "../../ir/cfg.ts";
 import type { Alloca, Block, FloatConst, Func, Instr, IntConst, Loc, SymbolAddress } from "../../ir/ir.ts";
@@ -42,7 +42,7 @@ export class Selector {
   readonly after: Int32Array;
   /** By Instr.id: what is in a block. */
   readonly instrs: Instr[] = [];
-  /** By Instr.id: the register of the value; 0 = nobody asked yet. */
+  /** By Instr.id: the register of the value; 0 = not asked for yet. */
   readonly registers: Int32Array;
   /** The IR instruction behind `root` in its block, debug values left out. */
   next: Instr | null = null;
@@ -315,7 +315,10 @@ export class Selector {
   }
 
   readonly #edges = new Map<Block, { from: Block; block: MachineBlock }>();
-  /** The block that a conditional jump of the current block to `to` must reach: `to`, or one that first copies its phis. */
+  /**
+   * The block that a conditional jump of the current block to `to` must reach: `to`, or one that first copies its
+   * phis.
+   */
   edge(to: Block): MachineBlock {
     const target = this.machineBlock(to);
     if (to.preds.length === 1 || to.instrs[0].op !== "phi") return target;

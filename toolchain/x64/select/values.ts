@@ -38,8 +38,8 @@ const ZERO_EXTENDING = new Set([
   "bswap",
 ]);
 /**
- * Does the register of `instr` hold zeros above its type's width? A phi's does if those of all its operands do; one that is asked about
- * while it is being looked into is assumed to.
+ * Does the register of `instr` hold zeros above its type's width? A phi's does if those of all its operands do; one
+ * that is asked about while it is being looked into is assumed to.
  */
 export function isZeroExtended(instr: Instr, phis: Set<Instr> = new Set()): boolean {
   if (instr.op === "phi") {

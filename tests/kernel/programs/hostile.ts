@@ -9,8 +9,8 @@
  *
  * Three grounds, from low to high: what a call may be given the address of and the threads write to (`open`), one that stays as it is
  * and can only be read (`still`), and one that is mapped, unmapped and protected at random (`shifting`). Nothing of the program lies above
- * them, so a range that starts there can be as long as it likes. Words in `open` never look like kernel addresses
- * of the map as it is; arguments, and structures in the program's own data, do.
+ * them, so a range that starts there can be as long as it likes. Kernel addresses are in arguments, and in structures in the program's own
+ * data, never in the grounds: what is found there is the kernel's.
  */
 import "../../../userland/lib/start.ts";
 import { MAX_RANKS } from "../../../kernel/abi/job.ts";
@@ -37,8 +37,6 @@ const SHIFTING: u64 = 0x7200_0000_0000;
 const SHIFTING_BYTES: u64 = 64 * PAGE_BYTES;
 const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
-/** In the kernel's half, and nothing of it: a word that may stand in `open`. */
-const NO_RAM: u64 = 0xffff_8bad_0000_0000;
 const RW: u32 = Prot.READ | Prot.WRITE;
 const FIXED: u32 = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
 const THREADS: u32 = 64;
@@ -47,12 +45,14 @@ const PATIENCE: u64 = 3000;
 /** Calls between two looks at the grounds. */
 const LOOK_EVERY: u64 = 512;
 
-/** Arguments a…f, number, result and what the registers of the arguments hold afterwards. */
+/** Arguments a…f, number, result and what the registers hold afterwards. */
 class Attempt {
   arguments!: arr<u64, 6>;
   number: u64 = 0;
   result: u64 = 0;
   after!: arr<u64, 6>;
+  /** Not 0: a register that a call must keep is another. */
+  changed: u64 = 0;
 }
 class Worker {
   thread!: Thread;
@@ -214,11 +214,15 @@ function place(w: ptr<Worker>, from: u64, lengthBytes: u64): u64 {
   for (let i: u64 = 0; i < lengthBytes; i += 8) scribble(at + i, cast<ptr<u64>>(from + i)[0]);
   return at;
 }
-/** What may stand in `open`: nothing that a leak would look like. */
+/**
+ * What may stand in `open`, and in what the kernel hands back in events. Copies move it by any number of bytes: no part of it, nor of it and
+ * its neighbours, looks like an address of the kernel's then.
+ */
+function quiet(value: u64): u64 {
+  return value & 0x7fff_ffff_7fff_ffff;
+}
 function scribble(at: u64, value: u64): void {
-  const high: u64 = value >> 32;
-  const like: boolean = high === 0xffff_ffff || high === 0xffff_8000;
-  volatileWrite(cast<ptr<u64>>(at), like ? NO_RAM | (value & 0xffff_ffff) : value);
+  volatileWrite(cast<ptr<u64>>(at), quiet(value));
 }
 function matchEntry(w: ptr<Worker>): u64 {
   const e = addr(w.entry);
@@ -231,7 +235,7 @@ function matchEntry(w: ptr<Worker>): u64 {
   e.lengthBytes = oneIn(w, 8) ? number(w) : below(w, 3 * PAGE_BYTES);
   e.address = address(w, e.lengthBytes);
   e.queue = u32(oneIn(w, 12) ? number(w) : below(w, 4));
-  e.userPointer = number(w);
+  e.userPointer = quiet(number(w));
   return place(w, cast<u64>(e), sizeof<MatchEntry>());
 }
 function portalRequest(w: ptr<Worker>): u64 {
@@ -243,10 +247,10 @@ function portalRequest(w: ptr<Worker>): u64 {
   r.portalIndex = u32(oneIn(w, 12) ? number(w) : below(w, 8));
   r.flags = u32(oneIn(w, 12) ? number(w) : below(w, 2));
   r.matchBits = below(w, 4);
-  r.remoteOffset = oneIn(w, 3) ? number(w) : below(w, 256);
-  r.headerData = number(w);
+  r.remoteOffset = oneIn(w, 3) ? quiet(number(w)) : below(w, 256);
+  r.headerData = quiet(number(w));
   r.queue = u32(oneIn(w, 12) ? number(w) : below(w, 4));
-  r.userPointer = number(w);
+  r.userPointer = quiet(number(w));
   return place(w, cast<u64>(r), sizeof<PortalRequest>());
 }
 function loadRequest(w: ptr<Worker>): u64 {
@@ -255,7 +259,7 @@ function loadRequest(w: ptr<Worker>): u64 {
   r.queue = u32(number(w));
   r.lengthBytes = number(w);
   r.address = address(w, r.lengthBytes);
-  r.userPointer = number(w);
+  r.userPointer = quiet(number(w));
   return place(w, cast<u64>(r), sizeof<LoadRequest>());
 }
 function path(w: ptr<Worker>): u64 {
@@ -382,12 +386,15 @@ function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
   }
 }
 
-/** The instruction with all arguments, and all registers afterwards. A thread that clone makes ends at once, without touching its stack. */
+/**
+ * The instruction with all arguments, and all registers afterwards. A thread that clone makes ends at once, without touching its stack: the
+ * number is in a register, since its creator goes on.
+ */
 function make(_a: ptr<Attempt>): void {
   attr({ naked: true });
   asm`
-    push rbx
-    push r12
+    push rbx; push rbp; push r12; push r13; push r14; push r15
+    push rdi
     mov rbx, rdi
     mov rdi, [rbx + ${offsetof<Attempt>("arguments")}]
     mov rsi, [rbx + ${offsetof<Attempt>("arguments") + 8}]
@@ -395,8 +402,12 @@ function make(_a: ptr<Attempt>): void {
     mov r10, [rbx + ${offsetof<Attempt>("arguments") + 24}]
     mov r8, [rbx + ${offsetof<Attempt>("arguments") + 32}]
     mov r9, [rbx + ${offsetof<Attempt>("arguments") + 40}]
-    mov rax, [rbx + ${offsetof<Attempt>("number")}]
-    mov r12, rax
+    mov r12, [rbx + ${offsetof<Attempt>("number")}]
+    lea rbp, [rbx + 1]
+    lea r13, [rbx + 2]
+    lea r14, [rbx + 3]
+    lea r15, [rbx + 4]
+    mov rax, r12
     syscall
     cmp r12, ${Syscall.CLONE}
     jne 1f
@@ -406,22 +417,39 @@ function make(_a: ptr<Attempt>): void {
     xor edi, edi
     syscall
   1:
-    mov [rbx + ${offsetof<Attempt>("result")}], rax
-    mov [rbx + ${offsetof<Attempt>("after")}], rdi
-    mov [rbx + ${offsetof<Attempt>("after") + 8}], rsi
-    mov [rbx + ${offsetof<Attempt>("after") + 16}], rdx
-    mov [rbx + ${offsetof<Attempt>("after") + 24}], r10
-    mov [rbx + ${offsetof<Attempt>("after") + 32}], r8
-    mov [rbx + ${offsetof<Attempt>("after") + 40}], r9
-    pop r12
-    pop rbx
+    pop rcx
+    mov [rcx + ${offsetof<Attempt>("result")}], rax
+    mov [rcx + ${offsetof<Attempt>("after")}], rdi
+    mov [rcx + ${offsetof<Attempt>("after") + 8}], rsi
+    mov [rcx + ${offsetof<Attempt>("after") + 16}], rdx
+    mov [rcx + ${offsetof<Attempt>("after") + 24}], r10
+    mov [rcx + ${offsetof<Attempt>("after") + 32}], r8
+    mov [rcx + ${offsetof<Attempt>("after") + 40}], r9
+    # Each of the others less what it was: 0.
+    sub r12, [rcx + ${offsetof<Attempt>("number")}]
+    sub rbx, rcx
+    sub rbp, rcx
+    sub r13, rcx
+    sub r14, rcx
+    sub r15, rcx
+    sub rbp, 1
+    sub r13, 2
+    sub r14, 3
+    sub r15, 4
+    or rbx, rbp
+    or rbx, r12
+    or rbx, r13
+    or rbx, r14
+    or rbx, r15
+    mov [rcx + ${offsetof<Attempt>("changed")}], rbx
+    pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx
     ret
   `;
 }
 
+/** RAM in the direct map (the nodes have 64 MB), the kernel's image. */
 function looksLikeKernel(value: u64): boolean {
-  const high: u64 = value >> 32;
-  return high === 0xffff_8000 || (high === 0xffff_ffff && (value & 0xffff_ffff) - 0x8000_0000 < 0x7fff_f000);
+  return value - DIRECT_MAP < 0x800_0000 || value - (IMAGE + 0x10_0000) < 0x80_0000;
 }
 
 /** Says what has gone wrong, with the call, and ends the job. */
@@ -453,6 +481,7 @@ function judge(w: ptr<Worker>): void {
   if (result < 0 && result < -4095) fail(w, cstr("a result that is none"), a.result);
   for (let i: u32 = 0; i < ARGUMENTS_MAX; i++)
     if (a.after[i] !== a.arguments[i]) fail(w, cstr("a register was changed"), a.after[i]);
+  if (a.changed !== 0) fail(w, cstr("a register that calls keep was changed"), a.changed);
   if (result >= 0) atomicAdd(addr(shared.succeeded), 1);
   else atomicAdd(addr(shared.errors[-result < 200 ? u64(-result) : 0]), 1);
 }
@@ -509,6 +538,8 @@ function step(w: ptr<Worker>): void {
   for (let i: u32 = 0; i < ARGUMENTS_MAX; i++)
     a.arguments[i] = argument(w, info.kinds[i], u64(info.limits[i]), 2 * sizeof<PortalEvent>());
   refine(w, a);
+  // A range that starts below the program ends there, too.
+  if (info.kinds[0] === ArgKind.PAGE && a.arguments[0] < SHIFTING) a.arguments[1] &= PROGRAM_LOWEST - 1;
   // Numbers that there are not, or not in all 64 bits.
   if (oneIn(w, 100)) a.number = oneIn(w, 2) ? number(w) | 0x1000_0000 : a.number | (u64(1) << (32 + below(w, 32)));
   // Somebody writes to what the kernel may be reading, event queues too.

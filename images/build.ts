@@ -1,9 +1,10 @@
-/** Builds recipes into images/out: ELF or flat image and, beside each, its link map. */
+/** Builds recipes into images/out: ELF or flat image and, beside each, its link map and its stamp (stamp.ts). */
 import fs from "node:fs";
 import path from "node:path";
 import { type CompileOptions, compile } from "../toolchain/compiler.ts";
 import type { Diagnostic } from "../toolchain/frontend/diagnostics.ts";
 import type { Recipe } from "./recipes.ts";
+import { stampFile, stampOf } from "./stamp.ts";
 
 export interface BuildResult {
   readonly recipe: Recipe;
@@ -35,5 +36,7 @@ export function buildImage(recipe: Recipe, packageRoot: string, out: string): Bu
   write(recipe.output, image.flat ?? image.elf, recipe.layout.kind === "program" ? 0o755 : 0o644);
   if (recipe.elf) write(recipe.elf, image.elf);
   write(`maps/${recipe.name}.map`, image.map);
+  // Last: what was interrupted is built again.
+  write(stampFile(recipe), stampOf(recipe, packageRoot, out));
   return { recipe, diagnostics, written };
 }

@@ -4,15 +4,13 @@
  * compiles what has not changed.
  */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { closure } from "./imports.ts";
+import { hashOfImage } from "../images/sources.ts";
 
 const packageRoot = path.resolve(import.meta.dirname, "..");
 const folder = path.join(packageRoot, "images/out/tests");
 const compiler = path.join(packageRoot, "dist/toolchain.js");
-const prelude = path.join(packageRoot, "toolchain/lib");
 
 export interface TestImage {
   /** Source files, absolute paths. */
@@ -29,23 +27,10 @@ export const program = (root: string): TestImage => ({
   address: 0x40_0000n,
 });
 
-let compilerHash: string | undefined;
-/** Of the compiler and the language's declarations. */
-function hashOfCompiler(): string {
-  if (compilerHash !== undefined) return compilerHash;
-  if (!fs.existsSync(compiler)) throw new Error("dist/toolchain.js is missing: run `make build`");
-  const hash = createHash("sha256").update(fs.readFileSync(compiler));
-  for (const name of fs.readdirSync(prelude).filter((f) => f.endsWith(".d.ts")))
-    hash.update(fs.readFileSync(path.join(prelude, name)));
-  compilerHash = hash.digest("hex");
-  return compilerHash;
-}
-
 /** Path of the compiled image. Throws with the diagnostics if it does not compile. */
 export function compiledFile({ roots, kind, entry, address }: TestImage): string {
-  const hash = createHash("sha256").update(JSON.stringify([hashOfCompiler(), roots, kind, entry, address.toString()]));
-  for (const file of closure(roots)) hash.update(fs.readFileSync(file));
-  const name = `${path.basename(roots.at(-1)!, ".ts")}-${hash.digest("hex").slice(0, 20)}.elf`;
+  const hash = hashOfImage(packageRoot, roots, { kind, entry, address });
+  const name = `${path.basename(roots.at(-1)!, ".ts")}-${hash.slice(0, 20)}.elf`;
   const file = path.join(folder, name);
   if (fs.existsSync(file)) return file;
   fs.mkdirSync(folder, { recursive: true });

@@ -1,10 +1,11 @@
-/** `margay build`: compiles recipes into images/out, or prints a stage of the compiler. */
+/**
+ * `margay build`: compiles recipes into images/out, or prints a stage of the compiler. Images that are up to date stay
+ * as they are; the compiler is loaded only where there is something to compile.
+ */
 import fs from "node:fs";
 import path from "node:path";
-import { buildImage, compileOptions } from "../../images/build.ts";
 import { type Recipe, recipes } from "../../images/recipes.ts";
-import { dump, stages } from "../../toolchain/dump.ts";
-import { formatDiagnostic } from "../../toolchain/frontend/diagnostics.ts";
+import { isUpToDate } from "../../images/stamp.ts";
 import { EXIT_REFUSED, reasonOf, UserError } from "./errors.ts";
 import { imagesOut } from "./inputs.ts";
 import { print, printError } from "./output.ts";
@@ -21,16 +22,20 @@ function select(names: readonly string[]): readonly Recipe[] {
   });
 }
 
-export function buildCommand(names: readonly string[], options: Texts): number {
+export async function buildCommand(names: readonly string[], options: Texts): Promise<number> {
   const chosen = select(names);
   const stage = options["emit"];
   if (stage !== undefined) return emitStage(chosen, stage);
   if (options["out"] === "") throw new UserError("bad --out", "''", "give a directory");
   const out = options["out"] === undefined ? imagesOut : path.resolve(options["out"]);
   mustBeWritable(out);
+  const stale = chosen.filter((recipe) => !isUpToDate(recipe, packageRoot, out));
+  if (stale.length === 0) return 0;
+  const { buildImage } = await import("../../images/build.ts");
+  const { formatDiagnostic } = await import("../../toolchain/frontend/diagnostics.ts");
   const progress = new Progress();
   let failed = false;
-  for (const recipe of chosen) {
+  for (const recipe of stale) {
     progress.show(`building ${recipe.name}`);
     const result = buildImage(recipe, packageRoot, out);
     progress.clear();
@@ -50,7 +55,10 @@ function mustBeWritable(out: string): void {
   }
 }
 
-function emitStage(chosen: readonly Recipe[], stage: string): number {
+async function emitStage(chosen: readonly Recipe[], stage: string): Promise<number> {
+  const { dump, stages } = await import("../../toolchain/dump.ts");
+  const { compileOptions } = await import("../../images/build.ts");
+  const { formatDiagnostic } = await import("../../toolchain/frontend/diagnostics.ts");
   if (!stages.includes(stage)) throw new UserError("bad --emit", `'${stage}'`, `give one of ${stages.join(", ")}`);
   let failed = false;
   for (const recipe of chosen) {

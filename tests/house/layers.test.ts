@@ -3,7 +3,8 @@ import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { circles, specifiersIn } from "../imports.ts";
+import { specifiersIn } from "../../images/sources.ts";
+import { circles } from "./circles.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" })

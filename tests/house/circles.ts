@@ -1,26 +1,3 @@
-/** What a source file imports: for the house rules, and to know when a test program has to be compiled again. */
-import fs from "node:fs";
-import path from "node:path";
-
-const IMPORT =
-  /^\s*(?:import|export)\b[^"'`]*?from\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm;
-
-/** Module specifiers in `text`, type-only imports included, in order. */
-export const specifiersIn = (text: string): string[] => [...text.matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3]!);
-
-/** `roots` and all files that they import, directly or not; absolute paths, sorted. */
-export function closure(roots: readonly string[]): string[] {
-  const seen = new Set<string>();
-  const visit = (file: string): void => {
-    if (seen.has(file)) return;
-    seen.add(file);
-    for (const to of specifiersIn(fs.readFileSync(file, "utf8")))
-      if (to.startsWith(".")) visit(path.resolve(path.dirname(file), to));
-  };
-  for (const root of roots) visit(path.resolve(root));
-  return [...seen].sort();
-}
-
 /** Sets of files that import each other, directly or not (strongly connected components: Tarjan 1972); each sorted. */
 export function circles(files: readonly string[], importsOf: (file: string) => readonly string[]): string[][] {
   const found: string[][] = [];

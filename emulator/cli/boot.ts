@@ -90,14 +90,15 @@ export async function bootCommand(parsed: Parsed, debug?: DebugLine): Promise<nu
       say(session, line);
       status = EXIT_MACHINE_FAULT;
     }
+    trace.close();
     for (const line of session.epilogue()) say(session, line);
     say(session, session.summary({ status, outcome: reason, image }));
     return driver ? await driver.close(status) : status;
   } finally {
-    signals.close();
     session?.close();
     driver?.remove();
     tracing?.close();
+    signals.close();
   }
 }
 

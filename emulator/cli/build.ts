@@ -7,6 +7,7 @@ import path from "node:path";
 import { type Recipe, recipes } from "../../images/recipes.ts";
 import { isUpToDate } from "../../images/stamp.ts";
 import { EXIT_REFUSED, reasonOf, UserError } from "./errors.ts";
+import { makeDirectories } from "./files.ts";
 import { imagesOut } from "./inputs.ts";
 import { print, printError } from "./output.ts";
 import { packageRoot } from "./package.ts";
@@ -17,7 +18,8 @@ function select(names: readonly string[]): readonly Recipe[] {
   if (names.length === 0) return recipes;
   return names.map((name) => {
     const recipe = recipes.find((r) => r.name === name);
-    if (!recipe) throw new UserError("no such image", name, `build one of ${recipes.map((r) => r.name).join(", ")}`);
+    if (!recipe)
+      throw new UserError("no such image", `'${name}'`, `build one of ${recipes.map((r) => r.name).join(", ")}`);
     return recipe;
   });
 }
@@ -48,7 +50,7 @@ export async function buildCommand(names: readonly string[], options: Texts): Pr
 /** Makes the output folder. Refused before anything is compiled: an installation may belong to somebody else. */
 function mustBeWritable(out: string): void {
   try {
-    fs.mkdirSync(path.join(out, "root"), { recursive: true });
+    makeDirectories(path.join(out, "root"));
     fs.accessSync(out, fs.constants.W_OK | fs.constants.X_OK);
   } catch (error) {
     throw new UserError("cannot write images", `${out}: ${reasonOf(error)}`, "give another folder by --out DIR");

@@ -1,5 +1,6 @@
 /** Files that the command line names. Inputs are regular files: a pipe or a device would make the command wait, or read for ever. */
 import fs from "node:fs";
+import path from "node:path";
 import { reasonOf, UserError } from "./errors.ts";
 import { formatSize } from "./units.ts";
 
@@ -48,6 +49,17 @@ export function openOutput(option: string, file: string): number {
   } catch (error) {
     throw new UserError(`bad ${option}`, `${name(file)}: ${reasonOf(error)}`, "give a path that can be written");
   }
+}
+
+/**
+ * A directory with those above it. Not mkdirSync's `recursive`, which tries for ever where a file system says ENOENT to every mkdir, as
+ * procfs does. Throws node's error.
+ */
+export function makeDirectories(directory: string): void {
+  const missing: string[] = [];
+  for (let at = path.resolve(directory); !fs.existsSync(at); at = path.dirname(at)) missing.push(at);
+  for (const at of missing.reverse()) fs.mkdirSync(at);
+  if (!fs.statSync(directory).isDirectory()) throw Object.assign(new Error(directory), { code: "ENOTDIR" });
 }
 
 const name = (file: string): string => (file === "" ? "''" : file);

@@ -18,7 +18,7 @@ import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { Symboliser } from "../trace/symbolise.ts";
 import { type DebugLine, Gdb } from "./debug.ts";
-import { UserError } from "./errors.ts";
+import { codeOf, reasonOf, UserError } from "./errors.ts";
 import { readInput } from "./files.ts";
 import { packageRoot } from "./package.ts";
 import { printError } from "./output.ts";
@@ -74,13 +74,6 @@ export function parseAddress(text: string, option = "--gdb"): Address {
   );
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: "is in use",
-  EACCES: "permission denied",
-  ENOENT: "no such directory",
-  ENOTDIR: "a part of the path is no directory",
-};
-
 /** Refuses, as a user's mistake in `option`, what cannot be listened on. */
 export async function listenFor(option: string, address: Address, peer: Peer): Promise<Transport> {
   try {
@@ -88,9 +81,9 @@ export async function listenFor(option: string, address: Address, peer: Peer): P
     if ("path" in address) fs.accessSync(path.dirname(address.path));
     return await Transport.listen(address, peer);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "error";
     const where = "port" in address ? `port ${address.port}` : address.path;
-    throw new UserError(`bad ${option}`, `${where}: ${reasons[code] ?? code}`, "give another port or path");
+    const why = codeOf(error) === "ENOENT" ? "no such directory" : reasonOf(error);
+    throw new UserError(`bad ${option}`, `${where}: ${why}`, "give another port or path");
   }
 }
 
@@ -116,6 +109,19 @@ export function gdbScript(name: string, files: readonly string[], nids: readonly
     "set print inferior-events on",
     "",
   ].join("\n");
+}
+
+/** @throws UserError where its folder cannot be written */
+export function writeScript(file: string, text: string): void {
+  try {
+    fs.writeFileSync(file, text);
+  } catch (error) {
+    throw new UserError(
+      "cannot write gdb's script",
+      `${file}: ${reasonOf(error)}`,
+      "set TMPDIR, or give a socket elsewhere",
+    );
+  }
 }
 
 export class DebugServer implements Driver {
@@ -185,7 +191,7 @@ export class DebugServer implements Driver {
         ? path.join(os.tmpdir(), `margay-${this.name.slice(1)}.gdb`)
         : `${this.name}.gdb`;
     this.scriptFile = script;
-    fs.writeFileSync(script, gdbScript(this.name, this.settings.files, this.target.nids));
+    writeScript(script, gdbScript(this.name, this.settings.files, this.target.nids));
   }
 
   /** Where gdb finds it, as its `target remote` takes it. */

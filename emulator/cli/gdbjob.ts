@@ -15,7 +15,7 @@ import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import { JobDebugLink, MANAGEMENT_LATENCY_NS } from "../service/jobdebug.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { UserError } from "./errors.ts";
-import { type Driver, gdbScript, listenFor, parseAddress } from "./gdb.ts";
+import { type Driver, gdbScript, listenFor, parseAddress, writeScript } from "./gdb.ts";
 import { readInput } from "./files.ts";
 import { printError } from "./output.ts";
 import type { Texts } from "./parse.ts";
@@ -90,7 +90,7 @@ export class JobDebugServer implements Driver {
     const name = this.transport.name;
     this.script =
       "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
-    fs.writeFileSync(this.script, gdbScript(name, [this.file], this.nids));
+    writeScript(this.script, gdbScript(name, [this.file], this.nids));
   }
   /** Later, when the ranks stand. */
   invite(): void {}

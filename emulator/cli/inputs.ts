@@ -7,7 +7,7 @@ import { type FaultSpec, FaultSpecError, parseFaults } from "../fabric/faults.ts
 import { defaultFabric, type FabricOptions } from "../fabric/switch.ts";
 import { DEFAULT_EPOCH_SECONDS, DEFAULT_QUANTUM_NS } from "../machine/clock.ts";
 import { codeOf, reasonOf, UserError } from "./errors.ts";
-import { readInput } from "./files.ts";
+import { makeDirectories, readInput } from "./files.ts";
 import { bounds, defaults, type EngineName, engineNames } from "./limits.ts";
 import { packageRoot } from "./package.ts";
 import type { Texts } from "./parse.ts";
@@ -44,7 +44,7 @@ export function rootFolder(root: string | undefined): string {
   if (root === undefined) {
     const folder = path.join(imagesOut, "root");
     try {
-      fs.mkdirSync(folder, { recursive: true });
+      makeDirectories(folder);
     } catch (error) {
       throw new UserError("no root folder", `${folder}: ${reasonOf(error)}`, "give a directory by --root DIR");
     }
@@ -59,6 +59,11 @@ export function rootFolder(root: string | undefined): string {
   }
   if (!stat.isDirectory())
     throw new UserError("bad --root", `'${root}': not a directory`, "give an existing directory");
+  try {
+    fs.accessSync(root, fs.constants.R_OK | fs.constants.X_OK);
+  } catch (error) {
+    throw new UserError("bad --root", `'${root}': ${reasonOf(error)}`, "give a directory that you may read");
+  }
   return root;
 }
 

@@ -51,7 +51,7 @@ export function parseLine(argv: readonly string[]): Line {
 export function parseArguments(command: Command, args: readonly string[]): Line {
   const options = optionsOf(command);
   const given = new Map<string, string[]>();
-  const operands: string[] = [];
+  let operands: readonly string[] = [];
   const refuse = (what: string, where: string, todo = helpOf(command)): never => {
     throw new UserError(what, where, todo);
   };
@@ -64,15 +64,15 @@ export function parseArguments(command: Command, args: readonly string[]): Line 
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (arg === "--") {
-      operands.push(...args.slice(i + 1));
+      operands = [...operands, ...args.slice(i + 1)];
       break;
     }
     if (!arg.startsWith("-") || arg === "-") {
       if (command.operand?.takesRest === true) {
-        operands.push(...args.slice(i));
+        operands = args.slice(i);
         break;
       }
-      operands.push(arg);
+      operands = [...operands, arg];
       continue;
     }
     if (isHelp(arg)) return { kind: "help", topic: command.name };

@@ -178,6 +178,8 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     // The machine stops at the job's end, with its last messages on the way.
     const violations = trace.violations(false);
     for (const line of violations) say(session, line);
+    // A file that could not be written is the run's failure, before anything is summed up.
+    trace.close();
     const status = violations.length > 0 ? EXIT_MACHINE_FAULT : end.status;
     for (const line of session.epilogue()) say(session, line);
     if (end.hasSummary) {
@@ -186,11 +188,11 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     }
     return driver ? await driver.close(status) : status;
   } finally {
-    signals.close();
     input.close();
     io?.shutDown();
     session?.close();
     driver?.remove();
     tracing?.close();
+    signals.close();
   }
 }

@@ -27,7 +27,7 @@ export interface Tracing {
   engine(create: CreateEngine, nids: readonly number[]): CreateEngine;
   /** `--strict`: what of the rules of every trace was broken, a line each. `complete`: the run ended by itself. Called once, before `close`. */
   violations(complete: boolean): readonly string[];
-  /** Writes what is left. Called once, at the end, whatever happened. */
+  /** Writes what is left. Called at the end, whatever happened; again it does nothing. */
   close(): void;
 }
 
@@ -68,9 +68,11 @@ export async function openTrace(o: Texts, { images, watcher, header }: TracingOp
     return { sink: noTrace, engine: (create) => create, violations: () => [], close: () => {} };
   const tracer = new Tracer(consumers);
   let ended = false;
+  let isClosed = false;
   const end = (): void => {
-    if (!ended) tracer.end();
+    if (ended) return;
     ended = true;
+    tracer.end();
   };
   return {
     sink: tracer,
@@ -84,8 +86,13 @@ export async function openTrace(o: Texts, { images, watcher, header }: TracingOp
         .map((text) => `margay: trace: ${text}: a rule of every trace is broken (emulator/trace/checkers.ts)`);
     },
     close: () => {
-      end();
-      if (fd !== undefined) fs.closeSync(fd);
+      if (isClosed) return;
+      isClosed = true;
+      try {
+        end();
+      } finally {
+        if (fd !== undefined) fs.closeSync(fd);
+      }
     },
   };
 }

@@ -18,11 +18,13 @@ export interface Result {
  */
 export function margay(
   args: readonly string[],
-  options: { cwd?: string; timeoutMs?: number; strict?: boolean } = {},
+  options: { cwd?: string; timeoutMs?: number; strict?: boolean; env?: NodeJS.ProcessEnv } = {},
 ): Result {
   const strict = options.strict !== false && (args[0] === "boot" || args[0] === "run");
   const r = spawnSync(process.execPath, [bin, ...args.slice(0, 1), ...(strict ? ["--strict"] : []), ...args.slice(1)], {
     cwd: options.cwd ?? os.tmpdir(),
+    env: options.env ?? process.env,
+    stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
     timeout: options.timeoutMs ?? 110_000,
     maxBuffer: 1 << 28,

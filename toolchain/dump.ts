@@ -52,6 +52,7 @@ export function dump(stage: string, options: CompileOptions): { text: string; di
   }
 }
 
+const offsetText = (offset: number): string => offset.toString(16).padStart(4, "0");
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join(" ");
 
 /** Chunks as the linker gets them: bytes by source line, then relocations. */
@@ -66,15 +67,14 @@ export function dumpObject(object: ObjectModule): string {
         const where = row.file >= 0 ? `  # ${object.files[row.file] ?? "?"}:${row.line}:${row.column}` : "";
         if (end > row.offset)
           out.push(
-            `  ${row.offset.toString(16).padStart(4, "0")}  ${hex(chunk.bytes?.subarray(row.offset, end) ?? new Uint8Array())}${where}`,
+            `  ${offsetText(row.offset)}  ${hex(chunk.bytes?.subarray(row.offset, end) ?? new Uint8Array())}${where}`,
           );
       });
     }
     for (const r of chunk.relocations) {
-      const minus = r.expression.minus ? ` - ${r.expression.minus}` : "";
-      out.push(
-        `  reloc ${r.offset.toString(16).padStart(4, "0")} ${r.kind} ${r.expression.plus}${minus}${r.expression.addend ? ` + ${r.expression.addend}` : ""}`,
-      );
+      const { plus, minus: subtracted, addend } = r.expression;
+      const minus = subtracted ? ` - ${subtracted}` : "";
+      out.push(`  reloc ${offsetText(r.offset)} ${r.kind} ${plus}${minus}${addend ? ` + ${addend}` : ""}`);
     }
   }
   return `${out.join("\n")}\n`;

@@ -72,8 +72,10 @@ export function isAsm(ctx: Lowering, node: ts.TaggedTemplateExpression): boolean
 
 export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression): Value {
   const { unit } = ctx;
-  if (!isAsm(ctx, node))
-    return unit.refuse(node, "MG1007", `${excerpt(node)} is a string template; write asm\`…\` or cstr("…") instead`);
+  if (!isAsm(ctx, node)) {
+    const text = excerpt(node);
+    return unit.refuse(node, "MG1007", `${text} is a string template; write asm\`…\` or cstr("…") instead`);
+  }
   const naked = ctx.entity?.attributes.naked ?? false;
   const optionsCall = ts.isCallExpression(node.tag) ? node.tag : null;
   const typeNode = (node.typeArguments ?? optionsCall?.typeArguments)?.[0];
@@ -94,12 +96,14 @@ export function asmExpression(ctx: Lowering, node: ts.TaggedTemplateExpression):
   const operands = spans.map((span, i): AsmOperand => {
     const operand = readOperand(ctx, span.expression);
     if (operand.kind === "value") {
-      if (naked)
+      if (naked) {
+        const instead = "a constant, function or static variable";
         unit.refuse(
           span.expression,
           "MG4002",
-          `${excerpt(span.expression)} is not known at compile time; write a constant, function or static variable instead`,
+          `${excerpt(span.expression)} is not known at compile time; write ${instead} instead`,
         );
+      }
       args.push(materialise(ctx, operand.value, span.expression));
       inputs.push(null);
       return { kind: "in", index: args.length - 1 };
@@ -219,8 +223,10 @@ function readOptions(ctx: Lowering, node: ts.CallExpression | null, naked: boole
         if (element.text === "memory") options.clobbersMemory = true;
         else options.clobbers.push(register(element, element.text));
       }
-    } else
-      unit.refuse(property, "MG5004", `${excerpt(property)}: write in: { … }, out: "rax" or clobber: [ … ] instead`);
+    } else {
+      const text = excerpt(property);
+      unit.refuse(property, "MG5004", `${text}: write in: { … }, out: "rax" or clobber: [ … ] instead`);
+    }
   }
   return options;
 }

@@ -13,9 +13,11 @@ import { boolConstant, isUntyped, type Place, untyped, type Value } from "./valu
 const K = ts.SyntaxKind;
 // biome-ignore format: a table
 const COMPOUND: ReadonlyMap<ts.SyntaxKind, string> = new Map<ts.SyntaxKind, string>([
-  [K.PlusEqualsToken, "+"], [K.MinusEqualsToken, "-"], [K.AsteriskEqualsToken, "*"], [K.SlashEqualsToken, "/"], [K.PercentEqualsToken, "%"],
+  [K.PlusEqualsToken, "+"], [K.MinusEqualsToken, "-"], [K.AsteriskEqualsToken, "*"], [K.SlashEqualsToken, "/"],
+  [K.PercentEqualsToken, "%"],
   [K.AmpersandEqualsToken, "&"], [K.BarEqualsToken, "|"], [K.CaretEqualsToken, "^"],
-  [K.LessThanLessThanEqualsToken, "<<"], [K.GreaterThanGreaterThanEqualsToken, ">>"], [K.GreaterThanGreaterThanGreaterThanEqualsToken, ">>>"],
+  [K.LessThanLessThanEqualsToken, "<<"], [K.GreaterThanGreaterThanEqualsToken, ">>"],
+  [K.GreaterThanGreaterThanGreaterThanEqualsToken, ">>>"],
 ]);
 
 // ---- unary

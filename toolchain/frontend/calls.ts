@@ -54,10 +54,11 @@ export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType |
   const target = ctx.expression(callee);
   if (target.type.kind === "error") coerce(ctx, target, U64, callee);
   if (target.type.kind !== "function") {
+    const instead = "a function or function pointer";
     return unit.refuse(
       callee,
       "MG2017",
-      `${excerpt(callee)} is ${showType(target.type)}, which cannot be called; write a function or function pointer instead`,
+      `${excerpt(callee)} is ${showType(target.type)}, which cannot be called; write ${instead} instead`,
     );
   }
   return indirect(ctx, node, target, target.type);
@@ -95,11 +96,9 @@ function memberCall(
   if (object.type.kind === "error") coerce(ctx, object, U64, callee);
   const target = object.type.kind === "pointer" ? object.type.target : object.type;
   if (target.kind !== "struct") {
-    return unit.refuse(
-      callee,
-      "MG2016",
-      `${showType(object.type)} has no method ${name}; write ${target.kind === "array" ? "indices [i] and a count of your own" : "a struct or a pointer to one"} instead`,
-    );
+    const isArray = target.kind === "array";
+    const instead = isArray ? "indices [i] and a count of your own" : "a struct or a pointer to one";
+    return unit.refuse(callee, "MG2016", `${showType(object.type)} has no method ${name}; write ${instead} instead`);
   }
   const method = unit.resolver.method(target.struct, name);
   if (!method) {

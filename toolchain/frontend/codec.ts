@@ -107,10 +107,11 @@ const integer = (v: bigint): string => {
 function printEnum(unit: Unit, e: ts.EnumDeclaration): string {
   const rows = e.members.map((m): [string, bigint] => [m.name.getText(), unit.resolver.enumMember(m)]);
   const id = e.name.text;
+  const names = rows.map(([k, v]) => `[${integer(v)}, "${k}"]`).join(", ");
   return [
     `export const ${id} = { ${rows.map(([k, v]) => `${k}: ${integer(v)}`).join(", ")} } as const;`,
     "/** Names by value. */",
-    `export const ${id}Names: ReadonlyMap<number, string> = new Map([${rows.map(([k, v]) => `[${integer(v)}, "${k}"]`).join(", ")}]);`,
+    `export const ${id}Names: ReadonlyMap<number, string> = new Map([${names}]);`,
   ].join("\n");
 }
 
@@ -192,7 +193,8 @@ function printStruct(
 }
 function printField({ name, type, offset }: Field, className: (type: MachineType) => string): string {
   const at = `this.offset + ${offset}`;
-  const bytes = `  get ${name}(): Uint8Array { return new Uint8Array(this.view.buffer, this.view.byteOffset + ${at}, ${sizeOf(type)}); }`;
+  const buffer = `this.view.buffer, this.view.byteOffset + ${at}, ${sizeOf(type)}`;
+  const bytes = `  get ${name}(): Uint8Array { return new Uint8Array(${buffer}); }`;
   if (type.kind === "struct")
     return `  get ${name}(): ${className(type)} { return new ${className(type)}(this.view, ${at}); }`;
   if (type.kind !== "array") {
@@ -205,5 +207,7 @@ function printField({ name, type, offset }: Field, className: (type: MachineType
     return `  ${name}(i: number): ${className(element)} { return new ${className(element)}(this.view, ${item}); }`;
   if (element.kind === "array" || (element.kind === "int" && element.name === "u8")) return bytes;
   const { js } = accessor(element);
-  return `  ${name}(i: number): ${js} { return ${getter(element, item)}; }\n  ${name}Set(i: number, v: ${js}): void { ${setter(element, item)}; }`;
+  const read = `${name}(i: number): ${js} { return ${getter(element, item)}; }`;
+  const write = `${name}Set(i: number, v: ${js}): void { ${setter(element, item)}; }`;
+  return `  ${read}\n  ${write}`;
 }

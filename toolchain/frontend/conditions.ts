@@ -126,8 +126,10 @@ export function conditional(ctx: Lowering, node: ts.ConditionalExpression, want:
     b.enter(join);
     return { type: VOID };
   }
-  if (isAggregate(type))
-    unit.refuse(node, "MG2007", `${showType(type)} is not a value; write a choice between addresses, addr(…), instead`);
+  if (isAggregate(type)) {
+    const instead = "a choice between addresses, addr(…),";
+    unit.refuse(node, "MG2007", `${showType(type)} is not a value; write ${instead} instead`);
+  }
   const slot: Place = {
     type,
     base: { type: U64, instr: b.alloca(unit.resolver.sizeOf(type, node), unit.resolver.alignOf(type, node)) },

@@ -147,13 +147,15 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
         return { type: F64, float };
       }
       return unit.refuse(node, "MG2005", `${showType(from)} is not f64; write f64(${excerpt(node)}) instead`);
-    case "bool":
+    case "bool": {
       if (from.kind === "bool") return v;
+      const zero = from.kind === "pointer" ? "null" : "0";
       return unit.refuse(
         node,
         "MG2005",
-        `${showType(from)} is not boolean; write ${operandText(node)} !== ${from.kind === "pointer" ? "null" : "0"} instead`,
+        `${showType(from)} is not boolean; write ${operandText(node)} !== ${zero} instead`,
       );
+    }
     case "pointer":
       if (from.kind === "null") return { type: to, constant: 0n };
       if (from.kind !== "pointer") {
@@ -227,10 +229,11 @@ function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value
       );
     }
     if (v.narrow && from.width < to.width) {
+      const instead = `${to.name}(…) around an operand`;
       unit.refuse(
         node,
         "MG2003",
-        `${excerpt(node)} wraps in ${from.name} before it becomes ${to.name}; write ${to.name}(…) around an operand instead`,
+        `${excerpt(node)} wraps in ${from.name} before it becomes ${to.name}; write ${instead} instead`,
       );
     }
     return resize(ctx, v, to, node);

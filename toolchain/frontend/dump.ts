@@ -16,9 +16,8 @@ export function dumpTree(options: FrontendOptions): string {
     ts.forEachChild(node, () => {
       leaf = false;
     });
-    out.push(
-      `${"  ".repeat(depth)}${ts.SyntaxKind[node.kind]} ${at.line}:${at.column}${leaf ? ` ${JSON.stringify(node.getText(file))}` : ""}`,
-    );
+    const text = leaf ? ` ${JSON.stringify(node.getText(file))}` : "";
+    out.push(`${"  ".repeat(depth)}${ts.SyntaxKind[node.kind]} ${at.line}:${at.column}${text}`);
     ts.forEachChild(node, (child) => visit(child, depth + 1, file));
   };
   for (const file of source.files) {

@@ -69,12 +69,10 @@ function refuseExpression(ctx: Lowering, node: ts.Expression): never {
       `${built} would build a string; write cstr("…") for its text and a call of its own for each value instead`,
     );
   }
-  if (ts.isArrowFunction(node) || ts.isFunctionExpression(node))
-    return unit.refuse(
-      node,
-      "MG1002",
-      "functions capture nothing; write a function at the top level, with what it needs as parameters, and its name here instead",
-    );
+  if (ts.isArrowFunction(node) || ts.isFunctionExpression(node)) {
+    const instead = "a function at the top level, with what it needs as parameters, and its name here";
+    return unit.refuse(node, "MG1002", `functions capture nothing; write ${instead} instead`);
+  }
   if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) || ts.isNewExpression(node)) {
     return unit.refuse(node, "MG1014", `${excerpt(node)} has no place in memory; write ${placed(node)} instead`);
   }

@@ -45,12 +45,14 @@ export function globalType(ctx: Lowering, entity: VariableEntity, node: ts.Node)
       return declared;
     }
     const init = declaration.initializer;
-    if (!init)
+    if (!init) {
+      const name = excerpt(declaration.name);
       return unit.refuse(
         declaration,
         "MG3009",
-        `${excerpt(declaration.name)} has no type and no value; write ${excerpt(declaration.name)}: u64 = 0, say, instead`,
+        `${name} has no type and no value; write ${name}: u64 = 0, say, instead`,
       );
+    }
     const own = ctx.constant();
     if (ts.isNewExpression(init)) return newType(own, init);
     const intrinsic = ts.isCallExpression(init) ? intrinsicName(unit, init) : null;

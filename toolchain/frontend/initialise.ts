@@ -31,18 +31,19 @@ export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
   const declaration = ts.isIdentifier(node.expression)
     ? unit.source.symbol(node.expression)?.declarations?.[0]
     : undefined;
-  if (!declaration || !ts.isClassDeclaration(declaration))
+  if (!declaration || !ts.isClassDeclaration(declaration)) {
+    const instead = "one, or an arr<T, N> and its index,";
     return unit.refuse(
       node,
       "MG2008",
-      `${excerpt(node.expression)} is no class of the program, and there is no library; write one, or an arr<T, N> and its index, instead`,
+      `${excerpt(node.expression)} is no class of the program, and there is no library; write ${instead} instead`,
     );
-  if (node.arguments && node.arguments.length > 0)
-    unit.refuse(
-      node,
-      "MG1018",
-      `there are no constructors; write const p: ${excerpt(node.expression)} = { field: value, … }, or new ${excerpt(node.expression)}() and assignments, instead`,
-    );
+  }
+  if (node.arguments && node.arguments.length > 0) {
+    const name = excerpt(node.expression);
+    const instead = `const p: ${name} = { field: value, … }, or new ${name}() and assignments,`;
+    unit.refuse(node, "MG1018", `there are no constructors; write ${instead} instead`);
+  }
   const typeArguments = (node.typeArguments ?? []).map((t) => ctx.type(t));
   return { kind: "struct", struct: unit.resolver.struct(declaration, typeArguments, node) };
 }

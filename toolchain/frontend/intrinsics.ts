@@ -132,12 +132,15 @@ function castInt(c: Call, to: IntType): Value {
       return { type: to, instr: ctx.emit(node).convert(to.signed ? "ftosi" : "ftoui", irType(to), operand) };
     }
     case "pointer":
-    case "function":
+    case "function": {
+      const address = `cast<u64>(${excerpt(argument(c, 0))})`;
+      const instead = to.width === 64 ? address : `${to.name}(${address})`;
       return ctx.unit.refuse(
         node,
         "MG2005",
-        `${excerpt(argument(c, 0))} is ${showType(v.type)}; write ${to.width === 64 ? "" : `${to.name}(`}cast<u64>(${excerpt(argument(c, 0))})${to.width === 64 ? "" : ")"} instead`,
+        `${excerpt(argument(c, 0))} is ${showType(v.type)}; write ${instead} instead`,
       );
+    }
     default:
       return coerce(ctx, v, to, argument(c, 0));
   }
@@ -223,12 +226,10 @@ function offset(c: Call): Value {
   if (type.kind !== "struct" || !ts.isStringLiteralLike(name))
     return unit.refuse(c.node, "MG2016", `${excerpt(c.node)} names no field; write offsetof<Struct>("field") instead`);
   const field = unit.resolver.complete(type.struct, c.node).fields.get(name.text);
-  if (!field)
-    return unit.refuse(
-      name,
-      "MG2016",
-      `${type.struct.name} has no field ${name.text}; write one of ${[...type.struct.fields.keys()].slice(0, 6).join(", ")} instead`,
-    );
+  if (!field) {
+    const some = [...type.struct.fields.keys()].slice(0, 6).join(", ");
+    return unit.refuse(name, "MG2016", `${type.struct.name} has no field ${name.text}; write one of ${some} instead`);
+  }
   return { type: U64, constant: BigInt(field.offset) };
 }
 /** zeroed() and uninitialized() of a scalar; structs and arrays are initialised in place (initialise.ts). */

@@ -26,7 +26,8 @@ const K = ts.SyntaxKind;
 const SYMBOLS: ReadonlyMap<ts.SyntaxKind, string> = new Map<ts.SyntaxKind, string>([
   [K.PlusToken, "+"], [K.MinusToken, "-"], [K.AsteriskToken, "*"], [K.SlashToken, "/"], [K.PercentToken, "%"],
   [K.AmpersandToken, "&"], [K.BarToken, "|"], [K.CaretToken, "^"],
-  [K.LessThanLessThanToken, "<<"], [K.GreaterThanGreaterThanToken, ">>"], [K.GreaterThanGreaterThanGreaterThanToken, ">>>"],
+  [K.LessThanLessThanToken, "<<"], [K.GreaterThanGreaterThanToken, ">>"],
+  [K.GreaterThanGreaterThanGreaterThanToken, ">>>"],
   [K.LessThanToken, "<"], [K.GreaterThanToken, ">"], [K.LessThanEqualsToken, "<="], [K.GreaterThanEqualsToken, ">="],
   [K.EqualsEqualsEqualsToken, "==="], [K.ExclamationEqualsEqualsToken, "!=="],
 ]);
@@ -319,12 +320,14 @@ export function comparison(
   if (isPointer(a) || isPointer(b)) {
     if (a.type.kind === "null") x = b.type.kind === "null" ? a : coerce(ctx, a, b.type, aNode);
     else if (b.type.kind === "null") y = coerce(ctx, b, a.type, bNode);
-    else if (!comparable(a.type, b.type))
+    else if (!comparable(a.type, b.type)) {
+      const instead = isZero(a) || isZero(b) ? "null for 0" : "a cast on one side";
       unit.refuse(
         node,
         "MG2002",
-        `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${isZero(a) || isZero(b) ? "null for 0" : "a cast on one side"} instead`,
+        `${excerpt(node)} mixes ${showType(a.type)} and ${showType(b.type)}; write ${instead} instead`,
       );
+    }
     if (x.symbol && y.constant === 0n && x.symbol.addend === 0n && x.type.kind === "function")
       return boolConstant(op === "!==");
   } else {

@@ -56,20 +56,19 @@ function container(ctx: Lowering, node: ts.Expression): { place: Place; throughP
     return { place: { type: value.type.target, base: value, offset: 0n }, throughPointer: true };
   if (value.type.kind === "error")
     return { place: { type: value.type, base: value, offset: 0n }, throughPointer: false };
+  const instead = "a struct, array or pointer";
   return ctx.unit.refuse(
     node,
     "MG2016",
-    `${excerpt(node)} is ${showType(value.type)}, which has no fields or elements; write a struct, array or pointer instead`,
+    `${excerpt(node)} is ${showType(value.type)}, which has no fields or elements; write ${instead} instead`,
   );
 }
 function fieldPlace(ctx: Lowering, node: ts.PropertyAccessExpression): Place {
   const { unit } = ctx;
-  if (node.questionDotToken)
-    unit.refuse(
-      node,
-      "MG1008",
-      `${excerpt(node)} tests for null in passing; write const p = ${excerpt(node.expression)}; p !== null ? p.${node.name.text} : … instead`,
-    );
+  if (node.questionDotToken) {
+    const instead = `const p = ${excerpt(node.expression)}; p !== null ? p.${node.name.text} : …`;
+    unit.refuse(node, "MG1008", `${excerpt(node)} tests for null in passing; write ${instead} instead`);
+  }
   return fieldOf(ctx, node, container(ctx, node.expression).place);
 }
 function fieldOf(ctx: Lowering, node: ts.PropertyAccessExpression, place: Place): Place {

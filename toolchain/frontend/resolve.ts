@@ -84,11 +84,8 @@ export class Resolver {
         `${excerpt(node)} has no fixed size; write arr<T, N>, or for a parameter ptr<T> and a count, instead`,
       );
     }
-    return this.#reporter.refuse(
-      node,
-      "MG2008",
-      `${excerpt(node)} is no machine type; write an integer, f64, boolean, ptr<T>, arr<T, N>, a function type or a class instead`,
-    );
+    const instead = "an integer, f64, boolean, ptr<T>, arr<T, N>, a function type or a class";
+    return this.#reporter.refuse(node, "MG2008", `${excerpt(node)} is no machine type; write ${instead} instead`);
   }
   #count(node: ts.Node, value: bigint): MachineType {
     if (value < 0n || value > BigInt(SIZE_MAX))
@@ -207,11 +204,8 @@ export class Resolver {
 
   parameterType(p: ts.ParameterDeclaration, environment: TypeEnvironment): MachineType {
     if (p.dotDotDotToken || p.questionToken || p.initializer) {
-      this.#reporter.refuse(
-        p,
-        "MG1015",
-        `parameter ${excerpt(p)} may be left out of calls; write ${excerpt(p.name)}: ${p.type ? excerpt(p.type) : "T"}, and its value in every call, instead`,
-      );
+      const instead = `${excerpt(p.name)}: ${p.type ? excerpt(p.type) : "T"}, and its value in every call,`;
+      this.#reporter.refuse(p, "MG1015", `parameter ${excerpt(p)} may be left out of calls; write ${instead} instead`);
     }
     if (!ts.isIdentifier(p.name))
       this.#reporter.refuse(p, "MG1006", "destructured parameter; write a named one instead");

@@ -41,11 +41,8 @@ function lower(ctx: Lowering, node: ts.Statement): void {
   if (ts.isLabeledStatement(node)) return labeled(ctx, node);
   if (ts.isEmptyStatement(node)) return;
   if (ts.isForOfStatement(node) || ts.isForInStatement(node)) {
-    return unit.refuse(
-      node,
-      "MG1003",
-      `for…of and for…in need iterators; write for (let i: u64 = 0; i < n; i++), with ${excerpt(node.expression)}[i] in it, instead`,
-    );
+    const instead = `for (let i: u64 = 0; i < n; i++), with ${excerpt(node.expression)}[i] in it,`;
+    return unit.refuse(node, "MG1003", `for…of and for…in need iterators; write ${instead} instead`);
   }
   if (ts.isThrowStatement(node) || ts.isTryStatement(node))
     return unit.refuse(node, "MG1004", "there are no exceptions; write a return of an error number instead");
@@ -80,12 +77,14 @@ function declarations(ctx: Lowering, list: ts.VariableDeclarationList): void {
 }
 function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
   const { unit } = ctx;
-  if (!ts.isIdentifier(d.name))
+  if (!ts.isIdentifier(d.name)) {
+    const from = d.initializer ? excerpt(d.initializer) : "p";
     return unit.refuse(
       d.name,
       "MG1006",
-      `destructuring; write a declaration for each name, const a = ${d.initializer ? excerpt(d.initializer) : "p"}.a say, instead`,
+      `destructuring; write a declaration for each name, const a = ${from}.a say, instead`,
     );
+  }
   const symbol = unit.source.symbol(d.name);
   if (!symbol) return unit.resolver.unknown(d.name);
   ctx.locals.set(symbol, null);

@@ -103,10 +103,11 @@ function checkOverride(unit: Unit, c: ts.ClassDeclaration, m: ts.MethodDeclarati
   for (let base = baseOf(unit, c); base && !seen.has(base); base = baseOf(unit, base)) {
     seen.add(base);
     if (base.members.some((x) => ts.isMethodDeclaration(x) && ts.isIdentifier(x.name) && x.name.text === name)) {
+      const owner = base.name?.text ?? "the base";
       unit.report(
         m,
         "MG1020",
-        `${name} hides the method of ${base.name?.text ?? "the base"}, which calls through it would still reach; write another name instead`,
+        `${name} hides the method of ${owner}, which calls through it would still reach; write another name instead`,
       );
       return;
     }

@@ -101,11 +101,12 @@ export class Unit extends Reporter {
   #claim(linkName: string, node: ts.Node): void {
     const owner = this.#owners.get(linkName);
     if (owner && owner !== node) {
+      const instead = 'another name, or attr({ symbol: "…" }),';
       const at = this.source.position(owner.getSourceFile(), owner.getStart());
       this.report(
         node,
         "MG0002",
-        `link name '${linkName}' is taken by ${at.file}:${at.line}; write another name, or attr({ symbol: "…" }), instead`,
+        `link name '${linkName}' is taken by ${at.file}:${at.line}; write ${instead} instead`,
       );
     } else this.#owners.set(linkName, node);
   }

@@ -22,7 +22,8 @@
  *     scope 1 in 0 "f" "f" -1 !0:1:1       a block of it
  *     scope 2 at 0:9:3@1 "g" "g" 4 !0:5:1  an inlined copy, and where the call stood
  *     var 0 "x" type 3 scope 1 !0:2:7      (param 0: the function's first parameter)
- *     dbg var 0 bytes 0 8 = %3             bytes from 0 on, 8 of them; indirect: `= [%3]`; a constant: `= const i64 5`; unknown: `= ?`
+ *     dbg var 0 bytes 0 8 = %3             bytes from 0 on, 8 of them; indirect: `= [%3]`;
+ *                                          a constant: `= const i64 5`; unknown: `= ?`
  */
 import type {
   Alloca,
@@ -52,10 +53,10 @@ export function printModule(module: Module): string {
 }
 
 export function printData(data: Data): string {
-  const flags = `${data.readonly ? " readonly" : ""}${data.keep ? " keep" : ""}${data.type === undefined ? "" : ` type ${data.type}`}`;
-  const out = [
-    `data ${at(data.name)} ${quote(data.sourceName)} section ${quote(data.section)} align ${data.align} size ${data.size}${flags}${position(data.loc)}`,
-  ];
+  const type = data.type === undefined ? "" : ` type ${data.type}`;
+  const flags = `${data.readonly ? " readonly" : ""}${data.keep ? " keep" : ""}${type}${position(data.loc)}`;
+  const head = `data ${at(data.name)} ${quote(data.sourceName)} section ${quote(data.section)}`;
+  const out = [`${head} align ${data.align} size ${data.size}${flags}`];
   if (data.bytes)
     for (let i = 0; i < data.bytes.length; i += 32)
       out.push(`  bytes ${Buffer.from(data.bytes.subarray(i, i + 32)).toString("hex")}`);
@@ -75,9 +76,8 @@ export function printFunction(func: Func): string {
     a.keep ? "keep" : "",
   ].filter((s) => s !== "");
   const params = func.params.map((p) => `${p.type} ${quote(p.name)}`).join(", ");
-  const out = [
-    `func ${at(func.name)} ${quote(func.sourceName)} (${params}) ${func.result} ${flags.join(" ")}${position(func.loc)} {`,
-  ];
+  const head = `func ${at(func.name)} ${quote(func.sourceName)}`;
+  const out = [`${head} (${params}) ${func.result} ${flags.join(" ")}${position(func.loc)} {`];
   const names = new DebugNames(func);
   out.push(...names.lines);
   let last = func.loc;
@@ -110,7 +110,8 @@ class DebugNames {
         if (instr.op !== "dbg" || this.#variables.has(instr.debug.variable)) continue;
         const { debug } = instr;
         const { name, type, loc: declared, scope, parameter } = debug.variable;
-        const text = `${quote(name)} type ${type} scope ${this.#scope(scope)}${parameter < 0 ? "" : ` param ${parameter}`}${position(declared)}`;
+        const place = `${parameter < 0 ? "" : ` param ${parameter}`}${position(declared)}`;
+        const text = `${quote(name)} type ${type} scope ${this.#scope(scope)}${place}`;
         this.lines.push(`  var ${this.#variables.size} ${text}`);
         this.#variables.set(debug.variable, this.#variables.size);
       }
@@ -185,8 +186,11 @@ export function printInstr(instr: Instr, names: DebugNames | null = null): strin
       return `${head} ${blockName(instr.targets[0])}`;
     case "branch":
       return `${head} ${args[0]} ? ${instr.targets.map(blockName).join(" : ")}`;
-    case "switch":
-      return `${head} ${args[0]} ${instr.cases.map((c, i) => `${c}: ${blockName(instr.targets[i])}, `).join("")}else: ${blockName(instr.targets[instr.cases.length])}`;
+    case "switch": {
+      const { cases, targets } = instr;
+      const known = cases.map((c, i) => `${c}: ${blockName(targets[i])}, `).join("");
+      return `${head} ${args[0]} ${known}else: ${blockName(targets[cases.length])}`;
+    }
     default:
       return `${head}${args.length ? " " : ""}${args.join(", ")}`;
   }

@@ -53,7 +53,8 @@ const symbolsOf = (image: PlacedImage): LinkedSymbol[] =>
 function mapOf(object: ObjectModule, image: PlacedImage): string {
   const lines = [`# link map of ${object.name}`, "# address          size     section              symbol"];
   const row = (address: bigint, size: bigint, section: string, symbol: string, source: string): void => {
-    const text = `${address.toString(16).padStart(16, "0")} ${size.toString(16).padStart(8, "0")} ${section.padEnd(20)} ${symbol}`;
+    const at = `${address.toString(16).padStart(16, "0")} ${size.toString(16).padStart(8, "0")}`;
+    const text = `${at} ${section.padEnd(20)} ${symbol}`;
     lines.push(source === "" ? text.trimEnd() : `${text}  ${source}`);
   };
   for (const section of image.sections) {

@@ -76,10 +76,12 @@ export interface ObjectModule {
 
 /**
  * How an image is laid out.
- * kernel:  ELF64, linked at `base` + physical, PT_LOAD with p_paddr = p_vaddr − base, a PT_NOTE with XEN_ELFNOTE_PHYS32_ENTRY = entry − base.
+ * kernel:  ELF64, linked at `base` + physical, PT_LOAD with p_paddr = p_vaddr − base, a PT_NOTE with
+ *          XEN_ELFNOTE_PHYS32_ENTRY = entry − base.
  * program: static ELF64 for user mode, entry = e_entry; runs natively on Linux too (PT_GNU_STACK not executable;
  * segments page-aligned by permission).
- * flat:    all sections in one run at `address`; the first chunk of section `.header` comes first; zero data is written out.
+ * flat:    all sections in one run at `address`; the first chunk of section `.header` comes first; zero data is
+ *          written out.
  * Symbols that the linker makes: __image_start, __image_end, and for each output section `.a.b`: __a_b_start,
  * __a_b_end (virtual addresses).
  */

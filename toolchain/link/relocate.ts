@@ -57,10 +57,9 @@ export function relocateSection(section: OutputSection, image: PlacedImage, prob
       // Addresses are 64 bits: 0xffff_ffff_8000_0000 is also its negative.
       const wrapped = kind === "abs32s" ? BigInt.asIntN(64, value) : value;
       if (!fits(wrapped, relocation)) {
+        const place = `${chunk.symbol}+${hex(BigInt(offset))} (${section.name})`;
         const target = expression.minus === null ? expression.plus : `${expression.plus} - ${expression.minus}`;
-        problems.push(
-          `${chunk.symbol}+${hex(BigInt(offset))} (${section.name}): ${kind} of '${target}' is ${hex(wrapped)}, which does not fit`,
-        );
+        problems.push(`${place}: ${kind} of '${target}' is ${hex(wrapped)}, which does not fit`);
         continue;
       }
       for (let i = 0; i < fieldBytes; i++) bytes[start + offset + i] = Number((wrapped >> BigInt(8 * i)) & 255n);

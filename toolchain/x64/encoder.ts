@@ -162,9 +162,8 @@ function checkSize(
   const width = chosen.patterns[k].mask & ALL;
   if (candidates.every((form) => !fits(form, operands, classes, bits, true) || (form.patterns[k].mask & ALL) === width))
     return;
-  throw new AssemblerError(
-    `${formatInstruction(mnemonic, operands)}: size of the memory operand not known; write byte, word, dword or qword ptr`,
-  );
+  const text = formatInstruction(mnemonic, operands);
+  throw new AssemblerError(`${text}: size of the memory operand not known; write byte, word, dword or qword ptr`);
 }
 
 function whyNot(
@@ -196,7 +195,8 @@ function whyNot(
     .filter((form) => form.patterns.length === operands.length && (form.modes & modeBit(bits)) !== 0)
     .map((form) => form.patterns.map((pattern) => pattern.text).join(", "));
   const shown = [...new Set(accepted)];
-  return `${text}: no such combination of operands; ${mnemonic} takes ${shown.slice(0, 6).join(" | ")}${shown.length > 6 ? " | …" : ""}`;
+  const forms = `${shown.slice(0, 6).join(" | ")}${shown.length > 6 ? " | …" : ""}`;
+  return `${text}: no such combination of operands; ${mnemonic} takes ${forms}`;
 }
 
 /** ModRM.rm, SIB and displacement of a memory operand, worked out before the prefixes are written. */
@@ -341,7 +341,8 @@ function encodeUnchecked(buffer: CodeBuffer, form: Form, operands: readonly Oper
         `${formatInstruction(form.mnemonic, operands)}: ${high?.name ?? "this register"} exists only in 64-bit code`,
       );
     if (forbidsRex !== null) {
-      const why = `${forbidsRex.name} cannot stand in an instruction with a REX prefix (r8–r15, spl, bpl, sil, dil or 64-bit operands)`;
+      const reasons = "r8–r15, spl, bpl, sil, dil or 64-bit operands";
+      const why = `${forbidsRex.name} cannot stand in an instruction with a REX prefix (${reasons})`;
       throw new AssemblerError(`${formatInstruction(form.mnemonic, operands)}: ${why}`);
     }
     rex |= 0x40;

@@ -33,8 +33,21 @@ export interface Statement {
   readonly seen: ReadonlyMap<string, number>;
 }
 
-const TOKEN =
-  /[ \t\r]+|#[^\n]*|(0x[0-9a-fA-F_]+|0b[01][01_]*)(?![0-9A-Za-z_.$])|([0-9]+[bf])(?![0-9A-Za-z_.$])|([0-9][0-9A-Za-z_]*)|([A-Za-z_.$][A-Za-z0-9_.$]*)|(<<|>>|[-+*|&~(),:[\]])|([;\n])/y;
+/** In this order: blanks and comments, then a group each. */
+const TOKEN = new RegExp(
+  [
+    /[ \t\r]+|#[^\n]*/,
+    /(0x[0-9a-fA-F_]+|0b[01][01_]*)(?![0-9A-Za-z_.$])/,
+    /([0-9]+[bf])(?![0-9A-Za-z_.$])/,
+    /([0-9][0-9A-Za-z_]*)/,
+    /([A-Za-z_.$][A-Za-z0-9_.$]*)/,
+    /(<<|>>|[-+*|&~(),:[\]])/,
+    /([;\n])/,
+  ]
+    .map((part) => part.source)
+    .join("|"),
+  "y",
+);
 
 function tokens(block: AsmBlock, note: (error: unknown) => void): Token[] {
   const list: Token[] = [];

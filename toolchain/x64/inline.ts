@@ -1,9 +1,10 @@
 /**
  * Inline assembly: Intel syntax in a tagged template, with operands between the pieces of text.
  *
- *   statements end at `;` or a newline, `#` starts a comment; `name:` and `1:` are labels, `1b` and `1f` the nearest one
- *   operands: registers; [base + index*scale + displacement] with byte, word, dword, qword, tbyte or xmmword ptr and es: … gs: in front;
- *     expressions over numbers (0x, 0b, decimal, _), labels and symbols with + - * << >> & | ~ ( ), at most symbol minus symbol
+ *   statements end at `;` or a newline, `#` starts a comment; `name:` and `1:` are labels, `1b` and `1f` the nearest
+ *   operands: registers; [base + index*scale + displacement], after byte, word, dword, qword, tbyte or xmmword ptr and
+ *     es: … gs:; expressions over numbers (0x, 0b, decimal, _), labels and symbols with + - * << >> & | ~ ( ),
+ *     at most symbol minus symbol
  *   ljmp SELECTOR, OFFSET is a far jump; lock and rep stand in front of their instruction
  *
  * Names are registers, labels of the block, or symbols that the linker makes (they start with two underscores);

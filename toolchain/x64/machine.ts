@@ -15,7 +15,9 @@ import type { CodeSink, MemoryOperand } from "./operand.ts";
 import { Class, registerName as generalName, registers } from "./registers.ts";
 
 // biome-ignore format: numbers as in the encoding
-export const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7, R8 = 8, R9 = 9, R10 = 10, R11 = 11, R12 = 12, R13 = 13, R14 = 14, R15 = 15;
+export const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7;
+// biome-ignore format: numbers as in the encoding
+export const R8 = 8, R9 = 9, R10 = 10, R11 = 11, R12 = 12, R13 = 13, R14 = 14, R15 = 15;
 export const XMM0 = 16;
 /** Never allocated: breaks cycles of vector moves. */
 export const XMM_SCRATCH = 31;
@@ -262,14 +264,15 @@ export function operandText(operand: MachineOperand): string {
 
 export function instrText(instr: MachineInstr): string {
   const targets = instr.targets.map((b) => b.label).join(", ");
-  return `${instr.op}${instr.cc ? `.${instr.cc}` : ""} ${instr.operands.map(operandText).join(", ")}${targets ? ` → ${targets}` : ""}`.trimEnd();
+  const condition = instr.cc ? `.${instr.cc}` : "";
+  const operands = instr.operands.map(operandText).join(", ");
+  return `${instr.op}${condition} ${operands}${targets ? ` → ${targets}` : ""}`.trimEnd();
 }
 
 export function functionText(f: MachineFunction): string {
-  return f.blocks
-    .map(
-      (b) =>
-        `${b.label}: ; depth ${b.loopDepth}, → ${b.succs.map((s) => s.label).join(" ")}\n${b.instrs.map((i, n) => `  ${String(b.from + 2 * n).padStart(4)} ${instrText(i)}`).join("\n")}\n`,
-    )
-    .join("");
+  return f.blocks.map(blockText).join("");
+}
+function blockText({ label, loopDepth, succs, instrs, from }: MachineBlock): string {
+  const lines = instrs.map((instr, i) => `  ${String(from + 2 * i).padStart(4)} ${instrText(instr)}`);
+  return `${label}: ; depth ${loopDepth}, → ${succs.map((s) => s.label).join(" ")}\n${lines.join("\n")}\n`;
 }

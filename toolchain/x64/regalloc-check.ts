@@ -78,10 +78,10 @@ function step(
     if (location >= FIRST_SLOT && !(role & MEMORY_OK)) report?.(`v${reg - FIRST_SLOT} must be in a register`);
     if (role & USE && instr.op !== "shuffle") {
       const remade = location < 0 && reg >= FIRST_SLOT && f.remat[reg - FIRST_SLOT] !== null;
-      if (!remade && !state.get(location)?.has(reg))
-        report?.(
-          `${reg < FIRST_SLOT ? "physical register" : "value"} ${reg < FIRST_SLOT ? reg : `v${reg - FIRST_SLOT}`} is not in ${location}`,
-        );
+      if (!remade && !state.get(location)?.has(reg)) {
+        const what = reg < FIRST_SLOT ? `physical register ${reg}` : `value v${reg - FIRST_SLOT}`;
+        report?.(`${what} is not in ${location}`);
+      }
       reads.push(location);
     }
     if (role & DEF) {

@@ -248,10 +248,10 @@ class LinearScan {
       this.#toMemory(current, current.start);
       return false;
     }
-    if (!usable)
-      throw new Error(
-        `out of registers for v${current.register} at ${current.start}: ${candidates.map((r) => `${r}:${next[r]}/${block[r]}`).join(" ")}`,
-      );
+    if (!usable) {
+      const state = candidates.map((r) => `${r}:${next[r]}/${block[r]}`).join(" ");
+      throw new Error(`out of registers for v${current.register} at ${current.start}: ${state}`);
+    }
     if (block[best] < current.end)
       this.#add(
         current.split(

@@ -1,6 +1,6 @@
 /**
- * CRC-32C (Castagnoli, reflected polynomial 0x82f63b78; RFC 3720 B.4), eight bytes a step (slicing-by-8; Kounavis and Berry, 2005).
- * Call `crc32cStart` once before the first use: it fills the tables.
+ * CRC-32C (Castagnoli, reflected polynomial 0x82f63b78; RFC 3720 B.4), eight bytes a step (slicing-by-8; Kounavis,
+ * Berry, 2005). Call `crc32cStart` once before the first use: it fills the tables.
  */
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 /** tables[256 * k + b]: the remainder of byte b with k zero bytes behind it. */

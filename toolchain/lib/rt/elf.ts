@@ -1,6 +1,6 @@
 /**
- * The ELF64 loader: checks a whole image first, then has its caller place each segment. Shared by init (which loads
- * the job's program) and by the kernel (boot modules). Source: System V ABI, gABI 4.1 chapters 4 and 5; AMD64 supplement.
+ * The ELF64 loader: checks a whole image first, then has its caller place each segment. Shared by init (the job's
+ * program) and the kernel (boot modules). Source: System V ABI, gABI 4.1 chapters 4 and 5; AMD64 supplement.
  *
  * Loads static executables (ET_EXEC) and static position-independent ones (ET_DYN, at the caller's base).
  * A program that names an interpreter is refused with its own code. No relocation is applied.
@@ -100,8 +100,8 @@ function headerOf(image: ptr<u8>, index: u32): ptr<ProgramHeader> {
 }
 
 /**
- * Bytes of a file that `elfLoad` needs, by the headers in its first `prefixBytes` bytes: up to the end of the last segment. Symbols and
- * debug information stand behind it. 0: the prefix does not say.
+ * Bytes of a file that `elfLoad` needs: up to the end of the last segment, by the headers in the first `prefixBytes`
+ * bytes. Symbols and debug information come after it. 0: the prefix is too short to tell.
  */
 export function elfFileBytes(prefix: ptr<u8>, prefixBytes: u64): u64 {
   const header = cast<ptr<ElfHeader>>(prefix);
@@ -183,9 +183,9 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
 }
 
 /**
- * Checks and loads. For each PT_LOAD, `place(context, address, bytes)` makes pages for `bytes` bytes from the page-aligned `address`
- * on and returns where the loader can write them (null: no memory); after the copy `protect(context, address, bytes, flags)` gives
- * them the segment's SegmentFlags. Both run only once the whole image has passed its checks. Returns an ElfError.
+ * Checks and loads; returns an ElfError. For each PT_LOAD, `place(context, address, bytes)` maps `bytes` bytes at the
+ * page-aligned `address` and returns where to write them (null: no memory). After the copy `protect(context, address,
+ * bytes, flags)` sets the segment's SegmentFlags. Both are called only after the whole image has passed its checks.
  */
 export function elfLoad(
   image: ptr<u8>,

@@ -13,10 +13,17 @@ const CONDITION: Readonly<Record<string, string>> = { eq: "e", ne: "ne", slt: "l
 /** The condition after the operands change sides. */
 const SWAPPED: Readonly<Record<string, string>> = { e: "e", ne: "ne", l: "g", le: "ge", b: "a", be: "ae" };
 /** oe, une: equal and ordered, its opposite (two flags, see emit.ts). */
-const NEGATED: Readonly<Record<string, string>> = Object.fromEntries(
-  [["e", "ne"], ["l", "ge"], ["le", "g"], ["b", "ae"], ["be", "a"], ["s", "ns"], ["p", "np"], ["oe", "une"]].flatMap(([a, b]) => [[a, b], [b, a]]),
-); // biome-ignore format: pairs
-export const negate = (cc: string): string => NEGATED[cc];
+// biome-ignore format: pairs
+const OPPOSITES = [
+  ["e", "ne"], ["l", "ge"], ["le", "g"], ["b", "ae"], ["be", "a"], ["s", "ns"], ["p", "np"], ["oe", "une"],
+] as const;
+const NEGATED: ReadonlyMap<string, string> = new Map(
+  OPPOSITES.flatMap(([a, b]) => [
+    [a, b],
+    [b, a],
+  ]),
+);
+export const negate = (cc: string): string => NEGATED.get(cc) as string;
 
 const isIntegerCompare = (op: string): boolean => op in CONDITION;
 const isFloatCompare = (op: string): boolean => op === "feq" || op === "fne" || op === "flt" || op === "fle";

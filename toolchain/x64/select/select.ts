@@ -82,8 +82,9 @@ function lowerBlock(s: Selector, block: Block): MachineBlock {
     try {
       lower(s, instr);
     } catch (error) {
+      const { line, column } = instr.loc;
       throw new Error(
-        `${s.f.name}: selecting ${instr.op} %${instr.id} (${instr.loc.line}:${instr.loc.column}): ${(error as Error).message}`,
+        `${s.f.name}: selecting ${instr.op} %${instr.id} (${line}:${column}): ${(error as Error).message}`,
         { cause: error },
       );
     }

@@ -89,7 +89,8 @@ export class Session {
             options.nodes.map((n) => n.nid),
           ) ?? createEngine,
         endpoints: (send) => {
-          const host = new FabricHost(send, trace);
+          const nids = new Set(options.nodes.map((n) => n.nid));
+          const host = new FabricHost(send, trace, { exists: (nid) => nids.has(nid) });
           options.services(host);
           return host;
         },

@@ -6,6 +6,9 @@ import { EventKind } from "../abi/events.ts";
 import { Cause, MessageFlag, Operation, SERVICE_NID } from "../abi/net.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
 import type { Endpoint, SendFrame } from "./endpoint.ts";
+import { IoRequest, IO_DATA_MAX_BYTES } from "../abi/io.ts";
+import { CoreReport, ExitNotice, LoadStatus, MAX_RANKS } from "../abi/job.ts";
+import { Personality } from "../abi/personality.ts";
 import { replyTo, type Message } from "./message.ts";
 import { Reliable, type ReliableOptions } from "./reliable.ts";
 
@@ -21,8 +24,28 @@ export interface HostService {
 /** What a service needs of the host. The message's source is filled in. */
 export type SendMessage = (message: Message, time: number) => void;
 
+/** Longest text of a STATUS_REPLY (kernel/job/status.ts). */
+const STATUS_TEXT_BYTES = 32768;
+/** What may come to nid 0, and the longest body of each. */
+// biome-ignore format: a table
+const mostBytes: ReadonlyMap<number, number> = new Map<number, number>([
+  [Operation.ACKNOWLEDGE,  0],
+  [Operation.LOAD_REPLY,   0],
+  [Operation.STATUS_REPLY, STATUS_TEXT_BYTES],
+  [Operation.KILL_REPLY,   0],
+  [Operation.EXIT_NOTICE,  ExitNotice.SIZE],
+  [Operation.READY,        Personality.SIZE],
+  [Operation.PUT,          LoadStatus.SIZE + 4 * MAX_RANKS],
+  [Operation.PUT_ACK,      0],
+  [Operation.GET,          0],
+  [Operation.IO_REQUEST,   IoRequest.SIZE + IO_DATA_MAX_BYTES],
+  [Operation.CORE_REPORT,  CoreReport.SIZE],
+]);
+
 export class FabricHost implements Endpoint {
   readonly reliable: Reliable;
+  /** Whether a task of the job may be on that node: the service node knows. Without one, anything may be. */
+  isMember: (nid: number, jobId: number) => boolean = () => true;
   private readonly services = new Map<number, HostService>();
   private readonly lost: { nid: number; time: number }[] = [];
 
@@ -40,9 +63,10 @@ export class FabricHost implements Endpoint {
           this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_DROP, [from, sequence, reason]),
         resent: (to, sequence, frames, time) =>
           this.trace.emit(SERVICE_NID, -1, time, EventKind.MSG_RESEND, [to, sequence, frames]),
+        refused: (message, time) => this.refuse(message, Cause.BAD_REQUEST, time),
         unreachable: (nid, time) => this.lost.push({ nid, time }),
       },
-      options,
+      { ...options, limits: { mostBytes: (operation) => mostBytes.get(operation) } },
     );
   }
 
@@ -92,7 +116,10 @@ export class FabricHost implements Endpoint {
       service.receive(message, time);
       return;
     }
-    const answer = refusal(message);
+    this.refuse(message, Cause.NO_MATCH, time);
+  }
+  private refuse(message: Message, cause: number, time: number): void {
+    const answer = refusal(message, cause);
     if (answer !== null) this.send(answer, time);
   }
 
@@ -104,10 +131,16 @@ export class FabricHost implements Endpoint {
   }
 }
 
-/** The refusal that the sender of a PUT or GET waits for; null where nobody waits. */
-export function refusal(message: Message, cause: number = Cause.NO_MATCH): Message | null {
-  if (message.operation === Operation.PUT && message.flags & MessageFlag.ACK_WANTED)
-    return replyTo(message, { operation: Operation.PUT_ACK, cause });
-  if (message.operation === Operation.GET) return replyTo(message, { operation: Operation.GET_REPLY, cause });
-  return null;
+/** The reply of each request that is not for nid 0. */
+const replies: ReadonlyMap<number, number> = new Map<number, number>([
+  [Operation.LOAD, Operation.LOAD_REPLY],
+  [Operation.STATUS, Operation.STATUS_REPLY],
+  [Operation.KILL, Operation.KILL_REPLY],
+  [Operation.GET, Operation.GET_REPLY],
+]);
+/** The refusal that the sender of a request waits for; null where nobody waits. */
+export function refusal(request: Message, cause: number = Cause.NO_MATCH): Message | null {
+  const acknowledged = request.operation === Operation.PUT && (request.flags & MessageFlag.ACK_WANTED) !== 0;
+  const operation = acknowledged ? Operation.PUT_ACK : replies.get(request.operation);
+  return operation === undefined ? null : replyTo(request, { operation, cause });
 }

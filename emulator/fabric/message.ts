@@ -13,6 +13,7 @@ import {
   MAX_FRAGMENT_BYTES,
   MAX_MESSAGE_BYTES,
   MESSAGE_VERSION,
+  MessageFlag,
   MessageHeader,
   Operation,
 } from "../abi/net.ts";
@@ -80,6 +81,11 @@ export function macOf(nid: number): Uint8Array {
   return Uint8Array.of(MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2, (nid >>> 16) & 0xff, (nid >>> 8) & 0xff, nid & 0xff);
 }
 
+function isMacOf(address: Uint8Array, nid: number): boolean {
+  const number = (address[3]! << 16) | (address[4]! << 8) | address[5]!;
+  return address[0] === MAC_PREFIX_0 && address[1] === MAC_PREFIX_1 && address[2] === MAC_PREFIX_2 && number === nid;
+}
+
 /** The frames of a message, in order, without sequence, acknowledgement and CRC: `seal` writes those at every sending. */
 export function fragment(m: Message): Uint8Array[] {
   const frames: Uint8Array[] = [];
@@ -121,11 +127,12 @@ export function fragment(m: Message): Uint8Array[] {
 }
 
 /** Completes a frame for sending. */
-export function seal(frame: Uint8Array, sequence: number, acknowledgement: number): void {
+export function seal(frame: Uint8Array, sequence: number, acknowledgement: number, selective = 0): void {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const h = new MessageHeader(view, EthernetHeader.SIZE);
   h.sequence = sequence;
   h.acknowledgement = acknowledgement;
+  h.selective = selective;
   h.crc = 0;
   h.crc = crc32c(frame.subarray(EthernetHeader.SIZE));
 }
@@ -152,6 +159,8 @@ export function parse(frame: Uint8Array, ownNid: number): ParsedFrame | number {
   if (h.fragmentOffset > h.totalBytes || h.fragmentBytes > h.totalBytes - h.fragmentOffset) return DropReason.LENGTHS;
   if (h.totalBytes > 0 && h.fragmentBytes === 0) return DropReason.LENGTHS;
   if (h.targetNid !== ownNid || h.sourceNid === ownNid) return DropReason.NID;
+  const { source, destination } = new EthernetHeader(view);
+  if (!isMacOf(source, h.sourceNid) || !isMacOf(destination, ownNid)) return DropReason.NID;
   const crc = h.crc;
   view.setUint32(CRC_OFFSET, 0, true);
   const computed = crc32c(frame.subarray(EthernetHeader.SIZE));
@@ -160,45 +169,80 @@ export function parse(frame: Uint8Array, ownNid: number): ParsedFrame | number {
   return { header: h, body: frame.subarray(HEADERS_BYTES) };
 }
 
+/** What a receiver takes. */
+export interface ReassemblyLimits {
+  /** Longest body that a message of this operation may have; undefined: the operation is not for this receiver. */
+  mostBytes(operation: number): number | undefined;
+}
+export const noLimits: ReassemblyLimits = { mostBytes: () => MAX_MESSAGE_BYTES };
+const KNOWN_FLAGS: number = MessageFlag.ACK_WANTED;
+
 /**
  * Puts the fragments of one peer together: they arrive in order, one message after the other. A message whose sender ended
- * half-way is given up when the next one begins.
+ * half-way is given up when the next one begins, or at its deadline.
  */
 export class Reassembly {
   private body: Uint8Array = NOTHING;
-  private filledBytes = 0;
+  private gotBytes = 0;
   private first: MessageHeader | null = null;
+  private refused = false;
+  /** When `giveUp` is to be called; Infinity: nothing is unfinished. */
+  deadline = Infinity;
 
-  /** The message that this frame completes, null when more must come, or why the frame was refused (the message is given up). */
-  accept({ header: h, body }: ParsedFrame): Message | null | number {
+  constructor(private readonly limits: ReassemblyLimits = noLimits) {}
+
+  /**
+   * The message that this frame completes, null when more must come, or why the frame was refused: FRAGMENT (the message is given up) or
+   * OPERATION (it may not come, and its rest is passed over).
+   */
+  accept({ header: h, body }: ParsedFrame, deadline = Infinity): Message | null | number {
+    let result: number | null = null;
     if (h.fragmentOffset === 0) {
       this.giveUp();
-      if (h.fragmentBytes === h.totalBytes) return toMessage(h, body.slice());
-      this.body = new Uint8Array(h.totalBytes);
+      this.refused = (h.flags & ~KNOWN_FLAGS) !== 0 || h.totalBytes > (this.limits.mostBytes(h.operation) ?? -1);
+      if (this.refused) result = DropReason.OPERATION;
+      else if (h.fragmentBytes === h.totalBytes) return toMessage(h, body.slice());
+      else this.body = new Uint8Array(h.totalBytes);
       this.first = h;
-    } else if (this.first === null || !sameMessage(this.first, h) || h.fragmentOffset !== this.filledBytes) {
+    } else if (this.first === null || !sameMessage(this.first, h) || h.fragmentOffset !== this.gotBytes) {
       this.giveUp();
       return DropReason.FRAGMENT;
     }
-    this.body.set(body, this.filledBytes);
-    this.filledBytes += body.length;
-    if (this.filledBytes < h.totalBytes) return null;
-    const whole = toMessage(this.first ?? h, this.body);
+    if (!this.refused) this.body.set(body, this.gotBytes);
+    this.gotBytes += body.length;
+    this.deadline = deadline;
+    if (this.gotBytes < h.totalBytes) return result;
+    const whole = this.refused ? result : toMessage(h, this.body);
     this.giveUp();
     return whole;
   }
-  private giveUp(): void {
+  giveUp(): void {
     this.first = null;
     this.body = NOTHING;
-    this.filledBytes = 0;
+    this.gotBytes = 0;
+    this.deadline = Infinity;
   }
 }
+/** Every field that names the message agrees; the source nid is the peer's, the target ours. */
 const sameMessage = (a: MessageHeader, b: MessageHeader): boolean =>
-  a.requestId === b.requestId &&
   a.operation === b.operation &&
+  a.portalIndex === b.portalIndex &&
+  a.flags === b.flags &&
+  a.jobId === b.jobId &&
+  a.userId === b.userId &&
   a.sourcePid === b.sourcePid &&
-  a.totalBytes === b.totalBytes;
+  a.targetPid === b.targetPid &&
+  a.requestId === b.requestId &&
+  a.matchBits === b.matchBits &&
+  a.remoteOffset === b.remoteOffset &&
+  a.headerData === b.headerData &&
+  a.totalBytes === b.totalBytes &&
+  a.cause === b.cause;
 
+/** A message without its body. */
+export function headOf(h: MessageHeader): Message {
+  return toMessage(h, NOTHING);
+}
 function toMessage(h: MessageHeader, body: Uint8Array): Message {
   return {
     operation: h.operation,

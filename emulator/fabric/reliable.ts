@@ -1,15 +1,35 @@
 /**
  * Reliable, ordered messages between one node and its peers, as a state machine without sockets or clocks.
  * The rules stand in kernel/abi/net.ts; kernel/net/reliable.ts is the same machine on the other side.
- * Beyond them: a peer that answers nothing for RETRY_LIMIT retransmissions in a row is given up, and its owner is told.
+ *
+ * What a stranger can make it keep is bounded: messages of at most `limits.mostBytes` a peer are put together, early frames are held up to
+ * HELD_MAX in all, and nothing is taken from a peer that has more than its share of unacknowledged bytes (a peer may have at most as many as
+ * it leaves to others, and PENDING_PEER_BYTES).
  */
-import { DropReason, RETRANSMIT_NS, WINDOW_FRAMES } from "../abi/net.ts";
-import { acknowledgeFrame, fragment, parse, Reassembly, seal, type Message, type ParsedFrame } from "./message.ts";
+import { DropReason, INBOUND_SILENCE_NS, LATER_FRAMES, RETRY_LIMIT, WINDOW_FRAMES } from "../abi/net.ts";
+import {
+  acknowledgeFrame,
+  fragment,
+  type Message,
+  noLimits,
+  type ParsedFrame,
+  parse,
+  headOf,
+  Reassembly,
+  type ReassemblyLimits,
+  seal,
+} from "./message.ts";
+import { RoundTrip } from "./roundtrip.ts";
 
-/** Retransmissions in a row without any acknowledgement, after which a peer counts as unreachable. */
-export const RETRY_LIMIT = 64;
 /** Sequence numbers are 1 … 2^32 − 1 and again 1: 0 means none. */
 const SEQUENCE_COUNT = 0xffff_ffff;
+/** In flight to a peer whose acknowledgement is late. */
+const WINDOW_LATE = 4;
+/** Bytes of frames on their way to all peers, past which nothing more is taken in; to one of them: every core of a node waits for one reply. */
+const PENDING_BYTES = 128 << 20;
+const PENDING_PEER_BYTES = 8 << 20;
+/** Early frames, of all peers. */
+const HELD_MAX = 2048;
 
 export interface ReliableHooks {
   /** Hands a sealed frame to the wire; the bytes are the wire's to keep. */
@@ -18,13 +38,16 @@ export interface ReliableHooks {
   deliver(message: Message, time: number): void;
   dropped?(from: number, sequence: number, reason: number, time: number): void;
   resent?(to: number, sequence: number, frames: number, time: number): void;
+  /** A message that may not come, of which only the head is known. */
+  refused?(message: Message, time: number): void;
   /** The peer is given up: what waited for it is lost, and so is what will be sent to it. Told once. */
   unreachable?(nid: number, time: number): void;
 }
 export interface ReliableOptions {
-  readonly retransmitNs?: number;
-  readonly windowFrames?: number;
   readonly retryLimit?: number;
+  /** Nodes that there are; frames of others are dropped, messages to others refused. Left out: all. */
+  readonly exists?: (nid: number) => boolean;
+  readonly limits?: ReassemblyLimits;
   /** First sequence number, 1 by the protocol; tests start just below the wrap. */
   readonly firstSequence?: number;
 }
@@ -38,29 +61,42 @@ export interface ReliableCounters {
 }
 
 interface Unacknowledged {
-  readonly frame: Uint8Array;
+  /** Null: the peer holds it, only one before it is missing. */
+  frame: Uint8Array | null;
   readonly sequence: number;
   sentTime: number;
+  /** Sent more than once: its acknowledgement measures nothing (Karn). */
+  resent: boolean;
 }
 class Peer {
-  /** In flight, oldest first, at most a window. */
+  /** The window, oldest first. */
   readonly inFlight: Unacknowledged[] = [];
   /** Behind the window. */
   readonly waiting: Uint8Array[] = [];
+  /** Of both, bytes. */
+  pendingBytes = 0;
   nextSequence: number;
   /** Highest sequence received in order; 0 = none yet. */
   received = 0;
   expected: number;
+  /** Frames that came early, by sequence. */
+  readonly held = new Map<number, ParsedFrame>();
   acknowledgementOwed = false;
-  retries = 0;
+  /** Timeouts since anything sound was heard. */
+  silent = 0;
+  readonly roundTrip = new RoundTrip();
+  /** When the oldest frame is sent again; holds while the window is not empty. */
+  timerAt = Infinity;
   unreachable = false;
-  readonly reassembly = new Reassembly();
+  readonly reassembly: Reassembly;
   constructor(
     readonly nid: number,
     firstSequence: number,
+    limits: ReassemblyLimits,
   ) {
     this.nextSequence = firstSequence;
     this.expected = firstSequence;
+    this.reassembly = new Reassembly(limits);
   }
 }
 
@@ -81,22 +117,24 @@ export class Reliable {
     dropped: [],
   };
   private readonly peers = new Map<number, Peer>();
-  /** Peers with frames in flight. */
+  /** Peers that something is under way with. */
   private readonly active = new Set<Peer>();
-  private readonly retransmitNs: number;
-  private readonly windowFrames: number;
+  private pendingBytes = 0;
+  private heldCount = 0;
   private readonly retryLimit: number;
   private readonly firstSequence: number;
+  private readonly exists: (nid: number) => boolean;
+  private readonly limits: ReassemblyLimits;
 
   constructor(
     readonly nid: number,
     private readonly hooks: ReliableHooks,
     options: ReliableOptions = {},
   ) {
-    this.retransmitNs = options.retransmitNs ?? RETRANSMIT_NS;
-    this.windowFrames = options.windowFrames ?? WINDOW_FRAMES;
     this.retryLimit = options.retryLimit ?? RETRY_LIMIT;
     this.firstSequence = options.firstSequence ?? 1;
+    this.exists = options.exists ?? (() => true);
+    this.limits = options.limits ?? noLimits;
   }
 
   /** Frames in flight or waiting, over all peers. */
@@ -106,11 +144,17 @@ export class Reliable {
     return n;
   }
 
-  /** False: the peer was given up, nothing will be sent. */
+  /** False: there is no such node, or it was given up; nothing will be sent. */
   send(message: Message, time: number): boolean {
+    if (!this.exists(message.targetNid)) return false;
     const peer = this.peer(message.targetNid);
     if (peer.unreachable) return false;
-    for (const frame of fragment(message)) peer.waiting.push(frame);
+    for (const frame of fragment(message)) {
+      peer.waiting.push(frame);
+      peer.pendingBytes += frame.length;
+      this.pendingBytes += frame.length;
+    }
+    this.active.add(peer);
     this.fillWindow(peer, time);
     return true;
   }
@@ -118,85 +162,167 @@ export class Reliable {
   receive(frame: Uint8Array, time: number): void {
     this.counters.receivedFrames++;
     const parsed = parse(frame, this.nid);
-    if (typeof parsed === "number") {
-      this.drop(-1, 0, parsed, time);
+    if (typeof parsed === "number" || !this.exists(parsed.header.sourceNid)) {
+      this.drop(-1, 0, typeof parsed === "number" ? parsed : DropReason.NID, time);
       return;
     }
-    const { sourceNid, sequence, acknowledgement } = parsed.header;
+    const { sourceNid, sequence, acknowledgement, selective } = parsed.header;
     const peer = this.peer(sourceNid);
-    this.acknowledged(peer, acknowledgement);
+    // A node that was given up gives us up, too, when nothing is acknowledged.
+    if (peer.unreachable) return;
+    peer.silent = 0;
+    if (this.acknowledged(peer, acknowledgement, selective, time)) this.sendAgain(peer, false, time);
     if (sequence !== 0) this.receiveData(peer, sequence, parsed, time);
-    this.fillWindow(peer, time);
-    if (peer.acknowledgementOwed) {
-      this.counters.acknowledgeFrames++;
-      this.transmit(peer, acknowledgeFrame(this.nid, peer.nid), 0, time);
-    }
+    this.goOn(peer, time);
   }
 
   get nextTimer(): number {
     let earliest = Infinity;
-    for (const p of this.active) earliest = Math.min(earliest, p.inFlight[0]!.sentTime + this.retransmitNs);
+    for (const p of this.active) earliest = Math.min(earliest, p.timerAt, p.reassembly.deadline);
     return earliest;
   }
 
   tick(time: number): void {
     for (const peer of [...this.active]) {
-      const oldest = peer.inFlight[0]!;
-      if (oldest.sentTime + this.retransmitNs > time) continue;
-      if (++peer.retries > this.retryLimit) {
-        this.giveUp(peer, time);
-        continue;
+      if (peer.reassembly.deadline <= time) peer.reassembly.giveUp();
+      if (peer.timerAt <= time) {
+        if (++peer.silent > this.retryLimit) {
+          this.giveUp(peer, time);
+          continue;
+        }
+        peer.roundTrip.timedOut();
+        peer.timerAt = time + peer.roundTrip.timeoutNs;
+        this.sendAgain(peer, true, time);
       }
-      this.hooks.resent?.(peer.nid, oldest.sequence, peer.inFlight.length, time);
-      this.counters.resentFrames += peer.inFlight.length;
-      for (const u of peer.inFlight) {
-        u.sentTime = time;
-        this.transmit(peer, u.frame, u.sequence, time);
-      }
+      this.goOn(peer, time);
     }
+  }
+
+  /** What has become possible is delivered and sent, and an acknowledgement that is owed goes out. */
+  private goOn(peer: Peer, time: number): void {
+    for (let next = peer.held.get(peer.expected); next !== undefined; next = peer.held.get(peer.expected)) {
+      if (!this.hasRoom(peer)) break;
+      peer.held.delete(peer.expected);
+      this.heldCount--;
+      peer.acknowledgementOwed = true;
+      this.take(peer, next, time);
+    }
+    this.fillWindow(peer, time);
+    if (peer.acknowledgementOwed) {
+      this.counters.acknowledgeFrames++;
+      this.transmit(peer, acknowledgeFrame(this.nid, peer.nid), 0, time);
+    }
+    const idle = peer.inFlight.length + peer.waiting.length === 0 && peer.reassembly.deadline === Infinity;
+    if (idle && !peer.held.has(peer.expected)) this.active.delete(peer);
+    else this.active.add(peer);
+  }
+
+  private hasRoom(peer: Peer): boolean {
+    return peer.pendingBytes < Math.min(PENDING_PEER_BYTES, PENDING_BYTES - this.pendingBytes);
   }
 
   private receiveData(peer: Peer, sequence: number, parsed: ParsedFrame, time: number): void {
     peer.acknowledgementOwed = true;
-    if (sequence !== peer.expected) {
-      const late = sequenceDistance(sequence, peer.expected) <= SEQUENCE_COUNT / 2;
+    const ahead = sequenceDistance(peer.expected, sequence);
+    if (ahead === 0 && !peer.held.has(sequence)) {
+      if (this.hasRoom(peer)) this.take(peer, parsed, time);
+      else this.drop(peer.nid, sequence, DropReason.NO_ROOM, time);
+    } else if (ahead >= WINDOW_FRAMES || peer.held.has(sequence)) {
+      const late = ahead > SEQUENCE_COUNT / 2 || ahead < WINDOW_FRAMES;
       this.drop(peer.nid, sequence, late ? DropReason.DUPLICATE : DropReason.OUT_OF_ORDER, time);
-      return;
+    } else if (this.heldCount >= HELD_MAX) {
+      this.drop(peer.nid, sequence, DropReason.OUT_OF_ORDER, time);
+    } else {
+      peer.held.set(sequence, parsed);
+      this.heldCount++;
     }
-    peer.received = sequence;
-    peer.expected = nextSequence(sequence);
-    const whole = peer.reassembly.accept(parsed);
-    if (typeof whole === "number") {
-      this.drop(peer.nid, sequence, whole, time);
-      return;
-    }
-    if (whole !== null) this.hooks.deliver(whole, time);
   }
 
-  private acknowledged(peer: Peer, acknowledgement: number): void {
+  /** The next frame in order. */
+  private take(peer: Peer, parsed: ParsedFrame, time: number): void {
+    const { sequence } = parsed.header;
+    peer.received = sequence;
+    peer.expected = nextSequence(sequence);
+    const whole = peer.reassembly.accept(parsed, time + INBOUND_SILENCE_NS);
+    if (typeof whole === "number") {
+      this.drop(peer.nid, sequence, whole, time);
+      if (whole === DropReason.OPERATION) this.hooks.refused?.(headOf(parsed.header), time);
+    } else if (whole !== null) {
+      this.hooks.deliver(whole, time);
+    }
+  }
+
+  /** True: something before a held frame may be lost. */
+  private acknowledged(peer: Peer, acknowledgement: number, selective: number, time: number): boolean {
     const oldest = peer.inFlight[0];
-    if (oldest === undefined || acknowledgement === 0) return;
-    const count = sequenceDistance(oldest.sequence, acknowledgement) + 1;
+    if (oldest === undefined) return false;
+    let measured: number | undefined;
+    const release = (u: Unacknowledged): void => {
+      if (u.frame === null) return;
+      peer.pendingBytes -= u.frame.length;
+      this.pendingBytes -= u.frame.length;
+      u.frame = null;
+      if (!u.resent) measured = u.sentTime;
+    };
+    const count = acknowledgement === 0 ? 0 : sequenceDistance(oldest.sequence, acknowledgement) + 1;
     // Acknowledgements of before the window, or of what was never sent, say nothing.
-    if (count > peer.inFlight.length) return;
-    peer.inFlight.splice(0, count);
-    peer.retries = 0;
-    if (peer.inFlight.length === 0) this.active.delete(peer);
+    const done = count <= peer.inFlight.length ? peer.inFlight.splice(0, count) : [];
+    done.forEach(release);
+    let holds = false;
+    const first = peer.inFlight[0];
+    const known = first !== undefined && nextSequence(acknowledgement) === first.sequence;
+    for (let i = 1; known && i < peer.inFlight.length; i++) {
+      if (((selective >>> i) & 1) === 0 || peer.inFlight[i]!.frame === null) continue;
+      release(peer.inFlight[i]!);
+      holds = true;
+    }
+    if (measured !== undefined) peer.roundTrip.sample(time - measured);
+    // RFC 6298, 5.2 and 5.3.
+    if (peer.inFlight.length === 0) peer.timerAt = Infinity;
+    else if (done.length > 0) peer.timerAt = time + peer.roundTrip.timeoutNs;
+    return holds;
+  }
+
+  /**
+   * After a timeout: the oldest frame, and what is missing before a held one; before: what has LATER_FRAMES held ones behind it and was sent
+   * only once.
+   */
+  private sendAgain(peer: Peer, timeout: boolean, time: number): void {
+    const least = timeout ? 1 : LATER_FRAMES;
+    const lost: Unacknowledged[] = [];
+    let held = 0;
+    for (let i = peer.inFlight.length - 1; i >= 0; i--) {
+      const u = peer.inFlight[i]!;
+      if (u.frame === null) held++;
+      else if (timeout ? i === 0 || held >= least : held >= least && !u.resent) lost.unshift(u);
+    }
+    if (lost.length === 0) return;
+    this.hooks.resent?.(peer.nid, lost[0]!.sequence, lost.length, time);
+    this.counters.resentFrames += lost.length;
+    for (const u of lost) {
+      u.sentTime = time;
+      u.resent = true;
+      this.transmit(peer, u.frame!, u.sequence, time);
+    }
   }
 
   private fillWindow(peer: Peer, time: number): void {
-    while (peer.waiting.length > 0 && peer.inFlight.length < this.windowFrames) {
+    const window = peer.roundTrip.isLate ? WINDOW_LATE : WINDOW_FRAMES;
+    while (peer.waiting.length > 0 && peer.inFlight.length < window) {
       const frame = peer.waiting.shift()!;
       const sequence = peer.nextSequence;
       peer.nextSequence = nextSequence(sequence);
-      peer.inFlight.push({ frame, sequence, sentTime: time });
-      this.active.add(peer);
+      if (peer.inFlight.length === 0) peer.timerAt = time + peer.roundTrip.timeoutNs;
+      peer.inFlight.push({ frame, sequence, sentTime: time, resent: false });
       this.transmit(peer, frame, sequence, time);
     }
   }
 
   private transmit(peer: Peer, frame: Uint8Array, sequence: number, time: number): void {
-    seal(frame, sequence, peer.received);
+    let selective = 0;
+    for (const held of peer.held.keys()) selective |= 1 << sequenceDistance(peer.expected, held);
+    // Bit 0 would be the frame that is missing; one that waits for room is not acknowledged yet.
+    seal(frame, sequence, peer.received, (selective & ~1) >>> 0);
     peer.acknowledgementOwed = false;
     this.counters.sentFrames++;
     this.hooks.send(frame.slice(), time);
@@ -206,6 +332,11 @@ export class Reliable {
     peer.unreachable = true;
     peer.inFlight.length = 0;
     peer.waiting.length = 0;
+    this.pendingBytes -= peer.pendingBytes;
+    peer.pendingBytes = 0;
+    this.heldCount -= peer.held.size;
+    peer.held.clear();
+    peer.reassembly.giveUp();
     this.active.delete(peer);
     this.hooks.unreachable?.(peer.nid, time);
   }
@@ -218,7 +349,7 @@ export class Reliable {
   private peer(nid: number): Peer {
     let peer = this.peers.get(nid);
     if (peer === undefined) {
-      peer = new Peer(nid, this.firstSequence);
+      peer = new Peer(nid, this.firstSequence, this.limits);
       this.peers.set(nid, peer);
     }
     return peer;

@@ -6,6 +6,7 @@
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
 import { IO_DATA_MAX_BYTES, IoReply, IoRequest, PATH_MAX_BYTES } from "../abi/io.ts";
+import { MAX_CPUS } from "../abi/memory.ts";
 import { IO_PID, Operation, SERVICE_NID } from "../abi/net.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { refusal, type FabricHost, type HostService, type SendMessage } from "../fabric/host.ts";
@@ -94,8 +95,10 @@ export class IoNode implements HostService {
   private readonly facts: VirtualFacts;
   private readonly workingFolder: Folder;
   private readonly random: Prng;
-  /** By nid, pid and job. */
+  /** By nid and job. */
   private readonly tables = new Map<string, DescriptorTable>();
+  /** Whose table it is. */
+  private readonly pids = new Map<string, number>();
   /** By job and nid. */
   private readonly inputs = new Map<string, InputStream | undefined>();
   /** By job. */
@@ -104,7 +107,7 @@ export class IoNode implements HostService {
   private readonly waiting: { readonly message: Message; readonly due: number }[] = [];
 
   constructor(
-    host: FabricHost,
+    private readonly host: FabricHost,
     private readonly options: IoNodeOptions,
     private readonly trace: TraceSink = noTrace,
   ) {
@@ -155,7 +158,7 @@ export class IoNode implements HostService {
     }
     const call = callOf(m);
     if (call === Syscall.EXIT_GROUP) {
-      this.closeAll(keyOf(m));
+      if (this.pids.get(keyOf(m)) === m.sourcePid) this.closeAll(keyOf(m));
       this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, 0]);
       return;
     }
@@ -172,6 +175,8 @@ export class IoNode implements HostService {
       if (!(error instanceof IoError)) throw error;
       answer = { result: BigInt(-error.errno) };
     }
+    if (answer === null && this.waiting.filter((w) => w.message.sourceNid === m.sourceNid).length >= MAX_CPUS)
+      answer = { result: BigInt(-Errno.EAGAIN) };
     if (answer === null) {
       this.waiting.push({ message: m, due: time + INPUT_DELAY_NS + (this.options.latencyNs ?? 0) });
       return;
@@ -197,6 +202,7 @@ export class IoNode implements HostService {
   }
 
   private perform(m: Message, time: number, isAgain: boolean): CallResult | null {
+    if (!this.host.isMember(m.sourceNid, m.jobId)) throw new IoError(Errno.EPERM);
     if (m.body.length < IoRequest.SIZE) throw new IoError(Errno.EINVAL);
     const request = new IoRequest(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const row = calls.get(request.call);
@@ -216,7 +222,7 @@ export class IoNode implements HostService {
       quota: this.quota(m.jobId),
       workingFolder: this.workingFolder,
       random: this.random,
-      table: this.table(keyOf(m)),
+      table: this.table(keyOf(m), m.sourcePid),
       path: row.body === "path" ? pathOf(data) : "",
       int: (index) => Number(BigInt.asIntN(32, args[index]!)),
       output: (fd, bytes) =>
@@ -225,11 +231,15 @@ export class IoNode implements HostService {
     } satisfies CallContext);
   }
 
-  private table(key: string): DescriptorTable {
+  private table(key: string, pid: number): DescriptorTable {
     let table = this.tables.get(key);
     if (table === undefined) {
       table = new DescriptorTable();
       this.tables.set(key, table);
+      this.pids.set(key, pid);
+    } else if (this.pids.get(key) !== pid) {
+      // A job has one task a node.
+      throw new IoError(Errno.EPERM);
     }
     return table;
   }
@@ -268,11 +278,12 @@ export class IoNode implements HostService {
     const table = this.tables.get(key);
     if (table === undefined) return;
     this.tables.delete(key);
+    this.pids.delete(key);
     for (const file of table.open()) closeFile(this.fs, file);
   }
 }
 
-const keyOf = (m: Message): string => `${m.sourceNid}:${m.sourcePid}:${m.jobId}`;
+const keyOf = (m: Message): string => `${m.sourceNid}:${m.jobId}`;
 /** -1: the body is too short to name one. */
 const callOf = ({ body }: Message): number =>
   body.length >= 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : -1;

@@ -5,7 +5,7 @@
  * All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
  */
 import { EventKind } from "../abi/events.ts";
-import { CoreReport, ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
+import { CORE_BACKTRACE_MAX, CoreReport, ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
 import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { Personality } from "../abi/personality.ts";
 import { PORTAL_INIT, PORTAL_SERVICE } from "../abi/portals.ts";
@@ -66,13 +66,17 @@ interface Job {
   readonly id: number;
   readonly request: JobRequest;
   state: JobState;
+  /** The job's nids. */
+  readonly members: ReadonlySet<number>;
+  /** Of rank 0's task, from its LOAD_REPLY on. */
+  pid: number;
   /** Of the LOAD, later of the GO. */
   requestId: bigint;
   deadline: number;
   probeAt: number;
   probes: number;
-  /** nids whose KILL_REPLY is awaited. */
-  readonly killing: Set<number>;
+  /** nids whose KILL_REPLY is awaited, with the request that it answers. */
+  readonly killing: Map<number, bigint>;
   /** Some KILL_REPLY of this round said that there was a task. */
   foundTask: boolean;
   /** The load was cut short, so a LOAD may still be on its way: kill until nobody has the job. */
@@ -100,6 +104,7 @@ export class ServiceNode implements HostService {
     private readonly loadTimeoutNs = LOAD_TIMEOUT_NS,
   ) {
     this.send = host.attach(SERVICE_PID, this);
+    host.isMember = (nid, jobId) => this.jobs.get(jobId)?.members.has(nid) === true;
   }
 
   /**
@@ -119,11 +124,13 @@ export class ServiceNode implements HostService {
       id,
       request: { ...request, programOfRank },
       state: "loading",
+      members: new Set(nids),
+      pid: 0,
       requestId: this.nextRequestId++,
       deadline: time + this.loadTimeoutNs,
       probeAt: time + PROBE_NS,
       probes: 0,
-      killing: new Set(),
+      killing: new Map(),
       foundTask: false,
       repeatKill: false,
       outcome: null,
@@ -199,7 +206,7 @@ export class ServiceNode implements HostService {
       r.done(null);
     }
     for (const job of [...this.jobs.values()]) {
-      if (!job.request.nids.includes(nid)) continue;
+      if (!job.members.has(nid)) continue;
       if (job.state === "killing") this.killAnswered(job, nid, false, time);
       else this.lose(job, nid, time);
     }
@@ -228,7 +235,7 @@ export class ServiceNode implements HostService {
         return;
       case Operation.KILL_REPLY: {
         const job = this.jobs.get(m.jobId);
-        if (job !== undefined && job.state === "killing")
+        if (job?.state === "killing" && m.sourcePid === KERNEL_PID && job.killing.get(m.sourceNid) === m.requestId)
           this.killAnswered(job, m.sourceNid, m.cause === Cause.OK, time);
         return;
       }
@@ -240,7 +247,7 @@ export class ServiceNode implements HostService {
         return;
       case Operation.STATUS_REPLY: {
         const request = this.statusRequests.get(m.requestId);
-        if (request === undefined || request.nid !== m.sourceNid) return;
+        if (request === undefined || request.nid !== m.sourceNid || m.sourcePid !== KERNEL_PID) return;
         this.statusRequests.delete(m.requestId);
         request.done(new TextDecoder().decode(m.body));
         return;
@@ -250,8 +257,8 @@ export class ServiceNode implements HostService {
         return;
       case Operation.PUT_ACK: {
         const job = this.jobs.get(m.jobId);
-        if (job === undefined || job.state !== "running" || m.requestId !== job.requestId || m.cause === Cause.OK)
-          return;
+        if (job?.state !== "running" || m.requestId !== job.requestId || m.cause === Cause.OK) return;
+        if (m.sourceNid !== job.request.nids[0] || m.sourcePid !== job.pid) return;
         this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
         return;
       }
@@ -263,7 +270,7 @@ export class ServiceNode implements HostService {
   }
 
   private receiveReady(m: Message, time: number): void {
-    if (m.sourcePid !== KERNEL_PID || m.body.length < Personality.SIZE) return;
+    if (m.sourcePid !== KERNEL_PID || m.body.length !== Personality.SIZE || this.nodes.has(m.sourceNid)) return;
     const personality = new Personality(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     if (personality.nid !== m.sourceNid) return;
     this.nodes.set(m.sourceNid, personality);
@@ -271,9 +278,12 @@ export class ServiceNode implements HostService {
   }
 
   private receiveCore(m: Message, time: number): void {
-    if (m.sourcePid !== KERNEL_PID || m.body.length < CoreReport.SIZE) return;
+    if (m.sourcePid !== KERNEL_PID || m.body.length !== CoreReport.SIZE) return;
     const report = new CoreReport(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
-    const rank = this.jobs.get(report.jobId)?.request.nids.indexOf(m.sourceNid) ?? -1;
+    const job = this.jobs.get(report.jobId);
+    if (job === undefined || !job.members.has(m.sourceNid) || m.jobId !== job.id) return;
+    if (report.depth > CORE_BACKTRACE_MAX) return;
+    const rank = job.request.nids.indexOf(m.sourceNid);
     this.hooks.coreReport?.(report, m.sourceNid, rank, time);
   }
 
@@ -284,7 +294,8 @@ export class ServiceNode implements HostService {
       job === undefined ||
       job.state !== "loading" ||
       m.requestId !== job.requestId ||
-      m.sourceNid !== job.request.nids[0]
+      m.sourceNid !== job.request.nids[0] ||
+      m.sourcePid !== KERNEL_PID
     )
       return;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_REPLY, [job.id, m.sourceNid, m.cause, m.headerData]);
@@ -292,6 +303,7 @@ export class ServiceNode implements HostService {
       this.refuse(job, { cause: m.cause, errno: 0, nid: m.sourceNid, rank: 0 }, false, time);
       return;
     }
+    job.pid = Number(m.headerData & 0xffffn);
     this.enter(job, "initialising", time);
   }
 
@@ -308,6 +320,8 @@ export class ServiceNode implements HostService {
       status !== null &&
       job !== undefined &&
       m.sourceNid === job.request.nids[0] &&
+      m.sourcePid === job.pid &&
+      m.body.length === LoadStatus.SIZE + 4 * job.request.nids.length &&
       m.remoteOffset === 0n;
     if (m.flags & MessageFlag.ACK_WANTED) {
       const cause = accepted ? Cause.OK : Cause.NO_MATCH;
@@ -335,11 +349,11 @@ export class ServiceNode implements HostService {
       this.refuse(job, { cause: Cause.BAD_REQUEST, errno: 0, nid, rank }, false, time);
       return;
     }
-    this.go(job, status.pid, time);
+    this.go(job, time);
   }
 
   /** Step 13. */
-  private go(job: Job, pid: number, time: number): void {
+  private go(job: Job, time: number): void {
     const to = job.request.nids[0]!;
     job.requestId = this.nextRequestId++;
     job.deadline = Infinity;
@@ -353,7 +367,7 @@ export class ServiceNode implements HostService {
         jobId: job.id,
         userId: job.request.userId,
         targetNid: to,
-        targetPid: pid,
+        targetPid: job.pid,
         requestId: job.requestId,
         matchBits: BigInt(InitMatch.GO),
       }),
@@ -362,12 +376,13 @@ export class ServiceNode implements HostService {
   }
 
   private receiveExit(m: Message, time: number): void {
-    if (m.body.length < ExitNotice.SIZE || m.sourcePid !== KERNEL_PID) return;
+    if (m.body.length !== ExitNotice.SIZE || m.sourcePid !== KERNEL_PID) return;
     const notice = new ExitNotice(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const job = this.jobs.get(notice.jobId);
-    if (job === undefined) return;
-    if (m.cause === Cause.UNREACHABLE && job.state !== "killing" && job.request.nids.includes(m.sourceNid)) {
-      this.lose(job, Number(m.headerData), time);
+    if (job === undefined || m.jobId !== job.id) return;
+    if (m.cause === Cause.UNREACHABLE && job.state !== "killing" && job.members.has(m.sourceNid)) {
+      const lost = Number(m.headerData);
+      if (job.members.has(lost)) this.lose(job, lost, time);
       return;
     }
     if (m.sourceNid !== job.request.nids[0]) return;
@@ -414,10 +429,9 @@ export class ServiceNode implements HostService {
 
   private killRound(job: Job, time: number): void {
     job.foundTask = false;
-    for (const nid of job.request.nids) job.killing.add(nid);
-    for (const nid of job.request.nids) {
+    for (const nid of job.request.nids) job.killing.set(nid, this.nextRequestId++);
+    for (const [nid, requestId] of [...job.killing]) {
       this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_KILL, [job.id, nid]);
-      const requestId = this.nextRequestId++;
       this.send(
         message({
           operation: Operation.KILL,

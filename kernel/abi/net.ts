@@ -4,17 +4,33 @@
  *
  * Reliability, per ordered pair of nids (state machine: kernel/net/reliable.ts and emulator/fabric/reliable.ts):
  * - Data frames carry sequence 1, 2, 3 … (32 bits, wrapping past 0); `acknowledgement` is the highest sequence received in order, 0 = none.
- * - The receiver takes frames in order only, drops the others, and answers every data frame by a data frame of its own
- *   or by an ACKNOWLEDGE frame (sequence 0, no body) within the same interrupt.
- * - At most WINDOW_FRAMES are unacknowledged; the oldest is sent again (with all after it) RETRANSMIT_NS after its last sending.
- * - A frame whose version, lengths, nid or CRC is wrong is dropped and counted.
- * - Fragments of one message follow each other with the same requestId; fragmentOffset counts up from 0.
+ * - The receiver delivers in order. It holds frames that arrive early, if it has room, and says so: bit n of `selective` = the frame n + 1
+ *   behind `acknowledgement` is held (bit 0 is never set). A frame that was acknowledged either way is never asked for again.
+ * - The receiver answers every data frame by a data frame of its own or by an ACKNOWLEDGE frame (sequence 0, no body) within the same
+ *   interrupt.
+ * - At most WINDOW_FRAMES are unacknowledged, acknowledged ones behind a missing one included.
+ * - Retransmission timeout: RFC 6298 with Karn's rule. SRTT and RTTVAR come from frames that were sent once; RTO = SRTT + 4 RTTVAR, at
+ *   least RTO_MIN_NS, RTO_INITIAL_NS before the first sample. When the oldest frame has waited for RTO it is sent again, with the missing
+ *   ones before the last that is held; RTO is doubled, up to RTO_MAX_NS (or what was measured, if that is more), until the next sample.
+ *   A frame with LATER_FRAMES or more behind it that are held counts as lost at once, and is sent again once.
+ * - A peer from which nothing sound was heard during RETRY_LIMIT timeouts in a row is given up. A slow one never is.
+ * - A frame whose version, lengths, addresses or CRC is wrong is dropped and counted.
+ * - Fragments of one message follow each other; fragmentOffset counts up from 0. All have the same fields but fragmentBytes,
+ *   fragmentOffset and those of the link. An unfinished message is given up when another begins, or after INBOUND_SILENCE_NS.
  */
 export const ETHERTYPE_MARGAY: u16 = 0x88b5;
 export const MESSAGE_VERSION: u8 = 1;
 export const MAX_FRAGMENT_BYTES: u32 = 8192;
 export const WINDOW_FRAMES: u32 = 32;
-export const RETRANSMIT_NS: u64 = 2000000;
+export const RTO_INITIAL_NS: u64 = 2_000_000;
+export const RTO_MIN_NS: u64 = 1_000_000;
+export const RTO_MAX_NS: u64 = 32_000_000;
+/** Timeouts in a row without a sign of life: about 1.2 s. */
+export const RETRY_LIMIT: u32 = 40;
+/** RFC 6675, DupThresh. */
+export const LATER_FRAMES: u32 = 3;
+/** An unfinished message of which nothing comes for this long is given up. */
+export const INBOUND_SILENCE_NS: u64 = 2_000_000_000;
 /** Longest message body that a node takes, bytes. */
 export const MAX_MESSAGE_BYTES: u32 = 16777216;
 
@@ -64,7 +80,8 @@ export class MessageHeader {
   sequence: u32 = 0;
   acknowledgement: u32 = 0;
   reserved: u64 = 0;
-  reserved2: u32 = 0;
+  /** Frames behind `acknowledgement` that are held. */
+  selective: u32 = 0;
   /** CRC-32C (Castagnoli, as iSCSI: reflected, initial and final inversion) of header, with this field 0, and body. */
   crc: u32 = 0;
 }
@@ -131,15 +148,17 @@ export const enum DropReason {
   VERSION = 2,
   /** fragmentBytes, totalBytes, fragmentOffset and the frame's length do not fit together. */
   LENGTHS = 3,
-  /** Not for this nid, or the source is no other node. */
+  /** Not for this nid, or the source is no other node of this machine, or an Ethernet address says otherwise. */
   NID = 4,
   CRC = 5,
   /** Received before. */
   DUPLICATE = 6,
-  /** An earlier frame is missing. */
+  /** An earlier frame is missing, and there is no room to hold this one. */
   OUT_OF_ORDER = 7,
   /** It does not continue the message that is being put together. */
   FRAGMENT = 8,
   /** Sound, but there is nothing left to answer with: as if the link had lost it. */
   NO_ROOM = 9,
+  /** The operation is not for this receiver, or its body's length is impossible. What can be answered is answered by BAD_REQUEST. */
+  OPERATION = 10,
 }

@@ -136,7 +136,7 @@ function boot(info: ptr<PvhStartInfo>): void {
 
   // ---- the node is what it is: open the network, say so
   describeNode();
-  messagesStart(personality.nid, peerLost); // the first frame may come now
+  messagesStart(personality.nid, personality.nodes, peerLost); // the first frame may come now
   sayReady();
   armFaults();
 }

@@ -10,6 +10,11 @@ import type { MatchEntry } from "../abi/portals.ts";
 /** An appended match entry. */
 export class MatchSlot {
   used: u32 = 0;
+  /** Messages that are arriving in its memory or being read from it. */
+  busy: u32 = 0;
+  /** 1: off its list (USE_ONCE), and used only until it is not busy any more. */
+  unlinked: u32 = 0;
+  reserved: u32 = 0;
   /** Slot number + 1 of the next entry of the list; 0 = none. */
   next: u32 = 0;
   /** MANAGE_LOCAL: where the next message lands. */
@@ -58,6 +63,8 @@ export class Tree {
   refusal: u32 = 0;
   /** Times that the children were probed while their notices are awaited. */
   probes: u32 = 0;
+  /** The service node was told of a node that the job needs and that does not answer. */
+  reported: u32 = 0;
 }
 
 /** Of job/load.ts: the segment that init lies in; 0 bytes once it is unmapped. */

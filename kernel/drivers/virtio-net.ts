@@ -2,7 +2,8 @@
  * virtio-net over virtio-mmio version 2: probe, one receive and one transmit ring, a pool of frame buffers.
  * Source: OASIS virtio 1.1, 2.6 (split queues), 4.2.3 (initialisation), 5.1 (network device).
  *
- * Buffers live in one 2 MB page. Receive buffers stay with the ring. A transmit buffer is free, held (by the layer above: it fills it
+ * Buffers live in one 2 MB page. A receive buffer is with the ring, or with the
+ * layer above, which keeps a frame that it cannot use yet. A transmit buffer is free, held (by the layer above: it fills it
  * and may send it more than once), in the ring, or both. Sending never waits: with no free buffer `allocateBuffer` says so.
  * Everything but the probe runs under the caller's lock (net).
  */
@@ -72,8 +73,10 @@ class Device {
   states!: arr<u8, 120>;
   /** Search for a free buffer starts here. */
   hint: u32 = 0;
+  /** Transmit buffers that are neither held nor in the ring. */
+  freeCount: u32 = 0;
   nid: u32 = 0;
-  received: ((frame: ptr<u8>, lengthBytes: u64) => void) | null = null;
+  received: ((frame: ptr<u8>, lengthBytes: u64, buffer: u32) => boolean) | null = null;
   finished: (() => void) | null = null;
   started: (() => void) | null = null;
 }
@@ -121,11 +124,12 @@ export function netNid(): u32 {
 
 /**
  * Frames go to `received` from now on, in the interrupt: `begin` before the first one, `finished` after the last.
+ * True from `received`: the caller keeps the buffer until `netReceiveAgain`.
  * The receive ring is filled only here, so nothing was lost but by the switch.
  */
 export function netReceive(
   begin: () => void,
-  received: (frame: ptr<u8>, lengthBytes: u64) => void,
+  received: (frame: ptr<u8>, lengthBytes: u64, buffer: u32) => boolean,
   finished: () => void,
 ): void {
   device.started = begin;
@@ -151,6 +155,7 @@ function initialise(): boolean {
   write(VirtioMmio.STATUS, ready);
   if ((read(VirtioMmio.STATUS) & VirtioStatus.FEATURES_OK) === 0) return false;
   if (hasMac !== 0) readNid();
+  device.freeCount = TRANSMIT_BUFFERS;
   device.buffers = allocateLargeFrame(OWNER_KERNEL);
   if (device.buffers === 0) return false;
   memset(physical<u8>(device.buffers), 0, LARGE_PAGE_BYTES);
@@ -234,24 +239,42 @@ function netInterrupt(_vector: u32, _device: u64): void {
   while (volatileRead(addr(used.index)) !== device.receive.seen) {
     const element = addr(used.ring[device.receive.seen & (RING - 1)]);
     const id: u16 = u16(element.id);
-    const frame = physical<u8>(device.buffers + u64(id) * BUFFER_BYTES + FRAME_OFFSET);
-    if (element.lengthBytes > VIRTIO_HEADER_BYTES) received(frame, u64(element.lengthBytes) - VIRTIO_HEADER_BYTES);
     device.receive.seen = device.receive.seen + 1;
+    const kept: boolean =
+      element.lengthBytes > VIRTIO_HEADER_BYTES &&
+      received(receivedFrame(u32(id)), u64(element.lengthBytes) - VIRTIO_HEADER_BYTES, u32(id));
+    if (kept) continue;
     postReceive(id);
     posted = true;
   }
   if (posted) write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);
   finished();
 }
+/** The frame in a receive buffer that was kept. */
+export function receivedFrame(buffer: u32): ptr<u8> {
+  return physical<u8>(device.buffers + u64(buffer) * BUFFER_BYTES + FRAME_OFFSET);
+}
+/** A kept buffer goes back to the ring. */
+export function netReceiveAgain(buffer: u32): void {
+  postReceive(u16(buffer));
+  write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);
+}
 
 // ---- sending -------------------------------------------------------------------------------------------------------
+/** Transmit buffers that `allocateBuffer` could give. */
+export function freeBuffers(): u32 {
+  reclaim();
+  return device.freeCount;
+}
 /** A transmit buffer, held by the caller; NO_BUFFER if none is free. */
 export function allocateBuffer(): u32 {
   reclaim();
+  if (device.freeCount === 0) return NO_BUFFER;
   for (let i: u32 = 0; i < TRANSMIT_BUFFERS; i++) {
     const index: u32 = (device.hint + i) % TRANSMIT_BUFFERS;
     if (device.states[index] !== 0) continue;
     device.states[index] = HELD;
+    device.freeCount--;
     device.hint = (index + 1) % TRANSMIT_BUFFERS;
     return index;
   }
@@ -267,6 +290,7 @@ function transmitAddress(index: u32): u64 {
 /** The caller needs it no more; it is free once it is not in the ring. */
 export function releaseBuffer(index: u32): void {
   device.states[index] &= ~HELD;
+  if (device.states[index] === 0) device.freeCount++;
 }
 /** False while the device still reads it: then it is not to be written. */
 export function bufferIsIdle(index: u32): boolean {
@@ -288,6 +312,7 @@ function reclaim(): void {
   while (volatileRead(addr(used.index)) !== device.transmit.seen) {
     const index: u32 = used.ring[device.transmit.seen & (RING - 1)].id;
     device.states[index] &= ~IN_RING;
+    if (device.states[index] === 0) device.freeCount++;
     device.transmit.seen = device.transmit.seen + 1;
   }
 }

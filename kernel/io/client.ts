@@ -15,9 +15,10 @@ import { currentTask, type Task, threadOf } from "../core/task.ts";
 import { mustEnd } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
 import {
+  allocateIoMessage,
   allocateKernelMessage,
-  allocateMessage,
   isLast,
+  registerAbandoned,
   registerOperation,
   sendMessage,
   setPrefix,
@@ -51,7 +52,9 @@ class Count {
 const count: Count = new Count();
 
 export function ioStart(): void {
-  registerOperation(Operation.IO_REPLY, receiveReply);
+  const most: u64 = sizeof<IoReply>() + u64(IO_DATA_MAX_BYTES);
+  registerOperation(Operation.IO_REPLY, sizeof<IoReply>(), most, receiveReply);
+  registerAbandoned(Operation.IO_REPLY, replyAbandoned);
 }
 
 /** Ships the call and waits for its result, or -errno. */
@@ -64,7 +67,7 @@ export function ship(s: ptr<Shipment>): i64 {
   copy(addr(body.arguments), addr(s.arguments));
 
   const flags: u64 = lock(addr(netLock));
-  const m = allocateMessage();
+  const m = allocateIoMessage();
   if (m === null) {
     unlock(addr(netLock), flags);
     return -i64(Errno.EAGAIN);
@@ -148,32 +151,50 @@ function finish(cpu: u32, result: i64): void {
   wakeCpu(cpu);
 }
 
-function receiveReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
+/** The core whose request `header` answers, + 1; 0: nobody's. The I/O node alone may answer, and for the task that asked. */
+function answeredBy(header: ptr<MessageHeader>): u32 {
   const number: u64 = header.requestId & 0xff;
-  if (number === 0 || number > requests.length) return;
-  const cpu: u32 = u32(number) - 1;
-  const request = addr(requests[cpu]);
+  if (number === 0 || number > requests.length) return 0;
   // Whoever asked may have been killed meanwhile.
-  if (request.requestId !== header.requestId) return;
+  if (requests[number - 1].requestId !== header.requestId) return 0;
+  const task = threadOf(u32(number) - 1).task;
+  if (task === null || header.sourceNid !== SERVICE_NID || header.sourcePid !== IO_PID) return 0;
+  return header.jobId === task.jobId && u32(header.targetPid) === task.pid ? u32(number) : 0;
+}
+
+function receiveReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
+  const number: u32 = answeredBy(header);
+  if (number === 0) return;
+  const cpu: u32 = number - 1;
+  const request = addr(requests[cpu]);
   const task = threadOf(cpu).task;
   if (task === null) return;
   let from: u64 = 0;
   let at: u64 = u64(header.fragmentOffset);
   if (at === 0) {
+    const reply: IoReply = zeroed();
+    // A first fragment that is shorter than the reply's head is not the I/O node's.
     if (u64(header.fragmentBytes) < sizeof<IoReply>()) {
       finish(cpu, -i64(Errno.EIO));
       return;
     }
-    const reply: IoReply = zeroed();
     memcpy(cast<ptr<u8>>(addr(reply)), body, sizeof<IoReply>());
+    // More data than there is room for.
+    const data: u64 = u64(header.totalBytes) - sizeof<IoReply>();
+    if (u64(reply.dataBytes) !== data || data > request.bufferBytes) {
+      finish(cpu, -i64(Errno.EIO));
+      return;
+    }
     request.result = reply.result;
     from = sizeof<IoReply>();
   } else {
     at -= sizeof<IoReply>();
   }
-  let bytes: u64 = u64(header.fragmentBytes) - from;
-  if (at >= request.bufferBytes) bytes = 0;
-  else if (bytes > request.bufferBytes - at) bytes = request.bufferBytes - at;
+  const bytes: u64 = u64(header.fragmentBytes) - from;
   if (!copyToUser(addr(task.space), request.buffer + at, addr(body[from]), bytes)) request.result = -i64(Errno.EFAULT);
   if (isLast(header)) finish(cpu, request.result);
+}
+function replyAbandoned(peer: ptr<Peer>): void {
+  const number: u32 = answeredBy(addr(peer.inbound.header));
+  if (number !== 0) finish(number - 1, -i64(Errno.EIO));
 }

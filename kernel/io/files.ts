@@ -69,6 +69,8 @@ function transfer(call: ptr<Call>, isRead: boolean, hasOffset: boolean): i64 {
     }
     const result: i64 = ship(addr(s));
     if (result < 0) return done > 0 ? i64(done) : result;
+    // More than was asked for is no answer.
+    if (u64(result) > bytes) return done > 0 ? i64(done) : failure(Errno.EIO);
     done += u64(result);
     // Nothing of the buffer is there, but the descriptor holds: so it was for the buffer.
     if (bytes === 0 && total > 0) return failure(Errno.EFAULT);

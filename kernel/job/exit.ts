@@ -39,6 +39,7 @@ import {
   PROBE_NS,
   PROBES_MAX,
   probe,
+  refuse,
   registerOperation,
   replyTo,
   sendMessage,
@@ -53,8 +54,8 @@ export function exitStart(): void {
   const room: u64 = taskAt(0).record.tree.children.length;
   assert(room === u64(FANOUT_MAX), cstr("exit: room for other than FANOUT_MAX children"), room);
   setLastThreadLeft(lastThreadLeft);
-  registerOperation(Operation.EXIT_NOTICE, receiveNotice);
-  registerOperation(Operation.KILL, receiveKill);
+  registerOperation(Operation.EXIT_NOTICE, sizeof<ExitNotice>(), sizeof<ExitNotice>(), receiveNotice);
+  registerOperation(Operation.KILL, 0, 0, receiveKill);
 }
 
 /** Before `task` sends a load. False: it has sent FANOUT_MAX of them. Under `netLock`. */
@@ -139,7 +140,7 @@ function finishTask(task: ptr<Task>): void {
 
 export function refuseLoad(load: ptr<MessageHeader>, cause: u32): void {
   record(EventKind.JOB_REFUSE, u64(load.jobId), u64(load.sourceNid), u64(cause), 0);
-  sendMessage(replyTo(load, Operation.LOAD_REPLY, cause));
+  refuse(load, cause);
 }
 
 function release(task: ptr<Task>): void {
@@ -185,11 +186,12 @@ function noticeMessage(task: ptr<Task>, notice: ptr<ExitNotice>): ptr<OutMessage
 }
 
 function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
-  const task = findJob(header.jobId);
-  if (task === null || u64(header.fragmentBytes) < sizeof<ExitNotice>()) return;
+  const task = header.jobId === 0 ? null : findJob(header.jobId);
+  if (task === null || header.sourcePid !== KERNEL_PID || header.targetPid !== KERNEL_PID) return;
   const tree = addr(task.record.tree);
   const notice: ExitNotice = zeroed();
   memcpy(cast<ptr<u8>>(addr(notice)), body, sizeof<ExitNotice>());
+  if (notice.jobId !== header.jobId) return;
   for (let i: u32 = 0; i < tree.childCount; i++) {
     if (tree.children[i].nid !== header.sourceNid) continue;
     childEnded(task, i, Cause.KILLED, notice.waitStatus, notice.rank, notice.count);
@@ -211,13 +213,13 @@ function childEnded(task: ptr<Task>, index: u32, cause: u32, waitStatus: u32, ra
 
 function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
   if (!fromService(header)) {
-    sendMessage(replyTo(header, Operation.KILL_REPLY, Cause.NOT_PERMITTED));
+    refuse(header, Cause.NOT_PERMITTED);
     return;
   }
   record(EventKind.JOB_KILL, u64(header.jobId), 0, 0, 0);
   const task = header.jobId === 0 ? null : findJob(header.jobId);
   if (task === null) {
-    sendMessage(replyTo(header, Operation.KILL_REPLY, Cause.NO_SUCH_JOB));
+    refuse(header, Cause.NO_SUCH_JOB);
     return;
   }
   const tree = addr(task.record.tree);
@@ -247,13 +249,10 @@ export function exitLost(nid: u32): void {
       continue;
     }
     if (!needs(task, nid)) continue;
-    reportLost(task, nid);
-    if (task.state === TaskState.LOADING) {
-      // The rest of its image will not come.
-      endOrphan(task);
-      continue;
-    }
     const tree = addr(task.record.tree);
+    // The first one ends the job; more of them say nothing new, and there may be thousands.
+    if (tree.reported === 0) reportLost(task, nid);
+    tree.reported = 1;
     for (let i: u32 = 0; i < tree.childCount; i++) {
       if (tree.children[i].nid !== nid) continue;
       childEnded(task, i, Cause.UNREACHABLE, WAIT_KILLED, tree.children[i].rank, 0);

@@ -7,7 +7,7 @@ import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
 import { INIT_MAGIC, INIT_VERSION, type InitHeader } from "../abi/job.ts";
 import { INIT_BASE, PAGE_BYTES } from "../abi/memory.ts";
-import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
+import { Cause, KERNEL_PID, MAX_MESSAGE_BYTES, type MessageHeader, Operation } from "../abi/net.ts";
 import type { LoadRequest } from "../abi/portals.ts";
 import { Prot } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
@@ -21,6 +21,7 @@ import { record } from "../arch/trace.ts";
 import {
   createTask,
   currentTask,
+  findJob,
   findTask,
   freeCores,
   startTask,
@@ -44,7 +45,7 @@ import {
   spaceUnmap,
 } from "../mm/space.ts";
 import { copyFromUser } from "../mm/user.ts";
-import { isLast, registerOperation, replyTo, sendMessage } from "../net/message.ts";
+import { isLast, registerAbandoned, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
 import { netLock, type Peer } from "../net/peer.ts";
 import type { Call } from "../syscall/arguments.ts";
@@ -58,7 +59,8 @@ const INIT_MEMORY_MAX: u64 = 0x400_0000;
 const INIT_PROTECTION: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
 
 export function loadStart(): void {
-  registerOperation(Operation.LOAD, receiveLoad);
+  registerOperation(Operation.LOAD, sizeof<InitHeader>(), u64(MAX_MESSAGE_BYTES), receiveLoad);
+  registerAbandoned(Operation.LOAD, loadAbandoned);
   setFirstRun(runUser);
   registerSyscall(Syscall.MARGAY_DESCRIBE_JOB, describeJob);
   registerSyscall(Syscall.MARGAY_LOAD, load);
@@ -78,8 +80,9 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
       return;
     }
   }
-  const task = findTask(inbound.taskPid);
-  if (task === null) return;
+  const task = inbound.taskPid === 0 ? null : findTask(inbound.taskPid);
+  // It was killed meanwhile.
+  if (task === null || task.state !== TaskState.LOADING) return;
   const segment = addr(task.record.segment);
   const at: u64 = INIT_BASE + u64(header.fragmentOffset);
   const isFirst: boolean = header.fragmentOffset === 0;
@@ -99,9 +102,16 @@ function makeSpace(task: ptr<Task>, bytes: u64): boolean {
     spaceCreate(addr(task.space), u16(task.pid)) && spaceReserve(addr(task.space), INIT_BASE, bytes, INIT_PROTECTION)
   );
 }
+/** The rest of the image does not come: the task goes, and its cores are free. Its sender gave up, or is gone. */
+function loadAbandoned(peer: ptr<Peer>): void {
+  const task = peer.inbound.taskPid === 0 ? null : findTask(peer.inbound.taskPid);
+  if (task !== null && task.state === TaskState.LOADING)
+    refuseLoaded(task, addr(peer.inbound.header), Cause.UNREACHABLE);
+}
 
 /** Whatever can be said against the load but for memory is said at its first fragment, and before a task is made. */
 function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 {
+  if (header.jobId === 0 || header.targetPid !== KERNEL_PID) return Cause.BAD_REQUEST;
   if (u64(header.fragmentBytes) < sizeof<InitHeader>()) return Cause.BAD_IMAGE;
   const init: InitHeader = zeroed();
   memcpy(cast<ptr<u8>>(addr(init)), body, sizeof<InitHeader>());
@@ -112,6 +122,8 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
   if (init.entry < INIT_BASE || init.entry - INIT_BASE >= init.fileBytes) return Cause.BAD_IMAGE;
   if (init.memoryBytes > INIT_MEMORY_MAX) return Cause.BAD_IMAGE;
   if (init.cores > cpuCount()) return Cause.BAD_REQUEST;
+  // A job has one task a node: it is found by its job.
+  if (findJob(header.jobId) !== null) return Cause.BUSY;
   const cores: u64 = freeCores(init.cores);
   if (cores === 0) return Cause.BUSY;
   const task = createTask(cores);

@@ -30,7 +30,7 @@ function report(task: ptr<Task>, f: ptr<Frame>, signal: u32, address: u64): bool
   if (task.jobId === 0) return false;
   const flags: u64 = lock(addr(netLock));
   const own = addr(outgoing[cpuIndex()]);
-  const m = own.busy === 0 ? allocateMessage() : null;
+  const m = own.busy === 0 ? allocateMessage(SERVICE_NID) : null;
   if (m === null) {
     unlock(addr(netLock), flags);
     return false;

@@ -8,7 +8,7 @@ import { print, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 import { dumpContext, dumpStrays } from "../core/dump.ts";
 import { threadOf } from "../core/task.ts";
-import { fromService, registerOperation, replyTo, sendMessage } from "../net/message.ts";
+import { fromService, refuse, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import type { Peer } from "../net/peer.ts";
 import type { CallFrame } from "../syscall/arguments.ts";
 
@@ -22,12 +22,12 @@ class Report {
 const report: Report = zeroed();
 
 export function statusStart(): void {
-  registerOperation(Operation.STATUS, receiveStatus);
+  registerOperation(Operation.STATUS, 0, 0, receiveStatus);
 }
 
 function receiveStatus(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
   if (!fromService(header) || report.busy !== 0) {
-    sendMessage(replyTo(header, Operation.STATUS_REPLY, fromService(header) ? Cause.BUSY : Cause.NOT_PERMITTED));
+    refuse(header, fromService(header) ? Cause.BUSY : Cause.NOT_PERMITTED);
     return;
   }
   report.text.base = addr(textBytes[0]);

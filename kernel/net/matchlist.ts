@@ -1,10 +1,12 @@
 /**
  * Match lists: what a task has appended to its portal table, and which entry takes a message. Under `netLock`.
  * A list is searched in the order of appending; the first entry that accepts source, bits, operation and length takes the message.
+ * While a message arrives in an entry's memory, or is read from it, the entry is busy and cannot be unlinked.
  */
 import { Errno } from "../abi/errno.ts";
 import type { MessageHeader } from "../abi/net.ts";
 import { ANY_NID, ANY_PID, MATCH_ENTRIES_MAX, type MatchEntry, MatchOption, PORTAL_COUNT } from "../abi/portals.ts";
+import { assert } from "../arch/fatal.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import type { MatchSlot, PortalState } from "../core/record.ts";
 import { currentTask, type Task } from "../core/task.ts";
@@ -57,22 +59,28 @@ function appendToList(state: ptr<PortalState>, portal: u32, number: u32): void {
   state.slots[at - 1].next = number;
 }
 
-/** (handle). */
+/** (handle). EBUSY is PTL_IN_USE of Portals: the entry stays as it is. */
 export function portalUnlink(call: ptr<Call>): i64 {
   const task = currentTask();
   const flags: u64 = lock(addr(netLock));
   let result: i64 = failure(Errno.EINVAL);
   if (stateOf(task).slots[call.a - 1].used !== 0) {
-    unlink(stateOf(task), u32(call.a));
-    result = 0;
+    const slot = slotOf(task, u32(call.a));
+    if (slot.busy !== 0) {
+      result = failure(Errno.EBUSY);
+    } else {
+      unlink(stateOf(task), u32(call.a));
+      slot.used = 0;
+      result = 0;
+    }
   }
   unlock(addr(netLock), flags);
   return result;
 }
+/** Off its list. */
 function unlink(state: ptr<PortalState>, number: u32): void {
   const slot = addr(state.slots[number - 1]);
   const portal: u32 = slot.entry.portalIndex;
-  slot.used = 0;
   if (state.heads[portal] === number) {
     state.heads[portal] = slot.next;
     return;
@@ -107,9 +115,19 @@ export function accepted(e: ptr<MatchEntry>, offset: u64, lengthBytes: u64): u64
   const room: u64 = e.lengthBytes - offset;
   return lengthBytes < room ? lengthBytes : room;
 }
-/** After a match: the entry's offset moves on, a USE_ONCE entry goes. */
+/** A message was matched: the entry is busy until `release`, its offset moves on, a USE_ONCE entry leaves its list. */
 export function use(task: ptr<Task>, number: u32, bytes: u64): void {
-  const slot = addr(stateOf(task).slots[number - 1]);
+  const slot = slotOf(task, number);
+  slot.busy++;
   slot.localOffset += bytes;
-  if ((slot.entry.options & MatchOption.USE_ONCE) !== 0) unlink(stateOf(task), number);
+  if ((slot.entry.options & MatchOption.USE_ONCE) === 0) return;
+  unlink(stateOf(task), number);
+  slot.unlinked = 1;
+}
+/** The message is through with the entry's memory, or has been given up. */
+export function release(task: ptr<Task>, number: u32): void {
+  const slot = slotOf(task, number);
+  assert(slot.used !== 0 && slot.busy !== 0, cstr("portals: an entry is released twice"), u64(number));
+  slot.busy--;
+  if (slot.busy === 0 && slot.unlinked !== 0) slot.used = 0;
 }

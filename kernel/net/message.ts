@@ -5,19 +5,24 @@
  * message itself) and the rest of the body (in a program's or the kernel's memory, read when the fragment is sent), then `sendMessage`.
  * Receiving keeps no copy: each operation has a handler that is called for every fragment, in order, and puts it where it belongs
  * (`peer.inbound` is its memory in between). A message to the own nid takes the same way but for the wire.
+ * The pool has levels, as the buffers below it have (reliable.ts): who may wait leaves messages to those that may not.
  * Everything runs under `netLock`.
  */
 import { EventKind } from "../abi/events.ts";
 import {
   Cause,
   DropReason,
+  INBOUND_SILENCE_NS,
   MAX_FRAGMENT_BYTES,
   MESSAGE_VERSION,
+  MessageFlag,
   type MessageHeader,
   Operation,
   SERVICE_NID,
+  SERVICE_PID,
 } from "../abi/net.ts";
 import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
+import { readTsc } from "../arch/cpu.ts";
 import { fatal } from "../arch/fatal.ts";
 import { record } from "../arch/trace.ts";
 import type { Task } from "../core/task.ts";
@@ -25,16 +30,34 @@ import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/v
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { firstPeer, type OutMessage, ownNid, type Peer, peerOf } from "./peer.ts";
-import { headerIn, HEADERS_BYTES, reliableStart, sendData, windowIsOpen } from "./reliable.ts";
+import {
+  headerIn,
+  HEADERS_BYTES,
+  isDoubtful,
+  markBusy,
+  reliableStart,
+  sendData,
+  settle,
+  windowIsOpen,
+} from "./reliable.ts";
 
-const POOL: u32 = 256;
-/** Left for replies of the kernel when programs have used up the rest. */
-const KERNEL_SHARE: u32 = 64;
-/** With fewer left nothing is received: the senders try again. */
-const REPLY_SHARE: u32 = 16;
+const POOL: u32 = 512;
+/**
+ * Messages that each kind of sender leaves to those below it. What the kernel sends by itself, not in answer to what has just come, is four
+ * messages at most for each of its TASKS_MAX tasks (of a lost node, the end of its files, its exit, a KILL's answer): they are always there,
+ * since no task is made with fewer than LEVEL_SERVICE left.
+ */
+const LEVEL_PROGRAM: u32 = 192;
+/** For replies to compute nodes; to those without a proof of life. */
+const LEVEL_REPLY: u32 = 120;
+const LEVEL_DOUBTFUL: u32 = 384;
+/** Calls to the I/O node: one for each core. */
+const LEVEL_IO: u32 = 48;
+/** For replies to the service node. */
+const LEVEL_SERVICE: u32 = 32;
 export const PREFIX_MAX: u64 = 64;
 
-const pool: arr<OutMessage, 256> = zeroed();
+const pool: arr<OutMessage, 512> = zeroed();
 class Messages {
   free: ptr<OutMessage> | null = null;
   freeCount: u32 = 0;
@@ -47,24 +70,41 @@ const messages: Messages = zeroed();
 const localBody: arr<u8, 8192> = zeroed();
 const localHeader: MessageHeader = zeroed();
 
-class Operations {
+class OperationRow {
   run: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
+  /** The rest of the message will not come. */
+  abandoned: ((peer: ptr<Peer>) => void) | null = null;
+  leastBytes: u64 = 0;
+  mostBytes: u64 = 0;
 }
-const operations: arr<Operations, 16> = zeroed();
+/** By operation. */
+const operations: arr<OperationRow, 16> = zeroed();
 
 /** Receiving begins here: every operation must have been registered. */
-export function messagesStart(nid: u32, lost: (nid: u32) => void): void {
+export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => void): void {
   for (let i: u32 = 0; i < POOL; i++) putBack(addr(pool[i]));
   messages.lost = lost;
-  reliableStart(nid, deliver, pumpAll, hasRoom, peerLost);
+  reliableStart(nid, nodes, deliver, pump, hasRoom, peerLost, abandon);
 }
 
-/** `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the last. */
+/**
+ * `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the last. Bodies shorter
+ * than `leastBytes` or longer than `mostBytes` are refused before.
+ */
 export function registerOperation(
   operation: u32,
+  leastBytes: u64,
+  mostBytes: u64,
   run: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void,
 ): void {
-  operations[operation].run = run;
+  const row = addr(operations[operation]);
+  row.run = run;
+  row.leastBytes = leastBytes;
+  row.mostBytes = mostBytes;
+}
+/** For operations that remember something between fragments: `abandoned` is called instead of the last one. */
+export function registerAbandoned(operation: u32, abandoned: (peer: ptr<Peer>) => void): void {
+  operations[operation].abandoned = abandoned;
 }
 export function isLast(header: ptr<MessageHeader>): boolean {
   return header.fragmentOffset + header.fragmentBytes === header.totalBytes;
@@ -77,15 +117,17 @@ function putBack(m: ptr<OutMessage>): void {
   messages.freeCount++;
 }
 
-/** A message for a program's call; null: too many are on their way. */
-export function allocateMessage(): ptr<OutMessage> | null {
-  return messages.freeCount > KERNEL_SHARE && !allocationFails() ? takeMessage() : null;
+/** A message for a program's call to `nid`; null: too many are on their way. A nid may have as many as are left to the others. */
+export function allocateMessage(nid: u32): ptr<OutMessage> | null {
+  const peer = peerOf(nid);
+  const queued: u32 = peer === null ? 0 : peer.outCount;
+  return messages.freeCount > LEVEL_PROGRAM + queued && !allocationFails() ? takeMessage() : null;
 }
-/**
- * A message of the kernel's own: replies, notices. There always is one: programs leave KERNEL_SHARE of them, nothing is received (and so
- * nothing is to be answered, no task made and none ended by a message) while fewer than REPLY_SHARE are left, and what else the kernel
- * sends by itself is two messages for each of its few tasks' ends.
- */
+/** A message for a program's call to the I/O node. */
+export function allocateIoMessage(): ptr<OutMessage> | null {
+  return messages.freeCount > LEVEL_IO && !allocationFails() ? takeMessage() : null;
+}
+/** A message of the kernel's own: replies, notices. There always is one: see the levels. */
 export function allocateKernelMessage(): ptr<OutMessage> {
   const m = takeMessage();
   if (m === null) fatal(cstr("net: no message left for a reply"), 0);
@@ -144,8 +186,14 @@ export function sendMessage(m: ptr<OutMessage>): void {
   else last.next = m;
   m.next = null;
   peer.outLast = m;
-  if (isLocal) pumpLocal(peer);
-  else pump(peer);
+  peer.outCount++;
+  if (isLocal) {
+    pumpLocal(peer);
+    return;
+  }
+  markBusy(peer);
+  pump(peer);
+  settle();
 }
 
 /**
@@ -159,7 +207,7 @@ export function probe(nid: u32): void {
     nid === ownNid() ||
     peer.count !== 0 ||
     peer.outFirst !== null ||
-    messages.freeCount <= KERNEL_SHARE
+    messages.freeCount <= LEVEL_PROGRAM
   )
     return;
   const m = allocateKernelMessage();
@@ -178,6 +226,7 @@ function finish(m: ptr<OutMessage>, cause: u32): void {
   if (sent !== null) sent(argument, cause);
 }
 function takeFirst(peer: ptr<Peer>, m: ptr<OutMessage>): void {
+  peer.outCount--;
   peer.outFirst = m.next;
   if (m.next === null) peer.outLast = null;
 }
@@ -208,11 +257,22 @@ function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr
   return bytes;
 }
 
+/** Somebody else has asked for it. */
+function isReply(operation: u8): boolean {
+  return (
+    operation === Operation.LOAD_REPLY ||
+    operation === Operation.STATUS_REPLY ||
+    operation === Operation.KILL_REPLY ||
+    operation === Operation.PUT_ACK ||
+    operation === Operation.GET_REPLY
+  );
+}
+
 /** Sends what window and buffers allow. */
 function pump(peer: ptr<Peer>): void {
   for (;;) {
     const m = peer.outFirst;
-    if (m === null || !windowIsOpen(peer)) return;
+    if (m === null || !windowIsOpen(peer, isReply(m.header.operation))) return;
     const buffer: u32 = allocateBuffer();
     if (buffer === NO_BUFFER) return;
     const bytes: u64 = writeFragment(m, headerIn(buffer), addr(bufferFrame(buffer)[HEADERS_BYTES]));
@@ -242,19 +302,14 @@ function pumpLocal(peer: ptr<Peer>): void {
   messages.pumpingLocal = 0;
 }
 
-function pumpAll(): void {
-  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
-    if (peer.nid !== ownNid()) pump(peer);
-  }
-}
-
 /** What comes in may have to be answered, and the sending of answers may have to wait. */
-function hasRoom(): boolean {
-  return messages.freeCount >= REPLY_SHARE;
+function hasRoom(peer: ptr<Peer>): boolean {
+  if (peer.nid === SERVICE_NID) return messages.freeCount > LEVEL_SERVICE;
+  return messages.freeCount > (isDoubtful(peer) ? LEVEL_DOUBTFUL : LEVEL_REPLY) + peer.outCount;
 }
 
 function peerLost(peer: ptr<Peer>): void {
-  peer.inbound.open = 0;
+  abandon(peer);
   for (;;) {
     const m = peer.outFirst;
     if (m === null) break;
@@ -265,22 +320,37 @@ function peerLost(peer: ptr<Peer>): void {
   if (lost !== null) lost(peer.nid);
 }
 
-/** Takes back what a task that ends still has in the queues, and stops what comes in for it. */
-export function cancelMessages(task: ptr<Task>): void {
+/** What comes in for the task goes nowhere from here on, and is answered by NO_MATCH. */
+export function cancelInbound(task: ptr<Task>): void {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
-    if (peer.inbound.taskPid === task.pid) {
-      peer.inbound.taskPid = 0;
-      peer.inbound.discard = 1;
-    }
+    if (peer.inbound.taskPid !== task.pid) continue;
+    peer.inbound.taskPid = 0;
+    peer.inbound.entry = 0;
+  }
+}
+
+/** Takes back what a task that ends still has in the queues, and stops what comes in for it. A GET that reads its memory is answered by NO_MATCH. */
+export function cancelMessages(task: ptr<Task>): void {
+  cancelInbound(task);
+  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     let before: ptr<OutMessage> | null = null;
     let m = peer.outFirst;
     while (m !== null) {
       const next = m.next;
+      if (m.task === task && m.header.operation === Operation.GET_REPLY) {
+        // Half-way through, this is another message for the receiver, which ends the one that it has.
+        m.task = null;
+        m.sent = null;
+        m.sentBytes = 0;
+        m.header.totalBytes = 0;
+        m.header.cause = Cause.NO_MATCH;
+      }
       if (m.task === task) {
         // A message that stops half-way is dropped by its receiver when the next one begins.
         if (before === null) peer.outFirst = next;
         else before.next = next;
         if (next === null) peer.outLast = before;
+        peer.outCount--;
         putBack(m);
       } else {
         before = m;
@@ -293,7 +363,7 @@ export function cancelMessages(task: ptr<Task>): void {
 /** Whether anything in the queues, or coming in, is of `task`; for the check at a task's end. */
 export function messagesLeft(task: ptr<Task>): boolean {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
-    if (peer.inbound.taskPid === task.pid && peer.inbound.discard === 0 && peer.inbound.open !== 0) return true;
+    if (peer.inbound.taskPid === task.pid && peer.inbound.open !== 0) return true;
     for (let m = peer.outFirst; m !== null; m = m.next) {
       if (m.task === task) return true;
     }
@@ -305,9 +375,9 @@ export function messagesLeft(task: ptr<Task>): boolean {
 function deliver(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
   const inbound = addr(peer.inbound);
   if (header.fragmentOffset === 0) {
+    abandon(peer);
     zero(inbound);
-    inbound.requestId = header.requestId;
-    inbound.totalBytes = header.totalBytes;
+    copy(addr(inbound.header), header);
     record(
       EventKind.MSG_RECEIVE,
       u64(header.operation),
@@ -315,23 +385,92 @@ function deliver(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): vo
       u64(header.totalBytes),
       header.matchBits,
     );
+    if (!mayCome(header)) {
+      record(EventKind.MSG_DROP, u64(header.sourceNid), u64(header.sequence), DropReason.OPERATION, 0);
+      refuse(header, Cause.BAD_REQUEST);
+      inbound.discard = 1;
+    }
   } else if (
     inbound.open === 0 ||
-    header.requestId !== inbound.requestId ||
-    header.fragmentOffset !== inbound.gotBytes
+    header.fragmentOffset !== inbound.gotBytes ||
+    !sameMessage(addr(inbound.header), header)
   ) {
     record(EventKind.MSG_DROP, u64(header.sourceNid), u64(header.sequence), DropReason.FRAGMENT, 0);
-    inbound.open = 0;
+    abandon(peer);
     return;
   }
   inbound.gotBytes = header.fragmentOffset + header.fragmentBytes;
   inbound.open = isLast(header) ? 0 : 1;
-  if (inbound.discard !== 0 || header.operation >= operations.length) return;
+  inbound.deadline = readTsc() + INBOUND_SILENCE_NS;
+  if (inbound.discard !== 0) return;
   const run = operations[header.operation].run;
   if (run !== null) run(peer, header, body);
 }
 
+/** Every field that names the message agrees. */
+function sameMessage(first: ptr<MessageHeader>, header: ptr<MessageHeader>): boolean {
+  return (
+    header.operation === first.operation &&
+    header.portalIndex === first.portalIndex &&
+    header.flags === first.flags &&
+    header.jobId === first.jobId &&
+    header.userId === first.userId &&
+    header.sourcePid === first.sourcePid &&
+    header.targetPid === first.targetPid &&
+    header.requestId === first.requestId &&
+    header.matchBits === first.matchBits &&
+    header.remoteOffset === first.remoteOffset &&
+    header.headerData === first.headerData &&
+    header.totalBytes === first.totalBytes &&
+    header.cause === first.cause
+  );
+}
+
+/** A receiver for the operation, a body of a length that it may have, and no flags but the known one. A probe has no receiver and no body. */
+function mayCome(header: ptr<MessageHeader>): boolean {
+  if (header.operation >= operations.length || (header.flags & ~u8(MessageFlag.ACK_WANTED)) !== 0) return false;
+  const total: u64 = u64(header.totalBytes);
+  if (header.operation === Operation.ACKNOWLEDGE) return total === 0;
+  const row = addr(operations[header.operation]);
+  return row.run !== null && total >= row.leastBytes && total <= row.mostBytes;
+}
+
+/** Answers a request that is not carried out; what wants no answer gets none. */
+export function refuse(header: ptr<MessageHeader>, cause: u32): void {
+  let reply: u8 = 0;
+  switch (header.operation) {
+    case Operation.LOAD:
+      reply = Operation.LOAD_REPLY;
+      break;
+    case Operation.STATUS:
+      reply = Operation.STATUS_REPLY;
+      break;
+    case Operation.KILL:
+      reply = Operation.KILL_REPLY;
+      break;
+    case Operation.GET:
+      reply = Operation.GET_REPLY;
+      break;
+    case Operation.PUT:
+      if ((header.flags & MessageFlag.ACK_WANTED) !== 0) reply = Operation.PUT_ACK;
+      break;
+    default:
+      break;
+  }
+  if (reply !== 0) sendMessage(replyTo(header, reply, cause));
+}
+
+/** What is coming in from the peer ends here, unfinished. */
+function abandon(peer: ptr<Peer>): void {
+  const inbound = addr(peer.inbound);
+  if (inbound.open === 0) return;
+  inbound.open = 0;
+  if (inbound.discard !== 0) return;
+  const abandoned = operations[inbound.header.operation].abandoned;
+  if (abandoned !== null) abandoned(peer);
+}
+
 /** True for the service node, which alone may ask for status and kill. */
 export function fromService(header: ptr<MessageHeader>): boolean {
-  return header.sourceNid === SERVICE_NID;
+  return header.sourceNid === SERVICE_NID && header.sourcePid === SERVICE_PID;
 }

@@ -3,14 +3,16 @@
  */
 import { MAX_RANKS } from "../abi/job.ts";
 import { KERNEL_BASE } from "../abi/memory.ts";
-import type { MessageHeader } from "../abi/net.ts";
+import { type MessageHeader, RTO_INITIAL_NS } from "../abi/net.ts";
+import { assert } from "../arch/fatal.ts";
 import { type Lock, LockRank } from "../arch/spinlock.ts";
 import type { Task } from "../core/task.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
-/** nids above it are refused. */
-export const NID_MAX: u32 = MAX_RANKS + 64;
-const PEERS_PER_FRAME: u64 = 4;
+/** nids from here on are refused, whatever the size of the machine. */
+const NID_MAX: u32 = MAX_RANKS + 64;
+const PEER_BYTES: u64 = 2048;
+const PEERS_PER_FRAME: u64 = 2;
 
 /** A message on its way out; net/message.ts fills and sends it. */
 export class OutMessage {
@@ -28,11 +30,14 @@ export class OutMessage {
   sent: ((argument: u64, cause: u32) => void) | null = null;
   argument: u64 = 0;
 }
-/** A frame that was sent and not yet acknowledged. */
+/** A frame that was sent and is not acknowledged, or lies behind such a one. */
 class InFlight {
+  /** NO_BUFFER: the peer holds the frame; only one before it is missing. */
   buffer: u32 = 0;
   frameBytes: u32 = 0;
   sequence: u32 = 0;
+  /** 1: sent more than once, so its acknowledgement measures nothing (Karn). */
+  resent: u32 = 0;
   sentAt: u64 = 0;
 }
 /** The message that is coming in from a peer, fragment by fragment; `net/message.ts` and the operations use it. */
@@ -41,40 +46,65 @@ export class Inbound {
   open: u32 = 0;
   /** The operation does not want the rest. */
   discard: u32 = 0;
-  requestId: u64 = 0;
+  /** Of the first fragment: what all others must repeat. */
+  header!: MessageHeader;
   gotBytes: u32 = 0;
-  totalBytes: u32 = 0;
-  /** The operation's own: where bytes go, and what for. */
+  /** The operation's own: where bytes go, and what for. taskPid 0: nobody's. */
   taskPid: u32 = 0;
+  /** Number of the match entry that counts this message as arriving; 0: none. */
+  entry: u32 = 0;
   queue: u32 = 0;
   cause: u32 = 0;
   address: u64 = 0;
   acceptedBytes: u64 = 0;
   entryOffset: u64 = 0;
   userPointer: u64 = 0;
+  /** When the message is given up if nothing more comes. */
+  deadline: u64 = 0;
 }
 export class Peer {
   nid: u32 = 0;
   unreachable: u32 = 0;
+  /** 1: it has acknowledged something, so somebody is there. */
+  proven: u32 = 0;
   /** Of the next frame to be sent. */
   nextSequence: u32 = 1;
   /** Highest received in order; 0 = none. */
   received: u32 = 0;
   acknowledgementOwed: u32 = 0;
-  retries: u32 = 0;
-  /** Unacknowledged frames, a ring: the oldest is at `first`. */
+  /** Timeouts since anything sound was heard. */
+  silent: u32 = 0;
+  /** RTO is doubled so often (Karn): until the next sample. */
+  backoff: u32 = 0;
+  /** Of RFC 6298, ns; smoothed 0 = no sample yet. */
+  smoothed: u64 = 0;
+  variance: u64 = 0;
+  timeout: u64 = 0;
+  /** When the oldest unacknowledged frame is sent again; holds while `count` > 0. */
+  timerAt: u64 = 0;
+  /** Frames in the window, a ring: the oldest is at `first`. */
   first: u32 = 0;
   count: u32 = 0;
   inFlight!: arr<InFlight, 32>;
+  /** Frames that came early: bit n is number n + 1 behind `received`, its receive buffer at (heldFirst + n) mod 32. */
+  heldMask: u32 = 0;
+  heldFirst: u32 = 0;
+  held!: arr<u32, 32>;
   /** Messages that wait for the window, oldest first. */
   outFirst: ptr<OutMessage> | null = null;
   outLast: ptr<OutMessage> | null = null;
+  outCount: u32 = 0;
   inbound!: Inbound;
   /** All peers, in the order of their first frame. */
   next: ptr<Peer> | null = null;
+  /** 1: on the list of those that something is under way with. */
+  busy: u32 = 0;
+  nextBusy: ptr<Peer> | null = null;
 }
 class Peers {
   ownNid: u32 = 0;
+  /** Compute nodes of the machine are 1 … this. */
+  lastNid: u32 = 0;
   first: ptr<Peer> | null = null;
   last: ptr<Peer> | null = null;
   /** Frame that new peers are cut from. */
@@ -91,17 +121,24 @@ const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
 /** Guards everything in net, io and job that messages touch. Outermost of all locks. */
 export const netLock: Lock = { owner: 0, rank: LockRank.NET };
 
-export function peersStart(nid: u32): void {
+/** `nodes`: compute nodes of the machine, 0 = not known. */
+export function peersStart(nid: u32, nodes: u32): void {
+  assert(sizeof<Peer>() <= PEER_BYTES, cstr("peer: a peer is too large"), sizeof<Peer>());
   peers.ownNid = nid;
+  peers.lastNid = nodes !== 0 && nodes < NID_MAX ? nodes : NID_MAX - 1;
   peers.fresh = cast<u64>(addr(firstPeers)) - KERNEL_BASE;
 }
 export function ownNid(): u32 {
   return peers.ownNid;
 }
+/** Whether the machine has a node of this nid; our own may lie beyond what the boot parameters say. */
+export function nidExists(nid: u32): boolean {
+  return nid <= peers.lastNid || nid === peers.ownNid;
+}
 
 /** The state kept for `nid`; null: no such nid, or no memory. */
 export function peerOf(nid: u32): ptr<Peer> | null {
-  if (nid >= NID_MAX) return null;
+  if (!nidExists(nid) || nid >= NID_MAX) return null;
   const known = peersByNid[nid];
   if (known !== null) return known;
   if (peers.fresh === 0 || peers.freshUsed === PEERS_PER_FRAME) {
@@ -109,10 +146,12 @@ export function peerOf(nid: u32): ptr<Peer> | null {
     peers.freshUsed = 0;
     if (peers.fresh === 0) return null;
   }
-  const peer = physical<Peer>(peers.fresh + peers.freshUsed * 1024);
+  const peer = physical<Peer>(peers.fresh + peers.freshUsed * PEER_BYTES);
   peers.freshUsed++;
+  zero(peer);
   peer.nid = nid;
   peer.nextSequence = 1;
+  peer.timeout = RTO_INITIAL_NS;
   peersByNid[nid] = peer;
   const last = peers.last;
   if (last === null) peers.first = peer;

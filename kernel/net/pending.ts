@@ -2,13 +2,16 @@
  * Operations of this node's programs whose reply is awaited: PUTs that want an acknowledgement, GETs, LOADs; and GETs of others whose
  * data is on its way out. Each ends with one event. Under `netLock`.
  */
-import { Cause, Operation } from "../abi/net.ts";
+import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { type PortalEvent, PortalEventKind } from "../abi/portals.ts";
 import { findTask, type Task } from "../core/task.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { postEvent } from "./queues.ts";
 
-const PENDING_MAX: u32 = 256;
+// biome-ignore format: a table
+export const enum Acknowledge { NONE = 0, WANTED = 1, /** The body has been read, so it may come. */ DUE = 2 }
+const PENDING_MAX: u32 = 384;
+const OWN_MAX: u32 = 256;
 
 /** requestId = index + 1 | generation << 16. */
 export class Pending {
@@ -24,18 +27,27 @@ export class Pending {
   lengthBytes: u64 = 0;
   matchBits: u64 = 0;
   userPointer: u64 = 0;
-  /** PUT: the body is on its way, and an acknowledgement is wanted. */
+  /** PUT: Acknowledge. */
   acknowledge: u32 = 0;
+  /** GET_REPLY: number of the match entry that is read. */
+  entry: u32 = 0;
 }
-const pendings: arr<Pending, 256> = zeroed();
+const pendings: arr<Pending, 384> = zeroed();
 class Generation {
   last: u32 = 0;
 }
 const generation: Generation = new Generation();
 
 export function allocatePending(task: ptr<Task>): ptr<Pending> | null {
+  return allocateIn(task, 0, OWN_MAX);
+}
+/** For a GET of another node's: those of our own programs have a part that these cannot fill. */
+export function allocateReply(task: ptr<Task>): ptr<Pending> | null {
+  return allocateIn(task, OWN_MAX, PENDING_MAX);
+}
+function allocateIn(task: ptr<Task>, first: u32, end: u32): ptr<Pending> | null {
   if (allocationFails()) return null;
-  for (let i: u32 = 0; i < PENDING_MAX; i++) {
+  for (let i: u32 = first; i < end; i++) {
     const p = addr(pendings[i]);
     if (p.used !== 0) continue;
     zero(p);
@@ -58,6 +70,14 @@ export function findPending(requestId: u64, kind: u32): ptr<Pending> | null {
   const p = addr(pendings[number - 1]);
   if (p.used === 0 || p.kind !== kind || u64(p.generation) !== requestId >> 16) return null;
   return p;
+}
+
+/** The operation that `header` answers. Null: none, or the answer comes from somebody else than who was asked, or for another task or job. */
+export function findAnswered(header: ptr<MessageHeader>, kind: u32): ptr<Pending> | null {
+  const p = findPending(header.requestId, kind);
+  if (p === null || header.sourceNid !== p.targetNid || u32(header.sourcePid) !== p.targetPid) return null;
+  const task = findTask(p.taskPid);
+  return task === null || u32(header.targetPid) !== p.taskPid || header.jobId !== task.jobId ? null : p;
 }
 
 /** Ends a pending operation with an event. */
@@ -85,9 +105,11 @@ function pendingEvent(event: ptr<PortalEvent>, kind: u32, p: ptr<Pending>, cause
 export function putSent(requestId: u64, cause: u32): void {
   const p = findPending(requestId, Operation.PUT);
   if (p === null) return;
-  const acknowledge: boolean = p.acknowledge !== 0 && cause === Cause.OK;
+  const acknowledge: boolean = p.acknowledge !== Acknowledge.NONE && cause === Cause.OK;
   complete(p, PortalEventKind.SENT, cause, p.lengthBytes);
-  if (acknowledge) p.used = 1;
+  if (!acknowledge) return;
+  p.used = 1;
+  p.acknowledge = Acknowledge.DUE;
 }
 /** A GET or LOAD has left, or cannot. */
 export function requestSent(requestId: u64, cause: u32): void {

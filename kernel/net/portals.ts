@@ -7,7 +7,7 @@
  * All state is under `netLock`; calls take it, handlers run with it.
  */
 import { Errno } from "../abi/errno.ts";
-import { Cause, MessageFlag, type MessageHeader, Operation } from "../abi/net.ts";
+import { Cause, MAX_MESSAGE_BYTES, MessageFlag, type MessageHeader, Operation } from "../abi/net.ts";
 import {
   EVENT_QUEUES_MAX,
   MatchOption,
@@ -23,13 +23,25 @@ import { copyToUser } from "../mm/user.ts";
 import type { Call } from "../syscall/arguments.ts";
 import { takePortalRequest } from "../syscall/structures.ts";
 import { failure, registerSyscall } from "../syscall/table.ts";
-import { accepted, match, offsetIn, portalAppend, portalUnlink, slotOf, use } from "./matchlist.ts";
-import { allocateMessage, isLast, registerOperation, replyTo, sendMessage } from "./message.ts";
-import { netLock, type OutMessage, type Peer } from "./peer.ts";
+import { accepted, match, offsetIn, portalAppend, portalUnlink, release, slotOf, use } from "./matchlist.ts";
 import {
+  allocateMessage,
+  cancelInbound,
+  isLast,
+  refuse,
+  registerAbandoned,
+  registerOperation,
+  replyTo,
+  sendMessage,
+} from "./message.ts";
+import { type Inbound, netLock, nidExists, type OutMessage, type Peer } from "./peer.ts";
+import {
+  Acknowledge,
   allocatePending,
+  allocateReply,
   clearPending,
   complete,
+  findAnswered,
   findPending,
   type Pending,
   pendingLeft,
@@ -57,15 +69,19 @@ export function portalsStart(
   registerSyscall(Syscall.PORTAL_PUT, portalPut);
   registerSyscall(Syscall.PORTAL_GET, portalGet);
   registerSyscall(Syscall.PORTAL_WAIT, portalWait);
-  registerOperation(Operation.PUT, receivePut);
-  registerOperation(Operation.PUT_ACK, receivePutAck);
-  registerOperation(Operation.GET, receiveGet);
-  registerOperation(Operation.GET_REPLY, receiveGetReply);
-  registerOperation(Operation.LOAD_REPLY, receiveLoadReply);
+  const most: u64 = u64(MAX_MESSAGE_BYTES);
+  registerOperation(Operation.PUT, 0, most, receivePut);
+  registerOperation(Operation.PUT_ACK, 0, 0, receivePutAck);
+  registerOperation(Operation.GET, 0, 0, receiveGet);
+  registerOperation(Operation.GET_REPLY, 0, most, receiveGetReply);
+  registerOperation(Operation.LOAD_REPLY, 0, 0, receiveLoadReply);
+  registerAbandoned(Operation.PUT, putAbandoned);
+  registerAbandoned(Operation.GET_REPLY, getReplyAbandoned);
 }
 
 /** Unlinks every match entry and forgets every queue; what is pending gets no event. */
 export function clearPortals(task: ptr<Task>): void {
+  cancelInbound(task);
   zero(addr(task.record.portals));
   clearPending(task);
 }
@@ -96,6 +112,7 @@ function issue(call: ptr<Call>, operation: u8): i64 {
   const r: PortalRequest = zeroed();
   const errno: u32 = takePortalRequest(addr(task.space), call.a, addr(r), operation === Operation.GET);
   if (errno !== 0) return failure(errno);
+  if (!nidExists(r.targetNid)) return failure(Errno.EHOSTUNREACH);
   const flags: u64 = lock(addr(netLock));
   const result: i64 = issueLocked(task, addr(r), operation);
   unlock(addr(netLock), flags);
@@ -105,7 +122,7 @@ function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64
   if (!queueExists(task, r.queue)) return failure(Errno.EINVAL);
   const p = allocatePending(task);
   if (p === null) return failure(Errno.EAGAIN);
-  const m = allocateMessage();
+  const m = allocateMessage(r.targetNid);
   if (m === null) {
     p.used = 0;
     return failure(Errno.EAGAIN);
@@ -124,8 +141,8 @@ function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64
   m.header.matchBits = r.matchBits;
   m.header.remoteOffset = r.remoteOffset;
   if (operation === Operation.PUT) {
-    p.acknowledge = r.flags & MessageFlag.ACK_WANTED;
-    m.header.flags = u8(p.acknowledge);
+    m.header.flags = u8(r.flags & MessageFlag.ACK_WANTED);
+    p.acknowledge = m.header.flags !== 0 ? Acknowledge.WANTED : Acknowledge.NONE;
     m.header.headerData = r.headerData;
     fillBody(m, task, r.address, r.lengthBytes);
     m.sent = putSent;
@@ -150,7 +167,7 @@ export function issueLoad(
   if (!queueExists(task, queue)) return failure(Errno.EINVAL);
   const p = allocatePending(task);
   if (p === null) return failure(Errno.EAGAIN);
-  const m = allocateMessage();
+  const m = allocateMessage(nid);
   if (m === null) {
     p.used = 0;
     return failure(Errno.EAGAIN);
@@ -203,46 +220,59 @@ export function postLoadExit(
 // ---- as the target -----------------------------------------------------------------------------------------------------
 function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
   const inbound = addr(peer.inbound);
-  if (header.fragmentOffset === 0) {
-    inbound.cause = Cause.NO_MATCH;
-    const target = findTask(header.targetPid);
-    if (target !== null) {
-      const number: u32 = match(target, header, MatchOption.ALLOW_PUT, u64(header.totalBytes));
-      if (number !== 0) {
-        const slot = slotOf(target, number);
-        inbound.cause = Cause.OK;
-        inbound.taskPid = target.pid;
-        inbound.queue = slot.entry.queue;
-        inbound.userPointer = slot.entry.userPointer;
-        inbound.entryOffset = offsetIn(slot, header);
-        inbound.acceptedBytes = accepted(addr(slot.entry), inbound.entryOffset, u64(header.totalBytes));
-        inbound.address = slot.entry.address + inbound.entryOffset;
-        use(target, number, inbound.acceptedBytes);
-      }
-    }
-  }
-  const task = inbound.cause === Cause.OK ? findTask(inbound.taskPid) : null;
+  if (header.fragmentOffset === 0) beginPut(inbound, header);
+  const task = inbound.taskPid === 0 ? null : findTask(inbound.taskPid);
   if (task !== null && u64(header.fragmentOffset) < inbound.acceptedBytes) {
     const rest: u64 = inbound.acceptedBytes - u64(header.fragmentOffset);
     const bytes: u64 = u64(header.fragmentBytes) < rest ? u64(header.fragmentBytes) : rest;
+    // The program has unmapped the entry's memory: nothing of the message counts as delivered.
     if (!copyToUser(addr(task.space), inbound.address + u64(header.fragmentOffset), body, bytes))
       inbound.cause = Cause.BAD_REQUEST;
   }
+  // The task has ended meanwhile, or init has given way to the program.
   if (task === null) inbound.cause = Cause.NO_MATCH;
   if (!isLast(header)) return;
-  if (task !== null) {
-    const event: PortalEvent = zeroed();
-    targetEvent(addr(event), PortalEventKind.PUT, header);
-    event.cause = inbound.cause;
-    event.lengthBytes = inbound.acceptedBytes;
-    event.entryOffset = inbound.entryOffset;
-    event.userPointer = inbound.userPointer;
-    postEvent(task, inbound.queue, addr(event));
-  }
+  const delivered: u64 = inbound.cause === Cause.OK ? inbound.acceptedBytes : 0;
+  if (task !== null) putEnded(task, inbound, delivered);
   if ((header.flags & MessageFlag.ACK_WANTED) === 0) return;
   const reply = replyTo(header, Operation.PUT_ACK, inbound.cause);
-  reply.header.headerData = inbound.cause === Cause.OK ? inbound.acceptedBytes : 0;
+  reply.header.headerData = delivered;
   sendMessage(reply);
+}
+/** The entry is looked for at the first fragment, and is busy until the last. */
+function beginPut(inbound: ptr<Inbound>, header: ptr<MessageHeader>): void {
+  const target = findTask(header.targetPid);
+  const number: u32 = target === null ? 0 : match(target, header, MatchOption.ALLOW_PUT, u64(header.totalBytes));
+  if (target === null || number === 0) return;
+  const slot = slotOf(target, number);
+  inbound.cause = Cause.OK;
+  inbound.taskPid = target.pid;
+  inbound.entry = number;
+  inbound.queue = slot.entry.queue;
+  inbound.userPointer = slot.entry.userPointer;
+  inbound.entryOffset = offsetIn(slot, header);
+  inbound.acceptedBytes = accepted(addr(slot.entry), inbound.entryOffset, u64(header.totalBytes));
+  inbound.address = slot.entry.address + inbound.entryOffset;
+  use(target, number, inbound.acceptedBytes);
+}
+function putEnded(task: ptr<Task>, inbound: ptr<Inbound>, delivered: u64): void {
+  release(task, inbound.entry);
+  inbound.taskPid = 0;
+  const event: PortalEvent = zeroed();
+  targetEvent(addr(event), PortalEventKind.PUT, addr(inbound.header));
+  event.cause = inbound.cause;
+  event.lengthBytes = delivered;
+  event.entryOffset = inbound.entryOffset;
+  event.userPointer = inbound.userPointer;
+  postEvent(task, inbound.queue, addr(event));
+}
+/** Its sender is gone, or does not go on. The program learns that a message has spoiled its memory. */
+function putAbandoned(peer: ptr<Peer>): void {
+  const inbound = addr(peer.inbound);
+  const task = inbound.taskPid === 0 ? null : findTask(inbound.taskPid);
+  if (task === null) return;
+  inbound.cause = Cause.UNREACHABLE;
+  putEnded(task, inbound, 0);
 }
 
 function targetEvent(event: ptr<PortalEvent>, kind: u32, header: ptr<MessageHeader>): void {
@@ -257,46 +287,54 @@ function targetEvent(event: ptr<PortalEvent>, kind: u32, header: ptr<MessageHead
 
 function receiveGet(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
   const task = findTask(header.targetPid);
-  const number: u32 = task === null ? 0 : match(task, header, MatchOption.ALLOW_GET, header.headerData);
+  const tooLong: boolean = header.headerData > u64(MAX_MESSAGE_BYTES);
+  const number: u32 = task === null || tooLong ? 0 : match(task, header, MatchOption.ALLOW_GET, header.headerData);
   if (task === null || number === 0) {
-    sendMessage(replyTo(header, Operation.GET_REPLY, Cause.NO_MATCH));
+    refuse(header, tooLong ? Cause.BAD_REQUEST : Cause.NO_MATCH);
+    return;
+  }
+  // The target's event comes, and the entry is free again, when the memory has been read.
+  const p = allocateReply(task);
+  if (p === null) {
+    refuse(header, Cause.NO_MEMORY);
     return;
   }
   const slot = slotOf(task, number);
   const offset: u64 = offsetIn(slot, header);
   const bytes: u64 = accepted(addr(slot.entry), offset, header.headerData);
+  p.kind = Operation.GET_REPLY;
+  p.queue = slot.entry.queue;
+  p.targetNid = header.sourceNid;
+  p.targetPid = header.sourcePid;
+  p.portalIndex = header.portalIndex;
+  p.matchBits = header.matchBits;
+  p.lengthBytes = bytes;
+  p.userPointer = slot.entry.userPointer;
+  p.entry = number;
   const reply = replyTo(header, Operation.GET_REPLY, Cause.OK);
   fillBody(reply, task, slot.entry.address + offset, bytes);
-  // The target's event comes when the memory has been read.
-  const p = allocatePending(task);
-  if (p !== null) {
-    p.kind = Operation.GET_REPLY;
-    p.queue = slot.entry.queue;
-    p.targetNid = header.sourceNid;
-    p.targetPid = header.sourcePid;
-    p.portalIndex = header.portalIndex;
-    p.matchBits = header.matchBits;
-    p.lengthBytes = bytes;
-    p.userPointer = slot.entry.userPointer;
-    reply.sent = getReplied;
-    reply.argument = requestIdOf(p);
-  }
+  reply.sent = getReplied;
+  reply.argument = requestIdOf(p);
   use(task, number, bytes);
   sendMessage(reply);
 }
 function getReplied(requestId: u64, cause: u32): void {
   const p = findPending(requestId, Operation.GET_REPLY);
-  if (p !== null) complete(p, PortalEventKind.GET, cause, p.lengthBytes);
+  if (p === null) return;
+  const task = findTask(p.taskPid);
+  if (task !== null) release(task, p.entry);
+  complete(p, PortalEventKind.GET, cause, p.lengthBytes);
 }
 
 // ---- replies ----------------------------------------------------------------------------------------------------------
 function receivePutAck(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
-  const p = findPending(header.requestId, Operation.PUT);
-  if (p !== null) complete(p, PortalEventKind.ACK, header.cause, header.headerData);
+  const p = findAnswered(header, Operation.PUT);
+  if (p === null || p.acknowledge !== Acknowledge.DUE || header.headerData > p.lengthBytes) return;
+  complete(p, PortalEventKind.ACK, header.cause, header.headerData);
 }
 
 function receiveGetReply(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
-  const p = findPending(header.requestId, Operation.GET);
+  const p = findAnswered(header, Operation.GET);
   if (p === null) return;
   const task = findTask(p.taskPid);
   if (task === null) return;
@@ -310,14 +348,20 @@ function receiveGetReply(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<
   const moved: u64 = u64(header.totalBytes) < p.lengthBytes ? u64(header.totalBytes) : p.lengthBytes;
   complete(p, PortalEventKind.REPLY, header.cause !== Cause.OK ? header.cause : peer.inbound.cause, moved);
 }
+function getReplyAbandoned(peer: ptr<Peer>): void {
+  const p = findAnswered(addr(peer.inbound.header), Operation.GET);
+  if (p !== null) complete(p, PortalEventKind.REPLY, Cause.UNREACHABLE, 0);
+}
 
 function receiveLoadReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
-  const p = findPending(header.requestId, Operation.LOAD);
+  const p = findAnswered(header, Operation.LOAD);
   if (p === null) return;
-  p.targetPid = u32(header.headerData);
+  const isPid: boolean = header.headerData !== 0 && header.headerData <= 0xffff;
+  const cause: u32 = header.cause === Cause.OK && !isPid ? Cause.BAD_REQUEST : header.cause;
+  p.targetPid = isPid ? u32(header.headerData) : 0;
   const task = findTask(p.taskPid);
   const childLoaded = loads.childLoaded;
-  if (task !== null && header.cause === Cause.OK && childLoaded !== null)
+  if (task !== null && cause === Cause.OK && childLoaded !== null)
     childLoaded(task, header.sourceNid, p.queue, p.userPointer);
-  complete(p, PortalEventKind.LOAD_REPLY, header.cause, 0);
+  complete(p, PortalEventKind.LOAD_REPLY, cause, 0);
 }

@@ -1,11 +1,15 @@
 /**
- * Reliable, ordered frames between this node and each peer; the rules stand in abi/net.ts, the same machine on the host's side is
- * emulator/fabric/reliable.ts. Sequence numbers, a window of unacknowledged frames that are sent again (the oldest with all after it)
- * when their time is up, acknowledgements within the interrupt that received, duplicates and damaged frames dropped and counted.
- * A peer that answers nothing for RETRY_LIMIT retransmissions in a row is given up.
+ * Reliable, ordered frames between this node and each peer; the rules and their sources stand in abi/net.ts, the same machine on the
+ * host's side is emulator/fabric/reliable.ts. This file sends, checks and acknowledges frames; net/retransmit.ts measures the round
+ * trip and decides what is sent again.
  *
- * The timer is armed on the core that sent last with nothing in flight; it stays quiet while nothing is in flight.
- * Everything runs under `netLock`.
+ * Buffers: 120 for sending, for all peers. A peer may hold at most as many as it leaves to others (Choudhury and Hahne, "Dynamic queue
+ * length thresholds", 1998), counted without a reserve: acknowledgements can always be sent, the service node has buffers that compute
+ * nodes cannot take, and peers that never acknowledged anything or have stopped to may use only part of the rest; least of it, if they
+ * began.
+ * Early frames stay in their receive buffers, at most half of the ring's.
+ *
+ * Frames are received and timers run on the NIC's core. Everything runs under `netLock`.
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -20,64 +24,101 @@ import {
   MESSAGE_VERSION,
   type MessageHeader,
   Operation,
-  RETRANSMIT_NS,
+  RETRY_LIMIT,
+  SERVICE_NID,
   WINDOW_FRAMES,
 } from "../abi/net.ts";
 import { crc32c } from "../../toolchain/lib/rt/crc32c.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
-import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import {
   allocateBuffer,
   bufferFrame,
   bufferIsIdle,
+  freeBuffers,
   NO_BUFFER,
   netPresent,
   netReceive,
+  netReceiveAgain,
+  receivedFrame,
   releaseBuffer,
   sendBuffer,
 } from "../drivers/virtio-net.ts";
-import { firstPeer, netLock, NID_MAX, ownNid, type Peer, peerOf, peersStart } from "./peer.ts";
+import { netLock, nidExists, ownNid, type Peer, peerOf, peersStart } from "./peer.ts";
+import { acknowledged, following, isLost, sequenceDistance, timedOut, timeoutOf } from "./retransmit.ts";
+import { netTimerSet, netTimerStart } from "./timer.ts";
 
 export const ETHERNET_BYTES: u64 = 16;
 export const HEADERS_BYTES: u64 = 112;
-const RETRY_LIMIT: u32 = 64;
+
+/**
+ * Transmit buffers that stay free for acknowledgements and the service node; for compute nodes as well; for what we ask of a peer that gives no
+ * sign of life; for what such a peer has asked us.
+ */
+const RESERVE_SERVICE: u32 = 8;
+const RESERVE_PEERS: u32 = 40;
+const RESERVE_DOUBTFUL: u32 = 56;
+const RESERVE_STRANGERS: u32 = 96;
+/** In flight to a peer that has not acknowledged anything yet, or whose acknowledgement is late. */
+const WINDOW_DOUBTFUL: u32 = 4;
+/** Receive buffers that may hold early frames of compute nodes; with those of the service node. */
+const HELD_PEERS: u32 = 48;
+const HELD_ALL: u32 = 64;
 
 class Net {
-  timer!: Timer;
   /** Takes a frame's message part, in order, once. */
   deliver: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
-  /** The window of some peer may have opened, or buffers have come free. */
-  windowOpened: (() => void) | null = null;
-  /** False: replies could not be sent now. */
-  hasRoom: (() => boolean) | null = null;
+  /** The window of the peer may have opened, or buffers have come free. */
+  windowOpened: ((peer: ptr<Peer>) => void) | null = null;
+  /** False: what comes from this peer could not be answered now. */
+  hasRoom: ((peer: ptr<Peer>) => boolean) | null = null;
+  /** The peer is given up. */
   lost: ((peer: ptr<Peer>) => void) | null = null;
+  /** The rest of the message that is coming in does not come. */
+  abandoned: ((peer: ptr<Peer>) => void) | null = null;
   receiveFlags: u64 = 0;
+  /** 1: in the interrupt, which settles at its end. */
+  receiving: u32 = 0;
+  heldCount: u32 = 0;
+  /** Peers that something is under way with; they leave in `settle`. */
+  busyFirst: ptr<Peer> | null = null;
+  busyLast: ptr<Peer> | null = null;
 }
 const net: Net = zeroed();
+
 export function reliableStart(
   nid: u32,
+  nodes: u32,
   deliver: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void,
-  windowOpened: () => void,
-  hasRoom: () => boolean,
+  windowOpened: (peer: ptr<Peer>) => void,
+  hasRoom: (peer: ptr<Peer>) => boolean,
   lost: (peer: ptr<Peer>) => void,
+  abandoned: (peer: ptr<Peer>) => void,
 ): void {
-  peersStart(nid);
+  peersStart(nid, nodes);
   net.deliver = deliver;
   net.windowOpened = windowOpened;
   net.hasRoom = hasRoom;
   net.lost = lost;
+  net.abandoned = abandoned;
+  netTimerStart(timerDue);
   if (netPresent()) netReceive(receiveBegin, receiveFrame, receiveEnd);
-}
-function following(sequence: u32): u32 {
-  return sequence === 0xffff_ffff ? 1 : sequence + 1;
 }
 
 // ---- sending -------------------------------------------------------------------------------------------------------
-/** Whether another frame may be sent to `peer` now. */
-export function windowIsOpen(peer: ptr<Peer>): boolean {
-  return peer.count < WINDOW_FRAMES;
+/** No sign that anybody is there, or none any more: such peers get by with less. */
+export function isDoubtful(peer: ptr<Peer>): boolean {
+  return peer.proven === 0 || peer.silent > 1;
+}
+
+/** Whether another frame may be sent to `peer` now, of a reply or of something else. */
+export function windowIsOpen(peer: ptr<Peer>, isReply: boolean): boolean {
+  if (peer.count >= (peer.proven === 0 || peer.backoff !== 0 ? WINDOW_DOUBTFUL : WINDOW_FRAMES)) return false;
+  let reserve: u32 = RESERVE_PEERS;
+  if (peer.nid === SERVICE_NID) reserve = RESERVE_SERVICE;
+  else if (isDoubtful(peer)) reserve = isReply ? RESERVE_STRANGERS : RESERVE_DOUBTFUL;
+  return peer.count + reserve < freeBuffers();
 }
 
 /** The header of the frame in `buffer`. */
@@ -85,19 +126,23 @@ export function headerIn(buffer: u32): ptr<MessageHeader> {
   return cast<ptr<MessageHeader>>(addr(bufferFrame(buffer)[ETHERNET_BYTES]));
 }
 
-/** Sends the frame in `buffer` (headers but Ethernet's, sequence, acknowledgement and CRC filled in, body behind them), and keeps it until it is acknowledged. */
+/**
+ * Sends the frame in `buffer` (headers but Ethernet's, sequence, acknowledgement and CRC filled in, body behind them), and keeps it until
+ * it is acknowledged. The caller calls `settle` when it has sent all it can.
+ */
 export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   const slot = addr(peer.inFlight[(peer.first + peer.count) % WINDOW_FRAMES]);
   slot.buffer = buffer;
   slot.frameBytes = u32(HEADERS_BYTES + bodyBytes);
   slot.sequence = peer.nextSequence;
+  slot.resent = 0;
   slot.sentAt = readTsc();
+  if (peer.count === 0) peer.timerAt = slot.sentAt + timeoutOf(peer);
   peer.nextSequence = following(peer.nextSequence);
   peer.count++;
   fillEthernet(peer.nid, bufferFrame(buffer));
   headerIn(buffer).sequence = slot.sequence;
   transmit(peer, buffer, u64(slot.frameBytes));
-  if (net.timer.armed === 0) armTimer(addr(net.timer), slot.sentAt + RETRANSMIT_NS, retransmitDue, 0);
 }
 
 function fillEthernet(nid: u32, frame: ptr<u8>): void {
@@ -115,11 +160,16 @@ function fillAddress(to: ptr<u8>, nid: u32): void {
   to[4] = u8(nid >> 8);
   to[5] = u8(nid);
 }
+function isAddress(address: ptr<u8>, nid: u32): boolean {
+  const number: u32 = (u32(address[3]) << 16) | (u32(address[4]) << 8) | u32(address[5]);
+  return address[0] === MAC_PREFIX_0 && address[1] === MAC_PREFIX_1 && address[2] === MAC_PREFIX_2 && number === nid;
+}
 
 /** Puts in what changes from sending to sending, and sends. */
 function transmit(peer: ptr<Peer>, buffer: u32, frameBytes: u64): void {
   const header = headerIn(buffer);
   header.acknowledgement = peer.received;
+  header.selective = peer.heldMask & ~1;
   header.crc = 0;
   header.crc = crc32c(cast<ptr<u8>>(header), frameBytes - ETHERNET_BYTES);
   peer.acknowledgementOwed = 0;
@@ -141,50 +191,114 @@ function sendAcknowledgement(peer: ptr<Peer>): void {
   releaseBuffer(buffer);
 }
 
-function retransmitDue(_argument: u64): void {
-  const flags: u64 = lock(addr(netLock));
+/** Sends the frames again that `isLost` tells. */
+function sendAgain(peer: ptr<Peer>, timeout: boolean): void {
+  let sent: u32 = 0;
+  let oldest: u32 = 0;
   const now: u64 = readTsc();
-  let earliest: u64 = 0;
-  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
-    if (peer.count === 0) continue;
-    if (peer.inFlight[peer.first].sentAt + RETRANSMIT_NS <= now) sendAgain(peer, now);
-    if (peer.count === 0) continue;
-    const due: u64 = peer.inFlight[peer.first].sentAt + RETRANSMIT_NS;
-    if (earliest === 0 || due < earliest) earliest = due;
-  }
-  if (earliest !== 0) armTimer(addr(net.timer), earliest, retransmitDue, 0);
-  unlock(addr(netLock), flags);
-}
-
-function sendAgain(peer: ptr<Peer>, now: u64): void {
-  peer.retries++;
-  if (peer.retries > RETRY_LIMIT) {
-    giveUp(peer);
-    return;
-  }
-  record(EventKind.MSG_RESEND, u64(peer.nid), u64(peer.inFlight[peer.first].sequence), u64(peer.count), 0);
   for (let i: u32 = 0; i < peer.count; i++) {
     const slot = addr(peer.inFlight[(peer.first + i) % WINDOW_FRAMES]);
+    if (!isLost(peer, i, timeout)) continue;
+    slot.resent = 1;
+    // What the device has not sent yet goes out anyhow.
+    if (!bufferIsIdle(slot.buffer)) continue;
     slot.sentAt = now;
-    if (bufferIsIdle(slot.buffer)) transmit(peer, slot.buffer, u64(slot.frameBytes));
+    transmit(peer, slot.buffer, u64(slot.frameBytes));
+    if (sent === 0) oldest = slot.sequence;
+    sent++;
   }
+  if (sent !== 0) record(EventKind.MSG_RESEND, u64(peer.nid), u64(oldest), u64(sent), 0);
 }
 
 function giveUp(peer: ptr<Peer>): void {
   peer.unreachable = 1;
-  while (peer.count > 0) dropOldest(peer);
+  for (; peer.count > 0; peer.count--) {
+    const buffer: u32 = peer.inFlight[peer.first].buffer;
+    if (buffer !== NO_BUFFER) releaseBuffer(buffer);
+    peer.first = (peer.first + 1) % WINDOW_FRAMES;
+  }
+  for (; peer.heldMask !== 0; advanceHeld(peer)) {
+    if ((peer.heldMask & 1) !== 0) dropHeld(peer.held[peer.heldFirst]);
+  }
   const lost = net.lost;
   if (lost !== null) lost(peer);
 }
-function dropOldest(peer: ptr<Peer>): void {
-  releaseBuffer(peer.inFlight[peer.first].buffer);
-  peer.first = (peer.first + 1) % WINDOW_FRAMES;
-  peer.count--;
+
+// ---- who is busy, and the timer ------------------------------------------------------------------------------------
+/** Something is under way with the peer from now on. */
+export function markBusy(peer: ptr<Peer>): void {
+  if (peer.busy !== 0) return;
+  peer.busy = 1;
+  peer.nextBusy = null;
+  const last = net.busyLast;
+  if (last === null) net.busyFirst = peer;
+  else last.nextBusy = peer;
+  net.busyLast = peer;
+}
+
+/** After anything was sent or received: the timer runs for the first thing that may come to nothing, and not at all if there is none. */
+export function settle(): void {
+  if (net.receiving !== 0) return;
+  let earliest: u64 = 0;
+  let before: ptr<Peer> | null = null;
+  let peer = net.busyFirst;
+  while (peer !== null) {
+    const next = peer.nextBusy;
+    if (peer.count !== 0 && (earliest === 0 || peer.timerAt < earliest)) earliest = peer.timerAt;
+    if (peer.inbound.open !== 0 && (earliest === 0 || peer.inbound.deadline < earliest))
+      earliest = peer.inbound.deadline;
+    if (peer.count !== 0 || peer.outFirst !== null || peer.inbound.open !== 0 || (peer.heldMask & 1) !== 0) {
+      before = peer;
+    } else {
+      peer.busy = 0;
+      if (before === null) net.busyFirst = next;
+      else before.nextBusy = next;
+      if (next === null) net.busyLast = before;
+    }
+    peer = next;
+  }
+  netTimerSet(earliest);
+}
+
+/** On the NIC's core. */
+function timerDue(): void {
+  const flags: u64 = lock(addr(netLock));
+  const now: u64 = readTsc();
+  net.receiving = 1;
+  for (let peer = net.busyFirst; peer !== null; peer = peer.nextBusy) {
+    if (peer.count !== 0 && peer.timerAt <= now) {
+      if (peer.silent >= RETRY_LIMIT) {
+        giveUp(peer);
+      } else {
+        timedOut(peer, now);
+        sendAgain(peer, true);
+      }
+    }
+    if (peer.inbound.open !== 0 && peer.inbound.deadline <= now) {
+      const abandoned = net.abandoned;
+      if (abandoned !== null) abandoned(peer);
+    }
+  }
+  goOn();
+  unlock(addr(netLock), flags);
+}
+
+/** What has become possible is delivered and sent, and every peer that is owed an acknowledgement has it. */
+function goOn(): void {
+  const windowOpened = net.windowOpened;
+  for (let peer = net.busyFirst; peer !== null; peer = peer.nextBusy) {
+    deliverHeld(peer);
+    if (windowOpened !== null) windowOpened(peer);
+    if (peer.acknowledgementOwed !== 0) sendAcknowledgement(peer);
+  }
+  net.receiving = 0;
+  settle();
 }
 
 // ---- receiving -----------------------------------------------------------------------------------------------------
 function receiveBegin(): void {
   net.receiveFlags = lock(addr(netLock));
+  net.receiving = 1;
 }
 
 function drop(nid: u32, sequence: u32, reason: u32): void {
@@ -194,7 +308,8 @@ function drop(nid: u32, sequence: u32, reason: u32): void {
 /** Why a frame is not taken; DropReason.NONE if it is sound. */
 function check(frame: ptr<u8>, frameBytes: u64): u32 {
   if (frameBytes < HEADERS_BYTES) return DropReason.NOT_OURS;
-  if (cast<ptr<EthernetHeader>>(frame).type !== byteSwap(ETHERTYPE_MARGAY)) return DropReason.NOT_OURS;
+  const ethernet = cast<ptr<EthernetHeader>>(frame);
+  if (ethernet.type !== byteSwap(ETHERTYPE_MARGAY)) return DropReason.NOT_OURS;
   const header = cast<ptr<MessageHeader>>(addr(frame[ETHERNET_BYTES]));
   if (header.version !== MESSAGE_VERSION) return DropReason.VERSION;
   if (header.fragmentBytes > MAX_FRAGMENT_BYTES || header.totalBytes > MAX_MESSAGE_BYTES) return DropReason.LENGTHS;
@@ -203,7 +318,9 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   if (header.fragmentOffset > header.totalBytes || header.fragmentBytes > header.totalBytes - header.fragmentOffset)
     return DropReason.LENGTHS;
   if (header.totalBytes > 0 && header.fragmentBytes === 0) return DropReason.LENGTHS;
-  if (header.targetNid !== ownNid() || header.sourceNid === ownNid() || header.sourceNid >= NID_MAX)
+  if (header.targetNid !== ownNid() || header.sourceNid === ownNid() || !nidExists(header.sourceNid))
+    return DropReason.NID;
+  if (!isAddress(addr(ethernet.source[0]), header.sourceNid) || !isAddress(addr(ethernet.destination[0]), ownNid()))
     return DropReason.NID;
   const crc: u32 = header.crc;
   header.crc = 0;
@@ -212,50 +329,77 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   return computed === crc ? DropReason.NONE : DropReason.CRC;
 }
 
-function receiveFrame(frame: ptr<u8>, frameBytes: u64): void {
+/** True: the frame has come early and stays in its receive buffer. */
+function receiveFrame(frame: ptr<u8>, frameBytes: u64, buffer: u32): boolean {
   const reason: u32 = check(frame, frameBytes);
   if (reason !== DropReason.NONE) {
     // What a damaged frame says of itself is not to be believed.
     drop(0, 0, reason);
-    return;
+    return false;
   }
   const header = cast<ptr<MessageHeader>>(addr(frame[ETHERNET_BYTES]));
   const peer = peerOf(header.sourceNid);
-  if (peer === null) return;
-  acknowledged(peer, header.acknowledgement);
-  if (header.sequence === 0) return;
+  // A node that was given up gives us up, too, when nothing is acknowledged.
+  if (peer === null || peer.unreachable !== 0) return false;
+  peer.silent = 0;
+  if (acknowledged(peer, header.acknowledgement, header.selective, readTsc())) sendAgain(peer, false);
+  if (header.sequence === 0) return false;
+  markBusy(peer);
   peer.acknowledgementOwed = 1;
-  if (header.sequence !== following(peer.received)) {
-    const late: boolean = i32(header.sequence - peer.received) <= 0;
-    drop(peer.nid, header.sequence, late ? DropReason.DUPLICATE : DropReason.OUT_OF_ORDER);
-    return;
+  const ahead: u32 = sequenceDistance(peer.received, header.sequence);
+  if (ahead === 1 && (peer.heldMask & 1) === 0) {
+    if (roomFor(peer)) take(peer, frame);
+    else drop(peer.nid, header.sequence, DropReason.NO_ROOM);
+    return false;
   }
+  if (ahead === 0 || ahead > WINDOW_FRAMES || ((peer.heldMask >> (ahead - 1)) & 1) !== 0) {
+    const early: boolean = ahead > WINDOW_FRAMES && ahead < 0x8000_0000;
+    drop(peer.nid, header.sequence, early ? DropReason.OUT_OF_ORDER : DropReason.DUPLICATE);
+    return false;
+  }
+  if (net.heldCount >= (peer.nid === SERVICE_NID ? HELD_ALL : HELD_PEERS)) {
+    drop(peer.nid, header.sequence, DropReason.OUT_OF_ORDER);
+    return false;
+  }
+  net.heldCount++;
+  peer.heldMask |= 1 << (ahead - 1);
+  peer.held[(peer.heldFirst + ahead - 1) % WINDOW_FRAMES] = buffer;
+  return true;
+}
+
+function roomFor(peer: ptr<Peer>): boolean {
   const hasRoom = net.hasRoom;
-  if (hasRoom !== null && !hasRoom()) {
-    drop(peer.nid, header.sequence, DropReason.NO_ROOM);
-    return;
-  }
-  peer.received = header.sequence;
+  return hasRoom === null || hasRoom(peer);
+}
+/** The next frame in order. */
+function take(peer: ptr<Peer>, frame: ptr<u8>): void {
+  peer.received = following(peer.received);
+  advanceHeld(peer);
   const deliver = net.deliver;
-  if (deliver !== null) deliver(peer, header, addr(frame[HEADERS_BYTES]));
+  if (deliver !== null)
+    deliver(peer, cast<ptr<MessageHeader>>(addr(frame[ETHERNET_BYTES])), addr(frame[HEADERS_BYTES]));
+}
+function advanceHeld(peer: ptr<Peer>): void {
+  peer.heldMask = peer.heldMask >> 1;
+  peer.heldFirst = (peer.heldFirst + 1) % WINDOW_FRAMES;
+}
+function dropHeld(buffer: u32): void {
+  net.heldCount--;
+  netReceiveAgain(buffer);
 }
 
-/** Lets go of every frame up to the one that `acknowledgement` names. */
-function acknowledged(peer: ptr<Peer>, acknowledgement: u32): void {
-  for (let i: u32 = 0; i < peer.count; i++) {
-    if (peer.inFlight[(peer.first + i) % WINDOW_FRAMES].sequence !== acknowledgement) continue;
-    for (let k: u32 = 0; k <= i; k++) dropOldest(peer);
-    peer.retries = 0;
-    return;
+/** What was missing has come: the frames behind it follow, as far as there is room to answer them. */
+function deliverHeld(peer: ptr<Peer>): void {
+  while ((peer.heldMask & 1) !== 0 && roomFor(peer)) {
+    const buffer: u32 = peer.held[peer.heldFirst];
+    peer.acknowledgementOwed = 1;
+    take(peer, receivedFrame(buffer));
+    dropHeld(buffer);
   }
 }
 
-/** The interrupt's last act: what has become possible is sent, and every peer that is owed an acknowledgement has it. */
+/** The interrupt's last act. */
 function receiveEnd(): void {
-  const windowOpened = net.windowOpened;
-  if (windowOpened !== null) windowOpened();
-  for (let peer = firstPeer(); peer !== null; peer = peer.next) {
-    if (peer.acknowledgementOwed !== 0) sendAcknowledgement(peer);
-  }
+  goOn();
   unlock(addr(netLock), net.receiveFlags);
 }

@@ -260,7 +260,7 @@ class Cluster {
     this.peers
       .get(from)!
       .send(
-        message({ operation: Operation.PUT, sourceNid: from, targetNid: to, targetPid: 1, requestId, body }),
+        message({ operation: Operation.IO_REQUEST, sourceNid: from, targetNid: to, targetPid: 1, requestId, body }),
         this.now,
       );
   }

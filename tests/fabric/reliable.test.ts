@@ -5,7 +5,7 @@ import {
   MAX_FRAGMENT_BYTES,
   MessageHeader,
   Operation,
-  RETRANSMIT_NS,
+  RTO_INITIAL_NS,
   WINDOW_FRAMES,
 } from "../../emulator/abi/net.ts";
 import { crc32c } from "../../emulator/fabric/crc32c.ts";
@@ -187,13 +187,13 @@ describe("a pair", () => {
     pair.connected = false;
     pair.send(0, 1n, new Uint8Array(WINDOW_FRAMES * MAX_FRAGMENT_BYTES * 2));
     expect(pair.ends[0]!.counters.sentFrames).toBe(WINDOW_FRAMES);
-    expect(pair.ends[0]!.nextTimer).toBe(RETRANSMIT_NS);
+    expect(pair.ends[0]!.nextTimer).toBe(RTO_INITIAL_NS);
   });
   it("says that a peer is gone, once, and survives a cut that heals", () => {
     const pair = new LossyPair(new Random(1), noFaults, { retryLimit: 5 });
     pair.connected = false;
     pair.send(0, 1n, new Uint8Array(10));
-    pair.run(3 * RETRANSMIT_NS);
+    pair.run(3 * RTO_INITIAL_NS);
     pair.connected = true;
     pair.run();
     expect(pair.delivered[1]!.length).toBe(1);

@@ -28,7 +28,10 @@ export class IoRig {
     fs.mkdirSync(this.root);
     fs.mkdirSync(this.builtIn);
     fs.writeFileSync(path.join(this.builtIn, "hello"), "program", { mode: 0o755 });
-    const host = { attach: (): SendMessage => (m) => void this.answers.push(m) } as unknown as FabricHost;
+    const host = {
+      attach: (): SendMessage => (m) => void this.answers.push(m),
+      isMember: () => true,
+    } as unknown as FabricHost;
     this.io = new IoNode(host, {
       root: this.root,
       builtIn: this.builtIn,

@@ -19,8 +19,8 @@ import { packageRoot } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
 
-/** More than a peer's RETRY_LIMIT of retransmissions. */
-const DRAIN_NS = 1e9;
+/** More than the silence after which a peer is given up, and than an unfinished message is kept. */
+const DRAIN_NS = 4e9;
 
 export interface ClusterOptions {
   readonly nodes: number;

@@ -7,7 +7,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
-import { Cause, Operation } from "../../emulator/abi/net.ts";
+import { Cause, Operation, RETRY_LIMIT, RTO_INITIAL_NS, RTO_MAX_NS } from "../../emulator/abi/net.ts";
 import { Signal } from "../../emulator/abi/process.ts";
 import { type FaultInjector, soundVerdict, type Verdict } from "../../emulator/fabric/faults.ts";
 import type { JobResult } from "../../emulator/service/service.ts";
@@ -16,11 +16,12 @@ import { programImage } from "../kernel/rig.ts";
 import { temporaryFolder } from "./command.ts";
 import { withBench } from "./jobs.ts";
 
-/**
- * From the cut to the job's end: up to 50 ms until somebody probes, 64 retransmissions of 2 ms, the same again for the
- * kill.
- */
-const NOTICED_NS = 50e6 + 2 * 64 * 2e6 + 20e6;
+/** How long nothing is heard of a peer before it is given up: RETRY_LIMIT timeouts, doubled up to RTO_MAX_NS. */
+const SILENCE_NS = Array.from({ length: RETRY_LIMIT + 1 }, (_, n) =>
+  Math.min(RTO_INITIAL_NS * 2 ** n, RTO_MAX_NS),
+).reduce((sum, ns) => sum + ns);
+/** From the cut to the job's end: up to 50 ms until somebody probes, the silence, the same again for the kill. */
+const NOTICED_NS = 50e6 + 2 * SILENCE_NS + 20e6;
 
 /** Whatever goes between two nodes, or to and from one, is lost from a moment on that the test chooses. */
 class Scissors implements FaultInjector {

@@ -123,7 +123,7 @@ describe("one fault", () => {
       cores: 1,
       program: "hello",
       machine: { faults },
-      limitNs: 1e9,
+      limitNs: 10e9,
       expectViolations: /^/,
     });
     // Node 2 never becomes ready for the service node: no job is submitted, the run idles out.

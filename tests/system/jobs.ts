@@ -62,6 +62,8 @@ export class Bench {
   readonly events: TraceEvent[];
   service!: ServiceNode;
   io!: IoNode;
+  /** Puts a frame on nid 0's link, whatever it says of its source: a stranger's. */
+  inject!: (frame: Uint8Array) => void;
   /** Virtual time as nid 0 has it, ns. */
   now = 0;
   /** To the kernels' debug interface (kernel/job/debug.ts). */
@@ -102,7 +104,9 @@ export class Bench {
       createEngine: createUnicornEngine,
       ...(o.faults ? { faults: o.faults } : {}),
       endpoints: (send) => {
-        const host = new FabricHost(send, trace);
+        this.inject = (frame) => send(frame, Math.max(this.now, this.machine.time));
+        const known = new Set(nids);
+        const host = new FabricHost(send, trace, { exists: (nid) => known.has(nid) });
         this.service = new ServiceNode(
           host,
           {
@@ -176,6 +180,10 @@ export class Bench {
     );
     if (whenRunning) this.running.set(id, () => whenRunning(id));
     return id;
+  }
+  /** What the job has written so far. */
+  outputOf(id: number): string {
+    return this.output.get(id) ?? "";
   }
   /** Runs until the job is over. */
   finish(id: number): Finished {

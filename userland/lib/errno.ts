@@ -48,6 +48,8 @@ export function errnoName(errno: u32): ptr<u8> {
       return cstr("ETIMEDOUT");
     case Errno.ECONNREFUSED:
       return cstr("ECONNREFUSED");
+    case Errno.EHOSTUNREACH:
+      return cstr("EHOSTUNREACH");
     default:
       return cstr("E?");
   }

@@ -229,6 +229,10 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
     sendMessage(replyTo(header, Operation.KILL_REPLY, Cause.OK));
     return;
   }
+  if (tree.killed !== 0) {
+    refuse(header, Cause.BUSY);
+    return;
+  }
   tree.killed = 1;
   copy(addr(tree.asker), header);
   endTask(task, WAIT_KILLED);

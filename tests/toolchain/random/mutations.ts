@@ -9,7 +9,7 @@ import type { Mutation } from "./mutant.ts";
 export const mutations: readonly Mutation[] = [
   // ---- cfg
   { pass: "cfg", file: "passes/cfg.ts", bug: "threads a constant condition to the wrong side",
-    find: `(value.imm !== 0n ? 0 : 1)`, replace: `(value.imm !== 0n ? 1 : 0)` },
+    find: `targetFor(last, value.imm)`, replace: `targetFor(last, value.imm === 0n ? 1n : 0n)` },
   { pass: "cfg", file: "passes/cfg.ts", bug: "threads an edge though the target's phis need two values",
     find: `if (existing >= 0 && phis.some((phi) => phi.args[existing] !== phi.args[at])) continue;`, replace: `` },
   { pass: "cfg", file: "passes/cfg.ts", bug: "threads past phis that are used elsewhere",
@@ -20,8 +20,8 @@ export const mutations: readonly Mutation[] = [
   // ---- inline
   { pass: "inline", file: "passes/inline.ts", bug: "gives the results of returns in the wrong order",
     find: `results.push(...old.args)`, replace: `results.unshift(...old.args)` },
-  { pass: "inline", file: "passes/duplicate.ts", bug: "forgets the immediates of what it clones",
-    find: `instr.imm = old.imm;`, replace: `` },
+  { pass: "inline", file: "ir/builder.ts", bug: "forgets the immediates of what it clones",
+    find: `make.intConst(type, old.imm, loc)`, replace: `make.intConst(type, 0n, loc)` },
 
   // ---- sroa
   { pass: "sroa", file: "passes/sroa.ts", bug: "copies every part from the start of the source",
@@ -29,7 +29,7 @@ export const mutations: readonly Mutation[] = [
   { pass: "sroa", file: "passes/sroa.ts", bug: "splits what overlapping accesses share",
     find: `      if (covered[i]) return null;`, replace: `` },
   { pass: "sroa", file: "passes/sroa.ts", bug: "does not clear the last part",
-    find: `p.offset < access.offset + instr.size)`, replace: `p.offset + 8 < access.offset + instr.size)` },
+    find: `p.offset < access.offset + accessing.size)`, replace: `p.offset + 8 < access.offset + accessing.size)` },
 
   // ---- mem2reg
   { pass: "mem2reg", file: "passes/mem2reg.ts", bug: "lets siblings of the dominator tree share their values",
@@ -48,7 +48,7 @@ export const mutations: readonly Mutation[] = [
   { pass: "fold", file: "passes/fold.ts", bug: "joins zext of sext",
     find: `if (inner.op === "sext" && op === "sext")`, replace: `if (inner.op === "sext")` },
   { pass: "fold", file: "passes/fold.ts", bug: "inverts a comparison without exchanging its operands",
-    find: `(a.op === "slt" ? "sle" : "ule", [a.args[1], a.args[0]])`, replace: `(a.op === "slt" ? "sle" : "ule", [...a.args])` },
+    find: `a.op === "slt" ? "sle" : "ule", [a.args[1], a.args[0]]`, replace: `a.op === "slt" ? "sle" : "ule", [...a.args]` },
   { pass: "fold", file: "passes/fold.ts", bug: "compares a widened value with a constant that it cannot have",
     find: `if (c > ones(inner.type)) return this.#const("i8", op === "eq" ? 0n : 1n);`, replace: `` },
 
@@ -88,7 +88,7 @@ export const mutations: readonly Mutation[] = [
 
   // ---- licm, preheaders
   { pass: "licm", file: "passes/licm.ts", bug: "moves loads, whatever the loop writes",
-    find: `return effects.every((e) => !mayShare(place, e, module, captured)) && (`, replace: `return (` },
+    find: `effects.every((e) => !mayShare(place, e, module, captured)) && (`, replace: `(` },
   { pass: "licm", file: "passes/licm.ts", bug: "moves what has one operand from outside",
     find: `instr.args.every(outside)`, replace: `instr.args.some(outside)` },
   { pass: "preheaders", file: "passes/preheaders.ts", bug: "gives a phi the value of another",
@@ -104,7 +104,7 @@ export const mutations: readonly Mutation[] = [
 
   // ---- thread, rotate, and the SSA repair that both ask for
   { pass: "thread", file: "passes/thread.ts", bug: "takes the false side for the true one",
-    find: `last.targets[value !== 0n ? 0 : 1];`, replace: `last.targets[value !== 0n ? 1 : 0];` },
+    find: `targetFor(last, value);`, replace: `targetFor(last, value === 0n ? 1n : 0n);` },
   { pass: "thread", file: "passes/duplicate.ts", bug: "does not see that a copy defines the value too",
     find: `for (const [copy, values] of copies) definitions.set(copy, values.get(value) as Instr);`, replace: `` },
   { pass: "rotate", file: "passes/rotate.ts", bug: "exchanges the guard's ways",
@@ -119,8 +119,8 @@ export const mutations: readonly Mutation[] = [
   { pass: "dse", file: "passes/dse.ts", bug: "a copy reads nothing",
     find: `if (read) doomed = this.#without(doomed, read);`, replace: `` },
   { pass: "dse", file: "passes/dse.ts", bug: "calls see nothing",
-    find: `if (instr.op === "load" || instr.volatile) return instr.volatile;`,
-    replace: `if (instr.op === "load" || instr.op === "call" || instr.volatile) return instr.volatile;` },
+    find: `if (instr.op === "load" || isVolatile(instr)) return isVolatile(instr);`,
+    replace: `if (instr.op === "load" || instr.op === "call" || isVolatile(instr)) return isVolatile(instr);` },
   { pass: "dse", file: "passes/dse.ts", bug: "a store that covers a part will do",
     find: `if (a.base === b.base) return a.offset >= b.offset && a.offset + a.place.bytes <= end;`,
     replace: `if (a.base === b.base) return a.offset >= b.offset && a.offset < end;` },
@@ -137,7 +137,7 @@ export const mutations: readonly Mutation[] = [
 
   // ---- dce
   { pass: "dce", file: "passes/dce.ts", bug: "takes the source of a copy for one of its targets",
-    find: `&& use.args.lastIndexOf(address) === 0)`, replace: `)` },
+    find: `use.args.lastIndexOf(address) === 0`, replace: `true` },
   { pass: "dce", file: "passes/rewrite.ts", bug: "removes calls whose result nobody uses",
     find: `return instr.op === "alloca" ||`, replace: `return instr.op === "alloca" || instr.op === "call" ||` },
 
@@ -145,7 +145,7 @@ export const mutations: readonly Mutation[] = [
   { pass: "leaves", file: "passes/leaves.ts", bug: "takes a phi's operands for those of another edge",
     find: `const pred = block.preds[i];`, replace: `const pred = block.preds[block.preds.length - 1 - i];` },
   { pass: "leaves", file: "passes/leaves.ts", bug: "forgets the offset of a symbol",
-    find: `copy.imm = leaf.imm;`, replace: `copy.imm = leaf.op === "symbol" ? 0n : leaf.imm;` },
+    find: `clone(leaf, [], [])`, replace: `clone(leaf.op === "symbol" ? { ...leaf, imm: 0n } : leaf, [], [])` },
 
   // ---- selection and allocation
   { pass: "back end", file: "x64/select/divide.ts", bug: "rounds a signed division by 2^k down",

@@ -1,7 +1,7 @@
 # The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run debug boot test check types lint bench fuzz faults hostile clean
+.PHONY: help setup build run debug boot test check types lint bench fuzz faults frames hostile clean
 
 NODE ?= node
 CLI := dist/margay.js
@@ -73,8 +73,11 @@ bench: setup build ## every figure beside its peer: ONLY=codegen[:kernel], JSON=
 	@$(NODE) toolchain/bundle.mjs tests/bench/bench.ts dist/bench.js
 	@ONLY="$(ONLY)" JSON="$(JSON)" $(NODE) dist/bench.js
 
-faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1
-	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/faults.test.ts -t seeds
+faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1, HIGH=1 for high rates on 1 to 32 nodes
+	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/faults.test.ts -t "$(if $(HIGH),high rates:,seeds:)"
+
+frames: setup build ## random frames to kernels under jobs and to nid 0: N=1000000 SEED=1
+	@FRAMES=$(or $(N),1000000) FRAME_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/wire.test.ts tests/service/wire.test.ts -t "random frames"
 
 hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
 	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts

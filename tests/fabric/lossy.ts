@@ -28,6 +28,10 @@ export class LossyPair {
   private order = 0;
   /** False: the wire is cut. */
   connected = true;
+  latencyNs = LATENCY_NS;
+  /** Numbers of frames, in the order of their sending, that are lost whatever the chances. */
+  readonly loses = new Set<number>();
+  private sentCount = 0;
 
   constructor(
     private readonly random: Random,
@@ -73,13 +77,13 @@ export class LossyPair {
   }
   private carry(to: number, frame: Uint8Array, time: number): void {
     const { random, faults } = this;
-    if (!this.connected || random.chance(faults.dropPercent)) return;
+    if (this.loses.has(this.sentCount++) || !this.connected || random.chance(faults.dropPercent)) return;
     const copies = random.chance(faults.duplicatePercent) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       const bytes = frame.slice();
       if (random.chance(faults.corruptPercent)) bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
       const extra = random.chance(faults.reorderPercent) ? random.below(20 * LATENCY_NS) : 0;
-      this.wire.push({ to, frame: bytes, time: time + LATENCY_NS + extra, order: this.order++ });
+      this.wire.push({ to, frame: bytes, time: time + this.latencyNs + extra, order: this.order++ });
     }
   }
 }

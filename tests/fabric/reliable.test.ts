@@ -6,11 +6,14 @@ import {
   MessageHeader,
   Operation,
   RTO_INITIAL_NS,
+  RTO_MAX_NS,
+  RTO_MIN_NS,
   WINDOW_FRAMES,
 } from "../../emulator/abi/net.ts";
 import { crc32c } from "../../emulator/fabric/crc32c.ts";
 import { fragment, HEADERS_BYTES, message, parse, Reassembly, seal } from "../../emulator/fabric/message.ts";
 import { nextSequence, sequenceDistance } from "../../emulator/fabric/reliable.ts";
+import { RoundTrip } from "../../emulator/fabric/roundtrip.ts";
 import { LossyPair, noFaults } from "./lossy.ts";
 import { Random } from "./random.ts";
 
@@ -132,6 +135,35 @@ describe("sequence numbers", () => {
   });
 });
 
+describe("the timeout (RFC 6298)", () => {
+  it("is the smoothed round trip and four times its variance, within its bounds", () => {
+    const trip = new RoundTrip();
+    expect(trip.timeoutNs).toBe(RTO_INITIAL_NS);
+    trip.sample(10e6);
+    expect(trip.timeoutNs).toBe(30e6); // 10 + 4 · 5
+    trip.sample(10e6);
+    expect(trip.timeoutNs).toBe(25e6); // 10 + 4 · 3.75
+    trip.sample(18e6);
+    expect(trip.timeoutNs).toBe(11e6 + 4 * 4.8125e6); // SRTT 7/8 · 10 + 18/8, RTTVAR 3/4 · 3.75 + 8/4
+    for (let n = 0; n < 100; n++) trip.sample(20_000);
+    expect(trip.timeoutNs).toBe(RTO_MIN_NS);
+  });
+  it("is doubled by each timeout up to its limit, until something is measured again", () => {
+    const trip = new RoundTrip();
+    const doubled = Array.from({ length: 6 }, () => {
+      trip.timedOut();
+      return trip.timeoutNs;
+    });
+    expect(doubled).toEqual([4e6, 8e6, 16e6, 32e6, 32e6, 32e6]);
+    trip.sample(1e6);
+    expect(trip.timeoutNs).toBe(3e6);
+    trip.sample(100e6);
+    trip.timedOut();
+    // What was measured is more than the limit.
+    expect(trip.timeoutNs).toBeGreaterThan(RTO_MAX_NS);
+  });
+});
+
 describe("a pair", () => {
   function exchange(seed: number, faults: typeof noFaults, firstSequence = 1): LossyPair {
     const random = new Random(seed);
@@ -188,6 +220,35 @@ describe("a pair", () => {
     pair.send(0, 1n, new Uint8Array(WINDOW_FRAMES * MAX_FRAGMENT_BYTES * 2));
     expect(pair.ends[0]!.counters.sentFrames).toBe(WINDOW_FRAMES);
     expect(pair.ends[0]!.nextTimer).toBe(RTO_INITIAL_NS);
+  });
+  it("sends again only what is missing, before its time is up", () => {
+    const pair = new LossyPair(new Random(1), noFaults);
+    pair.send(0, 1n, new Uint8Array(100));
+    pair.run();
+    for (const n of [4, 7]) pair.loses.add(n);
+    pair.send(0, 2n, new Uint8Array(20 * MAX_FRAGMENT_BYTES));
+    const start = pair.now;
+    pair.run();
+    expect(pair.delivered[1]!.map((m) => m.body.length)).toEqual([100, 20 * MAX_FRAGMENT_BYTES]);
+    expect(pair.ends[0]!.counters.resentFrames).toBe(2);
+    expect(pair.now - start).toBeLessThan(RTO_MIN_NS);
+  });
+  it("never gives up a peer that is slow, and soon stops sending twice", () => {
+    const pair = new LossyPair(new Random(1), noFaults);
+    pair.latencyNs = 15e6;
+    for (let n = 0; n < 200; n++) {
+      pair.send(0, BigInt(n), new Uint8Array(100));
+      if (n === 20) pair.run();
+    }
+    const learned = pair.ends[0]!.counters.resentFrames;
+    pair.run();
+    expect([pair.lost, pair.delivered[1]!.length]).toEqual([[], 200]);
+    expect(pair.ends[0]!.counters.resentFrames - learned).toBeLessThan(5);
+    // Slower than any timeout may be doubled to: it goes on all the same.
+    pair.latencyNs = 400e6;
+    pair.send(0, 200n, new Uint8Array(100));
+    pair.run();
+    expect([pair.lost, pair.delivered[1]!.length]).toEqual([[], 201]);
   });
   it("says that a peer is gone, once, and survives a cut that heals", () => {
     const pair = new LossyPair(new Random(1), noFaults, { retryLimit: 5 });

@@ -28,7 +28,7 @@ export class Cpu {
   frame: ptr<Frame> | null = null;
   /** This CPU's flight recorder; set by recorderStart. */
   ring: u64 = 0;
-  /** Leave: not 0, the program must not go on. Looked at before every return to it. */
+  /** Leave: not 0, the program must not go on. Looked at before every return to it, together with `locks`, which is to be 0 there. */
   leave: u32 = 0;
   /** LockRank of the locks that are held here (spinlock.ts); ALL_LOCKS while a cross-call is served. */
   locks: u32 = 0;

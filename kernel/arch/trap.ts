@@ -256,7 +256,7 @@ export function trapStubs(): void {
     mov gs:[${offsetof<Cpu>("frame")}], rbx
     test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
     jz 4f
-    cmp dword ptr gs:[${offsetof<Cpu>("leave")}], 0
+    cmp qword ptr gs:[${offsetof<Cpu>("leave")}], 0
     jne ended
   3:
     swapgs

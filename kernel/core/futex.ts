@@ -6,13 +6,14 @@
  * At most one waiter a core, so one list serves all, in the order of arrival. Lock: `futexLock`.
  */
 import { Errno } from "../abi/errno.ts";
-import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
+import { readTsc } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
+import { assert, fatal } from "../arch/fatal.ts";
+import { assertHeld, type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import type { AddressSpace } from "../mm/space.ts";
 import { copyFromUser } from "../mm/user.ts";
-import { mustLeave, startDeadline, stopDeadline } from "./wait.ts";
+import { mustLeave, startDeadline, stopDeadline, rest } from "./wait.ts";
 
 /** The bitset of waits and wakes without one. */
 export const ANY_BITS: u32 = 0xffff_ffff;
@@ -38,6 +39,7 @@ const futexLock: Lock = { owner: 0, rank: LockRank.FUTEX };
 const waiters: arr<Waiter, 64> = zeroed();
 
 function append(w: ptr<Waiter>): void {
+  assertHeld(addr(futexLock));
   w.next = null;
   w.queued = 1;
   let last: ptr<Waiter> | null = null;
@@ -52,7 +54,7 @@ function unlink(w: ptr<Waiter>): void {
     before = at;
     at = at.next;
   }
-  if (at === null) return;
+  if (at === null) fatal(cstr("futex: a waiter that is not in the list, core"), u64(w.cpu));
   if (before === null) queue.first = w.next;
   else before.next = w.next;
 }
@@ -76,6 +78,7 @@ export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, de
     unlock(addr(futexLock), flags);
     return -i64(readable ? Errno.EAGAIN : Errno.EFAULT);
   }
+  assert(w.queued === 0, cstr("futex: a thread that waits twice, core"), u64(cpuIndex()));
   w.space = space;
   w.address = address;
   w.bits = bits;
@@ -85,7 +88,7 @@ export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, de
 
   if (deadline !== NO_DEADLINE) startDeadline(deadline);
   while (volatileRead(addr(w.queued)) !== 0 && !mustLeave() && (deadline === NO_DEADLINE || readTsc() < deadline))
-    waitForInterrupt();
+    rest();
   if (deadline !== NO_DEADLINE) stopDeadline();
 
   flags = lock(addr(futexLock));

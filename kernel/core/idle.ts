@@ -2,15 +2,17 @@
  * What a core does: hlt until a thread of its is ready, run it, and come back here when it leaves. There is no tick.
  */
 import { EventKind } from "../abi/events.ts";
-import { setFsBase, setUserGsBase, waitForInterrupt } from "../arch/cpu.ts";
+import { setFsBase, setUserGsBase } from "../arch/cpu.ts";
+import { assert, fatal } from "../arch/fatal.ts";
 import { fpuReset, fpuTake } from "../arch/fpu.ts";
 import { isEnding, Leave, thisCpu } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { spaceEnter, spaceLeave } from "../mm/space.ts";
 import { copyToUser } from "../mm/user.ts";
 import { ANY_BITS, futexWake } from "./futex.ts";
-import { currentTask, currentThread, type Task, taskLock, TaskState, type Thread } from "./task.ts";
+import { rest } from "./wait.ts";
+import { currentTask, currentThread, setTaskState, type Task, taskLock, TaskState, type Thread } from "./task.ts";
 import { enterFrame } from "./user.ts";
 
 class Hooks {
@@ -51,7 +53,7 @@ function idleLoop(): never {
       finish(ended);
     }
     if (atomicLoad(addr(thread.ready)) !== 0) runThread(thread);
-    waitForInterrupt();
+    rest();
   }
 }
 
@@ -64,8 +66,10 @@ function finish(task: ptr<Task>): void {
 export function runThread(thread: ptr<Thread>): never {
   atomicStore(addr(thread.ready), 0);
   const task = thread.task;
-  if (task === null) unreachable();
   const cpu = thisCpu();
+  if (task === null) fatal(cstr("thread: ready without a task, core"), u64(cpu.index));
+  assert(cpu.task === 0, cstr("thread: the core has a program already"), cpu.task);
+  assertNoLocks();
   cpu.task = cast<u64>(task);
   // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
   if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
@@ -91,7 +95,9 @@ export function leaveThread(): never {
   const thread = currentThread();
   const cpu = thisCpu();
   const task = thread.task;
-  if (task === null) unreachable();
+  if (task === null) fatal(cstr("thread: one that is not there leaves, core"), u64(cpu.index));
+  assert(cpu.task === cast<u64>(task), cstr("thread: leaves for another task"), cpu.task);
+  assertNoLocks();
   const clearTid: u64 = thread.clearTid;
   spaceLeave(addr(task.space));
   setFsBase(0);
@@ -108,10 +114,11 @@ export function leaveThread(): never {
       futexWake(addr(task.space), clearTid, 1, ANY_BITS);
   }
   flags = lock(addr(taskLock));
+  assert(task.threads !== 0, cstr("task: more threads have left than there were, pid"), u64(task.pid));
   task.threads--;
   const last: boolean = task.threads === 0;
   // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
-  if (last && task.state !== TaskState.ENDING) task.state = TaskState.ENDING;
+  if (last && task.state !== TaskState.ENDING) setTaskState(task, TaskState.ENDING);
   unlock(addr(taskLock), flags);
   if (last) finish(task);
   enterIdle();

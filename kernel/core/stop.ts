@@ -8,14 +8,15 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { Msr, Rflags } from "../abi/x86.ts";
-import { readMsr, setFsBase, setUserGsBase, waitForInterrupt } from "../arch/cpu.ts";
+import { readMsr, setFsBase, setUserGsBase } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { type FxArea, fpuLoad, fpuSave } from "../arch/fpu.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
 import { leaveThread } from "./idle.ts";
 import { currentThread, taskLock } from "./task.ts";
+import { rest } from "./wait.ts";
 
 /** Bytes of `syscall`. */
 const SYSCALL_BYTES: u64 = 2;
@@ -63,16 +64,18 @@ export function vectorsOf(cpu: u32): ptr<u8> {
   return cast<ptr<u8>>(addr(vectors[cpu]));
 }
 
-/** The thread of core `cpu` is to stop. Under the task lock. */
+/** The thread of core `cpu` is to stop. */
 export function requestStop(cpu: u32): void {
+  assertHeld(addr(taskLock));
   const stop = stopOf(cpu);
   if (stop.stopped !== 0) return;
   stop.withdrawn = 0;
   atomicOr(addr(cpuAt(cpu).leave), Leave.STOP);
   wakeCpu(cpu);
 }
-/** It may go on; or it need not stop any more. Under the task lock. */
+/** It may go on; or it need not stop any more. */
 export function cancelStop(cpu: u32): void {
+  assertHeld(addr(taskLock));
   const stop = stopOf(cpu);
   const leave = addr(cpuAt(cpu).leave);
   if (stop.stopped !== 0) {
@@ -81,7 +84,7 @@ export function cancelStop(cpu: u32): void {
     wakeCpu(cpu);
   } else if ((volatileRead(leave) & Leave.STOP) !== 0) stop.withdrawn = 1;
 }
-/** The stopped thread of core `cpu` goes on by one instruction. Under the task lock. */
+/** The stopped thread of core `cpu` goes on by one instruction. */
 export function stepThread(cpu: u32, tid: u32, frame: ptr<Frame>): void {
   frame.rflags |= Rflags.TF;
   stopOf(cpu).stepping = tid;
@@ -98,6 +101,7 @@ export function endStep(frame: ptr<Frame>): boolean {
 
 /** Before every return to a program when `leave` says so: the thread ends, or stops and comes back to go on. Interrupts are off. */
 export function beforeReturn(frame: ptr<Frame>): void {
+  assertNoLocks();
   while (volatileRead(addr(thisCpu().leave)) !== 0) {
     if ((volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0) leaveThread();
     stopHere(frame, 0, hook.reason);
@@ -139,8 +143,7 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   const stopped = hook.stopped;
   if (stopped !== null) stopped();
   unlock(addr(taskLock), flags);
-  while (volatileRead(addr(stop.stopped)) !== 0 && (volatileRead(addr(cpu.leave)) & Leave.END) === 0)
-    waitForInterrupt();
+  while (volatileRead(addr(stop.stopped)) !== 0 && (volatileRead(addr(cpu.leave)) & Leave.END) === 0) rest();
   atomicStore(addr(stop.stopped), 0);
   stop.frame = null;
   fpuLoad(area);

@@ -9,9 +9,10 @@
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
+import { assert } from "../arch/fatal.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { allCpusMask, type Cpu, cpuAt, cpuIndex, Leave } from "../arch/percpu.ts";
-import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
@@ -26,6 +27,15 @@ export const enum TaskState {
   ENDING = 4,
   FAN_IN = 5,
 }
+/** By state: the bits of those that may follow. */
+const NEXT_STATES: arr<u32, 6> = [
+  1 << TaskState.LOADING,
+  (1 << TaskState.INIT) | (1 << TaskState.ENDING),
+  (1 << TaskState.RUNNING) | (1 << TaskState.ENDING),
+  1 << TaskState.ENDING,
+  1 << TaskState.FAN_IN,
+  1 << TaskState.FREE,
+];
 export const TASKS_MAX: u32 = 8;
 const ID_MAX: u32 = 30000;
 /** A program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
@@ -145,6 +155,18 @@ export function freeCores(count: u32): u64 {
   return mask;
 }
 
+/** The one place where a state changes. */
+export function setTaskState(task: ptr<Task>, state: u32): void {
+  assertHeld(addr(taskLock));
+  const follows: boolean = ((NEXT_STATES[task.state] >> state) & 1) !== 0;
+  assert(
+    follows,
+    cstr("task: a state that does not follow; from, and to in the upper half"),
+    u64(task.state) | (u64(state) << 32),
+  );
+  atomicStore(addr(task.state), state);
+}
+
 /** A new task in state LOADING that owns `cores`; null if every slot is in use. Its address space is the caller's next step. */
 export function createTask(cores: u64): ptr<Task> | null {
   const flags: u64 = lock(addr(taskLock));
@@ -152,11 +174,12 @@ export function createTask(cores: u64): ptr<Task> | null {
   for (let i: u32 = 0; i < TASKS_MAX && found === null; i++) {
     const task = taskAt(i);
     if (task.state !== TaskState.FREE) continue;
+    assert(cores !== 0 && (owned.cores & cores) === 0, cstr("task: cores that are owned"), cores);
     zero(task);
     task.slot = i;
     task.pid = newId();
     task.cores = cores;
-    task.state = TaskState.LOADING;
+    setTaskState(task, TaskState.LOADING);
     owned.cores |= cores;
     found = task;
   }
@@ -165,10 +188,11 @@ export function createTask(cores: u64): ptr<Task> | null {
 }
 
 /**
- * A pid or tid that nobody has, under the task lock. Pids are frame owners, too: small, and never one of the allocator's own.
+ * A pid or tid that nobody has. Pids are frame owners, too: small, and never one of the allocator's own.
  * Tasks and threads draw from the same numbers, as on Linux.
  */
 export function newId(): u32 {
+  assertHeld(addr(taskLock));
   do owned.lastId = owned.lastId >= ID_MAX ? 1 : owned.lastId + 1;
   while (idInUse(owned.lastId));
   return owned.lastId;
@@ -198,7 +222,7 @@ export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   thread.gsBase = 0;
   thread.inheritsFpu = 0;
   thread.clearTid = 0;
-  task.state = TaskState.INIT;
+  setTaskState(task, TaskState.INIT);
   launch(task, cpu, task.pid);
   unlock(addr(taskLock), flags);
 }
@@ -207,14 +231,17 @@ export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
 export function taskRuns(task: ptr<Task>): boolean {
   const flags: u64 = lock(addr(taskLock));
   const runs: boolean = task.state === TaskState.INIT;
-  if (runs) task.state = TaskState.RUNNING;
+  if (runs) setTaskState(task, TaskState.RUNNING);
   unlock(addr(taskLock), flags);
   return runs;
 }
 
-/** The thread of `cpu`, which is prepared but for its task, may run. Under the task lock; the core has no thread. */
+/** The thread of `cpu`, which is prepared but for its task, may run. */
 export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
   const thread = threadOf(cpu);
+  assertHeld(addr(taskLock));
+  assert(thread.task === null && thread.ready === 0, cstr("task: a core with two threads"), u64(cpu));
+  assert(((task.cores >> u64(cpu)) & 1) !== 0, cstr("task: a thread on a core that is not its task's"), u64(cpu));
   thread.tid = tid;
   thread.task = task;
   task.threads++;
@@ -235,7 +262,7 @@ export function endTask(task: ptr<Task>, waitStatus: u32): void {
       threadOf(lowest).ended = task;
       wakeCpu(lowest);
     }
-    task.state = TaskState.ENDING;
+    setTaskState(task, TaskState.ENDING);
     task.waitStatus = waitStatus;
     for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
       const cpu: u32 = u32(countTrailingZeros(rest));
@@ -255,12 +282,16 @@ export function reclaimFrames(task: ptr<Task>): void {
 /** Frees its cores, too; only its slot stays, for the fan-in. */
 export function reclaimTask(task: ptr<Task>): void {
   const flags: u64 = lock(addr(taskLock));
+  assert(task.threads === 0, cstr("task: reclaimed with threads"), task.threads);
+  assert((owned.cores & task.cores) === task.cores, cstr("task: cores that it does not own"), task.cores);
   owned.cores &= ~task.cores;
-  task.state = TaskState.FAN_IN;
+  setTaskState(task, TaskState.FAN_IN);
   unlock(addr(taskLock), flags);
 }
 
 /** The slot may be used again. */
 export function releaseTask(task: ptr<Task>): void {
-  atomicStore(addr(task.state), TaskState.FREE);
+  const flags: u64 = lock(addr(taskLock));
+  setTaskState(task, TaskState.FREE);
+  unlock(addr(taskLock), flags);
 }

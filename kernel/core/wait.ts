@@ -1,13 +1,20 @@
 /**
  * How a thread waits inside a system call: sti; hlt until an interrupt has changed what it waits for. Callers loop:
- *   while (volatileRead(addr(x.done)) === 0 && !mustLeave()) waitForInterrupt();
- * Interrupts are off but inside of waitForInterrupt, so nothing can slip in between the look and the hlt; who changes the condition
+ *   while (volatileRead(addr(x.done)) === 0 && !mustLeave()) rest();
+ * Interrupts are off but inside of `rest`, so nothing can slip in between the look and the hlt; who changes the condition
  * on another core wakes this one by IPI.
  */
 import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
 import { Leave, thisCpu } from "../arch/percpu.ts";
+import { assertNoLocks } from "../arch/spinlock.ts";
 import { armTimer, disarmTimer } from "../arch/timer.ts";
 import { currentThread } from "./task.ts";
+
+/** sti; hlt; cli. Nobody rests with a lock. */
+export function rest(): void {
+  assertNoLocks();
+  waitForInterrupt();
+}
 
 /** The task is ending, or the thread is to stop for a debugger: the wait ends with EINTR. */
 export function mustLeave(): boolean {
@@ -31,7 +38,7 @@ export function stopDeadline(): void {
 /** Waits until `deadline` (TSC); false if the thread must leave before. */
 export function sleepUntil(deadline: u64): boolean {
   startDeadline(deadline);
-  while (readTsc() < deadline && !mustLeave()) waitForInterrupt();
+  while (readTsc() < deadline && !mustLeave()) rest();
   stopDeadline();
   return !mustLeave();
 }

@@ -7,12 +7,11 @@ import { IO_DATA_MAX_BYTES, type IoReply, type IoRequest } from "../abi/io.ts";
 import { Cause, IO_PID, type MessageHeader, Operation, SERVICE_NID } from "../abi/net.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
-import { waitForInterrupt } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
-import { mustEnd } from "../core/wait.ts";
+import { mustEnd, rest } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
 import {
   allocateIoMessage,
@@ -94,7 +93,7 @@ export function ship(s: ptr<Shipment>): i64 {
   sendMessage(m);
   unlock(addr(netLock), flags);
 
-  while (volatileRead(addr(request.done)) === 0 && !mustEnd()) waitForInterrupt();
+  while (volatileRead(addr(request.done)) === 0 && !mustEnd()) rest();
   if (volatileRead(addr(request.done)) !== 0) return request.result;
   const again: u64 = lock(addr(netLock));
   request.requestId = 0;
@@ -102,8 +101,9 @@ export function ship(s: ptr<Shipment>): i64 {
   return -i64(Errno.EINTR);
 }
 
-/** The I/O node forgets the descriptors of a task; no answer comes. Under `netLock`. */
+/** The I/O node forgets the descriptors of a task; no answer comes. */
 export function shipTaskEnd(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   const body: IoRequest = zeroed();
   body.call = Syscall.EXIT_GROUP;
   const m = allocateKernelMessage();
@@ -133,6 +133,7 @@ export function shipmentBytes(wanted: u64): u64 {
 
 /** Nothing will come from the I/O node any more. */
 export function ioLost(nid: u32): void {
+  assertHeld(addr(netLock));
   if (nid !== SERVICE_NID) return;
   for (let cpu: u32 = 0; cpu < requests.length; cpu++) {
     if (requests[cpu].requestId !== 0) finish(cpu, -i64(Errno.EIO));
@@ -144,6 +145,7 @@ function requestSent(requestId: u64, cause: u32): void {
   if (requests[cpu].requestId === requestId) finish(cpu, -i64(Errno.ENETDOWN));
 }
 function finish(cpu: u32, result: i64): void {
+  assertHeld(addr(netLock));
   const request = addr(requests[cpu]);
   request.requestId = 0;
   request.result = result;

@@ -5,14 +5,17 @@
  * Files are the I/O node's: it closes a task's descriptors when it is told of the end (tests/system/memory.test.ts looks there).
  */
 import { fatal } from "../arch/fatal.ts";
+import { assertHeld } from "../arch/spinlock.ts";
 import { type Task, threadOf } from "../core/task.ts";
 import { shipmentsLeft } from "../io/client.ts";
 import { framesBalance, ownedFrameCount } from "../mm/frames.ts";
 import { messagesLeft } from "../net/message.ts";
+import { netLock } from "../net/peer.ts";
 import { portalsLeft } from "../net/portals.ts";
 
-/** `task` has been reclaimed; its cores are free, and nobody else has them yet. Under `netLock`. */
+/** `task` has been reclaimed; its cores are free, and nobody else has them yet. */
 export function checkNothingLeft(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   const pid: u64 = u64(task.pid);
   if (ownedFrameCount(u16(task.pid)) !== 0) fatal(cstr("leak: pages of an ended task"), pid);
   if (!framesBalance()) fatal(cstr("leak: pages on nobody's account after a task"), pid);

@@ -14,7 +14,7 @@ import { Cause, KERNEL_PID, type MessageHeader, Operation, SERVICE_NID, SERVICE_
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { assert } from "../arch/fatal.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { setLastThreadLeft } from "../core/idle.ts";
@@ -58,8 +58,9 @@ export function exitStart(): void {
   registerOperation(Operation.KILL, 0, 0, receiveKill);
 }
 
-/** Before `task` sends a load. False: it has sent FANOUT_MAX of them. Under `netLock`. */
+/** Before `task` sends a load. False: it has sent FANOUT_MAX of them. */
 export function askChild(task: ptr<Task>): boolean {
+  assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
   if (tree.asked >= FANOUT_MAX) return false;
   tree.asked++;
@@ -67,6 +68,7 @@ export function askChild(task: ptr<Task>): boolean {
 }
 /** A load that `task` has sent to `nid` was ACKed. */
 export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: u64): void {
+  assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
   record(EventKind.JOB_CHILD, u64(task.jobId), u64(nid), 0, 0);
   assert(tree.childCount < FANOUT_MAX, cstr("exit: more children than loads"), u64(tree.childCount));
@@ -78,8 +80,9 @@ export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: 
   tree.childCount++;
 }
 
-/** Init has gone, the job runs. The ranks of the children are known from here on. Under `netLock`. */
+/** Init has gone, the job runs. The ranks of the children are known from here on. */
 export function jobStarted(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
   tree.started = 1;
   const nids = task.nids;
@@ -94,8 +97,9 @@ export function jobStarted(task: ptr<Task>): void {
   }
 }
 
-/** A load is refused although a task was made for it: its sender hears so when the task is gone, and may try again at once. Under `netLock`. */
+/** A load is refused although a task was made for it: its sender hears so when the task is gone, and may try again at once. */
 export function refuseLoaded(task: ptr<Task>, load: ptr<MessageHeader>, cause: u32): void {
+  assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
   // Nobody hears of an exit.
   task.jobId = 0;
@@ -121,6 +125,7 @@ function lastThreadLeft(task: ptr<Task>): void {
   unlock(addr(netLock), flags);
 }
 function finishTask(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   reclaimTask(task);
   checkNothingLeft(task);
   const tree = addr(task.record.tree);
@@ -245,6 +250,7 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
  * read its output or to hear of its exit: its part here ends at once.
  */
 export function exitLost(nid: u32): void {
+  assertHeld(addr(netLock));
   for (let slot: u32 = 0; slot < TASKS_MAX; slot++) {
     const task = taskAt(slot);
     if (task.state === TaskState.FREE || task.jobId === 0) continue;
@@ -295,8 +301,9 @@ function reportLost(task: ptr<Task>, nid: u32): void {
   sendMessage(m);
 }
 
-/** A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of their own. Under `netLock`. */
+/** A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of their own. */
 export function probeNeighbours(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   probe(task.parentNid);
   probeChildren(addr(task.record.tree));
 }

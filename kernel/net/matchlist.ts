@@ -7,7 +7,7 @@ import { Errno } from "../abi/errno.ts";
 import type { MessageHeader } from "../abi/net.ts";
 import { ANY_NID, ANY_PID, MATCH_ENTRIES_MAX, type MatchEntry, MatchOption, PORTAL_COUNT } from "../abi/portals.ts";
 import { assert } from "../arch/fatal.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import type { MatchSlot, PortalState } from "../core/record.ts";
 import { currentTask, type Task } from "../core/task.ts";
 import type { Call } from "../syscall/arguments.ts";
@@ -50,6 +50,7 @@ export function portalAppend(call: ptr<Call>): i64 {
   return handle;
 }
 function appendToList(state: ptr<PortalState>, portal: u32, number: u32): void {
+  assertHeld(addr(netLock));
   if (state.heads[portal] === 0) {
     state.heads[portal] = number;
     return;
@@ -79,6 +80,7 @@ export function portalUnlink(call: ptr<Call>): i64 {
 }
 /** Off its list. */
 function unlink(state: ptr<PortalState>, number: u32): void {
+  assertHeld(addr(netLock));
   const slot = addr(state.slots[number - 1]);
   const portal: u32 = slot.entry.portalIndex;
   if (state.heads[portal] === number) {
@@ -92,6 +94,7 @@ function unlink(state: ptr<PortalState>, number: u32): void {
 
 /** Number (index + 1) of the first entry that takes the message; 0: none does. `offset` is where it would land. */
 export function match(task: ptr<Task>, header: ptr<MessageHeader>, option: u32, lengthBytes: u64): u32 {
+  assertHeld(addr(netLock));
   if (header.portalIndex >= PORTAL_COUNT || header.jobId !== task.jobId) return 0;
   const state = stateOf(task);
   for (let number: u32 = state.heads[header.portalIndex]; number !== 0; number = state.slots[number - 1].next) {
@@ -117,6 +120,7 @@ export function accepted(e: ptr<MatchEntry>, offset: u64, lengthBytes: u64): u64
 }
 /** A message was matched: the entry is busy until `release`, its offset moves on, a USE_ONCE entry leaves its list. */
 export function use(task: ptr<Task>, number: u32, bytes: u64): void {
+  assertHeld(addr(netLock));
   const slot = slotOf(task, number);
   slot.busy++;
   slot.localOffset += bytes;
@@ -126,6 +130,7 @@ export function use(task: ptr<Task>, number: u32, bytes: u64): void {
 }
 /** The message is through with the entry's memory, or has been given up. */
 export function release(task: ptr<Task>, number: u32): void {
+  assertHeld(addr(netLock));
   const slot = slotOf(task, number);
   assert(slot.used !== 0 && slot.busy !== 0, cstr("portals: an entry is released twice"), u64(number));
   slot.busy--;

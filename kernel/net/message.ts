@@ -6,7 +6,7 @@
  * Receiving keeps no copy: each operation has a handler that is called for every fragment, in order, and puts it where it belongs
  * (`peer.inbound` is its memory in between). A message to the own nid takes the same way but for the wire.
  * The pool has levels, as the buffers below it have (reliable.ts): who may wait leaves messages to those that may not.
- * Everything runs under `netLock`.
+ * Everything runs under `netLock` (asserted where it begins).
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -21,6 +21,7 @@ import {
   SERVICE_NID,
   SERVICE_PID,
 } from "../abi/net.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { fatal } from "../arch/fatal.ts";
@@ -29,7 +30,7 @@ import type { Task } from "../core/task.ts";
 import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/virtio-net.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser } from "../mm/user.ts";
-import { firstPeer, type OutMessage, ownNid, type Peer, peerOf } from "./peer.ts";
+import { netLock, firstPeer, type OutMessage, ownNid, type Peer, peerOf } from "./peer.ts";
 import {
   headerIn,
   HEADERS_BYTES,
@@ -82,7 +83,9 @@ const operations: arr<OperationRow, 16> = zeroed();
 
 /** Receiving begins here: every operation must have been registered. */
 export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => void): void {
+  const flags: u64 = lock(addr(netLock));
   for (let i: u32 = 0; i < POOL; i++) putBack(addr(pool[i]));
+  unlock(addr(netLock), flags);
   messages.lost = lost;
   reliableStart(nid, nodes, deliver, pump, hasRoom, peerLost, abandon);
 }
@@ -112,6 +115,7 @@ export function isLast(header: ptr<MessageHeader>): boolean {
 
 // ---- sending -------------------------------------------------------------------------------------------------------
 function putBack(m: ptr<OutMessage>): void {
+  assertHeld(addr(netLock));
   m.next = messages.free;
   messages.free = m;
   messages.freeCount++;
@@ -134,6 +138,7 @@ export function allocateKernelMessage(): ptr<OutMessage> {
   return m;
 }
 function takeMessage(): ptr<OutMessage> | null {
+  assertHeld(addr(netLock));
   const m = messages.free;
   if (m === null) return null;
   messages.free = m.next;
@@ -168,6 +173,7 @@ export function setPrefix(m: ptr<OutMessage>, from: ptr<u8>, lengthBytes: u64): 
 
 /** Queues the message; header.totalBytes = prefix and the rest. The message is the queue's from here on. */
 export function sendMessage(m: ptr<OutMessage>): void {
+  assertHeld(addr(netLock));
   record(
     EventKind.MSG_SEND,
     u64(m.header.operation),
@@ -201,6 +207,7 @@ export function sendMessage(m: ptr<OutMessage>): void {
  * does not answer is given up as ever. Where messages are short it is left out.
  */
 export function probe(nid: u32): void {
+  assertHeld(addr(netLock));
   const peer = peerOf(nid);
   if (
     peer === null ||
@@ -270,6 +277,7 @@ function isReply(operation: u8): boolean {
 
 /** Sends what window and buffers allow. */
 function pump(peer: ptr<Peer>): void {
+  assertHeld(addr(netLock));
   for (;;) {
     const m = peer.outFirst;
     if (m === null || !windowIsOpen(peer, isReply(m.header.operation))) return;
@@ -331,6 +339,7 @@ export function cancelInbound(task: ptr<Task>): void {
 
 /** Takes back what a task that ends still has in the queues, and stops what comes in for it. A GET that reads its memory is answered by NO_MATCH. */
 export function cancelMessages(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   cancelInbound(task);
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     let before: ptr<OutMessage> | null = null;
@@ -362,6 +371,7 @@ export function cancelMessages(task: ptr<Task>): void {
 
 /** Whether anything in the queues, or coming in, is of `task`; for the check at a task's end. */
 export function messagesLeft(task: ptr<Task>): boolean {
+  assertHeld(addr(netLock));
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     if (peer.inbound.taskPid === task.pid && peer.inbound.open !== 0) return true;
     for (let m = peer.outFirst; m !== null; m = m.next) {
@@ -373,6 +383,7 @@ export function messagesLeft(task: ptr<Task>): boolean {
 
 // ---- receiving -----------------------------------------------------------------------------------------------------
 function deliver(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
+  assertHeld(addr(netLock));
   const inbound = addr(peer.inbound);
   if (header.fragmentOffset === 0) {
     abandon(peer);

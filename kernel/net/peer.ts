@@ -5,7 +5,7 @@ import { MAX_RANKS } from "../abi/job.ts";
 import { KERNEL_BASE } from "../abi/memory.ts";
 import { type MessageHeader, RTO_INITIAL_NS } from "../abi/net.ts";
 import { assert } from "../arch/fatal.ts";
-import { type Lock, LockRank } from "../arch/spinlock.ts";
+import { assertHeld, type Lock, LockRank } from "../arch/spinlock.ts";
 import type { Task } from "../core/task.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
@@ -138,6 +138,7 @@ export function nidExists(nid: u32): boolean {
 
 /** The state kept for `nid`; null: no such nid, or no memory. */
 export function peerOf(nid: u32): ptr<Peer> | null {
+  assertHeld(addr(netLock));
   if (!nidExists(nid) || nid >= NID_MAX) return null;
   const known = peersByNid[nid];
   if (known !== null) return known;

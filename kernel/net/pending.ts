@@ -4,9 +4,11 @@
  */
 import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { type PortalEvent, PortalEventKind } from "../abi/portals.ts";
+import { assertHeld } from "../arch/spinlock.ts";
 import { findTask, type Task } from "../core/task.ts";
 import { allocationFails } from "../mm/frames.ts";
 import { postEvent } from "./queues.ts";
+import { netLock } from "./peer.ts";
 
 // biome-ignore format: a table
 export const enum Acknowledge { NONE = 0, WANTED = 1, /** The body has been read, so it may come. */ DUE = 2 }
@@ -46,6 +48,7 @@ export function allocateReply(task: ptr<Task>): ptr<Pending> | null {
   return allocateIn(task, OWN_MAX, PENDING_MAX);
 }
 function allocateIn(task: ptr<Task>, first: u32, end: u32): ptr<Pending> | null {
+  assertHeld(addr(netLock));
   if (allocationFails()) return null;
   for (let i: u32 = first; i < end; i++) {
     const p = addr(pendings[i]);
@@ -65,6 +68,7 @@ export function requestIdOf(p: ptr<Pending>): u64 {
 }
 /** Null: answered already, or its task is gone. */
 export function findPending(requestId: u64, kind: u32): ptr<Pending> | null {
+  assertHeld(addr(netLock));
   const number: u64 = requestId & 0xffff;
   if (number === 0 || number > u64(PENDING_MAX)) return null;
   const p = addr(pendings[number - 1]);
@@ -82,6 +86,7 @@ export function findAnswered(header: ptr<MessageHeader>, kind: u32): ptr<Pending
 
 /** Ends a pending operation with an event. */
 export function complete(p: ptr<Pending>, kind: u32, cause: u32, lengthBytes: u64): void {
+  assertHeld(addr(netLock));
   p.used = 0;
   const task = findTask(p.taskPid);
   if (task === null) return;
@@ -121,6 +126,7 @@ export function requestSent(requestId: u64, cause: u32): void {
 }
 /** Nothing will come from `nid` any more. */
 export function pendingLost(nid: u32): void {
+  assertHeld(addr(netLock));
   for (let i: u32 = 0; i < PENDING_MAX; i++) {
     const p = addr(pendings[i]);
     if (p.used === 0 || p.targetNid !== nid) continue;
@@ -131,6 +137,7 @@ export function pendingLost(nid: u32): void {
 }
 /** The task ends: what is pending gets no event. */
 export function clearPending(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   for (let i: u32 = 0; i < PENDING_MAX; i++) {
     if (pendings[i].used !== 0 && pendings[i].taskPid === task.pid) pendings[i].used = 0;
   }

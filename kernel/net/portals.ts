@@ -17,7 +17,7 @@ import {
   type PortalRequest,
 } from "../abi/portals.ts";
 import { Syscall } from "../abi/syscalls.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, findTask, type Task } from "../core/task.ts";
 import { copyToUser } from "../mm/user.ts";
 import type { Call } from "../syscall/arguments.ts";
@@ -81,6 +81,7 @@ export function portalsStart(
 
 /** Unlinks every match entry and forgets every queue; what is pending gets no event. */
 export function clearPortals(task: ptr<Task>): void {
+  assertHeld(addr(netLock));
   cancelInbound(task);
   zero(addr(task.record.portals));
   clearPending(task);
@@ -88,6 +89,7 @@ export function clearPortals(task: ptr<Task>): void {
 
 /** Whether anything of `task` is left here; for the check at a task's end. */
 export function portalsLeft(task: ptr<Task>): boolean {
+  assertHeld(addr(netLock));
   const state = addr(task.record.portals);
   for (let i: u32 = 0; i < PORTAL_COUNT; i++) {
     if (state.heads[i] !== 0) return true;
@@ -119,6 +121,7 @@ function issue(call: ptr<Call>, operation: u8): i64 {
   return result;
 }
 function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64 {
+  assertHeld(addr(netLock));
   if (!queueExists(task, r.queue)) return failure(Errno.EINVAL);
   const p = allocatePending(task);
   if (p === null) return failure(Errno.EAGAIN);
@@ -155,7 +158,7 @@ function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64
   return 0;
 }
 
-/** PUTs a body of the task's memory to the kernel of `nid` as a LOAD, with a LOAD_REPLY event to come. Under `netLock`. */
+/** PUTs a body of the task's memory to the kernel of `nid` as a LOAD, with a LOAD_REPLY event to come. */
 export function issueLoad(
   task: ptr<Task>,
   nid: u32,
@@ -164,6 +167,7 @@ export function issueLoad(
   lengthBytes: u64,
   userPointer: u64,
 ): i64 {
+  assertHeld(addr(netLock));
   if (!queueExists(task, queue)) return failure(Errno.EINVAL);
   const p = allocatePending(task);
   if (p === null) return failure(Errno.EAGAIN);
@@ -208,6 +212,7 @@ export function postLoadExit(
   cause: u32,
   waitStatus: u32,
 ): void {
+  assertHeld(addr(netLock));
   const event: PortalEvent = zeroed();
   event.kind = PortalEventKind.LOAD_EXIT;
   event.cause = cause;

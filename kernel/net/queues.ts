@@ -4,12 +4,12 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { EVENT_QUEUES_MAX, type EventQueue, type PortalEvent } from "../abi/portals.ts";
-import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
+import { readTsc } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
-import { mustLeave, startDeadline, stopDeadline } from "../core/wait.ts";
+import { mustLeave, startDeadline, stopDeadline, rest } from "../core/wait.ts";
 import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
 import type { Call } from "../syscall/arguments.ts";
 import { failure } from "../syscall/table.ts";
@@ -58,6 +58,7 @@ export function queueExists(task: ptr<Task>, queue: u32): boolean {
 
 /** Appends the event to a queue of the task, and wakes its threads. Queue 0: none. */
 export function postEvent(task: ptr<Task>, queue: u32, event: ptr<PortalEvent>): void {
+  assertHeld(addr(netLock));
   if (queue === 0 || queue > EVENT_QUEUES_MAX) return;
   const slot = addr(task.record.portals.queues[queue - 1]);
   if (slot.address === 0) return;
@@ -115,7 +116,7 @@ export function portalWait(call: ptr<Call>): i64 {
       break;
     }
     setAlarm(addr(alarm), task, timeout > 0 ? deadline : 0);
-    waitForInterrupt();
+    rest();
   }
   atomicStore(addr(waiting[cpu]), 0);
   if (alarm.at !== 0) stopDeadline();

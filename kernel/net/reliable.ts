@@ -9,7 +9,7 @@
  * began.
  * Early frames stay in their receive buffers, at most half of the ring's.
  *
- * Frames are received and timers run on the NIC's core. Everything runs under `netLock`.
+ * Frames are received and timers run on the NIC's core. Everything runs under `netLock` (asserted where it begins).
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -30,7 +30,7 @@ import {
 } from "../abi/net.ts";
 import { crc32c } from "../../toolchain/lib/rt/crc32c.ts";
 import { readTsc } from "../arch/cpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import {
   allocateBuffer,
@@ -131,6 +131,7 @@ export function headerIn(buffer: u32): ptr<MessageHeader> {
  * it is acknowledged. The caller calls `settle` when it has sent all it can.
  */
 export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
+  assertHeld(addr(netLock));
   const slot = addr(peer.inFlight[(peer.first + peer.count) % WINDOW_FRAMES]);
   slot.buffer = buffer;
   slot.frameBytes = u32(HEADERS_BYTES + bodyBytes);
@@ -211,6 +212,7 @@ function sendAgain(peer: ptr<Peer>, timeout: boolean): void {
 }
 
 function giveUp(peer: ptr<Peer>): void {
+  assertHeld(addr(netLock));
   peer.unreachable = 1;
   for (; peer.count > 0; peer.count--) {
     const buffer: u32 = peer.inFlight[peer.first].buffer;
@@ -238,6 +240,7 @@ export function markBusy(peer: ptr<Peer>): void {
 
 /** After anything was sent or received: the timer runs for the first thing that may come to nothing, and not at all if there is none. */
 export function settle(): void {
+  assertHeld(addr(netLock));
   if (net.receiving !== 0) return;
   let earliest: u64 = 0;
   let before: ptr<Peer> | null = null;

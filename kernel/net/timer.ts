@@ -6,7 +6,7 @@
 import { Vector } from "../abi/vectors.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lapicSend } from "../arch/lapic.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, disarmTimer, type Timer } from "../arch/timer.ts";
 import { registerInterrupt } from "../arch/trap.ts";
 import { netLock } from "./peer.ts";
@@ -29,6 +29,7 @@ export function netTimerStart(due: () => void): void {
 
 /** `deadline` in TSC ns, 0 = none. */
 export function netTimerSet(deadline: u64): void {
+  assertHeld(addr(netLock));
   const before: u64 = state.wanted;
   if (deadline === before) return;
   state.wanted = deadline;

@@ -86,7 +86,7 @@ function syscallEntry(): void {
     mov rax, [r11 + rcx + ${WORDS + 8}]
     add qword ptr [r11], 1
 
-    cmp dword ptr gs:[${offsetof<Cpu>("leave")}], 0
+    cmp qword ptr gs:[${offsetof<Cpu>("leave")}], 0
     jne ended
     pop r9; pop r8; pop r10; pop rdx; pop rsi; pop rdi
     mov rcx, [rsp + 8]

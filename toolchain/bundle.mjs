@@ -1,30 +1,99 @@
 /**
- * Bundles a host-side program with esbuild: `node toolchain/bundle.mjs ENTRY OUTPUT.js`, or `… ENTRY FOLDER/` with code splitting, so
- * that a command loads only what it uses. npm packages stay outside. TypeScript's compiler is loaded by `require`: an `import` of its
- * 9 MB would first be scanned for export names, which takes longer than running it.
+ * Bundles a host-side program with esbuild.
+ *   node toolchain/bundle.mjs ENTRY OUTPUT.js    one file, an ES module
+ *   node toolchain/bundle.mjs ENTRY FOLDER/      a command that starts fast: FOLDER/NAME.js and FOLDER/NAME-HASH.cjs
+ * npm packages stay outside. TypeScript's compiler is loaded by `require`: an `import` of its 9 MB would first be scanned for export names,
+ * which takes longer than running it.
+ *
+ * A command is one script that NAME.js compiles by itself, with V8's code cache if there is one (NAME-HASH.cache): resolving and compiling
+ * some forty modules takes longer than most runs. The script's name holds the hash of its text, so a cache never meets another script;
+ * one that another node has written is refused by V8, and the script is compiled. With MARGAY_WRITE_CACHE set the cache is written at the
+ * end of a run, with what this run has compiled: the Makefile does so once.
  */
+import fs from "node:fs";
+import path from "node:path";
 import { build } from "esbuild";
 
 const [entry, output] = process.argv.slice(2);
-const split = output.endsWith("/");
-await build({
+const common = {
   entryPoints: [entry],
-  ...(split ? { outdir: output, splitting: true, chunkNames: "chunk-[hash]" } : { outfile: output }),
   bundle: true,
   platform: "node",
-  format: "esm",
   target: "node20",
   packages: "external",
   logLevel: "warning",
-  plugins: [
-    {
-      name: "typescript-by-require",
-      setup(b) {
-        b.onResolve({ filter: /^typescript$/ }, () => ({ path: "typescript", namespace: "require" }));
-        b.onLoad({ filter: /.*/, namespace: "require" }, () => ({
-          contents: `import { createRequire } from "node:module"; export default createRequire(import.meta.url)("typescript");`,
-        }));
-      },
-    },
-  ],
-});
+};
+const typescript = {
+  name: "typescript-by-require",
+  setup(b) {
+    b.onResolve({ filter: /^typescript$/ }, () => ({ path: "typescript", namespace: "require" }));
+    b.onLoad({ filter: /.*/, namespace: "require" }, () => ({
+      contents: `import { createRequire } from "node:module"; export default createRequire(import.meta.url)("typescript");`,
+    }));
+  },
+};
+
+if (output.endsWith("/")) await buildCommand();
+else await build({ ...common, outfile: output, format: "esm", plugins: [typescript] });
+
+async function buildCommand() {
+  const name = path.basename(entry, ".ts");
+  const old = fs.existsSync(output) ? fs.readdirSync(output).filter((file) => file.startsWith(`${name}-`)) : [];
+  for (const file of old) fs.rmSync(path.join(output, file));
+  const { outputFiles } = await build({
+    ...common,
+    // A script: `import()` becomes `require`, which is all that our packages need.
+    format: "cjs",
+    supported: { "dynamic-import": false },
+    define: { "import.meta.url": "scriptUrl" },
+    outdir: output,
+    entryNames: "[name]-[hash]",
+    outExtension: { ".js": ".cjs" },
+    write: false,
+    plugins: [typescript],
+  });
+  const [script] = outputFiles;
+  fs.mkdirSync(output, { recursive: true });
+  fs.writeFileSync(script.path, script.contents);
+  fs.writeFileSync(path.join(output, `${name}.js`), starter(path.basename(script.path, ".cjs")), { mode: 0o755 });
+}
+
+/** `script`: name without its ending. */
+function starter(script) {
+  const { version } = JSON.parse(fs.readFileSync("package.json", "utf8"));
+  return `#!/usr/bin/env node
+// Made by toolchain/bundle.mjs.
+import { readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { createRequire } from "node:module";
+import { Script } from "node:vm";
+import { fileURLToPath } from "node:url";
+
+const [argument, ...more] = process.argv.slice(2);
+if ((argument === "--version" || argument === "-V") && more.length === 0) {
+  // Asked for most often, by scripts.
+  try {
+    writeSync(1, ${JSON.stringify(`${version}
+`)});
+    process.exit();
+  } catch {
+    // What is wrong with stdout is said below.
+  }
+}
+const scriptUrl = new URL("./${script}.cjs", import.meta.url).href;
+const filename = fileURLToPath(scriptUrl);
+const cache = filename.replace(/cjs$/, "cache");
+let cachedData;
+try {
+  cachedData = readFileSync(cache);
+} catch {}
+// esbuild writes ASCII.
+const text = "(function (require, module, exports, scriptUrl) {" + readFileSync(filename, "latin1") + "\\n})";
+const script = new Script(text, { filename, cachedData });
+if (process.env.MARGAY_WRITE_CACHE !== undefined)
+  process.on("exit", () => {
+    writeFileSync(cache + "." + process.pid, script.createCachedData());
+    renameSync(cache + "." + process.pid, cache);
+  });
+script.runInThisContext()(createRequire(scriptUrl), { exports: {} }, {}, scriptUrl);
+`;
+}

@@ -5,6 +5,7 @@ import { ServiceNode } from "../service/service.ts";
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import type { DebugLine } from "./debug.ts";
+import { loadEngine } from "./engines.ts";
 import { EXIT_LIMIT, EXIT_MACHINE_FAULT } from "./errors.ts";
 import { readInput } from "./files.ts";
 import { type Driver, openDebugger } from "./gdb.ts";
@@ -73,7 +74,7 @@ export async function bootCommand(parsed: Parsed, debug?: DebugLine): Promise<nu
       settings,
       image: file,
       trace: trace.sink,
-      engine: trace.engine,
+      createEngine: trace.engine(await loadEngine(settings.engine), [1]),
       // The kernel tells the service node that it is ready; without one it would say so for ever.
       services: (host: FabricHost) => void new ServiceNode(host, {}, trace.sink),
       signals,

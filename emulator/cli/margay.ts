@@ -1,17 +1,10 @@
-#!/usr/bin/env node
 /** The `margay` command: splits the line, runs one command, turns every failure into one line and an exit status. */
 import { describeFailure, EXIT_REFUSED } from "./errors.ts";
 import { print, printError } from "./output.ts";
 import { packageVersion } from "./package.ts";
-import type { Parsed } from "./parse.ts";
+import { type Parsed, parseLine } from "./parse.ts";
 
 async function main(argv: readonly string[]): Promise<number> {
-  // What scripts ask for most often needs none of the tables.
-  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
-    print(`${packageVersion()}\n`);
-    return 0;
-  }
-  const { parseLine } = await import("./parse.ts");
   const line = parseLine(argv);
   switch (line.kind) {
     case "version":
@@ -69,7 +62,6 @@ async function withTraceFile(parsed: Parsed): Promise<Parsed> {
 /** `debug` stands before a whole command line. */
 async function debug(parsed: Parsed): Promise<number> {
   const { debugLine } = await import("./debug.ts");
-  const { parseLine } = await import("./parse.ts");
   const about = debugLine(parsed);
   const line = parseLine(about.rest);
   if (line.kind === "help") {

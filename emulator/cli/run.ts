@@ -8,6 +8,7 @@ import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import { coreReportLines } from "./corereport.ts";
 import type { DebugLine } from "./debug.ts";
+import { loadEngine } from "./engines.ts";
 import { EXIT_MACHINE_FAULT } from "./errors.ts";
 import { type Driver, openDebugger } from "./gdb.ts";
 import { openJobDebugger } from "./gdbjob.ts";
@@ -147,7 +148,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
       settings,
       image: kernelFile,
       trace: trace.sink,
-      engine: trace.engine,
+      createEngine: trace.engine(await loadEngine(settings.engine), nids),
       services: (host) => services(host, trace.sink),
       signals,
       input: {

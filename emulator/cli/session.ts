@@ -3,9 +3,6 @@
  * progress line live, writes trace and summary, and never leaves anything behind.
  */
 import type { CreateEngine } from "../cpu/engine.ts";
-import { createNativeEngine, NativeUnavailable } from "../cpu/native/engine.ts";
-import { createUnicornEngine } from "../cpu/unicorn/engine.ts";
-import { UnicornUnavailable } from "../cpu/unicorn/library.ts";
 import { LinkFaults } from "../fabric/faults.ts";
 import { FabricHost } from "../fabric/host.ts";
 import { ImageError } from "../machine/loader.ts";
@@ -39,8 +36,7 @@ export interface SessionOptions {
   /** Where the kernel came from, for messages. */
   readonly image: string;
   readonly trace: TraceSink;
-  /** What stands between the machine and its engines, if anything does. */
-  readonly engine?: (create: CreateEngine, nids: readonly number[]) => CreateEngine;
+  readonly createEngine: CreateEngine;
   /** Called once with the endpoint at nid 0, before the machine starts. */
   readonly services: (host: FabricHost) => void;
   /** Text of the progress line. */
@@ -73,7 +69,6 @@ export class Session {
     const { faults, seed } = options.settings;
     const trace = options.driver?.sink(options.trace) ?? options.trace;
     this.faults = faults === undefined ? undefined : new LinkFaults(faults, seed);
-    const createEngine = options.settings.engine === "native" ? createNativeEngine : createUnicornEngine;
     try {
       this.machine = new Machine({
         nodes: options.nodes,
@@ -83,11 +78,7 @@ export class Session {
         fabric: options.settings.fabric,
         ...(this.faults === undefined ? {} : { faults: this.faults }),
         trace,
-        createEngine:
-          options.engine?.(
-            createEngine,
-            options.nodes.map((n) => n.nid),
-          ) ?? createEngine,
+        createEngine: options.createEngine,
         endpoints: (send) => {
           const nids = new Set(options.nodes.map((n) => n.nid));
           const host = new FabricHost(send, trace, { exists: (nid) => nids.has(nid) });
@@ -96,9 +87,6 @@ export class Session {
         },
       });
     } catch (error) {
-      if (error instanceof NativeUnavailable)
-        throw new UserError("native engine", error.message, "give --engine unicorn");
-      if (error instanceof UnicornUnavailable) throw new UserError("unicorn", error.message, "");
       if (error instanceof ImageError) throw new UserError("kernel image", `${options.image} ${error.message}`, "");
       throw error;
     }

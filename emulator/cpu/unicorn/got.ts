@@ -3,7 +3,7 @@
  * registers, but its build exports the helpers that translated code calls for them, and takes their addresses from the
  * global offset table: so a slot there can be pointed at one of our callbacks. The slots belong to the whole process.
  */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import koffi from "koffi";
 import { type Address, type CallbackKind, registerCallback, viewMemory } from "./binding.ts";
 import { loadLibrary, UnicornUnavailable } from "./library.ts";
@@ -17,49 +17,123 @@ interface Slot {
 // ELF64 (System V ABI, AMD64 supplement): what a relocation and a dynamic symbol look like.
 const SECTION_RELA = 4;
 const SECTION_DYNAMIC_SYMBOLS = 11;
-const RELA_BYTES = 24;
-const SYMBOL_BYTES = 24;
+const SECTION_GNU_HASH = 0x6fff_fff6;
+const RELA_WORDS = 6;
+const SYMBOL_WORDS = 6;
 const R_X86_64_64 = 1;
 const R_X86_64_GLOB_DAT = 6;
 const R_X86_64_JUMP_SLOT = 7;
 
-/** First letters of helper_…, do_interrupt_…, cpu_… and breakpoint_handler. */
-const FIRST_LETTERS = [0x68, 0x64, 0x63, 0x62];
+let mprotect: ((address: Address, bytes: number, protection: number) => number) | undefined;
+let library: LibraryFile | undefined;
 
-let slotsByName: Map<string, Slot[]> | undefined;
+/**
+ * What the library's file says of its symbols. It has 20 MB, 30,000 symbols and 75,000 relocations, and a run needs a dozen of them: only the
+ * sections that matter are read, as 32-bit words, a name is found by the hash table that the dynamic linker uses, and relocations are
+ * chained by symbol in one pass.
+ */
+class LibraryFile {
+  private readonly symbols: Uint32Array;
+  private readonly strings: Buffer;
+  private readonly hash: Uint32Array;
+  /** Words of all relocations, one section behind the other. */
+  private readonly relocations: readonly Uint32Array[];
+  /** First relocation of a symbol, and the next of the same symbol, as index + 1; 0: none. */
+  private readonly first: readonly Uint32Array[];
+  private readonly next: readonly Uint32Array[];
 
-/** Relocated slots of the library by symbol name, of the functions that are replaced here; it has tens of thousands more. */
-function readSlots(path: string): Map<string, Slot[]> {
-  const bytes = readFileSync(path);
-  const u64 = (offset: number): number => Number(bytes.readBigUInt64LE(offset));
-  const sections = Array.from({ length: bytes.readUInt16LE(60) }, (_, index) => {
-    const at = u64(40) + index * bytes.readUInt16LE(58);
-    return {
-      type: bytes.readUInt32LE(at + 4),
-      offset: u64(at + 24),
-      size: u64(at + 32),
-      link: bytes.readUInt32LE(at + 40),
-    };
-  });
-  const symbols = sections.find((section) => section.type === SECTION_DYNAMIC_SYMBOLS);
-  if (!symbols) throw new UnicornUnavailable(`${path} has no dynamic symbols`);
-  const strings = sections[symbols.link];
-  const slots = new Map<string, Slot[]>();
-  for (const section of sections.filter(({ type }) => type === SECTION_RELA)) {
-    for (let at = section.offset; at < section.offset + section.size; at += RELA_BYTES) {
-      const type = bytes.readUInt32LE(at + 8);
-      const symbol = bytes.readUInt32LE(at + 12);
-      if (symbol === 0 || (type !== R_X86_64_64 && type !== R_X86_64_GLOB_DAT && type !== R_X86_64_JUMP_SLOT)) continue;
-      const entry: number = symbols.offset + symbol * SYMBOL_BYTES;
-      const nameAt: number = strings.offset + bytes.readUInt32LE(entry);
-      if (!FIRST_LETTERS.includes(bytes[nameAt])) continue;
-      const name = bytes.toString("latin1", nameAt, bytes.indexOf(0, nameAt));
-      const list = slots.get(name) ?? [];
-      list.push({ slot: u64(at), symbolValue: u64(entry + 8) });
-      slots.set(name, list);
+  constructor(private readonly path: string) {
+    const file = openSync(path, "r");
+    try {
+      const read = (offset: number, size: number): Buffer => this.read(file, offset, size);
+      const header = read(0, 64);
+      const sectionBytes = header.readUInt16LE(58);
+      const table = read(Number(header.readBigUInt64LE(40)), sectionBytes * header.readUInt16LE(60));
+      const sections = Array.from({ length: header.readUInt16LE(60) }, (_, index) => {
+        const at = index * sectionBytes;
+        const [type, link] = [table.readUInt32LE(at + 4), table.readUInt32LE(at + 40)];
+        return {
+          type,
+          link,
+          offset: Number(table.readBigUInt64LE(at + 24)),
+          size: Number(table.readBigUInt64LE(at + 32)),
+        };
+      });
+      const words = ({ offset, size }: { offset: number; size: number }): Uint32Array =>
+        new Uint32Array(read(offset, size).buffer);
+      const dynamic = sections.find((section) => section.type === SECTION_DYNAMIC_SYMBOLS);
+      const hash = sections.find((section) => section.type === SECTION_GNU_HASH);
+      if (!dynamic || !hash) throw new UnicornUnavailable(`${path} has no dynamic symbols`);
+      this.symbols = words(dynamic);
+      this.strings = read(sections[dynamic.link].offset, sections[dynamic.link].size);
+      this.hash = words(hash);
+      this.relocations = sections.filter(({ type }) => type === SECTION_RELA).map(words);
+      const count = this.symbols.length / SYMBOL_WORDS;
+      this.first = this.relocations.map(() => new Uint32Array(count));
+      this.next = this.relocations.map((list) => new Uint32Array(list.length / RELA_WORDS));
+      for (const i of this.relocations.keys()) chain(this.relocations[i], this.first[i], this.next[i]);
+    } finally {
+      closeSync(file);
     }
   }
-  return slots;
+
+  /** Slots that hold the address of `name`. */
+  slots(name: string): readonly Slot[] {
+    const symbol = this.find(name);
+    const at = symbol * SYMBOL_WORDS;
+    const symbolValue = this.symbols[at + 3] * 2 ** 32 + this.symbols[at + 2];
+    const slots: Slot[] = [];
+    for (const [i, words] of this.relocations.entries())
+      for (let r = this.first[i][symbol]; symbol !== 0 && r !== 0; r = this.next[i][r - 1]) {
+        const word = (r - 1) * RELA_WORDS;
+        slots.push({ slot: words[word + 1] * 2 ** 32 + words[word], symbolValue });
+      }
+    return slots;
+  }
+
+  /** Index of a symbol, 0 = none. Source: the GNU hash section, glibc elf/dl-lookup.c. */
+  private find(name: string): number {
+    let wanted = 5381;
+    for (let i = 0; i < name.length; i++) wanted = (Math.imul(wanted, 33) + name.charCodeAt(i)) >>> 0;
+    const [buckets, offset, bloomWords] = this.hash;
+    const firstBucket = 4 + 2 * bloomWords;
+    const firstChain = firstBucket + buckets;
+    let symbol = this.hash[firstBucket + (wanted % buckets)];
+    if (symbol < offset) return 0;
+    for (; ; symbol++) {
+      const hash = this.hash[firstChain + symbol - offset];
+      // The lowest bit marks the chain's end.
+      if ((hash | 1) === (wanted | 1) && this.isNamed(symbol, name)) return symbol;
+      if (hash & 1) return 0;
+    }
+  }
+  private isNamed(symbol: number, name: string): boolean {
+    const at = this.symbols[symbol * SYMBOL_WORDS];
+    return this.strings.toString("latin1", at, at + name.length) === name && this.strings[at + name.length] === 0;
+  }
+
+  private read(file: number, offset: number, size: number): Buffer {
+    // Of its own: aligned for views of words.
+    const bytes = Buffer.from(new ArrayBuffer(size));
+    for (let done = 0; done < size; ) {
+      const count = readSync(file, bytes, done, size - done, offset + done);
+      if (count === 0) throw new UnicornUnavailable(`${this.path} is cut short`);
+      done += count;
+    }
+    return bytes;
+  }
+}
+
+function chain(words: Uint32Array, first: Uint32Array, next: Uint32Array): void {
+  for (let at = 0, index = 0; at < words.length; at += RELA_WORDS, index++) {
+    const symbol = words[at + 3];
+    // Most are relative to the library and name no symbol.
+    if (symbol === 0) continue;
+    const type = words[at + 2];
+    if (type !== R_X86_64_64 && type !== R_X86_64_GLOB_DAT && type !== R_X86_64_JUMP_SLOT) continue;
+    next[index] = first[symbol];
+    first[symbol] = index + 1;
+  }
 }
 
 /** Points every slot of `symbol` at `callback`. Before the first instance is opened: it copies the addresses. */
@@ -70,10 +144,10 @@ export function interpose(symbol: string, kind: CallbackKind, callback: (...para
 /** As `interpose`, with a C function. */
 export function interposeAddress(symbol: string, target: Address): void {
   const { path, handle } = loadLibrary();
-  slotsByName ??= readSlots(path);
-  const slots = slotsByName.get(symbol);
-  if (!slots) throw new UnicornUnavailable(`${path} does not let ${symbol} be replaced (another build?)`);
-  const mprotect = koffi.load("libc.so.6").func("int mprotect(uint64_t address, size_t bytes, int protection)");
+  library ??= new LibraryFile(path);
+  const slots = library.slots(symbol);
+  if (slots.length === 0) throw new UnicornUnavailable(`${path} does not let ${symbol} be replaced (another build?)`);
+  mprotect ??= koffi.load("libc.so.6").func("int mprotect(uint64_t address, size_t bytes, int protection)");
   const symbolAddress: Address = Number(handle.symbol(symbol));
   for (const { slot, symbolValue } of slots) {
     const address = symbolAddress - symbolValue + slot;

@@ -272,15 +272,14 @@ describe("random frames", () => {
       on({ cores: 2, traced: false }, (bench) => {
         const id = bench.submit(job("serve"));
         bench.until(() => bench.outputOf(id).includes("ready"), 1e9);
-        const nids = [...Array.from({ length: 12 }, (_, i) => 2 + i), 500, 4000];
-        const fuzzer = new FrameFuzzer(
-          new Random(seed),
-          1,
-          nids,
-          [id, id, 7],
-          [0, 1, 2, 3],
-          [loadBody().slice(0, 8192)],
-        );
+        const fuzzer = new FrameFuzzer(new Random(seed), {
+          target: 1,
+          nids: Array.from({ length: 12 }, (_, i) => 2 + i),
+          framesOfNid: 100,
+          jobs: [id, id, 7],
+          pids: [0, 1, 2, 3],
+          bodies: [loadBody().slice(0, 8192)],
+        });
         for (let n = 0; n < count; n += 32) {
           for (let i = 0; i < 32; i++) bench.inject(fuzzer.next());
           const reason = bench.until(() => false, 60_000);

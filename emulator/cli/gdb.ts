@@ -92,8 +92,42 @@ const MOST_ATTACHED = 16;
 /** Strings for gdb's command language: spaces need no quotes there, but in file names. */
 const quoted = (file: string): string => (/[\s"'\\]/.test(file) ? `"${file.replace(/["\\]/g, "\\$&")}"` : file);
 
+/**
+ * gdb 13 parses a new condition for the selected inferior only, and fails on it in the others ("No frame is currently executing in block").
+ * It parses it anew when it looks for libraries again, for the inferior that is selected then: so that is done in each of the others.
+ */
+const conditionHooks = [
+  "if !$_isvoid($_memeq)",
+  "python",
+  "def margay_conditions():",
+  "    here = gdb.selected_thread()",
+  "    if here is None or not any(b.condition for b in gdb.breakpoints()): return",
+  "    frame = gdb.selected_frame()",
+  "    for inferior in gdb.inferiors():",
+  "        threads = inferior.threads()",
+  "        if inferior.num == here.inferior.num or not threads: continue",
+  "        threads[0].switch()",
+  "        gdb.execute('set solib-search-path', to_string=True)",
+  "    here.switch()",
+  "    frame.select()",
+  "end",
+  "end",
+  ...["break", "tbreak", "hbreak", "thbreak", "condition"].flatMap((command) => [
+    `define hookpost-${command}`,
+    "if !$_isvoid($_memeq)",
+    "python margay_conditions()",
+    "end",
+    "end",
+  ]),
+];
+
 /** What gdb is told at its start: sources, all nodes as inferiors, all of them going on together. */
-export function gdbScript(name: string, files: readonly string[], nids: readonly number[]): string {
+export function gdbScript(
+  name: string,
+  files: readonly string[],
+  nids: readonly number[],
+  settings: readonly string[] = [],
+): string {
   const kernel = quoted(files[0]!);
   const [, ...others] = nids.slice(0, MOST_ATTACHED);
   return [
@@ -101,6 +135,8 @@ export function gdbScript(name: string, files: readonly string[], nids: readonly
     "set sysroot",
     `directory ${packageRoot}`,
     "set schedule-multiple on",
+    ...settings,
+    ...(nids.length > 1 ? conditionHooks : []),
     "set print inferior-events off",
     `file ${kernel}`,
     `target extended-remote ${name}`,

@@ -90,7 +90,8 @@ export class JobDebugServer implements Driver {
     const name = this.transport.name;
     this.script =
       "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
-    writeScript(this.script, gdbScript(name, [this.file], this.nids));
+    // The kernels have no watchpoints: gdb steps and compares.
+    writeScript(this.script, gdbScript(name, [this.file], this.nids, ["set can-use-hw-watchpoints 0"]));
   }
   /** Later, when the ranks stand. */
   invite(): void {}

@@ -3,6 +3,8 @@ import type { TargetFile } from "./target.ts";
 
 interface Segment {
   readonly address: bigint;
+  /** Where a loader puts it (p_paddr). */
+  readonly physical: bigint;
   readonly bytes: Uint8Array;
 }
 export interface LoadedImage extends TargetFile {
@@ -24,6 +26,7 @@ export function loadedImage(path: string, bytes: Uint8Array): LoadedImage {
     const offset = Number(view.getBigUint64(at + 8, true));
     segments.push({
       address: view.getBigUint64(at + 16, true),
+      physical: view.getBigUint64(at + 24, true),
       bytes: bytes.subarray(offset, offset + Number(view.getBigUint64(at + 32, true))),
     });
   }

@@ -51,6 +51,15 @@ export class MachineTarget implements Target {
       ? loadedBytes(this.options.images, address, length)
       : bytes;
   }
+  readLoaded({ nid }: CoreId, address: bigint, length: number): Uint8Array | undefined {
+    for (const { segments } of this.options.images) {
+      for (const { physical, address: linked, bytes } of segments) {
+        if (physical === linked || address < physical || address >= physical + BigInt(bytes.length)) continue;
+        return this.control.readPhysical(nid, Number(address), length);
+      }
+    }
+    return undefined;
+  }
   write({ nid, core }: CoreId, address: bigint, bytes: Uint8Array): boolean {
     // All or nothing: whether all of it is there is asked first.
     if (this.control.readMemory(nid, core, address, bytes.length).length < bytes.length) return false;

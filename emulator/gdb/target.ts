@@ -78,6 +78,8 @@ export interface Target {
 
   /** Bytes at a virtual address as the core's page tables have it (physical with paging off), up to the first that is not RAM. No side effects. */
   read(id: CoreId, address: bigint, length: number): Uint8Array;
+  /** The same at an address where a loader has put an image: its physical one. undefined: no image lies there, or that is where it runs. */
+  readLoaded?(id: CoreId, address: bigint, length: number): Uint8Array | undefined;
   /** All or nothing; permissions of pages do not matter. */
   write(id: CoreId, address: bigint, bytes: Uint8Array): boolean;
 

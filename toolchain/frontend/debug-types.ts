@@ -56,6 +56,11 @@ export class DebugTypes {
     );
   }
 
+  /** The type of an enum; with `finish` it is there whether anything has it or not. */
+  ofEnum(declaration: ts.EnumDeclaration): number {
+    return this.#enum(declaration);
+  }
+
   ofType(type: MachineType): number {
     switch (type.kind) {
       case "int":

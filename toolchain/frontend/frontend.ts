@@ -11,6 +11,7 @@ import { functionAttributes, variableTags } from "./attributes.ts";
 import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
 import { constantExpression, constants } from "./expressions.ts";
 import { lowerFunction } from "./functions.ts";
+import type { DebugTypes } from "./debug-types.ts";
 import { globalConstant, globalType, lowerVariable } from "./globals.ts";
 import { checkModule } from "./structure.ts";
 import { VOID } from "./types.ts";
@@ -141,7 +142,29 @@ function lowerAll(unit: Unit, entry: string | null, roots: ReadonlySet<string>):
   drain(unit);
   const { module } = unit;
   checkRest(unit, found);
-  if (unit.debugTypes && unit.diagnostics.length === 0) module.types = unit.debugTypes.finish();
+  if (unit.debugTypes && unit.diagnostics.length === 0) {
+    describeConstants(unit, unit.debugTypes, found.variables);
+    module.types = unit.debugTypes.finish();
+  }
+}
+
+/** Enums and constant scalars have no storage: a debugger knows them by what is said here. */
+function describeConstants(unit: Unit, types: DebugTypes, variables: readonly ts.VariableDeclaration[]): void {
+  for (const file of unit.source.files) for (const s of file.statements) if (ts.isEnumDeclaration(s)) types.ofEnum(s);
+  for (const v of variables) {
+    if (!ts.isVariableStatement(v.parent.parent) || isDeclared(v.parent.parent)) continue;
+    attempt(unit, () => {
+      const value = globalConstant(constants(unit), unit.variableEntity(v), v);
+      if (value?.constant === undefined) return;
+      unit.module.constants.push({
+        name: v.name.getText(),
+        type: v.type ? types.ofNode(v.type, new Map()) : types.ofType(value.type),
+        value: value.constant,
+        file: unit.locOf(v).file,
+        line: unit.locOf(v).line,
+      });
+    });
+  }
 }
 
 function requestRoots(unit: Unit, found: Declarations, entry: string | null, roots: ReadonlySet<string>): void {

@@ -2,7 +2,7 @@
  * The IR's data: modules of functions and data, functions of blocks, blocks of instructions in SSA form.
  * The frontend makes locals as `alloca` + load/store; mem2reg makes phis of them.
  */
-import type { DebugType } from "../link/debug.ts";
+import type { DebugConstant, DebugType } from "../link/debug.ts";
 import type { Op, Type } from "./ops.ts";
 
 /** Where a piece of source stands: index into Module.files, 1-based line and column; file -1 = made by the compiler. */
@@ -274,6 +274,7 @@ export class Module {
   files: string[] = [];
   /** Types of the source, for debuggers (../link/debug.ts); empty when no debug information is wanted. */
   types: DebugType[] = [];
+  constants: DebugConstant[] = [];
   functions = new Map<string, Func>();
   data = new Map<string, Data>();
   constructor(name: string) {

@@ -2,7 +2,7 @@
  * Reads the text of `printer.ts`. For tests, dumps and reduced failures: an error names the line; nothing is repaired.
  * What it reads may still be wrong IR: the verifier says so.
  */
-import type { DebugType } from "../link/debug.ts";
+import type { DebugConstant, DebugType } from "../link/debug.ts";
 import { make } from "./builder.ts";
 import {
   type AsmBlock,
@@ -39,6 +39,7 @@ export function parseModule(text: string): Module {
       s.number();
       module.files.push(s.string());
     } else if (s.take("type")) module.types.push(reviveType(s.json()));
+    else if (s.take("constant")) module.constants.push(reviveConstant(s.json()));
     else if (s.take("data")) {
       data = parseData(s);
       bytes = [];
@@ -336,6 +337,11 @@ function reviveType(value: unknown): DebugType {
   const type = value as DebugType;
   if (type.kind !== "enum") return type;
   return { ...type, values: type.values.map(({ name, value: v }) => ({ name, value: BigInt(v) })) };
+}
+
+function reviveConstant(value: unknown): DebugConstant {
+  const constant = value as DebugConstant;
+  return { ...constant, value: BigInt(constant.value) };
 }
 
 function reviveAsm(value: unknown): AsmBlock {

@@ -47,6 +47,7 @@ export function printModule(module: Module): string {
   const out = [`module ${quote(module.name)}`];
   module.files.forEach((f, i) => out.push(`file ${i} ${quote(f)}`));
   for (const type of module.types) out.push(`type ${JSON.stringify(type, bigintsAsText)}`);
+  for (const constant of module.constants) out.push(`constant ${JSON.stringify(constant, bigintsAsText)}`);
   for (const data of module.data.values()) out.push("", printData(data));
   for (const func of module.functions.values()) out.push("", printFunction(func));
   return `${out.join("\n")}\n`;

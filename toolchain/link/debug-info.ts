@@ -3,12 +3,13 @@
  * so that names that several files give to things of their own stay apart. DWARF 5, sections 3.1 and 7.5.
  */
 import { Attribute, Form, LANGUAGE_C11, Tag } from "../lib/dwarf.ts";
+import type { DebugConstant } from "./debug.ts";
 import { type Attributed, DieWriter } from "./debug-dies.ts";
 import { debugFrame } from "./debug-frame.ts";
 import { naming, type UnitContext, writeFunctions } from "./debug-functions.ts";
 import { LineTables, UnitFiles } from "./debug-line.ts";
 import { addressExpression, joinRanges, LocationLists, type Range, RangeLists } from "./debug-location.ts";
-import { declared, typed, writeTypes } from "./debug-types.ts";
+import { declared, named, typed, writeTypes } from "./debug-types.ts";
 import type { PlacedChunk, PlacedImage } from "./layout.ts";
 import type { Chunk, ObjectModule } from "./object.ts";
 
@@ -17,6 +18,7 @@ interface Unit {
   readonly file: number;
   readonly functions: PlacedChunk[];
   readonly data: PlacedChunk[];
+  readonly constants: DebugConstant[];
 }
 
 /** By name, in the order in which they stand in the file; empty ones are left out. */
@@ -49,11 +51,12 @@ export function debugSections(object: ObjectModule, image: PlacedImage): [name: 
     writeTypes(dies, types, files);
     end(files, []);
   }
-  for (const unit of unitsOf(chunks)) {
+  for (const unit of unitsOf(chunks, object.constants ?? [])) {
     const files = new UnitFiles(object.files, unit.file, object.name);
     const { base, extent } = extentOf(unit.functions, ranges);
     begin(files, extent);
     const context: UnitContext = { dies, types, files, addresses: image.addresses, ranges, locations, base };
+    for (const constant of unit.constants) writeConstant(context, constant);
     for (const { chunk } of unit.data) writeDatum(context, chunk);
     writeFunctions(context, unit.functions);
     end(files, unit.functions);
@@ -72,14 +75,18 @@ export function debugSections(object: ObjectModule, image: PlacedImage): [name: 
 }
 
 /** In the order of the module's files. */
-function unitsOf(chunks: readonly PlacedChunk[]): Unit[] {
+function unitsOf(chunks: readonly PlacedChunk[], constants: readonly DebugConstant[]): Unit[] {
   const units = new Map<number, Unit>();
+  const of = (file: number): Unit => {
+    let unit = units.get(file);
+    if (unit === undefined) units.set(file, (unit = { file, functions: [], data: [], constants: [] }));
+    return unit;
+  };
+  for (const constant of constants) of(constant.file).constants.push(constant);
   for (const placed of chunks) {
     const { chunk } = placed;
     if (!chunk.isFunction && chunk.datum === undefined) continue;
-    const file = fileOf(chunk);
-    let unit = units.get(file);
-    if (unit === undefined) units.set(file, (unit = { file, functions: [], data: [] }));
+    const unit = of(fileOf(chunk));
     (chunk.isFunction ? unit.functions : unit.data).push(placed);
   }
   return [...units.values()].sort((a, b) => a.file - b.file);
@@ -104,6 +111,14 @@ function extentOf(functions: readonly PlacedChunk[], ranges: RangeLists): { base
   return { base, extent };
 }
 
+function writeConstant({ dies, files }: UnitContext, { name, type, value, file, line }: DebugConstant): void {
+  dies.die(Tag.VARIABLE, false, [
+    ...named(name),
+    ...declared(files, file, line),
+    ...typed(type),
+    [Attribute.CONST_VALUE, value < 0n ? Form.SDATA : Form.UDATA, value],
+  ]);
+}
 function writeDatum({ dies, files, addresses }: UnitContext, { symbol, sourceName, datum }: Chunk): void {
   const location = addressExpression(symbol, 0n, addresses);
   if (datum === undefined || location === null) return;

@@ -35,6 +35,15 @@ export type DebugType =
   /** result -1: void. */
   | { readonly kind: "function"; readonly result: number; readonly parameters: readonly number[] };
 
+/** A named value without storage. */
+export interface DebugConstant {
+  readonly name: string;
+  readonly type: number;
+  readonly value: bigint;
+  readonly file: number;
+  readonly line: number;
+}
+
 /** Where a value is; registers by their DWARF numbers (System V ABI AMD64, table 3.36). */
 export type DebugPlace =
   | { readonly kind: "register"; readonly register: number }

@@ -1,5 +1,5 @@
 /** What the back end hands to the linker: one chunk a function or datum, each placed on its own. */
-import type { DebugType, FrameRow, FunctionDebug } from "./debug.ts";
+import type { DebugConstant, DebugType, FrameRow, FunctionDebug } from "./debug.ts";
 
 export interface SymbolExpression {
   /** Value = plus − minus + addend. */
@@ -71,6 +71,8 @@ export interface ObjectModule {
   readonly files: readonly string[];
   /** What FunctionDebug and `datum` count. */
   readonly types?: readonly DebugType[];
+  /** Of all source files. */
+  readonly constants?: readonly DebugConstant[];
   readonly chunks: readonly Chunk[];
 }
 

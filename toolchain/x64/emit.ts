@@ -31,7 +31,7 @@ export function emitModule(module: Module): ObjectModule {
     }
   }
   for (const data of module.data.values()) chunks.push(dataChunk(data));
-  return { name: module.name, files: module.files, types: module.types, chunks };
+  return { name: module.name, files: module.files, types: module.types, constants: module.constants, chunks };
 }
 
 /** The function as assembly text, for people. */

@@ -1,4 +1,4 @@
-/** Memory of the selected core's address space: m, M, x, X, qSearch:memory. */
+/** Memory of the selected core's address space: m, M, x, X, qSearch:memory, qCRC. */
 import {
   binaryToBytes,
   bytesToBinary,
@@ -62,6 +62,31 @@ function search(session: Session, rest: string): Reply {
   return "0";
 }
 
+/** The CRC of qCRC: that of zlib's polynomial, most significant bit first, begun with all ones. Source: gdb manual, E.4 "qCRC". */
+const CRC_POLYNOMIAL = 0x04c1_1db7;
+const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let c = byte << 24;
+  for (let bit = 0; bit < 8; bit++) c = c < 0 ? (c << 1) ^ CRC_POLYNOMIAL : c << 1;
+  return c >>> 0;
+});
+
+/** `ADDRESS,LENGTH`: compare-sections, which asks for a kernel's sections where they were loaded, at physical addresses. */
+function crc(session: Session, rest: string): Reply {
+  const where = area(rest);
+  if (where === undefined || where.length > MOST_SEARCH) return Failure.INVALID;
+  const { target, general } = session;
+  const piece = 0x1_0000;
+  let sum = 0xffff_ffff;
+  for (let at = 0; at < where.length; at += piece) {
+    const wanted = Math.min(piece, where.length - at);
+    const address = where.address + BigInt(at);
+    const bytes = target.readLoaded?.(general, address, wanted) ?? target.read(general, address, wanted);
+    if (bytes.length < wanted) return Failure.BAD_MEMORY;
+    for (const byte of bytes) sum = ((sum << 8) ^ crcTable[((sum >>> 24) ^ byte) & 0xff]!) >>> 0;
+  }
+  return `C${sum.toString(16)}`;
+}
+
 export const memoryPackets: readonly PacketRow[] = [
   { prefix: "m", answer: read(bytesToHex) },
   // gdb 16 and later, by binary-upload+.
@@ -69,4 +94,5 @@ export const memoryPackets: readonly PacketRow[] = [
   { prefix: "M", answer: write(hexToBytes) },
   { prefix: "X", answer: write(binaryToBytes) },
   { prefix: "qSearch:memory:", answer: search },
+  { prefix: "qCRC:", answer: crc },
 ];

@@ -79,6 +79,40 @@ needs("gdb", "in gdb", () => {
     return stdout.slice(stdout.lastIndexOf("@@\n") + 3).trim();
   };
 
+  it("constants and enumerators, whether code uses them or not; labels of assembly", () => {
+    const told = (image: string, commands: readonly string[]): string[] => {
+      const { stdout, stderr } = gdb(join(packageRoot, "images/out", image), [...commands]);
+      expect(stderr).toBe("");
+      return stdout.trim().split("\n");
+    };
+    expect(
+      told("bin/ring", [
+        "output PORTAL_USER",
+        "echo \\n",
+        "ptype MatchOption",
+        "print (enum MatchOption)5",
+        "output EBADF",
+        "echo \\n",
+        "print/x TOKEN_MATCH",
+        "whatis EBADF",
+        "print 'userland/jobs/ring.ts'::LAPS",
+      ]),
+    ).toEqual([
+      "1",
+      "type = enum MatchOption {ALLOW_PUT = 1, ALLOW_GET, USE_ONCE = 4, MANAGE_LOCAL = 8, TRUNCATE = 16}",
+      "$1 = (ALLOW_PUT | USE_ONCE)",
+      "EBADF",
+      "$2 = 0x746f6b656e",
+      "type = enum Errno",
+      "$3 = 8",
+    ]);
+    expect(lines.slice(0, 2)).toEqual([
+      expect.stringMatching(/^Breakpoint 1 at 0xffffffff801[0-9a-f]+: file kernel\/arch\/trap\.ts, line \d+\.$/),
+      expect.stringMatching(/^Breakpoint 2 at 0xffffffff801[0-9a-f]+: file kernel\/arch\/trap\.ts, line \d+\.$/),
+    ]);
+    expect(lines.slice(2).join("\n")).toMatch(/^\d+\t {2}irq:$/m);
+  });
+
   describe("types and variables without a process", () => {
     it.each([
       ["whatis first", "type = struct Node"],

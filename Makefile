@@ -6,6 +6,8 @@ SHELL := /bin/bash
 NODE ?= node
 CLI := dist/margay.js
 SUBSET := $(shell find kernel userland toolchain/lib -name '*.ts')
+# T=golden: the tests that compare with golden traces.
+GOLDEN = $(shell grep -rl --include='*.test.ts' expectGolden tests)
 HOST := $(shell find toolchain emulator images -name '*.ts' -not -path 'emulator/abi/*' -not -path 'toolchain/lib/rt/*')
 
 help: ## this list
@@ -52,9 +54,9 @@ debug: setup build ## gdb on two nodes that load and run `hello`
 boot: setup build ## boot the kernel on one node
 	@$(NODE) $(CLI) boot kernel
 
-test: setup build ## every test; T=path or name runs some, UPDATE=1 accepts golden output
+test: setup build ## every test; T=path or name runs some, T=golden the golden traces, UPDATE=1 accepts golden output
 	@[ -t 1 ] || export NO_COLOR=1; \
-	$(NODE) node_modules/vitest/vitest.mjs run $(if $(T),$(T)) $(if $(UPDATE),--update)
+	$(NODE) node_modules/vitest/vitest.mjs run $(if $(filter golden,$(T)),$(GOLDEN),$(T)) $(if $(UPDATE),--update)
 
 types: setup emulator/abi/.stamp ## type checks: host side, kernel, userland
 	@$(NODE) node_modules/tsgo/bin/tsc -p tsconfig.json

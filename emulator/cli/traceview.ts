@@ -115,7 +115,7 @@ function open(file: string, selection: Selection): TraceFile {
   const fd = openInput(file);
   try {
     const { header, events } = readTraceFile(chunksOf(fd, file));
-    return { header, events: selected(events, selection) };
+    return { header, events: selected(file, events, selection) };
   } catch (error) {
     throw badTrace(file, error);
   }
@@ -146,8 +146,18 @@ function read(fd: number, bytes: Buffer, file: string): number {
   }
 }
 
-function* selected(events: Iterable<TraceEvent>, selection: Selection): Generator<TraceEvent, void> {
-  for (const event of events) if (isSelected(event, selection)) yield event;
+/** Says so, on stderr, where filters leave nothing of a trace that has something. */
+function* selected(file: string, events: Iterable<TraceEvent>, selection: Selection): Generator<TraceEvent, void> {
+  let all = 0;
+  let passed = 0;
+  for (const event of events) {
+    all++;
+    if (!isSelected(event, selection)) continue;
+    passed++;
+    yield event;
+  }
+  if (passed === 0 && all > 0)
+    printError(`margay: ${file}: none of its ${all} events is selected by --kind, --node, --core, --from and --to\n`);
 }
 
 /** What is wrong with a file is said with its name. */

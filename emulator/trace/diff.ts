@@ -40,7 +40,10 @@ export function diffTraces(a: Side, b: Side, options: DiffOptions): readonly str
   const parting = options.ignoreTime
     ? partByCore(a, b, sameAs, options.context, keep)
     : part(a.events, b.events, sameAs, options.context, keep);
-  return parting === null ? null : [...report(parting, a, b, options, sameAs), ...headerLines(a, b)];
+  if (parting === null) return null;
+  const first = partingHeaders(a, b);
+  const rest = headerLines(a, b);
+  return [...first, ...report(parting, a, b, options, sameAs), ...(first.length > 0 ? [] : rest)];
 }
 
 type Same = (a: TraceEvent, b: TraceEvent) => boolean;
@@ -174,10 +177,20 @@ function explain({ a, b }: Parting, sideA: Side, sideB: Side, same: Same): reado
 }
 const plural = (count: number): string => `${count} ${count === 1 ? "event" : "events"}`;
 
+/** Other programs, or other machines, are said first: what parts in the events then says little. */
+function partingHeaders(a: Side, b: Side): readonly string[] {
+  const [x, y] = [a.header, b.header];
+  const differs = x.image !== y.image || x.nodes !== y.nodes || x.cores !== y.cores;
+  return differs ? ["these are traces of different runs:", ...headerLines(a, b).slice(1)] : [];
+}
+
 /** How the runs differed from the start. */
 function headerLines(a: Side, b: Side): readonly string[] {
   const [x, y] = [a.header, b.header];
   const facts: (readonly [string, string, string])[] = [
+    ["image", x.image, y.image],
+    ["nodes", `${x.nodes}`, `${y.nodes}`],
+    ["cores of a node", `${x.cores}`, `${y.cores}`],
     ["seed", `${x.seed}`, `${y.seed}`],
     ["command", x.command.join(" "), y.command.join(" ")],
     ["events selected", x.show, y.show],

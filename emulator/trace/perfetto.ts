@@ -1,10 +1,12 @@
 /**
  * A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing open. Source: "Trace Event Format", Google,
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
- * Nodes are processes, cores are threads. System calls, interrupts and idle time are slices (X) that nest; everything else is an instant
- * (i). A message is a short slice where it is sent and one where it is received, with one flow arrow (s, f) between them, however many
+ * Nodes are processes, cores are threads. System calls, interrupts and idle time are slices that nest; everything else is an instant (i).
+ * A slice is a pair of events, B where it begins and E where it ends: a time and a duration in floating microseconds do not add up to
+ * the time at which the next slice begins (1026.929 + 0.351 is not 1027.28), and a reader then nests what stands side by side.
+ * A message is a short slice where it is sent and one where it is received, with one flow arrow (s, f) between them, however many
  * frames, retransmissions or duplicates it took; what never arrived has no arrow. The steps of a job's load and its ranks are slices on
- * tracks of their own. ts and dur are µs with three decimals: virtual ns.
+ * tracks of their own. ts is in µs with at most three decimals, so that each is a whole number of virtual ns.
  * Left out: frames of the links that went well (their messages are there), single instructions.
  */
 import { EventKind } from "../abi/events.ts";
@@ -16,12 +18,11 @@ import type { TraceEvent } from "./tracer.ts";
 
 export type ChromeArguments = Readonly<Record<string, string | number>>;
 export interface ChromeEvent {
-  readonly ph: "X" | "i" | "s" | "f" | "M";
+  readonly ph: "B" | "E" | "i" | "s" | "f" | "M";
   readonly name: string;
   readonly pid: number;
   readonly tid: number;
   readonly ts: number;
-  readonly dur?: number;
   readonly cat?: string;
   readonly id?: number;
   /** f: it binds to the slice around it, not to the next one. */
@@ -73,6 +74,8 @@ interface Open {
 const pidOf = (nid: number): number => (nid === SERVICE_NID ? HOST_PID : nid);
 const tidOf = (nid: number, lane: number): number => pidOf(nid) * TIDS + lane;
 const microseconds = (ns: number): number => ns / 1000;
+/** One that ends where the next begins is not around it, unless both have no length. */
+const isBefore = (a: Slice, b: Slice): boolean => a.end === b.start && (a.start < a.end || b.end > b.start);
 
 export function chromeTrace(
   header: TraceHeader,
@@ -326,18 +329,37 @@ class Builder {
     }
   }
 
-  /** Outer before inner; a flow directly behind its slice, to which it binds. */
+  /** Per thread in the order of nesting; a flow directly behind the beginning of its slice, to which it binds. */
   private sliceEvents(): ChromeEvent[] {
-    const numbered = this.slices.map((slice, i) => ({ slice, i }));
-    numbered.sort((a, b) => a.slice.start - b.slice.start || b.slice.end - a.slice.end || a.i - b.i);
-    return numbered.flatMap(({ slice }): ChromeEvent[] => {
-      const { name, category, pid, tid, start, end, args, flow } = slice;
-      const ts = microseconds(start);
-      const own: ChromeEvent = { ph: "X", name, cat: category, pid, tid, ts, dur: microseconds(end - start), args };
-      if (flow === undefined) return [own];
-      const arrow = { name: "message", cat: "message", pid, tid, ts, id: flow.id };
-      return [own, flow.isStart ? { ph: "s", ...arrow } : { ph: "f", bp: "e", ...arrow }];
-    });
+    const byThread = new Map<number, Slice[]>();
+    for (const slice of this.slices) {
+      const list = byThread.get(slice.tid);
+      if (list === undefined) byThread.set(slice.tid, [slice]);
+      else list.push(slice);
+    }
+    const events: ChromeEvent[] = [];
+    const end = ({ name, pid, tid, end: at }: Slice): void =>
+      void events.push({ ph: "E", name, pid, tid, ts: microseconds(at) });
+    for (const slices of byThread.values()) {
+      const open: Slice[] = [];
+      // The sort is stable: of equal ones that which came first is outside.
+      for (const slice of slices.sort((x, y) => x.start - y.start || y.end - x.end)) {
+        while (open.length > 0 && (open.at(-1)!.end < slice.start || isBefore(open.at(-1)!, slice))) end(open.pop()!);
+        const outer = open.at(-1);
+        if (outer !== undefined && slice.end > outer.end)
+          throw new Error(`trace export: '${slice.name}' at ${slice.start} ns ends behind '${outer.name}' around it`);
+        const { name, category, pid, tid, args, flow } = slice;
+        const ts = microseconds(slice.start);
+        events.push({ ph: "B", name, cat: category, pid, tid, ts, args });
+        if (flow !== undefined) {
+          const arrow = { name: "message", cat: "message", pid, tid, ts, id: flow.id };
+          events.push(flow.isStart ? { ph: "s", ...arrow } : { ph: "f", bp: "e", ...arrow });
+        }
+        open.push(slice);
+      }
+      while (open.length > 0) end(open.pop()!);
+    }
+    return events;
   }
 
   private metadata(): ChromeEvent[] {

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Vector } from "../../emulator/abi/vectors.ts";
 import { realEngine } from "../machine/guest.ts";
+import { expectGolden } from "../system/cluster.ts";
 import { runJob } from "./rig.ts";
 
 const engine = await realEngine();
@@ -35,6 +36,16 @@ describe.skipIf(create === null)("path lengths", () => {
   );
   const length = (name: string): number => Number(lengths.get(name));
 
+  it("are those of the golden file, to the instruction", async () => {
+    const lines = [...lengths]
+      .filter(([k, v]) => k !== "" && /^\d+$/.test(v ?? ""))
+      .map(([k, v]) => `cost ${k} instructions=${v}`);
+    expect(lines.length).toBeGreaterThanOrEqual(5);
+    await expectGolden(
+      `# costs in instructions: image=paths nodes=1 cores=2\n${lines.join("\n")}\n`,
+      "paths-cost.trace",
+    );
+  });
   it("null system call: at most 60", () => {
     expect(length("getpid")).toBeGreaterThan(30);
     expect(length("getpid")).toBeLessThanOrEqual(60);

@@ -183,6 +183,6 @@ export async function expectGolden(text: string, name: string): Promise<void> {
   const file = path.join(packageRoot, "tests/system/golden", name);
   await expect(
     text,
-    `golden ${name}: if the new trace is right, accept it with: make test T=system UPDATE=1`,
+    `golden ${name}: if the new trace is right, accept it with: make test T=golden UPDATE=1`,
   ).toMatchFileSnapshot(file);
 }

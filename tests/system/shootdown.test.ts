@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { expectGolden, runCluster } from "./cluster.ts";
 import { margay } from "./command.ts";
+import { callCosts, wakeCosts } from "./costs.ts";
 
 const run = (...args: string[]) => margay(["run", "--nodes", "1", "--cores", "4", ...args]);
 const READERS = 3;
@@ -52,6 +53,19 @@ describe("golden traces", () => {
     const r = runCluster(short);
     expect(r.stdout).toBe("stale reads: 0 of 2\n");
     await expectGolden(r.golden("job.start,sys,ipi,tlb,frame", EventKind.JOB_START), "shootdown-ipi.trace");
+  });
+  it("of what its calls and the way out of the idle loop cost", async () => {
+    const r = runCluster({ ...short, cores: 3 });
+    const woken = [0, 1, 2].flatMap((core) => wakeCosts(r.events, 1, core));
+    expect(woken.length).toBeGreaterThan(0);
+    // The program's own calls; what is shipped depends on the wire.
+    const program = r.events.slice(r.events.findIndex((e) => e.kind === EventKind.JOB_START));
+    const calls = callCosts(program, 1, 0).filter((line) => !/ (write|exit_group) /.test(line));
+    const lines = [...calls, ...woken];
+    await expectGolden(
+      `# costs in instructions: image=shootdown nodes=1 cores=3\n${lines.join("\n")}\n`,
+      "shootdown-cost.trace",
+    );
   });
   it("of the same without IPIs", async () => {
     const r = runCluster({ ...short, append: "tlb_ipi=off" });

@@ -28,15 +28,14 @@ function violations(events: readonly ChromeEvent[]): string[] {
   const complain = (event: ChromeEvent, what: string): void => void found.push(`${what}: ${JSON.stringify(event)}`);
   const starts = new Map<number, ChromeEvent>();
   const ends = new Set<number>();
-  /** Ends of the open slices of each thread, ns. */
-  const open = new Map<string, number[]>();
-  const ns = (us: number): number => Math.round(us * 1000);
+  /** Names of the open slices of each thread. */
+  const open = new Map<string, string[]>();
   let last = 0;
   for (const event of events) {
-    const { ph, name, pid, tid, ts, dur, id, args } = event;
+    const { ph, name, pid, tid, ts, id, args } = event;
     if (typeof name !== "string" || name === "") complain(event, "no name");
     if (!Number.isInteger(pid) || pid <= 0 || !Number.isInteger(tid) || tid < 0) complain(event, "bad pid or tid");
-    if (!Number.isFinite(ts) || ts < 0) complain(event, "bad ts");
+    if (!Number.isFinite(ts) || ts < 0 || !/^\d+(\.\d{1,3})?$/.test(String(ts))) complain(event, "bad ts");
     if (ph === "M") {
       if (args === undefined) complain(event, "metadata without args");
       continue;
@@ -46,17 +45,13 @@ function violations(events: readonly ChromeEvent[]): string[] {
     const key = `${pid}.${tid}`;
     const stack = open.get(key) ?? [];
     open.set(key, stack);
-    while (stack.length > 0 && stack.at(-1)! < ns(ts)) stack.pop();
     switch (ph) {
-      case "X": {
-        if (dur === undefined || !Number.isFinite(dur) || dur < 0) complain(event, "bad dur");
-        const end = ns(ts) + ns(dur ?? 0);
-        // One that ends as this begins is not around it.
-        while (stack.length > 0 && stack.at(-1)! === ns(ts) && end > ns(ts)) stack.pop();
-        if (stack.length > 0 && stack.at(-1)! < end) complain(event, "overlaps a slice that is not around it");
-        stack.push(end);
+      case "B":
+        stack.push(name);
         break;
-      }
+      case "E":
+        if (stack.pop() !== name) complain(event, "ends a slice that is not the innermost");
+        break;
       case "s":
         if (id === undefined || starts.has(id)) complain(event, "flow starts twice, or without id");
         else starts.set(id, event);
@@ -79,6 +74,7 @@ function violations(events: readonly ChromeEvent[]): string[] {
         complain(event, "unknown phase");
     }
   }
+  for (const [key, stack] of open) if (stack.length > 0) found.push(`${key}: ${stack.join(", ")} never end`);
   for (const [id, start] of starts) if (!ends.has(id)) complain(start, "flow never ends");
   const named = new Set(events.filter((e) => e.ph === "M" && e.name === "thread_name").map((e) => `${e.pid}.${e.tid}`));
   for (const event of events)
@@ -108,7 +104,7 @@ describe("a load of eight nodes", () => {
   it("has the fifteen steps as slices, each where it is done", () => {
     const pids = new Map<number, number[]>();
     for (const e of chrome)
-      if (e.ph === "X" && e.cat === "job step")
+      if (e.ph === "B" && e.cat === "job step")
         pids.set(Number(e.args?.["step"]), [...(pids.get(Number(e.args?.["step"])) ?? []), e.pid].sort());
     const host = chrome.find((e) => e.name === "process_name" && String(e.args?.["name"]).startsWith("n0"))!.pid;
     const all = Array.from({ length: NODES }, (_, i) => i + 1);
@@ -137,8 +133,8 @@ describe("a load of eight nodes", () => {
   });
   it("has a slice for every system call and interrupt that began", () => {
     const starts = (kind: number): number => count(events, (e) => e.kind === kind);
-    expect(count(chrome, (e) => e.ph === "X" && e.cat === "call")).toBe(starts(EventKind.SYS_ENTER));
-    expect(count(chrome, (e) => e.ph === "X" && e.cat === "interrupt")).toBe(starts(EventKind.IRQ_DELIVER));
+    expect(count(chrome, (e) => e.ph === "B" && e.cat === "call")).toBe(starts(EventKind.SYS_ENTER));
+    expect(count(chrome, (e) => e.ph === "B" && e.cat === "interrupt")).toBe(starts(EventKind.IRQ_DELIVER));
     expect(chrome.some((e) => e.name === "portal_wait" && String(e.args?.["result"]).includes("ret=0"))).toBe(true);
   });
   it("a part of a trace keeps the rules too", () => {
@@ -160,10 +156,31 @@ it("lossy links: an arrow a message all the same, however often it was sent", ()
 });
 
 it("the check itself sees what is wrong", () => {
-  const slice: ChromeEvent = { ph: "X", name: "a", pid: 1, tid: 1, ts: 1, dur: 2 };
+  const begin: ChromeEvent = { ph: "B", name: "a", pid: 1, tid: 1, ts: 1 };
+  const end: ChromeEvent = { ph: "E", name: "a", pid: 1, tid: 1, ts: 3 };
   const name: ChromeEvent = { ph: "M", name: "thread_name", pid: 1, tid: 1, ts: 0, args: { name: "c0" } };
-  expect(violations([name, slice, { ...slice, ts: 2 }])).toHaveLength(1);
-  expect(violations([name, slice, { ...slice, ts: 0 }])).not.toEqual([]);
-  expect(violations([name, slice, { ph: "s", name: "m", pid: 1, tid: 1, ts: 2, id: 1 }])).toHaveLength(1);
-  expect(violations([slice])).toHaveLength(1);
+  expect(violations([name, begin, end])).toEqual([]);
+  expect(violations([name, begin])).toHaveLength(1);
+  expect(violations([name, end])).toHaveLength(1);
+  expect(violations([name, begin, { ...begin, name: "b", ts: 2 }, end, { ...end, name: "b" }])).toHaveLength(2);
+  expect(violations([name, begin, { ...end, ts: 0 }])).not.toEqual([]);
+  expect(violations([name, begin, { ph: "s", name: "m", pid: 1, tid: 1, ts: 2, id: 1 }, end])).toHaveLength(1);
+  expect(violations([begin, end])).toHaveLength(2);
+});
+
+it("slices that touch do not overlap, at any time: beginnings and ends are the trace's own nanoseconds", () => {
+  // Two calls, the second where the first ends: 1026.929 + 0.351 µs.
+  const call = (kind: number, time: number): TraceEvent => ({ time, nid: 1, core: 0, kind, words: [39, 0, 0, 0] });
+  const events = [1_026_929, 1_027_280, 1_027_400].flatMap((time, i) => [
+    ...(i > 0 ? [call(EventKind.SYS_EXIT, time)] : []),
+    ...(i < 2 ? [call(EventKind.SYS_ENTER, time)] : []),
+  ]);
+  const chrome = exported(events);
+  expect(violations(chrome)).toEqual([]);
+  expect(chrome.filter((e) => e.ph === "B" || e.ph === "E").map((e) => [e.ph, e.ts])).toEqual([
+    ["B", 1026.929],
+    ["E", 1027.28],
+    ["B", 1027.28],
+    ["E", 1027.4],
+  ]);
 });

@@ -106,6 +106,7 @@ needs("gdb", "in gdb", () => {
       "type = enum Errno",
       "$3 = 8",
     ]);
+    const lines = told("kernel.elf", ["break irq", "break irq:handled", "list irq"]);
     expect(lines.slice(0, 2)).toEqual([
       expect.stringMatching(/^Breakpoint 1 at 0xffffffff801[0-9a-f]+: file kernel\/arch\/trap\.ts, line \d+\.$/),
       expect.stringMatching(/^Breakpoint 2 at 0xffffffff801[0-9a-f]+: file kernel\/arch\/trap\.ts, line \d+\.$/),

@@ -31,7 +31,7 @@ emulator/abi/.stamp: dist/toolchain.js $(wildcard kernel/abi/*.ts)
 	@$(NODE) dist/toolchain.js codec kernel/abi emulator/abi
 	@touch $@
 
-$(CLI): emulator/abi/.stamp $(HOST)
+$(CLI): emulator/abi/.stamp toolchain/bundle.mjs $(HOST)
 	@$(NODE) toolchain/bundle.mjs emulator/cli/margay.ts dist/
 
 images/out/.stamp: $(CLI) $(SUBSET)

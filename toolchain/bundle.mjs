@@ -44,6 +44,8 @@ async function buildCommand() {
     ...common,
     // A script: `import()` becomes `require`, which is all that our packages need.
     format: "cjs",
+    // Less to read.
+    minifyWhitespace: true,
     supported: { "dynamic-import": false },
     define: { "import.meta.url": "scriptUrl" },
     outdir: output,

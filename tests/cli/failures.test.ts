@@ -239,7 +239,7 @@ describe("signals", () => {
     return { status, stdout, stderr };
   }
   it("at any moment: the signal's status or the run's own, no stack, no socket and no script left", async () => {
-    for (const [i, ms] of [1, 40, 90, 150, 220, 300, 450, 700].entries()) {
+    for (const [i, ms] of [1, 60, 150, 260, 400, 700].entries()) {
       const socket = at(`s${i}`);
       const signal = i % 2 === 0 ? "SIGINT" : "SIGTERM";
       const { status, stderr } = await signalled(

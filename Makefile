@@ -79,10 +79,10 @@ bench: setup build ## every figure beside its peer: ONLY=codegen[:kernel], JSON=
 	@ONLY="$(ONLY)" JSON="$(JSON)" $(NODE) dist/bench.js
 
 faults: setup build ## jobs over faulty links on the real kernel: N=200 SEED=1, HIGH=1 for high rates on 1 to 32 nodes
-	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run --disable-console-intercept tests/system/faults.test.ts -t "$(if $(HIGH),high rates:,seeds:)"
+	@FAULT_SEEDS=$(or $(N),200) FAULT_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/faults.test.ts -t "$(if $(HIGH),high rates:,seeds:)" --disable-console-intercept
 
 frames: setup build ## random frames to kernels under jobs and to nid 0: N=1000000 SEED=1
-	@FRAMES=$(or $(N),1000000) FRAME_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run --disable-console-intercept tests/system/wire.test.ts tests/service/wire.test.ts -t "random frames"
+	@FRAMES=$(or $(N),1000000) FRAME_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/wire.test.ts tests/service/wire.test.ts -t "random frames" --disable-console-intercept
 
 hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
 	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts

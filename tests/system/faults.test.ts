@@ -124,6 +124,24 @@ describe("random faults at high rates", () => {
   });
 });
 
+describe("delay alone", () => {
+  // Every fifth frame holds up its link for 2 ms. The two of 32 nodes are dear: with the long campaign only.
+  const cases = [
+    [4, 83],
+    ...(highSeeds > FEW_HIGH
+      ? [
+          [32, 65],
+          [32, 101],
+        ]
+      : []),
+  ] as [number, number][];
+  it.each(cases)("on %i nodes, seed %i: the job ends well, since a slow peer is not given up", (nodes, seed) => {
+    const faults = new LinkFaults(parseFaults("delay=20%:2ms"), seed);
+    const { result } = run("files", `delay-${seed}`, faults, nodes);
+    expect(result).toMatchObject({ kind: "exited", waitStatus: 0, count: nodes });
+  });
+});
+
 /** Applies `verdict` to the first data frame of `operation` that `source` sends, once. */
 class FirstFrame implements FaultInjector {
   private done = false;

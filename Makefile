@@ -85,7 +85,7 @@ frames: setup build ## random frames to kernels under jobs and to nid 0: N=10000
 	@FRAMES=$(or $(N),1000000) FRAME_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/wire.test.ts tests/service/wire.test.ts -t "random frames" --disable-console-intercept
 
 hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
-	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts
+	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts --disable-console-intercept
 
 clean: ## remove what was built (not node_modules)
 	@rm -rf dist images/out emulator/abi

@@ -13,7 +13,7 @@ import { programImage } from "./rig.ts";
 const NODES = 2;
 const CORES = 4;
 /** Calls of a machine: both ranks' together. */
-const CALLS_A_SEED = 20_000;
+const CALLS_A_SEED = 10_000;
 /** What CI has time for. */
 const FEW = 8_000;
 const FEW_A_SEED = 4_000;

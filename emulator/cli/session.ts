@@ -173,10 +173,12 @@ export class Session {
     return this.options.signals.status;
   }
 
-  /** What is asked for and known only at the end: the faults that happened, the state hash. */
+  /** What is asked for and known only at the end: the faults that happened, the longest time with interrupts off, the state hash. */
   epilogue(): readonly string[] {
     if (this.options.settings.json) return [];
     const lines = this.faults === undefined ? [] : [`link faults: ${this.faults.summary()}`];
+    const off = this.machine.longestInterruptsOff;
+    if (off !== undefined) lines.push(`longest time with interrupts off: ${off.ns} ns (${off.place})`);
     return this.options.settings.hash ? [...lines, `state hash ${this.machine.stateHash()}`] : lines;
   }
 
@@ -199,7 +201,10 @@ export class Session {
     if (this.options.settings.json) {
       const faults = this.faults === undefined ? {} : { linkFaults: this.faults.counts };
       const hash = this.options.settings.hash ? { stateHash: this.machine.stateHash() } : {};
-      return JSON.stringify({ ...more, ...this.figures(), ...faults, ...hash });
+      const off = this.machine.longestInterruptsOff;
+      const interrupts =
+        off === undefined ? {} : { longestInterruptsOffNs: off.ns, longestInterruptsOffPlace: off.place };
+      return JSON.stringify({ ...more, ...this.figures(), ...faults, ...interrupts, ...hash });
     }
     const millions = instructions / 1e6;
     const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;

@@ -154,6 +154,13 @@ export class Machine {
       );
   }
 
+  /** Under `strict`: the longest time that a core of any node kept interrupts off since its ready line, ns, with its place. */
+  get longestInterruptsOff(): Node["longestInterruptsOff"] {
+    return this.nodes
+      .map((node) => node.longestInterruptsOff)
+      .reduce((most, off) => (off !== undefined && off.ns > (most?.ns ?? 0) ? off : most), undefined);
+  }
+
   /** Retired by all cores of all nodes. */
   get instructions(): number {
     return this.nodes.reduce((sum, node) => sum + node.instructions, 0);

@@ -11,6 +11,7 @@ import { NEVER } from "./clock.ts";
 import { Console } from "./console.ts";
 import { MissingEoi, Strict } from "./diagnostics.ts";
 import { checkLoad, type KernelImage, loadKernel, parseKernel } from "./loader.ts";
+import { InterruptsOff } from "./interruptsoff.ts";
 import type { NodeObserver } from "./observer.ts";
 import type { NodeEnvironment, NodeOptions, NodeState, NodeStop } from "./options.ts";
 import { type CoreStop, type NodeEvents, Scheduler } from "./scheduler.ts";
@@ -36,6 +37,8 @@ export class Node {
   private readonly agenda = new Agenda();
   private readonly console: Console;
   private readonly observers: NodeObserver[] = [];
+  /** Under `strict`. */
+  private readonly interruptsOff: InterruptsOff | undefined;
 
   constructor(
     readonly options: NodeOptions,
@@ -53,13 +56,24 @@ export class Node {
     this.board = new Board({ cores, ramBytes, keyboard, mac, createEngine }, this.boardHost());
     const { engine, lapics } = this.board;
     this.slots = engine.cores.map((core, index) => new CoreSlot(index, core, lapics[index]));
-    this.scheduler = new Scheduler(this.slots, environment, this.nodeEvents(), this.observers, (slot, why, result) =>
-      this.coreStopped(slot, why, result),
+    if (environment.strict)
+      this.interruptsOff = new InterruptsOff(
+        (text) => this.report(text),
+        (rip) => this.placeOf(rip),
+      );
+    this.scheduler = new Scheduler(
+      this.slots,
+      environment,
+      this.nodeEvents(),
+      this.observers,
+      (slot, why, result) => this.coreStopped(slot, why, result),
+      this.interruptsOff,
     );
     const rings = this.findRings(kernel);
     if (rings !== undefined) this.observe(new KernelRings(rings));
     this.observe(new Tracing(trace, this));
     this.observe(new MissingEoi((text) => this.report(text)));
+    if (this.interruptsOff !== undefined) this.observe(this.interruptsOff);
     if (environment.strict) this.observe(new Strict((line) => this.stop("fault", line)));
     const startInfo = loadKernel(this.ram, kernel, options);
     for (const slot of this.slots) {
@@ -246,9 +260,18 @@ export class Node {
   private position(at?: bigint): string {
     const { current } = this.scheduler;
     if (current === undefined) return `n${this.nid}`;
-    const rip = at ?? current.core.rip;
-    const symbol = this.options.locate?.(rip) ?? this.symboliser.describe(rip) ?? `rip 0x${rip.toString(16)}`;
-    return `n${this.nid}.c${current.index}, ${symbol}`;
+    return `n${this.nid}.c${current.index}, ${this.placeOf(at ?? current.core.rip)}`;
+  }
+  private placeOf(rip: bigint): string {
+    return this.options.locate?.(rip) ?? this.symboliser.describe(rip) ?? `rip 0x${rip.toString(16)}`;
+  }
+
+  /** Under `strict`: the longest time that a core kept interrupts off since the ready line, ns, with its place. */
+  get longestInterruptsOff(): { readonly ns: number; readonly place: string } | undefined {
+    const { longest } = this.interruptsOff ?? {};
+    if (longest === undefined || longest.ns === 0) return undefined;
+    const place = `n${this.nid}.c${longest.core}, from ${this.placeOf(longest.from)} to ${this.placeOf(longest.to)}`;
+    return { ns: longest.ns, place };
   }
 
   private observeLine(line: string): void {

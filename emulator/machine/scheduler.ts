@@ -13,6 +13,7 @@
 import { Icr } from "../abi/lapic.ts";
 import type { RunResult } from "../cpu/engine.ts";
 import { NEVER } from "./clock.ts";
+import type { RunLimits } from "./interruptsoff.ts";
 import type { NodeObserver } from "./observer.ts";
 import { type CoreSlot, type Inbound, isRunnable, Power, type StepRange } from "./slot.ts";
 
@@ -59,6 +60,8 @@ export class Scheduler {
     private readonly events: NodeEvents,
     private readonly observers: readonly NodeObserver[],
     private readonly onStop: (slot: CoreSlot, why: CoreStop, result: RunResult) => void,
+    /** Cuts runs finer, as `hostSlice` does, and ends them where a core's interrupts open. */
+    private readonly limits?: RunLimits,
   ) {
     this.slots = slots;
     this.quantum = quantumNs;
@@ -183,7 +186,7 @@ export class Scheduler {
 
   private runCore(slot: CoreSlot): void {
     const { core, apic } = slot;
-    const { observers, hostSlice } = this;
+    const { observers, hostSlice, limits } = this;
     this.active = slot;
     while (core.time < this.target && !this.isStopped) {
       if (slot.nextEvent <= core.time) this.acceptEvents(slot);
@@ -204,10 +207,12 @@ export class Scheduler {
         core.time = limit;
         continue;
       }
-      const room = Math.min(limit - core.time, slot.step === undefined ? hostSlice : 1);
+      let room = Math.min(limit - core.time, slot.step === undefined ? hostSlice : 1);
+      if (limits !== undefined) room = Math.min(room, limits.limit(slot));
+      const toWindow = vector >= 0 || (limits !== undefined && !core.interruptible);
       for (const observer of observers) observer.beforeRun?.(slot);
       this.inRun = true;
-      const result = vector >= 0 ? core.runToWindow(room) : core.run(room);
+      const result = toWindow ? core.runToWindow(room) : core.run(room);
       this.inRun = false;
       this.instructions += result.retired;
       for (const observer of observers) observer.ran?.(slot, result);

@@ -24,6 +24,11 @@ export const enum Msr {
   KERNEL_GS_BASE = 0xc000_0102,
   TSC_AUX = 0xc000_0103,
 }
+/** CPUID leaf 7, subleaf 0: EBX, and ECX. */
+// biome-ignore format: a table
+export const enum Feature7Ebx { FSGSBASE = 0x1, SMEP = 0x80, SMAP = 0x10_0000 }
+// biome-ignore format: a table
+export const enum Feature7Ecx { UMIP = 0x4 }
 /** Page-table entry bits of all levels. */
 // biome-ignore format: a table
 export const enum Pte { P = 0x1, W = 0x2, U = 0x4, PWT = 0x8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100, ADDRESS = 0x000f_ffff_ffff_f000 }

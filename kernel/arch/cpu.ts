@@ -22,6 +22,24 @@ export function writeMsr(msr: u32, value: u64): void {
   asm({ in: { rcx: msr, rax: value, rdx: value >> 32 }, clobber: ["memory"] })`wrmsr`;
 }
 
+/** EBX of leaf 7, and ECX in the upper half; 0 where the processor has no such leaf. */
+export function cpuidFeatures7(): u64 {
+  return asm<u64>({ out: "rax", clobber: ["rbx", "rcx", "rdx"] })`
+    xor eax, eax
+    cpuid
+    cmp eax, 7
+    mov eax, 0
+    jb 1f
+    mov eax, 7
+    xor ecx, ecx
+    cpuid
+    mov eax, ebx
+    shl rcx, 32
+    or rax, rcx
+  1:
+  `;
+}
+
 export function readCr0(): u64 {
   return asm<u64>`mov ${ret}, cr0`;
 }

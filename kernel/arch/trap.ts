@@ -10,8 +10,8 @@
 import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
 import { Lapic } from "../abi/lapic.ts";
 import { DIRECT_MAP_BASE, LAPIC_BASE } from "../abi/memory.ts";
-import { IRQ_COUNT, IRQ_VECTOR_BASE, Vector } from "../abi/vectors.ts";
-import { Exception, Msr } from "../abi/x86.ts";
+import { IRQ_COUNT, IRQ_VECTOR_BASE } from "../abi/vectors.ts";
+import { Exception, Msr, Rflags } from "../abi/x86.ts";
 import { readCr2 } from "./cpu.ts";
 import { type Frame, fromUser } from "./frame.ts";
 import { type Cpu, cpuIndex, thisCpu } from "./percpu.ts";
@@ -122,7 +122,24 @@ function irqUserReturn(frame: ptr<Frame>): void {
 const TIME: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("time");
 const KIND: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("kind");
 const WORD: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("words");
+/** Of RFLAGS.AC in a Frame. */
+const ALIGNMENT_CHECK_BYTE: u64 = offsetof<Frame>("rflags") + 2;
+const ALIGNMENT_CHECK_BIT: u64 = u64(Rflags.AC) >> 16;
 const EOI: u64 = DIRECT_MAP_BASE + LAPIC_BASE + Lapic.EOI;
+
+/**
+ * With SMAP, RFLAGS.AC lets the kernel touch programs' pages, and a gate leaves it as the program had it: so every entry from a program
+ * that has it set clears it (SYSCALL does by FMASK). What CLAC does, for processors without SMAP, too.
+ */
+function clearAlignmentCheck(): void {
+  attr({ naked: true });
+  asm`
+    pushfq
+    and dword ptr [rsp], ${~Rflags.AC}
+    popfq
+    ret
+  `;
+}
 
 /** Address of the stub of `vector`. */
 export function stubOf(vector: u32): u64 {
@@ -161,7 +178,7 @@ export function trapStubs(): void {
     call plain;  call plain;  call plain;  call plain;  call plain
     .cfi_def_cfa_offset 48; call coded;  call coded
     .cfi_def_cfa_offset 40; call plain
-    # 32…255: whatever an APIC may deliver, expected or not
+    # 32…255: whatever an APIC may deliver, expected or not; the last is Vector.SPURIOUS
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
@@ -189,7 +206,7 @@ export function trapStubs(): void {
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
     call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
-    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq
+    call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call irq;  call spurious
 
   nmi:
     push qword ptr [rsp]
@@ -206,6 +223,8 @@ export function trapStubs(): void {
     test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
     jz 1f
     swapgs
+    test byte ptr [rsp + ${ALIGNMENT_CHECK_BYTE}], ${ALIGNMENT_CHECK_BIT}
+    jnz irqAc
   1:
     # vector = (return address - first return address) / STUB_BYTES; 52429 / 2^18 is 1 / 5 for what is below 81920
     lea rax, [rip + ${trapStubs} + ${STUB_BYTES}]
@@ -216,8 +235,6 @@ export function trapStubs(): void {
     mov [rsp + ${offsetof<Frame>("vector")}], r12
     mov rbx, gs:[${offsetof<Cpu>("frame")}]
     mov gs:[${offsetof<Cpu>("frame")}], rsp
-    cmp r12d, ${Vector.SPURIOUS}
-    je spurious
 
     # IRQ_ENTER
     mov r11, gs:[${offsetof<Cpu>("ring")}]
@@ -231,10 +248,9 @@ export function trapStubs(): void {
     add qword ptr [r11], 1
 
     mov edi, r12d
-    mov eax, r12d
-    shl eax, 4
-    mov rsi, [rax + ${handlers} + ${offsetof<Handler>("device")}]
-    mov rax, [rax + ${handlers} + ${offsetof<Handler>("run")}]
+    lea eax, [r12 + r12]
+    mov rsi, [rax * 8 + ${handlers} + ${offsetof<Handler>("device")}]
+    mov rax, [rax * 8 + ${handlers} + ${offsetof<Handler>("run")}]
     test rax, rax
     jz unexpected
     call rax
@@ -266,7 +282,21 @@ export function trapStubs(): void {
     add rsp, 16
     iretq
 
+  irqAc:
+    call ${clearAlignmentCheck}
+    jmp 1b
   spurious:
+    push qword ptr [rsp]
+    mov qword ptr [rsp + 8], 0
+    cld
+    push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
+    push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
+    jz 2f
+    swapgs
+    call ${clearAlignmentCheck}
+  2:
+    mov rbx, gs:[${offsetof<Cpu>("frame")}]
     call ${spuriousIrq}
     jmp done
   unexpected:
@@ -287,6 +317,7 @@ export function trapStubs(): void {
     test byte ptr [rsp + ${offsetof<Frame>("cs")}], 3
     jz 1f
     swapgs
+    call ${clearAlignmentCheck}
   1:
     mov rdi, rsp
     call ${trapEntry}
@@ -311,6 +342,7 @@ function trapParanoid(): void {
     cld
     push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
     push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    call ${clearAlignmentCheck}
     xor ebx, ebx
     mov ecx, ${Msr.GS_BASE}
     rdmsr

@@ -14,7 +14,8 @@ import {
 import { KERNEL_STACK_BYTES, MAX_CPUS, MIN_RAM_BYTES } from "../abi/memory.ts";
 import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import type { Personality } from "../abi/personality.ts";
-import { Vector } from "../abi/vectors.ts";
+import { UART_GSI } from "../abi/uart.ts";
+import { IRQ_VECTOR_BASE, Vector } from "../abi/vectors.ts";
 import { crc32cStart } from "../../toolchain/lib/rt/crc32c.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
@@ -23,15 +24,17 @@ import { portRead8, portWrite16 } from "../arch/cpu.ts";
 import { crossCallStart } from "../arch/crosscall.ts";
 import { assert, fatal } from "../arch/fatal.ts";
 import { fpuStart } from "../arch/fpu.ts";
+import { fromUser } from "../arch/frame.ts";
 import { IST_STACK_BYTES, loadGdt } from "../arch/gdt.ts";
 import { buildIdt, loadIdt } from "../arch/idt.ts";
 import { ioapicStart } from "../arch/ioapic.ts";
 import { lapicError, lapicId, lapicStart } from "../arch/lapic.ts";
+import { protectionStart } from "../arch/protection.ts";
 import { cpuAt, cpuCount, enterPerCpu, setCpuCount } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { consoleLine, consoleStart, endLine, print, printDecimal } from "../arch/text.ts";
 import { timerStart } from "../arch/timer.ts";
-import { divertDeviceInterrupts, registerInterrupt } from "../arch/trap.ts";
+import { divertDeviceInterrupts, interruptedFrame, registerInterrupt } from "../arch/trap.ts";
 import { faultsStart } from "../core/fault.ts";
 import { enterIdle } from "../core/idle.ts";
 import { panicStart, refuseBoot } from "../core/panic.ts";
@@ -99,6 +102,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   clockStart(parameters.epochSeconds);
   takeMemory(info);
   if (!kernelMapStart()) refuseBoot(cstr("no memory for the kernel's page tables, MB"), ramBytes() / MEGABYTE); // W^X, devices: the APICs need it
+  protectionStart(); //                     SMEP, SMAP, UMIP: the boot tables are gone
   cpuAt(0).online = 1;
 
   // ---- interrupts
@@ -205,6 +209,7 @@ function startProcessors(): void {
 function startCpu(cpu: u64, stackTop: u64): never {
   attr({ inline: "never" });
   kernelMapEnter();
+  protectionStart();
   enterPerCpu(u32(cpu), stackTop);
   loadGdt(u32(cpu), stackTop, stackTop - KERNEL_STACK_BYTES - 2 * IST_STACK_BYTES);
   loadIdt();
@@ -255,9 +260,15 @@ function sayReady(): void {
 function armFaults(): void {
   failAllocation(parameters.failAllocation, parameters.failLasting !== 0);
   if (parameters.panicInInterrupt !== 0) divertDeviceInterrupts(panicInInterrupt);
+  if (parameters.touchInInterrupt !== 0) registerInterrupt(IRQ_VECTOR_BASE + UART_GSI, touchInInterrupt, 0);
 }
 function panicInInterrupt(vector: u32, _device: u64): void {
   fatal(cstr("asked for by panic=irq"), u64(vector));
+}
+/** Reads the stack of the program that it broke into, as no handler may. */
+function touchInInterrupt(_vector: u32, _device: u64): void {
+  const frame = interruptedFrame();
+  if (frame !== null && fromUser(frame)) volatileRead(cast<ptr<u64>>(frame.rsp));
 }
 
 /** A node has answered nothing for too long. */

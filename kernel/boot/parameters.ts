@@ -5,6 +5,7 @@
  *   coords=X.Y.Z   place in the fabric       nodes=N   compute nodes of the machine
  *   epoch=SECONDS  wall clock at boot        tlb_ipi=off   no shootdown IPIs (to show what they are for)
  *   panic=irq      the first device interrupt after ready panics (to show what a panic shows)
+ *   panic=touch    the serial line's interrupt touches the memory of the program that it breaks into, as no handler may
  *   fail_alloc=N   the N-th allocation after ready fails; fail_boot_alloc=N: the N-th of the boot;
  *                  fail_lasting=on: and all after it (to test that nothing dies of it)
  */
@@ -20,6 +21,7 @@ export class Parameters {
   epochSeconds: u64 = 0;
   tlbIpiOff: u32 = 0;
   panicInInterrupt: u32 = 0;
+  touchInInterrupt: u32 = 0;
   failAllocation: u64 = 0;
   failBootAllocation: u64 = 0;
   failLasting: u32 = 0;
@@ -84,6 +86,7 @@ function parseWord(word: ptr<u8>): boolean {
   if (panicWhere !== null) {
     const inInterrupt: boolean = startsWith(panicWhere, cstr("irq")) && isEnd(panicWhere[3]);
     parameters.panicInInterrupt = u32(inInterrupt);
+    parameters.touchInInterrupt = u32(startsWith(panicWhere, cstr("touch")) && isEnd(panicWhere[5]));
     // Linux's panic=SECONDS is somebody else's word.
     return inInterrupt || !ours;
   }

@@ -3,7 +3,8 @@
  * so; registers and backtrace go to the service node as a core report, or to the console too where it cannot be sent.
  * An NMI in peace dumps what it broke into and changes nothing. Interrupts that nobody registered for are named once a vector.
  */
-import { Exception } from "../abi/x86.ts";
+import { USER_END } from "../abi/memory.ts";
+import { Exception, PageFault } from "../abi/x86.ts";
 import { Signal } from "../abi/process.ts";
 import { readCr2 } from "../arch/cpu.ts";
 import { type Frame, fromUser } from "../arch/frame.ts";
@@ -83,6 +84,13 @@ function nameOf(vector: u64): ptr<u8> {
   return name === null ? cstr("exception") : name;
 }
 
+/** What the kernel did wrong. Programs' pages are not its to touch but by mm/user.ts (SMAP, SMEP: arch/protection.ts). */
+function kernelFault(frame: ptr<Frame>, address: u64): ptr<u8> {
+  if (fromUser(frame) || frame.vector !== Exception.PF || address >= USER_END) return nameOf(frame.vector);
+  if ((frame.error & PageFault.P) === 0) return cstr("page fault at an address of programs");
+  return (frame.error & PageFault.I) === 0 ? cstr("touch of a program's page") : cstr("execution of a program's page");
+}
+
 function exception(frame: ptr<Frame>): void {
   if (frame.vector === Exception.NMI) {
     nonMaskable(frame);
@@ -90,7 +98,7 @@ function exception(frame: ptr<Frame>): void {
   }
   const address: u64 = frame.vector === Exception.PF ? readCr2() : frame.rip;
   if (!fromUser(frame) || frame.vector === Exception.DF || frame.vector === Exception.MC)
-    panicAt(nameOf(frame.vector), address, frame);
+    panicAt(kernelFault(frame, address), address, frame);
   const task = currentTask();
   if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
   const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;

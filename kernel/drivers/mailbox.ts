@@ -12,7 +12,9 @@ import {
 import { DIRECT_MAP_BASE } from "../abi/memory.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
 import { pause } from "../arch/cpu.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
+import { interruptedFrame } from "../arch/trap.ts";
 
 const WORD: u32 = 4;
 /** The device takes a message at once; one that does not is left alone after this many looks, and the message is lost. */
@@ -53,6 +55,8 @@ function mailboxInterrupt(_vector: u32, _device: u64): void {
     volatileWrite(register(Mailbox.CONTROL), MailboxControl.TAKE);
     const received = mailbox.received;
     if (received !== null && bytes <= MAILBOX_MESSAGE_BYTES) received(addr(mailbox.message[0]), bytes);
+    // Another message may be there at once; not at boot, where interrupts are off until the end.
+    if (interruptedFrame() !== null) admitInterrupts();
   }
 }
 

@@ -435,16 +435,21 @@ function freeOwnedOf(b: u64, owner: u16): u64 {
     putBackBlock(first);
     return FRAMES_PER_BLOCK;
   }
+  const block = blockAt(b);
   let count: u64 = 0;
-  for (let i: u64 = 0; i < FRAMES_PER_BLOCK; i += 4) {
-    const owners: u64 = cast<ptr<u64>>(ownerSlot(first + i))[0];
-    // Mostly all four are somebody else's.
-    if (owners === 0 || owners === four(OWNER_KERNEL)) continue;
-    for (let k: u64 = 0; k < 4; k++) {
-      if (ownerSlot(first + i + k)[0] !== owner) continue;
-      putBack(first + i + k);
+  for (let w: u64 = 0; w < 8; w++) {
+    const owners = ownerSlot(first + w * 64);
+    let freed: u64 = 0;
+    for (let i: u64 = 0; i < 64; i++) {
+      if (owners[i] !== owner) continue;
+      owners[i] = OWNER_FREE;
+      freed |= u64(1) << i;
       count++;
     }
+    block.used[w] &= ~freed;
   }
+  block.freeFrames += count;
+  state.freeFrames += count;
+  if (count !== 0) noteFree(b);
   return count;
 }

@@ -12,7 +12,7 @@ import { admitInterrupts, isEnding } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { allocateBatch, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, zeroMemory } from "./frames.ts";
-import { findLeaf, type Leaf, PTE_LEAVING, PTE_OWNED, setLargePage, smallPageTable } from "./pagetable.ts";
+import { findLeaf, type Leaf, nextLeaf, PTE_LEAVING, PTE_OWNED, setLargePage, smallPageTable } from "./pagetable.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
 /** Small pages that are given frames at a time. */
@@ -38,13 +38,10 @@ export class Claim {
 function behind(leaf: ptr<Leaf>, at: u64): u64 {
   return (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
 }
-/** Goes on to the next leaf, which is mostly the next entry of the same table; returns its address. Lets interrupts in now and then. */
+/** Goes on to the next leaf; returns its address. Lets interrupts in now and then. */
 function advance(c: ptr<Claim>, leaf: ptr<Leaf>, at: u64): u64 {
   const next: u64 = behind(leaf, at);
-  const slot = leaf.entry;
-  if (slot !== null && leaf.pageBytes === PAGE_BYTES && (next & (LARGE_PAGE_BYTES - 1)) !== 0)
-    leaf.entry = addr(slot[1]);
-  else if (next < c.end) findLeaf(c.root, next, leaf);
+  if (next < c.end) nextLeaf(c.root, next, leaf);
   c.looks++;
   if (c.looks >= LOOKS) {
     c.looks = 0;
@@ -229,6 +226,8 @@ export function freePages(c: ptr<Claim>, id: u64): void {
     }
     count += frames;
     freed += frames;
+    // To give them back takes its time, too.
+    c.looks += frames / 8;
   }
   if (count !== 0) freeFrames(first, count, c.owner);
   if (freed !== 0) record(EventKind.FRAME_FREE, id, freed, 0, 0);

@@ -18,6 +18,8 @@ export const PTE_LEAVING: u64 = 0x400;
 /** Where a virtual address ends up: its leaf entry and the page's size; where a table is missing no entry, and what that table would span. */
 export class Leaf {
   entry: ptr<u64> | null = null;
+  /** Where the walk has ended: the entry, or the one that has no table. */
+  last: ptr<u64> | null = null;
   pageBytes: u64 = 0;
 }
 
@@ -76,6 +78,7 @@ export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
   for (;;) {
     const slot = addr(table.entries[(address >> shift) & 511]);
     leaf.entry = slot;
+    leaf.last = slot;
     leaf.pageBytes = u64(1) << shift;
     if (shift === 12 || isLarge(slot[0])) return;
     if ((slot[0] & Pte.P) === 0) {
@@ -87,10 +90,27 @@ export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
   }
 }
 
+/** The next leaf, at `next`: `leaf` ends there. Mostly it is the next entry of the same table. */
+export function nextLeaf(root: u64, next: u64, leaf: ptr<Leaf>): void {
+  const last = leaf.last;
+  if (last === null || (next & (leaf.pageBytes * 512 - 1)) === 0) {
+    findLeaf(root, next, leaf);
+    return;
+  }
+  const entry: u64 = last[1];
+  const isLeaf: boolean = leaf.pageBytes === PAGE_BYTES || isLarge(entry);
+  if (!isLeaf && entry !== 0) {
+    findLeaf(root, next, leaf);
+    return;
+  }
+  leaf.last = addr(last[1]);
+  leaf.entry = isLeaf ? addr(last[1]) : null;
+}
+
 /** Turns the 2 MB page at `address` into 512 small ones with the same frames and permissions. False: no memory. */
 export function splitLargePage(root: u64, address: u64, owner: u16): boolean {
   const directory = tableOf(root, address, 2, 0);
-  if (directory === null) return false;
+  if (directory === null) return true;
   const slot = addr(directory.entries[(address >> 21) & 511]);
   if (!isLarge(slot[0])) return true;
   const frame: u64 = allocateFrame(owner);

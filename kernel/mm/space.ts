@@ -286,7 +286,7 @@ function mapLocked(space: ptr<AddressSpace>, start: u64, end: u64, protection: u
   const isFree: boolean = regionsAreAbsent(addr(space.regions), start, end);
   if (!prepareCut(space, start, end, 1)) return false;
   const c = claim(space, start, end);
-  let mapped: boolean = isFree || protection === Prot.NONE || thereIsRoom(space, c);
+  let mapped: boolean = protection === Prot.NONE || thereIsRoom(space, c);
   if (mapped) {
     if (!isFree) cutRegions(space, start, end);
     addRegion(space, start, end, protection);

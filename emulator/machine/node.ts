@@ -270,7 +270,7 @@ export class Node {
   get longestInterruptsOff(): { readonly ns: number; readonly place: string } | undefined {
     const { longest } = this.interruptsOff ?? {};
     if (longest === undefined || longest.ns === 0) return undefined;
-    const place = `n${this.nid}.c${longest.core}, from ${this.placeOf(longest.from)} to ${this.placeOf(longest.to)}`;
+    const place = `n${this.nid}.c${longest.core}, from ${this.placeOf(longest.from)} to ${this.placeOf(longest.to)}${longest.overdueAt === undefined ? "" : `, too long at ${longest.overdueAt}`}`;
     return { ns: longest.ns, place };
   }
 

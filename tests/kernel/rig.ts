@@ -6,6 +6,7 @@ import { FabricHost } from "../../emulator/fabric/host.ts";
 import { defaultFabric } from "../../emulator/fabric/switch.ts";
 import type { SendFrame } from "../../emulator/fabric/endpoint.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
+import { INTERRUPTS_OFF_NS } from "../../emulator/machine/interruptsoff.ts";
 import { Machine, type RunReason } from "../../emulator/machine/machine.ts";
 import { Prng } from "../../emulator/machine/prng.ts";
 import { type JobResult, ServiceNode } from "../../emulator/service/service.ts";
@@ -27,6 +28,12 @@ const initImage = (): Uint8Array => artifact("init.bin");
 export const programImage = (name: string): Uint8Array =>
   compiled(program(path.join(packageRoot, `tests/kernel/programs/${name}.ts`)));
 
+/** No core has kept interrupts off for longer than the kernel promises. */
+function holdInterrupts(machine: Machine): void {
+  const off = machine.longestInterruptsOff;
+  if (off !== undefined && off.ns > INTERRUPTS_OFF_NS)
+    throw new Error(`interrupts off for ${off.ns} ns (${off.place})`);
+}
 function hold(checkers: Checkers, complete: boolean): void {
   const violations = checkers.finish(complete);
   if (violations.length > 0) throw new Error(violations.join("\n"));
@@ -72,6 +79,7 @@ export function boot(
     const reason = machine.run({ limitNs: 1e9, until: () => /margay: (ready|halted).*\n/.test(text) });
     tracer.end();
     hold(checkers, false);
+    holdInterrupts(machine);
     return { lines: text.split("\n").filter((l) => l !== ""), reason, events: events.events };
   } finally {
     machine.close();
@@ -212,6 +220,7 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     });
     tracer.end();
     hold(checkers, false);
+    holdInterrupts(machine);
     return { reason, result, stdout, console: consoleText, events: events.events, time: machine.time };
   } finally {
     (io as IoNode | null)?.shutDown();

@@ -121,6 +121,14 @@ const conditionHooks = [
   ]),
 ];
 
+/** What a watchpoint on reads cannot see is said when it is set. */
+const readHooks = ["rwatch", "awatch"].flatMap((command) => [
+  `define hookpost-${command}`,
+  "echo It sees what cores do at this virtual address: not a system call that reads the program's memory by the kernel's direct map,\\n",
+  "echo and no device. 'monitor rwatch physical ADDRESS BYTES' sees the former; 'monitor pt ADDRESS' tells the physical address.\\n",
+  "end",
+]);
+
 /** What gdb is told at its start: sources, all nodes as inferiors, all of them going on together. */
 export function gdbScript(
   name: string,
@@ -227,7 +235,7 @@ export class DebugServer implements Driver {
         ? path.join(os.tmpdir(), `margay-${this.name.slice(1)}.gdb`)
         : `${this.name}.gdb`;
     this.scriptFile = script;
-    writeScript(script, gdbScript(this.name, this.settings.files, this.target.nids));
+    writeScript(script, gdbScript(this.name, this.settings.files, this.target.nids, readHooks));
   }
 
   /** Where gdb finds it, as its `target remote` takes it. */

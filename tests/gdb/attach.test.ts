@@ -94,7 +94,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
       "break requestInterrupt",
       "continue",
       "delete",
-      "tbreak changePages thread 2.1",
+      "tbreak requestInterrupt thread 2.2",
       "continue",
       "inferior 2",
       "detach",
@@ -106,15 +106,15 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
     // The machine ran meanwhile. This one closes the connection while a core of node 2 has stopped.
     const second = await command.gdb([
       ...look,
-      "tbreak changePages thread 2.1",
+      "tbreak requestInterrupt thread 2.2",
       "continue",
       "info threads",
       "disconnect",
     ]);
     expectWhole(second, threads);
     expect(second).toMatch(/\$2 = 1\n/);
-    expect(second).toMatch(/Thread 2\.1 .*hit Temporary breakpoint/);
-    expect(second).toMatch(/\* 2\.1 /);
+    expect(second).toMatch(/Thread 2\.2 .*hit Temporary breakpoint/);
+    expect(second).toMatch(/\* 2\.2 /);
     // It stood; this one is killed while it runs.
     const third = await command.gdb([...look, "echo gone\\n", "continue"], "gone\n");
     expectWhole(third, threads);

@@ -1,7 +1,7 @@
 # The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run debug boot test check types lint bench fuzz faults frames hostile clean
+.PHONY: help setup build run debug boot test check types lint bench fuzz cpu faults frames hostile clean
 
 NODE ?= node
 CLI := dist/margay.js
@@ -86,6 +86,10 @@ frames: setup build ## random frames to kernels under jobs and to nid 0: N=10000
 
 hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
 	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts --disable-console-intercept
+
+cpu: setup ## user-mode instructions against this processor: N=1000000 SEED=1 ONLY=integer|sse|x87
+	@$(NODE) toolchain/bundle.mjs tests/cpu/native/campaign.ts dist/cpu.js
+	@$(NODE) dist/cpu.js $(or $(N),1000000) $(or $(SEED),1) $(ONLY)
 
 clean: ## remove what was built (not node_modules)
 	@rm -rf dist images/out emulator/abi

@@ -19,6 +19,8 @@ const FEATURES_8000_0001_EDX = 0x2193_fbfd;
 /** Leaf 7, subleaf 0. */
 const Feature7Ebx = { FSGSBASE: 1 << 0, SMEP: 1 << 7, SMAP: 1 << 20 } as const;
 const Feature7Ecx = { UMIP: 1 << 2 } as const;
+/** Leaf 1, EDX. */
+const FEATURE_APIC = 1 << 9;
 const LAHF_64 = 1;
 
 function text(value: string): number[] {
@@ -50,10 +52,13 @@ export class CpuidModel {
     leaves.set(0x8000_0008, [0x3028, 0, cores - 1, 0]);
   }
 
-  read(core: number, leaf: number, subleaf: number): Leaf {
+  read(core: number, leaf: number, subleaf: number, hasApic = true): Leaf {
     leaf >>>= 0;
     if (leaf === 7 && subleaf !== 0) return zero;
-    if (leaf === 1) return this.leaf1[core];
+    if (leaf === 1) {
+      const [eax, ebx, ecx, edx] = this.leaf1[core];
+      return hasApic ? this.leaf1[core] : [eax, ebx, ecx, edx & ~FEATURE_APIC];
+    }
     return this.leaves.get(leaf) ?? zero;
   }
 }

@@ -50,6 +50,7 @@ export class LocalApic {
   private readonly isr = new Uint32Array(8);
   private readonly tmr = new Uint32Array(8);
   private readonly lvt = new Uint32Array(6);
+  private present = true;
   private tpr = 0;
   private ldr = 0;
   private dfr = 0xffff_ffff;
@@ -95,6 +96,18 @@ export class LocalApic {
     this.timerNext = NEVER;
     this.irrHighest = -1;
     this.isrHighest = -1;
+  }
+
+  /** IA32_APIC_BASE bit 11 (11.4.3). */
+  get isPresent(): boolean {
+    return this.present;
+  }
+  /** Disabling it forgets its state. */
+  setPresent(present: boolean): void {
+    if (this.present === present) return;
+    this.present = present;
+    this.reset();
+    this.bus.reschedule(this.core);
   }
 
   get enabled(): boolean {
@@ -158,6 +171,7 @@ export class LocalApic {
 
   /** Does a message with this destination reach this LAPIC (11.6.2)? */
   matches(destination: number, logical: boolean): boolean {
+    if (!this.present) return false;
     if (!logical) return destination === 0xff || destination === this.core;
     if (this.dfr >>> 28 === 0xf) return ((this.ldr >>> 24) & destination) !== 0;
     const cluster = destination >>> 4;
@@ -235,11 +249,13 @@ export class LocalApic {
   }
 
   state(): unknown {
-    const { tpr, ldr, dfr, svr, esr, esrPending, icrLow, icrHigh, timerInitial, timerDivide, timerStart } = this;
+    const { present, tpr, ldr, dfr, svr, esr, esrPending, icrLow, icrHigh, timerInitial, timerDivide, timerStart } =
+      this;
     const timerNext = this.timerNext === NEVER ? null : this.timerNext;
     const maps = { irr: [...this.irr], isr: [...this.isr], tmr: [...this.tmr], lvt: [...this.lvt] };
     return {
       ...maps,
+      present,
       tpr,
       ldr,
       dfr,

@@ -67,10 +67,11 @@ export class Board implements Devices, LapicBus, IoapicBus, Dma {
     private readonly host: BoardHost,
   ) {
     const { cores, ramBytes, mac } = options;
+    // Before the cores, which read CPUID as they start.
+    this.lapics = Array.from({ length: cores }, (_, index) => new LocalApic(index, this));
     this.engine = options.createEngine({ ramBytes, cores, bus: new NodeBus(this, cores) });
     this.ram = this.engine.ram;
     this.view = this.engine.view;
-    this.lapics = Array.from({ length: cores }, (_, index) => new LocalApic(index, this));
     this.ioapic = new IoApic(this);
     this.fwcfg = new FwCfg(this, cores);
     this.debugExit = new DebugExit((status) => host.exit("debug exit", status));

@@ -36,7 +36,10 @@ export interface Devices {
 
 const PAGE = 0x1000;
 const APIC_BASE_BSP = 0x100n;
+/** Global enable: without it there is no local APIC. */
 const APIC_BASE_ENABLE = 0x800n;
+/** Bits 12 to 39. */
+const ADDRESS_MASK = 0xff_ffff_f000n;
 
 export class NodeBus implements Bus {
   private readonly cpuidModel: CpuidModel;
@@ -51,7 +54,8 @@ export class NodeBus implements Bus {
 
   readMemory(core: Core, address: number, size: number): number {
     const page = address - (address % PAGE);
-    if (page === LAPIC_BASE) return this.board.lapics[core.index].read(address - page, size);
+    if (page === LAPIC_BASE && this.board.lapics[core.index].isPresent)
+      return this.board.lapics[core.index].read(address - page, size);
     if (page === IOAPIC_BASE) return this.board.ioapic.read(address - page, size);
     if (page === VIRTIO_MMIO_BASE) {
       const offset = address - page;
@@ -64,7 +68,8 @@ export class NodeBus implements Bus {
 
   writeMemory(core: Core, address: number, size: number, value: number): void {
     const page = address - (address % PAGE);
-    if (page === LAPIC_BASE) this.board.lapics[core.index].write(address - page, size, value);
+    if (page === LAPIC_BASE && this.board.lapics[core.index].isPresent)
+      this.board.lapics[core.index].write(address - page, size, value);
     else if (page === IOAPIC_BASE) this.board.ioapic.write(address - page, size, value);
     else if (page === VIRTIO_MMIO_BASE) {
       const offset = address - page;
@@ -99,26 +104,25 @@ export class NodeBus implements Bus {
     this.board.report(`bus: write of ${size} bytes to port ${hex(port)}, where nothing is`);
   }
 
+  /** Unknown ones do not exist: #GP, which is the kernel's to report. */
   readMsr(core: Core, index: number): bigint | undefined {
-    if (index === Msr.APIC_BASE) return apicBase(core.index);
-    this.board.report(`processor: rdmsr of unknown MSR ${hex(index)}`);
-    return 0n;
+    return index === Msr.APIC_BASE ? apicBase(this.board.lapics[core.index]) : undefined;
   }
 
   writeMsr(core: Core, index: number, value: bigint): boolean {
-    if (index !== Msr.APIC_BASE) {
-      this.board.report(`processor: wrmsr of unknown MSR ${hex(index)}`);
-      return true;
-    }
-    if (value === apicBase(core.index)) return true;
-    // No x2APIC in CPUID: its bit is reserved.
-    if ((value & 0x400n) !== 0n) return false;
-    this.board.report(`processor: APIC_BASE cannot be moved or disabled here: 0x${value.toString(16)}`);
+    if (index !== Msr.APIC_BASE) return false;
+    const lapic = this.board.lapics[core.index];
+    const enable = (value & APIC_BASE_ENABLE) !== 0n;
+    // No x2APIC in CPUID: its bit is reserved, as those below BSP and above MAXPHYADDR are.
+    if ((value & ~(ADDRESS_MASK | APIC_BASE_ENABLE | APIC_BASE_BSP)) !== 0n) return false;
+    if ((value & ADDRESS_MASK) !== BigInt(LAPIC_BASE))
+      this.board.report(`processor: APIC_BASE cannot be moved here: 0x${value.toString(16)}`);
+    lapic.setPresent(enable);
     return true;
   }
 
   cpuid(core: Core, leaf: number, subleaf: number): readonly [number, number, number, number] {
-    return this.cpuidModel.read(core.index, leaf, subleaf);
+    return this.cpuidModel.read(core.index, leaf, subleaf, this.board.lapics[core.index].isPresent);
   }
 
   doubleFault(_core: Core, first: number, second: number, rip: bigint): void {
@@ -134,8 +138,8 @@ export class NodeBus implements Bus {
   }
 }
 
-function apicBase(core: number): bigint {
-  return BigInt(LAPIC_BASE) | APIC_BASE_ENABLE | (core === 0 ? APIC_BASE_BSP : 0n);
+function apicBase({ core, isPresent }: LocalApic): bigint {
+  return BigInt(LAPIC_BASE) | (isPresent ? APIC_BASE_ENABLE : 0n) | (core === 0 ? APIC_BASE_BSP : 0n);
 }
 
 function allOnes(size: number): number {

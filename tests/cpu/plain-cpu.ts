@@ -80,6 +80,10 @@ export class PlainCpu implements CpuAccess, PagingRegisters, PhysicalMemory {
     }
   }
 
+  checkWrite(address: bigint, bytes: number, privilege: Privilege): void {
+    for (let byte = 0; byte < bytes; byte++) this.mmu.translateOrThrow(address + BigInt(byte), ACCESS_WRITE, privilege);
+  }
+
   quad(physical: number): bigint {
     return this.view.getBigUint64(physical, true);
   }

@@ -100,7 +100,6 @@ const cases: readonly (readonly [what: string, act: string, handler: string, exp
   ["I/O APIC, read-only",           "mov dword ptr [0xfec00000], 1\nmov dword ptr [0xfec00010], 1", "iret", "ioapic: write to read-only VERSION 0x01 (n5.c0, act+10)"],
   ["a port where nothing is",       "mov dx, 0x300\nin al, dx",                "iret", "bus: read of 1 bytes from port 0x300, where nothing is (n5.c0, act+4)"],
   ["an address where nothing is",   "mov eax, [0xe0000000]",                   "iret", "bus: read of 4 bytes at physical 0xe0000000, where nothing is (n5.c0, act+0)"],
-  ["an unknown MSR",                "mov ecx, 0x12345\nrdmsr",                 "iret", "processor: rdmsr of unknown MSR 0x12345 (n5.c0, act+5)"],
   ["EOI with nothing in service",   "mov dword ptr [0xfee000b0], 0",           "iret", "lapic: EOI with nothing in service (n5.c0, act+0)"],
   ["a handler without EOI",         `sti\n${SELF_IPI}\nnop\nmov ecx, 3000\n1: loop 1b\nhlt`, "iretd", "lapic: missing EOI: IRQ0 still in service at hlt"],
 ];

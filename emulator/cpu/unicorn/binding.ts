@@ -74,6 +74,7 @@ const callbackTypes = {
   deliverInterrupt: koffi.proto("void MargayDeliverInterrupt(uint64_t env, int vector, int hardware)"),
   helperValue: koffi.proto("uint64_t MargayHelperValue(uint64_t env)"),
   debugException: koffi.proto("void MargayDebugException(uint64_t cpu)"),
+  classify: koffi.proto("uint32_t MargayClassify(uint64_t address, uint32_t flags)"),
   checkWatchpoint: koffi.proto(
     "void MargayCheckWatchpoint(uint64_t cpu, uint64_t address, uint64_t length, uint32_t attributes, int flags, uint64_t returnAddress)",
   ),

@@ -18,7 +18,7 @@ import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
 import { implicitTableAccess, instructionLengthBefore } from "./decode.ts";
 import { Env } from "./environment.ts";
-import { EventProcessor } from "./events.ts";
+import { FaultProcessor, FETCH_OUTSIDE_RAM } from "./faults.ts";
 import type { Instance } from "./instance.ts";
 import { CorePoints } from "./points.ts";
 import type { Node } from "./processor.ts";
@@ -38,20 +38,18 @@ const INTERRUPT_HARD = 2;
 const CHANGED_BY_PORTS = [0, 1, 6, 7];
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
-/** `missError` of a fetch from device memory, which reads as all ones there: an undefined opcode. */
-const FETCH_OUTSIDE_RAM = -2;
 
 /** The core inside uc_emu_start. */
 export const running: { core: UnicornCore | undefined } = { core: undefined };
 
-export class UnicornCore extends EventProcessor implements Core {
+export class UnicornCore extends FaultProcessor implements Core {
   readonly core = this;
   /** Permissions of the last successful fillTlb. */
   grantedPermissions = 0;
 
   private readonly unicorn: Binding = binding();
   private readonly handle: Address;
-  private readonly points: CorePoints;
+  protected readonly points: CorePoints;
   /** Virtual time; inside uc_emu_start, the time at which it was called. */
   private clock = 0;
   private stopRequested = false;
@@ -238,6 +236,8 @@ export class UnicornCore extends EventProcessor implements Core {
     } else if (code === ErrorCode.INSN_INVALID) {
       this.advance(begun - 1);
       env.setU32(Env.OLD_EXCEPTION, NONE);
+      // Unicorn would keep it although the code is written.
+      this.node.coherence.dropCodeAt(this.index, this.linearRip);
       this.deliver({ vector: Exception.UD, kind: "exception" });
     } else if (code !== ErrorCode.OK) {
       throw new Error(
@@ -251,7 +251,8 @@ export class UnicornCore extends EventProcessor implements Core {
       this.advance(this.watchAt);
     } else if (this.debugged) {
       this.advance(begun);
-      this.atBreakpoint = true;
+      if (!pass && this.points.isListed(this.linearRip)) this.atBreakpoint = true;
+      else this.afterIntercept();
     } else if (this.windowAt !== NONE) {
       this.advance(this.windowAt); // runFor sees that the window is open
     } else if (begun > count) {
@@ -266,7 +267,7 @@ export class UnicornCore extends EventProcessor implements Core {
     return this.stopAt === NONE ? undefined : "stop";
   }
 
-  private advance(retired: number): void {
+  protected advance(retired: number): void {
     this.clock += retired;
     if (retired > 0) this.progressed();
   }
@@ -294,14 +295,14 @@ export class UnicornCore extends EventProcessor implements Core {
       // #DB is the single-step trap: its instruction has been completed.
       if (vector !== Exception.DB) this.points.hit = undefined;
       this.advance(vector === Exception.DB ? this.trapAt : this.trapAt - 1);
-      this.deliver({ vector, kind: "exception", errorCode: env.u32(Env.ERROR_CODE) & 0xffff });
+      this.deliverFound(vector);
     }
   }
 
   private afterMiss(begun: number, isAtRip: boolean): void {
-    const env = this.env;
     const fetch = this.missKind === ACCESS_FETCH;
     const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
+    if (fetch && this.missError === NOT_CANONICAL && this.faultsAtBranch(begun)) return;
     this.advance(fetch ? begun : begun - 1);
     // A watched access that faulted was not made. The fetch of what follows one that was, faults again when it is next.
     if (!fetch) this.points.hit = undefined;
@@ -312,18 +313,7 @@ export class UnicornCore extends EventProcessor implements Core {
       return;
     }
     this.shortBlocksIn = undefined;
-    if (this.missError === NOT_CANONICAL) {
-      this.deliver({ vector: Exception.GP, kind: "exception", errorCode: 0 });
-      return;
-    }
-    if (this.missError === FETCH_OUTSIDE_RAM) {
-      this.deliver({ vector: Exception.UD, kind: "exception" });
-      return;
-    }
-    // The hook sees the page only. An access that straddles faults at the first byte of the second page.
-    const reported = env.invalidAddress;
-    const address = reported >> 12n === page >> 12n ? reported : page;
-    this.deliver({ vector: Exception.PF, kind: "exception", errorCode: this.missError, address });
+    this.deliverMiss(this.missKind as AccessKind, this.missError, page);
   }
 
   // ---- what the hooks call

@@ -43,7 +43,10 @@ export function implicitTableAccess(cpu: Processor, access: AccessKind): boolean
     return loads || (access === ACCESS_READ && (second === 0x00 || second === 0x02 || second === 0x03));
   }
   if (byte === 0x8e) return next() >= 0xc0;
-  if (byte === 0xff) return ((next() >> 3) & 6) === 2 || (((cpu.fetchByte(at - 1n) ?? 0) >> 3) & 7) === 5;
+  if (byte === 0xff) {
+    const extension = (next() >> 3) & 7;
+    return extension === 3 || extension === 5; // far
+  }
   const farTransfer = byte === 0xca || byte === 0xcb || byte === 0xcf || byte === 0x9a || byte === 0xea;
   const segmentPop = byte === 0x07 || byte === 0x17 || byte === 0x1f || byte === 0xc4 || byte === 0xc5;
   const portAccess = (byte >= 0xe4 && byte <= 0xe7) || (byte >= 0xec && byte <= 0xef) || (byte >= 0x6c && byte <= 0x6f);

@@ -30,6 +30,9 @@ export const Env = {
   GPR: 0,
   RIP: 128,
   EFLAGS: 136,
+  FLAGS_SOURCE: 152,
+  /** How the lazy flags are to be computed. */
+  FLAGS_OPERATION: 168,
   HFLAGS: 176,
   HFLAGS2: 180,
   SEGMENTS: 184,
@@ -43,6 +46,8 @@ export const Env = {
   CR4: 456,
   EFER: 560,
   FPU_TOP: 572,
+  FPU_STATUS: 576,
+  FPU_CONTROL: 578,
   FPU_TAGS: 580,
   FPU_REGISTERS: 592,
   SYSENTER_CS: 4768,
@@ -57,6 +62,8 @@ export const Env = {
   ERROR_CODE: 5352,
   EXCEPTION_IS_INT: 5356,
   EXCEPTION_NEXT_RIP: 5360,
+  /** DR0 to DR7. */
+  DEBUG: 5368,
   OLD_EXCEPTION: 5464,
 } as const;
 /** SegmentCache. */
@@ -75,13 +82,23 @@ export const Hflag = {
   ADDSEG: 1 << 6,
   PE: 1 << 7,
   MP_SHIFT: 9,
+  MP: 1 << 9,
   LMA: 1 << 14,
   CS64: 1 << 15,
+  EM: 1 << 10,
+  TS: 1 << 11,
   OSFXSR: 1 << 22,
   SMAP: 1 << 23,
   /** "Bound registers in use", which no processor here has: a name for translations without breakpoints in them. */
   WITHOUT_BREAKPOINTS: 1 << 26,
+  // Unused by QEMU 5; ours, so that code is translated for them.
+  /** CR0.AM: with RFLAGS.AC, accesses of ring 3 are checked for alignment. */
+  ALIGNMENT: 1 << 27,
+  /** CR4.UMIP. */
+  UMIP: 1 << 28,
 } as const;
+/** env.cc_op: they stand in env.cc_src. */
+export const FLAGS_COMPUTED = 1;
 /** Bit of env.hflags2: an NMI is being served; IRET clears it. */
 export const HFLAG2_NMI = 1 << 2;
 
@@ -202,6 +219,12 @@ export class Environment {
     this.unicorn.writeRegister(this.handle, RegisterId.DR0 + index, this.word);
   }
 
+  xmm(index: number): Uint8Array {
+    const value = new Uint8Array(16);
+    this.unicorn.readRegister(this.handle, RegisterId.XMM0 + index, value);
+    return value;
+  }
+
   /** Reset values (SDM vol. 3, table 9-1, FNINIT): a fresh instance has them wrong. */
   initFpu(): void {
     this.setControlWords(0x37f, 0x1f80);
@@ -255,6 +278,37 @@ export class Environment {
     }
     for (let index = 0; index < 16; index++)
       this.unicorn.writeRegister(this.handle, RegisterId.XMM0 + index, image.slice(160 + index * 16, 176 + index * 16));
+  }
+
+  /** The x87 part of an FXSAVE image, without the registers' hidden parts in Unicorn, which only its own arithmetic needs. */
+  saveX87(image: DataView): void {
+    const { env } = this;
+    const top = env.getUint32(Env.FPU_TOP, true) & 7;
+    image.setUint16(0, env.getUint16(Env.FPU_CONTROL, true), true);
+    image.setUint16(2, (env.getUint16(Env.FPU_STATUS, true) & ~0x3800) | (top << 11), true);
+    let tags = 0;
+    for (let index = 0; index < 8; index++) {
+      if (env.getUint8(Env.FPU_TAGS + index) === 0) tags |= 1 << index;
+      const at = Env.FPU_REGISTERS + ((top + index) & 7) * 16;
+      image.setBigUint64(32 + 16 * index, env.getBigUint64(at, true), true);
+      image.setUint16(40 + 16 * index, env.getUint16(at + 8, true), true);
+    }
+    image.setUint8(4, tags);
+  }
+  loadX87(image: DataView): void {
+    const { env } = this;
+    const status = image.getUint16(2, true);
+    const top = (status >>> 11) & 7;
+    env.setUint16(Env.FPU_CONTROL, image.getUint16(0, true), true);
+    env.setUint16(Env.FPU_STATUS, status & ~0x3800, true);
+    env.setUint32(Env.FPU_TOP, top, true);
+    const tags = image.getUint8(4);
+    for (let index = 0; index < 8; index++) {
+      env.setUint8(Env.FPU_TAGS + index, tags & (1 << index) ? 0 : 1);
+      const at = Env.FPU_REGISTERS + ((top + index) & 7) * 16;
+      env.setBigUint64(at, image.getBigUint64(32 + 16 * index, true), true);
+      env.setUint16(at + 8, image.getUint16(40 + 16 * index, true), true);
+    }
   }
 
   /** The task register holds a busy TSS: QEMU marks only the descriptor in memory. */
@@ -314,6 +368,8 @@ export class Environment {
     hflags |= (cr0 & (Cr0.MP | Cr0.EM | Cr0.TS)) << (Hflag.MP_SHIFT - 1);
     if (cr4 & Cr4.OSFXSR) hflags |= Hflag.OSFXSR;
     if (cr4 & Cr4.SMAP) hflags |= Hflag.SMAP;
+    if (cr0 & Cr0.AM) hflags |= Hflag.ALIGNMENT;
+    if (cr4 & Cr4.UMIP) hflags |= Hflag.UMIP;
     if (stackFlags & SegmentFlag.BIG) hflags |= Hflag.SS32;
     if (longMode && codeFlags & SegmentFlag.LONG) {
       hflags |= Hflag.CS32 | Hflag.SS32 | Hflag.CS64;

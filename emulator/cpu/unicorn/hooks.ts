@@ -9,6 +9,7 @@ import type { AccessKind } from "../x86/access.ts";
 import { WATCH_WRITE } from "../x86/stops.ts";
 import { binding, registerCallback, TLB_ACCESS_FIRST, viewMemory, type Wide } from "./binding.ts";
 import { running, type UnicornCore } from "./core.ts";
+import { interposeArithmetic } from "./arithmetic.ts";
 import { interpose } from "./got.ts";
 import {
   beforeControlWrite,
@@ -23,6 +24,8 @@ import {
   wrmsr,
 } from "./instructions.ts";
 import type { Callbacks } from "./instance.ts";
+import { classify, interest } from "./intercept.ts";
+import { interposeTranslator } from "./translator.ts";
 import { watchFilter } from "./watchfilter.ts";
 
 const TWO_32 = 0x1_0000_0000;
@@ -134,6 +137,10 @@ function interposeHelpers(): void {
   // The only debug exceptions are the breakpoints of our own list (breakpoints.ts).
   interpose("breakpoint_handler_x86_64", "debugException", () =>
     guarded(undefined, (core) => core.noteDebugException()),
+  );
+  interposeArithmetic();
+  interposeTranslator(interest, (address: Wide, flags: number) =>
+    guarded(0, (core) => classify(core, wide(address), flags)),
   );
   watchFilter().interpose(
     registerCallback("checkWatchpoint", (_cpu: Wide, address: Wide, length: Wide, _attributes: number, flags: number) =>

@@ -14,6 +14,7 @@ import {
 } from "./binding.ts";
 import { BreakpointList } from "./breakpoints.ts";
 import { Environment } from "./environment.ts";
+import { checkAlignment } from "./translator.ts";
 
 /**
  * Translation buffer of an instance. Its pages are touched as code is translated. Without this, a flush would touch 1 GB.
@@ -69,6 +70,7 @@ export class Instance {
     mapDevices(map.split, map.splitPhysical);
     mapDevices(map.splitPhysical + high, map.end);
     this.env = new Environment(unicorn, handle);
+    checkAlignment(this.env.cpuAddress);
     this.breakpoints = new BreakpointList(unicorn, this.env);
     unicorn.setOption(handle, Control.USE_EXITS, 1); // and none given: no guest RIP ever ends a run
     unicorn.setOption(handle, Control.TLB_TYPE, TLB_VIRTUAL);

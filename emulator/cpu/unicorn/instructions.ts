@@ -2,19 +2,22 @@
  * Instructions that Unicorn leaves to us, or that we take from it (hooks.ts): CPUID, SYSCALL, RDTSC, MSRs, control registers, ports.
  * An exception is raised on the core and changes nothing else.
  */
-import { Cr0, Exception } from "../../abi/x86.ts";
+import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
 import { checkPort } from "../x86/ports.ts";
 import { performSyscall } from "../x86/syscall.ts";
 import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "../x86/control.ts";
 import { opcodeLength } from "./decode.ts";
-import { Env } from "./environment.ts";
+import { Env, Hflag } from "./environment.ts";
 import { readOwnMsr, writeOwnMsr } from "./msr.ts";
 import type { Processor } from "./processor.ts";
 
 /** Bits that always read as 1. */
 const DR6_ONES = 0xffff_0ff0n;
 const DR7_ONES = 0x400n;
+/** Bits that always read as 0. */
+const DR6_ZEROS = 0x1000n;
+const DR7_ZEROS = 0xd800n;
 
 export function cpuid(cpu: Processor): void {
   const { env } = cpu;
@@ -70,7 +73,11 @@ export function beforeControlWrite(cpu: Processor, index: number, value: bigint)
     cpu.node.bus.writeTaskPriority(cpu.core, Number(value));
     return false;
   }
-  if (allowControlWrite(cpu, index, value)) return true;
+  if (allowControlWrite(cpu, index, value)) {
+    if (index === 0) cpu.setOwnFlag(Hflag.ALIGNMENT, (value & BigInt(Cr0.AM)) !== 0n);
+    if (index === 4) cpu.setOwnFlag(Hflag.UMIP, (value & BigInt(Cr4.UMIP)) !== 0n);
+    return true;
+  }
   cpu.raise(Exception.GP, 0);
   return false;
 }
@@ -89,8 +96,10 @@ export function writeDebug(cpu: Processor, index: number, value: bigint): void {
     if (cpu.cr4 & DEBUG_EXTENSIONS) return cpu.raise(Exception.UD, 0);
     index += 2;
   }
+  if (index >= 6 && value >> 32n) return cpu.raise(Exception.GP, 0);
+  const zeros = index === 6 ? DR6_ZEROS : index === 7 ? DR7_ZEROS : 0n;
   const ones = index === 6 ? DR6_ONES : index === 7 ? DR7_ONES : 0n;
-  cpu.env.setDebugRegister(index, value | ones);
+  cpu.env.setDebugRegister(index, (value & ~zeros) | ones);
 }
 
 /** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */

@@ -23,6 +23,7 @@ export class CorePoints {
   private readonly filter = watchFilter();
   /** Virtual addresses at which physical breakpoints have been seen. */
   private readonly aliases = new Set<bigint>();
+  private listed: ReadonlySet<bigint> = new Set();
   /** The instruction at this RIP is executed whatever breakpoint is there. */
   private passRip: bigint | undefined;
   /** The frame (offset in RAM) of code that was translated before a breakpoint in it was known. */
@@ -33,7 +34,7 @@ export class CorePoints {
     private readonly index: number,
     private readonly list: BreakpointList,
   ) {
-    list.set(new Set());
+    list.set(this.listed);
   }
 
   /** The core's state is another now. */
@@ -91,8 +92,14 @@ export class CorePoints {
     this.writeList();
   }
 
+  /** Is a linear address on the translator's list? */
+  isListed(linear: bigint): boolean {
+    return this.listed.has(linear);
+  }
+
   private writeList(): void {
-    this.list.set(new Set([...this.core.node.stops.virtualBreakpoints(), ...this.aliases]));
+    this.listed = new Set([...this.core.node.stops.virtualBreakpoints(), ...this.aliases]);
+    this.list.set(this.listed);
   }
 
   // ---- TLB fills

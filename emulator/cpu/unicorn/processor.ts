@@ -136,6 +136,14 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   get is32Bit(): boolean {
     return (this.env.u32(Env.HFLAGS) & Hflag.CS32) !== 0;
   }
+  /** What code at RIP is translated for: env.hflags. */
+  get hiddenFlags(): number {
+    return this.env.u32(Env.HFLAGS);
+  }
+  /** Of our own: a write to CR0 or CR4 sets those that QEMU does not know. */
+  setOwnFlag(flag: number, value: boolean): void {
+    this.env.setU32(Env.HFLAGS, value ? this.hiddenFlags | flag : this.hiddenFlags & ~flag);
+  }
   get rflags(): bigint {
     return this.env.rflags;
   }
@@ -201,6 +209,22 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     }
     this.noteOwnWrite(address, first);
     if (first < bytes) this.noteOwnWrite(BigInt.asUintN(64, address + BigInt(first)), bytes - first);
+  }
+
+  checkWrite(address: bigint, bytes: number, privilege: Privilege): void {
+    this.physicalOf(address, ACCESS_WRITE, privilege);
+    const last = BigInt.asUintN(64, address + BigInt(bytes - 1));
+    if (last >> 12n !== address >> 12n) this.physicalOf(last & ~0xfffn, ACCESS_WRITE, privilege);
+  }
+
+  segmentBase(index: number): bigint {
+    return this.segment(index as SegmentIndex).base;
+  }
+  xmm(index: number): Uint8Array {
+    return this.env.xmm(index);
+  }
+  loadTable(which: "gdtr" | "idtr", base: bigint, limit: number): void {
+    this.env.setTable(which === "gdtr" ? Env.GDTR : Env.IDTR, base, limit);
   }
 
   /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */

@@ -72,6 +72,8 @@ export interface CpuAccess {
   /** Little-endian access of 1, 2, 4 or 8 bytes at a linear address. Throws Fault. */
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint;
   writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void;
+  /** As a write that has no effect: throws the Fault that it would meet. */
+  checkWrite(address: bigint, bytes: number, privilege: Privilege): void;
 }
 
 /** The MSRs that SYSCALL reads. */

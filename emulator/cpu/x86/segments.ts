@@ -434,6 +434,7 @@ export function loadSystemSegment(cpu: CpuAccess, index: 6 | 7, selector: number
     const high = cpu.readLinear(at + 8n, 8, PRIVILEGE_IMPLICIT);
     if ((high >> 40n) & 0x1fn) throw fault(GP, selector);
     base |= (high & 0xffff_ffffn) << 32n;
+    if (!canonical(base)) throw fault(GP, selector);
   }
   let { flags } = descriptor;
   if (task) {

@@ -1,0 +1,107 @@
+/** Faults of a core that Unicorn finds but does not tell whole, and instructions that it leaves to us. */
+import { Exception, PageFault, Rflags } from "../../abi/x86.ts";
+import { ACCESS_FETCH, ACCESS_READ, type AccessKind, Fault } from "../x86/access.ts";
+import { NOT_CANONICAL } from "../x86/mmu.ts";
+import { Env, FLAGS_COMPUTED } from "./environment.ts";
+import { EventProcessor } from "./events.ts";
+import {
+  hasComputedFlags,
+  type Intercepted,
+  isNotedBranch,
+  needsAlignmentAtRip,
+  perform,
+  vectorOfNotCanonical,
+  writesAtRip,
+} from "./intercept.ts";
+import type { CorePoints } from "./points.ts";
+import { computedFlags, noted } from "./translator.ts";
+import { UNALIGNED } from "./translator-code.ts";
+
+const DR6_SINGLE_STEP = 0x4000n;
+/** Error of a fetch from device memory, which reads as all ones there: an undefined opcode. */
+export const FETCH_OUTSIDE_RAM = -2;
+
+export abstract class FaultProcessor extends EventProcessor {
+  protected abstract readonly points: CorePoints;
+  /** So many instructions have retired. */
+  protected abstract advance(retired: number): void;
+
+  /** An exception that Unicorn has found. */
+  protected deliverFound(vector: number): void {
+    const errorCode = this.env.u32(Env.ERROR_CODE);
+    if (errorCode !== UNALIGNED) {
+      this.deliver({ vector, kind: "exception", errorCode: errorCode & 0xffff });
+      return;
+    }
+    const cause = needsAlignmentAtRip(this) ? Exception.GP : Exception.AC;
+    this.deliver({ vector: cause, kind: "exception", errorCode: 0 });
+  }
+
+  /** A refused TLB fill, by the instruction at RIP. */
+  protected deliverMiss(kind: AccessKind, error: number, page: bigint): void {
+    const { env } = this;
+    if (kind !== ACCESS_FETCH && hasComputedFlags(this)) {
+      env.setU64(Env.FLAGS_SOURCE, computedFlags());
+      env.setU32(Env.FLAGS_OPERATION, FLAGS_COMPUTED);
+    }
+    if (error === NOT_CANONICAL) {
+      const vector = kind === ACCESS_FETCH ? Exception.GP : vectorOfNotCanonical(this, page >> 12n);
+      this.deliver({ vector, kind: "exception", errorCode: 0 });
+      return;
+    }
+    if (error === FETCH_OUTSIDE_RAM) {
+      this.deliver({ vector: Exception.UD, kind: "exception" });
+      return;
+    }
+    // The hook sees the page only. An access that straddles faults at the first byte of the second page.
+    const reported = env.invalidAddress;
+    const address = reported >> 12n === page >> 12n ? reported : page;
+    const isWrite = kind === ACCESS_READ && writesAtRip(this);
+    const errorCode = isWrite ? error | PageFault.W : error;
+    this.deliver({ vector: Exception.PF, kind: "exception", errorCode, address });
+  }
+
+  /** The instruction at RIP is one that the translator has left to us. */
+  protected afterIntercept(): void {
+    const stepping = (this.env.u32(Env.EFLAGS) & Rflags.TF) !== 0;
+    let done: Intercepted | undefined;
+    try {
+      done = perform(this);
+    } catch (fault) {
+      if (!(fault instanceof Fault)) throw fault;
+      const { vector, errorCode, address } = fault;
+      this.deliver({ vector, kind: "exception", errorCode, address });
+      return;
+    }
+    if (done === undefined) {
+      // The code was changed meanwhile.
+      this.node.coherence.dropCodeAt(this.core.index, this.linearRip);
+      return;
+    }
+    if ("vector" in done) {
+      this.deliver({ vector: done.vector, kind: "exception", errorCode: done.errorCode });
+      return;
+    }
+    this.rip += BigInt(done.length);
+    this.interruptShadow = false;
+    this.advance(1);
+    if (done.trap !== undefined) this.deliver({ vector: done.trap, kind: "exception" });
+    else if (stepping) {
+      this.env.setU64(Env.DEBUG + 48, this.env.u64(Env.DEBUG + 48) | DR6_SINGLE_STEP);
+      this.deliver({ vector: Exception.DB, kind: "exception" });
+    }
+  }
+
+  /** A near branch to an address that is not canonical faults itself (SDM vol. 2, JMP, CALL, RET): it is taken back. */
+  protected faultsAtBranch(begun: number): boolean {
+    const { rip, rsp, count } = noted;
+    // It is noted before it is counted.
+    if (count !== begun - 1 || !this.is64Bit || !isNotedBranch(this, rip)) return false;
+    this.advance(begun - 1);
+    this.points.hit = undefined;
+    this.rip = rip;
+    this.setGpr(4, rsp);
+    this.deliver({ vector: Exception.GP, kind: "exception", errorCode: 0 });
+    return true;
+  }
+}

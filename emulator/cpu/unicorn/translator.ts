@@ -1,0 +1,119 @@
+/**
+ * Unicorn's translator under our eyes. Everything that it calls in the library goes through the global offset table, so its loop gets
+ * operations of ours, and each instruction passes through `translate` (translator-code.ts) before it is translated. Plain ones, nearly all,
+ * cost a few instructions there. For others `classify` (intercept.ts) says what is to be done; it costs nothing when they are executed:
+ *
+ * ALIGN    the memory operand must be aligned: the check is a part of Unicorn's own TLB lookup
+ * EXIT     the block ends here in an exit to us, as at a breakpoint: we execute the instruction
+ * BRACKET  helpers of machine code before and behind it
+ * HALF     Unicorn loads 16 bytes where the operand has 8: the second load is made of the first 8 again
+ * FLAGS    the lazy flags are computed before it
+ * NOTE     its RIP and RSP are kept: should the fetch at its target fault, it was the branch that did
+ */
+import { type Address, binding, registerCallback, viewMemory, type Wide } from "./binding.ts";
+import { interposeAddress } from "./got.ts";
+import { Data, Entry, TRANSLATOR_CODE } from "./translator-code.ts";
+
+export const Action = { PLAIN: 0, ALIGN: 1, EXIT: 2, BRACKET: 3, NOTE: 4, FLAGS: 5, HALF: 6 } as const;
+const BP_GDB = 0x10;
+/** In TABLE1. */
+const PREFIX = 1;
+const ESCAPE = 2;
+const ASK = 3;
+// biome-ignore format: by the opcode map
+const PREFIXES = [
+  0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3,
+  0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f,
+];
+/** CPUClass: pointer to it in CPUState, and its do_unaligned_access. */
+const CLASS_IN_CPU = 0x81b0;
+const UNALIGNED_IN_CLASS = 0x18;
+
+/** Addresses of `interesting` opcodes go to `classify`: one-byte ones, and second bytes behind 0F. */
+export interface Interest {
+  readonly opcodes: readonly number[];
+  readonly second: readonly number[];
+}
+
+let unaligned: Address = 0;
+let data: DataView | undefined;
+
+/** RIP, RSP and the instructions begun at the last branch of those that are noted. */
+export const noted = {
+  get rip(): bigint {
+    return (data as DataView).getBigUint64(Data.NOTED_RIP, true);
+  },
+  get rsp(): bigint {
+    return (data as DataView).getBigUint64(Data.NOTED_RSP, true);
+  },
+  get count(): number {
+    return (data as DataView).getUint32(Data.NOTED_COUNT, true);
+  },
+};
+
+/** Once a process, before the first instance. `classify`: action + operand × 256 for the instruction at a linear address. */
+export function interposeTranslator(interest: Interest, classify: (address: Wide, flags: number) => number): void {
+  const unicorn = binding();
+  const base = unicorn.allocateCode(Data.BYTES);
+  const view = new DataView(viewMemory(base, Data.BYTES));
+  data = view;
+  const bytes = new Uint8Array(view.buffer);
+  bytes.set(TRANSLATOR_CODE, 0);
+  const set = (at: number, value: Address): void => view.setBigUint64(at, BigInt(value), true);
+  const symbols: readonly (readonly [number, string])[] = [
+    [Data.LOOP, "translator_loop"],
+    [Data.FETCH, "cpu_ldub_code"],
+    [Data.CONSTANT32, "tcg_const_i32"],
+    [Data.CONSTANT64, "tcg_const_i64"],
+    [Data.CALL, "tcg_gen_callN"],
+    [Data.FREE, "tcg_temp_free_internal"],
+    [Data.LD32, "tcg_gen_qemu_ld_i32"],
+    [Data.ST32, "tcg_gen_qemu_st_i32"],
+    [Data.LD64, "tcg_gen_qemu_ld_i64"],
+    [Data.ST64, "tcg_gen_qemu_st_i64"],
+    [Data.FLAGS, "cpu_cc_compute_all"],
+    [Data.RAISE, "raise_exception_err_ra"],
+  ];
+  for (const [at, name] of symbols) set(at, Number(unicorn.library.symbol(`${name}_x86_64`)));
+  set(Data.CALLBACK, registerCallback("classify", classify));
+  set(Data.COMPUTE, base + Entry.COMPUTE);
+  set(Data.NOTE, base + Entry.NOTE);
+  set(Data.BEFORE, base + Entry.BEFORE);
+  set(Data.AFTER, base + Entry.AFTER);
+  const operations = [
+    Entry.INIT,
+    Entry.TB_START,
+    Entry.INSN_START,
+    Entry.BREAKPOINT_CHECK,
+    Entry.TRANSLATE,
+    Entry.TB_STOP,
+  ];
+  operations.forEach((entry, index) => {
+    set(Data.OPERATIONS + 8 * index, base + entry);
+  });
+  view.setUint32(Data.BREAKPOINT + 8, BP_GDB, true);
+  for (const prefix of PREFIXES) bytes[Data.TABLE1 + prefix] = PREFIX;
+  bytes[Data.TABLE1 + 0x0f] = ESCAPE;
+  for (const opcode of interest.opcodes) bytes[Data.TABLE1 + opcode] = ASK;
+  for (const opcode of interest.second) bytes[Data.TABLE2 + opcode] = ASK;
+  interposeAddress("translator_loop_x86_64", base + Entry.LOOP);
+  interposeAddress("tcg_gen_qemu_ld_i32_x86_64", base + Entry.LD32);
+  interposeAddress("tcg_gen_qemu_st_i32_x86_64", base + Entry.ST32);
+  interposeAddress("tcg_gen_qemu_ld_i64_x86_64", base + Entry.LD64);
+  interposeAddress("tcg_gen_qemu_st_i64_x86_64", base + Entry.ST64);
+  // Helpers of SVM and of MONITOR, which no processor here has: their rows in the table of helpers are free.
+  interposeAddress("helper_monitor_x86_64", base + Entry.NOTE);
+  interposeAddress("helper_invlpga_x86_64", base + Entry.COMPUTE);
+  interposeAddress("helper_vmload_x86_64", base + Entry.BEFORE);
+  interposeAddress("helper_vmsave_x86_64", base + Entry.AFTER);
+  unaligned = base + Entry.UNALIGNED;
+}
+
+/** The flags that the last instruction with `FLAGS` began with. */
+export const computedFlags = (): bigint => (data as DataView).getBigUint64(Data.COMPUTED, true);
+
+/** For each instance: what is called where an access is not aligned as its instruction asks. */
+export function checkAlignment(cpu: Address): void {
+  const classAddress = Number(new DataView(viewMemory(cpu + CLASS_IN_CPU, 8)).getBigUint64(0, true));
+  new DataView(viewMemory(classAddress + UNALIGNED_IN_CLASS, 8)).setBigUint64(0, BigInt(unaligned), true);
+}

@@ -1,0 +1,183 @@
+/**
+ * x87 instructions, executed one at a time by the host's own FPU. Unicorn's QEMU knows no stack overflow, hardly any exception flags, no
+ * operation of unmasked exceptions, and computes transcendental functions with 53 bits; so it only finds these instructions (translator.ts).
+ * Memory operands go through a buffer. Left to Unicorn: FNSTENV, FRSTOR and FNSAVE, which only move state.
+ *
+ * What they give is fixed by IEEE 754 and the manual, but for FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X and FYL2XP1, whose last bit
+ * is the processor's (SDM vol. 1, 8.3.10).
+ */
+import koffi from "koffi";
+import { Exception, Rflags } from "../../abi/x86.ts";
+import { Fault, PRIVILEGE_SUPERVISOR, PRIVILEGE_USER } from "../x86/access.ts";
+import { type Decoded, isMemory, memoryOperand, regField } from "../x86/instruction.ts";
+import { type Address, binding, viewMemory } from "./binding.ts";
+import { Hflag } from "./environment.ts";
+import type { Processor } from "./processor.ts";
+
+const WAIT = 0x9b;
+const FNSTSW_AX = 0xe0;
+const STATUS = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF;
+const IMAGE_BYTES = 512;
+const MEMORY_AT = IMAGE_BYTES;
+const CODE_AT = 0x1000;
+const SLOT_BYTES = 32;
+const BYTES = CODE_AT + 8 * 256 * SLOT_BYTES;
+const DEFAULT_MXCSR = 0x1f80;
+
+/** Bytes of the memory operand by opcode D8 … DF and extension; negative: stored; 0: undefined, or left to Unicorn. */
+// biome-ignore format: a table
+const memoryBytes: readonly (readonly number[])[] = [
+  [ 4,  4,  4,  4,  4,  4,  4,   4],
+  [ 4,  0, -4, -4, 28,  2,  0,  -2],
+  [ 4,  4,  4,  4,  4,  4,  4,   4],
+  [ 4, -4, -4, -4,  0, 10,  0, -10],
+  [ 8,  8,  8,  8,  8,  8,  8,   8],
+  [ 8, -8, -8, -8,  0,  0,  0,  -2],
+  [ 2,  2,  2,  2,  2,  2,  2,   2],
+  [ 2, -2, -2, -2, 10,  8, -10, -8],
+];
+/** Register forms that exist, as ranges of the ModRM byte; aliases that the manual does not name are Unicorn's. */
+// biome-ignore format: a table
+const registerForms: readonly (readonly (readonly [number, number])[])[] = [
+  [[0xc0, 0xff]],
+  [[0xc0, 0xd0], [0xe0, 0xe1], [0xe4, 0xe5], [0xe8, 0xee], [0xf0, 0xff]],
+  [[0xc0, 0xdf], [0xe9, 0xe9]],
+  [[0xc0, 0xdf], [0xe2, 0xe3], [0xe8, 0xf7]],
+  [[0xc0, 0xcf], [0xe0, 0xff]],
+  [[0xc0, 0xc7], [0xd0, 0xef]],
+  [[0xc0, 0xcf], [0xd9, 0xd9], [0xe0, 0xff]],
+  [[0xe0, 0xe0], [0xe8, 0xf7]],
+];
+
+/** Is it one of these instructions, and not #NM? `flags`: of the block. */
+export function isX87({ map, opcode, modrm, lock, operandSize }: Decoded, flags: number): boolean {
+  if (map !== 0 || lock || (flags & Hflag.CS64) === 0) return false;
+  if (opcode === WAIT) return (flags & (Hflag.TS | Hflag.MP)) !== (Hflag.TS | Hflag.MP);
+  if (opcode < 0xd8 || opcode > 0xdf || flags & (Hflag.TS | Hflag.EM)) return false;
+  if (isMemory(modrm) && operandSize && isLoadEnvironment(opcode, modrm)) return false; // the 16-bit format
+  if (isMemory(modrm)) return memoryBytes[opcode - 0xd8][regField(modrm)] !== 0;
+  return registerForms[opcode - 0xd8].some(([first, last]) => modrm >= first && modrm <= last);
+}
+
+const isLoadEnvironment = (opcode: number, modrm: number): boolean =>
+  opcode === 0xd9 && isMemory(modrm) && regField(modrm) === 4;
+
+/** Does it wait for pending exceptions? */
+function waits(opcode: number, modrm: number): boolean {
+  if (opcode === 0xdb) return modrm !== 0xe2 && modrm !== 0xe3; // FNCLEX, FNINIT
+  if (opcode === 0xdf) return modrm !== FNSTSW_AX;
+  return !(isMemory(modrm) && regField(modrm) === 7 && (opcode === 0xd9 || opcode === 0xdd)); // FNSTCW, FNSTSW
+}
+
+interface Host {
+  readonly base: Address;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Calls the slot at an address with the flags; gives RAX. */
+  run(slot: Address, image: Address, memory: Address, flags: number): number | bigint;
+}
+let host: Host | undefined;
+
+function openHost(): Host {
+  const base = binding().allocateCode(BYTES);
+  const view = new DataView(viewMemory(base, BYTES));
+  const bytes = new Uint8Array(view.buffer);
+  // jmp rdi, in the last bytes of the image's page.
+  const entry = CODE_AT - 16;
+  bytes.set([0xff, 0xe7], entry);
+  const type = koffi.proto("uint64_t MargayX87(uint64_t slot, uint64_t image, uint64_t memory, uint32_t flags)");
+  const run = koffi.decode(BigInt(base + entry), type) as Host["run"];
+  return { base, bytes, view, run };
+}
+
+/** One opcode and ModRM byte: state in, flags in, the instruction with its memory operand at [rdx], flags or AX out, state out. */
+function slotOf({ base, bytes }: Host, opcode: number, modrm: number): Address {
+  const at = CODE_AT + ((opcode - 0xd8) * 256 + modrm) * SLOT_BYTES;
+  if (bytes[at] === 0) {
+    const isStatus = opcode === 0xdf && modrm === FNSTSW_AX;
+    // biome-ignore format: one instruction a line
+    bytes.set([
+      0x48, 0x0f, 0xae, 0x0e,               // fxrstor64 [rsi]
+      0x51, 0x9d,                           // push rcx; popfq
+      opcode, modrm,
+      ...(isStatus ? [] : [0x9c, 0x58]),    // pushfq; pop rax
+      0x48, 0x0f, 0xae, 0x06,               // fxsave64 [rsi]
+      0xdb, 0xe3,                           // fninit
+      0xc3,                                 // ret
+    ], at);
+  }
+  return base + at;
+}
+
+/** Does it; RIP stays. Returns its length. Throws Fault, and then has done nothing. */
+export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number) => number | undefined): number {
+  const { opcode, modrm, opcodeEnd } = found;
+  host ??= openHost();
+  const { bytes, view, base } = host;
+  cpu.env.saveX87(view);
+  const pending = (view.getUint8(2) & ~view.getUint8(0) & 0x3f) !== 0;
+  if (pending && (opcode === WAIT || waits(opcode, modrm))) throw new Fault(Exception.MF, 0);
+  if (opcode === WAIT) return opcodeEnd;
+  const size = isMemory(modrm) ? memoryBytes[opcode - 0xd8][regField(modrm)] : 0;
+  const privilege = cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
+  const length = Math.abs(size);
+  let end = opcodeEnd + 1;
+  let address = 0n;
+  if (size !== 0) {
+    ({ address, end } = memoryOperand(found, byte, cpu));
+    if (size < 0) cpu.checkWrite(address, length, privilege);
+    if (isLoadEnvironment(opcode, modrm)) {
+      loadEnvironment(cpu, view, address, privilege);
+      return end;
+    }
+    const low = cpu.readLinear(address, Math.min(length, 8), privilege);
+    view.setBigUint64(MEMORY_AT, low, true);
+    if (length > 8)
+      view.setUint16(MEMORY_AT + 8, Number(cpu.readLinear(BigInt.asUintN(64, address + 8n), 2, privilege)), true);
+  }
+  view.setUint32(24, DEFAULT_MXCSR, true);
+  const slot = slotOf(host, opcode, size !== 0 ? (modrm & 0x38) | 2 : modrm);
+  const flags = Number(cpu.rflags & BigInt(STATUS)) | 2;
+  const rax = host.run(slot, base, base + MEMORY_AT, flags);
+  cpu.env.loadX87(view);
+  if (size < 0) {
+    cpu.writeLinear(address, Math.min(length, 8), view.getBigUint64(MEMORY_AT, true), privilege);
+    if (length > 8)
+      cpu.writeLinear(
+        BigInt.asUintN(64, address + 8n),
+        2,
+        BigInt(bytes[MEMORY_AT + 8] | (bytes[MEMORY_AT + 9] << 8)),
+        privilege,
+      );
+  } else if (opcode === 0xdf && modrm === FNSTSW_AX) {
+    cpu.setGpr(0, (cpu.gpr(0) & ~0xffffn) | (BigInt(rax) & 0xffffn));
+  } else if ((opcode === 0xdb || opcode === 0xdf) && modrm >= 0xe8) {
+    cpu.rflags = (cpu.rflags & ~BigInt(STATUS)) | (BigInt(rax) & BigInt(STATUS));
+  }
+  return end;
+}
+
+/** FLDENV, the 32-bit format (SDM vol. 1, figure 8-9); the pointers are not kept. */
+function loadEnvironment(cpu: Processor, image: DataView, address: bigint, privilege: 0 | 1): void {
+  const words = [0, 4, 8].map(
+    (offset) => Number(cpu.readLinear(BigInt.asUintN(64, address + BigInt(offset)), 4, privilege)) & 0xffff,
+  );
+  cpu.readLinear(BigInt.asUintN(64, address + 12n), 8, privilege);
+  cpu.readLinear(BigInt.asUintN(64, address + 20n), 8, privilege);
+  const [control, status, tags] = words;
+  const top = (status >>> 11) & 7;
+  const old = new Uint8Array(image.buffer).slice(32, 32 + 128);
+  const oldTop = (image.getUint16(2, true) >>> 11) & 7;
+  // Registers stay where they are; what is ST(i) moves with TOP.
+  for (let index = 0; index < 8; index++) {
+    const from = (((top + index) & 7) - oldTop) & 7;
+    new Uint8Array(image.buffer).set(old.subarray(16 * from, 16 * from + 16), 32 + 16 * index);
+  }
+  image.setUint16(0, (control & 0x1f3f) | 0x40, true);
+  const isPending = (status & ~control & 0x3f) !== 0;
+  image.setUint16(2, (status & 0x7f7f) | (isPending ? 0x8080 : 0), true);
+  let valid = 0;
+  for (let index = 0; index < 8; index++) if (((tags >> (2 * index)) & 3) !== 3) valid |= 1 << index;
+  image.setUint8(4, valid);
+  cpu.env.loadX87(image);
+}

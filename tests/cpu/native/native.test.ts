@@ -1,0 +1,25 @@
+/**
+ * User-mode instructions against the processor that the tests run on: registers, defined flags, memory, the exception and its place. A
+ * fixed set here; `make cpu N=1000000 SEED=2` tries more.
+ */
+import { describe, expect, it } from "vitest";
+import { realEngine } from "../../machine/guest.ts";
+import { oracleMissing } from "./oracle.ts";
+import { Campaign } from "./run.ts";
+
+const SEED = 1;
+const CASES = { integer: 6000, sse: 4000, x87: 3000 } as const;
+
+const engine = await realEngine();
+const missing = typeof engine === "string" ? engine : oracleMissing;
+if (missing !== undefined) console.log(`tests/cpu/native skipped: ${missing}`);
+
+describe.skipIf(missing !== undefined)("user-mode instructions as this processor executes them", () => {
+  for (const family of ["integer", "sse", "x87"] as const)
+    it(family, () => {
+      if (typeof engine === "string") throw new Error(engine);
+      const { cases, differences, listed } = new Campaign(engine, SEED).run(family, CASES[family]);
+      console.log(`${family}: ${cases} cases, ${differences.length} differences, ${listed} listed ones`);
+      expect(differences.map(({ kind, text }) => `${kind}: ${text}`)).toEqual([]);
+    });
+});

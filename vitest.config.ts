@@ -1,5 +1,10 @@
+import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+// Transformed modules are kept here. vitest does not make the folder before several workers write into it.
+const moduleCache = "node_modules/.cache/vitest-modules";
+mkdirSync(moduleCache, { recursive: true });
 
 export default defineConfig({
   test: {
@@ -9,7 +14,7 @@ export default defineConfig({
     maxWorkers: availableParallelism(),
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    experimental: { fsModuleCache: true },
+    experimental: { fsModuleCache: true, fsModuleCachePath: moduleCache },
     reporters: ["default", "./tests/reporter.ts"],
   },
 });

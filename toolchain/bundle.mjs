@@ -2,13 +2,14 @@
  * Bundles a host-side program with esbuild.
  *   node toolchain/bundle.mjs ENTRY OUTPUT.js    one file, an ES module
  *   node toolchain/bundle.mjs ENTRY FOLDER/      a command that starts fast: FOLDER/NAME.js and FOLDER/NAME-HASH.cjs
- * npm packages stay outside. TypeScript's compiler is loaded by `require`: an `import` of its 9 MB would first be scanned for export names,
- * which takes longer than running it.
+ * npm packages stay outside, but yargs, whose parser is needed at once. TypeScript's compiler is loaded by `require`:
+ * an `import` of its 9 MB would first be scanned for export names, which takes longer than running it.
  *
- * A command is one script that NAME.js compiles by itself, with V8's code cache if there is one (NAME-HASH.cache): resolving and compiling
- * some forty modules takes longer than most runs. The script's name holds the hash of its text, so a cache never meets another script;
- * one that another node has written is refused by V8, and the script is compiled. With MARGAY_WRITE_CACHE set the cache is written at the
- * end of a run, with what this run has compiled: the Makefile does so once.
+ * A command is one script that NAME.js compiles by itself, with V8's code cache if there is one (NAME-HASH.cache):
+ * resolving and compiling some forty modules takes longer than most runs. The script's name holds the hash of its text,
+ * so a cache never meets another script; one that another node has written is refused by V8, and the script is
+ * compiled. With MARGAY_WRITE_CACHE set the cache is written at the end of a run, with what this run has compiled: the
+ * Makefile does so once.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -20,7 +21,7 @@ const common = {
   bundle: true,
   platform: "node",
   target: "node20",
-  packages: "external",
+  external: ["esbuild", "iced-x86", "koffi"],
   logLevel: "warning",
 };
 const typescript = {

@@ -1,9 +1,10 @@
 /**
- * Splits a command line by the tables of definitions.ts. What is wrong with its form is a UserError that names the command's own help;
- * what a value means is checked elsewhere. Pure: no file is touched.
+ * Splits a command line by the tables of definitions.ts, with yargs' parser. What is wrong with its form is a UserError
+ * that names the command's own help; what a value means is checked elsewhere. Pure: no file is touched.
  */
 import { type Command, commands, findCommand, firstWords, type Option, optionsOf, secondWords } from "./definitions.ts";
 import { UserError } from "./errors.ts";
+import { Parser } from "yargs/helpers";
 
 /** The values of options as texts, a flag as "true". */
 export type Texts = Readonly<Record<string, string | undefined>>;
@@ -50,74 +51,82 @@ export function parseLine(argv: readonly string[]): Line {
 /** What stands behind the command's name. @throws UserError */
 export function parseArguments(command: Command, args: readonly string[]): Line {
   const options = optionsOf(command);
-  const given = new Map<string, string[]>();
-  let operands: readonly string[] = [];
+  const { argv, error } = Parser.detailed([...args], parserOptions(command, options));
+  const { _: operands, "--": behindDashes = [], ...given } = argv as Split;
+  if (given["help"] === true) return { kind: "help", topic: command.name };
   const refuse = (what: string, where: string, todo = helpOf(command)): never => {
     throw new UserError(what, where, todo);
   };
-  const put = (option: Option, value: string): void => {
-    const values = given.get(option.name);
-    if (values === undefined) given.set(option.name, [value]);
-    else if (option.mayRepeat === true) values.push(value);
-    else refuse(`--${option.name} given twice`, `${shown(values[0]!)}, ${shown(value)}`, "give it once");
+  const valueMissing = /following: (.+)$/.exec(error?.message ?? "")?.[1];
+  const typed = (name: string): string => (name.length === 1 ? `-${name}` : `--${name}`);
+  /** The word of the line that `name` came from, where it is not simply an option of that name. */
+  const word = (name: string): string => {
+    const plain = typed(name);
+    if (args.some((arg) => arg === plain || arg.startsWith(`${plain}=`))) return plain;
+    return args.find((arg) => arg.startsWith("-") && arg.includes(name)) ?? plain;
   };
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    if (arg === "--") {
-      operands = [...operands, ...args.slice(i + 1)];
-      break;
-    }
-    if (!arg.startsWith("-") || arg === "-") {
-      if (command.operand?.takesRest === true) {
-        operands = args.slice(i);
-        break;
-      }
-      operands = [...operands, arg];
-      continue;
-    }
-    if (isHelp(arg)) return { kind: "help", topic: command.name };
-    const { name, inline } = splitOption(arg);
-    const option = options.find((o) => name === `--${o.name}` || (o.short !== undefined && name === `-${o.short}`));
-    if (option === undefined) return refuse("unknown option", shown(name));
-    if (option.value === undefined) {
-      if (inline !== undefined) refuse(`${name} takes no value`, shown(arg));
-      put(option, "true");
-      continue;
-    }
-    let value = inline;
-    if (value === undefined) {
-      value = args[++i];
-      // A value may begin with a dash (-1), but two of them are the next option.
-      if (value === undefined || value.startsWith("--"))
-        return refuse("no value", name, `give ${name} ${option.value}`);
-    }
-    put(option, value);
+  for (const name of Object.keys(given))
+    if (!options.some((o) => o.name === name)) refuse("unknown option", shown(word(name)));
+  if (error) {
+    const option = options.find((o) => o.name === valueMissing || o.short === valueMissing);
+    if (option === undefined) return refuse("bad option", shown(error.message));
+    refuse("no value", typed(valueMissing!), `give ${typed(valueMissing!)} ${option.value}`);
   }
-  for (const option of options)
-    if (option.mustBeGiven === true && !given.has(option.name))
-      refuse("missing option", `--${option.name}`, `give --${option.name} ${option.value}`);
-  checkOperands(command, operands);
-  const single = options.filter((o) => o.mayRepeat !== true && given.has(o.name));
+  const values = new Map<string, readonly string[]>();
+  for (const option of options) {
+    const value = given[option.name];
+    if (value === undefined) {
+      if (option.mustBeGiven === true)
+        refuse("missing option", `--${option.name}`, `give --${option.name} ${option.value}`);
+      continue;
+    }
+    const list = [value].flat().map(String);
+    const assigned = args.find((arg) => arg.startsWith(`--${option.name}=`));
+    if (option.value === undefined && assigned !== undefined)
+      refuse(`--${option.name} takes no value`, shown(assigned));
+    if (list.length > 1 && option.mayRepeat !== true)
+      refuse(`--${option.name} given twice`, `${shown(list[0]!)}, ${shown(list[1]!)}`, "give it once");
+    values.set(option.name, list);
+  }
+  const all = [...operands, ...behindDashes];
+  checkOperands(command, all);
+  const single = options.filter((o) => o.mayRepeat !== true && values.has(o.name));
   const repeated = options.filter((o) => o.mayRepeat === true);
   return {
     kind: "command",
     parsed: {
       command,
-      texts: Object.fromEntries(single.map(({ name }) => [name, given.get(name)![0]!])),
-      lists: Object.fromEntries(repeated.map(({ name }) => [name, given.get(name) ?? []])),
-      operands,
+      texts: Object.fromEntries(single.map(({ name }) => [name, values.get(name)![0]!])),
+      lists: Object.fromEntries(repeated.map(({ name }) => [name, values.get(name) ?? []])),
+      operands: all,
     },
   };
 }
 
-/** `--name`, `--name=value`, `-n`, `-nVALUE`, `-n=VALUE`. */
-function splitOption(arg: string): { readonly name: string; readonly inline: string | undefined } {
-  if (!arg.startsWith("--")) {
-    const rest = arg.slice(2).replace(/^=/, "");
-    return { name: arg.slice(0, 2), inline: arg.length === 2 ? undefined : rest };
-  }
-  const equals = arg.indexOf("=");
-  return equals < 0 ? { name: arg, inline: undefined } : { name: arg.slice(0, equals), inline: arg.slice(equals + 1) };
+/** What yargs' parser makes of a line: operands, what stands behind `--`, and options by name. */
+type Split = Readonly<Record<string, unknown>> & { readonly _: readonly string[]; readonly "--"?: readonly string[] };
+
+/** Values stay texts: what they mean is checked elsewhere. */
+function parserOptions(command: Command, options: readonly Option[]): Parameters<typeof Parser.detailed>[1] {
+  const names = (some: readonly Option[]): string[] => some.map((o) => o.name);
+  return {
+    alias: { help: ["h"], ...Object.fromEntries(options.flatMap((o) => (o.short ? [[o.name, [o.short]]] : []))) },
+    boolean: ["help", ...names(options.filter((o) => o.value === undefined))],
+    string: ["_", ...names(options.filter((o) => o.value !== undefined))],
+    narg: Object.fromEntries(options.filter((o) => o.value !== undefined).map((o) => [o.name, 1])),
+    configuration: {
+      "boolean-negation": false,
+      "camel-case-expansion": false,
+      "dot-notation": false,
+      "duplicate-arguments-array": true,
+      "greedy-arrays": false,
+      "halt-at-non-option": command.operand?.takesRest === true,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "populate--": true,
+      "strip-aliased": true,
+    },
+  };
 }
 
 function checkOperands(command: Command, operands: readonly string[]): void {

@@ -71,7 +71,7 @@ describe("a mistake is one line that names the command's own help", () => {
     [["-x"],                             "margay: unknown option: '-x': `margay --help` lists the commands"],
     [["run", "--wings", "2", "hello"],   "margay: unknown option: '--wings': `margay run --help` lists what there is"],
     [["run", "-w", "hello"],             "margay: unknown option: '-w': `margay run --help` lists what there is"],
-    [["boot", "--=1", "kernel"],         "margay: unknown option: '--': `margay boot --help` lists what there is"],
+    [["boot", "--=1", "kernel"],         "margay: unknown option: '--=1': `margay boot --help` lists what there is"],
     [["trace", "show", "--wings", "a"],  "margay: unknown option: '--wings': `margay trace show --help` lists what there is"],
     [["run", "--nodes"],                 "margay: no value: --nodes: give --nodes N"],
     [["run", "--nodes", "--label", "x"], "margay: no value: --nodes: give --nodes N"],

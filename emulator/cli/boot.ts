@@ -1,4 +1,7 @@
-/** `margay boot`: one node, its console on stdout; ends at --until, the guest's exit, the limit, or when nothing more can happen. */
+/**
+ * `margay boot`: one node, its console on stdout; ends at --until, the guest's exit, the limit, or when nothing more
+ * can happen.
+ */
 import path from "node:path";
 import type { FabricHost } from "../fabric/host.ts";
 import { ServiceNode } from "../service/service.ts";

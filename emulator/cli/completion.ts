@@ -1,6 +1,6 @@
 /**
- * `margay completion bash|zsh|fish`: scripts that complete the command line by themselves, made from the tables of definitions.ts. They
- * hold every command, option and fixed word, so that pressing Tab starts nothing.
+ * `margay completion bash|zsh|fish`: scripts that complete the command line by themselves, made from the tables of
+ * definitions.ts. They hold every command, option and fixed word, so that pressing Tab starts nothing.
  */
 import { recipes } from "../../images/recipes.ts";
 import { commands, firstWords, type Offer, type Option, optionsOf, secondWords } from "./definitions.ts";

@@ -1,7 +1,7 @@
 /**
- * A core report as people read it, on stderr: who, what and where in one line, then registers and backtrace with symbols and source lines.
- *   margay: rank 0 on nid 1 core 0: SIGSEGV (write to 0x0000000000000000) in main+0x1a at userland/jobs/nullderef.ts:9
- * Source of the page fault's error code: Intel SDM vol. 3A, 4.7.
+ * A core report as people read it, on stderr: who, what and where in one line, then registers and backtrace with
+ * symbols and source lines. margay: rank 0 on nid 1 core 0: SIGSEGV (write to 0x0000000000000000) in main+0x1a at
+ * userland/jobs/nullderef.ts:9 Source of the page fault's error code: Intel SDM vol. 3A, 4.7.
  */
 import { CORE_BACKTRACE_MAX, type CoreReport } from "../abi/job.ts";
 import { SignalNames } from "../abi/process.ts";

@@ -1,6 +1,7 @@
 /**
- * `margay debug [--script FILE] [--batch] boot|run …`: the machine and a gdb that knows it, in one terminal. The machine's socket and gdb's
- * script lie in a folder of their own, which goes with it. gdb has the terminal: Ctrl-C is its business, and its end is ours.
+ * `margay debug [--script FILE] [--batch] boot|run …`: the machine and a gdb that knows it, in one terminal. The
+ * machine's socket and gdb's script lie in a folder of their own, which goes with it. gdb has the terminal: Ctrl-C is
+ * its business, and its end is ours.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * The command line as data, once: the parser, the help texts, the man page and the completions of shells are made from these tables.
- * What an option's value means is in inputs.ts, units.ts and their like.
+ * The command line as data, once: the parser, the help texts, the man page and the completions of shells are made from
+ * these tables. What an option's value means is in inputs.ts, units.ts and their like.
  */
 import { defaultFabric } from "../fabric/switch.ts";
 import { bounds, defaults, engineNames } from "./limits.ts";

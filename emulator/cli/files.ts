@@ -1,4 +1,7 @@
-/** Files that the command line names. Inputs are regular files: a pipe or a device would make the command wait, or read for ever. */
+/**
+ * Files that the command line names. Inputs are regular files: a pipe or a device would make the command wait, or read
+ * for ever.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { reasonOf, UserError } from "./errors.ts";
@@ -8,7 +11,10 @@ import { formatSize } from "./units.ts";
 const INPUT_MOST_BYTES = 2 ** 30;
 const { O_RDONLY, O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK, O_NOCTTY } = fs.constants;
 
-/** Opens a regular file for reading. O_NONBLOCK: a pipe without a writer is refused, and not waited for. @throws UserError */
+/**
+ * Opens a regular file for reading. O_NONBLOCK: a pipe without a writer is refused, and not waited for. @throws
+ * UserError
+ */
 export function openInputFile(what: string, file: string, todo: string): number {
   let fd: number;
   try {
@@ -52,8 +58,8 @@ export function openOutput(option: string, file: string): number {
 }
 
 /**
- * A directory with those above it. Not mkdirSync's `recursive`, which tries for ever where a file system says ENOENT to every mkdir, as
- * procfs does. Throws node's error.
+ * A directory with those above it. Not mkdirSync's `recursive`, which tries for ever where a file system says ENOENT to
+ * every mkdir, as procfs does. Throws node's error.
  */
 export function makeDirectories(directory: string): void {
   const missing: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * `--gdb PORT|SOCKET`: the machine is driven by a debugger's wishes. The server listens before anything starts, so that a bad address is
- * refused; the machine waits for the first debugger unless `--no-wait`. While it runs, the socket costs nothing: bytes are looked at
- * between slices.
+ * `--gdb PORT|SOCKET`: the machine is driven by a debugger's wishes. The server listens before anything starts, so that
+ * a bad address is refused; the machine waits for the first debugger unless `--no-wait`. While it runs, the socket
+ * costs nothing: bytes are looked at between slices.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -93,8 +93,9 @@ const MOST_ATTACHED = 16;
 const quoted = (file: string): string => (/[\s"'\\]/.test(file) ? `"${file.replace(/["\\]/g, "\\$&")}"` : file);
 
 /**
- * gdb 13 parses a new condition for the selected inferior only, and fails on it in the others ("No frame is currently executing in block").
- * It parses it anew when it looks for libraries again, for the inferior that is selected then: so that is done in each of the others.
+ * gdb 13 parses a new condition for the selected inferior only, and fails on it in the others ("No frame is currently
+ * executing in block"). It parses it anew when it looks for libraries again, for the inferior that is selected then: so
+ * that is done in each of the others.
  */
 const conditionHooks = [
   "if !$_isvoid($_memeq)",
@@ -252,7 +253,8 @@ export class DebugServer implements Driver {
       printError(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);
       return;
     }
-    // A gdb that lets the machine go leaves it running to its end; a machine that nobody can move any more ends with it.
+    // A gdb that lets the machine go leaves it running to its end; a machine that nobody can move any more ends with
+    // it.
     this.gdb.start(this, () => {
       this.isEnded ||= !this.stub.running;
       this.wake();
@@ -291,7 +293,10 @@ export class DebugServer implements Driver {
     this.resume = undefined;
   }
 
-  /** The debugger is told how the run ended with `status`, and let go. The command's exit status: gdb's if it failed or ended the machine. */
+  /**
+   * The debugger is told how the run ended with `status`, and let go. The command's exit status: gdb's if it failed or
+   * ended the machine.
+   */
   async close(status: number): Promise<number> {
     if (!this.isEnded) {
       this.stub.finished(status);

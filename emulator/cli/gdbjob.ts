@@ -1,7 +1,8 @@
 /**
- * `--gdb-job PORT|SOCKET`: gdb for the job's processes, while the machine goes on. The kernels are asked before the job is loaded; each rank
- * stops in front of its program, and then the debugger may come (with `--no-wait` the ranks go on at once). The debugger's wishes go over the
- * management network; nothing of the machine stands still but the job's threads.
+ * `--gdb-job PORT|SOCKET`: gdb for the job's processes, while the machine goes on. The kernels are asked before the job
+ * is loaded; each rank stops in front of its program, and then the debugger may come (with `--no-wait` the ranks go on
+ * at once). The debugger's wishes go over the management network; nothing of the machine stands still but the job's
+ * threads.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -184,7 +185,10 @@ export class JobDebugServer implements Driver {
     this.resume?.();
     this.resume = undefined;
   }
-  /** What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. Before the ranks stand nobody listens. */
+  /**
+   * What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. Before the
+   * ranks stand nobody listens.
+   */
   private event(act: (stub: Stub) => void): void {
     try {
       if (this.stub !== undefined) act(this.stub);

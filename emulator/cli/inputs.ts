@@ -1,4 +1,7 @@
-/** Turns what was typed into checked settings: images, roots, output files. Everything here refuses with one line before anything starts. */
+/**
+ * Turns what was typed into checked settings: images, roots, output files. Everything here refuses with one line before
+ * anything starts.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { recipes } from "../../images/recipes.ts";

@@ -1,4 +1,7 @@
-/** The job's side of a `run` line: ranks, environment, arguments, where it runs and what it may write. Refuses before anything starts. */
+/**
+ * The job's side of a `run` line: ranks, environment, arguments, where it runs and what it may write. Refuses before
+ * anything starts.
+ */
 import { Errno } from "../abi/errno.ts";
 import { argumentBytes, argumentBytesMost } from "../service/parameters.ts";
 import { UserError } from "./errors.ts";

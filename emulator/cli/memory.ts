@@ -1,4 +1,7 @@
-/** Does the machine fit into this host's memory? Asked before anything is started, since a host without memory ends other programs too. */
+/**
+ * Does the machine fit into this host's memory? Asked before anything is started, since a host without memory ends
+ * other programs too.
+ */
 import os from "node:os";
 import { UserError } from "./errors.ts";
 import type { MachineSettings } from "./inputs.ts";

@@ -1,6 +1,6 @@
 /**
- * What the command writes on stdout and stderr: whole and in order, also where the other end is a pipe that is read slowly. No stream of
- * node's stands in between, whose errors would come later and to nobody.
+ * What the command writes on stdout and stderr: whole and in order, also where the other end is a pipe that is read
+ * slowly. No stream of node's stands in between, whose errors would come later and to nobody.
  */
 import fs from "node:fs";
 import { codeOf, EXIT_OUTPUT, ReaderGone, reasonOf, UserError } from "./errors.ts";

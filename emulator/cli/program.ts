@@ -1,4 +1,7 @@
-/** PROGRAM as the job and the command see it: the command looks at it through the job's own name space, so that it sees what init will see. */
+/**
+ * PROGRAM as the job and the command see it: the command looks at it through the job's own name space, so that it sees
+ * what init will see.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { hostFs, IoError } from "../ionode/hostfs.ts";

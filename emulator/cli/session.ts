@@ -1,6 +1,6 @@
 /**
- * One machine from the command line: builds it with the host's services at nid 0, advances it in slices so that Ctrl-C and the
- * progress line live, writes trace and summary, and never leaves anything behind.
+ * One machine from the command line: builds it with the host's services at nid 0, advances it in slices so that Ctrl-C
+ * and the progress line live, writes trace and summary, and never leaves anything behind.
  */
 import type { CreateEngine } from "../cpu/engine.ts";
 import { LinkFaults } from "../fabric/faults.ts";
@@ -94,8 +94,8 @@ export class Session {
   }
 
   /**
-   * Runs until `done`, the limit, or the machine's own end. `interrupted` is told of the first Ctrl-C, or that --time is over; true lets the
-   * run go on to clean up. The second ends it at once.
+   * Runs until `done`, the limit, or the machine's own end. `interrupted` is told of the first Ctrl-C, or that --time
+   * is over; true lets the run go on to clean up. The second ends it at once.
    */
   async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
     const { driver, signals, input, settings } = this.options;
@@ -173,7 +173,10 @@ export class Session {
     return this.options.signals.status;
   }
 
-  /** What is asked for and known only at the end: the faults that happened, the longest time with interrupts off, the state hash. */
+  /**
+   * What is asked for and known only at the end: the faults that happened, the longest time with interrupts off, the
+   * state hash.
+   */
   epilogue(): readonly string[] {
     if (this.options.settings.json) return [];
     const lines = this.faults === undefined ? [] : [`link faults: ${this.faults.summary()}`];
@@ -193,8 +196,8 @@ export class Session {
   }
 
   /**
-   * `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS`, or with --json one line of JSON: the figures
-   * and `more`.
+   * `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS`, or with --json one line of JSON:
+   * the figures and `more`.
    */
   summary(more: Readonly<Record<string, unknown>>): string {
     const { nodes, cores, virtualNs, wallSeconds, instructions } = this.figures();

@@ -1,6 +1,6 @@
 /**
- * Ctrl-C, kill, a terminal that goes away: heard from the start of a command to its end, so that whatever it has made by then is removed.
- * The first one asks the run to end, the second ends it at once.
+ * Ctrl-C, kill, a terminal that goes away: heard from the start of a command to its end, so that whatever it has made
+ * by then is removed. The first one asks the run to end, the second ends it at once.
  */
 import os from "node:os";
 

@@ -1,6 +1,7 @@
 /**
- * Standard input of rank 0. A file is read as a file; what comes from a pipe or a terminal is handed on a line at a time, so that what a
- * program sees depends on the bytes alone and not on how fast they come. Nothing is read before the program asks.
+ * Standard input of rank 0. A file is read as a file; what comes from a pipe or a terminal is handed on a line at a
+ * time, so that what a program sees depends on the bytes alone and not on how fast they come. Nothing is read before
+ * the program asks.
  */
 import fs from "node:fs";
 import type { InputStream } from "../ionode/input.ts";

@@ -1,6 +1,6 @@
 /**
- * The header of a trace file: the line that makes the same run again, and the images by their hashes. The trace file's own name is not in
- * it, so that equal runs give equal files.
+ * The header of a trace file: the line that makes the same run again, and the images by their hashes. The trace file's
+ * own name is not in it, so that equal runs give equal files.
  */
 import { createHash } from "node:crypto";
 import path from "node:path";

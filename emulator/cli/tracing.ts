@@ -1,6 +1,6 @@
 /**
- * `--trace FILE` (trace/file.ts), `--show LIST` with `--node`, `--core`, `--from`, `--to`, and `--strict`: where events go, and who checks them. Without any of
- * them tracing costs nothing.
+ * `--trace FILE` (trace/file.ts), `--show LIST` with `--node`, `--core`, `--from`, `--to`, and `--strict`: where events
+ * go, and who checks them. Without any of them tracing costs nothing.
  */
 import fs from "node:fs";
 import type { CreateEngine } from "../cpu/engine.ts";
@@ -25,7 +25,10 @@ export interface Tracing {
   readonly sink: TraceSink;
   /** The engine of the machine's nodes, watched where single instructions are asked for. */
   engine(create: CreateEngine, nids: readonly number[]): CreateEngine;
-  /** `--strict`: what of the rules of every trace was broken, a line each. `complete`: the run ended by itself. Called once, before `close`. */
+  /**
+   * `--strict`: what of the rules of every trace was broken, a line each. `complete`: the run ended by itself. Called
+   * once, before `close`.
+   */
   violations(complete: boolean): readonly string[];
   /** Writes what is left. Called at the end, whatever happened; again it does nothing. */
   close(): void;

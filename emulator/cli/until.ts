@@ -49,7 +49,10 @@ export function parseUntil(text: string): Until {
   return Object.assign(state, { watcher });
 }
 
-/** `field=value` as either style shows it; a value that stands without its field's name, as a system call's, also matches. */
+/**
+ * `field=value` as either style shows it; a value that stands without its field's name, as a system call's, also
+ * matches.
+ */
 function matches(event: TraceEvent, wanted: string): boolean {
   const value = wanted.slice(wanted.indexOf("=") + 1);
   return (["full", "golden"] as const).some((style) => {

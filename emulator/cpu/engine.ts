@@ -1,15 +1,21 @@
 /**
- * The whole contract between the machine and a CPU engine. A node is one Engine: shared RAM and up to 64 cores.
- * Nothing of an engine's technique shows here, so that a second engine (a translator to WebAssembly) can stand in.
+ * The whole contract between the machine and a CPU engine. A node is one Engine: shared RAM and up to 64 cores. Nothing
+ * of an engine's technique shows here, so that a second engine (a translator to WebAssembly) can stand in.
  *
- * Time: one retired instruction is one virtual nanosecond and one TSC tick. The machine sets `core.time` when it moves a
- * core forward without running it (halted cores); `run` advances it by what it retired.
- * Retired counts: each `rep` iteration 1, hlt 1, int n 1, syscall 1, a faulting instruction 0, delivery of an event 0.
+ * Time: one retired instruction is one virtual nanosecond and one TSC tick. The machine sets `core.time` when it moves
+ * a core forward without running it (halted cores); `run` advances it by what it retired. Retired counts: each `rep`
+ * iteration 1, hlt 1, int n 1, syscall 1, a faulting instruction 0, delivery of an event 0.
  */
 
-/** The devices as a core sees them. Called synchronously, inside `run`, in program order; `core.time` is exact in the call. */
+/**
+ * The devices as a core sees them. Called synchronously, inside `run`, in program order; `core.time` is exact in the
+ * call.
+ */
 export interface Bus {
-  /** Physical address outside RAM. size 1, 2, 4; an 8-byte access comes as two of 4, low half first. Unclaimed reads give all ones. */
+  /**
+   * Physical address outside RAM. size 1, 2, 4; an 8-byte access comes as two of 4, low half first. Unclaimed reads
+   * give all ones.
+   */
   readMemory(core: Core, address: number, size: number): number;
   writeMemory(core: Core, address: number, size: number, value: number): void;
   readPort(core: Core, port: number, size: number): number;
@@ -22,9 +28,15 @@ export interface Bus {
   /** CR8 is the LAPIC's task priority. */
   readTaskPriority(core: Core): number;
   writeTaskPriority(core: Core, value: number): void;
-  /** Observed: an exception, an INT n, an NMI or an injected interrupt was delivered at `core.time`; `core.rip` is its handler. */
+  /**
+   * Observed: an exception, an INT n, an NMI or an injected interrupt was delivered at `core.time`; `core.rip` is its
+   * handler.
+   */
   delivered?(core: Core, vector: number): void;
-  /** Observed: delivering exception `first` met `second`, and the double fault was delivered instead. `core.rip` is its handler. */
+  /**
+   * Observed: delivering exception `first` met `second`, and the double fault was delivered instead. `core.rip` is its
+   * handler.
+   */
   doubleFault?(core: Core, first: number, second: number, rip: bigint): void;
 }
 
@@ -137,9 +149,9 @@ export interface Core {
   /** Retires at most `budget` instructions. */
   run(budget: number): RunResult;
   /**
-   * As `run`, but also stops, before the first instruction at which `interruptible` is true, with reason "window": an interrupt
-   * waits and must be taken at exactly that instruction (after sti, popf, iret, sysret; the end of a shadow). Called only while
-   * `interruptible` is false, so it retires at least one instruction.
+   * As `run`, but also stops, before the first instruction at which `interruptible` is true, with reason "window": an
+   * interrupt waits and must be taken at exactly that instruction (after sti, popf, iret, sysret; the end of a shadow).
+   * Called only while `interruptible` is false, so it retires at least one instruction.
    */
   runToWindow(budget: number): RunResult;
   /** From a bus callback: stop after the current instruction. Otherwise: before the next. */
@@ -147,7 +159,9 @@ export interface Core {
   /** True when a maskable interrupt would be taken now: IF set and no shadow. */
   readonly interruptible: boolean;
   readonly halted: boolean;
-  /** Delivers an external interrupt through the IDT, now; wakes a halted core. The caller has checked `interruptible`. */
+  /**
+   * Delivers an external interrupt through the IDT, now; wakes a halted core. The caller has checked `interruptible`.
+   */
   injectInterrupt(vector: number): void;
   injectNmi(): void;
   /** INIT: reset state, waiting for SIPI. The TLB is emptied. */
@@ -161,15 +175,15 @@ export interface Core {
   readonly rip: bigint;
   readonly cpl: number;
   /**
-   * One register by name: gpr names, rip, rflags; cs, ss, ds, es, fs, gs, ldtr, tr (selectors) and cs_base … tr_base; gdtr_base, gdtr_limit,
-   * idtr_base, idtr_limit; cr0, cr2, cr3, cr4, cr8; efer, star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, pat, tsc.
-   * RangeError for other names.
+   * One register by name: gpr names, rip, rflags; cs, ss, ds, es, fs, gs, ldtr, tr (selectors) and cs_base … tr_base;
+   * gdtr_base, gdtr_limit, idtr_base, idtr_limit; cr0, cr2, cr3, cr4, cr8; efer, star, lstar, cstar, fmask,
+   * kernel_gs_base, tsc_aux, pat, tsc. RangeError for other names.
    */
   register(name: string): bigint;
   /**
-   * A debugger's write, unchecked, with what follows from it: paging registers flush the TLB as the guest's write would, EFER.LMA follows,
-   * the selector of a code or data segment loads its descriptor where it names one (else, and for ldtr and tr, only the selector
-   * changes). A halted core stays halted, whatever its rip is.
+   * A debugger's write, unchecked, with what follows from it: paging registers flush the TLB as the guest's write
+   * would, EFER.LMA follows, the selector of a code or data segment loads its descriptor where it names one (else, and
+   * for ldtr and tr, only the selector changes). A halted core stays halted, whatever its rip is.
    */
   setRegister(name: string, value: bigint): void;
   /** 512 bytes as FXSAVE64 writes them: x87, MXCSR, XMM0 to XMM15. */
@@ -182,8 +196,8 @@ export interface Core {
 }
 
 /**
- * What a breakpoint or watchpoint is about. `virtual`: an address in the space whose CR3 (bits 12–51) is `space`; null = in every space.
- * `physical`: an offset as the guest's physical address, by whatever virtual address it is reached.
+ * What a breakpoint or watchpoint is about. `virtual`: an address in the space whose CR3 (bits 12–51) is `space`; null
+ * = in every space. `physical`: an offset as the guest's physical address, by whatever virtual address it is reached.
  */
 export type Place = { readonly virtual: bigint; readonly space: number | null } | { readonly physical: number };
 export type WatchKind = "write" | "read" | "access";
@@ -194,21 +208,28 @@ export interface Engine {
   readonly ram: Uint8Array;
   readonly view: DataView;
   readonly cores: readonly Core[];
-  /** Somebody other than a core wrote RAM (DMA, debugger): translated code of these bytes is stale. An offset in `ram`. */
+  /**
+   * Somebody other than a core wrote RAM (DMA, debugger): translated code of these bytes is stale. An offset in `ram`.
+   */
   invalidateCode(offset: number, length: number): void;
   /**
-   * A core that is about to execute the instruction at `where` stops with reason "breakpoint" before it retires. Guest memory stays as it
-   * is. The next `run` of that core, if its rip is unchanged, executes the instruction without stopping there again. Id > 0, unique in the engine.
+   * A core that is about to execute the instruction at `where` stops with reason "breakpoint" before it retires. Guest
+   * memory stays as it is. The next `run` of that core, if its rip is unchanged, executes the instruction without
+   * stopping there again. Id > 0, unique in the engine.
    */
   addBreakpoint(where: Place): number;
   removeBreakpoint(id: number): void;
   /**
-   * A core that accesses any of `bytes` bytes from `where` in a way of `kind` completes the instruction and stops with reason "watchpoint".
-   * Cores only: neither DMA nor page walks nor fetches. A rep instruction stops after the iteration. Id > 0, unique in the engine.
+   * A core that accesses any of `bytes` bytes from `where` in a way of `kind` completes the instruction and stops with
+   * reason "watchpoint". Cores only: neither DMA nor page walks nor fetches. A rep instruction stops after the
+   * iteration. Id > 0, unique in the engine.
    */
   addWatchpoint(where: Place, bytes: number, kind: WatchKind): number;
   removeWatchpoint(id: number): void;
-  /** Forget everything that is not architectural state (translations, host TLBs). For tests: must change nothing that a guest sees. */
+  /**
+   * Forget everything that is not architectural state (translations, host TLBs). For tests: must change nothing that a
+   * guest sees.
+   */
   flushCaches(): void;
   close(): void;
 }

@@ -1,8 +1,8 @@
 /**
- * The processor that CPUID shows: QEMU 7.2's qemu64 under TCG, recorded from a microvm, minus what this machine lacks or has
- * no use for: SVM, the hypervisor bit's leaves, cache leaves. No x2APIC, no TSC deadline, no AVX, as there. More than there:
- * FSGSBASE, SMEP, SMAP and UMIP (QEMU has them as well, with `-cpu qemu64,+smep,…`).
- * Source of the bit names: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
+ * The processor that CPUID shows: QEMU 7.2's qemu64 under TCG, recorded from a microvm, minus what this machine lacks
+ * or has no use for: SVM, the hypervisor bit's leaves, cache leaves. No x2APIC, no TSC deadline, no AVX, as there. More
+ * than there: FSGSBASE, SMEP, SMAP and UMIP (QEMU has them as well, with `-cpu qemu64,+smep,…`). Source of the bit
+ * names: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
  */
 
 type Leaf = readonly [number, number, number, number];

@@ -1,11 +1,15 @@
 /**
- * What a device sees of the machine around it, and nothing more. Devices are passive: they act inside an access by a core
- * or inside an event of the node, and `now` is exact in both. Every device gives its state as plain data (hash, snapshot).
+ * What a device sees of the machine around it, and nothing more. Devices are passive: they act inside an access by a
+ * core or inside an event of the node, and `now` is exact in both. Every device gives its state as plain data (hash,
+ * snapshot).
  */
 export interface DeviceHost {
   /** Virtual time of the access or event that is being served, ns. */
   readonly now: number;
-  /** Guest did what the manual forbids: a DEVICE_ERROR trace event; the machine stops if it is strict. `text` starts with the device's name. */
+  /**
+   * Guest did what the manual forbids: a DEVICE_ERROR trace event; the machine stops if it is strict. `text` starts
+   * with the device's name.
+   */
   report(text: string): void;
 }
 

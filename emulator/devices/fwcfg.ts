@@ -1,6 +1,6 @@
 /**
- * fw_cfg by ports: a selector and a data stream. Source: QEMU docs/specs/fw_cfg.rst. Modelled: signature, interface id without DMA,
- * CPU count. Other keys read as zeros, as in QEMU, and are reported.
+ * fw_cfg by ports: a selector and a data stream. Source: QEMU docs/specs/fw_cfg.rst. Modelled: signature, interface id
+ * without DMA, CPU count. Other keys read as zeros, as in QEMU, and are reported.
  */
 import { FW_CFG_DATA, FW_CFG_SELECTOR, FwCfgKey } from "../abi/platform.ts";
 import { type DeviceHost, hex } from "./device.ts";

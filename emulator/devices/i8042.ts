@@ -1,8 +1,9 @@
 /**
- * i8042 keyboard controller, as far as a console keyboard needs it. Source: IBM PS/2 Technical Reference, "Keyboard controller";
- * QEMU hw/input/pckbd.c for what a microvm guest sees. Modelled: status and data port, output buffer with interrupt, command
- * byte, self tests, keyboard enable and reset, set-1 scan codes, machine reset by 0xfe. Left out: mouse port, set-2 codes, LEDs.
- * Without a keyboard both ports read 0xff, as on a microvm without `-device i8042`; the reset works either way.
+ * i8042 keyboard controller, as far as a console keyboard needs it. Source: IBM PS/2 Technical Reference, "Keyboard
+ * controller"; QEMU hw/input/pckbd.c for what a microvm guest sees. Modelled: status and data port, output buffer with
+ * interrupt, command byte, self tests, keyboard enable and reset, set-1 scan codes, machine reset by 0xfe. Left out:
+ * mouse port, set-2 codes, LEDs. Without a keyboard both ports read 0xff, as on a microvm without `-device i8042`; the
+ * reset works either way.
  */
 import { I8042, I8042_RESET } from "../abi/platform.ts";
 import { type DeviceHost, hex, type InterruptLine } from "./device.ts";

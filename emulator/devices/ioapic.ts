@@ -1,7 +1,7 @@
 /**
- * I/O APIC with 24 inputs. Source: Intel 82093AA data sheet, section 3. Modelled: index and data window, redirection table, edge and
- * level inputs, remote IRR with EOI, masks, physical and logical destinations. Left out: input polarity (lines are logical
- * levels), SMI, INIT, ExtINT delivery.
+ * I/O APIC with 24 inputs. Source: Intel 82093AA data sheet, section 3. Modelled: index and data window, redirection
+ * table, edge and level inputs, remote IRR with EOI, masks, physical and logical destinations. Left out: input polarity
+ * (lines are logical levels), SMI, INIT, ExtINT delivery.
  */
 import { IOAPIC_PINS, IOAPIC_VERSION, Ioapic, IoapicRegister, Redirection } from "../abi/ioapic.ts";
 import { type DeviceHost, hex, type InterruptLine } from "./device.ts";

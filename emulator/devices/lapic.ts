@@ -1,10 +1,11 @@
 /**
- * Local APIC in xAPIC mode. Source: Intel SDM vol. 3A chapter 11 (section numbers below), values from kernel/abi/lapic.ts.
- * Modelled: acceptance and priorities (11.8), ICR with fixed, lowest, NMI, INIT, STARTUP, all shorthands, physical and logical
- * destinations (11.6), LVT (11.5.1), timer one-shot and periodic with divider (11.5.4), ESR (11.5.3), EOI with broadcast to the I/O APIC.
- * Left out: x2APIC and TSC-deadline (QEMU's TCG machine has neither), SMI, CMCI, delivery-status bits (always idle), focus
- * processor, and the spurious vector: acknowledging is atomic here, so it cannot occur.
- * Acceptance of an interrupt is `accept*`, called by the node at the exact time of arrival; time comes from the host.
+ * Local APIC in xAPIC mode. Source: Intel SDM vol. 3A chapter 11 (section numbers below), values from
+ * kernel/abi/lapic.ts. Modelled: acceptance and priorities (11.8), ICR with fixed, lowest, NMI, INIT, STARTUP, all
+ * shorthands, physical and logical destinations (11.6), LVT (11.5.1), timer one-shot and periodic with divider
+ * (11.5.4), ESR (11.5.3), EOI with broadcast to the I/O APIC. Left out: x2APIC and TSC-deadline (QEMU's TCG machine has
+ * neither), SMI, CMCI, delivery-status bits (always idle), focus processor, and the spurious vector: acknowledging is
+ * atomic here, so it cannot occur. Acceptance of an interrupt is `accept*`, called by the node at the exact time of
+ * arrival; time comes from the host.
  */
 import { Icr, LAPIC_VERSION, Lapic, LapicNames, Lvt, SVR_ENABLE, TIMER_HZ } from "../abi/lapic.ts";
 import { type DeviceHost, hex } from "./device.ts";
@@ -65,7 +66,10 @@ export class LocalApic {
   private timerStart = 0;
   /** When the timer interrupts next, ns; NEVER if stopped, expired or masked. */
   timerNext = NEVER;
-  /** Highest vectors in IRR and ISR, -1 = none; kept beside the bit maps because the node asks before every run of a core. */
+  /**
+   * Highest vectors in IRR and ISR, -1 = none; kept beside the bit maps because the node asks before every run of a
+   * core.
+   */
   private irrHighest = -1;
   private isrHighest = -1;
 

@@ -1,6 +1,7 @@
 /**
- * The mailbox of a node (kernel/abi/mailbox.ts): messages between the kernel and the management network. What the node sends is taken at
- * once, so OUT is always free; what comes waits here in order until the node has taken the message before it.
+ * The mailbox of a node (kernel/abi/mailbox.ts): messages between the kernel and the management network. What the node
+ * sends is taken at once, so OUT is always free; what comes waits here in order until the node has taken the message
+ * before it.
  */
 import {
   MAILBOX_MAGIC,

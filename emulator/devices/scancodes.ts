@@ -1,6 +1,7 @@
 /**
- * Text → keys of a US keyboard in scan code set 1. Source: IBM PS/2 Technical Reference, "Keyboards", scan code set 1 (figure "Scan code
- * set 1 for all keyboards"); break code = make code | 0x80. Left out: keys that no character stands for (function keys, keypad).
+ * Text → keys of a US keyboard in scan code set 1. Source: IBM PS/2 Technical Reference, "Keyboards", scan code set 1
+ * (figure "Scan code set 1 for all keyboards"); break code = make code | 0x80. Left out: keys that no character stands
+ * for (function keys, keypad).
  */
 
 /** Make codes, row by row from Escape; the characters stand in the order of their codes. */
@@ -27,7 +28,8 @@ for (const [first, plain, shifted] of rows) {
 export class UnknownKey extends Error {}
 
 /**
- * For each character the make and break codes that typing it sends. `\n`, `\t`, `\b`, `\e` (Escape) and `\\` stand for their keys.
+ * For each character the make and break codes that typing it sends. `\n`, `\t`, `\b`, `\e` (Escape) and `\\` stand for
+ * their keys.
  * @throws UnknownKey
  */
 export function scanCodes(text: string): readonly (readonly number[])[] {

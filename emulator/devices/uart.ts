@@ -1,7 +1,8 @@
 /**
- * 16550A serial port. Source: National Semiconductor PC16550D data sheet, section 8 (registers), 8.5 (interrupt identification), 8.6 (FIFOs).
- * Modelled: both FIFOs' registers, receiver and transmitter-empty interrupts, loop-back, divisor latch, modem status (all
- * signals present). Left out: baud rate (a character is sent in no time, as in QEMU's console), parity, break, modem interrupts.
+ * 16550A serial port. Source: National Semiconductor PC16550D data sheet, section 8 (registers), 8.5 (interrupt
+ * identification), 8.6 (FIFOs). Modelled: both FIFOs' registers, receiver and transmitter-empty interrupts, loop-back,
+ * divisor latch, modem status (all signals present). Left out: baud rate (a character is sent in no time, as in QEMU's
+ * console), parity, break, modem interrupts.
  */
 import { Uart, UartFcr, UartIer, UartIir, UartLcr, UartLsr, UartMcr } from "../abi/uart.ts";
 import { type DeviceHost, hex, type InterruptLine } from "./device.ts";
@@ -144,7 +145,10 @@ export class Uart16550 {
     this.update();
   }
 
-  /** Highest pending and enabled cause (table of 8.5). The trigger level is 1: data is never left waiting for a time-out. */
+  /**
+   * Highest pending and enabled cause (table of 8.5). The trigger level is 1: data is never left waiting for a
+   * time-out.
+   */
   private cause(): number {
     if ((this.ier & UartIer.LINE_STATUS) !== 0 && this.overrun) return UartIir.LINE_STATUS;
     if ((this.ier & UartIer.RECEIVED) !== 0 && this.received.length > 0) return UartIir.RECEIVED;

@@ -1,7 +1,8 @@
 /**
- * virtio over MMIO, version 2: one slot's register window. Source: OASIS virtio 1.1, 4.2.2 (registers), 2.1 (status), 3.1 (initialisation).
- * A slot without a device shows DeviceID 0 and nothing else. What the driver does out of order or out of bounds is reported and,
- * where a queue is concerned, sets NEEDS_RESET. Left out: version 1 (legacy), shared memory regions, indirect and event-index features.
+ * virtio over MMIO, version 2: one slot's register window. Source: OASIS virtio 1.1, 4.2.2 (registers), 2.1 (status),
+ * 3.1 (initialisation). A slot without a device shows DeviceID 0 and nothing else. What the driver does out of order or
+ * out of bounds is reported and, where a queue is concerned, sets NEEDS_RESET. Left out: version 1 (legacy), shared
+ * memory regions, indirect and event-index features.
  */
 import {
   VIRTIO_MAGIC,

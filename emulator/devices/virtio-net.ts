@@ -1,7 +1,8 @@
 /**
- * virtio network card. Source: OASIS virtio 1.1, section 5.1. Features MAC and VERSION_1: 12-byte header, no offloads, no merged
- * buffers. A sent frame goes to the fabric at the time of the notification. A frame that arrives while no buffer is free waits, at
- * most WAITING_FRAMES of them; one that does not fit its buffer is dropped, as in QEMU, but reported.
+ * virtio network card. Source: OASIS virtio 1.1, section 5.1. Features MAC and VERSION_1: 12-byte header, no offloads,
+ * no merged buffers. A sent frame goes to the fabric at the time of the notification. A frame that arrives while no
+ * buffer is free waits, at most WAITING_FRAMES of them; one that does not fit its buffer is dropped, as in QEMU, but
+ * reported.
  */
 import {
   VIRTIO_F_VERSION_1_BIT,

@@ -1,7 +1,7 @@
 /**
- * Split virtqueue, device side. Source: OASIS virtio 1.1, section 2.6. The rings belong to the guest and may hold anything: every
- * access is checked against RAM, chains are bounded, and a broken ring throws QueueError, which the transport turns into
- * NEEDS_RESET. Nothing here can make the host read or write outside the node's RAM.
+ * Split virtqueue, device side. Source: OASIS virtio 1.1, section 2.6. The rings belong to the guest and may hold
+ * anything: every access is checked against RAM, chains are bounded, and a broken ring throws QueueError, which the
+ * transport turns into NEEDS_RESET. Nothing here can make the host read or write outside the node's RAM.
  */
 import {
   VIRTQ_AVAIL_NO_INTERRUPT,

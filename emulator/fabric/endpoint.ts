@@ -3,7 +3,9 @@
  * frames come out through `send`, and a timer is only a number that the machine's clock reads.
  */
 export interface Endpoint {
-  /** A whole frame (Ethernet header included) arrives at virtual time `time`, ns. The bytes are the receiver's to keep. */
+  /**
+   * A whole frame (Ethernet header included) arrives at virtual time `time`, ns. The bytes are the receiver's to keep.
+   */
   receive(frame: Uint8Array, time: number): void;
   /** Virtual time at which `tick` wants to be called; Infinity = never. Read again after every receive and tick. */
   readonly nextTimer: number;

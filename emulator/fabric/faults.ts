@@ -1,12 +1,14 @@
 /**
- * Faults of the links, from a seed: drop, duplicate, corrupt, reorder, delay, and cuts at given times. Pure: `judge` says what becomes
- * of a frame, the switch does it. Every link has a stream of its own, and a link's frames are judged in the order of their sending, so
- * verdicts depend on neither the host nor which node ran first. The same seed and the same traffic give the same faults.
+ * Faults of the links, from a seed: drop, duplicate, corrupt, reorder, delay, and cuts at given times. Pure: `judge`
+ * says what becomes of a frame, the switch does it. Every link has a stream of its own, and a link's frames are judged
+ * in the order of their sending, so verdicts depend on neither the host nor which node ran first. The same seed and the
+ * same traffic give the same faults.
  *
- * A corrupt frame has 1 to 3 bits flipped anywhere in it. CRC-32C finds every such error at our frame lengths (Hamming distance 4 up to
- * 2^31 bits: Koopman, "32-bit cyclic redundancy codes for Internet applications", 2002), so a corrupt message that is
- * delivered is a bug and never bad luck. A reordered frame is held back alone, so that others overtake it; a delayed one holds up its
- * link, so that the order stays. Nothing arrives earlier than without faults: the fabric's lookahead holds.
+ * A corrupt frame has 1 to 3 bits flipped anywhere in it. CRC-32C finds every such error at our frame lengths (Hamming
+ * distance 4 up to 2^31 bits: Koopman, "32-bit cyclic redundancy codes for Internet applications", 2002), so a corrupt
+ * message that is delivered is a bug and never bad luck. A reordered frame is held back alone, so that others overtake
+ * it; a delayed one holds up its link, so that the order stays. Nothing arrives earlier than without faults: the
+ * fabric's lookahead holds.
  */
 import { Prng } from "../machine/prng.ts";
 
@@ -171,7 +173,8 @@ const rates: Readonly<Record<string, "drop" | "duplicate" | "corrupt" | "reorder
 const timeUnits: Readonly<Record<string, number>> = { "": 1, ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
 
 /**
- * `drop=1%,dup=1%,corrupt=0.5%,reorder=2%:20us,delay=1%:50us,cut=NID:FROM[:UNTIL]`. Parts in any order, each once; `cut` repeats.
+ * `drop=1%,dup=1%,corrupt=0.5%,reorder=2%:20us,delay=1%:50us,cut=NID:FROM[:UNTIL]`. Parts in any order, each once;
+ * `cut` repeats.
  * @throws FaultSpecError
  */
 export function parseFaults(text: string): FaultSpec {

@@ -86,7 +86,9 @@ function isMacOf(address: Uint8Array, nid: number): boolean {
   return address[0] === MAC_PREFIX_0 && address[1] === MAC_PREFIX_1 && address[2] === MAC_PREFIX_2 && number === nid;
 }
 
-/** The frames of a message, in order, without sequence, acknowledgement and CRC: `seal` writes those at every sending. */
+/**
+ * The frames of a message, in order, without sequence, acknowledgement and CRC: `seal` writes those at every sending.
+ */
 export function fragment(m: Message): Uint8Array[] {
   const frames: Uint8Array[] = [];
   if (m.body.length > MAX_MESSAGE_BYTES)
@@ -178,8 +180,8 @@ export const noLimits: ReassemblyLimits = { mostBytes: () => MAX_MESSAGE_BYTES }
 const KNOWN_FLAGS: number = MessageFlag.ACK_WANTED;
 
 /**
- * Puts the fragments of one peer together: they arrive in order, one message after the other. A message whose sender ended
- * half-way is given up when the next one begins, or at its deadline.
+ * Puts the fragments of one peer together: they arrive in order, one message after the other. A message whose sender
+ * ended half-way is given up when the next one begins, or at its deadline.
  */
 export class Reassembly {
   private body: Uint8Array = NOTHING;
@@ -192,8 +194,8 @@ export class Reassembly {
   constructor(private readonly limits: ReassemblyLimits = noLimits) {}
 
   /**
-   * The message that this frame completes, null when more must come, or why the frame was refused: FRAGMENT (the message is given up) or
-   * OPERATION (it may not come, and its rest is passed over).
+   * The message that this frame completes, null when more must come, or why the frame was refused: FRAGMENT (the
+   * message is given up) or OPERATION (it may not come, and its rest is passed over).
    */
   accept({ header: h, body }: ParsedFrame, deadline = Infinity): Message | null | number {
     let result: number | null = null;

@@ -1,10 +1,10 @@
 /**
- * Reliable, ordered messages between one node and its peers, as a state machine without sockets or clocks.
- * The rules stand in kernel/abi/net.ts; kernel/net/reliable.ts is the same machine on the other side.
+ * Reliable, ordered messages between one node and its peers, as a state machine without sockets or clocks. The rules
+ * stand in kernel/abi/net.ts; kernel/net/reliable.ts is the same machine on the other side.
  *
- * What a stranger can make it keep is bounded: messages of at most `limits.mostBytes` a peer are put together, early frames are held up to
- * HELD_MAX in all, and nothing is taken from a peer that has more than its share of unacknowledged bytes (a peer may have at most as many as
- * it leaves to others, and PENDING_PEER_BYTES).
+ * What a stranger can make it keep is bounded: messages of at most `limits.mostBytes` a peer are put together, early
+ * frames are held up to HELD_MAX in all, and nothing is taken from a peer that has more than its share of
+ * unacknowledged bytes (a peer may have at most as many as it leaves to others, and PENDING_PEER_BYTES).
  */
 import { DropReason, INBOUND_SILENCE_NS, LATER_FRAMES, RETRY_LIMIT, WINDOW_FRAMES } from "../abi/net.ts";
 import {
@@ -25,7 +25,10 @@ import { RoundTrip } from "./roundtrip.ts";
 const SEQUENCE_COUNT = 0xffff_ffff;
 /** In flight to a peer whose acknowledgement is late. */
 const WINDOW_LATE = 4;
-/** Bytes of frames on their way to all peers, past which nothing more is taken in; to one of them: every core of a node waits for one reply. */
+/**
+ * Bytes of frames on their way to all peers, past which nothing more is taken in; to one of them: every core of a node
+ * waits for one reply.
+ */
 const PENDING_BYTES = 128 << 20;
 const PENDING_PEER_BYTES = 8 << 20;
 /** Early frames, of all peers. */
@@ -284,8 +287,8 @@ export class Reliable {
   }
 
   /**
-   * After a timeout: the oldest frame, and what is missing before a held one; before: what has LATER_FRAMES held ones behind it and was sent
-   * only once.
+   * After a timeout: the oldest frame, and what is missing before a held one; before: what has LATER_FRAMES held ones
+   * behind it and was sent only once.
    */
   private sendAgain(peer: Peer, timeout: boolean, time: number): void {
     const least = timeout ? 1 : LATER_FRAMES;

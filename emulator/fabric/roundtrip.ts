@@ -1,6 +1,7 @@
 /**
- * Retransmission timeout of one peer from the measured round trip: RFC 6298 with Karn's rule, in the integer arithmetic of
- * kernel/net/retransmit.ts. Times are virtual ns. Only what was sent once may be measured; who uses it keeps to that.
+ * Retransmission timeout of one peer from the measured round trip: RFC 6298 with Karn's rule, in the integer arithmetic
+ * of kernel/net/retransmit.ts. Times are virtual ns. Only what was sent once may be measured; who uses it keeps to
+ * that.
  */
 import { RTO_INITIAL_NS, RTO_MAX_NS, RTO_MIN_NS } from "../abi/net.ts";
 

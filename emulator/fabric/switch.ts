@@ -1,10 +1,10 @@
 /**
- * The switch: every nid has one full-duplex link to it. A frame leaves the sender when its link is free and takes bytes/bandwidth to
- * do so, needs `latencyNs` to the output port, waits there for frames before it and takes the link again: store and forward at the
- * output, FIFO per link. Ties at a port go by time, source nid, counter, so the order does not depend on who ran first.
- * No frame arrives earlier than latencyNs after it was sent: that is the lookahead with which nodes run apart.
- * With `faults` a link may lose, double, damage or hold back a frame (faults.ts); each fault is a LINK_FAULT event.
- * Left out: buffers are unbounded.
+ * The switch: every nid has one full-duplex link to it. A frame leaves the sender when its link is free and takes
+ * bytes/bandwidth to do so, needs `latencyNs` to the output port, waits there for frames before it and takes the link
+ * again: store and forward at the output, FIFO per link. Ties at a port go by time, source nid, counter, so the order
+ * does not depend on who ran first. No frame arrives earlier than latencyNs after it was sent: that is the lookahead
+ * with which nodes run apart. With `faults` a link may lose, double, damage or hold back a frame (faults.ts); each
+ * fault is a LINK_FAULT event. Left out: buffers are unbounded.
  */
 import { EventKind } from "../abi/events.ts";
 import {

@@ -1,7 +1,8 @@
 /**
- * Agent expressions: the bytecode in which gdb sends a breakpoint's condition. Source: the gdb manual, appendix F. A stack of 64-bit values;
- * signed where the operation says so. Left out: floating point (the manual reserves it), tracing (trace state variables, recording of
- * memory): an expression that uses them fails, and the breakpoint then stops, as the manual asks for.
+ * Agent expressions: the bytecode in which gdb sends a breakpoint's condition. Source: the gdb manual, appendix F. A
+ * stack of 64-bit values; signed where the operation says so. Left out: floating point (the manual reserves it),
+ * tracing (trace state variables, recording of memory): an expression that uses them fails, and the breakpoint then
+ * stops, as the manual asks for.
  */
 import { type Register, RegisterView, registers } from "./registers.ts";
 import type { CoreRegisters } from "./target.ts";

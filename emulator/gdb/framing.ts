@@ -1,7 +1,8 @@
 /**
- * Framing of the remote serial protocol: bytes → packets, acknowledgements and interrupts, and back. Source: the gdb manual, appendix E.1.
- * Payloads travel as strings of one character a byte (Latin-1). A reader survives every byte sequence: what is no packet is skipped,
- * a wrong checksum or a packet beyond the limit is reported as bad (the peer gets `-`), and a `$` inside a packet starts a new one.
+ * Framing of the remote serial protocol: bytes → packets, acknowledgements and interrupts, and back. Source: the gdb
+ * manual, appendix E.1. Payloads travel as strings of one character a byte (Latin-1). A reader survives every byte
+ * sequence: what is no packet is skipped, a wrong checksum or a packet beyond the limit is reported as bad (the peer
+ * gets `-`), and a `$` inside a packet starts a new one.
  */
 
 /** Longest payload that we take, unescaped bytes; announced as PacketSize. A g packet needs about 1,700. */
@@ -116,7 +117,9 @@ export class PacketReader {
   }
 }
 
-/** `$payload#checksum`. Escapes what has a meaning in the framing (`*` is run-length encoding, which we do not write). */
+/**
+ * `$payload#checksum`. Escapes what has a meaning in the framing (`*` is run-length encoding, which we do not write).
+ */
 export function frame(payload: string): Uint8Array {
   const bytes = Buffer.alloc(2 * payload.length + 4);
   let length = 0;
@@ -137,7 +140,8 @@ export function frame(payload: string): Uint8Array {
   return Buffer.concat([bytes.subarray(0, length), Buffer.from(sum.toString(16).padStart(2, "0"))]);
 }
 
-// ---- what payloads are made of ---------------------------------------------------------------------------------------------
+// ---- what payloads are made of
+// ---------------------------------------------------------------------------------------------
 
 export const bytesToHex = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");

@@ -1,4 +1,7 @@
-/** An ELF file as it will lie in memory: where gdb may look before it is mapped. Source: ELF-64 object file format 1.5, section 7. Never throws. */
+/**
+ * An ELF file as it will lie in memory: where gdb may look before it is mapped. Source: ELF-64 object file format 1.5,
+ * section 7. Never throws.
+ */
 import type { TargetFile } from "./target.ts";
 
 interface Segment {

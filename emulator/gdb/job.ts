@@ -1,9 +1,11 @@
 /**
- * One job's processes as the stub's target (`--gdb-job`): ranks as inferiors, threads as threads, by messages to the kernels
- * (service/jobdebug.ts). The machine never stops for it: a request is sent, and virtual time goes on until its reply is there. "The target
- * stands" means that the job's threads sit in their kernels; other jobs, the network and the kernels' own work go on meanwhile.
+ * One job's processes as the stub's target (`--gdb-job`): ranks as inferiors, threads as threads, by messages to the
+ * kernels (service/jobdebug.ts). The machine never stops for it: a request is sent, and virtual time goes on until its
+ * reply is there. "The target stands" means that the job's threads sit in their kernels; other jobs, the network and
+ * the kernels' own work go on meanwhile.
  *
- * A thread that stands at a breakpoint is stepped past it alone, while the others still stand, and the breakpoint is back before they go on.
+ * A thread that stands at a breakpoint is stepped past it alone, while the others still stand, and the breakpoint is
+ * back before they go on.
  */
 import { Errno } from "../abi/errno.ts";
 import {
@@ -89,7 +91,8 @@ export class JobTarget implements Target {
     return this.threads.get(nid)?.has(core) === true;
   }
 
-  // ---- looking and changing ----------------------------------------------------------------------------------------------------
+  // ---- looking and changing
+  // ----------------------------------------------------------------------------------------------------
 
   registers(id: CoreId): CoreRegisters {
     const fetch = (): DebugRegisters => this.fetch(id);
@@ -170,7 +173,8 @@ export class JobTarget implements Target {
     return "a job has no monitor commands: --gdb debugs the machine\n";
   }
 
-  // ---- going on and stopping -----------------------------------------------------------------------------------------------------
+  // ---- going on and stopping
+  // -----------------------------------------------------------------------------------------------------
 
   advance(
     budget: number,
@@ -291,8 +295,8 @@ export class JobTarget implements Target {
   }
 
   /**
-   * One instruction of a thread whose breakpoint is out meanwhile; every other thread stands. undefined: its task has ended. "asleep": it is a
-   * system call that waits, perhaps for one of the others; its step completes later.
+   * One instruction of a thread whose breakpoint is out meanwhile; every other thread stands. undefined: its task has
+   * ended. "asleep": it is a system call that waits, perhaps for one of the others; its step completes later.
    */
   private stepPast(nid: number, thread: Thread, address: bigint): Stopped | "asleep" | undefined {
     this.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
@@ -379,7 +383,8 @@ export class JobTarget implements Target {
     return range !== undefined && address >= range.start && address < range.end;
   }
 
-  // ---- the kernels -----------------------------------------------------------------------------------------------------------------
+  // ---- the kernels
+  // -----------------------------------------------------------------------------------------------------------------
 
   private debugged(): number[] {
     return this.nids.filter((nid) => !this.ended.has(nid) && !this.free.has(nid));

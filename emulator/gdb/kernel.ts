@@ -1,6 +1,7 @@
 /**
- * The kernel's own tables, read from a node's memory with the layout that the kernel's debug information gives: which tasks there are, and who
- * runs on a core. A kernel without these tables or without debug information shows cores by symbol only. Looking changes nothing.
+ * The kernel's own tables, read from a node's memory with the layout that the kernel's debug information gives: which
+ * tasks there are, and who runs on a core. A kernel without these tables or without debug information shows cores by
+ * symbol only. Looking changes nothing.
  */
 import { KERNEL_BASE } from "../abi/memory.ts";
 import { Cr0 } from "../abi/x86.ts";

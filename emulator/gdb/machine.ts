@@ -1,8 +1,10 @@
 /**
- * A Machine as the stub's target: run control for what moves and is looked at, the images for what gdb reads before anything is mapped.
+ * A Machine as the stub's target: run control for what moves and is looked at, the images for what gdb reads before
+ * anything is mapped.
  *
- * Memory that is not mapped yet reads as the images have it: before boot the kernel's high half, before a job its program. gdb looks at code
- * when it sets a breakpoint, and would otherwise refuse to set any before boot. Nothing can be written there.
+ * Memory that is not mapped yet reads as the images have it: before boot the kernel's high half, before a job its
+ * program. gdb looks at code when it sets a breakpoint, and would otherwise refuse to set any before boot. Nothing can
+ * be written there.
  */
 import type { Place, WatchKind } from "../cpu/engine.ts";
 import type { RunControl, StepRequest } from "../machine/control.ts";

@@ -1,12 +1,14 @@
 /**
  * Break- and watchpoints as the debugger has set them (Z0–Z4), and what becomes of a stop at one.
  *
- * Whose they are. In the high half: the node's, in every address space. In the low half: the selected node's task, that is the job task that
- * runs when the point is set, or else the first that comes by; in other tasks the machine goes on. When that task is gone, the next
- * one's. The engine stops in every space and we look at whose it is, so that nothing has to be moved when a task ends.
+ * Whose they are. In the high half: the node's, in every address space. In the low half: the selected node's task, that
+ * is the job task that runs when the point is set, or else the first that comes by; in other tasks the machine goes on.
+ * When that task is gone, the next one's. The engine stops in every space and we look at whose it is, so that nothing
+ * has to be moved when a task ends.
  *
- * Removal is put off until the machine goes on. gdb takes all points out whenever it stops and puts them in again to go on, and takes them
- * out to step one thread past one; here the other cores go on meanwhile, and must not run through a point unseen that is only out for a step.
+ * Removal is put off until the machine goes on. gdb takes all points out whenever it stops and puts them in again to go
+ * on, and takes them out to step one thread past one; here the other cores go on meanwhile, and must not run through a
+ * point unseen that is only out for a step.
  */
 import type { Place, WatchKind } from "../cpu/engine.ts";
 import { AgentError, evaluate } from "./agent.ts";

@@ -1,14 +1,18 @@
 /**
- * The registers as gdb knows them: one table in the order of their numbers, from which come the target description, the g packet and
- * access to one register. Sources: gdb's features/i386/64bit-*.xml (names and order of the standard features), Intel SDM vol. 1, 10.5.1
- * (FXSAVE area). System registers are a feature of our own; gdb shows them by name and in `info all-registers`.
- * `<osabi>none</osabi>`: a gdb that was built on Linux would otherwise take the kernel for a Linux program.
+ * The registers as gdb knows them: one table in the order of their numbers, from which come the target description, the
+ * g packet and access to one register. Sources: gdb's features/i386/64bit-*.xml (names and order of the standard
+ * features), Intel SDM vol. 1, 10.5.1 (FXSAVE area). System registers are a feature of our own; gdb shows them by name
+ * and in `info all-registers`. `<osabi>none</osabi>`: a gdb that was built on Linux would otherwise take the kernel for
+ * a Linux program.
  */
 import { Cr0Names, Cr4Names, EferNames } from "../abi/x86.ts";
 import type { Gpr } from "../cpu/engine.ts";
 import type { CoreRegisters } from "./target.ts";
 
-/** A core's registers for the length of one packet: the FXSAVE area is taken once, and written back once if it was changed. */
+/**
+ * A core's registers for the length of one packet: the FXSAVE area is taken once, and written back once if it was
+ * changed.
+ */
 export class RegisterView {
   private image: Uint8Array | undefined;
   private changed = false;
@@ -40,7 +44,8 @@ export interface Register {
 
 const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 
-// ---- kinds of rows -----------------------------------------------------------------------------------------------------------
+// ---- kinds of rows
+// -----------------------------------------------------------------------------------------------------------
 
 /** A register that the engine has by a name; `source` where gdb calls it otherwise. */
 const plain = (name: string, bits: number, type: string, group?: string, source = name): Register => ({
@@ -78,8 +83,8 @@ function store(bytes: Uint8Array, offset: number, length: number, value: bigint)
 }
 
 /**
- * The x87 tag word in full form, two bits a physical register, out of FXSAVE's abridged byte (bit = not empty). gdb tells empty from valid by it;
- * zero and special are classified as the processor does in FNSAVE (SDM vol. 1, 10.5.1.1).
+ * The x87 tag word in full form, two bits a physical register, out of FXSAVE's abridged byte (bit = not empty). gdb
+ * tells empty from valid by it; zero and special are classified as the processor does in FNSAVE (SDM vol. 1, 10.5.1.1).
  */
 function fullTag({ fx }: RegisterView): bigint {
   const top = (fx[3]! >> 3) & 7;
@@ -103,7 +108,8 @@ function abridgeTag(v: RegisterView, tags: bigint): void {
   v.fxToChange[4] = byte;
 }
 
-// ---- the table ---------------------------------------------------------------------------------------------------------------
+// ---- the table
+// ---------------------------------------------------------------------------------------------------------------
 
 interface Feature {
   readonly name: string;
@@ -225,7 +231,8 @@ const describe = (described: readonly Feature[]): string =>
 export const targetDescription = describe(features);
 export const processDescription = describe(features.slice(0, -1));
 
-// ---- access by packets -------------------------------------------------------------------------------------------------------
+// ---- access by packets
+// -------------------------------------------------------------------------------------------------------
 
 /** A register's bytes in target order, as hex. */
 export function registerHex(register: Register, view: RegisterView): string {

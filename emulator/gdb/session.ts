@@ -1,6 +1,7 @@
 /**
- * A debugging session as the handlers of packets see it: which core is selected, what the debugger knows, and the few things that a packet
- * can make happen. `stub.ts` implements it. Handlers import this file and never the stub, so that each family can be read and tested alone.
+ * A debugging session as the handlers of packets see it: which core is selected, what the debugger knows, and the few
+ * things that a packet can make happen. `stub.ts` implements it. Handlers import this file and never the stub, so that
+ * each family can be read and tested alone.
  */
 import type { Points } from "./points.ts";
 import type { CoreId, Resumption, Target } from "./target.ts";
@@ -30,7 +31,10 @@ export interface Session {
   stopReply(): string;
   /** vAttach: the debugger takes the node too. The reply is its stop. undefined: there is no such node. */
   attach(nid: number): string | undefined;
-  /** D: the debugger lets the node go; undefined: all of them. The machine goes on when it has none left. False: it does not have it. */
+  /**
+   * D: the debugger lets the node go; undefined: all of them. The machine goes on when it has none left. False: it does
+   * not have it.
+   */
   detach(nid: number | undefined): boolean;
   /** The machine goes on; the answer comes when it stops. */
   resume(resumption: Resumption): void;

@@ -1,10 +1,10 @@
 /**
- * The remote serial protocol as a state machine: bytes in, bytes out, no sockets, no clock. It drives a Target: between packets nothing of
- * the machine changes but by a packet that says so (registers, memory, points), and the machine moves only in `advance`, which the
- * owner calls while `running`.
+ * The remote serial protocol as a state machine: bytes in, bytes out, no sockets, no clock. It drives a Target: between
+ * packets nothing of the machine changes but by a packet that says so (registers, memory, points), and the machine
+ * moves only in `advance`, which the owner calls while `running`.
  *
- * All-stop: a stop of one core stops the machine. Going on always means all cores: virtual time is common to them. A `vCont` that names only
- * some threads to step is done when one of those has retired its instruction.
+ * All-stop: a stop of one core stops the machine. Going on always means all cores: virtual time is common to them. A
+ * `vCont` that names only some threads to step is done when one of those has retired its instruction.
  *
  * Whatever arrives, the answer is a reply, an error number or an empty packet (unknown), and the machine is as it was.
  */
@@ -24,7 +24,10 @@ export interface StubOptions {
   readonly kill: () => void;
 }
 
-/** Stops that are passed over in one `advance` (conditions that do not hold, steps within a range) before the host gets a turn. */
+/**
+ * Stops that are passed over in one `advance` (conditions that do not hold, steps within a range) before the host gets
+ * a turn.
+ */
 const ROUNDS = 1000;
 const NO_STEPS: Resumption["steps"] = [];
 
@@ -37,8 +40,8 @@ export class Stub implements Session {
   readonly peer = { swbreak: false, hwbreak: false };
   noAcknowledge = false;
   /**
-   * Nodes that the debugger has (vAttach, D). It begins with the first: gdb takes in one inferior properly when it connects, and others without
-   * registers and symbols. Without multiprocess extensions it has them all.
+   * Nodes that the debugger has (vAttach, D). It begins with the first: gdb takes in one inferior properly when it
+   * connects, and others without registers and symbols. Without multiprocess extensions it has them all.
    */
   private readonly held = new Set<number>();
   threadList: readonly CoreId[] = [];
@@ -83,7 +86,8 @@ export class Stub implements Session {
     return this.threads.multiprocess ? this.target.nids.filter((nid) => this.held.has(nid)) : this.target.nids;
   }
 
-  // ---- the connection --------------------------------------------------------------------------------------------------------
+  // ---- the connection
+  // --------------------------------------------------------------------------------------------------------
 
   /** A debugger has come. The machine stops and waits for it. */
   connected(): void {
@@ -98,7 +102,8 @@ export class Stub implements Session {
     if (ran) this.target.halt?.();
     this.isRunning = false;
     this.resumption = undefined;
-    // gdb takes in the node of the first stop and attaches to the others: the first node, wherever the debugger before this one has stood.
+    // gdb takes in the node of the first stop and attaches to the others: the first node, wherever the debugger before
+    // this one has stood.
     const first = this.target.nids.find((nid) => this.firstCore(nid) !== undefined) ?? this.target.nids[0]!;
     this.held.clear();
     this.held.add(first);
@@ -166,7 +171,8 @@ export class Stub implements Session {
     for (let at = 0; at < text.length; at += most) this.send(`O${textToHex(text.slice(at, at + most))}`);
   }
 
-  // ---- stops and going on ----------------------------------------------------------------------------------------------------
+  // ---- stops and going on
+  // ----------------------------------------------------------------------------------------------------
 
   /** The present stop's reply, for `?`. */
   stopReply(): string {
@@ -227,8 +233,9 @@ export class Stub implements Session {
   }
 
   /**
-   * While `running`: the machine goes on for about `budget` instructions. "running": call again; "stopped": the debugger has been told why;
-   * "end": the run has come to its own end, and nobody was told yet (`finished`). `lines`: what is to be shown of what happened meanwhile.
+   * While `running`: the machine goes on for about `budget` instructions. "running": call again; "stopped": the
+   * debugger has been told why; "end": the run has come to its own end, and nobody was told yet (`finished`). `lines`:
+   * what is to be shown of what happened meanwhile.
    */
   advance(budget: number, lines?: () => readonly string[]): "running" | "stopped" | "end" {
     if (this.interrupted) {
@@ -289,7 +296,10 @@ export class Stub implements Session {
     return "running";
   }
 
-  /** The run is over: `status` is the command's. The debugger's inferiors have exited; the machine can still be looked at. */
+  /**
+   * The run is over: `status` is the command's. The debugger's inferiors have exited; the machine can still be looked
+   * at.
+   */
   finished(status: number): void {
     const wasRunning = this.isRunning;
     this.isRunning = false;
@@ -317,8 +327,9 @@ export class Stub implements Session {
   }
 
   /**
-   * While one core is stepped past a point, another one has come to one: gdb cannot be told of any but the stepped core then (version 13 fails
-   * on an assertion). The core goes on, as virtual time wants it, and gdb hears of it when it lets all go on.
+   * While one core is stepped past a point, another one has come to one: gdb cannot be told of any but the stepped core
+   * then (version 13 fails on an assertion). The core goes on, as virtual time wants it, and gdb hears of it when it
+   * lets all go on.
    */
   private pass(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): void {
     const rip = this.target.registers(stop).register("rip").toString(16);
@@ -337,7 +348,8 @@ export class Stub implements Session {
     this.isRunning = false;
     this.interrupted = false;
     this.resumption = undefined;
-    // gdb cannot be told of a thread that it does not have: of a `monitor break`, or a fault, on a node that is not attached.
+    // gdb cannot be told of a thread that it does not have: of a `monitor break`, or a fault, on a node that is not
+    // attached.
     if (this.nids.includes(at.nid)) this.general = { nid: at.nid, core: at.core };
     else if (this.hasPeer) this.print(`margay: n${at.nid}.c${at.core} has stopped: attach ${at.nid} to look at it\n`);
     this.standing = { signal, at: this.general, reason };

@@ -1,7 +1,7 @@
 /**
- * What the stub needs of a machine; `machine.ts` makes one of Machine and RunControl, tests have a toy. Everything is synchronous. The
- * machine moves in `advance` only, and always as a whole: virtual time is common to all cores, so that "this core alone" cannot be asked for.
- * A step is the machine going on until that core has retired one instruction.
+ * What the stub needs of a machine; `machine.ts` makes one of Machine and RunControl, tests have a toy. Everything is
+ * synchronous. The machine moves in `advance` only, and always as a whole: virtual time is common to all cores, so that
+ * "this core alone" cannot be asked for. A step is the machine going on until that core has retired one instruction.
  */
 import type { Core, Place, WatchKind } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
@@ -22,7 +22,10 @@ export type TargetStop =
   | ({ readonly kind: "breakpoint"; readonly id: number } & CoreId)
   /** `virtual`: first byte accessed. */
   | ({ readonly kind: "watchpoint"; readonly id: number; readonly virtual: bigint; readonly write: boolean } & CoreId)
-  /** A guest did what stops a machine: triple fault, or under --strict a device error. The state can be looked at; it cannot go on. */
+  /**
+   * A guest did what stops a machine: triple fault, or under --strict a device error. The state can be looked at; it
+   * cannot go on.
+   */
   | ({ readonly kind: "fault"; readonly text: string } & CoreId)
   /** A process is over: by `signal`, or if that is 0 by itself with `status`. The others stand. */
   | { readonly kind: "exit"; readonly nid: number; readonly status: number; readonly signal: number }
@@ -30,7 +33,10 @@ export type TargetStop =
   | ({ readonly kind: "signal"; readonly signal: number } & CoreId)
   /** Every core is halted and nothing is under way. */
   | { readonly kind: "idle" }
-  /** Nothing that concerns the debugger: the budget is used up, or the run has come to its own end, which is the session's to handle. */
+  /**
+   * Nothing that concerns the debugger: the budget is used up, or the run has come to its own end, which is the
+   * session's to handle.
+   */
   | { readonly kind: "slice" }
   | { readonly kind: "end" };
 
@@ -49,7 +55,9 @@ export interface OwnPoints {
 export interface Going {
   /** Only the threads that step: gdb has taken points out to pass one of them, and means the others to stand. */
   readonly exclusive: boolean;
-  /** Threads that are to stand while the others go on (scheduler-locking). Processes can; the cores of a machine cannot. */
+  /**
+   * Threads that are to stand while the others go on (scheduler-locking). Processes can; the cores of a machine cannot.
+   */
   readonly standing: readonly CoreId[];
   /** Threads whose signal is to take its course. A machine has no signals. */
   readonly delivered: readonly CoreId[];
@@ -69,16 +77,24 @@ export interface Target {
   readonly system?: false;
   /** Whether the core has a thread; absent: each has. */
   present?(id: CoreId): boolean;
-  /** The debugger wants a stop that the target has not found itself. Absent: it stands whenever nobody calls `advance`. */
+  /**
+   * The debugger wants a stop that the target has not found itself. Absent: it stands whenever nobody calls `advance`.
+   */
   halt?(): void;
   /** The debugger has let everything go, or this one process. */
   release?(nid?: number): void;
 
   registers(id: CoreId): CoreRegisters;
 
-  /** Bytes at a virtual address as the core's page tables have it (physical with paging off), up to the first that is not RAM. No side effects. */
+  /**
+   * Bytes at a virtual address as the core's page tables have it (physical with paging off), up to the first that is
+   * not RAM. No side effects.
+   */
   read(id: CoreId, address: bigint, length: number): Uint8Array;
-  /** The same at an address where a loader has put an image: its physical one. undefined: no image lies there, or that is where it runs. */
+  /**
+   * The same at an address where a loader has put an image: its physical one. undefined: no image lies there, or that
+   * is where it runs.
+   */
   readLoaded?(id: CoreId, address: bigint, length: number): Uint8Array | undefined;
   /** All or nothing; permissions of pages do not matter. */
   write(id: CoreId, address: bigint, bytes: Uint8Array): boolean;
@@ -88,7 +104,10 @@ export interface Target {
   addWatchpoint(nid: number, place: Place, bytes: number, kind: WatchKind): number;
   removeWatchpoint(nid: number, id: number): void;
 
-  /** Goes on for about `budget` instructions, or until one of `steps` is complete: the core has retired an instruction and is out of its range. */
+  /**
+   * Goes on for about `budget` instructions, or until one of `steps` is complete: the core has retired an instruction
+   * and is out of its range.
+   */
   advance(budget: number, steps: readonly StepRequest[], going?: Going): TargetStop;
 
   /** What the core does, for people: "user hello rank 1", "kernel", "idle". */

@@ -1,4 +1,7 @@
-/** Names of threads in packets: p<nid>.<core + 1>, or without multiprocess extensions one number for all cores. Source: gdb manual, E.1 "thread-id". */
+/**
+ * Names of threads in packets: p<nid>.<core + 1>, or without multiprocess extensions one number for all cores. Source:
+ * gdb manual, E.1 "thread-id".
+ */
 import { parseSmallHex } from "./framing.ts";
 import type { CoreId, Target } from "./target.ts";
 

@@ -1,6 +1,7 @@
 /**
- * The stub's door to the world: one debugger at a time on a TCP port of this host or a Unix socket. Only here are there sockets.
- * A second debugger is told why it is refused, in the form that gdb shows: an error in answer to its first packet.
+ * The stub's door to the world: one debugger at a time on a TCP port of this host or a Unix socket. Only here are there
+ * sockets. A second debugger is told why it is refused, in the form that gdb shows: an error in answer to its first
+ * packet.
  */
 import fs from "node:fs";
 import net from "node:net";

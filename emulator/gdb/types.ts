@@ -1,7 +1,7 @@
 /**
- * What an image's debug information says about its data: structs, arrays and global variables, so that a kernel's own tables can be read
- * with the layout that this kernel has. Source: DWARF 5, sections 2 and 7. Reads what our linker writes, tolerates what it does not know:
- * an image without debug information has no types.
+ * What an image's debug information says about its data: structs, arrays and global variables, so that a kernel's own
+ * tables can be read with the layout that this kernel has. Source: DWARF 5, sections 2 and 7. Reads what our linker
+ * writes, tolerates what it does not know: an image without debug information has no types.
  */
 import { Attribute, Form, Operation, Tag } from "../../toolchain/lib/dwarf.ts";
 import { cString, elfSections } from "../trace/sections.ts";
@@ -292,7 +292,10 @@ const sizeOf = (type: Type | undefined): number => {
   return t === undefined ? 0 : t.kind === "array" ? t.count * sizeOf(t.target) : t.bytes;
 };
 
-/** A value in memory with its type. What is not there reads as 0 or undefined: a debugger looks at half-made structures, too. */
+/**
+ * A value in memory with its type. What is not there reads as 0 or undefined: a debugger looks at half-made structures,
+ * too.
+ */
 export class Datum {
   readonly type: Type | undefined;
   constructor(

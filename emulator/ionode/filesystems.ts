@@ -1,7 +1,8 @@
 /**
- * Which file systems of the host a job may see: those that store files. All others (procfs, sysfs, devtmpfs, cgroups, …) are views of the
- * host itself and are never served. The list names what is served, so a pseudo file system that is not known here is refused too.
- * Source: linux/magic.h, statfs(2); Lustre, GPFS, BeeGFS, PanFS and Ceph from their own headers.
+ * Which file systems of the host a job may see: those that store files. All others (procfs, sysfs, devtmpfs, cgroups,
+ * …) are views of the host itself and are never served. The list names what is served, so a pseudo file system that is
+ * not known here is refused too. Source: linux/magic.h, statfs(2); Lustre, GPFS, BeeGFS, PanFS and Ceph from their own
+ * headers.
  */
 import fs from "node:fs";
 
@@ -54,7 +55,10 @@ export class HostViews {
   }
 }
 
-/** Type of the file system with this st_dev, from /proc/self/mountinfo (proc_pid_mountinfo(5): field 3, and the first behind " - "). */
+/**
+ * Type of the file system with this st_dev, from /proc/self/mountinfo (proc_pid_mountinfo(5): field 3, and the first
+ * behind " - ").
+ */
 function mountType(device: bigint): string | undefined {
   // makedev(3) of glibc: major in bits 8–19 and 32–43, minor in bits 0–7 and 12–31.
   const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n);

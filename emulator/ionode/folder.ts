@@ -1,7 +1,7 @@
 /**
- * Directories of the name space: one of the host that is open, or one that only the name space has. `..` is the directory that this one
- * was found in and is never asked of the host, so that a directory which the host moves away meanwhile leads nowhere.
- * Counted: the host's descriptor is closed when the last holder lets go.
+ * Directories of the name space: one of the host that is open, or one that only the name space has. `..` is the
+ * directory that this one was found in and is never asked of the host, so that a directory which the host moves away
+ * meanwhile leads nowhere. Counted: the host's descriptor is closed when the last holder lets go.
  */
 import { Errno } from "../abi/errno.ts";
 import type { Device } from "./devices.ts";

@@ -1,11 +1,12 @@
 /**
  * All that the I/O node asks of the host's file system, so that tests and replay can put something else in its place.
  *
- * A name is only ever looked up in a directory that is open, and never followed: `/proc/self/fd/D/NAME` with O_NOFOLLOW is what
- * openat(D, NAME, O_NOFOLLOW) is, since the first part is the open directory itself and not a path that could change (proc_pid_fd(5)).
- * `look` opens with O_PATH, which has no effect on what it opens: no device is started, no pipe waits (open(2)). What the node is, is
- * asked of this descriptor, and it is this descriptor that is opened for reading or writing. So another process of the host can put
- * something else in the place of a name at any time and gains nothing. No `..` is ever passed to the host.
+ * A name is only ever looked up in a directory that is open, and never followed: `/proc/self/fd/D/NAME` with O_NOFOLLOW
+ * is what openat(D, NAME, O_NOFOLLOW) is, since the first part is the open directory itself and not a path that could
+ * change (proc_pid_fd(5)). `look` opens with O_PATH, which has no effect on what it opens: no device is started, no
+ * pipe waits (open(2)). What the node is, is asked of this descriptor, and it is this descriptor that is opened for
+ * reading or writing. So another process of the host can put something else in the place of a name at any time and
+ * gains nothing. No `..` is ever passed to the host.
  */
 import fs from "node:fs";
 import { Errno } from "../abi/errno.ts";
@@ -35,11 +36,13 @@ export interface HostNode {
   readonly stat: HostStat;
 }
 /**
- * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open by O_PATH. A `name` is one component:
- * not empty, without a slash, neither `.` nor `..`.
+ * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open by O_PATH. A `name` is one
+ * component: not empty, without a slash, neither `.` nor `..`.
  */
 export interface HostFs {
-  /** A directory by its path: what the user named, links followed. EACCES: it is a view of the host (filesystems.ts). */
+  /**
+   * A directory by its path: what the user named, links followed. EACCES: it is a view of the host (filesystems.ts).
+   */
   directory(path: string): HostNode;
   /** EACCES as in `directory`. */
   look(directory: number, name: string): HostNode;
@@ -107,7 +110,9 @@ function checked(fd: number, check: (stat: fs.BigIntStats) => void): HostNode {
 }
 
 let known: HostViews | undefined;
-/** `parentDevice`: st_dev of the directory that it was found in; a node with the same one lies in the same file system. */
+/**
+ * `parentDevice`: st_dev of the directory that it was found in; a node with the same one lies in the same file system.
+ */
 function mustBeServed(fd: number, stat: fs.BigIntStats, parentDevice: bigint | undefined): void {
   known ??= new HostViews();
   if (stat.isDirectory() && known.isHostOnly(`${stat.dev}:${stat.ino}`)) throw new IoError(Errno.EACCES);

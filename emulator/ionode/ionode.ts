@@ -1,7 +1,7 @@
 /**
- * The I/O node: function-ship server at nid 0, pid 2 (protocol: kernel/abi/io.ts). A file system call comes in as one message,
- * is carried out against one host directory, and its result goes back at once. Every request is answered, except EXIT_GROUP;
- * whatever cannot be a request is answered by -EINVAL or -ENOSYS and never throws.
+ * The I/O node: function-ship server at nid 0, pid 2 (protocol: kernel/abi/io.ts). A file system call comes in as one
+ * message, is carried out against one host directory, and its result goes back at once. Every request is answered,
+ * except EXIT_GROUP; whatever cannot be a request is answered by -EINVAL or -ENOSYS and never throws.
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
@@ -80,8 +80,8 @@ export interface IoNodeOptions {
   readonly fs?: HostFs;
 }
 /**
- * A read of standard input is answered so much later, and the machine waits on the way if the input is not there (`wantsInput`). So the
- * answer's time depends on the run alone. Longer than any window of the machine.
+ * A read of standard input is answered so much later, and the machine waits on the way if the input is not there
+ * (`wantsInput`). So the answer's time depends on the run alone. Longer than any window of the machine.
  */
 const INPUT_DELAY_NS = 50_000;
 /** Stream of the seed. */
@@ -288,7 +288,10 @@ const keyOf = (m: Message): string => `${m.sourceNid}:${m.jobId}`;
 const callOf = ({ body }: Message): number =>
   body.length >= 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : -1;
 
-/** The path of a request's body: one string, its NUL at the very end, in UTF-8 (other names cannot be asked of the host). */
+/**
+ * The path of a request's body: one string, its NUL at the very end, in UTF-8 (other names cannot be asked of the
+ * host).
+ */
 function pathOf(data: Uint8Array): string {
   if (data.length === 0 || data.indexOf(0) !== data.length - 1) throw new IoError(Errno.EINVAL);
   if (data.length > PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);

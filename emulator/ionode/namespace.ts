@@ -1,10 +1,10 @@
 /**
- * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; /dev with devices of its own; /proc
- * and /sys, empty. What the host has under these names does not show.
- * Paths are resolved here, one component after the other, each looked up in the open directory before it (folder.ts, hostfs.ts): absolute
- * paths and symbolic links, absolute ones too, start at the job's root, `..` stops at it. So no path leads out, whatever another process
- * of the host does to the directories meanwhile. Source: path_resolution(7).
- * Permissions: files belong to whoever asks, so the owner's bits count, whoever runs the emulator.
+ * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; /dev with
+ * devices of its own; /proc and /sys, empty. What the host has under these names does not show. Paths are resolved
+ * here, one component after the other, each looked up in the open directory before it (folder.ts, hostfs.ts): absolute
+ * paths and symbolic links, absolute ones too, start at the job's root, `..` stops at it. So no path leads out,
+ * whatever another process of the host does to the directories meanwhile. Source: path_resolution(7). Permissions:
+ * files belong to whoever asks, so the owner's bits count, whoever runs the emulator.
  */
 import { Errno } from "../abi/errno.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";

@@ -1,6 +1,6 @@
 /**
- * What a job may write: the growth of its files by their apparent size, holes included, as a disk quota in bytes (quotactl(2)), and the
- * number of names that it makes. A file that shrinks gives back what the job had added to it.
+ * What a job may write: the growth of its files by their apparent size, holes included, as a disk quota in bytes
+ * (quotactl(2)), and the number of names that it makes. A file that shrinks gives back what the job had added to it.
  */
 import { Errno } from "../abi/errno.ts";
 import { IoError } from "./hostfs.ts";

@@ -1,7 +1,8 @@
 /**
  * What hosts differ in, made the same everywhere: inode numbers count files in the order of their first appearance,
- * device numbers are 1 (root), 2 (built-in jobs) and 3 (streams), times are the boot epoch or, for what was written in this run,
- * the epoch plus the virtual time of the last write; blocks follow from the size; files belong to whoever asks.
+ * device numbers are 1 (root), 2 (built-in jobs) and 3 (streams), times are the boot epoch or, for what was written in
+ * this run, the epoch plus the virtual time of the last write; blocks follow from the size; files belong to whoever
+ * asks.
  */
 import { FileMode, Stat } from "../abi/io.ts";
 import type { HostStat, NodeKind } from "./hostfs.ts";

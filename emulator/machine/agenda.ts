@@ -1,4 +1,7 @@
-/** Input from outside that a node gets at fixed times: typed characters, keys, mail. Plain data, since it is part of the node's state. */
+/**
+ * Input from outside that a node gets at fixed times: typed characters, keys, mail. Plain data, since it is part of the
+ * node's state.
+ */
 import { NEVER } from "./clock.ts";
 
 export interface Input {

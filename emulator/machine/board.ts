@@ -1,4 +1,7 @@
-/** A node's hardware without its schedule: the processor package with its RAM, the devices of QEMU's microvm,acpi=off, and the wires. */
+/**
+ * A node's hardware without its schedule: the processor package with its RAM, the devices of QEMU's microvm,acpi=off,
+ * and the wires.
+ */
 import { IOAPIC_PINS } from "../abi/ioapic.ts";
 import { Icr } from "../abi/lapic.ts";
 import { MAILBOX_GSI } from "../abi/mailbox.ts";

@@ -1,6 +1,6 @@
 /**
- * What a node's cores see outside RAM: device memory, ports, the MSRs and CPUID leaves that are the machine's, each sent to its device.
- * Where nothing is, reads give all ones and a diagnostic says so.
+ * What a node's cores see outside RAM: device memory, ports, the MSRs and CPUID leaves that are the machine's, each
+ * sent to its device. Where nothing is, reads give all ones and a diagnostic says so.
  */
 import { IOAPIC_BASE, LAPIC_BASE, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { MAILBOX_BASE } from "../abi/mailbox.ts";

@@ -1,7 +1,7 @@
 /**
- * Virtual time. One retired instruction is one nanosecond and one TSC tick (1 GHz); a halted core skips to its next event.
- * Wall-clock time inside the machine is the boot epoch, which the kernel gets as a boot parameter, plus virtual time. Nothing of the
- * emulator reads the host's clock.
+ * Virtual time. One retired instruction is one nanosecond and one TSC tick (1 GHz); a halted core skips to its next
+ * event. Wall-clock time inside the machine is the boot epoch, which the kernel gets as a boot parameter, plus virtual
+ * time. Nothing of the emulator reads the host's clock.
  */
 
 /** "No event": later than every time. */

@@ -1,18 +1,20 @@
 /**
- * Run control: what a debugger does to a machine. Breakpoints, watchpoints, steps, registers and memory, by nid and core.
+ * Run control: what a debugger does to a machine. Breakpoints, watchpoints, steps, registers and memory, by nid and
+ * core.
  *
- * Looking and stopping change nothing that the guest, the trace or the state hash can see: the schedule is the one of a machine without a
- * debugger. So there is no "only this core": a step runs until its core has retired, and the others go on as the schedule says. Where a
- * run stops, cores that the schedule runs later in the window stand at an earlier virtual time (`core.time` tells).
- * What writes (registers, memory) changes the run, as it is meant to.
+ * Looking and stopping change nothing that the guest, the trace or the state hash can see: the schedule is the one of a
+ * machine without a debugger. So there is no "only this core": a step runs until its core has retired, and the others
+ * go on as the schedule says. Where a run stops, cores that the schedule runs later in the window stand at an earlier
+ * virtual time (`core.time` tells). What writes (registers, memory) changes the run, as it is meant to.
  */
 import type { Core, Place, WatchKind } from "../cpu/engine.ts";
 import type { Machine, RunOptions, RunReason } from "./machine.ts";
 import type { Node } from "./node.ts";
 
 /**
- * A core stops as soon as it has retired at least one instruction and its rip is outside [start, end); without a range, after one.
- * A halted core first waits for its event. The instruction at its rip is executed even if a breakpoint is there.
+ * A core stops as soon as it has retired at least one instruction and its rip is outside [start, end); without a range,
+ * after one. A halted core first waits for its event. The instruction at its rip is executed even if a breakpoint is
+ * there.
  */
 export interface StepRequest {
   readonly nid: number;
@@ -55,7 +57,10 @@ export class RunControl {
   removeBreakpoint(nid: number, id: number): void {
     this.node(nid).engine.removeBreakpoint(id);
   }
-  /** A core of the node that accesses any of `bytes` bytes from `where` stops after the instruction. Id > 0, unique within the node. */
+  /**
+   * A core of the node that accesses any of `bytes` bytes from `where` stops after the instruction. Id > 0, unique
+   * within the node.
+   */
   addWatchpoint(nid: number, where: Place, bytes: number, kind: WatchKind): number {
     return this.node(nid).engine.addWatchpoint(where, bytes, kind);
   }
@@ -64,9 +69,10 @@ export class RunControl {
   }
 
   /**
-   * Runs about `budget` instructions of the whole machine, then says "slice"; or less, up to a stop or an end. The same `steps` (the same
-   * array) in the next call go on as they are; others replace them; when one of them is completed, all of them are over. Where slices
-   * end changes nothing: a debugger interrupts the machine by not calling again, and every core then stands at an instruction boundary.
+   * Runs about `budget` instructions of the whole machine, then says "slice"; or less, up to a stop or an end. The same
+   * `steps` (the same array) in the next call go on as they are; others replace them; when one of them is completed,
+   * all of them are over. Where slices end changes nothing: a debugger interrupts the machine by not calling again, and
+   * every core then stands at an instruction boundary.
    */
   runSlice(budget: number, steps: readonly StepRequest[] = noSteps, options: RunOptions = {}): ControlResult {
     if (steps !== this.steps) this.setSteps(steps);
@@ -98,12 +104,18 @@ export class RunControl {
     return Number(this.core(nid, core).register("cr3") & 0xf_ffff_ffff_f000n);
   }
 
-  /** Physical address by the page tables of the core, whatever its TLB holds and whatever rights there are. undefined: not mapped. */
+  /**
+   * Physical address by the page tables of the core, whatever its TLB holds and whatever rights there are. undefined:
+   * not mapped.
+   */
   translate(nid: number, core: number, virtual: bigint): number | undefined {
     return this.core(nid, core).translate(virtual);
   }
 
-  /** As many of the bytes as are there: the result ends at the first that is not mapped or not RAM. Devices are not read. */
+  /**
+   * As many of the bytes as are there: the result ends at the first that is not mapped or not RAM. Devices are not
+   * read.
+   */
   readMemory(nid: number, core: number, virtual: bigint, bytes: number): Uint8Array {
     const parts: Uint8Array[] = [];
     this.eachPage(virtual, bytes, (at, length) => {
@@ -114,7 +126,10 @@ export class RunControl {
     });
     return Buffer.concat(parts);
   }
-  /** How many bytes were written: up to the first that is not mapped or not RAM. Rights do not matter; code is translated anew. */
+  /**
+   * How many bytes were written: up to the first that is not mapped or not RAM. Rights do not matter; code is
+   * translated anew.
+   */
   writeMemory(nid: number, core: number, virtual: bigint, data: Uint8Array): number {
     return this.eachPage(virtual, data.length, (at, length, done) => {
       const physical = this.translate(nid, core, at);

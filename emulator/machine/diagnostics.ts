@@ -1,12 +1,15 @@
-/** Observers that look for faults of the guest: a handler without EOI; and `strict`, which makes every reported error a stop. */
+/**
+ * Observers that look for faults of the guest: a handler without EOI; and `strict`, which makes every reported error a
+ * stop.
+ */
 import type { RunResult } from "../cpu/engine.ts";
 import { vectorName } from "../trace/decode.ts";
 import type { NodeObserver } from "./observer.ts";
 import type { CoreSlot } from "./slot.ts";
 
 /**
- * An interrupt is in service from its delivery to its EOI, and no handler is left where a core runs a program or waits in hlt: a
- * handler has returned without EOI, and its priority class and those below stay blocked.
+ * An interrupt is in service from its delivery to its EOI, and no handler is left where a core runs a program or waits
+ * in hlt: a handler has returned without EOI, and its priority class and those below stay blocked.
  */
 export class MissingEoi implements NodeObserver {
   /** By core: the vector that was reported last, so that it is said once. */

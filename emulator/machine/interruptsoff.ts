@@ -1,14 +1,16 @@
 /**
- * How long each core keeps maskable interrupts off without a break, in virtual time from the kernel's ready line on: with IF clear, or in
- * the shadow of STI or MOV SS. A halted core keeps nothing off: it takes what it can take at once. A panic ends the measurement.
+ * How long each core keeps maskable interrupts off without a break, in virtual time from the kernel's ready line on:
+ * with IF clear, or in the shadow of STI or MOV SS. A halted core keeps nothing off: it takes what it can take at once.
+ * A panic ends the measurement.
  *
- * The engine is asked nothing but `interruptible`, between runs. While interrupts are off a core runs to its window, so the end of a
- * stretch is exact. Its begin lies in the run before, which is short (`OPEN_RUN`, in the kernel `KERNEL_RUN`), and counts from that run's
- * begin: what is reported is never too little, and at most so much too long.
+ * The engine is asked nothing but `interruptible`, between runs. While interrupts are off a core runs to its window, so
+ * the end of a stretch is exact. Its begin lies in the run before, which is short (`OPEN_RUN`, in the kernel
+ * `KERNEL_RUN`), and counts from that run's begin: what is reported is never too little, and at most so much too long.
  *
- * The longest stretch is kept for whoever asks (tests/kernel/rig.ts judges it); one of 10 ms that is still not over is reported.
- * Not judged, and told apart by where the core is seen meanwhile (`EXEMPT`): dumps for a person, which may take as long as they like; and
- * the network, which handles several frames at a time under its lock; the check sum of one of 8 KB alone takes 28 µs.
+ * The longest stretch is kept for whoever asks (tests/kernel/rig.ts judges it); one of 10 ms that is still not over is
+ * reported. Not judged, and told apart by where the core is seen meanwhile (`EXEMPT`): dumps for a person, which may
+ * take as long as they like; and the network, which handles several frames at a time under its lock; the check sum of
+ * one of 8 KB alone takes 28 µs.
  */
 import type { RunResult } from "../cpu/engine.ts";
 import type { NodeObserver } from "./observer.ts";

@@ -1,7 +1,8 @@
 /**
- * Loads a kernel as QEMU's microvm does: an ELF64 image with a PVH note, its segments at their physical addresses, start info, memory
- * map, command line and module. Source: Xen public/arch-x86/hvm/start_info.h; ELF-64 object file format 1.5; addresses and the memory
- * map as recorded from QEMU 7.2 (its firmware reserves 0x9fc00–0xfffff). Every refusal is one line that names its reason.
+ * Loads a kernel as QEMU's microvm does: an ELF64 image with a PVH note, its segments at their physical addresses,
+ * start info, memory map, command line and module. Source: Xen public/arch-x86/hvm/start_info.h; ELF-64 object file
+ * format 1.5; addresses and the memory map as recorded from QEMU 7.2 (its firmware reserves 0x9fc00–0xfffff). Every
+ * refusal is one line that names its reason.
  */
 import { DEVICE_HOLE, MIN_RAM_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import {
@@ -219,7 +220,10 @@ export function memoryMap(ramBytes: number): readonly (readonly [number, number,
   return map;
 }
 
-/** Offset in the engine's RAM of physical `address`, for `bytes` bytes; -1 outside RAM. RAM behind DEVICE_HOLE continues at 4 GB. */
+/**
+ * Offset in the engine's RAM of physical `address`, for `bytes` bytes; -1 outside RAM. RAM behind DEVICE_HOLE continues
+ * at 4 GB.
+ */
 export function ramOffset(ramBytes: number, address: number, bytes: number): number {
   const top = ramBytes < DEVICE_HOLE ? ramBytes : DEVICE_HOLE;
   if (address + bytes <= top) return address;

@@ -1,8 +1,9 @@
 /**
- * The machine: nodes, the switch between them and the endpoint at nid 0, run as a conservative discrete-event simulation.
- * A frame needs at least the fabric's latency, so within a window of that length nobody can hear of anybody: each actor runs through
- * the window by itself. Windows lie on the grid of the quantum. If only one actor has anything to do, its window is longer; the first frame
- * that it sends shortens it again. Nothing here depends on the host: not on slices, speed, or which actor runs first.
+ * The machine: nodes, the switch between them and the endpoint at nid 0, run as a conservative discrete-event
+ * simulation. A frame needs at least the fabric's latency, so within a window of that length nobody can hear of
+ * anybody: each actor runs through the window by itself. Windows lie on the grid of the quantum. If only one actor has
+ * anything to do, its window is longer; the first frame that it sends shortens it again. Nothing here depends on the
+ * host: not on slices, speed, or which actor runs first.
  */
 import { createHash } from "node:crypto";
 import type { CreateEngine } from "../cpu/engine.ts";
@@ -25,7 +26,10 @@ export interface MachineOptions {
   readonly seed?: number;
   /** Wall-clock time at virtual time 0, seconds since 1970. */
   readonly epoch?: number;
-  /** A guest that does what the manuals forbid stops the machine. Default false: it gets what QEMU gives, and the trace shows it. */
+  /**
+   * A guest that does what the manuals forbid stops the machine. Default false: it gets what QEMU gives, and the trace
+   * shows it.
+   */
   readonly strict?: boolean;
   readonly trace?: TraceSink;
   readonly createEngine: CreateEngine;
@@ -154,7 +158,10 @@ export class Machine {
       );
   }
 
-  /** Under `strict`: the longest time that a core of any node kept interrupts off since its ready line, ns, with its place. */
+  /**
+   * Under `strict`: the longest time that a core of any node kept interrupts off since its ready line, ns, with its
+   * place.
+   */
   get longestInterruptsOff(): Node["longestInterruptsOff"] {
     return this.nodes
       .map((node) => node.longestInterruptsOff)

@@ -1,6 +1,6 @@
 /**
- * What can be seen of a node from outside: trace, diagnostics, strict checks and measurements subscribe to it. An observer changes
- * nothing that the guest sees; it may ask the node to stop. `core.time` is exact in every call.
+ * What can be seen of a node from outside: trace, diagnostics, strict checks and measurements subscribe to it. An
+ * observer changes nothing that the guest sees; it may ask the node to stop. `core.time` is exact in every call.
  */
 import type { RunResult } from "../cpu/engine.ts";
 import type { CoreSlot } from "./slot.ts";

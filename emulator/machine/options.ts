@@ -16,11 +16,17 @@ export interface NodeOptions {
   readonly keyboard?: boolean;
   /** Set-1 scan codes of keys, typed 1 ms apart from then on that the ready line is out. */
   readonly keysWhenReady?: readonly (readonly number[])[];
-  /** Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's encoding is its own. */
+  /**
+   * Console output as it comes, a line at a time or what there is of it. One character a byte (Latin-1): the guest's
+   * encoding is its own.
+   */
   readonly onConsole?: (text: string) => void;
   /** A message that the node sent into the management network, and when. The bytes are the receiver's to keep. */
   readonly onMailbox?: (message: Uint8Array, time: number) => void;
-  /** What stands at a virtual address, for diagnostics. Default: the kernel's symbol and source line, "space_free+0x12, kernel/mm/space.ts:88". */
+  /**
+   * What stands at a virtual address, for diagnostics. Default: the kernel's symbol and source line, "space_free+0x12,
+   * kernel/mm/space.ts:88".
+   */
   readonly locate?: (address: bigint) => string | undefined;
 }
 

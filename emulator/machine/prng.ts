@@ -1,6 +1,7 @@
 /**
  * The only source of randomness: xoshiro128** (Blackman and Vigna, 2018), its state filled from the seed by splitmix32.
- * Integer operations only, so every host gives the same sequence. A stream per purpose keeps one consumer from moving another.
+ * Integer operations only, so every host gives the same sequence. A stream per purpose keeps one consumer from moving
+ * another.
  */
 export class Prng {
   private a: number;

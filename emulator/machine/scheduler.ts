@@ -1,14 +1,16 @@
 /**
  * Interleaves the cores of a node. It knows cores, their interrupt controllers and times, and nothing of devices.
  *
- * Order (what defines a run). Time is cut into quanta of Q ns on a grid from 0. In each quantum the cores run one after the other, each
- * for the whole quantum. A node event (frame arrival, typed input) inside a quantum cuts it in two for all cores, so it happens at its
- * exact time for each. A core's own events (timer, arriving interrupt) only cut that core's run. What a core sends to an interrupt
- * controller at time t — an IPI, or a device interrupt that its access caused — arrives at t+Q: later than the quantum of every other
- * core, so no core has to go back. A frame's interrupt arrives with the frame.
+ * Order (what defines a run). Time is cut into quanta of Q ns on a grid from 0. In each quantum the cores run one after
+ * the other, each for the whole quantum. A node event (frame arrival, typed input) inside a quantum cuts it in two for
+ * all cores, so it happens at its exact time for each. A core's own events (timer, arriving interrupt) only cut that
+ * core's run. What a core sends to an interrupt controller at time t — an IPI, or a device interrupt that its access
+ * caused — arrives at t+Q: later than the quantum of every other core, so no core has to go back. A frame's interrupt
+ * arrives with the frame.
  *
- * Short cuts that change none of it: all cores halted → skip to the quantum of the next event; one core running → it runs many quanta in
- * one go until something concerns another core (`cut`). Host slices (`hostSlice`) cut every run finer; nothing depends on them.
+ * Short cuts that change none of it: all cores halted → skip to the quantum of the next event; one core running → it
+ * runs many quanta in one go until something concerns another core (`cut`). Host slices (`hostSlice`) cut every run
+ * finer; nothing depends on them.
  */
 import { Icr } from "../abi/lapic.ts";
 import type { RunResult } from "../cpu/engine.ts";
@@ -89,7 +91,10 @@ export class Scheduler {
     return next > this.time ? next : this.time;
   }
 
-  /** Runs all cores up to `end`, a multiple of the quantum. Comes back early after `stop`; calling again after `resume` goes on. */
+  /**
+   * Runs all cores up to `end`, a multiple of the quantum. Comes back early after `stop`; calling again after `resume`
+   * goes on.
+   */
   advance(end: number): void {
     this.end = end;
     while (this.time < this.end && !this.isStopped) {
@@ -265,7 +270,9 @@ export class Scheduler {
     }
   }
 
-  /** Ends the present stretch at `time` if it goes beyond: something happens then that concerns another core or node. */
+  /**
+   * Ends the present stretch at `time` if it goes beyond: something happens then that concerns another core or node.
+   */
   private cut(time: number): void {
     if (time >= this.target) return;
     this.target = time;

@@ -58,7 +58,9 @@ export interface StepRange {
   readonly end: bigint;
 }
 
-/** Runs, or will as soon as it looks: a core may halt at the very end of its stretch with an interrupt already waiting. */
+/**
+ * Runs, or will as soon as it looks: a core may halt at the very end of its stretch with an interrupt already waiting.
+ */
 export function isRunnable({ power, core, apic }: CoreSlot): boolean {
   return power === Power.RUNNING && (!core.halted || (apic.pendingVector() >= 0 && core.interruptible));
 }

@@ -1,4 +1,6 @@
-/** Observers that write the trace: what the machine does with a node's cores, and the records of the kernel's own rings. */
+/**
+ * Observers that write the trace: what the machine does with a node's cores, and the records of the kernel's own rings.
+ */
 import { EventKind } from "../abi/events.ts";
 import type { RingReader } from "../trace/rings.ts";
 import type { TraceSink } from "../trace/sink.ts";

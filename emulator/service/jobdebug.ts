@@ -1,6 +1,7 @@
 /**
- * The service node's end of a job's debugging (kernel/abi/jobdebug.ts): requests to the kernels and what comes back, over the management
- * network. A state machine without sockets and without a clock: the caller posts what it is given and lets the machine go on.
+ * The service node's end of a job's debugging (kernel/abi/jobdebug.ts): requests to the kernels and what comes back,
+ * over the management network. A state machine without sockets and without a clock: the caller posts what it is given
+ * and lets the machine go on.
  */
 import { DEBUG_BODY_BYTES, DEBUG_MAGIC, DebugMessage, DebugOperation } from "../abi/jobdebug.ts";
 

@@ -1,6 +1,7 @@
 /**
- * The parameter block behind the init image (layout: kernel/abi/job.ts): built by the service node, read back by tests and dumps.
- * `parseParameters` checks every offset and count before it uses it, with the rules of userland/init/parameters.ts.
+ * The parameter block behind the init image (layout: kernel/abi/job.ts): built by the service node, read back by tests
+ * and dumps. `parseParameters` checks every offset and count before it uses it, with the rules of
+ * userland/init/parameters.ts.
  */
 import { JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../abi/job.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";
@@ -22,10 +23,15 @@ export interface Parameters {
 }
 /** InitMatch.PROGRAM has a byte for the program's index. */
 export const PROGRAMS_MAX = 256;
-/** Strings of a block, bytes (Linux: 32 pages a string, a quarter of the stack in all; here: half of the main stack). */
+/**
+ * Strings of a block, bytes (Linux: 32 pages a string, a quarter of the stack in all; here: half of the main stack).
+ */
 export const STRINGS_MAX_BYTES = 1 << 20;
 
-/** Room for arguments and environment: half of the main stack, less two pages for what init puts beside them and the program's first frames. */
+/**
+ * Room for arguments and environment: half of the main stack, less two pages for what init puts beside them and the
+ * program's first frames.
+ */
 export const argumentBytesMost = Number(USER_STACK_BYTES) / 2 - 8192;
 /** Bytes of the stack that they take: the strings and the pointers to them (System V ABI, AMD64 supplement 3.4.1). */
 export function argumentBytes(argv: readonly string[], envp: readonly string[]): number {

@@ -1,8 +1,8 @@
 /**
- * The service node: a state machine without sockets at nid 0, pid 1. It collects the READY of the nodes, PUTs jobs to rank 0
- * (ARCHITECTURE.md section 5, steps 1–4), takes LOAD_REPLY and STATUS (12), says go (13) and receives one exit notice a job.
- * A refused, failed or interrupted job is torn down by KILL, 1 to n, and ends when every node has answered.
- * All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
+ * The service node: a state machine without sockets at nid 0, pid 1. It collects the READY of the nodes, PUTs jobs to
+ * rank 0 (ARCHITECTURE.md section 5, steps 1–4), takes LOAD_REPLY and STATUS (12), says go (13) and receives one exit
+ * notice a job. A refused, failed or interrupted job is torn down by KILL, 1 to n, and ends when every node has
+ * answered. All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
  */
 import { EventKind } from "../abi/events.ts";
 import { CORE_BACKTRACE_MAX, CoreReport, ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
@@ -58,7 +58,10 @@ export interface ServiceHooks {
 }
 /** A job that is not ready within this time is refused. A timer costs nothing while nodes compute. */
 export const LOAD_TIMEOUT_NS = 30_000_000_000;
-/** After this time, then again after twice as long, PROBES_MAX times: does rank 0's node still answer? The others are watched by their neighbours. */
+/**
+ * After this time, then again after twice as long, PROBES_MAX times: does rank 0's node still answer? The others are
+ * watched by their neighbours.
+ */
 const PROBE_NS = 50_000_000;
 const PROBES_MAX = 10;
 
@@ -162,7 +165,9 @@ export class ServiceNode implements HostService {
     return true;
   }
 
-  /** Asks a node for the registers and stacks of its CPUs. `done` gets the text, or null when the node does not answer. */
+  /**
+   * Asks a node for the registers and stacks of its CPUs. `done` gets the text, or null when the node does not answer.
+   */
   requestStatus(nid: number, jobId: number, done: (text: string | null) => void, time: number): void {
     const requestId = this.nextRequestId++;
     this.statusRequests.set(requestId, { nid, done });

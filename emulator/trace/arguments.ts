@@ -1,6 +1,7 @@
 /**
- * Arguments of system calls that are sets of flags or one of a few numbers, by the names that Linux gives them. The argument is found by
- * its name in the table of kernel/abi/syscalls.ts, or by call and name; what has no name here stays a number.
+ * Arguments of system calls that are sets of flags or one of a few numbers, by the names that Linux gives them. The
+ * argument is found by its name in the table of kernel/abi/syscalls.ts, or by call and name; what has no name here
+ * stays a number.
  */
 import { Open, OpenNames, SeekNames } from "../abi/io.ts";
 import {

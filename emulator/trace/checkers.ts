@@ -1,9 +1,10 @@
 /**
- * What must hold in every trace (ARCHITECTURE.md section 7): one EOI per APIC interrupt and none for exceptions; every shootdown acknowledged
- * before its frame is reused; every message delivered once, in order; every load answered; no device error. Each checker is a state
- * machine over the ordered events; a violation is one line that names the event.
- * Skew: the cores of a node run a quantum one after the other, so what one core wrote "late" in a quantum another may have read "early" in
- * it. Between cores, times that differ by less than a quantum say nothing about order; the checkers allow for it.
+ * What must hold in every trace (ARCHITECTURE.md section 7): one EOI per APIC interrupt and none for exceptions; every
+ * shootdown acknowledged before its frame is reused; every message delivered once, in order; every load answered; no
+ * device error. Each checker is a state machine over the ordered events; a violation is one line that names the event.
+ * Skew: the cores of a node run a quantum one after the other, so what one core wrote "late" in a quantum another may
+ * have read "early" in it. Between cores, times that differ by less than a quantum say nothing about order; the
+ * checkers allow for it.
  */
 import { EventKind } from "../abi/events.ts";
 import { Operation } from "../abi/net.ts";
@@ -22,7 +23,10 @@ interface Checker {
 
 const word = (event: TraceEvent, index: number): number => Number(event.words[index] ?? 0);
 
-/** Interrupts in service on each core form a stack; each leaves it by one EOI, and its handler does not end before or without. */
+/**
+ * Interrupts in service on each core form a stack; each leaves it by one EOI, and its handler does not end before or
+ * without.
+ */
 class EoiChecker implements Checker {
   private readonly stacks = new Map<string, { readonly delivered: TraceEvent; exited: boolean }[]>();
 

@@ -1,7 +1,7 @@
 /**
- * Words of events as text. Every name comes from the tables in kernel/abi; what no table knows is shown as a number, never dropped.
- * Two styles: `full` shows exact values; `golden` shows names of regions and symbols instead of addresses, so that a
- * reviewed trace does not change when code moves.
+ * Words of events as text. Every name comes from the tables in kernel/abi; what no table knows is shown as a number,
+ * never dropped. Two styles: `full` shows exact values; `golden` shows names of regions and symbols instead of
+ * addresses, so that a reviewed trace does not change when code moves.
  */
 import { ErrnoNames } from "../abi/errno.ts";
 import { EventKind, eventTable, FieldFormat } from "../abi/events.ts";
@@ -31,7 +31,9 @@ export interface DecodeOptions {
   readonly style: "full" | "golden";
   /** Name of a kernel address: "tlb_flush" or "tlb_flush+0x12". */
   readonly nameOf?: (address: bigint) => string | undefined;
-  /** An instruction as text, from its address, mode (16, 32, 64) and bytes in hexadecimal. Without it INSN shows these. */
+  /**
+   * An instruction as text, from its address, mode (16, 32, 64) and bytes in hexadecimal. Without it INSN shows these.
+   */
   readonly instruction?: (rip: bigint, bits: number, code: string) => string;
 }
 
@@ -112,7 +114,10 @@ export function decodeWord(format: number, word: number | bigint, options: Decod
   }
 }
 
-/** Golden: sizes above 1 KB follow the size of code, which moves with every compile, so they are shown as the next power of two. */
+/**
+ * Golden: sizes above 1 KB follow the size of code, which moves with every compile, so they are shown as the next power
+ * of two.
+ */
 function bytesText(bytes: number, options: DecodeOptions): string {
   if (options.style === "full" || bytes <= 1024) return String(bytes);
   return `${2 ** Math.ceil(Math.log2(bytes / 1024))}K`;

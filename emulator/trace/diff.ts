@@ -1,7 +1,7 @@
 /**
- * Where two traces part, and what differs there. Exactly: event by event, with nothing ignored. Or by golden identity (`ignoreTime`): what
- * each core did in its order, with names instead of addresses; then order between cores means nothing, and the first divergence is that of the core
- * that parts earliest.
+ * Where two traces part, and what differs there. Exactly: event by event, with nothing ignored. Or by golden identity
+ * (`ignoreTime`): what each core did in its order, with names instead of addresses; then order between cores means
+ * nothing, and the first divergence is that of the core that parts earliest.
  */
 import { eventTable } from "../abi/events.ts";
 import { decodeFields, kindName } from "./decode.ts";

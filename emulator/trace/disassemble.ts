@@ -1,6 +1,6 @@
 /**
- * Machine code as text, by iced-x86 (Intel syntax). The package is large, so it is loaded only where instructions are shown:
- * `await loadDisassembler()`.
+ * Machine code as text, by iced-x86 (Intel syntax). The package is large, so it is loaded only where instructions are
+ * shown: `await loadDisassembler()`.
  */
 export interface DecodedInstruction {
   /** Length in bytes; 0: no instruction. */

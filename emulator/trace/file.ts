@@ -1,9 +1,11 @@
 /**
- * The trace file of `margay trace`: text, one JSON value a line. The first line is the header: version, the command line that made it, the
- * machine, and the images with their SHA-256, by which symbols are found again. Then one line an event, in the order of the trace,
+ * The trace file of `margay trace`: text, one JSON value a line. The first line is the header: version, the command
+ * line that made it, the machine, and the images with their SHA-256, by which symbols are found again. Then one line an
+ * event, in the order of the trace,
  *   [time, nid, core, "kind", words…]     e.g. [526667,0,-1,"service.load",1,1,7566,8]
- * core -1: no core did it; a word is a number, or "0x…" where it has more than 53 bits, or the text of a text field. The last line is
- * {"end":true,"events":N}: a file without it is cut short. Nothing in it depends on the host, so the same line gives the same bytes.
+ * core -1: no core did it; a word is a number, or "0x…" where it has more than 53 bits, or the text of a text field.
+ * The last line is {"end":true,"events":N}: a file without it is cut short. Nothing in it depends on the host, so the
+ * same line gives the same bytes.
  */
 import { eventTable, FieldFormat } from "../abi/events.ts";
 import type { TraceConsumer, TraceEvent } from "./tracer.ts";

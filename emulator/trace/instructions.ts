@@ -1,8 +1,9 @@
 /**
- * Instruction traces: an engine in front of the engine, whose cores take one instruction at a time where that is asked for and emit an
- * INSN event for each that retires: its address, mode and bytes, at the time at which it begins. Runs may be cut anywhere without changing
- * anything (a property of the machine that its tests vary), so what is observed is the very run that it would be without.
- * Bytes are read through the page tables as they stand; where the core's TLB is stale they may be others than it executes.
+ * Instruction traces: an engine in front of the engine, whose cores take one instruction at a time where that is asked
+ * for and emit an INSN event for each that retires: its address, mode and bytes, at the time at which it begins. Runs
+ * may be cut anywhere without changing anything (a property of the machine that its tests vary), so what is observed is
+ * the very run that it would be without. Bytes are read through the page tables as they stand; where the core's TLB is
+ * stale they may be others than it executes.
  */
 import { EventKind } from "../abi/events.ts";
 import { Efer } from "../abi/x86.ts";

@@ -1,7 +1,8 @@
 /**
- * Source positions of addresses, from `.debug_line`. Source: DWARF 5, section 6.2. Reads what our linker writes (link/debug-line.ts): a
- * table a source file, names in place, one operation an instruction. Anything else yields no positions; nothing throws. The table is decoded when the
- * first position is asked for, so a run without diagnostics does not pay.
+ * Source positions of addresses, from `.debug_line`. Source: DWARF 5, section 6.2. Reads what our linker writes
+ * (link/debug-line.ts): a table a source file, names in place, one operation an instruction. Anything else yields no
+ * positions; nothing throws. The table is decoded when the first position is asked for, so a run without diagnostics
+ * does not pay.
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp } from "../../toolchain/lib/dwarf.ts";
 import { elfSections } from "./sections.ts";

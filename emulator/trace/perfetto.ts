@@ -1,13 +1,14 @@
 /**
- * A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing open. Source: "Trace Event Format", Google,
- * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
- * Nodes are processes, cores are threads. System calls, interrupts and idle time are slices that nest; everything else is an instant (i).
- * A slice is a pair of events, B where it begins and E where it ends: a time and a duration in floating microseconds do not add up to
- * the time at which the next slice begins (1026.929 + 0.351 is not 1027.28), and a reader then nests what stands side by side.
- * A message is a short slice where it is sent and one where it is received, with one flow arrow (s, f) between them, however many
- * frames, retransmissions or duplicates it took; what never arrived has no arrow. The steps of a job's load and its ranks are slices on
- * tracks of their own. ts is in µs with at most three decimals, so that each is a whole number of virtual ns.
- * Left out: frames of the links that went well (their messages are there), single instructions.
+ * A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing open. Source: "Trace Event
+ * Format", Google, https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU. Nodes are
+ * processes, cores are threads. System calls, interrupts and idle time are slices that nest; everything else is an
+ * instant (i). A slice is a pair of events, B where it begins and E where it ends: a time and a duration in floating
+ * microseconds do not add up to the time at which the next slice begins (1026.929 + 0.351 is not 1027.28), and a reader
+ * then nests what stands side by side. A message is a short slice where it is sent and one where it is received, with
+ * one flow arrow (s, f) between them, however many frames, retransmissions or duplicates it took; what never arrived
+ * has no arrow. The steps of a job's load and its ranks are slices on tracks of their own. ts is in µs with at most
+ * three decimals, so that each is a whole number of virtual ns. Left out: frames of the links that went well (their
+ * messages are there), single instructions.
  */
 import { EventKind } from "../abi/events.ts";
 import { Operation, SERVICE_NID } from "../abi/net.ts";
@@ -181,7 +182,8 @@ class Builder {
     const find = (what: Open["what"]): number =>
       stack.findLastIndex((open) => open.what === what && open.number === number);
     switch (kind) {
-      // A call that has not returned by then never will (exit, margay_start), nor will a handler that was left with its task.
+      // A call that has not returned by then never will (exit, margay_start), nor will a handler that was left with its
+      // task.
       case EventKind.SYS_ENTER:
         this.close(stack, 0, time);
         this.open(event, tid, stack, "call");
@@ -385,7 +387,10 @@ class Builder {
   }
 }
 
-/** Ids of messages that arrived, for both their events. The pairs are those of DeliveryChecker: per ordered pair of nodes, in order. */
+/**
+ * Ids of messages that arrived, for both their events. The pairs are those of DeliveryChecker: per ordered pair of
+ * nodes, in order.
+ */
 export function matchMessages(events: readonly TraceEvent[]): ReadonlyMap<TraceEvent, number> {
   const ids = new Map<TraceEvent, number>();
   const sent = new Map<string, TraceEvent[]>();

@@ -1,7 +1,8 @@
 /**
- * Drains the trace rings that the kernel writes into its own memory (kernel/abi/events.ts, link name `trace_rings`): one per core, at
- * interleave boundaries, by reading RAM. The guest pays nothing and cannot tell. The machine drains often enough that a ring of 256
- * records does not overflow; if one does, records are lost and the trace is worthless, so that is an error.
+ * Drains the trace rings that the kernel writes into its own memory (kernel/abi/events.ts, link name `trace_rings`):
+ * one per core, at interleave boundaries, by reading RAM. The guest pays nothing and cannot tell. The machine drains
+ * often enough that a ring of 256 records does not overflow; if one does, records are lost and the trace is worthless,
+ * so that is an error.
  */
 import { TRACE_RING_RECORDS, TraceRecord, TraceRing } from "../abi/events.ts";
 import type { TraceSink } from "./sink.ts";

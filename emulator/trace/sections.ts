@@ -1,4 +1,7 @@
-/** Section headers of an ELF64 image. Source: ELF-64 object file format 1.5, section 3. Never throws: what does not fit in the file is left out. */
+/**
+ * Section headers of an ELF64 image. Source: ELF-64 object file format 1.5, section 3. Never throws: what does not fit
+ * in the file is left out.
+ */
 export interface ElfSection {
   readonly name: string;
   readonly type: number;

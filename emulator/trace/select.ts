@@ -1,6 +1,6 @@
 /**
- * Which events of a trace: kinds (`--show`, `--kind`), nodes, cores and a range of virtual time. Everything is selected where nothing is
- * said; single instructions only where `insn` is.
+ * Which events of a trace: kinds (`--show`, `--kind`), nodes, cores and a range of virtual time. Everything is selected
+ * where nothing is said; single instructions only where `insn` is.
  */
 import { EventKind } from "../abi/events.ts";
 import type { TraceConsumer, TraceEvent } from "./tracer.ts";

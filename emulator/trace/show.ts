@@ -1,6 +1,6 @@
 /**
- * `--show LIST`: groups (the name before the dot: sys, irq, msg …), kinds (irq.eoi) and `all`, separated by commas. `all` is all but single
- * instructions, which are as many as the virtual nanoseconds: `insn` must be named.
+ * `--show LIST`: groups (the name before the dot: sys, irq, msg …), kinds (irq.eoi) and `all`, separated by commas.
+ * `all` is all but single instructions, which are as many as the virtual nanoseconds: `insn` must be named.
  */
 import { EventKind, eventTable } from "../abi/events.ts";
 

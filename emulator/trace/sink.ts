@@ -1,10 +1,18 @@
-/** Where the machine, the devices, the fabric, the service node and the I/O node put what they observe. Kinds: kernel/abi/events.ts. */
+/**
+ * Where the machine, the devices, the fabric, the service node and the I/O node put what they observe. Kinds:
+ * kernel/abi/events.ts.
+ */
 export interface TraceSink {
   /** False: nobody looks, so the caller need not gather arguments. */
   readonly enabled: boolean;
-  /** `core` is -1 for what no core did; nid 0 is the service and I/O node. `words` in the order of the event's fields. */
+  /**
+   * `core` is -1 for what no core did; nid 0 is the service and I/O node. `words` in the order of the event's fields.
+   */
   emit(nid: number, core: number, time: number, kind: number, words: readonly (number | bigint | string)[]): void;
-  /** All events before `time` have been emitted, so they can be ordered and written. Called by the machine between windows. */
+  /**
+   * All events before `time` have been emitted, so they can be ordered and written. Called by the machine between
+   * windows.
+   */
   flush?(time: number): void;
 }
 export const noTrace: TraceSink = { enabled: false, emit: () => {} };

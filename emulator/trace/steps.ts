@@ -1,7 +1,7 @@
 /**
- * The fifteen steps of a two-phase job load (telecon of 2007-03-29; ARCHITECTURE.md section 5) as stretches of time on the nodes that do them,
- * found in the events of a trace. Steps 1 to 3 take no virtual time: the service node is the host. What a trace does not show (a
- * selection, a load that failed) has no stretch.
+ * The fifteen steps of a two-phase job load (telecon of 2007-03-29; ARCHITECTURE.md section 5) as stretches of time on
+ * the nodes that do them, found in the events of a trace. Steps 1 to 3 take no virtual time: the service node is the
+ * host. What a trace does not show (a selection, a load that failed) has no stretch.
  */
 import { EventKind } from "../abi/events.ts";
 import { InitMatch } from "../abi/job.ts";

@@ -1,7 +1,7 @@
 /**
- * Addresses as people read them: symbol and source line, over any number of images that lie apart (kernel, init, program).
- * `Backtraces` watches a text that a guest writes, line by line, and explains its dumps: the kernel prints addresses only, since it
- * carries no symbols.
+ * Addresses as people read them: symbol and source line, over any number of images that lie apart (kernel, init,
+ * program). `Backtraces` watches a text that a guest writes, line by line, and explains its dumps: the kernel prints
+ * addresses only, since it carries no symbols.
  */
 import { LineTable } from "./lines.ts";
 import { SymbolTable } from "./symbols.ts";
@@ -58,7 +58,9 @@ export class Backtraces {
 
   constructor(private readonly symboliser: Symboliser) {}
 
-  /** Lines to print behind `line`: one for each address of a backtrace, `    0xffffffff80012345 panic+0x12, kernel/core/panic.ts:30`. */
+  /**
+   * Lines to print behind `line`: one for each address of a backtrace, `    0xffffffff80012345 panic+0x12, kernel/core/panic.ts:30`.
+   */
   explain(line: string): readonly string[] {
     const rip = /\brip=(?:0x)?([0-9a-f]{16})\b/.exec(line);
     if (rip !== null) this.rip = BigInt(`0x${rip[1]}`);
@@ -67,7 +69,8 @@ export class Backtraces {
     const explained: string[] = [];
     for (const match of line.slice(at).matchAll(ADDRESS)) {
       const address = BigInt(`0x${match[1]}`);
-      // The interrupted instruction itself comes first where the registers stand above; the others are return addresses.
+      // The interrupted instruction itself comes first where the registers stand above; the others are return
+      // addresses.
       const text =
         explained.length === 0 && address === this.rip
           ? this.symboliser.describe(address)

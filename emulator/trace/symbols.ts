@@ -1,4 +1,7 @@
-/** Symbols of an ELF64 image, by name and by address. Source: ELF-64 object file format 1.5, sections 3 and 5. A stripped image has none. */
+/**
+ * Symbols of an ELF64 image, by name and by address. Source: ELF-64 object file format 1.5, sections 3 and 5. A
+ * stripped image has none.
+ */
 import { cString, elfSections } from "./sections.ts";
 
 export interface ElfSymbol {

@@ -1,7 +1,8 @@
 /**
- * Collects events from everywhere and hands them on in one order: time, nid, core, order of emission. Nodes run apart within a window, so
- * events arrive out of order; `flush` says up to where they are complete. The kernel's records come by `RingReader` with the time that
- * the kernel read before it finished the record: they may be a few instructions late, so the newest SLACK_NS wait for the next flush.
+ * Collects events from everywhere and hands them on in one order: time, nid, core, order of emission. Nodes run apart
+ * within a window, so events arrive out of order; `flush` says up to where they are complete. The kernel's records come
+ * by `RingReader` with the time that the kernel read before it finished the record: they may be a few instructions
+ * late, so the newest SLACK_NS wait for the next flush.
  */
 import type { TraceSink } from "./sink.ts";
 

@@ -1,4 +1,7 @@
-/** Linux error numbers, x86-64. Source: include/uapi/asm-generic/errno-base.h and errno.h. A system call returns them negated. */
+/**
+ * Linux error numbers, x86-64. Source: include/uapi/asm-generic/errno-base.h and errno.h. A system call returns them
+ * negated.
+ */
 // biome-ignore format: a table
 export const enum Errno {
   EPERM = 1, ENOENT = 2, ESRCH = 3, EINTR = 4, EIO = 5, ENXIO = 6, E2BIG = 7, ENOEXEC = 8, EBADF = 9, ECHILD = 10, EAGAIN = 11, ENOMEM = 12,

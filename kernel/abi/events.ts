@@ -11,7 +11,10 @@ export class TraceRecord {
   words!: arr<u64, 4>;
 }
 export const TRACE_RING_RECORDS: u32 = 256;
-/** `written` counts up for ever; record n lies at n & (TRACE_RING_RECORDS - 1). The array of all CPUs' rings has the link name `trace_rings`. */
+/**
+ * `written` counts up for ever; record n lies at n & (TRACE_RING_RECORDS - 1). The array of all CPUs' rings has the
+ * link name `trace_rings`.
+ */
 export class TraceRing {
   written: u64 = 0;
   reserved!: arr<u64, 7>;
@@ -35,7 +38,10 @@ export const enum EventKind {
   /** One for each retired instruction, and only where instructions are asked for by name. */
   INSN = 64,
 }
-/** How a word is shown. TEXT: the machine's own events carry a string. CODE: a string, an instruction's bytes in hexadecimal. */
+/**
+ * How a word is shown. TEXT: the machine's own events carry a string. CODE: a string, an instruction's bytes in
+ * hexadecimal.
+ */
 // biome-ignore format: a table
 export const enum FieldFormat { NONE = 0, DECIMAL = 1, HEX = 2, ADDRESS = 3, VECTOR = 4, SYSCALL = 5, RESULT = 6, OPERATION = 7, CAUSE = 8, NID = 9, CORE = 10, WAIT_STATUS = 11, TEXT = 12, SYSARG = 13, INIT_MATCH = 14, BYTES = 15, CODE = 16 }
 export class EventInfo {

@@ -1,8 +1,8 @@
 /**
- * Function shipping: a file system call travels to the I/O node and its result back.
- * IO_REQUEST body: IoRequest, then `dataBytes` of data (a path with its NUL, or bytes to write).
- * IO_REPLY body: IoReply, then `dataBytes` of data (bytes read, a Stat).
- * The I/O node keeps descriptors per (nid, job), for the pid that asked first; 0, 1, 2 are the job's standard streams. Integers are little-endian.
+ * Function shipping: a file system call travels to the I/O node and its result back. IO_REQUEST body: IoRequest, then
+ * `dataBytes` of data (a path with its NUL, or bytes to write). IO_REPLY body: IoReply, then `dataBytes` of data (bytes
+ * read, a Stat). The I/O node keeps descriptors per (nid, job), for the pid that asked first; 0, 1, 2 are the job's
+ * standard streams. Integers are little-endian.
  */
 /** Longest data of one request or reply; the kernel splits longer reads and writes. */
 export const IO_DATA_MAX_BYTES: u32 = 65536;

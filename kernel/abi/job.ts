@@ -1,18 +1,24 @@
-/** Job load, as in ARCHITECTURE.md section 5: the init image, its parameters, what init and the service node tell each other, exit notices. */
+/**
+ * Job load, as in ARCHITECTURE.md section 5: the init image, its parameters, what init and the service node tell each
+ * other, exit notices.
+ */
 export const INIT_MAGIC: u32 = 0x544e_494d;
 export const INIT_VERSION: u32 = 1;
 /**
- * First 64 bytes of the init image. The kernel reads only this.
- * The segment is [image | parameters | memoryBytes of zeros], rounded up to whole pages; a LOAD's body is image and parameters.
- * Registers at entry: rdi = address of the header, rsi = bytes of the segment, rsp = its end,
- * rdx = nid and r8 = pid of the LOAD's sender (the parent in the tree, or the service node); the others are 0.
+ * First 64 bytes of the init image. The kernel reads only this. The segment is [image | parameters | memoryBytes of
+ * zeros], rounded up to whole pages; a LOAD's body is image and parameters. Registers at entry: rdi = address of the
+ * header, rsi = bytes of the segment, rsp = its end, rdx = nid and r8 = pid of the LOAD's sender (the parent in the
+ * tree, or the service node); the others are 0.
  */
 export class InitHeader {
   magic: u32 = 0;
   version: u32 = 0;
   /** Virtual address of the first instruction; the image is linked at INIT_BASE. */
   entry: u64 = 0;
-  /** Bytes of the image as linked, its zero data included: the parameters' offset is behind them. Set by the service node. */
+  /**
+   * Bytes of the image as linked, its zero data included: the parameters' offset is behind them. Set by the service
+   * node.
+   */
   fileBytes: u64 = 0;
   /** Zeroed bytes behind image and parameters: init's stack, which starts at the segment's end. */
   memoryBytes: u64 = 0;
@@ -29,7 +35,10 @@ export const PARAMETERS_VERSION: u32 = 1;
 export const MAX_RANKS: u32 = 4096;
 /** Most children of one rank: a higher degree counts as this. */
 export const FANOUT_MAX: u32 = 64;
-/** Parameter block: this header, u32 nids[rankCount], u32 programs[rankCount] (index of each rank's program), strings: programs, argv, envp, each NUL-terminated. */
+/**
+ * Parameter block: this header, u32 nids[rankCount], u32 programs[rankCount] (index of each rank's program), strings:
+ * programs, argv, envp, each NUL-terminated.
+ */
 export class JobParameters {
   magic: u32 = 0;
   version: u32 = 0;
@@ -50,9 +59,15 @@ export class JobParameters {
 }
 /** Match bits of init's messages, on PORTAL_INIT of each rank and PORTAL_SERVICE of the service node. */
 export const enum InitMatch {
-  /** GET: program index in the low byte (so at most 256 programs). What is fetched: u64 length of the program, u64 0, its bytes. */
+  /**
+   * GET: program index in the low byte (so at most 256 programs). What is fetched: u64 length of the program, u64 0,
+   * its bytes.
+   */
   PROGRAM = 0x1_0000,
-  /** PUT, child to parent, rank 0 to service node: LoadStatus, u32 pids[rankCount] with 0 for ranks outside of the sub-tree; header data = its rank. */
+  /**
+   * PUT, child to parent, rank 0 to service node: LoadStatus, u32 pids[rankCount] with 0 for ranks outside of the
+   * sub-tree; header data = its rank.
+   */
   STATUS = 0x2_0000,
   /** PUT, service node to rank 0 (no body), parent to child (u32 pids[rankCount], now of all ranks). */
   GO = 0x3_0000,

@@ -1,7 +1,8 @@
 /**
- * Debugging of one job's processes over the management network (mailbox.ts): a DebugMessage, behind it up to DEBUG_BODY_BYTES of body.
- * Each request has one reply with the same operation and request id; a stop comes as a message of its own. Only nid 0 is at the other end.
- * "The thread" is `tid` of the job's task on this node; 0 = all its threads, where an operation allows it.
+ * Debugging of one job's processes over the management network (mailbox.ts): a DebugMessage, behind it up to
+ * DEBUG_BODY_BYTES of body. Each request has one reply with the same operation and request id; a stop comes as a
+ * message of its own. Only nid 0 is at the other end. "The thread" is `tid` of the job's task on this node; 0 = all its
+ * threads, where an operation allows it.
  */
 export const DEBUG_MAGIC: u16 = 0x4744;
 export const DEBUG_BODY_BYTES: u32 = 976;
@@ -9,8 +10,9 @@ export const DEBUG_BREAKPOINTS_MAX: u32 = 64;
 
 export const enum DebugOperation {
   /**
-   * The task is debugged from now on: its faults, breakpoints and steps stop the thread instead of ending the task. `count` 1: also if the
-   * job is not here yet, and it then stops before the first instruction of its program. Replies ESRCH where there is no such job and count is 0.
+   * The task is debugged from now on: its faults, breakpoints and steps stop the thread instead of ending the task.
+   * `count` 1: also if the job is not here yet, and it then stops before the first instruction of its program. Replies
+   * ESRCH where there is no such job and count is 0.
    */
   ATTACH = 1,
   /** Breakpoints go, every thread goes on, the task is a task like any other again. */
@@ -18,13 +20,19 @@ export const enum DebugOperation {
   /** Reply: `count` DebugThread. */
   THREADS = 3,
   /**
-   * The thread (0: all) stops at its next return to the program; one STOPPED for each that was running. A wait of its own (futex, sleep,
-   * Portals events) ends for that and begins anew when the thread goes on; a call that is being shipped is awaited.
+   * The thread (0: all) stops at its next return to the program; one STOPPED for each that was running. A wait of its
+   * own (futex, sleep, Portals events) ends for that and begins anew when the thread goes on; a call that is being
+   * shipped is awaited.
    */
   STOP = 4,
-  /** The stopped thread (0: all) goes on. `signal` ≠ 0: the fault that stopped it takes its course, and ends the task. */
+  /**
+   * The stopped thread (0: all) goes on. `signal` ≠ 0: the fault that stopped it takes its course, and ends the task.
+   */
   CONTINUE = 5,
-  /** The stopped thread executes one instruction, then STOPPED; a system call and the instruction behind it count as one. */
+  /**
+   * The stopped thread executes one instruction, then STOPPED; a system call and the instruction behind it count as
+   * one.
+   */
   STEP = 6,
   /** Reply: DebugRegisters. EBUSY: the thread is not stopped. */
   READ_REGISTERS = 7,

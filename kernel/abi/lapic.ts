@@ -1,4 +1,7 @@
-/** Local APIC, xAPIC mode. Source: Intel SDM vol. 3A, chapter 11 (table 11-1 register map). 32-bit registers, 16-byte stride. */
+/**
+ * Local APIC, xAPIC mode. Source: Intel SDM vol. 3A, chapter 11 (table 11-1 register map). 32-bit registers, 16-byte
+ * stride.
+ */
 // biome-ignore format: a table
 export const enum Lapic {
   ID = 0x020, VERSION = 0x030, TPR = 0x080, APR = 0x090, PPR = 0x0a0, EOI = 0x0b0, RRD = 0x0c0, LDR = 0x0d0, DFR = 0x0e0, SVR = 0x0f0,

@@ -1,8 +1,9 @@
 /**
- * Mailbox: a node's door to the management network, which carries nothing of the application. Our own device, 32-bit registers.
- * A message is up to MAILBOX_MESSAGE_BYTES bytes. IN holds one message for the node until it writes TAKE; then the next one may come.
- * OUT is the node's: it fills the buffer, writes the length, then SEND. Reading and writing are allowed in aligned 32-bit accesses only.
- * The interrupt line is high while IN is full. A machine without the device reads something else than the magic.
+ * Mailbox: a node's door to the management network, which carries nothing of the application. Our own device, 32-bit
+ * registers. A message is up to MAILBOX_MESSAGE_BYTES bytes. IN holds one message for the node until it writes TAKE;
+ * then the next one may come. OUT is the node's: it fills the buffer, writes the length, then SEND. Reading and writing
+ * are allowed in aligned 32-bit accesses only. The interrupt line is high while IN is full. A machine without the
+ * device reads something else than the magic.
  */
 export const MAILBOX_BASE: u64 = 0xfeb0_2000;
 export const MAILBOX_GSI: u32 = 13;

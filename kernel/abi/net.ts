@@ -1,22 +1,26 @@
 /**
- * Messages between nodes: Ethernet frame, message header, operations, causes.
- * A frame is EthernetHeader + MessageHeader + up to MAX_FRAGMENT_BYTES of body. All fields are little-endian but the Ethernet type.
+ * Messages between nodes: Ethernet frame, message header, operations, causes. A frame is EthernetHeader + MessageHeader
+ * + up to MAX_FRAGMENT_BYTES of body. All fields are little-endian but the Ethernet type.
  *
  * Reliability, per ordered pair of nids (state machine: kernel/net/reliable.ts and emulator/fabric/reliable.ts):
- * - Data frames carry sequence 1, 2, 3 … (32 bits, wrapping past 0); `acknowledgement` is the highest sequence received in order, 0 = none.
- * - The receiver delivers in order. It holds frames that arrive early, if it has room, and says so: bit n of `selective` = the frame n + 1
- *   behind `acknowledgement` is held (bit 0 is never set). A frame that was acknowledged either way is never asked for again.
- * - The receiver answers every data frame by a data frame of its own or by an ACKNOWLEDGE frame (sequence 0, no body) within the same
- *   interrupt.
+ * - Data frames carry sequence 1, 2, 3 … (32 bits, wrapping past 0); `acknowledgement` is the highest sequence received
+ *   in order, 0 = none.
+ * - The receiver delivers in order. It holds frames that arrive early, if it has room, and says so: bit n of
+ *   `selective` = the frame n + 1 behind `acknowledgement` is held (bit 0 is never set). A frame that was acknowledged
+ *   either way is never asked for again.
+ * - The receiver answers every data frame by a data frame of its own or by an ACKNOWLEDGE frame (sequence 0, no body)
+ *   within the same interrupt.
  * - At most WINDOW_FRAMES are unacknowledged, acknowledged ones behind a missing one included.
- * - Retransmission timeout: RFC 6298 with Karn's rule. SRTT and RTTVAR come from frames that were sent once; RTO = SRTT + 4 RTTVAR, at
- *   least RTO_MIN_NS, RTO_INITIAL_NS before the first sample. When the oldest frame has waited for RTO it is sent again, with the missing
- *   ones before the last that is held; RTO is doubled, up to RTO_MAX_NS (or what was measured, if that is more), until the next sample.
- *   A frame with LATER_FRAMES or more behind it that are held counts as lost at once, and is sent again once.
+ * - Retransmission timeout: RFC 6298 with Karn's rule. SRTT and RTTVAR come from frames that were sent once; RTO = SRTT
+ *   + 4 RTTVAR, at least RTO_MIN_NS, RTO_INITIAL_NS before the first sample. When the oldest frame has waited for RTO
+ *   it is sent again, with the missing ones before the last that is held; RTO is doubled, up to RTO_MAX_NS (or what was
+ *   measured, if that is more), until the next sample. A frame with LATER_FRAMES or more behind it that are held counts
+ *   as lost at once, and is sent again once.
  * - A peer from which nothing sound was heard during RETRY_LIMIT timeouts in a row is given up. A slow one never is.
  * - A frame whose version, lengths, addresses or CRC is wrong is dropped and counted.
- * - Fragments of one message follow each other; fragmentOffset counts up from 0. All have the same fields but fragmentBytes,
- *   fragmentOffset and those of the link. An unfinished message is given up when another begins, or after INBOUND_SILENCE_NS.
+ * - Fragments of one message follow each other; fragmentOffset counts up from 0. All have the same fields but
+ *   fragmentBytes, fragmentOffset and those of the link. An unfinished message is given up when another begins, or
+ *   after INBOUND_SILENCE_NS.
  */
 export const ETHERTYPE_MARGAY: u16 = 0x88b5;
 export const MESSAGE_VERSION: u8 = 1;
@@ -87,7 +91,9 @@ export class MessageHeader {
 }
 
 export const enum Operation {
-  /** Link level: acknowledges only. With a sequence number it is a probe: it wants to be acknowledged, and says nothing. */
+  /**
+   * Link level: acknowledges only. With a sequence number it is a probe: it wants to be acknowledged, and says nothing.
+   */
   ACKNOWLEDGE = 0,
   /** To a kernel. Body: init image with parameters. Reply LOAD_REPLY: cause, headerData = pid of the new task. */
   LOAD = 1,
@@ -99,8 +105,9 @@ export const enum Operation {
   KILL = 5,
   KILL_REPLY = 6,
   /**
-   * Kernel to the kernel of the parent in the job's tree, or to the service node. Body: ExitNotice.
-   * With Cause.UNREACHABLE, from any kernel of the job to the service node: nid `headerData`, which the job needs, does not answer.
+   * Kernel to the kernel of the parent in the job's tree, or to the service node. Body: ExitNotice. With
+   * Cause.UNREACHABLE, from any kernel of the job to the service node: nid `headerData`, which the job needs, does not
+   * answer.
    */
   EXIT_NOTICE = 7,
   /** Kernel to service node, once. Body: Personality. */
@@ -159,6 +166,9 @@ export const enum DropReason {
   FRAGMENT = 8,
   /** Sound, but there is nothing left to answer with: as if the link had lost it. */
   NO_ROOM = 9,
-  /** The operation is not for this receiver, or its body's length is impossible. What can be answered is answered by BAD_REQUEST. */
+  /**
+   * The operation is not for this receiver, or its body's length is impossible. What can be answered is answered by
+   * BAD_REQUEST.
+   */
   OPERATION = 10,
 }

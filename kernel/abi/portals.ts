@@ -61,7 +61,10 @@ export class PortalRequest {
   reserved: u32 = 0;
   userPointer: u64 = 0;
 }
-/** Argument of `margay_load`: PUT the init image to the kernel of `nid`. The answer is a LOAD_REPLY event: cause, initiatorPid = new task. */
+/**
+ * Argument of `margay_load`: PUT the init image to the kernel of `nid`. The answer is a LOAD_REPLY event: cause,
+ * initiatorPid = new task.
+ */
 export class LoadRequest {
   nid: u32 = 0;
   queue: u32 = 0;
@@ -69,7 +72,10 @@ export class LoadRequest {
   lengthBytes: u64 = 0;
   userPointer: u64 = 0;
 }
-/** LOAD_EXIT: a load that was answered by OK has ended before its job was started, init's crash or its node's loss (cause); headerData = wait status. */
+/**
+ * LOAD_EXIT: a load that was answered by OK has ended before its job was started, init's crash or its node's loss
+ * (cause); headerData = wait status.
+ */
 // biome-ignore format: a table
 export const enum PortalEventKind { NONE = 0, PUT = 1, GET = 2, SENT = 3, ACK = 4, REPLY = 5, LOAD_REPLY = 6, LOAD_EXIT = 7 }
 /** At a target: whose operation it was. At an initiator: what became of it. */

@@ -1,4 +1,7 @@
-/** What programs and kernel share besides call numbers: mappings, times, names, the start-up stack. Source: Linux uapi headers; System V ABI, AMD64 supplement 3.4. */
+/**
+ * What programs and kernel share besides call numbers: mappings, times, names, the start-up stack. Source: Linux uapi
+ * headers; System V ABI, AMD64 supplement 3.4.
+ */
 /** Arguments of mmap and mprotect (asm-generic/mman-common.h). */
 // biome-ignore format: a table
 export const enum Prot { NONE = 0, READ = 1, WRITE = 2, EXEC = 4 }

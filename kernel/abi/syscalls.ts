@@ -1,6 +1,7 @@
 /**
- * System calls: numbers, and the types of their arguments, by which the kernel checks them and the tracer shows them. Linux x86-64 numbers (arch/x86/entry/syscalls/syscall_64.tbl);
- * Margay's own start at MARGAY_CALL_BASE. The kernel's handlers register themselves by number (kernel/syscall/table.ts).
+ * System calls: numbers, and the types of their arguments, by which the kernel checks them and the tracer shows them.
+ * Linux x86-64 numbers (arch/x86/entry/syscalls/syscall_64.tbl); Margay's own start at MARGAY_CALL_BASE. The kernel's
+ * handlers register themselves by number (kernel/syscall/table.ts).
  */
 import { MAX_RANKS } from "./job.ts";
 import type { Personality } from "./personality.ts";
@@ -34,8 +35,8 @@ export const enum Syscall {
   /** Init only: (const LoadRequest *). */
   MARGAY_LOAD = 4102,
   /**
-   * Init only: (entry, stack pointer) unlinks every match entry and event queue of the task (they lie in init), unmaps init
-   * and enters the program with cleared registers.
+   * Init only: (entry, stack pointer) unlinks every match entry and event queue of the task (they lie in init), unmaps
+   * init and enters the program with cleared registers.
    */
   MARGAY_START = 4103,
   /** (kind, value) → a mark in the trace. */
@@ -49,13 +50,16 @@ export const enum Syscall {
   PORTAL_UNLINK = 4114,
   /** (const PortalRequest *). */
   PORTAL_PUT = 4115, PORTAL_GET = 4116,
-  /** (queue handle, i64 timeout ns, < 0 = none) → 0 when the queue holds an event, -ETIMEDOUT. Reading needs no call. */
+  /**
+   * (queue handle, i64 timeout ns, < 0 = none) → 0 when the queue holds an event, -ETIMEDOUT. Reading needs no call.
+   */
   PORTAL_WAIT = 4117,
 }
 /**
- * Type of an argument: what the kernel's door (kernel/syscall/arguments.ts) lets through, and how the tracer shows it. `limit` is
- * the row's number for that argument. Numbers are checked first, then descriptors, then addresses, as Linux does; each in all 64 bits but where Linux
- * itself takes an `int`: then the upper half of the register is not looked at, and the handler gets the lower half, extended.
+ * Type of an argument: what the kernel's door (kernel/syscall/arguments.ts) lets through, and how the tracer shows it.
+ * `limit` is the row's number for that argument. Numbers are checked first, then descriptors, then addresses, as Linux
+ * does; each in all 64 bits but where Linux itself takes an `int`: then the upper half of the register is not looked
+ * at, and the handler gets the lower half, extended.
  */
 // biome-ignore format: a table
 export const enum ArgKind {

@@ -1,4 +1,6 @@
-/** Interrupt vectors. Exceptions own 0…31; the rest is ordered by priority class (vector >> 4), higher is more urgent. */
+/**
+ * Interrupt vectors. Exceptions own 0…31; the rest is ordered by priority class (vector >> 4), higher is more urgent.
+ */
 export const IRQ_VECTOR_BASE: u32 = 0x30;
 /** GSI n of the IOAPIC has vector IRQ_VECTOR_BASE + n. */
 export const IRQ_COUNT: u32 = 24;

@@ -1,4 +1,7 @@
-/** virtio-mmio version 2 and virtio-net. Source: OASIS virtio 1.1, sections 2.6 (split queue), 4.2.2 (registers), 5.1 (network). */
+/**
+ * virtio-mmio version 2 and virtio-net. Source: OASIS virtio 1.1, sections 2.6 (split queue), 4.2.2 (registers), 5.1
+ * (network).
+ */
 export const VIRTIO_MMIO_BYTES: u32 = 0x200;
 export const VIRTIO_MMIO_SLOTS: u32 = 8;
 /** Slot n: VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_BYTES, GSI VIRTIO_MMIO_GSI + n. One NIC sits in the last slot. */

@@ -1,4 +1,6 @@
-/** Processor instructions that the language has no words for: ports, MSRs, control registers, flags, time stamp, halt. */
+/**
+ * Processor instructions that the language has no words for: ports, MSRs, control registers, flags, time stamp, halt.
+ */
 import { Msr, Rflags } from "../abi/x86.ts";
 
 export function portWrite8(port: u16, value: u8): void {
@@ -89,7 +91,10 @@ export function disableInterrupts(): u64 {
 export function restoreInterrupts(flags: u64): void {
   if ((flags & Rflags.IF) !== 0) asm({ clobber: ["memory"] })`sti`;
 }
-/** Enables interrupts and halts without a gap between the two: an interrupt that is already pending wakes the core. Off again on return. */
+/**
+ * Enables interrupts and halts without a gap between the two: an interrupt that is already pending wakes the core. Off
+ * again on return.
+ */
 export function waitForInterrupt(): void {
   asm({ clobber: ["memory"] })`
     sti

@@ -1,11 +1,12 @@
 /**
  * Cross-calls: run a function on other cores and wait until each has run it.
  *
- * Each core has two request slots as a sender, one for calls that wait with interrupts open and one for those of interrupt handlers,
- * which may come in that wait; and for each a mask of the senders that want something of it. A receiver serves its masks in the
- * interrupt, or earlier when it waits itself with interrupts off: every wait of the kernel, spinlocks included, calls `serveRequests`.
- * So two cores that call each other, or one that holds a lock and calls another that spins on it, cannot deadlock.
- * The function runs with interrupts off, takes no lock and makes no cross-call; both are checked.
+ * Each core has two request slots as a sender, one for calls that wait with interrupts open and one for those of
+ * interrupt handlers, which may come in that wait; and for each a mask of the senders that want something of it. A
+ * receiver serves its masks in the interrupt, or earlier when it waits itself with interrupts off: every wait of the
+ * kernel, spinlocks included, calls `serveRequests`. So two cores that call each other, or one that holds a lock and
+ * calls another that spins on it, cannot deadlock. The function runs with interrupts off, takes no lock and makes no
+ * cross-call; both are checked.
  */
 import { EventKind } from "../abi/events.ts";
 import { Vector } from "../abi/vectors.ts";
@@ -46,8 +47,8 @@ export function crossCallStart(): void {
 }
 
 /**
- * Runs `run(argument, id)` on the cores of `mask`, this one excepted, and waits for all, with interrupts open if the caller holds no lock.
- * Returns the request's id, 0 if there was nobody to call.
+ * Runs `run(argument, id)` on the cores of `mask`, this one excepted, and waits for all, with interrupts open if the
+ * caller holds no lock. Returns the request's id, 0 if there was nobody to call.
  */
 export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) => void, argument: u64): u64 {
   const flags: u64 = disableInterrupts();

@@ -1,4 +1,7 @@
-/** Broken invariants. The panic itself lives in core/panic.ts, which registers here, since the floors below need it, too. */
+/**
+ * Broken invariants. The panic itself lives in core/panic.ts, which registers here, since the floors below need it,
+ * too.
+ */
 import { haltForever } from "./cpu.ts";
 
 class Fatal {

@@ -1,6 +1,7 @@
 /**
- * The FPU belongs to programs: kernel code never touches vector registers, and with one thread a core nothing is ever switched.
- * The kernel only turns it on and gives each program a fresh state. Source: Intel SDM vol. 1, table 10-2 (FXSAVE area).
+ * The FPU belongs to programs: kernel code never touches vector registers, and with one thread a core nothing is ever
+ * switched. The kernel only turns it on and gives each program a fresh state. Source: Intel SDM vol. 1, table 10-2
+ * (FXSAVE area).
  */
 import { Cr0, Cr4 } from "../abi/x86.ts";
 import { readCr0, readCr4, writeCr0, writeCr4 } from "./cpu.ts";

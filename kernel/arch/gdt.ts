@@ -54,7 +54,10 @@ class Tables {
 }
 const tables: arr<Tables, 64> = zeroed();
 
-/** Loads CPU `index`'s own tables, on that CPU. `istStacks`: 2 × IST_STACK_BYTES. The selectors stay as the boot table has them. */
+/**
+ * Loads CPU `index`'s own tables, on that CPU. `istStacks`: 2 × IST_STACK_BYTES. The selectors stay as the boot table
+ * has them.
+ */
 export function loadGdt(index: u32, kernelStackTop: u64, istStacks: u64): void {
   const t = addr(tables[index]);
   for (let i: u32 = 0; i < 6; i++) t.gdt[i] = bootGdt[i];

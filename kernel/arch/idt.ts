@@ -1,4 +1,7 @@
-/** The interrupt descriptor table, one for all cores. Every gate is an interrupt gate: handlers start with interrupts off. Source: Intel SDM vol. 3A, 6.14.1. */
+/**
+ * The interrupt descriptor table, one for all cores. Every gate is an interrupt gate: handlers start with interrupts
+ * off. Source: Intel SDM vol. 3A, 6.14.1.
+ */
 import { Exception, Selector } from "../abi/x86.ts";
 import { type DescriptorPointer, Ist } from "./gdt.ts";
 import { stubOf } from "./trap.ts";

@@ -1,4 +1,7 @@
-/** The I/O APIC: routes global system interrupts to a core. Every pin starts masked. Source: Intel 82093AA data sheet, 3.2. */
+/**
+ * The I/O APIC: routes global system interrupts to a core. Every pin starts masked. Source: Intel 82093AA data sheet,
+ * 3.2.
+ */
 import { IOAPIC_PINS, Ioapic, IoapicRegister, Redirection } from "../abi/ioapic.ts";
 import { DIRECT_MAP_BASE, IOAPIC_BASE } from "../abi/memory.ts";
 import { IRQ_VECTOR_BASE } from "../abi/vectors.ts";
@@ -16,7 +19,10 @@ export function ioapicStart(): void {
   }
 }
 
-/** Registers `run` for a pin (edge-triggered, active high) and lets its interrupts through, to core `apicId`. Boot only: takes no lock. */
+/**
+ * Registers `run` for a pin (edge-triggered, active high) and lets its interrupts through, to core `apicId`. Boot only:
+ * takes no lock.
+ */
 export function ioapicRoute(pin: u32, apicId: u32, run: (vector: u32, device: u64) => void, device: u64): void {
   registerInterrupt(IRQ_VECTOR_BASE + pin, run, device);
   write(IoapicRegister.REDIRECTION + 2 * pin + 1, apicId << 24);

@@ -28,7 +28,10 @@ export class Cpu {
   frame: ptr<Frame> | null = null;
   /** This CPU's flight recorder; set by recorderStart. */
   ring: u64 = 0;
-  /** Leave: not 0, the program must not go on. Looked at before every return to it, together with `locks`, which is to be 0 there. */
+  /**
+   * Leave: not 0, the program must not go on. Looked at before every return to it, together with `locks`, which is to
+   * be 0 there.
+   */
   leave: u32 = 0;
   /** LockRank of the locks that are held here (spinlock.ts); ALL_LOCKS while a cross-call is served. */
   locks: u32 = 0;
@@ -53,8 +56,9 @@ export function isEnding(): boolean {
   return (volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0;
 }
 /**
- * Lets pending interrupts in, then they are off again: between two slices of long work, so that interrupts are never off for more
- * than 20 µs, which the machine measures under --strict. With no lock held, and nothing half done that an interrupt handler looks at.
+ * Lets pending interrupts in, then they are off again: between two slices of long work, so that interrupts are never
+ * off for more than 20 µs, which the machine measures under --strict. With no lock held, and nothing half done that an
+ * interrupt handler looks at.
  */
 export function admitInterrupts(): void {
   if (thisCpu().locks !== 0) fatal(cstr("lock: interrupts let in while ranks are held"), u64(thisCpu().locks));

@@ -1,10 +1,12 @@
 /**
- * What keeps kernel and programs apart beside the page tables, on wherever the processor has it (QEMU's qemu64 has not):
+ * What keeps kernel and programs apart beside the page tables, on wherever the processor has it (QEMU's qemu64 has
+ * not):
  * - SMEP: the kernel executes nothing of a program's pages.
- * - SMAP: it reads and writes nothing there. Programs' memory is reached through the direct map (mm/user.ts), so the kernel never sets
- *   RFLAGS.AC to get through, and a touch of a program's address anywhere is a panic at that place.
- * - UMIP: SGDT, SIDT, SLDT, STR and SMSW are #GP in programs, which ends them by SIGSEGV. Linux emulates SGDT, SIDT and SMSW with made-up
- *   values for Wine and DOSEMU; no job needs that, and whoever looks for kernel addresses should not be helped.
+ * - SMAP: it reads and writes nothing there. Programs' memory is reached through the direct map (mm/user.ts), so the
+ *   kernel never sets RFLAGS.AC to get through, and a touch of a program's address anywhere is a panic at that place.
+ * - UMIP: SGDT, SIDT, SLDT, STR and SMSW are #GP in programs, which ends them by SIGSEGV. Linux emulates SGDT, SIDT and
+ *   SMSW with made-up values for Wine and DOSEMU; no job needs that, and whoever looks for kernel addresses should not
+ *   be helped.
  * Source: Intel SDM vol. 3A, 2.5, 4.6.
  */
 import { Cr4, Feature7Ebx, Feature7Ecx } from "../abi/x86.ts";

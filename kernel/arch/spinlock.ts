@@ -1,8 +1,10 @@
 /**
- * Spinlocks. Held with interrupts off; a core that waits for one serves cross-calls meanwhile, and lets interrupts in if it holds no other.
+ * Spinlocks. Held with interrupts off; a core that waits for one serves cross-calls meanwhile, and lets interrupts in
+ * if it holds no other.
  *
- * A lock knows its owner and its rank, and each core the ranks that it holds. Checked always: a core takes locks from the outermost
- * inwards only (so no two of one rank, and none twice), releases only what it holds, and turns interrupts on only when it holds none.
+ * A lock knows its owner and its rank, and each core the ranks that it holds. Checked always: a core takes locks from
+ * the outermost inwards only (so no two of one rank, and none twice), releases only what it holds, and turns interrupts
+ * on only when it holds none.
  */
 import { Rflags } from "../abi/x86.ts";
 import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
@@ -37,8 +39,8 @@ export class Lock {
 }
 
 /**
- * Returns the interrupt flag of before, for `unlock`. A core that holds no other lock waits with interrupts open: not even several cores
- * that want one lock keep them off for long.
+ * Returns the interrupt flag of before, for `unlock`. A core that holds no other lock waits with interrupts open: not
+ * even several cores that want one lock keep them off for long.
  */
 export function lock(l: ptr<Lock>): u64 {
   const flags: u64 = disableInterrupts();
@@ -65,7 +67,10 @@ function outOfOrder(l: ptr<Lock>): never {
   );
 }
 
-/** Tries `tries` times; false if it is not to be had. Interrupts are off. For NMIs, which may have broken into the holder. */
+/**
+ * Tries `tries` times; false if it is not to be had. Interrupts are off. For NMIs, which may have broken into the
+ * holder.
+ */
 export function tryLock(l: ptr<Lock>, tries: u32): boolean {
   const cpu = thisCpu();
   for (let i: u32 = 0; i < tries; i++) {

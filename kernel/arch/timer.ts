@@ -29,7 +29,10 @@ export function timerStart(): void {
   registerInterrupt(Vector.LAPIC_TIMER, timerInterrupt, 0);
 }
 
-/** Arms (or, on the same core, re-arms) `timer` for the absolute time `deadline`. One that is armed on another core stays as it is. */
+/**
+ * Arms (or, on the same core, re-arms) `timer` for the absolute time `deadline`. One that is armed on another core
+ * stays as it is.
+ */
 export function armTimer(timer: ptr<Timer>, deadline: u64, run: (argument: u64) => void, argument: u64): void {
   const flags: u64 = disableInterrupts();
   disarmTimer(timer);

@@ -1,7 +1,7 @@
 /**
- * The flight recorder: fixed records in a ring per CPU, always on, read by the tracer without any guest cost and by a panic.
- * It stands on the lowest floor since the interrupt wrapper and the shootdown record, too. A CPU writes only its own ring,
- * with interrupts off (the kernel always runs so), so that records are whole and in the order of their times.
+ * The flight recorder: fixed records in a ring per CPU, always on, read by the tracer without any guest cost and by a
+ * panic. It stands on the lowest floor since the interrupt wrapper and the shootdown record, too. A CPU writes only its
+ * own ring, with interrupts off (the kernel always runs so), so that records are whole and in the order of their times.
  */
 import { MAX_CPUS } from "../abi/memory.ts";
 import { TRACE_RING_RECORDS, type TraceRing } from "../abi/events.ts";
@@ -15,7 +15,10 @@ import { cpuAt, thisCpu } from "./percpu.ts";
  */
 export const traceRings: arr<TraceRing, 64> = zeroed();
 
-/** Records name their CPU before they are written: the system-call entry, which writes its own (syscall/entry.ts), need not. */
+/**
+ * Records name their CPU before they are written: the system-call entry, which writes its own (syscall/entry.ts), need
+ * not.
+ */
 export function recorderStart(index: u32): void {
   const ring = addr(traceRings[index]);
   for (let i: u32 = 0; i < TRACE_RING_RECORDS; i++) ring.records[i].cpu = u16(index);

@@ -1,11 +1,12 @@
 /**
  * The interrupt wrapper: every interrupt and exception comes through here.
  *
- * A gate leads to a stub of five bytes, a call; its return address tells the vector. The common path saves the registers as a Frame
- * and calls `trapEntry`. APIC interrupts go by `irq` in the stubs, which runs the handler registered for the vector and then, there and
- * nowhere else, signals the end of interrupt, exactly once; exceptions and the spurious vector get none.
- * Handlers take (vector, device), run with interrupts off and may not wait for other cores but by the calls in crosscall.ts.
- * Who needs the interrupted context asks `interruptedFrame()`; it is right for nested interrupts, too.
+ * A gate leads to a stub of five bytes, a call; its return address tells the vector. The common path saves the
+ * registers as a Frame and calls `trapEntry`. APIC interrupts go by `irq` in the stubs, which runs the handler
+ * registered for the vector and then, there and nowhere else, signals the end of interrupt, exactly once; exceptions
+ * and the spurious vector get none. Handlers take (vector, device), run with interrupts off and may not wait for other
+ * cores but by the calls in crosscall.ts. Who needs the interrupted context asks `interruptedFrame()`; it is right for
+ * nested interrupts, too.
  */
 import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
 import { Lapic } from "../abi/lapic.ts";
@@ -50,7 +51,10 @@ export function registerInterrupt(vector: u32, run: (vector: u32, device: u64) =
   handlers[vector].run = run;
   handlers[vector].device = device;
 }
-/** Every interrupt of an IOAPIC pin goes to `run` from now on, whatever was registered. For tests of what a bad handler does. */
+/**
+ * Every interrupt of an IOAPIC pin goes to `run` from now on, whatever was registered. For tests of what a bad handler
+ * does.
+ */
 export function divertDeviceInterrupts(run: (vector: u32, device: u64) => void): void {
   for (let pin: u32 = 0; pin < IRQ_COUNT; pin++) registerInterrupt(IRQ_VECTOR_BASE + pin, run, u64(pin));
 }
@@ -93,8 +97,8 @@ function trapEntry(frame: ptr<Frame>): void {
 }
 
 /**
- * An NMI may come anywhere, in the middle of a record or of a return to user mode: it records nothing and does not end the thread
- * that it broke into. NMIs are blocked until its iretq.
+ * An NMI may come anywhere, in the middle of a record or of a return to user mode: it records nothing and does not end
+ * the thread that it broke into. NMIs are blocked until its iretq.
  */
 function nonMaskable(frame: ptr<Frame>): void {
   attr({ inline: "never" });
@@ -117,7 +121,8 @@ function irqUserReturn(frame: ptr<Frame>): void {
   if (userReturn !== null) userReturn(frame);
 }
 
-// The path of APIC interrupts is assembly up to its end, since it is counted (tests/kernel/paths), and writes its flight records itself.
+// The path of APIC interrupts is assembly up to its end, since it is counted (tests/kernel/paths), and writes its
+// flight records itself.
 /** Offsets of a flight record's fields from its ring, for record 0. */
 const TIME: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("time");
 const KIND: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("kind");
@@ -128,8 +133,9 @@ const ALIGNMENT_CHECK_BIT: u64 = u64(Rflags.AC) >> 16;
 const EOI: u64 = DIRECT_MAP_BASE + LAPIC_BASE + Lapic.EOI;
 
 /**
- * With SMAP, RFLAGS.AC lets the kernel touch programs' pages, and a gate leaves it as the program had it: so every entry from a program
- * that has it set clears it (SYSCALL does by FMASK). What CLAC does, for processors without SMAP, too.
+ * With SMAP, RFLAGS.AC lets the kernel touch programs' pages, and a gate leaves it as the program had it: so every
+ * entry from a program that has it set clears it (SYSCALL does by FMASK). What CLAC does, for processors without SMAP,
+ * too.
  */
 function clearAlignmentCheck(): void {
   attr({ naked: true });
@@ -151,9 +157,10 @@ function vectorOf(returnAddress: u64): u32 {
 }
 
 /**
- * The stubs, one a vector, in their order. `coded`: the processor has pushed an error code. `plain`: it has not, so the common path makes
- * the slot. NMI and double fault may come before an entry from user mode has done its swapgs, so their path looks at GS itself.
- * For debuggers the frame's end is what the processor pushed: SS, RSP, RFLAGS, CS, RIP below it.
+ * The stubs, one a vector, in their order. `coded`: the processor has pushed an error code. `plain`: it has not, so the
+ * common path makes the slot. NMI and double fault may come before an entry from user mode has done its swapgs, so
+ * their path looks at GS itself. For debuggers the frame's end is what the processor pushed: SS, RSP, RFLAGS, CS, RIP
+ * below it.
  */
 export function trapStubs(): void {
   attr({ naked: true, align: 16 });

@@ -10,7 +10,8 @@ import type { PageTable } from "../mm/pagetable.ts";
 export const bootPml4: PageTable = zeroed();
 
 /**
- * Long mode, then on at the physical address in EBP (64-bit code). Paging is off, the flat boot GDT is loaded. Keeps ESI.
+ * Long mode, then on at the physical address in EBP (64-bit code). Paging is off, the flat boot GDT is loaded. Keeps
+ * ESI.
  */
 export function enterLongMode(): void {
   attr({ naked: true, bits: 32, align: 16 });

@@ -1,6 +1,6 @@
 /**
- * The boot list. Each step stands on those above it; `boot` is read from top to bottom.
- * Lines up to "ready" hold no times, addresses or order of processors: they are the same on every machine with the same parts.
+ * The boot list. Each step stands on those above it; `boot` is read from top to bottom. Lines up to "ready" hold no
+ * times, addresses or order of processors: they are the same on every machine with the same parts.
  */
 import {
   FW_CFG_DATA,
@@ -205,7 +205,10 @@ function startProcessors(): void {
   endLine(t);
 }
 
-/** An application processor, in the upper half, on the boot page tables and its own stack; the stacks for NMI and double fault lie below it. */
+/**
+ * An application processor, in the upper half, on the boot page tables and its own stack; the stacks for NMI and double
+ * fault lie below it.
+ */
 function startCpu(cpu: u64, stackTop: u64): never {
   attr({ inline: "never" });
   kernelMapEnter();

@@ -1,6 +1,6 @@
 /**
- * Boot parameters: words of the command line, `name=value`. Ours are `margay.NAME=…` or plain; a word that we do not know is somebody
- * else's (QEMU appends its own), unless it starts with `margay.`: then it is named on the console.
+ * Boot parameters: words of the command line, `name=value`. Ours are `margay.NAME=…` or plain; a word that we do not
+ * know is somebody else's (QEMU appends its own), unless it starts with `margay.`: then it is named on the console.
  *
  *   coords=X.Y.Z   place in the fabric       nodes=N   compute nodes of the machine
  *   epoch=SECONDS  wall clock at boot        tlb_ipi=off   no shootdown IPIs (to show what they are for)

@@ -1,9 +1,9 @@
 /**
  * The entry: Xen's PVH protocol (xen/include/public/arch-x86/hvm/start_info.h; QEMU -kernel and our loader speak it).
  * State: 32-bit protected mode, paging off, interrupts off, EBX = physical address of the start info, GDTR unusable.
- * From here to long mode in the upper half, on tables that map the first gigabyte three times: where it is, in the direct map, and at
- * KERNEL_BASE. The application processors use them, too (trampoline.ts); each core leaves them for the kernel's own.
- * The image's root: main.ts and all below it are reached from here.
+ * From here to long mode in the upper half, on tables that map the first gigabyte three times: where it is, in the
+ * direct map, and at KERNEL_BASE. The application processors use them, too (trampoline.ts); each core leaves them for
+ * the kernel's own. The image's root: main.ts and all below it are reached from here.
  */
 import { KERNEL_BASE, KERNEL_STACK_BYTES } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";

@@ -1,7 +1,7 @@
 /**
- * Application processors: INIT, then STARTUP at the page AP_TRAMPOLINE, where each begins in real mode. The 16-bit piece goes to
- * protected mode and on into the kernel's image; long mode and the upper half as on the first core. One after the other, so that
- * one start record is enough and the order is always the same.
+ * Application processors: INIT, then STARTUP at the page AP_TRAMPOLINE, where each begins in real mode. The 16-bit
+ * piece goes to protected mode and on into the kernel's image; long mode and the upper half as on the first core. One
+ * after the other, so that one start record is enough and the order is always the same.
  */
 import { Icr } from "../abi/lapic.ts";
 import { AP_TRAMPOLINE, KERNEL_BASE, KERNEL_STACK_BYTES } from "../abi/memory.ts";
@@ -18,7 +18,10 @@ import { enterLongMode } from "./longmode.ts";
 /** Offsets in the trampoline page: code, and the GDT pointer that it loads. */
 const CODE_BYTES: u64 = 64;
 const GDT_POINTER: u32 = 0x100;
-/** Source: Intel SDM vol. 3A, 8.4.4.1: 10 ms after INIT and 200 µs after STARTUP; modern processors and both our machines need microseconds. */
+/**
+ * Source: Intel SDM vol. 3A, 8.4.4.1: 10 ms after INIT and 200 µs after STARTUP; modern processors and both our
+ * machines need microseconds.
+ */
 const INIT_DELAY_NS: u64 = 10000;
 const STARTUP_WAIT_NS: u64 = 1000000;
 const STARTUP_TRIES: u32 = 100;
@@ -60,7 +63,10 @@ export function startProcessor(cpu: u32, stack: u64, run: (cpu: u64, stackTop: u
   return false;
 }
 
-/** Copied to AP_TRAMPOLINE: CS = AP_TRAMPOLINE >> 4, IP = 0. A 16-bit lgdt takes 24 bits of base: the image lies below 16 MB. */
+/**
+ * Copied to AP_TRAMPOLINE: CS = AP_TRAMPOLINE >> 4, IP = 0. A 16-bit lgdt takes 24 bits of base: the image lies below
+ * 16 MB.
+ */
 function realModeEntry(): void {
   attr({ naked: true, bits: 16, align: 64 });
   asm`

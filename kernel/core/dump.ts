@@ -50,8 +50,9 @@ export function dumpRegisters(t: ptr<Text>, f: ptr<Frame>): void {
 }
 
 /**
- * Addresses along the chain of frame pointers, innermost first, `rip` itself in front; returns how many (at most BACKTRACE_MAX).
- * `space`: the program's, null for a kernel stack. Takes no lock: who dumps may have stopped its holder.
+ * Addresses along the chain of frame pointers, innermost first, `rip` itself in front; returns how many (at most
+ * BACKTRACE_MAX). `space`: the program's, null for a kernel stack. Takes no lock: who dumps may have stopped its
+ * holder.
  */
 export function backtrace(to: ptr<u64>, rip: u64, rbp: u64, space: ptr<AddressSpace> | null): u32 {
   let count: u32 = 0;
@@ -62,7 +63,8 @@ export function backtrace(to: ptr<u64>, rip: u64, rbp: u64, space: ptr<AddressSp
     if (frame === 0 || (frame & 7) !== 0) break;
     let pair = cast<ptr<u64>>(frame);
     if (space !== null) {
-      // A pair never lies across two pages of its own: who pushes it has 16-byte frames, and what lies across ends the chain.
+      // A pair never lies across two pages of its own: who pushes it has 16-byte frames, and what lies across ends the
+      // chain.
       if ((frame & 0xfff) > 0xff0) break;
       const at: u64 = frame >> 47 === 0 ? translateUser(space.root, frame, false) : 0;
       if (at === 0) break;

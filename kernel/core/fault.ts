@@ -1,7 +1,8 @@
 /**
- * Exceptions: in the kernel a panic, in a program the end of its task by the signal that Linux would send. One line on the console says
- * so; registers and backtrace go to the service node as a core report, or to the console too where it cannot be sent.
- * An NMI in peace dumps what it broke into and changes nothing. Interrupts that nobody registered for are named once a vector.
+ * Exceptions: in the kernel a panic, in a program the end of its task by the signal that Linux would send. One line on
+ * the console says so; registers and backtrace go to the service node as a core report, or to the console too where it
+ * cannot be sent. An NMI in peace dumps what it broke into and changes nothing. Interrupts that nobody registered for
+ * are named once a vector.
  */
 import { USER_END } from "../abi/memory.ts";
 import { Exception, PageFault } from "../abi/x86.ts";
@@ -84,7 +85,9 @@ function nameOf(vector: u64): ptr<u8> {
   return name === null ? cstr("exception") : name;
 }
 
-/** What the kernel did wrong. Programs' pages are not its to touch but by mm/user.ts (SMAP, SMEP: arch/protection.ts). */
+/**
+ * What the kernel did wrong. Programs' pages are not its to touch but by mm/user.ts (SMAP, SMEP: arch/protection.ts).
+ */
 function kernelFault(frame: ptr<Frame>, address: u64): ptr<u8> {
   if (fromUser(frame) || frame.vector !== Exception.PF || address >= USER_END) return nameOf(frame.vector);
   if ((frame.error & PageFault.P) === 0) return cstr("page fault at an address of programs");

@@ -1,9 +1,10 @@
 /**
  * Futexes: threads wait on a word of their memory, in sti;hlt on their cores. Semantics: Linux, futex(2).
  *
- * A key is address space and virtual address, as Linux has it for anonymous memory, with and without FUTEX_PRIVATE_FLAG: a page that is
- * replaced under a waiter (MAP_FIXED) keeps its waiters. Memory that two tasks share will need the frame as key; there is none yet.
- * At most one waiter a core, so one list serves all, in the order of arrival. Lock: `futexLock`.
+ * A key is address space and virtual address, as Linux has it for anonymous memory, with and without
+ * FUTEX_PRIVATE_FLAG: a page that is replaced under a waiter (MAP_FIXED) keeps its waiters. Memory that two tasks share
+ * will need the frame as key; there is none yet. At most one waiter a core, so one list serves all, in the order of
+ * arrival. Lock: `futexLock`.
  */
 import { Errno } from "../abi/errno.ts";
 import { readTsc } from "../arch/cpu.ts";
@@ -65,8 +66,8 @@ function release(w: ptr<Waiter>): void {
 }
 
 /**
- * Waits while the word at `address` is `value`, until a wake with one of `bits`, or until `deadline` (TSC; NO_DEADLINE: none).
- * 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -EINTR (the task ends).
+ * Waits while the word at `address` is `value`, until a wake with one of `bits`, or until `deadline` (TSC; NO_DEADLINE:
+ * none). 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -EINTR (the task ends).
  */
 export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, deadline: u64, bits: u32): i64 {
   let found: u32 = 0;

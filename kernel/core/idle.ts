@@ -16,7 +16,10 @@ import { currentTask, currentThread, setTaskState, type Task, taskLock, TaskStat
 import { enterFrame } from "./user.ts";
 
 class Hooks {
-  /** A task's main thread is about to run for the first time, in its address space. Holds no lock; the task may be ending. */
+  /**
+   * A task's main thread is about to run for the first time, in its address space. Holds no lock; the task may be
+   * ending.
+   */
   firstRun: ((task: ptr<Task>) => void) | null = null;
   /** A task has no threads any more: job's turn, which ends with `reclaimTask`. Holds no lock. */
   lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
@@ -71,7 +74,8 @@ export function runThread(thread: ptr<Thread>): never {
   assert(cpu.task === 0, cstr("thread: the core has a program already"), cpu.task);
   assertNoLocks();
   cpu.task = cast<u64>(task);
-  // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the program.
+  // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the
+  // program.
   if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
   spaceEnter(addr(task.space));
   const firstRun = hooks.firstRun;

@@ -1,7 +1,8 @@
 /**
- * The end of the machine by a broken invariant or an exception in the kernel: the other cores are stopped by NMI, then all that is
- * known goes to the console: message, registers and backtrace of every core, stray interrupts, the flight recorder. Then debug exit.
- * The console shows addresses; names and source lines are the host's to add (emulator/trace/symbolise.ts), or `addr2line`'s.
+ * The end of the machine by a broken invariant or an exception in the kernel: the other cores are stopped by NMI, then
+ * all that is known goes to the console: message, registers and backtrace of every core, stray interrupts, the flight
+ * recorder. Then debug exit. The console shows addresses; names and source lines are the host's to add
+ * (emulator/trace/symbolise.ts), or `addr2line`'s.
  */
 import { Icr } from "../abi/lapic.ts";
 import { DEBUG_EXIT_PORT } from "../abi/platform.ts";

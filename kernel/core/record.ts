@@ -1,7 +1,7 @@
 /**
- * What the floors above keep for each task, as data: Portals (net), the job's tree and segment, breakpoints (job). It stands here so that
- * a task is one record, and nobody keeps an array by slot beside it. Only the floor that is named reads and writes a part.
- * A record is zeroed when its task is created, and when its slot is given back.
+ * What the floors above keep for each task, as data: Portals (net), the job's tree and segment, breakpoints (job). It
+ * stands here so that a task is one record, and nobody keeps an array by slot beside it. Only the floor that is named
+ * reads and writes a part. A record is zeroed when its task is created, and when its slot is given back.
  */
 import type { ExitNotice } from "../abi/job.ts";
 import type { MessageHeader } from "../abi/net.ts";

@@ -1,10 +1,10 @@
 /**
- * Threads that stop for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its program, with all its
- * registers in a frame: after an interrupt, after a system call, at a fault. The thread then sits in sti;hlt until it may go on; what it
- * will go on with is the frame, which the debugger may have changed meanwhile. A wait inside of a system call ends with EINTR for
- * that, as for the end of the task, and `returnFromCall` has the call made anew. So a request to stop stays until the thread has come by
- * here, even if it was withdrawn before: otherwise the program would see the EINTR.
- * A stop, whatever its reason, ends the step that the thread was in.
+ * Threads that stop for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its
+ * program, with all its registers in a frame: after an interrupt, after a system call, at a fault. The thread then sits
+ * in sti;hlt until it may go on; what it will go on with is the frame, which the debugger may have changed meanwhile. A
+ * wait inside of a system call ends with EINTR for that, as for the end of the task, and `returnFromCall` has the call
+ * made anew. So a request to stop stays until the thread has come by here, even if it was withdrawn before: otherwise
+ * the program would see the EINTR. A stop, whatever its reason, ends the step that the thread was in.
  */
 import { Errno } from "../abi/errno.ts";
 import { Msr, Rflags } from "../abi/x86.ts";
@@ -27,7 +27,10 @@ export class Stop {
   stopped: u32 = 0;
   /** The stop that was asked for is withdrawn: the thread comes by without stopping. */
   withdrawn: u32 = 0;
-  /** Tid of the thread that is being stepped, 0: none. The debug exception that follows is ours, even after the debugger has gone. */
+  /**
+   * Tid of the thread that is being stepped, 0: none. The debug exception that follows is ours, even after the debugger
+   * has gone.
+   */
   stepping: u32 = 0;
   signal: u32 = 0;
   reason: u32 = 0;
@@ -99,7 +102,10 @@ export function endStep(frame: ptr<Frame>): boolean {
   return true;
 }
 
-/** Before every return to a program when `leave` says so: the thread ends, or stops and comes back to go on. Interrupts are off. */
+/**
+ * Before every return to a program when `leave` says so: the thread ends, or stops and comes back to go on. Interrupts
+ * are off.
+ */
 export function beforeReturn(frame: ptr<Frame>): void {
   assertNoLocks();
   while (volatileRead(addr(thisCpu().leave)) !== 0) {

@@ -1,10 +1,11 @@
 /**
- * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is bound to one
- * core for its life; at most one a core. The main thread runs on the lowest core of its task; thread.ts makes the others, idle.ts runs them.
+ * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is
+ * bound to one core for its life; at most one a core. The main thread runs on the lowest core of its task; thread.ts
+ * makes the others, idle.ts runs them.
  *
- * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave their cores)
- * → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is job's business.
- * Cores, states and who runs where change under `taskLock`.
+ * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave
+ * their cores) → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is
+ * job's business. Cores, states and who runs where change under `taskLock`.
  */
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
@@ -167,7 +168,10 @@ export function setTaskState(task: ptr<Task>, state: u32): void {
   atomicStore(addr(task.state), state);
 }
 
-/** A new task in state LOADING that owns `cores`; null if every slot is in use. Its address space is the caller's next step. */
+/**
+ * A new task in state LOADING that owns `cores`; null if every slot is in use. Its address space is the caller's next
+ * step.
+ */
 export function createTask(cores: u64): ptr<Task> | null {
   const flags: u64 = lock(addr(taskLock));
   let found: ptr<Task> | null = null;
@@ -250,8 +254,8 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
 }
 
 /**
- * Ends a task: its threads leave their cores as soon as each comes by, and the last of them finishes it. One that has no thread yet
- * (LOADING) is finished by its lowest core. The first wait status stays. May be called in interrupts.
+ * Ends a task: its threads leave their cores as soon as each comes by, and the last of them finishes it. One that has
+ * no thread yet (LOADING) is finished by its lowest core. The first wait status stays. May be called in interrupts.
  */
 export function endTask(task: ptr<Task>, waitStatus: u32): void {
   const flags: u64 = lock(addr(taskLock));
@@ -274,7 +278,10 @@ export function endTask(task: ptr<Task>, waitStatus: u32): void {
   unlock(addr(taskLock), flags);
 }
 
-/** Frees the frames of a task without threads, of which nobody else uses any. Lets interrupts in: the caller holds no lock. */
+/**
+ * Frees the frames of a task without threads, of which nobody else uses any. Lets interrupts in: the caller holds no
+ * lock.
+ */
 export function reclaimFrames(task: ptr<Task>): void {
   const frames: u64 = freeOwnedFrames(u16(task.pid));
   record(EventKind.TASK_END, u64(task.pid), frames, 0, 0);

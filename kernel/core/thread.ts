@@ -1,4 +1,7 @@
-/** New threads of a running task: on a core of the task that has none, with the creator's registers but for stack and result. */
+/**
+ * New threads of a running task: on a core of the task that has none, with the creator's registers but for stack and
+ * result.
+ */
 import { Errno } from "../abi/errno.ts";
 import { Msr } from "../abi/x86.ts";
 import { readMsr } from "../arch/cpu.ts";

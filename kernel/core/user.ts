@@ -1,7 +1,10 @@
 /** The way into a program. */
 import type { Frame } from "../arch/frame.ts";
 
-/** Enters user mode with all registers as in `frame`, which is a program's and lies in memory that may serve as a stack. Interrupts are off. */
+/**
+ * Enters user mode with all registers as in `frame`, which is a program's and lies in memory that may serve as a stack.
+ * Interrupts are off.
+ */
 export function enterFrame(_frame: ptr<Frame>): void {
   attr({ naked: true, noreturn: true });
   asm`

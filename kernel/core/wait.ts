@@ -1,8 +1,7 @@
 /**
  * How a thread waits inside a system call: sti; hlt until an interrupt has changed what it waits for. Callers loop:
- *   while (volatileRead(addr(x.done)) === 0 && !mustLeave()) rest();
- * Interrupts are off but inside of `rest`, so nothing can slip in between the look and the hlt; who changes the condition
- * on another core wakes this one by IPI.
+ * while (volatileRead(addr(x.done)) === 0 && !mustLeave()) rest(); Interrupts are off but inside of `rest`, so nothing
+ * can slip in between the look and the hlt; who changes the condition on another core wakes this one by IPI.
  */
 import { readTsc, waitForInterrupt } from "../arch/cpu.ts";
 import { Leave, thisCpu } from "../arch/percpu.ts";

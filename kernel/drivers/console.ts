@@ -1,8 +1,9 @@
 /**
- * What is typed at this node, whichever device it came from (uart.ts, keyboard.ts), is for the kernel: programs read their standard input
- * from the I/O node. Escape or ^D shows at once the registers and the backtrace of what the key interrupted: the device's handler gets no
- * frame, the dump asks for it. Everything else makes a line, and Enter runs it as one of the commands below.
- * Both devices interrupt the first core, so the line has one writer; commands run in the interrupt and change nothing.
+ * What is typed at this node, whichever device it came from (uart.ts, keyboard.ts), is for the kernel: programs read
+ * their standard input from the I/O node. Escape or ^D shows at once the registers and the backtrace of what the key
+ * interrupted: the device's handler gets no frame, the dump asks for it. Everything else makes a line, and Enter runs
+ * it as one of the commands below. Both devices interrupt the first core, so the line has one writer; commands run in
+ * the interrupt and change nothing.
  */
 import { consoleLine, endText, print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { cpuCount } from "../arch/percpu.ts";

@@ -1,7 +1,8 @@
 /**
- * Keyboard on the i8042: scan code set 1 (as the controller translates it) to ASCII of a US keyboard, to the console's input.
- * Modelled: Shift, Control (letters), Caps Lock. Ignored: every key without a character (0xe0 and 0xe1 sequences too), and what a mouse says.
- * Source: IBM PS/2 Technical Reference, "Keyboard controller" and "Keyboards", scan code set 1.
+ * Keyboard on the i8042: scan code set 1 (as the controller translates it) to ASCII of a US keyboard, to the console's
+ * input. Modelled: Shift, Control (letters), Caps Lock. Ignored: every key without a character (0xe0 and 0xe1 sequences
+ * too), and what a mouse says. Source: IBM PS/2 Technical Reference, "Keyboard controller" and "Keyboards", scan code
+ * set 1.
  */
 import { I8042, KEYBOARD_GSI } from "../abi/platform.ts";
 import { portRead8, portWrite8 } from "../arch/cpu.ts";

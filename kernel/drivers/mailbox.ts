@@ -1,4 +1,7 @@
-/** The mailbox, a node's door to the management network (abi/mailbox.ts). Absent on machines without one: then nothing comes, and sending does nothing. */
+/**
+ * The mailbox, a node's door to the management network (abi/mailbox.ts). Absent on machines without one: then nothing
+ * comes, and sending does nothing.
+ */
 import {
   MAILBOX_BASE,
   MAILBOX_GSI,
@@ -17,7 +20,9 @@ import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 
 const WORD: u32 = 4;
-/** The device takes a message at once; one that does not is left alone after this many looks, and the message is lost. */
+/**
+ * The device takes a message at once; one that does not is left alone after this many looks, and the message is lost.
+ */
 const SEND_TRIES: u32 = 100000;
 
 class MailboxState {

@@ -1,4 +1,7 @@
-/** 16550 UART, the input side: received bytes go to the console's input. Output is the console's own (arch/text.ts, polled). */
+/**
+ * 16550 UART, the input side: received bytes go to the console's input. Output is the console's own (arch/text.ts,
+ * polled).
+ */
 import { UART_GSI, UART_PORT, Uart, UartFcr, UartIer, UartIir, UartLsr, UartMcr } from "../abi/uart.ts";
 import { portRead8, portWrite8 } from "../arch/cpu.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";

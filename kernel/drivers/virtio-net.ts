@@ -1,11 +1,11 @@
 /**
- * virtio-net over virtio-mmio version 2: probe, one receive and one transmit ring, a pool of frame buffers.
- * Source: OASIS virtio 1.1, 2.6 (split queues), 4.2.3 (initialisation), 5.1 (network device).
+ * virtio-net over virtio-mmio version 2: probe, one receive and one transmit ring, a pool of frame buffers. Source:
+ * OASIS virtio 1.1, 2.6 (split queues), 4.2.3 (initialisation), 5.1 (network device).
  *
- * Buffers live in one 2 MB page. A receive buffer is with the ring, or with the
- * layer above, which keeps a frame that it cannot use yet. A transmit buffer is free, held (by the layer above: it fills it
- * and may send it more than once), in the ring, or both. Sending never waits: with no free buffer `allocateBuffer` says so.
- * Everything but the probe runs under the caller's lock (net).
+ * Buffers live in one 2 MB page. A receive buffer is with the ring, or with the layer above, which keeps a frame that
+ * it cannot use yet. A transmit buffer is free, held (by the layer above: it fills it and may send it more than once),
+ * in the ring, or both. Sending never waits: with no free buffer `allocateBuffer` says so. Everything but the probe
+ * runs under the caller's lock (net).
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2 } from "../abi/net.ts";
@@ -89,7 +89,10 @@ function write(register: u32, value: u32): void {
   volatileWrite(cast<ptr<u32>>(device.registers + u64(register)), value);
 }
 
-/** Looks through the slots for a network device and gets it ready, its interrupts still without a receiver. False: no NIC. */
+/**
+ * Looks through the slots for a network device and gets it ready, its interrupts still without a receiver. False: no
+ * NIC.
+ */
 export function netProbe(): boolean {
   for (let slot: u32 = VIRTIO_MMIO_SLOTS; slot > 0; slot--) {
     device.registers = DIRECT_MAP_BASE + VIRTIO_MMIO_BASE + u64(slot - 1) * u64(VIRTIO_MMIO_BYTES);
@@ -105,7 +108,10 @@ export function netProbe(): boolean {
   }
   return false;
 }
-/** The device learns that nobody will drive it (virtio 1.2, 2.1: bits of the status are only ever set), and the memory goes back. */
+/**
+ * The device learns that nobody will drive it (virtio 1.2, 2.1: bits of the status are only ever set), and the memory
+ * goes back.
+ */
 function giveUp(): void {
   write(VirtioMmio.STATUS, read(VirtioMmio.STATUS) | VirtioStatus.FAILED);
   write(VirtioMmio.STATUS, 0);

@@ -1,6 +1,7 @@
 /**
- * The function-ship client: a file system call goes to the I/O node as an IO_REQUEST, its thread waits in hlt, and the IO_REPLY's data
- * goes straight into the program's memory. One request at a time for each thread, so one record a core. State under `netLock`.
+ * The function-ship client: a file system call goes to the I/O node as an IO_REQUEST, its thread waits in hlt, and the
+ * IO_REPLY's data goes straight into the program's memory. One request at a time for each thread, so one record a core.
+ * State under `netLock`.
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, type IoReply, type IoRequest } from "../abi/io.ts";
@@ -153,7 +154,10 @@ function finish(cpu: u32, result: i64): void {
   wakeCpu(cpu);
 }
 
-/** The core whose request `header` answers, + 1; 0: nobody's. The I/O node alone may answer, and for the task that asked. */
+/**
+ * The core whose request `header` answers, + 1; 0: nobody's. The I/O node alone may answer, and for the task that
+ * asked.
+ */
 function answeredBy(header: ptr<MessageHeader>): u32 {
   const number: u64 = header.requestId & 0xff;
   if (number === 0 || number > requests.length) return 0;

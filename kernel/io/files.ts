@@ -78,7 +78,10 @@ function transfer(call: ptr<Call>, isRead: boolean, hasOffset: boolean): i64 {
   }
 }
 
-/** How much of the range, from its start on, the program may read (or the kernel write for it). At most a shipment's pages are looked at. */
+/**
+ * How much of the range, from its start on, the program may read (or the kernel write for it). At most a shipment's
+ * pages are looked at.
+ */
 function accessibleBytes(address: u64, lengthBytes: u64, write: boolean): u64 {
   const space = addr(currentTask().space);
   if (userRangeValid(space, address, lengthBytes, write)) return lengthBytes;

@@ -1,6 +1,7 @@
 /**
- * Breakpoints of a debugged task: int3 in its code, put there through the direct map, and the byte that belongs there kept here and shown to
- * who reads. Calls are under the task lock; the task's own threads may run meanwhile, a byte is written at once.
+ * Breakpoints of a debugged task: int3 in its code, put there through the direct map, and the byte that belongs there
+ * kept here and shown to who reads. Calls are under the task lock; the task's own threads may run meanwhile, a byte is
+ * written at once.
  */
 import { Errno } from "../abi/errno.ts";
 import { DEBUG_BREAKPOINTS_MAX } from "../abi/jobdebug.ts";
@@ -77,7 +78,10 @@ export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthByt
   return true;
 }
 
-/** Writes whatever the pages permit; breakpoints in the range stay, what is written under them is kept. `from` is changed. */
+/**
+ * Writes whatever the pages permit; breakpoints in the range stay, what is written under them is kept. `from` is
+ * changed.
+ */
 export function writeHidden(task: ptr<Task>, address: u64, from: ptr<u8>, lengthBytes: u64): boolean {
   const table = addr(task.record.breakpoints);
   // All or nothing: no byte is written where the last one cannot be.

@@ -1,8 +1,9 @@
 /**
- * After each task: nothing of it may be left. Its memory came back by owner; here it is checked that the books agree and that no other part
- * of the kernel still knows the task. Always on: a leak is found at the job that leaks, not days later by one that finds no room.
- * What is left is a broken invariant of the kernel, whatever the program did, so it ends the machine with its name.
- * Files are the I/O node's: it closes a task's descriptors when it is told of the end (tests/system/memory.test.ts looks there).
+ * After each task: nothing of it may be left. Its memory came back by owner; here it is checked that the books agree
+ * and that no other part of the kernel still knows the task. Always on: a leak is found at the job that leaks, not days
+ * later by one that finds no room. What is left is a broken invariant of the kernel, whatever the program did, so it
+ * ends the machine with its name. Files are the I/O node's: it closes a task's descriptors when it is told of the end
+ * (tests/system/memory.test.ts looks there).
  */
 import { fatal } from "../arch/fatal.ts";
 import { assertHeld } from "../arch/spinlock.ts";

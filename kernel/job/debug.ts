@@ -1,8 +1,9 @@
 /**
- * Debugging of one job's processes by messages over the management network (abi/jobdebug.ts): the kernel's end. Nothing of the machine
- * stops but the threads that are asked to; other tasks of the node, the network and the kernel's own work go on.
- * Requests are served in the mailbox's interrupt, on the first core; stops are told by the core that stops. Whatever a request says is
- * checked: job, thread, addresses by the program's page tables. A request that does not hold gets an errno and changes nothing.
+ * Debugging of one job's processes by messages over the management network (abi/jobdebug.ts): the kernel's end. Nothing
+ * of the machine stops but the threads that are asked to; other tasks of the node, the network and the kernel's own
+ * work go on. Requests are served in the mailbox's interrupt, on the first core; stops are told by the core that stops.
+ * Whatever a request says is checked: job, thread, addresses by the program's page tables. A request that does not hold
+ * gets an errno and changes nothing.
  */
 import { Errno } from "../abi/errno.ts";
 import {
@@ -310,7 +311,10 @@ function readRegisters(task: ptr<Task>, tid: u32, reply: ptr<DebugMessage>): u32
   return 0;
 }
 
-/** What the processor would refuse, or what is the kernel's, is not taken: segments stay, RFLAGS' system bits stay, RIP and bases are a program's. */
+/**
+ * What the processor would refuse, or what is the kernel's, is not taken: segments stay, RFLAGS' system bits stay, RIP
+ * and bases are a program's.
+ */
 function writeRegisters(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
   const cpu: u32 = stoppedCore(task, head.tid);
   if (cpu >= 64) return cpu - 64;

@@ -1,12 +1,13 @@
 /**
- * The end of a job: exits fan in along the tree. Each kernel waits until its own task and all children (the loads that the task
- * sent and that were ACKed) have ended, and sends one notice to the kernel that its load came from; rank 0's goes to the service node.
- * A task that ends before it was started (init has crashed, or gave up) does not wait for anybody: its notice goes at once, and where a
- * parent's init is still loading, that init gets it as a LOAD_EXIT event. So a load fails as soon as something in it has gone wrong.
- * A job that is killed sends no notices: the service node asks every node, and each answers when nothing of the task is left.
- * Who waits for others (init or the program for events, an ended task for its children's notices) sees from time to time whether its
- * neighbours in the tree answer; so each edge is watched by at least one end as soon as somebody depends on it, and nobody who computes is
- * disturbed by his own kernel.
+ * The end of a job: exits fan in along the tree. Each kernel waits until its own task and all children (the loads that
+ * the task sent and that were ACKed) have ended, and sends one notice to the kernel that its load came from; rank 0's
+ * goes to the service node. A task that ends before it was started (init has crashed, or gave up) does not wait for
+ * anybody: its notice goes at once, and where a parent's init is still loading, that init gets it as a LOAD_EXIT event.
+ * So a load fails as soon as something in it has gone wrong. A job that is killed sends no notices: the service node
+ * asks every node, and each answers when nothing of the task is left. Who waits for others (init or the program for
+ * events, an ended task for its children's notices) sees from time to time whether its neighbours in the tree answer;
+ * so each edge is watched by at least one end as soon as somebody depends on it, and nobody who computes is disturbed
+ * by his own kernel.
  */
 import { EventKind } from "../abi/events.ts";
 import { type ExitNotice, FANOUT_MAX } from "../abi/job.ts";
@@ -97,7 +98,10 @@ export function jobStarted(task: ptr<Task>): void {
   }
 }
 
-/** A load is refused although a task was made for it: its sender hears so when the task is gone, and may try again at once. */
+/**
+ * A load is refused although a task was made for it: its sender hears so when the task is gone, and may try again at
+ * once.
+ */
 export function refuseLoaded(task: ptr<Task>, load: ptr<MessageHeader>, cause: u32): void {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
@@ -245,9 +249,9 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
 
 // ---- nodes that do not answer --------------------------------------------------------------------------------------
 /**
- * A node is gone for good, and with it what its sub-tree had to say: it counts as killed. Whoever needs it tells the service node, which
- * ends the job on all nodes: other ranks may wait for it, or for those that do. Without the service node a job has nobody to end it, to
- * read its output or to hear of its exit: its part here ends at once.
+ * A node is gone for good, and with it what its sub-tree had to say: it counts as killed. Whoever needs it tells the
+ * service node, which ends the job on all nodes: other ranks may wait for it, or for those that do. Without the service
+ * node a job has nobody to end it, to read its output or to hear of its exit: its part here ends at once.
  */
 export function exitLost(nid: u32): void {
   assertHeld(addr(netLock));
@@ -301,7 +305,10 @@ function reportLost(task: ptr<Task>, nid: u32): void {
   sendMessage(m);
 }
 
-/** A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of their own. */
+/**
+ * A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of
+ * their own.
+ */
 export function probeNeighbours(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   probe(task.parentNid);
@@ -311,7 +318,10 @@ function probeChildren(tree: ptr<Tree>): void {
   for (let i: u32 = 0; i < tree.childCount; i++) probe(tree.children[i].nid);
 }
 
-/** By task slot: the own task has ended, and its children's notices are awaited. A timer outlives its task: on another core it is left to fire, and finds out. */
+/**
+ * By task slot: the own task has ended, and its children's notices are awaited. A timer outlives its task: on another
+ * core it is left to fire, and finds out.
+ */
 const watchTimers: arr<Timer, 8> = zeroed();
 
 function watchChildren(task: ptr<Task>): void {

@@ -1,7 +1,8 @@
 /**
- * Job load, the kernel's share (ARCHITECTURE.md section 5, steps 5 and 9): a LOAD becomes a task with one linear segment that holds the init
- * image, and is answered by ACK or by NACK with its cause; then init runs. And what init asks of the kernel: describe the job, load a
- * child, start the program. Nothing is fanned out here: the tree is init's.
+ * Job load, the kernel's share (ARCHITECTURE.md section 5, steps 5 and 9): a LOAD becomes a task with one linear
+ * segment that holds the init image, and is answered by ACK or by NACK with its cause; then init runs. And what init
+ * asks of the kernel: describe the job, load a child, start the program. Nothing is fanned out here: the tree is
+ * init's.
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
@@ -152,7 +153,9 @@ function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
   startTask(task, addr(from));
 }
 
-/** On the main thread's core: the segment gets the pages that it lacks, the sender its ACK, and init runs (run_user()). */
+/**
+ * On the main thread's core: the segment gets the pages that it lacks, the sender its ACK, and init runs (run_user()).
+ */
 function runUser(task: ptr<Task>): void {
   const segment = addr(task.record.segment);
   const whole: boolean = spaceComplete(addr(task.space), INIT_BASE, segment.bytes, INIT_PROTECTION);

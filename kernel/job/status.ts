@@ -1,4 +1,7 @@
-/** The status message: registers and backtrace of every CPU, as text, to the service node. Each core writes its own part in a cross-call. */
+/**
+ * The status message: registers and backtrace of every CPU, as text, to the service node. Each core writes its own part
+ * in a cross-call.
+ */
 import { Vector } from "../abi/vectors.ts";
 import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { crossCall } from "../arch/crosscall.ts";

@@ -1,8 +1,9 @@
 /**
  * Physical memory in frames of 4 KB, with an owner each: the kernel, or the task (by pid) that it will go back from.
- * One bitmap of 512 bits for each 2 MB block, and two of all blocks: which have a free frame, and which are wholly free; so a search
- * costs a 64th of the blocks at most. Small requests take the lowest free frames, 2 MB requests the highest free block, so that large
- * pages stay available. Lock: `framesLock`, held for one block's work at most, never while zeroing.
+ * One bitmap of 512 bits for each 2 MB block, and two of all blocks: which have a free frame, and which are wholly
+ * free; so a search costs a 64th of the blocks at most. Small requests take the lowest free frames, 2 MB requests the
+ * highest free block, so that large pages stay available. Lock: `framesLock`, held for one block's work at most, never
+ * while zeroing.
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../abi/memory.ts";
 import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
@@ -104,7 +105,10 @@ export function framesBalance(): boolean {
   return balanced;
 }
 
-/** From now on the `count`-th allocation fails (`lasting`: and all after it): frames, and whatever else asks `allocationFails`. 0: none does. */
+/**
+ * From now on the `count`-th allocation fails (`lasting`: and all after it): frames, and whatever else asks
+ * `allocationFails`. 0: none does.
+ */
 export function failAllocation(count: u64, lasting: boolean): void {
   allocationFault.lasting = u64(lasting);
   allocationFault.countdown = count;
@@ -183,8 +187,8 @@ function lastAll(): u64 {
 }
 
 /**
- * Takes over the memory map. `imageEnd`: first free byte behind the kernel's image; the allocator's own tables are put there.
- * The first megabyte stays reserved. Runs on the boot page tables, which map the first gigabyte.
+ * Takes over the memory map. `imageEnd`: first free byte behind the kernel's image; the allocator's own tables are put
+ * there. The first megabyte stays reserved. Runs on the boot page tables, which map the first gigabyte.
  */
 export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): void {
   for (let i: u32 = 0; i < entries; i++) {
@@ -290,8 +294,9 @@ function ownsBlock(frame: u64, owner: u16): boolean {
 }
 
 /**
- * Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. Several frames are looked
- * for in the first blocks that have so many free, then taken from a wholly free one: memory in pieces may seem to have none.
+ * Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. Several
+ * frames are looked for in the first blocks that have so many free, then taken from a wholly free one: memory in pieces
+ * may seem to have none.
  */
 export function allocateFrames(count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
@@ -318,7 +323,8 @@ export function allocateFrame(owner: u16): u64 {
 }
 
 /**
- * Up to `count` single frames, the lowest, zeroed, into `to`; returns how many there were. It is one allocation for those that tests let fail.
+ * Up to `count` single frames, the lowest, zeroed, into `to`; returns how many there were. It is one allocation for
+ * those that tests let fail.
  */
 export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
@@ -406,8 +412,8 @@ export function freeFrames(address: u64, count: u64, owner: u16): void {
 }
 
 /**
- * Gives back all that `owner` has, which gets no more meanwhile; returns the number of frames. Block by block, with interrupts let in
- * between: the caller holds no lock. Ends at the last frame of the account.
+ * Gives back all that `owner` has, which gets no more meanwhile; returns the number of frames. Block by block, with
+ * interrupts let in between: the caller holds no lock. Ends at the last frame of the account.
  */
 export function freeOwnedFrames(owner: u16): u64 {
   const total: u64 = ownedFrameCount(owner);

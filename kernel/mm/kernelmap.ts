@@ -1,6 +1,7 @@
 /**
- * The kernel's own half of every address space: the image at KERNEL_BASE (code read and execute, constants read, data read and
- * write) and the direct map of all RAM and the device window, with 2 MB pages. Built once; every address space shares these tables.
+ * The kernel's own half of every address space: the image at KERNEL_BASE (code read and execute, constants read, data
+ * read and write) and the direct map of all RAM and the device window, with 2 MB pages. Built once; every address space
+ * shares these tables.
  */
 import { DEVICE_HOLE, DIRECT_MAP_BASE, KERNEL_BASE, LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";

@@ -1,9 +1,10 @@
 /**
- * The pages of a range that one core has claimed (space.ts): given frames, given other frames or permissions, taken out. No lock: nobody
- * else changes entries in the range, and no large page lies across its ends. Others' ranges may share page tables with it.
+ * The pages of a range that one core has claimed (space.ts): given frames, given other frames or permissions, taken
+ * out. No lock: nobody else changes entries in the range, and no large page lies across its ends. Others' ranges may
+ * share page tables with it.
  *
- * All of it lets interrupts in after at most 10 µs of work, and where the task ends meanwhile it stops: its frames go back with it.
- * What no table maps costs nothing but a look for each table that is missing.
+ * All of it lets interrupts in after at most 10 µs of work, and where the task ends meanwhile it stops: its frames go
+ * back with it. What no table maps costs nothing but a look for each table that is missing.
  */
 import { EventKind } from "../abi/events.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
@@ -63,7 +64,9 @@ export function ownedPages(c: ptr<Claim>): u64 {
 }
 
 // ---- frames for pages ----------------------------------------------------------------------------------------------
-/** Gives every page of the range that has none a zeroed frame. False: no memory, or the task ends (what was done stays). */
+/**
+ * Gives every page of the range that has none a zeroed frame. False: no memory, or the task ends (what was done stays).
+ */
 export function populate(c: ptr<Claim>, bits: u64): boolean {
   const leaf: Leaf = zeroed();
   let at: u64 = c.start;
@@ -116,10 +119,10 @@ function populateSmall(c: ptr<Claim>, at: u64, bits: u64): u64 {
 
 // ---- other frames for pages ----------------------------------------------------------------------------------------
 /**
- * Gives the pages that there are in the range other, zeroed frames. An entry goes from the old frame to the new one in one step, so a
- * page is never missing, neither for a program nor for an interrupt handler that copies to it; the old frames go back when all cores
- * have flushed. Only where memory has run out a page keeps its frame, which is zeroed in place: a core that missed the flush is to read
- * old contents, not by chance the new ones.
+ * Gives the pages that there are in the range other, zeroed frames. An entry goes from the old frame to the new one in
+ * one step, so a page is never missing, neither for a program nor for an interrupt handler that copies to it; the old
+ * frames go back when all cores have flushed. Only where memory has run out a page keeps its frame, which is zeroed in
+ * place: a core that missed the flush is to read old contents, not by chance the new ones.
  */
 export function replacePages(c: ptr<Claim>, bits: u64): void {
   const leaf: Leaf = zeroed();
@@ -181,7 +184,10 @@ function replaceSmall(c: ptr<Claim>, at: u64, slot: ptr<u64>, bits: u64): u64 {
   return at + count * PAGE_BYTES;
 }
 
-/** All cores flush what is on the list, and who found a page by an old entry is done with it. Returns the shootdown's id. */
+/**
+ * All cores flush what is on the list, and who found a page by an old entry is done with it. Returns the shootdown's
+ * id.
+ */
 export function flushClaimed(c: ptr<Claim>, list: ptr<FlushList>): u64 {
   const cpus = c.cpus;
   const copying = c.lock;

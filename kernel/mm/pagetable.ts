@@ -1,7 +1,7 @@
 /**
- * Four-level page tables. Tables are reached through the direct map. Source: Intel SDM vol. 3A, 4.5.
- * Nothing here flushes a TLB or takes a lock: that is the business of the address space that the tables belong to. Tables may be made
- * by several cores at once; a leaf entry has one writer at a time.
+ * Four-level page tables. Tables are reached through the direct map. Source: Intel SDM vol. 3A, 4.5. Nothing here
+ * flushes a TLB or takes a lock: that is the business of the address space that the tables belong to. Tables may be
+ * made by several cores at once; a leaf entry has one writer at a time.
  */
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";
@@ -10,12 +10,21 @@ import { allocateFrame, freeFrames, physical } from "./frames.ts";
 export class PageTable {
   entries!: arr<u64, 512>;
 }
-/** Software bit of a leaf: the page has its frame, whether or not it is accessible now (PROT_NONE clears P and keeps it). */
+/**
+ * Software bit of a leaf: the page has its frame, whether or not it is accessible now (PROT_NONE clears P and keeps
+ * it).
+ */
 export const PTE_OWNED: u64 = 0x200;
-/** Software bit of a leaf: not present any more, but cores may still have it in their TLBs; the frame is free only when all have flushed. */
+/**
+ * Software bit of a leaf: not present any more, but cores may still have it in their TLBs; the frame is free only when
+ * all have flushed.
+ */
 export const PTE_LEAVING: u64 = 0x400;
 
-/** Where a virtual address ends up: its leaf entry and the page's size; where a table is missing no entry, and what that table would span. */
+/**
+ * Where a virtual address ends up: its leaf entry and the page's size; where a table is missing no entry, and what that
+ * table would span.
+ */
 export class Leaf {
   entry: ptr<u64> | null = null;
   /** Where the walk has ended: the entry, or the one that has no table. */
@@ -30,7 +39,10 @@ export function isLarge(entry: u64): boolean {
   return (entry & Pte.PS) !== 0;
 }
 
-/** Table of `level` (1: entries are 4 KB pages, 2: of 2 MB) on the way to `address`. Missing tables are made if `owner` is not 0; null if there is none. */
+/**
+ * Table of `level` (1: entries are 4 KB pages, 2: of 2 MB) on the way to `address`. Missing tables are made if `owner`
+ * is not 0; null if there is none.
+ */
 function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable> | null {
   let table = physical<PageTable>(root);
   for (let at: u64 = 4; at > level; at--) {

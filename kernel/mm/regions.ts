@@ -1,8 +1,8 @@
 /**
- * The regions of an address space: which ranges a program has, and with which permissions. A balanced tree (AVL) in the order of
- * addresses: a look or a change costs the logarithm of the count. What goes through many regions does so a few at a time, so that the
- * caller can give up the address space's lock in between, which guards all of it. Nodes lie in frames of the task's own account; they
- * are reused, and go back with the task.
+ * The regions of an address space: which ranges a program has, and with which permissions. A balanced tree (AVL) in the
+ * order of addresses: a look or a change costs the logarithm of the count. What goes through many regions does so a few
+ * at a time, so that the caller can give up the address space's lock in between, which guards all of it. Nodes lie in
+ * frames of the task's own account; they are reused, and go back with the task.
  */
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
 import { allocateFrame, physical } from "./frames.ts";
@@ -86,7 +86,9 @@ function raiseRight(r: ptr<Region>): ptr<Region> {
   update(right);
   return right;
 }
-/** The subtree's root once heights differ by at most one again; a change below `r` has made them differ by at most two. */
+/**
+ * The subtree's root once heights differ by at most one again; a change below `r` has made them differ by at most two.
+ */
 function balance(r: ptr<Region>): ptr<Region> {
   const left = r.left;
   const right = r.right;
@@ -198,7 +200,9 @@ export function cutGrowth(list: ptr<RegionList>, start: u64, end: u64): u64 {
   const r = regionAbove(list, start);
   return r !== null && r.start < start && r.end > end ? 1 : 0;
 }
-/** Takes the range out, at most `most` regions of it. True: all is done. `regionsReady` has said yes for `cutGrowth`. */
+/**
+ * Takes the range out, at most `most` regions of it. True: all is done. `regionsReady` has said yes for `cutGrowth`.
+ */
 export function regionCut(list: ptr<RegionList>, start: u64, end: u64, most: u64): boolean {
   if (start < list.packedTo) list.packedTo = start;
   for (let i: u64 = 0; i < most; i++) {
@@ -259,8 +263,8 @@ export function placedAt(address: u64, lengthBytes: u64): u64 {
   return (address + align - 1) & ~(align - 1);
 }
 /**
- * Looks for a free range of this length from `from` on, past `most` regions at most. Returns where it would be placed, or else where to go
- * on looking; `isPlace` tells which. No place up to USER_END: 0.
+ * Looks for a free range of this length from `from` on, past `most` regions at most. Returns where it would be placed,
+ * or else where to go on looking; `isPlace` tells which. No place up to USER_END: 0.
  */
 export function findGap(list: ptr<RegionList>, from: u64, lengthBytes: u64, most: u64, isPlace: ptr<u32>): u64 {
   let at: u64 = from;

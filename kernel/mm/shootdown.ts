@@ -1,8 +1,8 @@
 /**
- * TLB shootdown: after mappings were removed or restricted, the cores on which the address space is active drop what they hold of it,
- * and only those; the caller waits for all of them and frees the frames afterwards.
- * A short list of pages is flushed page by page, a longer one by reloading CR3.
- * `tlb_ipi=off` (a boot parameter) leaves the IPIs out, so that a test can show what goes wrong then.
+ * TLB shootdown: after mappings were removed or restricted, the cores on which the address space is active drop what
+ * they hold of it, and only those; the caller waits for all of them and frees the frames afterwards. A short list of
+ * pages is flushed page by page, a longer one by reloading CR3. `tlb_ipi=off` (a boot parameter) leaves the IPIs out,
+ * so that a test can show what goes wrong then.
  */
 import { EventKind } from "../abi/events.ts";
 import { Vector } from "../abi/vectors.ts";
@@ -32,12 +32,14 @@ export function addToFlush(list: ptr<FlushList>, address: u64): void {
 }
 
 /**
- * Flushes here and on the other cores where the tables at `root` are active; `cpus` is the address space's mask of those.
- * Returns the id of the request when all have flushed, 0 if no other core took part. Any number of cores may be in here at once.
+ * Flushes here and on the other cores where the tables at `root` are active; `cpus` is the address space's mask of
+ * those. Returns the id of the request when all have flushed, 0 if no other core took part. Any number of cores may be
+ * in here at once.
  */
 export function shootdown(list: ptr<FlushList>, root: u64, cpus: ptr<u64>): u64 {
   list.root = root;
-  // The entries are changed before the mask is read: a core that sets its bit later loads CR3 after that, and walks the changed tables.
+  // The entries are changed before the mask is read: a core that sets its bit later loads CR3 after that, and walks the
+  // changed tables.
   fence();
   if (readCr3() === root) flush(list);
   if (ipis.off !== 0) return 0;

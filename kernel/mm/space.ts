@@ -1,20 +1,20 @@
 /**
  * Address spaces: page tables, the regions that they hold, and the cores on which they are active.
  *
- * Regions are populated when they are made, with 2 MB pages where they can be; PROT_NONE regions only once they become accessible.
- * (On-demand population of stacks and NORESERVE regions is not there yet.)
+ * Regions are populated when they are made, with 2 MB pages where they can be; PROT_NONE regions only once they become
+ * accessible. (On-demand population of stacks and NORESERVE regions is not there yet.)
  *
- * Nobody holds `space.lock` while pages are zeroed or cores flush, so any number of cores change their parts of one address space at a
- * time, and interrupts are let in all along. An operation goes so:
+ * Nobody holds `space.lock` while pages are zeroed or cores flush, so any number of cores change their parts of one
+ * address space at a time, and interrupts are let in all along. An operation goes so:
  *   1. under the lock: the core claims the range, and large pages across the range's ends are split;
- *   2. without it, or for some regions at a time with it: regions and pages of the range change (pages.ts), all cores flush
- *      (shootdown.ts), frames go back only then;
+ *   2. without it, or for some regions at a time with it: regions and pages of the range change (pages.ts), all cores
+ *      flush (shootdown.ts), frames go back only then;
  *   3. under the lock again: the claim ends.
- * A call that means a claimed range, or a fault there, waits until the claim ends, and looks again; mmap places nothing there. Who waits
- * or works on a claim holds no lock and is in a system call or in the fault of a program, never in an interrupt handler: so interrupts
- * stay open, and nothing that a handler does needs the claim to end. Copies (user.ts) do not wait: they find a page or they do not, and a
- * page that is replaced is never missing. They hold the lock while they copy; so a claimant that takes it once knows that whoever found a
- * page before is done.
+ * A call that means a claimed range, or a fault there, waits until the claim ends, and looks again; mmap places nothing
+ * there. Who waits or works on a claim holds no lock and is in a system call or in the fault of a program, never in an
+ * interrupt handler: so interrupts stay open, and nothing that a handler does needs the claim to end. Copies (user.ts)
+ * do not wait: they find a page or they do not, and a page that is replaced is never missing. They hold the lock while
+ * they copy; so a claimant that takes it once knows that whoever found a page before is done.
  *
  * A claimant whose task ends stops where it is: the frames go back with the task.
  */
@@ -131,7 +131,10 @@ function claimedEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
 function rangeIsClaimed(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   return claimedEnd(space, start, end) !== 0;
 }
-/** Takes the lock while nobody has claimed anything of the range; waits for it with interrupts open. Returns the flags for `unlock`. */
+/**
+ * Takes the lock while nobody has claimed anything of the range; waits for it with interrupts open. Returns the flags
+ * for `unlock`.
+ */
 function lockRange(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   for (;;) {
     const flags: u64 = lock(addr(space.lock));
@@ -178,7 +181,10 @@ function pass(space: ptr<AddressSpace>): void {
 function rangeIsFree(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   return regionsAreAbsent(addr(space.regions), start, end) && !rangeIsClaimed(space, start, end);
 }
-/** Lowest free range from USER_MAP_BASE on; 0 if there is none. Under the lock, which may be given up, but not once it is found. */
+/**
+ * Lowest free range from USER_MAP_BASE on; 0 if there is none. Under the lock, which may be given up, but not once it
+ * is found.
+ */
 function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
   let isPlace: u32 = 0;
   let at: u64 = USER_MAP_BASE;
@@ -209,7 +215,10 @@ function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
   if ((address & (LARGE_PAGE_BYTES - 1)) === 0) return true;
   return splitLargePage(space.root, address, space.owner);
 }
-/** Under the lock: from here on taking the range out and putting one region in cannot fail. False: no memory, or too many regions. */
+/**
+ * Under the lock: from here on taking the range out and putting one region in cannot fail. False: no memory, or too
+ * many regions.
+ */
 function prepareCut(space: ptr<AddressSpace>, start: u64, end: u64, added: u64): boolean {
   const list = addr(space.regions);
   if (!regionsReady(list, 2, cutGrowth(list, start, end) + added)) return false;
@@ -238,8 +247,9 @@ function coveredTo(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   }
 }
 /**
- * Whether there are frames for the pages that the claimed range lacks, so that what cannot be had is refused before anything is zeroed.
- * What page tables need comes on top; others may be faster: `populate` has the last word. Under the lock, which may be given up.
+ * Whether there are frames for the pages that the claimed range lacks, so that what cannot be had is refused before
+ * anything is zeroed. What page tables need comes on top; others may be faster: `populate` has the last word. Under the
+ * lock, which may be given up.
  */
 function thereIsRoom(space: ptr<AddressSpace>, c: ptr<Claim>): boolean {
   const pages: u64 = (c.end - c.start) / PAGE_BYTES;
@@ -266,8 +276,12 @@ function undo(space: ptr<AddressSpace>, c: ptr<Claim>): void {
 }
 
 // ---- operations ----------------------------------------------------------------------------------------------------
-// All of them are for system calls and for the kernel's part of a thread: they let interrupts in. The caller holds no lock.
-/** Maps zeroed memory; HINT: at most USER_END bytes, at the address if it is a place, else anywhere. Returns the address, -ENOMEM, or -EEXIST. */
+// All of them are for system calls and for the kernel's part of a thread: they let interrupts in. The caller holds no
+// lock.
+/**
+ * Maps zeroed memory; HINT: at most USER_END bytes, at the address if it is a place, else anywhere. Returns the
+ * address, -ENOMEM, or -EEXIST.
+ */
 export function spaceMap(space: ptr<AddressSpace>, address: u64, bytes: u64, protection: u64, placement: u32): i64 {
   const isFixed: boolean = placement !== Placement.HINT;
   if (isFixed) assertRange(address, bytes);
@@ -328,8 +342,8 @@ function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
 }
 
 /**
- * Changes the permissions of a range. Returns 0 or -ENOMEM; as on Linux, what lies in front of a hole has changed when ENOMEM says that
- * there is one.
+ * Changes the permissions of a range. Returns 0 or -ENOMEM; as on Linux, what lies in front of a hole has changed when
+ * ENOMEM says that there is one.
  */
 export function spaceProtect(space: ptr<AddressSpace>, address: u64, bytes: u64, protection: u64): i64 {
   assertRange(address, bytes);
@@ -363,8 +377,8 @@ function protectLocked(space: ptr<AddressSpace>, c: ptr<Claim>, protection: u64)
 }
 
 /**
- * What madvise does to a range: with `clear` (MADV_DONTNEED) its pages are zeroed, accessible or not. Returns 0 or -ENOMEM; as on Linux,
- * all that is mapped is cleared when ENOMEM says that there are holes.
+ * What madvise does to a range: with `clear` (MADV_DONTNEED) its pages are zeroed, accessible or not. Returns 0 or
+ * -ENOMEM; as on Linux, all that is mapped is cleared when ENOMEM says that there are holes.
  */
 export function spaceAdvise(space: ptr<AddressSpace>, address: u64, bytes: u64, clear: boolean): i64 {
   assertRange(address, bytes);
@@ -459,8 +473,8 @@ export function spaceComplete(space: ptr<AddressSpace>, start: u64, bytes: u64, 
 }
 
 /**
- * Whether the program may now do what it faulted on: another of its cores has allowed it since, or was just changing the mapping. Waits
- * for whoever is at it.
+ * Whether the program may now do what it faulted on: another of its cores has allowed it since, or was just changing
+ * the mapping. Waits for whoever is at it.
  */
 export function faultIsOver(space: ptr<AddressSpace>, address: u64, error: u64): boolean {
   if (address >= USER_END) return false;

@@ -1,10 +1,10 @@
 /**
- * Access to a program's memory: the only place of the kernel that touches it. Every page is looked up in the program's page tables and
- * reached through the direct map, so nothing here can fault the kernel, and it works for any address space, active or not. The
- * program's own addresses are never dereferenced: with SMAP on, and no STAC anywhere, a kernel that does so panics at that place.
- * False or -1: a page is not there or not permitted. The address space's lock is held over each access: a page that is being copied is
- * not unmapped and freed meanwhile. Nothing here waits for a range that another core is changing (space.ts): copies may be made by
- * interrupt handlers and under outer locks.
+ * Access to a program's memory: the only place of the kernel that touches it. Every page is looked up in the program's
+ * page tables and reached through the direct map, so nothing here can fault the kernel, and it works for any address
+ * space, active or not. The program's own addresses are never dereferenced: with SMAP on, and no STAC anywhere, a
+ * kernel that does so panics at that place. False or -1: a page is not there or not permitted. The address space's lock
+ * is held over each access: a page that is being copied is not unmapped and freed meanwhile. Nothing here waits for a
+ * range that another core is changing (space.ts): copies may be made by interrupt handlers and under outer locks.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
@@ -58,7 +58,10 @@ export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, len
   unlock(addr(space.lock), flags);
   return result;
 }
-/** The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing within a page. */
+/**
+ * The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing
+ * within a page.
+ */
 export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
   const flags: u64 = lock(addr(space.lock));
   const result: boolean = copyToUserLocked(space, to, from, lengthBytes, false);
@@ -87,8 +90,8 @@ function copyToUserLocked(
 }
 
 /**
- * Whether the program may read (or write) the whole range, which may be as long as there is memory: lets interrupts in, so it is for
- * system calls, without a lock.
+ * Whether the program may read (or write) the whole range, which may be as long as there is memory: lets interrupts in,
+ * so it is for system calls, without a lock.
  */
 export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
   if (lengthBytes === 0) return true;
@@ -107,8 +110,8 @@ export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthByt
 }
 
 /**
- * Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. Lets interrupts in: for
- * system calls, without a lock.
+ * Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. Lets
+ * interrupts in: for system calls, without a lock.
  */
 export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
   let done: u64 = 0;

@@ -1,7 +1,7 @@
 /**
- * Match lists: what a task has appended to its portal table, and which entry takes a message. Under `netLock`.
- * A list is searched in the order of appending; the first entry that accepts source, bits, operation and length takes the message.
- * While a message arrives in an entry's memory, or is read from it, the entry is busy and cannot be unlinked.
+ * Match lists: what a task has appended to its portal table, and which entry takes a message. Under `netLock`. A list
+ * is searched in the order of appending; the first entry that accepts source, bits, operation and length takes the
+ * message. While a message arrives in an entry's memory, or is read from it, the entry is busy and cannot be unlinked.
  */
 import { Errno } from "../abi/errno.ts";
 import type { MessageHeader } from "../abi/net.ts";

@@ -1,12 +1,12 @@
 /**
  * Messages: cut into frames as windows and buffers allow, taken apart by operation as fragments arrive.
  *
- * Sending never waits. `allocateMessage` gives a message from a pool; the caller fills in header, prefix (up to 64 bytes of body in the
- * message itself) and the rest of the body (in a program's or the kernel's memory, read when the fragment is sent), then `sendMessage`.
- * Receiving keeps no copy: each operation has a handler that is called for every fragment, in order, and puts it where it belongs
- * (`peer.inbound` is its memory in between). A message to the own nid takes the same way but for the wire.
- * The pool has levels, as the buffers below it have (reliable.ts): who may wait leaves messages to those that may not.
- * Everything runs under `netLock` (asserted where it begins).
+ * Sending never waits. `allocateMessage` gives a message from a pool; the caller fills in header, prefix (up to 64
+ * bytes of body in the message itself) and the rest of the body (in a program's or the kernel's memory, read when the
+ * fragment is sent), then `sendMessage`. Receiving keeps no copy: each operation has a handler that is called for every
+ * fragment, in order, and puts it where it belongs (`peer.inbound` is its memory in between). A message to the own nid
+ * takes the same way but for the wire. The pool has levels, as the buffers below it have (reliable.ts): who may wait
+ * leaves messages to those that may not. Everything runs under `netLock` (asserted where it begins).
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -44,9 +44,9 @@ import {
 
 const POOL: u32 = 512;
 /**
- * Messages that each kind of sender leaves to those below it. What the kernel sends by itself, not in answer to what has just come, is four
- * messages at most for each of its TASKS_MAX tasks (of a lost node, the end of its files, its exit, a KILL's answer): they are always there,
- * since no task is made with fewer than LEVEL_SERVICE left.
+ * Messages that each kind of sender leaves to those below it. What the kernel sends by itself, not in answer to what
+ * has just come, is four messages at most for each of its TASKS_MAX tasks (of a lost node, the end of its files, its
+ * exit, a KILL's answer): they are always there, since no task is made with fewer than LEVEL_SERVICE left.
  */
 const LEVEL_PROGRAM: u32 = 192;
 /** For replies to compute nodes; to those without a proof of life. */
@@ -91,8 +91,8 @@ export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => void): v
 }
 
 /**
- * `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the last. Bodies shorter
- * than `leastBytes` or longer than `mostBytes` are refused before.
+ * `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the
+ * last. Bodies shorter than `leastBytes` or longer than `mostBytes` are refused before.
  */
 export function registerOperation(
   operation: u32,
@@ -121,7 +121,10 @@ function putBack(m: ptr<OutMessage>): void {
   messages.freeCount++;
 }
 
-/** A message for a program's call to `nid`; null: too many are on their way. A nid may have as many as are left to the others. */
+/**
+ * A message for a program's call to `nid`; null: too many are on their way. A nid may have as many as are left to the
+ * others.
+ */
 export function allocateMessage(nid: u32): ptr<OutMessage> | null {
   const peer = peerOf(nid);
   const queued: u32 = peer === null ? 0 : peer.outCount;
@@ -203,8 +206,8 @@ export function sendMessage(m: ptr<OutMessage>): void {
 }
 
 /**
- * Sees whether `nid` still answers: a frame that only wants to be acknowledged, unless something is on its way to it anyhow. A node that
- * does not answer is given up as ever. Where messages are short it is left out.
+ * Sees whether `nid` still answers: a frame that only wants to be acknowledged, unless something is on its way to it
+ * anyhow. A node that does not answer is given up as ever. Where messages are short it is left out.
  */
 export function probe(nid: u32): void {
   assertHeld(addr(netLock));
@@ -222,7 +225,10 @@ export function probe(nid: u32): void {
   m.header.targetNid = nid;
   sendMessage(m);
 }
-/** A wait asks for probes after this time, then again after twice as long, PROBES_MAX times: a job that waits for ever comes to rest. */
+/**
+ * A wait asks for probes after this time, then again after twice as long, PROBES_MAX times: a job that waits for ever
+ * comes to rest.
+ */
 export const PROBE_NS: u64 = 10_000_000;
 export const PROBES_MAX: u32 = 10;
 
@@ -337,7 +343,10 @@ export function cancelInbound(task: ptr<Task>): void {
   }
 }
 
-/** Takes back what a task that ends still has in the queues, and stops what comes in for it. A GET that reads its memory is answered by NO_MATCH. */
+/**
+ * Takes back what a task that ends still has in the queues, and stops what comes in for it. A GET that reads its memory
+ * is answered by NO_MATCH.
+ */
 export function cancelMessages(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   cancelInbound(task);
@@ -437,7 +446,10 @@ function sameMessage(first: ptr<MessageHeader>, header: ptr<MessageHeader>): boo
   );
 }
 
-/** A receiver for the operation, a body of a length that it may have, and no flags but the known one. A probe has no receiver and no body. */
+/**
+ * A receiver for the operation, a body of a length that it may have, and no flags but the known one. A probe has no
+ * receiver and no body.
+ */
 function mayCome(header: ptr<MessageHeader>): boolean {
   if (header.operation >= operations.length || (header.flags & ~u8(MessageFlag.ACK_WANTED)) !== 0) return false;
   const total: u64 = u64(header.totalBytes);

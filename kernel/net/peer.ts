@@ -1,5 +1,6 @@
 /**
- * What is kept for each node that frames were exchanged with, and the lock over it. Peers are made at the first frame and stay.
+ * What is kept for each node that frames were exchanged with, and the lock over it. Peers are made at the first frame
+ * and stay.
  */
 import { MAX_RANKS } from "../abi/job.ts";
 import { KERNEL_BASE } from "../abi/memory.ts";

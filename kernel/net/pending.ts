@@ -1,6 +1,6 @@
 /**
- * Operations of this node's programs whose reply is awaited: PUTs that want an acknowledgement, GETs, LOADs; and GETs of others whose
- * data is on its way out. Each ends with one event. Under `netLock`.
+ * Operations of this node's programs whose reply is awaited: PUTs that want an acknowledgement, GETs, LOADs; and GETs
+ * of others whose data is on its way out. Each ends with one event. Under `netLock`.
  */
 import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { type PortalEvent, PortalEventKind } from "../abi/portals.ts";
@@ -76,7 +76,10 @@ export function findPending(requestId: u64, kind: u32): ptr<Pending> | null {
   return p;
 }
 
-/** The operation that `header` answers. Null: none, or the answer comes from somebody else than who was asked, or for another task or job. */
+/**
+ * The operation that `header` answers. Null: none, or the answer comes from somebody else than who was asked, or for
+ * another task or job.
+ */
 export function findAnswered(header: ptr<MessageHeader>, kind: u32): ptr<Pending> | null {
   const p = findPending(header.requestId, kind);
   if (p === null || header.sourceNid !== p.targetNid || u32(header.sourcePid) !== p.targetPid) return null;

@@ -1,10 +1,10 @@
 /**
- * The Portals subset: PUT and GET between match lists, the LOADs of init, and the end of it all with a task.
- * Contract: abi/portals.ts. Source: Sandia, Portals 3.3 and 4.0; what is left out is in README.md.
+ * The Portals subset: PUT and GET between match lists, the LOADs of init, and the end of it all with a task. Contract:
+ * abi/portals.ts. Source: Sandia, Portals 3.3 and 4.0; what is left out is in README.md.
  *
- * Data goes straight between frames and the programs' pages, through their page tables. A GET carries the wanted length in headerData.
- * A message matches only within its job; what comes from nid 0 for the job does, too.
- * All state is under `netLock`; calls take it, handlers run with it.
+ * Data goes straight between frames and the programs' pages, through their page tables. A GET carries the wanted length
+ * in headerData. A message matches only within its job; what comes from nid 0 for the job does, too. All state is under
+ * `netLock`; calls take it, handlers run with it.
  */
 import { Errno } from "../abi/errno.ts";
 import { Cause, MAX_MESSAGE_BYTES, MessageFlag, type MessageHeader, Operation } from "../abi/net.ts";
@@ -222,7 +222,8 @@ export function postLoadExit(
   postEvent(task, queue, addr(event));
 }
 
-// ---- as the target -----------------------------------------------------------------------------------------------------
+// ---- as the target
+// -----------------------------------------------------------------------------------------------------
 function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
   const inbound = addr(peer.inbound);
   if (header.fragmentOffset === 0) beginPut(inbound, header);
@@ -331,7 +332,8 @@ function getReplied(requestId: u64, cause: u32): void {
   complete(p, PortalEventKind.GET, cause, p.lengthBytes);
 }
 
-// ---- replies ----------------------------------------------------------------------------------------------------------
+// ---- replies
+// ----------------------------------------------------------------------------------------------------------
 function receivePutAck(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
   const p = findAnswered(header, Operation.PUT);
   if (p === null || p.acknowledge !== Acknowledge.DUE || header.headerData > p.lengthBytes) return;

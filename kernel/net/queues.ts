@@ -130,7 +130,10 @@ class Alarm {
   probeAt: u64 = 0;
   probes: u32 = 0;
 }
-/** Before each hlt of a wait until `deadline` (0: none). Who waits for long asks whether there is still somebody to wait for. */
+/**
+ * Before each hlt of a wait until `deadline` (0: none). Who waits for long asks whether there is still somebody to wait
+ * for.
+ */
 function setAlarm(alarm: ptr<Alarm>, task: ptr<Task>, deadline: u64): void {
   const now: u64 = readTsc();
   if (alarm.at === 0) alarm.probeAt = now + PROBE_NS;

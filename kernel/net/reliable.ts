@@ -1,13 +1,13 @@
 /**
- * Reliable, ordered frames between this node and each peer; the rules and their sources stand in abi/net.ts, the same machine on the
- * host's side is emulator/fabric/reliable.ts. This file sends, checks and acknowledges frames; net/retransmit.ts measures the round
- * trip and decides what is sent again.
+ * Reliable, ordered frames between this node and each peer; the rules and their sources stand in abi/net.ts, the same
+ * machine on the host's side is emulator/fabric/reliable.ts. This file sends, checks and acknowledges frames;
+ * net/retransmit.ts measures the round trip and decides what is sent again.
  *
- * Buffers: 120 for sending, for all peers. A peer may hold at most as many as it leaves to others (Choudhury and Hahne, "Dynamic queue
- * length thresholds", 1998), counted without a reserve: acknowledgements can always be sent, the service node has buffers that compute
- * nodes cannot take, and peers that never acknowledged anything or have stopped to may use only part of the rest; least of it, if they
- * began.
- * Early frames stay in their receive buffers, at most half of the ring's.
+ * Buffers: 120 for sending, for all peers. A peer may hold at most as many as it leaves to others (Choudhury and Hahne,
+ * "Dynamic queue length thresholds", 1998), counted without a reserve: acknowledgements can always be sent, the service
+ * node has buffers that compute nodes cannot take, and peers that never acknowledged anything or have stopped to may
+ * use only part of the rest; least of it, if they began. Early frames stay in their receive buffers, at most half of
+ * the ring's.
  *
  * Frames are received and timers run on the NIC's core. Everything runs under `netLock` (asserted where it begins).
  */
@@ -53,8 +53,8 @@ export const ETHERNET_BYTES: u64 = 16;
 export const HEADERS_BYTES: u64 = 112;
 
 /**
- * Transmit buffers that stay free for acknowledgements and the service node; for compute nodes as well; for what we ask of a peer that gives no
- * sign of life; for what such a peer has asked us.
+ * Transmit buffers that stay free for acknowledgements and the service node; for compute nodes as well; for what we ask
+ * of a peer that gives no sign of life; for what such a peer has asked us.
  */
 const RESERVE_SERVICE: u32 = 8;
 const RESERVE_PEERS: u32 = 40;
@@ -127,8 +127,8 @@ export function headerIn(buffer: u32): ptr<MessageHeader> {
 }
 
 /**
- * Sends the frame in `buffer` (headers but Ethernet's, sequence, acknowledgement and CRC filled in, body behind them), and keeps it until
- * it is acknowledged. The caller calls `settle` when it has sent all it can.
+ * Sends the frame in `buffer` (headers but Ethernet's, sequence, acknowledgement and CRC filled in, body behind them),
+ * and keeps it until it is acknowledged. The caller calls `settle` when it has sent all it can.
  */
 export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   assertHeld(addr(netLock));
@@ -238,7 +238,10 @@ export function markBusy(peer: ptr<Peer>): void {
   net.busyLast = peer;
 }
 
-/** After anything was sent or received: the timer runs for the first thing that may come to nothing, and not at all if there is none. */
+/**
+ * After anything was sent or received: the timer runs for the first thing that may come to nothing, and not at all if
+ * there is none.
+ */
 export function settle(): void {
   assertHeld(addr(netLock));
   if (net.receiving !== 0) return;

@@ -1,6 +1,7 @@
 /**
- * When a frame counts as lost. Timeout: RFC 6298 (smoothed round trip and its variance, exponential back-off, Karn's rule); losses seen
- * sooner by what the peer holds: RFC 6675. The rules in one place: abi/net.ts. Times are ns; integer arithmetic, the same as the host's.
+ * When a frame counts as lost. Timeout: RFC 6298 (smoothed round trip and its variance, exponential back-off, Karn's
+ * rule); losses seen sooner by what the peer holds: RFC 6675. The rules in one place: abi/net.ts. Times are ns; integer
+ * arithmetic, the same as the host's.
  */
 import { LATER_FRAMES, RTO_MAX_NS, RTO_MIN_NS, WINDOW_FRAMES } from "../abi/net.ts";
 import { NO_BUFFER, releaseBuffer } from "../drivers/virtio-net.ts";
@@ -12,7 +13,10 @@ const BACKOFF_MAX: u32 = 5;
 export function following(sequence: u32): u32 {
   return sequence === 0xffff_ffff ? 1 : sequence + 1;
 }
-/** Steps forward from `from` to `to`; more than half of all numbers: `to` lies behind. 0 is no number, so a wrap is one step shorter. */
+/**
+ * Steps forward from `from` to `to`; more than half of all numbers: `to` lies behind. 0 is no number, so a wrap is one
+ * step shorter.
+ */
 export function sequenceDistance(from: u32, to: u32): u32 {
   return to >= from ? to - from : to - from - 1;
 }
@@ -40,8 +44,8 @@ function sample(peer: ptr<Peer>, roundTrip: u64): void {
 }
 
 /**
- * Lets go of the frames up to the one that `acknowledgement` names, and of those behind it that `selective` says are held.
- * True: something before a held frame may be lost, `isLost` tells.
+ * Lets go of the frames up to the one that `acknowledgement` names, and of those behind it that `selective` says are
+ * held. True: something before a held frame may be lost, `isLost` tells.
  */
 export function acknowledged(peer: ptr<Peer>, acknowledgement: u32, selective: u32, now: u64): boolean {
   if (peer.count === 0) return false;
@@ -89,8 +93,8 @@ export function timedOut(peer: ptr<Peer>, now: u64): void {
 }
 
 /**
- * Whether frame `index` of the window is to be sent again. After a timeout: the oldest, and what is missing before a held one; before: what
- * has LATER_FRAMES held ones behind it and was sent only once.
+ * Whether frame `index` of the window is to be sent again. After a timeout: the oldest, and what is missing before a
+ * held one; before: what has LATER_FRAMES held ones behind it and was sent only once.
  */
 export function isLost(peer: ptr<Peer>, index: u32, timeout: boolean): boolean {
   const slot = addr(peer.inFlight[(peer.first + index) % WINDOW_FRAMES]);

@@ -1,7 +1,7 @@
 /**
- * The network's one timer. It runs on the NIC's core, whichever core has sent: acknowledgements arrive there, so that it can be stopped there,
- * and no core is interrupted for a frame that has long been acknowledged. Another core asks for it by an interrupt.
- * Under `netLock`.
+ * The network's one timer. It runs on the NIC's core, whichever core has sent: acknowledgements arrive there, so that
+ * it can be stopped there, and no core is interrupted for a frame that has long been acknowledged. Another core asks
+ * for it by an interrupt. Under `netLock`.
  */
 import { Vector } from "../abi/vectors.ts";
 import { cpuIndex } from "../arch/percpu.ts";

@@ -1,10 +1,12 @@
 /**
- * The door: every argument of every system call is checked here, by its type in the table (abi/syscalls.ts), in all 64 bits, before a
- * handler runs or anything is narrowed. Structures that an argument points to go through structures.ts, a copy each.
+ * The door: every argument of every system call is checked here, by its type in the table (abi/syscalls.ts), in all 64
+ * bits, before a handler runs or anything is narrowed. Structures that an argument points to go through structures.ts,
+ * a copy each.
  *
- * A call whose arguments all pass as they are (getpid, brk) is called by the SYSCALL entry directly. The others begin in `checkedCall`: it
- * gives the handler a copy of the registers with the checked values in it; the program's own registers stay what they were.
- * The types are compiled when the table is closed: most are one mask and one comparison (tests/kernel/paths counts portal_unlink).
+ * A call whose arguments all pass as they are (getpid, brk) is called by the SYSCALL entry directly. The others begin
+ * in `checkedCall`: it gives the handler a copy of the registers with the checked values in it; the program's own
+ * registers stay what they were. The types are compiled when the table is closed: most are one mask and one comparison
+ * (tests/kernel/paths counts portal_unlink).
  */
 import { Errno } from "../abi/errno.ts";
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
@@ -29,7 +31,10 @@ export class CallFrame extends Call {
 }
 export type Handler = (call: ptr<Call>) => i64;
 
-/** How one argument is checked: `word & mask`, less `lowest`, is at most `span`, or the call fails; then what is special of its kind. */
+/**
+ * How one argument is checked: `word & mask`, less `lowest`, is at most `span`, or the call fails; then what is special
+ * of its kind.
+ */
 class Check {
   /** Index of the argument's word in Call. */
   word: u16 = 0;
@@ -49,7 +54,10 @@ export class Rule {
 const ALL: u64 = 0xffff_ffff_ffff_ffff;
 const LOW_HALF: u64 = 0xffff_ffff;
 
-/** Compiles a call's argument types into `rule`, in the order in which Linux looks at them. False: there is nothing to check. */
+/**
+ * Compiles a call's argument types into `rule`, in the order in which Linux looks at them. False: there is nothing to
+ * check.
+ */
 export function compileRule(rule: ptr<Rule>, info: ptr<SyscallInfo>): boolean {
   compileKinds(rule, info, ArgKind.S64, ArgKind.TIMEOUT);
   compileKinds(rule, info, ArgKind.FD, ArgKind.DIRECTORY);

@@ -1,4 +1,7 @@
-/** Margay's own local calls: rank, size, nid, rank map, personality, mark. Loading and starting are job's, portals are net's. */
+/**
+ * Margay's own local calls: rank, size, nid, rank map, personality, mark. Loading and starting are job's, portals are
+ * net's.
+ */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
 import { Personality } from "../abi/personality.ts";

@@ -121,7 +121,10 @@ class RandomState {
   last: u64 = 0;
 }
 const random: RandomState = new RandomState();
-/** (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: as everything here, the same in every run. Not for secrets. */
+/**
+ * (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: as everything here, the same in every run.
+ * Not for secrets.
+ */
 function getrandom(call: ptr<Call>): i64 {
   const both: u64 = RandomFlag.RANDOM | RandomFlag.INSECURE;
   if ((call.c & both) === both) return failure(Errno.EINVAL);

@@ -1,6 +1,6 @@
 /**
- * Structures that programs hand in: each is copied once, and the copy is checked as a whole. What the program writes over its own
- * afterwards changes nothing. The functions return 0 or an errno.
+ * Structures that programs hand in: each is copied once, and the copy is checked as a whole. What the program writes
+ * over its own afterwards changes nothing. The functions return 0 or an errno.
  */
 import { Errno } from "../abi/errno.ts";
 import { MAX_MESSAGE_BYTES, MessageFlag } from "../abi/net.ts";

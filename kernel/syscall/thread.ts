@@ -1,6 +1,6 @@
 /**
- * Threads: clone, set_tid_address, gettid, futex, membarrier, sched_yield, sched_getaffinity, getcpu.
- * clone makes threads and nothing else: there is no fork on a light-weight kernel. Semantics: Linux, clone(2), futex(2).
+ * Threads: clone, set_tid_address, gettid, futex, membarrier, sched_yield, sched_getaffinity, getcpu. clone makes
+ * threads and nothing else: there is no fork on a light-weight kernel. Semantics: Linux, clone(2), futex(2).
  */
 import { Errno } from "../abi/errno.ts";
 import { CloneFlag, FutexFlag, FutexOperation, Membarrier, type Timespec } from "../abi/process.ts";
@@ -67,8 +67,8 @@ const OPTIONAL_FLAGS: u64 =
   0xff;
 
 /**
- * (flags, stack, u32 *parent_tid, u32 *child_tid, tls) → tid; 0 in the new thread. -EAGAIN: every core of the task has its thread.
- * -EINVAL where Linux says so; -ENOSYS for what Linux has and this kernel has not (processes).
+ * (flags, stack, u32 *parent_tid, u32 *child_tid, tls) → tid; 0 in the new thread. -EAGAIN: every core of the task has
+ * its thread. -EINVAL where Linux says so; -ENOSYS for what Linux has and this kernel has not (processes).
  */
 function clone(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
   const flags: u64 = call.a;
@@ -207,7 +207,10 @@ function countOf(value: u32): u64 {
   return i32(value) < 1 ? 1 : u64(value);
 }
 
-/** WAIT's timeout is from now on; WAIT_BITSET's is a time of the monotonic clock, or with CLOCK_REALTIME of the wall clock. */
+/**
+ * WAIT's timeout is from now on; WAIT_BITSET's is a time of the monotonic clock, or with CLOCK_REALTIME of the wall
+ * clock.
+ */
 function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
   const space = addr(currentTask().space);
   let deadline: u64 = NO_DEADLINE;
@@ -229,7 +232,10 @@ function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
   return futexWait(space, call.a, value, deadline, bits);
 }
 
-/** (command, flags): on return every core of the task has passed a full barrier. A cross-call is one; so is the call itself. */
+/**
+ * (command, flags): on return every core of the task has passed a full barrier. A cross-call is one; so is the call
+ * itself.
+ */
 function membarrier(call: ptr<Call>): i64 {
   const task = currentTask();
   switch (call.a) {

@@ -1,4 +1,6 @@
-/** Time: nanosleep and clock_gettime. Virtual nanoseconds; the wall clock is the epoch of the boot parameters plus them. */
+/**
+ * Time: nanosleep and clock_gettime. Virtual nanoseconds; the wall clock is the epoch of the boot parameters plus them.
+ */
 import { Errno } from "../abi/errno.ts";
 import { Clock, type Timespec } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";

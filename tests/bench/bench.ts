@@ -1,6 +1,7 @@
 /**
- * `make bench`: every figure of the product, each beside its peer in the same run where there is one. Nothing is asserted about wall
- * time; what is asserted is that both sides did the same work. ONLY=section[:name] selects, JSON=file writes all figures.
+ * `make bench`: every figure of the product, each beside its peer in the same run where there is one. Nothing is
+ * asserted about wall time; what is asserted is that both sides did the same work. ONLY=section[:name] selects,
+ * JSON=file writes all figures.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -1,8 +1,9 @@
 /**
- * Code generation: twelve kernels, each in our TypeScript and as its idiomatic C twin under gcc -O0 and -O2, run natively. No assembly
- * and no intrinsics on either side, the same algorithm, and a checksum that must be equal or the benchmark fails.
- * Time is the thread's processor time (CLOCK_THREAD_CPUTIME_ID, read by each program around each call of a kernel), the least of all
- * calls; the three programs take turns, so that a change of the host's clock rate or load meets them alike.
+ * Code generation: twelve kernels, each in our TypeScript and as its idiomatic C twin under gcc -O0 and -O2, run
+ * natively. No assembly and no intrinsics on either side, the same algorithm, and a checksum that must be equal or the
+ * benchmark fails. Time is the thread's processor time (CLOCK_THREAD_CPUTIME_ID, read by each program around each call
+ * of a kernel), the least of all calls; the three programs take turns, so that a change of the host's clock rate or
+ * load meets them alike.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";

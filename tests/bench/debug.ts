@@ -1,6 +1,6 @@
 /**
- * What a debugger's points cost a machine that runs on: the loop guest with a point set, against the same without, in one process and
- * interleaved. The loop reads and writes one word of two pages in eleven instructions.
+ * What a debugger's points cost a machine that runs on: the loop guest with a point set, against the same without, in
+ * one process and interleaved. The loop reads and writes one word of two pages in eleven instructions.
  */
 import fs from "node:fs";
 import path from "node:path";

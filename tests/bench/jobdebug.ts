@@ -1,6 +1,7 @@
 /**
- * Latency of a job debugger's basic operations over the management network, in virtual time: from the request's sending at nid 0 to the moment
- * when the node has answered, or the thread has stopped. The way there is MANAGEMENT_LATENCY_NS; the rest is the kernel's work.
+ * Latency of a job debugger's basic operations over the management network, in virtual time: from the request's sending
+ * at nid 0 to the moment when the node has answered, or the thread has stopped. The way there is MANAGEMENT_LATENCY_NS;
+ * the rest is the kernel's work.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -14,7 +15,10 @@ import type { Figure, Section } from "./report.ts";
 const JOB = 1;
 const KILOBYTE = 1024;
 
-/** What is measured: each step sends requests and is over when all are answered and, where it says so, a thread has stopped. */
+/**
+ * What is measured: each step sends requests and is over when all are answered and, where it says so, a thread has
+ * stopped.
+ */
 interface Step {
   readonly name: string;
   readonly requests: readonly Omit<DebugRequest, "jobId">[];

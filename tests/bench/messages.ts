@@ -1,6 +1,7 @@
 /**
  * Hop latency and message rates in the steady state: each figure is the difference of two runs of different lengths
- * (programs/messages.ts), so that boot, load, the first message's wait and the end of the job are in neither. Virtual figures are exact.
+ * (programs/messages.ts), so that boot, load, the first message's wait and the end of the job are in neither. Virtual
+ * figures are exact.
  */
 import fs from "node:fs";
 import { compileProgram, type JobRun, runJob } from "./job.ts";

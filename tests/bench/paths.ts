@@ -1,6 +1,7 @@
 /**
- * Length of the kernel's hot paths in guest instructions, as a program on the emulator counts them (programs/paths.ts): exact, and the
- * same on every host. The null interrupt is the vector that only wakes a core (`Vector.WAKE`), put into the LAPIC by the benchmark.
+ * Length of the kernel's hot paths in guest instructions, as a program on the emulator counts them (programs/paths.ts):
+ * exact, and the same on every host. The null interrupt is the vector that only wakes a core (`Vector.WAKE`), put into
+ * the LAPIC by the benchmark.
  */
 import fs from "node:fs";
 import { Vector } from "../../emulator/abi/vectors.ts";

@@ -1,8 +1,8 @@
 /**
- * Where the emulator's time goes in long runs: samples of V8's profiler, each counted for the code on top of its stack. Our own code is
- * known by the module that its line of the bundle is from (so this runs as a bundle only); native code that emulator/cpu/unicorn calls is
- * the Unicorn library, with what koffi needs to get there. Three loads: computing alone, messages, and system calls that change the
- * address space of four cores.
+ * Where the emulator's time goes in long runs: samples of V8's profiler, each counted for the code on top of its stack.
+ * Our own code is known by the module that its line of the bundle is from (so this runs as a bundle only); native code
+ * that emulator/cpu/unicorn calls is the Unicorn library, with what koffi needs to get there. Three loads: computing
+ * alone, messages, and system calls that change the address space of four cores.
  */
 import fs from "node:fs";
 import inspector from "node:inspector";

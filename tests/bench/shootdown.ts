@@ -1,6 +1,7 @@
 /**
- * Cost of a TLB shootdown against the number of cores (programs/shootdown.ts): virtual time, so exact and the same on every host. The peer
- * is the same call with the IPIs off (`tlb_ipi=off`), which is wrong but shows what of the time they are. An IPI needs one quantum (1 µs).
+ * Cost of a TLB shootdown against the number of cores (programs/shootdown.ts): virtual time, so exact and the same on
+ * every host. The peer is the same call with the IPIs off (`tlb_ipi=off`), which is wrong but shows what of the time
+ * they are. An IPI needs one quantum (1 µs).
  */
 import fs from "node:fs";
 import { compileProgram, runJob } from "./job.ts";

@@ -1,4 +1,7 @@
-/** From spawning the process to the kernel's ready line, here and on QEMU's microvm with the same image; and the time of a build. */
+/**
+ * From spawning the process to the kernel's ready line, here and on QEMU's microvm with the same image; and the time of
+ * a build.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import path from "node:path";
 import { hostSeconds } from "./clock.ts";

@@ -1,6 +1,6 @@
 /**
- * The command where its host is not as it should be: full, closed, unreadable, gone, without memory. Each is one line with its status, no
- * stack trace, and nothing is left behind.
+ * The command where its host is not as it should be: full, closed, unreadable, gone, without memory. Each is one line
+ * with its status, no stack trace, and nothing is left behind.
  */
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";

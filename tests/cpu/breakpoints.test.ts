@@ -1,6 +1,6 @@
 /**
- * Breakpoints of the engine: a core stops before exactly the instructions that they are at, and a run that was stopped and went on
- * is the same run. What an instruction is told by is stepping: the sequence of RIPs of runs of one.
+ * Breakpoints of the engine: a core stops before exactly the instructions that they are at, and a run that was stopped
+ * and went on is the same run. What an instruction is told by is stepping: the sequence of RIPs of runs of one.
  */
 import { describe, expect, it } from "vitest";
 import type { Core, Place, RunResult } from "../../emulator/cpu/engine.ts";
@@ -23,8 +23,8 @@ function toStop(core: Core, piece: () => number = () => 1_000_000): RunResult {
 }
 
 /**
- * Where the core stands before each instruction, in order, by stepping; iterations of a repeated instruction are one. A step of an instruction
- * that faults takes its handler's first along. Ends at `hlt`.
+ * Where the core stands before each instruction, in order, by stepping; iterations of a repeated instruction are one. A
+ * step of an instruction that faults takes its handler's first along. Ends at `hlt`.
  */
 function steppedRips(guest: Guest, core: Core): string[] {
   const rips: string[] = [];

@@ -3,7 +3,9 @@ import type { Core } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";
 import { CODE, Guest, USER, USER_DATA_PAGE } from "./guest.ts";
 
-/** A user program with page faults (its handler maps), system calls (which unmap), divisions by zero, MMIO, rep and SSE. */
+/**
+ * A user program with page faults (its handler maps), system calls (which unmap), divisions by zero, MMIO, rep and SSE.
+ */
 export function busyGuest(): { guest: Guest; bus: RecordingBus } {
   class StoppingBus extends RecordingBus {
     override writeMemory(core: Core, address: number, size: number, value: number): void {

@@ -1,6 +1,6 @@
 /**
- * Event delivery and SYSCALL on a plain processor: Intel SDM vol. 3, chapter 6 (6.8.3 RF, 6.12 and 6.14 stacks, 6.13 error
- * codes, table 6-5 double faults) and vol. 2 (INT n, SYSCALL).
+ * Event delivery and SYSCALL on a plain processor: Intel SDM vol. 3, chapter 6 (6.8.3 RF, 6.12 and 6.14 stacks, 6.13
+ * error codes, table 6-5 double faults) and vol. 2 (INT n, SYSCALL).
  */
 import { beforeEach, describe, expect, it } from "vitest";
 import { Fault } from "../../emulator/cpu/x86/access.ts";

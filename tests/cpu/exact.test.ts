@@ -1,6 +1,7 @@
 /**
- * Exactness of the engine: retired counts and state do not depend on how a run is cut into pieces, nor on what the engine
- * forgets in between; time in callbacks, RDTSC, soft stops and the interrupt window are exact to the instruction.
+ * Exactness of the engine: retired counts and state do not depend on how a run is cut into pieces, nor on what the
+ * engine forgets in between; time in callbacks, RDTSC, soft stops and the interrupt window are exact to the
+ * instruction.
  */
 import { describe, expect, it } from "vitest";
 import type { Core } from "../../emulator/cpu/engine.ts";
@@ -30,8 +31,8 @@ describe.skipIf(missing)("exactness", () => {
     for (let reason = "stop"; reason !== "halt"; ) reason = guest.core.run(1_000_000).reason;
     expect(guest.quad(0x8_0008)).toBe(40n);
     expect(bus.log.length).toBe(80);
-    // 17 to user mode, 4 before the loop; 40 rounds of 105: 96 in the program (rep: iterations + 1), 3 of #DE, 6 of the system call;
-    // two pages faulted in 41 times (10 and 9 instructions of the handler); int 0x81 and hlt.
+    // 17 to user mode, 4 before the loop; 40 rounds of 105: 96 in the program (rep: iterations + 1), 3 of #DE, 6 of the
+    // system call; two pages faulted in 41 times (10 and 9 instructions of the handler); int 0x81 and hlt.
     expect(guest.core.time).toBe(17 + 4 + 40 * 105 + 41 * (10 + 9) + 2);
     guest.close();
   });

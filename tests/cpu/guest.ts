@@ -1,6 +1,6 @@
 /**
- * A bare node for engine tests: code by our own assembler, a GDT, an IDT and a TSS at fixed places, page tables, and cores
- * put straight into 64-bit mode (by restore, so that no test depends on a boot path but those of booting).
+ * A bare node for engine tests: code by our own assembler, a GDT, an IDT and a TSS at fixed places, page tables, and
+ * cores put straight into 64-bit mode (by restore, so that no test depends on a boot path but those of booting).
  */
 import type { Bus, Core, CoreState, Engine } from "../../emulator/cpu/engine.ts";
 import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";

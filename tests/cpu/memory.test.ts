@@ -1,6 +1,6 @@
 /**
- * Memory as guest code meets it: the TLB stays stale for exactly as long as the architecture says and whatever the host does,
- * faults have the right address, RIP and error code, and code written by anybody runs as written.
+ * Memory as guest code meets it: the TLB stays stale for exactly as long as the architecture says and whatever the host
+ * does, faults have the right address, RIP and error code, and code written by anybody runs as written.
  */
 import { describe, expect, it } from "vitest";
 import { RecordingBus } from "./bus.ts";

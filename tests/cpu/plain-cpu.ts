@@ -92,8 +92,8 @@ export class PlainCpu implements CpuAccess, PagingRegisters, PhysicalMemory {
   }
 
   /**
-   * Maps a page of 4 KB (level 0), 2 MB (1) or 1 GB (2): its entry is `entry` as given, tables on the way have `tableBits`.
-   * Returns the physical addresses of the entries used, from the PML4 down.
+   * Maps a page of 4 KB (level 0), 2 MB (1) or 1 GB (2): its entry is `entry` as given, tables on the way have
+   * `tableBits`. Returns the physical addresses of the entries used, from the PML4 down.
    */
   map(virtual: bigint, entry: bigint, level = 0, tableBits = 7n): number[] {
     let table = this.cr3 & ~0xfff;

@@ -1,4 +1,7 @@
-/** System instructions and states: MSRs, control registers, CPUID, events, NMI, shutdown, save and restore, errors of the bus. */
+/**
+ * System instructions and states: MSRs, control registers, CPUID, events, NMI, shutdown, save and restore, errors of
+ * the bus.
+ */
 import { describe, expect, it } from "vitest";
 import type { Core } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";
@@ -6,7 +9,10 @@ import { CODE, fingerprint, Guest, missing, USER } from "./guest.ts";
 
 const HANDLERS = 0x10_8000;
 
-/** Runs kernel code whose exception handlers halt; gives the vector (undefined: none), its error code, and RIP from CODE. */
+/**
+ * Runs kernel code whose exception handlers halt; gives the vector (undefined: none), its error code, and RIP from
+ * CODE.
+ */
 function run(source: string, prepare: (guest: Guest) => void = () => {}, bus = new RecordingBus()) {
   const guest = new Guest({ bus });
   for (let vector = 0; vector < 20; vector++) {

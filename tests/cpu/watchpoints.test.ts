@@ -1,6 +1,7 @@
 /**
- * Watchpoints of the engine against an oracle: random programs of instructions whose every access is known. A core stops behind exactly
- * those instructions that access the bytes in the way asked for, tells which byte and how, and is otherwise the core that was not watched.
+ * Watchpoints of the engine against an oracle: random programs of instructions whose every access is known. A core
+ * stops behind exactly those instructions that access the bytes in the way asked for, tells which byte and how, and is
+ * otherwise the core that was not watched.
  */
 import { describe, expect, it } from "vitest";
 import type { Core, Place, WatchKind } from "../../emulator/cpu/engine.ts";

@@ -1,6 +1,7 @@
 /**
- * The I/O APIC by exhaustion, against the Intel 82093AA data sheet, section 3.2: every register index, every pin with every delivery
- * mode, mask and trigger, and random lines, masks and EOIs against a model of a level-triggered input. Values are typed from the sheet.
+ * The I/O APIC by exhaustion, against the Intel 82093AA data sheet, section 3.2: every register index, every pin with
+ * every delivery mode, mask and trigger, and random lines, masks and EOIs against a model of a level-triggered input.
+ * Values are typed from the sheet.
  */
 import { describe, expect, it } from "vitest";
 import { IoApic, type IoapicBus } from "../../emulator/devices/ioapic.ts";

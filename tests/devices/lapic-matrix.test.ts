@@ -1,7 +1,8 @@
 /**
- * The local APIC by exhaustion, against the Intel SDM, volume 3A, chapter 11: every register at every offset, every LVT entry, every
- * delivery mode with every shorthand and destination mode among 64 cores, priorities against a model typed from the manual, the timer
- * in both modes with every divisor. Offsets and values are typed from the manual, not taken from kernel/abi.
+ * The local APIC by exhaustion, against the Intel SDM, volume 3A, chapter 11: every register at every offset, every LVT
+ * entry, every delivery mode with every shorthand and destination mode among 64 cores, priorities against a model typed
+ * from the manual, the timer in both modes with every divisor. Offsets and values are typed from the manual, not taken
+ * from kernel/abi.
  */
 import { describe, expect, it } from "vitest";
 import { Prng } from "../../emulator/machine/prng.ts";
@@ -269,7 +270,8 @@ describe("64 cores", () => {
     }
     expect(bus.reports).toEqual([]);
   });
-  // Table 11-3: valid combinations for Pentium 4 and later. Fixed may go anywhere; the others not to self or all including self.
+  // Table 11-3: valid combinations for Pentium 4 and later. Fixed may go anywhere; the others not to self or all
+  // including self.
   it.each([
     [LOWEST, 0x40000, false],
     [NMI, 0x40000, false],

@@ -1,4 +1,7 @@
-/** The local APIC against the Intel SDM, volume 3A, chapter 11. Offsets and values are typed from the manual, not taken from kernel/abi. */
+/**
+ * The local APIC against the Intel SDM, volume 3A, chapter 11. Offsets and values are typed from the manual, not taken
+ * from kernel/abi.
+ */
 import { describe, expect, it } from "vitest";
 import { TestLapicBus } from "./host.ts";
 

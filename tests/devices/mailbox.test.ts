@@ -1,4 +1,7 @@
-/** The mailbox by its page (kernel/abi/mailbox.ts); offsets and bits are typed here again, so that a change of the table shows. */
+/**
+ * The mailbox by its page (kernel/abi/mailbox.ts); offsets and bits are typed here again, so that a change of the table
+ * shows.
+ */
 import { describe, expect, it } from "vitest";
 import { MailboxDevice } from "../../emulator/devices/mailbox.ts";
 import { TestHost, TestLine } from "./host.ts";

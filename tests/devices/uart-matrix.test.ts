@@ -1,6 +1,7 @@
 /**
- * The 16550 and the keyboard controller in depth: interrupt priorities, FIFO control, loop-back bit by bit, the i8042's commands and its
- * interrupt gate. Values typed from PC16550D section 8 and the PS/2 Technical Reference, "Keyboard controller".
+ * The 16550 and the keyboard controller in depth: interrupt priorities, FIFO control, loop-back bit by bit, the i8042's
+ * commands and its interrupt gate. Values typed from PC16550D section 8 and the PS/2 Technical Reference, "Keyboard
+ * controller".
  */
 import { describe, expect, it } from "vitest";
 import { KeyboardController } from "../../emulator/devices/i8042.ts";

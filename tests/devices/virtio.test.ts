@@ -1,4 +1,7 @@
-/** virtio-mmio and virtio-net against OASIS virtio 1.1, offsets typed from section 4.2.2; and rings of garbage, which must hurt nobody. */
+/**
+ * virtio-mmio and virtio-net against OASIS virtio 1.1, offsets typed from section 4.2.2; and rings of garbage, which
+ * must hurt nobody.
+ */
 import { describe, expect, it } from "vitest";
 import { VirtioMmioSlot } from "../../emulator/devices/virtio-mmio.ts";
 import { VirtioNet } from "../../emulator/devices/virtio-net.ts";

@@ -1,6 +1,7 @@
 /**
- * Link faults: what is typed, what the switch does with each verdict, and the reliable messages of nid 0 and its peers over a switch that
- * does all of it, 200 seeds. Proves: exactly once, whole, in order; verdicts depend on nothing but seed and traffic.
+ * Link faults: what is typed, what the switch does with each verdict, and the reliable messages of nid 0 and its peers
+ * over a switch that does all of it, 200 seeds. Proves: exactly once, whole, in order; verdicts depend on nothing but
+ * seed and traffic.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

@@ -1,4 +1,6 @@
-/** Two reliable state machines joined by a wire that drops, duplicates, reorders and corrupts from a seed. Test-only. */
+/**
+ * Two reliable state machines joined by a wire that drops, duplicates, reorders and corrupts from a seed. Test-only.
+ */
 import { message, type Message } from "../../emulator/fabric/message.ts";
 import { Reliable, type ReliableOptions } from "../../emulator/fabric/reliable.ts";
 import { Operation } from "../../emulator/abi/net.ts";

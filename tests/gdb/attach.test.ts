@@ -1,6 +1,7 @@
 /**
- * Coming again: a debugger leaves (detach, disconnect, kill -9) and another one comes, to a machine and to a job of two nodes. Whatever
- * the first one did, the second one begins with process 1, sees every thread where it is, and reads registers and memory.
+ * Coming again: a debugger leaves (detach, disconnect, kill -9) and another one comes, to a machine and to a job of two
+ * nodes. Whatever the first one did, the second one begins with process 1, sees every thread where it is, and reads
+ * registers and memory.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";

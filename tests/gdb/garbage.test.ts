@@ -1,4 +1,7 @@
-/** Garbage on the socket neither breaks the stub nor changes what it debugs. The seed is fixed; GDB_SEED=… tries another. */
+/**
+ * Garbage on the socket neither breaks the stub nor changes what it debugs. The seed is fixed; GDB_SEED=… tries
+ * another.
+ */
 import { describe, expect, it } from "vitest";
 import { frame } from "../../emulator/gdb/framing.ts";
 import { Client } from "./client.ts";

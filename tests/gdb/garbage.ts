@@ -1,4 +1,7 @@
-/** What no debugger sends: random bytes, broken frames, and packets whose beginnings are known and whose rest is not. From a seed. */
+/**
+ * What no debugger sends: random bytes, broken frames, and packets whose beginnings are known and whose rest is not.
+ * From a seed.
+ */
 import { Prng } from "../../emulator/machine/prng.ts";
 import { frame } from "../../emulator/gdb/framing.ts";
 import { packetPrefixes } from "../../emulator/gdb/packets/table.ts";
@@ -16,7 +19,10 @@ export class Garbage {
     return this.random.below(n);
   }
 
-  /** Payload of a packet: a known beginning, numbers and separators as they come, and now and then a byte that does not belong. */
+  /**
+   * Payload of a packet: a known beginning, numbers and separators as they come, and now and then a byte that does not
+   * belong.
+   */
   payload(): string {
     const pieces = [packetPrefixes[this.below(packetPrefixes.length)]!];
     for (let i = this.below(8); i > 0; i--) {

@@ -1,6 +1,6 @@
 /**
- * `--gdb-job` with a real gdb: threads of one job as gdb's threads, breakpoints, steps, memory, faults, detach; and a job on other nodes
- * that does not notice. The program is tests/kernel/programs/debuggee.ts.
+ * `--gdb-job` with a real gdb: threads of one job as gdb's threads, breakpoints, steps, memory, faults, detach; and a
+ * job on other nodes that does not notice. The program is tests/kernel/programs/debuggee.ts.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -162,7 +162,10 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
   });
 });
 
-/** Job 1 on node 1, job 2 on node 2; both compute. Job 2 is submitted and told to end at fixed times. What node 2 did until then. */
+/**
+ * Job 1 on node 1, job 2 on node 2; both compute. Job 2 is submitted and told to end at fixed times. What node 2 did
+ * until then.
+ */
 async function beside(debug: (bench: Bench) => Promise<void>): Promise<{ stdout: string; events: unknown[] }> {
   const END = 60_000_000;
   const bench = new Bench({ nodes: 2, cores: 4, root: folder }).boot();

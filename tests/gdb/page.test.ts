@@ -1,6 +1,7 @@
 /**
- * DEBUGGING.md is true: its session is read from the page and played by a real gdb, command by command. None may fail; each line of output
- * that the page shows must come, in its order, up to numbers. The commands of its monitor table are all there.
+ * DEBUGGING.md is true: its session is read from the page and played by a real gdb, command by command. None may fail;
+ * each line of output that the page shows must come, in its order, up to numbers. The commands of its monitor table are
+ * all there.
  */
 import fs from "node:fs";
 import path from "node:path";

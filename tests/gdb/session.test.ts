@@ -1,6 +1,7 @@
 /**
- * A scripted session of a real gdb on two nodes that run `ring`, by `margay debug`: breakpoints by file and line in kernel, init and program,
- * steps, locals, structs, backtraces through an interrupt and through a system call, threads and inferiors, watchpoints, conditions.
+ * A scripted session of a real gdb on two nodes that run `ring`, by `margay debug`: breakpoints by file and line in
+ * kernel, init and program, steps, locals, structs, backtraces through an interrupt and through a system call, threads
+ * and inferiors, watchpoints, conditions.
  */
 import fs from "node:fs";
 import path from "node:path";

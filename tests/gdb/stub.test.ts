@@ -248,7 +248,8 @@ describe("going on", () => {
     const client = toy(1, 2);
     client.ask("Z0,1001,1");
     expect(client.go("vCont;c")).toMatch(stopped("p1.1"));
-    // gdb takes its points out to step the first core; the second one comes to the point while the first waits for its turn.
+    // gdb takes its points out to step the first core; the second one comes to the point while the first waits for its
+    // turn.
     client.ask("z0,1001,1");
     (client.target as ToyTarget).turn = 1;
     expect(client.go("vCont;s:p1.1")).toMatch(stopped("p1.1"));

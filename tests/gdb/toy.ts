@@ -1,7 +1,7 @@
 /**
- * A target without a processor: cores that take toy instructions in turn, one each, from a memory that all of a node share. Enough for a real
- * gdb to be at home: it reads registers and memory, sets points, steps and goes on.
- *   0x90 next; 0xeb REL8 jump; 0x01 u64 [0x3000 + 8·core]++; 0x02 u64 rax ← [0x3000]; 0xf4 stop for ever.
+ * A target without a processor: cores that take toy instructions in turn, one each, from a memory that all of a node
+ * share. Enough for a real gdb to be at home: it reads registers and memory, sets points, steps and goes on. 0x90 next;
+ * 0xeb REL8 jump; 0x01 u64 [0x3000 + 8·core]++; 0x02 u64 rax ← [0x3000]; 0xf4 stop for ever.
  */
 import type { CoreState, Gpr, Place, Segment, SegmentName, WatchKind } from "../../emulator/cpu/engine.ts";
 import { gprNames } from "../../emulator/cpu/engine.ts";

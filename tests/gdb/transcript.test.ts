@@ -1,6 +1,7 @@
 /**
- * Transcripts: what a real gdb said and heard (`set remotelogfile`), replayed against the state machine. The toy target is the same in
- * both, so every byte must be. `make test T=gdb/transcript UPDATE=1` records them anew with the gdb that is installed.
+ * Transcripts: what a real gdb said and heard (`set remotelogfile`), replayed against the state machine. The toy target
+ * is the same in both, so every byte must be. `make test T=gdb/transcript UPDATE=1` records them anew with the gdb that
+ * is installed.
  */
 import fs from "node:fs";
 import os from "node:os";

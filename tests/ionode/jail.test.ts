@@ -1,6 +1,6 @@
 /**
- * Proves that the root is a jail: no path, link, race or device leads out, what is the host's own is never served, and a job writes no
- * more than its quota.
+ * Proves that the root is a jail: no path, link, race or device leads out, what is the host's own is never served, and
+ * a job writes no more than its quota.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -160,7 +160,8 @@ describe("the host's own", () => {
       expect(rig.open(name), name).toBe("-ENOENT");
   });
   it("is refused where it is mounted elsewhere", () => {
-    // A directory of another file system below the root: what a bind mount is to us. Found by identity, since mounting takes privileges.
+    // A directory of another file system below the root: what a bind mount is to us. Found by identity, since mounting
+    // takes privileges.
     const mounted = (from: string): HostFs => ({
       ...hostFs,
       look: (directory, name) =>

@@ -1,6 +1,6 @@
 /**
- * Hostile arguments, a right value each. What Linux has too is compared with the Linux that the tests run on, which executes the same file;
- * Margay's own calls have their right values in the program. No case may cost the node.
+ * Hostile arguments, a right value each. What Linux has too is compared with the Linux that the tests run on, which
+ * executes the same file; Margay's own calls have their right values in the program. No case may cost the node.
  */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";

@@ -1,8 +1,8 @@
 /**
- * Calls on address spaces cost what is mapped, not what is named: terabytes are refused within 20 µs of virtual time, and passed over by
- * the tables that there are. By the machine's measurement under `strict`, interrupts are never off for more than 20 µs meanwhile, however
- * much is zeroed, unmapped or given back.
- * What they do to mappings is what Linux does: random calls, here and on the host.
+ * Calls on address spaces cost what is mapped, not what is named: terabytes are refused within 20 µs of virtual time,
+ * and passed over by the tables that there are. By the machine's measurement under `strict`, interrupts are never off
+ * for more than 20 µs meanwhile, however much is zeroed, unmapped or given back. What they do to mappings is what Linux
+ * does: random calls, here and on the host.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -53,7 +53,8 @@ describe.skipIf(create === null)("ranges of terabytes", () => {
       "munmap-16T": 0,
     });
     expect(answers.filter(({ name, ns }) => !name.endsWith("-16T") && ns > 20_000)).toEqual([]);
-    // The lowest mappings and the one page have tables: their entries are looked at, some thousand, with interrupts open.
+    // The lowest mappings and the one page have tables: their entries are looked at, some thousand, with interrupts
+    // open.
     expect(answers.filter(({ ns }) => ns > 500_000)).toEqual([]);
   });
 

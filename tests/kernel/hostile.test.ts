@@ -1,7 +1,8 @@
 /**
- * The hostile-call fuzzer (programs/hostile.ts): two ranks with threads on all cores make random system calls with hostile arguments. No
- * panic, no lost node, nothing left of the task (the kernel checks after each: job/check.ts), no kernel address where the
- * program sees it; and the nodes run the next job. A seed is a machine of its own. `make hostile N=1000000 SEED=1` for long campaigns.
+ * The hostile-call fuzzer (programs/hostile.ts): two ranks with threads on all cores make random system calls with
+ * hostile arguments. No panic, no lost node, nothing left of the task (the kernel checks after each: job/check.ts), no
+ * kernel address where the program sees it; and the nodes run the next job. A seed is a machine of its own. `make
+ * hostile N=1000000 SEED=1` for long campaigns.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Interrupts as the kernel sees them: entry to EOI, keys of both devices, NMIs, spurious and unexpected vectors. Golden traces hold what
- * happens on a core; the console is held against patterns, since it shows addresses.
+ * Interrupts as the kernel sees them: entry to EOI, keys of both devices, NMIs, spurious and unexpected vectors. Golden
+ * traces hold what happens on a core; the console is held against patterns, since it shows addresses.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -107,7 +107,8 @@ describe.skipIf(!here)("keys", () => {
     withBench({ nodes: 1, keyboard: true }, (bench) => {
       const { node, at } = { node: bench.node(1), at: later(bench) };
       node.keysAt(at, [0x3a, 0xba, 0x1e, 0x9e, 0x02, 0x3a, 0xba, 0x1e]); // Caps a 1 Caps a
-      node.keysAt(at + 20_000, [0xe0, 0x48, 0xe0, 0xc8, 0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5, 0x3b, 0x30]); // up, pause, F1, b
+      // up, pause, F1, b
+      node.keysAt(at + 20_000, [0xe0, 0x48, 0xe0, 0xc8, 0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5, 0x3b, 0x30]);
       settle(bench);
       expect(typed(bench)).toBe("A1ab");
       for (let i = 0; i < 300; i++) node.keysAt(bench.machine.time + 10_000 + i * 5_000, [0x1e]);

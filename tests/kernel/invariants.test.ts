@@ -1,6 +1,6 @@
 /**
- * What the kernel asserts of itself is noticed: a word of a booted node's memory is changed from outside, as a bug of the kernel would, and
- * the next use panics with the name of what does not hold.
+ * What the kernel asserts of itself is noticed: a word of a booted node's memory is changed from outside, as a bug of
+ * the kernel would, and the next use panics with the name of what does not hold.
  */
 import { execFileSync } from "node:child_process";
 import path from "node:path";
@@ -34,7 +34,10 @@ function offsetOf(type: string, field: string): number {
 interface Memory {
   set(symbol: string, type: string, field: string, value: number): void;
 }
-/** Boots one core and loads a job; memory is changed while the core idles before it, or while the job runs. The panic's line. */
+/**
+ * Boots one core and loads a job; memory is changed while the core idles before it, or while the job runs. The panic's
+ * line.
+ */
 function panicOf(when: "idle" | "running", change: (memory: Memory) => void): string {
   const bench = new Bench({ nodes: 1, cores: 1 });
   try {

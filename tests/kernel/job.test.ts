@@ -1,4 +1,7 @@
-/** What a program can do to the kernel: memory calls, faults, kills, lossy links. The kernel lives, and every trace passes the checkers. */
+/**
+ * What a program can do to the kernel: memory calls, faults, kills, lossy links. The kernel lives, and every trace
+ * passes the checkers.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { realEngine } from "../machine/guest.ts";

@@ -1,6 +1,6 @@
 /**
- * Debugging of a job's processes by messages to the kernels: stops, registers, memory, breakpoints, steps, faults; what it must not touch;
- * and that nonsense is refused. No debugger and no socket here: the messages themselves.
+ * Debugging of a job's processes by messages to the kernels: stops, registers, memory, breakpoints, steps, faults; what
+ * it must not touch; and that nonsense is refused. No debugger and no socket here: the messages themselves.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -1,7 +1,8 @@
 /**
- * Running out of memory is an error for the asker: the n-th allocation of load and run fails, for every n, and each time the job ends with
- * success, a refusal, or a status; the kernel does not panic, nothing is left behind (its own check after each task), and the next job
- * runs on the same machine. The countdown is set in the kernel's memory from outside, so that one machine serves for all n.
+ * Running out of memory is an error for the asker: the n-th allocation of load and run fails, for every n, and each
+ * time the job ends with success, a refusal, or a status; the kernel does not panic, nothing is left behind (its own
+ * check after each task), and the next job runs on the same machine. The countdown is set in the kernel's memory from
+ * outside, so that one machine serves for all n.
  */
 import { describe, expect, it } from "vitest";
 import { Cause } from "../../emulator/abi/net.ts";

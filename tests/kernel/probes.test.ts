@@ -1,6 +1,6 @@
 /**
- * Who waits for long asks now and then whether its neighbours still answer: seldom, never while nobody waits, and never for ever. That it
- * finds nodes that do not answer is tests/system/cuts.
+ * Who waits for long asks now and then whether its neighbours still answer: seldom, never while nobody waits, and never
+ * for ever. That it finds nodes that do not answer is tests/system/cuts.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

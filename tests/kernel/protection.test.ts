@@ -1,6 +1,6 @@
 /**
- * SMEP, SMAP and UMIP: on where the processor has them; a kernel that touches a program's page anywhere but through mm/user.ts panics, and
- * the panic names the place; programs learn nothing of the kernel's tables.
+ * SMEP, SMAP and UMIP: on where the processor has them; a kernel that touches a program's page anywhere but through
+ * mm/user.ts panics, and the panic names the place; programs learn nothing of the kernel's tables.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

@@ -1,6 +1,6 @@
 /**
- * Loads that must fail, on the real kernel: each is refused at once with a cause and the nid of who refuses, every rank is torn down, and
- * the next job runs on the same machine.
+ * Loads that must fail, on the real kernel: each is refused at once with a cause and the nid of who refuses, every rank
+ * is torn down, and the next job runs on the same machine.
  */
 import fs from "node:fs";
 import path from "node:path";

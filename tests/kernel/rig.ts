@@ -1,4 +1,7 @@
-/** Runs the built kernel (images/out; `make test` builds first) on our machine, alone or with the host's services and a job; every trace passes the checkers. */
+/**
+ * Runs the built kernel (images/out; `make test` builds first) on our machine, alone or with the host's services and a
+ * job; every trace passes the checkers.
+ */
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";

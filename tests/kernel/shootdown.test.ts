@@ -1,6 +1,7 @@
 /**
- * TLB shootdowns from all cores at once: no deadlock, every program keeps its data, and by the checkers every shootdown is acknowledged
- * before its frames are free. Each run also shows that requests of several cores were really under way at the same time.
+ * TLB shootdowns from all cores at once: no deadlock, every program keeps its data, and by the checkers every shootdown
+ * is acknowledged before its frames are free. Each run also shows that requests of several cores were really under way
+ * at the same time.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

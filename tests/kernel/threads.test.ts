@@ -1,4 +1,7 @@
-/** Threads: one a core, futexes as Linux has them, every way to end; synchronisation without system calls where nobody waits. */
+/**
+ * Threads: one a core, futexes as Linux has them, every way to end; synchronisation without system calls where nobody
+ * waits.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Syscall } from "../../emulator/abi/syscalls.ts";

@@ -1,7 +1,8 @@
 /**
- * What the TLBs hold of one job when the next one is loaded at the same addresses. The loader writes a program's pages and then takes the
- * permission to write away; threads begin on cores that have run an earlier job's threads. By the machine's architectural TLBs, which never
- * forget by themselves, nothing that is wrong is left at the moments when no change is under way: when a program begins, and between jobs.
+ * What the TLBs hold of one job when the next one is loaded at the same addresses. The loader writes a program's pages
+ * and then takes the permission to write away; threads begin on cores that have run an earlier job's threads. By the
+ * machine's architectural TLBs, which never forget by themselves, nothing that is wrong is left at the moments when no
+ * change is under way: when a program begins, and between jobs.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -95,7 +96,8 @@ describe.skipIf(typeof engine === "string")("job after job at the same addresses
       const node = bench.node(1);
       for (const { program, args, stdout } of jobs) {
         const out = runThrough(bench, program, args, () => {
-          // The program is about to run on pages that init has written through other permissions: nothing of that is left.
+          // The program is about to run on pages that init has written through other permissions: nothing of that is
+          // left.
           expect(userEntries(node), `${program}: init has used its memory`).toBeGreaterThan(0);
           expect(stale(node), `${program} begins`).toEqual([]);
         });
@@ -113,7 +115,8 @@ describe.skipIf(typeof engine === "string")("job after job at the same addresses
       const node = bench.node(1);
       const wrong = 0x20_0000;
       const out = runThrough(bench, install("threads"), ["identities"], () => {
-        // As if an earlier job had left them on the cores that are idle now: the program's first page leads somewhere else.
+        // As if an earlier job had left them on the cores that are idle now: the program's first page leads somewhere
+        // else.
         for (const core of node.engine.cores.slice(1)) {
           const state = core.save();
           const entry = {

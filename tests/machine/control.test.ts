@@ -1,6 +1,6 @@
 /**
- * Run control on real cores that interrupt each other: stops are at exact points, and however a debugger stops, steps and looks, the
- * machine's trace and state are those of a run without it.
+ * Run control on real cores that interrupt each other: stops are at exact points, and however a debugger stops, steps
+ * and looks, the machine's trace and state are those of a run without it.
  */
 import { afterEach, describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

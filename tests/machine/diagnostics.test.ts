@@ -1,6 +1,7 @@
 /**
- * What a guest does wrong is named: node, core, symbol and source line; `strict` stops there, and without it the guest goes on as on QEMU.
- * The guests are assembled here with line tables of our own, so the expected lines are those of the source below.
+ * What a guest does wrong is named: node, core, symbol and source line; `strict` stops there, and without it the guest
+ * goes on as on QEMU. The guests are assembled here with line tables of our own, so the expected lines are those of the
+ * source below.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -14,8 +15,8 @@ const reason =
 if (reason !== undefined) console.log(`tests/machine/diagnostics skipped: ${reason}`);
 
 /**
- * 32-bit protected mode with a GDT (the one PVH starts with is not there to reload from), an IDT of 64 gates whose handlers are
- * `handler`, and the LAPIC enabled. `act` is at label `act`; it falls through to the debug exit with 0.
+ * 32-bit protected mode with a GDT (the one PVH starts with is not there to reload from), an IDT of 64 gates whose
+ * handlers are `handler`, and the LAPIC enabled. `act` is at label `act`; it falls through to the debug exit with 0.
  */
 const guest = (act: string, handler = "iret", idtGates = 64): string => `
 .intel_syntax noprefix

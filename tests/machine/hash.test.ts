@@ -1,4 +1,7 @@
-/** The state hash covers everything that decides the future: each field of the devices and the input to come is changed in turn. */
+/**
+ * The state hash covers everything that decides the future: each field of the devices and the input to come is changed
+ * in turn.
+ */
 import { describe, expect, it } from "vitest";
 import { Machine } from "../../emulator/machine/machine.ts";
 import { emptyKernel, toyEngine } from "./toy-engine.ts";

@@ -1,4 +1,7 @@
-/** A node of 64 cores: started, interrupted one by one and all at once, by IPI, NMI and a device; each exactly at its time. Toy engine. */
+/**
+ * A node of 64 cores: started, interrupted one by one and all at once, by IPI, NMI and a device; each exactly at its
+ * time. Toy engine.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Machine } from "../../emulator/machine/machine.ts";

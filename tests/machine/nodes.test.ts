@@ -1,6 +1,6 @@
 /**
- * Nodes and the switch: a token runs round a ring of toy nodes that drive their virtio cards by hand. Each hop takes exactly its wire time,
- * latency and instructions, and the result does not depend on slices or on who else is busy.
+ * Nodes and the switch: a token runs round a ring of toy nodes that drive their virtio cards by hand. Each hop takes
+ * exactly its wire time, latency and instructions, and the result does not depend on slices or on who else is busy.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

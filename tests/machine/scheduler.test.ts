@@ -1,4 +1,7 @@
-/** The scheduler's contract, on an engine of toy instructions: exact times, one order, and no dependence on the host's slices. */
+/**
+ * The scheduler's contract, on an engine of toy instructions: exact times, one order, and no dependence on the host's
+ * slices.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Machine, type MachineOptions } from "../../emulator/machine/machine.ts";
@@ -264,7 +267,8 @@ describe("host slices change nothing", () => {
 });
 
 describe("a lone core runs ahead without anybody noticing", () => {
-  // Core 0 works alone for long, then wakes core 1, which works and halts; the long stretch must end where the quantum does.
+  // Core 0 works alone for long, then wakes core 1, which works and halts; the long stretch must end where the quantum
+  // does.
   const programs = (): Program[] => {
     const boot: Step[] = [
       ...enable,

@@ -1,6 +1,7 @@
 /**
- * An engine for tests of the machine alone: each core runs a program of toy instructions, one instruction a step. It keeps the contract
- * of emulator/cpu/engine.ts (counts, shadows, windows, stops) and nothing of x86, so these tests need no Unicorn.
+ * An engine for tests of the machine alone: each core runs a program of toy instructions, one instruction a step. It
+ * keeps the contract of emulator/cpu/engine.ts (counts, shadows, windows, stops) and nothing of x86, so these tests
+ * need no Unicorn.
  */
 import type {
   Bus,

@@ -1,6 +1,6 @@
 /**
- * nid 0 on a hostile wire: who may answer, what strangers can make it keep, and random frames that are sound down to the CRC. The rules:
- * kernel/net/README.md. `make frames N=1000000` sends more than CI has time for.
+ * nid 0 on a hostile wire: who may answer, what strangers can make it keep, and random frames that are sound down to
+ * the CRC. The rules: kernel/net/README.md. `make frames N=1000000` sends more than CI has time for.
  */
 import fs from "node:fs";
 import os from "node:os";

@@ -1,7 +1,7 @@
 /**
- * What the kernel's work costs, as lines of a golden file. An event's time is in virtual ns, and a running core retires one instruction a ns:
- * between two events of a core that did not halt lie exactly so many instructions. Traces say what happens; these lines turn red when a
- * path gets one instruction longer, or does its work in other portions.
+ * What the kernel's work costs, as lines of a golden file. An event's time is in virtual ns, and a running core retires
+ * one instruction a ns: between two events of a core that did not halt lie exactly so many instructions. Traces say
+ * what happens; these lines turn red when a path gets one instruction longer, or does its work in other portions.
  */
 import { EventKind } from "../../emulator/abi/events.ts";
 import { decodeFields } from "../../emulator/trace/decode.ts";
@@ -9,7 +9,10 @@ import type { TraceEvent } from "../../emulator/trace/tracer.ts";
 
 type NameOf = (address: bigint) => string | undefined;
 
-/** `cost n1.c0 munmap addr=… length=65536 instructions=812`, one a system call that returned on that core, in their order. */
+/**
+ * `cost n1.c0 munmap addr=… length=65536 instructions=812`, one a system call that returned on that core, in their
+ * order.
+ */
 export function callCosts(events: readonly TraceEvent[], nid: number, core: number, nameOf?: NameOf): string[] {
   const lines: string[] = [];
   let entered: TraceEvent | undefined;
@@ -27,8 +30,8 @@ export function callCosts(events: readonly TraceEvent[], nid: number, core: numb
 }
 
 /**
- * From the end of the interrupt that brought an idle core a thread to that thread's first system call, through the idle loop and into the
- * program: `cost n1.c0 wake instructions=431`.
+ * From the end of the interrupt that brought an idle core a thread to that thread's first system call, through the idle
+ * loop and into the program: `cost n1.c0 wake instructions=431`.
  */
 export function wakeCosts(events: readonly TraceEvent[], nid: number, core: number): string[] {
   const lines: string[] = [];

@@ -189,7 +189,10 @@ export class Bench {
   finish(id: number): Finished {
     const reason = this.until(() => this.results.has(id));
     const result = this.results.get(id);
-    if (result === undefined) throw new Error(`job ${id} does not end (${reason}${this.machine.fault === undefined ? "" : `: ${this.machine.fault.text}`}):\n${this.console}`);
+    if (result === undefined)
+      throw new Error(
+        `job ${id} does not end (${reason}${this.machine.fault === undefined ? "" : `: ${this.machine.fault.text}`}):\n${this.console}`,
+      );
     return { result, stdout: this.output.get(id) ?? "" };
   }
   /** Whether the job is over within this time. */

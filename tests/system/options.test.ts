@@ -1,4 +1,7 @@
-/** What a user of `margay run` asks of a job: its environment, input, directory, ranks, limits; and what the summary says. */
+/**
+ * What a user of `margay run` asks of a job: its environment, input, directory, ranks, limits; and what the summary
+ * says.
+ */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";

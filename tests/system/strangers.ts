@@ -1,6 +1,6 @@
 /**
- * Nodes that are not there: frames that anybody on the wire could make, in the order that the link's rules ask for, or mutated. Nothing that
- * comes back reaches them.
+ * Nodes that are not there: frames that anybody on the wire could make, in the order that the link's rules ask for, or
+ * mutated. Nothing that comes back reaches them.
  */
 import { EthernetHeader, MessageHeader, Operation } from "../../emulator/abi/net.ts";
 import { fragment, message, type Message, parse, seal } from "../../emulator/fabric/message.ts";
@@ -68,8 +68,8 @@ export interface FuzzOptions {
   /** nids that frames pretend to come from. */
   readonly nids: readonly number[];
   /**
-   * Where the target's answers are not to be seen: each nid is given up for the next one after so many frames, since sooner or later it
-   * would have to acknowledge.
+   * Where the target's answers are not to be seen: each nid is given up for the next one after so many frames, since
+   * sooner or later it would have to acknowledge.
    */
   readonly framesOfNid?: number;
   readonly jobs: readonly number[];
@@ -79,8 +79,9 @@ export interface FuzzOptions {
 }
 
 /**
- * Random frames to one target, most of them sound down to the CRC and in sequence, so that what they say is believed: several nids, messages
- * half sent and mixed, replies that nobody asked for, edges in every field; some damaged anywhere.
+ * Random frames to one target, most of them sound down to the CRC and in sequence, so that what they say is believed:
+ * several nids, messages half sent and mixed, replies that nobody asked for, edges in every field; some damaged
+ * anywhere.
  */
 export class FrameFuzzer {
   private readonly sequences = new Map<number, number>();

@@ -1,6 +1,7 @@
 /**
- * The wire: frames that pass every check of the link and mean harm. The real kernel under a running job, and strangers that answer nothing.
- * Who may send what: kernel/net/README.md. `make frames N=1000000` sends more random frames than CI has time for.
+ * The wire: frames that pass every check of the link and mean harm. The real kernel under a running job, and strangers
+ * that answer nothing. Who may send what: kernel/net/README.md. `make frames N=1000000` sends more random frames than
+ * CI has time for.
  */
 import fs from "node:fs";
 import path from "node:path";

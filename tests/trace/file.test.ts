@@ -92,7 +92,10 @@ describe("what is no trace is refused with its place", () => {
   ])("%#", (text, message) => expect(refusal(text)).toMatch(message));
 });
 
-/** Each damage either leaves a trace (a digit became another) or is a TraceFileError; nothing else is thrown, nothing hangs. */
+/**
+ * Each damage either leaves a trace (a digit became another) or is a TraceFileError; nothing else is thrown, nothing
+ * hangs.
+ */
 describe("random damage", () => {
   const text = written();
   it.each(Array.from({ length: 40 }, (_, seed) => seed + 1))("seed %i", (seed) => {

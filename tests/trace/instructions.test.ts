@@ -1,6 +1,6 @@
 /**
- * Instruction traces: they change nothing, miss nothing and invent nothing. One event a retired instruction, at its own time, in the order
- * that the code itself says.
+ * Instruction traces: they change nothing, miss nothing and invent nothing. One event a retired instruction, at its own
+ * time, in the order that the code itself says.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -41,7 +41,8 @@ function watched(selection: Selection | undefined): {
 
 describe("a job", () => {
   const plain = watched(undefined);
-  // Around the first interrupt of node 1 that finds its core at work: behind the return of a system call that kept interrupts off.
+  // Around the first interrupt of node 1 that finds its core at work: behind the return of a system call that kept
+  // interrupts off.
   const own = plain.run.events.filter((e) => e.nid === 1 && e.core === 0);
   const middle = own.find((e, i) => e.kind === EventKind.IRQ_DELIVER && own[i - 1]?.kind === EventKind.SYS_EXIT)!.time;
   const window = { from: middle - 30_000, to: middle + 30_000 };
@@ -101,7 +102,8 @@ function* pairs(events: readonly TraceEvent[]): Generator<readonly [TraceEvent, 
   }
 }
 
-// A guest whose path is known: faults, a software interrupt, a repeated instruction, real mode of a second core is the kernel's.
+// A guest whose path is known: faults, a software interrupt, a repeated instruction, real mode of a second core is the
+// kernel's.
 describe.skipIf(!hasAssembler)("a guest in assembly", () => {
   const source = `
 .intel_syntax noprefix

@@ -1,4 +1,7 @@
-/** Source positions and symbolised dumps: our line-table reader against binutils' addr2line over our own linker's output. */
+/**
+ * Source positions and symbolised dumps: our line-table reader against binutils' addr2line over our own linker's
+ * output.
+ */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";

@@ -1,6 +1,6 @@
 /**
- * The export for Perfetto and chrome://tracing over real runs: the rules of the Trace Event Format (fields of each phase, nesting, flow
- * pairs, order), an arrow a message, the fifteen steps of a load.
+ * The export for Perfetto and chrome://tracing over real runs: the rules of the Trace Event Format (fields of each
+ * phase, nesting, flow pairs, order), an arrow a message, the fifteen steps of a load.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

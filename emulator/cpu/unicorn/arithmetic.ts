@@ -1,18 +1,19 @@
 /**
- * SSE arithmetic by the host's own instructions. Unicorn's QEMU computes right values, but keeps no exception flags in MXCSR, knows no
- * denormal-operand flag and raises no #XM. So each of its helpers is replaced by a few bytes of machine code: guest's MXCSR in, with all
- * exceptions masked; the instruction; flags out; and where one is unmasked, the exception instead of the result. What these
- * instructions give is fixed by IEEE 754 and the manual, so it is the same on every host. RCPPS and RSQRTPS, which are approximations and
- * differ between makers, are left to QEMU.
+ * SSE arithmetic by the host's own instructions. Unicorn's QEMU computes right values, but keeps no exception flags in
+ * MXCSR, knows no denormal-operand flag and raises no #XM. So each of its helpers is replaced by a few bytes of machine
+ * code: guest's MXCSR in, with all exceptions masked; the instruction; flags out; and where one is unmasked, the
+ * exception instead of the result. What these instructions give is fixed by IEEE 754 and the manual, so it is the same
+ * on every host. RCPPS and RSQRTPS, which are approximations and differ between makers, are left to QEMU.
  */
 import { type Address, binding, viewMemory } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
 
 /**
- * begin: MXCSR of the guest, all masked, no flags. finish: MXCSR of the host; the flags that have come up (ECX) into the guest's, those of
- * results only if no operand has raised an unmasked one; if any is unmasked, #XM, or #UD without CR4.OSXMMEXCPT, at the caller's instruction.
- * An unmasked underflow is one of every tiny result, exact or not: flush-to-zero shows it (R9 = 1), and a second pass without it (R9 = 2), from
- * `begin`'s return address in R11 on, whether it is exact.
+ * begin: MXCSR of the guest, all masked, no flags. finish: MXCSR of the host; the flags that have come up (ECX) into
+ * the guest's, those of results only if no operand has raised an unmasked one; if any is unmasked, #XM, or #UD without
+ * CR4.OSXMMEXCPT, at the caller's instruction. An unmasked underflow is one of every tiny result, exact or not:
+ * flush-to-zero shows it (R9 = 1), and a second pass without it (R9 = 2), from `begin`'s return address in R11 on,
+ * whether it is exact.
  */
 // biome-ignore format: one instruction a line
 const ROUTINES = [

@@ -1,6 +1,6 @@
 /**
- * Unicorn's C interface through koffi, typed. Handles and pointers are plain addresses (numbers below 2^47), which koffi
- * passes much faster than its pointer objects. Constants: include/unicorn/unicorn.h and x86.h of version 2.1.1.
+ * Unicorn's C interface through koffi, typed. Handles and pointers are plain addresses (numbers below 2^47), which
+ * koffi passes much faster than its pointer objects. Constants: include/unicorn/unicorn.h and x86.h of version 2.1.1.
  */
 import koffi from "koffi";
 import { loadLibrary } from "./library.ts";

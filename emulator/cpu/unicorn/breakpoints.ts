@@ -1,7 +1,8 @@
 /**
- * QEMU's own list of breakpoints inside a Unicorn CPU, which its translator still looks at: at a listed address a block ends in an exit to
- * the debugger instead of the instruction. So breakpoints cost nothing where they are not. The list is ours: nodes in memory of our
- * own, of which only the fields that the translator reads matter. Nothing here drops translated code.
+ * QEMU's own list of breakpoints inside a Unicorn CPU, which its translator still looks at: at a listed address a block
+ * ends in an exit to the debugger instead of the instruction. So breakpoints cost nothing where they are not. The list
+ * is ours: nodes in memory of our own, of which only the fields that the translator reads matter. Nothing here drops
+ * translated code.
  */
 import { type Address, type Binding, viewMemory } from "./binding.ts";
 import { Env, type Environment, Hflag } from "./environment.ts";

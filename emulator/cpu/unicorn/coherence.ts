@@ -1,12 +1,13 @@
 /**
- * Keeps translated code true. Every instance caches translations of its own and notices only its own writes, so code that
- * another core, DMA or the host writes would stay stale. Per 4 KB frame we know which cores may hold code of it and which
- * may write it without asking. A core that starts to execute a frame takes away the others' right to write it; a core that
- * starts to write it drops the others' translations. Both happen in a TLB fill, so they are exact and cost nothing later.
+ * Keeps translated code true. Every instance caches translations of its own and notices only its own writes, so code
+ * that another core, DMA or the host writes would stay stale. Per 4 KB frame we know which cores may hold code of it
+ * and which may write it without asking. A core that starts to execute a frame takes away the others' right to write
+ * it; a core that starts to write it drops the others' translations. Both happen in a TLB fill, so they are exact and
+ * cost nothing later.
  *
- * Its own writes an instance notices only where they come through the virtual page that the code runs at. So the same holds within one
- * core: of a frame that has code at one virtual page, a write through another drops the translations, and code that runs at another
- * takes the right to write away.
+ * Its own writes an instance notices only where they come through the virtual page that the code runs at. So the same
+ * holds within one core: of a frame that has code at one virtual page, a write through another drops the translations,
+ * and code that runs at another takes the right to write away.
  */
 import type { Address, Binding } from "./binding.ts";
 import { ACCESS_FETCH, ACCESS_WRITE, type AccessKind } from "../x86/access.ts";
@@ -20,9 +21,15 @@ export class CodeCoherence {
   private readonly executes: Uint32Array;
   private readonly writes: Uint32Array;
   private readonly words: number;
-  /** By core: virtual page that the translations of a frame are from, SEVERAL if more than one. Valid while the bit in `executes` is set. */
+  /**
+   * By core: virtual page that the translations of a frame are from, SEVERAL if more than one. Valid while the bit in
+   * `executes` is set.
+   */
   private readonly codePages: Map<number, number>[];
-  /** The last fill has dropped the filling core's own translations, among them perhaps the running one. The core clears it. */
+  /**
+   * The last fill has dropped the filling core's own translations, among them perhaps the running one. The core clears
+   * it.
+   */
   ownDropped = false;
 
   constructor(

@@ -1,6 +1,6 @@
 /**
- * The little of instruction decoding that the engine needs: Unicorn tells where an instruction is, not how long it was or
- * on whose behalf it touches memory.
+ * The little of instruction decoding that the engine needs: Unicorn tells where an instruction is, not how long it was
+ * or on whose behalf it touches memory.
  */
 import { Exception } from "../../abi/x86.ts";
 import { ACCESS_READ, type AccessKind } from "../x86/access.ts";
@@ -28,9 +28,9 @@ export function opcodeLength(cpu: Processor, rip: bigint, second: number): numbe
 }
 
 /**
- * Does the instruction at RIP, run at CPL 3, touch GDT, LDT, IDT or TSS on the processor's own behalf? A segment load, LAR,
- * LSL, VERR, VERW, a far transfer, or IN and OUT with their permission map. MOV to a segment register counts only with a
- * register source: with a memory source the access may be the program's own.
+ * Does the instruction at RIP, run at CPL 3, touch GDT, LDT, IDT or TSS on the processor's own behalf? A segment load,
+ * LAR, LSL, VERR, VERW, a far transfer, or IN and OUT with their permission map. MOV to a segment register counts only
+ * with a register source: with a memory source the access may be the program's own.
  */
 export function implicitTableAccess(cpu: Processor, access: AccessKind): boolean {
   let at = cpu.rip;
@@ -79,7 +79,10 @@ export function isRepeating(cpu: Processor): boolean {
   return stringOpcodes.has(opcode) || comparingOpcodes.has(opcode);
 }
 
-/** How many instructions are sure to retire at RIP before it moves on, faults aside: iterations of a string instruction, or 1. */
+/**
+ * How many instructions are sure to retire at RIP before it moves on, faults aside: iterations of a string instruction,
+ * or 1.
+ */
 export function iterationsLeft(cpu: Processor): number {
   const found = repetition(cpu);
   if (!found || !stringOpcodes.has(found.opcode)) return 1;

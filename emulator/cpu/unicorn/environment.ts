@@ -1,7 +1,7 @@
 /**
  * The processor state inside a Unicorn instance: views on `uc_struct` and on `CPUX86State` at the offsets that version
- * 2.1.1 has in Debian's build (README.md; selftest.ts proves them at start-up). Nothing here calls into the library except
- * what has hidden parts: RFLAGS (lazy condition codes) and the FPU control words.
+ * 2.1.1 has in Debian's build (README.md; selftest.ts proves them at start-up). Nothing here calls into the library
+ * except what has hidden parts: RFLAGS (lazy condition codes) and the FPU control words.
  */
 import { Cr0, Cr4, Efer, Rflags } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";
@@ -19,7 +19,10 @@ const Uc = {
   INVALID_ADDRESS: 0x570,
   BYTES: 0x600,
 } as const;
-/** CPUState. ENV is a pointer to the CPUX86State; BREAKPOINTS the head of a list, a pointer to its first and one to its last link. */
+/**
+ * CPUState. ENV is a pointer to the CPUX86State; BREAKPOINTS the head of a list, a pointer to its first and one to its
+ * last link.
+ */
 const Cpu = { INTERRUPT_REQUEST: 0x1c, ENV: 0x128, BYTES: 0x130, BREAKPOINTS: 0x8148 } as const;
 /** The env stands in the same object, so far behind. */
 const CPU_TO_ENV = 0x8a50;
@@ -241,7 +244,9 @@ export class Environment {
     this.unicorn.writeRegister(this.handle, RegisterId.MXCSR, bytes);
   }
 
-  /** 512 bytes as FXSAVE64 writes them (SDM vol. 1, table 10-2), without the FPU's last instruction and data pointers. */
+  /**
+   * 512 bytes as FXSAVE64 writes them (SDM vol. 1, table 10-2), without the FPU's last instruction and data pointers.
+   */
   saveFx(): Uint8Array {
     const image = new Uint8Array(512);
     const out = new DataView(image.buffer);
@@ -280,7 +285,10 @@ export class Environment {
       this.unicorn.writeRegister(this.handle, RegisterId.XMM0 + index, image.slice(160 + index * 16, 176 + index * 16));
   }
 
-  /** The x87 part of an FXSAVE image, without the registers' hidden parts in Unicorn, which only its own arithmetic needs. */
+  /**
+   * The x87 part of an FXSAVE image, without the registers' hidden parts in Unicorn, which only its own arithmetic
+   * needs.
+   */
   saveX87(image: DataView): void {
     const { env } = this;
     const top = env.getUint32(Env.FPU_TOP, true) & 7;

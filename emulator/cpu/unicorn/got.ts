@@ -28,9 +28,9 @@ let mprotect: ((address: Address, bytes: number, protection: number) => number) 
 let library: LibraryFile | undefined;
 
 /**
- * What the library's file says of its symbols. It has 20 MB, 30,000 symbols and 75,000 relocations, and a run needs a dozen of them: only the
- * sections that matter are read, as 32-bit words, a name is found by the hash table that the dynamic linker uses, and relocations are
- * chained by symbol in one pass.
+ * What the library's file says of its symbols. It has 20 MB, 30,000 symbols and 75,000 relocations, and a run needs a
+ * dozen of them: only the sections that matter are read, as 32-bit words, a name is found by the hash table that the
+ * dynamic linker uses, and relocations are chained by symbol in one pass.
  */
 class LibraryFile {
   private readonly symbols: Uint32Array;

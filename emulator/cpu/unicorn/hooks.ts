@@ -1,8 +1,8 @@
 /**
  * Everything that Unicorn calls: TLB fills, exceptions, port and memory-mapped I/O, CPUID, SYSCALL, and the interposed
  * helpers for RDTSC, MSRs, INVLPG and control registers. Registered once a process; since JavaScript runs one core at a
- * time, they all act on the running one. An exception thrown here cannot cross the C frames: it is kept, the core stops,
- * and `run` throws it.
+ * time, they all act on the running one. An exception thrown here cannot cross the C frames: it is kept, the core
+ * stops, and `run` throws it.
  */
 import { Exception } from "../../abi/x86.ts";
 import type { AccessKind } from "../x86/access.ts";

@@ -1,6 +1,7 @@
 /**
- * Unicorn instances, one a core. Opening one costs milliseconds, closing leaks and unmapping visits every page, so a node's
- * RAM and instances are kept together and reused by the next node of that size, with the CPUs set back to how they were new.
+ * Unicorn instances, one a core. Opening one costs milliseconds, closing leaks and unmapping visits every page, so a
+ * node's RAM and instances are kept together and reused by the next node of that size, with the CPUs set back to how
+ * they were new.
  */
 import {
   type Address,
@@ -17,8 +18,8 @@ import { Environment } from "./environment.ts";
 import { checkAlignment } from "./translator.ts";
 
 /**
- * Translation buffer of an instance. Its pages are touched as code is translated. Without this, a flush would touch 1 GB.
- * The run loop flushes before it could overflow, which would crash the process.
+ * Translation buffer of an instance. Its pages are touched as code is translated. Without this, a flush would touch 1
+ * GB. The run loop flushes before it could overflow, which would crash the process.
  */
 export const TRANSLATION_BUFFER_BYTES = 32 << 20;
 
@@ -93,7 +94,10 @@ export class Instance {
     this.unicorn.flushTlb(this.handle);
   }
 
-  /** Translated code stays: the engine has dropped what it knew of (CodeCoherence.dropAll), which costs less than a flush. */
+  /**
+   * Translated code stays: the engine has dropped what it knew of (CodeCoherence.dropAll), which costs less than a
+   * flush.
+   */
   reset(): void {
     this.env.bytes.set(this.pristine);
     this.flushTlb();

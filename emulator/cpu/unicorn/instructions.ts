@@ -1,6 +1,6 @@
 /**
- * Instructions that Unicorn leaves to us, or that we take from it (hooks.ts): CPUID, SYSCALL, RDTSC, MSRs, control registers, ports.
- * An exception is raised on the core and changes nothing else.
+ * Instructions that Unicorn leaves to us, or that we take from it (hooks.ts): CPUID, SYSCALL, RDTSC, MSRs, control
+ * registers, ports. An exception is raised on the core and changes nothing else.
  */
 import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
@@ -88,8 +88,8 @@ export function readControl(cpu: Processor, index: number): number | bigint {
 }
 
 /**
- * MOV to a debug register (SDM vol. 3, 18.2). It is kept and breaks nowhere: Unicorn's own would drop all translated code, that which
- * is running too.
+ * MOV to a debug register (SDM vol. 3, 18.2). It is kept and breaks nowhere: Unicorn's own would drop all translated
+ * code, that which is running too.
  */
 export function writeDebug(cpu: Processor, index: number, value: bigint): void {
   if ((index & ~1) === 4) {

@@ -1,6 +1,7 @@
 /**
- * Instructions that Unicorn does wrong and that are mended at translation (translator.ts). What is right comes from x86/instruction.ts and
- * x86/execute.ts; here is which of Unicorn's translations must not be taken as they are, and what its faults leave out.
+ * Instructions that Unicorn does wrong and that are mended at translation (translator.ts). What is right comes from
+ * x86/instruction.ts and x86/execute.ts; here is which of Unicorn's translations must not be taken as they are, and
+ * what its faults leave out.
  */
 import { Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
@@ -126,7 +127,10 @@ export type Intercepted =
   /** It is to be executed; Fault may be thrown. */
   | { readonly length: number; readonly trap?: number };
 
-/** A block has ended before an instruction that is ours: does it. undefined: it is none of them, or no more. Throws Fault. */
+/**
+ * A block has ended before an instruction that is ours: does it. undefined: it is none of them, or no more. Throws
+ * Fault.
+ */
 export function perform(cpu: Processor & Execute): Intercepted | undefined {
   const found = decodeAtRip(cpu);
   if (found === undefined) return undefined;
@@ -146,7 +150,10 @@ export function perform(cpu: Processor & Execute): Intercepted | undefined {
   }
 }
 
-/** Of the instruction at RIP: must its operand be aligned to 16 bytes? If not, what was not aligned was so for RFLAGS.AC. */
+/**
+ * Of the instruction at RIP: must its operand be aligned to 16 bytes? If not, what was not aligned was so for
+ * RFLAGS.AC.
+ */
 export function needsAlignmentAtRip(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);
   return found !== undefined && needsAlignment(found);
@@ -158,7 +165,10 @@ export function writesAtRip(cpu: Processor): boolean {
   return found !== undefined && writesWhatItReads(found);
 }
 
-/** An access of the instruction at RIP to an address in `page` that is not canonical: #SS(0) in the stack segment, else #GP(0). */
+/**
+ * An access of the instruction at RIP to an address in `page` that is not canonical: #SS(0) in the stack segment, else
+ * #GP(0).
+ */
 export function vectorOfNotCanonical(cpu: Processor, page: bigint): number {
   const found = cpu.is64Bit ? decodeAtRip(cpu) : undefined;
   if (found === undefined) return Exception.GP;
@@ -183,7 +193,10 @@ const isSetMemory = ({ map, opcode, modrm }: Decoded): boolean =>
 const isRotateMemory = ({ map, opcode, modrm }: Decoded): boolean =>
   map === 0 && [0xc0, 0xc1, 0xd0, 0xd1, 0xd2, 0xd3].includes(opcode) && isMemory(modrm) && (regField(modrm) & 6) === 2;
 
-/** Before the instruction at RIP, whose access has been refused, have the lazy flags been computed (FLAGS)? Unicorn takes them for lazy again. */
+/**
+ * Before the instruction at RIP, whose access has been refused, have the lazy flags been computed (FLAGS)? Unicorn
+ * takes them for lazy again.
+ */
 export function hasComputedFlags(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);
   return found !== undefined && (isRotateMemory(found) || isSetMemory(found));

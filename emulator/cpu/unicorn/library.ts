@@ -1,7 +1,7 @@
 /**
- * Finds and loads the Unicorn library. Looked for in this order: the file named by the environment variable UNICORN_LIB,
- * `.unicorn` in the package (any depth), the system's `libunicorn.so.2`. Only version 2.1.1 will do: private offsets and
- * known behaviour are fixed for it (README.md).
+ * Finds and loads the Unicorn library. Looked for in this order: the file named by the environment variable
+ * UNICORN_LIB, `.unicorn` in the package (any depth), the system's `libunicorn.so.2`. Only version 2.1.1 will do:
+ * private offsets and known behaviour are fixed for it (README.md).
  */
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -52,7 +52,9 @@ export function loadLibrary(): LoadedLibrary {
   return loaded;
 }
 
-/** The package is the nearest folder above this file that has a package.json: from the source and from the bundle alike. */
+/**
+ * The package is the nearest folder above this file that has a package.json: from the source and from the bundle alike.
+ */
 function findInPackage(): string | undefined {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, "package.json"))) {

@@ -1,6 +1,6 @@
 /**
- * Which bytes of memory an instruction reads, by iced-x86. Needed only where a load that is not aligned meets a watched page; so the
- * package, which is large, is loaded then.
+ * Which bytes of memory an instruction reads, by iced-x86. Needed only where a load that is not aligned meets a watched
+ * page; so the package, which is large, is loaded then.
  */
 import { createRequire } from "node:module";
 import type * as Iced from "iced-x86";
@@ -18,8 +18,8 @@ export interface Read {
 }
 
 /**
- * What the instruction at RIP, about to read memory, reads within [linear, linear + bytes). Where its operands do not tell (loads
- * that it makes implicitly), all of it.
+ * What the instruction at RIP, about to read memory, reads within [linear, linear + bytes). Where its operands do not
+ * tell (loads that it makes implicitly), all of it.
  */
 export function splitReads(processor: Processor, linear: bigint, bytes: number): readonly Read[] {
   const end = linear + BigInt(bytes);

@@ -1,6 +1,7 @@
 /**
- * Breakpoints and watchpoints as one core meets them. What the node's are is in x86/stops.ts, how Unicorn is brought to notice them in
- * breakpoints.ts and watchfilter.ts; here is what has to be remembered between the two, from one run to the next.
+ * Breakpoints and watchpoints as one core meets them. What the node's are is in x86/stops.ts, how Unicorn is brought to
+ * notice them in breakpoints.ts and watchfilter.ts; here is what has to be remembered between the two, from one run to
+ * the next.
  */
 import { Cr0 } from "../../abi/x86.ts";
 import { ACCESS_FETCH, type AccessKind } from "../x86/access.ts";
@@ -71,7 +72,10 @@ export class CorePoints {
     if (this.core.rip !== this.passRip || !isRepeating(this.core)) this.passRip = undefined;
   }
 
-  /** The translator's list has ended a run at RIP. The breakpoint that is met there, or undefined; the next run passes it. */
+  /**
+   * The translator's list has ended a run at RIP. The breakpoint that is met there, or undefined; the next run passes
+   * it.
+   */
   breakpointAtRip(): number | undefined {
     this.pass();
     return this.core.node.stops.breakpointAt(this.core.linearRip, this.space, this.translate);
@@ -105,9 +109,9 @@ export class CorePoints {
   // ---- TLB fills
 
   /**
-   * A page is filled: which accesses to it are to be checked; and, if code of it is about to be translated, which physical breakpoints
-   * get on the list at the virtual address that they are reached by. True: one is new there, and what is being translated must be left.
-   * `offset`: of the frame in RAM, or negative.
+   * A page is filled: which accesses to it are to be checked; and, if code of it is about to be translated, which
+   * physical breakpoints get on the list at the virtual address that they are reached by. True: one is new there, and
+   * what is being translated must be left. `offset`: of the frame in RAM, or negative.
    */
   filled(low: number, high: number, access: AccessKind, physical: number, offset: number): boolean {
     const { stops } = this.core.node;
@@ -134,9 +138,9 @@ export class CorePoints {
   // ---- watchpoints
 
   /**
-   * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads the two aligned
-   * ones that it makes of them; for stores what lies in each page, with a wrong length where it is one, and then every byte.
-   * True: it meets a watchpoint.
+   * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads
+   * the two aligned ones that it makes of them; for stores what lies in each page, with a wrong length where it is one,
+   * and then every byte. True: it meets a watchpoint.
    */
   accessed(low: number, high: number, bytes: number, write: boolean): boolean {
     if (!(bytes === 1 || bytes === 2 || bytes === 4 || bytes === 8) || low % bytes !== 0) return false;

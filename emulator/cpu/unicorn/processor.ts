@@ -1,6 +1,6 @@
 /**
- * A core's registers and linear memory over its Unicorn instance: what event delivery, SYSCALL and the debugger work on.
- * Running it is core.ts.
+ * A core's registers and linear memory over its Unicorn instance: what event delivery, SYSCALL and the debugger work
+ * on. Running it is core.ts.
  */
 import { Cr0 } from "../../abi/x86.ts";
 import type { Bus, Core, Segment } from "../engine.ts";

@@ -1,6 +1,6 @@
 /**
- * Registers by name, for debugger and tests. A write goes where the guest's would go, without its checks, and what follows from it
- * follows: TLB entries leave, the code segment decides the mode, a selector brings its descriptor.
+ * Registers by name, for debugger and tests. A write goes where the guest's would go, without its checks, and what
+ * follows from it follows: TLB entries leave, the code segment decides the mode, a selector brings its descriptor.
  */
 import { Cr0, Efer, Msr } from "../../abi/x86.ts";
 import { gprNames, type SegmentName } from "../engine.ts";
@@ -37,7 +37,9 @@ const field = (offset: number): NamedRegister => ({
   set: ({ env }, value) => env.setU64(offset, value),
 });
 
-/** `flush`: what leaves the architectural TLB, by the old and the new value. The engine's own is dropped in any case. */
+/**
+ * `flush`: what leaves the architectural TLB, by the old and the new value. The engine's own is dropped in any case.
+ */
 const pagingRegister = (
   offset: number,
   flush: (cpu: Processor, previous: number, next: number) => void,
@@ -81,7 +83,10 @@ const selector = (index: SegmentIndex): NamedRegister => ({
   set: (cpu, value) => loadSelector(cpu, index, Number(value & 0xffffn)),
 });
 
-/** Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no descriptor of its kind. */
+/**
+ * Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no
+ * descriptor of its kind.
+ */
 function loadSelector(cpu: Processor, index: SegmentIndex, value: number): void {
   const plain = { ...cpu.segment(index), selector: value };
   if (index >= SegmentIndex.LDTR) return cpu.setHiddenPart(index, plain);

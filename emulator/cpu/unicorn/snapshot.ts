@@ -1,4 +1,6 @@
-/** Architectural state of a core out of a Unicorn instance and back: what engine.ts calls CoreState, and nothing else. */
+/**
+ * Architectural state of a core out of a Unicorn instance and back: what engine.ts calls CoreState, and nothing else.
+ */
 import { type CoreState, type Gpr, gprNames, type SegmentName } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
 import { Env } from "./environment.ts";

@@ -1,9 +1,10 @@
 /**
- * Machine code that stands between Unicorn's translator and its parts (translator.ts), one instruction a line. Calls into JavaScript would
- * cost more than translating an instruction does, so the common case is decided here.
+ * Machine code that stands between Unicorn's translator and its parts (translator.ts), one instruction a line. Calls
+ * into JavaScript would cost more than translating an instruction does, so the common case is decided here.
  *
  * loop      translator_loop(rdi: operations, rsi: block, rdx: CPU, …): with our operations instead
- * translate operations.translate_insn(rdi: block, rsi: CPU): skips prefixes, looks opcodes up in TABLE1 (0: translate, 1: prefix, 2: a second
+ * translate operations.translate_insn(rdi: block, rsi: CPU): skips prefixes, looks opcodes up in TABLE1 (0: translate,
+ * 1: prefix, 2: a second
  *           byte follows, 3: ask) and TABLE2, and does what CALLBACK(address, flags of the block) says: action + operand × 256
  * emit      a call of a helper in the code being translated: r13 = its address, r12 = its second argument
  * ld32, …   tcg_gen_qemu_ld_i32, …: (r8: MemOp) with the alignment that the instruction asks for

@@ -1,7 +1,8 @@
 /**
- * Unicorn's translator under our eyes. Everything that it calls in the library goes through the global offset table, so its loop gets
- * operations of ours, and each instruction passes through `translate` (translator-code.ts) before it is translated. Plain ones, nearly all,
- * cost a few instructions there. For others `classify` (intercept.ts) says what is to be done; it costs nothing when they are executed:
+ * Unicorn's translator under our eyes. Everything that it calls in the library goes through the global offset table, so
+ * its loop gets operations of ours, and each instruction passes through `translate` (translator-code.ts) before it is
+ * translated. Plain ones, nearly all, cost a few instructions there. For others `classify` (intercept.ts) says what is
+ * to be done; it costs nothing when they are executed:
  *
  * ALIGN    the memory operand must be aligned: the check is a part of Unicorn's own TLB lookup
  * EXIT     the block ends here in an exit to us, as at a breakpoint: we execute the instruction
@@ -51,7 +52,10 @@ export const noted = {
   },
 };
 
-/** Once a process, before the first instance. `classify`: action + operand × 256 for the instruction at a linear address. */
+/**
+ * Once a process, before the first instance. `classify`: action + operand × 256 for the instruction at a linear
+ * address.
+ */
 export function interposeTranslator(interest: Interest, classify: (address: Wide, flags: number) => number): void {
   const unicorn = binding();
   const base = unicorn.allocateCode(Data.BYTES);

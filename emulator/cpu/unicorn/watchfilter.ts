@@ -1,9 +1,10 @@
 /**
- * Watched pages in Unicorn's TLB. QEMU marks the TLB entries of pages with watchpoints, so that accesses to them, and only those, leave
- * the fast path and are checked before they are made. Unicorn has kept that and disabled the two functions that decide:
- * `cpu_watchpoint_address_matches` (which accesses to this page, asked at each TLB fill) and `cpu_check_watchpoint` (an access to
- * a marked page). Both are interposed by the few instructions below, since a call into JavaScript costs ten times as much as the access:
- * the first returns a word that the fill has written, the second calls us only where the offsets in the page meet.
+ * Watched pages in Unicorn's TLB. QEMU marks the TLB entries of pages with watchpoints, so that accesses to them, and
+ * only those, leave the fast path and are checked before they are made. Unicorn has kept that and disabled the two
+ * functions that decide: `cpu_watchpoint_address_matches` (which accesses to this page, asked at each TLB fill) and
+ * `cpu_check_watchpoint` (an access to a marked page). Both are interposed by the few instructions below, since a call
+ * into JavaScript costs ten times as much as the access: the first returns a word that the fill has written, the second
+ * calls us only where the offsets in the page meet.
  */
 import { type Address, binding, viewMemory } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
@@ -66,7 +67,10 @@ class WatchFilter {
     this.view.setUint32(KINDS_AT, kinds, true);
   }
 
-  /** Offsets in a page at which `owner` wants to see accesses; there is one table for all engines, and each may see too many. */
+  /**
+   * Offsets in a page at which `owner` wants to see accesses; there is one table for all engines, and each may see too
+   * many.
+   */
   publish(owner: object, ranges: readonly Range[]): void {
     if (ranges.length > 0) this.ranges.set(owner, ranges);
     else this.ranges.delete(owner);

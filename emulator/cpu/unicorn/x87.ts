@@ -1,10 +1,11 @@
 /**
- * x87 instructions, executed one at a time by the host's own FPU. Unicorn's QEMU knows no stack overflow, hardly any exception flags, no
- * operation of unmasked exceptions, and computes transcendental functions with 53 bits; so it only finds these instructions (translator.ts).
- * Memory operands go through a buffer. Left to Unicorn: FNSTENV, FRSTOR and FNSAVE, which only move state.
+ * x87 instructions, executed one at a time by the host's own FPU. Unicorn's QEMU knows no stack overflow, hardly any
+ * exception flags, no operation of unmasked exceptions, and computes transcendental functions with 53 bits; so it only
+ * finds these instructions (translator.ts). Memory operands go through a buffer. Left to Unicorn: FNSTENV, FRSTOR and
+ * FNSAVE, which only move state.
  *
- * What they give is fixed by IEEE 754 and the manual, but for FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X and FYL2XP1, whose last bit
- * is the processor's (SDM vol. 1, 8.3.10).
+ * What they give is fixed by IEEE 754 and the manual, but for FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X and
+ * FYL2XP1, whose last bit is the processor's (SDM vol. 1, 8.3.10).
  */
 import koffi from "koffi";
 import { Exception, Rflags } from "../../abi/x86.ts";
@@ -90,7 +91,10 @@ function openHost(): Host {
   return { base, bytes, view, run };
 }
 
-/** One opcode and ModRM byte: state in, flags in, the instruction with its memory operand at [rdx], flags or AX out, state out. */
+/**
+ * One opcode and ModRM byte: state in, flags in, the instruction with its memory operand at [rdx], flags or AX out,
+ * state out.
+ */
 function slotOf({ base, bytes }: Host, opcode: number, modrm: number): Address {
   const at = CODE_AT + ((opcode - 0xd8) * 256 + modrm) * SLOT_BYTES;
   if (bytes[at] === 0) {

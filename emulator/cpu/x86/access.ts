@@ -1,9 +1,9 @@
 /**
- * What page walk, TLB, event delivery and the SYSCALL transition need of a processor: its registers and its memory.
- * An engine implements these interfaces over whatever state it has; tests implement them over plain objects.
+ * What page walk, TLB, event delivery and the SYSCALL transition need of a processor: its registers and its memory. An
+ * engine implements these interfaces over whatever state it has; tests implement them over plain objects.
  *
- * Linear addresses travel as two unsigned 32-bit halves (`low`, `high`) where translation is on a hot path, and as bigint
- * where registers are. Physical addresses are numbers (at most 52 bits).
+ * Linear addresses travel as two unsigned 32-bit halves (`low`, `high`) where translation is on a hot path, and as
+ * bigint where registers are. Physical addresses are numbers (at most 52 bits).
  */
 import type { Segment } from "../engine.ts";
 

@@ -1,4 +1,7 @@
-/** Checks and TLB effects of MOV to CR0, CR3, CR4 (Intel SDM vol. 2, MOV to control registers; vol. 3, 2.5 and 4.10.4.1). */
+/**
+ * Checks and TLB effects of MOV to CR0, CR3, CR4 (Intel SDM vol. 2, MOV to control registers; vol. 3, 2.5 and
+ * 4.10.4.1).
+ */
 import { Cr0, Cr4, Efer } from "../../abi/x86.ts";
 import { type PagingRegisters, UnsupportedFeature } from "./access.ts";
 import type { Mmu } from "./mmu.ts";

@@ -1,7 +1,7 @@
 /**
  * Delivery of exceptions and interrupts through the IDT (Intel SDM vol. 3, chapter 6; pseudocode of INT n in vol. 2):
- * long mode (IST, RSP0…2, 64-bit frames), 32-bit protected mode (16- and 32-bit gates, stack switch by the TSS) and real mode.
- * A fault met on the way is combined with the first one by the manual's table 6-5; a third one is shutdown.
+ * long mode (IST, RSP0…2, 64-bit frames), 32-bit protected mode (16- and 32-bit gates, stack switch by the TSS) and
+ * real mode. A fault met on the way is combined with the first one by the manual's table 6-5; a third one is shutdown.
  *
  * Left out: task gates, virtual-8086 mode, shadow stacks; the accessed bit of a descriptor is not written back.
  */
@@ -60,7 +60,9 @@ const contributory: ReadonlySet<number> = new Set([
   Exception.SS,
   Exception.GP,
 ]);
-/** Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 17.3.1.1). #DB here is always a trap. */
+/**
+ * Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 17.3.1.1). #DB here is always a trap.
+ */
 const traps: ReadonlySet<number> = new Set([Exception.DB, Exception.BP, Exception.OF, Exception.DF, Exception.MC]);
 
 const ERROR_IDT = 2;
@@ -146,7 +148,10 @@ function handlerSegment(cpu: CpuAccess, gate: Gate, external: number) {
 const canonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 const externalBit = (event: CpuEvent): number => (event.kind === "software" ? 0 : ERROR_EXTERNAL);
 
-/** Of the frame's pushes: RFLAGS.AC, which opens user pages to ring 0, is the program's own where the event comes from ring 3. */
+/**
+ * Of the frame's pushes: RFLAGS.AC, which opens user pages to ring 0, is the program's own where the event comes from
+ * ring 3.
+ */
 function pushPrivilege(cpu: CpuAccess, cpl: number): Privilege {
   if (cpl === 3) return PRIVILEGE_USER;
   return cpu.cpl === 3 ? PRIVILEGE_IMPLICIT : PRIVILEGE_SUPERVISOR;

@@ -66,7 +66,9 @@ export const isWritableData = (flags: number): boolean =>
 /** Selector without its RPL, as it stands in an error code. */
 export const selectorError = (selector: number): number => selector & 0xfffc;
 
-/** Reads a code or data descriptor from GDT or LDT; a selector past the table's end raises `vector` with the selector. */
+/**
+ * Reads a code or data descriptor from GDT or LDT; a selector past the table's end raises `vector` with the selector.
+ */
 export function readDescriptor(cpu: CpuAccess, selector: number, vector: number, external: number): Descriptor {
   let base = cpu.gdtr.base;
   let limit = cpu.gdtr.limit;

@@ -1,6 +1,6 @@
 /**
- * The few instructions that are executed here in TypeScript, because an engine does them wrong: with all their checks, by the manual
- * (Intel SDM vol. 2, under each name). 64-bit mode, except LAHF and SAHF.
+ * The few instructions that are executed here in TypeScript, because an engine does them wrong: with all their checks,
+ * by the manual (Intel SDM vol. 2, under each name). 64-bit mode, except LAHF and SAHF.
  */
 import { Cr4, Exception, Rflags } from "../../abi/x86.ts";
 import { type CpuAccess, Fault, PRIVILEGE_SUPERVISOR, PRIVILEGE_USER, SegmentIndex } from "./access.ts";

@@ -1,5 +1,6 @@
 /**
- * Prefixes, opcode and ModRM of an instruction (Intel SDM vol. 2, chapter 2): what is needed to tell instructions apart, not a disassembler.
+ * Prefixes, opcode and ModRM of an instruction (Intel SDM vol. 2, chapter 2): what is needed to tell instructions
+ * apart, not a disassembler.
  */
 
 export interface Decoded {
@@ -32,7 +33,10 @@ const segments: ReadonlyMap<number, number> = new Map([
   [0x65, 5],
 ]);
 
-/** `byte`: the byte at an offset, undefined where there is none. undefined: longer than an instruction may be, or not all there. */
+/**
+ * `byte`: the byte at an offset, undefined where there is none. undefined: longer than an instruction may be, or not
+ * all there.
+ */
 export function decode(byte: (offset: number) => number | undefined, is64Bit: boolean): Decoded | undefined {
   let lock = false;
   let operandSize = false;
@@ -125,7 +129,10 @@ const looseWith66: ReadonlySet<number> = new Set([
   0x10, 0x11, 0x12, 0x13, 0x16, 0x17, 0x2a, 0x2e, 0x2f, 0x50, 0x6e, 0x71, 0x72, 0x73, 0x7e, 0xc3, 0xc4, 0xc5, 0xd6, 0xd7, 0xf0, 0xf7, 0xff,
 ]);
 
-/** Must its memory operand of 16 bytes be aligned (#GP otherwise; SDM vol. 2, tables 2-21 and 2-22, exception types 1, 2 and 4)? */
+/**
+ * Must its memory operand of 16 bytes be aligned (#GP otherwise; SDM vol. 2, tables 2-21 and 2-22, exception types 1, 2
+ * and 4)?
+ */
 export function needsAlignment({ map, opcode, modrm, operandSize, repeat }: Decoded): boolean {
   if (!isMemory(modrm) || map === 0) return false;
   if (map === 1) {
@@ -204,7 +211,9 @@ export function usesStack({ map, opcode, modrm }: Decoded): boolean {
   );
 }
 
-/** Near RET, and JMP and CALL to an address in a register or memory: branches that can leave the canonical addresses. */
+/**
+ * Near RET, and JMP and CALL to an address in a register or memory: branches that can leave the canonical addresses.
+ */
 export function isIndirectBranch({ map, opcode, modrm }: Decoded): boolean {
   if (map !== 0) return false;
   return opcode === 0xc2 || opcode === 0xc3 || (opcode === 0xff && (regField(modrm) === 2 || regField(modrm) === 4));
@@ -218,8 +227,8 @@ export interface AddressRegisters {
 }
 
 /**
- * Linear address of the memory operand in 64-bit mode (SDM vol. 2, 2.1.5 and 2.2.1), and the bytes up to its end. `immediateBytes` follow
- * it, which count for RIP-relative addresses.
+ * Linear address of the memory operand in 64-bit mode (SDM vol. 2, 2.1.5 and 2.2.1), and the bytes up to its end.
+ * `immediateBytes` follow it, which count for RIP-relative addresses.
  */
 export function memoryOperand(
   found: Decoded,

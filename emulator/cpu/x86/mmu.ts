@@ -2,8 +2,8 @@
  * Translation as a program sees it: first the architectural TLB, then the page walk, whose result enters the TLB.
  *
  * An entry that does not grant an access does not decide it: the walk is done anew (as AMD's processors do; Intel's may
- * fault from the stale rights first, and either way nothing stale survives a fault on its address). So granting more rights
- * needs no INVLPG, taking them away or moving a page does.
+ * fault from the stale rights first, and either way nothing stale survives a fault on its address). So granting more
+ * rights needs no INVLPG, taking them away or moving a page does.
  */
 import { Cr0, Cr4, Efer } from "../../abi/x86.ts";
 import {
@@ -137,8 +137,8 @@ export class Mmu {
   }
 
   /**
-   * What a write to a control register or EFER does to the TLB (SDM vol. 3, 4.10.4.1), by old and new value. True: flushed.
-   * SMAP is not in the list there: rights are computed at every use here, so nothing needs to go.
+   * What a write to a control register or EFER does to the TLB (SDM vol. 3, 4.10.4.1), by old and new value. True:
+   * flushed. SMAP is not in the list there: rights are computed at every use here, so nothing needs to go.
    */
   flushForCr0(previous: number, next: number): boolean {
     return this.flushIf(((previous ^ next) & Cr0.PG) !== 0);

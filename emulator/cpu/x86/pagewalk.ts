@@ -3,8 +3,8 @@
  * accessed and dirty bits, and the rights that a translation gives to an access.
  *
  * Left out: 32-bit and PAE paging, 5-level paging, PCID, protection keys (the CPUID model announces none of them).
- * Accessed bits are set only by an access that succeeds, in every entry that it used. A paging-structure entry outside RAM
- * reads as all ones, so it faults with its reserved bits.
+ * Accessed bits are set only by an access that succeeds, in every entry that it used. A paging-structure entry outside
+ * RAM reads as all ones, so it faults with its reserved bits.
  */
 import { Cr0, Cr4, Efer, PageFault } from "../../abi/x86.ts";
 import {
@@ -60,7 +60,10 @@ export const isCanonical = (high: number): boolean => {
   return top === 0 || top === 0x1ffff;
 };
 
-/** The rights of an access by `privilege` to a page with these flags (SDM vol. 3, 4.6.1). Write is granted only once D is set. */
+/**
+ * The rights of an access by `privilege` to a page with these flags (SDM vol. 3, 4.6.1). Write is granted only once D
+ * is set.
+ */
 export function grants(flags: number, privilege: Privilege, registers: PagingRegisters): number {
   const cr4 = registers.cr4;
   const userPage = (flags & TranslationFlag.USER) !== 0;

@@ -1,6 +1,6 @@
 /**
- * Registers by name, for debugger and tests. A write goes where the guest's would go, without its checks, and what follows from it
- * follows: TLB entries leave, the code segment decides the mode, a selector brings its descriptor.
+ * Registers by name, for debugger and tests. A write goes where the guest's would go, without its checks, and what
+ * follows from it follows: TLB entries leave, the code segment decides the mode, a selector brings its descriptor.
  */
 import { Cr0, Efer } from "../../abi/x86.ts";
 import { gprNames, type Segment, type SegmentName } from "../engine.ts";
@@ -111,8 +111,8 @@ const selector = (index: SegmentIndex): NamedRegister => ({
 });
 
 /**
- * Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no descriptor of
- * its kind.
+ * Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no
+ * descriptor of its kind.
  */
 function loadSelector(cpu: RegisterFile, index: SegmentIndex, value: number): void {
   const plain = { ...cpu.segment(index), selector: value };

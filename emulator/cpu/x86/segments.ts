@@ -1,9 +1,10 @@
 /**
- * Segment registers, their descriptors, and far transfers (Intel SDM vol. 2: MOV, CALL, JMP, RET, IRET, LAR, LSL, LLDT, LTR, SYSRET,
- * VERR; vol. 3, chapter 5). Every check is made before anything changes. RIP is set to the target; the caller retires.
+ * Segment registers, their descriptors, and far transfers (Intel SDM vol. 2: MOV, CALL, JMP, RET, IRET, LAR, LSL, LLDT,
+ * LTR, SYSRET, VERR; vol. 3, chapter 5). Every check is made before anything changes. RIP is set to the target; the
+ * caller retires.
  *
- * Left out, refused by name: task gates, task switches by TSS or NT, virtual-8086 mode. Call gates of 16 and 32 bits are #GP in long
- * mode, as they are there, and refused outside it.
+ * Left out, refused by name: task gates, task switches by TSS or NT, virtual-8086 mode. Call gates of 16 and 32 bits
+ * are #GP in long mode, as they are there, and refused outside it.
  */
 import { Cr0, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";

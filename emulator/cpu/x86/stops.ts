@@ -1,6 +1,6 @@
 /**
- * The breakpoints and watchpoints of a node, and which of them an instruction or an access meets. How an engine comes to notice
- * either is its own matter; what counts as a hit is decided here, once.
+ * The breakpoints and watchpoints of a node, and which of them an instruction or an access meets. How an engine comes
+ * to notice either is its own matter; what counts as a hit is decided here, once.
  */
 import type { Place, WatchKind } from "../engine.ts";
 

@@ -23,7 +23,10 @@ const DATA =
   SegmentFlag.GRANULARITY |
   SegmentFlag.BIG;
 
-/** `cpu.rip` is the address of the instruction behind SYSCALL. Throws Fault(#UD) where SYSCALL is off; nothing has changed then. */
+/**
+ * `cpu.rip` is the address of the instruction behind SYSCALL. Throws Fault(#UD) where SYSCALL is off; nothing has
+ * changed then.
+ */
 export function performSyscall(cpu: CpuAccess, registers: SyscallRegisters): void {
   if (!(cpu.efer & Efer.SCE) || !(cpu.cr0 & Cr0.PE)) throw new Fault(Exception.UD, 0);
   const selector = Number((registers.star >> 32n) & 0xfffcn);

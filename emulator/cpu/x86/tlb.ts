@@ -1,8 +1,8 @@
 /**
  * The architectural TLB of one core (Intel SDM vol. 3, 4.10): what a guest may still see after it has changed its page
- * tables. It is part of the machine's state. Entries leave only by INVLPG, by the register writes that flush, by INIT, by a
- * page fault on their address, or when an access needs more than they grant and the walk is done anew; never by capacity,
- * by time or by what an engine does. So an engine may throw its own translations away whenever it likes.
+ * tables. It is part of the machine's state. Entries leave only by INVLPG, by the register writes that flush, by INIT,
+ * by a page fault on their address, or when an access needs more than they grant and the walk is done anew; never by
+ * capacity, by time or by what an engine does. So an engine may throw its own translations away whenever it likes.
  *
  * Unlike a real TLB it never forgets, which makes a missing shootdown as visible as it can be.
  */
@@ -47,7 +47,9 @@ export class Tlb {
     this.of(bytes).set(first, { page: first, physical, bytes, flags });
   }
 
-  /** INVLPG, or a page fault: every entry that covers the page, global ones too. True if one of them was a large page. */
+  /**
+   * INVLPG, or a page fault: every entry that covers the page, global ones too. True if one of them was a large page.
+   */
   invalidatePage(page: number): boolean {
     this.small.delete(page);
     const hadLarge = this.large.delete(page - (page % PAGES_2M));

@@ -26,7 +26,10 @@ export class MonitorError extends Error {}
 export const hex = (value: bigint | number, digits = 0): string => `0x${value.toString(16).padStart(digits, "0")}`;
 export const address = (value: bigint): string => hex(BigInt.asUintN(64, value), 16);
 
-/** An address: hexadecimal, 0x or not, or decimal where it says so by having no letter is too easily mistaken, so always hexadecimal. */
+/**
+ * An address: hexadecimal, 0x or not, or decimal where it says so by having no letter is too easily mistaken, so always
+ * hexadecimal.
+ */
 export function parseAddress(text: string | undefined, what: string): bigint {
   const digits = (text ?? "").replace(/^0x/i, "");
   if (!/^[0-9a-f]{1,16}$/i.test(digits)) throw new MonitorError(`${what}: '${text ?? ""}' is no hexadecimal address`);

@@ -1,4 +1,6 @@
-/** Interrupt controllers and the IDT. Source: Intel SDM vol. 3, 6.14.1 (gates), chapter 11 (LAPIC), 82093AA (I/O APIC). */
+/**
+ * Interrupt controllers and the IDT. Source: Intel SDM vol. 3, 6.14.1 (gates), chapter 11 (LAPIC), 82093AA (I/O APIC).
+ */
 import { IOAPIC_PINS, Redirection } from "../../abi/ioapic.ts";
 import { Icr, IcrNames, Lvt } from "../../abi/lapic.ts";
 import { vectorName } from "../../trace/decode.ts";

@@ -1,4 +1,7 @@
-/** `monitor COMMAND` in gdb: the table of commands, and finding one in it. Commands are about the selected thread's node and core. */
+/**
+ * `monitor COMMAND` in gdb: the table of commands, and finding one in it. Commands are about the selected thread's node
+ * and core.
+ */
 import type { KernelView } from "../kernel.ts";
 import type { CoreId, OwnPoints } from "../target.ts";
 import { columns, type MonitorCommand, MonitorError } from "./command.ts";

@@ -1,7 +1,8 @@
 /**
- * Events shown on the debugger's console as they happen. The machine's own events come by the sink that the machine was built with; the
- * kernel's are read from its rings between slices, so that a machine whose trace nobody sees pays nothing. Between two looks a ring may
- * overflow, and its oldest records are missing here; the trace that goes to a file is another one and loses nothing.
+ * Events shown on the debugger's console as they happen. The machine's own events come by the sink that the machine was
+ * built with; the kernel's are read from its rings between slices, so that a machine whose trace nobody sees pays
+ * nothing. Between two looks a ring may overflow, and its oldest records are missing here; the trace that goes to a
+ * file is another one and loses nothing.
  */
 import { TRACE_RING_RECORDS, type TraceRecord, TraceRing } from "../../abi/events.ts";
 import type { Machine } from "../../machine/machine.ts";

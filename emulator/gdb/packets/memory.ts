@@ -44,7 +44,10 @@ const write =
     return session.target.write(session.general, where.address, bytes) ? "OK" : Failure.BAD_MEMORY;
   };
 
-/** `ADDRESS;LENGTH;PATTERN`: `1,ADDRESS` of the first occurrence, or `0`. Memory is read in pieces that overlap by the pattern. */
+/**
+ * `ADDRESS;LENGTH;PATTERN`: `1,ADDRESS` of the first occurrence, or `0`. Memory is read in pieces that overlap by the
+ * pattern.
+ */
 function search(session: Session, rest: string): Reply {
   const [first, second, ...tail] = rest.split(";");
   const start = parseHex(first);
@@ -62,7 +65,10 @@ function search(session: Session, rest: string): Reply {
   return "0";
 }
 
-/** The CRC of qCRC: that of zlib's polynomial, most significant bit first, begun with all ones. Source: gdb manual, E.4 "qCRC". */
+/**
+ * The CRC of qCRC: that of zlib's polynomial, most significant bit first, begun with all ones. Source: gdb manual, E.4
+ * "qCRC".
+ */
 const CRC_POLYNOMIAL = 0x04c1_1db7;
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   let c = byte << 24;
@@ -70,7 +76,9 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   return c >>> 0;
 });
 
-/** `ADDRESS,LENGTH`: compare-sections, which asks for a kernel's sections where they were loaded, at physical addresses. */
+/**
+ * `ADDRESS,LENGTH`: compare-sections, which asks for a kernel's sections where they were loaded, at physical addresses.
+ */
 function crc(session: Session, rest: string): Reply {
   const where = area(rest);
   if (where === undefined || where.length > MOST_SEARCH) return Failure.INVALID;

@@ -1,4 +1,7 @@
-/** Z and z: `TYPE,ADDRESS,KIND[;X LENGTH,CODE…][;cmds:…]`. Kind is the length of a watched area; of a breakpoint it says nothing here. */
+/**
+ * Z and z: `TYPE,ADDRESS,KIND[;X LENGTH,CODE…][;cmds:…]`. Kind is the length of a watched area; of a breakpoint it says
+ * nothing here.
+ */
 import { hexToBytes, parseHex, parseSmallHex } from "../framing.ts";
 import { PointType } from "../points.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";

@@ -62,7 +62,10 @@ function vCont(session: Session, rest: string): Reply {
   return undefined;
 }
 
-/** `c [ADDRESS]`, `s [ADDRESS]`, `C SIGNAL[;ADDRESS]`, `S SIGNAL[;ADDRESS]`: about the thread chosen by Hc, for clients without vCont. */
+/**
+ * `c [ADDRESS]`, `s [ADDRESS]`, `C SIGNAL[;ADDRESS]`, `S SIGNAL[;ADDRESS]`: about the thread chosen by Hc, for clients
+ * without vCont.
+ */
 function old(step: boolean, signal: boolean): (session: Session, rest: string) => Reply {
   return (session, rest) => {
     const text = signal ? (/^[0-9a-f]{2}(?:;(.+))?$/i.exec(rest) ?? [undefined, "?"])[1] : rest || undefined;

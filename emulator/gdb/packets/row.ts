@@ -1,7 +1,10 @@
 /** A row of the table of packets, and what rows answer with. */
 import type { Session } from "../session.ts";
 
-/** The payload of the answer; "" = packet not known; undefined: none now (the machine goes on and answers when it stops). */
+/**
+ * The payload of the answer; "" = packet not known; undefined: none now (the machine goes on and answers when it
+ * stops).
+ */
 export type Reply = string | undefined;
 /** Packets that begin with `prefix` are answered by `answer`, which gets what follows it. */
 export interface PacketRow {

@@ -1,7 +1,8 @@
 /**
- * Documents that gdb reads in pieces (qXfer) and files that it may open (vFile): the target description, the threads with their names, the
- * memory map, the path of the kernel and of the programs, and these files themselves. gdb finds all symbols by these alone.
- * Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10 libraries, E.13 memory map, E.14 threads.
+ * Documents that gdb reads in pieces (qXfer) and files that it may open (vFile): the target description, the threads
+ * with their names, the memory map, the path of the kernel and of the programs, and these files themselves. gdb finds
+ * all symbols by these alone. Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10 libraries, E.13 memory
+ * map, E.14 threads.
  */
 import { bytesToBinary, PACKET_BYTES, parseSmallHex } from "../framing.ts";
 import { processDescription, targetDescription } from "../registers.ts";
@@ -13,7 +14,10 @@ const MOST = PACKET_BYTES / 2 - 16;
 const xmlText = (text: string): string =>
   text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`).replace(/[^\x20-\x7e\n]/g, (c) => `&#${c.codePointAt(0)};`);
 
-/** Virtual addresses are all RAM or nothing; what is mapped is the page tables' matter. The hole between the halves is left out. */
+/**
+ * Virtual addresses are all RAM or nothing; what is mapped is the page tables' matter. The hole between the halves is
+ * left out.
+ */
 const memoryMap = [
   `<?xml version="1.0"?>\n<!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" "http://sourceware.org/gdb/gdb-memory-map.dtd">\n`,
   `<memory-map><memory type="ram" start="0x0" length="0x800000000000"/>`,
@@ -61,7 +65,8 @@ function transfer(session: Session, rest: string): Reply {
   return `${offset + piece.length >= bytes.length ? "l" : "m"}${bytesToBinary(piece)}`;
 }
 
-// ---- files -------------------------------------------------------------------------------------------------------------------
+// ---- files
+// -------------------------------------------------------------------------------------------------------------------
 
 /** Only the files that the target names can be opened, and only to be read. Descriptor n is the n-th of them. */
 const ENOENT = 2;

@@ -1,6 +1,7 @@
 /**
- * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line. Our machine and
- * QEMU's must print what expected/ says, which was read line by line against the manuals; where one is known not to, known.ts says so and why.
+ * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line. Our
+ * machine and QEMU's must print what expected/ says, which was read line by line against the manuals; where one is
+ * known not to, known.ts says so and why.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -27,7 +28,9 @@ const families: readonly { readonly name: string; readonly cores: number; readon
   { name: "atomics", cores: 2 },
 ];
 
-/** `check → what it gave`, in order. An indented line belongs to the one before it; names that come again are numbered. */
+/**
+ * `check → what it gave`, in order. An indented line belongs to the one before it; names that come again are numbered.
+ */
 function results(lines: readonly string[]): Map<string, string> {
   const found = new Map<string, string>();
   let parent = "";

@@ -1,7 +1,8 @@
 /**
- * What the eight arithmetic instructions give by the definitions of Intel SDM vol. 1, 3.4.3.1, computed with unlimited integers: the
- * lines that guest/flags.ts prints first. CF: carry or borrow out of the top bit; AF: out of bit 3; OF: the signed result does not fit;
- * PF: an even number of ones in the low byte. Logic clears CF and OF and leaves AF undefined; CMP keeps its operand.
+ * What the eight arithmetic instructions give by the definitions of Intel SDM vol. 1, 3.4.3.1, computed with unlimited
+ * integers: the lines that guest/flags.ts prints first. CF: carry or borrow out of the top bit; AF: out of bit 3; OF:
+ * the signed result does not fit; PF: an even number of ones in the low byte. Logic clears CF and OF and leaves AF
+ * undefined; CMP keeps its operand.
  */
 const bytes = [0x00n, 0x01n, 0x0fn, 0x10n, 0x7fn, 0x80n, 0x81n, 0xfen, 0xffn];
 const words32 = [0xffff_ffff_0000_0001n, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn];

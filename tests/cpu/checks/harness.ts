@@ -1,6 +1,6 @@
 /**
- * Runs the check images on our machine and on QEMU's microvm. Both give the text of the serial port and how the run ended; the guest
- * sources are in guest/, one image a family.
+ * Runs the check images on our machine and on QEMU's microvm. Both give the text of the serial port and how the run
+ * ended; the guest sources are in guest/, one image a family.
  */
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";

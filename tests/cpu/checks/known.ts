@@ -1,6 +1,7 @@
 /**
- * Where a machine is known not to do what the manual says: one row a difference, and why. `check` is the line's name, or a RegExp for
- * several; `gives` is how the line goes on there. A difference that is not listed fails the test, and a row that fits none does, too.
+ * Where a machine is known not to do what the manual says: one row a difference, and why. `check` is the line's name,
+ * or a RegExp for several; `gives` is how the line goes on there. A difference that is not listed fails the test, and a
+ * row that fits none does, too.
  */
 export interface KnownDifference {
   readonly family: string;
@@ -51,7 +52,10 @@ export const knownDifferences: readonly KnownDifference[] = [
   { family: "syscall",  check: "cpl3 syscall, masked / rflags",            where: "qemu", gives: "found 2",        reason: "QEMU loses the status flags in SYSCALL" },
 ];
 
-/** Checks that QEMU does not live through: it takes the value and falls into the mode that it makes. Their run has the variant `q`. */
+/**
+ * Checks that QEMU does not live through: it takes the value and falls into the mode that it makes. Their run has the
+ * variant `q`.
+ */
 export const notOnQemu: ReadonlySet<string> = new Set([
   "mov cr0 high half",
   "mov cr0 pg without pe",

@@ -1,6 +1,7 @@
 /**
- * Hostile arguments, one a line: `NAME RESULT`. `arguments linux` makes the calls that Linux has, whose results Linux must share (the
- * test runs the same file there); `arguments margay` makes Margay's own, with the result that is right beside what came.
+ * Hostile arguments, one a line: `NAME RESULT`. `arguments linux` makes the calls that Linux has, whose results Linux
+ * must share (the test runs the same file there); `arguments margay` makes Margay's own, with the result that is right
+ * beside what came.
  */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";

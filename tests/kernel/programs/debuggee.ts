@@ -1,7 +1,8 @@
 /**
- * What a debugger finds: a thread that computes, one that waits for a word, one that sleeps, and the main thread, which calls `bump` until
- * `state.stop` says no. With the argument `fault` it writes to address 8 instead. Prints the sum of what is known; exits with status 7, or
- * with 8 if a wait has ended in a way that only a debugger can have brought about.
+ * What a debugger finds: a thread that computes, one that waits for a word, one that sleeps, and the main thread, which
+ * calls `bump` until `state.stop` says no. With the argument `fault` it writes to address 8 instead. Prints the sum of
+ * what is known; exits with status 7, or with 8 if a wait has ended in a way that only a debugger can have brought
+ * about.
  */
 import "../../../userland/lib/start.ts";
 import { stringsEqual } from "../../../toolchain/lib/rt/strings.ts";

@@ -1,5 +1,6 @@
 /**
- * Calls that name far more than there is: what they answer, and in how many virtual nanoseconds. A line each: name, result, time.
+ * Calls that name far more than there is: what they answer, and in how many virtual nanoseconds. A line each: name,
+ * result, time.
  *   extent names         ranges of terabytes
  *   extent regions N     N regions in one reservation, then all of it goes
  *   extent fill BYTES    maps, writes and unmaps BYTES again and again, for ever

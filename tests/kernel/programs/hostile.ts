@@ -1,16 +1,18 @@
 /**
- * Hostile calls: `hostile SEED CALLS`. Threads on all cores of each rank make random system calls, with arguments by their types in the
- * table: good ones, and ones that are too large, negative, unaligned, in the kernel's half, non-canonical, across the end of the user
- * half or of what is mapped, read-only, null. Structures are mostly good with a field or two that is not; what lies in shared
- * memory is overwritten meanwhile by other threads, event queues too. Ends with `hostile: N calls` and the counts of results.
+ * Hostile calls: `hostile SEED CALLS`. Threads on all cores of each rank make random system calls, with arguments by
+ * their types in the table: good ones, and ones that are too large, negative, unaligned, in the kernel's half,
+ * non-canonical, across the end of the user half or of what is mapped, read-only, null. Structures are mostly good with
+ * a field or two that is not; what lies in shared memory is overwritten meanwhile by other threads, event queues too.
+ * Ends with `hostile: N calls` and the counts of results.
  *
- * Looked for, beside the kernel's own checks: a kernel address in a result or in memory, a register that a call has changed, a
- * result below -4095, a write into memory that can only be read. What is found ends the job with a line and status 1.
+ * Looked for, beside the kernel's own checks: a kernel address in a result or in memory, a register that a call has
+ * changed, a result below -4095, a write into memory that can only be read. What is found ends the job with a line and
+ * status 1.
  *
- * Three grounds, from low to high: what a call may be given the address of and the threads write to (`open`), one that stays as it is
- * and can only be read (`still`), and one that is mapped, unmapped and protected at random (`shifting`). Nothing of the program lies above
- * them, so a range that starts there can be as long as it likes. Kernel addresses are in arguments, and in structures in the program's own
- * data, never in the grounds: what is found there is the kernel's.
+ * Three grounds, from low to high: what a call may be given the address of and the threads write to (`open`), one that
+ * stays as it is and can only be read (`still`), and one that is mapped, unmapped and protected at random (`shifting`).
+ * Nothing of the program lies above them, so a range that starts there can be as long as it likes. Kernel addresses are
+ * in arguments, and in structures in the program's own data, never in the grounds: what is found there is the kernel's.
  */
 import "../../../userland/lib/start.ts";
 import { MAX_RANKS } from "../../../kernel/abi/job.ts";
@@ -215,8 +217,8 @@ function place(w: ptr<Worker>, from: u64, lengthBytes: u64): u64 {
   return at;
 }
 /**
- * What may stand in `open`, and in what the kernel hands back in events. Copies move it by any number of bytes: no part of it, nor of it and
- * its neighbours, looks like an address of the kernel's then.
+ * What may stand in `open`, and in what the kernel hands back in events. Copies move it by any number of bytes: no part
+ * of it, nor of it and its neighbours, looks like an address of the kernel's then.
  */
 function quiet(value: u64): u64 {
   return value & 0x7fff_ffff_7fff_ffff;
@@ -387,8 +389,8 @@ function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
 }
 
 /**
- * The instruction with all arguments, and all registers afterwards. A thread that clone makes ends at once, without touching its stack: the
- * number is in a register, since its creator goes on.
+ * The instruction with all arguments, and all registers afterwards. A thread that clone makes ends at once, without
+ * touching its stack: the number is in a register, since its creator goes on.
  */
 function make(_a: ptr<Attempt>): void {
   attr({ naked: true });

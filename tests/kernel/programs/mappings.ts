@@ -1,6 +1,6 @@
 /**
- * Random calls of mmap, munmap, mprotect, madvise and brk on some pages: `mappings SEED CALLS`. Prints what each call answers and, now and
- * then, what every page is. Nothing in it is Margay's: run on Linux, it must print the same.
+ * Random calls of mmap, munmap, mprotect, madvise and brk on some pages: `mappings SEED CALLS`. Prints what each call
+ * answers and, now and then, what every page is. Nothing in it is Margay's: run on Linux, it must print the same.
  */
 import "../../../userland/lib/start.ts";
 import { Advice, MapFlag, Prot, type Utsname } from "../../../kernel/abi/process.ts";

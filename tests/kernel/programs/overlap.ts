@@ -1,5 +1,6 @@
 /**
- * All cores change one address space at the same moment: they meet, and each takes out pages of its own, round by round.
+ * All cores change one address space at the same moment: they meet, and each takes out pages of its own, round by
+ * round.
  *
  *   overlap unmap|replace|protect|large ROUNDS   pages of its own: after each round they hold what belongs there.
  *   overlap contend ROUNDS                       one page that all replace by MAP_FIXED while all read and write it, and let the kernel

@@ -1,6 +1,7 @@
 /**
- * Lengths of the kernel's shortest paths, in instructions: on our machine the TSC counts retired instructions. A call: from `syscall` to
- * `sysret`, both counted. An interrupt: from the stub of its vector to `iretq`; the test sends it to core 1 between the two marks.
+ * Lengths of the kernel's shortest paths, in instructions: on our machine the TSC counts retired instructions. A call:
+ * from `syscall` to `sysret`, both counted. An interrupt: from the stub of its vector to `iretq`; the test sends it to
+ * core 1 between the two marks.
  */
 import "../../../userland/lib/start.ts";
 import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";

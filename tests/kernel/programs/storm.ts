@@ -1,6 +1,7 @@
 /**
- * Shootdowns from all cores at once: each thread replaces, protects and unmaps pages of its own while it reads and writes what the others
- * do the same to. `storm SEED ROUNDS`. Every page that a thread owns must hold what it wrote there last; prints `storm: N operations`.
+ * Shootdowns from all cores at once: each thread replaces, protects and unmaps pages of its own while it reads and
+ * writes what the others do the same to. `storm SEED ROUNDS`. Every page that a thread owns must hold what it wrote
+ * there last; prints `storm: N operations`.
  */
 import "../../../userland/lib/start.ts";
 import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";

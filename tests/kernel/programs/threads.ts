@@ -350,8 +350,8 @@ function quiet(): void {
   barrier.parties = all;
   const made: u32 = fill(meet);
   waitBarrier(addr(barrier));
-  // All run, and come together soon after each other. The marks keep their distance from the first and the last meetings: the clocks of
-  // two cores in a trace differ by up to a quantum.
+  // All run, and come together soon after each other. The marks keep their distance from the first and the last
+  // meetings: the clocks of two cores in a trace differ by up to a quantum.
   for (let i: u32 = 1; i < 10; i++) waitBarrier(addr(barrier));
   mark(3);
   for (let i: u32 = 10; i < 40; i++) waitBarrier(addr(barrier));

@@ -1,6 +1,6 @@
 /**
- * Says what it was given: each variable of its environment, each read of standard input with its length, and the file `here` of its working
- * directory. Prints a line for each, marked with the rank.
+ * Says what it was given: each variable of its environment, each read of standard input with its length, and the file
+ * `here` of its working directory. Prints a line for each, marked with the rank.
  */
 import "../../../userland/lib/start.ts";
 import { Open } from "../../../kernel/abi/io.ts";

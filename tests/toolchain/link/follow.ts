@@ -66,9 +66,10 @@ export function printedEntries(text: string): PrintedEntry[] {
   return entries;
 }
 /**
- * One entry a function. Those that return from interrupts have several: ordinary ones, whose caller is a signal frame that stands at the
- * iretq or sysretq (ra is then an expression), and one around each of these. A row of the first kind is put together with what the
- * signal frame says, and then says where the interrupted context is. `marks`: by function, the addresses in the expressions.
+ * One entry a function. Those that return from interrupts have several: ordinary ones, whose caller is a signal frame
+ * that stands at the iretq or sysretq (ra is then an expression), and one around each of these. A row of the first kind
+ * is put together with what the signal frame says, and then says where the interrupted context is. `marks`: by
+ * function, the addresses in the expressions.
  */
 export function composed(
   entries: readonly PrintedEntry[],
@@ -106,7 +107,10 @@ export function composed(
   }
   return { entries: found, problems };
 }
-/** By the manual: iretq takes RIP, CS, RFLAGS, RSP, SS from the stack; sysretq RIP from rcx and RFLAGS from r11, and leaves rsp. */
+/**
+ * By the manual: iretq takes RIP, CS, RFLAGS, RSP, SS from the stack; sysretq RIP from rcx and RFLAGS from r11, and
+ * leaves rsp.
+ */
 function throughExit(row: PrintedRow): PrintedRow {
   if (row.rules.get("ra") !== "vexp") return row;
   const [, base, distance] = /^(\w+)([+-]\d+)$/.exec(row.cfa)!;

@@ -1,6 +1,7 @@
 /**
- * Atomic operations: what each does to its operands and flags, and that none is lost between two cores. Intel SDM vol. 2 (CMPXCHG,
- * CMPXCHG8B/16B, XADD, XCHG), vol. 3A: 8.1 (locked operations), 8.2.3 (memory ordering, examples 8-1, 8-3 and 8-5).
+ * Atomic operations: what each does to its operands and flags, and that none is lost between two cores. Intel SDM vol.
+ * 2 (CMPXCHG, CMPXCHG8B/16B, XADD, XCHG), vol. 3A: 8.1 (locked operations), 8.2.3 (memory ordering, examples 8-1, 8-3
+ * and 8-5).
  */
 import { decimal, expect, line, text } from "./console.ts";
 import { pause, startSecondCore } from "./smp.ts";

@@ -1,6 +1,7 @@
 /**
- * Start of every check image: PVH entry (Xen's start_info.h), long mode on tables that map the first gigabyte where it is, then the
- * family's checks. The image is linked where it lies, at 1 MB, so that 16-, 32- and 64-bit code can name the same symbols.
+ * Start of every check image: PVH entry (Xen's start_info.h), long mode on tables that map the first gigabyte where it
+ * is, then the family's checks. The image is linked where it lies, at 1 MB, so that 16-, 32- and 64-bit code can name
+ * the same symbols.
  */
 import { LAPIC_BASE } from "../../../../kernel/abi/memory.ts";
 import { PVH_MAGIC, type PvhStartInfo } from "../../../../kernel/abi/platform.ts";

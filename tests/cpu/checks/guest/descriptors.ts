@@ -3,7 +3,10 @@
  * Source: Intel SDM vol. 3A, 3.4.5 (segment descriptors), 5.8.3.1 (64-bit call gates), 7.7 (64-bit TSS).
  */
 
-/** Selectors, with the RPL that suits the descriptor's DPL. SYSRET needs CODE3_32, DATA3, CODE3 in this order, eight apart. */
+/**
+ * Selectors, with the RPL that suits the descriptor's DPL. SYSRET needs CODE3_32, DATA3, CODE3 in this order, eight
+ * apart.
+ */
 // biome-ignore format: a table
 export const enum Sel {
   CODE0 = 0x08, DATA0 = 0x10, CODE0_32 = 0x18, CODE3_32 = 0x23, DATA3 = 0x2b, CODE3 = 0x33,

@@ -1,6 +1,6 @@
 /**
- * Exceptions by their cause, in each ring: vector, error code, RIP. Intel SDM vol. 3A, 6.15 (each exception), table 6-1;
- * privileged instructions: 5.9; #NM and #UD of SSE: 2.5, 13.1.
+ * Exceptions by their cause, in each ring: vector, error code, RIP. Intel SDM vol. 3A, 6.15 (each exception), table
+ * 6-1; privileged instructions: 5.9; #NM and #UD of SSE: 2.5, 13.1.
  */
 import { Cr0, Cr4, Rflags } from "../../../../kernel/abi/x86.ts";
 import { variant } from "./boot.ts";

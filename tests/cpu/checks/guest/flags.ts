@@ -1,6 +1,7 @@
 /**
- * Status flags and results of the integer instructions at their edges. Intel SDM vol. 1, 3.4.3.1 (status flags) and appendix A (flags
- * by instruction); vol. 2, each instruction. Flags that the manual leaves undefined are masked out of the line.
+ * Status flags and results of the integer instructions at their edges. Intel SDM vol. 1, 3.4.3.1 (status flags) and
+ * appendix A (flags by instruction); vol. 2, each instruction. Flags that the manual leaves undefined are masked out of
+ * the line.
  *
  * A line is `INSTRUCTION A, B: RESULT FLAGS`, flags as letters O S Z A P C, `-` for clear and `?` for undefined.
  */

@@ -1,6 +1,7 @@
 /**
- * Delivery through the IDT: gates and stacks, faults inside a delivery up to #DF and shutdown. Intel SDM vol. 3A: 6.12 (handling),
- * 6.13 (error code), 6.14 (64-bit mode: frames, IST), table 6-5 (double fault). Variants a … e each end in shutdown.
+ * Delivery through the IDT: gates and stacks, faults inside a delivery up to #DF and shutdown. Intel SDM vol. 3A: 6.12
+ * (handling), 6.13 (error code), 6.14 (64-bit mode: frames, IST), table 6-5 (double fault). Variants a … e each end in
+ * shutdown.
  */
 import { Exception } from "../../../../kernel/abi/x86.ts";
 import { variant } from "./boot.ts";

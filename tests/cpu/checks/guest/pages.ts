@@ -1,6 +1,7 @@
 /**
- * The test region: eight pages of 4 KB at TEST_BASE with tables of their own, one at each level, whose entries the checks set.
- * Page n is TEST_BASE + n × 4096; as set up, pages 0…7 map the eight frames for all rings, writable and executable.
+ * The test region: eight pages of 4 KB at TEST_BASE with tables of their own, one at each level, whose entries the
+ * checks set. Page n is TEST_BASE + n × 4096; as set up, pages 0…7 map the eight frames for all rings, writable and
+ * executable.
  */
 import { Pte } from "../../../../kernel/abi/x86.ts";
 import { pml4 } from "./boot.ts";

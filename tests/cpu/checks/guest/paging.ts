@@ -1,6 +1,7 @@
 /**
- * Page faults: error code, CR2 and RIP for every access, ring and kind of page, at every level; accessed and dirty bits; large pages.
- * Intel SDM vol. 3A: 4.5 (4-level paging), 4.6 (access rights), 4.7 (page-fault exceptions), 4.8 (accessed and dirty flags).
+ * Page faults: error code, CR2 and RIP for every access, ring and kind of page, at every level; accessed and dirty
+ * bits; large pages. Intel SDM vol. 3A: 4.5 (4-level paging), 4.6 (access rights), 4.7 (page-fault exceptions), 4.8
+ * (accessed and dirty flags).
  */
 import { Cr0, Cr4, Msr, Pte, Rflags } from "../../../../kernel/abi/x86.ts";
 import { TEST_BASE, USER_ALIAS } from "./space.ts";
@@ -68,7 +69,10 @@ function access(kind: u64, ring: u64, address: u64): void {
 function kindName(kind: u64): ptr<u8> {
   return kind === 0 ? cstr("read ") : kind === 1 ? cstr("write ") : cstr("fetch ");
 }
-/** `cpl3 write NAME: …` for each access, in rings 0, 3 and perhaps 1: its code lies in user pages, which SMEP closes to it. */
+/**
+ * `cpl3 write NAME: …` for each access, in rings 0, 3 and perhaps 1: its code lies in user pages, which SMEP closes to
+ * it.
+ */
 function matrix(name: ptr<u8>, address: u64, ring1: boolean): void {
   for (let ring: u64 = 0; ring < 4; ring++) {
     if (ring === 2 || (ring === 1 && !ring1)) continue;

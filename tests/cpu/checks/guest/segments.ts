@@ -1,6 +1,6 @@
 /**
- * Loads of segment registers, far transfers and IRETQ, in long mode. Intel SDM vol. 2: MOV, POP, LTR, LLDT, RET far, JMP far, IRET, LAR,
- * LSL, VERR, VERW; vol. 3A: 5.8 (control transfers), 5.8.3 (call gates), 3.4.2 (null selectors).
+ * Loads of segment registers, far transfers and IRETQ, in long mode. Intel SDM vol. 2: MOV, POP, LTR, LLDT, RET far,
+ * JMP far, IRET, LAR, LSL, VERR, VERW; vol. 3A: 5.8 (control transfers), 5.8.3 (call gates), 3.4.2 (null selectors).
  */
 import { expect } from "./console.ts";
 import { gdt, loadTables, ringStackTop, Sel, setCallGate, setSystem, tss } from "./descriptors.ts";

@@ -1,7 +1,7 @@
 /**
- * Code that changes: by the same core through the address that it runs at and through another, by the other core, by new page tables.
- * Intel SDM vol. 3A: 8.1.3 (self- and cross-modifying code; a jump or a serialising instruction stands between the write and the use
- * where the manual asks for it), 11.6 (self-modifying code), 4.10.4 (invalidation).
+ * Code that changes: by the same core through the address that it runs at and through another, by the other core, by
+ * new page tables. Intel SDM vol. 3A: 8.1.3 (self- and cross-modifying code; a jump or a serialising instruction stands
+ * between the write and the use where the manual asks for it), 11.6 (self-modifying code), 4.10.4 (invalidation).
  */
 import { expect } from "./console.ts";
 import { frame, pageAt, resetPages, setPage, testTable } from "./pages.ts";

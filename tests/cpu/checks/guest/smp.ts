@@ -1,6 +1,6 @@
 /**
- * The second core: INIT, STARTUP at the trampoline page, the first core's way into long mode, then `secondCore` with its own stack.
- * Intel SDM vol. 3A, 8.4.4.1. Interrupts stay off on both; the checks talk through memory.
+ * The second core: INIT, STARTUP at the trampoline page, the first core's way into long mode, then `secondCore` with
+ * its own stack. Intel SDM vol. 3A, 8.4.4.1. Interrupts stay off on both; the checks talk through memory.
  */
 import { Icr, Lapic, SVR_ENABLE } from "../../../../kernel/abi/lapic.ts";
 import { AP_TRAMPOLINE, LAPIC_BASE } from "../../../../kernel/abi/memory.ts";

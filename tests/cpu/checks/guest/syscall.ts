@@ -1,6 +1,7 @@
 /**
- * SYSCALL, SYSRET, SWAPGS and the base registers. AMD APM vol. 3 (SYSCALL, SYSRET, SWAPGS) and Intel SDM vol. 2; where the two makers
- * differ (SYSCALL from compatibility mode, SYSRET to an address that is not canonical) CPUID says AuthenticAMD.
+ * SYSCALL, SYSRET, SWAPGS and the base registers. AMD APM vol. 3 (SYSCALL, SYSRET, SWAPGS) and Intel SDM vol. 2; where
+ * the two makers differ (SYSCALL from compatibility mode, SYSRET to an address that is not canonical) CPUID says
+ * AuthenticAMD.
  */
 import { Cr4, Efer, Msr } from "../../../../kernel/abi/x86.ts";
 import { expect } from "./console.ts";

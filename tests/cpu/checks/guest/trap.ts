@@ -1,7 +1,7 @@
 /**
- * The heart of the checks: `attempt` runs a piece of code in a ring, and the first event of any kind ends it. Its handler notes
- * everything that the processor did — vector, error code, frame, CR2, the registers, the handler's own stack — in `event` and goes back
- * to the caller of `attempt`. Code that ends well says so by `int DONE`.
+ * The heart of the checks: `attempt` runs a piece of code in a ring, and the first event of any kind ends it. Its
+ * handler notes everything that the processor did — vector, error code, frame, CR2, the registers, the handler's own
+ * stack — in `event` and goes back to the caller of `attempt`. Code that ends well says so by `int DONE`.
  *
  * Conventions of checked code: R15 = RIP that the event shall show, R14 = CR2 that a page fault shall show.
  */
@@ -234,7 +234,10 @@ export function giveFlags(flags: u64): void {
   start.rflags = flags | 2;
 }
 
-/** Runs the code at `address` of the identity map: in ring 0 there, in the others through the alias. 32: ring 3's compatibility mode. */
+/**
+ * Runs the code at `address` of the identity map: in ring 0 there, in the others through the alias. 32: ring 3's
+ * compatibility mode.
+ */
 export function attemptAt(ring: u64, address: u64): void {
   const alias: u64 = ring === 0 || address >= TEST_BASE ? 0 : USER_ALIAS;
   // biome-ignore format: a table
@@ -256,7 +259,10 @@ export function attemptAt(ring: u64, address: u64): void {
 export function attempt(ring: u64, code: () => void): void {
   attemptAt(ring, cast<u64>(code));
 }
-/** Up to 8 bytes of code, lowest first, followed by `int DONE`. R15 starts as the code's address, so rip=ok says "a fault at its first byte". */
+/**
+ * Up to 8 bytes of code, lowest first, followed by `int DONE`. R15 starts as the code's address, so rip=ok says "a
+ * fault at its first byte".
+ */
 export function attemptBytes(ring: u64, bytes: u64, count: u64): void {
   for (let i: u64 = 0; i < count; i++) rawCode[i] = u8(bytes >> (8 * i));
   rawCode[count] = 0xcd;

@@ -1,7 +1,7 @@
 /** How cores come up: PVH entry to long mode with port output over the bus, and INIT, SIPI, real mode to long mode. */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { RecordingBus } from "./bus.ts";
-import { Guest, missing } from "./guest.ts";
+import { describeEngines, Guest } from "./guest.ts";
 import { descriptor } from "./plain-cpu.ts";
 
 /** From protected mode with flat segments to 64-bit code at 0x101000. GDTR contents at 0x9000. */
@@ -21,7 +21,7 @@ function startTables(guest: Guest): void {
   guest.view.setUint32(0x9002, 0x9100, true);
 }
 
-describe.skipIf(missing)("starting", () => {
+describeEngines("starting", () => {
   for (const chunk of [1_000_000, 1, 3, 7]) {
     it(`PVH: reaches long mode and prints, in runs of ${chunk}`, () => {
       const bus = new RecordingBus();

@@ -2,10 +2,10 @@
  * Breakpoints of the engine: a core stops before exactly the instructions that they are at, and a run that was stopped
  * and went on is the same run. What an instruction is told by is stepping: the sequence of RIPs of runs of one.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Core, Place, RunResult } from "../../emulator/cpu/engine.ts";
 import { busyGuest } from "./busy.ts";
-import { CODE, fingerprint, Guest, missing, seeded, USER, USER_DATA_PAGE } from "./guest.ts";
+import { CODE, describeEngines, fingerprint, Guest, seeded, USER, USER_DATA_PAGE } from "./guest.ts";
 
 const everywhere = (address: number | bigint): Place => ({ virtual: BigInt(address), space: null });
 const outcome = ({ reason, retired, id }: RunResult, core: Core): string =>
@@ -38,7 +38,7 @@ function steppedRips(guest: Guest, core: Core): string[] {
   }
 }
 
-describe.skipIf(missing)("breakpoints", () => {
+describeEngines("breakpoints", () => {
   it("stop before the instruction, pass it on the next run, and stop again when it comes round", () => {
     const guest = new Guest();
     const at = guest.code(CODE, `start: mov ecx, 3; loop: inc eax; dec ecx; jnz loop; self: jmp self`);

@@ -3,11 +3,11 @@
  * engine forgets in between; time in callbacks, RDTSC, soft stops and the interrupt window are exact to the
  * instruction.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Core } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";
 import { busyGuest } from "./busy.ts";
-import { CODE, fingerprint, Guest, missing, seeded, USER } from "./guest.ts";
+import { CODE, describeEngines, fingerprint, Guest, seeded, USER } from "./guest.ts";
 
 /** All that the run has left behind: state, memory, and what the devices saw with its times. */
 function outcome(piece: () => number, disturb: (guest: Guest) => void = () => {}): string {
@@ -23,8 +23,8 @@ function outcome(piece: () => number, disturb: (guest: Guest) => void = () => {}
   return result;
 }
 
-describe.skipIf(missing)("exactness", () => {
-  const reference = missing ? "" : outcome(() => 1_000_000);
+describeEngines("exactness", () => {
+  const reference = outcome(() => 1_000_000);
 
   it("a busy program does what it should", () => {
     const { guest, bus } = busyGuest();

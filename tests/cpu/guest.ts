@@ -2,27 +2,49 @@
  * A bare node for engine tests: code by our own assembler, a GDT, an IDT and a TSS at fixed places, page tables, and
  * cores put straight into 64-bit mode (by restore, so that no test depends on a boot path but those of booting).
  */
-import type { Bus, Core, CoreState, Engine } from "../../emulator/cpu/engine.ts";
-import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
-import { createUnicornEngine as unicornEngine, UnicornUnavailable } from "../../emulator/cpu/unicorn/engine.ts";
+import type { Bus, Core, CoreState, CreateEngine, Engine } from "../../emulator/cpu/engine.ts";
+import { beforeAll, describe } from "vitest";
+import { createNativeEngine, NativeUnavailable } from "../../emulator/cpu/native/engine.ts";
+import { createUnicornEngine, UnicornUnavailable } from "../../emulator/cpu/unicorn/engine.ts";
 import { Assembler } from "../../toolchain/x64/assembler.ts";
 import { assembleInline } from "../../toolchain/x64/inline.ts";
 import { RecordingBus } from "./bus.ts";
 import { descriptor } from "./plain-cpu.ts";
 
-const createUnicornEngine = process.env.ENGINE === "native" ? createNativeEngine : unicornEngine;
+export interface EngineUnderTest {
+  readonly name: string;
+  readonly create: CreateEngine;
+  /** Why it cannot run here, printed once a file. */
+  readonly missing: string | undefined;
+}
 
-/** Why engine tests cannot run here, printed once a file. */
-export const missing: string | undefined = (() => {
+function underTest(name: string, create: CreateEngine): EngineUnderTest {
   try {
-    createUnicornEngine({ ramBytes: 1 << 20, cores: 1, bus: new RecordingBus() }).close();
-    return undefined;
+    create({ ramBytes: 1 << 20, cores: 1, bus: new RecordingBus() }).close();
+    return { name, create, missing: undefined };
   } catch (error) {
-    if (!(error instanceof UnicornUnavailable)) throw error;
-    console.log(`tests/cpu: engine tests skipped: ${error.message}`);
-    return error.message;
+    if (!(error instanceof UnicornUnavailable) && !(error instanceof NativeUnavailable)) throw error;
+    console.log(`tests/cpu: tests of the ${name} engine skipped: ${error.message}`);
+    return { name, create, missing: error.message };
   }
-})();
+}
+const engines = [underTest("Unicorn", createUnicornEngine), underTest("native", createNativeEngine)];
+let current = engines[0];
+/** Why the tests that need Unicorn cannot run here. */
+export const missing = engines[0].missing;
+
+/** The same tests on every engine: a Guest is one of the engine that is being tested. */
+export function describeEngines(title: string, body: (engine: EngineUnderTest) => void): void {
+  for (const engine of engines) {
+    describe.skipIf(engine.missing)(`${title} (${engine.name})`, () => {
+      current = engine;
+      beforeAll(() => {
+        current = engine;
+      });
+      if (engine.missing === undefined) body(engine);
+    });
+  }
+}
 
 export const GDT = 0x1000;
 export const IDT = 0x2000;
@@ -63,6 +85,8 @@ export interface GuestOptions {
   readonly bus?: Bus;
   readonly ramBytes?: number;
   readonly tscBase?: bigint;
+  /** Default: the engine under test. */
+  readonly create?: CreateEngine;
 }
 
 export interface StartOptions {
@@ -77,8 +101,14 @@ export class Guest {
   readonly view: DataView;
   private nextTable = TABLES + 0x1000;
 
-  constructor({ cores = 1, bus = new RecordingBus(), ramBytes = 8 << 20, tscBase }: GuestOptions = {}) {
-    this.engine = createUnicornEngine({ ramBytes, cores, bus, tscBase });
+  constructor({
+    cores = 1,
+    bus = new RecordingBus(),
+    ramBytes = 8 << 20,
+    tscBase,
+    create = current.create,
+  }: GuestOptions = {}) {
+    this.engine = create({ ramBytes, cores, bus, tscBase });
     this.view = this.engine.view;
     // 08 kernel code, 10 kernel data, 18 user base, 20 user data, 28 user code, 30 TSS
     [

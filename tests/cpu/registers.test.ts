@@ -1,10 +1,10 @@
 /** Registers as a debugger reads and writes them: each by name, and what follows from a write. */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { gprNames } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";
-import { CODE, Guest, missing, USER } from "./guest.ts";
+import { CODE, describeEngines, Guest, USER } from "./guest.ts";
 
-describe.skipIf(missing)("registers", () => {
+describeEngines("registers", () => {
   it("all hold what is written", () => {
     const guest = new Guest();
     guest.start(guest.core, CODE);

@@ -2,10 +2,10 @@
  * System instructions and states: MSRs, control registers, CPUID, events, NMI, shutdown, save and restore, errors of
  * the bus.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Core } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";
-import { CODE, fingerprint, Guest, missing, USER } from "./guest.ts";
+import { CODE, describeEngines, fingerprint, Guest, USER } from "./guest.ts";
 
 const HANDLERS = 0x10_8000;
 
@@ -41,7 +41,7 @@ function run(source: string, prepare: (guest: Guest) => void = () => {}, bus = n
 const wrmsr = (index: number, value: bigint): string =>
   `mov ecx, ${index}; mov eax, ${value & 0xffff_ffffn}; mov edx, ${value >> 32n}; wrmsr`;
 
-describe.skipIf(missing)("MSRs", () => {
+describeEngines("MSRs", () => {
   it("its own are kept, with the checks of WRMSR", () => {
     const { vector, state } = run(
       [
@@ -113,7 +113,7 @@ describe.skipIf(missing)("MSRs", () => {
   });
 });
 
-describe.skipIf(missing)("system instructions", () => {
+describeEngines("system instructions", () => {
   // biome-ignore format: a table
   it.each([
     { name: "PCIDE in CR4",                 source: "mov rax, cr4; or eax, 0x20000; mov cr4, rax" },
@@ -187,7 +187,7 @@ describe.skipIf(missing)("system instructions", () => {
   });
 });
 
-describe.skipIf(missing)("events and states", () => {
+describeEngines("events and states", () => {
   it("an interrupt wakes a halted core, which returns behind HLT", () => {
     const guest = new Guest();
     const at = guest.code(CODE, "sti; hlt; mov ebx, 5; hlt; irq: inc r9; iretq");

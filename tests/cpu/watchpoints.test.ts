@@ -3,11 +3,11 @@
  * stops behind exactly those instructions that access the bytes in the way asked for, tells which byte and how, and is
  * otherwise the core that was not watched.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Core, Place, WatchKind } from "../../emulator/cpu/engine.ts";
 import { busyGuest } from "./busy.ts";
 import { RecordingBus } from "./bus.ts";
-import { CODE, fingerprint, Guest, missing, seeded, USER_DATA_PAGE } from "./guest.ts";
+import { CODE, describeEngines, fingerprint, Guest, seeded, USER_DATA_PAGE } from "./guest.ts";
 
 /** What one retired instruction does, in order. */
 interface Access {
@@ -175,7 +175,7 @@ function observed(core: Core, piece: () => number): { stops: string[]; retired: 
 
 const everywhere = (address: number): Place => ({ virtual: BigInt(address), space: null });
 
-describe.skipIf(missing)("watchpoints", () => {
+describeEngines("watchpoints", () => {
   const kinds = ["write", "read", "access"] as const;
 
   for (const seed of [1, 2, 3, 4]) {

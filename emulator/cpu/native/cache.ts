@@ -8,10 +8,11 @@
 import { Emitter } from "./emit/emitter.ts";
 import { emitThunks } from "./emit/thunks.ts";
 import type { Instruction } from "./decode.ts";
+import { pageSlot } from "./environment.ts";
 import { type Address, allocateCode, asEnter, type CodeMemory, type Enter } from "./memory.ts";
 
 export const PAGE = 4096;
-const BUFFER_BYTES = 128 << 20;
+const BUFFER_BYTES = 32 << 20;
 /** Room that one translation may need at most, in either half. */
 const MARGIN = 1 << 16;
 
@@ -29,7 +30,7 @@ export const ExitKind = {
   BUDGET: 4,
   /** A branch to Env.TARGET by the instruction at `pc`. */
   BRANCH: 5,
-  /** A direct branch to `pc`, on another page. */
+  /** A direct branch to `pc`, on another page; if `at` is not 0, it can be linked. */
   FAR: 6,
   /** An instruction executed alone is done. */
   ALONE: 7,
@@ -44,7 +45,7 @@ export class ExitTable {
   kind = new Uint8Array(1024);
   /** Linear address, signed: see ExitKind. */
   pc = new Float64Array(1024);
-  /** LINK, SHORT: displacement to patch. MISS: where to resume. Offsets in the buffer. */
+  /** LINK, SHORT, FAR: displacement to patch. MISS: where to resume. Offsets in the buffer. */
   at = new Int32Array(1024);
   /** Instructions of the block's budget that have not been executed. */
   undone = new Int32Array(1024);
@@ -83,6 +84,9 @@ export class CodePage {
   /** Entry of the block at an offset in the page; of the one that counts every instruction. */
   readonly blocks = new Map<number, number>();
   readonly counted = new Map<number, number>();
+  /** What cores that run it have in their Env.PAGES at `slot`. */
+  readonly id = nextPageId++;
+  readonly slot: number;
 
   constructor(
     readonly content: Uint8Array,
@@ -91,8 +95,11 @@ export class CodePage {
     readonly mode: number,
     /** Offsets at which there may be breakpoints; such a page is shared with nobody. */
     readonly points: ReadonlySet<number> | undefined,
-  ) {}
+  ) {
+    this.slot = pageSlot(Math.floor(linear / PAGE), mode);
+  }
 }
+let nextPageId = 1;
 
 export class TranslationCache {
   readonly emitter: Emitter;

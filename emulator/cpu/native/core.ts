@@ -22,6 +22,8 @@ import { execute, fetchInstruction } from "./step.ts";
 import type { Translator } from "./translate.ts";
 
 const DEBUG_EXCEPTION = 1;
+const DR6 = 6;
+const DR6_SINGLE_STEP = 0x4000n;
 const TWO_32 = 0x1_0000_0000;
 /** Key of a link: linear page and translation mode. */
 const MODES = 8;
@@ -147,7 +149,7 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
         continue;
       }
       if (this.passing !== undefined && this.passing !== this.rip) this.passing = undefined;
-      if (this.codeMode !== 64 || this.interruptShadow || this.passing !== undefined || this.singleSteps) {
+      if (this.codeMode !== 64 || this.interruptShadow || this.passing !== undefined || this.needsSteps) {
         if (this.passing === undefined) {
           const id = this.breakpointHere();
           if (id !== undefined) return { reason: "breakpoint", retired: 0, id };
@@ -160,6 +162,10 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     }
   }
 
+  /** TF is set, or accesses are to be checked for alignment. */
+  private get needsSteps(): boolean {
+    return this.singleSteps || this.alignmentChecks;
+  }
   private get singleSteps(): boolean {
     return (this.env.u32(Env.SYSTEM_FLAGS) & Rflags.TF) !== 0;
   }
@@ -232,10 +238,15 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
           continue;
         }
         case ExitKind.FAR: {
+          const { generation } = cache;
           this.setPc(pc);
           const next = this.codeAt(pc);
           if (next === undefined) return undefined;
-          env.enterJump(this.privilegeIndex, pc, cache.base + next);
+          if (exits.at[id] !== 0 && cache.generation === generation) {
+            const { page } = this.linkTo(pc) as Link;
+            this.translator.linkFar(exits.at[id], page, pc - page.linear);
+            exits.at[id] = 0;
+          }
           code = next;
           continue;
         }
@@ -286,7 +297,11 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     if (!this.ripIsCanonical) return undefined;
     const linearPage = Math.floor(pc / PAGE);
     const key = linearPage * MODES + this.translationMode;
-    return this.links.get(key) ?? this.makeLink(linearPage, key);
+    const link = this.links.get(key);
+    if (link === undefined) return this.makeLink(linearPage, key);
+    // Another page may have taken its slot.
+    this.env.enterPage(link.page.slot, link.page.id);
+    return link;
   }
 
   private makeLink(linearPage: number, key: number): Link | undefined {
@@ -314,6 +329,7 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     });
     const link = { page, frame: Math.floor(offset / PAGE) };
     this.links.set(key, link);
+    this.env.enterPage(page.slot, page.id);
     return link;
   }
 
@@ -407,7 +423,7 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     }
     if (shadow && this.interruptShadow && !insn.setsShadow) this.interruptShadow = false;
     if (this.unfinished) {
-      if (traps) this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
+      if (traps) this.trap();
       return;
     }
     const at = this.rip;
@@ -417,7 +433,18 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     this.progressed();
     const software = this.softwareInterrupt as { vector: number; kind: "software" | "exception" } | undefined;
     if (software) this.deliver({ ...software, instructionRip: at });
-    else if (traps && !this.isHalted) this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
+    else if (this.trapsAfter(insn, traps)) this.trap();
+  }
+
+  /** Single step: by TF as it was before the instruction; after SYSCALL and SYSRET, as it is. Not between MOV SS and the next. */
+  private trapsAfter(insn: Instruction, before: boolean): boolean {
+    const how = insn.row?.how;
+    if (how === "syscall" || how === "sysret") return this.singleSteps;
+    return before && !this.isHalted && !(insn.setsShadow && how !== "sti");
+  }
+  private trap(): void {
+    this.debugRegisters[DR6] |= DR6_SINGLE_STEP;
+    this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
   }
 
   private ripBehind(insn: Instruction): bigint {

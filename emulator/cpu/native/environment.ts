@@ -13,7 +13,9 @@ export const SUPERVISOR_AC = 2;
 
 /** Entries of one TLB, and of one jump cache; 16 bytes each. */
 export const TLB_ENTRIES = 512;
-export const JUMP_ENTRIES = 512;
+export const JUMP_ENTRIES = 4096;
+/** Slots of linear pages whose code page is known. */
+export const PAGE_SLOTS = 1024;
 export const ENTRY_BYTES = 16;
 const TLB_BYTES = TLB_ENTRIES * ENTRY_BYTES;
 const JUMP_BYTES = JUMP_ENTRIES * ENTRY_BYTES;
@@ -45,19 +47,25 @@ export const Env = {
   BOUNCE: 0x280,
   /** Two scratch registers of 16 bytes. */
   SCRATCH: 0x2c0,
+  /** By linear page, modulo PAGE_SLOTS: number of the code page that the core runs there, 0: none. */
+  PAGES: 0x400,
   /** By privilege: a table for reads, then one for writes. An entry: the linear page, the host page. */
-  TLB: 0x1000,
+  TLB: 0x2000,
   /** By privilege. An entry: linear address, host code. */
-  JUMPS: 0x1000 + PRIVILEGES * 2 * TLB_BYTES,
-  BYTES: 0x1000 + PRIVILEGES * (2 * TLB_BYTES + JUMP_BYTES),
+  JUMPS: 0x2000 + PRIVILEGES * 2 * TLB_BYTES,
+  BYTES: 0x2000 + PRIVILEGES * (2 * TLB_BYTES + JUMP_BYTES),
 } as const;
 
 export const readTable = (privilege: number): number => Env.TLB + privilege * 2 * TLB_BYTES;
 export const writeTable = (privilege: number): number => readTable(privilege) + TLB_BYTES;
+/** Where the number of the code page of a linear page, for a mode, is looked up. */
+export const pageSlot = (linearPage: number, mode: number): number =>
+  Env.PAGES + ((linearPage + mode * 341) & (PAGE_SLOTS - 1)) * 4;
 export const jumpTable = (privilege: number): number => Env.JUMPS + privilege * JUMP_BYTES;
 
 /** High word of a tag that no address has: bits 63 to 48 are neither all 0 nor all 1. */
 const NO_TAG_HIGH = 0x4000_0000;
+const NO_ENTRY = BigInt(NO_TAG_HIGH) << 32n;
 const TWO_32 = 0x1_0000_0000;
 
 export class Environment {
@@ -66,6 +74,10 @@ export class Environment {
   readonly bytes: Uint8Array;
   private readonly words: Uint32Array;
   private readonly tables: BigUint64Array;
+  /** Bit n: the jump cache of privilege n has entries. All of them at first, since nothing has been cleared. */
+  private jumpsUsed = (1 << PRIVILEGES) - 1;
+  private tlbUsed = true;
+  private pagesUsed = true;
 
   /** `memory` of at least Env.BYTES, from `offset` on. */
   constructor(memory: HostMemory, offset: number) {
@@ -120,6 +132,7 @@ export class Environment {
 
   /** Enters a page: `host` is where its first byte is. `linear`: its first byte, as a signed number. */
   enterTlb(table: number, linear: number, host: Address): void {
+    this.tlbUsed = true;
     const at = table + (Math.floor(linear / 4096) & (TLB_ENTRIES - 1)) * ENTRY_BYTES;
     this.setAddress64(at, linear);
     this.setAddress64(at + 8, host);
@@ -131,7 +144,8 @@ export class Environment {
       this.words[((Env.TLB + table * TLB_BYTES + index) >>> 2) + 1] = NO_TAG_HIGH;
   }
   forgetTlb(): void {
-    this.tables.fill(BigInt(NO_TAG_HIGH) << 32n, Env.TLB >>> 3, Env.JUMPS >>> 3);
+    if (this.tlbUsed) this.tables.fill(NO_ENTRY, Env.TLB >>> 3, Env.JUMPS >>> 3);
+    this.tlbUsed = false;
   }
   /** Forgets a host page that is written through a table. */
   forgetWrites(host: Address): void {
@@ -144,12 +158,24 @@ export class Environment {
         if (words[at + 2] === low && words[at + 3] === high) words[at + 1] = NO_TAG_HIGH;
     }
   }
+  enterPage(slot: number, id: number): void {
+    this.pagesUsed = true;
+    this.words[slot >>> 2] = id;
+  }
   enterJump(privilege: number, linear: number, code: Address): void {
+    this.jumpsUsed |= 1 << privilege;
     const at = jumpTable(privilege) + (linear & (JUMP_ENTRIES - 1)) * ENTRY_BYTES;
     this.setAddress64(at, linear);
     this.setAddress64(at + 8, code);
   }
   forgetJumps(): void {
-    this.tables.fill(BigInt(NO_TAG_HIGH) << 32n, Env.JUMPS >>> 3, Env.BYTES >>> 3);
+    if (this.pagesUsed) this.words.fill(0, Env.PAGES >>> 2, (Env.PAGES >>> 2) + PAGE_SLOTS);
+    this.pagesUsed = false;
+    for (let privilege = 0; privilege < PRIVILEGES; privilege++) {
+      if (!(this.jumpsUsed & (1 << privilege))) continue;
+      const first = jumpTable(privilege) >>> 3;
+      this.tables.fill(NO_ENTRY, first, first + JUMP_BYTES / 8);
+    }
+    this.jumpsUsed = 0;
   }
 }

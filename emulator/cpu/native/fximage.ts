@@ -27,7 +27,7 @@ export function readFxImage(cpu: Processor, image: Uint8Array): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   image.fill(0, 0, 416);
   view.setUint16(FX_CONTROL, cpu.fpuControl, true);
-  view.setUint16(FX_STATUS, env.view.getUint16(Env.X87 + SAVE_STATUS, true), true);
+  view.setUint16(FX_STATUS, cpu.fpuStatus, true);
   const full = env.view.getUint16(Env.X87 + SAVE_TAGS, true);
   let tags = 0;
   for (let index = 0; index < 8; index++) if (((full >> (2 * index)) & 3) !== EMPTY) tags |= 1 << index;

@@ -2,7 +2,7 @@
  * A core's registers and linear memory, as event delivery, SYSCALL, the interpreter and the debugger see them. General, XMM and x87
  * registers, flags and MXCSR stand in the environment, the others here. RIP is a canonical address as a signed number, or a bigint.
  */
-import { Cr0, Cr4, Efer, Rflags } from "../../abi/x86.ts";
+import { Cr0, Cr4, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import type { Bus, Core, Segment } from "../engine.ts";
 import {
   ACCESS_FETCH,
@@ -39,13 +39,17 @@ export interface Node {
 }
 
 /** What translated code is specialised on, beside its address; 64-bit code only. */
+/** x87, MMX and SSE instructions are executed one at a time: the unit is off, or has an exception unmasked. */
 export const MODE_UNIT_OFF = 4;
 
 const PAGE = 4096;
+const CR0_AM = 0x4_0000;
 const TABLE_NULL = { base: 0n, limit: 0xffff };
 const MXCSR_MASKS = 0x1f80;
 const FPU_CONTROL_RESET = 0x37f;
 const FPU_MASKS = 0x3f;
+/** ES and B. */
+const FPU_SUMMARY = 0x8080;
 const PAT_RESET = 0x0007_0406_0007_0406n;
 const NO_SEGMENT: Segment = { selector: 0, base: 0n, limit: 0, flags: 0 };
 
@@ -262,7 +266,11 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     this.codeMode = long && flags & SegmentFlag.LONG ? 64 : flags & SegmentFlag.BIG ? 32 : 16;
     this.privilegeIndex =
       this.cpl === 3 ? USER : this.cr4 & Cr4.SMAP && this.alignmentCheck ? SUPERVISOR_AC : SUPERVISOR;
-    const unitOff = (this.cr0 & (Cr0.EM | Cr0.TS)) !== 0 || !(this.cr4 & Cr4.OSFXSR);
+    const unitOff =
+      (this.cr0 & (Cr0.EM | Cr0.TS)) !== 0 ||
+      !(this.cr4 & Cr4.OSFXSR) ||
+      this.mxcsrMasks !== MXCSR_MASKS ||
+      (this.fpuControl & FPU_MASKS) !== FPU_MASKS;
     const mode = this.privilegeIndex | (unitOff ? MODE_UNIT_OFF : 0);
     if (((mode ^ this.translationMode) & MODE_UNIT_OFF) !== 0) this.env.forgetJumps();
     this.translationMode = mode;
@@ -273,9 +281,8 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   /** FNINIT; `clear`: the registers, too. */
   initFpu(clear: boolean): void {
     this.env.bytes.fill(0, Env.X87, Env.X87 + (clear ? 108 : 28));
-    this.fpuControl = FPU_CONTROL_RESET;
-    this.env.view.setUint16(Env.X87, FPU_CONTROL_RESET | FPU_MASKS, true);
     this.env.view.setUint16(Env.X87 + 8, 0xffff, true);
+    this.setFpuControl(FPU_CONTROL_RESET);
   }
   get mxcsr(): number {
     return (this.env.u32(Env.MXCSR) & ~MXCSR_MASKS) | this.mxcsrMasks;
@@ -283,10 +290,22 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   set mxcsr(value: number) {
     this.mxcsrMasks = value & MXCSR_MASKS;
     this.env.setU32(Env.MXCSR, value | MXCSR_MASKS);
+    this.updateMode();
   }
   setFpuControl(value: number): void {
     this.fpuControl = value | 0x40;
     this.env.view.setUint16(Env.X87, value | FPU_MASKS | 0x40, true);
+    this.updateMode();
+  }
+
+  /** The x87 status word as programs see it: with the summary of exceptions that are not masked. */
+  get fpuStatus(): number {
+    const status = this.env.view.getUint16(Env.X87 + 4, true) & ~FPU_SUMMARY;
+    return status & ~this.fpuControl & FPU_MASKS ? status | FPU_SUMMARY : status;
+  }
+  /** One that is not masked is raised by the next instruction that waits. */
+  checkPendingX87(): void {
+    if (this.fpuStatus & FPU_SUMMARY && this.cr0 & Cr0.NE) throw new Fault(Exception.MF, 0);
   }
 
   // ---- linear memory
@@ -408,13 +427,23 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
 
   // ---- segments outside 64-bit mode
 
+  /** #AC is on (SDM vol. 3, 6.15). */
+  get alignmentChecks(): boolean {
+    return this.cpl === 3 && this.alignmentCheck && (this.cr0 & CR0_AM) !== 0;
+  }
+
   /** Linear address of `bytes` bytes at an offset in a segment, with the segment's checks. Throws Fault. */
   linear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
+    const address = this.checkedLinear(index, offset, bytes, write);
+    if (this.alignmentChecks && bytes <= 8 && address & BigInt(bytes - 1)) throw new Fault(Exception.AC, 0);
+    return address;
+  }
+  private checkedLinear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
     const segment = this.segments[index];
     if (this.codeMode === 64) {
       const address = index >= SegmentIndex.FS ? BigInt.asUintN(64, segment.base + offset) : offset;
       if (index === SegmentIndex.SS && BigInt.asUintN(64, BigInt.asIntN(48, address)) !== address)
-        throw new Fault(12, 0);
+        throw new Fault(Exception.SS, 0);
       return address;
     }
     const { flags, limit } = segment;
@@ -427,7 +456,7 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     const writable = (flags & (SegmentFlag.CODE | SegmentFlag.WRITABLE)) === SegmentFlag.WRITABLE;
     const readable = !isCode || (flags & SegmentFlag.WRITABLE) !== 0;
     const rights = !(this.cr0 & Cr0.PE) || (flags & SegmentFlag.PRESENT && (write ? writable : readable));
-    if (!within || !rights) throw new Fault(index === SegmentIndex.SS ? 12 : 13, 0);
+    if (!within || !rights) throw new Fault(index === SegmentIndex.SS ? Exception.SS : Exception.GP, 0);
     return (segment.base + offset) & 0xffff_ffffn;
   }
 }

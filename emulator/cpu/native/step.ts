@@ -110,8 +110,14 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
     return;
   }
   const touches = insn.hasMemory && row.how !== "lea" && row.how !== "nop" && row.how !== "clflush";
+  if (row.name === "FNSTSW") {
+    if (insn.hasMemory) cpu.writeLinear(memoryAddress(cpu, insn, 2, true), 2, BigInt(cpu.fpuStatus), cpu.privilege);
+    else cpu.writeGpr(0, 2, BigInt(cpu.fpuStatus));
+    return;
+  }
+  const run = (): void => runUnit(cpu, row, translator.alone(insn));
   if (!touches) {
-    cpu.enterAlone(translator.alone(insn));
+    run();
     return;
   }
   const { bytes, reads, writes, aligned } = operandOf(insn, row);
@@ -120,6 +126,44 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
   const bounce = env.bytes.subarray(Env.BOUNCE, Env.BOUNCE + bytes);
   if (writes) cpu.checkWrite(address, bytes, cpu.privilege);
   if (reads) cpu.readBytes(address, bounce, cpu.privilege);
-  cpu.enterAlone(translator.alone(insn));
+  run();
   if (writes) cpu.writeBytes(address, bounce, cpu.privilege);
+}
+
+const MXCSR_FLAGS = 0x3f;
+const MXCSR_MASKS = 0x1f80;
+const X87_STATUS = Env.X87 + 4;
+/** Invalid operation, denormal, division by zero: found before there is a result. */
+const BEFORE_RESULT = 7;
+
+/** Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. */
+function runUnit(cpu: Machine, row: Row, code: number): void {
+  const { env } = cpu;
+  if (row.unit === "sse" && cpu.mxcsrMasks !== MXCSR_MASKS) {
+    const before = cpu.mxcsr;
+    const state = env.bytes.slice(0, Env.X87);
+    env.setU32(Env.MXCSR, env.u32(Env.MXCSR) & ~MXCSR_FLAGS);
+    cpu.enterAlone(code);
+    const raised = env.u32(Env.MXCSR) & MXCSR_FLAGS;
+    const isUnmasked = (raised & ~((before >> 7) & MXCSR_FLAGS)) !== 0;
+    if (isUnmasked) env.bytes.set(state);
+    cpu.mxcsr = before | raised;
+    if (isUnmasked) throw new Fault(cpu.cr4 & Cr4.OSXMMEXCPT ? Exception.XM : Exception.UD, 0);
+    return;
+  }
+  if (row.unit === "x87" || row.unit === "mmx") {
+    const isWaiting = !row.name.startsWith("FN") && row.name !== "EMMS";
+    if (isWaiting) cpu.checkPendingX87();
+    const state = env.bytes.slice(Env.X87, Env.BOUNCE);
+    cpu.enterAlone(code);
+    const status = env.view.getUint16(X87_STATUS, true);
+    const unmasked = status & ~cpu.fpuControl & MXCSR_FLAGS;
+    const before = new DataView(state.buffer).getUint16(4, true);
+    if (unmasked & ~before & BEFORE_RESULT) {
+      env.bytes.set(state, Env.X87);
+      env.view.setUint16(X87_STATUS, before | (status & MXCSR_FLAGS), true);
+    }
+    return;
+  }
+  cpu.enterAlone(code);
 }

@@ -10,7 +10,7 @@ import { BUDGET, Condition, T1 } from "./emit/encoder.ts";
 import { branchEmitters, isInterpretedFlow, type Links, stackEmitters } from "./emit/flow.ts";
 import { fpuEmitters } from "./emit/fpu.ts";
 import { integerEmitters, isInterpreted } from "./emit/integer.ts";
-import { Env, JUMP_ENTRIES, jumpTable, readTable, writeTable } from "./environment.ts";
+import { Env, readTable, writeTable } from "./environment.ts";
 import { MODE_UNIT_OFF } from "./processor.ts";
 import { STATUS_FLAGS } from "./table.ts";
 
@@ -45,6 +45,23 @@ export class Translator {
       page.counted.set(offset, entry);
     }
     return entry;
+  }
+
+  /** Makes the branch at `at` lead to a block of another page, on cores that run this page there. */
+  linkFar(at: number, page: CodePage, offset: number): void {
+    const { cache } = this;
+    const { emitter: e } = cache;
+    const target = this.block(page, offset);
+    const hot = e.p;
+    e.p = cache.cold;
+    e.patch(at, e.p);
+    e.environmentImmediate(7, page.slot, page.id); // cmp
+    const miss = e.skipIf(Condition.NE);
+    e.jumpTo(target);
+    e.patchShort(miss);
+    this.exit(ExitKind.FAR, page.linear + offset, 0, 0);
+    cache.cold = e.p;
+    e.p = hot;
   }
 
   /** Code that executes one instruction, its memory operand at Env.BOUNCE, and returns. */
@@ -196,19 +213,7 @@ export class Translator {
 
   /** Out of line, where a direct branch goes that is not linked. */
   private lateLink(page: CodePage, at: number, target: number): void {
-    const { emitter: e } = this.cache;
-    if (inPage(page, target)) {
-      this.exit(ExitKind.LINK, target, at, 0);
-      return;
-    }
-    const slot = jumpTable(e.privilege) + (target & (JUMP_ENTRIES - 1)) * 16;
-    e.constant(T1, target);
-    e.environment(0x3b, T1, slot); // cmp r13, tag
-    const miss = e.skipIf(Condition.NE);
-    e.bytes(0x41, 0xff, 0xa7); // jmp [r15 + slot + 8]
-    e.word32(slot + 8);
-    e.patchShort(miss);
-    this.exit(ExitKind.FAR, target, 0, 0);
+    this.exit(inPage(page, target) ? ExitKind.LINK : ExitKind.FAR, target, at, 0);
   }
 }
 

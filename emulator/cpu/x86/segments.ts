@@ -375,13 +375,15 @@ function dropInner(cpu: CpuAccess, index: SegmentIndex, cpl: number): void {
     cpu.setSegment(index, { selector: 0, base: 0n, limit: 0, flags: 0 });
 }
 
-/** SYSRET (AMD APM vol. 3): to 64-bit code with REX.W, else to compatibility mode. */
+/**
+ * SYSRET (AMD APM vol. 3): to 64-bit code with REX.W, else to compatibility mode. A target that is not canonical faults there, in ring 3,
+ * as on AMD's processors.
+ */
 export function performSysret(cpu: CpuAccess, star: bigint, wide: boolean): void {
   if (!(cpu.efer & Efer.SCE)) throw new Fault(Exception.UD, 0);
   if (!(cpu.cr0 & Cr0.PE) || cpu.cpl !== 0) throw new Fault(GP, 0);
   const selector = Number((star >> 48n) & 0xffffn);
   const target = cpu.gpr(1);
-  if (wide && !canonical(target)) throw new Fault(GP, 0);
   const flat =
     SegmentFlag.PRESENT |
     SegmentFlag.NON_SYSTEM |

@@ -1,11 +1,12 @@
 /**
  * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line. Our
- * machine and QEMU's must print what expected/ says, which was read line by line against the manuals; where one is
+ * machine, on each engine, and QEMU must print what expected/ says, which was read line by line against the manuals; where one is
  * known not to, known.ts says so and why.
  */
 import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { createNativeEngine } from "../../../emulator/cpu/native/engine.ts";
 import { realEngine } from "../../machine/guest.ts";
 import { arithmeticLines } from "./flags-model.ts";
 import { buildFamily, qemuMissing, runHere, runOnQemu } from "./harness.ts";
@@ -52,14 +53,18 @@ function expectedLines(family: string): string[] {
   return family === "flags" ? [...arithmeticLines(), ...typed] : typed;
 }
 
+type Where = "unicorn" | "native" | "qemu";
+const covers = (row: KnownDifference, where: Where): boolean =>
+  row.where === where || (row.where === "both" && where !== "native");
+
 /** Rows that fitted, with how often on which machine, and the first line. */
-const used = new Map<KnownDifference, { here: number; qemu: number; readonly example: string }>();
-const counts = { checks: 0, here: 0, qemu: 0, qemuRun: 0, equal: 0 };
+const used = new Map<KnownDifference, Record<Where, number> & { readonly example: string }>();
+const counts = { checks: 0, unicorn: 0, native: 0, qemu: 0, qemuRun: 0, equal: 0 };
 
 /** Unlisted differences of one machine from the manual, as lines. */
 function differences(
   family: string,
-  where: "here" | "qemu",
+  where: Where,
   expected: Map<string, string>,
   found: Map<string, string>,
 ): string[] {
@@ -72,14 +77,19 @@ function differences(
     const rows = knownDifferences.filter(
       (row) =>
         row.family === family &&
-        (row.where === where || row.where === "both") &&
+        covers(row, where) &&
         (typeof row.check === "string" ? row.check === check : row.check.test(check)) &&
         gave?.startsWith(row.gives) === true,
     );
     if (rows.length > 0) {
       counts[where]++;
       for (const row of rows) {
-        const use = used.get(row) ?? { here: 0, qemu: 0, example: `${family}: ${check}: ${gave}; manual: ${wanted}` };
+        const use = used.get(row) ?? {
+          unicorn: 0,
+          native: 0,
+          qemu: 0,
+          example: `${family}: ${check}: ${gave}; manual: ${wanted}`,
+        };
         use[where]++;
         used.set(row, use);
       }
@@ -89,14 +99,9 @@ function differences(
   return problems;
 }
 /** A row that says "both" must still hold on each machine where the checks run. */
-function gone(
-  family: string,
-  where: "here" | "qemu",
-  expected: Map<string, string>,
-  found: Map<string, string>,
-): string[] {
+function gone(family: string, where: Where, expected: Map<string, string>, found: Map<string, string>): string[] {
   return knownDifferences
-    .filter((row) => row.family === family && (row.where === where || row.where === "both"))
+    .filter((row) => row.family === family && covers(row, where))
     .flatMap((row) =>
       [...expected]
         .filter(
@@ -120,13 +125,19 @@ describe.skipIf(missing !== undefined)("the processor by the manual", () => {
         qemuMissing === undefined
           ? Promise.all(["q", ...shutdowns].map((variant) => runOnQemu(image, cores, variant)))
           : undefined;
-      const here = ["", ...shutdowns].map((variant) => runHere(engine, image, cores, variant));
       const expected = results(expectedLines(name));
       counts.checks += expected.size + shutdowns.length;
-      const foundHere = results(here[0]);
-      expect(differences(name, "here", expected, foundHere)).toEqual([]);
-      expect(gone(name, "here", expected, foundHere)).toEqual([]);
-      for (const lines of here.slice(1)) expect(lines).toEqual(["before", "shutdown"]);
+      let foundHere = new Map<string, string>();
+      for (const [where, create] of [
+        ["native", createNativeEngine],
+        ["unicorn", engine],
+      ] as const) {
+        const here = ["", ...shutdowns].map((variant) => runHere(create, image, cores, variant));
+        foundHere = results(here[0]);
+        expect(differences(name, where, expected, foundHere)).toEqual([]);
+        expect(gone(name, where, expected, foundHere)).toEqual([]);
+        for (const lines of here.slice(1)) expect(lines).toEqual(["before", "shutdown"]);
+      }
       const qemu = await onQemu;
       if (qemu === undefined) return;
       const foundQemu = results(qemu[0]);
@@ -141,12 +152,12 @@ describe.skipIf(missing !== undefined)("the processor by the manual", () => {
   it("no row of the known differences is left over", () => {
     const applicable = knownDifferences.filter((row) => row.where !== "qemu" || qemuMissing === undefined);
     expect(applicable.filter((row) => !used.has(row)).map((row) => `${row.family}: ${row.check}`)).toEqual([]);
-    for (const [row, { here, qemu, example }] of used)
-      console.log(`known difference (here ${here}, QEMU ${qemu}): ${example}; ${row.reason}`);
+    for (const [row, { unicorn, native, qemu, example }] of used)
+      console.log(`known difference (Unicorn ${unicorn}, native ${native}, QEMU ${qemu}): ${example}; ${row.reason}`);
     console.log(
-      `CPU checks: ${counts.checks}; here ${counts.here} known differences from the manual; ` +
+      `CPU checks: ${counts.checks}; known differences from the manual: Unicorn ${counts.unicorn}, native ${counts.native}; ` +
         (qemuMissing ??
-          `on QEMU ${counts.qemuRun} run, ${counts.qemu} known differences, ${counts.equal} equal here and there`),
+          `on QEMU ${counts.qemuRun} run, ${counts.qemu} known differences, ${counts.equal} equal on Unicorn and there`),
     );
   });
 });

@@ -3,9 +3,9 @@
  * leaves. All exceptions are masked in the host: those that the guest has unmasked are not modelled (README.md).
  */
 import { Env } from "../environment.ts";
-import { type Row, STATUS_FLAGS } from "../table.ts";
+import type { Row } from "../table.ts";
 import { operandSize } from "../decode.ts";
-import { Condition, ENVIRONMENT, FLAGS, GUEST_RAX, T1 } from "./encoder.ts";
+import { Condition, ENVIRONMENT, FLAGS, GUEST_RAX, T1, T2 } from "./encoder.ts";
 import { type Emitter, SAVED } from "./emitter.ts";
 import { emitGeneral } from "./integer.ts";
 
@@ -40,9 +40,25 @@ function x87(e: Emitter): void {
     e.operand(insn.extension, T1, true);
     return;
   }
-  e.beforeFlags(row.readsFlags, row.writesFlags & STATUS_FLAGS);
+  if (row.writesFlags) {
+    compare(e);
+    return;
+  }
+  e.beforeFlags(row.readsFlags, 0);
   e.bytes(insn.opcode, insn.modrm);
-  e.afterFlags(row.writesFlags & STATUS_FLAGS);
+}
+
+/** FCOMI and its kin: ZF, PF and CF. Some processors clear the others. */
+function compare(e: Emitter): void {
+  e.saveFlags();
+  e.move(T2, FLAGS);
+  e.bytes(e.insn.opcode, e.insn.modrm, 0x9f); // lahf
+  e.byte(0x25); // and eax, ZF | PF | CF of AH
+  e.word32(0x4500);
+  e.bytes(0x41, 0x81, 0xe4); // and r12d, SF | AF of AH, and OF
+  e.word32(0x9201);
+  e.registers(0x0b, FLAGS, T2); // or
+  e.flags = SAVED;
 }
 
 function fnstsw(e: Emitter): void {

@@ -1,7 +1,7 @@
 /** Integer instructions whose operands cannot just be renamed, or that leave flags undefined. The general case is `emitGeneral`. */
 import { Env } from "../environment.ts";
 import { type Operand, type Row, STATUS_FLAGS } from "../table.ts";
-import { operandSize } from "../decode.ts";
+import { operandSize, RIP } from "../decode.ts";
 import { Condition, FLAGS, GUEST_RAX, HOST, T1, T2 } from "./encoder.ts";
 import { type Emitter, SAVED } from "./emitter.ts";
 
@@ -77,7 +77,9 @@ export function emitGeneral(e: Emitter, mend?: (destination: number) => void): v
   mend?.(regIsGeneral ? hostReg : hostRm);
   if (highRm) e.rotate(hostRm, hostRm, 56);
   if (regIsGeneral && reg.writes) {
-    if (copyReg) {
+    if (copyReg && rm?.writes === true && insn.reg === insn.rm) {
+      // The same byte twice (XADD, XCHG): the first operand is written last.
+    } else if (copyReg) {
       const parent = e.use(highReg ? insn.reg - 4 : insn.reg, T1);
       if (highReg) e.rotate(parent, parent, 8);
       e.sized(0x8a, 1, parent, T2);
@@ -225,7 +227,7 @@ function shift(e: Emitter): void {
 }
 
 /** A shift by CL: the operands first, so that they are settled whether the count is 0 or not. */
-function emitGeneralAround(e: Emitter, row: Row, begin: () => number): void {
+function emitGeneralAround(e: Emitter, row: Row, begin: () => number, mend?: () => void): void {
   const { insn } = e;
   const rm = row.rm as Operand;
   const bytes = sizeOf(e, rm);
@@ -244,29 +246,44 @@ function emitGeneralAround(e: Emitter, row: Row, begin: () => number): void {
   const skip = begin();
   e.own(reg, host, insn.hasMemory);
   mendShift(e);
+  mend?.();
   e.patchShort(skip);
   if (high) e.rotate(host, host, 56);
   else if (!insn.hasMemory) e.settle(insn.rm, host);
 }
 
-/** SHLD, SHRD. */
+/** SHLD, SHRD. By more than 1, OF is undefined, and here 0. */
 function doubleshift(e: Emitter): void {
   const { insn } = e;
   const mask = insn.operandBytes === 8 ? 63 : 31;
+  const clearOverflow = (): void => e.bytes(0xb0, 0); // mov al, 0
   if (insn.opcode & 1) {
     e.saveFlags();
-    emitGeneralAround(e, insn.row as Row, () => {
-      e.bytes(0xf6, 0xc1, mask);
-      return e.skipIf(Condition.E);
-    });
+    emitGeneralAround(
+      e,
+      insn.row as Row,
+      () => {
+        e.bytes(0xf6, 0xc1, mask); // test cl, mask
+        return e.skipIf(Condition.E);
+      },
+      () => {
+        e.bytes(0xf6, 0xc1, mask & ~1);
+        const one = e.skipIf(Condition.E);
+        clearOverflow();
+        e.patchShort(one);
+      },
+    );
     e.flags = SAVED;
-  } else if ((insn.immediate & mask) === 0) {
-    e.saveFlags();
-    emitGeneral(e);
+    return;
+  }
+  const count = insn.immediate & mask;
+  if (count === 0) e.saveFlags();
+  emitGeneral(e);
+  if (count === 0) {
     e.flags = SAVED;
-  } else {
-    emitGeneral(e);
-    if (!e.flagsAreDead) mendShift(e);
+  } else if (!e.flagsAreDead) {
+    mendShift(e);
+    if (count > 1) clearOverflow();
   }
 }
 
@@ -306,7 +323,13 @@ function cmpxchg(e: Emitter): void {
   e.own(hostReg, hostRm, insn.hasMemory);
   e.move(GUEST_RAX, FLAGS);
   e.flags = 1;
-  if (!insn.hasMemory) e.settle(insn.rm, hostRm);
+  if (insn.hasMemory) return;
+  // The destination is written in any case (SDM vol. 2, CMPXCHG): its upper half is cleared.
+  if (bytes === 4) {
+    const host = hostRm === FLAGS ? GUEST_RAX : hostRm;
+    e.registers(0x8b, host, host, false);
+  }
+  e.settle(insn.rm, hostRm);
 }
 
 function cmpxchg8b(e: Emitter): void {
@@ -396,7 +419,9 @@ function lea(e: Emitter): void {
 function bswap(e: Emitter): void {
   const { insn } = e;
   const host = e.use(insn.rm, T1);
-  e.bytes(0x40 | (insn.rex & 8) | (host >> 3), 0x0f, 0xc8 | (host & 7)); // of 16 bits: as of 32
+  // Of 16 bits it is undefined, and here 0.
+  if (insn.operandBytes === 2) e.bytes(0x66, 0x40 | (host >> 3), 0xb8 | (host & 7), 0, 0);
+  else e.bytes(0x40 | (insn.rex & 8) | (host >> 3), 0x0f, 0xc8 | (host & 7));
   e.settle(insn.rm, host);
 }
 
@@ -496,7 +521,7 @@ export function isInterpreted(e: Emitter): boolean {
     case "doubleshift":
       return insn.operandBytes === 2;
     case "lea":
-      return insn.addressBytes === 2;
+      return insn.addressBytes === 2 || (e.alone && insn.base === RIP);
     case "bt":
       return insn.hasMemory;
     case "cmpxchg":

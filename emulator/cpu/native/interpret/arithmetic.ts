@@ -49,7 +49,8 @@ const shift: Interpreter = (cpu, insn) => {
   const by = opcode < 0xd0 ? insn.immediate : opcode < 0xd2 ? 1 : Number(cpu.gpr(RCX) & 0xffn);
   const count = by & (bytes === 8 ? 63 : 31);
   checkRm(cpu, insn, bytes);
-  let value = readRm(cpu, insn, bytes);
+  const original = readRm(cpu, insn, bytes);
+  let value = original;
   let flags = cpu.statusFlags;
   const top = BigInt(bits - 1);
   const carryOf = (): bigint => BigInt(flags & Flag.c);
@@ -84,6 +85,8 @@ const shift: Interpreter = (cpu, insn) => {
     flags = (flags & ~(Flag.c | Flag.o)) | Number(carry) | (overflow ? Flag.o : 0);
   }
   if (extension >= 4 && count > 0) flags = (flags & (Flag.c | Flag.o)) | resultFlags(value, bits);
+  if ((extension === 2 || extension === 3) && steps > 0)
+    flags = (flags & ~Flag.o) | ((original ^ value) >> top ? Flag.o : 0);
   if (extension === 0 && count > 0 && steps > 0) {
     const overflow = (value >> top) ^ (value & 1n);
     flags = (flags & ~Flag.o) | (overflow ? Flag.o : 0);
@@ -114,7 +117,7 @@ const doubleshift: Interpreter = (cpu, insn) => {
   const value = at(n);
   const last = at(n - 1n);
   const carry = left ? last >> (width - 1n) : last & 1n;
-  const overflow = ((last ^ value) >> (width - 1n)) & 1n;
+  const overflow = count === 1 ? ((last ^ value) >> (width - 1n)) & 1n : 0n;
   writeRm(cpu, insn, bytes, value);
   cpu.statusFlags = Number(carry) | (overflow ? Flag.o : 0) | resultFlags(value, bits);
 };

@@ -57,6 +57,7 @@ function loadEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
 }
 
 const x87state: Interpreter = (cpu, insn) => {
+  if (!insn.name.startsWith("FN")) cpu.checkPendingX87();
   const wide = insn.operandBytes !== 2;
   const at = Env.X87 + 28;
   const access = (bytes: number, write: boolean): bigint => memoryAddress(cpu, insn, bytes, write);

@@ -119,25 +119,22 @@ const enter: Interpreter = (cpu, insn) => {
   const bytes = stackBytes(cpu, insn);
   const level = insn.immediate2 & 31;
   const size = insn.immediate & 0xffff;
-  let pointer = moved(cpu, cpu.gpr(RSP), -bytes);
-  const writes: [bigint, bigint][] = [[pointer, cpu.gpr(RBP)]];
-  const frame = pointer;
-  let base = cpu.gpr(RBP);
-  for (let depth = 1; depth < level; depth++) {
-    base = moved(cpu, base, -bytes);
-    pointer = moved(cpu, pointer, -bytes);
-    writes.push([pointer, cpu.readLinear(stackAddress(cpu, base, bytes, false), bytes, cpu.privilege)]);
-  }
-  if (level > 0) {
-    pointer = moved(cpu, pointer, -bytes);
-    writes.push([pointer, frame]);
-  }
-  const last = moved(cpu, pointer, -size);
+  const top = cpu.gpr(RSP);
+  const old = cpu.gpr(RBP);
+  const slot = (index: number): bigint => stackAddress(cpu, moved(cpu, top, -(index + 1) * bytes), bytes, true);
+  const outer = (index: number): bigint => stackAddress(cpu, moved(cpu, old, -index * bytes), bytes, false);
+  const frame = moved(cpu, top, -bytes);
+  const last = moved(cpu, top, -(level + 1) * bytes - size);
+  // Nothing is written unless all of it can be, the end of the new frame included.
   cpu.checkWrite(stackAddress(cpu, last, bytes, true), bytes, cpu.privilege);
-  for (const [at] of writes) cpu.checkWrite(stackAddress(cpu, at, bytes, true), bytes, cpu.privilege);
-  for (const [at, value] of writes)
-    cpu.writeLinear(stackAddress(cpu, at, bytes, true), bytes, BigInt.asUintN(bytes * 8, value), cpu.privilege);
-  cpu.writeGpr(RBP, bytes, frame);
+  for (let index = 0; index <= level; index++) cpu.checkWrite(slot(index), bytes, cpu.privilege);
+  for (let index = 1; index < level; index++) cpu.readLinear(outer(index), bytes, cpu.privilege);
+  const write = (index: number, value: bigint): void =>
+    cpu.writeLinear(slot(index), bytes, BigInt.asUintN(bytes * 8, value), cpu.privilege);
+  write(0, old);
+  for (let index = 1; index < level; index++) write(index, cpu.readLinear(outer(index), bytes, cpu.privilege));
+  if (level > 0) write(level, frame);
+  cpu.writeGpr(RBP, cpu.is64Bit ? 8 : bytes, frame);
   cpu.setGpr(RSP, last);
 };
 const leave: Interpreter = (cpu, insn) => {

@@ -17,6 +17,16 @@ const RSI = 6;
 const RDI = 7;
 const PAGE = 4096;
 
+/** Clearing less than this is not worth a look. */
+const LEAVE_ZEROS = 1024;
+
+function isZero(words: Uint32Array, offset: number, length: number): boolean {
+  if ((offset | length) & 3) return false;
+  const end = (offset + length) / 4;
+  for (let index = offset / 4; index < end; index++) if (words[index] !== 0) return false;
+  return true;
+}
+
 type Kind = "ins" | "outs" | "movs" | "cmps" | "stos" | "lods" | "scas";
 const kinds: Readonly<Record<number, Kind>> = {
   108: "ins",
@@ -80,8 +90,8 @@ function iterate(cpu: Machine, insn: Instruction, kind: Kind, bytes: number): vo
       return;
     }
     case "cmps": {
-      const a = cpu.readLinear(source(cpu, insn, bytes), bytes, privilege);
       const b = cpu.readLinear(destination(cpu, insn, bytes, false), bytes, privilege);
+      const a = cpu.readLinear(source(cpu, insn, bytes), bytes, privilege);
       cpu.statusFlags = subtractFlags(a, b, bits);
       advance(cpu, insn, RSI, step);
       advance(cpu, insn, RDI, step);
@@ -148,6 +158,12 @@ function bulk(cpu: Machine, insn: Instruction, kind: Kind, bytes: number, count:
     cpu.setGpr(RSI, cpu.gpr(RSI) + BigInt(length));
   } else {
     const value = cpu.gpr(RAX);
+    if (value === 0n && length >= LEAVE_ZEROS && isZero(memory.words, at, length)) {
+      // Memory that is zero already, much of it never touched, stays the host's zero page.
+      code.written(at, length);
+      cpu.setGpr(RDI, cpu.gpr(RDI) + BigInt(length));
+      return iterations;
+    }
     for (let index = 0; index < bytes; index++) ram[at + index] = Number((value >> BigInt(8 * index)) & 0xffn);
     // Doubles what is there.
     for (let done = bytes; done < length; done *= 2) ram.copyWithin(at + done, at, at + Math.min(done, length - done));

@@ -227,7 +227,13 @@ const systemByName: Readonly<Record<string, Interpreter>> = {
   },
 };
 
-const system: Interpreter = (cpu, insn) => systemByName[insn.name](cpu, insn);
+/** UMIP: programs are not told where the kernel's tables are. */
+const underUmip = new Set(["SGDT", "SIDT", "SLDT", "STR", "SMSW"]);
+
+const system: Interpreter = (cpu, insn) => {
+  if (cpu.cpl !== 0 && cpu.cr4 & Cr4.UMIP && underUmip.has(insn.name)) throw new Fault(Exception.GP, 0);
+  systemByName[insn.name](cpu, insn);
+};
 
 const rdtsc: Interpreter = (cpu, insn) => {
   if (cpu.cr4 & TIMESTAMP_DISABLE && cpu.cpl !== 0 && protectedMode(cpu)) throw new Fault(Exception.GP, 0);

@@ -6,8 +6,6 @@ import { Env } from "./environment.ts";
 import type { Processor } from "./processor.ts";
 
 export const FX_BYTES = 512;
-/** What FXSAVE leaves alone begins here. */
-export const FX_WRITTEN = 464;
 const FX_CONTROL = 0;
 const FX_STATUS = 2;
 const FX_TAGS = 4;

@@ -42,6 +42,13 @@ const TYPE_TSS32_BUSY = 11;
 const TYPE_CALL_GATE32 = 12;
 const BUSY = 2 << 8;
 const GP = Exception.GP;
+const FLAT_DATA =
+  SegmentFlag.PRESENT |
+  SegmentFlag.NON_SYSTEM |
+  SegmentFlag.WRITABLE |
+  SegmentFlag.ACCESSED |
+  SegmentFlag.GRANULARITY |
+  SegmentFlag.BIG;
 
 const isNull = (selector: number): boolean => (selector & 0xfffc) === 0;
 const typeOf = (flags: number): number => (flags >>> 8) & 15;
@@ -358,7 +365,8 @@ function returnTo(
 function returnStack(cpu: CpuAccess, selector: number, rpl: number, code: Descriptor): Segment {
   if (isNull(selector)) {
     if (!isLong(cpu) || !(code.flags & SegmentFlag.LONG) || rpl === 3 || (selector & 3) !== rpl) throw new Fault(GP, 0);
-    return { selector, base: 0n, limit: 0, flags: rpl << SegmentFlag.DPL_SHIFT };
+    // What stands behind a null SS cannot be seen in 64-bit mode; this is QEMU's.
+    return { selector, base: 0n, limit: 0xffff_ffff, flags: FLAT_DATA | (rpl << SegmentFlag.DPL_SHIFT) };
   }
   const descriptor = readDescriptor(cpu, selector, GP, 0);
   const { flags } = descriptor;
@@ -384,15 +392,9 @@ export function performSysret(cpu: CpuAccess, star: bigint, wide: boolean): void
   if (!(cpu.cr0 & Cr0.PE) || cpu.cpl !== 0) throw new Fault(GP, 0);
   const selector = Number((star >> 48n) & 0xffffn);
   const target = cpu.gpr(1);
-  const flat =
-    SegmentFlag.PRESENT |
-    SegmentFlag.NON_SYSTEM |
-    SegmentFlag.WRITABLE |
-    SegmentFlag.ACCESSED |
-    SegmentFlag.GRANULARITY |
-    (3 << SegmentFlag.DPL_SHIFT);
+  const data = FLAT_DATA | (3 << SegmentFlag.DPL_SHIFT);
   const limit = 0xffff_ffff;
-  const code = flat | SegmentFlag.CODE;
+  const code = (data & ~SegmentFlag.BIG) | SegmentFlag.CODE;
   if (isLong(cpu)) {
     const status = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF | Rflags.DF;
     const loaded = status | Rflags.TF | Rflags.AC | Rflags.ID | Rflags.IF | Rflags.IOPL | Rflags.NT;
@@ -410,7 +412,7 @@ export function performSysret(cpu: CpuAccess, star: bigint, wide: boolean): void
     selector: ((selector + 8) & 0xfffc) | 3,
     base: 0n,
     limit,
-    flags: flat | SegmentFlag.BIG,
+    flags: data,
   });
   cpu.rip = wide ? target : target & 0xffff_ffffn;
 }

@@ -2,7 +2,7 @@
 import { Exception } from "../../../abi/x86.ts";
 import { Fault, SegmentIndex } from "../../x86/access.ts";
 import { Env } from "../environment.ts";
-import { FX_BYTES, FX_WRITTEN, MXCSR_VALID, readFxImage, writeFxImage } from "../fximage.ts";
+import { FX_BYTES, MXCSR_VALID, readFxImage, writeFxImage } from "../fximage.ts";
 import { type Interpreter, type Machine, memoryAddress } from "./operands.ts";
 
 const FX_MXCSR = 24;
@@ -27,13 +27,14 @@ const fxsave: Interpreter = (cpu, insn) => {
   if (address & 15n) throw new Fault(Exception.GP, 0);
   const image = new Uint8Array(FX_BYTES);
   const registers = cpu.is64Bit ? 16 : 8;
+  // What is behind the registers is reserved, and not accessed.
+  const used = image.subarray(0, FX_XMM + registers * 16);
   if (save) {
     readFxImage(cpu, image);
-    cpu.checkWrite(address, FX_WRITTEN, cpu.privilege);
-    cpu.writeBytes(address, image.subarray(0, registers === 16 ? FX_XMM + 256 : FX_XMM + 128), cpu.privilege);
+    cpu.writeBytes(address, used, cpu.privilege);
     return;
   }
-  cpu.readBytes(address, image, cpu.privilege);
+  cpu.readBytes(address, used, cpu.privilege);
   if (new DataView(image.buffer).getUint32(FX_MXCSR, true) & ~MXCSR_VALID) throw new Fault(Exception.GP, 0);
   writeFxImage(cpu, image, registers);
 };

@@ -513,8 +513,8 @@ DB/2:r    FCMOVNBE -        zc> x87
 DB/3:r    FCMOVNU -         p> x87
 DB/4:r.2  FNCLEX  -         - x87
 DB/4:r.3  FNINIT  -         - x87state
-DB/5:r    FUCOMI  -         zpc x87
-DB/6:r    FCOMI   -         zpc x87
+DB/5:r    FUCOMI  -         oszapc x87
+DB/6:r    FCOMI   -         oszapc x87
 DC:m      F       Mq        - x87
 DC:r      F       -         - x87
 DD/0:m    FLD     Mq        - x87
@@ -546,8 +546,8 @@ DF/5:m    FILD    Mq        - x87
 DF/6:m    FBSTP   Mt=       - x87
 DF/7:m    FISTP   Mq=       - x87
 DF/4:r.0  FNSTSW  -         - fnstsw
-DF/5:r    FUCOMIP -         zpc x87
-DF/6:r    FCOMIP  -         zpc x87
+DF/5:r    FUCOMIP -         oszapc x87
+DF/6:r    FCOMIP  -         oszapc x87
 `;
 
 export const instructionTable = [

@@ -39,8 +39,6 @@ export const knownDifferences: readonly KnownDifference[] = [
   { family: "segments", check: /^lretq, rip not canonical$/,       where: "qemu", gives: "#GP e=0 rip=elsewhere", reason: FAR },
   { family: "segments", check: /^iretq, rip not canonical$/,       where: "both", gives: "#GP e=0 rip=elsewhere", reason: FAR },
 
-  // ---- the native engine's
-  { family: "faults",   check: "rdmsr unknown",                            where: "native", gives: "done",         reason: "the machine's bus reads MSRs that it does not have as 0" },
 
   // ---- QEMU's alone
   { family: "faults",   check: /int, (gate of dpl 0|gate not present|beyond the idt)$/, where: "qemu", gives: "#",    reason: VECTOR_16 },

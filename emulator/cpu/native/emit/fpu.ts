@@ -5,7 +5,7 @@
 import { Env } from "../environment.ts";
 import type { Row } from "../table.ts";
 import { operandSize } from "../decode.ts";
-import { Condition, ENVIRONMENT, FLAGS, GUEST_RAX, T1, T2 } from "./encoder.ts";
+import { Condition, ENVIRONMENT, FLAGS, GUEST_RAX, T1 } from "./encoder.ts";
 import { type Emitter, SAVED } from "./emitter.ts";
 import { emitGeneral } from "./integer.ts";
 
@@ -48,16 +48,12 @@ function x87(e: Emitter): void {
   e.bytes(insn.opcode, insn.modrm);
 }
 
-/** FCOMI and its kin: ZF, PF and CF. Some processors clear the others. */
+/** FCOMI and its kin: ZF, PF and CF. The others are cleared, on every host. */
 function compare(e: Emitter): void {
-  e.saveFlags();
-  e.move(T2, FLAGS);
   e.bytes(e.insn.opcode, e.insn.modrm, 0x9f); // lahf
   e.byte(0x25); // and eax, ZF | PF | CF of AH
   e.word32(0x4500);
-  e.bytes(0x41, 0x81, 0xe4); // and r12d, SF | AF of AH, and OF
-  e.word32(0x9201);
-  e.registers(0x0b, FLAGS, T2); // or
+  e.bytes(0x80, 0xcc, 2); // or ah, 2
   e.flags = SAVED;
 }
 

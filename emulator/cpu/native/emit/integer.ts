@@ -319,17 +319,19 @@ function cmpxchg(e: Emitter): void {
   if (insn.hasMemory) e.memory(bytes, true);
   const hostRm = insn.hasMemory ? T1 : operand(insn.rm, T1);
   const hostReg = operand(insn.reg, T2);
+  const keeps = !insn.hasMemory && bytes === 4;
+  if (keeps) e.environment(0x89, hostRm === FLAGS ? GUEST_RAX : hostRm, Env.SCRATCH);
   e.move(FLAGS, GUEST_RAX); // all flags are written
   e.own(hostReg, hostRm, insn.hasMemory);
+  if (keeps) {
+    // Where it differs, nothing of the destination changes, on every host.
+    const equal = e.skipIf(Condition.E);
+    if (hostRm !== FLAGS) e.environment(0x8b, hostRm, Env.SCRATCH);
+    e.patchShort(equal);
+  }
   e.move(GUEST_RAX, FLAGS);
   e.flags = 1;
-  if (insn.hasMemory) return;
-  // The destination is written in any case (SDM vol. 2, CMPXCHG): its upper half is cleared.
-  if (bytes === 4) {
-    const host = hostRm === FLAGS ? GUEST_RAX : hostRm;
-    e.registers(0x8b, host, host, false);
-  }
-  e.settle(insn.rm, hostRm);
+  if (!insn.hasMemory) e.settle(insn.rm, hostRm);
 }
 
 function cmpxchg8b(e: Emitter): void {

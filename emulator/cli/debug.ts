@@ -9,7 +9,6 @@ import os from "node:os";
 import path from "node:path";
 import { reasonOf, UserError } from "./errors.ts";
 import { openInputFile } from "./files.ts";
-import type { DebugServer } from "./gdb.ts";
 import { printError } from "./output.ts";
 import { type Parsed, shown } from "./parse.ts";
 
@@ -62,7 +61,7 @@ export class Gdb {
   }
 
   /** `ended` is told once. */
-  start(server: DebugServer, ended: () => void): void {
+  start(server: { readonly script: string }, ended: () => void): void {
     const { scripts, batch, program } = this.line;
     const args = ["-q", ...(batch ? ["-batch"] : []), "-x", server.script, ...scripts.flatMap((file) => ["-x", file])];
     const child = spawn(program, args, { stdio: "inherit" });

@@ -59,7 +59,8 @@ export class Backtraces {
   constructor(private readonly symboliser: Symboliser) {}
 
   /**
-   * Lines to print behind `line`: one for each address of a backtrace, `    0xffffffff80012345 panic+0x12, kernel/core/panic.ts:30`.
+   * Lines to print behind `line`: one for each address of a backtrace,
+   * `    0xffffffff80012345 panic+0x12, kernel/core/panic.ts:30`.
    */
   explain(line: string): readonly string[] {
     const rip = /\brip=(?:0x)?([0-9a-f]{16})\b/.exec(line);

@@ -1,15 +1,15 @@
 /**
- * The instruction table: one row a form, columns as in the Intel SDM vol. 2 (opcode, instruction, 64-bit / legacy
+ * The instruction table: one row a form, columns as in the Intel SDM vol. 2 (opcode, instruction, 64-bit and legacy
  * mode).
  *
  * Instruction: one mnemonic, or a family of several whose position n is used in the opcode ("-" leaves a position
- * free);
- *   "set*" stands for the sixteen condition codes with their synonyms.
+ * free). "set*" stands for the sixteen condition codes with their synonyms.
  * Operands: r = register, m = memory (m = of any width), rm = either; al ax eax rax cl dx fs gs 1 = exactly that one;
- *   immN = N bits, taken as signed or unsigned; immNs = N bits, sign-extended to the operand size; rel8 … = branch target.
+ * immN = N bits, taken as signed or unsigned; immNs = N bits, sign-extended to the operand size; rel8 … = branch
+ * target.
  * Opcode: 66 F2 F3 = mandatory prefix; o16, o32 = operand-size prefix where the mode's default is another; REX.W;
- * bytes, "+n" and
- *   "+8n" add the position in the family; "+r" adds a register; /r, /digit, /n; ib iw id iq; cb cw cd; cp = offset and selector.
+ * bytes; "+n" and "+8n" add the position in the family; "+r" adds a register; /r, /digit, /n; ib iw id iq; cb cw cd;
+ * cp = offset and selector.
  * Modes: any = 16, 32 and 64-bit code, legacy = 16 and 32.
  * Of the rows that fit, the first is taken: shorter ones come first. Left out: x87 arithmetic, MMX, SSE beyond scalar
  * doubles and moves, AVX, BCD, moffs forms, and the one-byte inc, dec and xchg.

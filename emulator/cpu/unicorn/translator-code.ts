@@ -4,8 +4,8 @@
  *
  * loop      translator_loop(rdi: operations, rsi: block, rdx: CPU, …): with our operations instead
  * translate operations.translate_insn(rdi: block, rsi: CPU): skips prefixes, looks opcodes up in TABLE1 (0: translate,
- * 1: prefix, 2: a second
- *           byte follows, 3: ask) and TABLE2, and does what CALLBACK(address, flags of the block) says: action + operand × 256
+ *           1: prefix, 2: a second byte follows, 3: ask) and TABLE2, and does what CALLBACK(address, flags of the block)
+ *           says: action + operand × 256
  * emit      a call of a helper in the code being translated: r13 = its address, r12 = its second argument
  * ld32, …   tcg_gen_qemu_ld_i32, …: (r8: MemOp) with the alignment that the instruction asks for
  * unaligned CPUClass.do_unaligned_access(rdi: CPU, …, r8: return address): raises #GP with the error code UNALIGNED

@@ -34,6 +34,18 @@ const typescript = {
   },
 };
 
+/** The parser alone: the rest of yargs asks for the current directory when it is loaded, and there may be none. */
+const yargsParser = {
+  name: "yargs-parser-alone",
+  setup(b) {
+    b.onResolve({ filter: /^yargs\/helpers$/ }, () => ({ path: "yargs", namespace: "parser" }));
+    b.onLoad({ filter: /.*/, namespace: "parser" }, () => ({
+      contents: `export { default as Parser } from "yargs-parser";`,
+      resolveDir: process.cwd(),
+    }));
+  },
+};
+
 if (output.endsWith("/")) await buildCommand();
 else await build({ ...common, outfile: output, format: "esm", plugins: [typescript] });
 
@@ -53,7 +65,7 @@ async function buildCommand() {
     entryNames: "[name]-[hash]",
     outExtension: { ".js": ".cjs" },
     write: false,
-    plugins: [typescript],
+    plugins: [typescript, yargsParser],
   });
   const [script] = outputFiles;
   fs.mkdirSync(output, { recursive: true });

@@ -76,7 +76,7 @@ export function classify(cpu: Processor, linear: bigint, flags: number): number 
 function exceptionOf(found: Decoded, flags: number): { vector: number; errorCode: number } | undefined {
   if ((found.lock && !isLockable(found)) || isUnannounced(found, (flags & Hflag.CS64) !== 0))
     return { vector: Exception.UD, errorCode: 0 };
-  if ((flags & Hflag.UMIP) !== 0 && (flags & Hflag.CPL) === 3 && readsSystemRegister(found))
+  if ((flags & Hflag.UMIP) !== 0 && (flags & Hflag.CPL) !== 0 && readsSystemRegister(found))
     return { vector: Exception.GP, errorCode: 0 };
   if (found.map === 0 && found.opcode === ICEBP) return { vector: Exception.DB, errorCode: 0 };
   return undefined;
@@ -88,7 +88,7 @@ function isUnannounced({ map, opcode, modrm, repeat }: Decoded, is64Bit: boolean
   return map > 1 || (opcode === POPCNT && repeat === 0xf3);
 }
 
-/** SGDT, SIDT, SLDT, STR, SMSW: what UMIP closes to ring 3 (SDM vol. 3, 2.5). */
+/** SGDT, SIDT, SLDT, STR, SMSW: what UMIP closes outside ring 0 (SDM vol. 3, 2.5). */
 function readsSystemRegister({ map, opcode, modrm }: Decoded): boolean {
   if (map !== 1 || modrm < 0) return false;
   const extension = regField(modrm);

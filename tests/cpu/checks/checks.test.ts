@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../../emulator/cpu/native/engine.ts";
 import { realEngine } from "../../machine/guest.ts";
 import { arithmeticLines } from "./flags-model.ts";
-import { buildFamily, qemuMissing, runHere, runOnQemu } from "./harness.ts";
+import { buildFamily, qemuMissing, runHere, runOnQemu, STRICT } from "./harness.ts";
 import { type KnownDifference, knownDifferences, notOnQemu } from "./known.ts";
 
 const engine = await realEngine();
@@ -17,14 +17,23 @@ const missing = typeof engine === "string" ? engine : undefined;
 if (missing !== undefined) console.log(`tests/cpu/checks skipped: ${missing}`);
 if (qemuMissing !== undefined) console.log(`tests/cpu/checks: ${qemuMissing}`);
 
-/** Variants beside the main run: each ends in shutdown. */
-const families: readonly { readonly name: string; readonly cores: number; readonly shutdowns?: readonly string[] }[] = [
+/**
+ * `shutdowns`: variants beside the main run; each ends in shutdown. `strict`: it runs under --strict, too, without the
+ * lines that fit.
+ */
+const families: readonly {
+  readonly name: string;
+  readonly cores: number;
+  readonly shutdowns?: readonly string[];
+  readonly strict?: RegExp;
+}[] = [
   { name: "flags", cores: 1 },
   { name: "faults", cores: 1 },
   { name: "paging", cores: 1 },
   { name: "nested", cores: 1, shutdowns: ["a", "b", "c", "d", "e"] },
   { name: "syscall", cores: 1 },
   { name: "segments", cores: 1 },
+  { name: "system", cores: 1, strict: /^the window/ },
   { name: "smc", cores: 2 },
   { name: "atomics", cores: 2 },
 ];
@@ -117,7 +126,7 @@ function gone(family: string, where: Where, expected: Map<string, string>, found
 const partly = new Set(["cpl0 int, gate of dpl 0", "cpl0 int, gate of dpl 0 / its rip"]);
 
 describe.skipIf(missing !== undefined)("the processor by the manual", () => {
-  for (const { name, cores, shutdowns = [] } of families) {
+  for (const { name, cores, shutdowns = [], strict } of families) {
     it(name, async () => {
       if (typeof engine === "string") throw new Error(engine);
       const image = buildFamily(name);
@@ -137,6 +146,8 @@ describe.skipIf(missing !== undefined)("the processor by the manual", () => {
         expect(differences(name, where, expected, foundHere)).toEqual([]);
         expect(gone(name, where, expected, foundHere)).toEqual([]);
         for (const lines of here.slice(1)) expect(lines).toEqual(["before", "shutdown"]);
+        if (strict !== undefined)
+          expect(runHere(create, image, cores, STRICT)).toEqual(here[0].filter((line) => !strict.test(line)));
       }
       const qemu = await onQemu;
       if (qemu === undefined) return;

@@ -27,6 +27,9 @@ export function buildFamily(family: string): Uint8Array {
   return compiled({ roots, kind: "kernel", entry: "pvh_entry", address: LOAD_ADDRESS });
 }
 
+/** The variant that runs with `strict`. */
+export const STRICT = "s";
+
 /** Lines of the console; the last one says how the run ended: `exit N`, `shutdown`, or what else. */
 export function runHere(createEngine: CreateEngine, image: Uint8Array, cores: number, variant: string): string[] {
   let text = "";
@@ -43,7 +46,7 @@ export function runHere(createEngine: CreateEngine, image: Uint8Array, cores: nu
       },
     ],
     createEngine,
-    strict: false,
+    strict: variant === STRICT,
   });
   try {
     const reason = machine.run({ limitNs: LIMIT_NS });
@@ -68,7 +71,7 @@ export async function runOnQemu(image: Uint8Array, cores: number, variant: strin
   fs.writeFileSync(kernel, image);
   // biome-ignore format: pairs
   const args = [
-    "-M", "microvm,acpi=off", "-cpu", "qemu64,+smep,+smap,+fsgsbase,+pdpe1gb", "-smp", `${cores}`, "-m", `${RAM_MEGABYTES}`,
+    "-M", "microvm,acpi=off", "-cpu", "qemu64,+smep,+smap,+umip,+fsgsbase,+pdpe1gb", "-smp", `${cores}`, "-m", `${RAM_MEGABYTES}`,
     "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
     "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", kernel, "-append", variant,
   ];

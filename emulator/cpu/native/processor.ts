@@ -48,6 +48,7 @@ const TABLE_NULL = { base: 0n, limit: 0xffff };
 const MXCSR_MASKS = 0x1f80;
 const FPU_CONTROL_RESET = 0x37f;
 const FPU_MASKS = 0x3f;
+const FPU_CONTROL_VALID = 0x1f3f;
 /** ES and B. */
 const FPU_SUMMARY = 0x8080;
 const PAT_RESET = 0x0007_0406_0007_0406n;
@@ -280,6 +281,7 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
 
   /** FNINIT; `clear`: the registers, too. */
   initFpu(clear: boolean): void {
+    this.setFpuStatus(0);
     this.env.bytes.fill(0, Env.X87, Env.X87 + (clear ? 108 : 28));
     this.env.view.setUint16(Env.X87 + 8, 0xffff, true);
     this.setFpuControl(FPU_CONTROL_RESET);
@@ -293,11 +295,24 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     this.updateMode();
   }
   setFpuControl(value: number): void {
-    this.fpuControl = value | 0x40;
-    this.env.view.setUint16(Env.X87, value | FPU_MASKS | 0x40, true);
+    this.fpuControl = (value & FPU_CONTROL_VALID) | 0x40;
+    this.env.view.setUint16(Env.X87, this.fpuControl | FPU_MASKS, true);
     this.updateMode();
   }
 
+  /** Another status word, and with it another top of the stack: the registers stay where they are. */
+  setFpuStatus(value: number): void {
+    const { view, bytes } = this.env;
+    const by = ((value >> 11) - (view.getUint16(Env.X87 + 4, true) >> 11)) & 7;
+    view.setUint16(Env.X87 + 4, value, true);
+    if (by === 0) return;
+    const first = Env.X87 + 28;
+    const old = bytes.slice(first, first + 80);
+    for (let index = 0; index < 8; index++) {
+      const from = ((index + by) & 7) * 10;
+      bytes.set(old.subarray(from, from + 10), first + index * 10);
+    }
+  }
   /** The x87 status word as programs see it: with the summary of exceptions that are not masked. */
   get fpuStatus(): number {
     const status = this.env.view.getUint16(Env.X87 + 4, true) & ~FPU_SUMMARY;

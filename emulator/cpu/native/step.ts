@@ -109,13 +109,13 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
     cpu.writeGpr(0, 1, value);
     return;
   }
-  const touches = insn.hasMemory && row.how !== "lea" && row.how !== "nop" && row.how !== "clflush";
+  const touches = insn.hasMemory && row.how !== "lea" && row.how !== "nop";
   if (row.name === "FNSTSW") {
     if (insn.hasMemory) cpu.writeLinear(memoryAddress(cpu, insn, 2, true), 2, BigInt(cpu.fpuStatus), cpu.privilege);
     else cpu.writeGpr(0, 2, BigInt(cpu.fpuStatus));
     return;
   }
-  const run = (): void => runUnit(cpu, row, translator.alone(insn));
+  const run = (): boolean => runUnit(cpu, row, translator.alone(insn));
   if (!touches) {
     run();
     return;
@@ -126,30 +126,39 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
   const bounce = env.bytes.subarray(Env.BOUNCE, Env.BOUNCE + bytes);
   if (writes) cpu.checkWrite(address, bytes, cpu.privilege);
   if (reads) cpu.readBytes(address, bounce, cpu.privilege);
-  run();
-  if (writes) cpu.writeBytes(address, bounce, cpu.privilege);
+  if (run() && writes) cpu.writeBytes(address, bounce, cpu.privilege);
 }
 
 const MXCSR_FLAGS = 0x3f;
 const MXCSR_MASKS = 0x1f80;
 const X87_STATUS = Env.X87 + 4;
+const X87_TOP = 0x3800;
 /** Invalid operation, denormal, division by zero: found before there is a result. */
 const BEFORE_RESULT = 7;
+/** Overflow and underflow, too. */
+const STORE_ONLY = 0x18;
+const BEFORE_STORE = BEFORE_RESULT | STORE_ONLY;
+const STACK_FAULT = 0x40;
+const ROUNDED_UP = 0x200;
+/** Precision. */
+const AFTER_RESULT = 0x20;
 
-/** Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. */
-function runUnit(cpu: Machine, row: Row, code: number): void {
+/** Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. False: no result. */
+function runUnit(cpu: Machine, row: Row, code: number): boolean {
   const { env } = cpu;
   if (row.unit === "sse" && cpu.mxcsrMasks !== MXCSR_MASKS) {
     const before = cpu.mxcsr;
     const state = env.bytes.slice(0, Env.X87);
     env.setU32(Env.MXCSR, env.u32(Env.MXCSR) & ~MXCSR_FLAGS);
     cpu.enterAlone(code);
-    const raised = env.u32(Env.MXCSR) & MXCSR_FLAGS;
-    const isUnmasked = (raised & ~((before >> 7) & MXCSR_FLAGS)) !== 0;
+    let raised = env.u32(Env.MXCSR) & MXCSR_FLAGS;
+    const unmasked = raised & ~(before >> 7);
+    if (unmasked & BEFORE_RESULT) raised &= BEFORE_RESULT;
+    const isUnmasked = unmasked !== 0;
     if (isUnmasked) env.bytes.set(state);
     cpu.mxcsr = before | raised;
     if (isUnmasked) throw new Fault(cpu.cr4 & Cr4.OSXMMEXCPT ? Exception.XM : Exception.UD, 0);
-    return;
+    return true;
   }
   if (row.unit === "x87" || row.unit === "mmx") {
     const isWaiting = !row.name.startsWith("FN") && row.name !== "EMMS";
@@ -157,13 +166,17 @@ function runUnit(cpu: Machine, row: Row, code: number): void {
     const state = env.bytes.slice(Env.X87, Env.BOUNCE);
     cpu.enterAlone(code);
     const status = env.view.getUint16(X87_STATUS, true);
-    const unmasked = status & ~cpu.fpuControl & MXCSR_FLAGS;
     const before = new DataView(state.buffer).getUint16(4, true);
-    if (unmasked & ~before & BEFORE_RESULT) {
-      env.bytes.set(state, Env.X87);
-      env.view.setUint16(X87_STATUS, before | (status & MXCSR_FLAGS), true);
-    }
-    return;
+    const unmasked = status & ~cpu.fpuControl & ~before;
+    // Memory does not get a result that has overflowed, either.
+    if (!(unmasked & (row.rm?.writes ? BEFORE_STORE : BEFORE_RESULT))) return true;
+    env.bytes.set(state, Env.X87);
+    const flags = status & ~(AFTER_RESULT & ~before) & ~(unmasked & BEFORE_RESULT ? STORE_ONLY & ~before : 0);
+    // C1 tells of rounding, which there was none, or of a stack fault.
+    const direction = status & STACK_FAULT ? 0 : ROUNDED_UP;
+    env.view.setUint16(X87_STATUS, (before & X87_TOP) | (flags & ~X87_TOP & ~direction), true);
+    return false;
   }
   cpu.enterAlone(code);
+  return true;
 }

@@ -507,7 +507,8 @@ export const integerEmitters: Readonly<Record<string, (e: Emitter) => void>> = {
   sahf,
   xlat,
   nop,
-  clflush: nop,
+  // It faults as a read would.
+  clflush: (e) => e.memory(1, false),
 };
 
 /** Forms of emitted instructions that are interpreted all the same. */

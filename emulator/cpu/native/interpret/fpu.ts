@@ -53,7 +53,7 @@ function loadEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   const word = (index: number): number => view.getUint16(index * (wide ? 4 : 2), true);
   cpu.setFpuControl(word(0));
-  cpu.env.view.setUint16(Env.X87 + 4, word(1), true);
+  cpu.setFpuStatus(word(1));
   cpu.env.view.setUint16(Env.X87 + 8, word(2), true);
 }
 

@@ -1,4 +1,7 @@
-/** The kernel and jobs on the native engine and on Unicorn: the same traces, output and states, the TLBs' contents and RAM included. */
+/**
+ * The kernel and jobs on the native engine and on Unicorn: the same traces, output and states, the TLBs' contents
+ * and RAM included.
+ */
 import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
 import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";

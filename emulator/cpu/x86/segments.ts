@@ -1,7 +1,7 @@
 /**
- * Segment registers, their descriptors, and far transfers (Intel SDM vol. 2: MOV, CALL, JMP, RET, IRET, LAR, LSL, LLDT,
- * LTR, SYSRET, VERR; vol. 3, chapter 5). Every check is made before anything changes. RIP is set to the target; the
- * caller retires.
+ * Segment registers, their descriptors, and far transfers (Intel SDM vol. 2: MOV, CALL, JMP, RET, IRET, LAR, LSL,
+ * LLDT, LTR, SYSRET, VERR; vol. 3, chapter 5). Every check is made before anything changes. RIP is set to the
+ * target; the caller retires.
  *
  * Left out, refused by name: task gates, task switches by TSS or NT, virtual-8086 mode. Call gates of 16 and 32 bits
  * are #GP in long mode, as they are there, and refused outside it.
@@ -384,8 +384,8 @@ function dropInner(cpu: CpuAccess, index: SegmentIndex, cpl: number): void {
 }
 
 /**
- * SYSRET (AMD APM vol. 3): to 64-bit code with REX.W, else to compatibility mode. A target that is not canonical faults there, in ring 3,
- * as on AMD's processors.
+ * SYSRET (AMD APM vol. 3): to 64-bit code with REX.W, else to compatibility mode. A target that is not canonical
+ * faults there, in ring 3, as on AMD's processors.
  */
 export function performSysret(cpu: CpuAccess, star: bigint, wide: boolean): void {
   if (!(cpu.efer & Efer.SCE)) throw new Fault(Exception.UD, 0);

@@ -1,7 +1,7 @@
 /**
- * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line. Our
- * machine, on each engine, and QEMU must print what expected/ says, which was read line by line against the manuals; where one is
- * known not to, known.ts says so and why.
+ * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line.
+ * Our machine, on each engine, and QEMU must print what expected/ says, which was read line by line against the
+ * manuals; where one is known not to, known.ts says so and why.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -18,8 +18,8 @@ if (missing !== undefined) console.log(`tests/cpu/checks skipped: ${missing}`);
 if (qemuMissing !== undefined) console.log(`tests/cpu/checks: ${qemuMissing}`);
 
 /**
- * `shutdowns`: variants beside the main run; each ends in shutdown. `strict`: it runs under --strict, too, without the
- * lines that fit.
+ * `shutdowns`: variants beside the main run; each ends in shutdown. `strict`: it runs under --strict, too, without
+ * the lines that fit.
  */
 const families: readonly {
   readonly name: string;
@@ -39,7 +39,8 @@ const families: readonly {
 ];
 
 /**
- * `check → what it gave`, in order. An indented line belongs to the one before it; names that come again are numbered.
+ * `check → what it gave`, in order. An indented line belongs to the one before it; names that come again are
+ * numbered.
  */
 function results(lines: readonly string[]): Map<string, string> {
   const found = new Map<string, string>();

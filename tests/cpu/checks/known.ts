@@ -1,7 +1,7 @@
 /**
- * Where a machine is known not to do what the manual says: one row a difference, and why. `check` is the line's name,
- * or a RegExp for several; `gives` is how the line goes on there. A difference that is not listed fails the test, and a
- * row that fits none does, too.
+ * Where a machine is known not to do what the manual says: one row a difference, and why. `check` is the line's
+ * name, or a RegExp for several; `gives` is how the line goes on there. A difference that is not listed fails the
+ * test, and a row that fits none does, too.
  */
 export interface KnownDifference {
   readonly family: string;

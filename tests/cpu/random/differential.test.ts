@@ -1,6 +1,6 @@
 /**
- * Random instructions on the native engine and on Unicorn: registers, defined flags, memory, XMM and x87 registers, exceptions and their
- * place; and on the native engine once more in one run. `make fuzz` runs the long campaign.
+ * Random instructions on the native engine and on Unicorn: registers, defined flags, memory, XMM and x87 registers,
+ * exceptions and their place; and on the native engine once more in one run. `make fuzz` runs the long campaign.
  */
 import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../../emulator/cpu/native/engine.ts";

@@ -1,6 +1,6 @@
 /**
- * The native engine beside another one: the same random program on both, an instruction at a time, then on the native one in a single run.
- * Undefined flags are not compared, and taken over so that they cannot spread.
+ * The native engine beside another one: the same random program on both, an instruction at a time, then on the
+ * native one in a single run. Undefined flags are not compared, and taken over so that they cannot spread.
  */
 import type { Core, CoreState, CreateEngine } from "../../../emulator/cpu/engine.ts";
 import { type Row, STATUS_FLAGS } from "../../../emulator/cpu/native/table.ts";
@@ -262,8 +262,8 @@ function compareMemory(one: Guest, other: Guest): string | undefined {
 
 const branches = new Set(["jcc", "jmp", "call", "ret", "loop", "jmpind", "callind"]);
 /**
- * Transcendental and remainder instructions are less exact in Unicorn, which also has no empty x87 registers; ENTER there does not look at
- * the end of the frame.
+ * Transcendental and remainder instructions are less exact in Unicorn, which also has no empty x87 registers; ENTER
+ * there does not look at the end of the frame.
  */
 const unequal = new Set(
   "FNSTSW FSIN FCOS FSINCOS FPTAN FPATAN F2XM1 FYL2X FYL2XP1 FPREM FPREM1 FBSTP FBLD FXTRACT FINCSTP FDECSTP FFREE FLD FILD FLD1 FLDL2T FLDL2E FLDPI FLDLG2 FLDLN2 FLDZ ENTER".split(

@@ -205,6 +205,12 @@ const debuggerOfRun: OptionGroup = {
       about: "let gdb debug the job's processes while the machine goes on; waits for it",
     },
     noWait,
+    {
+      name: "core-dir",
+      value: "DIR",
+      about: "write an ELF core file of each rank that a fault ends into DIR, for `gdb PROGRAM CORE`",
+      offers: "directory",
+    },
   ],
 };
 const faults: OptionGroup = {

@@ -16,6 +16,8 @@ export const defaults = {
   epochSeconds: DEFAULT_EPOCH_SECONDS,
   quotaBytes: QUOTA_DEFAULT_BYTES,
   traceFile: "margay.trace",
+  /** Data of one core file. */
+  coreBytes: 256 * 2 ** 20,
 } as const;
 /** RAM ends below the hole for devices (kernel/abi/memory.ts). */
 export const bounds = {

@@ -11,6 +11,7 @@ export interface NodeSpec {
   readonly module?: Uint8Array;
   readonly onConsole: (text: string) => void;
   readonly onMailbox?: (message: Uint8Array, time: number) => void;
+  readonly onFrame?: (frame: Uint8Array) => void;
 }
 
 /** Coordinates in a near-cubic X × Y × Z box that holds all nodes, x fastest. */
@@ -21,7 +22,8 @@ export function coordinates(nid: number, nodes: number): readonly [number, numbe
   return [index % x, Math.floor(index / x) % y, Math.floor(index / (x * y))];
 }
 
-export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole, onMailbox }: NodeSpec): NodeOptions {
+export function nodeOptions(spec: NodeSpec): NodeOptions {
+  const { nid, nodes, settings, kernel, module, onConsole, onMailbox, onFrame } = spec;
   const commandLine = [
     `nodes=${nodes}`,
     `coords=${coordinates(nid, nodes).join(".")}`,
@@ -39,6 +41,7 @@ export function nodeOptions({ nid, nodes, settings, kernel, module, onConsole, o
     nic: true,
     onConsole,
     ...(onMailbox ? { onMailbox } : {}),
+    ...(onFrame ? { onFrame } : {}),
     ...(settings.keys ? { keyboard: true, keysWhenReady: settings.keys } : {}),
     ...(module ? { module } : {}),
   };

@@ -7,6 +7,7 @@ import type { TraceSink } from "../trace/sink.ts";
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
 import { ConsoleLines } from "./console.ts";
 import { coreReportLines } from "./corereport.ts";
+import { openCores } from "./cores.ts";
 import type { DebugLine } from "./debug.ts";
 import { loadEngine } from "./engines.ts";
 import { EXIT_MACHINE_FAULT } from "./errors.ts";
@@ -69,6 +70,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   let session: Session | null = null;
   const signals = new Signals();
   const input = openInput(o["stdin"]);
+  const cores = openCores(o["core-dir"], { kernel, symboliser: () => symboliser, argv, nids: ranks });
   const guard = (action: () => void): void => {
     if (session === null) action();
     else session.guard(action);
@@ -102,6 +104,9 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
         },
         coreReport: (report, nid, rank) => {
           for (const l of coreReportLines(report, nid, rank, program.name, symboliser)) say(session, l);
+          guard(() => {
+            for (const l of cores?.write(nid) ?? []) say(session, l);
+          });
         },
       },
       sink,
@@ -143,6 +148,9 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
           kernel,
           onConsole: (text) => onConsole(nid, text),
           onMailbox: (message, time) => driver?.mail?.(nid, message, time),
+          ...(cores === undefined
+            ? {}
+            : { onFrame: (frame) => guard(() => session !== null && cores.sees(session.machine, nid, frame)) }),
         }),
       ),
       settings,

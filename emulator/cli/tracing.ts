@@ -121,7 +121,11 @@ const parseInstant = (option: string, text: string): number =>
 function numbers(option: string, text: string, letter: string, most: number): ReadonlySet<number> {
   const parsed = parseNumbers(text, letter);
   if (parsed === undefined || [...parsed].some((n) => n > most))
-    throw new UserError(`bad ${option}`, `'${text}'`, `give numbers up to ${most}, as 1, ${letter}2 or 1,4-7`);
+    throw new UserError(
+      `bad ${option}`,
+      `'${text}'`,
+      `give numbers up to ${most}, as 1, ${letter}2 or 1,4-7${option === "--core" ? "; core files: --core-dir DIR" : ""}`,
+    );
   return parsed;
 }
 

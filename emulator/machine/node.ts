@@ -240,7 +240,10 @@ export class Node {
       exit: (why, status) => this.exit(why, status),
       consoleByte: (byte) => this.console.write(byte),
       mail: (message) => options.onMailbox?.(message, this.now),
-      sendFrame: (frame) => fabric.send(nid, frame, this.now),
+      sendFrame: (frame) => {
+        options.onFrame?.(frame);
+        fabric.send(nid, frame, this.now);
+      },
       frameLost: (text) => trace.emit(nid, -1, this.now, EventKind.LINK_FAULT, [text]),
       interprocessor: (source, target, mode, vector) => {
         for (const observer of this.observers) observer.interprocessor?.(source, target, mode, vector);

@@ -23,6 +23,8 @@ export interface NodeOptions {
   readonly onConsole?: (text: string) => void;
   /** A message that the node sent into the management network, and when. The bytes are the receiver's to keep. */
   readonly onMailbox?: (message: Uint8Array, time: number) => void;
+  /** A frame that the node's NIC is sending just now; its cores and memory may be looked at, and nothing else done. */
+  readonly onFrame?: (frame: Uint8Array) => void;
   /**
    * What stands at a virtual address, for diagnostics. Default: the kernel's symbol and source line, "space_free+0x12,
    * kernel/mm/space.ts:88".

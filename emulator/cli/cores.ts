@@ -1,0 +1,106 @@
+/**
+ * `--core-dir DIR`: an ELF core file of each rank that a fault ends. Its state is taken when the kernel's core report
+ * leaves the node, since the task's memory goes soon after; it is written when the report has come to the service node,
+ * behind the report's lines.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import { CoreReport } from "../abi/job.ts";
+import { KERNEL_PID, Operation, SERVICE_NID } from "../abi/net.ts";
+import { parse } from "../fabric/message.ts";
+import { type CoreFile, writeCore } from "../gdb/corefile.ts";
+import { coreOf } from "../gdb/corestate.ts";
+import { KernelView } from "../gdb/kernel.ts";
+import { RunControl } from "../machine/control.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { Symboliser } from "../trace/symbolise.ts";
+import { reasonOf, UserError } from "./errors.ts";
+import { makeDirectories } from "./files.ts";
+import { defaults } from "./limits.ts";
+import { formatSize } from "./units.ts";
+
+export interface CoresOptions {
+  readonly kernel: Uint8Array;
+  readonly symboliser: () => Symboliser;
+  readonly argv: readonly string[];
+  /** By rank. */
+  readonly nids: readonly number[];
+}
+
+/** undefined: no core files are asked for. @throws UserError where they cannot be written */
+export function openCores(directory: string | undefined, options: CoresOptions): Cores | undefined {
+  if (directory === undefined) return undefined;
+  try {
+    if (directory === "") throw Object.assign(new Error(), { code: "ENOENT" });
+    makeDirectories(directory);
+    fs.accessSync(directory, fs.constants.W_OK | fs.constants.X_OK);
+  } catch (error) {
+    const name = directory === "" ? "''" : directory;
+    throw new UserError("bad --core-dir", `${name}: ${reasonOf(error)}`, "give a directory that can be written");
+  }
+  return new Cores(directory, options);
+}
+
+export class Cores {
+  private readonly taken = new Map<number, CoreFile | string>();
+  private view: KernelView | undefined;
+
+  constructor(
+    private readonly directory: string,
+    private readonly options: CoresOptions,
+  ) {}
+
+  /** A frame that node `nid` is sending: if it is a core report, the task's state is taken. */
+  sees(machine: Machine, nid: number, frame: Uint8Array): void {
+    const report = reportIn(frame);
+    // A frame may be sent again, when the task is long gone.
+    if (report === undefined || this.taken.has(nid)) return;
+    const { kernel, symboliser, argv } = this.options;
+    this.view ??= new KernelView(new RunControl(machine), kernel, symboliser, argv[0]!);
+    try {
+      this.taken.set(nid, coreOf(this.view, nid, report, argv.join(" ")));
+    } catch (error) {
+      this.taken.set(nid, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Lines that say what was written. */
+  write(nid: number): readonly string[] {
+    const core = this.taken.get(nid);
+    const rank = this.options.nids.indexOf(nid);
+    const file = path.join(this.directory, `core.rank${rank}`);
+    if (core === undefined) return [];
+    if (typeof core === "string") return [`margay: no core file of rank ${rank}: ${core}`];
+    this.taken.set(nid, "it was written already");
+    try {
+      const { leftOutBytes } = save(core, file);
+      const cut = leftOutBytes === 0 ? "" : `, without ${formatSize(leftOutBytes)} of memory beyond the limit`;
+      return [`margay: core file of rank ${rank}: ${file}${cut}`];
+    } catch (error) {
+      return [`margay: no core file of rank ${rank}: ${file}: ${reasonOf(error)}`];
+    }
+  }
+}
+
+function save(core: CoreFile, file: string): { readonly leftOutBytes: number } {
+  // Neither a link that somebody has put there is followed, nor a file of an earlier run half kept.
+  fs.rmSync(file, { force: true });
+  const fd = fs.openSync(file, "wx", 0o600);
+  try {
+    return writeCore(core, defaults.coreBytes, (bytes, position) => {
+      for (let done = 0; done < bytes.length; )
+        done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done);
+    });
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function reportIn(frame: Uint8Array): CoreReport | undefined {
+  const parsed = parse(frame, SERVICE_NID);
+  if (typeof parsed === "number") return undefined;
+  const { header, body } = parsed;
+  if (header.operation !== Operation.CORE_REPORT || header.sourcePid !== KERNEL_PID || body.length !== CoreReport.SIZE)
+    return undefined;
+  return new CoreReport(new DataView(body.buffer, body.byteOffset, body.byteLength));
+}

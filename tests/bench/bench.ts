@@ -11,6 +11,7 @@ import { debug } from "./debug.ts";
 import { jobDebug } from "./jobdebug.ts";
 import { launch } from "./launch.ts";
 import { messages } from "./messages.ts";
+import { engines } from "./engine.ts";
 import { mips } from "./mips.ts";
 import { paths } from "./paths.ts";
 import { formatSection, type Section } from "./report.ts";
@@ -22,6 +23,7 @@ type Run = (packageRoot: string, only: string | undefined) => Section | Promise<
 const sections: readonly (readonly [name: string, run: Run])[] = [
   ["codegen", codegen],
   ["mips", mips],
+  ["engine", engines],
   ["debug", debug],
   ["start", start],
   ["paths", paths],

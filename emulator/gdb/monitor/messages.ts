@@ -13,11 +13,11 @@ type LinkState = readonly [
 const MOST_WAITING = 1000;
 
 function peers({ id, view }: MonitorContext): readonly string[] {
-  const net = view.global(id.nid, "net");
-  if (net === undefined) return ["this kernel's debug information names no 'net'"];
+  const list = view.global(id.nid, "peers");
+  if (list === undefined) return ["this kernel's debug information names no 'peers'"];
   const rows: string[][] = [];
   for (
-    let peer = net.field("peers")?.pointee;
+    let peer = list.field("first")?.pointee;
     peer !== undefined && rows.length < MOST_WAITING;
     peer = peer.field("next")?.pointee
   ) {
@@ -35,7 +35,8 @@ function peers({ id, view }: MonitorContext): readonly string[] {
       `received ${peer.numberOf("received")}`,
       `unacknowledged ${peer.numberOf("count")}`,
       `waiting ${waiting}`,
-      `retries ${peer.numberOf("retries")}`,
+      `timeout ${peer.numberOf("timeout")} ns`,
+      `silent ${peer.numberOf("silent")}`,
       peer.numberOf("unreachable") !== 0
         ? "given up"
         : inbound?.numberOf("open") === 1

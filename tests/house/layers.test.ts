@@ -96,10 +96,7 @@ describe("layers", () => {
     const isComment = (line: string): boolean =>
       /^\s*(\*|\/\*|\/\/)/.test(line) && !/\S {3,}\S|biome-ignore|^\s*\/\* *\d+ \*\//.test(line);
     const long = files
-      .filter(
-        (f) =>
-          /\.(ts|mjs|md)$/.test(f) && !f.includes("/cases/") && !f.includes("cpu/native/") && !f.endsWith("EVENTS.md"),
-      )
+      .filter((f) => /\.(ts|mjs|md)$/.test(f) && !f.includes("/cases/") && !f.endsWith("EVENTS.md"))
       .filter((f) => fs.existsSync(path.join(root, f)))
       .flatMap((f) => {
         let text = fs.readFileSync(path.join(root, f), "utf8");

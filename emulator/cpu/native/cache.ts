@@ -1,7 +1,7 @@
 /**
- * All translations of the process. A page of code is known by its content, its linear address and the mode that it runs in, so cores and
- * nodes with equal pages share its blocks. Blocks reach others of the same page directly and all else by way of the core's jump cache or
- * an exit, so what holds of one page's content holds for everybody who uses it.
+ * All translations of the process. A page of code is known by its content, its linear address and the mode that it runs
+ * in, so cores and nodes with equal pages share its blocks. Blocks reach others of the same page directly and all else
+ * by way of the core's jump cache or an exit, so what holds of one page's content holds for everybody who uses it.
  *
  * When the buffer is full everything is dropped: `generation` tells cores that what they remember is void.
  */

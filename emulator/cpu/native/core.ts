@@ -1,6 +1,7 @@
 /**
- * One core: the run loop. Translated code runs until it leaves by an exit (cache.ts); what the exit asks for is done here, or the
- * instruction is executed by itself (step.ts), and the loop goes on. All of a run's ends are decided at its head, between instructions.
+ * One core: the run loop. Translated code runs until it leaves by an exit (cache.ts); what the exit asks for is done
+ * here, or the instruction is executed by itself (step.ts), and the loop goes on. All of a run's ends are decided at
+ * its head, between instructions.
  */
 import { Cr0, Rflags } from "../../abi/x86.ts";
 import type { Core, CoreState, RunResult, StopReason } from "../engine.ts";
@@ -282,7 +283,10 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
 
   // ---- finding translated code
 
-  /** Position of the code for an address; undefined: the instruction has to be executed by itself. Delivers fetch faults. */
+  /**
+   * Position of the code for an address; undefined: the instruction has to be executed by itself. Delivers fetch
+   * faults.
+   */
   private codeAt(pc: number): number | undefined {
     this.cache.reserve();
     const link = this.linkTo(pc);
@@ -436,7 +440,10 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     else if (this.trapsAfter(insn, traps)) this.trap();
   }
 
-  /** Single step: by TF as it was before the instruction; after SYSCALL and SYSRET, as it is. Not between MOV SS and the next. */
+  /**
+   * Single step: by TF as it was before the instruction; after SYSCALL and SYSRET, as it is. Not between MOV SS and the
+   * next.
+   */
   private trapsAfter(insn: Instruction, before: boolean): boolean {
     const how = insn.row?.how;
     if (how === "syscall" || how === "sysret") return this.singleSteps;

@@ -1,6 +1,6 @@
 /**
- * A node's processor by translation to host code. RAM lies at 0 and, as far as it does not fit below DEVICE_HOLE, from 4 GB on;
- * everything else up to the physical address limit is the bus.
+ * A node's processor by translation to host code. RAM lies at 0 and, as far as it does not fit below DEVICE_HOLE, from
+ * 4 GB on; everything else up to the physical address limit is the bus.
  */
 import { DEVICE_HOLE, MAX_CPUS } from "../../abi/memory.ts";
 import type { CreateEngine, Engine, EngineOptions, Place, WatchKind } from "../engine.ts";

@@ -1,6 +1,6 @@
 /**
- * A core's registers as translated code sees them: the environment, which R15 points to, and its offsets. Code is shared by all
- * cores, so it reaches everything of a core through R15 and holds no address of one.
+ * A core's registers as translated code sees them: the environment, which R15 points to, and its offsets. Code is
+ * shared by all cores, so it reaches everything of a core through R15 and holds no address of one.
  */
 import type { Address, HostMemory } from "./memory.ts";
 

@@ -1,4 +1,6 @@
-/** What happens to a core between instructions: exceptions and interrupts delivered, NMI, INIT, SIPI and the PVH start. */
+/**
+ * What happens to a core between instructions: exceptions and interrupts delivered, NMI, INIT, SIPI and the PVH start.
+ */
 import { Cr0, Rflags } from "../../abi/x86.ts";
 import { gprNames } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
@@ -7,7 +9,9 @@ import { initState, pvhState, type StartState, startupSegment } from "../x86/sta
 import { Env } from "./environment.ts";
 import { Processor } from "./processor.ts";
 
-/** Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down. */
+/**
+ * Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down.
+ */
 const EVENT_LIMIT = 10_000;
 const CPUID_SIGNATURE = 1;
 

@@ -1,7 +1,7 @@
 /**
- * Which frames of a node's RAM are code. A frame that a core executes from is in no core's table for writes, so every write to it comes
- * here, as do the writes of devices and debuggers: then the links of all cores to its translations are dropped. What the translations
- * were of is a page's content, so they stay, for whoever has that content again.
+ * Which frames of a node's RAM are code. A frame that a core executes from is in no core's table for writes, so every
+ * write to it comes here, as do the writes of devices and debuggers: then the links of all cores to its translations
+ * are dropped. What the translations were of is a page's content, so they stay, for whoever has that content again.
  */
 import { type CodePage, PAGE } from "./cache.ts";
 
@@ -33,7 +33,10 @@ export class CodeFrames {
     this.state[Math.floor(offset / PAGE)] |= 2;
   }
 
-  /** Translations of the frame at a linear page and in a mode (both in `key`), of the cache's `generation`; `find` looks them up by content. */
+  /**
+   * Translations of the frame at a linear page and in a mode (both in `key`), of the cache's `generation`; `find` looks
+   * them up by content.
+   */
   page(offset: number, key: number, generation: number, find: () => CodePage): CodePage {
     if (generation !== this.generation) this.forgetAll();
     this.generation = generation;

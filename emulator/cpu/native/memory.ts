@@ -1,6 +1,6 @@
 /**
- * Host memory of the engine: guest RAM, environments, and the code buffer, which is one memory file mapped twice: once writable, once
- * executable. No page is ever both at once, whichever address is used.
+ * Host memory of the engine: guest RAM, environments, and the code buffer, which is one memory file mapped twice: once
+ * writable, once executable. No page is ever both at once, whichever address is used.
  */
 import koffi from "koffi";
 

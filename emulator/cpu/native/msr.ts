@@ -1,6 +1,6 @@
 /**
- * The model-specific registers that the engine keeps itself, with the checks of WRMSR (Intel SDM vol. 4; AMD APM vol. 2, 3.1).
- * Others go to the bus.
+ * The model-specific registers that the engine keeps itself, with the checks of WRMSR (Intel SDM vol. 4; AMD APM vol.
+ * 2, 3.1). Others go to the bus.
  */
 import { Cr0, Efer, Msr } from "../../abi/x86.ts";
 import { SegmentIndex } from "../x86/access.ts";

@@ -1,11 +1,12 @@
 /**
- * THE instruction table: every instruction that this processor has, by opcode, to be read beside Intel SDM vol. 2, appendix A, and the
- * "Flags Affected" of each page. What is not here is #UD: the CPU model is x86-64 with SSE3, CMPXCHG16B and LAHF64, and FSGSBASE and SMAP
- * where CR4 says so (emulator/devices/cpuid.ts).
+ * THE instruction table: every instruction that this processor has, by opcode, to be read beside Intel SDM vol. 2,
+ * appendix A, and the "Flags Affected" of each page. What is not here is #UD: the CPU model is x86-64 with SSE3,
+ * CMPXCHG16B and LAHF64, and FSGSBASE and SMAP where CR4 says so (emulator/devices/cpuid.ts).
  *
  * opcode   `0F` map; mandatory prefix before it (`NP`, `66`, `F3`, `F2`; none: any). `/n`: ModRM.reg. `:m`, `:r`: memory or register form.
  *          `:r.n`: register form with ModRM.rm = n. `+`: the low three bits name a register.
- * operands as in appendix A: E general register or memory, G register of ModRM.reg, M memory only, R register only, Z register in the
+ * operands as in appendix A: E general register or memory, G register of ModRM.reg, M memory only, R register only, Z
+ * register in the
  *          opcode, A accumulator, V W U XMM, P Q N MMX (reg, rm or memory, rm register), I immediate, J branch, O offset, S segment, C D
  *          control and debug registers. Size: b w d q 1 to 8 bytes, v operand size, z the same but at most 4, y 4 or 8, o 16 aligned, u 16,
  *          t 10 bytes, s sign-extended byte. `=` written, `*` read and written, else read.
@@ -270,7 +271,10 @@ const conditional = conditions
   })
   .join("");
 
-/** Shifts and rotates: ModRM.reg of C0, C1 (by Ib), D0, D1 (by 1), D2, D3 (by CL). /6 is SHL's other name, which processors take. */
+/**
+ * Shifts and rotates: ModRM.reg of C0, C1 (by Ib), D0, D1 (by 1), D2, D3 (by CL). /6 is SHL's other name, which
+ * processors take.
+ */
 const shifts = [
   ["ROL", "oc"],
   ["ROR", "oc"],

@@ -1,6 +1,7 @@
 /**
- * A core's registers and linear memory, as event delivery, SYSCALL, the interpreter and the debugger see them. General, XMM and x87
- * registers, flags and MXCSR stand in the environment, the others here. RIP is a canonical address as a signed number, or a bigint.
+ * A core's registers and linear memory, as event delivery, SYSCALL, the interpreter and the debugger see them. General,
+ * XMM and x87 registers, flags and MXCSR stand in the environment, the others here. RIP is a canonical address as a
+ * signed number, or a bigint.
  */
 import { Cr0, Cr4, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import type { Bus, Core, Segment } from "../engine.ts";

@@ -1,7 +1,8 @@
 /**
- * One instruction at a time, in any mode, with every check in TypeScript: the reference that translated code falls back on, for what is
- * not translated, for accesses that the tables do not cover (devices, page crossings, watched and code pages), and for 16- and 32-bit
- * code. Arithmetic is still the host's: the instruction is executed alone, its memory operand copied to the environment and back.
+ * One instruction at a time, in any mode, with every check in TypeScript: the reference that translated code falls back
+ * on, for what is not translated, for accesses that the tables do not cover (devices, page crossings, watched and code
+ * pages), and for 16- and 32-bit code. Arithmetic is still the host's: the instruction is executed alone, its memory
+ * operand copied to the environment and back.
  */
 import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
@@ -143,7 +144,10 @@ const ROUNDED_UP = 0x200;
 /** Precision. */
 const AFTER_RESULT = 0x20;
 
-/** Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. False: no result. */
+/**
+ * Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. False: no
+ * result.
+ */
 function runUnit(cpu: Machine, row: Row, code: number): boolean {
   const { env } = cpu;
   if (row.unit === "sse" && cpu.mxcsrMasks !== MXCSR_MASKS) {

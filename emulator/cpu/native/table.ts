@@ -42,7 +42,10 @@ export interface Row {
 const PREFIX_BYTES: Readonly<Record<string, number>> = { NP: 0, "66": 1, F3: 2, F2: 3 };
 const PREFIX_VALUES = [0, 0x66, 0xf3, 0xf2];
 
-/** By prefix column (0: none, 66, F3, F2) × 512 + opcode, a row; or 16 or 128 of them: by reg + 8 × register form, × 8 + rm. */
+/**
+ * By prefix column (0: none, 66, F3, F2) × 512 + opcode, a row; or 16 or 128 of them: by reg + 8 × register form, × 8 +
+ * rm.
+ */
 export type Entry = Row | (Row | undefined)[] | undefined;
 export const entries: Entry[] = new Array(4 * 512).fill(undefined);
 

@@ -1,7 +1,7 @@
 /**
- * Blocks: a run of guest instructions of one page, up to the first branch, to what is interpreted, to the page's end or to a block that
- * exists already. The budget is taken at the entry; where it does not suffice, a second translation of the block that counts every
- * instruction is used. What is seldom needed (exits, refunds) lies out of line.
+ * Blocks: a run of guest instructions of one page, up to the first branch, to what is interpreted, to the page's end or
+ * to a block that exists already. The budget is taken at the entry; where it does not suffice, a second translation of
+ * the block that counts every instruction is used. What is seldom needed (exits, refunds) lies out of line.
  */
 import { type CodePage, ExitKind, PAGE, type TranslationCache } from "./cache.ts";
 import { decode, Instruction } from "./decode.ts";
@@ -223,7 +223,9 @@ function takeBudget(e: { bytes(...values: number[]): void }, count: number): voi
   e.bytes(0x41, 0x83, 0xe8 | (BUDGET & 7), count); // sub r14d, imm8
 }
 
-/** The flags that an instruction leaves are overwritten before anybody sees them: a fault, a reader or the block's end. */
+/**
+ * The flags that an instruction leaves are overwritten before anybody sees them: a fault, a reader or the block's end.
+ */
 function flagsAreDead(list: readonly Planned[], index: number): boolean {
   for (let next = index + 1; next < list.length && next <= index + LOOK_AHEAD; next++) {
     const { insn, how } = list[next];

@@ -1,4 +1,7 @@
-/** `make cpu N=… SEED=…`: user-mode instructions on our engine and on this processor. Prints each kind of difference with a case. */
+/**
+ * `make cpu N=… SEED=…`: user-mode instructions on our engine and on this processor. Prints each kind of difference
+ * with a case.
+ */
 import { createUnicornEngine } from "../../../emulator/cpu/unicorn/engine.ts";
 import { Campaign } from "./run.ts";
 

@@ -1,4 +1,7 @@
-/** Cases from a seed: a few instructions of the table with operands of every form, and a register state that makes them interesting. */
+/**
+ * Cases from a seed: a few instructions of the table with operands of every form, and a register state that makes them
+ * interesting.
+ */
 import type { Prng } from "../../../emulator/machine/prng.ts";
 import { type Form, families, StatusFlag } from "./instructions.ts";
 
@@ -40,7 +43,10 @@ const special64 = [
   0x7fff_ffff_ffff_ffffn, 0x8000_0000_0000_0000n, 0xffff_ffff_ffff_ffffn, 0xffff_ffff_8000_0000n, 0x5555_5555_5555_5555n,
   0xffff_ffff_0000_0000n, 0xf000_0000_5566_7788n,
 ];
-/** IEEE 754 singles and doubles: zeros, ones, limits, denormals, infinities, quiet and signalling NaNs, ties of rounding. */
+/**
+ * IEEE 754 singles and doubles: zeros, ones, limits, denormals, infinities, quiet and signalling NaNs, ties of
+ * rounding.
+ */
 // biome-ignore format: a table
 const special32 = [
   0, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x3f80_0001, 0x3fff_ffff, 0x4000_0000, 0x7f7f_ffff, 0x0080_0000, 0x007f_ffff, 1, 0x8000_0001, 0x7f80_0000,

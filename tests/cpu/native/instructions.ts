@@ -1,6 +1,7 @@
 /**
- * The user-mode instructions that are tried, one form a row, by the opcode tables of Intel SDM vol. 2 (appendix A) with the flags of
- * vol. 1, appendix A ("EFLAGS cross-reference"). Coverage is by row and form, not by luck: the campaign goes through the rows in turn.
+ * The user-mode instructions that are tried, one form a row, by the opcode tables of Intel SDM vol. 2 (appendix A) with
+ * the flags of vol. 1, appendix A ("EFLAGS cross-reference"). Coverage is by row and form, not by luck: the campaign
+ * goes through the rows in turn.
  *
  * opcode   bytes in hex, a mandatory prefix first; `+r`: the register is in the last byte
  * modrm    /r: a register in `reg`; /n: an opcode extension; -: none

@@ -1,6 +1,6 @@
 /**
- * Differences that are known and stay, with the reason. None is a wrong result: the architecture leaves them open, or an exception is
- * delivered at the right place and something that nobody may rely on differs.
+ * Differences that are known and stay, with the reason. None is a wrong result: the architecture leaves them open, or
+ * an exception is delivered at the right place and something that nobody may rely on differs.
  */
 import type { Case } from "./generate.ts";
 import type { Outcome } from "./oracle.ts";

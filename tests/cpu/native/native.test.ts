@@ -1,6 +1,6 @@
 /**
- * User-mode instructions against the processor that the tests run on: registers, defined flags, memory, the exception and its place. A
- * fixed set here; `make cpu N=1000000 SEED=2` tries more.
+ * User-mode instructions against the processor that the tests run on: registers, defined flags, memory, the exception
+ * and its place. A fixed set here; `make cpu N=1000000 SEED=2` tries more.
  */
 import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../../emulator/cpu/native/engine.ts";
@@ -25,7 +25,10 @@ describe.skipIf(missing !== undefined)("user-mode instructions as this processor
     });
 });
 
-/** x87 is left out: results that overflow or underflow with the exception unmasked are stored with another exponent there. */
+/**
+ * x87 is left out: results that overflow or underflow with the exception unmasked are stored with another exponent
+ * there.
+ */
 describe.skipIf(oracleMissing !== undefined)("user-mode instructions, native engine", () => {
   for (const family of ["integer", "sse"] as const)
     it(family, () => {

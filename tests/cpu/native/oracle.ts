@@ -31,7 +31,9 @@ export interface Outcome {
   readonly rflags: number;
   readonly gpr: BigUint64Array;
   readonly fx: Uint8Array;
-  /** Range of the data pages that differs from what they held before, in whole 8 bytes, and its bytes (the first 256). */
+  /**
+   * Range of the data pages that differs from what they held before, in whole 8 bytes, and its bytes (the first 256).
+   */
   readonly first: number;
   readonly count: number;
   readonly changed: Uint8Array;

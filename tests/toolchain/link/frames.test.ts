@@ -177,6 +177,7 @@ needs("gdb", "in QEMU", () => {
           // The signal frame, at irq's iretq.
           "irq",
           "waitForInterrupt",
+          "rest",
           "idleLoop",
           "enterIdle",
         ]);

@@ -1,11 +1,14 @@
 /**
- * Host code for one guest instruction after another: where the guest's flags are, its registers, and the checked access to memory.
+ * Host code for one guest instruction after another: where the guest's flags are, its registers, and the checked access
+ * to memory.
  *
- * Flags live in the host's RFLAGS as the guest's own instructions leave them, or saved in host RAX (environment.ts); `saveFlags` and
- * `restoreFlags` move them, `flags` knows where they are valid. Each memory access clobbers RFLAGS, so they are saved before.
+ * Flags live in the host's RFLAGS as the guest's own instructions leave them, or saved in host RAX (environment.ts);
+ * `saveFlags` and `restoreFlags` move them, `flags` knows where they are valid. Each memory access clobbers RFLAGS, so
+ * they are saved before.
  *
- * An access: the linear address into T1, and a comparison with the TLB's entry that covers tag, canonical form and page crossing at once.
- * It leaves the host address in T1, or the code by an exit, with the guest's state as before the instruction.
+ * An access: the linear address into T1, and a comparison with the TLB's entry that covers tag, canonical form and page
+ * crossing at once. It leaves the host address in T1, or the code by an exit, with the guest's state as before the
+ * instruction.
  */
 import { Env, readTable, TLB_ENTRIES, writeTable } from "../environment.ts";
 import { type Instruction, NO_REGISTER, RIP } from "../decode.ts";

@@ -1,6 +1,7 @@
 /**
- * Writes host code: the few instructions that the engine itself makes, and the guest's own with other registers (Intel SDM vol. 2,
- * chapter 2). Positions are offsets in the code buffer; code reaches other code by relative jumps only, so it may lie anywhere.
+ * Writes host code: the few instructions that the engine itself makes, and the guest's own with other registers (Intel
+ * SDM vol. 2, chapter 2). Positions are offsets in the code buffer; code reaches other code by relative jumps only, so
+ * it may lie anywhere.
  */
 import type { CodeMemory } from "../memory.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Branches, calls and the stack in 64-bit code. A block ends with the first branch; what it branches to is told to the translator, which
- * links blocks (translate.ts). Flags are saved at the end of every block.
+ * Branches, calls and the stack in 64-bit code. A block ends with the first branch; what it branches to is told to the
+ * translator, which links blocks (translate.ts). Flags are saved at the end of every block.
  */
 import { Env, JUMP_ENTRIES, jumpTable } from "../environment.ts";
 import { Condition, GUEST_RSP, HOST, T1, T2 } from "./encoder.ts";

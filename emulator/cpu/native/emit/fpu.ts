@@ -1,6 +1,7 @@
 /**
- * x87, MMX and SSE. XMM registers are the host's own; so are the x87 registers from the first such instruction of a run on, until it
- * leaves. All exceptions are masked in the host: those that the guest has unmasked are not modelled (README.md).
+ * x87, MMX and SSE. XMM registers are the host's own; so are the x87 registers from the first such instruction of a run
+ * on, until it leaves. All exceptions are masked in the host: those that the guest has unmasked are not modelled
+ * (README.md).
  */
 import { Env } from "../environment.ts";
 import type { Row } from "../table.ts";

@@ -1,4 +1,7 @@
-/** Integer instructions whose operands cannot just be renamed, or that leave flags undefined. The general case is `emitGeneral`. */
+/**
+ * Integer instructions whose operands cannot just be renamed, or that leave flags undefined. The general case is
+ * `emitGeneral`.
+ */
 import { Env } from "../environment.ts";
 import { type Operand, type Row, STATUS_FLAGS } from "../table.ts";
 import { operandSize, RIP } from "../decode.ts";
@@ -14,7 +17,10 @@ const SHL = 4;
 const isGeneral = (operand: Operand): boolean => "EGRMZA".includes(operand.kind);
 const sizeOf = (e: Emitter, operand: Operand): number => operandSize(operand.size, e.insn.operandBytes);
 
-/** The instruction itself, its operands in the host's registers. `mend` sees the host register of what it wrote in `reg`. */
+/**
+ * The instruction itself, its operands in the host's registers. `mend` sees the host register of what it wrote in
+ * `reg`.
+ */
 export function emitGeneral(e: Emitter, mend?: (destination: number) => void): void {
   const { insn } = e;
   const row = insn.row as Row;
@@ -94,8 +100,8 @@ export function emitGeneral(e: Emitter, mend?: (destination: number) => void): v
 }
 
 /**
- * SF, ZF and PF by `register`, AF clear, CF and OF as the multiplication left them: what the architecture leaves undefined
- * after MUL and IMUL is what a test of the low half gives.
+ * SF, ZF and PF by `register`, AF clear, CF and OF as the multiplication left them: what the architecture leaves
+ * undefined after MUL and IMUL is what a test of the low half gives.
  */
 function mendProduct(e: Emitter, register: number, bytes: number): void {
   if (e.flagsAreDead) return;
@@ -470,7 +476,8 @@ function xlat(e: Emitter): void {
     e.saveFlags();
     const resume = e.p;
     e.bytes(0x45, 0x0f, 0xb6, 0xc0 | ((T2 & 7) << 3) | (GUEST_RAX & 7)); // movzx r12d, r11b
-    e.bytes(0x40 | (e.insn.addressBytes === 8 ? 8 : 0) | 6, 0x8d, 0x04 | ((T1 & 7) << 3), ((T2 & 7) << 3) | 3); // lea r13, [rbx + r12]
+    // lea r13, [rbx + r12]
+    e.bytes(0x40 | (e.insn.addressBytes === 8 ? 8 : 0) | 6, 0x8d, 0x04 | ((T1 & 7) << 3), ((T2 & 7) << 3) | 3);
     if (e.insn.segment === 4) e.environment(0x03, T1, Env.FS_BASE);
     else if (e.insn.segment === 5) e.environment(0x03, T1, Env.GS_BASE);
     e.check(1, false, resume);

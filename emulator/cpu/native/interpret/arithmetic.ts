@@ -1,4 +1,7 @@
-/** Integer instructions that no host instruction does without surprises: DIV, rotates through carry, bit strings, decimal adjustments. */
+/**
+ * Integer instructions that no host instruction does without surprises: DIV, rotates through carry, bit strings,
+ * decimal adjustments.
+ */
 import { Exception } from "../../../abi/x86.ts";
 import { Fault } from "../../x86/access.ts";
 import { Flag } from "../table.ts";

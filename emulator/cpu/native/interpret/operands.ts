@@ -1,4 +1,6 @@
-/** Operands of an interpreted instruction: effective addresses, and the r/m operand whether it is a register or memory. */
+/**
+ * Operands of an interpreted instruction: effective addresses, and the r/m operand whether it is a register or memory.
+ */
 import type { Core } from "../../engine.ts";
 import { SegmentIndex } from "../../x86/access.ts";
 import { type Instruction, NO_REGISTER, RIP } from "../decode.ts";

@@ -1,6 +1,7 @@
 /**
- * String instructions (Intel SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, REP). An iteration retires as an instruction, and one
- * more is the test that finds the count 0, as QEMU counts. MOVS and STOS over plain RAM are done a page at a time.
+ * String instructions (Intel SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, REP). An iteration retires as an
+ * instruction, and one more is the test that finds the count 0, as QEMU counts. MOVS and STOS over plain RAM are done a
+ * page at a time.
  */
 import { Rflags } from "../../../abi/x86.ts";
 import { ACCESS_READ, ACCESS_WRITE, SegmentIndex } from "../../x86/access.ts";

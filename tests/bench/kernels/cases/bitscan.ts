@@ -1,4 +1,7 @@
-/** Bit scan over a bitmap: lowest set bit by a de Bruijn table, population count by adding in fields, first clear run of a size. */
+/**
+ * Bit scan over a bitmap: lowest set bit by a de Bruijn table, population count by adding in fields, first clear run of
+ * a size.
+ */
 const WORDS = 256;
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 const bitmap: arr<u64, 256> = zeroed();

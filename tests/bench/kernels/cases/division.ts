@@ -1,4 +1,7 @@
-/** Division: by constants (decimal digits, dates, remainders of both signs) and by variables (greatest common divisor, powers). */
+/**
+ * Division: by constants (decimal digits, dates, remainders of both signs) and by variables (greatest common divisor,
+ * powers).
+ */
 function digits(value: u64): u64 {
   let n: u64 = value;
   let sum: u64 = 0;
@@ -9,7 +12,10 @@ function digits(value: u64): u64 {
   return sum;
 }
 
-/** Day number since 1970-01-01 → year * 10000 + month * 100 + day (Hinnant, "chrono-compatible low-level date algorithms"). */
+/**
+ * Day number since 1970-01-01 → year * 10000 + month * 100 + day (Hinnant, "chrono-compatible low-level date
+ * algorithms").
+ */
 function civil(day: i64): i64 {
   const z: i64 = day + 719468;
   const era: i64 = (z >= 0 ? z : z - 146096) / 146097;

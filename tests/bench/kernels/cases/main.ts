@@ -1,6 +1,6 @@
 /**
- * Driver: `main INDEX CALLS` calls kernel INDEX so often and prints its checksum and the least processor time of one call in ns,
- * as main.c does. The only assembly here makes Linux's system calls; the kernels have none.
+ * Driver: `main INDEX CALLS` calls kernel INDEX so often and prints its checksum and the least processor time of one
+ * call in ns, as main.c does. The only assembly here makes Linux's system calls; the kernels have none.
  */
 import { pagewalk } from "./pagewalk.ts";
 import { ring } from "./ring.ts";

@@ -1,4 +1,7 @@
-/** Page-table walk: four levels of 512 entries, 2 MB and 4 KB leaves, some not present; a translation is the entry's frame and the offset. */
+/**
+ * Page-table walk: four levels of 512 entries, 2 MB and 4 KB leaves, some not present; a translation is the entry's
+ * frame and the offset.
+ */
 const PRESENT: u64 = 1;
 const LARGE: u64 = 0x80;
 const FRAME: u64 = 0x000f_ffff_ffff_f000;

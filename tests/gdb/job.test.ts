@@ -74,6 +74,7 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
         "continue",
         "bt",
         "print amount",
+        "info auxv",
         "info threads",
         "print state.given - state.calls",
         "finish",
@@ -90,6 +91,9 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
     );
     expect(told).toMatch(/#0 {2}bump .*\n#1 .* main /);
     expect(told).toContain("$1 = 1\n");
+    expect(told).toMatch(/AT_PAGESZ +System page size +4096\n/);
+    expect(told).toMatch(/AT_ENTRY +Entry point of program +0x4[0-9a-f]+\n/);
+    expect(told).toMatch(/AT_NULL +End of vector +0x0\n/);
     for (const core of [0, 1, 2, 3])
       expect(told).toMatch(new RegExp(`Thread 1\\.${core + 1} "n1\\.c${core} debuggee rank 0 thread \\d+"`));
     expect(told).toContain("$2 = 1\n");

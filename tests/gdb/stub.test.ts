@@ -360,11 +360,13 @@ describe("files and documents", () => {
       "qTStatus",
       "Y",
       "",
-      "qXfer:auxv:read::0,100",
+      "qXfer:siginfo:read::0,100",
       "qXfer:constructor:read::0,100",
     ])
       expect(client.ask(packet), packet).toBe("");
     expect(client.ask("qXfer:features:read:other.xml:0,100")).toBe("E00");
+    // There is no program's stack.
+    expect([client.ask("qXfer:auxv:read::0,100"), client.ask("qXfer:auxv:read:x:0,100")]).toEqual(["l", "E00"]);
   });
   it("monitor commands answer on the console", () => {
     expect(toy().ask(`qRcmd,${textToHex("help me")}`)).toBe(`O${textToHex("toy: help me\n")}|OK`);

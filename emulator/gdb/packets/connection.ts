@@ -18,6 +18,7 @@ const FEATURES = [
   "qXfer:memory-map:read+",
   "qXfer:exec-file:read+",
   "qXfer:libraries:read+",
+  "qXfer:auxv:read+",
 ].join(";");
 
 function supported(session: Session, rest: string): Reply {

@@ -1,9 +1,10 @@
 /**
  * Documents that gdb reads in pieces (qXfer) and files that it may open (vFile): the target description, the threads
- * with their names, the memory map, the path of the kernel and of the programs, and these files themselves. gdb finds
- * all symbols by these alone. Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10 libraries, E.13 memory
- * map, E.14 threads.
+ * with their names, the memory map, the auxiliary vector, the path of the kernel and of the programs, and these files
+ * themselves. gdb finds all symbols by these alone. Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10
+ * libraries, E.13 memory map, E.14 threads.
  */
+import { auxiliaryVector } from "../auxiliary.ts";
 import { bytesToBinary, PACKET_BYTES, parseSmallHex } from "../framing.ts";
 import { processDescription, targetDescription } from "../registers.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";
@@ -41,13 +42,17 @@ function librariesDocument(session: Session): string {
 }
 
 /** By object: the document of an annex, undefined if there is none. */
-const objects: Readonly<Record<string, (session: Session, annex: string) => string | undefined>> = {
+const objects: Readonly<Record<string, (session: Session, annex: string) => string | Uint8Array | undefined>> = {
   features: (session, annex) =>
     annex !== "target.xml" ? undefined : session.target.system === false ? processDescription : targetDescription,
   threads: (session, annex) => (annex === "" ? threadsDocument(session) : undefined),
   "memory-map": (_stub, annex) => (annex === "" ? memoryMap : undefined),
   "exec-file": (session) => session.target.files[0]?.path,
   libraries: (session, annex) => (annex === "" ? librariesDocument(session) : undefined),
+  auxv: (session, annex) =>
+    annex !== ""
+      ? undefined
+      : auxiliaryVector((address, length) => session.target.read(session.general, address, length)),
 };
 
 /** `OBJECT:read:ANNEX:OFFSET,LENGTH` */
@@ -60,7 +65,7 @@ function transfer(session: Session, rest: string): Reply {
   const document = object(session, parts[2]!);
   if (document === undefined) return "E00";
   if (offset === undefined || length === undefined) return Failure.INVALID;
-  const bytes = Buffer.from(document, "utf8");
+  const bytes = typeof document === "string" ? Buffer.from(document, "utf8") : document;
   const piece = bytes.subarray(offset, offset + Math.min(length, MOST));
   return `${offset + piece.length >= bytes.length ? "l" : "m"}${bytesToBinary(piece)}`;
 }

@@ -113,6 +113,9 @@ export interface CoreState {
   tscAux: bigint;
   tscOffset: bigint;
   pat: bigint;
+  sysenter: { cs: bigint; esp: bigint; eip: bigint };
+  /** DR0 to DR3, DR6, DR7 by their numbers (4 and 5 do not exist). */
+  debug: readonly bigint[];
   /** 512 bytes of FXSAVE64. */
   fx: Uint8Array;
   /** One instruction after STI, MOV SS. */

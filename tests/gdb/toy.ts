@@ -42,6 +42,8 @@ function coreState(rip: bigint): CoreState {
     tscAux: 0n,
     tscOffset: 0n,
     pat: 0n,
+    sysenter: { cs: 0n, esp: 0n, eip: 0n },
+    debug: Array.from({ length: 8 }, () => 0n),
     fx,
     interruptShadow: false,
     halted: false,

@@ -5,7 +5,7 @@ import { Cr0, Rflags } from "../../abi/x86.ts";
 import { gprNames } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
 import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
-import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
+import { DEBUG_AT_START, initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
 import { Env } from "./environment.ts";
 import { Processor } from "./processor.ts";
 
@@ -95,6 +95,7 @@ export abstract class EventProcessor extends Processor {
     this.efer = 0;
     state.segments.forEach((segment, index) => this.setSegment(index as SegmentIndex, segment));
     this.cpl = 0;
+    this.debugRegisters = [...DEBUG_AT_START];
     this.gdtr = { base: 0n, limit: 0xffff };
     this.idtr = { base: 0n, limit: 0xffff };
     this.rflags = state.rflags;

@@ -46,6 +46,8 @@ export function saveCore(core: SavedCore): CoreState {
     tscAux: core.tscAux,
     tscOffset: core.tscOffset,
     pat: core.pat,
+    sysenter: { cs: core.sysenter[0], esp: core.sysenter[1], eip: core.sysenter[2] },
+    debug: [...core.debugRegisters],
     fx,
     interruptShadow: core.interruptShadow,
     halted: core.isHalted,
@@ -74,6 +76,8 @@ export function restoreCore(core: SavedCore, state: CoreState): void {
   core.tscAux = state.tscAux;
   core.tscOffset = state.tscOffset;
   core.pat = state.pat;
+  core.sysenter = [state.sysenter.cs, state.sysenter.esp, state.sysenter.eip];
+  core.debugRegisters = [...state.debug];
   for (const name of segmentNames) core.setHiddenPart(segmentNumbers[name], state.segments[name]);
   // The privilege level is that of the stack segment.
   core.cpl = core.cr0 & Cr0.PE ? descriptorDpl(state.segments.ss.flags) : 0;

@@ -5,7 +5,7 @@ import { Cr0, Rflags } from "../../abi/x86.ts";
 import { gprNames } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
 import { type CpuEvent, deliverEvent } from "../x86/deliver.ts";
-import { initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
+import { DEBUG_AT_START, initState, pvhState, type StartState, startupSegment } from "../x86/start.ts";
 import { Env } from "./environment.ts";
 import { Processor } from "./processor.ts";
 
@@ -97,6 +97,9 @@ export abstract class EventProcessor extends Processor {
     );
     for (const offset of [Env.CR2, Env.CR3, Env.CR4, Env.EFER]) env.setU64(offset, 0n);
     state.segments.forEach((segment, index) => env.writeSegment(index as SegmentIndex, segment));
+    DEBUG_AT_START.forEach((value, index) => {
+      env.setU64(Env.DEBUG + 8 * index, value);
+    });
     env.setTable(Env.GDTR, 0n, 0xffff);
     env.setTable(Env.IDTR, 0n, 0xffff);
     env.rflags = state.rflags;

@@ -42,6 +42,12 @@ export function saveCore(cpu: Processor): CoreState {
     tscAux: env.u64(Env.TSC_AUX),
     tscOffset: cpu.tscOffset,
     pat: cpu.pat,
+    sysenter: {
+      cs: BigInt(env.u32(Env.SYSENTER_CS)),
+      esp: env.u64(Env.SYSENTER_ESP),
+      eip: env.u64(Env.SYSENTER_EIP),
+    },
+    debug: Array.from({ length: 8 }, (_, index) => env.u64(Env.DEBUG + 8 * index)),
     fx: env.saveFx(),
     interruptShadow: cpu.interruptShadow,
     halted: cpu.isHalted,
@@ -75,6 +81,12 @@ export function restoreCore(cpu: Processor, state: CoreState): void {
   env.setU32(Env.OLD_EXCEPTION, -1);
   cpu.tscOffset = state.tscOffset;
   cpu.pat = state.pat;
+  env.setU32(Env.SYSENTER_CS, Number(state.sysenter.cs));
+  env.setU64(Env.SYSENTER_ESP, state.sysenter.esp);
+  env.setU64(Env.SYSENTER_EIP, state.sysenter.eip);
+  state.debug.forEach((value, index) => {
+    env.setU64(Env.DEBUG + 8 * index, value);
+  });
   cpu.rflags = state.rflags;
   env.updateHflags(env.cplOfStack());
   cpu.interruptShadow = state.interruptShadow;

@@ -15,6 +15,9 @@ export interface StartState {
   readonly gpr: ReadonlyMap<number, bigint>;
 }
 
+/** DR0 to DR7 after reset and INIT. */
+export const DEBUG_AT_START: readonly bigint[] = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff_0ff0n, 0x400n];
+
 const realData: Segment = { selector: 0, base: 0n, limit: 0xffff, flags: 0x9300 };
 const noLdt: Segment = { selector: 0, base: 0n, limit: 0xffff, flags: 0x8200 };
 const noTask: Segment = { selector: 0, base: 0n, limit: 0xffff, flags: 0x8b00 };

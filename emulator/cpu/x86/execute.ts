@@ -44,10 +44,14 @@ const isLoadSystem = ({ map, opcode, modrm }: Decoded): boolean =>
 const isWriteBase = ({ map, opcode, modrm, repeat }: Decoded): boolean =>
   map === 1 && opcode === 0xae && repeat === 0xf3 && !isMemory(modrm) && (regField(modrm) & 6) === 2;
 
+/** BSF, BSR with F3, which no CPUID here makes TZCNT, LZCNT: the prefix is ignored. */
+const isBitScan = ({ map, opcode, repeat, lock }: Decoded): boolean =>
+  map === 1 && (opcode === 0xbc || opcode === 0xbd) && repeat === 0xf3 && !lock;
+
 export function isExecuted(found: Decoded, cpl: number, is64Bit: boolean): boolean {
   if (isFlagsToAh(found)) return true;
   if (!is64Bit || (found.lock && !isLockedNeg(found))) return false;
-  if (isFar(found) || isWriteBase(found) || (cpl === 0 && isLoadSystem(found))) return true;
+  if (isBitScan(found) || isFar(found) || isWriteBase(found) || (cpl === 0 && isLoadSystem(found))) return true;
   return isLockedNeg(found) || isFlush(found) || isMaskedMove(found) || (cpl === 0 && isLoadTable(found));
 }
 
@@ -61,6 +65,7 @@ export function execute(cpu: Execute, found: Decoded, byte: (offset: number) => 
   if (isMaskedMove(found)) return maskedMove(cpu, found);
   if (isWriteBase(found)) return writeBase(cpu, found);
   if (isFar(found)) return far(cpu, found, byte);
+  if (isBitScan(found)) return bitScan(cpu, found, byte);
   if (isLoadSystem(found)) return loadSystem(cpu, found, byte);
   const { address, end } = memoryOperand(found, byte, cpu);
   const privilege = cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
@@ -108,6 +113,26 @@ function loadTable(cpu: Execute, { modrm }: Decoded, address: bigint): void {
   const base = cpu.readLinear(BigInt.asUintN(64, address + 2n), 8, PRIVILEGE_SUPERVISOR);
   if (!isCanonical(base)) throw new Fault(Exception.GP, 0);
   cpu.loadTable(regField(modrm) === 2 ? "gdtr" : "idtr", base, limit);
+}
+
+/** Of 0: ZF, and the destination keeps its value. Other flags are undefined; they stay. */
+function bitScan(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
+  const { opcode, modrm, rex, opcodeEnd } = found;
+  const bytes = widthOf(found);
+  let end = opcodeEnd + 1;
+  let value: bigint;
+  if (isMemory(modrm)) {
+    const operand = memoryOperand(found, byte, cpu);
+    end = operand.end;
+    value = cpu.readLinear(operand.address, bytes, cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR);
+  } else value = BigInt.asUintN(8 * bytes, cpu.gpr((modrm & 7) | ((rex & 1) << 3)));
+  cpu.rflags = (cpu.rflags & ~BigInt(Rflags.ZF)) | (value === 0n ? BigInt(Rflags.ZF) : 0n);
+  if (value === 0n) return end;
+  const lowest = value & -value;
+  const index = BigInt((opcode === 0xbc ? lowest : value).toString(2).length - 1);
+  const destination = regField(modrm) | ((rex & 4) << 1);
+  cpu.setGpr(destination, bytes === 2 ? (cpu.gpr(destination) & ~0xffffn) | index : index);
+  return end;
 }
 
 const widthOf = ({ rex, operandSize }: Decoded): number => (rex & 8 ? 8 : operandSize ? 2 : 4);

@@ -221,6 +221,26 @@ function endOfTheLowerHalf(): void {
   atTheEnd(cstr("jno rel32 beyond the end"), 0x1000_810f, 6, 0xff0);
 }
 
+/** CPUID announces neither TZCNT nor LZCNT: F3 before BSF and BSR says nothing (SDM vol. 2, TZCNT, LZCNT). */
+function bitScan(name: ptr<u8>, source: u64, bytes: u64, count: u64, found: u64, zero: u64): void {
+  give(0x1234_5678_9abc_def0, 0, source, 0);
+  checkBytes(name, 3, bytes, count);
+  expect(cstr("  result"), event.rax, found);
+  expect(cstr("  zf"), (event.rflags >> 6) & 1, zero);
+}
+function bitScans(): void {
+  const untouched: u64 = 0x1234_5678_9abc_def0;
+  bitScan(cstr("f3 bsr rax, rcx"), 0x00f0_0000, 0xc1bd_0f48_f3, 5, 23, 0);
+  bitScan(cstr("f3 bsf rax, rcx"), 0x00f0_0000, 0xc1bc_0f48_f3, 5, 20, 0);
+  bitScan(cstr("f3 bsr rax, rcx, top bit"), 0x8000_0000_0000_0000, 0xc1bd_0f48_f3, 5, 63, 0);
+  bitScan(cstr("f3 bsf rax, rcx, top bit"), 0x8000_0000_0000_0000, 0xc1bc_0f48_f3, 5, 63, 0);
+  bitScan(cstr("f3 bsr eax, ecx"), 0xffff_ffff_0000_0100, 0xc1bd_0ff3, 4, 8, 0);
+  bitScan(cstr("f3 bsr ax, cx"), 0xffff_0100, 0xc1bd_0ff3_66, 5, 0x1234_5678_9abc_0008, 0);
+  bitScan(cstr("f3 bsf rax, rcx, zero"), 0, 0xc1bc_0f48_f3, 5, untouched, 1);
+  bitScan(cstr("f3 bsr rax, rcx, zero"), 0, 0xc1bd_0f48_f3, 5, untouched, 1);
+  bitScan(cstr("f3 bsr ax, cx, zero"), 0xffff_0000, 0xc1bd_0ff3_66, 5, untouched, 1);
+}
+
 function unknownMsrs(): void {
   for (let i: u64 = 0; i < 3; i++) {
     const index: u64 = i === 0 ? 0x1234_5678 : i === 1 ? 0xc001_9999 : 0x4000_0000;
@@ -267,6 +287,7 @@ export function checks(): void {
   userModeInstructionPrevention();
   branches();
   endOfTheLowerHalf();
+  bitScans();
   unknownMsrs();
   globalDisable();
 }

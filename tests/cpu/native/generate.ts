@@ -211,7 +211,7 @@ export class Generator {
       if (length > 1 && form.notes.includes("T")) continue;
       if (form.notes.includes("F") && undefinedFlags) continue; // pushf stores them
       if (undefinedConditions && (form.name === "fnstsw" || form.name === "fxsave")) continue;
-      this.instruction(form, code, gpr, fixed, offset, branches, ends.length, names);
+      this.instruction(form, code, gpr, fixed, branches, ends.length, names);
       ends.push(code.length);
       notes += form.notes;
       if (form.imm === "j" || form.notes.includes("R")) {
@@ -250,7 +250,6 @@ export class Generator {
     code: number[],
     gpr: BigUint64Array,
     fixed: Set<number>,
-    offset: number,
     branches: { at: number; bytes: number; index: number }[],
     index: number,
     names: string[],
@@ -345,7 +344,7 @@ export class Generator {
         const rm = notes === "0" ? 0 : this.below(8);
         if (!isX87) rexB = this.below(2);
         tail.push(0xc0 | (reg << 3) | rm);
-        if (notes.includes("T")) this.setTarget(gpr, fixed, rm + 8 * rexB, offset);
+        if (notes.includes("T")) this.setTarget(gpr, fixed, rm + 8 * rexB);
         description += ` r${operand * 8}`;
       } else {
         const bad = this.chance(16);
@@ -355,21 +354,12 @@ export class Generator {
         const misaligned = aligned && this.chance(10);
         const target = this.address(bytes, aligned && !misaligned, bad);
         if (bitString) this.set(gpr, fixed, reg + 8 * rexR, BigInt.asUintN(64, BigInt(this.below(256) - 128)), true);
-        const encoded = this.memoryOperand(
-          target,
-          gpr,
-          fixed,
-          reg,
-          offset,
-          code.length,
-          bitString ? reg + 8 * rexR : -1,
-        );
+        const encoded = this.memoryOperand(target, gpr, fixed, reg, bitString ? reg + 8 * rexR : -1);
         if (encoded.addressSize) addressSize = true;
         rexX = encoded.rexX;
         rexB = encoded.rexB;
         tail.push(...encoded.bytes);
         description += bad ? ` m${operand * 8}?` : ` m${operand * 8}`;
-        if (notes.includes("T") && !bad) this.pointTo(target);
       }
     }
     if (form.imm.startsWith("c")) tail.push(Number(form.imm[1]));
@@ -402,8 +392,6 @@ export class Generator {
     if (form.name.startsWith("ret")) this.set(gpr, fixed, 4, BigInt(DATA + 0x1000 + 8 * this.below(64)), true);
   }
 
-  private pointTo(_target: bigint): void {}
-
   private set(gpr: BigUint64Array, fixed: Set<number>, register: number, value: bigint, force = false): boolean {
     if (fixed.has(register) && !force) return false;
     gpr[register] = value;
@@ -412,7 +400,7 @@ export class Generator {
   }
 
   /** A branch's target: the end of the code page, another page, or not canonical. */
-  private setTarget(gpr: BigUint64Array, fixed: Set<number>, register: number, _offset: number): void {
+  private setTarget(gpr: BigUint64Array, fixed: Set<number>, register: number): void {
     const target = this.pick([
       BigInt(CODE + 0x800),
       BigInt(CODE + 0x1800),
@@ -430,8 +418,6 @@ export class Generator {
     gpr: BigUint64Array,
     fixed: Set<number>,
     reg: number,
-    offset: number,
-    _at: number,
     taken: number,
   ): { bytes: number[]; rexX: number; rexB: number; addressSize: boolean } {
     const low = target < 0x8000_0000n;
@@ -439,7 +425,6 @@ export class Generator {
     const field = reg << 3;
     const displacement = (value: number, bytes: number): number[] =>
       Array.from({ length: bytes }, (_, i) => (value >> (8 * i)) & 0xff);
-    void offset;
     if (kind === 0 && low) {
       // [disp32] by SIB without base and index.
       return { bytes: [0x04 | field, 0x25, ...displacement(Number(target), 4)], rexX: 0, rexB: 0, addressSize: false };

@@ -38,7 +38,7 @@ export class Campaign {
           const actual = emulated.run(one);
           const text = difference(one, native[index], actual);
           if (text === undefined) return;
-          if (isListed(one, native[index], actual)) listed++;
+          if (isListed(one, native[index], actual, text)) listed++;
           else
             differences.push({
               kind: one.text,

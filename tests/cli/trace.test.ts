@@ -98,6 +98,14 @@ describe("record, show, diff, export", () => {
     );
     expect(stdout).toMatch(/\n\nn2\.c0 job\.load/);
   });
+  it.each([
+    ["show", "--node", "60"],
+    ["show", "--kind", "nmi.deliver"],
+  ])("%s %s %s: filters that leave nothing say so", (command, option, value) => {
+    const { status, stderr } = run(command, option, value, "a.trace");
+    expect(stderr).toMatch(/^margay: a\.trace: none of its \d+ events is selected by [^\n]*\n$/);
+    expect(status).toBe(0);
+  });
   it("diff: nothing and 0 where they are equal, the first divergence and 1 where not", () => {
     expect(run("diff", "a.trace", "again.trace")).toEqual({ status: 0, stdout: "", stderr: "" });
     const exact = run("diff", "a.trace", "b.trace");

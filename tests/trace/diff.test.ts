@@ -38,6 +38,23 @@ const side = (name: string, events: readonly TraceEvent[], about: Partial<TraceH
 const diff = (a: readonly TraceEvent[], b: readonly TraceEvent[], ignoreTime = false, context = 2): string | null =>
   diffTraces(side("a", a), side("b", b), { ignoreTime, context })?.join("\n") ?? null;
 
+describe("different runs", () => {
+  const b = base.map((e, i) => (i === 20 ? mark(e.time, e.nid, 999) : e));
+  it.each<[string, Partial<TraceHeader>, string]>([
+    ["image", { image: "hello" }, "  image: ring | hello"],
+    ["nodes", { nodes: 4 }, "  nodes: 2 | 4"],
+    ["cores", { cores: 2 }, "  cores of a node: 1 | 2"],
+  ])("%s: the header that differs comes first", (_, about, line) => {
+    const lines = diffTraces(side("a", base), side("b", b, about), { ignoreTime: false, context: 0 });
+    expect(lines?.slice(0, 2)).toEqual(["these are traces of different runs:", line]);
+    expect(lines?.some((l) => l.startsWith("first divergence: event 21"))).toBe(true);
+  });
+  it("the seed alone makes no different run", () => {
+    const lines = diffTraces(side("a", base), side("b", b, { seed: 4 }), { ignoreTime: false, context: 0 });
+    expect(lines?.[0]).toMatch(/^first divergence: event 21/);
+  });
+});
+
 describe("exact", () => {
   it("equal traces, also where one holds bigints and the other numbers", () => {
     expect(diff(base, base)).toBeNull();

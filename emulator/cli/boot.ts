@@ -95,7 +95,7 @@ export async function bootCommand(parsed: Parsed, debug?: DebugLine): Promise<nu
       status = EXIT_MACHINE_FAULT;
     }
     trace.close();
-    for (const line of session.epilogue()) say(session, line);
+    for (const line of session.epilogue(true)) say(session, line);
     say(session, session.summary({ status, outcome: reason, image }));
     return driver ? await driver.close(status) : status;
   } finally {

@@ -190,7 +190,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     // A file that could not be written is the run's failure, before anything is summed up.
     trace.close();
     const status = violations.length > 0 ? EXIT_MACHINE_FAULT : end.status;
-    for (const line of session.epilogue()) say(session, line);
+    for (const line of session.epilogue(end.hasSummary)) say(session, line);
     if (end.hasSummary) {
       const ranksFigure = { ranks: ranks.length };
       say(session, session.summary({ status, outcome: end.outcome, program: program.name, ...ranksFigure }));

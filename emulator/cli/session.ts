@@ -174,14 +174,14 @@ export class Session {
   }
 
   /**
-   * What is asked for and known only at the end: the faults that happened, the longest time with interrupts off, the
-   * state hash.
+   * What is known only at the end: the faults that happened and the state hash, where they were asked for; and with the
+   * summary the longest time with interrupts off.
    */
-  epilogue(): readonly string[] {
+  epilogue(hasSummary: boolean): readonly string[] {
     if (this.options.settings.json) return [];
     const lines = this.faults === undefined ? [] : [`link faults: ${this.faults.summary()}`];
     const off = this.machine.longestInterruptsOff;
-    if (off !== undefined) lines.push(`longest time with interrupts off: ${off.ns} ns (${off.place})`);
+    if (off !== undefined && hasSummary) lines.push(`longest time with interrupts off: ${off.ns} ns (${off.place})`);
     return this.options.settings.hash ? [...lines, `state hash ${this.machine.stateHash()}`] : lines;
   }
 

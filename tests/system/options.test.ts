@@ -170,6 +170,8 @@ describe("how it ended", () => {
       wallSeconds: expect.any(Number),
       instructions: expect.any(Number),
       linkFaults: expect.objectContaining({ frames: expect.any(Number) }),
+      longestInterruptsOffNs: expect.any(Number),
+      longestInterruptsOffPlace: expect.stringMatching(/^n\d\.c0, /),
       stateHash: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
     expect(JSON.parse(margay(["boot", "--json", "kernel"]).stderr)).toMatchObject({

@@ -331,7 +331,6 @@ export const rows: readonly Row[] = [
   ["sldt", "m16",   "0F 00 /0",       "any"],
   ["sldt", "r16",   "o16 0F 00 /0",   "any"],
   ["sldt", "r32",   "o32 0F 00 /0",   "any"],
-  ["sldt", "r64",   "REX.W 0F 00 /0", "64"],
   ["smsw", "m16",   "0F 01 /4",       "any"],
   ["smsw", "r16",   "o16 0F 01 /4",   "any"],
   ["smsw", "r32",   "o32 0F 01 /4",   "any"],

@@ -170,6 +170,7 @@ describe("the host", () => {
       expect(r.status, line).toBe(2);
     }
   });
+  if (process.getuid!() !== 0) console.log("tests/cli/failures: another user's installation skipped: needs root");
   it.skipIf(process.getuid!() !== 0)(
     "an installation of somebody else's: it runs, and what would write there is one line",
     () => {

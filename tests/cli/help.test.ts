@@ -76,6 +76,7 @@ describe("man page", () => {
     for (const c of commands) expect(plain).toContain(`.SS margay ${c.name}`);
     expect(plain).toMatch(/^141$/m);
   });
+  if (!has("groff") && !has("mandoc")) console.log("tests/cli/help: man page not checked: no groff, no mandoc");
   it.skipIf(!has("groff") && !has("mandoc"))("is roff without a warning", () => {
     const r = has("mandoc")
       ? spawnSync("mandoc", ["-T", "lint", "-W", "warning"], { input: page, encoding: "utf8" })

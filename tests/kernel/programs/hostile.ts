@@ -16,62 +16,36 @@
  */
 import "../../../userland/lib/start.ts";
 import { MAX_RANKS } from "../../../kernel/abi/job.ts";
-import { PAGE_BYTES, USER_END } from "../../../kernel/abi/memory.ts";
-import type { LoadRequest, MatchEntry, PortalEvent, PortalRequest } from "../../../kernel/abi/portals.ts";
-import {
-  CloneFlag,
-  FutexOperation,
-  MapFlag,
-  PROGRAM_LOWEST,
-  Prot,
-  type Timespec,
-} from "../../../kernel/abi/process.ts";
+import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";
+import type { PortalEvent } from "../../../kernel/abi/portals.ts";
+import { MapFlag, PROGRAM_LOWEST, Prot } from "../../../kernel/abi/process.ts";
 import { ArgKind, ARGUMENTS_MAX, Syscall, type SyscallInfo, syscallInfos } from "../../../kernel/abi/syscalls.ts";
 import { parseDecimal, type ParsedNumber } from "../../../toolchain/lib/rt/strings.ts";
 import { flushAll, print, printDecimal, printHex, stdout } from "../../../userland/lib/stdio.ts";
 import { margayRank, mmap, syscall2, syscall6 } from "../../../userland/lib/syscall.ts";
-import { createThread, type Thread } from "../../../userland/lib/thread.ts";
+import { createThread } from "../../../userland/lib/thread.ts";
+import { argument, refine, scribble } from "./hostile/arguments.ts";
+import {
+  type Attempt,
+  below,
+  DIRECT_MAP,
+  IMAGE,
+  number,
+  oneIn,
+  OPEN,
+  OPEN_BYTES,
+  SHIFTING,
+  SHIFTING_BYTES,
+  STILL,
+  type Worker,
+} from "./hostile/grounds.ts";
 
-const OPEN: u64 = 0x7100_0000_0000;
-const OPEN_BYTES: u64 = 16 * PAGE_BYTES;
-const STILL: u64 = 0x7180_0000_0000;
-const SHIFTING: u64 = 0x7200_0000_0000;
-const SHIFTING_BYTES: u64 = 64 * PAGE_BYTES;
-const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
-const IMAGE: u64 = 0xffff_ffff_8000_0000;
 const RW: u32 = Prot.READ | Prot.WRITE;
 const FIXED: u32 = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
 const THREADS: u32 = 64;
-/** Longest wait, ns. */
-const PATIENCE: u64 = 3000;
 /** Calls between two looks at the grounds. */
 const LOOK_EVERY: u64 = 512;
 
-/** Arguments a…f, number, result and what the registers hold afterwards. */
-class Attempt {
-  arguments!: arr<u64, 6>;
-  number: u64 = 0;
-  result: u64 = 0;
-  after!: arr<u64, 6>;
-  /** Not 0: a register that a call must keep is another. */
-  changed: u64 = 0;
-}
-class Worker {
-  thread!: Thread;
-  index: u32 = 0;
-  random: u64 = 0;
-  attempt!: Attempt;
-  /** What mmap has placed; the oldest goes when there are too many. */
-  mapped!: arr<u64, 4>;
-  mappedBytes!: arr<u64, 4>;
-  turn: u64 = 0;
-  /** Structures that nobody else writes to. */
-  time!: Timespec;
-  entry!: MatchEntry;
-  request!: PortalRequest;
-  load!: LoadRequest;
-  noise!: arr<u8, 512>;
-}
 const workers: arr<Worker, 64> = zeroed();
 class Shared {
   calls: u64 = 0;
@@ -85,308 +59,6 @@ class Shared {
   errors!: arr<u64, 200>;
 }
 const shared: Shared = zeroed();
-
-// ---- choices -------------------------------------------------------------------------------------------------------
-/** xorshift64*. */
-function next(w: ptr<Worker>): u64 {
-  let x: u64 = w.random;
-  x ^= x >> 12;
-  x ^= x << 25;
-  x ^= x >> 27;
-  w.random = x;
-  return (x * 0x2545_f491_4f6c_dd1d) >> 16;
-}
-function below(w: ptr<Worker>, count: u64): u64 {
-  return next(w) % count;
-}
-function oneIn(w: ptr<Worker>, count: u64): boolean {
-  return below(w, count) === 0;
-}
-
-/** A number that is at an edge of something, more or less. */
-function number(w: ptr<Worker>): u64 {
-  const near: u64 = below(w, 5) - 2;
-  switch (below(w, 12)) {
-    case 0:
-    case 1:
-      return below(w, 20);
-    case 2:
-      return (u64(1) << below(w, 64)) + near;
-    case 3:
-      return near;
-    case 4:
-      return 0xffff_ffff + near;
-    case 5:
-      return 0x7fff_ffff + near;
-    case 6:
-      return (u64(1) << 32) + below(w, 20);
-    case 7:
-      return USER_END + near;
-    case 8:
-      return (u64(1) << 63) + near;
-    case 9:
-      return PAGE_BYTES * below(w, 5) + near;
-    case 10:
-      return (next(w) << 32) ^ next(w);
-    default:
-      return below(w, 1000);
-  }
-}
-/** Somewhere in the grounds; `lengthBytes` of it may be there. */
-function inGround(w: ptr<Worker>, lengthBytes: u64): u64 {
-  const shift: u64 = oneIn(w, 4) ? below(w, 16) : 0;
-  switch (below(w, 8)) {
-    case 0:
-    case 1:
-      return SHIFTING + 8 * below(w, SHIFTING_BYTES / 8) + shift;
-    case 2:
-      return SHIFTING + PAGE_BYTES * below(w, 65) - lengthBytes / 2 + shift;
-    case 3:
-      return OPEN + OPEN_BYTES - below(w, 2 * lengthBytes + 8);
-    case 4:
-      return STILL + 8 * below(w, 256) + shift;
-    default:
-      return OPEN + 8 * below(w, OPEN_BYTES / 8) + shift;
-  }
-}
-/** An address that is no good; where the program itself may lie another is taken. */
-function badAddress(w: ptr<Worker>, lengthBytes: u64): u64 {
-  const at: u64 = anyBadAddress(w, lengthBytes);
-  return at >= PROGRAM_LOWEST && at < OPEN ? at + SHIFTING : at;
-}
-function anyBadAddress(w: ptr<Worker>, lengthBytes: u64): u64 {
-  switch (below(w, 10)) {
-    case 0:
-      return 0;
-    case 1:
-      return below(w, PROGRAM_LOWEST);
-    case 2:
-      return USER_END - below(w, 2 * lengthBytes + 8);
-    case 3:
-      return USER_END + below(w, 2 * PAGE_BYTES);
-    case 4:
-      return (u64(1) << 47) + (next(w) & 0xff_ffff);
-    case 5:
-      return DIRECT_MAP + (next(w) & 0x7ff_ffff);
-    case 6:
-      return IMAGE + 0x10_0000 + (next(w) & 0xf_ffff);
-    case 7:
-      return 0 - below(w, 2 * lengthBytes + 8);
-    case 8:
-      return number(w);
-    default:
-      return (next(w) << 48) | (next(w) & 0xffff_ffff_fff8);
-  }
-}
-function address(w: ptr<Worker>, lengthBytes: u64): u64 {
-  return oneIn(w, 3) ? badAddress(w, lengthBytes) : inGround(w, lengthBytes);
-}
-/** For what a call waits by, or what would fill the ground with words that mean something: not in the grounds. */
-function privateAddress(w: ptr<Worker>, own: u64, lengthBytes: u64): u64 {
-  if (!oneIn(w, 4)) return own;
-  const at: u64 = badAddress(w, lengthBytes);
-  return at >= PROGRAM_LOWEST && at < USER_END - 2 * PAGE_BYTES ? 0 : at;
-}
-/** Start of a range that calls may unmap or protect: in `shifting`, above it, or no good. */
-function rangeStart(w: ptr<Worker>): u64 {
-  if (!oneIn(w, 4)) return SHIFTING + PAGE_BYTES * below(w, 64) + (oneIn(w, 8) ? below(w, PAGE_BYTES) : 0);
-  return badAddress(w, PAGE_BYTES);
-}
-
-// ---- structures ----------------------------------------------------------------------------------------------------
-function fillTime(w: ptr<Worker>): u64 {
-  w.time.seconds = 0;
-  w.time.nanoseconds = i64(below(w, PATIENCE));
-  if (oneIn(w, 4)) w.time.nanoseconds = i64(1000000000 + below(w, 3)) - 1;
-  if (oneIn(w, 4)) w.time.seconds = -1 - i64(below(w, 1000));
-  // 10^9 - 1 ns is a time: not one to wait for.
-  if (w.time.seconds === 0 && w.time.nanoseconds === 999999999) w.time.nanoseconds = 1000000000;
-  return cast<u64>(addr(w.time));
-}
-/** nid 1 and 2 are there. */
-function nid(w: ptr<Worker>): u32 {
-  if (oneIn(w, 64)) return u32(number(w));
-  return u32(1 + below(w, 2));
-}
-/** Writes a copy of the structure to `open`, or leaves it where nobody disturbs it. Returns where it is. */
-function place(w: ptr<Worker>, from: u64, lengthBytes: u64): u64 {
-  if (oneIn(w, 8)) return address(w, lengthBytes);
-  if (oneIn(w, 2)) return from;
-  const at: u64 = OPEN + 8 * below(w, (OPEN_BYTES - lengthBytes) / 8);
-  for (let i: u64 = 0; i < lengthBytes; i += 8) scribble(at + i, cast<ptr<u64>>(from + i)[0]);
-  return at;
-}
-/**
- * What may stand in `open`, and in what the kernel hands back in events. Copies move it by any number of bytes: no part
- * of it, nor of it and its neighbours, looks like an address of the kernel's then.
- */
-function quiet(value: u64): u64 {
-  return value & 0x7fff_ffff_7fff_ffff;
-}
-function scribble(at: u64, value: u64): void {
-  volatileWrite(cast<ptr<u64>>(at), quiet(value));
-}
-function matchEntry(w: ptr<Worker>): u64 {
-  const e = addr(w.entry);
-  e.portalIndex = u32(oneIn(w, 12) ? number(w) : below(w, 8));
-  e.options = u32(oneIn(w, 12) ? number(w) : below(w, 32));
-  e.matchBits = below(w, 4);
-  e.ignoreBits = oneIn(w, 2) ? 0xffff_ffff_ffff : 0;
-  e.sourceNid = oneIn(w, 2) ? 0xffff_ffff : nid(w);
-  e.sourcePid = oneIn(w, 2) ? 0xffff_ffff : u32(below(w, 4));
-  e.lengthBytes = oneIn(w, 8) ? number(w) : below(w, 3 * PAGE_BYTES);
-  e.address = address(w, e.lengthBytes);
-  e.queue = u32(oneIn(w, 12) ? number(w) : below(w, 4));
-  e.userPointer = quiet(number(w));
-  return place(w, cast<u64>(e), sizeof<MatchEntry>());
-}
-function portalRequest(w: ptr<Worker>): u64 {
-  const r = addr(w.request);
-  r.lengthBytes = oneIn(w, 8) ? number(w) : below(w, oneIn(w, 8) ? 8 * PAGE_BYTES : 256);
-  r.address = address(w, r.lengthBytes);
-  r.targetNid = nid(w);
-  r.targetPid = u32(oneIn(w, 12) ? number(w) : below(w, 4));
-  r.portalIndex = u32(oneIn(w, 12) ? number(w) : below(w, 8));
-  r.flags = u32(oneIn(w, 12) ? number(w) : below(w, 2));
-  r.matchBits = below(w, 4);
-  r.remoteOffset = oneIn(w, 3) ? quiet(number(w)) : below(w, 256);
-  r.headerData = quiet(number(w));
-  r.queue = u32(oneIn(w, 12) ? number(w) : below(w, 4));
-  r.userPointer = quiet(number(w));
-  return place(w, cast<u64>(r), sizeof<PortalRequest>());
-}
-function loadRequest(w: ptr<Worker>): u64 {
-  const r = addr(w.load);
-  r.nid = nid(w);
-  r.queue = u32(number(w));
-  r.lengthBytes = number(w);
-  r.address = address(w, r.lengthBytes);
-  r.userPointer = quiet(number(w));
-  return place(w, cast<u64>(r), sizeof<LoadRequest>());
-}
-function path(w: ptr<Worker>): u64 {
-  switch (below(w, 6)) {
-    case 0:
-      return cast<u64>(cstr("/"));
-    case 1:
-    case 2:
-      return cast<u64>(cstr("/scratch"));
-    case 3:
-      return cast<u64>(cstr("/missing/../none"));
-    default:
-      return address(w, 64);
-  }
-}
-
-// ---- a call --------------------------------------------------------------------------------------------------------
-function argument(w: ptr<Worker>, kind: u8, limit: u64, sizeOfStructure: u64): u64 {
-  switch (kind) {
-    case ArgKind.FD:
-    case ArgKind.DIRECTORY:
-      return oneIn(w, 4) ? number(w) : below(w, 10) | (oneIn(w, 8) ? next(w) << 32 : 0);
-    case ArgKind.HANDLE:
-      return oneIn(w, 3) ? number(w) : 1 + below(w, 4);
-    case ArgKind.COUNT:
-      return oneIn(w, 2) ? number(w) : u64(1) << below(w, 5);
-    case ArgKind.FLAGS:
-      return oneIn(w, 2) ? number(w) : limit & next(w);
-    case ArgKind.LENGTH:
-      return oneIn(w, 3) ? number(w) : below(w, 2 * PAGE_BYTES);
-    case ArgKind.TIMEOUT:
-      return below(w, PATIENCE);
-    case ArgKind.PATH:
-      return path(w);
-    case ArgKind.PAGE:
-      return rangeStart(w);
-    case ArgKind.ALIGNED:
-      return address(w, PAGE_BYTES) & (oneIn(w, 8) ? ~u64(0) : ~(limit - 1));
-    case ArgKind.ADDRESS:
-    case ArgKind.READ:
-    case ArgKind.WRITE:
-    case ArgKind.READ_OPTIONAL:
-    case ArgKind.WRITE_OPTIONAL:
-    case ArgKind.READ_BYTES:
-    case ArgKind.WRITE_BYTES:
-      return address(w, limit === 0 ? sizeOfStructure : limit);
-    default:
-      return number(w);
-  }
-}
-/** The arguments that the table cannot know are good, and those that would end the run or make it wait for ever. */
-function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
-  const own: u64 = cast<u64>(addr(w.noise));
-  switch (a.number) {
-    case Syscall.MMAP:
-      a.arguments[0] = oneIn(w, 2) ? 0 : rangeStart(w);
-      if (!oneIn(w, 3)) a.arguments[1] = PAGE_BYTES * (1 + below(w, 8));
-      if (!oneIn(w, 4)) a.arguments[2] = below(w, 8);
-      if (!oneIn(w, 4)) a.arguments[3] = u64(MapFlag.PRIVATE | MapFlag.ANONYMOUS);
-      if (oneIn(w, 2)) a.arguments[3] |= oneIn(w, 3) ? MapFlag.FIXED_NOREPLACE : MapFlag.FIXED;
-      if (!oneIn(w, 8)) a.arguments[5] = 0;
-      return;
-    case Syscall.MPROTECT:
-      if (!oneIn(w, 4)) a.arguments[2] = below(w, 8);
-      return;
-    case Syscall.MADVISE:
-      if (!oneIn(w, 2)) a.arguments[2] = 4;
-      return;
-    case Syscall.BRK:
-      // The heap lies below everything that matters.
-      return;
-    case Syscall.WRITE:
-      if (u32(a.arguments[0]) === 1 || u32(a.arguments[0]) === 2) a.arguments[2] = below(w, 16);
-      return;
-    case Syscall.CLOSE:
-      if (u32(a.arguments[0]) < 3) a.arguments[0] += 4;
-      return;
-    case Syscall.OPEN:
-      a.arguments[1] = oneIn(w, 4) ? number(w) : 0x42;
-      return;
-    case Syscall.NANOSLEEP:
-      a.arguments[0] = privateAddress(w, fillTime(w), sizeof<Timespec>());
-      return;
-    case Syscall.FUTEX: {
-      a.arguments[1] = oneIn(w, 4) ? number(w) : below(w, 12) | (below(w, 4) << 7);
-      if (!oneIn(w, 4)) a.arguments[0] = (a.arguments[0] & ~u64(3)) | 0;
-      a.arguments[4] = address(w, 4) & (oneIn(w, 4) ? ~u64(0) : ~u64(3));
-      const command: u32 = u32(a.arguments[1]) & FutexOperation.COMMAND_MASK;
-      if (command === FutexOperation.WAIT || command === FutexOperation.WAIT_BITSET) {
-        a.arguments[3] = privateAddress(w, fillTime(w), sizeof<Timespec>());
-        // Null waits for ever; a null address elsewhere is hostile enough.
-        if (a.arguments[3] === 0) a.arguments[3] = 8;
-      }
-      return;
-    }
-    case Syscall.GETRANDOM:
-      a.arguments[0] = privateAddress(w, own, 64);
-      if (a.arguments[0] === own && a.arguments[1] > 512) a.arguments[1] = 512;
-      return;
-    case Syscall.CLONE:
-      if (!oneIn(w, 4))
-        a.arguments[0] = u64(
-          CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.THREAD | (next(w) & 0x1f8_00ff),
-        );
-      return;
-    case Syscall.PORTAL_APPEND:
-      a.arguments[0] = matchEntry(w);
-      return;
-    case Syscall.PORTAL_PUT:
-    case Syscall.PORTAL_GET:
-      a.arguments[0] = portalRequest(w);
-      return;
-    case Syscall.MARGAY_LOAD:
-      a.arguments[0] = loadRequest(w);
-      return;
-    case Syscall.PORTAL_WAIT:
-      if (a.arguments[0] - 1 >= 16) a.arguments[1] = number(w);
-      return;
-    case Syscall.PORTAL_QUEUE:
-      if (oneIn(w, 2)) a.arguments[0] = OPEN + 64 * below(w, OPEN_BYTES / 64);
-      return;
-    default:
-      return;
-  }
-}
 
 /**
  * The instruction with all arguments, and all registers afterwards. A thread that clone makes ends at once, without

@@ -10,7 +10,15 @@ SUBSET := $(shell find kernel userland toolchain/lib -name '*.ts')
 GOLDEN = $(shell grep -rl --include='*.test.ts' expectGolden tests)
 HOST := $(shell find toolchain emulator images -name '*.ts' -not -path 'emulator/abi/*' -not -path 'toolchain/lib/rt/*')
 
-help: ## this list
+# ENGINE=native or unicorn: what executes the guests. DISTURB=seed: tests split runs and drop caches at random.
+ifdef ENGINE
+export MARGAY_ENGINE := $(ENGINE)
+endif
+ifdef DISTURB
+export MARGAY_DISTURB := $(DISTURB)
+endif
+
+help: ## this list (ENGINE=native or unicorn in each: what executes the guests)
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 node_modules/.stamp: package-lock.json

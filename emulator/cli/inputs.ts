@@ -70,9 +70,16 @@ export function rootFolder(root: string | undefined): string {
   return root;
 }
 
-function engineName(text: string): EngineName {
+/** --engine, else MARGAY_ENGINE, else the default. */
+function engineName(option: string | undefined): EngineName {
+  const text = option ?? process.env["MARGAY_ENGINE"] ?? defaults.engine;
   const name = engineNames.find((known) => known === text);
-  if (name === undefined) throw new UserError("bad --engine", `'${text}'`, `give ${engineNames.join(" or ")}`);
+  if (name === undefined)
+    throw new UserError(
+      option === undefined ? "bad MARGAY_ENGINE" : "bad --engine",
+      `'${text}'`,
+      `give ${engineNames.join(" or ")}`,
+    );
   return name;
 }
 
@@ -143,7 +150,7 @@ export function machineSettings(o: Texts, defaultCores: number): MachineSettings
     append,
     limitNs: o["limit"] === undefined ? Number.POSITIVE_INFINITY : parseTime("--limit", o["limit"]),
     strict: o["strict"] !== undefined,
-    engine: engineName(o["engine"] ?? defaults.engine),
+    engine: engineName(o["engine"]),
     hash: o["hash"] !== undefined,
     ...(o["keys"] === undefined ? {} : { keys: parseKeys(o["keys"]) }),
     ...(o["faults"] === undefined ? {} : { faults: faultSpec(o["faults"]) }),

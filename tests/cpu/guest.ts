@@ -4,10 +4,11 @@
  */
 import type { Bus, Core, CoreState, CreateEngine, Engine } from "../../emulator/cpu/engine.ts";
 import { beforeAll, describe } from "vitest";
-import { createNativeEngine, NativeUnavailable } from "../../emulator/cpu/native/engine.ts";
-import { createUnicornEngine, UnicornUnavailable } from "../../emulator/cpu/unicorn/engine.ts";
+import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
+import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { Assembler } from "../../toolchain/x64/assembler.ts";
 import { assembleInline } from "../../toolchain/x64/inline.ts";
+import { whyMissing } from "../engine.ts";
 import { RecordingBus } from "./bus.ts";
 import { descriptor } from "./plain-cpu.ts";
 
@@ -19,14 +20,9 @@ export interface EngineUnderTest {
 }
 
 function underTest(name: string, create: CreateEngine): EngineUnderTest {
-  try {
-    create({ ramBytes: 1 << 20, cores: 1, bus: new RecordingBus() }).close();
-    return { name, create, missing: undefined };
-  } catch (error) {
-    if (!(error instanceof UnicornUnavailable) && !(error instanceof NativeUnavailable)) throw error;
-    console.log(`tests/cpu: tests of the ${name} engine skipped: ${error.message}`);
-    return { name, create, missing: error.message };
-  }
+  const missing = whyMissing(create);
+  if (missing !== undefined) console.log(`tests/cpu: tests of the ${name} engine skipped: ${missing}`);
+  return { name, create, missing };
 }
 const engines = [underTest("Unicorn", createUnicornEngine), underTest("native", createNativeEngine)];
 let current = engines[0];

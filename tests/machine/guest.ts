@@ -10,27 +10,10 @@ const has = (tool: string): boolean => spawnSync(tool, ["--version"], { stdio: "
 export const hasAssembler = has("as") && has("ld");
 export const hasQemu = has("qemu-system-x86_64");
 
-/** The Unicorn engine, or why there is none. */
+/** The engine under test, or why it cannot run here. */
 export async function realEngine(): Promise<CreateEngine | string> {
-  const { createUnicornEngine, UnicornUnavailable } = await import("../../emulator/cpu/unicorn/engine.ts");
-  const bus = {
-    readMemory: () => 0,
-    writeMemory() {},
-    readPort: () => 0,
-    writePort() {},
-    readMsr: () => 0n,
-    writeMsr: () => true,
-    cpuid: () => [0, 0, 0, 0] as const,
-    readTaskPriority: () => 0,
-    writeTaskPriority() {},
-  };
-  try {
-    createUnicornEngine({ ramBytes: 16 << 20, cores: 1, bus }).close();
-    return createUnicornEngine;
-  } catch (error) {
-    if (error instanceof UnicornUnavailable) return error.message;
-    throw error;
-  }
+  const { createEngine, whyMissing } = await import("../engine.ts");
+  return whyMissing(createEngine) ?? createEngine;
 }
 
 export interface Guest {

@@ -5,7 +5,6 @@
 import fs from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
-import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
 import { Machine, type MachineOptions, type RunOptions, type RunReason } from "../../emulator/machine/machine.ts";
@@ -15,6 +14,7 @@ import { fullLine, goldenTrace } from "../../emulator/trace/format.ts";
 import { parseShow } from "../../emulator/trace/show.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
+import { createEngine } from "../engine.ts";
 import { packageRoot } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
@@ -89,7 +89,7 @@ export function runCluster(o: ClusterOptions): ClusterRun {
     })),
     strict: true,
     trace: tracer,
-    createEngine: createUnicornEngine,
+    createEngine,
     endpoints: (send) => {
       const host = new FabricHost(send, tracer);
       const service = new ServiceNode(

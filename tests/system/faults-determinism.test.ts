@@ -7,7 +7,6 @@
 import fs from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import path from "node:path";
-import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { parseFaults } from "../../emulator/fabric/faults.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
@@ -16,6 +15,7 @@ import { Prng } from "../../emulator/machine/prng.ts";
 import { ServiceNode } from "../../emulator/service/service.ts";
 import { fullLine } from "../../emulator/trace/format.ts";
 import { EventList, Tracer } from "../../emulator/trace/tracer.ts";
+import { createEngine } from "../engine.ts";
 import { packageRoot, temporaryFolder } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
@@ -62,7 +62,7 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
     seed,
     hostSlice,
     trace: tracer,
-    createEngine: createUnicornEngine,
+    createEngine,
     ...(faults === undefined ? {} : { faults: parseFaults(faults) }),
     endpoints: (send) => {
       const host = new FabricHost(send, tracer);

@@ -6,11 +6,11 @@
 import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { Machine } from "../../emulator/machine/machine.ts";
 import { ServiceNode } from "../../emulator/service/service.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
+import { createEngine } from "../engine.ts";
 import { packageRoot } from "./command.ts";
 
 const kernel = fs.readFileSync(path.join(packageRoot, "images/out/kernel.elf"));
@@ -50,7 +50,7 @@ function bootUntilFault(image: Uint8Array): string | undefined {
   const machine = new Machine({
     nodes: [{ nid: 1, cores: 1, ramBytes: 64 << 20, kernel: image, commandLine: "nodes=1", nic: true }],
     strict: true,
-    createEngine: createUnicornEngine,
+    createEngine,
     endpoints: (send) => {
       const host = new FabricHost(send);
       void new ServiceNode(host);

@@ -8,7 +8,6 @@ import path from "node:path";
 import { expect } from "vitest";
 import type { CoreReport } from "../../emulator/abi/job.ts";
 import { KERNEL_BASE } from "../../emulator/abi/memory.ts";
-import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import type { FaultInjector } from "../../emulator/fabric/faults.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
@@ -22,6 +21,7 @@ import { parseShow } from "../../emulator/trace/show.ts";
 import { noTrace } from "../../emulator/trace/sink.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
+import { createEngine } from "../engine.ts";
 import { packageRoot } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
@@ -101,7 +101,7 @@ export class Bench {
       })),
       strict: true,
       trace,
-      createEngine: createUnicornEngine,
+      createEngine,
       ...(o.faults ? { faults: o.faults } : {}),
       endpoints: (send) => {
         this.inject = (frame) => send(frame, Math.max(this.now, this.machine.time));

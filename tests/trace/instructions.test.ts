@@ -6,7 +6,6 @@ import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
-import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { loadDisassembler } from "../../emulator/trace/disassemble.ts";
 import { fullLine } from "../../emulator/trace/format.ts";
 import { instructionText } from "../../emulator/trace/instructiontext.ts";
@@ -15,6 +14,7 @@ import { everything, type Selection } from "../../emulator/trace/select.ts";
 import { Symboliser } from "../../emulator/trace/symbolise.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
 import { Machine } from "../../emulator/machine/machine.ts";
+import { createEngine } from "../engine.ts";
 import { assemble, hasAssembler } from "../machine/guest.ts";
 import { runCluster } from "../system/cluster.ts";
 import { packageRoot } from "../system/command.ts";
@@ -30,11 +30,11 @@ function watched(selection: Selection | undefined): {
 } {
   const list = new EventList();
   const sink = new Tracer([list]);
-  const createEngine =
+  const create =
     selection === undefined
-      ? createUnicornEngine
-      : traceInstructions(createUnicornEngine, { nids: [1, 2], sink, selection, disassemble });
-  const run = runCluster({ nodes: 2, program: "hello", machine: { createEngine } });
+      ? createEngine
+      : traceInstructions(createEngine, { nids: [1, 2], sink, selection, disassemble });
+  const run = runCluster({ nodes: 2, program: "hello", machine: { createEngine: create } });
   sink.end();
   return { run, insns: list.events };
 }
@@ -158,7 +158,7 @@ idt_pointer:
     const sink = new Tracer([list]);
     const machine = new Machine({
       nodes: [{ nid: 1, cores: 1, ramBytes: 16 << 20, kernel: image, commandLine: "", nic: false }],
-      createEngine: traceInstructions(createUnicornEngine, {
+      createEngine: traceInstructions(createEngine, {
         nids: [1],
         sink,
         selection: { ...everything, kinds: INSN },

@@ -1,8 +1,8 @@
 /**
- * `make cpu N=… SEED=…`: user-mode instructions on our engine and on this processor. Prints each kind of difference
- * with a case.
+ * `make cpu N=… SEED=… ENGINE=…`: user-mode instructions on an engine of ours and on this processor. Prints each kind
+ * of difference with a case.
  */
-import { createUnicornEngine } from "../../../emulator/cpu/unicorn/engine.ts";
+import { createEngine } from "../../engine.ts";
 import { Campaign } from "./run.ts";
 
 const count = Number(process.argv[2] ?? 1_000_000);
@@ -11,7 +11,7 @@ const only = process.argv[4] as "integer" | "sse" | "x87" | undefined;
 const families = only === undefined ? (["integer", "sse", "x87"] as const) : ([only] as const);
 let failed = 0;
 for (const family of families) {
-  const { cases, differences, listed } = new Campaign(createUnicornEngine, seed).run(
+  const { cases, differences, listed } = new Campaign(createEngine, seed).run(
     family,
     Math.ceil(count / families.length),
   );

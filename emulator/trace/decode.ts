@@ -18,7 +18,8 @@ import {
 } from "../abi/memory.ts";
 import { CauseNames, DropReasonNames, OperationNames } from "../abi/net.ts";
 import { KEYBOARD_GSI } from "../abi/platform.ts";
-import { ArgKind, syscallInfos } from "../abi/syscalls.ts";
+import { ArgKind } from "../abi/syscalls.ts";
+import { syscallInfos } from "../abi/syscalltable.ts";
 import { UART_GSI } from "../abi/uart.ts";
 import { IRQ_COUNT, IRQ_VECTOR_BASE, VectorNames } from "../abi/vectors.ts";
 import { VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
@@ -39,7 +40,9 @@ export interface DecodeOptions {
 
 type Row = (typeof eventTable)[number];
 const rows = new Map<number, Row>(eventTable.map((row) => [row.kind, row]));
-const calls = new Map<number, (typeof syscallInfos)[number]>(syscallInfos.map((info) => [info.number, info]));
+const calls = new Map(
+  syscallInfos.map((info) => [info.number as number, { ...info, names: (info.names ?? "").split(" ") }]),
+);
 
 export function kindName(kind: number): string {
   return rows.get(kind)?.name ?? `kind${kind}`;
@@ -146,7 +149,7 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
   const info = calls.get(call);
   if (info === undefined) return `${"abc"[index]}=${hexadecimal(word)}`;
   const name = info.names[index];
-  if (name === null) return "";
+  if (name === undefined || name === "") return "";
   const signed = BigInt.asIntN(64, BigInt(word));
   // The golden format keeps numbers: they are what the ABI says.
   const named = options.style === "full" ? namedArgument(info.name, name, word) : undefined;

@@ -1,7 +1,7 @@
 /**
- * The door: every argument of every system call is checked here, by its type in the table (abi/syscalls.ts), in all 64
- * bits, before a handler runs or anything is narrowed. Structures that an argument points to go through structures.ts,
- * a copy each.
+ * The door: every argument of every system call is checked here, by its type in the table (abi/syscalltable.ts), in all
+ * 64 bits, before a handler runs or anything is narrowed. Structures that an argument points to go through
+ * structures.ts, a copy each.
  *
  * A call whose arguments all pass as they are (getpid, brk) is called by the SYSCALL entry directly. The others begin
  * in `checkedCall`: it gives the handler a copy of the registers with the checked values in it; the program's own

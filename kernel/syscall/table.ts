@@ -1,10 +1,13 @@
 /**
- * The system-call table. Subsystems and drivers register their calls while the kernel boots; then the table is closed.
- * A handler gets checked arguments (arguments.ts), runs with interrupts off, and returns a result or a negated errno.
+ * The calls that the SYSCALL entry makes. Subsystems and drivers register their handlers while the kernel boots; then
+ * the table is closed: each LOCAL and SHIPPED row of abi/syscalltable.ts has its handler, and no handler is without a
+ * row. A handler gets checked arguments (arguments.ts), runs with interrupts off, and returns a result or a negated
+ * errno.
  */
 import { Errno } from "../abi/errno.ts";
-import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT, syscallInfos } from "../abi/syscalls.ts";
-import { assert } from "../arch/fatal.ts";
+import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT, Route } from "../abi/syscalls.ts";
+import { syscallInfos } from "../abi/syscalltable.ts";
+import { assert, fatal } from "../arch/fatal.ts";
 import { type Call, checkArguments, compileRule, type Handler, type Rule } from "./arguments.ts";
 
 class Slot {
@@ -13,10 +16,10 @@ class Slot {
 /** Without a null once the table is closed: the SYSCALL entry calls what it finds. */
 export const linuxCalls: arr<Slot, 512> = zeroed();
 export const margayCalls: arr<Slot, 32> = zeroed();
-/** In the order of `syscallInfos`. */
-const rules: arr<Rule, 64> = zeroed();
-/** Index in `rules` of each Linux call and then of each of ours, of those that have something to check. */
-const ruleIndices: arr<u8, 544> = zeroed();
+/** Of calls that have something to check. */
+const rules: arr<Rule, 256> = zeroed();
+/** By Linux call, then by call of ours: index in `rules`, or of a refused one the errno. */
+const details: arr<u8, 544> = zeroed();
 class TableState {
   closed: u32 = 0;
 }
@@ -34,36 +37,43 @@ export function registerSyscall(number: u32, run: Handler): void {
 }
 export function closeSyscalls(): void {
   table.closed = 1;
-  assert(syscallInfos.length <= rules.length, cstr("syscall: more calls than rules"), syscallInfos.length);
-  let typed: u32 = 0;
+  let registered: u32 = 0;
+  for (let i: u32 = 0; i < linuxCalls.length; i++) registered += u32(linuxCalls[i].run !== null);
+  for (let i: u32 = 0; i < margayCalls.length; i++) registered += u32(margayCalls[i].run !== null);
+  let ruleCount: u32 = 0;
   for (let i: u32 = 0; i < syscallInfos.length; i++) {
     const info = addr(syscallInfos[i]);
     const slot = slotOf(u64(info.number));
-    if (slot === null || slot.run === null) continue;
-    typed++;
-    if (!compileRule(addr(rules[i]), info)) continue;
-    rules[i].run = slot.run;
-    ruleIndices[indexOf(u64(info.number))] = u8(i);
+    if (slot === null) fatal(cstr("syscall: a row whose number is out of range"), u64(info.number));
+    const refused: boolean = info.route === Route.REFUSED;
+    assert((slot.run === null) === refused, cstr("syscall: no handler, or one of a refused call"), u64(info.number));
+    if (refused) {
+      details[indexOf(u64(info.number))] = info.errno;
+      slot.run = refusedCall;
+      continue;
+    }
+    registered--;
+    assert(ruleCount < u32(rules.length), cstr("syscall: more calls than rules"), u64(ruleCount));
+    const rule = addr(rules[ruleCount]);
+    if (!compileRule(rule, info)) continue;
+    rule.run = slot.run;
+    details[indexOf(u64(info.number))] = u8(ruleCount++);
     slot.run = checkedCall;
   }
-  let registered: u32 = 0;
-  for (let i: u32 = 0; i < linuxCalls.length; i++) {
-    if (linuxCalls[i].run === null) linuxCalls[i].run = noSuchCall;
-    else registered++;
-  }
-  for (let i: u32 = 0; i < margayCalls.length; i++) {
-    if (margayCalls[i].run === null) margayCalls[i].run = noSuchCall;
-    else registered++;
-  }
-  assert(registered === typed, cstr("syscall: a call whose arguments have no types"), u64(registered - typed));
+  assert(registered === 0, cstr("syscall: handlers of calls without a row"), u64(registered));
+  for (let i: u32 = 0; i < linuxCalls.length; i++) if (linuxCalls[i].run === null) linuxCalls[i].run = noSuchCall;
+  for (let i: u32 = 0; i < margayCalls.length; i++) if (margayCalls[i].run === null) margayCalls[i].run = noSuchCall;
 }
 export function noSuchCall(_call: ptr<Call>): i64 {
   return -i64(Errno.ENOSYS);
 }
+function refusedCall(frame: ptr<Call>): i64 {
+  return -i64(details[indexOf(frame.number)]);
+}
 
 /** What the SYSCALL entry calls for all whose arguments are to be checked. */
 function checkedCall(frame: ptr<Call>): i64 {
-  const rule = addr(rules[ruleIndices[indexOf(frame.number)]]);
+  const rule = addr(rules[details[indexOf(frame.number)]]);
   const call: Call = uninitialized();
   copy(addr(call), frame);
   const errno: u32 = checkArguments(rule, addr(call));

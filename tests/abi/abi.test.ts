@@ -2,6 +2,7 @@
  * Sharing hides mistakes: a wrong value in kernel/abi would be wrong on both sides and every test would pass.
  * So the critical ones are retyped here from the manuals, never imported.
  */
+import fs from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as errno from "../../emulator/abi/errno.ts";
 import * as ioapic from "../../emulator/abi/ioapic.ts";
@@ -13,6 +14,7 @@ import * as net from "../../emulator/abi/net.ts";
 import * as platform from "../../emulator/abi/platform.ts";
 import * as portals from "../../emulator/abi/portals.ts";
 import * as syscalls from "../../emulator/abi/syscalls.ts";
+import { syscallInfos } from "../../emulator/abi/syscalltable.ts";
 import * as events from "../../emulator/abi/events.ts";
 import * as uart from "../../emulator/abi/uart.ts";
 import * as virtio from "../../emulator/abi/virtio.ts";
@@ -230,6 +232,31 @@ describe("against the design", () => {
     expect(memory.LAPIC_BASE).toBe(0xfee00000);
     expect(memory.IOAPIC_BASE).toBe(0xfec00000);
     expect(memory.VIRTIO_MMIO_BASE).toBe(0xfeb00000);
+  });
+  it("the table of system calls: a row's name is its number's, in their order; a refusal says why", () => {
+    const numbers = syscallInfos.map((info): number => info.number);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(numbers.length);
+    for (const info of syscallInfos) {
+      expect(syscalls.SyscallNames.get(info.number)?.toLowerCase()).toBe(info.name);
+      const kinds = info.kinds.filter((kind) => (kind as number) !== syscalls.ArgKind.NONE);
+      const refused = (info.route as number) === syscalls.Route.REFUSED;
+      expect(
+        (info.names ?? "").split(" ").filter((name) => name !== ""),
+        info.name,
+      ).toHaveLength(kinds.length);
+      expect([info.why !== null, (info.errno as number) !== 0], info.name).toEqual([refused, refused]);
+    }
+  });
+  const linux = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
+  it.skipIf(!fs.existsSync(linux))("Linux's numbers of system calls", () => {
+    const numbers = new Map<string, number>();
+    for (const [, name, number] of fs.readFileSync(linux, "utf8").matchAll(/^#define __NR_(\w+) (\d+)$/gm))
+      numbers.set(name!.toUpperCase(), Number(number));
+    expect(numbers.size).toBeGreaterThan(300);
+    for (const [name, number] of Object.entries(syscalls.Syscall))
+      if (numbers.has(name)) expect(number, name).toBe(numbers.get(name));
+      else expect(number, `${name} is newer than the header, or ours`).toBeGreaterThan(440);
   });
   it("no kind of event, no system call and no operation has two numbers", () => {
     for (const table of [events.EventKind, syscalls.Syscall, net.Operation, net.Cause]) {

@@ -9,6 +9,7 @@ import { SourceProgram, ts, unwrap } from "./adapter.ts";
 import { type Diagnostic, Refused, sortDiagnostics } from "./diagnostics.ts";
 import { constantExpression, constants } from "./expressions.ts";
 import { globalConstant } from "./globals.ts";
+import { tableRows } from "./initialise.ts";
 import { excerpt } from "./report.ts";
 import { checkModule } from "./structure.ts";
 import { type Field, type MachineType, sizeOf } from "./types.ts";
@@ -119,12 +120,39 @@ function printVariable(unit: Unit, d: ts.VariableDeclaration): string {
   if (!d.initializer)
     return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no value; write a constant or a table instead`);
   const constant = globalConstant(constants(unit), unit.variableEntity(d), d);
-  const isTable = ts.isArrayLiteralExpression(unwrap(d.initializer));
-  const text =
-    constant?.constant !== undefined && constant.type.kind !== "bool"
+  const rows = tableRows(unit, d.initializer);
+  const isTable = rows !== null || ts.isArrayLiteralExpression(unwrap(d.initializer));
+  const text = rows
+    ? printTable(unit, d, rows)
+    : constant?.constant !== undefined && constant.type.kind !== "bool"
       ? integer(constant.constant)
       : printValue(unit, d.initializer);
   return `export const ${d.name.getText()} = ${text}${isTable ? " as const" : ""};`;
+}
+/** A table(), each row with all of its fields. */
+function printTable(unit: Unit, d: ts.VariableDeclaration, rows: ts.ArrayLiteralExpression): string {
+  const type = d.type && unit.resolver.type(d.type, new Map());
+  if (type?.kind !== "array" || type.element.kind !== "struct")
+    return unit.refuse(d, "MG3009", `${excerpt(d.name)} has no type; write ${excerpt(d.name)}: arr<T, N> instead`);
+  const { struct } = type.element;
+  unit.resolver.complete(struct, d);
+  const printRow = (row: ts.Expression): string => {
+    if (!ts.isObjectLiteralExpression(row)) return printValue(unit, row);
+    const given = new Map(row.properties.map((p) => [p.name?.getText(), p]));
+    const fields = [...struct.fields.values()].map((field) => {
+      const p = given.get(field.name);
+      const value = p && ts.isPropertyAssignment(p) ? p.initializer : field.declaration.initializer;
+      return `${field.name}: ${printFieldValue(unit, field.type, value)}`;
+    });
+    return `{ ${fields.join(", ")} }`;
+  };
+  return `[${rows.elements.map(printRow).join(", ")}]`;
+}
+function printFieldValue(unit: Unit, type: MachineType, value: ts.Expression | undefined): string {
+  const node = value && unwrap(value);
+  if (type.kind !== "array") return node ? printValue(unit, node) : "0";
+  const given = node && ts.isArrayLiteralExpression(node) ? node.elements.map((e) => printValue(unit, e)) : [];
+  return `[${[...given, ...Array<string>(type.count - given.length).fill("0")].join(", ")}]`;
 }
 /** A literal table as written, its constants evaluated. */
 function printValue(unit: Unit, init: ts.Expression): string {

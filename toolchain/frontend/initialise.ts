@@ -1,7 +1,7 @@
 /**
  * Initialisers of structs, arrays and scalars, for static data (an image of bytes and relocations) and for locals
- * (stores): new C() with the class's field initialisers, object and array literals, zeroed(), uninitialized(), scalar
- * expressions.
+ * (stores): new C() with the class's field initialisers, object and array literals, table(), zeroed(), uninitialized(),
+ * scalar expressions.
  */
 import { ts, unwrap } from "./adapter.ts";
 import { addressOf, coerce, materialise, store } from "./conversions.ts";
@@ -53,9 +53,30 @@ function blank(ctx: Lowering, node: ts.Expression): "zeroed" | "uninitialized" |
   return name === "zeroed" || name === "uninitialized" ? name : null;
 }
 
-function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: number, leaf: Leaf): void {
+/** The rows of a table(): an array literal, whose rows may leave out what is as in a new one. */
+export function tableRows(unit: Unit, init: ts.Expression): ts.ArrayLiteralExpression | null {
+  const node = unwrap(init);
+  if (!ts.isCallExpression(node) || intrinsicName(unit, node) !== "table") return null;
+  const rows = node.arguments[0] && unwrap(node.arguments[0]);
+  if (rows && ts.isArrayLiteralExpression(rows)) return rows;
+  return unit.refuse(node, "MG2005", `${excerpt(node)} is no table; write table([{ … }, …]) instead`);
+}
+
+function walk(
+  ctx: Lowering,
+  type: MachineType,
+  init: ts.Expression,
+  offset: number,
+  leaf: Leaf,
+  inTable = false,
+): void {
   const node = unwrap(init);
   const { unit } = ctx;
+  const rows = tableRows(unit, node);
+  if (rows && type.kind === "array") {
+    checkCount(unit, rows, type);
+    return arrayLiteral(ctx, type, rows, offset, leaf, true);
+  }
   if (blank(ctx, node)) {
     const argument = (node as ts.CallExpression).typeArguments?.[0];
     if (argument && !sameType(ctx.type(argument), type))
@@ -73,8 +94,12 @@ function walk(ctx: Lowering, type: MachineType, init: ts.Expression, offset: num
       unit.refuse(node, "MG2006", `${showType(made)} is not ${showType(type)}; write new ${showType(type)}() instead`);
     return defaults(ctx, type.struct, offset, leaf, new Set(), node);
   }
-  if (type.kind === "struct" && ts.isObjectLiteralExpression(node)) return objectLiteral(ctx, type, node, offset, leaf);
-  if (type.kind === "array" && ts.isArrayLiteralExpression(node)) return arrayLiteral(ctx, type, node, offset, leaf);
+  if (type.kind === "struct" && ts.isObjectLiteralExpression(node))
+    return objectLiteral(ctx, type, node, offset, leaf, inTable);
+  if (type.kind === "array" && ts.isArrayLiteralExpression(node)) {
+    if (!inTable || node.elements.length > type.count) checkCount(unit, node, type);
+    return arrayLiteral(ctx, type, node, offset, leaf, inTable);
+  }
   const literal = type.kind === "array" ? "[…] or zeroed()" : `new ${showType(type)}() or { … }`;
   if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node) || ts.isNewExpression(node)) {
     unit.refuse(node, "MG2005", `${excerpt(node)} does not initialise ${showType(type)}; write ${literal} instead`);
@@ -107,6 +132,7 @@ function objectLiteral(
   node: ts.ObjectLiteralExpression,
   offset: number,
   leaf: Leaf,
+  inTable: boolean,
 ): void {
   const { unit } = ctx;
   const struct = unit.resolver.complete(type.struct, node);
@@ -134,7 +160,7 @@ function objectLiteral(
   for (const [field, init] of given.values()) {
     // The identifier of { x } is looked up as an expression by its text.
     const value = ts.isShorthandPropertyAssignment(init) ? shorthand(ctx, init) : init;
-    walk(ctx, field.type, value, offset + field.offset, leaf);
+    walk(ctx, field.type, value, offset + field.offset, leaf, inTable);
   }
 }
 function shorthand(ctx: Lowering, node: ts.ShorthandPropertyAssignment): never {
@@ -144,26 +170,28 @@ function shorthand(ctx: Lowering, node: ts.ShorthandPropertyAssignment): never {
     `{ ${node.name.text} } is short for itself; write ${node.name.text}: ${node.name.text} instead`,
   );
 }
+function checkCount(unit: Unit, node: ts.ArrayLiteralExpression, type: ArrayType): void {
+  if (node.elements.length === type.count) return;
+  unit.refuse(
+    node,
+    "MG3007",
+    `${node.elements.length} elements for ${showType(type)}; write ${type.count} elements or zeroed() instead`,
+  );
+}
 function arrayLiteral(
   ctx: Lowering,
   type: ArrayType,
   node: ts.ArrayLiteralExpression,
   offset: number,
   leaf: Leaf,
+  inTable: boolean,
 ): void {
   const { unit } = ctx;
-  if (node.elements.length !== type.count) {
-    unit.refuse(
-      node,
-      "MG3007",
-      `${node.elements.length} elements for ${showType(type)}; write ${type.count} elements or zeroed() instead`,
-    );
-  }
   const size = unit.resolver.sizeOf(type.element, node);
   node.elements.forEach((element, i) => {
     if (ts.isSpreadElement(element) || ts.isOmittedExpression(element))
       unit.refuse(element.parent, "MG1006", "spread or hole; write the elements one by one instead");
-    walk(ctx, type.element, element, offset + i * size, leaf);
+    walk(ctx, type.element, element, offset + i * size, leaf, inTable);
   });
 }
 
@@ -217,7 +245,11 @@ export function initialise(ctx: Lowering, place: Place, init: ts.Expression): vo
   const size = unit.resolver.sizeOf(place.type, node);
   const align = unit.resolver.alignOf(place.type, node);
   const kind = blank(ctx, node);
-  const isLiteral = ts.isNewExpression(node) || ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node);
+  const isLiteral =
+    ts.isNewExpression(node) ||
+    ts.isObjectLiteralExpression(node) ||
+    ts.isArrayLiteralExpression(node) ||
+    tableRows(unit, node) !== null;
   if (size > 0 && kind !== "uninitialized" && (kind === "zeroed" || isLiteral)) {
     const address = materialise(ctx, addressOf(ctx, place, node), node);
     ctx.emit(node).zero(address, size, align);

@@ -54,6 +54,14 @@ declare function offsetof<T>(field: keyof T): usize;
 declare function zeroed<T>(): T;
 /** A local whose bytes are not set. */
 declare function uninitialized<T>(): T;
+/**
+ * Static data with many rows: a row gives the fields, and an array of its the first elements, that are not as in a new
+ * T: `const rows: arr<Row, 2> = table([{ number: 1, kinds: [U32] }, { number: 2 }])`.
+ */
+declare function table<T, N extends number>(rows: readonly TableRow<NoInfer<T>>[]): arr<T, N>;
+type TableRow<T> = {
+  readonly [F in keyof T]?: T[F] extends { readonly length: infer _ } & arr<infer E, number> ? readonly E[] : T[F];
+};
 /** Address of a NUL-terminated constant string (UTF-8, pooled). */
 declare function cstr(text: string): ptr<u8>;
 

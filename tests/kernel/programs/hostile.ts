@@ -19,7 +19,8 @@ import { MAX_RANKS } from "../../../kernel/abi/job.ts";
 import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";
 import type { PortalEvent } from "../../../kernel/abi/portals.ts";
 import { MapFlag, PROGRAM_LOWEST, Prot } from "../../../kernel/abi/process.ts";
-import { ArgKind, ARGUMENTS_MAX, Syscall, type SyscallInfo, syscallInfos } from "../../../kernel/abi/syscalls.ts";
+import { ArgKind, ARGUMENTS_MAX, Route, Syscall, type SyscallInfo } from "../../../kernel/abi/syscalls.ts";
+import { syscallInfos } from "../../../kernel/abi/syscalltable.ts";
 import { parseDecimal, type ParsedNumber } from "../../../toolchain/lib/rt/strings.ts";
 import { flushAll, print, printDecimal, printHex, stdout } from "../../../userland/lib/stdio.ts";
 import { margayRank, mmap, syscall2, syscall6 } from "../../../userland/lib/syscall.ts";
@@ -177,31 +178,18 @@ function keepMapped(w: ptr<Worker>, at: u64, lengthBytes: u64): void {
   w.mappedBytes[slot] = lengthBytes;
 }
 
-/** Calls are alike but for those that the I/O node serves: they cost the host much. */
+/**
+ * Calls are alike but for those that the I/O node serves, which cost the host much, and those that are refused, which
+ * are many and have no code.
+ */
 function chooseCall(w: ptr<Worker>): ptr<SyscallInfo> {
   for (;;) {
     const info = addr(syscallInfos[below(w, syscallInfos.length)]);
-    switch (info.number) {
-      case Syscall.EXIT_GROUP:
-        continue;
-      case Syscall.EXIT:
-        if (w.index === 0 || !oneIn(w, 50)) continue;
-        return info;
-      case Syscall.READ:
-      case Syscall.WRITE:
-      case Syscall.OPEN:
-      case Syscall.OPENAT:
-      case Syscall.CLOSE:
-      case Syscall.LSEEK:
-      case Syscall.STAT:
-      case Syscall.LSTAT:
-      case Syscall.FSTAT:
-      case Syscall.PREAD64:
-        if (!oneIn(w, 4)) continue;
-        return info;
-      default:
-        return info;
-    }
+    if (info.number === Syscall.EXIT_GROUP) continue;
+    if (info.number === Syscall.EXIT && (w.index === 0 || !oneIn(w, 50))) continue;
+    if (info.route === Route.SHIPPED && !oneIn(w, 4)) continue;
+    if (info.route === Route.REFUSED && !oneIn(w, 32)) continue;
+    return info;
   }
 }
 

@@ -75,7 +75,8 @@ function hint(cause: number, errno: number): string {
   if (errno === Errno.E2BIG) return ": give fewer arguments and variables";
   if (errno === Errno.ENOMEM || cause === Cause.NO_MEMORY) return ": give the nodes more with --mem";
   if (cause === Cause.PROGRAM_OPEN) return ": check the path inside --root";
-  return cause === Cause.PROGRAM_FORMAT ? ": give a static x86-64 ELF program" : "";
+  if (cause === Cause.PROGRAM_INTERPRETER) return ": --root must hold the file that the program names";
+  return cause === Cause.PROGRAM_FORMAT ? ": give an x86-64 ELF program" : "";
 }
 
 const NAMED_MOST = 8;

@@ -50,6 +50,8 @@ function refusalWhat(r: Refusal, program: string): string {
   switch (r.cause) {
     case Cause.PROGRAM_OPEN:
       return `program ${program}: ${errnoText(r.errno)}`;
+    case Cause.PROGRAM_INTERPRETER:
+      return `program ${program}: its interpreter or dynamic linker: ${errnoText(r.errno)}`;
     case Cause.PROGRAM_FORMAT:
       return r.errno === 0
         ? `program ${program}: no program of this machine`

@@ -145,6 +145,8 @@ export const enum Cause {
   PROGRAM_FORMAT = 9,
   UNREACHABLE = 10,
   KILLED = 11,
+  /** The interpreter of a script, or the dynamic linker that the program names, could not be opened or read. */
+  PROGRAM_INTERPRETER = 12,
 }
 
 /** Why a received frame was dropped (trace event MSG_DROP, counters). */

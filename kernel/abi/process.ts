@@ -34,6 +34,8 @@ export class AuxiliaryEntry {
   type: u64 = 0;
   value: u64 = 0;
 }
+/** Of times(2) and AT_CLKTCK. */
+export const CLOCK_TICKS_PER_SECOND: u64 = 100;
 /** Where init places position-independent programs. */
 export const DYNAMIC_BASE: u64 = 0x0000_1000_0000_0000;
 /** No program's segments below it (Linux: vm.mmap_min_addr). */

@@ -8,7 +8,7 @@ import { FileMode } from "../../emulator/abi/io.ts";
 import { Cause } from "../../emulator/abi/net.ts";
 import { Auxiliary } from "../../emulator/abi/process.ts";
 import type { Parameters } from "../../emulator/service/parameters.ts";
-import { OWN_PID, PROGRAM_ENTRY, tinyProgram, World, type Script } from "./world.ts";
+import { FEATURE_BITS, OWN_PID, PROGRAM_ENTRY, tinyProgram, World, type Script } from "./world.ts";
 
 const program = tinyProgram();
 const parameters = (ranks: number, fanout: number, change: Partial<Parameters> = {}): Parameters => ({
@@ -56,6 +56,12 @@ describe("init", () => {
     expect(auxiliary.get(Auxiliary.PHDR)).toBe(0x40_0040n);
     expect(auxiliary.get(Auxiliary.PHNUM)).toBe(1n);
     expect(auxiliary.get(Auxiliary.PHENT)).toBe(56n);
+    expect(auxiliary.get(Auxiliary.BASE)).toBe(0n);
+    expect(auxiliary.get(Auxiliary.HWCAP)).toBe(FEATURE_BITS);
+    for (const id of [Auxiliary.UID, Auxiliary.EUID, Auxiliary.GID, Auxiliary.EGID])
+      expect(auxiliary.get(id)).toBe(1000n);
+    expect(w.string(auxiliary.get(Auxiliary.EXECFN)!)).toBe("/p");
+    expect(w.string(auxiliary.get(Auxiliary.PLATFORM)!)).toBe("x86_64");
     const random = auxiliary.get(Auxiliary.RANDOM)!;
     expect(random).toBeGreaterThanOrEqual(end.stack + BigInt(8 * (at + 2)));
     expect(w.at(random, 16).some((b) => b !== 0)).toBe(true);
@@ -66,7 +72,7 @@ describe("init", () => {
     if (end.kind !== "started") throw new Error(end.kind);
     const v = w.view(end.stack, 48);
     expect([0, 2, 3].map((n) => v.getBigUint64(8 * n, true))).toEqual([1n, 0n, 0n]);
-    expect(v.getBigUint64(32, true)).toBe(BigInt(Auxiliary.PAGESZ));
+    expect(v.getBigUint64(32, true)).toBe(BigInt(Auxiliary.HWCAP));
   });
   for (const reversed of [false, true]) {
     it(`at the root loads its children, fans in and out${reversed ? ", whatever order they answer in" : ""}`, () => {
@@ -116,6 +122,67 @@ describe("init", () => {
   });
 });
 
+/** argv of the program that `w` has started, and its auxiliary vector. */
+function startOf(w: World): { entry: bigint; argv: string[]; auxiliary: Map<number, bigint> } {
+  const end = w.run();
+  if (end.kind !== "started") throw new Error(`${end.kind}: cause ${w.status?.cause}, errno ${w.status?.errno}`);
+  const words = (n: number): bigint => w.view(end.stack + BigInt(8 * n), 8).getBigUint64(0, true);
+  const argc = Number(words(0));
+  const argv = Array.from({ length: argc }, (_, i) => w.string(words(1 + i)));
+  let at = argc + 2;
+  while (words(at) !== 0n) at++;
+  const auxiliary = new Map<number, bigint>();
+  for (at++; words(at) !== BigInt(Auxiliary.NULL); at += 2) auxiliary.set(Number(words(at)), words(at + 1));
+  return { entry: end.entry, argv, auxiliary };
+}
+const text = (line: string): Uint8Array => new TextEncoder().encode(line);
+const LINKER_START = 0x48_0000n;
+const linker = tinyProgram(500, { address: LINKER_START });
+
+describe("dynamic programs and scripts", () => {
+  const dynamic = tinyProgram(3000, { linker: "/ld" });
+  it("start in the dynamic linker, which finds the program's own entry in the auxiliary vector", () => {
+    const w = new World(
+      script({ parameters: parameters(1, 1), files: { "/p": { bytes: dynamic }, "/ld": { bytes: linker } } }),
+    );
+    const { entry, argv, auxiliary } = startOf(w);
+    expect(entry).toBe(LINKER_START + 0x1000n);
+    expect(auxiliary.get(Auxiliary.ENTRY)).toBe(PROGRAM_ENTRY);
+    expect(auxiliary.get(Auxiliary.PHNUM)).toBe(2n);
+    expect(argv).toEqual(["p", "one", ""]);
+    expect(Buffer.compare(w.at(LINKER_START, linker.length), linker)).toBe(0);
+    expect(w.openFiles.size).toBe(0);
+  });
+  it("come with their linker from the parent", () => {
+    const files = { "/p": { bytes: dynamic, linker } };
+    const w = new World(script({ parameters: parameters(3, 2), rank: 1, files }));
+    expect(startOf(w).entry).toBe(LINKER_START + 0x1000n);
+    expect(Buffer.compare(w.at(LINKER_START, linker.length), linker)).toBe(0);
+  });
+  for (const [line, argv] of [
+    ["#!/i", ["/i", "/s", "one", ""]],
+    ["#! \t/i  \n#!/none", ["/i", "/s", "one", ""]],
+    ["#!/i -x  -y \t\nrest", ["/i", "-x  -y", "/s", "one", ""]],
+    [`#!/i ${"a".repeat(300)}`, ["/i", "a".repeat(251), "/s", "one", ""]],
+  ] as const)
+    it(`a script whose first line is ${JSON.stringify(line.slice(0, 20))}`, () => {
+      const files = { "/s": { bytes: text(line) }, "/i": { bytes: program } };
+      const w = new World(script({ parameters: parameters(1, 1, { programs: ["/s"] }), files }));
+      const start = startOf(w);
+      expect(start.argv).toEqual(argv);
+      expect(w.string(start.auxiliary.get(Auxiliary.EXECFN)!)).toBe("/s");
+      expect(w.openFiles.size).toBe(0);
+    });
+  it("a script whose interpreter is a script, from the parent too", () => {
+    const files = { "/s": { bytes: text("#!/t a\n") }, "/t": { bytes: text("#!/i b\n") }, "/i": { bytes: program } };
+    const argv = ["/i", "b", "/t", "a", "/s", "one", ""];
+    const p = parameters(3, 2, { programs: ["/s"] });
+    expect(startOf(new World(script({ parameters: p, files }))).argv).toEqual(argv);
+    const given = { "/s": { bytes: program, script: argv.slice(0, 5) } };
+    expect(startOf(new World(script({ parameters: p, rank: 2, files: given }))).argv).toEqual(argv);
+  });
+});
+
 describe("a failure becomes a status, and init waits to be killed:", () => {
   const failing = (s: Script): World => {
     const w = new World(s);
@@ -143,13 +210,33 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
   });
   it("text, nothing, a truncated program", () => {
     for (const bytes of [
-      new TextEncoder().encode("#!/bin/sh\n".repeat(20)),
+      text("echo\n".repeat(20)),
       new Uint8Array(0),
       program.subarray(0, 2000),
       program.subarray(0, 40),
     ]) {
       const w = failing(script({ parameters: parameters(1, 2), files: { "/p": { bytes } } }));
       expect(w.status).toMatchObject({ cause: Cause.PROGRAM_FORMAT, errno: Errno.ENOEXEC });
+    }
+  });
+  it("a script without an interpreter, or with a line that is cut inside its path", () => {
+    for (const line of ["#!", "#!  \n/i", `#!/${"i".repeat(400)}`]) {
+      const w = failing(script({ parameters: parameters(1, 2), files: { "/p": { bytes: text(line) } } }));
+      expect(w.status).toMatchObject({ cause: Cause.PROGRAM_OPEN, errno: Errno.ENOEXEC });
+    }
+  });
+  it("an interpreter or a dynamic linker that is missing, or is no program; scripts without an end", () => {
+    for (const [bytes, errno] of [
+      [text("#!/none\n"), Errno.ENOENT],
+      [tinyProgram(10, { linker: "/none" }), Errno.ENOENT],
+      [text("#!/data\n"), Errno.EACCES],
+      [tinyProgram(10, { linker: "/data" }), Errno.EACCES],
+      [text("#!/p\n"), Errno.ELOOP],
+    ] as const) {
+      const files = { "/p": { bytes }, "/data": { bytes: program, mode: FileMode.REGULAR | 0o644 } };
+      const w = failing(script({ parameters: parameters(1, 2), files }));
+      expect(w.status).toMatchObject({ cause: Cause.PROGRAM_INTERPRETER, errno });
+      expect(w.openFiles.size).toBe(0);
     }
   });
   it("no memory", () => {

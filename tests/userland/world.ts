@@ -36,6 +36,8 @@ const PROGRAM_START = 0x40_0000n;
 const ALLOCATE_FROM = 0x50_0000n;
 const MEMORY_END = 0x90_0000n;
 export const OWN_PID = 4;
+/** CPUID leaf 1, EDX, of this world's processor. */
+export const FEATURE_BITS = 0x78b_fbffn;
 
 const memoryFile = path.join(packageRoot, "kernel/abi/memory.ts");
 const memoryText = fs
@@ -55,7 +57,17 @@ function initModule(): Module {
     overlay: new Map([[memoryFile, memoryText]]),
   });
   if (module === null) throw new Error(diagnostics.map(formatDiagnostic).join("\n"));
-  for (const name of ["syscall0", "syscall1", "syscall2", "syscall3", "syscall4", "syscall6", "memcpy", "memset"])
+  for (const name of [
+    "syscall0",
+    "syscall1",
+    "syscall2",
+    "syscall3",
+    "syscall4",
+    "syscall6",
+    "memcpy",
+    "memset",
+    "featureBits",
+  ])
     module.functions.delete(name);
   module.data.set("world", {
     name: "world",
@@ -76,6 +88,9 @@ function initModule(): Module {
 export interface FakeFile {
   readonly bytes: Uint8Array;
   readonly mode?: number;
+  /** Of a file that the parent has: the dynamic linker, and the strings that replace argv[0] of a script. */
+  readonly linker?: Uint8Array;
+  readonly script?: readonly string[];
 }
 export interface ChildScript {
   /** Of LOAD_REPLY. */
@@ -128,7 +143,7 @@ export class World {
   private allocated = ALLOCATE_FROM;
   private handles = 0;
   private readonly pending: (() => void)[] = [];
-  private readonly openFiles = new Map<number, { file: FakeFile; position: number }>();
+  readonly openFiles = new Map<number, FakeFile>();
 
   constructor(readonly script: Script) {
     type Args = readonly (bigint | number)[];
@@ -147,6 +162,7 @@ export class World {
     const externals = new Map<string, (args: Args) => bigint | null>([
       ["memcpy", copy],
       ["memset", set],
+      ["featureBits", () => FEATURE_BITS],
     ]);
     for (const n of [0, 1, 2, 3, 4, 6]) externals.set(`syscall${n}`, syscall);
     this.interpreter = new Interpreter(initModule(), { externals });
@@ -206,22 +222,23 @@ export class World {
       case Syscall.OPEN: {
         const file = this.script.files[this.string(a0)];
         if (file === undefined) return BigInt(-Errno.ENOENT);
-        this.openFiles.set(3, { file, position: 0 });
-        return 3n;
+        let fd = 3;
+        while (this.openFiles.has(fd)) fd++;
+        this.openFiles.set(fd, file);
+        return BigInt(fd);
       }
       case Syscall.FSTAT: {
-        const { file } = this.openFiles.get(Number(a0))!;
+        const file = this.openFiles.get(Number(a0))!;
         const s = new Stat(this.view(a1, Stat.SIZE));
         s.mode = file.mode ?? FileMode.REGULAR | 0o755;
         s.size = BigInt(file.bytes.length);
         return 0n;
       }
-      case Syscall.READ: {
-        const f = this.openFiles.get(Number(a0))!;
+      case Syscall.PREAD64: {
+        const { bytes } = this.openFiles.get(Number(a0))!;
         // Shorter than asked for, as a read may be.
-        const piece = f.file.bytes.subarray(f.position, f.position + Math.min(Number(a2), 1000));
+        const piece = bytes.subarray(Number(a3), Number(a3) + Math.min(Number(a2), 1000));
         this.at(a1, piece.length).set(piece);
-        f.position += piece.length;
         return BigInt(piece.length);
       }
       case Syscall.CLOSE:
@@ -375,16 +392,23 @@ export class World {
     this.entries.get(handle!)!.linked = false;
     this.post(PortalEventKind.PUT, { matchBits: BigInt(InitMatch.GO) });
   }
-  /** What the parent exposes: length, 0, bytes. */
+  /** What the parent exposes: a prefix with the lengths of its parts, and the parts. */
   private get(r: PortalRequest): bigint {
     const file = this.script.files[this.script.parameters.programs[Number(r.matchBits) & 0xff]!];
     if (file === undefined) {
       this.pending.push(() => this.post(PortalEventKind.REPLY, { cause: Cause.NO_MATCH }));
       return 0n;
     }
-    const whole = new Uint8Array(16 + file.bytes.length);
-    new DataView(whole.buffer).setBigUint64(0, BigInt(file.bytes.length), true);
-    whole.set(file.bytes, 16);
+    const { linker = new Uint8Array(0), script = [] } = file;
+    const texts = new TextEncoder().encode(script.map((text) => `${text}\0`).join(""));
+    const part = (length: number): number => Math.ceil(length / 16) * 16;
+    const whole = new Uint8Array(32 + part(texts.length) + part(file.bytes.length) + linker.length);
+    [file.bytes.length, linker.length, texts.length, script.length].forEach((value, i) => {
+      new DataView(whole.buffer).setBigUint64(8 * i, BigInt(value), true);
+    });
+    whole.set(texts, 32);
+    whole.set(file.bytes, 32 + part(texts.length));
+    whole.set(linker, 32 + part(texts.length) + part(file.bytes.length));
     const piece = whole.subarray(Number(r.remoteOffset), Number(r.remoteOffset + r.lengthBytes));
     this.pending.push(() => {
       this.at(r.address, piece.length).set(piece);
@@ -394,30 +418,41 @@ export class World {
   }
 }
 
-/** A static ELF64 with one segment at 0x400000 and `codeBytes` of code that nobody runs. */
-export function tinyProgram(codeBytes = 3000): Uint8Array {
+/**
+ * An ELF64 with one segment at `address`, and `codeBytes` of code that nothing runs; with `linker`, the path of its
+ * dynamic linker in PT_INTERP.
+ */
+export function tinyProgram(codeBytes = 3000, { address = PROGRAM_START, linker = "" } = {}): Uint8Array {
   const bytes = new Uint8Array(0x1000 + codeBytes).map((_, i) => i * 7);
-  bytes.fill(0, 0, 120);
+  bytes.fill(0, 0, 120 + 56 + 256);
   const v = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   v.setUint16(16, 2, true);
   v.setUint16(18, 62, true);
   v.setUint32(20, 1, true);
-  v.setBigUint64(24, PROGRAM_START + 0x1000n, true);
+  v.setBigUint64(24, address + 0x1000n, true);
   v.setBigUint64(32, 64n, true);
   v.setUint16(52, 64, true);
   v.setUint16(54, 56, true);
-  v.setUint16(56, 1, true);
+  v.setUint16(56, linker === "" ? 1 : 2, true);
   v.setUint32(64, 1, true);
   v.setUint32(68, 5, true);
   for (const [at, value] of [
-    [80, PROGRAM_START],
-    [88, PROGRAM_START],
+    [80, address],
+    [88, address],
     [96, BigInt(bytes.length)],
     [104, BigInt(bytes.length)],
     [112, 0x1000n],
   ] as const)
     v.setBigUint64(at, value, true);
+  if (linker !== "") {
+    const text = new TextEncoder().encode(`${linker}\0`);
+    v.setUint32(120, 3, true);
+    v.setBigUint64(128, 176n, true);
+    v.setBigUint64(152, BigInt(text.length), true);
+    v.setBigUint64(160, BigInt(text.length), true);
+    bytes.set(text, 176);
+  }
   return bytes;
 }
 export const PROGRAM_ENTRY = PROGRAM_START + 0x1000n;

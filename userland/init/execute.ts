@@ -1,32 +1,16 @@
 /**
- * The program in memory: its segments by the shared ELF loader, the main stack as the System V ABI (AMD64 supplement
- * 3.4.1) has it, and the jump. The stack's random bytes come from job and rank, so that a run can be repeated.
+ * The program in memory: the segments of the executable and of its dynamic linker by the shared ELF loader, and the
+ * stack (stack.ts). A program with a linker starts there; the linker finds the program by the auxiliary vector.
  */
-import {
-  ElfError,
-  type ElfImage,
-  type ElfLimits,
-  elfLoad,
-  type ProgramHeader,
-  SegmentFlag,
-} from "../../toolchain/lib/rt/elf.ts";
-import { memcpy } from "../../toolchain/lib/rt/memory.ts";
-import { stringLength } from "../../toolchain/lib/rt/strings.ts";
+import { ElfError, elfCheck, type ElfImage, type ElfLimits, elfLoad, SegmentFlag } from "../../toolchain/lib/rt/elf.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
-import { PAGE_BYTES, USER_MAP_BASE, USER_STACK_BYTES, USER_STACK_TOP } from "../../kernel/abi/memory.ts";
+import { USER_MAP_BASE } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
-import {
-  Auxiliary,
-  type AuxiliaryEntry,
-  DYNAMIC_BASE,
-  MapFlag,
-  PROGRAM_LOWEST,
-  Prot,
-} from "../../kernel/abi/process.ts";
+import { DYNAMIC_BASE, MapFlag, PROGRAM_LOWEST, Prot } from "../../kernel/abi/process.ts";
 import { mmap, mprotect } from "../lib/syscall.ts";
-import type { Init, ProgramPrefix } from "./layout.ts";
+import { type Init, partBytes, type ProgramPrefix } from "./layout.ts";
 import { fail } from "./messages.ts";
-import { nextString, stringAt } from "./parameters.ts";
+import { buildStack, type Start } from "./stack.ts";
 
 /** What MARGAY_START needs. */
 export class Entry {
@@ -36,14 +20,14 @@ export class Entry {
 
 /** Maps this rank's program and builds its stack. False: the failure is in the status. */
 export function prepareProgram(init: ptr<Init>, entry: ptr<Entry>): boolean {
-  const program = addr(init.programs[init.programOfRank[init.rank]]);
-  const file = cast<ptr<u8>>(program.buffer + sizeof<ProgramPrefix>());
-  const limits: ElfLimits = zeroed();
-  limits.lowest = PROGRAM_LOWEST;
-  limits.end = USER_MAP_BASE;
-  limits.base = DYNAMIC_BASE;
-  const image: ElfImage = zeroed();
-  const error: u32 = elfLoad(file, program.fileBytes, addr(limits), placeSegment, protectSegment, 0, addr(image));
+  const buffer: u64 = init.programs[init.programOfRank[init.rank]].buffer;
+  const prefix = cast<ptr<ProgramPrefix>>(buffer);
+  const texts = cast<ptr<u8>>(buffer + sizeof<ProgramPrefix>());
+  const file = addr(texts[partBytes(prefix.argumentBytes)]);
+  const start: Start = zeroed();
+  start.texts = texts;
+  start.textCount = u32(prefix.argumentCount);
+  const error: u32 = load(addr(start), file, prefix);
   if (error === ElfError.NO_MEMORY) {
     fail(init, Cause.NO_MEMORY, Errno.ENOMEM, init.rank);
     return false;
@@ -52,14 +36,43 @@ export function prepareProgram(init: ptr<Init>, entry: ptr<Entry>): boolean {
     fail(init, Cause.PROGRAM_FORMAT, Errno.ENOEXEC, init.rank);
     return false;
   }
-  const stackPointer: i64 = buildStack(init, addr(image));
+  const stackPointer: i64 = buildStack(init, addr(start));
   if (stackPointer < 0) {
     fail(init, stackPointer === -Errno.E2BIG ? Cause.PROGRAM_FORMAT : Cause.NO_MEMORY, u32(-stackPointer), init.rank);
     return false;
   }
-  entry.address = image.entry;
+  entry.address = start.linker.entry === 0 ? start.image.entry : start.linker.entry;
   entry.stackPointer = u64(stackPointer);
   return true;
+}
+
+/** Returns an ElfError. */
+function load(start: ptr<Start>, file: ptr<u8>, prefix: ptr<ProgramPrefix>): u32 {
+  const limits: ElfLimits = zeroed();
+  limits.lowest = PROGRAM_LOWEST;
+  limits.end = USER_MAP_BASE;
+  limits.base = DYNAMIC_BASE;
+  const error: u32 = elfLoad(file, prefix.fileBytes, addr(limits), placeSegment, protectSegment, 0, addr(start.image));
+  if (error !== ElfError.OK) return error;
+  if (prefix.linkerBytes === 0) return start.image.interpreterOffset === 0 ? ElfError.OK : ElfError.BAD_INTERPRETER;
+  return loadLinker(addr(start.linker), addr(file[partBytes(prefix.fileBytes)]), prefix.linkerBytes);
+}
+/** Where mmap would place it, as on Linux: the heap has all the room behind the program. */
+function loadLinker(image: ptr<ElfImage>, file: ptr<u8>, fileBytes: u64): u32 {
+  const limits: ElfLimits = zeroed();
+  limits.lowest = PROGRAM_LOWEST;
+  limits.end = USER_MAP_BASE;
+  limits.base = DYNAMIC_BASE;
+  const error: u32 = elfCheck(file, fileBytes, addr(limits), image);
+  if (error !== ElfError.OK) return error;
+  if (image.base !== 0) {
+    const spanBytes: u64 = image.end - image.base;
+    const at: i64 = mmap(0, spanBytes, Prot.NONE, MapFlag.PRIVATE | MapFlag.ANONYMOUS, -1, 0);
+    if (at < 0) return ElfError.NO_MEMORY;
+    limits.base = u64(at);
+    limits.end = u64(at) + spanBytes;
+  }
+  return elfLoad(file, fileBytes, addr(limits), placeSegment, protectSegment, 0, image);
 }
 
 function placeSegment(_context: u64, address: u64, lengthBytes: u64): ptr<u8> | null {
@@ -79,76 +92,4 @@ function protectSegment(_context: u64, address: u64, lengthBytes: u64, flags: u3
   if ((flags & SegmentFlag.WRITE) !== 0) prot = prot | Prot.WRITE;
   if ((flags & SegmentFlag.EXECUTE) !== 0) prot = prot | Prot.EXEC;
   return prot === (Prot.READ | Prot.WRITE) || mprotect(address, lengthBytes, prot) === 0;
-}
-
-const AUXILIARY_COUNT: u64 = 9;
-const RANDOM_BYTES: u64 = 16;
-
-/**
- * Maps the stack and fills its top: argc, argv, envp, auxiliary vector, and above them random bytes and strings. -errno
- * or the stack pointer.
- */
-function buildStack(init: ptr<Init>, image: ptr<ElfImage>): i64 {
-  const p = init.parameters;
-  const base: u64 = USER_STACK_TOP - USER_STACK_BYTES;
-  const mapped: i64 = mmap(
-    base,
-    USER_STACK_BYTES,
-    Prot.READ | Prot.WRITE,
-    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.STACK,
-    -1,
-    0,
-  );
-  if (mapped < 0) return mapped;
-  const count: u64 = u64(p.argCount) + u64(p.envCount);
-  const from = stringAt(p, p.programCount);
-  let s = from;
-  for (let i: u64 = 0; i < count; i++) s = nextString(s);
-  const stringsBytes: u64 = cast<u64>(s) - cast<u64>(from);
-  const wordsBytes: u64 =
-    (1 + u64(p.argCount) + 1 + u64(p.envCount) + 1) * 8 + AUXILIARY_COUNT * sizeof<AuxiliaryEntry>();
-  if (stringsBytes + wordsBytes + RANDOM_BYTES + PAGE_BYTES > USER_STACK_BYTES / 2) return -Errno.E2BIG;
-
-  const strings: u64 = USER_STACK_TOP - 8 - stringsBytes;
-  memcpy(cast<ptr<u8>>(strings), from, stringsBytes);
-  const random: u64 = (strings - RANDOM_BYTES) & ~15;
-  fillRandom(cast<ptr<u64>>(random), p.jobId, init.rank);
-  const stackPointer: u64 = (random - wordsBytes) & ~15;
-  const words = cast<ptr<u64>>(stackPointer);
-  words[0] = u64(p.argCount);
-  let at: u64 = 1;
-  let text = cast<ptr<u8>>(strings);
-  for (let i: u64 = 0; i < count; i++) {
-    if (i === u64(p.argCount)) words[at++] = 0;
-    words[at++] = cast<u64>(text);
-    text = addr(text[stringLength(text) + 1]);
-  }
-  if (p.envCount === 0) words[at++] = 0;
-  words[at++] = 0;
-  const auxiliary = cast<ptr<AuxiliaryEntry>>(addr(words[at]));
-  setAuxiliary(addr(auxiliary[0]), Auxiliary.PAGESZ, PAGE_BYTES);
-  setAuxiliary(addr(auxiliary[1]), Auxiliary.ENTRY, image.entry);
-  setAuxiliary(addr(auxiliary[2]), Auxiliary.PHDR, image.programHeaders);
-  setAuxiliary(addr(auxiliary[3]), Auxiliary.PHNUM, image.programHeaderCount);
-  setAuxiliary(addr(auxiliary[4]), Auxiliary.PHENT, sizeof<ProgramHeader>());
-  setAuxiliary(addr(auxiliary[5]), Auxiliary.RANDOM, random);
-  setAuxiliary(addr(auxiliary[6]), Auxiliary.UID, p.userId);
-  setAuxiliary(addr(auxiliary[7]), Auxiliary.SECURE, 0);
-  setAuxiliary(addr(auxiliary[8]), Auxiliary.NULL, 0);
-  return i64(stackPointer);
-}
-function setAuxiliary(to: ptr<AuxiliaryEntry>, type: u64, value: u64): void {
-  to.type = type;
-  to.value = value;
-}
-/** splitmix64 from job and rank. */
-function fillRandom(to: ptr<u64>, jobId: u32, rank: u32): void {
-  let state: u64 = (u64(jobId) << 32) | u64(rank);
-  for (let i: u64 = 0; i < RANDOM_BYTES / 8; i++) {
-    state += 0x9e37_79b9_7f4a_7c15;
-    let z: u64 = state;
-    z = (z ^ (z >> 30)) * 0xbf58_476d_1ce4_e5b9;
-    z = (z ^ (z >> 27)) * 0x94d0_49bb_1331_11eb;
-    to[i] = z ^ (z >> 31);
-  }
 }

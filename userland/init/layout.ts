@@ -20,18 +20,31 @@ export const enum ChildState {
   REPORTED = 3,
 }
 
-/** One program image in a buffer that children GET from: 16 bytes of prefix, then the file. */
+/** What a rank needs to run one program, in one buffer that children GET: prefix, arguments, executable, linker. */
 export class Program {
   /** Of the prefix; 0 = not fetched. */
   buffer: u64 = 0;
-  fileBytes: u64 = 0;
   /** Handle of the match entry, 0 = none. */
   entry: u64 = 0;
 }
-/** What the children GET: the prefix that stands before the file's bytes. */
+/**
+ * Start of the buffer. Each part after it starts at a multiple of PART_ALIGN. For a script, the executable is its
+ * interpreter, and the arguments are strings that replace argv[0].
+ */
 export class ProgramPrefix {
   fileBytes: u64 = 0;
-  reserved: u64 = 0;
+  /** The dynamic linker that the executable names in PT_INTERP; 0 = it names none. */
+  linkerBytes: u64 = 0;
+  argumentBytes: u64 = 0;
+  argumentCount: u64 = 0;
+}
+const PART_ALIGN: u64 = 16;
+export function partBytes(lengthBytes: u64): u64 {
+  return (lengthBytes + PART_ALIGN - 1) & ~(PART_ALIGN - 1);
+}
+/** Of the whole buffer. */
+export function bundleBytes(p: ptr<ProgramPrefix>): u64 {
+  return sizeof<ProgramPrefix>() + partBytes(p.argumentBytes) + partBytes(p.fileBytes) + p.linkerBytes;
 }
 /** The one event queue with its events behind it. */
 export class LoadQueue {

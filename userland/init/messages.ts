@@ -15,7 +15,7 @@ import {
 } from "../../kernel/abi/portals.ts";
 import { takeEvent } from "../lib/portals.ts";
 import { margayLoad, portalAppend, portalGet, portalPut, portalQueue, portalWait } from "../lib/syscall.ts";
-import { ChildState, type Init, LOAD_EVENTS } from "./layout.ts";
+import { bundleBytes, ChildState, type Init, LOAD_EVENTS, type ProgramPrefix } from "./layout.ts";
 import { indexInParent } from "./tree.ts";
 
 export function openQueue(init: ptr<Init>): i64 {
@@ -64,7 +64,7 @@ export function exposeProgram(init: ptr<Init>, index: u32): i64 {
   e.sourceNid = ANY_NID;
   e.sourcePid = ANY_PID;
   e.address = program.buffer;
-  e.lengthBytes = program.fileBytes + 16;
+  e.lengthBytes = bundleBytes(cast<ptr<ProgramPrefix>>(program.buffer));
   const handle: i64 = portalAppend(addr(e));
   if (handle > 0) program.entry = u64(handle);
   return handle;

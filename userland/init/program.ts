@@ -1,28 +1,19 @@
 /**
- * Steps 6 and 10: the programs that a rank's sub-tree needs. Rank 0 opens and reads them through the file system, every
- * other rank GETs them from its parent, in pieces.
+ * Steps 6 and 10: the programs that a rank's sub-tree needs. Rank 0 reads them through the file system (source.ts),
+ * every other rank GETs them from its parent, in pieces.
  */
-import { Errno } from "../../kernel/abi/errno.ts";
-import { FileMode, IO_DATA_MAX_BYTES, Open, type Stat } from "../../kernel/abi/io.ts";
 import { PAGE_BYTES } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import { MapFlag, Prot } from "../../kernel/abi/process.ts";
-import { elfFileBytes } from "../../toolchain/lib/rt/elf.ts";
-import { memcpy } from "../../toolchain/lib/rt/memory.ts";
-import { close, fstat, mmap, munmap, open, read } from "../lib/syscall.ts";
-import type { Init, ProgramPrefix } from "./layout.ts";
+import { mmap, munmap } from "../lib/syscall.ts";
+import { bundleBytes, type Init, partBytes, type ProgramPrefix } from "./layout.ts";
 import { exposeProgram, fail, getFromParent } from "./messages.ts";
 import { stringAt } from "./parameters.ts";
+import { closeSource, openSource, PROGRAM_MAX_BYTES, readSource, scriptArguments, type Source } from "./source.ts";
 import { subtreeRuns } from "./tree.ts";
 
 /** One GET. */
 const PIECE_BYTES: u64 = 65536;
-/** Larger programs are refused before memory is asked for. */
-const PROGRAM_MAX_BYTES: u64 = 0x4000_0000;
-/** Enough for the ELF header and 17 program headers; a file with more is read as a whole. */
-const HEAD_BYTES: u64 = 1024;
-/** A file without the owner's execute bit is no program (execve(2): EACCES). */
-const OWNER_EXECUTE: u32 = 0x40;
 
 /** Zeroed pages, or -errno. */
 export function allocate(lengthBytes: u64): i64 {
@@ -58,7 +49,7 @@ export function exposePrograms(init: ptr<Init>): i64 {
 export function freePrograms(init: ptr<Init>): void {
   for (let index: u32 = 0; index < init.parameters.programCount; index++) {
     const p = addr(init.programs[index]);
-    if (p.buffer !== 0) munmap(p.buffer, pages(p.fileBytes + sizeof<ProgramPrefix>()));
+    if (p.buffer !== 0) munmap(p.buffer, pages(bundleBytes(cast<ptr<ProgramPrefix>>(p.buffer))));
     p.buffer = 0;
   }
 }
@@ -71,84 +62,57 @@ function firstRankOf(init: ptr<Init>, index: u32): u32 {
   return init.rank;
 }
 
-function makeBuffer(init: ptr<Init>, index: u32, fileBytes: u64): boolean {
-  const buffer: i64 = allocate(pages(fileBytes + sizeof<ProgramPrefix>()));
+/** A buffer for what the prefix says. */
+function makeBuffer(init: ptr<Init>, index: u32, prefix: ptr<ProgramPrefix>): boolean {
+  const buffer: i64 = allocate(pages(bundleBytes(prefix)));
   if (buffer < 0) {
     fail(init, Cause.NO_MEMORY, u32(-buffer), init.rank);
     return false;
   }
-  const p = addr(init.programs[index]);
-  p.buffer = u64(buffer);
-  p.fileBytes = fileBytes;
-  cast<ptr<ProgramPrefix>>(p.buffer).fileBytes = fileBytes;
+  init.programs[index].buffer = u64(buffer);
+  copy(cast<ptr<ProgramPrefix>>(buffer), prefix);
   return true;
 }
 
 function openProgram(init: ptr<Init>, index: u32): boolean {
-  const fd: i64 = open(stringAt(init.parameters, index), Open.RDONLY, 0);
-  if (fd < 0) {
-    fail(init, Cause.PROGRAM_OPEN, u32(-fd), firstRankOf(init, index));
-    return false;
+  const source: Source = zeroed();
+  const path = stringAt(init.parameters, index);
+  let errno: i64 = openSource(path, addr(source));
+  if (errno === 0) {
+    errno = readProgram(init, index, addr(source), path);
+    closeSource(addr(source));
   }
-  const errno: i64 = readProgram(init, index, i32(fd));
-  close(i32(fd));
-  if (errno !== 0) fail(init, Cause.PROGRAM_OPEN, u32(errno), firstRankOf(init, index));
+  const cause: u32 = source.isInterpreter ? Cause.PROGRAM_INTERPRETER : Cause.PROGRAM_OPEN;
+  if (errno !== 0) fail(init, cause, u32(errno), firstRankOf(init, index));
   return init.status.cause === Cause.OK;
 }
-
-/**
- * Returns an errno; running out of memory is in the status already. What stands behind the last segment, for debuggers,
- * is not read.
- */
-function readProgram(init: ptr<Init>, index: u32, fd: i32): i64 {
-  const stat: Stat = zeroed();
-  const result: i64 = fstat(fd, addr(stat));
-  if (result < 0) return -result;
-  if ((stat.mode & FileMode.TYPE_MASK) !== FileMode.REGULAR || (stat.mode & OWNER_EXECUTE) === 0) return Errno.EACCES;
-  if (stat.size < 0) return Errno.EFBIG;
-  const sizeBytes: u64 = u64(stat.size);
-  const head: arr<u8, 1024> = zeroed();
-  const headBytes: u64 = sizeBytes < HEAD_BYTES ? sizeBytes : HEAD_BYTES;
-  const errno: i64 = readFully(fd, addr(head[0]), headBytes);
-  if (errno !== 0) return errno;
-  const neededBytes: u64 = elfFileBytes(addr(head[0]), headBytes);
-  const fileBytes: u64 = neededBytes === 0 || neededBytes > sizeBytes ? sizeBytes : neededBytes;
-  if (fileBytes > PROGRAM_MAX_BYTES) return Errno.EFBIG;
-  if (!makeBuffer(init, index, fileBytes)) return 0;
-  const to = cast<ptr<u8>>(init.programs[index].buffer + sizeof<ProgramPrefix>());
-  if (fileBytes <= headBytes) {
-    memcpy(to, addr(head[0]), fileBytes);
-    return 0;
-  }
-  memcpy(to, addr(head[0]), headBytes);
-  return readFully(fd, addr(to[headBytes]), fileBytes - headBytes);
-}
-
-/** Returns an errno. */
-function readFully(fd: i32, to: ptr<u8>, lengthBytes: u64): i64 {
-  let done: u64 = 0;
-  while (done < lengthBytes) {
-    const rest: u64 = lengthBytes - done;
-    const n: i64 = read(fd, addr(to[done]), rest < u64(IO_DATA_MAX_BYTES) ? rest : u64(IO_DATA_MAX_BYTES));
-    if (n < 0) return -n;
-    // It became shorter meanwhile.
-    if (n === 0) return Errno.EIO;
-    done += u64(n);
-  }
-  return 0;
+/** Returns an errno; running out of memory is in the status already. */
+function readProgram(init: ptr<Init>, index: u32, source: ptr<Source>, path: ptr<u8>): i64 {
+  const prefix: ProgramPrefix = zeroed();
+  prefix.argumentBytes = scriptArguments(source, path, null);
+  prefix.argumentCount = source.argumentCount === 0 ? 0 : source.argumentCount + 1;
+  prefix.fileBytes = source.executable.neededBytes;
+  prefix.linkerBytes = source.hasLinker ? source.linker.neededBytes : 0;
+  if (!makeBuffer(init, index, addr(prefix))) return 0;
+  let at: u64 = init.programs[index].buffer + sizeof<ProgramPrefix>();
+  scriptArguments(source, path, cast<ptr<u8>>(at));
+  at += partBytes(prefix.argumentBytes);
+  const errno: i64 = readSource(addr(source.executable), cast<ptr<u8>>(at));
+  if (errno !== 0 || !source.hasLinker) return errno;
+  return readSource(addr(source.linker), cast<ptr<u8>>(at + partBytes(prefix.fileBytes)));
 }
 
 function getProgram(init: ptr<Init>, index: u32): boolean {
   const prefix: ProgramPrefix = zeroed();
   let cause: u32 = getFromParent(init, index, cast<u64>(addr(prefix)), sizeof<ProgramPrefix>(), 0);
-  if (cause === Cause.OK && prefix.fileBytes > PROGRAM_MAX_BYTES) cause = Cause.BAD_REQUEST;
+  if (cause === Cause.OK && !prefixIsSound(addr(prefix))) cause = Cause.BAD_REQUEST;
   if (cause !== Cause.OK) {
     fail(init, cause, 0, init.rank);
     return false;
   }
-  if (!makeBuffer(init, index, prefix.fileBytes)) return false;
+  if (!makeBuffer(init, index, addr(prefix))) return false;
   const buffer: u64 = init.programs[index].buffer;
-  const end: u64 = prefix.fileBytes + sizeof<ProgramPrefix>();
+  const end: u64 = bundleBytes(addr(prefix));
   let at: u64 = sizeof<ProgramPrefix>();
   while (at < end) {
     const rest: u64 = end - at;
@@ -161,4 +125,7 @@ function getProgram(init: ptr<Init>, index: u32): boolean {
     at += piece;
   }
   return true;
+}
+function prefixIsSound(p: ptr<ProgramPrefix>): boolean {
+  return p.fileBytes <= PROGRAM_MAX_BYTES && p.linkerBytes <= PROGRAM_MAX_BYTES && p.argumentBytes <= PROGRAM_MAX_BYTES;
 }

@@ -2,8 +2,8 @@
  * The ELF64 loader: checks a whole image first, then has its caller place each segment. Shared by init (the job's
  * program) and the kernel (boot modules). Source: System V ABI, gABI 4.1 chapters 4 and 5; AMD64 supplement.
  *
- * Loads static executables (ET_EXEC) and static position-independent ones (ET_DYN, at the caller's base).
- * A program that names an interpreter is refused with its own code. No relocation is applied.
+ * Loads executables (ET_EXEC) and position-independent ones (ET_DYN, at the caller's base). For a program that names an
+ * interpreter (PT_INTERP: the dynamic linker), the caller loads that file too. No relocation is applied here.
  */
 import { memcpy, memset } from "./memory.ts";
 
@@ -18,7 +18,7 @@ export const enum ElfError {
   BAD_SEGMENT = 7,
   BAD_ADDRESS = 8,
   BAD_ENTRY = 9,
-  NEEDS_INTERPRETER = 10,
+  BAD_INTERPRETER = 10,
   NO_MEMORY = 11,
 }
 export const enum SegmentFlag {
@@ -73,6 +73,8 @@ export class ElfImage {
   tlsFileBytes: u64 = 0;
   tlsMemoryBytes: u64 = 0;
   tlsAlign: u64 = 0;
+  /** File offset of the interpreter's path, which ends in a NUL; 0: the program names none. */
+  interpreterOffset: u64 = 0;
 }
 /** Where segments may lie. */
 export class ElfLimits {
@@ -93,10 +95,16 @@ const PT_INTERP: u32 = 3;
 const PT_TLS: u32 = 7;
 const PAGE_MASK: u64 = 4095;
 const PROGRAM_HEADERS_MAX: u32 = 64;
+const INTERPRETER_MAX_BYTES: u64 = 4096;
 
 function headerOf(image: ptr<u8>, index: u32): ptr<ProgramHeader> {
   const header = cast<ptr<ElfHeader>>(image);
   return cast<ptr<ProgramHeader>>(addr(image[header.programHeadersOffset + u64(index) * sizeof<ProgramHeader>()]));
+}
+
+/** Linux's rule (fs/binfmt_elf.c): 1 to PATH_MAX bytes and a NUL at the very end. */
+function isPath(text: ptr<u8>, lengthBytes: u64): boolean {
+  return lengthBytes >= 2 && lengthBytes <= INTERPRETER_MAX_BYTES && text[lengthBytes - 1] === 0;
 }
 
 /**
@@ -113,12 +121,32 @@ export function elfFileBytes(prefix: ptr<u8>, prefixBytes: u64): u64 {
   let end: u64 = header.programHeadersOffset + tableBytes;
   for (let i: u32 = 0; i < count; i++) {
     const p = headerOf(prefix, i);
-    if (p.type !== PT_LOAD && p.type !== PT_TLS) continue;
+    if (p.type !== PT_LOAD && p.type !== PT_TLS && p.type !== PT_INTERP) continue;
     const segmentEnd: u64 = p.offset + p.fileBytes;
     if (segmentEnd < p.offset) return 0;
     if (segmentEnd > end) end = segmentEnd;
   }
   return end;
+}
+
+/** A range of the file. */
+export class FileRange {
+  offset: u64 = 0;
+  lengthBytes: u64 = 0;
+}
+/**
+ * Where the interpreter's path lies in a file, by headers for which `elfFileBytes` is not 0. False: it names none.
+ */
+export function elfInterpreter(prefix: ptr<u8>, result: ptr<FileRange>): boolean {
+  const count: u32 = cast<ptr<ElfHeader>>(prefix).programHeaderCount;
+  for (let i: u32 = 0; i < count; i++) {
+    const p = headerOf(prefix, i);
+    if (p.type !== PT_INTERP) continue;
+    result.offset = p.offset;
+    result.lengthBytes = p.fileBytes;
+    return true;
+  }
+  return false;
 }
 
 /** Checks everything that `elfLoad` relies on, and fills in `result`. Returns an ElfError. */
@@ -148,10 +176,14 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
   let entryFound: boolean = false;
   for (let i: u32 = 0; i < count; i++) {
     const p = headerOf(image, i);
-    if (p.type === PT_INTERP) return ElfError.NEEDS_INTERPRETER;
-    if (p.type !== PT_LOAD && p.type !== PT_TLS) continue;
+    if (p.type !== PT_LOAD && p.type !== PT_TLS && p.type !== PT_INTERP) continue;
     if (p.fileBytes > p.memoryBytes) return ElfError.BAD_SEGMENT;
     if (p.offset > imageBytes || p.fileBytes > imageBytes - p.offset) return ElfError.TRUNCATED;
+    if (p.type === PT_INTERP) {
+      if (!isPath(addr(image[p.offset]), p.fileBytes)) return ElfError.BAD_INTERPRETER;
+      result.interpreterOffset = p.offset;
+      continue;
+    }
     const start: u64 = p.address + result.base;
     if (start < result.base) return ElfError.BAD_ADDRESS;
     if (p.type === PT_TLS) {
@@ -237,8 +269,8 @@ export function elfErrorText(error: u32): ptr<u8> {
       return cstr("segment outside the program's addresses");
     case ElfError.BAD_ENTRY:
       return cstr("entry is not in executable code");
-    case ElfError.NEEDS_INTERPRETER:
-      return cstr("needs a dynamic linker");
+    case ElfError.BAD_INTERPRETER:
+      return cstr("bad path of the dynamic linker");
     case ElfError.NO_MEMORY:
       return cstr("not enough memory");
     default:

@@ -5,7 +5,7 @@
  */
 import { JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../abi/job.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";
-import { USER_STACK_BYTES } from "../abi/memory.ts";
+import { USER_STRINGS_BYTES } from "../abi/memory.ts";
 
 export interface Parameters {
   readonly jobId: number;
@@ -23,16 +23,11 @@ export interface Parameters {
 }
 /** InitMatch.PROGRAM has a byte for the program's index. */
 export const PROGRAMS_MAX = 256;
-/**
- * Strings of a block, bytes (Linux: 32 pages a string, a quarter of the stack in all; here: half of the main stack).
- */
-export const STRINGS_MAX_BYTES = 1 << 20;
+/** Strings of a block, bytes. */
+export const STRINGS_MAX_BYTES = USER_STRINGS_BYTES;
 
-/**
- * Room for arguments and environment: half of the main stack, less two pages for what init puts beside them and the
- * program's first frames.
- */
-export const argumentBytesMost = Number(USER_STACK_BYTES) / 2 - 8192;
+/** Room for arguments and environment, less two pages for what init puts beside them. */
+export const argumentBytesMost = USER_STRINGS_BYTES - 8192;
 /** Bytes of the stack that they take: the strings and the pointers to them (System V ABI, AMD64 supplement 3.4.1). */
 export function argumentBytes(argv: readonly string[], envp: readonly string[]): number {
   const strings = [...argv, ...envp].reduce((sum, s) => sum + Buffer.byteLength(s) + 1, 0);

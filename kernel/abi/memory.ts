@@ -28,11 +28,13 @@ export const USER_END: u64 = 0x0000_7fff_ffff_f000;
 export const INIT_BASE: u64 = 0x7000_0000_0000;
 /** Anonymous and file mappings grow up from here. */
 export const USER_MAP_BASE: u64 = 0x2000_0000_0000;
-/**
- * The main thread's stack ends here, growing down. It is one 2 MB page where there is one; above it 2 MB are left free.
- */
+/** The main thread's stack ends here, growing down on first touch, as large as Linux's. Above it 2 MB are left free. */
 export const USER_STACK_TOP: u64 = 0x6fff_ffe0_0000;
-export const USER_STACK_BYTES: u64 = 0x20_0000;
+export const USER_STACK_BYTES: u64 = 0x80_0000;
+/** Its upper part, which has its memory from the start. */
+export const USER_STACK_READY_BYTES: u64 = 0x4_0000;
+/** Most bytes of it that arguments and environment take, with the pointers to them: Linux's ARG_MAX. */
+export const USER_STRINGS_BYTES: u64 = 0x20_0000;
 /** Stack of each core's kernel entries, bytes. */
 export const KERNEL_STACK_BYTES: u64 = 16384;
 /** Most cores of a node that the kernel's tables hold. */

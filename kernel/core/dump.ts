@@ -8,7 +8,7 @@ import { cpuCount } from "../arch/percpu.ts";
 import { strays } from "../arch/trap.ts";
 import { physical } from "../mm/frames.ts";
 import { translateUser } from "../mm/pagetable.ts";
-import type { AddressSpace } from "../mm/space.ts";
+import type { AddressSpace } from "../mm/addressspace.ts";
 
 export const BACKTRACE_MAX: u32 = 16;
 

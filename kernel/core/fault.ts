@@ -23,7 +23,7 @@ import {
 import { setTrapHooks } from "../arch/trap.ts";
 import { dumpContext } from "./dump.ts";
 import { panicAt, stopIfPanicking } from "./panic.ts";
-import { faultIsOver } from "../mm/space.ts";
+import { resolveFault, Touch } from "../mm/fault.ts";
 import { beforeReturn } from "./stop.ts";
 import { currentTask, currentThread, endTask, type Task } from "./task.ts";
 
@@ -103,8 +103,12 @@ function exception(frame: ptr<Frame>): void {
   if (!fromUser(frame) || frame.vector === Exception.DF || frame.vector === Exception.MC)
     panicAt(kernelFault(frame, address), address, frame);
   const task = currentTask();
-  if (frame.vector === Exception.PF && faultIsOver(addr(task.space), address, frame.error)) return;
-  const signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
+  let signal: u32 = frame.vector < exceptions.length ? exceptions[frame.vector].signal : Signal.SIGILL;
+  if (frame.vector === Exception.PF) {
+    const touch: u32 = resolveFault(addr(task.space), address, frame.error);
+    if (touch === Touch.DONE) return;
+    if (touch === Touch.NO_MEMORY) signal = Signal.SIGBUS;
+  }
   const stop = reporter.stop;
   if (stop !== null && !stop(frame, task, signal, frame.vector === Exception.BP, frame.vector === Exception.DB)) return;
   const report = reporter.report;

@@ -12,7 +12,7 @@ import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { assert, fatal } from "../arch/fatal.ts";
 import { assertHeld, type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
-import type { AddressSpace } from "../mm/space.ts";
+import type { AddressSpace } from "../mm/addressspace.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { mustLeave, startDeadline, stopDeadline, rest } from "./wait.ts";
 

@@ -8,7 +8,7 @@ import { fpuReset, fpuTake } from "../arch/fpu.ts";
 import { isEnding, Leave, thisCpu } from "../arch/percpu.ts";
 import { assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
-import { spaceEnter, spaceLeave } from "../mm/space.ts";
+import { spaceEnter, spaceLeave } from "../mm/addressspace.ts";
 import { copyToUser } from "../mm/user.ts";
 import { ANY_BITS, futexWake } from "./futex.ts";
 import { rest } from "./wait.ts";

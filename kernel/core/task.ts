@@ -17,7 +17,7 @@ import { assertHeld, type Lock, LockRank, lock, unlock } from "../arch/spinlock.
 import type { Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
-import type { AddressSpace } from "../mm/space.ts";
+import type { AddressSpace } from "../mm/addressspace.ts";
 import type { TaskRecord } from "./record.ts";
 
 export const enum TaskState {

@@ -36,15 +36,10 @@ import { setFirstRun } from "../core/idle.ts";
 import { beforeReturn } from "../core/stop.ts";
 import { enterFrame } from "../core/user.ts";
 import { allocateFrames, physical } from "../mm/frames.ts";
-import {
-  isExecutable,
-  spaceComplete,
-  spaceCreate,
-  spaceFill,
-  spaceReserve,
-  spaceStartHeap,
-  spaceUnmap,
-} from "../mm/space.ts";
+import { spaceCreate } from "../mm/addressspace.ts";
+import { isExecutable } from "../mm/fault.ts";
+import { spaceComplete, spaceFill, spaceReserve } from "../mm/segment.ts";
+import { spaceStartHeap, spaceUnmap } from "../mm/space.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { isLast, registerAbandoned, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";

@@ -1,5 +1,5 @@
 /**
- * The regions of an address space: which ranges a program has, and with which permissions. A balanced tree (AVL) in the
+ * The regions of an address space: which ranges a program has, and with which attributes. A balanced tree (AVL) in the
  * order of addresses: a look or a change costs the logarithm of the count. What goes through many regions does so a few
  * at a time, so that the caller can give up the address space's lock in between, which guards all of it. Nodes lie in
  * frames of the task's own account; they are reused, and go back with the task.
@@ -10,10 +10,14 @@ import { allocateFrame, physical } from "./frames.ts";
 /** Linux's default vm.max_map_count: a call that would need more regions is refused with ENOMEM. */
 export const REGIONS_MAX: u64 = 65530;
 
+/** Attribute of a region beside its Prot bits: its pages get their frames on first touch (fault.ts). */
+export const REGION_LAZY: u64 = 0x100;
+
 export class Region {
   start: u64 = 0;
   end: u64 = 0;
-  protection: u64 = 0;
+  /** Prot bits, REGION_LAZY. Neighbours with equal attributes are one region. */
+  attributes: u64 = 0;
   left: ptr<Region> | null = null;
   right: ptr<Region> | null = null;
   /** Of the subtree that this region is the root of. */
@@ -136,11 +140,11 @@ function removeFirst(at: ptr<Region>): ptr<Region> | null {
   at.left = removeFirst(left);
   return balance(at);
 }
-function addNode(list: ptr<RegionList>, start: u64, end: u64, protection: u64): void {
+function addNode(list: ptr<RegionList>, start: u64, end: u64, attributes: u64): void {
   const r = takeNode(list);
   r.start = start;
   r.end = end;
-  r.protection = protection;
+  r.attributes = attributes;
   list.root = insert(list.root, r);
   list.count++;
 }
@@ -152,7 +156,7 @@ function removeNode(list: ptr<RegionList>, r: ptr<Region>): void {
   putNode(list, r);
 }
 /** The first region that ends above `address`; null if none does. */
-function regionAbove(list: ptr<RegionList>, address: u64): ptr<Region> | null {
+export function regionAbove(list: ptr<RegionList>, address: u64): ptr<Region> | null {
   let found: ptr<Region> | null = null;
   let at = list.root;
   while (at !== null) {
@@ -166,21 +170,27 @@ function regionAbove(list: ptr<RegionList>, address: u64): ptr<Region> | null {
   return found;
 }
 
+/** The region that holds `address`; null if there is none. */
+export function regionAt(list: ptr<RegionList>, address: u64): ptr<Region> | null {
+  const r = regionAbove(list, address);
+  return r !== null && r.start <= address ? r : null;
+}
+
 // ---- changes -------------------------------------------------------------------------------------------------------
-/** Which neighbours of a free range have this protection and touch it. */
+/** Which neighbours of a free range have these attributes and touch it. */
 // biome-ignore format: a table
 export const enum Join { NONE = 0, BELOW = 1, ABOVE = 2 }
-export function regionJoins(list: ptr<RegionList>, start: u64, end: u64, protection: u64): u32 {
+export function regionJoins(list: ptr<RegionList>, start: u64, end: u64, attributes: u64): u32 {
   let joins: u32 = Join.NONE;
   // Mostly it is the same one that ends last below, or starts first above.
   const below = regionAbove(list, start - 1);
   const above = below === null || below.end > start ? below : regionAbove(list, start);
-  if (below !== null && below.end === start && below.protection === protection) joins |= Join.BELOW;
-  if (above !== null && above.start === end && above.protection === protection) joins |= Join.ABOVE;
+  if (below !== null && below.end === start && below.attributes === attributes) joins |= Join.BELOW;
+  if (above !== null && above.start === end && above.attributes === attributes) joins |= Join.ABOVE;
   return joins;
 }
 /** The range is free, and `regionsReady` has said yes for one region. `joins`: neighbours that become one with it. */
-export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, protection: u64, joins: u32): void {
+export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, attributes: u64, joins: u32): void {
   const below = (joins & Join.BELOW) === 0 ? null : regionAbove(list, start - 1);
   const above = (joins & Join.ABOVE) === 0 ? null : regionAbove(list, start);
   if (below !== null && above !== null) {
@@ -192,7 +202,7 @@ export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, protectio
   } else if (above !== null) {
     above.start = start;
   } else {
-    addNode(list, start, end, protection);
+    addNode(list, start, end, attributes);
   }
 }
 /** Regions more that there are when the range is cut out: 1 if it lies inside one region, else 0. */
@@ -211,7 +221,7 @@ export function regionCut(list: ptr<RegionList>, start: u64, end: u64, most: u64
     if (r.start < start && r.end > end) {
       const last: u64 = r.end;
       r.end = start;
-      addNode(list, end, last, r.protection);
+      addNode(list, end, last, r.attributes);
       return true;
     }
     if (r.start < start) {

@@ -14,8 +14,9 @@ import { assert } from "../arch/fatal.ts";
 import { admitInterrupts } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { physical } from "./frames.ts";
+import type { AddressSpace } from "./addressspace.ts";
+import { Touch, touchPage } from "./fault.ts";
 import { findLeaf, type Leaf, translateUser } from "./pagetable.ts";
-import type { AddressSpace } from "./space.ts";
 
 /** Copies are short: whoever moves more does it in pieces, and lets interrupts in between. */
 const COPY_MAX_BYTES: u64 = 32768;
@@ -31,6 +32,13 @@ function untilPageEnd(address: u64, lengthBytes: u64): u64 {
   return lengthBytes < rest ? lengthBytes : rest;
 }
 
+/** Physical address; a page of a lazy region gets its frame. 0: not permitted, or no memory. Under the lock. */
+function pageFor(space: ptr<AddressSpace>, address: u64, write: boolean): u64 {
+  const page: u64 = translateUser(space.root, address, write);
+  if (page !== 0 || touchPage(space, address, write ? Pte.P | Pte.W : Pte.P, 0) !== Touch.DONE) return page;
+  return translateUser(space.root, address, write);
+}
+
 export function copyFromUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
   const flags: u64 = lock(addr(space.lock));
   const result: boolean = copyFromUserLocked(space, to, from, lengthBytes);
@@ -43,7 +51,7 @@ function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, le
   if (outside(from, lengthBytes)) return false;
   let done: u64 = 0;
   while (done < lengthBytes) {
-    const page: u64 = translateUser(space.root, from + done, false);
+    const page: u64 = pageFor(space, from + done, false);
     if (page === 0) return false;
     const bytes: u64 = untilPageEnd(from + done, lengthBytes - done);
     memcpy(addr(to[done]), physical<u8>(page), bytes);
@@ -80,7 +88,7 @@ function copyToUserLocked(
   if (outside(to, lengthBytes)) return false;
   let done: u64 = 0;
   while (done < lengthBytes) {
-    const page: u64 = translateUser(space.root, to + done, permitted);
+    const page: u64 = pageFor(space, to + done, permitted);
     if (page === 0) return false;
     const bytes: u64 = untilPageEnd(to + done, lengthBytes - done);
     memcpy(physical<u8>(page), addr(from[done]), bytes);
@@ -90,8 +98,8 @@ function copyToUserLocked(
 }
 
 /**
- * Whether the program may read (or write) the whole range, which may be as long as there is memory: lets interrupts in,
- * so it is for system calls, without a lock.
+ * Whether the program may read (or write) the whole range, which may be as long as there is memory; pages of lazy
+ * regions get their frames. Lets interrupts in: for system calls, without a lock.
  */
 export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthBytes: u64, write: boolean): boolean {
   if (lengthBytes === 0) return true;
@@ -102,7 +110,13 @@ export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthByt
   for (let looks: u64 = 1; at < address + lengthBytes; looks++) {
     findLeaf(space.root, at, addr(leaf));
     const slot = leaf.entry;
-    if (slot === null || (slot[0] & wanted) !== wanted) return false;
+    if (slot === null || (slot[0] & wanted) !== wanted) {
+      const flags: u64 = lock(addr(space.lock));
+      const page: u64 = pageFor(space, at, write);
+      unlock(addr(space.lock), flags);
+      if (page === 0) return false;
+      leaf.pageBytes = PAGE_BYTES;
+    }
     at = (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
     if (looks % LOOKS === 0) admitInterrupts();
   }
@@ -130,6 +144,6 @@ export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: 
 /** Within a page. */
 function stringPartLength(space: ptr<AddressSpace>, address: u64, bytes: u64): i64 {
   if (outside(address, 1)) return -1;
-  const page: u64 = translateUser(space.root, address, false);
+  const page: u64 = pageFor(space, address, false);
   return page === 0 ? -1 : i64(stringLengthMax(physical<u8>(page), bytes));
 }

@@ -8,6 +8,7 @@ import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Advice, MapFlag, Prot, PROGRAM_LOWEST } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { currentTask } from "../core/task.ts";
+import { REGION_LAZY } from "../mm/regions.ts";
 import { Placement, spaceAdvise, spaceBrk, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
 import { type Call, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
@@ -54,7 +55,10 @@ function mmap(call: ptr<Call>): i64 {
   const at: u64 = fixed || (hint >= PROGRAM_LOWEST && isUserRange(hint, bytes)) ? hint : 0;
   let placement: u32 = fixed ? Placement.FIXED : Placement.HINT;
   if ((call.d & MapFlag.FIXED_NOREPLACE) !== 0) placement = Placement.NOREPLACE;
-  return spaceMap(space, at, bytes, call.c & PROTECTIONS, placement);
+  // What a program reserves, or grows into as a stack, gets its memory as it is touched.
+  const isLazy: boolean = (call.d & (MapFlag.NORESERVE | MapFlag.STACK)) !== 0 && (call.d & MapFlag.POPULATE) === 0;
+  const attributes: u64 = (call.c & PROTECTIONS) | (isLazy ? REGION_LAZY : 0);
+  return spaceMap(space, at, bytes, attributes, placement);
 }
 /** (address, length). */
 function munmap(call: ptr<Call>): i64 {

@@ -13,7 +13,7 @@ import {
   type PortalRequest,
 } from "../abi/portals.ts";
 import type { Timespec } from "../abi/process.ts";
-import type { AddressSpace } from "../mm/space.ts";
+import type { AddressSpace } from "../mm/addressspace.ts";
 import { copyFromUser, userRangeValid } from "../mm/user.ts";
 
 const NS_PER_SECOND: i64 = 1000000000;

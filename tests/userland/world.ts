@@ -43,7 +43,9 @@ const memoryFile = path.join(packageRoot, "kernel/abi/memory.ts");
 const memoryText = fs
   .readFileSync(memoryFile, "utf8")
   .replace(/USER_STACK_TOP: u64 = \w+/, `USER_STACK_TOP: u64 = ${STACK_TOP}`)
-  .replace(/USER_STACK_BYTES: u64 = \w+/, `USER_STACK_BYTES: u64 = ${STACK_BYTES}`);
+  .replace(/USER_STACK_BYTES: u64 = \w+/, `USER_STACK_BYTES: u64 = ${STACK_BYTES}`)
+  .replace(/USER_STACK_READY_BYTES: u64 = \w+/, `USER_STACK_READY_BYTES: u64 = ${STACK_BYTES / 2n}`)
+  .replace(/USER_STRINGS_BYTES: u64 = \w+/, `USER_STRINGS_BYTES: u64 = ${STACK_BYTES / 2n}`);
 
 let lowered: Module | null = null;
 /** Init's code with the calls that are inline assembly left out, and with memory for the world behind its own. */

@@ -7,7 +7,13 @@ import type { ElfImage, ProgramHeader } from "../../toolchain/lib/rt/elf.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
-import { PAGE_BYTES, USER_STACK_BYTES, USER_STACK_TOP } from "../../kernel/abi/memory.ts";
+import {
+  PAGE_BYTES,
+  USER_STACK_BYTES,
+  USER_STACK_READY_BYTES,
+  USER_STACK_TOP,
+  USER_STRINGS_BYTES,
+} from "../../kernel/abi/memory.ts";
 import { Auxiliary, type AuxiliaryEntry, CLOCK_TICKS_PER_SECOND, MapFlag, Prot } from "../../kernel/abi/process.ts";
 import { mmap } from "../lib/syscall.ts";
 import type { Init } from "./layout.ts";
@@ -59,17 +65,19 @@ function push(end: u64, from: ptr<u8>, lengthBytes: u64): u64 {
   return end - lengthBytes;
 }
 
+/** The part that programs mostly use has its memory from the start, the rest on first touch. */
+function mapStack(): i64 {
+  const flags: u32 = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
+  const top: u64 = USER_STACK_TOP - USER_STACK_READY_BYTES;
+  const ready: i64 = mmap(top, USER_STACK_READY_BYTES, Prot.READ | Prot.WRITE, flags, -1, 0);
+  if (ready < 0) return ready;
+  const rest: u64 = USER_STACK_BYTES - USER_STACK_READY_BYTES;
+  return mmap(top - rest, rest, Prot.READ | Prot.WRITE, flags | MapFlag.STACK, -1, 0);
+}
 /** Maps the stack and fills its top. -errno or the stack pointer. */
 export function buildStack(init: ptr<Init>, start: ptr<Start>): i64 {
   const p = init.parameters;
-  const mapped: i64 = mmap(
-    USER_STACK_TOP - USER_STACK_BYTES,
-    USER_STACK_BYTES,
-    Prot.READ | Prot.WRITE,
-    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.STACK,
-    -1,
-    0,
-  );
+  const mapped: i64 = mapStack();
   if (mapped < 0) return mapped;
   const path = stringAt(p, init.programOfRank[init.rank]);
   const platform = cstr("x86_64");
@@ -81,7 +89,7 @@ export function buildStack(init: ptr<Init>, start: ptr<Start>): i64 {
   const pathBytes: u64 = stringLength(path) + 1;
   const argc: u64 = u64(start.textCount) + givenCount;
   const wordsBytes: u64 = (1 + argc + 1 + u64(p.envCount) + 1) * 8 + AUXILIARY_COUNT * sizeof<AuxiliaryEntry>();
-  if (textBytes + givenBytes + pathBytes + wordsBytes + PAGE_BYTES > USER_STACK_BYTES / 2) return -Errno.E2BIG;
+  if (textBytes + givenBytes + pathBytes + wordsBytes + PAGE_BYTES > USER_STRINGS_BYTES) return -Errno.E2BIG;
 
   const pathAt: u64 = push(USER_STACK_TOP - 8, path, pathBytes);
   const givenAt: u64 = push(pathAt, given, givenBytes);

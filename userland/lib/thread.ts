@@ -48,14 +48,7 @@ const FLAGS: u64 =
  * until joined.
  */
 export function createThread(thread: ptr<Thread>, run: (argument: u64) => u64, argument: u64): i64 {
-  const stack: i64 = mmap(
-    0,
-    STACK_BYTES,
-    Prot.READ | Prot.WRITE,
-    MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.STACK,
-    -1,
-    0,
-  );
+  const stack: i64 = mmap(0, STACK_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS, -1, 0);
   if (stack < 0) return stack;
   thread.run = run;
   thread.argument = argument;

@@ -4,21 +4,18 @@
  * its head, between instructions.
  */
 import { Cr0, Rflags } from "../../abi/x86.ts";
-import type { Core, CoreState, RunResult, StopReason } from "../engine.ts";
+import type { Core, RunResult, StopReason } from "../engine.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, Fault } from "../x86/access.ts";
 import { FAULT } from "../x86/mmu.ts";
 import { GRANT_WRITE } from "../x86/pagewalk.ts";
-import { readRegister, type RegisterFile, writeRegister } from "../x86/registers.ts";
 import { NO_SPACE, spaceOf, WATCH_WRITE, type WatchHit } from "../x86/stops.ts";
 import { CodePage, ExitKind, PAGE, type TranslationCache } from "./cache.ts";
 import { decode, Instruction } from "./decode.ts";
 import { Env, type Environment, readTable, writeTable } from "./environment.ts";
-import { EventProcessor } from "./events.ts";
 import type { CodeUser } from "./frames.ts";
 import type { Machine } from "./interpret/operands.ts";
 import { readFxImage, writeFxImage, FX_BYTES } from "./fximage.ts";
-import type { Node } from "./processor.ts";
-import { restoreCore, saveCore } from "./snapshot.ts";
+import { type Node, Processor } from "./processor.ts";
 import { execute, fetchInstruction } from "./step.ts";
 import type { Translator } from "./translate.ts";
 
@@ -35,7 +32,8 @@ interface Link {
   readonly frame: number;
 }
 
-export class NativeCore extends EventProcessor implements Core, Machine, CodeUser, RegisterFile {
+export class NativeCore extends Processor implements Core, Machine, CodeUser {
+  readonly core = this;
   nextRip = 0n;
   private clock = 0;
   private running = false;
@@ -65,13 +63,6 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     this.init();
   }
 
-  get self(): Core {
-    return this;
-  }
-  protected get core(): Core {
-    return this;
-  }
-
   // ---- time and running
 
   get time(): number {
@@ -80,12 +71,6 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
   set time(value: number) {
     if (this.running) throw new Error(`core ${this.index}: its time cannot be set while it runs`);
     this.clock = value;
-  }
-  get timestamp(): bigint {
-    return BigInt.asUintN(64, this.node.tscBase + this.tscOffset + BigInt(this.time));
-  }
-  set timestamp(value: bigint) {
-    this.tscOffset = BigInt.asIntN(64, this.tscOffset + value - this.timestamp);
   }
 
   run(budget: number): RunResult {
@@ -481,12 +466,6 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
   outPort(port: number, bytes: number, value: number): void {
     this.node.bus.writePort(this, port, bytes, value);
   }
-  get taskPriority(): number {
-    return this.node.bus.readTaskPriority(this);
-  }
-  set taskPriority(value: number) {
-    this.node.bus.writeTaskPriority(this, value);
-  }
   enterAlone(code: number): void {
     this.cache.enter(this.env.address, this.cache.base + code);
   }
@@ -535,12 +514,6 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
     this.env.forgetTlb();
     this.dropCodeLinks();
   }
-  register(name: string): bigint {
-    return readRegister(this, name);
-  }
-  setRegister(name: string, value: bigint): void {
-    writeRegister(this, name, value);
-  }
   readFx(): Uint8Array {
     const image = new Uint8Array(FX_BYTES);
     readFxImage(this, image);
@@ -548,13 +521,5 @@ export class NativeCore extends EventProcessor implements Core, Machine, CodeUse
   }
   writeFx(image: Uint8Array): void {
     writeFxImage(this, image);
-  }
-  save(): CoreState {
-    return saveCore(this);
-  }
-  restore(state: CoreState): void {
-    restoreCore(this, state);
-    this.forgetEvents();
-    this.dropHostTlb();
   }
 }

@@ -4,13 +4,12 @@
  * signed number, or a bigint.
  */
 import { Cr0, Cr4, Efer, Exception, Rflags } from "../../abi/x86.ts";
-import type { Bus, Core, Segment } from "../engine.ts";
+import type { Bus, Segment } from "../engine.ts";
 import {
   ACCESS_FETCH,
   ACCESS_READ,
   ACCESS_WRITE,
   type AccessKind,
-  type CpuAccess,
   Fault,
   type PagingRegisters,
   type PhysicalMemory,
@@ -21,9 +20,11 @@ import {
   SegmentIndex,
   type SyscallRegisters,
 } from "../x86/access.ts";
+import { BaseCore } from "../x86/core.ts";
 import { SEGMENT_FLAGS, SegmentFlag } from "../x86/descriptors.ts";
 import { Mmu } from "../x86/mmu.ts";
 import type { PagingRegister, PlainRegister } from "../x86/registers.ts";
+import { DEBUG_AT_START } from "../x86/start.ts";
 import type { StopTable } from "../x86/stops.ts";
 import type { Mode } from "./decode.ts";
 import { Env, type Environment, SUPERVISOR, SUPERVISOR_AC, USER } from "./environment.ts";
@@ -61,7 +62,7 @@ interface Piece {
   readonly bytes: number;
 }
 
-export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRegisters {
+export abstract class Processor extends BaseCore implements PagingRegisters, SyscallRegisters {
   readonly mmu: Mmu;
   cr0 = 0;
   cr2 = 0n;
@@ -74,19 +75,14 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   fmask = 0n;
   kernelGsBase = 0n;
   tscAux = 0n;
-  tscOffset = 0n;
   pat = PAT_RESET;
   sysenter: [cs: bigint, esp: bigint, eip: bigint] = [0n, 0n, 0n];
   gdtr: { base: bigint; limit: number } = TABLE_NULL;
   idtr: { base: bigint; limit: number } = TABLE_NULL;
-  debugRegisters = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff_0ff0n, 0x400n];
+  debugRegisters = [...DEBUG_AT_START];
   cpl = 0;
   interruptShadow = false;
   nmiBlocked = false;
-  isHalted = true;
-  waitingForStartup = true;
-  isShutdown = false;
-  nmiPending = false;
   /** Exceptions of MXCSR and of the x87 control word that the guest has masked; in the host all are. */
   mxcsrMasks = MXCSR_MASKS;
   fpuControl = FPU_CONTROL_RESET;
@@ -106,13 +102,12 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     readonly env: Environment,
     readonly node: Node,
   ) {
+    super();
     this.mmu = new Mmu(this, node.memory);
     env.setU32(Env.MXCSR, MXCSR_MASKS);
     this.initFpu(true);
   }
 
-  /** The core as the bus is told of it. */
-  protected abstract get core(): Core;
   /** A read or write of the core within one page. */
   protected abstract noteAccess(linear: bigint, bytes: number, write: boolean): void;
 
@@ -175,6 +170,12 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
         return this.kernelGsBase;
       case "tsc_aux":
         return this.tscAux;
+      case "sysenter_cs":
+        return this.sysenter[0];
+      case "sysenter_esp":
+        return this.sysenter[1];
+      case "sysenter_eip":
+        return this.sysenter[2];
       case "gdtr_base":
         return this.gdtr.base;
       case "gdtr_limit":
@@ -203,6 +204,15 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
       case "tsc_aux":
         this.tscAux = value;
         return;
+      case "sysenter_cs":
+        this.sysenter[0] = value;
+        return;
+      case "sysenter_esp":
+        this.sysenter[1] = value;
+        return;
+      case "sysenter_eip":
+        this.sysenter[2] = value;
+        return;
       case "gdtr_base":
         this.gdtr = { ...this.gdtr, base: value };
         return;
@@ -218,6 +228,19 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
       default:
         this[name] = value;
     }
+  }
+  debugRegister(index: number): bigint {
+    return this.debugRegisters[index];
+  }
+  setDebugRegister(index: number, value: bigint): void {
+    this.debugRegisters[index] = value;
+  }
+  enterMode(cpl: number): void {
+    this.cpl = cpl;
+    this.updateMode();
+  }
+  get interruptsEnabled(): boolean {
+    return (this.env.u32(Env.SYSTEM_FLAGS) & Rflags.IF) !== 0;
   }
   pagingChanged(): void {
     this.updateMode();
@@ -435,10 +458,6 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
       if (error instanceof Fault) return undefined;
       throw error;
     }
-  }
-
-  translate(virtual: bigint): number | undefined {
-    return this.mmu.peek(virtual);
   }
 
   // ---- segments outside 64-bit mode

@@ -22,8 +22,6 @@ import { FaultProcessor, FETCH_OUTSIDE_RAM } from "./faults.ts";
 import type { Instance } from "./instance.ts";
 import { CorePoints } from "./points.ts";
 import type { Node } from "./processor.ts";
-import { readRegister, writeRegister } from "./registers.ts";
-import { restoreCore, saveCore } from "./snapshot.ts";
 
 /** Instructions of one uc_emu_start: bounds what a run can translate. */
 const RUN_LIMIT = 10_000;
@@ -416,12 +414,6 @@ export class UnicornCore extends FaultProcessor implements Core {
     this.shortBlocksIn = undefined;
     this.points.forget();
   }
-  register(name: string): bigint {
-    return readRegister(this, name);
-  }
-  setRegister(name: string, value: bigint): void {
-    writeRegister(this, name, value);
-  }
   passBreakpoint(): void {
     this.points.pass();
   }
@@ -432,20 +424,8 @@ export class UnicornCore extends FaultProcessor implements Core {
   watchpointsChanged(removed?: number): void {
     this.points.watchpointsChanged(removed);
   }
-  readFx(): Uint8Array {
-    return this.env.saveFx();
-  }
-  writeFx(image: Uint8Array): void {
-    this.env.restoreFx(image);
-  }
-  save(): CoreState {
-    return saveCore(this);
-  }
-  restore(state: CoreState): void {
-    restoreCore(this, state);
-    this.progressed();
+  override restore(state: CoreState): void {
+    super.restore(state);
     this.stopRequested = false;
-    this.forgetRun();
-    this.dropHostTlb();
   }
 }

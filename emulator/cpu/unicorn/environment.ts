@@ -6,7 +6,7 @@
 import { Cr0, Cr4, Efer, Rflags } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";
 import { SegmentIndex } from "../x86/access.ts";
-import { descriptorDpl, SEGMENT_FLAGS, SegmentFlag } from "../x86/descriptors.ts";
+import { SEGMENT_FLAGS, SegmentFlag } from "../x86/descriptors.ts";
 import { type Address, type Binding, RegisterId, viewMemory } from "./binding.ts";
 
 /** struct uc_struct. */
@@ -216,12 +216,6 @@ export class Environment {
     this.unicorn.writeRegister(this.handle, RegisterId.RFLAGS, this.word);
   }
 
-  /** DR0 to DR3, DR6, DR7: what they read as, and nothing else. */
-  setDebugRegister(index: number, value: bigint): void {
-    this.word[0] = value;
-    this.unicorn.writeRegister(this.handle, RegisterId.DR0 + index, this.word);
-  }
-
   xmm(index: number): Uint8Array {
     const value = new Uint8Array(16);
     this.unicorn.readRegister(this.handle, RegisterId.XMM0 + index, value);
@@ -390,11 +384,6 @@ export class Environment {
         hflags |= Hflag.ADDSEG;
     }
     this.setU32(Env.HFLAGS, hflags);
-  }
-
-  /** CPL as the stack segment's cache has it: how QEMU keeps it in protected mode. */
-  cplOfStack(): number {
-    return this.u32(Env.CR0) & Cr0.PE ? descriptorDpl(this.u32(segmentOffset(SegmentIndex.SS) + Cache.FLAGS)) : 0;
   }
 }
 

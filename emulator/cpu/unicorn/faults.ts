@@ -3,7 +3,6 @@ import { Exception, PageFault, Rflags } from "../../abi/x86.ts";
 import { ACCESS_FETCH, ACCESS_READ, type AccessKind, Fault } from "../x86/access.ts";
 import { NOT_CANONICAL } from "../x86/mmu.ts";
 import { Env, FLAGS_COMPUTED } from "./environment.ts";
-import { EventProcessor } from "./events.ts";
 import {
   hasComputedFlags,
   type Intercepted,
@@ -14,6 +13,7 @@ import {
   writesAtRip,
 } from "./intercept.ts";
 import type { CorePoints } from "./points.ts";
+import { Processor } from "./processor.ts";
 import { computedFlags, noted } from "./translator.ts";
 import { UNALIGNED } from "./translator-code.ts";
 
@@ -21,7 +21,7 @@ const DR6_SINGLE_STEP = 0x4000n;
 /** Error of a fetch from device memory, which reads as all ones there: an undefined opcode. */
 export const FETCH_OUTSIDE_RAM = -2;
 
-export abstract class FaultProcessor extends EventProcessor {
+export abstract class FaultProcessor extends Processor {
   protected abstract readonly points: CorePoints;
   /** So many instructions have retired. */
   protected abstract advance(retired: number): void;

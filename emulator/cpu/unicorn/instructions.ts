@@ -7,9 +7,9 @@ import { Fault } from "../x86/access.ts";
 import { checkPort } from "../x86/ports.ts";
 import { performSyscall } from "../x86/syscall.ts";
 import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "../x86/control.ts";
+import { readOwnMsr, writeOwnMsr } from "../x86/msr.ts";
 import { opcodeLength } from "./decode.ts";
 import { Env, Hflag } from "./environment.ts";
-import { readOwnMsr, writeOwnMsr } from "./msr.ts";
 import type { Processor } from "./processor.ts";
 
 /** Bits that always read as 1. */
@@ -99,7 +99,7 @@ export function writeDebug(cpu: Processor, index: number, value: bigint): void {
   if (index >= 6 && value >> 32n) return cpu.raise(Exception.GP, 0);
   const zeros = index === 6 ? DR6_ZEROS : index === 7 ? DR7_ZEROS : 0n;
   const ones = index === 6 ? DR6_ONES : index === 7 ? DR7_ONES : 0n;
-  cpu.env.setDebugRegister(index, (value & ~zeros) | ones);
+  cpu.setDebugRegister(index, (value & ~zeros) | ones);
 }
 
 /** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */

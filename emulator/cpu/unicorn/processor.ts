@@ -2,14 +2,13 @@
  * A core's registers and linear memory over its Unicorn instance: what event delivery, SYSCALL and the debugger work
  * on. Running it is core.ts.
  */
-import { Cr0 } from "../../abi/x86.ts";
-import type { Bus, Core, Segment } from "../engine.ts";
+import { Cr0, Rflags } from "../../abi/x86.ts";
+import type { Bus, Segment } from "../engine.ts";
 import {
   ACCESS_FETCH,
   ACCESS_READ,
   ACCESS_WRITE,
   type AccessKind,
-  type CpuAccess,
   Fault,
   type PagingRegisters,
   type PhysicalMemory,
@@ -19,7 +18,9 @@ import {
   SegmentIndex,
   type SyscallRegisters,
 } from "../x86/access.ts";
+import { BaseCore } from "../x86/core.ts";
 import { Mmu } from "../x86/mmu.ts";
+import type { PagingRegister, PlainRegister } from "../x86/registers.ts";
 import type { StopTable } from "../x86/stops.ts";
 import type { CodeCoherence } from "./coherence.ts";
 import { Env, type Environment, HFLAG2_NMI, Hflag } from "./environment.ts";
@@ -36,30 +37,39 @@ export interface Node {
   readonly tscBase: bigint;
 }
 
-export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRegisters {
+/** Registers that are one field of Unicorn's state, and where. */
+const fields: ReadonlyMap<PlainRegister | PagingRegister, number> = new Map([
+  ["cr0", Env.CR0],
+  ["cr2", Env.CR2],
+  ["cr3", Env.CR3],
+  ["cr4", Env.CR4],
+  ["efer", Env.EFER],
+  ["star", Env.STAR],
+  ["lstar", Env.LSTAR],
+  ["cstar", Env.CSTAR],
+  ["fmask", Env.FMASK],
+  ["kernel_gs_base", Env.KERNEL_GS_BASE],
+  ["tsc_aux", Env.TSC_AUX],
+  ["sysenter_esp", Env.SYSENTER_ESP],
+  ["sysenter_eip", Env.SYSENTER_EIP],
+]);
+const NO_EXCEPTION = -1;
+
+export abstract class Processor extends BaseCore implements PagingRegisters, SyscallRegisters {
   readonly env: Environment;
   readonly mmu: Mmu;
-  // What Unicorn's state has no place for.
-  /** WRMSR to the TSC moves it. */
-  tscOffset = 0n;
-  pat = PAT_RESET;
-  isHalted = true;
-  waitingForStartup = true;
-  isShutdown = false;
-  nmiPending = false;
+  /** Unicorn's state has no place for it. */
+  private pat = PAT_RESET;
 
   constructor(
     protected readonly instance: Instance,
     readonly node: Node,
   ) {
+    super();
     this.env = instance.env;
     this.mmu = new Mmu(this, node.memory);
   }
 
-  /** This processor, as the bus is told of it. */
-  abstract readonly core: Core;
-  /** Virtual time, ns. */
-  abstract time: number;
   /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
   abstract raise(vector: number, errorCode: number, address?: bigint): void;
   /** `writeLinear` has written, within one page. */
@@ -75,11 +85,6 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   flushCaches(): void {
     this.instance.flushTranslations();
     this.instance.flushTlb();
-  }
-
-  /** RDTSC at the start of the current instruction. */
-  get timestamp(): bigint {
-    return BigInt.asUintN(64, this.node.tscBase + this.tscOffset + BigInt(this.time));
   }
 
   get cr0(): number {
@@ -150,6 +155,9 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   set rflags(value: bigint) {
     this.env.rflags = value;
   }
+  get interruptsEnabled(): boolean {
+    return (this.env.u32(Env.EFLAGS) & Rflags.IF) !== 0;
+  }
   get interruptShadow(): boolean {
     return (this.env.u32(Env.HFLAGS) & Hflag.INHIBIT_IRQ) !== 0;
   }
@@ -162,6 +170,59 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   }
   get idtr() {
     return this.env.table(Env.IDTR);
+  }
+
+  plain(name: PlainRegister | PagingRegister): bigint {
+    const offset = fields.get(name);
+    if (offset !== undefined) return this.env.u64(offset);
+    switch (name) {
+      case "pat":
+        return this.pat;
+      case "sysenter_cs":
+        return BigInt(this.env.u32(Env.SYSENTER_CS));
+      case "gdtr_base":
+        return this.gdtr.base;
+      case "gdtr_limit":
+        return BigInt(this.gdtr.limit);
+      case "idtr_base":
+        return this.idtr.base;
+      case "idtr_limit":
+        return BigInt(this.idtr.limit);
+      default:
+        throw new Error(`unicorn: no register ${name}`);
+    }
+  }
+  setPlain(name: PlainRegister | PagingRegister, value: bigint): void {
+    const { env } = this;
+    const offset = fields.get(name);
+    if (offset !== undefined) env.setU64(offset, value);
+    else if (name === "pat") this.pat = value;
+    else if (name === "sysenter_cs") env.setU32(Env.SYSENTER_CS, Number(value));
+    else if (name === "gdtr_base") env.setTable(Env.GDTR, value, this.gdtr.limit);
+    else if (name === "gdtr_limit") env.setTable(Env.GDTR, this.gdtr.base, Number(value));
+    else if (name === "idtr_base") env.setTable(Env.IDTR, value, this.idtr.limit);
+    else if (name === "idtr_limit") env.setTable(Env.IDTR, this.idtr.base, Number(value));
+    else throw new Error(`unicorn: no register ${name}`);
+  }
+  pagingChanged(): void {
+    this.env.updateHflags(this.cpl);
+    this.dropHostTlb();
+  }
+  enterMode(cpl: number): void {
+    this.env.setU32(Env.OLD_EXCEPTION, NO_EXCEPTION);
+    this.env.updateHflags(cpl);
+  }
+  debugRegister(index: number): bigint {
+    return this.env.u64(Env.DEBUG + 8 * index);
+  }
+  setDebugRegister(index: number, value: bigint): void {
+    this.env.setU64(Env.DEBUG + 8 * index, value);
+  }
+  readFx(): Uint8Array {
+    return this.env.saveFx();
+  }
+  writeFx(image: Uint8Array): void {
+    this.env.restoreFx(image);
   }
   gpr(index: number): bigint {
     return this.env.u64(index * 8);
@@ -180,7 +241,8 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
   /** The hidden part without a load: the CPL stays. */
   setHiddenPart(index: SegmentIndex, segment: Segment): void {
     this.env.writeSegment(index, segment);
-    this.env.updateHflags(this.cpl);
+    // Nothing of FS and GS is translated for.
+    if (index !== SegmentIndex.FS && index !== SegmentIndex.GS) this.env.updateHflags(this.cpl);
   }
 
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
@@ -285,20 +347,11 @@ export abstract class Processor implements CpuAccess, PagingRegisters, SyscallRe
     if (size > 4) bus.writeMemory(this.core, address + 4, 4, high);
   }
 
-  /** A write to EFER: what leaves the architectural TLB leaves Unicorn's too. */
-  eferChanged(previous: number, next: number): void {
-    if (this.mmu.flushForEfer(previous, next)) this.dropHostTlb();
-  }
-
   /** INVLPG on the architectural TLB. True: the host's TLB has been flushed whole, which a large page needs. */
   invalidatePage(low: number, high: number): boolean {
     if (!this.mmu.invalidatePage(low, high)) return false;
     this.dropHostTlb();
     return true;
-  }
-
-  translate(virtual: bigint): number | undefined {
-    return this.mmu.peek(virtual);
   }
 
   get nmiBlocked(): boolean {

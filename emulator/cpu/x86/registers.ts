@@ -18,6 +18,9 @@ export const plainRegisters = [
   "kernel_gs_base",
   "tsc_aux",
   "pat",
+  "sysenter_cs",
+  "sysenter_esp",
+  "sysenter_eip",
   "gdtr_base",
   "gdtr_limit",
   "idtr_base",
@@ -28,6 +31,10 @@ export type PlainRegister = (typeof plainRegisters)[number];
 export const pagingRegisters = ["cr0", "cr3", "cr4", "efer"] as const;
 export type PagingRegister = (typeof pagingRegisters)[number];
 
+/** DR4 and DR5 do not exist. */
+const debugRegisters = [0, 1, 2, 3, 6, 7] as const;
+
+/** All registers of a core, as an engine gives them to what is the same in every engine. */
 export interface RegisterFile extends CpuAccess {
   readonly mmu: Mmu;
   plain(name: PlainRegister | PagingRegister): bigint;
@@ -35,6 +42,11 @@ export interface RegisterFile extends CpuAccess {
   setPlain(name: PlainRegister | PagingRegister, value: bigint): void;
   /** A paging register is another: the mode follows, and the engine's own TLB goes. */
   pagingChanged(): void;
+  /** Copies of architectural TLB entries that have left are in the engine's own. */
+  dropHostTlb(): void;
+  /** DR0 to DR7, by number. */
+  debugRegister(index: number): bigint;
+  setDebugRegister(index: number, value: bigint): void;
   /** The hidden part without a load: the CPL stays. */
   setHiddenPart(index: SegmentIndex, segment: Segment): void;
   taskPriority: number;
@@ -90,6 +102,10 @@ const plainRegister = (name: PlainRegister): NamedRegister => ({
   get: (cpu) => cpu.plain(name),
   set: (cpu, value) => cpu.setPlain(name, name.endsWith("_limit") ? value & 0xffffn : value),
 });
+const debugRegister = (index: number): NamedRegister => ({
+  get: (cpu) => cpu.debugRegister(index),
+  set: (cpu, value) => cpu.setDebugRegister(index, value),
+});
 
 const segments: readonly (readonly [SegmentName, SegmentIndex])[] = [
   ["es", SegmentIndex.ES],
@@ -144,6 +160,7 @@ const namedRegisters: ReadonlyMap<string, NamedRegister> = new Map<string, Named
   ["tsc", { get: (cpu) => cpu.timestamp, set: (cpu, value) => void (cpu.timestamp = value) }],
   ...plainRegisters.map((name): [string, NamedRegister] => [name, plainRegister(name)]),
   ...pagingRegisters.map((name): [string, NamedRegister] => [name, pagingRegister(name)]),
+  ...debugRegisters.map((index): [string, NamedRegister] => [`dr${index}`, debugRegister(index)]),
   ...segments.map(([name, index]): [string, NamedRegister] => [name, selector(index)]),
   ...segments.map(([name, index]): [string, NamedRegister] => [`${name}_base`, segmentBase(index)]),
 ]);

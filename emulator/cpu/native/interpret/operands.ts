@@ -1,7 +1,6 @@
 /**
  * Operands of an interpreted instruction: effective addresses, and the r/m operand whether it is a register or memory.
  */
-import type { Core } from "../../engine.ts";
 import { SegmentIndex } from "../../x86/access.ts";
 import { type Instruction, NO_REGISTER, RIP } from "../decode.ts";
 import type { Processor } from "../processor.ts";
@@ -19,17 +18,12 @@ export interface Machine extends Processor {
   retireIterations(count: number): boolean;
   inPort(port: number, bytes: number): number;
   outPort(port: number, bytes: number, value: number): void;
-  /** TSC at the start of the current instruction. */
-  timestamp: bigint;
-  taskPriority: number;
   /** INVLPG. */
   invalidatePage(address: bigint): void;
   /** Code bytes of one page, as a fetch reads them. Throws Fault. */
   fetchBytes(linear: bigint, to: Uint8Array): void;
   /** Runs host code of one instruction. */
   enterAlone(code: number): void;
-  /** As the bus is told of it. */
-  readonly self: Core;
   /** INT n and its kin: delivered once the instruction has retired. */
   interrupt(vector: number, kind: "software" | "exception"): void;
   /** HLT. */

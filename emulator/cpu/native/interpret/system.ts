@@ -18,7 +18,7 @@ import {
 import { performSyscall } from "../../x86/syscall.ts";
 import type { Instruction } from "../decode.ts";
 import { Env } from "../environment.ts";
-import { readOwnMsr, writeOwnMsr } from "../msr.ts";
+import { readOwnMsr, writeOwnMsr } from "../../x86/msr.ts";
 import { Flag } from "../table.ts";
 import { type Interpreter, type Machine, memoryAddress, readRm, writeRm } from "./operands.ts";
 
@@ -207,19 +207,19 @@ const systemByName: Readonly<Record<string, Interpreter>> = {
     privileged(cpu);
     const index = cpu.env.gpr32(RCX);
     const value = (BigInt(cpu.env.gpr32(RDX)) << 32n) | BigInt(cpu.env.gpr32(RAX));
-    if (!(writeOwnMsr(cpu, index, value) ?? cpu.node.bus.writeMsr(cpu.self, index, value)))
+    if (!(writeOwnMsr(cpu, index, value) ?? cpu.node.bus.writeMsr(cpu.core, index, value)))
       throw new Fault(Exception.GP, 0);
   },
   RDMSR: (cpu) => {
     privileged(cpu);
     const index = cpu.env.gpr32(RCX);
-    const value = readOwnMsr(cpu, index) ?? cpu.node.bus.readMsr(cpu.self, index);
+    const value = readOwnMsr(cpu, index) ?? cpu.node.bus.readMsr(cpu.core, index);
     if (value === undefined) throw new Fault(Exception.GP, 0);
     cpu.env.setGpr32(RAX, Number(value & 0xffff_ffffn));
     cpu.env.setGpr32(RDX, Number((value >> 32n) & 0xffff_ffffn));
   },
   CPUID: (cpu) => {
-    const [eax, ebx, ecx, edx] = cpu.node.bus.cpuid(cpu.self, cpu.env.gpr32(RAX), cpu.env.gpr32(RCX));
+    const [eax, ebx, ecx, edx] = cpu.node.bus.cpuid(cpu.core, cpu.env.gpr32(RAX), cpu.env.gpr32(RCX));
     cpu.env.setGpr32(RAX, eax);
     cpu.env.setGpr32(RBX, ebx);
     cpu.env.setGpr32(RCX, ecx);

@@ -180,7 +180,8 @@ export interface Core {
   /**
    * One register by name: gpr names, rip, rflags; cs, ss, ds, es, fs, gs, ldtr, tr (selectors) and cs_base … tr_base;
    * gdtr_base, gdtr_limit, idtr_base, idtr_limit; cr0, cr2, cr3, cr4, cr8; efer, star, lstar, cstar, fmask,
-   * kernel_gs_base, tsc_aux, pat, tsc, sysenter_cs, sysenter_esp, sysenter_eip; dr0 to dr3, dr6, dr7. RangeError for other names.
+   * kernel_gs_base, tsc_aux, pat, tsc, sysenter_cs, sysenter_esp, sysenter_eip; dr0 to dr3, dr6, dr7. RangeError for
+   * other names.
    */
   register(name: string): bigint;
   /**

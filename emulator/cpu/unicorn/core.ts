@@ -131,7 +131,8 @@ export class UnicornCore extends FaultProcessor implements Core {
     for (;;) {
       if (this.points.hit) return this.endAtWatchpoint(this.clock - start);
       const left = budget - (this.clock - start);
-      if (left <= 0) return { reason: "budget", retired: this.clock - start };
+      if (left < 0) throw new Error(`core ${this.index}: ${-left} instructions beyond a budget of ${budget}`);
+      if (left === 0) return { reason: "budget", retired: this.clock - start };
       const reason = this.isShutdown ? "shutdown" : this.execute(Math.min(left, RUN_LIMIT), toWindow);
       if (this.points.hit && reason !== "shutdown") continue;
       if (reason) return { reason, retired: this.clock - start };
@@ -230,7 +231,7 @@ export class UnicornCore extends FaultProcessor implements Core {
       CHANGED_BY_PORTS.forEach((index, i) => this.setGpr(index, gpr[i]));
       this.deliver({ vector, kind: "exception", errorCode, address });
     } else if (code === ErrorCode.EXCEPTION && this.missKind !== NONE) {
-      this.afterMiss(begun, begun === 0 && (short || shadow));
+      this.afterMiss(begun, count, begun === 0 && (short || shadow));
     } else if (code === ErrorCode.INSN_INVALID) {
       this.advance(begun - 1);
       env.setU32(Env.OLD_EXCEPTION, NONE);
@@ -250,7 +251,8 @@ export class UnicornCore extends FaultProcessor implements Core {
     } else if (this.debugged) {
       this.advance(begun);
       if (!pass && this.points.isListed(this.linearRip)) this.atBreakpoint = true;
-      else this.afterIntercept();
+      // One that is ours is not counted by Unicorn: it may be the one behind the last of this run.
+      else if (begun < count) this.afterIntercept();
     } else if (this.windowAt !== NONE) {
       this.advance(this.windowAt); // runFor sees that the window is open
     } else if (begun > count) {
@@ -297,7 +299,7 @@ export class UnicornCore extends FaultProcessor implements Core {
     }
   }
 
-  private afterMiss(begun: number, isAtRip: boolean): void {
+  private afterMiss(begun: number, count: number, isAtRip: boolean): void {
     const fetch = this.missKind === ACCESS_FETCH;
     const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
     if (fetch && this.missError === NOT_CANONICAL && this.faultsAtBranch(begun)) return;
@@ -305,6 +307,8 @@ export class UnicornCore extends FaultProcessor implements Core {
     // A watched access that faulted was not made. The fetch of what follows one that was, faults again when it is next.
     if (!fetch) this.points.hit = undefined;
     else if (this.points.hit) return;
+    // Behind the last instruction of this run: the next run fetches it.
+    if (fetch && begun === count) return;
     if (fetch && !isAtRip && this.linearRip >> 12n !== page >> 12n) {
       // The block at RIP runs into the page. Which of its instructions does shows in blocks of one.
       this.shortBlocksIn = this.rip >> 12n;

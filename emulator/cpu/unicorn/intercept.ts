@@ -25,7 +25,10 @@ import type { Processor } from "./processor.ts";
 import { Action, type Interest } from "./translator.ts";
 import { executeX87, isX87 } from "./x87.ts";
 
+/** Bytes of an instruction at most. */
+const LONGEST = 15;
 const LOCK = 0xf0;
+const RETURN_FAR = 0xca;
 const ICEBP = 0xf1;
 const CMPXCHG = 0xb1;
 const POPCNT = 0xb8;
@@ -132,8 +135,9 @@ export type Intercepted =
  * Fault.
  */
 export function perform(cpu: Processor & Execute): Intercepted | undefined {
-  const found = decodeAtRip(cpu);
+  let found = decodeAtRip(cpu);
   if (found === undefined) return undefined;
+  if (fetchRest(cpu, found)) found = decodeAtRip(cpu) as Decoded;
   const exception = exceptionOf(found, cpu.hiddenFlags);
   if (exception?.vector === Exception.DB) return { length: found.opcodeEnd, trap: Exception.DB };
   if (exception !== undefined) return exception;
@@ -148,6 +152,25 @@ export function perform(cpu: Processor & Execute): Intercepted | undefined {
     const { address } = memoryOperand(found, byte, cpu);
     throw BigInt.asUintN(64, BigInt.asIntN(48, address)) === address ? fault : new Fault(Exception.SS, 0);
   }
+}
+
+/**
+ * The translator has fetched the opcode only. What lies in the next page is fetched here. True: something does. Throws
+ * Fault.
+ */
+function fetchRest(cpu: Processor, found: Decoded): boolean {
+  const linear = cpu.linearRip;
+  const inPage = 4096 - Number(linear & 0xfffn);
+  if (inPage >= LONGEST) return false;
+  const { map, opcode, opcodeEnd, modrm } = found;
+  let end = opcodeEnd;
+  if (hasModrm(found)) {
+    end++;
+    if (end <= inPage && isMemory(modrm) && cpu.is64Bit) ({ end } = memoryOperand(found, bytesAt(cpu, linear), cpu));
+  } else if (map === 0 && opcode === RETURN_FAR) end += 2;
+  if (end <= inPage) return false;
+  cpu.checkFetch(linear + BigInt(inPage));
+  return true;
 }
 
 /**

@@ -289,6 +289,11 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     this.env.setTable(which === "gdtr" ? Env.GDTR : Env.IDTR, base, limit);
   }
 
+  /** As a fetch from the page of this address. Throws Fault. */
+  checkFetch(address: bigint): void {
+    this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR);
+  }
+
   /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
   fetchByte(address: bigint): number | undefined {
     try {

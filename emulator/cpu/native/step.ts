@@ -6,10 +6,11 @@
  */
 import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
+import { resultFlags } from "../x86/sseflags.ts";
 import { translationCache } from "./cache.ts";
 import { decode, type Instruction, LONGEST_INSTRUCTION, operandSize, TOO_LONG, TRUNCATED } from "./decode.ts";
 import { isInterpreted } from "./emit/integer.ts";
-import { Env } from "./environment.ts";
+import { Env, type Environment } from "./environment.ts";
 import { arithmeticInterpreters } from "./interpret/arithmetic.ts";
 import { fpuInterpreters } from "./interpret/fpu.ts";
 import { type Interpreter, type Machine, memoryAddress } from "./interpret/operands.ts";
@@ -116,7 +117,7 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
     else cpu.writeGpr(0, 2, BigInt(cpu.fpuStatus));
     return;
   }
-  const run = (): boolean => runUnit(cpu, row, translator.alone(insn));
+  const run = (): boolean => runUnit(cpu, insn, row, translator.alone(insn));
   if (!touches) {
     run();
     return;
@@ -144,11 +145,19 @@ const ROUNDED_UP = 0x200;
 /** Precision. */
 const AFTER_RESULT = 0x20;
 
+/** What overflow and underflow raise when they are unmasked, which the host does not tell. `state`: before it. */
+function sseResultFlags(insn: Instruction, state: Uint8Array, env: Environment, mxcsr: number): number | undefined {
+  const xmm = (register: number): Uint8Array => state.subarray(Env.XMM + 16 * register, Env.XMM + 16 * register + 16);
+  const source = insn.hasMemory ? env.bytes.subarray(Env.BOUNCE, Env.BOUNCE + 16) : xmm(insn.rm);
+  const { repeat, hasOperandPrefix: operandSize } = insn;
+  return resultFlags({ map: 1, opcode: insn.opcode & 0xff, repeat, operandSize }, xmm(insn.reg), source, mxcsr);
+}
+
 /**
  * Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. False: no
  * result.
  */
-function runUnit(cpu: Machine, row: Row, code: number): boolean {
+function runUnit(cpu: Machine, insn: Instruction, row: Row, code: number): boolean {
   const { env } = cpu;
   if (row.unit === "sse" && cpu.mxcsrMasks !== MXCSR_MASKS) {
     const before = cpu.mxcsr;
@@ -158,7 +167,8 @@ function runUnit(cpu: Machine, row: Row, code: number): boolean {
     let raised = env.u32(Env.MXCSR) & MXCSR_FLAGS;
     const unmasked = raised & ~(before >> 7);
     if (unmasked & BEFORE_RESULT) raised &= BEFORE_RESULT;
-    const isUnmasked = unmasked !== 0;
+    else raised = (raised & BEFORE_RESULT) | (sseResultFlags(insn, state, env, before) ?? raised);
+    const isUnmasked = (raised & ~(before >> 7)) !== 0;
     if (isUnmasked) env.bytes.set(state);
     cpu.mxcsr = before | raised;
     if (isUnmasked) throw new Fault(cpu.cr4 & Cr4.OSXMMEXCPT ? Exception.XM : Exception.UD, 0);

@@ -9,11 +9,11 @@ import { type Address, binding, viewMemory } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
 
 /**
- * begin: MXCSR of the guest, all masked, no flags. finish: MXCSR of the host; the flags that have come up (ECX) into
- * the guest's, those of results only if no operand has raised an unmasked one; if any is unmasked, #XM, or #UD without
- * CR4.OSXMMEXCPT, at the caller's instruction. An unmasked underflow is one of every tiny result, exact or not:
- * flush-to-zero shows it (R9 = 1), and a second pass without it (R9 = 2), from `begin`'s return address in R11 on,
- * whether it is exact.
+ * begin: MXCSR of the guest, all masked, no flags. An unmasked underflow is one of every tiny result, exact or not:
+ * flush-to-zero shows it. finish: MXCSR of the host; the flags that have come up (ECX) into the guest's, those of
+ * results only if no operand has raised an unmasked one; if any is unmasked (R8D), #XM, or #UD without CR4.OSXMMEXCPT,
+ * at the caller's instruction. With an unmasked overflow or underflow the precision flag is left out, and the error code
+ * says so: RESULT_FLAGS.
  */
 // biome-ignore format: one instruction a line
 const ROUTINES = [
@@ -22,11 +22,9 @@ const ROUTINES = [
   0x89, 0xc1,                                                     // mov ecx, eax
   0x25, 0xc0, 0xff, 0x00, 0x00,                                   // and eax, 0xffc0
   0x0d, 0x80, 0x1f, 0x00, 0x00,                                   // or eax, 0x1f80
-  0x45, 0x31, 0xc9,                                               // xor r9d, r9d
   0xf7, 0xc1, 0x00, 0x08, 0x00, 0x00,                             // test ecx, 0x800
-  0x75, 0x08,                                                     // jne again
+  0x75, 0x05,                                                     // jne again
   0x0d, 0x00, 0x80, 0x00, 0x00,                                   // or eax, 0x8000
-  0x41, 0xff, 0xc1,                                               // inc r9d
   0x89, 0x44, 0x24, 0xf8,                                         // again: mov dword [rsp-0x8], eax
   0x0f, 0xae, 0x54, 0x24, 0xf8,                                   // ldmxcsr dword [rsp-0x8]
   0x41, 0xff, 0xe3,                                               // jmp r11
@@ -35,39 +33,33 @@ const ROUTINES = [
   0x0f, 0xae, 0x54, 0x24, 0xfc,                                   // ldmxcsr dword [rsp-0x4]
   0x8b, 0x4c, 0x24, 0xf8,                                         // mov ecx, dword [rsp-0x8]
   0x83, 0xe1, 0x3f,                                               // and ecx, 0x3f
-  0x74, 0x59,                                                     // je done
-  0x8b, 0x87, 0x10, 0x03, 0x00, 0x00,                             // mov eax, dword [rdi + MXCSR]
-  0x45, 0x85, 0xc9,                                               // test r9d, r9d
-  0x74, 0x26,                                                     // je flags
-  0x41, 0xff, 0xc9,                                               // dec r9d
-  0x75, 0x1e,                                                     // jne at_7c
-  0xf7, 0xc1, 0x10, 0x00, 0x00, 0x00,                             // test ecx, 0x10
-  0x74, 0x19,                                                     // je flags
-  0x41, 0xb9, 0x02, 0x00, 0x00, 0x00,                             // mov r9d, 0x2
-  0x25, 0xc0, 0x7f, 0x00, 0x00,                                   // and eax, 0x7fc0
-  0x0d, 0x80, 0x1f, 0x00, 0x00,                                   // or eax, 0x1f80
-  0x48, 0x83, 0xc4, 0x08,                                         // add rsp, 0x8
-  0xeb, 0xab,                                                     // jmp again
-  0x83, 0xc9, 0x10,                                               // at_7c: or ecx, 0x10
-  0x41, 0x89, 0xc0,                                               // flags: mov r8d, eax
+  0x74, 0x3e,                                                     // je done
+  0x44, 0x8b, 0x87, 0x10, 0x03, 0x00, 0x00,                       // mov r8d, dword [rdi + MXCSR]
   0x41, 0xc1, 0xe8, 0x07,                                         // shr r8d, 0x7
   0x41, 0xf7, 0xd0,                                               // not r8d
   0x41, 0x21, 0xc8,                                               // and r8d, ecx
   0x41, 0xf7, 0xc0, 0x07, 0x00, 0x00, 0x00,                       // test r8d, 0x7
-  0x74, 0x03,                                                     // je at_98
+  0x74, 0x09,                                                     // je results
   0x83, 0xe1, 0x07,                                               // and ecx, 0x7
-  0x09, 0x8f, 0x10, 0x03, 0x00, 0x00,                             // at_98: or dword [rdi + MXCSR], ecx
+  0x41, 0x83, 0xe0, 0x07,                                         // and r8d, 0x7
+  0xeb, 0x0c,                                                     // jmp set
+  0x41, 0xf7, 0xc0, 0x18, 0x00, 0x00, 0x00,                       // results: test r8d, 0x18
+  0x74, 0x03,                                                     // je set
+  0x83, 0xe1, 0x1f,                                               // and ecx, 0x1f
+  0x09, 0x8f, 0x10, 0x03, 0x00, 0x00,                             // set: or dword [rdi + MXCSR], ecx
   0x41, 0xf7, 0xc0, 0x3f, 0x00, 0x00, 0x00,                       // test r8d, 0x3f
   0x75, 0x01,                                                     // jne raise
   0xc3,                                                           // done: ret
   0x48, 0x83, 0xc4, 0x08,                                         // raise: add rsp, 0x8
   0xbe, 0x13, 0x00, 0x00, 0x00,                                   // mov esi, 0x13
   0xf7, 0x87, 0xc8, 0x01, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00,     // test dword [rdi+0x1c8], 0x400
-  0x75, 0x05,                                                     // jne at_c2
+  0x75, 0x05,                                                     // jne known
   0xbe, 0x06, 0x00, 0x00, 0x00,                                   // mov esi, 0x6
-  0x31, 0xd2,                                                     // at_c2: xor edx, edx
+  0x44, 0x89, 0xc2,                                               // known: mov edx, r8d
+  0x83, 0xe2, 0x18,                                               // and edx, 0x18
+  0xc1, 0xe2, 0x0e,                                               // shl edx, 0xe
   0x48, 0x8b, 0x0c, 0x24,                                         // mov rcx, [rsp]
-  0xff, 0x25, 0x2a, 0x00, 0x00, 0x00,                             // jmp [RAISE]
+  0xff, 0x25, 0x44, 0x00, 0x00, 0x00,                             // jmp [RAISE]
 ];
 /** FXRSTOR(rdi: env, rsi: address): #GP for reserved bits of MXCSR, else QEMU's. */
 // biome-ignore format: one instruction a line
@@ -92,10 +84,13 @@ const FXRSTOR = [
 /** Words behind it. */
 const fxrstorWords = ["cpu_ldl_data_ra", "helper_fxrstor", "raise_exception_err_ra"];
 const BEGIN = 0;
-const FINISH = 0x33;
+const FINISH = 0x2d;
 const RAISE_AT = 0xf8;
 const FIRST_HELPER = 0x100;
 const BYTES = 0x4000;
+
+/** Bits of the error code: overflow or underflow, unmasked. */
+export const RESULT_FLAGS = 0x6_0000;
 
 const LOAD = [0x0f, 0x10, 0x06, 0x0f, 0x10, 0x0a]; // movups xmm0, [rsi]; movups xmm1, [rdx]
 const LOAD_64 = [0x0f, 0x10, 0x06, 0xf3, 0x0f, 0x7e, 0x0a]; // movups xmm0, [rsi]; movq xmm1, [rdx]

@@ -2,6 +2,7 @@
 import { Exception, PageFault, Rflags } from "../../abi/x86.ts";
 import { ACCESS_FETCH, ACCESS_READ, type AccessKind, Fault } from "../x86/access.ts";
 import { NOT_CANONICAL } from "../x86/mmu.ts";
+import { RESULT_FLAGS } from "./arithmetic.ts";
 import { Env, FLAGS_COMPUTED } from "./environment.ts";
 import {
   hasComputedFlags,
@@ -9,6 +10,7 @@ import {
   isNotedBranch,
   needsAlignmentAtRip,
   perform,
+  raiseResultFlags,
   vectorOfNotCanonical,
   writesAtRip,
 } from "./intercept.ts";
@@ -29,6 +31,7 @@ export abstract class FaultProcessor extends Processor {
   /** An exception that Unicorn has found. */
   protected deliverFound(vector: number): void {
     const errorCode = this.env.u32(Env.ERROR_CODE);
+    if (errorCode & RESULT_FLAGS) raiseResultFlags(this);
     if (errorCode !== UNALIGNED) {
       this.deliver({ vector, kind: "exception", errorCode: errorCode & 0xffff });
       return;

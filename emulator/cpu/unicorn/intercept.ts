@@ -20,6 +20,7 @@ import {
   usesStack,
   writesWhatItReads,
 } from "../x86/instruction.ts";
+import { arithmeticSourceBytes, resultFlags } from "../x86/sseflags.ts";
 import { Hflag } from "./environment.ts";
 import type { Processor } from "./processor.ts";
 import { Action, type Interest } from "./translator.ts";
@@ -180,6 +181,20 @@ function fetchRest(cpu: Processor, found: Decoded): boolean {
 export function needsAlignmentAtRip(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);
   return found !== undefined && needsAlignment(found);
+}
+
+/** SSE arithmetic at RIP has met an overflow or underflow that is unmasked: its flags in MXCSR. */
+export function raiseResultFlags(cpu: Processor): void {
+  const found = decodeAtRip(cpu);
+  const bytes = found && arithmeticSourceBytes(found);
+  if (found === undefined || bytes === undefined) return;
+  const { modrm, rex } = found;
+  let source = cpu.xmm((modrm & 7) | ((rex & 1) << 3));
+  if (isMemory(modrm)) {
+    const { address } = memoryOperand(found, bytesAt(cpu, cpu.linearRip), cpu);
+    source = Uint8Array.from({ length: bytes }, (_, at) => cpu.peekByte(address + BigInt(at)) ?? 0);
+  }
+  cpu.raiseMxcsr(resultFlags(found, cpu.xmm(regField(modrm) | ((rex & 4) << 1)), source, cpu.mxcsr) ?? 0);
 }
 
 /** It reads first what it writes, and Unicorn has refused the read: the processor asks for the right to write. */

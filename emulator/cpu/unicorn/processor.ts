@@ -285,6 +285,13 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   xmm(index: number): Uint8Array {
     return this.env.xmm(index);
   }
+  get mxcsr(): number {
+    return this.env.u32(Env.MXCSR);
+  }
+  /** Exception flags alone. */
+  raiseMxcsr(flags: number): void {
+    this.env.setU32(Env.MXCSR, this.mxcsr | flags);
+  }
   loadTable(which: "gdtr" | "idtr", base: bigint, limit: number): void {
     this.env.setTable(which === "gdtr" ? Env.GDTR : Env.IDTR, base, limit);
   }

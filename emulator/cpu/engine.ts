@@ -116,6 +116,10 @@ export interface CoreState {
   sysenter: { cs: bigint; esp: bigint; eip: bigint };
   /** DR0 to DR3, DR6, DR7 by their numbers (4 and 5 do not exist). */
   debug: readonly bigint[];
+  /** RFLAGS.RF, while a breakpoint is enabled in DR7: the next instruction meets no execute breakpoint. */
+  resume: boolean;
+  /** Behind a load of SS: B0 to B3 that wait for the end of the next instruction; bit 4: it meets no breakpoint. */
+  debugPending: number;
   /** 512 bytes of FXSAVE64. */
   fx: Uint8Array;
   /** One instruction after STI, MOV SS. */

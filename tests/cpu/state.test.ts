@@ -64,6 +64,8 @@ function changes(state: CoreState): Change[] {
       ],
     ),
     ...[0, 2, 4, 24, 32, 41, 48, 160, 175, 400].map(fx),
+    ["resume", { resume: !state.resume }],
+    ["debugPending", { debugPending: state.debugPending ^ 1 }],
     ["interruptShadow", { interruptShadow: !state.interruptShadow }],
     ["halted", { halted: !state.halted }],
     ["waitingForStartup", { waitingForStartup: !state.waitingForStartup }],

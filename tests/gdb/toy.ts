@@ -52,6 +52,8 @@ function coreState(rip: bigint): CoreState {
     nmiBlocked: false,
     nmiPending: false,
     time: 0,
+    resume: false,
+    debugPending: 0,
     tlb: [],
   };
 }

@@ -6,6 +6,7 @@
 import { Cr0, Rflags } from "../../abi/x86.ts";
 import type { Core, RunResult, StopReason } from "../engine.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, Fault } from "../x86/access.ts";
+import { Dr6 } from "../x86/debug.ts";
 import { FAULT } from "../x86/mmu.ts";
 import { GRANT_WRITE } from "../x86/pagewalk.ts";
 import { NO_SPACE, spaceOf, WATCH_WRITE, type WatchHit } from "../x86/stops.ts";
@@ -20,8 +21,6 @@ import { execute, fetchInstruction } from "./step.ts";
 import type { Translator } from "./translate.ts";
 
 const DEBUG_EXCEPTION = 1;
-const DR6 = 6;
-const DR6_SINGLE_STEP = 0x4000n;
 const TWO_32 = 0x1_0000_0000;
 /** Key of a link: linear page and translation mode. */
 const MODES = 8;
@@ -44,6 +43,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
   private stopNow = false;
   /** A string instruction is to be continued. */
   private unfinished = false;
+  resumes = false;
   private softwareInterrupt: { vector: number; kind: "software" | "exception" } | undefined;
   private hit: WatchHit | undefined;
   /** The instruction at this address is executed whatever breakpoint is there. */
@@ -135,7 +135,13 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
         continue;
       }
       if (this.passing !== undefined && this.passing !== this.rip) this.passing = undefined;
-      if (this.codeMode !== 64 || this.interruptShadow || this.passing !== undefined || this.needsSteps) {
+      if (
+        this.debug.isActive ||
+        this.codeMode !== 64 ||
+        this.interruptShadow ||
+        this.passing !== undefined ||
+        this.needsSteps
+      ) {
         if (this.passing === undefined) {
           const id = this.breakpointHere();
           if (id !== undefined) return { reason: "breakpoint", retired: 0, id };
@@ -391,6 +397,10 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
 
   /** Executes the instruction at RIP, or delivers its exception. `insn`: it, decoded. */
   private step(insn: Instruction | undefined): void {
+    if (this.debug.isActive && this.debug.breaksAt(this.linearRip, this)) {
+      this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
+      return;
+    }
     const traps = this.singleSteps;
     const shadow = this.interruptShadow;
     this.unfinished = false;
@@ -412,7 +422,10 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     }
     if (shadow && this.interruptShadow && !insn.setsShadow) this.interruptShadow = false;
     if (this.unfinished) {
+      const isLast = this.debug.hasHits && !traps && this.readGpr(1, insn.addressBytes) === 0n;
+      const met = this.debug.isActive && this.debug.retired(this, true, isLast ? "last iteration" : "no");
       if (traps) this.trap();
+      else if (met) this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
       return;
     }
     const at = this.rip;
@@ -421,8 +434,15 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     this.env.budget--;
     this.progressed();
     const software = this.softwareInterrupt as { vector: number; kind: "software" | "exception" } | undefined;
+    const loadsStack = insn.setsShadow && insn.row?.how !== "sti";
+    const met = this.debug.isActive && this.debug.retired(this, this.resumes, loadsStack ? "stack load" : "no");
+    this.resumes = false;
     if (software) this.deliver({ ...software, instructionRip: at });
     else if (this.trapsAfter(insn, traps)) this.trap();
+    else if (met) {
+      this.isHalted = false;
+      this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
+    }
   }
 
   /**
@@ -435,7 +455,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     return before && !this.isHalted && !(insn.setsShadow && how !== "sti");
   }
   private trap(): void {
-    this.debugRegisters[DR6] |= DR6_SINGLE_STEP;
+    this.setDebugRegister(6, this.debugRegister(6) | Dr6.BS);
     this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
   }
 
@@ -450,7 +470,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
   retireIterations(count: number): boolean {
     this.env.budget -= count;
     this.progressed();
-    const goesOn = this.env.budget > 0 && !this.stopNow && !this.hit && !this.singleSteps;
+    const goesOn = this.env.budget > 0 && !this.stopNow && !this.hit && !this.debug.hasHits && !this.singleSteps;
     if (!goesOn) this.unfinished = true;
     return goesOn;
   }
@@ -461,9 +481,11 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     this.isHalted = true;
   }
   inPort(port: number, bytes: number): number {
+    this.debug.accessedPort(port, bytes, this.cr4);
     return this.node.bus.readPort(this, port, bytes) >>> 0;
   }
   outPort(port: number, bytes: number, value: number): void {
+    this.debug.accessedPort(port, bytes, this.cr4);
     this.node.bus.writePort(this, port, bytes, value);
   }
   enterAlone(code: number): void {
@@ -496,6 +518,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
   }
   protected noteAccess(linear: bigint, bytes: number, write: boolean): void {
     const { stops } = this.node;
+    if (this.debug.watches) this.debug.accessed(linear, bytes, write);
     if (stops.isWatching) this.hit ??= stops.watchHit(linear, bytes, write, this.space, this.resident);
   }
   watchpointsChanged(removed?: number): void {

@@ -132,6 +132,10 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   get linearRip(): bigint {
     return this.codeMode === 64 ? this.rip : (this.segments[SegmentIndex.CS].base + this.rip) & 0xffff_ffffn;
   }
+  /** Accesses are looked at: of watchpoints, or of data breakpoints. */
+  get isWatched(): boolean {
+    return this.node.stops.isWatching || this.debug.watches;
+  }
   get is64Bit(): boolean {
     return this.codeMode === 64;
   }
@@ -233,7 +237,9 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     return this.debugRegisters[index];
   }
   setDebugRegister(index: number, value: bigint): void {
+    if (this.debugRegisters[index] === value) return;
     this.debugRegisters[index] = value;
+    if (index !== 6) this.debug.configure(this);
   }
   enterMode(cpl: number): void {
     this.cpl = cpl;

@@ -3,7 +3,7 @@
  * How Unicorn counts, stops and faults: README.md.
  */
 import { Exception } from "../../abi/x86.ts";
-import type { Core, CoreState, Place, RunResult, StopReason } from "../engine.ts";
+import { type Core, type CoreState, gprNames, type Place, type RunResult, type StopReason } from "../engine.ts";
 import {
   ACCESS_FETCH,
   type AccessKind,
@@ -16,9 +16,10 @@ import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
 import type { WatchHit } from "../x86/stops.ts";
 import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
-import { implicitTableAccess, instructionLengthBefore } from "./decode.ts";
+import { implicitTableAccess, instructionLengthBefore, repeatCount } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { FaultProcessor, FETCH_OUTSIDE_RAM } from "./faults.ts";
+import { loadsStackAtRip } from "./intercept.ts";
 import type { Instance } from "./instance.ts";
 import { CorePoints } from "./points.ts";
 import type { Node } from "./processor.ts";
@@ -32,8 +33,6 @@ const TRANSLATION_MARGIN = 2 << 20;
 const SHORT_RUN = 1000;
 /** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
 const INTERRUPT_HARD = 2;
-/** RAX, RCX, RSI, RDI: what the rest of IN, INS or OUTS changes after its port has been refused. */
-const CHANGED_BY_PORTS = [0, 1, 6, 7];
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
 
@@ -75,6 +74,7 @@ export class UnicornCore extends FaultProcessor implements Core {
         readonly address?: bigint;
         readonly rip: bigint;
         readonly at: number;
+        /** The rest of the instruction, a port read for instance, changes them. */
         readonly gpr: readonly bigint[];
       }
     | undefined;
@@ -172,8 +172,38 @@ export class UnicornCore extends FaultProcessor implements Core {
     return count;
   }
 
-  /** At most `count` instructions in one uc_emu_start, then what ended it. undefined: go on. */
+  /** At most `count` instructions, then what ended it. undefined: go on. */
   private execute(count: number, toWindow: boolean): StopReason | undefined {
+    const { debug, env } = this;
+    if (!debug.isActive) return this.executeRun(count, toWindow);
+    const { steps } = debug;
+    if (steps) {
+      if (debug.breaksAt(this.linearRip, this)) {
+        this.deliver({ vector: Exception.DB, kind: "exception" });
+        return this.isShutdown ? "shutdown" : undefined;
+      }
+      count = 1;
+      env.resumeFlag = false; // so that what it is afterwards, the instruction has made it
+    }
+    const before = this.clock;
+    const { rip } = this;
+    const loadsStack = loadsStackAtRip(this);
+    const reason = this.executeRun(count, toWindow);
+    if (this.clock === before) return reason;
+    // Of a run of several, only the last can have met something. What it has loaded shows in the shadow.
+    const left = !steps || this.rip === rip ? repeatCount(this) : undefined;
+    const resume = (steps && env.resumeFlag) || left !== undefined;
+    env.resumeFlag = false;
+    const holdsBack = this.interruptShadow && (steps ? loadsStack : debug.hasHits);
+    const holds = holdsBack ? "stack load" : left === 0n && debug.hasHits ? "last iteration" : "no";
+    if (!debug.retired(this, resume, holds)) return reason;
+    this.isHalted = false;
+    this.deliver({ vector: Exception.DB, kind: "exception" });
+    return this.isShutdown ? "shutdown" : reason === "halt" ? undefined : reason;
+  }
+
+  /** As `execute`, in one uc_emu_start. */
+  private executeRun(count: number, toWindow: boolean): StopReason | undefined {
     const env = this.env;
     // One at a time while an NMI waits for the IRET of the one being served.
     if (this.nmiPending) {
@@ -228,7 +258,7 @@ export class UnicornCore extends FaultProcessor implements Core {
       this.points.hit = undefined;
       this.advance(at - 1);
       this.rip = rip;
-      CHANGED_BY_PORTS.forEach((index, i) => this.setGpr(index, gpr[i]));
+      gpr.forEach((value, index) => this.setGpr(index, value));
       this.deliver({ vector, kind: "exception", errorCode, address });
     } else if (code === ErrorCode.EXCEPTION && this.missKind !== NONE) {
       this.afterMiss(begun, count, begun === 0 && (short || shadow));
@@ -344,8 +374,7 @@ export class UnicornCore extends FaultProcessor implements Core {
         );
         if (this.node.coherence.ownDropped || isNewBreakpoint) {
           this.node.coherence.ownDropped = false;
-          this.retranslateAt = this.env.counter;
-          this.env.countLimit = this.retranslateAt;
+          this.endRun();
         }
         return page;
       }
@@ -382,8 +411,16 @@ export class UnicornCore extends FaultProcessor implements Core {
     this.env.countLimit = this.watchAt;
   }
 
-  protected override noteOwnWrite(linear: bigint, bytes: number): void {
-    this.points.ownWrite(linear, bytes);
+  protected override noteOwnAccess(linear: bigint, bytes: number, write: boolean): void {
+    this.points.ownAccess(linear, bytes, write);
+  }
+  protected override debugChanged(): void {
+    this.points.debugChanged();
+    if (running.core === this) this.endRun();
+  }
+  override endRun(): void {
+    this.retranslateAt = this.env.counter;
+    this.env.countLimit = this.retranslateAt;
   }
 
   noteWindow(): void {
@@ -401,7 +438,7 @@ export class UnicornCore extends FaultProcessor implements Core {
       address,
       rip: this.env.u64(Env.RIP),
       at,
-      gpr: CHANGED_BY_PORTS.map((index) => this.gpr(index)),
+      gpr: gprNames.map((_, index) => this.gpr(index)),
     };
     this.env.countLimit = at;
   }
@@ -417,6 +454,9 @@ export class UnicornCore extends FaultProcessor implements Core {
   protected override forgetRun(): void {
     this.shortBlocksIn = undefined;
     this.points.forget();
+  }
+  close(): void {
+    this.points.close();
   }
   passBreakpoint(): void {
     this.points.pass();

@@ -74,9 +74,14 @@ function repetition(cpu: Processor): { readonly opcode: number; readonly address
 }
 
 /** Is the instruction at RIP one that repeats, so that RIP stays where it is between its iterations? */
-export function isRepeating(cpu: Processor): boolean {
-  const opcode = repetition(cpu)?.opcode ?? 0;
-  return stringOpcodes.has(opcode) || comparingOpcodes.has(opcode);
+export const isRepeating = (cpu: Processor): boolean => repeatCount(cpu) !== undefined;
+
+/** Iterations that the string instruction at RIP still has; undefined: it is none that repeats. */
+export function repeatCount(cpu: Processor): bigint | undefined {
+  const found = repetition(cpu);
+  if (!found || !(stringOpcodes.has(found.opcode) || comparingOpcodes.has(found.opcode))) return undefined;
+  const bits = cpu.is64Bit ? (found.addressSize ? 32 : 64) : cpu.is32Bit !== found.addressSize ? 32 : 16;
+  return BigInt.asUintN(bits, cpu.gpr(1));
 }
 
 /**
@@ -84,9 +89,7 @@ export function isRepeating(cpu: Processor): boolean {
  * or 1.
  */
 export function iterationsLeft(cpu: Processor): number {
-  const found = repetition(cpu);
-  if (!found || !stringOpcodes.has(found.opcode)) return 1;
-  const bits = cpu.is64Bit ? (found.addressSize ? 32 : 64) : cpu.is32Bit !== found.addressSize ? 32 : 16;
-  const count = BigInt.asUintN(bits, cpu.gpr(1));
+  if (!stringOpcodes.has(repetition(cpu)?.opcode ?? 0)) return 1;
+  const count = repeatCount(cpu) as bigint;
   return count > 1n ? Number(count) : 1;
 }

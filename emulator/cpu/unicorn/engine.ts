@@ -114,6 +114,7 @@ class UnicornEngine implements Engine {
     if (this.closed) return;
     this.closed = true;
     watchFilter().publish(this, []);
+    for (const core of this.cores) core.close();
     this.coherence.dropAll();
     releaseHardware(this.hardware);
   }

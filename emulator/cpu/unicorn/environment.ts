@@ -207,6 +207,15 @@ export class Environment {
     return (this.env.getUint32(Env.EFLAGS, true) & Rflags.AC) !== 0;
   }
 
+  /** Unicorn's RF, which IRET sets. */
+  get resumeFlag(): boolean {
+    return (this.u32(Env.EFLAGS) & Rflags.RF) !== 0;
+  }
+  set resumeFlag(value: boolean) {
+    const flags = this.u32(Env.EFLAGS);
+    this.setU32(Env.EFLAGS, value ? flags | Rflags.RF : flags & ~Rflags.RF);
+  }
+
   /** RF is a matter of pushed images only (x86/deliver.ts) and never shown. */
   get rflags(): bigint {
     this.unicorn.readRegister(this.handle, RegisterId.RFLAGS, this.word);

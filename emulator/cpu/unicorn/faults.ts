@@ -1,6 +1,7 @@
 /** Faults of a core that Unicorn finds but does not tell whole, and instructions that it leaves to us. */
 import { Exception, PageFault, Rflags } from "../../abi/x86.ts";
 import { ACCESS_FETCH, ACCESS_READ, type AccessKind, Fault } from "../x86/access.ts";
+import { Dr6 } from "../x86/debug.ts";
 import { NOT_CANONICAL } from "../x86/mmu.ts";
 import { RESULT_FLAGS } from "./arithmetic.ts";
 import { Env, FLAGS_COMPUTED } from "./environment.ts";
@@ -19,7 +20,6 @@ import { Processor } from "./processor.ts";
 import { computedFlags, noted } from "./translator.ts";
 import { UNALIGNED } from "./translator-code.ts";
 
-const DR6_SINGLE_STEP = 0x4000n;
 /** Error of a fetch from device memory, which reads as all ones there: an undefined opcode. */
 export const FETCH_OUTSIDE_RAM = -2;
 
@@ -90,7 +90,7 @@ export abstract class FaultProcessor extends Processor {
     this.advance(1);
     if (done.trap !== undefined) this.deliver({ vector: done.trap, kind: "exception" });
     else if (stepping) {
-      this.env.setU64(Env.DEBUG + 48, this.env.u64(Env.DEBUG + 48) | DR6_SINGLE_STEP);
+      this.setDebugRegister(6, this.debugRegister(6) | Dr6.BS);
       this.deliver({ vector: Exception.DB, kind: "exception" });
     }
   }

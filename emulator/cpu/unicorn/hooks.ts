@@ -16,6 +16,7 @@ import {
   cpuid,
   rdmsr,
   readControl,
+  readDebug,
   readPort,
   readTimestamp,
   syscall,
@@ -161,6 +162,9 @@ function interposeHelpers(): void {
   );
   interpose("helper_set_dr_x86_64", "helperWriteControl", (_env: Wide, index: number, value: Wide) =>
     guarded(undefined, (core) => writeDebug(core, index, wide(value))),
+  );
+  interpose("helper_get_dr_x86_64", "helperReadControl", (_env: Wide, index: number) =>
+    guarded<Wide>(0, (core) => readDebug(core, index)),
   );
   interpose("helper_ldmxcsr_x86_64", "helperNumber", (env: Wide, value: number) =>
     guarded(undefined, (core) => {

@@ -6,18 +6,11 @@ import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
 import { checkPort } from "../x86/ports.ts";
 import { performSyscall } from "../x86/syscall.ts";
-import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "../x86/control.ts";
+import { allowControlWrite, TIMESTAMP_DISABLE } from "../x86/control.ts";
 import { readOwnMsr, writeOwnMsr } from "../x86/msr.ts";
 import { opcodeLength } from "./decode.ts";
 import { Env, Hflag } from "./environment.ts";
 import type { Processor } from "./processor.ts";
-
-/** Bits that always read as 1. */
-const DR6_ONES = 0xffff_0ff0n;
-const DR7_ONES = 0x400n;
-/** Bits that always read as 0. */
-const DR6_ZEROS = 0x1000n;
-const DR7_ZEROS = 0xd800n;
 
 export function cpuid(cpu: Processor): void {
   const { env } = cpu;
@@ -87,32 +80,32 @@ export function readControl(cpu: Processor, index: number): number | bigint {
   return cpu.env.u64(Env.CR0 + 8 * index);
 }
 
-/**
- * MOV to a debug register (SDM vol. 3, 18.2). It is kept and breaks nowhere: Unicorn's own would drop all translated
- * code, that which is running too.
- */
+/** MOV to a debug register. Unicorn's own would drop all translated code, that which is running too. */
 export function writeDebug(cpu: Processor, index: number, value: bigint): void {
-  if ((index & ~1) === 4) {
-    if (cpu.cr4 & DEBUG_EXTENSIONS) return cpu.raise(Exception.UD, 0);
-    index += 2;
-  }
-  if (index >= 6 && value >> 32n) return cpu.raise(Exception.GP, 0);
-  const zeros = index === 6 ? DR6_ZEROS : index === 7 ? DR7_ZEROS : 0n;
-  const ones = index === 6 ? DR6_ONES : index === 7 ? DR7_ONES : 0n;
-  cpu.setDebugRegister(index, (value & ~zeros) | ones);
+  raising(cpu, () => cpu.debug.write(cpu, index, value));
+}
+export function readDebug(cpu: Processor, index: number): bigint {
+  let value = 0n;
+  raising(cpu, () => (value = cpu.debug.read(cpu, index)));
+  return value;
 }
 
-/** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */
-function portOpen(cpu: Processor, port: number, size: number): boolean {
-  if (cpu.env.cpl === 0) return true;
+function raising(cpu: Processor, action: () => unknown): boolean {
   try {
-    checkPort(cpu, port, size);
+    action();
     return true;
   } catch (fault) {
     if (!(fault instanceof Fault)) throw fault;
     cpu.raise(fault.vector, fault.errorCode, fault.address);
     return false;
   }
+}
+
+/** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */
+function portOpen(cpu: Processor, port: number, size: number): boolean {
+  if (cpu.env.cpl !== 0 && !raising(cpu, () => checkPort(cpu, port, size))) return false;
+  if (cpu.debug.accessedPort(port, size, cpu.cr4)) cpu.endRun();
+  return true;
 }
 
 export function readPort(cpu: Processor, port: number, size: number): number {

@@ -197,6 +197,14 @@ export function raiseResultFlags(cpu: Processor): void {
   cpu.raiseMxcsr(resultFlags(found, cpu.xmm(regField(modrm) | ((rex & 4) << 1)), source, cpu.mxcsr) ?? 0);
 }
 
+/** MOV SS, POP SS, LSS: #DB is held back until the next instruction is done. */
+export function loadsStackAtRip(cpu: Processor): boolean {
+  const found = decodeAtRip(cpu);
+  if (found === undefined) return false;
+  const { map, opcode, modrm } = found;
+  return map === 0 ? opcode === 0x17 || (opcode === 0x8e && regField(modrm) === 2) : map === 1 && opcode === 0xb2;
+}
+
 /** It reads first what it writes, and Unicorn has refused the read: the processor asks for the right to write. */
 export function writesAtRip(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);

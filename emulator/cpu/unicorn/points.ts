@@ -22,6 +22,8 @@ export class CorePoints {
   hit: WatchHit | undefined;
   private readonly unicorn = binding();
   private readonly filter = watchFilter();
+  /** Accesses are told because of data breakpoints of the debug registers. */
+  private watchesDebug = false;
   /** Virtual addresses at which physical breakpoints have been seen. */
   private readonly aliases = new Set<bigint>();
   private listed: ReadonlySet<bigint> = new Set();
@@ -115,7 +117,10 @@ export class CorePoints {
    */
   filled(low: number, high: number, access: AccessKind, physical: number, offset: number): boolean {
     const { stops } = this.core.node;
-    this.filter.kinds = stops.isWatching ? stops.watchedKinds(linearAddress(low, high), this.space, physical) : 0;
+    const { debug } = this.core;
+    this.filter.kinds =
+      (stops.isWatching ? stops.watchedKinds(linearAddress(low, high), this.space, physical) : 0) |
+      (debug.watches ? debug.watchedKinds(linearAddress(low, high)) : 0);
     if (access !== ACCESS_FETCH || !stops.hasPhysicalBreakpoints || offset < 0) return false;
     const known = this.aliases.size;
     for (const place of stops.physicalBreakpoints()) {
@@ -140,33 +145,56 @@ export class CorePoints {
   /**
    * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads
    * the two aligned ones that it makes of them; for stores what lies in each page, with a wrong length where it is one,
-   * and then every byte. True: it meets a watchpoint.
+   * and then every byte. True: it meets a watchpoint, or a breakpoint of the debug registers.
    */
   accessed(low: number, high: number, bytes: number, write: boolean): boolean {
     if (!(bytes === 1 || bytes === 2 || bytes === 4 || bytes === 8) || low % bytes !== 0) return false;
     const linear = linearAddress(low, high);
-    let hit = this.match(linear, bytes, write);
-    if (hit && !write && this.core.env.isSplitAccess) {
-      for (const read of splitReads(this.core, linear, bytes)) {
-        hit = this.match(read.linear, read.bytes, write);
-        if (hit) break;
-      }
-    }
+    const isSplit = !write && this.core.env.isSplitAccess;
+    if (!isSplit) return this.accessedOne(linear, bytes, write);
+    if (!this.mayMeet(linear, bytes, write)) return false;
+    let met = false;
+    for (const read of splitReads(this.core, linear, bytes))
+      met = this.accessedOne(read.linear, read.bytes, write) || met;
+    return met;
+  }
+  /** Whether to decode the operands. */
+  private mayMeet(linear: bigint, bytes: number, write: boolean): boolean {
+    return this.core.debug.watches || this.match(linear, bytes, write) !== undefined;
+  }
+  private accessedOne(linear: bigint, bytes: number, write: boolean): boolean {
+    const meetsDebug = this.core.debug.watches && this.core.debug.accessed(linear, bytes, write);
+    const hit = this.match(linear, bytes, write);
     const known = this.hit;
-    if (!hit || (known && !(known.id === hit.id && known.write === write && hit.virtual < known.virtual))) return false;
+    if (!hit || (known && !(known.id === hit.id && known.write === write && hit.virtual < known.virtual)))
+      return meetsDebug;
     this.hit = hit;
     return true;
   }
 
-  /** The processor itself has written: the frame of an event. */
-  ownWrite(linear: bigint, bytes: number): void {
-    if (this.core.node.stops.isWatching) this.hit ??= this.match(linear, bytes, true);
+  /** An instruction that is executed by us, or the processor itself (the frame of an event), has accessed memory. */
+  ownAccess(linear: bigint, bytes: number, write: boolean): void {
+    if (this.core.node.stops.isWatching) this.hit ??= this.match(linear, bytes, write);
+    if (this.core.debug.watches) this.core.debug.accessed(linear, bytes, write);
   }
 
   /** The node's watchpoints are others than before. */
   watchpointsChanged(removed?: number): void {
     if (this.hit?.id === removed) this.hit = undefined;
     this.core.dropHostTlb();
+  }
+
+  /** The debug registers are others than before. */
+  debugChanged(): void {
+    const ranges = this.core.debug.watchedOffsets();
+    if (ranges.length === 0 && !this.watchesDebug) return;
+    this.watchesDebug = ranges.length > 0;
+    this.filter.publish(this, ranges);
+    this.core.dropHostTlb();
+  }
+
+  close(): void {
+    this.filter.publish(this, []);
   }
 
   private match(linear: bigint, bytes: number, write: boolean): WatchHit | undefined {

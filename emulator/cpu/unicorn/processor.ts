@@ -12,6 +12,7 @@ import {
   Fault,
   type PagingRegisters,
   type PhysicalMemory,
+  PRIVILEGE_IMPLICIT,
   PRIVILEGE_SUPERVISOR,
   PRIVILEGE_USER,
   type Privilege,
@@ -72,8 +73,12 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
 
   /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
   abstract raise(vector: number, errorCode: number, address?: bigint): void;
-  /** `writeLinear` has written, within one page. */
-  protected abstract noteOwnWrite(linear: bigint, bytes: number): void;
+  /** `readLinear` has read, or `writeLinear` written, within one page. */
+  protected abstract noteOwnAccess(linear: bigint, bytes: number, write: boolean): void;
+  /** Other breakpoints are enabled by the debug registers. */
+  protected abstract debugChanged(): void;
+  /** From inside an instruction: it is the last of this run of Unicorn's. */
+  abstract endRun(): void;
 
   /** Copies of architectural TLB entries that have left are in it. */
   dropHostTlb(): void {
@@ -216,7 +221,11 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     return this.env.u64(Env.DEBUG + 8 * index);
   }
   setDebugRegister(index: number, value: bigint): void {
+    if (this.debugRegister(index) === value) return;
     this.env.setU64(Env.DEBUG + 8 * index, value);
+    if (index === 6) return;
+    this.debug.configure(this);
+    this.debugChanged();
   }
   readFx(): Uint8Array {
     return this.env.saveFx();
@@ -253,6 +262,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
       const physical = this.physicalOf(at, ACCESS_READ, privilege);
       for (let byte = 0; byte < piece; byte++, done++)
         value |= BigInt(this.readByte(physical + byte)) << BigInt(8 * done);
+      if (privilege !== PRIVILEGE_IMPLICIT) this.noteOwnAccess(at, piece, false);
     }
     return value;
   }
@@ -269,8 +279,8 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
         Number((value >> BigInt(8 * byte)) & 0xffn),
       );
     }
-    this.noteOwnWrite(address, first);
-    if (first < bytes) this.noteOwnWrite(BigInt.asUintN(64, address + BigInt(first)), bytes - first);
+    this.noteOwnAccess(address, first, true);
+    if (first < bytes) this.noteOwnAccess(BigInt.asUintN(64, address + BigInt(first)), bytes - first, true);
   }
 
   checkWrite(address: bigint, bytes: number, privilege: Privilege): void {

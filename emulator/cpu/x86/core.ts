@@ -3,10 +3,11 @@
  * delivered, NMI, INIT, SIPI, the PVH start), its clock, its registers by name, and its state saved and restored. The
  * abstract members are what an engine keeps; engine.ts says what the public ones do.
  */
-import { Cr0 } from "../../abi/x86.ts";
+import { Cr0, Exception } from "../../abi/x86.ts";
 import { type Bus, type Core, type CoreState, gprNames, type Segment } from "../engine.ts";
 import type { Privilege, SegmentIndex as Index, TableRegister } from "./access.ts";
 import { SegmentIndex } from "./access.ts";
+import { DebugUnit } from "./debug.ts";
 import { type CpuEvent, deliverEvent } from "./deliver.ts";
 import type { Mmu } from "./mmu.ts";
 import { type PagingRegister, type PlainRegister, readRegister, writeRegister } from "./registers.ts";
@@ -25,6 +26,7 @@ export abstract class BaseCore implements SavedCore {
   waitingForStartup = true;
   isShutdown = false;
   nmiPending = false;
+  readonly debug = new DebugUnit();
   private eventsInARow = 0;
 
   /** The core as the bus is told of it. */
@@ -120,6 +122,9 @@ export abstract class BaseCore implements SavedCore {
 
   protected deliver(event: CpuEvent): void {
     this.eventsInARow++;
+    const isDebug = event.vector === Exception.DB && event.kind === "exception";
+    if ((isDebug || this.debug.isActive) && this.debug.delivered(this, isDebug) && event.kind !== "software")
+      event = { ...event, resumes: true };
     if (!deliverEvent(this, event, this.doubled) || this.eventsInARow > EVENT_LIMIT) {
       this.isShutdown = true;
       this.isHalted = true;
@@ -167,6 +172,7 @@ export abstract class BaseCore implements SavedCore {
     this.nmiPending = false;
     this.isShutdown = false;
     this.eventsInARow = 0;
+    this.debug.pending = 0;
     this.enterMode(0);
     this.forgetRun();
     this.mmu.tlb.flushAll();

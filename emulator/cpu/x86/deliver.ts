@@ -40,6 +40,8 @@ export interface CpuEvent {
   readonly address?: bigint;
   /** software: RIP of the instruction itself, for a fault during delivery; `cpu.rip` is already behind it. */
   readonly instructionRip?: bigint;
+  /** The frame's RF is set whatever the class of the event (x86/debug.ts). */
+  readonly resumes?: boolean;
 }
 
 /** Exceptions that push an error code (SDM vol. 3, table 6-1). */
@@ -61,7 +63,8 @@ const contributory: ReadonlySet<number> = new Set([
   Exception.GP,
 ]);
 /**
- * Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 17.3.1.1). #DB here is always a trap.
+ * Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 18.3.1.1). #DB is a trap, or the fault
+ * of an execute breakpoint, which does not push it; of DR7.GD the event says so.
  */
 const traps: ReadonlySet<number> = new Set([Exception.DB, Exception.BP, Exception.OF, Exception.DF, Exception.MC]);
 
@@ -121,9 +124,9 @@ function deliverOnce(cpu: CpuAccess, event: CpuEvent): void {
 /** The frame's RFLAGS image, and the flags that the handler starts with. */
 function flagsFor(cpu: CpuAccess, event: CpuEvent, interruptGate: boolean): { pushed: bigint; next: bigint } {
   const flags = cpu.rflags;
-  const isFault = event.kind === "exception" && !traps.has(event.vector);
+  const resumes = event.resumes === true || (event.kind === "exception" && !traps.has(event.vector));
   const cleared = Rflags.TF | Rflags.NT | Rflags.RF | Rflags.VM | (interruptGate ? Rflags.IF : 0);
-  return { pushed: isFault ? flags | BigInt(Rflags.RF) : flags, next: flags & ~BigInt(cleared) };
+  return { pushed: resumes ? flags | BigInt(Rflags.RF) : flags, next: flags & ~BigInt(cleared) };
 }
 
 /** Gate checks that both modes share. `external` is the EXT bit of error codes. */

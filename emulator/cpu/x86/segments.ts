@@ -284,8 +284,8 @@ export function farReturn(cpu: CpuAccess, bytes: number, release: number): void 
   returnTo(cpu, stack, selector, offset, bytes, release, undefined);
 }
 
-/** IRET. Unblocking NMIs is the caller's. */
-export function interruptReturn(cpu: CpuAccess, bytes: number): void {
+/** IRET. Unblocking NMIs is the caller's. True: the image of RFLAGS has RF. */
+export function interruptReturn(cpu: CpuAccess, bytes: number): boolean {
   const stack = Stack.current(cpu);
   const isProtected = (cpu.cr0 & Cr0.PE) !== 0;
   if (isProtected && cpu.rflags & BigInt(Rflags.NT)) {
@@ -300,11 +300,12 @@ export function interruptReturn(cpu: CpuAccess, bytes: number): void {
     cpu.setGpr(4, stack.pointer);
     const mask = BigInt(Rflags.TF | Rflags.IF | Rflags.IOPL | Rflags.NT | Rflags.RF | Rflags.AC | Rflags.ID);
     setFlags(cpu, flags, bytes === 2 ? mask & 0xffffn : mask);
-    return;
+    return bytes !== 2 && (flags & BigInt(Rflags.RF)) !== 0n;
   }
   if (flags & BigInt(Rflags.VM) && bytes === 4 && cpu.cpl === 0 && !isLong(cpu))
     throw new UnsupportedFeature("IRET to virtual-8086 mode");
   returnTo(cpu, stack, selector, offset, bytes, 0, flags);
+  return bytes !== 2 && (flags & BigInt(Rflags.RF)) !== 0n;
 }
 
 /** Status flags and DF always, others as the mask says; RF is never kept. */

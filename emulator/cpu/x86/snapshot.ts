@@ -3,6 +3,7 @@ import { Cr0 } from "../../abi/x86.ts";
 import { type CoreState, type Gpr, gprNames, type SegmentName } from "../engine.ts";
 import { SegmentIndex } from "./access.ts";
 import { descriptorDpl } from "./descriptors.ts";
+import type { DebugUnit } from "./debug.ts";
 import type { RegisterFile } from "./registers.ts";
 
 /** All that a core is beside its registers. */
@@ -11,6 +12,7 @@ export interface SavedCore extends RegisterFile {
   enterMode(cpl: number): void;
   readFx(): Uint8Array;
   writeFx(image: Uint8Array): void;
+  readonly debug: DebugUnit;
   /** WRMSR to the TSC moves it. */
   tscOffset: bigint;
   isHalted: boolean;
@@ -58,6 +60,8 @@ export function saveCore(cpu: SavedCore): CoreState {
     pat: cpu.plain("pat"),
     sysenter: { cs: cpu.plain("sysenter_cs"), esp: cpu.plain("sysenter_esp"), eip: cpu.plain("sysenter_eip") },
     debug: Array.from({ length: 8 }, (_, index) => cpu.debugRegister(index)),
+    resume: cpu.debug.resume,
+    debugPending: cpu.debug.pending,
     fx: cpu.readFx(),
     interruptShadow: cpu.interruptShadow,
     halted: cpu.isHalted,
@@ -95,6 +99,8 @@ export function restoreCore(cpu: SavedCore, state: CoreState): void {
   cpu.setPlain("sysenter_esp", state.sysenter.esp);
   cpu.setPlain("sysenter_eip", state.sysenter.eip);
   state.debug.forEach((value, index) => cpu.setDebugRegister(index, value));
+  cpu.debug.resume = state.resume;
+  cpu.debug.pending = state.debugPending;
   cpu.rflags = state.rflags;
   // The privilege level is that of the stack segment.
   cpu.enterMode(cpu.cr0 & Cr0.PE ? descriptorDpl(state.segments.ss.flags) : 0);

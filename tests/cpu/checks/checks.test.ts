@@ -34,6 +34,7 @@ const families: readonly {
   { name: "syscall", cores: 1 },
   { name: "segments", cores: 1 },
   { name: "system", cores: 1, strict: /^the window/ },
+  { name: "debug", cores: 1 },
   { name: "smc", cores: 2 },
   { name: "atomics", cores: 2 },
 ];

@@ -24,6 +24,8 @@ export interface Machine extends Processor {
   fetchBytes(linear: bigint, to: Uint8Array): void;
   /** Runs host code of one instruction. */
   enterAlone(code: number): void;
+  /** IRET: RFLAGS.RF is set for the next instruction. */
+  resumes: boolean;
   /** INT n and its kin: delivered once the instruction has retired. */
   interrupt(vector: number, kind: "software" | "exception"): void;
   /** HLT. */

@@ -132,7 +132,7 @@ function iterate(cpu: Machine, insn: Instruction, kind: Kind, bytes: number): vo
 
 /** Iterations of MOVS or STOS that lie in one page each of plain RAM, done at once; 0: none. */
 function bulk(cpu: Machine, insn: Instruction, kind: Kind, bytes: number, count: bigint): number {
-  if ((kind !== "movs" && kind !== "stos") || count < 4n || cpu.node.stops.isWatching || !cpu.is64Bit) return 0;
+  if ((kind !== "movs" && kind !== "stos") || count < 4n || cpu.isWatched || !cpu.is64Bit) return 0;
   if (insn.addressBytes !== 8 || cpu.env.u32(Env.SYSTEM_FLAGS) & Rflags.DF) return 0;
   const { memory, code } = cpu.node;
   const limit = Math.min(count > 4096n ? 4096 : Number(count), cpu.budgetLeft);

@@ -1,7 +1,7 @@
 /** System instructions (Intel SDM vol. 2; AMD APM vol. 3). What they mean to TLB and modes is in cpu/x86. */
 import { Cr0, Cr4, Efer, Exception, Rflags } from "../../../abi/x86.ts";
 import { Fault, SegmentIndex } from "../../x86/access.ts";
-import { allowControlWrite, DEBUG_EXTENSIONS, TIMESTAMP_DISABLE } from "../../x86/control.ts";
+import { allowControlWrite, TIMESTAMP_DISABLE } from "../../x86/control.ts";
 import { checkPort } from "../../x86/ports.ts";
 import {
   farCall,
@@ -26,8 +26,6 @@ const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const RBX = 3;
-const DR6_ONES = 0xffff_0ff0n;
-const DR7_ONES = 0x400n;
 const canonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
 
 const protectedMode = (cpu: Machine): boolean => (cpu.cr0 & Cr0.PE) !== 0;
@@ -72,18 +70,8 @@ const control: Interpreter = (cpu, insn) => {
   const toRegister = insn.opcode < 0x122;
   if (insn.opcode & 1) {
     undefinedUnless(reg < 8);
-    let index = reg;
-    if ((index & ~1) === 4) {
-      undefinedUnless(!(cpu.cr4 & DEBUG_EXTENSIONS));
-      index += 2;
-    }
-    if (toRegister) {
-      cpu.writeGpr(rm, bytes, cpu.debugRegisters[index]);
-      return;
-    }
-    const value = cpu.readGpr(rm, bytes);
-    if (index >= 6 && value >> 32n) throw new Fault(Exception.GP, 0);
-    cpu.debugRegisters[index] = value | (index === 6 ? DR6_ONES : index === 7 ? DR7_ONES : 0n);
+    if (toRegister) cpu.writeGpr(rm, bytes, cpu.debug.read(cpu, reg));
+    else cpu.debug.write(cpu, reg, cpu.readGpr(rm, bytes));
     return;
   }
   undefinedUnless(reg === 0 || reg === 2 || reg === 3 || reg === 4 || reg === 8);
@@ -335,7 +323,7 @@ const far: Interpreter = (cpu, insn) =>
       case 0xcb:
         return farReturn(cpu, bytes, 0);
       case 0xcf:
-        interruptReturn(cpu, bytes);
+        cpu.resumes = interruptReturn(cpu, bytes);
         cpu.nmiBlocked = false;
         return;
     }

@@ -1,7 +1,7 @@
 /**
  * Breakpoints by the debug registers between runs: what is pending at the end of a run (RF, a trap that a load of SS
- * holds back, the iterations of a string instruction) is a part of the core's state. What they do is checked against the
- * manual and QEMU in tests/cpu/checks (family debug).
+ * holds back, the iterations of a string instruction) is a part of the core's state. What they do is checked against
+ * the manual and QEMU in tests/cpu/checks (family debug).
  */
 import { expect, it } from "vitest";
 import { CODE, describeEngines, fingerprint, Guest, seeded } from "./guest.ts";

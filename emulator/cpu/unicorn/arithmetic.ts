@@ -12,8 +12,8 @@ import { interposeAddress } from "./got.ts";
  * begin: MXCSR of the guest, all masked, no flags. An unmasked underflow is one of every tiny result, exact or not:
  * flush-to-zero shows it. finish: MXCSR of the host; the flags that have come up (ECX) into the guest's, those of
  * results only if no operand has raised an unmasked one; if any is unmasked (R8D), #XM, or #UD without CR4.OSXMMEXCPT,
- * at the caller's instruction. With an unmasked overflow or underflow the precision flag is left out, and the error code
- * says so: RESULT_FLAGS.
+ * at the caller's instruction. With an unmasked overflow or underflow the precision flag is left out, and the error
+ * code says so: RESULT_FLAGS.
  */
 // biome-ignore format: one instruction a line
 const ROUTINES = [

@@ -63,8 +63,8 @@ const contributory: ReadonlySet<number> = new Set([
   Exception.GP,
 ]);
 /**
- * Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 18.3.1.1). #DB is a trap, or the fault
- * of an execute breakpoint, which does not push it; of DR7.GD the event says so.
+ * Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 18.3.1.1). #DB is a trap, or the
+ * fault of an execute breakpoint, which does not push it; of DR7.GD the event says so.
  */
 const traps: ReadonlySet<number> = new Set([Exception.DB, Exception.BP, Exception.OF, Exception.DF, Exception.MC]);
 

@@ -1,6 +1,6 @@
 /**
- * `margay boot`: one node, its console on stdout; ends at --until, the guest's exit, the limit, or when nothing more
- * can happen.
+ * `margay boot`: one node, with its console on stdout. It ends at --until, at the guest's exit, at the limit, or when
+ * nothing more can happen.
  */
 import path from "node:path";
 import type { FabricHost } from "../fabric/host.ts";
@@ -25,7 +25,7 @@ import { openTrace, type Tracing } from "./tracing.ts";
 import { formatTime } from "./units.ts";
 import { parseUntil, type Until } from "./until.ts";
 
-/** `debug`: under a gdb of its own. */
+/** `debug`: run under a gdb that the command starts. */
 export async function bootCommand(parsed: Parsed, debug?: DebugLine): Promise<number> {
   const { texts: o, operands } = parsed;
   const image = operands[0]!;
@@ -78,7 +78,7 @@ export async function bootCommand(parsed: Parsed, debug?: DebugLine): Promise<nu
       image: file,
       trace: trace.sink,
       createEngine: trace.engine(await loadEngine(settings.engine), [1]),
-      // The kernel tells the service node that it is ready; without one it would say so for ever.
+      // Answers the kernel's READY message; without a service node the kernel would retransmit it for ever.
       services: (host: FabricHost) => void new ServiceNode(host, {}, trace.sink),
       signals,
       progress: () => "booting",
@@ -121,7 +121,7 @@ function finish(session: Session, reason: string, console: ConsoleLines, until: 
       say(session, `margay: time limit: still running at ${formatTime(machine.time)}: raise --limit`);
       return EXIT_LIMIT;
     case "idle":
-      // A kernel that said it is ready and has nothing to do has done all that was asked, unless an event was.
+      // An idle kernel that has printed its ready line has done all that was asked, unless --until named an event.
       if (console.ready && until === null) return 0;
       say(
         session,

@@ -1,6 +1,6 @@
 /**
- * `margay build`: compiles recipes into images/out, or prints a stage of the compiler. Images that are up to date stay
- * as they are; the compiler is loaded only where there is something to compile.
+ * `margay build`: compiles recipes into images/out, or prints a stage of the compiler. Images that are up to date are
+ * left alone; the compiler is loaded only if there is something to compile.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -47,7 +47,7 @@ export async function buildCommand(names: readonly string[], options: Texts): Pr
   return failed ? EXIT_REFUSED : 0;
 }
 
-/** Makes the output folder. Refused before anything is compiled: an installation may belong to somebody else. */
+/** Creates the output folder. Checked before anything is compiled: the installation may be read-only for this user. */
 function mustBeWritable(out: string): void {
   try {
     makeDirectories(path.join(out, "root"));

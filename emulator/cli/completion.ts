@@ -1,6 +1,6 @@
 /**
- * `margay completion bash|zsh|fish`: scripts that complete the command line by themselves, made from the tables of
- * definitions.ts. They hold every command, option and fixed word, so that pressing Tab starts nothing.
+ * `margay completion bash|zsh|fish`: completion scripts made from the tables of definitions.ts. Each script holds every
+ * command, option and fixed word, so that pressing Tab starts no process.
  */
 import { recipes } from "../../images/recipes.ts";
 import { commands, firstWords, type Offer, type Option, optionsOf, secondWords } from "./definitions.ts";
@@ -9,7 +9,7 @@ export const shells = ["bash", "zsh", "fish"] as const;
 
 const imageNames = recipes.map((r) => r.name);
 const programNames = recipes.filter((r) => r.output.startsWith("bin/")).map((r) => r.name);
-/** Words of an offer; files and directories are the shell's own business. */
+/** The words of an offer; the shell itself completes files and directories. */
 function wordsOf(offer: Offer | undefined): readonly string[] {
   if (offer === "image") return imageNames;
   if (offer === "program") return programNames;

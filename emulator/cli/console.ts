@@ -1,10 +1,10 @@
-/** Splits a node's console into lines and knows when its kernel said that it is ready. */
+/** Splits a node's console into lines and detects the kernel's ready line. */
 export class ConsoleLines {
   readonly all: string[] = [];
   ready = false;
   private partial = "";
 
-  /** Adds output; gives the lines that it completes. The ready line itself counts as boot output. */
+  /** Adds output and returns the lines that it completes. The ready line itself counts as boot output. */
   take(text: string): string[] {
     const parts = (this.partial + text).replace(/\r/g, "").split("\n");
     this.partial = parts.pop()!;

@@ -9,7 +9,7 @@ import { Exception, ExceptionNames, PageFault } from "../abi/x86.ts";
 import type { Symboliser } from "../trace/symbolise.ts";
 
 const hex = (value: bigint): string => `0x${value.toString(16).padStart(16, "0")}`;
-// biome-ignore format: rows as the kernel's own dumps have them
+// biome-ignore format: same rows as in the kernel's own dumps
 const rows: readonly (readonly (readonly [name: string, field: keyof CoreReport])[])[] = [
   [["rip", "rip"], ["rsp", "rsp"], ["rbp", "rbp"], ["rfl", "rflags"]],
   [["rax", "rax"], ["rbx", "rbx"], ["rcx", "rcx"], ["rdx", "rdx"]],
@@ -24,7 +24,7 @@ function what(r: CoreReport): string {
   return `${access} ${hex(r.address)}${r.error & PageFault.P ? ", not permitted" : ", not mapped"}`;
 }
 
-/** Lines for stderr. `program`: what the job runs. */
+/** Lines for stderr. `program`: name of the job's program. */
 export function coreReportLines(
   r: CoreReport,
   nid: number,

@@ -1,7 +1,7 @@
 /**
- * `--core-dir DIR`: an ELF core file of each rank that a fault ends. Its state is taken when the kernel's core report
- * leaves the node, since the task's memory goes soon after; it is written when the report has come to the service node,
- * behind the report's lines.
+ * `--core-dir DIR`: an ELF core file of each rank that a fault ends. The task's state is captured when the kernel's
+ * core report leaves the node, because the task's memory is freed soon after. The file is written once the report has
+ * reached the service node, so that its line follows the report's lines.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -23,11 +23,11 @@ export interface CoresOptions {
   readonly kernel: Uint8Array;
   readonly symboliser: () => Symboliser;
   readonly argv: readonly string[];
-  /** By rank. */
+  /** Indexed by rank. */
   readonly nids: readonly number[];
 }
 
-/** undefined: no core files are asked for. @throws UserError where they cannot be written */
+/** Returns undefined if no core files are wanted. @throws UserError if DIR cannot be written */
 export function openCores(directory: string | undefined, options: CoresOptions): Cores | undefined {
   if (directory === undefined) return undefined;
   try {
@@ -50,10 +50,10 @@ export class Cores {
     private readonly options: CoresOptions,
   ) {}
 
-  /** A frame that node `nid` is sending: if it is a core report, the task's state is taken. */
+  /** Node `nid` sends this frame. If it is a core report, captures the task's state. */
   sees(machine: Machine, nid: number, frame: Uint8Array): void {
     const report = reportIn(frame);
-    // A frame may be sent again, when the task is long gone.
+    // A retransmitted frame may come long after the task has gone.
     if (report === undefined || this.taken.has(nid)) return;
     const { kernel, symboliser, argv } = this.options;
     this.view ??= new KernelView(new RunControl(machine), kernel, symboliser, argv[0]!);
@@ -64,7 +64,7 @@ export class Cores {
     }
   }
 
-  /** Lines that say what was written. */
+  /** Writes the core file and returns lines that say what was written. */
   write(nid: number): readonly string[] {
     const core = this.taken.get(nid);
     const rank = this.options.nids.indexOf(nid);
@@ -83,7 +83,7 @@ export class Cores {
 }
 
 function save(core: CoreFile, file: string): { readonly leftOutBytes: number } {
-  // Neither a link that somebody has put there is followed, nor a file of an earlier run half kept.
+  // Remove the file first: neither follow a link that is there nor keep part of a file of an earlier run.
   fs.rmSync(file, { force: true });
   const fd = fs.openSync(file, "wx", 0o600);
   try {

@@ -1,7 +1,7 @@
 /**
- * `margay debug [--script FILE] [--batch] boot|run …`: the machine and a gdb that knows it, in one terminal. The
- * machine's socket and gdb's script lie in a folder of their own, which goes with it. gdb has the terminal: Ctrl-C is
- * its business, and its end is ours.
+ * `margay debug [--script FILE] [--batch] boot|run …`: the machine and a gdb connected to it, in one terminal. The
+ * machine's socket and gdb's script lie in a temporary folder that is removed at the end. gdb owns the terminal: it
+ * handles Ctrl-C, and the command ends when gdb ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -16,11 +16,11 @@ export interface DebugLine {
   readonly scripts: readonly string[];
   readonly batch: boolean;
   readonly program: string;
-  /** What is debugged: `run --nodes 2 hello`. */
+  /** The command line to debug: `run --nodes 2 hello`. */
   readonly rest: readonly string[];
 }
 
-/** `debug` with its options, in front of `boot` or `run`. @throws UserError */
+/** Parses `debug` and its options, which stand before `boot` or `run`. @throws UserError */
 export function debugLine({ texts, lists, operands }: Parsed): DebugLine {
   if (operands[0] !== "boot" && operands[0] !== "run")
     throw new UserError("debug", shown(operands[0]!), "give boot or run: margay debug run hello");
@@ -43,12 +43,12 @@ function temporaryFolder(): string {
   }
 }
 
-/** gdb as a child that has the terminal. */
+/** gdb as a child process that owns the terminal. */
 export class Gdb {
   readonly folder = temporaryFolder();
   private child: ChildProcess | undefined;
   private ended: Promise<void> = Promise.resolve();
-  /** Exit status; undefined: it lives, or was never started. */
+  /** gdb's exit status; undefined: it runs, or was never started. */
   status: number | undefined;
 
   constructor(private readonly line: DebugLine) {}
@@ -60,7 +60,7 @@ export class Gdb {
     return this.child !== undefined && this.status === undefined;
   }
 
-  /** `ended` is told once. */
+  /** Calls `ended` once. */
   start(server: { readonly script: string }, ended: () => void): void {
     const { scripts, batch, program } = this.line;
     const args = ["-q", ...(batch ? ["-batch"] : []), "-x", server.script, ...scripts.flatMap((file) => ["-x", file])];
@@ -86,12 +86,12 @@ export class Gdb {
     });
   }
 
-  /** The machine has ended: an interactive gdb stays until its user leaves. */
+  /** The machine has ended; an interactive gdb stays until its user leaves. */
   async wait(): Promise<void> {
     await this.ended;
   }
 
-  /** Nothing is left. */
+  /** Removes everything. */
   remove(): void {
     if (this.alive) this.child!.kill("SIGKILL");
     fs.rmSync(this.folder, { recursive: true, force: true });

@@ -1,23 +1,23 @@
 /**
- * The command line as data, once: the parser, the help texts, the man page and the completions of shells are made from
- * these tables. What an option's value means is in inputs.ts, units.ts and their like.
+ * The command line as data. The parser, the help texts, the man page and the shell completions are made from these
+ * tables. inputs.ts, units.ts and others interpret the values.
  */
 import { defaultFabric } from "../fabric/switch.ts";
 import { bounds, defaults, engineNames } from "./limits.ts";
 import { formatSize } from "./units.ts";
 
-/** What a shell offers for a value: files, directories, IMAGE, PROGRAM, or one of some words. */
+/** What a shell offers for a value: files, directories, IMAGE, PROGRAM, or a list of fixed words. */
 export type Offer = "file" | "directory" | "image" | "program" | readonly string[];
 
 export interface Option {
-  /** Behind `--`. */
+  /** Without the leading `--`. */
   readonly name: string;
-  /** One letter behind `-`. */
+  /** One letter, without the leading `-`. */
   readonly short?: string;
-  /** How its value is called in texts. Left out: it takes none. */
+  /** Name of the value in texts. Left out: the option takes no value. */
   readonly value?: string;
   readonly about: string;
-  /** As it would be typed; shown, and checked by a test. */
+  /** The default as a user would type it; help shows it, and a test checks it. */
   readonly default?: string;
   readonly mayRepeat?: boolean;
   readonly mustBeGiven?: boolean;
@@ -26,7 +26,7 @@ export interface Option {
 export interface OptionGroup {
   readonly title: string;
   readonly options: readonly Option[];
-  /** Behind the options. */
+  /** Printed after the options. */
   readonly notes?: readonly string[];
 }
 export interface Operand {
@@ -34,7 +34,7 @@ export interface Operand {
   readonly least: number;
   readonly most: number;
   readonly offers?: Offer;
-  /** Whatever stands behind the first is no business of ours: arguments of PROGRAM. */
+  /** Everything after the first operand belongs to PROGRAM. */
   readonly takesRest?: boolean;
 }
 export interface Example {
@@ -44,7 +44,7 @@ export interface Example {
 export interface Command {
   /** One or two words: "run", "trace show". */
   readonly name: string;
-  /** Behind the name, options left out. */
+  /** Operands, without the options. */
   readonly usage: string;
   readonly about: string;
   readonly operand?: Operand;
@@ -55,7 +55,7 @@ export interface Command {
 
 const EXIT_STATUS: readonly (readonly [status: string, about: string])[] = [
   ["0…255", "the job's own: of the lowest rank that failed, 0 if none did"],
-  ["128+n", "the job was ended by signal n"],
+  ["128+n", "the job was terminated by signal n"],
   ["2", "refused: a mistake on the command line, or a load that the nodes refused"],
   ["3", "fault of the machine: a panic, a triple fault, a broken rule under --strict"],
   ["74", "an output cannot be written"],
@@ -65,7 +65,7 @@ const EXIT_STATUS: readonly (readonly [status: string, about: string])[] = [
 ];
 export const exitStatuses = EXIT_STATUS;
 
-// ---- options that several commands have
+// ---- options of several commands
 
 const cores = (count: number): Option => ({
   name: "cores",
@@ -124,7 +124,7 @@ const gdb: Option = {
   value: "PORT|SOCKET",
   about: "let gdb debug the machine, by a TCP port or the path of a socket; waits for it",
 };
-const noWait: Option = { name: "no-wait", about: "start at once; a debugger may come later" };
+const noWait: Option = { name: "no-wait", about: "start at once; a debugger may connect later" };
 
 const trace = (first: readonly Option[]): OptionGroup => ({ title: "Trace", options: [...first, show, ...selection] });
 
@@ -167,7 +167,7 @@ const job: OptionGroup = {
       name: "env",
       value: "NAME[=VALUE]",
       about:
-        "set a variable of the job's environment, which is empty otherwise; without VALUE as it is here; again for more",
+        "set a variable of the job's environment, which is empty otherwise; without VALUE, NAME's value is passed on; may be repeated",
       mayRepeat: true,
     },
     {
@@ -180,7 +180,7 @@ const job: OptionGroup = {
     {
       name: "quota",
       value: "SIZE",
-      about: "how much the job may make its files grow, holes included",
+      about: "most bytes by which the job may grow files, holes included",
       default: formatSize(defaults.quotaBytes),
     },
     {
@@ -221,11 +221,11 @@ const faults: OptionGroup = {
   // biome-ignore format: a table
   notes: [
     "drop=RATE                 frames that are lost, as 1%",
-    "dup=RATE                  frames that come twice",
+    "dup=RATE                  frames that arrive twice",
     "corrupt=RATE              frames with 1 to 3 bits flipped",
     "reorder=RATE[:TIME]       frames held back by up to TIME (20us)",
     "delay=RATE[:TIME]         frames that hold up their link for TIME (50us)",
-    "cut=NID:FROM[:UNTIL]      the link of NID carries nothing in this time; again for more",
+    "cut=NID:FROM[:UNTIL]      the link of NID carries nothing in this time; may be repeated",
   ],
 };
 const runGroups = (first: readonly Option[]): readonly OptionGroup[] => [
@@ -331,11 +331,11 @@ export const commands: readonly Command[] = [
           {
             name: "script",
             value: "FILE",
-            about: "commands for gdb, read when it is connected; again for more",
+            about: "commands for gdb, read when it is connected; may be repeated",
             mayRepeat: true,
             offers: "file",
           },
-          { name: "batch", about: "gdb ends behind the scripts; its exit status is ours" },
+          { name: "batch", about: "gdb ends after the scripts; the exit status is gdb's" },
           { name: "gdb", value: "PROGRAM", about: "the debugger to start", default: "gdb" },
         ],
       },
@@ -398,7 +398,7 @@ export const commands: readonly Command[] = [
   {
     name: "trace diff",
     usage: "A B",
-    about: "find and explain where two traces part",
+    about: "find and explain where two traces diverge",
     notes: ["Exit status: 0 they are equal, 1 they differ, 2 bad input."],
     operand: traceOperand(2),
     groups: [
@@ -413,7 +413,7 @@ export const commands: readonly Command[] = [
             about: "time: compare what each core did in its order, with names instead of addresses",
             offers: ["time"],
           },
-          { name: "context", value: "N", about: "events shown before and behind the divergence", default: "5" },
+          { name: "context", value: "N", about: "events shown before and after the divergence", default: "5" },
         ],
       },
     ],
@@ -464,6 +464,6 @@ export const findCommand = (name: string): Command | undefined => commands.find(
 export const optionsOf = (command: Command): readonly Option[] => command.groups.flatMap((g) => g.options);
 /** First words, in the order of the table. */
 export const firstWords: readonly string[] = [...new Set(commands.map((c) => c.name.split(" ")[0]!))];
-/** Second words of `word`; none: it is a whole command. */
+/** Second words of `word`; empty: `word` is a whole command. */
 export const secondWords = (word: string): readonly string[] =>
   commands.flatMap((c) => (c.name.startsWith(`${word} `) ? [c.name.slice(word.length + 1)] : []));

@@ -1,9 +1,9 @@
-/** The engine that --engine names, loaded when it is known which: each takes its time to load. */
+/** The engine that --engine names. Loaded on demand, because loading an engine takes time. */
 import type { CreateEngine } from "../cpu/engine.ts";
 import { UserError } from "./errors.ts";
 import type { EngineName } from "./limits.ts";
 
-/** Creating an engine throws UserError where this host cannot have it. */
+/** Creating the engine throws UserError if this host does not support it. */
 export async function loadEngine(name: EngineName): Promise<CreateEngine> {
   if (name === "native") {
     const { createNativeEngine, NativeUnavailable } = await import("../cpu/native/engine.ts");

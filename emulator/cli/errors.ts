@@ -1,6 +1,6 @@
 /** How the command fails: one line, `margay: what: where: what to do`, and an exit status. */
 
-/** Exit statuses of `margay` beside the job's own (ARCHITECTURE.md, section 6). */
+/** Exit statuses of `margay` other than the job's own (ARCHITECTURE.md, section 6). */
 export const EXIT_REFUSED = 2;
 export const EXIT_MACHINE_FAULT = 3;
 /** sysexits.h: EX_SOFTWARE, EX_IOERR. */
@@ -11,7 +11,7 @@ export const EXIT_INTERRUPTED = 130;
 /** 128 + SIGPIPE. */
 export const EXIT_READER_GONE = 141;
 
-/** Refused before anything was started, or a load that was refused. */
+/** Refused before anything was started, or a load that the nodes refused. */
 export class UserError extends Error {
   constructor(
     readonly what: string,
@@ -23,7 +23,7 @@ export class UserError extends Error {
   }
 }
 
-/** Whoever read our output has gone, as `head` does: no message, the status of SIGPIPE. */
+/** The reader of our output has gone, as with `head`: no message, and the status of SIGPIPE. */
 export class ReaderGone extends Error {}
 
 const reasons: Readonly<Record<string, string>> = {
@@ -31,7 +31,7 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "not permitted",
   EISDIR: "is a directory",
-  ENOTDIR: "a part of the path is no directory",
+  ENOTDIR: "a part of the path is not a directory",
   EROFS: "read-only file system",
   ENOSPC: "no space left on device",
   EDQUOT: "disk quota exceeded",
@@ -39,7 +39,7 @@ const reasons: Readonly<Record<string, string>> = {
   EIO: "input or output error",
   ELOOP: "too many symbolic links",
   ENAMETOOLONG: "name too long",
-  ENXIO: "nobody reads from it",
+  ENXIO: "it has no reader",
   ETXTBSY: "in use",
   EBUSY: "in use",
   EMFILE: "too many open files",
@@ -48,20 +48,20 @@ const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: "is in use",
   EEXIST: "exists",
   EBADF: "is closed",
-  ERR_INVALID_ARG_VALUE: "no name that a file can have",
+  ERR_INVALID_ARG_VALUE: "not a valid file name",
 };
 export const codeOf = (error: unknown): string | undefined => {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === "string" ? code : undefined;
 };
-/** An error of the host in words. */
+/** Describes an error of the host in words. */
 export function reasonOf(error: unknown): string {
   const code = codeOf(error) ?? "error";
   return reasons[code] ?? code;
 }
 
 const LINE_MOST = 1000;
-/** One line, whatever is in the text: it may come from a file or a command line. */
+/** Returns one line for any text: the text may come from a file or a command line. */
 export function oneLine(text: string): string {
   const clean = text.replace(/[\p{Cc}\u2028\u2029]/gu, (c) => {
     if (c === "\n") return "\\n";
@@ -70,7 +70,7 @@ export function oneLine(text: string): string {
   return clean.length > LINE_MOST ? `${clean.slice(0, LINE_MOST - 1)}…` : clean;
 }
 
-/** What is printed on stderr (undefined: nothing) and the exit status. */
+/** Returns the text for stderr (undefined: none) and the exit status. */
 export function describeFailure(error: unknown): { readonly line: string | undefined; readonly status: number } {
   if (error instanceof UserError) return { line: oneLine(`margay: ${error.message}`), status: error.status };
   if (error instanceof ReaderGone) return { line: undefined, status: EXIT_READER_GONE };
@@ -97,7 +97,7 @@ export function describeFailure(error: unknown): { readonly line: string | undef
   };
 }
 
-/** The host's memory is used up: node says so by a RangeError, the engine by the text of its error. */
+/** The host is out of memory: node throws a RangeError, the engine an error with a known text. */
 const isOutOfMemory = (error: unknown): boolean =>
   codeOf(error) === "ENOMEM" ||
   codeOf(error) === "ERR_MEMORY_ALLOCATION_FAILED" ||

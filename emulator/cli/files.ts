@@ -1,6 +1,6 @@
 /**
- * Files that the command line names. Inputs are regular files: a pipe or a device would make the command wait, or read
- * for ever.
+ * Files that the command line names. Inputs must be regular files: a pipe or a device could block the command or never
+ * end.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -12,7 +12,7 @@ const INPUT_MOST_BYTES = 2 ** 30;
 const { O_RDONLY, O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK, O_NOCTTY } = fs.constants;
 
 /**
- * Opens a regular file for reading. O_NONBLOCK: a pipe without a writer is refused, and not waited for. @throws
+ * Opens a regular file for reading. With O_NONBLOCK a pipe without a writer is refused instead of waited for. @throws
  * UserError
  */
 export function openInputFile(what: string, file: string, todo: string): number {
@@ -25,10 +25,10 @@ export function openInputFile(what: string, file: string, todo: string): number 
   const stat = fs.fstatSync(fd);
   if (stat.isFile()) return fd;
   fs.closeSync(fd);
-  throw new UserError(what, `${name(file)}: ${stat.isDirectory() ? "is a directory" : "no regular file"}`, todo);
+  throw new UserError(what, `${name(file)}: ${stat.isDirectory() ? "is a directory" : "not a regular file"}`, todo);
 }
 
-/** The whole of a regular file. @throws UserError */
+/** Reads a whole regular file. @throws UserError */
 export function readInput(what: string, file: string, todo: string): Uint8Array {
   const fd = openInputFile(what, file, todo);
   try {
@@ -48,7 +48,7 @@ export function readInput(what: string, file: string, todo: string): Uint8Array 
   }
 }
 
-/** Opens an output file now, so that a bad path is refused before the run. @throws UserError */
+/** Opens an output file before the run, so that a bad path is refused early. @throws UserError */
 export function openOutput(option: string, file: string): number {
   try {
     return fs.openSync(file, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY, 0o666);
@@ -58,8 +58,8 @@ export function openOutput(option: string, file: string): number {
 }
 
 /**
- * A directory with those above it. Not mkdirSync's `recursive`, which tries for ever where a file system says ENOENT to
- * every mkdir, as procfs does. Throws node's error.
+ * Creates a directory and its parents. mkdirSync's `recursive` is not used: it retries for ever on a file system that
+ * answers ENOENT to every mkdir, as procfs does. Throws node's error.
  */
 export function makeDirectories(directory: string): void {
   const missing: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * `--gdb PORT|SOCKET`: the machine is driven by a debugger's wishes. The server listens before anything starts, so that
- * a bad address is refused; the machine waits for the first debugger unless `--no-wait`. While it runs, the socket
- * costs nothing: bytes are looked at between slices.
+ * `--gdb PORT|SOCKET`: a debugger drives the machine. The server listens before anything starts, so that a bad address
+ * is refused; the machine waits for the first debugger unless `--no-wait` is given. While the machine runs, the socket
+ * costs nothing: bytes are read between slices.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -25,36 +25,36 @@ import { printError } from "./output.ts";
 import type { Texts } from "./parse.ts";
 import { interruptions } from "./signals.ts";
 
-/** What moves a session's machine instead of `runSlice` alone. */
+/** Drives a session's machine in place of plain `runSlice`. */
 export interface Driver {
-  /** Between the machine and the session's trace. */
+  /** Wraps the session's trace sink. */
   sink(base: TraceSink): TraceSink;
   start(machine: Machine): void;
-  /** The machine is there, and signals are heard: the debugger may come. */
+  /** The machine exists and signal handlers are installed: the debugger may connect. */
   invite(): void;
   advance(budget: number, options: RunOptions): Promise<RunReason>;
-  /** A signal came: nobody waits any longer. */
+  /** A signal arrived: stop waiting. */
   interrupt(): void;
-  /** It stands and waits for its debugger. */
+  /** The machine is stopped and waits for its debugger. */
   readonly standing: boolean;
   /** Ended by the debugger. */
   readonly ended: boolean;
-  /** What a node sends into the management network. */
+  /** A node has sent a message into the management network. */
   mail?(nid: number, message: Uint8Array, time: number): void;
-  /** The debugger is told how the run ended with `status`, and let go. The command's exit status. */
+  /** Tells the debugger that the run ended with `status` and disconnects it. Returns the command's exit status. */
   close(status: number): Promise<number>;
-  /** At once and whatever has happened. */
+  /** Removes everything at once, in any state. */
   remove(): void;
-  /** A debugger of ours has the terminal. */
+  /** A debugger that the command started owns the terminal. */
   readonly hasTerminal: boolean;
 }
 
 export interface DebugSettings {
-  /** Start at once; a debugger may come later. */
+  /** false: start at once; a debugger may connect later. */
   readonly wait: boolean;
-  /** Images that gdb should know: the kernel, then what lies in jobs' address spaces. */
+  /** Images whose symbols gdb should load: the kernel first, then those in the jobs' address spaces. */
   readonly files: readonly string[];
-  /** What the job runs; empty: nothing. */
+  /** The job's program; empty: none. */
   readonly program: string;
 }
 
@@ -63,7 +63,7 @@ export function parseAddress(text: string, option = "--gdb"): Address {
     const port = Number(text.replace(":", ""));
     if (port <= 65535) return { port };
   } else if (text.includes("/")) {
-    // The length of sun_path.
+    // sun_path holds 108 bytes with the final NUL.
     if (Buffer.byteLength(path.resolve(text)) < 108) return { path: path.resolve(text) };
     throw new UserError(`bad ${option}`, `'${text}'`, "the path of a socket has at most 107 bytes");
   }
@@ -74,10 +74,10 @@ export function parseAddress(text: string, option = "--gdb"): Address {
   );
 }
 
-/** Refuses, as a user's mistake in `option`, what cannot be listened on. */
+/** Throws UserError for `option` if it is not possible to listen on `address`. */
 export async function listenFor(option: string, address: Address, peer: Peer): Promise<Transport> {
   try {
-    // Node says EACCES where there is no such directory.
+    // Node reports EACCES if the directory does not exist.
     if ("path" in address) fs.accessSync(path.dirname(address.path));
     return await Transport.listen(address, peer);
   } catch (error) {
@@ -87,15 +87,15 @@ export async function listenFor(option: string, address: Address, peer: Peer): P
   }
 }
 
-/** Nodes that a session takes in by itself; others by `add-inferior` and `attach NID`. */
+/** Most nodes that a session attaches by itself; the user adds others by `add-inferior` and `attach NID`. */
 const MOST_ATTACHED = 16;
-/** Strings for gdb's command language: spaces need no quotes there, but in file names. */
+/** Quotes a string for gdb's command language. Spaces need no quotes there, except in file names. */
 const quoted = (file: string): string => (/[\s"'\\]/.test(file) ? `"${file.replace(/["\\]/g, "\\$&")}"` : file);
 
 /**
  * gdb 13 parses a new condition for the selected inferior only, and fails on it in the others ("No frame is currently
- * executing in block"). It parses it anew when it looks for libraries again, for the inferior that is selected then: so
- * that is done in each of the others.
+ * executing in block"). It parses conditions again, for the selected inferior, when it looks for libraries. So the hook
+ * makes it look for libraries once in each of the other inferiors.
  */
 const conditionHooks = [
   "if !$_isvoid($_memeq)",
@@ -122,15 +122,15 @@ const conditionHooks = [
   ]),
 ];
 
-/** What a watchpoint on reads cannot see is said when it is set. */
+/** The limits of a read watchpoint are printed when it is set. */
 const readHooks = ["rwatch", "awatch"].flatMap((command) => [
   `define hookpost-${command}`,
-  "echo It sees what cores do at this virtual address: not a system call that reads the program's memory by the kernel's direct map,\\n",
-  "echo and no device. 'monitor rwatch physical ADDRESS BYTES' sees the former; 'monitor pt ADDRESS' tells the physical address.\\n",
+  "echo It sees accesses to this virtual address only: not a system call that reads the program's memory through the kernel's direct map,\\n",
+  "echo and not a device. 'monitor rwatch physical ADDRESS BYTES' sees the system call; 'monitor pt ADDRESS' tells the physical address.\\n",
   "end",
 ]);
 
-/** What gdb is told at its start: sources, all nodes as inferiors, all of them going on together. */
+/** gdb's initial commands: sources, all nodes as inferiors, all of them resumed together. */
 export function gdbScript(
   name: string,
   files: readonly string[],
@@ -156,7 +156,7 @@ export function gdbScript(
   ].join("\n");
 }
 
-/** @throws UserError where its folder cannot be written */
+/** @throws UserError if its folder cannot be written */
 export function writeScript(file: string, text: string): void {
   try {
     fs.writeFileSync(file, text);
@@ -190,7 +190,7 @@ export class DebugServer implements Driver {
     this.live = new LiveTrace((address) => this.symboliser().nameOf(address));
   }
 
-  /** Refuses what cannot be listened on. */
+  /** @throws UserError if it is not possible to listen on `address` */
   static async open(address: Address, settings: DebugSettings, gdb?: Gdb): Promise<DebugServer> {
     const server = new DebugServer(settings, gdb);
     server.transport = await listenFor("--gdb", address, {
@@ -239,21 +239,21 @@ export class DebugServer implements Driver {
     writeScript(script, gdbScript(this.name, this.settings.files, this.target.nids, readHooks));
   }
 
-  /** Where gdb finds it, as its `target remote` takes it. */
+  /** The address in the form that gdb's `target remote` takes. */
   get name(): string {
     return this.transport.name;
   }
-  /** The script for `gdb -x`. */
+  /** Path of the script for `gdb -x`. */
   get script(): string {
     return this.scriptFile!;
   }
-  /** Starts its gdb, or says how to. */
+  /** Starts gdb, or prints how to start it. */
   invite(): void {
     if (this.gdb === undefined) {
-      printError(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may come"}: gdb -x ${this.script}\n`);
+      printError(`margay: ${this.settings.wait ? "waiting for gdb" : "gdb may connect"}: gdb -x ${this.script}\n`);
       return;
     }
-    // A gdb that lets the machine go leaves it running to its end; a machine that nobody can move any more ends with
+    // If gdb detached, the machine runs to its end. If it is stopped, it ends with gdb, because nothing else can resume
     // it.
     this.gdb.start(this, () => {
       this.isEnded ||= !this.stub.running;
@@ -294,8 +294,8 @@ export class DebugServer implements Driver {
   }
 
   /**
-   * The debugger is told how the run ended with `status`, and let go. The command's exit status: gdb's if it failed or
-   * ended the machine.
+   * Tells the debugger that the run ended with `status` and disconnects it. Returns the command's exit status, or gdb's
+   * if gdb failed or ended the machine.
    */
   async close(status: number): Promise<number> {
     if (!this.isEnded) {
@@ -308,14 +308,14 @@ export class DebugServer implements Driver {
     const own = this.gdb?.status;
     return own !== undefined && (this.isEnded || own !== 0) ? own : status;
   }
-  /** At once and whatever has happened. */
+  /** Removes everything at once, in any state. */
   remove(): void {
     this.transport.remove();
     this.gdb?.remove();
     if (this.scriptFile !== undefined) fs.rmSync(this.scriptFile, { force: true });
   }
 
-  /** The machine's end can be looked at until the debugger leaves, or a signal comes. */
+  /** After its end the machine can be inspected until the debugger leaves or a signal arrives. */
   private async left(): Promise<void> {
     if (this.gdb === undefined) printError("margay: the run is over: waiting for gdb to leave\n");
     const stop = (signal: NodeJS.Signals): void => {
@@ -330,7 +330,7 @@ export class DebugServer implements Driver {
     for (const signal of interruptions) process.off(signal, stop);
   }
 
-  /** What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. */
+  /** Handles input of the socket. An internal error ends the run as such, and not as an uncaught exception. */
   private event(act: () => void): void {
     try {
       act();
@@ -341,7 +341,7 @@ export class DebugServer implements Driver {
   }
 }
 
-/** The server that `--gdb` or `margay debug` asks for. */
+/** The server for `--gdb` or `margay debug`. */
 export async function openDebugger(
   o: Texts,
   files: readonly string[],

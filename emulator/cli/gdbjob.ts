@@ -1,8 +1,8 @@
 /**
- * `--gdb-job PORT|SOCKET`: gdb for the job's processes, while the machine goes on. The kernels are asked before the job
- * is loaded; each rank stops in front of its program, and then the debugger may come (with `--no-wait` the ranks go on
- * at once). The debugger's wishes go over the management network; nothing of the machine stands still but the job's
- * threads.
+ * `--gdb-job PORT|SOCKET`: gdb for the job's processes, while the machine runs on. The kernels are asked before the job
+ * is loaded; each rank stops before the first instruction of its program, and then the debugger may connect (with
+ * `--no-wait` the ranks run at once). Requests of the debugger travel over the management network; only the job's
+ * threads stop, never the machine.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -34,7 +34,7 @@ export class JobDebugServer implements Driver {
   private resume: (() => void) | undefined;
   private isEnded = false;
   private interrupted = false;
-  /** What a debugger has said before the ranks stand. */
+  /** Bytes from a debugger that connected before the ranks stopped. */
   private early: Uint8Array[] = [];
   private isConnected = false;
   private failure: { readonly error: unknown } | undefined;
@@ -66,7 +66,7 @@ export class JobDebugServer implements Driver {
     return server;
   }
 
-  /** From a node's mailbox. */
+  /** A message from a node's mailbox. */
   mail(nid: number, message: Uint8Array, time: number): void {
     this.link.receive(nid, message, time);
   }
@@ -86,15 +86,15 @@ export class JobDebugServer implements Driver {
       files: [loadedImage(this.file, readInput("program", this.file, ""))],
       name: path.basename(this.file),
     });
-    // Before the kernels boot: the mailboxes keep it.
+    // Sent before the kernels boot: the mailboxes hold the requests until then.
     for (const nid of this.nids) this.link.request(nid, { jobId: JOB, operation: DebugOperation.ATTACH, count: 1 });
     const name = this.transport.name;
     this.script =
       "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
-    // The kernels have no watchpoints: gdb steps and compares.
+    // The job kernels have no watchpoints: gdb single-steps and compares.
     writeScript(this.script, gdbScript(name, [this.file], this.nids, ["set can-use-hw-watchpoints 0"]));
   }
-  /** Later, when the ranks stand. */
+  /** Done later, when the ranks have stopped. */
   invite(): void {}
   get standing(): boolean {
     return this.stub !== undefined && !this.stub.running;
@@ -111,7 +111,7 @@ export class JobDebugServer implements Driver {
       this.target.runOptions = options;
       return this.stub.advance(budget) === "end" ? this.target.reason : "slice";
     }
-    // The job stands, the machine goes on: until it has nothing to do any more.
+    // The job is stopped and the machine runs on, until it is idle.
     const reason = this.machine.runSlice(budget, options);
     if (reason !== "idle") return reason;
     await new Promise<void>((resolve) => {
@@ -125,7 +125,7 @@ export class JobDebugServer implements Driver {
     this.wake();
   }
 
-  /** The debugger is told how the run ended with `status`, and let go. */
+  /** Tells the debugger that the run ended with `status` and disconnects it. */
   async close(status: number): Promise<number> {
     this.stub?.finished(status);
     if (this.stub?.attached === true && !this.interrupted && !this.isEnded) {
@@ -148,7 +148,7 @@ export class JobDebugServer implements Driver {
     if (this.script !== undefined) fs.rmSync(this.script, { force: true });
   }
 
-  /** Until every rank stands in front of its program, or the load has ended otherwise. */
+  /** Runs until every rank has stopped before its program, or the load has ended otherwise. */
   private load(budget: number, options: RunOptions): RunReason {
     const { events } = this.link;
     const stand = (): boolean =>
@@ -174,10 +174,10 @@ export class JobDebugServer implements Driver {
       },
       !this.wait,
     );
-    // A debugger may have been waiting for this.
+    // A debugger may already be connected and waiting.
     if (this.isConnected) this.stub.connected();
     for (const bytes of this.early) this.stub.receive(bytes);
-    printError(`margay: ${this.wait ? "the job waits for gdb" : "gdb may come"}: gdb -x ${this.script!}\n`);
+    printError(`margay: ${this.wait ? "the job waits for gdb" : "gdb may connect"}: gdb -x ${this.script!}\n`);
     return "slice";
   }
 
@@ -186,8 +186,8 @@ export class JobDebugServer implements Driver {
     this.resume = undefined;
   }
   /**
-   * What the socket brings; a bug of ours ends the run as one, not as an exception that nobody catches. Before the
-   * ranks stand nobody listens.
+   * Handles input of the socket. An internal error ends the run as such, and not as an uncaught exception. Until the
+   * ranks have stopped, input is kept.
    */
   private event(act: (stub: Stub) => void): void {
     try {
@@ -199,7 +199,7 @@ export class JobDebugServer implements Driver {
   }
 }
 
-/** The server that `--gdb-job` asks for. `file`: the program, for its symbols. */
+/** The server for `--gdb-job`. `file`: the program, for its symbols. */
 export async function openJobDebugger(
   o: Texts,
   file: string | undefined,
@@ -210,7 +210,7 @@ export async function openJobDebugger(
   if (file === undefined)
     throw new UserError(
       "bad --gdb-job",
-      "the program is not to be seen from here",
+      "the program cannot be read from here",
       "give a built-in job or a path inside --root",
     );
   return JobDebugServer.open(parseAddress(address, "--gdb-job"), file, nids, o["no-wait"] === undefined);

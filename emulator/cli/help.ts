@@ -10,11 +10,11 @@ import {
 } from "./definitions.ts";
 
 const INDENT = "  ";
-/** Texts of options start here; a longer option has a line of its own. */
+/** Column of the options' texts; a longer option gets its own line. */
 const COLUMN = 28;
 const WIDTH = 100;
 
-/** `topic`: a command, or the first word of some; undefined: all. */
+/** `topic`: a command, or the first word of several; undefined: all. */
 export function helpText(topic: string | undefined, width = WIDTH): string {
   const command = topic === undefined ? undefined : findCommand(topic);
   const columns = Math.max(60, Math.min(width, WIDTH));

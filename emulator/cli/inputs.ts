@@ -1,6 +1,6 @@
 /**
- * Turns what was typed into checked settings: images, roots, output files. Everything here refuses with one line before
- * anything starts.
+ * Turns typed text into checked settings: images, roots, output files. Each refusal is one line, before anything
+ * starts.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -37,12 +37,12 @@ export function imageFile(image: string): string {
 export const readImage = (image: string): Uint8Array =>
   readInput("image", imageFile(image), "give the path of a PVH ELF64 kernel");
 
-/** A built artifact that the machine needs. */
+/** Reads a built artifact that the machine needs. */
 export function readArtifact(name: string): Uint8Array {
   return readInput("image not built", path.join(imagesOut, name), "run `make build` or `margay build`");
 }
 
-/** --root, or the installation's own, which is made where it is missing. @throws UserError */
+/** --root, or the installation's own root, which is created if it is missing. @throws UserError */
 export function rootFolder(root: string | undefined): string {
   if (root === undefined) {
     const folder = path.join(imagesOut, "root");
@@ -89,7 +89,7 @@ export interface MachineSettings {
   readonly seed: number;
   readonly append: string;
   readonly limitNs: number;
-  /** A guest that does what the manuals forbid stops the machine. */
+  /** Stop the machine when a guest does what the manuals forbid. */
   readonly strict: boolean;
   /** Wall-clock time at virtual time 0, seconds since 1970. */
   readonly epochSeconds: number;
@@ -97,9 +97,9 @@ export interface MachineSettings {
   readonly keys?: readonly (readonly number[])[];
   readonly faults?: FaultSpec;
   readonly fabric: FabricOptions;
-  /** Wall-clock seconds after which the run is ended. */
+  /** Wall-clock time limit of the run, seconds. */
   readonly timeSeconds: number;
-  /** The summary as JSON. */
+  /** Print the summary as JSON. */
   readonly json: boolean;
   readonly engine: EngineName;
   /** Print the state hash at the end. */
@@ -127,7 +127,9 @@ function faultSpec(text: string): FaultSpec {
     throw error;
   }
 }
-/** A node hears of another one after this time at the earliest: the quantum is the least (machine.ts). */
+/**
+ * The latency is the earliest time at which one node can affect another. Its lower bound is the quantum (machine.ts).
+ */
 const LATENCY_MOST_NS = 10e6;
 function fabric(o: Texts): FabricOptions {
   const latencyNs = o["latency"] === undefined ? defaultFabric.latencyNs : parseTime("--latency", o["latency"]);

@@ -1,5 +1,5 @@
 /**
- * The job's side of a `run` line: ranks, environment, arguments, where it runs and what it may write. Refuses before
+ * The job's side of a `run` line: ranks, environment, arguments, working directory, quota. Mistakes are refused before
  * anything starts.
  */
 import { Errno } from "../abi/errno.ts";
@@ -11,7 +11,7 @@ import { parseCount, parseSize } from "./units.ts";
 
 export interface JobSetup {
   readonly nodes: number;
-  /** nid of each rank. */
+  /** The nid of each rank. */
   readonly nids: readonly number[];
   readonly fanout: number;
   readonly workingDirectory: string;
@@ -53,7 +53,7 @@ function workingDirectory(text: string | undefined): string {
   return text;
 }
 
-/** The last setting of a name counts, in the place of its first. */
+/** The last value of a name wins; it takes the place of the first. */
 function variables(settings: readonly string[], environment: NodeJS.ProcessEnv): readonly string[] {
   const values = new Map<string, string>();
   for (const setting of settings) {
@@ -67,7 +67,7 @@ function variables(settings: readonly string[], environment: NodeJS.ProcessEnv):
   return [...values].map(([name, value]) => `${name}=${value}`);
 }
 
-/** As init would find when it builds the program's stack (userland/init/execute.ts). */
+/** The same check that init makes when it builds the program's stack (userland/init/execute.ts). */
 function mustFit(argv: readonly string[], envp: readonly string[]): void {
   const bytes = argumentBytes(argv, envp);
   if (bytes > argumentBytesMost)

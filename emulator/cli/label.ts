@@ -1,8 +1,8 @@
-/** `--label`: marks each line of a job's output with its rank. Without it bytes pass as they come. */
+/** `--label`: marks each line of a job's output with its rank. Without it, bytes pass unchanged. */
 const NEWLINE = 10;
 
 export class LabelledOutput {
-  /** Unfinished line of each rank and stream. */
+  /** The unfinished line of each rank and stream. */
   private readonly partial = new Map<string, { rank: number; fd: number; bytes: Uint8Array }>();
 
   constructor(
@@ -20,7 +20,7 @@ export class LabelledOutput {
     return this.mark(rank, text.subarray(0, end));
   }
 
-  /** Unfinished lines at the end, with a newline each. */
+  /** The unfinished lines at the end, each with a newline. */
   rest(fd: number): Uint8Array {
     const left = [...this.partial.values()].filter((p) => p.fd === fd && p.bytes.length > 0);
     return Buffer.concat(left.map((p) => this.mark(p.rank, Buffer.concat([p.bytes, Buffer.from("\n")]))));

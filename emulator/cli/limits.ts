@@ -16,16 +16,16 @@ export const defaults = {
   epochSeconds: DEFAULT_EPOCH_SECONDS,
   quotaBytes: QUOTA_DEFAULT_BYTES,
   traceFile: "margay.trace",
-  /** Data of one core file. */
+  /** Most data of one core file. */
   coreBytes: 256 * 2 ** 20,
 } as const;
-/** RAM ends below the hole for devices (kernel/abi/memory.ts). */
+/** RAM must end below the device hole (kernel/abi/memory.ts). */
 export const bounds = {
   cores: 64,
   nodes: 256,
   fanout: 64,
   memLeast: 16 * 2 ** 20,
   memMost: 3 * 2 ** 30,
-  /** More than any disk of today has. */
+  /** More than any current disk holds. */
   quotaMost: 2 ** 50,
 } as const;

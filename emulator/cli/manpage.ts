@@ -2,7 +2,7 @@
 import { type Command, commands, exitStatuses, type Option } from "./definitions.ts";
 import { optionAbout } from "./help.ts";
 
-/** Text that roff takes as it stands: no escapes, no hyphenation of dashes, no request at a line's start. */
+/** Escapes text for roff: no escapes, no hyphenation of dashes, no request at the start of a line. */
 function plain(text: string): string {
   const escaped = text.replace(/\\/g, "\\e").replace(/-/g, "\\-").replace(/…/g, "...");
   return escaped.replace(/^([.'])/gm, "\\&$1");

@@ -1,4 +1,6 @@
-/** The `margay` command: splits the line, runs one command, turns every failure into one line and an exit status. */
+/**
+ * The `margay` command: splits the line, runs one command, and turns every failure into one line and an exit status.
+ */
 import { describeFailure, EXIT_REFUSED } from "./errors.ts";
 import { print, printError } from "./output.ts";
 import { packageVersion } from "./package.ts";
@@ -21,7 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Each command is loaded when it is asked for. */
+/** Each command is loaded on demand. */
 async function run(parsed: Parsed): Promise<number> {
   const { command, texts, operands } = parsed;
   switch (command.name) {
@@ -52,14 +54,14 @@ async function run(parsed: Parsed): Promise<number> {
   }
 }
 
-/** `trace record` without --output: the default. */
+/** Default output file of `trace record`. */
 async function withTraceFile(parsed: Parsed): Promise<Parsed> {
   if (parsed.command.name === "run" || parsed.texts["output"] !== undefined) return parsed;
   const { defaults } = await import("./limits.ts");
   return { ...parsed, texts: { ...parsed.texts, output: defaults.traceFile } };
 }
 
-/** `debug` stands before a whole command line. */
+/** The rest of a `debug` line is itself a whole command line. */
 async function debug(parsed: Parsed): Promise<number> {
   const { debugLine } = await import("./debug.ts");
   const about = debugLine(parsed);
@@ -104,7 +106,7 @@ function fail(error: unknown): void {
   process.exitCode = status;
 }
 
-// What no promise catches: an error of a stream or of a timer.
+// An error outside every promise: of a stream or a timer.
 process.on("uncaughtException", (error) => {
   fail(error);
   process.exit();

@@ -1,13 +1,16 @@
 /**
- * Does the machine fit into this host's memory? Asked before anything is started, since a host without memory ends
- * other programs too.
+ * Checks that the machine fits into this host's memory. Done before anything starts, because a host without memory also
+ * kills other programs.
  */
 import os from "node:os";
 import { UserError } from "./errors.ts";
 import type { MachineSettings } from "./inputs.ts";
 import { formatSize } from "./units.ts";
 
-/** Measured with `hello` on 1 to 8 nodes and 1 to 64 cores: what a node and a core take beside the guest's RAM. */
+/**
+ * Host memory of a node and of a core, besides the guest's RAM: measured with `hello` on 1 to 8 nodes and 1 to 64
+ * cores.
+ */
 const NODE_BYTES = 5 * 2 ** 20;
 const CORE_BYTES = 4 * 2 ** 20;
 
@@ -28,7 +31,7 @@ export function checkMemory(
   );
 }
 
-/** Without swapping, and within the limits of a container. */
+/** Memory available without swapping and within a container's limits. */
 function availableBytes(): number {
   const free = process.availableMemory?.() ?? os.freemem();
   const most = process.constrainedMemory?.() ?? 0;

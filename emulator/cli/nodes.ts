@@ -1,10 +1,10 @@
-/** What each node of a machine is: its command line, NIC and place in the fabric. */
+/** Options of each node of a machine: its command line, NIC and place in the fabric. */
 import type { NodeOptions } from "../machine/node.ts";
 import type { MachineSettings } from "./inputs.ts";
 
 export interface NodeSpec {
   readonly nid: number;
-  /** Compute nodes of the machine. */
+  /** Number of compute nodes. */
   readonly nodes: number;
   readonly settings: MachineSettings;
   readonly kernel: Uint8Array;

@@ -1,13 +1,13 @@
 /**
- * What the command writes on stdout and stderr: whole and in order, also where the other end is a pipe that is read
- * slowly. No stream of node's stands in between, whose errors would come later and to nobody.
+ * Writes to stdout and stderr, whole and in order, also to a pipe that is read slowly. Node's streams are not used:
+ * they report errors later and not to the caller.
  */
 import fs from "node:fs";
 import { codeOf, EXIT_OUTPUT, ReaderGone, reasonOf, UserError } from "./errors.ts";
 
 export const STDOUT = 1;
 export const STDERR = 2;
-/** Between two tries of a pipe that is full. */
+/** Pause between two attempts to write to a full pipe. */
 const PAUSE_MS = 2;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
@@ -27,7 +27,7 @@ export function writeAll(fd: number, bytes: Uint8Array, where = fd === STDOUT ? 
 
 export const print = (text: string): void => writeAll(STDOUT, Buffer.from(text));
 
-/** Messages for people. If nobody can read them, the run goes on: the exit status tells. */
+/** Messages for people. If they cannot be written, the run goes on, and the exit status still tells the result. */
 export function printError(text: string): void {
   try {
     writeAll(STDERR, Buffer.from(text));

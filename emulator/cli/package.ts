@@ -1,4 +1,4 @@
-/** Where the package lies, so that defaults do not depend on the current folder. */
+/** Location of the package, so that defaults do not depend on the current folder. */
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,29 +1,29 @@
 /**
- * Splits a command line by the tables of definitions.ts, with yargs' parser. What is wrong with its form is a UserError
- * that names the command's own help; what a value means is checked elsewhere. Pure: no file is touched.
+ * Splits a command line by the tables of definitions.ts, with yargs' parser. A syntax error is a UserError that names
+ * the command's own help; values are checked elsewhere. Pure: it touches no file.
  */
 import { type Command, commands, findCommand, firstWords, type Option, optionsOf, secondWords } from "./definitions.ts";
 import { UserError } from "./errors.ts";
 import { Parser } from "yargs/helpers";
 
-/** The values of options as texts, a flag as "true". */
+/** The values of options as texts; a flag is "true". */
 export type Texts = Readonly<Record<string, string | undefined>>;
 export interface Parsed {
   readonly command: Command;
   readonly texts: Texts;
-  /** Options that may be given more than once, in the order of the line. */
+  /** Options that may be repeated, in the order of the line. */
   readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly operands: readonly string[];
 }
 export type Line =
   | { readonly kind: "command"; readonly parsed: Parsed }
-  /** `topic`: a command, or the first word of some; undefined: all. */
+  /** `topic`: a command, or the first word of several; undefined: all. */
   | { readonly kind: "help"; readonly topic: string | undefined }
   | { readonly kind: "version" }
   /** Nothing was typed. */
   | { readonly kind: "nothing" };
 
-const helpOf = (command: Command): string => `\`margay ${command.name} --help\` lists what there is`;
+const helpOf = (command: Command): string => `\`margay ${command.name} --help\` lists the options`;
 const isHelp = (arg: string): boolean => arg === "--help" || arg === "-h";
 
 /** @throws UserError */
@@ -48,7 +48,7 @@ export function parseLine(argv: readonly string[]): Line {
   return parseArguments(command, argv.slice(1));
 }
 
-/** What stands behind the command's name. @throws UserError */
+/** Parses the words after the command's name. @throws UserError */
 export function parseArguments(command: Command, args: readonly string[]): Line {
   const options = optionsOf(command);
   const { argv, error } = Parser.detailed([...args], parserOptions(command, options));
@@ -59,7 +59,7 @@ export function parseArguments(command: Command, args: readonly string[]): Line 
   };
   const valueMissing = /following: (.+)$/.exec(error?.message ?? "")?.[1];
   const typed = (name: string): string => (name.length === 1 ? `-${name}` : `--${name}`);
-  /** The word of the line that `name` came from, where it is not simply an option of that name. */
+  /** The word of the line that `name` came from, if it is not simply an option of that name. */
   const word = (name: string): string => {
     const plain = typed(name);
     if (args.some((arg) => arg === plain || arg.startsWith(`${plain}=`))) return plain;
@@ -103,10 +103,10 @@ export function parseArguments(command: Command, args: readonly string[]): Line 
   };
 }
 
-/** What yargs' parser makes of a line: operands, what stands behind `--`, and options by name. */
+/** Result of yargs' parser: operands, the words after `--`, and options by name. */
 type Split = Readonly<Record<string, unknown>> & { readonly _: readonly string[]; readonly "--"?: readonly string[] };
 
-/** Values stay texts: what they mean is checked elsewhere. */
+/** Values stay texts; they are checked elsewhere. */
 function parserOptions(command: Command, options: readonly Option[]): Parameters<typeof Parser.detailed>[1] {
   const names = (some: readonly Option[]): string[] => some.map((o) => o.name);
   return {
@@ -142,7 +142,7 @@ function checkOperands(command: Command, operands: readonly string[]): void {
     throw new UserError("one argument too many", shown(operands[most]!), helpOf(command));
 }
 
-/** As it was typed; the line's end and length are describeError's matter. */
+/** Quotes the text as typed; describeError handles line ends and length. */
 export const shown = (text: string): string => `'${text.length > 80 ? `${text.slice(0, 77)}…` : text}'`;
 
 /** The command that `margay help WORDS` means. @throws UserError */

@@ -1,6 +1,6 @@
 /**
- * PROGRAM as the job and the command see it: the command looks at it through the job's own name space, so that it sees
- * what init will see.
+ * PROGRAM as the job and the command see it. The command resolves it in the job's own name space, so that it finds the
+ * same file as init will.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -14,15 +14,15 @@ export const builtInJobs = path.join(imagesOut, "bin");
 const PROGRAM_MOST_BYTES = 2 ** 30;
 
 export interface Program {
-  /** As it was typed; argv[0]. */
+  /** As typed; argv[0]. */
   readonly name: string;
   /** Path in the job's name space. */
   readonly path: string;
-  /** What is there now. Undefined: nothing that can be read; init will say why. */
+  /** The file that exists now. Undefined: no readable file; init will report why. */
   readonly file: { readonly hostPath: string; readonly bytes: Uint8Array } | undefined;
 }
 
-/** A built-in job must exist; what lies in the root is init's to find. @throws UserError */
+/** Resolves PROGRAM. A built-in job must exist; init itself reports a missing program in the root. @throws UserError */
 export function findProgram(name: string, root: string, workingDirectory: string): Program {
   if (name === "") throw new UserError("no program", "''", "give a job: `margay run hello`");
   const job = name.includes("/") ? name : builtInJob(name);
@@ -73,7 +73,7 @@ function inDirectory<T>(names: NameSpace, directory: string, use: (from: NameSpa
   );
 }
 
-/** --chdir: a directory inside the root. @throws UserError */
+/** Checks --chdir, a directory inside the root. @throws UserError */
 export function checkRoot(root: string, workingDirectory: string): void {
   let names: NameSpace;
   try {

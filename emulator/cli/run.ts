@@ -1,4 +1,4 @@
-/** `margay run`: boots a machine, lets the service node load PROGRAM on its nodes, passes on output and status. */
+/** `margay run`: boots a machine, has the service node load PROGRAM on its nodes, and passes on output and status. */
 import path from "node:path";
 import type { FabricHost } from "../fabric/host.ts";
 import { IoNode } from "../ionode/ionode.ts";
@@ -29,10 +29,10 @@ import { openInput } from "./stdin.ts";
 import { traceHeader, type UsedImage } from "./traceheader.ts";
 import { openTrace, type Tracing } from "./tracing.ts";
 
-/** The user that a job runs for. */
+/** User id of every job. */
 const USER_ID = 1000;
 
-/** `debug`: under a gdb of its own. */
+/** `debug`: run under a gdb that the command starts. */
 export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<number> {
   const { texts: o } = parsed;
   const settings = machineSettings(o, defaults.runCores);
@@ -51,7 +51,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
       ? []
       : [{ role: "program", file: program.file.hostPath, bytes: program.file.bytes } as const]),
   ];
-  /** Dumps and traces hold addresses; the images of kernel, init and program say what stands there. */
+  /** Dumps and traces hold addresses; the images of kernel, init and program give their symbols. */
   const images = used.map((image) => image.bytes);
   const symboliser = new Symboliser(images);
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
@@ -78,7 +78,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   const sayConsole = (nid: number, line: string): void => {
     for (const l of [line, ...backtraces.get(nid)!.explain(line)]) say(session, `[n${nid}] ${l}`);
   };
-  /** Kernel messages behind the ready line matter to whoever runs a job; the boot lines do not. */
+  /** Kernel messages after the ready line matter to the user of a job; the boot lines do not. */
   const onConsole = (nid: number, text: string): void => {
     const lines = consoles.get(nid)!;
     for (const l of lines.take(text)) if (lines.ready) sayConsole(nid, l);
@@ -136,7 +136,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     driver =
       (await openDebugger(o, files, path.basename(program.name), debug)) ??
       (await openJobDebugger(o, program.file?.hostPath, ranks));
-    // Last of what may be refused: it empties the file.
+    // The last step that may refuse: it truncates the file.
     const trace = await openTrace(o, { images, header: () => traceHeader(parsed, nodes, settings, used) });
     tracing = trace;
     session = new Session({
@@ -184,10 +184,10 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     });
     if (reason !== "until")
       for (const [nid, lines] of consoles) if (!lines.ready) for (const l of lines.all) sayConsole(nid, l);
-    // The machine stops at the job's end, with its last messages on the way.
+    // The machine stops at the job's end, while its last messages are in flight.
     const violations = trace.violations(false);
     for (const line of violations) say(session, line);
-    // A file that could not be written is the run's failure, before anything is summed up.
+    // A file that could not be written makes the run fail, before the summary.
     trace.close();
     const status = violations.length > 0 ? EXIT_MACHINE_FAULT : end.status;
     for (const line of session.epilogue(end.hasSummary)) say(session, line);

@@ -1,4 +1,4 @@
-/** How a run of a job ended: its line on stderr, its exit status, and whether there is anything to sum up. */
+/** How a run of a job ended: its line on stderr, its exit status, and whether to print a summary. */
 import { Errno } from "../abi/errno.ts";
 import { Cause } from "../abi/net.ts";
 import type { JobResult } from "../service/service.ts";
@@ -18,7 +18,7 @@ export interface RunAtEnd {
   readonly reason: string;
   readonly result: JobResult | null;
   readonly program: string;
-  /** Nodes that never said that they are ready. */
+  /** Nodes that have not become ready. */
   readonly absent: readonly number[];
 }
 

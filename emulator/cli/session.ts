@@ -1,6 +1,6 @@
 /**
  * One machine from the command line: builds it with the host's services at nid 0, advances it in slices so that Ctrl-C
- * and the progress line live, writes trace and summary, and never leaves anything behind.
+ * and the progress line work, writes trace and summary, and cleans up in every case.
  */
 import type { CreateEngine } from "../cpu/engine.ts";
 import { LinkFaults } from "../fabric/faults.ts";
@@ -18,22 +18,22 @@ import type { Signals } from "./signals.ts";
 import { Progress } from "./terminal.ts";
 import { formatTime } from "./units.ts";
 
-/** Instructions between two looks at signals and the progress line: about 50 ms of host time. */
+/** Instructions between two checks of signals and the progress line: about 50 ms of host time. */
 const SLICE_INSTRUCTIONS = 2_000_000;
 
-/** What a program waits for, and the machine with it. */
+/** Input that a program waits for; the machine waits with it. */
 export interface WantedInput {
-  /** Some task waits, and there is nothing for it. */
+  /** A task waits for input and none has arrived. */
   isMissing(): boolean;
   ready(): Promise<void>;
-  /** Nothing will come any more. */
+  /** No more input will come. */
   end(): void;
 }
 
 export interface SessionOptions {
   readonly nodes: readonly NodeOptions[];
   readonly settings: MachineSettings;
-  /** Where the kernel came from, for messages. */
+  /** Path or name of the kernel, for messages. */
   readonly image: string;
   readonly trace: TraceSink;
   readonly createEngine: CreateEngine;
@@ -43,13 +43,13 @@ export interface SessionOptions {
   readonly progress: () => string;
   readonly signals: Signals;
   readonly input?: WantedInput;
-  /** A debugger that says when the machine moves. */
+  /** A debugger that decides when the machine runs. */
   readonly driver?: Driver;
 }
 
 export interface Figures {
   readonly nodes: number;
-  /** Of all nodes. */
+  /** Number of cores of all nodes. */
   readonly cores: number;
   readonly virtualNs: number;
   readonly wallSeconds: number;
@@ -61,7 +61,7 @@ export class Session {
   readonly progress = new Progress();
   private readonly faults: LinkFaults | undefined;
   private readonly started = hostSeconds();
-  /** --time is over. */
+  /** The time of --time is over. */
   hasExpired = false;
   private failure: { readonly error: unknown } | undefined;
 
@@ -94,8 +94,9 @@ export class Session {
   }
 
   /**
-   * Runs until `done`, the limit, or the machine's own end. `interrupted` is told of the first Ctrl-C, or that --time
-   * is over; true lets the run go on to clean up. The second ends it at once.
+   * Runs until `done`, the limit, or the machine's own end. `interrupted` is called at the first Ctrl-C or when the
+   * time of --time is over; if it returns true, the run continues in order to clean up. A second Ctrl-C ends the run at
+   * once.
    */
   async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
     const { driver, signals, input, settings } = this.options;
@@ -105,7 +106,7 @@ export class Session {
       wake();
     };
     signals.onSignal = (signal) => {
-      // With gdb in the same terminal Ctrl-C is meant for it, and it asks the machine to stop.
+      // With gdb in the same terminal Ctrl-C is meant for gdb, which then asks the machine to stop.
       if (signal === "SIGINT" && driver?.hasTerminal === true) return false;
       call();
       return true;
@@ -125,7 +126,7 @@ export class Session {
         if (calls > told) {
           told = calls;
           input?.end();
-          // What waits for its debugger cannot clean up.
+          // A machine that waits for its debugger cannot clean up.
           if (driver?.standing === true || !interrupted()) return "stopped";
         }
         const options = { until: done, limitNs, stop: () => this.failure !== undefined || input?.isMissing() === true };
@@ -152,7 +153,7 @@ export class Session {
     }
   }
 
-  /** What the machine calls back must not throw into its engine: the first error ends the run. */
+  /** A callback must not throw into the engine: the first error is kept and ends the run. */
   guard(action: () => void): void {
     if (this.failure !== undefined) return;
     try {
@@ -174,8 +175,8 @@ export class Session {
   }
 
   /**
-   * What is known only at the end: the faults that happened and the state hash, where they were asked for; and with the
-   * summary the longest time with interrupts off.
+   * Lines known only at the end: the faults that happened and the state hash, if requested; with the summary also the
+   * longest time with interrupts off.
    */
   epilogue(hasSummary: boolean): readonly string[] {
     if (this.options.settings.json) return [];
@@ -196,8 +197,8 @@ export class Session {
   }
 
   /**
-   * `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS`, or with --json one line of JSON:
-   * the figures and `more`.
+   * `4 nodes, 8 cores: 1.234 ms virtual, 0.52 s wall, 12.3 M instructions, 45.6 MIPS`, or with --json one line of JSON
+   * with the figures and `more`.
    */
   summary(more: Readonly<Record<string, unknown>>): string {
     const { nodes, cores, virtualNs, wallSeconds, instructions } = this.figures();
@@ -220,7 +221,7 @@ export class Session {
   }
 }
 
-/** stderr, behind the progress line. */
+/** Prints to stderr, below the progress line. */
 export function say(session: Session | null, line: string): void {
   session?.progress.clear();
   printError(`${line}\n`);

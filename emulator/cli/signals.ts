@@ -1,16 +1,16 @@
 /**
- * Ctrl-C, kill, a terminal that goes away: heard from the start of a command to its end, so that whatever it has made
- * by then is removed. The first one asks the run to end, the second ends it at once.
+ * Signals: Ctrl-C, kill, hang-up. They are handled from the start of a command to its end, so that everything it has
+ * created is removed. The first signal asks the run to end, the second ends it at once.
  */
 import os from "node:os";
 
 export const interruptions = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export class Signals {
-  /** The first that came. */
+  /** The first signal received. */
   private first: NodeJS.Signals | undefined;
   count = 0;
-  /** Called at each; a debugger that has the terminal may take a Ctrl-C for itself: false. */
+  /** Called at each signal. Returns false if a debugger that owns the terminal takes the Ctrl-C. */
   onSignal: (signal: NodeJS.Signals) => boolean = () => true;
   private readonly handler = (signal: NodeJS.Signals): void => {
     if (!this.onSignal(signal)) return;
@@ -20,7 +20,7 @@ export class Signals {
 
   constructor() {
     for (const signal of interruptions) process.on(signal, this.handler);
-    // A host's limit for files (ulimit -f) is a failed write, not our end.
+    // The host's file size limit (ulimit -f) makes a write fail; it must not end the process.
     process.on("SIGXFSZ", this.handlerOfLimit);
   }
   private readonly handlerOfLimit = (): void => {};

@@ -1,7 +1,6 @@
 /**
- * Standard input of rank 0. A file is read as a file; what comes from a pipe or a terminal is handed on a line at a
- * time, so that what a program sees depends on the bytes alone and not on how fast they come. Nothing is read before
- * the program asks.
+ * Standard input of rank 0. A file is read as a file. Input from a pipe or a terminal is passed on a line at a time, so
+ * that the program's view depends only on the bytes and not on their timing. Nothing is read before the program asks.
  */
 import fs from "node:fs";
 import type { InputStream } from "../ionode/input.ts";
@@ -12,7 +11,7 @@ const NEWLINE = 10;
 const NOTHING = new Uint8Array(0);
 
 export interface JobInput extends InputStream {
-  /** There is something to read, or the end. */
+  /** Data or the end of input is available. */
   readonly isReady: boolean;
   /** Resolves when `isReady`. */
   ready(): Promise<void>;
@@ -22,7 +21,7 @@ export interface JobInput extends InputStream {
 /** `text`: the value of --stdin. @throws UserError */
 export function openInput(text: string | undefined): JobInput {
   if (text === undefined || text === "-") {
-    // Closed, or open for writing alone: there is no input.
+    // Closed, or open for writing only: the input is empty.
     const stat = attempt(() => fs.fstatSync(STDIN));
     if (stat === undefined) return new FileInput(undefined, "stdin");
     return stat.isFile() ? new FileInput(STDIN, "stdin") : new StreamInput();
@@ -40,7 +39,7 @@ export function openInput(text: string | undefined): JobInput {
   const isNull = stat.isCharacterDevice() && stat.rdev === fs.statSync("/dev/null").rdev;
   if (stat.isFile() || isNull) return new FileInput(fd, text);
   fs.closeSync(fd);
-  return refuse(stat.isDirectory() ? "is a directory" : "no regular file");
+  return refuse(stat.isDirectory() ? "is a directory" : "not a regular file");
 }
 function attempt<T>(action: () => T): T | undefined {
   try {
@@ -53,7 +52,7 @@ function attempt<T>(action: () => T): T | undefined {
 class FileInput implements JobInput {
   readonly isLive = false;
   readonly isReady = true;
-  /** `fd`: undefined: empty. */
+  /** `fd` undefined: empty input. */
   constructor(
     private readonly fd: number | undefined,
     private readonly name: string,
@@ -75,11 +74,11 @@ class FileInput implements JobInput {
   }
 }
 
-/** The command's stdin, where it is a pipe, a socket or a terminal. */
+/** The command's stdin if it is a pipe, a socket or a terminal. */
 class StreamInput implements JobInput {
   readonly isLive = true;
   private bytes: Buffer = Buffer.alloc(0);
-  /** Bytes that the program's read takes at most. */
+  /** Most bytes that the program's pending read takes. */
   private wanted = 0;
   private hasEnded = false;
   private isOpen = false;
@@ -107,7 +106,7 @@ class StreamInput implements JobInput {
     this.bytes = this.bytes.subarray(part.length);
     return part;
   }
-  /** Whoever waits is answered by the end. */
+  /** A waiting reader gets the end of input. */
   close(): void {
     this.end();
     if (this.isOpen) process.stdin.destroy();
@@ -122,7 +121,7 @@ class StreamInput implements JobInput {
       else process.stdin.resume();
     });
     process.stdin.on("end", () => this.end());
-    // A terminal that has gone is an end.
+    // A closed terminal counts as the end of input.
     process.stdin.on("error", () => this.end());
   }
   private end(): void {

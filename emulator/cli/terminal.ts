@@ -12,7 +12,7 @@ export class Progress {
     printError(`\r\x1b[K${text.slice(0, width)}`);
     this.shown = text;
   }
-  /** Call before anything else is written to the terminal. */
+  /** Call this before any other output to the terminal. */
   clear(): void {
     if (this.shown) printError("\r\x1b[K");
     this.shown = "";

@@ -1,6 +1,6 @@
 /**
- * The header of a trace file: the line that makes the same run again, and the images by their hashes. The trace file's
- * own name is not in it, so that equal runs give equal files.
+ * The header of a trace file: the command line that repeats the run, and the hashes of the images. It leaves out the
+ * trace file's own name, so that equal runs give equal files.
  */
 import { createHash } from "node:crypto";
 import path from "node:path";
@@ -10,7 +10,7 @@ import type { MachineSettings } from "./inputs.ts";
 import { packageRoot } from "./package.ts";
 import type { Parsed } from "./parse.ts";
 
-/** An image that the run uses; `bytes` are what it uses. */
+/** An image that the run uses; `bytes`: its content. */
 export interface UsedImage {
   readonly role: TracedImage["role"];
   readonly file: string;
@@ -25,7 +25,7 @@ export function traceHeader(
   { cores, seed }: MachineSettings,
   images: readonly UsedImage[],
 ): TraceHeader {
-  // In the order of the table, whatever the order on the line.
+  // In the order of the table, not of the line.
   const options = optionsOf(command).flatMap(({ name, value, mayRepeat }) => {
     if (OUTPUTS.includes(name)) return [];
     if (mayRepeat === true) return (lists[name] ?? []).flatMap((v) => [`--${name}`, v]);

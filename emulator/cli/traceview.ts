@@ -73,7 +73,7 @@ export function diffCommand(a: string, b: string, o: Texts): number {
     const symboliser = symbolsOf(header);
     return { name, header, events: naming(file, events), nameOf: (address) => symboliser.nameOf(address) };
   };
-  // Two files of the same name lie in different folders.
+  // Two files of the same name in different folders.
   const isClear = path.basename(a) !== path.basename(b);
   const lines = diffTraces(side(a, isClear ? path.basename(a) : a), side(b, isClear ? path.basename(b) : b), {
     ignoreTime: ignore === "time",
@@ -95,7 +95,7 @@ export function exportCommand(file: string, o: Texts): number {
   const fd = openOutput("--perfetto", to);
   const write = (text: string): void => writeAll(fd, Buffer.from(text), to);
   try {
-    // An event a line: it can be searched, and no string gets too long.
+    // One event per line: searchable, and no string becomes too long.
     write(`${JSON.stringify(rest).slice(0, -1)},"traceEvents":[\n`);
     for (let i = 0; i < traceEvents.length; i += 1000) {
       const part = traceEvents.slice(i, i + 1000).map((event) => JSON.stringify(event));
@@ -110,7 +110,7 @@ export function exportCommand(file: string, o: Texts): number {
 
 // ---- files
 
-/** The header is read at once, the events as they are asked for. */
+/** Reads the header at once and the events on demand. */
 function open(file: string, selection: Selection): TraceFile {
   const fd = openInput(file);
   try {
@@ -146,7 +146,7 @@ function read(fd: number, bytes: Buffer, file: string): number {
   }
 }
 
-/** Says so, on stderr, where filters leave nothing of a trace that has something. */
+/** Prints a line on stderr if the filters select none of the trace's events. */
 function* selected(file: string, events: Iterable<TraceEvent>, selection: Selection): Generator<TraceEvent, void> {
   let all = 0;
   let passed = 0;
@@ -160,7 +160,7 @@ function* selected(file: string, events: Iterable<TraceEvent>, selection: Select
     printError(`margay: ${file}: none of its ${all} events is selected by --kind, --node, --core, --from and --to\n`);
 }
 
-/** What is wrong with a file is said with its name. */
+/** Adds the file's name to errors in the trace. */
 function* naming(file: string, events: Iterable<TraceEvent>): Generator<TraceEvent, void> {
   try {
     yield* events;
@@ -180,7 +180,7 @@ const badTrace = (file: string, error: unknown): unknown =>
     ? new UserError("bad trace", `${file}: ${error.message}`, "record it again with `margay trace record`")
     : error;
 
-/** Symbols of the images that the header names, as far as they are still the same files. */
+/** Symbols of the images that the header names, as long as those files have not changed. */
 function symbolsOf(header: TraceHeader): Symboliser {
   const elfs: Uint8Array[] = [];
   for (const { role, file, sha256 } of header.images) {

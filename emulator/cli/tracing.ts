@@ -1,6 +1,6 @@
 /**
  * `--trace FILE` (trace/file.ts), `--show LIST` with `--node`, `--core`, `--from`, `--to`, and `--strict`: where events
- * go, and who checks them. Without any of them tracing costs nothing.
+ * are written and which checkers run. Without any of these options tracing costs nothing.
  */
 import fs from "node:fs";
 import type { CreateEngine } from "../cpu/engine.ts";
@@ -23,23 +23,23 @@ import { parseTime } from "./units.ts";
 
 export interface Tracing {
   readonly sink: TraceSink;
-  /** The engine of the machine's nodes, watched where single instructions are asked for. */
+  /** The engine for the machine's nodes, with instruction tracing where it is requested. */
   engine(create: CreateEngine, nids: readonly number[]): CreateEngine;
   /**
-   * `--strict`: what of the rules of every trace was broken, a line each. `complete`: the run ended by itself. Called
-   * once, before `close`.
+   * `--strict`: the broken rules of the trace, one line each. `complete`: the run ended by itself. Called once, before
+   * `close`.
    */
   violations(complete: boolean): readonly string[];
-  /** Writes what is left. Called at the end, whatever happened; again it does nothing. */
+  /** Writes the rest. Called at the end in every case; a second call does nothing. */
   close(): void;
 }
 
 export interface TracingOptions {
-  /** ELFs with the symbols of addresses, the kernel first. */
+  /** ELF images whose symbols name addresses, the kernel first. */
   readonly images: readonly Uint8Array[];
-  /** Sees every event, single instructions as selected. */
+  /** Sees every event, and single instructions as selected. */
   readonly watcher?: TraceConsumer | undefined;
-  /** Of a trace file. */
+  /** Header of a trace file. */
   readonly header: () => TraceHeader;
 }
 
@@ -47,7 +47,7 @@ export interface TracingOptions {
 export async function openTrace(o: Texts, { images, watcher, header }: TracingOptions): Promise<Tracing> {
   const selection = parseSelection(o, "show");
   const consumers: TraceConsumer[] = watcher ? [watcher] : [];
-  // 1.7 MB: loaded by those who ask for instructions.
+  // 1.7 MB: loaded only if instructions are traced.
   const disassemble = wantsInstructions(selection)
     ? await (await import("../trace/disassemble.ts")).loadDisassembler()
     : undefined;
@@ -100,7 +100,7 @@ export async function openTrace(o: Texts, { images, watcher, header }: TracingOp
   };
 }
 
-/** `kinds`: the option that lists them, show or kind. */
+/** `kinds`: the option that lists them, `show` or `kind`. */
 export function parseSelection(o: Texts, kinds: "show" | "kind"): Selection {
   const list = o[kinds];
   const from = o["from"] === undefined ? everything.from : parseInstant("--from", o["from"]);
@@ -114,7 +114,7 @@ export function parseSelection(o: Texts, kinds: "show" | "kind"): Selection {
     ...(o["core"] === undefined ? {} : { cores: numbers("--core", o["core"], "c", bounds.cores - 1) }),
   };
 }
-/** A virtual time; 0 is one. */
+/** A point in virtual time; 0 is valid. */
 const parseInstant = (option: string, text: string): number =>
   /^0(ns|us|ms|s)?$/.test(text) ? 0 : parseTime(option, text);
 

@@ -1,4 +1,4 @@
-/** Numbers, sizes and times as people type them. */
+/** Parses and prints numbers, sizes and times in the forms that people type. */
 import { UserError } from "./errors.ts";
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -46,10 +46,10 @@ export function parseWallTime(option: string, text: string): number {
     throw new UserError(`bad ${option}`, `'${text}'`, "give a wall-clock time as 90s, 10m, 2h or 1:30:00");
   return seconds;
 }
-/** What a timer of node's takes, 2^31 ms: 24 days. */
+/** Upper bound of node's timers, 2^31 ms: 24 days. */
 const WALL_MOST_SECONDS = 2_000_000;
 
-/** Bytes a second: 10GB/s, 500M, 1.5G; decimal, as links are sold. */
+/** Bytes per second: 10GB/s, 500M, 1.5G; decimal, as links are specified. */
 export function parseRate(option: string, text: string): number {
   const m = /^(\d+(?:\.\d+)?)([KMG])(?:B(?:\/s)?)?$/i.exec(text);
   const factors: Readonly<Record<string, number>> = { K: 1e3, M: 1e6, G: 1e9 };

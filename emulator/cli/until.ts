@@ -6,12 +6,12 @@ import { UserError } from "./errors.ts";
 import { parseTime } from "./units.ts";
 
 export interface Until {
-  /** As it was typed. */
+  /** As typed. */
   readonly text: string;
   readonly reached: boolean;
-  /** time: only. */
+  /** Set for time: only. */
   readonly timeNs?: number;
-  /** Set where events of the trace are needed. */
+  /** Set if the condition needs trace events. */
   readonly watcher?: TraceConsumer;
   console(line: string): void;
   ready(): void;
@@ -50,8 +50,8 @@ export function parseUntil(text: string): Until {
 }
 
 /**
- * `field=value` as either style shows it; a value that stands without its field's name, as a system call's, also
- * matches.
+ * Matches `field=value` as either style prints it; a value that is printed without its field's name, as the call of
+ * sys.enter, also matches.
  */
 function matches(event: TraceEvent, wanted: string): boolean {
   const value = wanted.slice(wanted.indexOf("=") + 1);

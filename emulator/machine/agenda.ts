@@ -1,6 +1,6 @@
 /**
- * Input from outside that a node gets at fixed times: typed characters, keys, mail. Plain data, since it is part of the
- * node's state.
+ * Input from outside that a node receives at fixed times: typed characters, keys, mail. It is plain data because it is
+ * part of the node's state.
  */
 import { NEVER } from "./clock.ts";
 
@@ -12,14 +12,14 @@ export interface Input {
 }
 
 export class Agenda {
-  /** Ascending by time; equal times in the order of `add`. */
+  /** Ascending by time; inputs with equal times keep the order of `add`. */
   private readonly inputs: Input[] = [];
 
   get next(): number {
     return this.inputs.length === 0 ? NEVER : this.inputs[0].time;
   }
 
-  /** The bytes are copied. */
+  /** Copies the bytes. */
   add(time: number, kind: Input["kind"], bytes: Uint8Array | readonly number[]): void {
     const { inputs } = this;
     let at = inputs.length;
@@ -27,7 +27,7 @@ export class Agenda {
     inputs.splice(at, 0, { time, kind, bytes: Uint8Array.from(bytes) });
   }
 
-  /** Takes the first one that is due at `now`. */
+  /** Removes and returns the first input that is due at `now`. */
   take(now: number): Input | undefined {
     return this.next <= now ? this.inputs.shift() : undefined;
   }

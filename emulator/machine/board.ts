@@ -26,27 +26,27 @@ export interface BoardOptions {
   readonly cores: number;
   readonly ramBytes: number;
   readonly keyboard: boolean;
-  /** The network card's address; undefined: there is none. */
+  /** MAC address of the network card; undefined: no card. */
   readonly mac: Uint8Array | undefined;
   readonly createEngine: CreateEngine;
 }
 
-/** What the hardware needs of the node around it. */
+/** What the hardware needs from the node around it. */
 export interface BoardHost {
-  /** Virtual time of the access or event that is being served, ns. */
+  /** Virtual time of the current access or event, ns. */
   readonly now: number;
-  /** The guest did what a manual forbids; `rip`: where, if not at the running core's. */
+  /** The guest did something that a manual forbids. `rip`: where, if not at the running core's rip. */
   report(text: string, rip?: bigint): void;
-  /** A message for a core's local APIC: when it arrives is the scheduler's. */
+  /** A message for a core's local APIC. The scheduler decides when it arrives. */
   post(core: number, mode: number, vector: number, level: boolean): void;
   reschedule(core: number): void;
   exit(why: string, status: number): void;
   consoleByte(byte: number): void;
   mail(message: Uint8Array): void;
   sendFrame(frame: Uint8Array): void;
-  /** A frame has arrived that the card has no room for. */
+  /** A frame arrived and the card had no buffer for it. */
   frameLost(text: string): void;
-  // Observed.
+  // For observers only.
   interprocessor(source: number, target: number, mode: number, vector: number): void;
   endOfInterrupt(core: number, vector: number): void;
 }
@@ -70,7 +70,7 @@ export class Board implements Devices, LapicBus, IoapicBus, Dma {
     private readonly host: BoardHost,
   ) {
     const { cores, ramBytes, mac } = options;
-    // Before the cores, which read CPUID as they start.
+    // Before the cores: a core reads CPUID when it is created.
     this.lapics = Array.from({ length: cores }, (_, index) => new LocalApic(index, this));
     this.engine = options.createEngine({ ramBytes, cores, bus: new NodeBus(this, cores) });
     this.ram = this.engine.ram;
@@ -90,7 +90,7 @@ export class Board implements Devices, LapicBus, IoapicBus, Dma {
     if (mac !== undefined) this.nic = this.attachNic(mac);
   }
 
-  /** Of all devices; the local APICs belong to their cores. */
+  /** State of all devices, without the local APICs: their state belongs to the cores. */
   state(): unknown {
     return [this.ioapic, this.uart, this.keyboard, this.fwcfg, this.mailbox, ...this.virtio].map((device) =>
       device.state(),

@@ -1,6 +1,6 @@
 /**
- * What a node's cores see outside RAM: device memory, ports, the MSRs and CPUID leaves that are the machine's, each
- * sent to its device. Where nothing is, reads give all ones and a diagnostic says so.
+ * What the cores of a node see outside RAM: device memory, ports, and the MSRs and CPUID leaves that the machine
+ * defines. Each access goes to its device. A read where there is no device gives all ones and is reported.
  */
 import { IOAPIC_BASE, LAPIC_BASE, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { MAILBOX_BASE } from "../abi/mailbox.ts";
@@ -21,7 +21,7 @@ import type { Uart16550 } from "../devices/uart.ts";
 import type { VirtioMmioSlot } from "../devices/virtio-mmio.ts";
 import { vectorName } from "../trace/decode.ts";
 
-/** The devices, and who hears of what the guest does wrong (`rip`: where, if not at the running core's). */
+/** The devices, and `report` for what the guest does wrong (`rip`: where, if not at the running core's rip). */
 export interface Devices {
   readonly lapics: readonly LocalApic[];
   readonly ioapic: IoApic;
@@ -36,7 +36,7 @@ export interface Devices {
 
 const PAGE = 0x1000;
 const APIC_BASE_BSP = 0x100n;
-/** Global enable: without it there is no local APIC. */
+/** Global enable. If it is clear, the core has no local APIC. */
 const APIC_BASE_ENABLE = 0x800n;
 /** Bits 12 to 39. */
 const ADDRESS_MASK = 0xff_ffff_f000n;
@@ -44,7 +44,7 @@ const ADDRESS_MASK = 0xff_ffff_f000n;
 export class NodeBus implements Bus {
   private readonly cpuidModel: CpuidModel;
 
-  /** The board need not be complete before a core runs. */
+  /** May be called before the board is complete: the board is used only once a core runs. */
   constructor(
     private readonly board: Devices,
     cores: number,
@@ -104,7 +104,7 @@ export class NodeBus implements Bus {
     this.board.report(`bus: write of ${size} bytes to port ${hex(port)}, where nothing is`);
   }
 
-  /** Unknown ones do not exist: #GP, which is the kernel's to report. */
+  /** An unknown MSR does not exist: the access raises #GP, and the kernel reports it. */
   readMsr(core: Core, index: number): bigint | undefined {
     return index === Msr.APIC_BASE ? apicBase(this.board.lapics[core.index]) : undefined;
   }
@@ -113,7 +113,7 @@ export class NodeBus implements Bus {
     if (index !== Msr.APIC_BASE) return false;
     const lapic = this.board.lapics[core.index];
     const enable = (value & APIC_BASE_ENABLE) !== 0n;
-    // No x2APIC in CPUID: its bit is reserved, as those below BSP and above MAXPHYADDR are.
+    // CPUID shows no x2APIC, so its enable bit is reserved, like the bits below BSP and above MAXPHYADDR.
     if ((value & ~(ADDRESS_MASK | APIC_BASE_ENABLE | APIC_BASE_BSP)) !== 0n) return false;
     if ((value & ADDRESS_MASK) !== BigInt(LAPIC_BASE))
       this.board.report(`processor: APIC_BASE cannot be moved here: 0x${value.toString(16)}`);

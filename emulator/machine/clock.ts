@@ -1,10 +1,10 @@
 /**
- * Virtual time. One retired instruction is one nanosecond and one TSC tick (1 GHz); a halted core skips to its next
- * event. Wall-clock time inside the machine is the boot epoch, which the kernel gets as a boot parameter, plus virtual
- * time. Nothing of the emulator reads the host's clock.
+ * Virtual time. One retired instruction takes one nanosecond and one TSC tick (1 GHz); a halted core skips to its next
+ * event. Wall-clock time inside the machine is virtual time plus the boot epoch, which the kernel gets as a boot
+ * parameter. No part of the emulator reads the host's clock.
  */
 
-/** "No event": later than every time. */
+/** Stands for "no event": later than every time. */
 export const NEVER = Number.POSITIVE_INFINITY;
 
 /** 2007-03-29 00:00:00 UTC, the day of the telecon that asked for this kernel. Seconds since 1970. */

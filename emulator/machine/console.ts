@@ -1,8 +1,11 @@
-/** The serial console's output: handed on as it comes, observed a line at a time. One character a byte (Latin-1). */
+/**
+ * Output of the serial console. Text is passed on as it arrives; observers see whole lines. One character a byte
+ * (Latin-1).
+ */
 export class Console {
-  /** Bytes not handed out yet. */
+  /** Text not passed on yet. */
   private text = "";
-  /** The line that they belong to, without its end. */
+  /** The current line, without its end. */
   line = "";
 
   constructor(

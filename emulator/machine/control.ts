@@ -1,20 +1,20 @@
 /**
- * Run control: what a debugger does to a machine. Breakpoints, watchpoints, steps, registers and memory, by nid and
+ * Run control, the debugger's access to a machine: breakpoints, watchpoints, steps, registers and memory, by nid and
  * core.
  *
  * Looking and stopping change nothing that the guest, the trace or the state hash can see: the schedule is the one of a
- * machine without a debugger. So there is no "only this core": a step runs until its core has retired, and the others
- * go on as the schedule says. Where a run stops, cores that the schedule runs later in the window stand at an earlier
- * virtual time (`core.time` tells). What writes (registers, memory) changes the run, as it is meant to.
+ * machine without a debugger. A single core cannot run alone: a step runs until its core has retired the instruction,
+ * and the other cores follow the schedule. When a run stops, cores that the schedule runs later in the window stand at
+ * an earlier virtual time (see `core.time`). Writes to registers and memory do change the run; that is their purpose.
  */
 import type { Core, Place, WatchKind } from "../cpu/engine.ts";
 import type { Machine, RunOptions, RunReason } from "./machine.ts";
 import type { Node } from "./node.ts";
 
 /**
- * A core stops as soon as it has retired at least one instruction and its rip is outside [start, end); without a range,
- * after one. A halted core first waits for its event. The instruction at its rip is executed even if a breakpoint is
- * there.
+ * The core stops once it has retired at least one instruction and its rip is outside [start, end); without a range,
+ * after one instruction. A halted core first waits for its event. The instruction at its rip is executed even if a
+ * breakpoint is there.
  */
 export interface StepRequest {
   readonly nid: number;
@@ -27,14 +27,14 @@ export interface DebugStop {
   readonly reason: "breakpoint" | "watchpoint" | "step";
   readonly nid: number;
   readonly core: number;
-  /** Virtual ns of that core. */
+  /** Virtual time of that core, ns. */
   readonly time: number;
-  /** breakpoint, watchpoint: its id, unique within the node. */
+  /** breakpoint, watchpoint: the id, unique within the node. */
   readonly id?: number;
-  /** watchpoint: first byte accessed within it, and whether the access was a write. */
+  /** watchpoint: the first byte accessed in the watched range, and whether the access was a write. */
   readonly accessed?: { readonly virtual: bigint; readonly write: boolean };
 }
-/** A stop, or why the machine came back otherwise (machine.ts tells what each means). */
+/** A debug stop, or another reason why the machine returned (RunReason in machine.ts explains each). */
 export type ControlResult = DebugStop | { readonly reason: Exclude<RunReason, "breakpoint"> };
 
 const PAGE = 0x1000;
@@ -43,14 +43,16 @@ const noSteps: readonly StepRequest[] = [];
 /** The empty range: every rip is outside. */
 const ANYWHERE = { start: 0n, end: 0n };
 
-/** Throws RangeError for a nid or a core that the machine does not have. */
+/** The methods throw RangeError if the machine has no such nid or core. */
 export class RunControl {
-  /** Those that the nodes have. */
+  /** The steps now set in the nodes. */
   private steps = noSteps;
 
   constructor(readonly machine: Machine) {}
 
-  /** A core of the node that is about to execute the instruction at `where` stops. Id > 0, unique within the node. */
+  /**
+   * Stops a core of the node before it executes the instruction at `where`. Returns an id > 0, unique within the node.
+   */
   addBreakpoint(nid: number, where: Place): number {
     return this.node(nid).engine.addBreakpoint(where);
   }
@@ -58,8 +60,8 @@ export class RunControl {
     this.node(nid).engine.removeBreakpoint(id);
   }
   /**
-   * A core of the node that accesses any of `bytes` bytes from `where` stops after the instruction. Id > 0, unique
-   * within the node.
+   * Stops a core of the node after an instruction that accesses any of the `bytes` bytes from `where`. Returns an id >
+   * 0, unique within the node.
    */
   addWatchpoint(nid: number, where: Place, bytes: number, kind: WatchKind): number {
     return this.node(nid).engine.addWatchpoint(where, bytes, kind);
@@ -69,10 +71,10 @@ export class RunControl {
   }
 
   /**
-   * Runs about `budget` instructions of the whole machine, then says "slice"; or less, up to a stop or an end. The same
-   * `steps` (the same array) in the next call go on as they are; others replace them; when one of them is completed,
-   * all of them are over. Where slices end changes nothing: a debugger interrupts the machine by not calling again, and
-   * every core then stands at an instruction boundary.
+   * Runs about `budget` instructions of the whole machine and returns "slice", or returns earlier at a stop or an end.
+   * If the next call passes the same `steps` array, its steps continue; another array replaces them. When one step
+   * completes, all of them are cancelled. Slice boundaries change nothing in the run. A debugger interrupts the machine
+   * by not calling again; every core is then at an instruction boundary.
    */
   runSlice(budget: number, steps: readonly StepRequest[] = noSteps, options: RunOptions = {}): ControlResult {
     if (steps !== this.steps) this.setSteps(steps);
@@ -99,21 +101,18 @@ export class RunControl {
     return found;
   }
 
-  /** The address space of a core, as `Place.space` has it: CR3 without its flags. */
+  /** The address space of a core in the form of `Place.space`: CR3 without its flags. */
   space(nid: number, core: number): number {
     return Number(this.core(nid, core).register("cr3") & 0xf_ffff_ffff_f000n);
   }
 
-  /**
-   * Physical address by the page tables of the core, whatever its TLB holds and whatever rights there are. undefined:
-   * not mapped.
-   */
+  /** Physical address by the core's page tables, ignoring its TLB and access rights. undefined: not mapped. */
   translate(nid: number, core: number, virtual: bigint): number | undefined {
     return this.core(nid, core).translate(virtual);
   }
 
   /**
-   * As many of the bytes as are there: the result ends at the first that is not mapped or not RAM. Devices are not
+   * Reads up to `bytes` bytes; the result ends before the first byte that is not mapped or not RAM. Devices are not
    * read.
    */
   readMemory(nid: number, core: number, virtual: bigint, bytes: number): Uint8Array {
@@ -127,8 +126,8 @@ export class RunControl {
     return Buffer.concat(parts);
   }
   /**
-   * How many bytes were written: up to the first that is not mapped or not RAM. Rights do not matter; code is
-   * translated anew.
+   * Returns how many bytes were written, up to the first that is not mapped or not RAM. Access rights are ignored;
+   * translated code is discarded.
    */
   writeMemory(nid: number, core: number, virtual: bigint, data: Uint8Array): number {
     return this.eachPage(virtual, data.length, (at, length, done) => {
@@ -136,7 +135,9 @@ export class RunControl {
       return physical === undefined ? 0 : this.writePhysical(nid, physical, data.subarray(done, done + length));
     });
   }
-  /** As `readMemory`, a copy; physical memory has an end and a hole. */
+  /**
+   * Like `readMemory`, by physical address. The result is a copy, and it ends at the end of RAM or at the device hole.
+   */
   readPhysical(nid: number, physical: number, bytes: number): Uint8Array {
     const { ram } = this.node(nid);
     const parts: Uint8Array[] = [];
@@ -166,7 +167,9 @@ export class RunControl {
     });
   }
 
-  /** Visits the parts that lie in one page each, until one could not be done whole. Returns how many bytes were. */
+  /**
+   * Visits the parts of the range page by page until one was not handled whole. Returns the number of bytes handled.
+   */
   private eachPage(first: bigint, bytes: number, visit: (at: bigint, length: number, done: number) => number): number {
     let done = 0;
     while (done < bytes) {

@@ -1,6 +1,6 @@
 /**
- * Observers that look for faults of the guest: a handler without EOI; and `strict`, which makes every reported error a
- * stop.
+ * Observers that look for mistakes of the guest: a handler that sends no EOI; and `strict`, which turns every reported
+ * error into a stop.
  */
 import type { RunResult } from "../cpu/engine.ts";
 import { vectorName } from "../trace/decode.ts";
@@ -8,11 +8,12 @@ import type { NodeObserver } from "./observer.ts";
 import type { CoreSlot } from "./slot.ts";
 
 /**
- * An interrupt is in service from its delivery to its EOI, and no handler is left where a core runs a program or waits
- * in hlt: a handler has returned without EOI, and its priority class and those below stay blocked.
+ * An interrupt is in service from its delivery to its EOI. No handler can be active where a core runs a user program or
+ * waits in hlt. A vector still in service there means that a handler returned without EOI; its priority class and all
+ * lower ones stay blocked.
  */
 export class MissingEoi implements NodeObserver {
-  /** By core: the vector that was reported last, so that it is said once. */
+  /** By core: the vector reported last, so that each is reported once. */
   private readonly reported = new Map<number, number>();
 
   constructor(private readonly report: (text: string) => void) {}

@@ -1,27 +1,28 @@
 /**
- * How long each core keeps maskable interrupts off without a break, in virtual time from the kernel's ready line on:
- * with IF clear, or in the shadow of STI or MOV SS. A halted core keeps nothing off: it takes what it can take at once.
- * A panic ends the measurement.
+ * Measures how long each core keeps maskable interrupts off without a break, in virtual time from the kernel's ready
+ * line on. Interrupts are off while IF is clear and in the shadow of STI or MOV SS. A halted core does not count: it
+ * takes a deliverable interrupt at once. A panic ends the measurement.
  *
- * The engine is asked nothing but `interruptible`, between runs. While interrupts are off a core runs to its window, so
- * the end of a stretch is exact. Its begin lies in the run before, which is short (`OPEN_RUN`, in the kernel
- * `KERNEL_RUN`), and counts from that run's begin: what is reported is never too little, and at most so much too long.
+ * The observer asks the engine only for `interruptible`, and only between runs. While interrupts are off, a core runs
+ * until they open, so the end of a stretch is exact. The start is known only to within one run: the stretch counts from
+ * the start of the run in which interrupts went off, and such runs are short (`OPEN_RUN`, in the kernel `KERNEL_RUN`).
+ * So the reported time is never too short, and too long by at most one run.
  *
- * The longest stretch is kept for whoever asks (tests/kernel/rig.ts judges it); one of 10 ms that is still not over is
- * reported. Not judged, and told apart by where the core is seen meanwhile (`EXEMPT`): dumps for a person, which may
- * take as long as they like; and the network, which handles several frames at a time under its lock; the check sum of
- * one of 8 KB alone takes 28 µs.
+ * The longest stretch is kept; tests/kernel/rig.ts compares it with the bound. A stretch that has lasted 10 ms and is
+ * still not over is reported. Code named in `EXEMPT` is not judged; it is recognised by where the core is during the
+ * stretch. This is for dumps for a person, which may take any time, and for the network, which handles several frames
+ * at a time under its lock; the checksum of one 8 KB frame alone takes 28 µs.
  */
 import type { RunResult } from "../cpu/engine.ts";
 import type { NodeObserver } from "./observer.ts";
 import type { CoreSlot } from "./slot.ts";
 
-/** The kernel's promise, ns. */
+/** The longest stretch that the kernel promises, ns. */
 export const INTERRUPTS_OFF_NS = 20_000;
-/** Most instructions of a run that begins with interrupts open. */
+/** Most instructions of a run that starts with interrupts on. */
 const OPEN_RUN = 1000;
 const KERNEL_RUN = 4;
-/** Where a core is looked at in a stretch that is long already: every so many ns, from half of what is allowed on. */
+/** Interval at which a core is sampled in a stretch that has reached half of the allowed time, ns. */
 const LOOK_NS = 1000;
 const STUCK_NS = 10_000_000;
 const EXEMPT = /\bcrc32c|kernel\/(net\/|drivers\/virtio-net\.ts|core\/dump\.ts)/;
@@ -29,34 +30,34 @@ const EXEMPT = /\bcrc32c|kernel\/(net\/|drivers\/virtio-net\.ts|core\/dump\.ts)/
 export interface Stretch {
   readonly ns: number;
   readonly core: number;
-  /** Where it began, and where it ended: addresses. */
+  /** Addresses where the stretch started and ended. */
   readonly from: bigint;
   readonly to: bigint;
-  /** Where it was when it became longer than INTERRUPTS_OFF_NS. */
+  /** Where the core was when the stretch exceeded INTERRUPTS_OFF_NS. */
   readonly overdueAt?: string;
 }
-/** What the scheduler asks before it runs a core. */
+/** The scheduler asks for this before it runs a core. */
 export interface RunLimits {
   /** Most instructions of the run. */
   limit(slot: CoreSlot): number;
 }
 
 class Watch {
-  /** When the present run began, and where. */
+  /** Start of the present run: time and address. */
   runTime = 0;
   runRip = 0n;
-  /** When interrupts went off; -1: they are open. */
+  /** When interrupts went off; -1: they are on. */
   since = -1;
   from = 0n;
   exempt = false;
   isStuck = false;
-  /** Where it was when the stretch became too long. */
+  /** Where the core was when the stretch became too long. */
   overdue: string | undefined;
 }
 
 export class InterruptsOff implements NodeObserver, RunLimits {
   longest: Stretch = { ns: 0, core: -1, from: 0n, to: 0n };
-  /** Of what is not judged, ns. */
+  /** Longest stretch in exempt code, ns. */
   longestExempt = 0;
   private readonly watches: Watch[] = [];
   private active = false;
@@ -79,7 +80,7 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     const watch = this.watchOf(index);
     if (watch.since < 0) return LOOK_NS;
     const ns = core.time - watch.since;
-    // At the moment that it becomes too long, too.
+    // Also sample at the moment the stretch becomes too long.
     return ns <= INTERRUPTS_OFF_NS ? Math.min(LOOK_NS, INTERRUPTS_OFF_NS + 1 - ns) : LOOK_NS;
   }
 
@@ -88,7 +89,7 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     watch.runTime = core.time;
     watch.runRip = core.rip;
     if (!this.active) return;
-    // An interrupt or an NMI has just been delivered.
+    // An interrupt or an NMI was just delivered.
     if (!core.interruptible && watch.since < 0) this.begin(watch);
   }
 
@@ -111,7 +112,7 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     const place = this.describe(rip);
     if (EXEMPT.test(place)) watch.exempt = true;
     if (ns > INTERRUPTS_OFF_NS) watch.overdue ??= place;
-    // It may never end.
+    // The stretch may never end, so report it now.
     if (ns < STUCK_NS || watch.isStuck) return;
     watch.isStuck = true;
     this.report(`interrupts off for ${ns} ns and still off, since ${this.describe(watch.from)}`);

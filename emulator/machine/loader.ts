@@ -2,7 +2,7 @@
  * Loads a kernel as QEMU's microvm does: an ELF64 image with a PVH note, its segments at their physical addresses,
  * start info, memory map, command line and module. Source: Xen public/arch-x86/hvm/start_info.h; ELF-64 object file
  * format 1.5; addresses and the memory map as recorded from QEMU 7.2 (its firmware reserves 0x9fc00–0xfffff). Every
- * refusal is one line that names its reason.
+ * refusal gives its reason in one line.
  */
 import { DEVICE_HOLE, MIN_RAM_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import {
@@ -15,7 +15,7 @@ import {
 } from "../abi/platform.ts";
 import { VIRTIO_MMIO_BYTES, VIRTIO_MMIO_GSI, VIRTIO_MMIO_SLOTS } from "../abi/virtio.ts";
 
-/** The image or the memory is not what a boot needs. The message is complete but for the file's name. */
+/** The image or the memory does not allow a boot. The message is complete except for the file's name. */
 export class ImageError extends Error {}
 
 export interface Segment {
@@ -33,10 +33,10 @@ export interface KernelImage {
 }
 
 const FOUR_GB = 0x1_0000_0000;
-/** End of the low RAM that the firmware leaves, and start of RAM above it. */
+/** End of the low RAM that the firmware leaves free, and start of RAM above it. */
 const LOW_RAM_END = 0x9_fc00;
 const HIGH_RAM = 0x10_0000;
-/** The tables lie where QEMU's firmware has its own, in memory that the map shows as reserved. */
+/** The tables lie where QEMU's firmware has its own, in memory that the map reports as reserved. */
 const START_INFO = 0xe_0000;
 const MODULE_LIST = 0xe_0100;
 const MEMORY_MAP = 0xe_0200;
@@ -60,7 +60,7 @@ const machines: ReadonlyMap<number, string> = new Map([
   [243, "RISC-V"],
 ]);
 
-/** Checks the image and finds segments and entry. */
+/** Checks the image and finds its segments and its entry. */
 export function parseKernel(bytes: Uint8Array): KernelImage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length === 0) throw new ImageError("is empty: build the image again");
@@ -121,7 +121,7 @@ export function parseKernel(bytes: Uint8Array): KernelImage {
     throw new ImageError("has nothing to load, no PT_LOAD segment: give a kernel built by margay build");
   if (entry === undefined)
     throw new ImageError(
-      "has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so it is no kernel that can be booted: give one built by margay build",
+      "has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so it cannot be booted: give one built by margay build",
     );
   if (!segments.some((s) => entry >= s.physical && entry < s.physical + s.fileBytes)) {
     throw new ImageError(
@@ -138,13 +138,13 @@ export interface LoadOptions {
   readonly nic: boolean;
 }
 
-/** All that can be refused before RAM exists. */
+/** Every check that is possible before RAM exists. */
 export function checkLoad(kernel: KernelImage, options: LoadOptions): void {
   const { ramBytes, module } = options;
   if (ramBytes < MIN_RAM_BYTES)
     throw new ImageError(`memory of ${ramBytes} bytes is too small: give at least ${MIN_RAM_BYTES / 1048576}M`);
   if (ramBytes % 4096 !== 0)
-    throw new ImageError(`memory of ${ramBytes} bytes is no whole number of 4 KB pages: give one as 64M`);
+    throw new ImageError(`memory of ${ramBytes} bytes is not a whole number of 4 KB pages: give one as 64M`);
   const top = Math.min(ramBytes, DEVICE_HOLE);
   let kernelEnd = 0;
   for (const { physical, memoryBytes } of kernel.segments) {
@@ -206,7 +206,7 @@ export function loadKernel(ram: Uint8Array, kernel: KernelImage, options: LoadOp
   return START_INFO;
 }
 
-/** Address, bytes, type. As QEMU's firmware reports it. */
+/** Rows of address, bytes, type, as QEMU's firmware reports them. */
 export function memoryMap(ramBytes: number): readonly (readonly [number, number, number])[] {
   const top = Math.min(ramBytes, DEVICE_HOLE);
   const map: (readonly [number, number, number])[] = [
@@ -221,7 +221,7 @@ export function memoryMap(ramBytes: number): readonly (readonly [number, number,
 }
 
 /**
- * Offset in the engine's RAM of physical `address`, for `bytes` bytes; -1 outside RAM. RAM behind DEVICE_HOLE continues
+ * Offset in the engine's RAM of `bytes` bytes at physical `address`; -1: outside RAM. RAM above DEVICE_HOLE continues
  * at 4 GB.
  */
 export function ramOffset(ramBytes: number, address: number, bytes: number): number {
@@ -231,7 +231,7 @@ export function ramOffset(ramBytes: number, address: number, bytes: number): num
   return -1;
 }
 
-/** QEMU appends the slot of each virtio device: size@address:interrupt. */
+/** QEMU appends the location of each virtio device: size@address:interrupt. */
 function fullCommandLine(options: LoadOptions): Uint8Array {
   const slot = VIRTIO_MMIO_SLOTS - 1;
   const address = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_BYTES;
@@ -241,7 +241,7 @@ function fullCommandLine(options: LoadOptions): Uint8Array {
   return new TextEncoder().encode([options.commandLine, device].filter((part) => part !== "").join(" "));
 }
 
-/** Top of RAM, page-aligned. */
+/** Highest page-aligned address below `top` that holds the module. */
 function moduleAddress(top: number, module: Uint8Array): number {
   return Math.floor((top - module.length) / 4096) * 4096;
 }

@@ -1,9 +1,9 @@
 /**
  * The machine: nodes, the switch between them and the endpoint at nid 0, run as a conservative discrete-event
- * simulation. A frame needs at least the fabric's latency, so within a window of that length nobody can hear of
- * anybody: each actor runs through the window by itself. Windows lie on the grid of the quantum. If only one actor has
- * anything to do, its window is longer; the first frame that it sends shortens it again. Nothing here depends on the
- * host: not on slices, speed, or which actor runs first.
+ * simulation. A frame needs at least the fabric's latency, so within a window of that length no actor can affect
+ * another: each runs through the window alone. Windows lie on the grid of the quantum. If only one actor has work, its
+ * window is longer; the first frame that it sends shortens the window again. Nothing here depends on the host: not on
+ * slices, speed, or which actor runs first.
  */
 import { createHash } from "node:crypto";
 import type { CreateEngine } from "../cpu/engine.ts";
@@ -17,9 +17,9 @@ import { Node, type NodeOptions, type NodeStop } from "./node.ts";
 export interface MachineOptions {
   readonly nodes: readonly NodeOptions[];
   readonly fabric?: FabricOptions;
-  /** Faults of the links, from `seed`; or something that judges each frame itself. */
+  /** Link faults derived from `seed`, or an injector that decides on each frame. */
   readonly faults?: FaultSpec | FaultInjector;
-  /** What sits at nid 0. Called once, before time starts. */
+  /** Creates the endpoint at nid 0. Called once, before time starts. */
   readonly endpoints?: (send: SendFrame) => Endpoint;
   /** Default 1,000. Part of what defines a run. */
   readonly quantumNs?: number;
@@ -27,47 +27,47 @@ export interface MachineOptions {
   /** Wall-clock time at virtual time 0, seconds since 1970. */
   readonly epoch?: number;
   /**
-   * A guest that does what the manuals forbid stops the machine. Default false: it gets what QEMU gives, and the trace
-   * shows it.
+   * Stop the machine when a guest does what the manuals forbid. Default false: the guest gets QEMU's behaviour, and the
+   * trace records the error.
    */
   readonly strict?: boolean;
   readonly trace?: TraceSink;
   readonly createEngine: CreateEngine;
-  /** Most instructions of one engine run; changes nothing but the host's pace. */
+  /** Most instructions of one engine run. Affects host speed only, never the run. */
   readonly hostSlice?: number;
 }
 
 export type RunReason =
   | "until"
   | "limit"
-  /** All cores halted, nothing under way: nothing will ever happen again. */
+  /** All cores are halted and nothing is in flight: nothing will ever happen again. */
   | "idle"
-  /** A node wrote the debug exit or reset itself; `machine.exits` tells. */
+  /** A node wrote to the debug exit or reset itself; see `machine.exits`. */
   | "exit"
-  /** Triple fault, or under `strict` a device error; `machine.fault` tells. */
+  /** Triple fault, or under `strict` a device error; see `machine.fault`. */
   | "fault"
   | "stopped"
-  /** A breakpoint, a watchpoint or a step of a debugger (control.ts); `machine.breakpoint` tells. */
+  /** A breakpoint, a watchpoint or a step of a debugger (control.ts); see `machine.breakpoint`. */
   | "breakpoint"
   /** `runSlice` only: the budget is used up. */
   | "slice";
 
 export interface RunOptions {
-  /** Looked at between windows. */
+  /** Checked between windows. */
   readonly until?: (machine: Machine) => boolean;
   /** Virtual time at which to stop, ns from the start of the machine. */
   readonly limitNs?: number;
-  /** The host's wish to stop (Ctrl-C). Looked at between windows; no virtual time depends on it. */
+  /** The host asks to stop (Ctrl-C). Checked between windows; no virtual time depends on it. */
   readonly stop?: () => boolean;
 }
 
-/** Longest window of a lone actor, quanta: bounds how late `until` is looked at. */
+/** Longest window of a lone actor, quanta. It bounds how late `until` is checked. */
 const LONE_WINDOW_QUANTA = 16;
-/** With a trace, at most this many instructions between two drains of a ring of 256 records. */
+/** With a trace: most instructions between two drains of a ring, which holds 256 records. */
 const TRACED_SLICE = 1000;
 const SERVICE_ROUNDS = 1_000_000;
 
-/** nid 0 as an actor beside the nodes. */
+/** nid 0: an actor like the nodes. */
 class HostActor {
   private time = 0;
   constructor(
@@ -99,7 +99,7 @@ export class Machine {
   readonly fabric: Switch;
   readonly epochSeconds: number;
   readonly seed: number;
-  /** Exits so far, in the order of the windows and nids. */
+  /** Exits so far, ordered by window and then by nid. */
   readonly exits: NodeStop[] = [];
   fault: NodeStop | undefined;
   breakpoint: NodeStop | undefined;
@@ -109,14 +109,14 @@ export class Machine {
   private readonly trace: TraceSink;
   private readonly quantum: number;
   private windowEnd = 0;
-  /** The actor that has the window to itself; it runs first, since it may shorten the window. */
+  /** In a long window, the only actor with work; it runs first, because it may shorten the window. */
   private lone: Node | undefined;
   private exitsReported = 0;
 
   constructor(options: MachineOptions) {
     const { quantumNs = DEFAULT_QUANTUM_NS, fabric = defaultFabric, trace = noTrace } = options;
     if (!Number.isInteger(quantumNs) || quantumNs < 1)
-      throw new Error(`machine: quantum of ${quantumNs} ns is no positive whole number`);
+      throw new Error(`machine: quantum of ${quantumNs} ns is not a positive whole number`);
     if (!Number.isInteger(fabric.latencyNs) || fabric.latencyNs < quantumNs) {
       throw new Error(
         `machine: the fabric's latency of ${fabric.latencyNs} ns must be a whole number not below the quantum of ${quantumNs} ns`,
@@ -159,8 +159,7 @@ export class Machine {
   }
 
   /**
-   * Under `strict`: the longest time that a core of any node kept interrupts off since its ready line, ns, with its
-   * place.
+   * Under `strict`: the longest time that any core kept interrupts off after its node's ready line, ns, with its place.
    */
   get longestInterruptsOff(): Node["longestInterruptsOff"] {
     return this.nodes
@@ -168,7 +167,7 @@ export class Machine {
       .reduce((most, off) => (off !== undefined && off.ns > (most?.ns ?? 0) ? off : most), undefined);
   }
 
-  /** Retired by all cores of all nodes. */
+  /** Instructions retired by all cores of all nodes. */
   get instructions(): number {
     return this.nodes.reduce((sum, node) => sum + node.instructions, 0);
   }
@@ -181,12 +180,15 @@ export class Machine {
     return this.proceed(NEVER, options) as Exclude<RunReason, "slice">;
   }
 
-  /** As `run`, but comes back with "slice" after about `instructions` instructions. Where it does changes nothing. */
+  /**
+   * Like `run`, but returns "slice" after about `instructions` instructions. Where a slice ends does not affect the
+   * run.
+   */
   runSlice(instructions: number, options: RunOptions = {}): RunReason {
     return this.proceed(instructions, options);
   }
 
-  /** Hash of all architectural state: cores with their TLBs, RAM, devices, frames under way. Hex SHA-256. */
+  /** Hash of the whole state: cores with their TLBs, RAM, devices, frames in flight. Hex SHA-256. */
   stateHash(): string {
     const hash = createHash("sha256");
     const add = (part: unknown) =>
@@ -252,7 +254,7 @@ export class Machine {
     const { quantum } = this;
     const { latencyNs } = this.fabric.options;
     const floor = (time: number) => Math.floor(time / quantum) * quantum;
-    // The limit is a time of the machine, not of the grid: nothing at or after its quantum runs.
+    // The limit applies to machine time, not to the grid: no quantum that starts at or after it runs.
     if (first >= limitNs) {
       this.time = this.windowEnd = Math.max(this.time, floor(limitNs));
       return "limit";
@@ -273,7 +275,7 @@ export class Machine {
     return undefined;
   }
 
-  /** Every actor up to the window's end. False if one stopped on the way; calling again goes on. */
+  /** Runs every actor to the window's end. False if one stopped earlier; calling again continues. */
   private runWindow(): boolean {
     if (this.lone !== undefined && !this.advance(this.lone)) return false;
     this.host?.advance(this.windowEnd);
@@ -303,7 +305,7 @@ export class Machine {
     this.breakpoint = undefined;
   }
 
-  /** Whoever gets this frame hears of it one latency later at the earliest. */
+  /** The receiver cannot see this frame earlier than one latency after it was sent. */
   private frameSent(time: number): void {
     if (this.lone === undefined) return;
     const end = Math.floor((time + this.fabric.options.latencyNs) / this.quantum) * this.quantum;

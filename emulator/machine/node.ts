@@ -1,4 +1,4 @@
-/** A node: its board, the scheduler of its cores, its input from outside, and who observes it. */
+/** A node: its board, the scheduler of its cores, its external input, and its observers. */
 import { EventKind } from "../abi/events.ts";
 import type { Engine, RunResult } from "../cpu/engine.ts";
 import { macOf } from "../fabric/message.ts";
@@ -20,14 +20,14 @@ import { KernelRings, Tracing } from "./tracing.ts";
 
 export type { NodeEnvironment, NodeOptions, NodeState, NodeStop } from "./options.ts";
 
-/** From one typed key to the next, virtual ns. */
+/** Time between two typed keys, virtual ns. */
 const KEY_NS = 1_000_000;
 const READY_LINE = /^margay: ready nid=/;
 
 export class Node {
   readonly nid: number;
   readonly symbols: SymbolTable;
-  /** Why `advance` came back early. */
+  /** Why `advance` returned early. */
   stopped: NodeStop | undefined;
   isReady = false;
   private readonly symboliser: Symboliser;
@@ -86,7 +86,7 @@ export class Node {
     trace.emit(nid, -1, 0, EventKind.NODE_BOOT, [cores, ramBytes]);
   }
 
-  /** Before the node runs. Observers are called in the order in which they subscribed. */
+  /** Call before the node runs. Observers are called in the order of their subscription. */
   observe(observer: NodeObserver): void {
     this.observers.push(observer);
   }
@@ -100,19 +100,19 @@ export class Node {
   get view(): DataView {
     return this.board.view;
   }
-  /** All cores have reached it. ns. */
+  /** Virtual time that all cores have reached, ns. */
   get time(): number {
     return this.scheduler.time;
   }
-  /** Retired by all cores. */
+  /** Instructions retired by all cores. */
   get instructions(): number {
     return this.scheduler.instructions;
   }
-  /** Virtual time of what is being served, ns. */
+  /** Virtual time of the current instruction or event, ns. */
   get now(): number {
     return this.scheduler.now;
   }
-  /** The core that is being served; -1: none. */
+  /** The core whose instruction or event is current; -1: none. */
   get coreIndex(): number {
     return this.scheduler.current?.index ?? -1;
   }
@@ -125,12 +125,12 @@ export class Node {
     return this.isReady ? "ready" : "booting";
   }
 
-  /** When something happens here next: now, if a core runs; NEVER if all is halted for ever. */
+  /** Time of the node's next activity: now if a core runs, NEVER if all cores are halted for ever. */
   nextActivity(): number {
     return this.stopped === undefined ? this.scheduler.nextActivity() : NEVER;
   }
 
-  /** Host side, later than now: characters typed at the console. */
+  /** Host side, for a later time than now: characters typed at the console. */
   typeAt(time: number, bytes: Uint8Array): void {
     this.schedule(time, "type", bytes);
   }
@@ -140,34 +140,37 @@ export class Node {
     this.schedule(time, "keys", scanCodes);
   }
 
-  /** Host side, later than now: a message from the management network. */
+  /** Host side, for a later time than now: a message from the management network. */
   mailAt(time: number, message: Uint8Array): void {
     this.schedule(time, "mail", message);
   }
 
-  /** Runs all cores up to `end`, a multiple of the quantum. Comes back early if `stopped` gets set. */
+  /** Runs all cores to `end`, a multiple of the quantum. Returns early if `stopped` is set. */
   advance(end: number): void {
     this.scheduler.advance(end);
     this.console.flush();
   }
 
-  /** After a breakpoint, a watchpoint or a step: `advance` goes on. */
+  /** After a breakpoint, a watchpoint or a step: allows `advance` to continue. */
   resume(): void {
     this.stopped = undefined;
     this.scheduler.resume();
   }
 
-  /** A frame was sent: do not run past `end`. */
+  /** A frame was sent: the node must not run past `end`. */
   cutEnd(end: number): void {
     this.scheduler.cutEnd(end);
   }
 
-  /** The cores that a debugger steps, by index; others go on. A core that steps passes a breakpoint at its rip. */
+  /**
+   * Sets the steps of a debugger, by core index; the other cores run normally. A stepping core ignores a breakpoint at
+   * its rip.
+   */
   setSteps(steps: ReadonlyMap<number, StepRange>): void {
     this.scheduler.setSteps(steps);
   }
 
-  /** Everything that decides the node's future. */
+  /** Everything that decides the future of the node. */
   stateParts(): { readonly ram: Uint8Array; readonly rest: unknown } {
     const cores = this.slots.map((slot, index) => {
       const state = slot.core.save();
@@ -183,11 +186,11 @@ export class Node {
     };
   }
 
-  /** As Dma.offset. */
+  /** See Dma.offset. */
   offset(address: number, bytes: number): number {
     return this.board.offset(address, bytes);
   }
-  /** The host wrote RAM. */
+  /** The host has written to RAM. */
   written(offset: number, bytes: number): void {
     this.board.written(offset, bytes);
   }
@@ -196,7 +199,7 @@ export class Node {
     this.engine.close();
   }
 
-  // ---- input from outside
+  // ---- external input
 
   private schedule(time: number, kind: Input["kind"], bytes: Uint8Array | readonly number[]): void {
     this.agenda.add(Math.max(time, this.time), kind, bytes);
@@ -259,7 +262,7 @@ export class Node {
     for (const observer of this.observers) observer.error?.(line);
   }
 
-  /** "n1.c0, space_free+0x12, kernel/mm/space.ts:88": who does it. */
+  /** "n1.c0, space_free+0x12, kernel/mm/space.ts:88": the place of the current instruction. */
   private position(at?: bigint): string {
     const { current } = this.scheduler;
     if (current === undefined) return `n${this.nid}`;
@@ -269,7 +272,7 @@ export class Node {
     return this.options.locate?.(rip) ?? this.symboliser.describe(rip) ?? `rip 0x${rip.toString(16)}`;
   }
 
-  /** Under `strict`: the longest time that a core kept interrupts off since the ready line, ns, with its place. */
+  /** Under `strict`: the longest time that a core kept interrupts off after the ready line, ns, with its place. */
   get longestInterruptsOff(): { readonly ns: number; readonly place: string } | undefined {
     const { longest } = this.interruptsOff ?? {};
     if (longest === undefined || longest.ns === 0) return undefined;
@@ -288,10 +291,14 @@ export class Node {
     for (const observer of this.observers) observer.ready?.();
   }
 
-  /** One key at a time, so that the keys' times show in the trace and the buffer holds no more than one. */
+  /**
+   * Types one key at a time, so that the trace shows each key's time and the keyboard's buffer never holds more than
+   * one.
+   */
   private typeKeys(): void {
     const { keysWhenReady = [] } = this.options;
-    // A core is running inside the present stretch; the first key falls into a later one, where no core has been yet.
+    // A core is inside the present stretch. The first key is late enough to fall into a stretch that no core has
+    // reached.
     keysWhenReady.forEach((codes, i) => {
       this.keysAt(this.now + (i + 1) * KEY_NS, codes);
     });
@@ -308,7 +315,7 @@ export class Node {
     return new RingReader(this.nid, this.options.cores, this.view, offset, this.environment.trace);
   }
 
-  // ---- the node's ends
+  // ---- how a node ends
 
   private coreStopped(slot: CoreSlot, why: CoreStop, { id, accessed }: RunResult): void {
     if (why === "shutdown") {
@@ -317,7 +324,7 @@ export class Node {
       this.stop("fault", line);
       return;
     }
-    // Whatever stopped the node first, stays.
+    // The first stop wins.
     this.stopped ??= { kind: why, nid: this.nid, core: slot.index, time: slot.core.time, text: why, id, accessed };
     this.scheduler.stop();
   }

@@ -1,7 +1,7 @@
 /**
- * The only source of randomness: xoshiro128** (Blackman and Vigna, 2018), its state filled from the seed by splitmix32.
- * Integer operations only, so every host gives the same sequence. A stream per purpose keeps one consumer from moving
- * another.
+ * The only source of randomness: xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. It uses integer
+ * operations only, so every host gives the same sequence. Each purpose has its own stream, so that one consumer does
+ * not shift the numbers of another.
  */
 export class Prng {
   private a: number;
@@ -9,7 +9,7 @@ export class Prng {
   private c: number;
   private d: number;
 
-  /** `stream` separates independent consumers of one seed. */
+  /** `stream` separates consumers of one seed. */
   constructor(seed: number, stream = 0) {
     let s = (seed ^ Math.imul(stream + 1, 0x9e3779b9)) >>> 0;
     const splitmix = () => {

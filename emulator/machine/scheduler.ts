@@ -1,15 +1,15 @@
 /**
- * Interleaves the cores of a node. It knows cores, their interrupt controllers and times, and nothing of devices.
+ * Interleaves the cores of a node. It knows cores, their interrupt controllers and their times, but no devices.
  *
- * Order (what defines a run). Time is cut into quanta of Q ns on a grid from 0. In each quantum the cores run one after
+ * Order, which defines a run. Time is cut into quanta of Q ns on a grid from 0. In each quantum the cores run one after
  * the other, each for the whole quantum. A node event (frame arrival, typed input) inside a quantum cuts it in two for
  * all cores, so it happens at its exact time for each. A core's own events (timer, arriving interrupt) only cut that
  * core's run. What a core sends to an interrupt controller at time t — an IPI, or a device interrupt that its access
- * caused — arrives at t+Q: later than the quantum of every other core, so no core has to go back. A frame's interrupt
- * arrives with the frame.
+ * caused — arrives at t+Q: after the current quantum of every other core, so no core has to go back in time. A frame's
+ * interrupt arrives with the frame.
  *
- * Short cuts that change none of it: all cores halted → skip to the quantum of the next event; one core running → it
- * runs many quanta in one go until something concerns another core (`cut`). Host slices (`hostSlice`) cut every run
+ * Shortcuts that do not change the order: all cores halted → skip to the quantum of the next event; one core running →
+ * it runs many quanta in one go until an event affects another core (`cut`). Host slices (`hostSlice`) cut every run
  * finer; nothing depends on them.
  */
 import { Icr } from "../abi/lapic.ts";
@@ -21,37 +21,37 @@ import { type CoreSlot, type Inbound, isRunnable, Power, type StepRange } from "
 
 export interface SchedulerOptions {
   readonly quantumNs: number;
-  /** Most instructions of one engine run. A matter of the host only. */
+  /** Most instructions of one engine run. Affects host speed only. */
   readonly hostSlice: number;
 }
 
-/** What happens to all cores at once. */
+/** Events that affect all cores at the same time. */
 export interface NodeEvents {
-  /** Time of the next, or NEVER. */
+  /** Time of the next event, or NEVER. */
   readonly next: number;
-  /** Those that are due at `now`. */
+  /** Handles the events that are due at `now`. */
   serve(now: number): void;
 }
 
-/** Why a core has ended its run in a way that concerns whoever runs the node. */
+/** Why a core ended its run in a way that the node must handle. */
 export type CoreStop = "shutdown" | "breakpoint" | "watchpoint" | "step";
 
 export class Scheduler {
-  /** All cores have reached it. ns. */
+  /** Time that all cores have reached, ns. */
   time = 0;
-  /** Retired by all cores. */
+  /** Instructions retired by all cores. */
   instructions = 0;
   readonly slots: readonly CoreSlot[];
   private readonly quantum: number;
   private readonly hostSlice: number;
-  /** The core whose instruction or event is being served; its time is "now". */
+  /** The core whose instruction or event is current; its time is "now". */
   private active: CoreSlot | undefined;
   private inRun = false;
-  /** Where the present stretch of the cores ends; a lone core's stretch may be cut while it runs. */
+  /** End of the present stretch of the cores. A lone core's stretch may be cut while it runs. */
   private target = 0;
-  /** The core that runs first in it, ahead of the quantum. */
+  /** The core that runs first in the stretch, ahead of the quantum. */
   private alone: CoreSlot | undefined;
-  /** A stop has left the stretch unfinished: it goes on as it was planned. */
+  /** A stop interrupted the stretch: it continues as planned. */
   private inStretch = false;
   private end = 0;
   private isStopped = false;
@@ -62,7 +62,7 @@ export class Scheduler {
     private readonly events: NodeEvents,
     private readonly observers: readonly NodeObserver[],
     private readonly onStop: (slot: CoreSlot, why: CoreStop, result: RunResult) => void,
-    /** Cuts runs finer, as `hostSlice` does, and ends them where a core's interrupts open. */
+    /** Splits runs further, as `hostSlice` does, and ends them where a core's interrupts become enabled. */
     private readonly limits?: RunLimits,
   ) {
     this.slots = slots;
@@ -70,17 +70,17 @@ export class Scheduler {
     this.hostSlice = hostSlice;
   }
 
-  /** The core whose instruction or event is being served. */
+  /** The core whose instruction or event is current. */
   get current(): CoreSlot | undefined {
     return this.active;
   }
 
-  /** Virtual time of what is being served, ns. */
+  /** Virtual time of the current instruction or event, ns. */
   get now(): number {
     return this.active === undefined ? this.time : this.active.core.time;
   }
 
-  /** When something happens here next: now, if a core runs; NEVER if all is halted for ever. */
+  /** Time of the next activity: now if a core runs, NEVER if all cores are halted for ever. */
   nextActivity(): number {
     let { next } = this.events;
     for (const slot of this.slots) {
@@ -92,8 +92,8 @@ export class Scheduler {
   }
 
   /**
-   * Runs all cores up to `end`, a multiple of the quantum. Comes back early after `stop`; calling again after `resume`
-   * goes on.
+   * Runs all cores to `end`, a multiple of the quantum. Returns early after `stop`; after `resume`, another call
+   * continues.
    */
   advance(end: number): void {
     this.end = end;
@@ -114,13 +114,13 @@ export class Scheduler {
     }
   }
 
-  /** Do not run past `end`. */
+  /** The cores must not run past `end`. */
   cutEnd(end: number): void {
     if (end < this.end) this.end = end;
     this.cut(end);
   }
 
-  /** The running core completes its instruction; no other runs after it. */
+  /** The running core completes its instruction; no other core runs after it. */
   stop(): void {
     this.isStopped = true;
     if (this.inRun) this.active!.core.requestStop();
@@ -129,7 +129,10 @@ export class Scheduler {
     this.isStopped = false;
   }
 
-  /** The cores that a debugger steps, by index; others go on. A core that steps passes a breakpoint at its rip. */
+  /**
+   * Sets the steps of a debugger, by core index; the other cores run normally. A stepping core ignores a breakpoint at
+   * its rip.
+   */
   setSteps(steps: ReadonlyMap<number, StepRange>): void {
     for (const slot of this.slots) {
       slot.step = steps.get(slot.index);
@@ -137,7 +140,7 @@ export class Scheduler {
     }
   }
 
-  /** Puts a message on its way: a core's at now + Q, a node event's at once. */
+  /** Sends a message: one from a core arrives at now + Q, one from a node event at once. */
   post(target: number, mode: number, vector: number, level: boolean): void {
     const { now, active } = this;
     const time = active === undefined ? now : now + this.quantum;
@@ -148,12 +151,15 @@ export class Scheduler {
     if (active !== undefined) this.cut((Math.floor(now / this.quantum) + 1) * this.quantum);
   }
 
-  /** The core's interrupt controller has changed: look again after this instruction. */
+  /** The state of the core's interrupt controller has changed: check it again after this instruction. */
   reschedule(core: number): void {
     if (this.inRun && this.active!.index === core) this.active!.core.requestStop();
   }
 
-  /** What of it decides the future: where a stop has left the cores, beside their own times. */
+  /**
+   * The scheduler's own state that decides the future: where a stop has left the stretch. The cores' times belong to
+   * the cores.
+   */
   state(): unknown {
     const { time, inStretch } = this;
     return { time, stretch: inStretch ? { target: this.target, alone: this.alone?.index } : null };
@@ -173,13 +179,13 @@ export class Scheduler {
         alone = slot;
       } else if (slot.nextEvent < others) others = slot.nextEvent;
     }
-    // Up to the quantum in which another core has something to do.
+    // Run to the quantum in which another core has its next event.
     let stretch = quantumEnd;
     if (running <= 1) {
       const free = others === NEVER ? NEVER : Math.floor(others / quantum) * quantum;
       if (free > stretch) stretch = free;
     }
-    // Nothing runs at all: skip whole quanta, up to the one of the node event too.
+    // No core runs: skip whole quanta, but not past the quantum of the next node event.
     if (running === 0 && nodeEvent > quantumEnd) {
       const free = nodeEvent === NEVER ? NEVER : Math.floor(nodeEvent / quantum) * quantum;
       this.target = Math.min(this.end, stretch, free);
@@ -237,7 +243,7 @@ export class Scheduler {
     this.active = undefined;
   }
 
-  /** What has arrived at this core by now. */
+  /** Accepts what has arrived at this core by now. */
   private acceptEvents(slot: CoreSlot): void {
     const now = slot.core.time;
     if (slot.apic.timerNext <= now) slot.apic.timerExpired();
@@ -271,7 +277,8 @@ export class Scheduler {
   }
 
   /**
-   * Ends the present stretch at `time` if it goes beyond: something happens then that concerns another core or node.
+   * Ends the present stretch at `time` if it would run longer, because an event at that time affects another core or
+   * node.
    */
   private cut(time: number): void {
     if (time >= this.target) return;

@@ -1,16 +1,16 @@
-/** A core as the scheduler sees it: its processor, its interrupt controller, and what is on its way to it. */
+/** A core as the scheduler sees it: its processor, its interrupt controller, and the messages in flight to it. */
 import type { Core } from "../cpu/engine.ts";
 import { NEVER } from "./clock.ts";
 
-/** What the scheduler needs of a core's local APIC. */
+/** What the scheduler needs from a core's local APIC. */
 export interface InterruptController {
-  /** When its timer interrupts next, ns; NEVER if it does not. */
+  /** When its timer fires next, ns; NEVER: the timer is off. */
   readonly timerNext: number;
-  /** The vector that the core is to take as soon as it takes interrupts; -1 = none. */
+  /** The vector to deliver as soon as the core accepts interrupts; -1: none. */
   pendingVector(): number;
-  /** The core takes this vector. */
+  /** The core takes this vector: it is now in service. */
   acknowledge(vector: number): void;
-  /** Highest vector in service; -1 = none. */
+  /** Highest vector in service; -1: none. */
   readonly inService: number;
   timerExpired(): void;
   /** A fixed interrupt arrives. */
@@ -19,7 +19,7 @@ export interface InterruptController {
   reset(): void;
 }
 
-/** A message on its way to a core's interrupt controller. */
+/** A message in flight to a core's interrupt controller. */
 export interface Inbound {
   readonly time: number;
   /** Icr.FIXED, NMI, INIT, STARTUP. */
@@ -52,14 +52,15 @@ export class CoreSlot {
   }
 }
 
-/** Addresses of a line that is being stepped over; empty: a step of one instruction. */
+/** Addresses of the source line to step over; empty: step one instruction. */
 export interface StepRange {
   readonly start: bigint;
   readonly end: bigint;
 }
 
 /**
- * Runs, or will as soon as it looks: a core may halt at the very end of its stretch with an interrupt already waiting.
+ * The core runs, or will run as soon as it checks its events: it may halt at the very end of its stretch while an
+ * interrupt is already pending.
  */
 export function isRunnable({ power, core, apic }: CoreSlot): boolean {
   return power === Power.RUNNING && (!core.halted || (apic.pendingVector() >= 0 && core.interruptible));

@@ -1,5 +1,6 @@
 /**
- * Observers that write the trace: what the machine does with a node's cores, and the records of the kernel's own rings.
+ * Observers that write the trace: what the machine does with a node's cores, and the records from the kernel's own
+ * rings.
  */
 import { EventKind } from "../abi/events.ts";
 import type { RingReader } from "../trace/rings.ts";
@@ -7,7 +8,7 @@ import type { TraceSink } from "../trace/sink.ts";
 import type { NodeObserver } from "./observer.ts";
 import type { CoreSlot } from "./slot.ts";
 
-/** Whose events they are: the node, and the core and time that are being served (core -1: none). */
+/** Origin of events: the node, and the current core and time (core -1: none). */
 export interface Moment {
   readonly nid: number;
   readonly coreIndex: number;
@@ -54,7 +55,7 @@ export class Tracing implements NodeObserver {
   }
 }
 
-/** The kernel writes its trace records into a ring a core; they are taken out after every run. */
+/** The kernel writes its trace records into one ring per core; this observer drains the rings after every run. */
 export class KernelRings implements NodeObserver {
   constructor(private readonly rings: RingReader) {}
 

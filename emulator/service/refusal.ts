@@ -10,7 +10,7 @@ const errnoTexts: Readonly<Record<number, string>> = {
   [Errno.ENOEXEC]: "no program of this machine",
   [Errno.ENOMEM]: "not enough memory",
   [Errno.EACCES]: "permission denied",
-  [Errno.ENOTDIR]: "a part of the path is no directory",
+  [Errno.ENOTDIR]: "a part of the path is not a directory",
   [Errno.EISDIR]: "is a directory",
   [Errno.EINVAL]: "invalid",
   [Errno.ENAMETOOLONG]: "name too long",

@@ -48,29 +48,29 @@ const oneLine = ({ stderr }: Outcome): string => {
 describe("inputs are regular files", () => {
   // biome-ignore format: a table
   it.each([
-    ["boot fifo",                       "image: fifo: no regular file"],
-    ["boot ./fifo",                     "image: ./fifo: no regular file"],
-    ["boot /dev/zero",                  "image: /dev/zero: no regular file"],
+    ["boot fifo",                       "image: fifo: not a regular file"],
+    ["boot ./fifo",                     "image: ./fifo: not a regular file"],
+    ["boot /dev/zero",                  "image: /dev/zero: not a regular file"],
     ["boot ./folder",                   "image: ./folder: is a directory"],
-    ["boot text/",                      "image: text/: a part of the path is no directory"],
+    ["boot text/",                      "image: text/: a part of the path is not a directory"],
     ["boot ''",                         "no such image: ''"],
-    ["boot kernel --module fifo",       "boot module: fifo: no regular file"],
-    ["boot kernel --module /dev/zero",  "boot module: /dev/zero: no regular file"],
+    ["boot kernel --module fifo",       "boot module: fifo: not a regular file"],
+    ["boot kernel --module /dev/zero",  "boot module: /dev/zero: not a regular file"],
     ["boot kernel --module .",          "boot module: .: is a directory"],
-    ["run --kernel ./fifo hello",       "image: ./fifo: no regular file"],
+    ["run --kernel ./fifo hello",       "image: ./fifo: not a regular file"],
     ["run --root fifo hello",           "bad --root: 'fifo': not a directory"],
     ["run --root '' hello",             "bad --root: '': no such directory"],
     ["run --root /proc hello",          "bad --root: /proc: permission denied (EACCES)"],
-    ["run --stdin fifo hello",          "bad --stdin: fifo: no regular file"],
+    ["run --stdin fifo hello",          "bad --stdin: fifo: not a regular file"],
     ["run --stdin . hello",             "bad --stdin: .: is a directory"],
     ["run --chdir text hello",          "bad --chdir: 'text': no such directory"],
     ["run --root . --chdir text hello", "bad --chdir: 'text': not a directory"],
-    ["run --trace fifo hello",          "bad --trace: fifo: nobody reads from it"],
+    ["run --trace fifo hello",          "bad --trace: fifo: it has no reader"],
     ["run ''",                          "no program: ''"],
     ["run .",                           "no built-in job: ."],
-    ["trace show fifo",                 "trace: fifo: no regular file"],
-    ["trace show /dev/zero",            "trace: /dev/zero: no regular file"],
-    ["debug --script fifo run hello",   "bad --script: fifo: no regular file"],
+    ["trace show fifo",                 "trace: fifo: not a regular file"],
+    ["trace show /dev/zero",            "trace: /dev/zero: not a regular file"],
+    ["debug --script fifo run hello",   "bad --script: fifo: not a regular file"],
     ["build ''",                        "no such image: ''"],
     ["build --out /proc/x init",        "cannot write images: /proc/x: no such file"],
     ["build --out text init",           "cannot write images: "],
@@ -82,7 +82,7 @@ describe("inputs are regular files", () => {
   it("a program behind a slash is refused by the nodes with one line, and nothing is summed up", () => {
     const r = shell(`MARGAY ${RUN} --root . /text/`);
     expect(oneLine(r)).toBe(
-      "margay: load refused: program /text/: a part of the path is no directory (ENOTDIR), nid 1: check the path inside --root",
+      "margay: load refused: program /text/: a part of the path is not a directory (ENOTDIR), nid 1: check the path inside --root",
     );
     expect([r.status, r.stdout]).toEqual([2, ""]);
   });

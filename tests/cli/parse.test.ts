@@ -69,20 +69,20 @@ describe("a mistake is one line that names the command's own help", () => {
   it.each<[string[], string]>([
     [["fly"],                            "margay: no such command: 'fly': there are build, boot, run, debug, trace, completion, help"],
     [["-x"],                             "margay: unknown option: '-x': `margay --help` lists the commands"],
-    [["run", "--wings", "2", "hello"],   "margay: unknown option: '--wings': `margay run --help` lists what there is"],
-    [["run", "-w", "hello"],             "margay: unknown option: '-w': `margay run --help` lists what there is"],
-    [["boot", "--=1", "kernel"],         "margay: unknown option: '--=1': `margay boot --help` lists what there is"],
-    [["trace", "show", "--wings", "a"],  "margay: unknown option: '--wings': `margay trace show --help` lists what there is"],
+    [["run", "--wings", "2", "hello"],   "margay: unknown option: '--wings': `margay run --help` lists the options"],
+    [["run", "-w", "hello"],             "margay: unknown option: '-w': `margay run --help` lists the options"],
+    [["boot", "--=1", "kernel"],         "margay: unknown option: '--=1': `margay boot --help` lists the options"],
+    [["trace", "show", "--wings", "a"],  "margay: unknown option: '--wings': `margay trace show --help` lists the options"],
     [["run", "--nodes"],                 "margay: no value: --nodes: give --nodes N"],
     [["run", "--nodes", "--label", "x"], "margay: no value: --nodes: give --nodes N"],
-    [["run", "--hash=no", "hello"],      "margay: --hash takes no value: '--hash=no': `margay run --help` lists what there is"],
+    [["run", "--hash=no", "hello"],      "margay: --hash takes no value: '--hash=no': `margay run --help` lists the options"],
     [["run", "--nodes=1", "--nodes=2", "x"], "margay: --nodes given twice: '1', '2': give it once"],
     [["run"],                            "margay: no PROGRAM: margay run: give `margay run PROGRAM [ARGS…]`"],
-    [["boot", "a", "b"],                 "margay: one argument too many: 'b': `margay boot --help` lists what there is"],
+    [["boot", "a", "b"],                 "margay: one argument too many: 'b': `margay boot --help` lists the options"],
     [["trace"],                          "margay: no trace command: margay trace: give record, show, diff, export, events"],
     [["trace", "sing"],                  "margay: no such trace command: 'sing': there are record, show, diff, export, events"],
     [["trace", "diff", "a"],             "margay: no second FILE: margay trace diff: give `margay trace diff A B`"],
-    [["run", "a\nb\u001b[31m", "--x\n"].slice(0, 1).concat("--x\n\u001b[31m"), "margay: unknown option: '--x\\n\\x1b[31m': `margay run --help` lists what there is"],
+    [["run", "a\nb\u001b[31m", "--x\n"].slice(0, 1).concat("--x\n\u001b[31m"), "margay: unknown option: '--x\\n\\x1b[31m': `margay run --help` lists the options"],
   ])("%j", (argv, line) => expect(refusal(() => parseLine(argv))).toBe(line));
 });
 

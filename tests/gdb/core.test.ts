@@ -107,7 +107,7 @@ describe.skipIf(missing !== undefined)("--core-dir", () => {
     expect(fs.readdirSync(cores)).toEqual([]);
     for (const [directory, why] of [
       ["", "''"],
-      [path.join(program, "x"), "crash/x: a part of the path is no directory"],
+      [path.join(program, "x"), "crash/x: a part of the path is not a directory"],
       ["/proc/none", "/proc/none"],
     ]) {
       const { status, stderr } = margay(["run", "--core-dir", directory!, "hello"]);

@@ -158,7 +158,7 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
   it.each([
     ["with --gdb", ["--gdb-job", "1", "--gdb", "2", "hello"], "bad --gdb-job: with a debugger of the machine"],
     ["bad address", ["--gdb-job", "x", "hello"], "bad --gdb-job: 'x'"],
-    ["no program", ["--gdb-job", "1234", "/none"], "bad --gdb-job: the program is not to be seen from here"],
+    ["no program", ["--gdb-job", "1234", "/none"], "bad --gdb-job: the program cannot be read from here"],
   ])("refuses: %s", (_, args, text) => {
     const { status, stderr } = margay(["run", ...args]);
     expect(stderr).toMatch(/^margay: [^\n]*\n$/);

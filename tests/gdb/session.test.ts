@@ -194,7 +194,7 @@ describe("a session of gdb on two nodes", () => {
   );
   section(
     "watch",
-    /It sees what cores do at this virtual address: not a system call/,
+    /It sees accesses to this virtual address only: not a system call/,
     /Hardware read watchpoint \d+: tokens\.arrived\n\nValue = \d+\n/,
     /Hardware watchpoint \d+: tokens\.leaving\n\nOld value = 0\nNew value = 1\n/,
   );

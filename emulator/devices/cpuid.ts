@@ -1,8 +1,8 @@
 /**
- * The processor that CPUID shows: QEMU 7.2's qemu64 under TCG, recorded from a microvm, minus what this machine lacks
- * or has no use for: SVM, the hypervisor bit's leaves, cache leaves. No x2APIC, no TSC deadline, no AVX, as there. More
- * than there: FSGSBASE, SMEP, SMAP and UMIP (QEMU has them as well, with `-cpu qemu64,+smep,…`). Source of the bit
- * names: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
+ * The processor that CPUID reports: QEMU 7.2's qemu64 under TCG, recorded from a microvm, without features that this
+ * machine lacks or does not need: SVM, the hypervisor leaves, the cache leaves. Like qemu64 it has no x2APIC, no TSC
+ * deadline and no AVX. Added: FSGSBASE, SMEP, SMAP and UMIP (QEMU has them with `-cpu qemu64,+smep,…`). Source of the
+ * bit names: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
  */
 
 type Leaf = readonly [number, number, number, number];
@@ -39,7 +39,7 @@ export class CpuidModel {
     const leaves = this.leaves;
     leaves.set(0x0, [HIGHEST_BASIC, vendorA, vendorC, vendorB]);
     const ecx = (Feature1Ecx.SSE3 | Feature1Ecx.CX16 | Feature1Ecx.HYPERVISOR) >>> 0;
-    // EBX: APIC id, logical processors, cache line of 8 × 8 bytes. EDX bit 28 (HTT): more than one.
+    // EBX: APIC id, logical processors, cache line of 8 × 8 bytes. EDX bit 28 (HTT): more than one logical processor.
     const edx = FEATURES_1_EDX | (cores > 1 ? 0x1000_0000 : 0);
     for (let id = 0; id < cores; id++)
       this.leaf1.push([0x0006_0fb1, ((id << 24) | (cores << 16) | 0x0800) >>> 0, ecx, edx]);

@@ -1,14 +1,13 @@
 /**
- * What a device sees of the machine around it, and nothing more. Devices are passive: they act inside an access by a
- * core or inside an event of the node, and `now` is exact in both. Every device gives its state as plain data (hash,
- * snapshot).
+ * What a device can see of the machine around it. Devices are passive: they act inside an access by a core or inside an
+ * event of the node, and `now` is exact in both. Every device gives its state as plain data (hash, snapshot).
  */
 export interface DeviceHost {
-  /** Virtual time of the access or event that is being served, ns. */
+  /** Virtual time of the current access or event, ns. */
   readonly now: number;
   /**
-   * Guest did what the manual forbids: a DEVICE_ERROR trace event; the machine stops if it is strict. `text` starts
-   * with the device's name.
+   * The guest did something that the manual forbids: emits a DEVICE_ERROR trace event and stops a strict machine.
+   * `text` starts with the device's name.
    */
   report(text: string): void;
 }
@@ -18,7 +17,7 @@ export interface InterruptLine {
   set(level: boolean): void;
 }
 
-/** Physical memory as bus masters see it. All accesses are checked: -1 or false for what is not RAM. */
+/** Physical memory as bus masters see it. All accesses are checked: the result is -1 or false for anything but RAM. */
 export interface Dma {
   readonly view: DataView;
   readonly ram: Uint8Array;

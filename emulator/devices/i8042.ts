@@ -37,7 +37,7 @@ const ACKNOWLEDGE = 0xfa;
 
 export class KeyboardController {
   private commandByte: number = CommandByte.SYSTEM | CommandByte.KEYBOARD_INTERRUPT | CommandByte.TRANSLATE;
-  /** Controller command that waits for its data byte; 0 = none, so that the next data byte goes to the keyboard. */
+  /** Controller command that waits for its data byte; 0 = none, and the next data byte is for the keyboard. */
   private waitingFor = 0;
   /** Keyboard command that waits for its operand. */
   private operandOf = 0;
@@ -70,7 +70,7 @@ export class KeyboardController {
     }
     if (!this.available) return 0;
     const byte = this.output.shift()!;
-    // The line falls between two bytes, for an edge-triggered input.
+    // The line goes low between two bytes, for an edge-triggered input.
     this.line.set(false);
     this.update();
     return byte;

@@ -11,7 +11,7 @@ export interface IoapicBus extends DeviceHost {
   deliverExternal(destination: number, logical: boolean, mode: number, vector: number, level: boolean): void;
 }
 
-/** Bits of the low word that a write changes: all but delivery status and remote IRR. */
+/** Bits of the low word that a write changes: all except delivery status and remote IRR. */
 const WRITABLE_LOW = 0x1_afff;
 const DELIVERY_MASK = 0x700;
 
@@ -37,7 +37,7 @@ export class IoApic {
     else if (!was) this.send(pin);
   }
 
-  /** A LAPIC ended a level-triggered interrupt: a line still asserted interrupts again. */
+  /** A LAPIC ended a level-triggered interrupt: a line that is still asserted interrupts again. */
   endOfInterrupt(vector: number): void {
     for (let pin = 0; pin < IOAPIC_PINS; pin++) {
       if ((this.low[pin] & Redirection.REMOTE_IRR) === 0 || (this.low[pin] & 0xff) !== vector) continue;
@@ -92,7 +92,7 @@ export class IoApic {
   }
 
   private writeLow(pin: number, value: number): void {
-    // Remote IRR belongs to level-triggered entries only: switching to edge drops it.
+    // Only level-triggered entries have a remote IRR: switching to edge clears it.
     const kept = (value & Redirection.LEVEL) !== 0 ? this.low[pin] & Redirection.REMOTE_IRR : 0;
     this.low[pin] = (value & WRITABLE_LOW) | kept;
     if ((value & Redirection.LEVEL) !== 0) this.serviceLevel(pin);

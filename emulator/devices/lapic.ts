@@ -4,25 +4,25 @@
  * shorthands, physical and logical destinations (11.6), LVT (11.5.1), timer one-shot and periodic with divider
  * (11.5.4), ESR (11.5.3), EOI with broadcast to the I/O APIC. Left out: x2APIC and TSC-deadline (QEMU's TCG machine has
  * neither), SMI, CMCI, delivery-status bits (always idle), focus processor, and the spurious vector: acknowledging is
- * atomic here, so it cannot occur. Acceptance of an interrupt is `accept*`, called by the node at the exact time of
- * arrival; time comes from the host.
+ * atomic here, so it cannot occur. The node calls `accept*` at the exact time at which an interrupt arrives; the host
+ * gives the time.
  */
 import { Icr, LAPIC_VERSION, Lapic, LapicNames, Lvt, SVR_ENABLE, TIMER_HZ } from "../abi/lapic.ts";
 import { type DeviceHost, hex } from "./device.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Where the LAPIC's messages go. */
+/** Where the LAPIC sends its messages. */
 export interface LapicBus extends DeviceHost {
   /** An ICR write: `mode` and `trigger` are the ICR's fields in place, `targets` the cores it addresses, ascending. */
   sendInterprocessor(source: number, targets: readonly number[], mode: number, vector: number): void;
   /** EOI of a level-triggered vector. */
   broadcastEoi(vector: number): void;
-  /** A write may have made an interrupt deliverable or moved the timer: look again after this instruction. */
+  /** A write may have made an interrupt deliverable or moved the timer: check again after this instruction. */
   reschedule(core: number): void;
-  /** For destinations: all LAPICs of the node by core index. */
+  /** All LAPICs of the node by core index, to find destinations. */
   readonly lapics: readonly LocalApic[];
-  /** Observed: `vector` left service. */
+  /** For observers: `vector` is no longer in service. */
   endOfInterrupt(core: number, vector: number): void;
 }
 
@@ -64,12 +64,9 @@ export class LocalApic {
   private timerDivide = 0;
   /** Virtual time at which the timer started to count, ns. */
   private timerStart = 0;
-  /** When the timer interrupts next, ns; NEVER if stopped, expired or masked. */
+  /** When the timer fires next, ns; NEVER if stopped, expired or masked. */
   timerNext = NEVER;
-  /**
-   * Highest vectors in IRR and ISR, -1 = none; kept beside the bit maps because the node asks before every run of a
-   * core.
-   */
+  /** Highest vectors in IRR and ISR, -1 = none; cached because the node asks before every run of a core. */
   private irrHighest = -1;
   private isrHighest = -1;
 
@@ -80,7 +77,7 @@ export class LocalApic {
     this.reset();
   }
 
-  /** Power-up and INIT (11.4.7): all but the ID. */
+  /** Power-up and INIT (11.4.7): resets everything except the ID. */
   reset(): void {
     this.irr.fill(0);
     this.isr.fill(0);
@@ -106,7 +103,7 @@ export class LocalApic {
   get isPresent(): boolean {
     return this.present;
   }
-  /** Disabling it forgets its state. */
+  /** Disabling the LAPIC clears its state. */
   setPresent(present: boolean): void {
     if (this.present === present) return;
     this.present = present;
@@ -138,7 +135,7 @@ export class LocalApic {
     return (this.tpr & 0xf0) >= inService ? this.tpr : inService;
   }
 
-  /** The vector to deliver now, if the core takes interrupts; -1 = none. */
+  /** The vector to deliver now if the core accepts interrupts; -1 = none. */
   pendingVector(): number {
     const vector = this.irrHighest;
     if (vector < 0 || !this.enabled) return -1;
@@ -173,7 +170,7 @@ export class LocalApic {
     this.scheduleTimer(this.timerNext);
   }
 
-  /** Does a message with this destination reach this LAPIC (11.6.2)? */
+  /** Whether a message with this destination addresses this LAPIC (11.6.2). */
   matches(destination: number, logical: boolean): boolean {
     if (!this.present) return false;
     if (!logical) return destination === 0xff || destination === this.core;
@@ -350,7 +347,7 @@ export class LocalApic {
     return divisors[((this.timerDivide >>> 1) & 4) | (this.timerDivide & 3)] * (1_000_000_000 / TIMER_HZ);
   }
 
-  /** The count register follows from its start, so a running timer costs nothing. */
+  /** The count is computed from the start time, so a running timer costs nothing. */
   private timerCurrent(now: number): number {
     if (this.timerInitial === 0) return 0;
     const ticks = Math.floor((now - this.timerStart) / this.timerDivisor);
@@ -369,7 +366,7 @@ export class LocalApic {
     this.bus.reschedule(this.core);
   }
 
-  /** A new divisor takes over from the current count. */
+  /** A new divisor takes effect from the current count on. */
   private writeDivide(value: number): void {
     const now = this.bus.now;
     const current = this.timerCurrent(now);

@@ -1,7 +1,7 @@
 /**
- * The mailbox of a node (kernel/abi/mailbox.ts): messages between the kernel and the management network. What the node
- * sends is taken at once, so OUT is always free; what comes waits here in order until the node has taken the message
- * before it.
+ * The mailbox of a node (kernel/abi/mailbox.ts): messages between the kernel and the management network. A message from
+ * the node is taken at once, so OUT is always free. Messages for the node wait here, in order, until the node has taken
+ * the one before.
  */
 import {
   MAILBOX_MAGIC,
@@ -23,11 +23,11 @@ export class MailboxDevice {
   constructor(
     private readonly host: DeviceHost,
     private readonly line: InterruptLine,
-    /** Takes a message of the node; the bytes are the receiver's to keep. */
+    /** Receives a message from the node and owns its bytes. */
     private readonly sent: (message: Uint8Array) => void,
   ) {}
 
-  /** A message for the node. @throws RangeError if it is empty or longer than MAILBOX_MESSAGE_BYTES. */
+  /** Queues a message for the node. @throws RangeError if it is empty or longer than MAILBOX_MESSAGE_BYTES. */
   deliver(message: Uint8Array): void {
     if (message.length === 0 || message.length > MAILBOX_MESSAGE_BYTES)
       throw new RangeError(`mailbox: message of ${message.length} bytes: 1…${MAILBOX_MESSAGE_BYTES} are possible`);
@@ -98,7 +98,7 @@ export class MailboxDevice {
       this.host.report(`mailbox: unknown control bits ${hex(value, 8)}`);
     if ((value & MailboxControl.TAKE) !== 0) {
       if (this.incoming.shift() === undefined) this.host.report("mailbox: TAKE without a message");
-      // The line falls between two messages, for an edge-triggered input.
+      // The line goes low between two messages, for an edge-triggered input.
       this.line.set(false);
       if (this.incoming.length > 0) this.line.set(true);
     }
@@ -110,7 +110,7 @@ export class MailboxDevice {
   }
 }
 
-/** Four bytes, little-endian; what lies behind the message is 0. */
+/** Four bytes, little-endian; 0 after the end of the message. */
 function wordAt(message: Uint8Array | undefined, at: number): number {
   let word = 0;
   for (let i = 0; i < WORD; i++) word |= (message?.[at + i] ?? 0) << (8 * i);

@@ -1,10 +1,10 @@
 /**
  * Text → keys of a US keyboard in scan code set 1. Source: IBM PS/2 Technical Reference, "Keyboards", scan code set 1
- * (figure "Scan code set 1 for all keyboards"); break code = make code | 0x80. Left out: keys that no character stands
- * for (function keys, keypad).
+ * (figure "Scan code set 1 for all keyboards"); break code = make code | 0x80. Left out: keys without a character
+ * (function keys, keypad).
  */
 
-/** Make codes, row by row from Escape; the characters stand in the order of their codes. */
+/** Make codes, row by row from Escape; the characters are in the order of their codes. */
 // biome-ignore format: one row of keys a line: first make code, plain, with shift
 const rows: readonly (readonly [number, string, string])[] = [
   [0x01, "\x1b1234567890-=\b\t", "\0!@#$%^&*()_+\0\0"],
@@ -28,7 +28,7 @@ for (const [first, plain, shifted] of rows) {
 export class UnknownKey extends Error {}
 
 /**
- * For each character the make and break codes that typing it sends. `\n`, `\t`, `\b`, `\e` (Escape) and `\\` stand for
+ * The make and break codes of the keys that type each character. `\n`, `\t`, `\b`, `\e` (Escape) and `\\` stand for
  * their keys.
  * @throws UnknownKey
  */

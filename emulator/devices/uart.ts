@@ -19,10 +19,10 @@ export class Uart16550 {
   private divisor = 12;
   private fifoEnabled = false;
   private overrun = false;
-  /** The transmitter-empty condition is reported once: reading IIR or writing THR takes it back. */
+  /** The transmitter-empty condition is reported once: reading IIR or writing THR clears it. */
   private transmitPending = false;
   private readonly received: number[] = [];
-  /** What the host has typed and the receiver has not taken yet. */
+  /** Bytes that the host has typed and the receiver has not taken yet. */
   private readonly typed: number[] = [];
 
   constructor(
@@ -114,7 +114,7 @@ export class Uart16550 {
     };
   }
 
-  /** 8.4: a change of mode clears the FIFOs; the other bits count only together with ENABLE. */
+  /** 8.4: a change of mode clears the FIFOs; the other bits are valid only together with ENABLE. */
   private writeFifoControl(value: number): void {
     const enable = (value & UartFcr.ENABLE) !== 0;
     if (enable !== this.fifoEnabled || (enable && (value & UartFcr.CLEAR_RECEIVE) !== 0)) this.received.length = 0;
@@ -130,7 +130,7 @@ export class Uart16550 {
     this.transmitPending = true;
   }
 
-  /** 8.6.1, bit 1: in a full FIFO the new character is lost, in the register alone the one that stood there. */
+  /** 8.6.1, bit 1: a full FIFO loses the new character; without FIFO the old character is overwritten. */
   private loopBack(byte: number): void {
     const isFull = this.received.length >= (this.fifoEnabled ? FIFO_BYTES : 1);
     this.overrun ||= isFull;
@@ -145,10 +145,7 @@ export class Uart16550 {
     this.update();
   }
 
-  /**
-   * Highest pending and enabled cause (table of 8.5). The trigger level is 1: data is never left waiting for a
-   * time-out.
-   */
+  /** Highest pending and enabled cause (table of 8.5). The trigger level is 1, so data never waits for a time-out. */
   private cause(): number {
     if ((this.ier & UartIer.LINE_STATUS) !== 0 && this.overrun) return UartIir.LINE_STATUS;
     if ((this.ier & UartIer.RECEIVED) !== 0 && this.received.length > 0) return UartIir.RECEIVED;

@@ -1,8 +1,8 @@
 /**
  * virtio over MMIO, version 2: one slot's register window. Source: OASIS virtio 1.1, 4.2.2 (registers), 2.1 (status),
- * 3.1 (initialisation). A slot without a device shows DeviceID 0 and nothing else. What the driver does out of order or
- * out of bounds is reported and, where a queue is concerned, sets NEEDS_RESET. Left out: version 1 (legacy), shared
- * memory regions, indirect and event-index features.
+ * 3.1 (initialisation). A slot without a device shows only DeviceID 0. A mistake of the driver (wrong order, out of
+ * bounds) is reported; in a queue it also sets NEEDS_RESET. Left out: version 1 (legacy), shared memory regions,
+ * indirect and event-index features.
  */
 import {
   VIRTIO_MAGIC,
@@ -54,17 +54,17 @@ export class VirtioMmioSlot {
     this.queues = Array.from({ length: device.queueCount }, () => new Virtqueue(this.dma));
   }
 
-  /** The driver has finished its set-up and nothing is broken. */
+  /** The driver has finished its set-up and the device is not broken. */
   get running(): boolean {
     return (this.status & (VirtioStatus.DRIVER_OK | VirtioStatus.NEEDS_RESET)) === VirtioStatus.DRIVER_OK;
   }
 
-  /** Used buffers were added and the driver wants to know. */
+  /** Used buffers were added and the driver wants an interrupt. */
   interrupt(): void {
     this.raise(VirtioInterrupt.USED_BUFFER);
   }
 
-  /** Runs device work that touches the rings; a broken ring stops the device, never the host. */
+  /** Runs device work that accesses the rings; a broken ring stops the device, never the host. */
   guarded(work: () => void): void {
     try {
       work();
@@ -165,7 +165,7 @@ export class VirtioMmioSlot {
   private readConfig(device: VirtioFunction, at: number, size: number): number {
     if (at + size > device.config.length) {
       this.host.report(
-        `${device.name}: read of ${size} bytes behind the configuration space, at ${hex(VirtioMmio.CONFIG + at, 3)}`,
+        `${device.name}: read of ${size} bytes beyond the configuration space, at ${hex(VirtioMmio.CONFIG + at, 3)}`,
       );
       return 0;
     }
@@ -182,7 +182,10 @@ export class VirtioMmioSlot {
     else this.driverFeatures[this.driverFeaturesSelect] = value;
   }
 
-  /** 2.1 and 3.1.1: FEATURES_OK stays clear if the driver took what was not offered, or not VERSION_1. */
+  /**
+   * 2.1 and 3.1.1: FEATURES_OK stays clear if the driver accepted a feature that was not offered, or did not accept
+   * VERSION_1.
+   */
   private writeStatus(value: number): void {
     if (value === 0) {
       this.reset();

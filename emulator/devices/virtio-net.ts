@@ -1,8 +1,7 @@
 /**
  * virtio network card. Source: OASIS virtio 1.1, section 5.1. Features MAC and VERSION_1: 12-byte header, no offloads,
- * no merged buffers. A sent frame goes to the fabric at the time of the notification. A frame that arrives while no
- * buffer is free waits, at most WAITING_FRAMES of them; one that does not fit its buffer is dropped, as in QEMU, but
- * reported.
+ * no merged buffers. A sent frame goes to the fabric at the time of the notification. Up to WAITING_FRAMES frames wait
+ * in the card while no buffer is free. A frame that does not fit its buffer is dropped, as in QEMU, and reported.
  */
 import {
   VIRTIO_F_VERSION_1_BIT,
@@ -15,15 +14,15 @@ import type { Dma } from "./device.ts";
 import { QueueError } from "./virtqueue.ts";
 import type { VirtioFunction, VirtioMmioSlot } from "./virtio-mmio.ts";
 
-/** Frames that wait in the card for a receive buffer. */
+/** Most frames that wait in the card for a receive buffer. */
 export const WAITING_FRAMES = 1024;
-/** Longest frame that the card sends: what QEMU's stream backend takes, 64 KB and some headers. */
+/** Longest frame that the card sends: QEMU's stream backend accepts 64 KB and some headers. */
 export const MAX_FRAME_BYTES = 69_632;
 const MIN_FRAME_BYTES = 14;
 
 export interface NetworkPort {
   send(frame: Uint8Array): void;
-  /** A frame was lost in the card; no fault of the driver. */
+  /** The card lost a frame; the driver made no mistake. */
   lost(text: string): void;
 }
 
@@ -42,7 +41,7 @@ export class VirtioNet implements VirtioFunction {
     mac: Uint8Array,
     private readonly port: NetworkPort,
   ) {
-    // MAC, then the link status word, which reads 0 without its feature.
+    // MAC address, then the link status word, which reads 0 because its feature is not offered.
     this.config = new Uint8Array(8);
     this.config.set(mac);
     new VirtioNetHeader(new DataView(this.header.buffer)).bufferCount = 1;
@@ -117,7 +116,7 @@ export class VirtioNet implements VirtioFunction {
       }
       this.waiting.shift();
       if (room < this.header.length + frame.length) {
-        // The buffer stays available: the next frame may fit.
+        // The buffer stays available, because the next frame may fit.
         queue.untake();
         this.port.lost(`virtio-net: frame of ${frame.length} bytes does not fit a receive buffer of ${room}`);
         continue;
@@ -129,7 +128,7 @@ export class VirtioNet implements VirtioFunction {
     if (interrupt) this.slot.interrupt();
   }
 
-  /** Copies the bytes of header + frame that belong into one part; returns how many. */
+  /** Copies the bytes of header + frame that belong into one part; returns their number. */
   private scatter(frame: Uint8Array, from: number, offset: number, room: number): number {
     const bytes = Math.min(room, this.header.length + frame.length - from);
     if (bytes <= 0) return 0;

@@ -1,7 +1,7 @@
 /**
- * Split virtqueue, device side. Source: OASIS virtio 1.1, section 2.6. The rings belong to the guest and may hold
- * anything: every access is checked against RAM, chains are bounded, and a broken ring throws QueueError, which the
- * transport turns into NEEDS_RESET. Nothing here can make the host read or write outside the node's RAM.
+ * Split virtqueue, device side. Source: OASIS virtio 1.1, section 2.6. The guest writes the rings and may put anything
+ * into them: every access is checked against RAM, chains are bounded, and a broken ring throws QueueError, which the
+ * transport turns into NEEDS_RESET. No ring can make the host read or write outside the node's RAM.
  */
 import {
   VIRTQ_AVAIL_NO_INTERRUPT,
@@ -13,7 +13,7 @@ import {
 } from "../abi/virtio.ts";
 import type { Dma } from "./device.ts";
 
-/** Largest queue that the device takes, as QEMU's; the kernel's driver uses less (VIRTQ_MAX). */
+/** Largest queue that the device accepts, as in QEMU; the kernel's driver uses a smaller one (VIRTQ_MAX). */
 export const QUEUE_SIZE_MAX = 1024;
 
 /** The guest broke the rules of its ring. */
@@ -56,10 +56,13 @@ export class Virtqueue {
     this.nextAvail = this.nextUsed = 0;
   }
 
-  /** QUEUE_READY ← 1. The areas must be aligned (2.6) and in RAM; they are looked up once, since RAM does not move. */
+  /**
+   * QUEUE_READY ← 1. The areas must be aligned (2.6) and in RAM. Their addresses are resolved once, because RAM does
+   * not move.
+   */
   enable(): void {
     if (this.size === 0 || this.size > QUEUE_SIZE_MAX || (this.size & (this.size - 1)) !== 0)
-      throw new QueueError(`queue size ${this.size} is no power of two up to ${QUEUE_SIZE_MAX}`);
+      throw new QueueError(`queue size ${this.size} is not a power of two up to ${QUEUE_SIZE_MAX}`);
     this.descOffset = this.area("descriptor table", this.desc, 16, VirtqDescriptor.SIZE * this.size);
     this.availOffset = this.area("driver area", this.driver, 2, AVAIL_RING + 2 * this.size);
     this.usedOffset = this.area("device area", this.device, 4, USED_RING + VirtqUsedElement.SIZE * this.size);
@@ -67,7 +70,7 @@ export class Virtqueue {
     this.ready = true;
   }
 
-  /** Chains that the driver has made available and nobody has taken. */
+  /** Number of chains that the driver has made available and the device has not taken. */
   get available(): number {
     if (!this.ready) return 0;
     const count =
@@ -109,12 +112,12 @@ export class Virtqueue {
     return { head, parts };
   }
 
-  /** Gives the chain just taken back, as if it had not been taken. */
+  /** Undoes the last `take`. */
   untake(): void {
     this.nextAvail = (this.nextAvail - 1) & 0xffff;
   }
 
-  /** Returns a chain with `written` bytes filled. True if the driver wants an interrupt for it. */
+  /** Returns a chain, with `written` bytes filled, to the driver. True if the driver wants an interrupt for it. */
   put(chain: Chain, written: number): boolean {
     const { view } = this.dma;
     const at = this.usedOffset + USED_RING + VirtqUsedElement.SIZE * (this.nextUsed & (this.size - 1));

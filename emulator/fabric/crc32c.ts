@@ -1,6 +1,6 @@
 /**
- * CRC-32C (Castagnoli): polynomial 0x1EDC6F41, reflected, initial and final inversion.
- * Source: RFC 3720 section 12.1 and appendix B.4. Eight bytes a step ("slicing by 8").
+ * CRC-32C (Castagnoli): polynomial 0x1EDC6F41, reflected, initial and final inversion. Source: RFC 3720 section 12.1
+ * and appendix B.4. Processes eight bytes a step ("slicing by 8").
  */
 const POLYNOMIAL_REFLECTED = 0x82f63b78;
 const SLICES = 8;
@@ -24,7 +24,7 @@ function buildTables(): Uint32Array {
   return t;
 }
 
-/** CRC-32C of `bytes`; `previous` is the CRC of what stands before them. */
+/** CRC-32C of `bytes`; `previous` is the CRC of the bytes before them. */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
   const t = tables;
   let crc = ~previous;

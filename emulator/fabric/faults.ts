@@ -1,30 +1,30 @@
 /**
  * Faults of the links, from a seed: drop, duplicate, corrupt, reorder, delay, and cuts at given times. Pure: `judge`
- * says what becomes of a frame, the switch does it. Every link has a stream of its own, and a link's frames are judged
- * in the order of their sending, so verdicts depend on neither the host nor which node ran first. The same seed and the
- * same traffic give the same faults.
+ * decides what happens to a frame, and the switch carries it out. Every link has its own random stream, and its frames
+ * are judged in the order in which they are sent, so verdicts depend neither on the host nor on which node ran first.
+ * The same seed and the same traffic give the same faults.
  *
  * A corrupt frame has 1 to 3 bits flipped anywhere in it. CRC-32C finds every such error at our frame lengths (Hamming
  * distance 4 up to 2^31 bits: Koopman, "32-bit cyclic redundancy codes for Internet applications", 2002), so a corrupt
- * message that is delivered is a bug and never bad luck. A reordered frame is held back alone, so that others overtake
- * it; a delayed one holds up its link, so that the order stays. Nothing arrives earlier than without faults: the
- * fabric's lookahead holds.
+ * message that is delivered is always a bug. A reordered frame is held back alone, so that others overtake it; a
+ * delayed one blocks its link, so that the order is kept. No frame arrives earlier than without faults, so the fabric's
+ * lookahead remains valid.
  */
 import { Prng } from "../machine/prng.ts";
 
-/** Chances are parts per million for each frame; times virtual ns. */
+/** Rates are parts per million of frames; times are virtual ns. */
 export interface FaultSpec {
   readonly drop: number;
   readonly duplicate: number;
   readonly corrupt: number;
   readonly reorder: number;
-  /** A reordered frame is held back by 1 … this. */
+  /** Longest time that a reordered frame is held back; at least 1. */
   readonly reorderNs: number;
   readonly delay: number;
   readonly delayNs: number;
   readonly cuts: readonly Cut[];
 }
-/** The link of `nid` carries nothing, in either direction, from `fromNs` until before `untilNs`. */
+/** The link of `nid` carries nothing in either direction from `fromNs` until before `untilNs`. */
 export interface Cut {
   readonly nid: number;
   readonly fromNs: number;
@@ -41,7 +41,7 @@ export const noLinkFaults: FaultSpec = {
   cuts: [],
 };
 
-/** What becomes of one frame. `flips`: bit positions in the frame, of the first copy. */
+/** What happens to one frame. `flips`: bit positions in the first copy of the frame. */
 export interface Verdict {
   readonly lost: "drop" | "cut" | undefined;
   readonly copies: number;
@@ -51,9 +51,9 @@ export interface Verdict {
 }
 export const soundVerdict: Verdict = { lost: undefined, copies: 1, flips: [], holdNs: 0, stallNs: 0 };
 
-/** The switch asks it about every frame; tests put a scripted one in its place. */
+/** The switch asks it about every frame; tests replace it by a scripted one. */
 export interface FaultInjector {
-  /** `frame` leaves `source` for `target` at `time`. The frame is not to be changed or kept. */
+  /** `frame` leaves `source` for `target` at `time`. The injector must not change or keep the frame. */
   judge(source: number, target: number, frame: Uint8Array, time: number): Verdict;
   /** Plain data, for the state hash. */
   state(): unknown;
@@ -84,7 +84,7 @@ export class LinkFaults implements FaultInjector {
     reordered: 0,
     delayed: 0,
   };
-  /** By sending nid. */
+  /** Random streams by sending nid. */
   private readonly streams = new Map<number, Prng>();
 
   constructor(
@@ -126,7 +126,7 @@ export class LinkFaults implements FaultInjector {
     return [...this.streams].map(([nid, prng]) => [nid, prng.state()]);
   }
 
-  /** `812 frames: 8 dropped, 9 duplicated, …`: what is not 0. */
+  /** `812 frames: 8 dropped, 9 duplicated, …`; zero counts are left out. */
   summary(): string {
     const { frames, ...rest } = this.counts;
     const parts = Object.entries(rest).filter(([, count]) => count > 0);
@@ -140,7 +140,7 @@ export class LinkFaults implements FaultInjector {
   }
 }
 
-/** Different positions: a bit flipped twice would be sound again. */
+/** The positions differ: a bit flipped twice would be intact again. */
 function flips(random: Prng, bits: number): readonly number[] {
   const positions = new Set<number>();
   for (let n = 1 + random.below(MOST_FLIPS); n > 0; n--) positions.add(random.below(bits));
@@ -160,7 +160,7 @@ export function verdictText({ lost, copies, flips: bits, holdNs, stallNs }: Verd
 
 // ---- --faults SPEC -------------------------------------------------------------------------------------------------
 
-/** One line: which part, and what is wanted. */
+/** One line: which part is wrong, and what is accepted. */
 export class FaultSpecError extends Error {}
 
 const rates: Readonly<Record<string, "drop" | "duplicate" | "corrupt" | "reorder" | "delay">> = {
@@ -185,7 +185,7 @@ export function parseFaults(text: string): FaultSpec {
     throw new FaultSpecError("nothing given: as drop=1%,dup=1%,corrupt=0.5%,reorder=2%,delay=1%:50us,cut=2:1ms:3ms");
   for (const part of text.split(",").map((p) => p.trim())) {
     const m = /^([a-z]+)=(.*)$/.exec(part);
-    if (m === null) throw new FaultSpecError(`'${part}' is no fault: give NAME=RATE, as drop=1%`);
+    if (m === null) throw new FaultSpecError(`'${part}' is not a fault: give NAME=RATE, as drop=1%`);
     const [, name, value] = m as unknown as [string, string, string];
     if (name === "cut") {
       cuts.push(parseCut(value));
@@ -213,9 +213,9 @@ function parseRate(name: string, text: string): number {
 function parseNs(name: string, text: string): number {
   const m = /^(\d+(?:\.\d+)?)(ns|us|ms|s|)$/.exec(text);
   const value = m === null ? Number.NaN : Math.round(Number(m[1]) * timeUnits[m[2]!]!);
-  // Bounded by the generator's 32 bits.
+  // The generator's 32 bits bound it.
   if (!(value > 0 && value <= 0xffff_ffff))
-    throw new FaultSpecError(`'${name}': '${text}' is no time up to 4s, as 500ns, 50us or 2ms`);
+    throw new FaultSpecError(`'${name}': '${text}' is not a time up to 4s, as 500ns, 50us or 2ms`);
   return value;
 }
 function parseCut(text: string): Cut {

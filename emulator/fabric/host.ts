@@ -1,6 +1,6 @@
 /**
- * nid 0 on the fabric: runs the reliable messages and hands each message to the service that its target pid names
- * (pid 1 service node, pid 2 I/O node). A message for nobody is answered where its sender waits for an answer.
+ * nid 0 on the fabric: runs the reliable messages and passes each message to the service at its target pid (pid 1
+ * service node, pid 2 I/O node). A message to a pid without a service is answered if its sender waits for an answer.
  */
 import { EventKind } from "../abi/events.ts";
 import { Cause, MessageFlag, Operation, SERVICE_NID } from "../abi/net.ts";
@@ -12,21 +12,21 @@ import { Personality } from "../abi/personality.ts";
 import { replyTo, type Message } from "./message.ts";
 import { Reliable, type ReliableOptions } from "./reliable.ts";
 
-/** What runs at a pid of nid 0. */
+/** A service at a pid of nid 0. */
 export interface HostService {
   receive(message: Message, time: number): void;
-  /** Virtual time at which `tick` wants to be called; Infinity = never. */
+  /** Virtual time of the next call of `tick`; Infinity = never. */
   readonly nextTimer: number;
   tick(time: number): void;
-  /** The node was given up: nothing sent to it arrives any more. */
+  /** The node is unreachable: nothing sent to it arrives any more. */
   unreachable(nid: number, time: number): void;
 }
-/** What a service needs of the host. The message's source is filled in. */
+/** The host's `send` for a service. It fills in the message's source. */
 export type SendMessage = (message: Message, time: number) => void;
 
 /** Longest text of a STATUS_REPLY (kernel/job/status.ts). */
 const STATUS_TEXT_BYTES = 32768;
-/** What may come to nid 0, and the longest body of each. */
+/** Operations that nid 0 accepts, and the longest body of each. */
 // biome-ignore format: a table
 const mostBytes: ReadonlyMap<number, number> = new Map<number, number>([
   [Operation.ACKNOWLEDGE,  0],
@@ -44,7 +44,7 @@ const mostBytes: ReadonlyMap<number, number> = new Map<number, number>([
 
 export class FabricHost implements Endpoint {
   readonly reliable: Reliable;
-  /** Whether a task of the job may be on that node: the service node knows. Without one, anything may be. */
+  /** Whether a task of the job may be on that node. The service node sets this; by default the answer is always yes. */
   isMember: (nid: number, jobId: number) => boolean = () => true;
   private readonly services = new Map<number, HostService>();
   private readonly lost: { nid: number; time: number }[] = [];
@@ -70,7 +70,7 @@ export class FabricHost implements Endpoint {
     );
   }
 
-  /** A service at a pid. Later messages for the pid go to it; the answer is how it sends. */
+  /** Attaches a service to a pid: it gets all later messages for that pid. Returns its send function. */
   attach(pid: number, service: HostService): SendMessage {
     if (this.services.has(pid)) throw new Error(`fabric host: pid ${pid} is taken`);
     this.services.set(pid, service);
@@ -123,7 +123,7 @@ export class FabricHost implements Endpoint {
     if (answer !== null) this.send(answer, time);
   }
 
-  /** After the state machine has returned, so that a service may send from within. */
+  /** Called after the state machine has returned, so that a service may send from within the callback. */
   private tellLost(): void {
     for (let l = this.lost.shift(); l !== undefined; l = this.lost.shift()) {
       for (const s of this.services.values()) s.unreachable(l.nid, l.time);
@@ -131,14 +131,14 @@ export class FabricHost implements Endpoint {
   }
 }
 
-/** The reply of each request that is not for nid 0. */
+/** The operation of the reply to each request that nid 0 does not serve. */
 const replies: ReadonlyMap<number, number> = new Map<number, number>([
   [Operation.LOAD, Operation.LOAD_REPLY],
   [Operation.STATUS, Operation.STATUS_REPLY],
   [Operation.KILL, Operation.KILL_REPLY],
   [Operation.GET, Operation.GET_REPLY],
 ]);
-/** The refusal that the sender of a request waits for; null where nobody waits. */
+/** The refusal that the sender of a request waits for; null if it does not wait. */
 export function refusal(request: Message, cause: number = Cause.NO_MATCH): Message | null {
   const acknowledged = request.operation === Operation.PUT && (request.flags & MessageFlag.ACK_WANTED) !== 0;
   const operation = acknowledged ? Operation.PUT_ACK : replies.get(request.operation);

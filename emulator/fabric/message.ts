@@ -1,7 +1,7 @@
 /**
- * Messages and their frames (layout and rules: kernel/abi/net.ts): a message is cut into frames, a frame is checked,
- * frames are put together again. Nothing here keeps time or knows of sequence numbers beyond writing them.
- * Whatever arrives is bytes from a wire: every length is checked before it is used and nothing throws.
+ * Messages and their frames (layout and rules: kernel/abi/net.ts): fragments messages, checks frames, reassembles
+ * fragments. This file knows no time, and sequence numbers only as fields to write. All input is bytes from a wire:
+ * every length is checked before it is used, and no input throws.
  */
 import {
   DropReason,
@@ -54,11 +54,11 @@ const blank: Message = {
   cause: 0,
   body: NOTHING,
 };
-/** A message with the fields that are not named 0. */
+/** A message; the fields not given are 0. */
 export function message(fields: Partial<Message> & { readonly operation: number }): Message {
   return { ...blank, ...fields };
 }
-/** The reply's address and what a reply echoes: request id, job, match bits, portal. */
+/** A reply to `request`: its address, and the fields that a reply echoes (request id, job, match bits, portal). */
 export function replyTo(request: Message, fields: Partial<Message> & { readonly operation: number }): Message {
   return message({
     sourceNid: request.targetNid,
@@ -87,7 +87,8 @@ function isMacOf(address: Uint8Array, nid: number): boolean {
 }
 
 /**
- * The frames of a message, in order, without sequence, acknowledgement and CRC: `seal` writes those at every sending.
+ * The frames of a message, in order, without sequence, acknowledgement and CRC: `seal` writes those each time a frame
+ * is sent.
  */
 export function fragment(m: Message): Uint8Array[] {
   const frames: Uint8Array[] = [];
@@ -128,7 +129,7 @@ export function fragment(m: Message): Uint8Array[] {
   return frames;
 }
 
-/** Completes a frame for sending. */
+/** Completes a frame for transmission. */
 export function seal(frame: Uint8Array, sequence: number, acknowledgement: number, selective = 0): void {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const h = new MessageHeader(view, EthernetHeader.SIZE);
@@ -139,7 +140,7 @@ export function seal(frame: Uint8Array, sequence: number, acknowledgement: numbe
   h.crc = crc32c(frame.subarray(EthernetHeader.SIZE));
 }
 
-/** An unsealed frame that only acknowledges. */
+/** An unsealed frame that carries an acknowledgement only. */
 export function acknowledgeFrame(sourceNid: number, targetNid: number): Uint8Array {
   return fragment(message({ operation: Operation.ACKNOWLEDGE, sourceNid, targetNid }))[0]!;
 }
@@ -149,7 +150,7 @@ export interface ParsedFrame {
   readonly body: Uint8Array;
 }
 
-/** Checks a received frame as a whole. The answer refers to the frame's bytes. */
+/** Checks a whole received frame. The result refers to the frame's bytes. */
 export function parse(frame: Uint8Array, ownNid: number): ParsedFrame | number {
   if (frame.length < HEADERS_BYTES) return DropReason.NOT_OURS;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
@@ -171,7 +172,7 @@ export function parse(frame: Uint8Array, ownNid: number): ParsedFrame | number {
   return { header: h, body: frame.subarray(HEADERS_BYTES) };
 }
 
-/** What a receiver takes. */
+/** What a receiver accepts. */
 export interface ReassemblyLimits {
   /** Longest body that a message of this operation may have; undefined: the operation is not for this receiver. */
   mostBytes(operation: number): number | undefined;
@@ -180,22 +181,22 @@ export const noLimits: ReassemblyLimits = { mostBytes: () => MAX_MESSAGE_BYTES }
 const KNOWN_FLAGS: number = MessageFlag.ACK_WANTED;
 
 /**
- * Puts the fragments of one peer together: they arrive in order, one message after the other. A message whose sender
- * ended half-way is given up when the next one begins, or at its deadline.
+ * Reassembles the fragments of one peer: they arrive in order, one message after the other. An incomplete message is
+ * discarded when the next one begins, or at its deadline.
  */
 export class Reassembly {
   private body: Uint8Array = NOTHING;
   private gotBytes = 0;
   private first: MessageHeader | null = null;
   private refused = false;
-  /** When `giveUp` is to be called; Infinity: nothing is unfinished. */
+  /** When `giveUp` must be called; Infinity: no message is incomplete. */
   deadline = Infinity;
 
   constructor(private readonly limits: ReassemblyLimits = noLimits) {}
 
   /**
-   * The message that this frame completes, null when more must come, or why the frame was refused: FRAGMENT (the
-   * message is given up) or OPERATION (it may not come, and its rest is passed over).
+   * Returns the message that this frame completes, null if more frames must follow, or why the frame was refused:
+   * FRAGMENT (the message is discarded) or OPERATION (it is not accepted, and its remaining frames are skipped).
    */
   accept({ header: h, body }: ParsedFrame, deadline = Infinity): Message | null | number {
     let result: number | null = null;
@@ -225,7 +226,7 @@ export class Reassembly {
     this.deadline = Infinity;
   }
 }
-/** Every field that names the message agrees; the source nid is the peer's, the target ours. */
+/** True if all fields that identify the message agree; the source nid is the peer's, the target ours. */
 const sameMessage = (a: MessageHeader, b: MessageHeader): boolean =>
   a.operation === b.operation &&
   a.portalIndex === b.portalIndex &&

@@ -1,10 +1,10 @@
 /**
- * Reliable, ordered messages between one node and its peers, as a state machine without sockets or clocks. The rules
- * stand in kernel/abi/net.ts; kernel/net/reliable.ts is the same machine on the other side.
+ * Reliable, ordered messages between one node and its peers, as a state machine without sockets or clocks.
+ * kernel/abi/net.ts states the rules; kernel/net/reliable.ts is the same state machine on the kernel's side.
  *
- * What a stranger can make it keep is bounded: messages of at most `limits.mostBytes` a peer are put together, early
- * frames are held up to HELD_MAX in all, and nothing is taken from a peer that has more than its share of
- * unacknowledged bytes (a peer may have at most as many as it leaves to others, and PENDING_PEER_BYTES).
+ * Memory that other nodes can cause it to use is bounded: at most `limits.mostBytes` per peer in reassembly, and at
+ * most HELD_MAX early frames in all. Nothing is accepted from a peer that has more than its share of unacknowledged
+ * bytes: PENDING_PEER_BYTES, and never more than remain for all others.
  */
 import { DropReason, INBOUND_SILENCE_NS, LATER_FRAMES, RETRY_LIMIT, WINDOW_FRAMES } from "../abi/net.ts";
 import {
@@ -21,34 +21,34 @@ import {
 } from "./message.ts";
 import { RoundTrip } from "./roundtrip.ts";
 
-/** Sequence numbers are 1 … 2^32 − 1 and again 1: 0 means none. */
+/** Sequence numbers run from 1 to 2^32 − 1 and wrap to 1: 0 means none. */
 const SEQUENCE_COUNT = 0xffff_ffff;
-/** In flight to a peer whose acknowledgement is late. */
+/** Most frames in flight to a peer whose acknowledgement is late. */
 const WINDOW_LATE = 4;
 /**
- * Bytes of frames on their way to all peers, past which nothing more is taken in; to one of them: every core of a node
- * waits for one reply.
+ * Bytes of unacknowledged frames to all peers at which no more input is accepted; then the same for one peer, to which
+ * every core may have one reply.
  */
 const PENDING_BYTES = 128 << 20;
 const PENDING_PEER_BYTES = 8 << 20;
-/** Early frames, of all peers. */
+/** Most early frames, over all peers. */
 const HELD_MAX = 2048;
 
 export interface ReliableHooks {
-  /** Hands a sealed frame to the wire; the bytes are the wire's to keep. */
+  /** Sends a sealed frame. The wire owns the bytes. */
   send(frame: Uint8Array, time: number): void;
-  /** A whole message, exactly once, in the order of sending. It may call `send` of the state machine. */
+  /** Receives a whole message, exactly once, in the order of sending. May call the state machine's `send`. */
   deliver(message: Message, time: number): void;
   dropped?(from: number, sequence: number, reason: number, time: number): void;
   resent?(to: number, sequence: number, frames: number, time: number): void;
-  /** A message that may not come, of which only the head is known. */
+  /** A message that is not accepted; only its head is known. */
   refused?(message: Message, time: number): void;
-  /** The peer is given up: what waited for it is lost, and so is what will be sent to it. Told once. */
+  /** The peer is unreachable: messages waiting for it are lost, and so is everything sent to it later. Called once. */
   unreachable?(nid: number, time: number): void;
 }
 export interface ReliableOptions {
   readonly retryLimit?: number;
-  /** Nodes that there are; frames of others are dropped, messages to others refused. Left out: all. */
+  /** Whether a node exists: frames from other nids are dropped, messages to them refused. Left out: all exist. */
   readonly exists?: (nid: number) => boolean;
   readonly limits?: ReassemblyLimits;
   /** First sequence number, 1 by the protocol; tests start just below the wrap. */
@@ -59,36 +59,36 @@ export interface ReliableCounters {
   receivedFrames: number;
   resentFrames: number;
   acknowledgeFrames: number;
-  /** By DropReason. */
+  /** Counts by DropReason. */
   dropped: number[];
 }
 
 interface Unacknowledged {
-  /** Null: the peer holds it, only one before it is missing. */
+  /** Null: the peer has received it, but a frame before it is missing. */
   frame: Uint8Array | null;
   readonly sequence: number;
   sentTime: number;
-  /** Sent more than once: its acknowledgement measures nothing (Karn). */
+  /** Sent more than once: its acknowledgement gives no round-trip sample (Karn's rule). */
   resent: boolean;
 }
 class Peer {
   /** The window, oldest first. */
   readonly inFlight: Unacknowledged[] = [];
-  /** Behind the window. */
+  /** Frames that wait for the window to open. */
   readonly waiting: Uint8Array[] = [];
-  /** Of both, bytes. */
+  /** Bytes of both. */
   pendingBytes = 0;
   nextSequence: number;
   /** Highest sequence received in order; 0 = none yet. */
   received = 0;
   expected: number;
-  /** Frames that came early, by sequence. */
+  /** Early frames, by sequence. */
   readonly held = new Map<number, ParsedFrame>();
   acknowledgementOwed = false;
-  /** Timeouts since anything sound was heard. */
+  /** Timeouts since the last valid frame of the peer. */
   silent = 0;
   readonly roundTrip = new RoundTrip();
-  /** When the oldest frame is sent again; holds while the window is not empty. */
+  /** When the oldest frame is retransmitted; valid while the window is not empty. */
   timerAt = Infinity;
   unreachable = false;
   readonly reassembly: Reassembly;
@@ -120,7 +120,7 @@ export class Reliable {
     dropped: [],
   };
   private readonly peers = new Map<number, Peer>();
-  /** Peers that something is under way with. */
+  /** Peers with frames in flight or an acknowledgement to send. */
   private readonly active = new Set<Peer>();
   private pendingBytes = 0;
   private heldCount = 0;
@@ -147,7 +147,7 @@ export class Reliable {
     return n;
   }
 
-  /** False: there is no such node, or it was given up; nothing will be sent. */
+  /** Returns false if the node does not exist or is unreachable; then nothing is sent. */
   send(message: Message, time: number): boolean {
     if (!this.exists(message.targetNid)) return false;
     const peer = this.peer(message.targetNid);
@@ -171,7 +171,7 @@ export class Reliable {
     }
     const { sourceNid, sequence, acknowledgement, selective } = parsed.header;
     const peer = this.peer(sourceNid);
-    // A node that was given up gives us up, too, when nothing is acknowledged.
+    // A peer that we gave up must give us up, too, so it gets no acknowledgement.
     if (peer.unreachable) return;
     peer.silent = 0;
     if (this.acknowledged(peer, acknowledgement, selective, time)) this.sendAgain(peer, false, time);
@@ -201,7 +201,7 @@ export class Reliable {
     }
   }
 
-  /** What has become possible is delivered and sent, and an acknowledgement that is owed goes out. */
+  /** Delivers and sends what has become possible, and sends an acknowledgement that is due. */
   private goOn(peer: Peer, time: number): void {
     for (let next = peer.held.get(peer.expected); next !== undefined; next = peer.held.get(peer.expected)) {
       if (!this.hasRoom(peer)) break;
@@ -255,7 +255,7 @@ export class Reliable {
     }
   }
 
-  /** True: something before a held frame may be lost. */
+  /** Returns true if a frame before a held one may be lost. */
   private acknowledged(peer: Peer, acknowledgement: number, selective: number, time: number): boolean {
     const oldest = peer.inFlight[0];
     if (oldest === undefined) return false;
@@ -268,7 +268,7 @@ export class Reliable {
       if (!u.resent) measured = u.sentTime;
     };
     const count = acknowledgement === 0 ? 0 : sequenceDistance(oldest.sequence, acknowledgement) + 1;
-    // Acknowledgements of before the window, or of what was never sent, say nothing.
+    // An acknowledgement of frames before the window, or of frames never sent, is ignored.
     const done = count <= peer.inFlight.length ? peer.inFlight.splice(0, count) : [];
     done.forEach(release);
     let holds = false;
@@ -287,8 +287,8 @@ export class Reliable {
   }
 
   /**
-   * After a timeout: the oldest frame, and what is missing before a held one; before: what has LATER_FRAMES held ones
-   * behind it and was sent only once.
+   * Retransmits. After a timeout: the oldest frame and the frames missing before a held one. Otherwise: frames sent
+   * only once that have LATER_FRAMES held ones after them.
    */
   private sendAgain(peer: Peer, timeout: boolean, time: number): void {
     const least = timeout ? 1 : LATER_FRAMES;
@@ -324,7 +324,7 @@ export class Reliable {
   private transmit(peer: Peer, frame: Uint8Array, sequence: number, time: number): void {
     let selective = 0;
     for (const held of peer.held.keys()) selective |= 1 << sequenceDistance(peer.expected, held);
-    // Bit 0 would be the frame that is missing; one that waits for room is not acknowledged yet.
+    // Bit 0 is the next expected frame: if it is held, it waits for room and is not acknowledged yet.
     seal(frame, sequence, peer.received, (selective & ~1) >>> 0);
     peer.acknowledgementOwed = false;
     this.counters.sentFrames++;

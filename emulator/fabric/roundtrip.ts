@@ -1,7 +1,6 @@
 /**
  * Retransmission timeout of one peer from the measured round trip: RFC 6298 with Karn's rule, in the integer arithmetic
- * of kernel/net/retransmit.ts. Times are virtual ns. Only what was sent once may be measured; who uses it keeps to
- * that.
+ * of kernel/net/retransmit.ts. Times are virtual ns. The caller must only measure frames that were sent once.
  */
 import { RTO_INITIAL_NS, RTO_MAX_NS, RTO_MIN_NS } from "../abi/net.ts";
 
@@ -14,11 +13,11 @@ export class RoundTrip {
   private measuredNs = RTO_INITIAL_NS;
   private backoff = 0;
 
-  /** The time that the oldest frame is given now. */
+  /** The present timeout of the oldest frame. */
   get timeoutNs(): number {
     return Math.min(this.measuredNs * 2 ** this.backoff, Math.max(this.measuredNs, RTO_MAX_NS));
   }
-  /** A timeout has passed, and nothing was measured since. */
+  /** A timeout has passed without a new sample. */
   get isLate(): boolean {
     return this.backoff > 0;
   }

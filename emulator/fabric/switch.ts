@@ -1,10 +1,11 @@
 /**
- * The switch: every nid has one full-duplex link to it. A frame leaves the sender when its link is free and takes
- * bytes/bandwidth to do so, needs `latencyNs` to the output port, waits there for frames before it and takes the link
- * again: store and forward at the output, FIFO per link. Ties at a port go by time, source nid, counter, so the order
- * does not depend on who ran first. No frame arrives earlier than latencyNs after it was sent: that is the lookahead
- * with which nodes run apart. With `faults` a link may lose, double, damage or hold back a frame (faults.ts); each
- * fault is a LINK_FAULT event. Left out: buffers are unbounded.
+ * The switch. Every nid has one full-duplex link to it. A frame leaves the sender when its link is free, which takes
+ * bytes/bandwidth, and needs `latencyNs` to the output port. There it waits for earlier frames and then occupies the
+ * receiver's link: store and forward at the output, FIFO per link. Frames that reach a port at the same time are
+ * ordered by source nid, then by counter, so the order does not depend on which node ran first. No frame arrives
+ * earlier than latencyNs after it was sent: this is the lookahead that lets nodes run independently. With `faults` a
+ * link may lose, duplicate, corrupt or hold back a frame (faults.ts); each fault is a LINK_FAULT event. Not modelled:
+ * limits of buffers.
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -31,9 +32,9 @@ export const defaultFabric: FabricOptions = { latencyNs: 1000, bytesPerNs: 10 };
 interface Flight {
   readonly frame: Uint8Array;
   readonly source: number;
-  /** Counts the sender's frames: the last tie-breaker. */
+  /** Number of the frame among the sender's frames: the last tie-breaker. */
   readonly counter: number;
-  /** When it reaches the output port, ns. */
+  /** When the frame reaches the output port, ns. */
   readonly atPort: number;
 }
 interface Link {
@@ -46,7 +47,7 @@ interface Link {
 
 export class Switch {
   private readonly links = new Map<number, Link>();
-  /** Called with the send time of every frame, so that the machine can shorten what it runs ahead. */
+  /** Called with the send time of every frame, so that the machine can shorten its window. */
   onSend: (time: number) => void = () => {};
 
   constructor(
@@ -58,7 +59,7 @@ export class Switch {
     for (const nid of nids) this.links.set(nid, { queue: [], sendFreeAt: 0, receiveFreeAt: 0, sent: 0 });
   }
 
-  /** `frame` leaves nid `source` at `time`. Its destination MAC says where to. */
+  /** `frame` leaves nid `source` at `time`. Its destination MAC gives the receiver. */
   send(source: number, frame: Uint8Array, time: number): void {
     const from = this.links.get(source);
     if (from === undefined) throw new Error(`switch: nid ${source} has no link`);
@@ -84,12 +85,12 @@ export class Switch {
     this.onSend(time);
   }
 
-  /** The copies that the verdict leaves go to the output port. A second copy takes the link once more. */
+  /** Sends the copies that the verdict leaves to the output port. A second copy occupies the link again. */
   private carry(from: Link, source: number, to: Link, frame: Uint8Array, leaves: number, verdict: Verdict): void {
     let at = leaves + verdict.stallNs;
     for (let copy = 0; copy < verdict.copies; copy++) {
       if (copy > 0) at += this.wireTime(frame);
-      // The receiver may write into its frame, so no two share one.
+      // The receiver may write into its frame, so frames are never shared.
       const bytes = copy > 0 || verdict.flips.length > 0 ? frame.slice() : frame;
       if (copy === 0) for (const bit of verdict.flips) bytes[bit >> 3] ^= 1 << (bit & 7);
       const holdNs = copy === 0 ? verdict.holdNs : 0;
@@ -98,7 +99,7 @@ export class Switch {
     if (verdict.copies > 1 || verdict.stallNs > 0) from.sendFreeAt = Math.max(from.sendFreeAt, at);
   }
 
-  /** When the next frame has arrived completely at `nid`; Infinity = none under way. */
+  /** When the next frame has completely arrived at `nid`; Infinity: none in flight. */
   nextArrival(nid: number): number {
     const link = this.links.get(nid);
     if (link === undefined || link.queue.length === 0) return Number.POSITIVE_INFINITY;
@@ -106,7 +107,7 @@ export class Switch {
     return head.atPort > link.receiveFreeAt ? head.atPort : link.receiveFreeAt;
   }
 
-  /** Takes the frame whose arrival is due at `time`. */
+  /** Removes and returns the frame whose arrival is due at `time`. */
   take(nid: number, time: number): Uint8Array {
     const link = this.links.get(nid)!;
     const { frame, source } = link.queue.shift()!;
@@ -127,7 +128,7 @@ export class Switch {
     return Math.ceil(frame.length / this.options.bytesPerNs);
   }
 
-  /** Margay's frames show operation and sequence, others zeros. */
+  /** The event of a Margay frame shows its operation and sequence; other frames show zeros. */
   private observe(nid: number, time: number, kind: number, peer: number, frame: Uint8Array): void {
     const header = headerOf(frame);
     this.trace.emit(nid, -1, time, kind, [peer, header?.operation ?? 0, header?.sequence ?? 0, frame.length]);

@@ -5,7 +5,7 @@ import { ParameterError } from "./parameters.ts";
 
 const PARAMETERS_ALIGN_BYTES = 64;
 
-/** The body of the LOAD message. `cores` = hardware threads a node, 0 = all. */
+/** The body of the LOAD message. `cores` = hardware threads per node, 0 = all. */
 export function buildLoadBody(initImage: Uint8Array, parameters: Uint8Array, cores: number): Uint8Array {
   if (initImage.length < InitHeader.SIZE)
     throw new ParameterError("the init image is shorter than its header: build it with `margay build init`");

@@ -1,11 +1,10 @@
 /**
- * The service node's end of a job's debugging (kernel/abi/jobdebug.ts): requests to the kernels and what comes back,
- * over the management network. A state machine without sockets and without a clock: the caller posts what it is given
- * and lets the machine go on.
+ * The service node's end of job debugging (kernel/abi/jobdebug.ts): requests to the kernels, replies and events, over
+ * the management network. A state machine without sockets or clock: the caller posts the messages and runs the machine.
  */
 import { DEBUG_BODY_BYTES, DEBUG_MAGIC, DebugMessage, DebugOperation } from "../abi/jobdebug.ts";
 
-/** From the host to a node's mailbox; an assumption like the fabric's latency, and not below it. */
+/** From the host to a node's mailbox; assumed, like the fabric's latency, and not below it. */
 export const MANAGEMENT_LATENCY_NS = 10_000;
 
 export interface DebugRequest {
@@ -20,14 +19,14 @@ export interface DebugRequest {
   readonly body?: Uint8Array;
 }
 export interface DebugReply {
-  /** 0, or why not. */
+  /** 0 or an errno. */
   readonly errno: number;
   readonly count: number;
   readonly body: Uint8Array;
   /** When the node sent it, virtual ns. */
   readonly time: number;
 }
-/** What a node says of itself. */
+/** An event that a node reports. */
 export type DebugEvent =
   | {
       readonly kind: "stopped";
@@ -41,16 +40,16 @@ export type DebugEvent =
       /** When the node sent it, virtual ns. */
       readonly time: number;
     }
-  /** The task of the job on this node is over; `waitStatus` as Linux has it. */
+  /** The job's task on this node has ended; `waitStatus` in Linux's format. */
   | { readonly kind: "ended"; readonly nid: number; readonly jobId: number; readonly waitStatus: number };
 
-/** Filled when the reply has come. */
+/** Filled in when the reply arrives. */
 export interface Pending {
   reply: DebugReply | undefined;
 }
 
 export class JobDebugLink {
-  /** In the order of their arrival; the reader takes them out. */
+  /** In order of arrival; the reader removes them. */
   readonly events: DebugEvent[] = [];
   private readonly pending = new Map<string, Pending>();
   private lastId = 0;
@@ -84,7 +83,7 @@ export class JobDebugLink {
     return pending;
   }
 
-  /** A message from a node's mailbox; what is none of ours is dropped. */
+  /** Takes a message from a node's mailbox; foreign messages are dropped. */
   receive(nid: number, message: Uint8Array, time: number): void {
     if (message.length < DebugMessage.SIZE) return;
     const head = new DebugMessage(new DataView(message.buffer, message.byteOffset));

@@ -1,6 +1,6 @@
 /**
- * The parameter block behind the init image (layout: kernel/abi/job.ts): built by the service node, read back by tests
- * and dumps. `parseParameters` checks every offset and count before it uses it, with the rules of
+ * The parameter block after the init image (layout: kernel/abi/job.ts): built by the service node, read back by tests
+ * and dumps. `parseParameters` checks every offset and count before it uses it, by the rules of
  * userland/init/parameters.ts.
  */
 import { JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../abi/job.ts";
@@ -12,7 +12,7 @@ export interface Parameters {
   readonly userId: number;
   /** Degree of the load tree, at least 1. */
   readonly fanout: number;
-  /** Where each rank lives. */
+  /** The nid of each rank. */
   readonly nids: readonly number[];
   /** Paths of the programs, as the job sees its files. */
   readonly programs: readonly string[];
@@ -34,14 +34,14 @@ export function argumentBytes(argv: readonly string[], envp: readonly string[]):
   return strings + 8 * (argv.length + envp.length + 3);
 }
 
-/** A request that cannot be put into a parameter block: what is wrong, in one line. */
+/** A request that does not fit into a parameter block. The message is one line. */
 export class ParameterError extends Error {}
 
 export function buildParameters(p: Parameters): Uint8Array {
   const rankCount = p.nids.length;
   if (rankCount < 1 || rankCount > MAX_RANKS) throw new ParameterError(`${rankCount} ranks: give 1 to ${MAX_RANKS}`);
   if (new Set(p.nids).size !== rankCount)
-    throw new ParameterError("a nid stands twice in the nid map: give one rank a node");
+    throw new ParameterError("a nid appears twice in the nid map: give one rank a node");
   if (p.nids.some((nid) => !Number.isInteger(nid) || nid < 1 || nid > 0xff_ffff))
     throw new ParameterError("a nid is out of range: compute nodes are 1 to 16777215");
   if (p.programs.length < 1 || p.programs.length > PROGRAMS_MAX)
@@ -96,7 +96,7 @@ export function buildParameters(p: Parameters): Uint8Array {
   return block;
 }
 
-/** Null when anything in the block does not hold. */
+/** Returns null if anything in the block is invalid. */
 export function parseParameters(block: Uint8Array): Parameters | null {
   if (block.length < JobParameters.SIZE) return null;
   const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
@@ -120,7 +120,7 @@ export function parseParameters(block: Uint8Array): Parameters | null {
   if (programOfRank.some((index) => index >= programCount)) return null;
   const strings: string[] = [];
   let at = stringsOffset;
-  // Every string takes a byte at least, so a wild count ends with the block.
+  // Every string takes at least one byte, so a wild count stops at the block's end.
   for (let n = programCount + argCount + envCount; n > 0; n--) {
     const end = block.subarray(0, totalBytes).indexOf(0, at);
     if (end < 0) return null;

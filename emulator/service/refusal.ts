@@ -1,4 +1,4 @@
-/** Why a job was refused, in words: one line for people, from cause and errno. */
+/** Why a job was refused: one line for people, from cause and errno. */
 import { Errno, ErrnoNames } from "../abi/errno.ts";
 import { Cause, CauseNames } from "../abi/net.ts";
 
@@ -42,7 +42,7 @@ export interface Refusal {
   readonly nid: number;
   readonly rank: number;
 }
-/** "program /bin/x: no such file (ENOENT), nid 3". `program` is the path that the failing rank was to run. */
+/** "program /bin/x: no such file (ENOENT), nid 3". `program`: the path of the failing rank's program. */
 export function refusalText(r: Refusal, program: string): string {
   return `${refusalWhat(r, program)}, nid ${r.nid}`;
 }

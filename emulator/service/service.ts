@@ -1,8 +1,9 @@
 /**
- * The service node: a state machine without sockets at nid 0, pid 1. It collects the READY of the nodes, PUTs jobs to
- * rank 0 (ARCHITECTURE.md section 5, steps 1–4), takes LOAD_REPLY and STATUS (12), says go (13) and receives one exit
- * notice a job. A refused, failed or interrupted job is torn down by KILL, 1 to n, and ends when every node has
- * answered. All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, that takes STATUS.
+ * The service node: a state machine without sockets at nid 0, pid 1. It collects READY from the nodes, PUTs jobs to
+ * rank 0 (ARCHITECTURE.md section 5, steps 1–4), receives LOAD_REPLY and STATUS (12), sends GO (13) and receives one
+ * exit notice per job. A refused, failed or interrupted job is torn down by a KILL to every node, and has ended when
+ * every node has answered. All times are virtual. As a Portals target it has one portal, PORTAL_SERVICE, which accepts
+ * STATUS.
  */
 import { EventKind } from "../abi/events.ts";
 import { CORE_BACKTRACE_MAX, CoreReport, ExitNotice, InitMatch, LoadStatus } from "../abi/job.ts";
@@ -18,11 +19,11 @@ import { buildParameters, ParameterError } from "./parameters.ts";
 import { refusalText, type Refusal } from "./refusal.ts";
 
 export interface JobRequest {
-  /** nid of each rank. */
+  /** The nid of each rank. */
   readonly nids: readonly number[];
-  /** Paths, as the job sees its files. */
+  /** Paths in the job's name space. */
   readonly programs: readonly string[];
-  /** Index into `programs` of each rank; left out: 0. */
+  /** Index into `programs` for each rank; left out: 0. */
   readonly programOfRank?: readonly number[];
   readonly argv: readonly string[];
   readonly envp: readonly string[];
@@ -34,8 +35,8 @@ export interface JobRequest {
 }
 export type JobResult =
   /**
-   * `waitStatus` as Linux: of `rank`, the lowest that failed; 0 when none did. `count` ranks ended.
-   * `lostNid`: this node did not answer any more while the job ran; that ended the job as SIGKILL does, on all nodes.
+   * `waitStatus` in Linux's format: that of `rank`, the lowest that failed; 0 if none failed. `count`: ranks that
+   * ended. `lostNid`: a node that stopped answering while the job ran; the job was then killed by SIGKILL on all nodes.
    */
   | {
       readonly kind: "exited";
@@ -53,14 +54,14 @@ export interface ServiceHooks {
   ready?(nid: number, personality: Personality, time: number): void;
   jobState?(jobId: number, state: JobState, time: number): void;
   jobEnded?(result: JobResult, time: number): void;
-  /** A fault has ended the task of `rank`; the job's end comes by itself. */
+  /** A fault has ended the task of `rank`; the job's end follows separately. */
   coreReport?(report: CoreReport, nid: number, rank: number, time: number): void;
 }
 /** A job that is not ready within this time is refused. A timer costs nothing while nodes compute. */
 export const LOAD_TIMEOUT_NS = 30_000_000_000;
 /**
- * After this time, then again after twice as long, PROBES_MAX times: does rank 0's node still answer? The others are
- * watched by their neighbours.
+ * First time at which rank 0's node is probed; the interval doubles, up to PROBES_MAX probes. Neighbours watch the
+ * other nodes.
  */
 const PROBE_NS = 50_000_000;
 const PROBES_MAX = 10;
@@ -69,20 +70,20 @@ interface Job {
   readonly id: number;
   readonly request: JobRequest;
   state: JobState;
-  /** The job's nids. */
+  /** The nids of the job. */
   readonly members: ReadonlySet<number>;
-  /** Of rank 0's task, from its LOAD_REPLY on. */
+  /** Pid of rank 0's task, from its LOAD_REPLY on. */
   pid: number;
-  /** Of the LOAD, later of the GO. */
+  /** Request id of the LOAD, later of the GO. */
   requestId: bigint;
   deadline: number;
   probeAt: number;
   probes: number;
-  /** nids whose KILL_REPLY is awaited, with the request that it answers. */
+  /** nids whose KILL_REPLY is pending, with the request id that it must carry. */
   readonly killing: Map<number, bigint>;
-  /** Some KILL_REPLY of this round said that there was a task. */
+  /** A KILL_REPLY of this round reported a task. */
   foundTask: boolean;
-  /** The load was cut short, so a LOAD may still be on its way: kill until nobody has the job. */
+  /** The load was aborted, so a LOAD may still be in flight: repeat KILL until no node has the job. */
   repeatKill: boolean;
   outcome: JobResult | null;
 }
@@ -92,7 +93,7 @@ interface StatusRequest {
 }
 
 export class ServiceNode implements HostService {
-  /** Nodes that have said READY. */
+  /** Nodes that have sent READY. */
   readonly nodes = new Map<number, Personality>();
   private readonly jobs = new Map<number, Job>();
   private readonly statusRequests = new Map<bigint, StatusRequest>();
@@ -111,8 +112,8 @@ export class ServiceNode implements HostService {
   }
 
   /**
-   * Loads a job. Its id is the answer; what becomes of it is told by `jobEnded`.
-   * @throws ParameterError when the request cannot be sent at all (sizes, nids that are not ready, no init image).
+   * Loads a job and returns its id; `jobEnded` reports its end.
+   * @throws ParameterError if the request cannot be sent at all (sizes, nids that are not ready, no init image).
    */
   submit(request: JobRequest, time: number): number {
     const absent = request.nids.find((nid) => !this.nodes.has(nid));
@@ -157,7 +158,7 @@ export class ServiceNode implements HostService {
     return id;
   }
 
-  /** Ends a job, as Ctrl-C does. False: there is no such job, or it is ending already. */
+  /** Ends a job, as Ctrl-C does. Returns false if there is no such job or it is already ending. */
   kill(jobId: number, time: number): boolean {
     const job = this.jobs.get(jobId);
     if (job === undefined || job.state === "killing") return false;
@@ -166,7 +167,7 @@ export class ServiceNode implements HostService {
   }
 
   /**
-   * Asks a node for the registers and stacks of its CPUs. `done` gets the text, or null when the node does not answer.
+   * Asks a node for the registers and stacks of its CPUs. `done` gets the text, or null if the node does not answer.
    */
   requestStatus(nid: number, jobId: number, done: (text: string | null) => void, time: number): void {
     const requestId = this.nextRequestId++;
@@ -194,7 +195,7 @@ export class ServiceNode implements HostService {
     }
   }
 
-  /** Nothing but an acknowledgement is wanted; without one `unreachable` is called in the end. */
+  /** The probe needs only an acknowledgement; without one, `unreachable` is called in the end. */
   private probe(job: Job, time: number): void {
     job.probes++;
     job.probeAt = job.probes < PROBES_MAX ? time + PROBE_NS * 2 ** job.probes : Infinity;
@@ -217,7 +218,7 @@ export class ServiceNode implements HostService {
     }
   }
 
-  /** A node of the job does not answer: told by the fabric, or by another kernel of the job. */
+  /** A node of the job does not answer: reported by the fabric, or by another kernel of the job. */
   private lose(job: Job, nid: number, time: number): void {
     const rank = Math.max(0, job.request.nids.indexOf(nid));
     if (job.state === "running")
@@ -292,7 +293,7 @@ export class ServiceNode implements HostService {
     this.hooks.coreReport?.(report, m.sourceNid, rank, time);
   }
 
-  /** Step 5: rank 0's kernel has taken or refused init. */
+  /** Step 5: rank 0's kernel has accepted or refused init. */
   private receiveLoadReply(m: Message, time: number): void {
     const job = this.jobs.get(m.jobId);
     if (
@@ -336,7 +337,7 @@ export class ServiceNode implements HostService {
       );
     }
     if (!accepted) return;
-    // The status may overtake nothing, but be late: the job may be going down already.
+    // The status may be late: the job may already be going down.
     if (job.state !== "initialising") return;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_STATUS, [
       job.id,
@@ -346,7 +347,7 @@ export class ServiceNode implements HostService {
     ]);
     const { cause, errno, nid, rank, readyCount } = status;
     if (cause !== Cause.OK) {
-      // Whose init crashed may have sent loads that nobody of the tree waits for.
+      // An init that crashed may have sent loads that no parent waits for any more.
       this.refuse(job, { cause, errno, nid, rank }, cause === Cause.KILLED || cause === Cause.UNREACHABLE, time);
       return;
     }
@@ -393,16 +394,16 @@ export class ServiceNode implements HostService {
     if (m.sourceNid !== job.request.nids[0]) return;
     const { waitStatus, rank, count } = notice;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_EXIT, [job.id, waitStatus, count]);
-    // What a KILL ended is told by its KILL_REPLY.
+    // For a killed job the KILL_REPLY counts.
     if (job.state === "killing") return;
     if (job.state === "running") {
       const outcome: JobResult = { kind: "exited", jobId: job.id, waitStatus, rank, count };
-      // Ranks that nobody heard of (their node or its parent was lost) may still be there.
+      // Ranks without an exit report (their node or its parent was lost) may still exist.
       if (count < job.request.nids.length) this.tearDown(job, outcome, true, time);
       else this.end(job, outcome, time);
       return;
     }
-    // Init ended before go: a crash of its own.
+    // Init ended before GO: it crashed.
     this.refuse(
       job,
       { cause: Cause.KILLED, errno: 0, nid: job.request.nids[rank] ?? m.sourceNid, rank },

@@ -130,7 +130,7 @@ describe("virtio-mmio", () => {
       "virtio-net: write to unknown register 0x01c",
       "virtio-net: write to QUEUE_NUM of queue 1, which is in use",
       "virtio-net: QUEUE_NOTIFY of queue 7, which is not ready",
-      "virtio-net: read of 4 bytes behind the configuration space, at 0x10a",
+      "virtio-net: read of 4 bytes beyond the configuration space, at 0x10a",
     ]);
   });
 });

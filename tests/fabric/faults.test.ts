@@ -47,8 +47,8 @@ describe("--faults SPEC", () => {
   });
   it.each([
     ["", /nothing given/],
-    ["drop", /'drop' is no fault/],
-    ["drop=1%,", /'' is no fault/],
+    ["drop", /'drop' is not a fault/],
+    ["drop=1%,", /'' is not a fault/],
     ["drop=1", /'drop=1': give a rate/],
     ["drop=101%", /from 0% to 100%/],
     ["drop=-1%", /from 0% to 100%/],
@@ -56,8 +56,8 @@ describe("--faults SPEC", () => {
     ["drop=1%,drop=2%", /'drop' given twice/],
     ["lose=1%", /unknown fault 'lose': there are drop, dup, corrupt, reorder, delay, cut/],
     ["drop=1%:5us", /drop takes a rate only/],
-    ["delay=1%:soon", /'soon' is no time/],
-    ["delay=1%:0", /'0' is no time/],
+    ["delay=1%:soon", /'soon' is not a time/],
+    ["delay=1%:0", /'0' is not a time/],
     ["delay=1%:5s", /up to 4s/],
     ["delay=1%:5us:6us", /takes a rate only/],
     ["cut=2", /give cut=NID:FROM/],

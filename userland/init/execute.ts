@@ -12,13 +12,13 @@ import { type Init, partBytes, type ProgramPrefix } from "./layout.ts";
 import { fail } from "./messages.ts";
 import { buildStack, type Start } from "./stack.ts";
 
-/** What MARGAY_START needs. */
+/** Arguments of MARGAY_START. */
 export class Entry {
   address: u64 = 0;
   stackPointer: u64 = 0;
 }
 
-/** Maps this rank's program and builds its stack. False: the failure is in the status. */
+/** Maps this rank's program and builds its stack. False: the status holds the failure. */
 export function prepareProgram(init: ptr<Init>, entry: ptr<Entry>): boolean {
   const buffer: u64 = init.programs[init.programOfRank[init.rank]].buffer;
   const prefix = cast<ptr<ProgramPrefix>>(buffer);

@@ -1,14 +1,16 @@
 /**
- * Init's memory. The segment is [image | parameters | zeros]; image and parameters are read-only by agreement, since
- * they are forwarded to the children as they are: init has no static variable that changes. All state is in one `Init`
- * at the start of the zeros, and the stack grows down from the segment's end.
+ * Init's memory. The segment is [image | parameters | zeros]. Image and parameters are forwarded to the children
+ * unchanged, so they are read-only by convention: init has no mutable static variable. All state is in one `Init` at
+ * the start of the zeros; the stack grows down from the segment's end.
  */
 import type { InitHeader, JobParameters, LoadStatus } from "../../kernel/abi/job.ts";
 import type { EventQueue, PortalEvent } from "../../kernel/abi/portals.ts";
 
 /** Stack and state, bytes. */
 export const INIT_MEMORY_BYTES: u64 = 0x2_0000;
-/** For each of FANOUT_MAX children LOAD_REPLY, its STATUS, SENT of its GO; and a few of init's own. A power of two. */
+/**
+ * LOAD_REPLY, STATUS and SENT of GO for each of FANOUT_MAX children, and a few events of init itself. A power of two.
+ */
 export const LOAD_EVENTS: u64 = 256;
 export const PROGRAMS_MAX: u32 = 256;
 
@@ -22,7 +24,7 @@ export const enum ChildState {
 
 /** What a rank needs to run one program, in one buffer that children GET: prefix, arguments, executable, linker. */
 export class Program {
-  /** Of the prefix; 0 = not fetched. */
+  /** Address of the prefix; 0 = not fetched. */
   buffer: u64 = 0;
   /** Handle of the match entry, 0 = none. */
   entry: u64 = 0;
@@ -46,7 +48,7 @@ export function partBytes(lengthBytes: u64): u64 {
 export function bundleBytes(p: ptr<ProgramPrefix>): u64 {
   return sizeof<ProgramPrefix>() + partBytes(p.argumentBytes) + partBytes(p.fileBytes) + p.linkerBytes;
 }
-/** The one event queue with its events behind it. */
+/** The one event queue, followed by its events. */
 export class LoadQueue {
   header!: EventQueue;
   events!: arr<PortalEvent, 256>;
@@ -57,7 +59,7 @@ export class Init {
   parameters!: ptr<JobParameters>;
   /** Image and parameters: the body of each LOAD. */
   bodyBytes: u64 = 0;
-  /** Who loaded this task: the parent's init, or the service node. */
+  /** The loader of this task: the parent's init, or the service node. */
   parentNid: u32 = 0;
   parentPid: u32 = 0;
   rank: u32 = 0;
@@ -68,15 +70,15 @@ export class Init {
   queueHandle: u32 = 0;
   nids!: ptr<u32>;
   programOfRank!: ptr<u32>;
-  /** LoadStatus and pids[size], as the parent gets it. */
+  /** LoadStatus and pids[size], in the layout that the parent receives. */
   status!: ptr<LoadStatus>;
   pids!: ptr<u32>;
   statusBytes: u64 = 0;
-  /** Where the children PUT theirs, one record behind the other. */
+  /** Where the children PUT their statuses, one record after the other. */
   childStatus: u64 = 0;
   statusEntry: u64 = 0;
   goReceived: boolean = false;
-  /** Own PUTs and GETs that are not over yet. */
+  /** Own PUTs and GETs in flight. */
   sending: u32 = 0;
   getDone: boolean = false;
   getCause: u32 = 0;

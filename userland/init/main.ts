@@ -1,8 +1,8 @@
 /**
  * Init, the user-level job loader: the second phase of the two-phase load (ARCHITECTURE.md section 5, steps 6 to 15).
- * The service node PUTs it to rank 0; from there every rank loads its children with the very same image. It fetches the
- * program, fans the status in, waits for go, fans it out and jumps into the program. Whatever fails becomes a
- * LoadStatus on its way to the service node, which then kills the job; init only waits for that.
+ * The service node PUTs it to rank 0; from there every rank loads its children with the same image. Init fetches the
+ * program, fans the status in, waits for GO, fans it out and jumps into the program. Every failure becomes a LoadStatus
+ * that travels to the service node, which then kills the job; init only waits for that.
  */
 import {
   FANOUT_MAX,
@@ -22,7 +22,7 @@ import { allocate, exposePrograms, fetchPrograms, freePrograms } from "./program
 import { childCountOf, firstChildOf } from "./tree.ts";
 
 /**
- * What the kernel reads. The service node fills in the lengths.
+ * The part that the kernel reads. The service node fills in the lengths.
  * @section .header
  * @keep
  */
@@ -39,7 +39,7 @@ export const header: InitHeader = {
   reserved3: 0,
 };
 
-/** Registers: kernel/abi/job.ts. */
+/** Registers at entry: kernel/abi/job.ts. */
 export function init_entry(): void {
   attr({ naked: true, symbol: "init_entry", keep: true });
   asm`
@@ -53,7 +53,7 @@ export function init_entry(): void {
   `;
 }
 
-/** Exit status when not even a status can be sent: nobody knows which rank this is, or the parent is out of reach. */
+/** Exit status if not even a status can be sent: the rank is unknown, or the parent is unreachable. */
 const EXIT_CANNOT_REPORT: i32 = 125;
 const STATE_ALIGN: u64 = 64;
 
@@ -80,9 +80,7 @@ function main(image: ptr<InitHeader>, segmentBytes: u64, parentNid: u32, parentP
   start(init, addr(entry));
 }
 
-/**
- * Rank = position of the own nid in the nid map. Nobody tells a rank its number: the parent put it where the map says.
- */
+/** A rank is the position of the node's own nid in the nid map. It is not sent separately. */
 function findPlace(init: ptr<Init>): boolean {
   const p = init.parameters;
   init.nids = wordsAt(p, p.nidsOffset);
@@ -117,7 +115,7 @@ function statusPagesBytes(init: ptr<Init>): u64 {
   return (init.statusBytes * (u64(init.childCount) + 1) + 4095) & ~4095;
 }
 
-/** Steps 6 to 10. False: the failure is in the status, or some call failed (`noteFailure`). */
+/** Steps 6 to 10. False: the status holds the failure, or a call failed (`noteFailure`). */
 function loadSubtree(init: ptr<Init>, entry: ptr<Entry>): boolean {
   if (!fetchPrograms(init)) return false;
   if (init.childCount > 0) {
@@ -160,7 +158,7 @@ function start(init: ptr<Init>, entry: ptr<Entry>): never {
   margayStart(address, stackPointer);
   exitGroup(EXIT_CANNOT_REPORT);
 }
-/** Nothing of the network may write to memory that is unmapped next. GO's entry has unlinked itself. */
+/** The network must not write to memory that is unmapped next. GO's entry has already unlinked itself. */
 function unlinkEntries(init: ptr<Init>): void {
   if (init.statusEntry !== 0) portalUnlink(init.statusEntry);
   for (let index: u32 = 0; index < init.parameters.programCount; index++) {

@@ -1,4 +1,4 @@
-/** Init's messages: one event queue for all of them, and what each event means. */
+/** Init's messages: one event queue for all of them, and the meaning of each event. */
 import { InitMatch, type LoadStatus } from "../../kernel/abi/job.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import {
@@ -26,7 +26,7 @@ export function openQueue(init: ptr<Init>): i64 {
   return 0;
 }
 
-/** Before STATUS goes out, so that the answer finds it. */
+/** Called before STATUS is sent, so that the answer finds a match entry. */
 export function expectGo(init: ptr<Init>): i64 {
   const e: MatchEntry = zeroed();
   e.portalIndex = PORTAL_INIT;
@@ -39,7 +39,7 @@ export function expectGo(init: ptr<Init>): i64 {
   e.queue = init.queueHandle;
   return portalAppend(addr(e));
 }
-/** Before the first LOAD goes out. A child PUTs at the offset of its record. */
+/** Called before the first LOAD is sent. Each child PUTs at the offset of its record. */
 export function expectStatus(init: ptr<Init>): i64 {
   const e: MatchEntry = zeroed();
   e.portalIndex = PORTAL_INIT;
@@ -112,7 +112,7 @@ export function putGo(init: ptr<Init>, child: u32): i64 {
   if (result >= 0) init.sending++;
   return result;
 }
-/** Part of a program's buffer from the parent; waits for it. Returns a Cause. */
+/** GETs part of a program's buffer from the parent and waits for it. Returns a Cause. */
 export function getFromParent(init: ptr<Init>, index: u32, to: u64, lengthBytes: u64, offset: u64): u32 {
   const r: PortalRequest = zeroed();
   r.address = to;
@@ -129,7 +129,7 @@ export function getFromParent(init: ptr<Init>, index: u32, to: u64, lengthBytes:
   return init.getCause;
 }
 
-/** Waits for the next event and enters what it says into the state. */
+/** Waits for the next event and updates the state. */
 export function takeNext(init: ptr<Init>): void {
   const event: PortalEvent = zeroed();
   while (!takeEvent(addr(init.queue.header), addr(event))) portalWait(init.queueHandle, -1);
@@ -156,7 +156,7 @@ export function takeNext(init: ptr<Init>): void {
   }
 }
 
-/** Notes a failure of `rank`, unless a lower rank has failed: the status names the first one by rank. */
+/** Records a failure of `rank`, unless a lower rank has failed: the status names the lowest one. */
 export function fail(init: ptr<Init>, cause: u32, errno: u32, rank: u32): void {
   const s = init.status;
   if (s.cause !== Cause.OK && s.rank <= rank) return;
@@ -177,8 +177,8 @@ function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
 }
 
 /**
- * A child's init has ended before go: it has crashed, or its node is gone. One that had reported is the service node's
- * business.
+ * A child's init has ended before GO: it has crashed, or its node is lost. If the child had already reported, the
+ * service node handles it.
  */
 function loadEnded(init: ptr<Init>, child: u32, cause: u32): void {
   if (child >= init.childCount || init.childStates[child] === ChildState.REPORTED) return;
@@ -186,7 +186,7 @@ function loadEnded(init: ptr<Init>, child: u32, cause: u32): void {
   fail(init, cause, 0, init.firstChild + child);
 }
 
-/** Step 11: a child's sub-tree stands, or has failed. */
+/** Step 11: a child's sub-tree is ready or has failed. */
 function statusArrived(init: ptr<Init>, offset: u64, lengthBytes: u64): void {
   const child: u64 = offset / init.statusBytes;
   if (child >= u64(init.childCount) || child * init.statusBytes !== offset || lengthBytes !== init.statusBytes) return;

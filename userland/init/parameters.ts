@@ -2,7 +2,7 @@
 import { type JobParameters, MAX_RANKS, PARAMETERS_MAGIC, PARAMETERS_VERSION } from "../../kernel/abi/job.ts";
 import { PROGRAMS_MAX } from "./layout.ts";
 
-/** `availableBytes`: what the segment holds from the block's start on. */
+/** `availableBytes`: size of the segment from the start of the block. */
 export function parametersValid(p: ptr<JobParameters>, availableBytes: u64): boolean {
   if (availableBytes < sizeof<JobParameters>()) return false;
   if (p.magic !== PARAMETERS_MAGIC || p.version !== PARAMETERS_VERSION) return false;
@@ -24,7 +24,7 @@ function arrayInside(offset: u32, count: u32, totalBytes: u64): boolean {
   return u64(offset) <= totalBytes && u64(count) * 4 <= totalBytes - u64(offset);
 }
 
-/** Every string ends inside of the block, and no program's name is empty. */
+/** Every string ends inside the block, and no program's name is empty. */
 function stringsValid(p: ptr<JobParameters>, totalBytes: u64): boolean {
   let at: u64 = p.stringsOffset;
   if (at < sizeof<JobParameters>() || at > totalBytes) return false;
@@ -53,7 +53,7 @@ export function stringAt(p: ptr<JobParameters>, index: u32): ptr<u8> {
   }
   return addr(bytes[at]);
 }
-/** Where the string behind `s` starts. */
+/** Start of the string after `s`. */
 export function nextString(s: ptr<u8>): ptr<u8> {
   let n: u64 = 0;
   while (s[n] !== 0) n++;

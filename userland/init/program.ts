@@ -12,7 +12,7 @@ import { stringAt } from "./parameters.ts";
 import { closeSource, openSource, PROGRAM_MAX_BYTES, readSource, scriptArguments, type Source } from "./source.ts";
 import { subtreeRuns } from "./tree.ts";
 
-/** One GET. */
+/** Most bytes of one GET. */
 const PIECE_BYTES: u64 = 65536;
 
 /** Zeroed pages, or -errno. */
@@ -23,7 +23,7 @@ function pages(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
-/** Fetches what the sub-tree under this rank runs. False: the failure is in the status. */
+/** Fetches the programs of the sub-tree under this rank. False: the status holds the failure. */
 export function fetchPrograms(init: ptr<Init>): boolean {
   for (let index: u32 = 0; index < init.parameters.programCount; index++) {
     if (!subtreeRuns(init.rank, init.fanout, init.size, init.programOfRank, index)) continue;
@@ -32,7 +32,7 @@ export function fetchPrograms(init: ptr<Init>): boolean {
   return true;
 }
 
-/** Exposes the fetched programs that some child's sub-tree runs. */
+/** Exposes the fetched programs that a child's sub-tree needs. */
 export function exposePrograms(init: ptr<Init>): i64 {
   for (let index: u32 = 0; index < init.parameters.programCount; index++) {
     if (init.programs[index].buffer === 0) continue;
@@ -54,7 +54,7 @@ export function freePrograms(init: ptr<Init>): void {
   }
 }
 
-/** The rank that a failure to open a program is told of: the first that runs it. */
+/** The rank to which a failure to open a program is attributed: the first that runs it. */
 function firstRankOf(init: ptr<Init>, index: u32): u32 {
   for (let rank: u32 = 0; rank < init.size; rank++) {
     if (init.programOfRank[rank] === index) return rank;

@@ -1,4 +1,4 @@
-/** The load tree: children of rank r are r·k + 1 … r·k + k, so a sub-tree is a range of ranks on each level. */
+/** The load tree: the children of rank r are r·k + 1 … r·k + k, so a sub-tree is one range of ranks on each level. */
 
 export function firstChildOf(rank: u32, fanout: u32): u64 {
   return u64(rank) * u64(fanout) + 1;
@@ -13,7 +13,7 @@ export function childCountOf(rank: u32, fanout: u32, size: u32): u32 {
 export function indexInParent(rank: u32, fanout: u32): u32 {
   return (rank - 1) % fanout;
 }
-/** Some rank of the sub-tree under `root` runs program `index`. */
+/** Whether a rank of the sub-tree under `root` runs program `index`. */
 export function subtreeRuns(root: u32, fanout: u32, size: u32, programOfRank: ptr<u32>, index: u32): boolean {
   let first: u64 = root;
   let end: u64 = u64(root) + 1;

@@ -1,7 +1,7 @@
 /**
- * Writes a file, reads it back and checks it, with seeks, fstat, appends and refusals. Each rank works on a file of its
- * own, files.R.dat in the root; on Linux in the current directory. Prints one summary line a rank, exits with 1 at the
- * first mismatch.
+ * Writes a file, reads it back and checks it, with seeks, fstat, appends and calls that must fail. Each rank uses its
+ * own file, files.R.dat in the root; on Linux in the current directory. Prints one summary line per rank and exits with
+ * 1 at the first mismatch.
  */
 import "../lib/start.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
@@ -13,7 +13,7 @@ import { close, fstat, lseek, open, openat, pread, read } from "../lib/syscall.t
 import { formatDecimal } from "../../toolchain/lib/rt/strings.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 
-/** More than one request of the I/O node carries. */
+/** More than one request to the I/O node can carry. */
 const FILE_BYTES: u64 = 100_000;
 const PIECE_BYTES: u64 = 32768;
 const TAIL_BYTES: u64 = 11;
@@ -22,7 +22,7 @@ const PERMISSIONS: u32 = 0x1a4;
 const written: arr<u8, 100000> = zeroed();
 const readBack: arr<u8, 100032> = zeroed();
 const path: arr<u8, 64> = zeroed();
-/** Checks that held. */
+/** Checks that succeeded. */
 class Tally {
   checks: u64 = 0;
 }
@@ -51,7 +51,9 @@ function makePath(): void {
   const digits: u64 = formatDecimal(addr(path[6]), rank());
   memcpy(addr(path[6 + digits]), cstr(".dat"), 5);
 }
-/** Bytes that differ from rank to rank and do not repeat at any page (a linear congruential generator's high bytes). */
+/**
+ * Bytes that differ from rank to rank and do not repeat within a page (high bytes of a linear congruential generator).
+ */
 function fill(seed: u64): void {
   let state: u64 = seed;
   for (let i: u64 = 0; i < FILE_BYTES; i++) {
@@ -74,7 +76,7 @@ function writeFile(): boolean {
 function readFile(): boolean {
   const fd: i64 = openat(AT_FDCWD, addr(path[0]), Open.RDONLY, 0);
   if (!expect(cstr("openat"), fd >= 0, fd)) return false;
-  // The buffer is longer than the file, so that a file that is too long shows.
+  // The buffer is longer than the file, so that a file that is too long is detected.
   let done: u64 = 0;
   let n: i64 = 1;
   while (n > 0) {
@@ -152,7 +154,7 @@ function sameBytes(from: u64, count: u64): boolean {
   return true;
 }
 
-/** Counts a check that held; tells of one that did not, with the call's result. */
+/** Counts a check that holds; reports one that does not, with the call's result. */
 function expect(what: ptr<u8>, holds: boolean, result: i64): boolean {
   if (holds) {
     tally.checks++;

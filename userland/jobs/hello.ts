@@ -1,4 +1,4 @@
-/** Prints who it is: one line a rank. */
+/** Prints rank, size, nid and core: one line per rank. */
 import "../lib/start.ts";
 import { core, nid, rank, size } from "../lib/margay.ts";
 import { print, printDecimal, stdout } from "../lib/stdio.ts";

@@ -1,4 +1,4 @@
-/** Goes wrong on purpose: writes through a null pointer, two calls deep, to show what a core report looks like. */
+/** Faults on purpose: writes through a null pointer, two calls deep, to show a core report. */
 import "../lib/start.ts";
 
 class Particle {
@@ -6,7 +6,7 @@ class Particle {
   next: ptr<Particle> | null = null;
 }
 
-/** Moves the particle behind `p`: there is none. */
+/** Moves the particle at `p`, which is null here. */
 function moveNext(p: ptr<Particle>, by: u64): void {
   attr({ inline: "never" });
   const next = cast<ptr<Particle>>(p.next);

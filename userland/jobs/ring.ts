@@ -1,6 +1,7 @@
 /**
- * A token goes by PUT round all ranks, a few laps; every rank adds one. Rank 0 checks the sum and prints the mean hop
- * in virtual nanoseconds: from a program's PUT to its successor's PUT, so library, both kernels and the wire are in it.
+ * Passes a token by PUT round all ranks, a few laps; every rank adds one to it. Rank 0 checks the sum and prints the
+ * mean hop in virtual nanoseconds: from a program's PUT to its successor's PUT, so library, both kernels and the wire
+ * count.
  */
 import "../lib/start.ts";
 import { MAX_RANKS } from "../../kernel/abi/job.ts";
@@ -24,7 +25,7 @@ import { nanoseconds } from "../lib/time.ts";
 const LAPS: u64 = 8;
 const TOKEN_MATCH: u64 = 0x746f_6b65_6e;
 
-/** Where the token arrives, and where it leaves from. */
+/** Buffers of the token: where it arrives, and where it is sent from. */
 class Tokens {
   arrived: u64 = 0;
   leaving: u64 = 0;
@@ -47,7 +48,7 @@ export function main(_argc: i32, _argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 
   if (result < 0) return complain(cstr("prepare"), result);
   const next: u32 = me + 1 === ranks ? 0 : me + 1;
 
-  // The first lap only shows that every rank stands there.
+  // The first lap only makes sure that every rank is ready.
   result = lap(me, next, true);
   if (result < 0) return complain(cstr("first lap"), result);
   const start: u64 = nanoseconds();
@@ -93,7 +94,7 @@ function prepare(): i64 {
   return expose(addr(e));
 }
 
-/** One lap: rank 0 sends first and ends with the token back, the others pass it on. */
+/** One lap: rank 0 sends first and receives the token last; the others pass it on. */
 function lap(me: u32, next: u32, first: boolean): i64 {
   if (me === 0) {
     const sent: i64 = send(next, first);
@@ -122,7 +123,7 @@ function send(next: u32, first: boolean): i64 {
   r.portalIndex = PORTAL_USER;
   r.matchBits = TOKEN_MATCH;
   if (first) return putAcknowledged(addr(departures), addr(r));
-  // The token leaves again only a lap later, long after it was sent: nobody waits for SENT.
+  // The buffer is reused only a lap later, long after the PUT is complete, so SENT is not awaited.
   return portalPut(addr(r));
 }
 

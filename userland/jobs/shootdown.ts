@@ -1,10 +1,11 @@
 /**
- * TLB shootdown at work, and what happens without it (boot parameter tlb_ipi=off).
+ * Shows TLB shootdown, and what happens without it (boot parameter tlb_ipi=off).
  *
- *   shootdown [ROUNDS [READS]]   A writer replaces a page by MAP_FIXED, writes the generation into the new one and publishes it; the
- *                                readers, one on each other core, then read the page READS times. Anything but that generation is
- *                                stale. The writer goes on when all have read. Prints `stale reads: S of R`.
- *   shootdown --hang             A join whose word lies in a page that the joined thread has replaced: whoever waits with the old
+ *   shootdown [ROUNDS [READS]]   A writer replaces a page by MAP_FIXED, writes the generation into the new one and
+ *                                publishes it; the readers, one on each other core, then read the page READS times.
+ *                                Any other value is stale. The writer continues when all have read. Prints
+ *                                `stale reads: S of R`.
+ *   shootdown --hang             A join on a word in a page that the joined thread has replaced: a waiter with the old
  *                                translation waits for ever.
  */
 import "../lib/start.ts";
@@ -20,7 +21,7 @@ import { createThread, joinThread, type Thread } from "../lib/thread.ts";
 const READERS_MAX: u32 = 63;
 class Reader {
   thread!: Thread;
-  /** The last generation that it has read to the end. */
+  /** The last generation that this reader has finished. */
   done: u64 = 0;
   reads: u64 = 0;
   stale: u64 = 0;
@@ -34,7 +35,7 @@ class Shared {
 }
 const shared: Shared = new Shared();
 
-/** A fresh page, at `address` in place of the one there, or anywhere if it is 0. */
+/** Maps a new page at `address`, replacing the one there; 0: anywhere. */
 function freshPage(address: u64): ptr<u64> | null {
   const fixed: u32 = address === 0 ? 0 : MapFlag.FIXED;
   const at: i64 = mmap(address, PAGE_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS | fixed, -1, 0);
@@ -93,11 +94,11 @@ function measure(): i32 {
   return 0;
 }
 
-/** Replaces the page that its own Thread lies in by one with the same contents. The kernel will clear the tid there. */
+/** Replaces the page that holds its own Thread by a copy. The kernel will clear the tid there. */
 function replaceOwnPage(_argument: u64): u64 {
   const page = shared.page;
   if (page === null) return 1;
-  // By then the other has looked at the page, and waits in the kernel.
+  // By then the joining thread has read the page and waits in the kernel.
   sleepNs(20_000);
   const kept: Thread = zeroed();
   const thread = cast<ptr<Thread>>(page);
@@ -120,7 +121,7 @@ function hang(): i32 {
   return 0;
 }
 
-/** False: no number. */
+/** False: not a number. */
 function number(text: ptr<u8>, to: ptr<u64>): boolean {
   const parsed: ParsedNumber = zeroed();
   parseDecimal(text, addr(parsed));

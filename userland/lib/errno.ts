@@ -1,7 +1,7 @@
 /** Names of error numbers, for messages. */
 import { Errno } from "../../kernel/abi/errno.ts";
 
-/** "ENOENT"; a number that no call of ours returns is "E?". */
+/** "ENOENT"; a number that no Margay call returns gives "E?". */
 export function errnoName(errno: u32): ptr<u8> {
   switch (errno) {
     case Errno.EPERM:

@@ -1,4 +1,7 @@
-/** Who and where am I: rank, size, nid, core. On Linux, which has none of it, a program is rank 0 of 1 on nid 0. */
+/**
+ * The identity of the program: rank, size, nid, core. On Linux, which has none of these, a program is rank 0 of 1 on
+ * nid 0.
+ */
 import { getcpu, margayNid, margayRank, margaySize } from "./syscall.ts";
 
 export function rank(): u32 {

@@ -1,6 +1,6 @@
 /**
- * Portals for programs (kernel/abi/portals.ts): event queues, match entries, PUT and GET. Everything returns 0 or a
- * handle, or -errno. `putAcknowledged` and `getAll` wait on a queue of their own, so that a program's other events keep
+ * Portals for programs (kernel/abi/portals.ts): event queues, match entries, PUT and GET. All functions return 0 or a
+ * handle, or -errno. `putAcknowledged` and `getAll` wait on a separate queue, so that the program's other events keep
  * their order.
  */
 import { Errno } from "../../kernel/abi/errno.ts";
@@ -16,7 +16,7 @@ import { portalAppend, portalGet, portalPut, portalQueue, portalWait } from "./s
 import { sleepNs } from "./time.ts";
 
 export const QUEUE_EVENTS: u64 = 64;
-/** A queue with its storage; at most QUEUE_EVENTS events wait in it. */
+/** A queue with its storage; it holds at most QUEUE_EVENTS events. */
 export class Queue {
   header!: EventQueue;
   events!: arr<PortalEvent, 64>;
@@ -33,11 +33,11 @@ export function openQueue(queue: ptr<Queue>): i64 {
   return 0;
 }
 
-/** Takes the oldest event; false when there is none. */
+/** Removes the oldest event; false: the queue is empty. */
 export function pollEvent(queue: ptr<Queue>, to: ptr<PortalEvent>): boolean {
   return takeEvent(addr(queue.header), to);
 }
-/** Of any queue: the events lie behind its header. */
+/** For any queue: the events follow its header. */
 export function takeEvent(header: ptr<EventQueue>, to: ptr<PortalEvent>): boolean {
   const n: u64 = header.read;
   if (volatileRead(addr(header.written)) === n) return false;
@@ -47,7 +47,7 @@ export function takeEvent(header: ptr<EventQueue>, to: ptr<PortalEvent>): boolea
   volatileWrite(addr(header.read), n + 1);
   return true;
 }
-/** Waits for an event; `timeoutNs` < 0: for ever. 0, -ETIMEDOUT or another -errno. */
+/** Waits for an event; `timeoutNs` < 0: without limit. Returns 0, -ETIMEDOUT or another -errno. */
 export function waitEvent(queue: ptr<Queue>, to: ptr<PortalEvent>, timeoutNs: i64): i64 {
   while (!pollEvent(queue, to)) {
     const result: i64 = portalWait(queue.handle, timeoutNs);
@@ -56,23 +56,23 @@ export function waitEvent(queue: ptr<Queue>, to: ptr<PortalEvent>, timeoutNs: i6
   return 0;
 }
 
-/** Appends a match entry for a buffer; the result is its handle. */
+/** Appends a match entry for a buffer and returns its handle. */
 export function expose(entry: ptr<MatchEntry>): i64 {
   return portalAppend(entry);
 }
 
-/** How long to wait before a PUT or GET that found no match entry is tried again: the peer has not got there yet. */
+/** Interval between attempts of a PUT or GET that found no match entry, because the peer has not created it yet. */
 const RETRY_NS: u64 = 10_000;
 const RETRIES: u32 = 10_000;
 
 /**
- * PUT, wait until it is delivered, and try again while the target has no match entry for it. Uses the request's flags,
- * queue and user pointer.
+ * PUTs, waits for delivery, and retries while the target has no match entry for it. Uses the request's flags, queue and
+ * user pointer.
  */
 export function putAcknowledged(queue: ptr<Queue>, request: ptr<PortalRequest>): i64 {
   return complete(queue, request, false);
 }
-/** GET, wait for the data, and try again while the target has no match entry for it. */
+/** GETs, waits for the data, and retries while the target has no match entry for it. */
 export function getAll(queue: ptr<Queue>, request: ptr<PortalRequest>): i64 {
   return complete(queue, request, true);
 }
@@ -97,7 +97,7 @@ function complete(queue: ptr<Queue>, request: ptr<PortalRequest>, isGet: boolean
   return -Errno.ETIMEDOUT;
 }
 
-/** The errno that says most nearly the same. */
+/** The errno that is closest to the cause. */
 export function errnoOfCause(cause: u32): i64 {
   switch (cause) {
     case Cause.OK:

@@ -27,7 +27,7 @@ function start(stack: ptr<u64>): never {
   const envp = cast<ptr<ptr<u8>>>(addr(stack[argc + 2]));
   let status: i32 = main(i32(argc), argv, envp);
   flushAll();
-  // Output that nobody got is a failure.
+  // Output that could not be written is a failure.
   if (status === 0 && stdout().error !== 0) status = 1;
   exitGroup(status);
 }

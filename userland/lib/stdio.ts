@@ -1,7 +1,6 @@
 /**
- * Text output, a line at a time: bytes gather in a buffer that is written at each newline, so that lines of several
- * ranks do not mix, and at the exit of the program. There is no format string: `print(o, cstr("rank "));
- * printDecimal(o, rank);`.
+ * Text output by lines: bytes are buffered, and the buffer is written at each newline, so that lines of several ranks
+ * do not mix, and when the program exits. There is no format string: `print(o, cstr("rank ")); printDecimal(o, rank);`.
  */
 import { formatDecimal, formatHex, stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
@@ -11,7 +10,7 @@ const BUFFER_BYTES: u64 = 1024;
 const NEWLINE: u8 = 10;
 export class Output {
   fd: i32 = 0;
-  /** First errno of a write that failed, 0 = none. */
+  /** First errno of a failed write, 0 = none. */
   error: i32 = 0;
   usedBytes: u64 = 0;
   buffer!: arr<u8, 1024>;
@@ -28,7 +27,7 @@ export function stderr(): ptr<Output> {
   return addr(standardError);
 }
 
-/** Writes all bytes, however many calls it takes. Returns 0 or -errno. */
+/** Writes all bytes, with as many calls as necessary. Returns 0 or -errno. */
 export function writeAll(fd: i32, from: ptr<u8>, lengthBytes: u64): i64 {
   let done: u64 = 0;
   while (done < lengthBytes) {

@@ -1,7 +1,6 @@
 /**
  * System calls: the raw instruction (System V ABI, AMD64 supplement A.2: number in rax, arguments in rdi rsi rdx r10 r8
- * r9; rcx and r11 are lost) and a typed wrapper for each call. A wrapper returns what the kernel does: a result, or
- * -errno.
+ * r9; rcx and r11 are destroyed) and a typed wrapper for each call. A wrapper returns the kernel's result, or -errno.
  */
 import { Syscall } from "../../kernel/abi/syscalls.ts";
 import type { Stat } from "../../kernel/abi/io.ts";
@@ -104,7 +103,7 @@ export function getcpu(cpu: ptr<u32>): i64 {
   return syscall3(Syscall.GETCPU, cast<u64>(cpu), 0, 0);
 }
 
-// ---- Margay's own: -ENOSYS on Linux
+// ---- Margay's own calls: -ENOSYS on Linux
 export function margayRank(): i64 {
   return syscall0(Syscall.MARGAY_RANK);
 }
@@ -126,7 +125,7 @@ export function margayDescribeJob(rank: u32, size: u32, nids: ptr<u32>, pids: pt
 export function margayLoad(request: ptr<LoadRequest>): i64 {
   return syscall1(Syscall.MARGAY_LOAD, cast<u64>(request));
 }
-/** Returns only when refused. */
+/** Returns only if the kernel refuses. */
 export function margayStart(entry: u64, stackPointer: u64): i64 {
   return syscall2(Syscall.MARGAY_START, entry, stackPointer);
 }

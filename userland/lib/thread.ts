@@ -1,15 +1,14 @@
 /**
- * Threads: create and join, mutex, barrier, condition. Each thread has a core of its own, so who waits spins a little
- * before it asks the kernel, and nothing here makes a system call where nobody waits. All objects are plain structs in
- * the program's memory; zero is their initial state. The mutex is the one of Ulrich Drepper, "Futexes Are Tricky",
- * section 5.
+ * Threads: create and join, mutex, barrier, condition. Each thread has its own core, so a waiter spins briefly before
+ * it makes a system call, and an uncontended operation makes none. All objects are plain structs in the program's
+ * memory; zero is their initial state. The mutex is that of Ulrich Drepper, "Futexes Are Tricky", section 5.
  */
 import { CloneFlag, FutexFlag, FutexOperation, MapFlag, Prot } from "../../kernel/abi/process.ts";
 import { Syscall } from "../../kernel/abi/syscalls.ts";
 import { mmap, munmap, syscall3, syscall6 } from "./syscall.ts";
 
 const STACK_BYTES: u64 = 0x1_0000;
-/** Looks at a word before it is worth a system call: a few microseconds. */
+/** Reads of a word before a system call is worth its cost: a few microseconds. */
 const SPINS: u32 = 500;
 const ALL: u64 = 0x7fff_ffff;
 
@@ -19,12 +18,12 @@ export class Thread {
   /** What `run` returned. */
   result: u64 = 0;
   stack: u64 = 0;
-  /** Not 0 while the thread lives; the kernel clears it at its end, and wakes. */
+  /** Not 0 while the thread lives; the kernel clears it and wakes waiters when the thread ends. */
   tid: u32 = 0;
   reserved: u32 = 0;
 }
 
-/** Waits while the word is `value`. Returns what the kernel does. */
+/** Waits while the word is `value`. Returns the kernel's result. */
 export function futexWait(word: ptr<u32>, value: u32): i64 {
   return syscall6(Syscall.FUTEX, cast<u64>(word), FutexOperation.WAIT | FutexFlag.PRIVATE, u64(value), 0, 0, 0);
 }
@@ -44,8 +43,8 @@ const FLAGS: u64 =
   CloneFlag.CHILD_CLEARTID;
 
 /**
- * Starts `run(argument)` on a free core of the job. 0; -EAGAIN: there is none; -ENOMEM: no stack. `thread` stays in use
- * until joined.
+ * Starts `run(argument)` on a free core of the job. Returns 0; -EAGAIN: no free core; -ENOMEM: no stack. `thread` is in
+ * use until it is joined.
  */
 export function createThread(thread: ptr<Thread>, run: (argument: u64) => u64, argument: u64): i64 {
   const stack: i64 = mmap(0, STACK_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS, -1, 0);
@@ -66,7 +65,7 @@ export function joinThread(thread: ptr<Thread>): u64 {
   for (;;) {
     const tid: u32 = spinWhile(addr(thread.tid), volatileRead(addr(thread.tid)));
     if (tid === 0) break;
-    // Not private: the kernel's wake at the end is not, either.
+    // Not private, because the kernel's wake at the thread's end is not private either.
     syscall6(Syscall.FUTEX, cast<u64>(addr(thread.tid)), FutexOperation.WAIT, u64(tid), 0, 0, 0);
   }
   munmap(thread.stack, STACK_BYTES);
@@ -74,7 +73,7 @@ export function joinThread(thread: ptr<Thread>): u64 {
 }
 
 /**
- * clone(flags, stack, parent tid, child tid, tls); the new thread begins in `threadMain` with its Thread, which is also
+ * clone(flags, stack, parent tid, child tid, tls). The new thread starts in `threadMain` with its Thread, which is also
  * its FS base.
  */
 function cloneThread(_flags: u64, _stack: u64, _parentTid: ptr<u32>, _childTid: ptr<u32>, _thread: ptr<Thread>): i64 {
@@ -108,13 +107,13 @@ function threadMain(thread: ptr<Thread>): never {
   if (run !== null) thread.result = run(thread.argument);
   exitThread();
 }
-/** The end of this thread alone. */
+/** Ends only this thread. */
 export function exitThread(): never {
   syscall3(Syscall.EXIT, 0, 0, 0);
   unreachable();
 }
 
-/** The word once it is another than `value`, or `value` if it stays for too long. */
+/** Returns the word once it differs from `value`, or `value` after SPINS reads. */
 function spinWhile(word: ptr<u32>, value: u32): u32 {
   for (let i: u32 = 0; i < SPINS; i++) {
     const now: u32 = volatileRead(word);
@@ -127,7 +126,7 @@ function spinWhile(word: ptr<u32>, value: u32): u32 {
 // ---- mutex
 const FREE: u32 = 0;
 const HELD: u32 = 1;
-/** Held, and somebody may wait. */
+/** Held, and there may be waiters. */
 const CONTENDED: u32 = 2;
 export class Mutex {
   state: u32 = 0;
@@ -146,15 +145,15 @@ export function unlockMutex(m: ptr<Mutex>): void {
 
 // ---- barrier
 export class Barrier {
-  /** Threads that meet; set once before use. */
+  /** Number of participating threads; set once before use. */
   parties: u32 = 0;
   arrived: u32 = 0;
-  /** Counts the meetings. */
+  /** Number of completed barriers. */
   generation: u32 = 0;
-  /** Threads that sleep, or are about to. */
+  /** Threads that sleep or are about to sleep. */
   sleepers: u32 = 0;
 }
-/** True for one of the threads: the last to come. */
+/** Returns true in exactly one thread: the last to arrive. */
 export function waitBarrier(b: ptr<Barrier>): boolean {
   const generation: u32 = atomicLoad(addr(b.generation));
   if (atomicAdd(addr(b.arrived), 1) + 1 === b.parties) {
@@ -172,11 +171,11 @@ export function waitBarrier(b: ptr<Barrier>): boolean {
 
 // ---- condition
 export class Condition {
-  /** Counts signals. */
+  /** Number of signals. */
   sequence: u32 = 0;
   waiters: u32 = 0;
 }
-/** With `m` held: gives it up, waits for a signal, takes it again. May return without one. */
+/** The caller holds `m`. Releases it, waits for a signal, takes it again. May return without a signal. */
 export function waitCondition(c: ptr<Condition>, m: ptr<Mutex>): void {
   const sequence: u32 = atomicLoad(addr(c.sequence));
   atomicAdd(addr(c.waiters), 1);

@@ -1,10 +1,10 @@
-/** Time, in nanoseconds. On the machine it is virtual: one retired instruction is one nanosecond. */
+/** Time in nanoseconds. On the machine it is virtual: one retired instruction takes one nanosecond. */
 import { Clock, type Timespec } from "../../kernel/abi/process.ts";
 import { clockGettime, nanosleep } from "./syscall.ts";
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/** Since some start that does not change. */
+/** Since a fixed point in the past. */
 export function nanoseconds(): u64 {
   const t: Timespec = zeroed();
   clockGettime(Clock.MONOTONIC, addr(t));

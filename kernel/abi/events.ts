@@ -1,9 +1,9 @@
 /**
- * Trace events: the one table that flight recorder, tracer, checkers and docs share.
- * The kernel writes TraceRecords into a ring per CPU; the emulator drains the rings and adds its own observations.
+ * Trace events: the one table that flight recorder, tracer, checkers and documents share. The kernel writes
+ * TraceRecords into a ring per CPU; the emulator drains the rings and adds the events that it observes itself.
  */
 export class TraceRecord {
-  /** TSC at writing; the tracer orders by it. */
+  /** TSC when the record was written; the tracer orders records by it. */
   time: u64 = 0;
   kind: u16 = 0;
   cpu: u16 = 0;
@@ -12,15 +12,15 @@ export class TraceRecord {
 }
 export const TRACE_RING_RECORDS: u32 = 256;
 /**
- * `written` counts up for ever; record n lies at n & (TRACE_RING_RECORDS - 1). The array of all CPUs' rings has the
- * link name `trace_rings`.
+ * `written` only increases; record n lies at n & (TRACE_RING_RECORDS - 1). The array of all CPUs' rings has the link
+ * name `trace_rings`.
  */
 export class TraceRing {
   written: u64 = 0;
   reserved!: arr<u64, 7>;
   records!: arr<TraceRecord, 256>;
 }
-/** Where an event comes from, for filters (`--show LIST`): groups are the names before the dot. */
+/** The event kinds. Filters (`--show LIST`) use their groups: the part of the name before the dot. */
 // biome-ignore format: a table
 export const enum EventKind {
   NONE = 0,
@@ -35,11 +35,11 @@ export const enum EventKind {
   CORE_INIT = 32, CORE_STARTUP = 33, IRQ_DELIVER = 34, IRQ_EOI = 35, IPI_ICR = 36, NMI_DELIVER = 37, CONSOLE = 38, DEVICE_ERROR = 39,
   LINK_SEND = 40, LINK_RECEIVE = 41, LINK_FAULT = 42, NODE_BOOT = 43, NODE_READY = 44, NODE_EXIT = 45,
   SERVICE_LOAD = 46, SERVICE_REPLY = 47, SERVICE_STATUS = 48, SERVICE_GO = 49, SERVICE_EXIT = 50, SERVICE_KILL = 51, IO_CALL = 52,
-  /** One for each retired instruction, and only where instructions are asked for by name. */
+  /** One for each retired instruction, and only if instructions are requested by name. */
   INSN = 64,
 }
 /**
- * How a word is shown. TEXT: the machine's own events carry a string. CODE: a string, an instruction's bytes in
+ * How a word is printed. TEXT: a string, only in events of the machine. CODE: a string with an instruction's bytes in
  * hexadecimal.
  */
 // biome-ignore format: a table

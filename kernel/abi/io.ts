@@ -1,17 +1,17 @@
 /**
- * Function shipping: a file system call travels to the I/O node and its result back. IO_REQUEST body: IoRequest, then
- * `dataBytes` of data (a path with its NUL, or bytes to write). IO_REPLY body: IoReply, then `dataBytes` of data (bytes
- * read, a Stat). The I/O node keeps descriptors per (nid, job), for the pid that asked first; 0, 1, 2 are the job's
- * standard streams. Integers are little-endian.
+ * Function shipping: a file system call travels to the I/O node, and its result travels back. IO_REQUEST body:
+ * IoRequest, then `dataBytes` of data (a path with its NUL, or bytes to write). IO_REPLY body: IoReply, then
+ * `dataBytes` of data (bytes read, a Stat). The I/O node keeps one descriptor table per (nid, job), for the pid that
+ * asked first; 0, 1, 2 are the job's standard streams. Integers are little-endian.
  */
-/** Longest data of one request or reply; the kernel splits longer reads and writes. */
+/** Most data of one request or reply; the kernel splits longer reads and writes. */
 export const IO_DATA_MAX_BYTES: u32 = 65536;
 export const PATH_MAX_BYTES: u32 = 4096;
 export class IoRequest {
-  /** Linux system-call number. EXIT_GROUP closes all that the task has open; it has no reply. */
+  /** Linux system-call number. EXIT_GROUP closes all descriptors of the task; it has no reply. */
   call: u32 = 0;
   dataBytes: u32 = 0;
-  /** The call's arguments as registers, pointers replaced by 0; a path or data is in the body. */
+  /** The call's register arguments, with pointers replaced by 0; a path or data is in the body. */
   arguments!: arr<u64, 6>;
 }
 export class IoReply {

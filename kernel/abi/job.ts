@@ -1,6 +1,6 @@
 /**
- * Job load, as in ARCHITECTURE.md section 5: the init image, its parameters, what init and the service node tell each
- * other, exit notices.
+ * Job load (ARCHITECTURE.md section 5): the init image, its parameters, the messages between init and the service node,
+ * exit notices.
  */
 export const INIT_MAGIC: u32 = 0x544e_494d;
 export const INIT_VERSION: u32 = 1;
@@ -15,14 +15,11 @@ export class InitHeader {
   version: u32 = 0;
   /** Virtual address of the first instruction; the image is linked at INIT_BASE. */
   entry: u64 = 0;
-  /**
-   * Bytes of the image as linked, its zero data included: the parameters' offset is behind them. Set by the service
-   * node.
-   */
+  /** Bytes of the linked image including its zero data; the parameters follow it. Set by the service node. */
   fileBytes: u64 = 0;
-  /** Zeroed bytes behind image and parameters: init's stack, which starts at the segment's end. */
+  /** Zeroed bytes after image and parameters: init's state and its stack, which starts at the segment's end. */
   memoryBytes: u64 = 0;
-  /** Where the service node puts the parameters: fileBytes, rounded up to 64. Set by the service node. */
+  /** Offset of the parameters: fileBytes, rounded up to 64. Set by the service node. */
   parametersOffset: u64 = 0;
   /** Hardware threads that the job asks for on each node; 0 = all. Set by the service node. */
   cores: u32 = 0;
@@ -33,11 +30,11 @@ export class InitHeader {
 export const PARAMETERS_MAGIC: u32 = 0x4d52_4150;
 export const PARAMETERS_VERSION: u32 = 1;
 export const MAX_RANKS: u32 = 4096;
-/** Most children of one rank: a higher degree counts as this. */
+/** Most children of one rank; a higher degree is treated as this. */
 export const FANOUT_MAX: u32 = 64;
 /**
- * Parameter block: this header, u32 nids[rankCount], u32 programs[rankCount] (index of each rank's program), strings:
- * programs, argv, envp, each NUL-terminated.
+ * Parameter block: this header, u32 nids[rankCount], u32 programs[rankCount] (index of each rank's program), then the
+ * strings of programs, argv, envp, each NUL-terminated.
  */
 export class JobParameters {
   magic: u32 = 0;
@@ -45,7 +42,10 @@ export class JobParameters {
   totalBytes: u32 = 0;
   jobId: u32 = 0;
   userId: u32 = 0;
-  /** Degree of the fan-out tree, at most FANOUT_MAX in effect: children of rank r are r*fanout+1 … r*fanout+fanout. */
+  /**
+   * Degree of the fan-out tree; values above FANOUT_MAX count as FANOUT_MAX. Children of rank r are r*fanout+1 …
+   * r*fanout+fanout.
+   */
   fanout: u32 = 0;
   rankCount: u32 = 0;
   programCount: u32 = 0;
@@ -60,52 +60,52 @@ export class JobParameters {
 /** Match bits of init's messages, on PORTAL_INIT of each rank and PORTAL_SERVICE of the service node. */
 export const enum InitMatch {
   /**
-   * GET: program index in the low byte (so at most 256 programs). What is fetched: u64 length of the program, u64 0,
-   * its bytes.
+   * GET. The low byte is the program's index, so there are at most 256 programs. The reply: u64 length of the program,
+   * u64 0, its bytes.
    */
   PROGRAM = 0x1_0000,
   /**
-   * PUT, child to parent, rank 0 to service node: LoadStatus, u32 pids[rankCount] with 0 for ranks outside of the
-   * sub-tree; header data = its rank.
+   * PUT, child to parent, rank 0 to service node: LoadStatus, u32 pids[rankCount] with 0 for ranks outside the
+   * sub-tree; header data = the sender's rank.
    */
   STATUS = 0x2_0000,
-  /** PUT, service node to rank 0 (no body), parent to child (u32 pids[rankCount], now of all ranks). */
+  /** PUT, service node to rank 0 (no body), parent to child (u32 pids[rankCount], complete). */
   GO = 0x3_0000,
 }
-/** Result of loading a sub-tree; with cause != OK the first failure, by rank. */
+/** Result of loading a sub-tree. If cause != OK: the failure of the lowest failing rank. */
 export class LoadStatus {
   cause: u32 = 0;
   errno: u32 = 0;
   nid: u32 = 0;
   rank: u32 = 0;
-  /** Ranks of the sub-tree that stand ready. */
+  /** Ranks of the sub-tree that are ready. */
   readyCount: u32 = 0;
-  /** Task of rank 0, for the go message. */
+  /** pid of rank 0's task, needed for the GO message. */
   pid: u32 = 0;
 }
-/** Body of EXIT_NOTICE: exit of a whole sub-tree. */
+/** Body of EXIT_NOTICE: the exit of a whole sub-tree. */
 export class ExitNotice {
   jobId: u32 = 0;
   /** Linux wait status (exit code << 8, or signal) of the lowest failing rank, 0 if none failed. */
   waitStatus: u32 = 0;
-  /** That rank. */
+  /** The rank of `waitStatus`. */
   rank: u32 = 0;
-  /** Ranks that ended. */
+  /** Number of ranks that ended. */
   count: u32 = 0;
 }
-/** Most addresses of a core report's backtrace. */
+/** Most addresses in the backtrace of a core report. */
 export const CORE_BACKTRACE_MAX: u32 = 16;
-/** Body of CORE_REPORT: the program's state at the fault that ended it. */
+/** Body of CORE_REPORT: the program's state at a fault that ended it. */
 export class CoreReport {
   jobId: u32 = 0;
   pid: u32 = 0;
   core: u32 = 0;
-  /** Of process.ts. */
+  /** Signal number (process.ts). */
   signal: u32 = 0;
-  /** Exception vector, and the error code that came with it. */
+  /** Exception vector and its error code. */
   vector: u32 = 0;
   error: u32 = 0;
-  /** 1: it was init, before go. */
+  /** 1: the program was init, before GO. */
   isInit: u32 = 0;
   /** Used entries of `backtrace`. */
   depth: u32 = 0;

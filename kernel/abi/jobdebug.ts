@@ -1,8 +1,8 @@
 /**
- * Debugging of one job's processes over the management network (mailbox.ts): a DebugMessage, behind it up to
- * DEBUG_BODY_BYTES of body. Each request has one reply with the same operation and request id; a stop comes as a
- * message of its own. Only nid 0 is at the other end. "The thread" is `tid` of the job's task on this node; 0 = all its
- * threads, where an operation allows it.
+ * Debugging of one job's processes over the management network (mailbox.ts): a DebugMessage, followed by up to
+ * DEBUG_BODY_BYTES of body. Each request has one reply with the same operation and request id; a stop is reported by a
+ * separate message. The peer is always nid 0. "The thread" is `tid` of the job's task on this node; 0 = all its
+ * threads, if the operation allows it.
  */
 export const DEBUG_MAGIC: u16 = 0x4744;
 export const DEBUG_BODY_BYTES: u32 = 976;
@@ -10,52 +10,53 @@ export const DEBUG_BREAKPOINTS_MAX: u32 = 64;
 
 export const enum DebugOperation {
   /**
-   * The task is debugged from now on: its faults, breakpoints and steps stop the thread instead of ending the task.
-   * `count` 1: also if the job is not here yet, and it then stops before the first instruction of its program. Replies
-   * ESRCH where there is no such job and count is 0.
+   * Debugs the task from now on: its faults, breakpoints and steps stop the thread instead of ending the task. `count`
+   * 1: also a job that is not here yet; it then stops before the first instruction of its program. Replies ESRCH if
+   * there is no such job and count is 0.
    */
   ATTACH = 1,
-  /** Breakpoints go, every thread goes on, the task is a task like any other again. */
+  /** Removes all breakpoints, resumes all threads and ends debugging of the task. */
   DETACH = 2,
-  /** Reply: `count` DebugThread. */
+  /** Reply body: `count` DebugThreads. */
   THREADS = 3,
   /**
-   * The thread (0: all) stops at its next return to the program; one STOPPED for each that was running. A wait of its
-   * own (futex, sleep, Portals events) ends for that and begins anew when the thread goes on; a call that is being
-   * shipped is awaited.
+   * Stops the thread (0: all) at its next return to the program; one STOPPED for each thread that was running. A thread
+   * that waits itself (futex, sleep, Portals events) leaves the wait and repeats it when it is resumed; the stop is
+   * delayed until a shipped call returns.
    */
   STOP = 4,
-  /**
-   * The stopped thread (0: all) goes on. `signal` ≠ 0: the fault that stopped it takes its course, and ends the task.
-   */
+  /** Resumes the stopped thread (0: all). `signal` ≠ 0: the fault that stopped it takes effect and ends the task. */
   CONTINUE = 5,
   /**
-   * The stopped thread executes one instruction, then STOPPED; a system call and the instruction behind it count as
-   * one.
+   * The stopped thread executes one instruction, then STOPPED follows. A system call and the instruction after it count
+   * as one.
    */
   STEP = 6,
-  /** Reply: DebugRegisters. EBUSY: the thread is not stopped. */
+  /** Reply body: DebugRegisters. EBUSY: the thread is not stopped. */
   READ_REGISTERS = 7,
   WRITE_REGISTERS = 8,
-  /** `count` bytes at `address` in the task's memory, breakpoints hidden. EFAULT: not all of it is there. */
+  /**
+   * Reads `count` bytes at `address` in the task's memory, without breakpoints. EFAULT: part of the range is not
+   * mapped.
+   */
   READ_MEMORY = 9,
-  /** Body into the task's memory, permissions of its pages notwithstanding. */
+  /** Writes the body into the task's memory, ignoring the permissions of its pages. */
   WRITE_MEMORY = 10,
-  /** At `address`; EFAULT, EEXIST, ENOSPC. */
+  /** Sets a breakpoint at `address`. Errors: EFAULT, EEXIST, ENOSPC. */
   SET_BREAKPOINT = 11,
-  /** ENOENT. */
+  /** Errors: ENOENT. */
   CLEAR_BREAKPOINT = 12,
-  /** From the node, without a request: thread `tid` stopped by `signal` for `reason`, at `address`. */
+  /** From the node, unrequested: thread `tid` stopped by `signal` for `reason`, at `address`. */
   STOPPED = 13,
-  /** From the node: the task has ended, with the wait status in `count`. */
+  /** From the node, unrequested: the task has ended; `count` is the wait status. */
   ENDED = 14,
 }
 export const enum DebugReason {
-  /** A STOP, or the start of the program. */
+  /** By STOP, or at the start of the program. */
   REQUESTED = 1,
   BREAKPOINT = 2,
   STEP = 3,
-  /** A fault, which CONTINUE with a signal lets happen. */
+  /** A fault. CONTINUE with a signal lets it take effect. */
   FAULT = 4,
   START = 5,
 }
@@ -63,7 +64,7 @@ export class DebugMessage {
   magic: u16 = 0;
   /** DebugOperation. */
   operation: u16 = 0;
-  /** Chosen by the debugger; 0 in what comes without a request. */
+  /** Chosen by the debugger; 0 in unrequested messages. */
   requestId: u32 = 0;
   jobId: u32 = 0;
   tid: u32 = 0;
@@ -84,7 +85,7 @@ export class DebugThread {
   state: u32 = 0;
   signal: u32 = 0;
 }
-/** What a stopped thread has, in the order of gdb's amd64 general registers; then the FXSAVE64 image. */
+/** Registers of a stopped thread, in the order of gdb's amd64 general registers; then the FXSAVE64 image. */
 export class DebugRegisters {
   rax: u64 = 0;
   rbx: u64 = 0;

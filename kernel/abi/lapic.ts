@@ -9,7 +9,7 @@ export const enum Lapic {
   LVT_TIMER = 0x320, LVT_THERMAL = 0x330, LVT_PMC = 0x340, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, LVT_ERROR = 0x370,
   TIMER_INITIAL = 0x380, TIMER_CURRENT = 0x390, TIMER_DIVIDE = 0x3e0,
 }
-/** As QEMU's TCG machine reports it: version 0x14, 6 LVT entries. */
+/** As reported by QEMU's TCG machine: version 0x14, 6 LVT entries. */
 export const LAPIC_VERSION: u32 = 0x0005_0014;
 export const SVR_ENABLE: u32 = 0x100;
 /** ICR_LOW and LVT fields. */
@@ -23,5 +23,5 @@ export const enum Icr {
 export const enum Lvt { MASKED = 0x1_0000, PERIODIC = 0x2_0000, TSC_DEADLINE = 0x4_0000 }
 /** Encodings of the divide configuration register: divide by 1. */
 export const TIMER_DIVIDE_BY_1: u32 = 0xb;
-/** The timer counts at 1 GHz at divide by 1, as the TSC. */
+/** With divide by 1 the timer counts at 1 GHz, like the TSC. */
 export const TIMER_HZ: u64 = 1000000000;

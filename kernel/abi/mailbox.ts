@@ -1,9 +1,9 @@
 /**
- * Mailbox: a node's door to the management network, which carries nothing of the application. Our own device, 32-bit
- * registers. A message is up to MAILBOX_MESSAGE_BYTES bytes. IN holds one message for the node until it writes TAKE;
- * then the next one may come. OUT is the node's: it fills the buffer, writes the length, then SEND. Reading and writing
- * are allowed in aligned 32-bit accesses only. The interrupt line is high while IN is full. A machine without the
- * device reads something else than the magic.
+ * Mailbox: a node's access to the management network, which carries no application traffic. Margay's own device, with
+ * 32-bit registers. A message has up to MAILBOX_MESSAGE_BYTES bytes. IN holds one message for the node until the node
+ * writes TAKE; then the next one may arrive. For OUT the node fills the buffer, writes the length, then SEND. Only
+ * aligned 32-bit accesses are allowed. The interrupt line is high while IN is full. Without the device, a read gives
+ * something other than the magic.
  */
 export const MAILBOX_BASE: u64 = 0xfeb0_2000;
 export const MAILBOX_GSI: u32 = 13;
@@ -17,7 +17,7 @@ export const enum Mailbox {
   STATUS = 0x008,
   /** Write only: MailboxControl. */
   CONTROL = 0x00c,
-  /** Read only: bytes of the message in IN, 0 if there is none. */
+  /** Read only: bytes of the message in IN, 0 if IN is empty. */
   IN_BYTES = 0x010,
   /** Bytes of the message in OUT, 1…MAILBOX_MESSAGE_BYTES. */
   OUT_BYTES = 0x014,

@@ -1,13 +1,13 @@
-/** The memory map: where everything lives, physically and virtually. Checked by tests/abi. */
+/** The memory map: all fixed physical and virtual addresses. Checked by tests/abi. */
 
 // ---- physical ------------------------------------------------------------------------------------------------------
-/** Page that the application processors start on; SIPI vector = address >> 12. */
+/** Page in which the application processors start; SIPI vector = address >> 12. */
 export const AP_TRAMPOLINE: u64 = 0x8000;
 /** First byte of the kernel's image (p_paddr of its first segment). */
 export const KERNEL_LOAD: u64 = 0x10_0000;
-/** Smallest RAM that the machine boots with, bytes. */
+/** Least RAM with which the machine boots, bytes. */
 export const MIN_RAM_BYTES: u64 = 16777216;
-/** No RAM at or above it: the hole for devices below 4 GB. RAM beyond this size continues at 4 GB. */
+/** Start of the device hole below 4 GB: no RAM at or above it. RAM beyond this size continues at 4 GB. */
 export const DEVICE_HOLE: u64 = 0xc000_0000;
 export const LAPIC_BASE: u64 = 0xfee0_0000;
 export const IOAPIC_BASE: u64 = 0xfec0_0000;
@@ -22,9 +22,9 @@ export const CACHE_LINE_BYTES: u64 = 64;
 export const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /** All RAM and the device window: virtual = physical + DIRECT_MAP_BASE. */
 export const DIRECT_MAP_BASE: u64 = 0xffff_8000_0000_0000;
-/** User addresses are below (one page short of the canonical half: AMD64 SYSRET erratum). */
+/** End of user addresses: one page below the end of the canonical half (AMD64 SYSRET erratum). */
 export const USER_END: u64 = 0x0000_7fff_ffff_f000;
-/** The init image's link address; it is unmapped after go. */
+/** Link address of the init image; it is unmapped after GO. */
 export const INIT_BASE: u64 = 0x7000_0000_0000;
 /** Anonymous and file mappings grow up from here. */
 export const USER_MAP_BASE: u64 = 0x2000_0000_0000;
@@ -37,5 +37,5 @@ export const USER_STACK_READY_BYTES: u64 = 0x4_0000;
 export const USER_STRINGS_BYTES: u64 = 0x20_0000;
 /** Stack of each core's kernel entries, bytes. */
 export const KERNEL_STACK_BYTES: u64 = 16384;
-/** Most cores of a node that the kernel's tables hold. */
+/** Most cores of a node: the size of the kernel's tables. */
 export const MAX_CPUS: u32 = 64;

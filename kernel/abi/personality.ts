@@ -1,4 +1,6 @@
-/** What a node is: passed to the service node in its ready message and to programs by `margay_personality`. */
+/**
+ * Identity of a node: sent to the service node in the READY message, and returned to programs by `margay_personality`.
+ */
 export class Personality {
   nid: u32 = 0;
   cores: u32 = 0;
@@ -8,7 +10,7 @@ export class Personality {
   y: u16 = 0;
   z: u16 = 0;
   reserved: u16 = 0;
-  /** Compute nodes of the machine, from the boot parameter `nodes=N`; 0 = not said. */
+  /** Compute nodes of the machine, from the boot parameter `nodes=N`; 0 = unknown. */
   nodes: u32 = 0;
   reserved2: u32 = 0;
 }

@@ -8,7 +8,7 @@ export const enum FwCfgKey { SIGNATURE = 0, ID = 1, CPU_COUNT = 5 }
 export const DEBUG_EXIT_PORT: u16 = 0xf4;
 // biome-ignore format: a table
 export const enum I8042 { DATA = 0x60, COMMAND = 0x64 }
-/** Byte to I8042.COMMAND that resets the machine. */
+/** Command to I8042.COMMAND that resets the machine. */
 export const I8042_RESET: u8 = 0xfe;
 export const KEYBOARD_GSI: u32 = 1;
 
@@ -40,5 +40,5 @@ export class PvhMemory {
 }
 // biome-ignore format: a table
 export const enum PvhMemoryType { RAM = 1, RESERVED = 2, ACPI = 3, NVS = 4, UNUSABLE = 5 }
-/** ELF note of the entry: name "Xen", this type, descriptor = 32-bit physical address. */
+/** ELF note with the entry: name "Xen", this type, descriptor = 32-bit physical address. */
 export const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;

@@ -1,6 +1,6 @@
 /**
- * What programs and kernel share besides call numbers: mappings, times, names, the start-up stack. Source: Linux uapi
- * headers; System V ABI, AMD64 supplement 3.4.
+ * Facts shared by programs and kernel besides call numbers: mappings, times, names, the start-up stack. Source: Linux
+ * uapi headers; System V ABI, AMD64 supplement 3.4.
  */
 /** Arguments of mmap and mprotect (asm-generic/mman-common.h). */
 // biome-ignore format: a table
@@ -38,7 +38,7 @@ export class AuxiliaryEntry {
 export const CLOCK_TICKS_PER_SECOND: u64 = 100;
 /** Where init places position-independent programs. */
 export const DYNAMIC_BASE: u64 = 0x0000_1000_0000_0000;
-/** No program's segments below it (Linux: vm.mmap_min_addr). */
+/** Lowest address of a program's segments (Linux: vm.mmap_min_addr). */
 export const PROGRAM_LOWEST: u64 = 0x1_0000;
 /** arch_prctl codes (arch/x86/include/uapi/asm/prctl.h). */
 // biome-ignore format: a table

@@ -6,9 +6,9 @@ export const IRQ_VECTOR_BASE: u32 = 0x30;
 export const IRQ_COUNT: u32 = 24;
 export const enum Vector {
   LAPIC_TIMER = 0xe0,
-  /** Another core has sent a frame: the NIC's core sets the retransmission timer. */
+  /** Another core has sent a frame: the core that serves the NIC sets the retransmission timer. */
   NET_TIMER = 0xe8,
-  /** Wakes a core from hlt: nothing to do but the EOI. */
+  /** Wakes a core from hlt; the handler does nothing. */
   WAKE = 0xf0,
   TLB_SHOOTDOWN = 0xf1,
   CROSS_CALL = 0xf2,

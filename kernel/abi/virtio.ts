@@ -4,7 +4,7 @@
  */
 export const VIRTIO_MMIO_BYTES: u32 = 0x200;
 export const VIRTIO_MMIO_SLOTS: u32 = 8;
-/** Slot n: VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_BYTES, GSI VIRTIO_MMIO_GSI + n. One NIC sits in the last slot. */
+/** Slot n: VIRTIO_MMIO_BASE + n * VIRTIO_MMIO_BYTES, GSI VIRTIO_MMIO_GSI + n. The NIC is in the last slot. */
 export const VIRTIO_MMIO_GSI: u32 = 5;
 export const VIRTIO_MAGIC: u32 = 0x7472_6976;
 export const VIRTIO_VENDOR_QEMU: u32 = 0x554d_4551;

@@ -32,7 +32,7 @@ export const enum Feature7Ecx { UMIP = 0x4 }
 /** Page-table entry bits of all levels. */
 // biome-ignore format: a table
 export const enum Pte { P = 0x1, W = 0x2, U = 0x4, PWT = 0x8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100, ADDRESS = 0x000f_ffff_ffff_f000 }
-/** Bit 63 of an entry; an enum member cannot hold it exactly. */
+/** Bit 63 of an entry; an enum member cannot represent it exactly. */
 export const PTE_NX: u64 = 0x8000_0000_0000_0000;
 /** #PF error code. */
 // biome-ignore format: a table
@@ -40,6 +40,6 @@ export const enum PageFault { P = 0x1, W = 0x2, U = 0x4, RSVD = 0x8, I = 0x10 }
 // biome-ignore format: a table
 export const enum Exception { DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14, MF = 16, AC = 17, MC = 18, XM = 19 }
 
-/** Global descriptor table of each core. SYSRET needs user data, then user code (STAR[63:48] + 8, + 16). */
+/** Global descriptor table of each core. SYSRET requires user data before user code (STAR[63:48] + 8, + 16). */
 // biome-ignore format: a table
 export const enum Selector { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, USER_BASE = 0x18, USER_DATA = 0x23, USER_CODE = 0x2b, TSS = 0x30, BOOT_CODE32 = 0x40 }

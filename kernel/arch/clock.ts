@@ -13,18 +13,18 @@ export function clockStart(epochSeconds: u64): void {
   clock.start = readTsc();
   clock.epochSeconds = epochSeconds;
 }
-/** Since boot. */
+/** Time since boot. */
 export function monotonicNanoseconds(): u64 {
   return readTsc() - clock.start;
 }
-/** The TSC at boot: where the monotonic clock starts. */
+/** The TSC at boot: the zero of the monotonic clock. */
 export function bootTsc(): u64 {
   return clock.start;
 }
 export function bootEpochSeconds(): u64 {
   return clock.epochSeconds;
 }
-/** Spins; for the few microseconds that hardware asks for. */
+/** Spins; only for the few microseconds that hardware requires. */
 export function delayNanoseconds(duration: u64): void {
   const start: u64 = readTsc();
   while (readTsc() - start < duration) asm`pause`;

@@ -1,6 +1,4 @@
-/**
- * Processor instructions that the language has no words for: ports, MSRs, control registers, flags, time stamp, halt.
- */
+/** Processor instructions that the language cannot express: ports, MSRs, control registers, flags, time stamp, halt. */
 import { Msr, Rflags } from "../abi/x86.ts";
 
 export function portWrite8(port: u16, value: u8): void {
@@ -24,7 +22,7 @@ export function writeMsr(msr: u32, value: u64): void {
   asm({ in: { rcx: msr, rax: value, rdx: value >> 32 }, clobber: ["memory"] })`wrmsr`;
 }
 
-/** EBX of leaf 7, and ECX in the upper half; 0 where the processor has no such leaf. */
+/** EBX of leaf 7, with ECX in the upper half; 0 if the processor has no such leaf. */
 export function cpuidFeatures7(): u64 {
   return asm<u64>({ out: "rax", clobber: ["rbx", "rcx", "rdx"] })`
     xor eax, eax
@@ -54,7 +52,7 @@ export function readCr2(): u64 {
 export function readCr3(): u64 {
   return asm<u64>`mov ${ret}, cr3`;
 }
-/** Switches the address space; all TLB entries but global ones go. */
+/** Switches the address space and flushes all TLB entries except global ones. */
 export function writeCr3(value: u64): void {
   asm({ clobber: ["memory"] })`mov cr3, ${value}`;
 }
@@ -68,7 +66,7 @@ export function invalidatePage(address: u64): void {
   asm({ clobber: ["memory"] })`invlpg [${address}]`;
 }
 
-/** Ticks of 1 ns: virtual time on our machine, and on QEMU with -icount shift=0. */
+/** Ticks of 1 ns: on our machine virtual time, and on QEMU with -icount shift=0. */
 export function readTsc(): u64 {
   return asm<u64>({ out: "rax", clobber: ["rdx"] })`
     rdtsc
@@ -80,7 +78,7 @@ export function readTsc(): u64 {
 export function pause(): void {
   asm`pause`;
 }
-/** Interrupts off; returns the flags for `restoreInterrupts`. */
+/** Disables interrupts; returns the flags for `restoreInterrupts`. */
 export function disableInterrupts(): u64 {
   return asm<u64>({ clobber: ["memory"] })`
     pushfq
@@ -92,8 +90,8 @@ export function restoreInterrupts(flags: u64): void {
   if ((flags & Rflags.IF) !== 0) asm({ clobber: ["memory"] })`sti`;
 }
 /**
- * Enables interrupts and halts without a gap between the two: an interrupt that is already pending wakes the core. Off
- * again on return.
+ * Enables interrupts and halts, with no gap between the two: an interrupt that is already pending wakes the core.
+ * Interrupts are off again on return.
  */
 export function waitForInterrupt(): void {
   asm({ clobber: ["memory"] })`
@@ -102,7 +100,7 @@ export function waitForInterrupt(): void {
     cli
   `;
 }
-/** The end of this core: only an NMI or INIT gets through. */
+/** Stops this core for good: only an NMI or INIT gets through. */
 export function haltForever(): never {
   for (;;) asm`cli; hlt`;
 }
@@ -110,7 +108,7 @@ export function haltForever(): never {
 export function setFsBase(address: u64): void {
   writeMsr(Msr.FS_BASE, address);
 }
-/** The program's: while the kernel runs, swapgs has put it aside. */
+/** Sets the program's GS base: while the kernel runs, swapgs has put it into KERNEL_GS_BASE. */
 export function setUserGsBase(address: u64): void {
   writeMsr(Msr.KERNEL_GS_BASE, address);
 }

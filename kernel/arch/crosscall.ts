@@ -1,12 +1,12 @@
 /**
  * Cross-calls: run a function on other cores and wait until each has run it.
  *
- * Each core has two request slots as a sender, one for calls that wait with interrupts open and one for those of
- * interrupt handlers, which may come in that wait; and for each a mask of the senders that want something of it. A
- * receiver serves its masks in the interrupt, or earlier when it waits itself with interrupts off: every wait of the
- * kernel, spinlocks included, calls `serveRequests`. So two cores that call each other, or one that holds a lock and
- * calls another that spins on it, cannot deadlock. The function runs with interrupts off, takes no lock and makes no
- * cross-call; both are checked.
+ * As a sender each core has two request slots: one for calls that wait with interrupts on, and one for calls of
+ * interrupt handlers, which may occur during such a wait. For each slot a receiver has a mask of the senders with a
+ * pending request. A receiver serves its masks in the interrupt, or earlier if it waits with interrupts off: every wait
+ * of the kernel, spinlocks included, calls `serveRequests`. So two cores that call each other cannot deadlock, and
+ * neither can a core that holds a lock and calls another that spins on it. The function runs with interrupts off, takes
+ * no lock and makes no cross-call; both are checked.
  */
 import { EventKind } from "../abi/events.ts";
 import { Vector } from "../abi/vectors.ts";
@@ -21,16 +21,16 @@ class Request {
   run: ((argument: u64, id: u64) => void) | null = null;
   argument: u64 = 0;
   id: u64 = 0;
-  /** Receivers that have not yet run it. */
+  /** Mask of receivers that have not run it yet. */
   outstanding: u64 = 0;
 }
-/** Of a core: requests that wait with interrupts open, and off. */
+/** The two slots of a sender: for calls that wait with interrupts on, and off. */
 // biome-ignore format: a table
 const enum Wait { OPEN = 0, CLOSED = 1 }
 /** By sender, then by Wait. */
 const requests: arr<arr<Request, 2>, 64> = zeroed();
 class Wanted {
-  /** By Wait: bit n is set while sender n's request is to be run here. */
+  /** By Wait: bit n is set while sender n's request is pending here. */
   senders!: arr<u64, 2>;
 }
 /** By receiver. */
@@ -47,8 +47,8 @@ export function crossCallStart(): void {
 }
 
 /**
- * Runs `run(argument, id)` on the cores of `mask`, this one excepted, and waits for all, with interrupts open if the
- * caller holds no lock. Returns the request's id, 0 if there was nobody to call.
+ * Runs `run(argument, id)` on the cores of `mask`, except this one, and waits for all of them. Interrupts are on during
+ * the wait if the caller holds no lock. Returns the request's id; 0: no core to call.
  */
 export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) => void, argument: u64): u64 {
   const flags: u64 = disableInterrupts();
@@ -59,7 +59,7 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
     return 0;
   }
   assert(thisCpu().locks !== ALL_LOCKS, cstr("cross-call: from within a cross-called function"), others);
-  // With a lock held, or in an interrupt handler that has one, nothing may come in while it waits.
+  // While a lock is held (also by the code that an interrupt handler interrupted) interrupts stay off during the wait.
   const wait: u32 = thisCpu().locks === 0 ? Wait.OPEN : Wait.CLOSED;
   const request = addr(requests[self][wait]);
   assert(request.outstanding === 0, cstr("cross-call: the last one has not ended"), request.outstanding);
@@ -84,7 +84,7 @@ export function crossCall(mask: u64, vector: u32, run: (argument: u64, id: u64) 
   return id;
 }
 
-/** Runs what other cores want of this one. Interrupts are off. */
+/** Runs the pending requests of other cores. Interrupts are off. */
 export function serveRequests(): void {
   serve(Wait.OPEN);
   serve(Wait.CLOSED);
@@ -105,7 +105,7 @@ function serve(wait: u32): void {
   cpu.locks = held;
 }
 
-/** Gets core `cpu` out of hlt; what it finds then is the caller's business. Nothing happens if it is this core. */
+/** Wakes core `cpu` from hlt; the caller provides what it will find then. Does nothing for this core. */
 export function wakeCpu(cpu: u32): void {
   if (cpu !== cpuIndex()) lapicSend(cpu, Vector.WAKE);
 }

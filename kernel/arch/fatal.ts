@@ -1,7 +1,4 @@
-/**
- * Broken invariants. The panic itself lives in core/panic.ts, which registers here, since the floors below need it,
- * too.
- */
+/** Broken invariants. The panic itself is in core/panic.ts, which registers here, because lower floors need it, too. */
 import { haltForever } from "./cpu.ts";
 
 class Fatal {

@@ -1,6 +1,6 @@
 /**
- * The FPU belongs to programs: kernel code never touches vector registers, and with one thread a core nothing is ever
- * switched. The kernel only turns it on and gives each program a fresh state. Source: Intel SDM vol. 1, table 10-2
+ * The FPU belongs to programs: kernel code never touches vector registers, and with one thread per core no state is
+ * ever switched. The kernel only enables it and gives each program a fresh state. Source: Intel SDM vol. 1, table 10-2
  * (FXSAVE area).
  */
 import { Cr0, Cr4 } from "../abi/x86.ts";
@@ -21,12 +21,12 @@ export class FxArea {
 const freshState: FxArea = zeroed();
 
 /**
- * By core: what a thread starts with.
+ * By core: initial state of its next thread.
  * @align 16
  */
 const startStates: arr<FxArea, 64> = zeroed();
 
-/** On each core. */
+/** Run on each core. */
 export function fpuStart(): void {
   writeCr0((readCr0() & ~u64(Cr0.EM | Cr0.TS)) | Cr0.MP | Cr0.NE);
   writeCr4(readCr4() | Cr4.OSFXSR | Cr4.OSXMMEXCPT);
@@ -35,12 +35,12 @@ export function fpuStart(): void {
   fpuReset();
 }
 
-/** Control words at their defaults, all registers zero. */
+/** Sets the control words to their defaults and all registers to zero. */
 export function fpuReset(): void {
   fpuLoad(addr(freshState));
 }
 
-/** All of this core's vector and FPU registers, in an area of 16-byte alignment. */
+/** Saves all vector and FPU registers of this core into an area with 16-byte alignment. */
 export function fpuSave(area: ptr<FxArea>): void {
   asm({ clobber: ["memory"] })`fxsave64 [${cast<u64>(area)}]`;
 }
@@ -48,11 +48,11 @@ export function fpuLoad(area: ptr<FxArea>): void {
   asm({ clobber: ["memory"] })`fxrstor64 [${cast<u64>(area)}]`;
 }
 
-/** A new thread on core `cpu` will start with this core's registers, as Linux has it. */
+/** Saves this core's registers as the initial state of a new thread on core `cpu`, as on Linux. */
 export function fpuSaveFor(cpu: u32): void {
   fpuSave(addr(startStates[cpu]));
 }
-/** On core `cpu`: takes what `fpuSaveFor` has put there. */
+/** On core `cpu`: loads the state that `fpuSaveFor` saved. */
 export function fpuTake(cpu: u32): void {
   fpuLoad(addr(startStates[cpu]));
 }

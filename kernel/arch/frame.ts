@@ -1,6 +1,6 @@
 import { Rflags, Selector } from "../abi/x86.ts";
 
-/** What the interrupt stubs leave on the stack, lowest address first. The order is the stubs' (trap.ts). */
+/** What the interrupt stubs leave on the stack, lowest address first. The stubs (trap.ts) define the order. */
 export class Frame {
   r15: u64 = 0;
   r14: u64 = 0;
@@ -17,9 +17,9 @@ export class Frame {
   rcx: u64 = 0;
   rbx: u64 = 0;
   rax: u64 = 0;
-  /** At entry the stub's return address, which tells the vector; `trapEntry` replaces it. */
+  /** At entry the stub's return address, which identifies the vector; `trapEntry` replaces it by the vector. */
   vector: u64 = 0;
-  /** 0 where the processor pushes none. */
+  /** 0 if the processor pushes no error code. */
   error: u64 = 0;
   rip: u64 = 0;
   cs: u64 = 0;
@@ -28,7 +28,7 @@ export class Frame {
   ss: u64 = 0;
 }
 
-/** A program's first registers: all 0 but for these, interrupts on. */
+/** Initial registers of a program: all 0 except these, interrupts on. */
 export function startFrame(frame: ptr<Frame>, rip: u64, rsp: u64): void {
   zero(frame);
   frame.rip = rip;

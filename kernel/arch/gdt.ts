@@ -19,7 +19,7 @@ const DESCRIPTOR_USER_CODE: u64 = 0x00af_fb00_0000_ffff;
 const DESCRIPTOR_CODE32: u64 = 0x00cf_9b00_0000_ffff;
 const DESCRIPTOR_TSS_AVAILABLE: u64 = 0x0000_8900_0000_0000;
 
-/** The first table of every core, until `loadGdt`; used with paging off, too. Index = selector >> 3. */
+/** The first table of every core, until `loadGdt`; also used while paging is off. Index = selector >> 3. */
 export const bootGdt: arr<u64, 9> = [
   0,
   DESCRIPTOR_KERNEL_CODE,
@@ -40,7 +40,7 @@ class TaskState {
   ist!: arr<u64, 7>;
   reserved3: u64 = 0;
   reserved4: u16 = 0;
-  /** Behind the limit: no port is open to programs. */
+  /** Beyond the limit: programs may access no port. */
   ioMap: u16 = 0;
 }
 @packed
@@ -55,8 +55,8 @@ class Tables {
 const tables: arr<Tables, 64> = zeroed();
 
 /**
- * Loads CPU `index`'s own tables, on that CPU. `istStacks`: 2 × IST_STACK_BYTES. The selectors stay as the boot table
- * has them.
+ * Loads the tables of CPU `index`, on that CPU. `istStacks`: 2 × IST_STACK_BYTES. Selectors are the same as in the boot
+ * table.
  */
 export function loadGdt(index: u32, kernelStackTop: u64, istStacks: u64): void {
   const t = addr(tables[index]);

@@ -20,7 +20,10 @@ const DPL_USER: u8 = 0x60;
 
 const gates: arr<Gate, 256> = zeroed();
 
-/** Once, on the first core. Every vector has its gate: a device that is set up wrongly is named, and does no harm. */
+/**
+ * Called once, on the first core. Every vector has a gate, so an interrupt of a misconfigured device is reported and
+ * does no harm.
+ */
 export function buildIdt(): void {
   for (let vector: u32 = 0; vector < 256; vector++) {
     const stub: u64 = stubOf(vector);
@@ -36,7 +39,7 @@ export function buildIdt(): void {
   }
 }
 
-/** On each core. */
+/** Run on each core. */
 export function loadIdt(): void {
   const pointer: DescriptorPointer = zeroed();
   pointer.limit = u16(sizeof<arr<Gate, 256>>() - 1);

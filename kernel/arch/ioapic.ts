@@ -20,7 +20,7 @@ export function ioapicStart(): void {
 }
 
 /**
- * Registers `run` for a pin (edge-triggered, active high) and lets its interrupts through, to core `apicId`. Boot only:
+ * Registers `run` for a pin (edge-triggered, active high) and unmasks it, with core `apicId` as the target. Boot only:
  * takes no lock.
  */
 export function ioapicRoute(pin: u32, apicId: u32, run: (vector: u32, device: u64) => void, device: u64): void {

@@ -14,7 +14,9 @@ function write(offset: u32, value: u32): void {
   volatileWrite(register(offset), value);
 }
 
-/** On each core: enabled, timer one-shot and idle, errors delivered, both local pins masked. */
+/**
+ * Run on each core: enables the LAPIC, with the timer one-shot and stopped, errors delivered, both local pins masked.
+ */
 export function lapicStart(): void {
   write(Lapic.SVR, SVR_ENABLE | Vector.SPURIOUS);
   write(Lapic.TPR, 0);

@@ -1,6 +1,6 @@
 /**
- * The per-CPU area: GS points at it whenever the kernel runs (`swapgs` at each entry from user mode).
- * Only what arch itself needs lives here; upper floors keep arrays of their own, indexed by `cpuIndex()`.
+ * The per-CPU area: GS points to it whenever the kernel runs (`swapgs` at each entry from user mode). It holds only
+ * what arch itself needs; upper floors keep their own arrays, indexed by `cpuIndex()`.
  */
 import { MAX_CPUS } from "../abi/memory.ts";
 import { Msr } from "../abi/x86.ts";
@@ -8,11 +8,11 @@ import { writeMsr } from "./cpu.ts";
 import { fatal } from "./fatal.ts";
 import type { Frame } from "./frame.ts";
 
-/** Why a program must not go on. */
+/** Reasons that keep a core from returning to its program. */
 // biome-ignore format: a table
 export const enum Leave { END = 1, STOP = 2 }
 
-/** No lock can be taken. */
+/** Value of `locks` that forbids taking any lock. */
 export const ALL_LOCKS: u32 = 0xffff_ffff;
 
 export class Cpu {
@@ -24,18 +24,18 @@ export class Cpu {
   /** Equals the APIC id. */
   index: u32 = 0;
   online: u32 = 0;
-  /** The innermost interrupted context; null outside of interrupts. */
+  /** Frame of the innermost interrupted context; null outside of interrupts. */
   frame: ptr<Frame> | null = null;
   /** This CPU's flight recorder; set by recorderStart. */
   ring: u64 = 0;
   /**
-   * Leave: not 0, the program must not go on. Looked at before every return to it, together with `locks`, which is to
-   * be 0 there.
+   * Leave; not 0: do not return to the program. Checked before every return to it, together with `locks`, which must be
+   * 0 there.
    */
   leave: u32 = 0;
-  /** LockRank of the locks that are held here (spinlock.ts); ALL_LOCKS while a cross-call is served. */
+  /** LockRank bits of the locks that this core holds (spinlock.ts); ALL_LOCKS while it serves a cross-call. */
   locks: u32 = 0;
-  /** Whose program runs here: core's Task, which knows its type. 0: nobody's. */
+  /** Address of the Task whose program runs here; only core knows its type. 0: none. */
   task: u64 = 0;
 }
 export const cpus: arr<Cpu, 64> = zeroed();
@@ -51,14 +51,16 @@ export function thisCpu(): ptr<Cpu> {
 export function cpuIndex(): u32 {
   return thisCpu().index;
 }
-/** The task of this core's thread is ending: long work need not be finished, its memory goes back with the task. */
+/**
+ * The task of this core's thread is ending: long work need not be finished, because its memory is freed with the task.
+ */
 export function isEnding(): boolean {
   return (volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0;
 }
 /**
- * Lets pending interrupts in, then they are off again: between two slices of long work, so that interrupts are never
- * off for more than 20 µs, which the machine measures under --strict. With no lock held, and nothing half done that an
- * interrupt handler looks at.
+ * Handles pending interrupts, then disables interrupts again. Called between two slices of long work, so that
+ * interrupts are never off for more than 20 µs; the machine measures this under --strict. The caller holds no lock and
+ * has completed every update that an interrupt handler may read.
  */
 export function admitInterrupts(): void {
   if (thisCpu().locks !== 0) fatal(cstr("lock: interrupts let in while ranks are held"), u64(thisCpu().locks));
@@ -79,7 +81,7 @@ export function cpuAt(index: u32): ptr<Cpu> {
   return addr(cpus[index]);
 }
 
-/** Points GS at the area of CPU `index`, on that CPU. */
+/** Points GS to the area of CPU `index`, on that CPU. */
 export function enterPerCpu(index: u32, kernelStackTop: u64): void {
   const cpu = cpuAt(index);
   cpu.self = cpu;

@@ -12,7 +12,7 @@
 import { Cr4, Feature7Ebx, Feature7Ecx } from "../abi/x86.ts";
 import { cpuidFeatures7, readCr4, writeCr4 } from "./cpu.ts";
 
-/** On each core, once its own page tables are loaded. */
+/** Run on each core, once it uses its own page tables. */
 export function protectionStart(): void {
   const features: u64 = cpuidFeatures7();
   let bits: u64 = 0;

@@ -1,10 +1,10 @@
 /**
- * Spinlocks. Held with interrupts off; a core that waits for one serves cross-calls meanwhile, and lets interrupts in
- * if it holds no other.
+ * Spinlocks. They are held with interrupts off. A waiting core serves cross-calls, and keeps interrupts on if it holds
+ * no other lock.
  *
- * A lock knows its owner and its rank, and each core the ranks that it holds. Checked always: a core takes locks from
- * the outermost inwards only (so no two of one rank, and none twice), releases only what it holds, and turns interrupts
- * on only when it holds none.
+ * A lock knows its owner and its rank, and each core knows the ranks that it holds. These rules are always checked: a
+ * core takes locks only from the outermost inwards (so it never takes two of one rank, or one lock twice), releases
+ * only locks that it holds, and enables interrupts only when it holds none.
  */
 import { Rflags } from "../abi/x86.ts";
 import { disableInterrupts, pause, restoreInterrupts } from "./cpu.ts";
@@ -12,12 +12,12 @@ import { serveRequests } from "./crosscall.ts";
 import { fatal } from "./fatal.ts";
 import { admitInterrupts, cpuIndex, thisCpu } from "./percpu.ts";
 
-/** Every lock of the kernel, outermost first: one bit each, in the set of what a core holds. */
+/** All locks of the kernel, outermost first. Each is one bit in the set of locks that a core holds. */
 // biome-ignore format: a table
 export const enum LockRank {
-  /** net/peer.ts, netLock: everything that messages touch, in net, io and job. */
+  /** net/peer.ts, netLock: all message state, in net, io and job. */
   NET = 0x01,
-  /** core/task.ts, taskLock: who owns cores, task states, which thread is where. */
+  /** core/task.ts, taskLock: owners of cores, task states, location of threads. */
   TASK = 0x02,
   /** drivers/mailbox.ts: the device's registers. */
   MAILBOX = 0x04,
@@ -31,21 +31,21 @@ export const enum LockRank {
   CONSOLE = 0x40,
 }
 
-/** `{ owner: 0, rank: LockRank.… }`. One without a rank is refused when it is taken. */
+/** `{ owner: 0, rank: LockRank.… }`. Taking a lock without a rank is an error. */
 export class Lock {
-  /** Core + 1; 0: free. */
+  /** Core + 1; 0: not held. */
   owner: u32 = 0;
   rank: u32 = 0;
 }
 
 /**
- * Returns the interrupt flag of before, for `unlock`. A core that holds no other lock waits with interrupts open: not
- * even several cores that want one lock keep them off for long.
+ * Returns the previous interrupt flag, for `unlock`. A core that holds no other lock waits with interrupts on, so
+ * contention alone never keeps interrupts off for long.
  */
 export function lock(l: ptr<Lock>): u64 {
   const flags: u64 = disableInterrupts();
   const cpu = thisCpu();
-  // A bit as high as the lock's own, or higher: this lock, one of its rank, or one further in. True for rank 0, too.
+  // A held bit at or above the lock's own means this lock, another of its rank, or an inner one. Also true for rank 0.
   if (cpu.locks >= l.rank) outOfOrder(l);
   while (atomicCompareExchange(addr(l.owner), 0, cpu.index + 1) !== 0) {
     while (volatileRead(addr(l.owner)) !== 0) {
@@ -67,10 +67,7 @@ function outOfOrder(l: ptr<Lock>): never {
   );
 }
 
-/**
- * Tries `tries` times; false if it is not to be had. Interrupts are off. For NMIs, which may have broken into the
- * holder.
- */
+/** Tries `tries` times; false: not acquired. Interrupts are off. For NMIs, which may have interrupted the owner. */
 export function tryLock(l: ptr<Lock>, tries: u32): boolean {
   const cpu = thisCpu();
   for (let i: u32 = 0; i < tries; i++) {
@@ -93,11 +90,11 @@ export function unlock(l: ptr<Lock>, flags: u64): void {
   restoreInterrupts(flags);
 }
 
-/** For what is to be called under `l` only. */
+/** For functions that must be called with `l` held. */
 export function assertHeld(l: ptr<Lock>): void {
   if (l.owner !== cpuIndex() + 1) fatal(cstr("lock: not held, rank"), u64(l.rank));
 }
-/** For what may wait with interrupts on, or never come back. */
+/** For functions that may wait with interrupts on or may never return. */
 export function assertNoLocks(): void {
   if (thisCpu().locks !== 0) fatal(cstr("lock: held where none may be, ranks"), u64(thisCpu().locks));
 }

@@ -17,12 +17,12 @@ export class Text {
 class Console {
   flags: u64 = 0;
   text!: Text;
-  /** A panic writes without the lock: its holder may never run again. */
+  /** A panic writes without the lock: the owner may never run again. */
   panicking: u32 = 0;
   /** An NMI holds the lock. */
   urgent: u32 = 0;
 }
-/** How often an NMI tries for the console: longer than a line takes. */
+/** Attempts of an NMI to take the console: longer than a line takes. */
 const URGENT_TRIES: u32 = 20000;
 const console: Console = zeroed();
 const consoleLock: Lock = { owner: 0, rank: LockRank.CONSOLE };
@@ -44,16 +44,16 @@ export function consoleLine(): ptr<Text> {
   if (console.panicking === 0) console.flags = lock(addr(consoleLock));
   return addr(console.text);
 }
-/** Writes the newline and lets go of the console. */
+/** Writes the newline and releases the console. */
 export function endLine(t: ptr<Text>): void {
   printChar(t, 10);
   endText(t);
 }
-/** Lets go of the console; the newline is written. */
+/** Releases the console; the newline is already written. */
 export function endText(t: ptr<Text>): void {
   if (t.base === null && console.panicking === 0) unlock(addr(consoleLock), console.flags);
 }
-/** For an NMI: takes the console if it can be had soon, and writes all the same. Ends with `endTextAtOnce`. */
+/** For an NMI: takes the console if it is released soon, and writes in any case. Ends with `endTextAtOnce`. */
 export function consoleLineAtOnce(): ptr<Text> {
   if (console.panicking === 0) console.urgent = u32(tryLock(addr(consoleLock), URGENT_TRIES));
   return addr(console.text);
@@ -62,12 +62,12 @@ export function endTextAtOnce(): void {
   if (console.urgent !== 0) unlock(addr(consoleLock), 0);
   console.urgent = 0;
 }
-/** From now on the console is not locked. */
+/** Disables locking of the console from now on. */
 export function consolePanic(): void {
   console.panicking = 1;
 }
 
-/** Characters past the capacity are dropped. */
+/** Drops characters beyond the capacity. */
 export function printChar(t: ptr<Text>, c: u8): void {
   const base = t.base;
   if (base === null) {

@@ -1,7 +1,7 @@
 /**
- * One-shot timers on the LAPIC of the core that arms them; there is no periodic tick. Times are TSC nanoseconds.
- * A timer's action runs in the interrupt, on the core that armed it. A timer is armed on one core at a time;
- * disarming works on that core only (another core lets it fire: actions look whether there is still something to do).
+ * One-shot timers on the LAPIC of the core that arms them; there is no periodic tick. Times are TSC nanoseconds. A
+ * timer's action runs in the interrupt, on the core that armed it. A timer is armed on at most one core. Only that core
+ * can disarm it; another core lets it fire, so actions check whether there is still work.
  */
 import { Vector } from "../abi/vectors.ts";
 import { disableInterrupts, readTsc, restoreInterrupts } from "./cpu.ts";
@@ -22,7 +22,7 @@ class Queue {
   first: ptr<Timer> | null = null;
 }
 const queues: arr<Queue, 64> = zeroed();
-/** The counter has 32 bits: longer waits are armed again. */
+/** The counter has 32 bits: longer waits are armed repeatedly. */
 const LONGEST_TICKS: u64 = 0xf000_0000;
 
 export function timerStart(): void {
@@ -30,8 +30,8 @@ export function timerStart(): void {
 }
 
 /**
- * Arms (or, on the same core, re-arms) `timer` for the absolute time `deadline`. One that is armed on another core
- * stays as it is.
+ * Arms (or, on the same core, re-arms) `timer` for the absolute time `deadline`. A timer that is armed on another core
+ * is left unchanged.
  */
 export function armTimer(timer: ptr<Timer>, deadline: u64, run: (argument: u64) => void, argument: u64): void {
   const flags: u64 = disableInterrupts();

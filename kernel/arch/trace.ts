@@ -1,7 +1,7 @@
 /**
- * The flight recorder: fixed records in a ring per CPU, always on, read by the tracer without any guest cost and by a
- * panic. It stands on the lowest floor since the interrupt wrapper and the shootdown record, too. A CPU writes only its
- * own ring, with interrupts off (the kernel always runs so), so that records are whole and in the order of their times.
+ * The flight recorder: fixed-size records in a ring per CPU, always on, read by the tracer without any guest cost and
+ * by a panic. It is on the lowest floor because the interrupt wrapper and the shootdown record, too. A CPU writes only
+ * its own ring, with interrupts off (as always in the kernel), so records are complete and in the order of their times.
  */
 import { MAX_CPUS } from "../abi/memory.ts";
 import { TRACE_RING_RECORDS, type TraceRing } from "../abi/events.ts";
@@ -16,8 +16,8 @@ import { cpuAt, thisCpu } from "./percpu.ts";
 export const traceRings: arr<TraceRing, 64> = zeroed();
 
 /**
- * Records name their CPU before they are written: the system-call entry, which writes its own (syscall/entry.ts), need
- * not.
+ * Fills in the CPU of all records in advance, so that the system-call entry, which writes its own records
+ * (syscall/entry.ts), need not.
  */
 export function recorderStart(index: u32): void {
   const ring = addr(traceRings[index]);
@@ -37,11 +37,11 @@ export function record(kind: u16, a: u64, b: u64, c: u64, d: u64): void {
   r.words[1] = b;
   r.words[2] = c;
   r.words[3] = d;
-  // The tracer may look at any instruction: a record counts once it is whole.
+  // The tracer may read at any instruction, so publish the record once it is complete.
   volatileWrite(addr(ring.written), at + 1);
 }
 
-/** Records that CPU `index` has written so far. */
+/** Number of records that CPU `index` has written. */
 export function recordCount(index: u32): u64 {
   return index < MAX_CPUS ? traceRings[index].written : 0;
 }

@@ -1,12 +1,12 @@
 /**
- * The interrupt wrapper: every interrupt and exception comes through here.
+ * The interrupt wrapper: the entry of every interrupt and exception.
  *
- * A gate leads to a stub of five bytes, a call; its return address tells the vector. The common path saves the
- * registers as a Frame and calls `trapEntry`. APIC interrupts go by `irq` in the stubs, which runs the handler
- * registered for the vector and then, there and nowhere else, signals the end of interrupt, exactly once; exceptions
- * and the spurious vector get none. Handlers take (vector, device), run with interrupts off and may not wait for other
- * cores but by the calls in crosscall.ts. Who needs the interrupted context asks `interruptedFrame()`; it is right for
- * nested interrupts, too.
+ * A gate leads to a stub of five bytes, a call; its return address identifies the vector. The common path saves the
+ * registers as a Frame and calls `trapEntry`. APIC interrupts take the path `irq` in the stubs. It runs the handler
+ * registered for the vector and then signals the end of interrupt, exactly once; no other code does. Exceptions and the
+ * spurious vector get no EOI. Handlers take (vector, device), run with interrupts off, and may wait for other cores
+ * only through crosscall.ts. Code that needs the interrupted context calls `interruptedFrame()`, which is also right
+ * for nested interrupts.
  */
 import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
 import { Lapic } from "../abi/lapic.ts";
@@ -28,16 +28,16 @@ class Handler {
 const handlers: arr<Handler, 256> = zeroed();
 
 class Hooks {
-  /** Takes every exception and NMI. */
+  /** Handles every exception and NMI. */
   exception: ((frame: ptr<Frame>) => void) | null = null;
-  /** An APIC interrupt that nobody registered for came for the first time since boot. */
+  /** Called once per vector since boot, for an APIC interrupt without a handler. */
   unexpected: ((vector: u32) => void) | null = null;
-  /** Before each return to user mode. */
+  /** Called before each return to user mode. */
   userReturn: ((frame: ptr<Frame>) => void) | null = null;
 }
 const hooks: Hooks = new Hooks();
 
-/** Interrupts that nobody had a use for; read by the status message and by a panic. */
+/** Interrupts without a handler; read by the status message and by a panic. */
 export class Strays {
   /** By core. */
   spurious!: arr<u64, 64>;
@@ -52,8 +52,8 @@ export function registerInterrupt(vector: u32, run: (vector: u32, device: u64) =
   handlers[vector].device = device;
 }
 /**
- * Every interrupt of an IOAPIC pin goes to `run` from now on, whatever was registered. For tests of what a bad handler
- * does.
+ * From now on `run` handles the interrupts of all IOAPIC pins, instead of the registered handlers. For tests of faulty
+ * handlers.
  */
 export function divertDeviceInterrupts(run: (vector: u32, device: u64) => void): void {
   for (let pin: u32 = 0; pin < IRQ_COUNT; pin++) registerInterrupt(IRQ_VECTOR_BASE + pin, run, u64(pin));
@@ -68,7 +68,7 @@ export function setTrapHooks(
   hooks.userReturn = userReturn;
 }
 
-/** The context that the innermost interrupt or exception of this core broke into; null outside of any. */
+/** The context that the innermost interrupt or exception of this core interrupted; null outside of both. */
 export function interruptedFrame(): ptr<Frame> | null {
   return thisCpu().frame;
 }
@@ -97,8 +97,8 @@ function trapEntry(frame: ptr<Frame>): void {
 }
 
 /**
- * An NMI may come anywhere, in the middle of a record or of a return to user mode: it records nothing and does not end
- * the thread that it broke into. NMIs are blocked until its iretq.
+ * An NMI may arrive anywhere, in the middle of a record or of a return to user mode. So it writes no record and does
+ * not end the interrupted thread. Further NMIs are blocked until its iretq.
  */
 function nonMaskable(frame: ptr<Frame>): void {
   attr({ inline: "never" });
@@ -107,12 +107,12 @@ function nonMaskable(frame: ptr<Frame>): void {
   if (exception !== null) exception(frame);
 }
 
-/** Nobody registered for it: counted, and said once a vector. */
+/** No handler is registered: counts the interrupt and reports the first of each vector. */
 function unexpectedIrq(vector: u32): void {
   const unexpected = hooks.unexpected;
   if (atomicAdd(addr(strays.unexpected[vector]), 1) === 0 && unexpected !== null) unexpected(vector);
 }
-/** The spurious vector is no interrupt: nothing is in service for it, so it gets no EOI and no record. */
+/** The spurious vector is not an interrupt: nothing is in service for it, so it gets no EOI and no record. */
 function spuriousIrq(): void {
   strays.spurious[cpuIndex()]++;
 }
@@ -127,15 +127,15 @@ function irqUserReturn(frame: ptr<Frame>): void {
 const TIME: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("time");
 const KIND: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("kind");
 const WORD: u64 = offsetof<TraceRing>("records") + offsetof<TraceRecord>("words");
-/** Of RFLAGS.AC in a Frame. */
+/** Offset of RFLAGS.AC in a Frame. */
 const ALIGNMENT_CHECK_BYTE: u64 = offsetof<Frame>("rflags") + 2;
 const ALIGNMENT_CHECK_BIT: u64 = u64(Rflags.AC) >> 16;
 const EOI: u64 = DIRECT_MAP_BASE + LAPIC_BASE + Lapic.EOI;
 
 /**
- * With SMAP, RFLAGS.AC lets the kernel touch programs' pages, and a gate leaves it as the program had it: so every
- * entry from a program that has it set clears it (SYSCALL does by FMASK). What CLAC does, for processors without SMAP,
- * too.
+ * With SMAP, RFLAGS.AC allows the kernel to access user pages, and a gate leaves it as the program set it. So every
+ * entry from a program with AC set clears it (for SYSCALL, FMASK does). The effect is that of CLAC, also on processors
+ * without SMAP.
  */
 function clearAlignmentCheck(): void {
   attr({ naked: true });
@@ -157,10 +157,10 @@ function vectorOf(returnAddress: u64): u32 {
 }
 
 /**
- * The stubs, one a vector, in their order. `coded`: the processor has pushed an error code. `plain`: it has not, so the
- * common path makes the slot. NMI and double fault may come before an entry from user mode has done its swapgs, so
- * their path looks at GS itself. For debuggers the frame's end is what the processor pushed: SS, RSP, RFLAGS, CS, RIP
- * below it.
+ * The stubs, one per vector, in order. `coded`: the processor has pushed an error code. `plain`: it has not, so the
+ * common path makes room for one. NMI and double fault may occur before an entry from user mode has executed its
+ * swapgs, so their path checks GS itself. For debuggers the end of the frame is what the processor pushed: SS, RSP,
+ * RFLAGS, CS, RIP below it.
  */
 export function trapStubs(): void {
   attr({ naked: true, align: 16 });
@@ -339,7 +339,7 @@ export function trapStubs(): void {
   `;
 }
 
-/** NMI and double fault: GS is the kernel's when its base lies in the upper half. */
+/** NMI and double fault: GS is the kernel's if its base is in the upper half. */
 function trapParanoid(): void {
   attr({ naked: true });
   asm`

@@ -1,17 +1,17 @@
-/** Into long mode: the code that the first core (pvh.ts) and the application processors (trampoline.ts) share. */
+/** The switch to long mode: code shared by the first core (pvh.ts) and the application processors (trampoline.ts). */
 import { KERNEL_BASE } from "../abi/memory.ts";
 import { Cr0, Cr4, Efer, Msr, Selector } from "../abi/x86.ts";
 import type { PageTable } from "../mm/pagetable.ts";
 
 /**
- * The boot page tables' root; pvhEntry fills it in.
+ * Root of the boot page tables, filled in by pvhEntry.
  * @align 4096
  */
 export const bootPml4: PageTable = zeroed();
 
 /**
- * Long mode, then on at the physical address in EBP (64-bit code). Paging is off, the flat boot GDT is loaded. Keeps
- * ESI.
+ * Enters long mode and continues at the physical address in EBP (64-bit code). Requires paging off and the flat boot
+ * GDT. Preserves ESI.
  */
 export function enterLongMode(): void {
   attr({ naked: true, bits: 32, align: 16 });

@@ -1,6 +1,6 @@
 /**
- * The boot list. Each step stands on those above it; `boot` is read from top to bottom. Lines up to "ready" hold no
- * times, addresses or order of processors: they are the same on every machine with the same parts.
+ * The boot list. Each step depends on those above it; `boot` is read from top to bottom. Lines up to "ready" hold no
+ * times, addresses or order of processors, so they are the same on every machine with the same parts.
  */
 import {
   FW_CFG_DATA,
@@ -206,8 +206,8 @@ function startProcessors(): void {
 }
 
 /**
- * An application processor, in the upper half, on the boot page tables and its own stack; the stacks for NMI and double
- * fault lie below it.
+ * An application processor, in the upper half, on the boot page tables and its own stack; its stacks for NMI and double
+ * fault lie below that.
  */
 function startCpu(cpu: u64, stackTop: u64): never {
   attr({ inline: "never" });
@@ -234,7 +234,7 @@ function describeNode(): void {
   personality.nodes = parameters.nodes;
 }
 
-/** To the service node, once; nobody waits for it. Then the last line of the boot. */
+/** Sends READY to the service node, once, without waiting for an answer. Then prints the last line of the boot. */
 function sayReady(): void {
   if (netPresent()) {
     const flags: u64 = lock(addr(netLock));
@@ -259,7 +259,7 @@ function sayReady(): void {
   endLine(t);
 }
 
-/** Faults that the command line asks for, from ready on. */
+/** Arms faults that the command line requests, from the ready line on. */
 function armFaults(): void {
   failAllocation(parameters.failAllocation, parameters.failLasting !== 0);
   if (parameters.panicInInterrupt !== 0) divertDeviceInterrupts(panicInInterrupt);
@@ -268,13 +268,13 @@ function armFaults(): void {
 function panicInInterrupt(vector: u32, _device: u64): void {
   fatal(cstr("asked for by panic=irq"), u64(vector));
 }
-/** Reads the stack of the program that it broke into, as no handler may. */
+/** Reads the stack of the program that it interrupted, which no handler may do. */
 function touchInInterrupt(_vector: u32, _device: u64): void {
   const frame = interruptedFrame();
   if (frame !== null && fromUser(frame)) volatileRead(cast<ptr<u64>>(frame.rsp));
 }
 
-/** A node has answered nothing for too long. */
+/** A node has not answered for too long. */
 function peerLost(nid: u32): void {
   ioLost(nid);
   pendingLost(nid);

@@ -41,7 +41,7 @@ export function parseParameters(line: ptr<u8>): void {
   }
 }
 
-/** The value of `name=`, null if the word is another. */
+/** The value of `name=`, null if the word has another name. */
 function valueOf(word: ptr<u8>, name: ptr<u8>): ptr<u8> | null {
   if (!startsWith(word, name)) return null;
   let n: u64 = 0;
@@ -51,13 +51,13 @@ function valueOf(word: ptr<u8>, name: ptr<u8>): ptr<u8> | null {
 function isEnd(c: u8): boolean {
   return c === 0 || c === SPACE;
 }
-/** A number that takes up the whole value and is at most `limit`. */
+/** Parses a number that takes up the whole value and is at most `limit`. */
 function number(value: ptr<u8>, limit: u64, result: ptr<ParsedNumber>): boolean {
   parseDecimal(value, result);
   return result.length !== 0 && isEnd(value[result.length]) && result.value <= limit;
 }
 
-/** False: it is one of ours and does not hold. */
+/** Returns false if the word is ours and its value is invalid. */
 function parseWord(word: ptr<u8>): boolean {
   const ours: boolean = startsWith(word, cstr("margay."));
   const name: ptr<u8> = ours ? addr(word[7]) : word;
@@ -87,7 +87,7 @@ function parseWord(word: ptr<u8>): boolean {
     const inInterrupt: boolean = startsWith(panicWhere, cstr("irq")) && isEnd(panicWhere[3]);
     parameters.panicInInterrupt = u32(inInterrupt);
     parameters.touchInInterrupt = u32(startsWith(panicWhere, cstr("touch")) && isEnd(panicWhere[5]));
-    // Linux's panic=SECONDS is somebody else's word.
+    // Linux's panic=SECONDS is not ours.
     return inInterrupt || !ours;
   }
   const fail = valueOf(name, cstr("fail_alloc="));

@@ -1,9 +1,10 @@
 /**
  * The entry: Xen's PVH protocol (xen/include/public/arch-x86/hvm/start_info.h; QEMU -kernel and our loader speak it).
  * State: 32-bit protected mode, paging off, interrupts off, EBX = physical address of the start info, GDTR unusable.
- * From here to long mode in the upper half, on tables that map the first gigabyte three times: where it is, in the
- * direct map, and at KERNEL_BASE. The application processors use them, too (trampoline.ts); each core leaves them for
- * the kernel's own. The image's root: main.ts and all below it are reached from here.
+ * The code switches to long mode in the upper half, on tables that map the first gigabyte three times: identically, in
+ * the direct map, and at KERNEL_BASE. The application processors use them, too (trampoline.ts), until each core
+ * switches to the kernel's own tables. This file is the root of the image: it imports main.ts and, through it,
+ * everything else.
  */
 import { KERNEL_BASE, KERNEL_STACK_BYTES } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
@@ -64,7 +65,7 @@ export function pvhEntry(): void {
   `;
 }
 
-/** Still at the physical address: to the upper half, with a stack. */
+/** Still at the physical address: jumps to the upper half, with a stack. */
 function bootEntry64(): void {
   attr({ naked: true });
   asm`
@@ -76,7 +77,7 @@ function bootEntry64(): void {
     jmp rax
   `;
 }
-/** The first function that debuggers find by its address: the end of the first core's stack. */
+/** The outermost function that debuggers find by its address: the end of the first core's stack. */
 function bootUpper(): void {
   attr({ naked: true });
   asm`

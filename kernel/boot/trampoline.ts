@@ -1,7 +1,7 @@
 /**
- * Application processors: INIT, then STARTUP at the page AP_TRAMPOLINE, where each begins in real mode. The 16-bit
- * piece goes to protected mode and on into the kernel's image; long mode and the upper half as on the first core. One
- * after the other, so that one start record is enough and the order is always the same.
+ * Application processors: INIT, then STARTUP at the page AP_TRAMPOLINE, where each processor begins in real mode. The
+ * 16-bit code switches to protected mode and jumps into the kernel's image; long mode and the upper half follow as on
+ * the first core. Processors start one after the other, so one start record is enough and the order is always the same.
  */
 import { Icr } from "../abi/lapic.ts";
 import { AP_TRAMPOLINE, KERNEL_BASE, KERNEL_STACK_BYTES } from "../abi/memory.ts";
@@ -19,8 +19,8 @@ import { enterLongMode } from "./longmode.ts";
 const CODE_BYTES: u64 = 64;
 const GDT_POINTER: u32 = 0x100;
 /**
- * Source: Intel SDM vol. 3A, 8.4.4.1: 10 ms after INIT and 200 µs after STARTUP; modern processors and both our
- * machines need microseconds.
+ * Source: Intel SDM vol. 3A, 8.4.4.1: 10 ms after INIT and 200 µs after STARTUP; modern processors and both of our
+ * machines need only microseconds.
  */
 const INIT_DELAY_NS: u64 = 10000;
 const STARTUP_WAIT_NS: u64 = 1000000;
@@ -31,15 +31,15 @@ class ApStart {
   cpu: u64 = 0;
   run: ((cpu: u64, stackTop: u64) => never) | null = null;
 }
-/** For the processor that is being started. */
+/** The processor being started. */
 const apStart: ApStart = new ApStart();
 
-/** Memory for the stacks of one processor; 0: there is none. */
+/** Allocates the stacks of one processor; 0: no memory. */
 export function processorStack(): u64 {
   return allocateFrames((KERNEL_STACK_BYTES + 2 * IST_STACK_BYTES) >> 12, OWNER_KERNEL);
 }
 
-/** Starts core `cpu` in `run` and waits until it says that it is there. False: no answer. */
+/** Starts core `cpu` in `run` and waits until it reports. False: no answer. */
 export function startProcessor(cpu: u32, stack: u64, run: (cpu: u64, stackTop: u64) => never): boolean {
   memcpy(physical<u8>(AP_TRAMPOLINE), cast<ptr<u8>>(cast<u64>(realModeEntry)), CODE_BYTES);
   const pointer: DescriptorPointer = zeroed();
@@ -64,8 +64,8 @@ export function startProcessor(cpu: u32, stack: u64, run: (cpu: u64, stackTop: u
 }
 
 /**
- * Copied to AP_TRAMPOLINE: CS = AP_TRAMPOLINE >> 4, IP = 0. A 16-bit lgdt takes 24 bits of base: the image lies below
- * 16 MB.
+ * Copied to AP_TRAMPOLINE: CS = AP_TRAMPOLINE >> 4, IP = 0. A 16-bit lgdt loads 24 bits of the base, and the image lies
+ * below 16 MB.
  */
 function realModeEntry(): void {
   attr({ naked: true, bits: 16, align: 64 });
@@ -109,7 +109,7 @@ function apEntry64(): void {
     jmp rax
   `;
 }
-/** In the upper half: the end of the processor's stack, as bootUpper (pvh.ts). */
+/** In the upper half: the end of the processor's stack, as with bootUpper (pvh.ts). */
 function apUpper(): void {
   attr({ naked: true });
   asm`

@@ -1,9 +1,9 @@
 /**
- * Physical memory in frames of 4 KB, with an owner each: the kernel, or the task (by pid) that it will go back from.
- * One bitmap of 512 bits for each 2 MB block, and two of all blocks: which have a free frame, and which are wholly
- * free; so a search costs a 64th of the blocks at most. Small requests take the lowest free frames, 2 MB requests the
- * highest free block, so that large pages stay available. Lock: `framesLock`, held for one block's work at most, never
- * while zeroing.
+ * Physical memory in frames of 4 KB, each with an owner: the kernel, or the task (by pid) that must return it. There is
+ * one bitmap of 512 bits for each 2 MB block, and two bitmaps over all blocks: those with a free frame, and those that
+ * are wholly free. So a search reads at most a 64th of the blocks. Small requests take the lowest free frames, 2 MB
+ * requests the highest free block, so that large pages stay available. Lock: `framesLock`, held for at most one block's
+ * work and never while zeroing.
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES, PAGE_SHIFT } from "../abi/memory.ts";
 import { type PvhMemory, PvhMemoryType } from "../abi/platform.ts";
@@ -14,14 +14,14 @@ import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 
 export const OWNER_FREE: u16 = 0;
 export const OWNER_KERNEL: u16 = 0xfffe;
-/** No RAM, or not for us. */
+/** Not RAM, or not available to the allocator. */
 export const OWNER_RESERVED: u16 = 0xffff;
 export const FRAMES_PER_BLOCK: u64 = 512;
 const LARGE_SHIFT: u64 = 21;
 const LOW_MEMORY_END: u64 = 0x10_0000;
-/** Blocks that are searched for adjoining frames before a wholly free one is taken. */
+/** Blocks searched for adjacent frames before a wholly free block is taken. */
 const RUN_BLOCKS: u64 = 4;
-/** Zeroed without letting interrupts in: 2,048 iterations. */
+/** Most bytes zeroed without admitting interrupts: 2,048 iterations. */
 const ZERO_BYTES: u64 = 16384;
 
 class Block {
@@ -34,27 +34,27 @@ class State {
   /** By frame number. */
   owners: ptr<u16> | null = null;
   freeFrames: u64 = 0;
-  /** Bit n: block n has a free frame; has nothing but free frames. */
+  /** Bit n: block n has at least one free frame; block n is wholly free. */
   someFree: ptr<u64> | null = null;
   allFree: ptr<u64> | null = null;
-  /** No word of `someFree` below it is other than 0; none of `allFree` from it on. */
+  /** All words of `someFree` below firstSome are 0, and so are all words of `allFree` from endAll on. */
   firstSome: u64 = 0;
   endAll: u64 = 0;
   /** End of the highest RAM. */
   top: u64 = 0;
   ramBytes: u64 = 0;
-  /** Frames that there ever were: free ones and those on all accounts. */
+  /** All frames that the allocator manages: free ones and those on accounts. */
   managedFrames: u64 = 0;
 }
 const state: State = zeroed();
 const framesLock: Lock = { owner: 0, rank: LockRank.FRAMES };
 
 class Fault {
-  /** Counts down to the allocation that is to fail; 0: none is. */
+  /** Counts down to the allocation that fails; 0: none. */
   countdown: u64 = 0;
-  /** Allocations asked for while it counted. */
+  /** Number of allocations while it counted. */
   asked: u64 = 0;
-  /** Not 0: what follows fails, too, as if memory had run out for good. */
+  /** Not 0: all later allocations fail, too, as if memory had run out for good. */
   lasting: u64 = 0;
 }
 /**
@@ -64,14 +64,14 @@ class Fault {
  */
 export const allocationFault: Fault = zeroed();
 
-/** What each owner has, so that it can be checked whether all of it comes back. */
+/** Number of frames of an owner, to check that all of them come back. */
 class Account {
-  /** OWNER_FREE: not in use. */
+  /** OWNER_FREE: unused account. */
   owner: u16 = 0;
   frames: u64 = 0;
 }
 /**
- * Kernel, reserved, and one for each task that there can be.
+ * Accounts of kernel, reserved frames, and each possible task.
  * @symbol frame_accounts
  */
 const accounts: arr<Account, 16> = zeroed();
@@ -88,14 +88,14 @@ function accountOf(owner: u16): ptr<Account> {
   free.frames = 0;
   return free;
 }
-/** Frames that `owner` has. */
+/** Number of frames that `owner` has. */
 export function ownedFrameCount(owner: u16): u64 {
   for (let i: u32 = 0; i < accounts.length; i++) {
     if (accounts[i].owner === owner) return accounts[i].frames;
   }
   return 0;
 }
-/** Every frame is either free or on somebody's account. */
+/** Checks that every frame is either free or on an account. */
 export function framesBalance(): boolean {
   const flags: u64 = lock(addr(framesLock));
   let sum: u64 = state.freeFrames;
@@ -106,14 +106,14 @@ export function framesBalance(): boolean {
 }
 
 /**
- * From now on the `count`-th allocation fails (`lasting`: and all after it): frames, and whatever else asks
- * `allocationFails`. 0: none does.
+ * Makes the `count`-th allocation from now on fail (`lasting`: and all later ones): frames, and whatever else calls
+ * `allocationFails`. 0: none fails.
  */
 export function failAllocation(count: u64, lasting: boolean): void {
   allocationFault.lasting = u64(lasting);
   allocationFault.countdown = count;
 }
-/** Asked by each allocator once for each allocation that may be refused. */
+/** Each allocator calls this once for each allocation that may be refused. */
 export function allocationFails(): boolean {
   if (volatileRead(addr(allocationFault.countdown)) === 0) return false;
   atomicAdd(addr(allocationFault.asked), 1);
@@ -129,7 +129,7 @@ export function physical<T>(address: u64): ptr<T> {
 export function memoryTop(): u64 {
   return state.top;
 }
-/** RAM of the machine: up to its end, small reserved holes of the firmware included. */
+/** Size of RAM: up to its end, with the firmware's small reserved holes. */
 export function ramBytes(): u64 {
   return state.ramBytes;
 }
@@ -147,7 +147,7 @@ function ownerSlot(frame: u64): ptr<u16> {
   if (owners === null) unreachable();
   return addr(owners[frame]);
 }
-/** To be called when block `b` has other free frames than before. */
+/** Must be called when the free frames of block `b` have changed. */
 function noteFree(b: u64): void {
   const some = state.someFree;
   const all = state.allFree;
@@ -162,7 +162,7 @@ function noteFree(b: u64): void {
   else all[word] &= ~bit;
   if (free === FRAMES_PER_BLOCK && word >= state.endAll) state.endAll = word + 1;
 }
-/** The lowest block from `from` on that has a free frame; `blockCount`: none has. */
+/** The lowest block from `from` on with a free frame; `blockCount`: none. */
 function nextSome(from: u64): u64 {
   const some = state.someFree;
   if (some === null) unreachable();
@@ -177,7 +177,7 @@ function nextSome(from: u64): u64 {
   }
   return state.blockCount;
 }
-/** The highest block that is wholly free; `blockCount`: none is. */
+/** The highest wholly free block; `blockCount`: none. */
 function lastAll(): u64 {
   const all = state.allFree;
   if (all === null) unreachable();
@@ -187,8 +187,8 @@ function lastAll(): u64 {
 }
 
 /**
- * Takes over the memory map. `imageEnd`: first free byte behind the kernel's image; the allocator's own tables are put
- * there. The first megabyte stays reserved. Runs on the boot page tables, which map the first gigabyte.
+ * Takes over the memory map. `imageEnd`: first free byte after the kernel's image, where the allocator's own tables are
+ * placed. The first megabyte stays reserved. Runs on the boot page tables, which map the first gigabyte.
  */
 export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): void {
   for (let i: u32 = 0; i < entries; i++) {
@@ -196,7 +196,7 @@ export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): v
     const end: u64 = m.address + m.lengthBytes;
     if (m.type !== PvhMemoryType.RAM) continue;
     if (end > state.top) state.top = end;
-    // Below 4 GB count up to the end; what lies above adds up.
+    // Below 4 GB RAM counts up to its end; RAM above adds its size.
     if (m.address >= 0x1_0000_0000) state.ramBytes += m.lengthBytes;
     else if (end > state.ramBytes) state.ramBytes = end;
   }
@@ -234,7 +234,7 @@ export function framesStart(map: ptr<PvhMemory>, entries: u32, imageEnd: u64): v
   reserveFrames(LOW_MEMORY_END, tablesEnd - LOW_MEMORY_END, OWNER_KERNEL);
 }
 
-/** Takes a range out of the free memory (image, modules). */
+/** Removes a range from the free memory (image, modules). */
 export function reserveFrames(address: u64, lengthBytes: u64, owner: u16): void {
   const end: u64 = (address + lengthBytes + PAGE_BYTES - 1) >> u64(PAGE_SHIFT);
   for (let frame: u64 = address >> u64(PAGE_SHIFT); frame < end; frame++) {
@@ -264,11 +264,11 @@ function putBack(frame: u64): void {
   if (block.freeFrames === 1 || block.freeFrames === FRAMES_PER_BLOCK) noteFree(b);
 }
 
-/** The owners of four frames at a time, if all have the same. */
+/** The owner entries of four frames with the same owner. */
 function four(owner: u16): u64 {
   return u64(owner) * 0x0001_0001_0001_0001;
 }
-/** All 512 frames of a free block. */
+/** Takes all 512 frames of a free block. */
 function takeBlock(frame: u64, owner: u16): void {
   const block = blockAt(frame >> 9);
   for (let i: u64 = 0; i < 8; i++) block.used[i] = 0xffff_ffff_ffff_ffff;
@@ -278,7 +278,7 @@ function takeBlock(frame: u64, owner: u16): void {
   for (let i: u64 = 0; i < FRAMES_PER_BLOCK / 4; i++) owners[i] = four(owner);
   noteFree(frame >> 9);
 }
-/** All 512 frames of a block that are not free yet. */
+/** Frees all 512 frames of a block. */
 function putBackBlock(frame: u64): void {
   const block = blockAt(frame >> 9);
   for (let i: u64 = 0; i < 8; i++) block.used[i] = 0;
@@ -294,9 +294,9 @@ function ownsBlock(frame: u64, owner: u16): boolean {
 }
 
 /**
- * Physical address of `count` adjoining frames (at most 512, within one block), zeroed; 0 if there are none. Several
- * frames are looked for in the first blocks that have so many free, then taken from a wholly free one: memory in pieces
- * may seem to have none.
+ * Physical address of `count` adjacent frames (at most 512, within one block), zeroed; 0: none. For more than one frame
+ * it searches the first few blocks with enough free frames, then takes a wholly free block. So with fragmented memory
+ * it may fail although a run exists.
  */
 export function allocateFrames(count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
@@ -323,8 +323,8 @@ export function allocateFrame(owner: u16): u64 {
 }
 
 /**
- * Up to `count` single frames, the lowest, zeroed, into `to`; returns how many there were. It is one allocation for
- * those that tests let fail.
+ * Stores up to `count` single frames, the lowest ones, zeroed, to `to`; returns their number. Counts as one allocation
+ * for `allocationFails`.
  */
 export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
@@ -346,7 +346,7 @@ export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   return got;
 }
 
-/** First frame of a free run within block `b`, 0 if there is none. */
+/** First frame of a free run within block `b`, 0: none. */
 function findRun(b: u64, count: u64): u64 {
   const block = blockAt(b);
   if (count === 1) {
@@ -370,7 +370,7 @@ function findRun(b: u64, count: u64): u64 {
   return 0;
 }
 
-/** Physical address of a 2 MB frame, not zeroed; 0 if there is none. */
+/** Physical address of a 2 MB frame, not zeroed; 0: none. */
 export function allocateLargeFrame(owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
@@ -383,7 +383,7 @@ export function allocateLargeFrame(owner: u16): u64 {
   unlock(addr(framesLock), flags);
   return found << u64(PAGE_SHIFT);
 }
-/** Zeroes physical memory. Lets interrupts in meanwhile: the caller holds no lock. */
+/** Zeroes physical memory. Admits interrupts meanwhile: the caller holds no lock. */
 export function zeroMemory(address: u64, lengthBytes: u64): void {
   let done: u64 = 0;
   while (done < lengthBytes) {
@@ -394,7 +394,7 @@ export function zeroMemory(address: u64, lengthBytes: u64): void {
   }
 }
 
-/** Gives back `count` adjoining frames, which must belong to `owner`: a whole block, or few. */
+/** Frees `count` adjacent frames, which must belong to `owner`: a whole block, or few. */
 export function freeFrames(address: u64, count: u64, owner: u16): void {
   const flags: u64 = lock(addr(framesLock));
   const first: u64 = address >> u64(PAGE_SHIFT);
@@ -412,8 +412,8 @@ export function freeFrames(address: u64, count: u64, owner: u16): void {
 }
 
 /**
- * Gives back all that `owner` has, which gets no more meanwhile; returns the number of frames. Block by block, with
- * interrupts let in between: the caller holds no lock. Ends at the last frame of the account.
+ * Frees all frames of `owner`, which must get no more meanwhile; returns their number. Works block by block and admits
+ * interrupts in between: the caller holds no lock. Ends at the last frame of the account.
  */
 export function freeOwnedFrames(owner: u16): u64 {
   const total: u64 = ownedFrameCount(owner);

@@ -1,7 +1,7 @@
 /**
- * The kernel's own half of every address space: the image at KERNEL_BASE (code read and execute, constants read, data
- * read and write) and the direct map of all RAM and the device window, with 2 MB pages. Built once; every address space
- * shares these tables.
+ * The kernel's half of every address space: the image at KERNEL_BASE (code: read and execute; constants: read; data:
+ * read and write), and the direct map of all RAM and the device window, with 2 MB pages. Built once; every address
+ * space shares these tables.
  */
 import { DEVICE_HOLE, DIRECT_MAP_BASE, KERNEL_BASE, LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";
@@ -16,7 +16,7 @@ class KernelMap {
 const kernelMap: KernelMap = new KernelMap();
 const FOUR_GB: u64 = 0x1_0000_0000;
 
-// The linker's symbols.
+// Symbols defined by the linker.
 function textStart(): u64 {
   return asm<u64>`lea ${ret}, [rip + __text_start]`;
 }
@@ -35,7 +35,7 @@ function imageStart(): u64 {
 function imageEnd(): u64 {
   return asm<u64>`lea ${ret}, [rip + __image_end]`;
 }
-/** Physical address of the first byte behind the image, its zero data included. */
+/** Physical address of the first byte after the image, including its zero data. */
 export function imageEndPhysical(): u64 {
   return imageEnd() - KERNEL_BASE;
 }
@@ -44,7 +44,7 @@ export function kernelRoot(): u64 {
   return kernelMap.root;
 }
 
-/** Builds the tables and switches to them. False: there is no memory for them. */
+/** Builds the tables and switches to them. False: no memory. */
 export function kernelMapStart(): boolean {
   const root: u64 = allocateFrame(OWNER_KERNEL);
   kernelMap.root = root;
@@ -68,7 +68,7 @@ export function kernelMapStart(): boolean {
   return mapped;
 }
 
-/** On each core: onto the kernel's own tables, with global pages. */
+/** Run on each core: switches to the kernel's own tables, with global pages. */
 export function kernelMapEnter(): void {
   writeCr3(kernelMap.root);
   writeCr4(readCr4() | Cr4.PGE);
@@ -80,7 +80,7 @@ function imageBits(address: u64): u64 {
   return Pte.P | Pte.W | Pte.G | PTE_NX;
 }
 
-/** A new root that shares the kernel's half; 0 if there is no memory. */
+/** Creates a root that shares the kernel's half; 0: no memory. */
 export function makeUserRoot(owner: u16): u64 {
   const root: u64 = allocateFrame(owner);
   if (root === 0) return 0;

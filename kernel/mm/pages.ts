@@ -1,10 +1,10 @@
 /**
- * The pages of a range that one core has claimed (space.ts): given frames, given other frames or permissions, taken
- * out. No lock: nobody else changes entries in the range, and no large page lies across its ends. Others' ranges may
- * share page tables with it.
+ * The pages of a range that one core has claimed (space.ts): allocates frames for them, replaces frames, changes
+ * permissions, removes pages. It needs no lock: no other core changes entries in the range, and no large page crosses
+ * its ends. Other ranges may share page tables with it.
  *
- * All of it lets interrupts in after at most 10 µs of work, and where the task ends meanwhile it stops: its frames go
- * back with it. What no table maps costs nothing but a look for each table that is missing.
+ * All functions admit interrupts after at most 10 µs of work and stop if the task ends, because its frames are freed
+ * with it. Unmapped parts cost only one check for each missing table.
  */
 import { EventKind } from "../abi/events.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES } from "../abi/memory.ts";
@@ -16,30 +16,30 @@ import { allocateBatch, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, zeroMe
 import { findLeaf, type Leaf, nextLeaf, PTE_LEAVING, PTE_OWNED, setLargePage, smallPageTable } from "./pagetable.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
-/** Small pages that are given frames at a time. */
+/** Most small pages that get frames at a time. */
 const BATCH_MAX: u64 = 16;
-/** Adjoining small frames that go back at a time. */
+/** Most adjacent small frames that are freed at a time. */
 const FREED_TOGETHER: u64 = 64;
-/** Page-table entries that are looked at before interrupts are let in. */
+/** Page-table entries read before interrupts are admitted. */
 const LOOKS: u64 = 64;
 
 export class Claim {
   start: u64 = 0;
   end: u64 = 0;
-  /** Of the address space: its tables, the cores that run on them, and the lock that who copies a page holds. */
+  /** From the address space: its tables, the cores that run on them, and the lock that a copy of a page holds. */
   root: u64 = 0;
   cpus: ptr<u64> | null = null;
   lock: ptr<Lock> | null = null;
   owner: u16 = 0;
-  /** Entries looked at since interrupts were let in. */
+  /** Entries read since interrupts were admitted. */
   looks: u64 = 0;
 }
 
-/** Behind the page, or behind what the missing table would span, that `at` lies in. */
+/** End of the page that contains `at`, or of the span of the missing table. */
 function behind(leaf: ptr<Leaf>, at: u64): u64 {
   return (at & ~(leaf.pageBytes - 1)) + leaf.pageBytes;
 }
-/** Goes on to the next leaf; returns its address. Lets interrupts in now and then. */
+/** Advances to the next leaf and returns its address. Admits interrupts from time to time. */
 function advance(c: ptr<Claim>, leaf: ptr<Leaf>, at: u64): u64 {
   const next: u64 = behind(leaf, at);
   if (next < c.end) nextLeaf(c.root, next, leaf);
@@ -51,7 +51,7 @@ function advance(c: ptr<Claim>, leaf: ptr<Leaf>, at: u64): u64 {
   return next;
 }
 
-/** Pages of the range that have their frame, in 4 KB. */
+/** Pages of the range that have a frame, in units of 4 KB. */
 export function ownedPages(c: ptr<Claim>): u64 {
   const leaf: Leaf = zeroed();
   let count: u64 = 0;
@@ -65,7 +65,8 @@ export function ownedPages(c: ptr<Claim>): u64 {
 
 // ---- frames for pages ----------------------------------------------------------------------------------------------
 /**
- * Gives every page of the range that has none a zeroed frame. False: no memory, or the task ends (what was done stays).
+ * Gives a zeroed frame to every page of the range that has none. False: no memory, or the task ends (completed work
+ * stays).
  */
 export function populate(c: ptr<Claim>, bits: u64): boolean {
   const leaf: Leaf = zeroed();
@@ -88,7 +89,7 @@ export function populate(c: ptr<Claim>, bits: u64): boolean {
   }
   return true;
 }
-/** False: there is no 2 MB frame, and nothing has changed. */
+/** False: no 2 MB frame is free, and nothing has changed. */
 function populateLarge(c: ptr<Claim>, at: u64, bits: u64): boolean {
   const frame: u64 = allocateLargeFrame(c.owner);
   if (frame === 0) return false;
@@ -97,7 +98,9 @@ function populateLarge(c: ptr<Claim>, at: u64, bits: u64): boolean {
   freeFrames(frame, FRAMES_PER_BLOCK, c.owner);
   return false;
 }
-/** Some small pages from `at` on, of one table, that have no frame; returns the address behind them, 0: no memory. */
+/**
+ * Populates some small pages without a frame, from `at` on, in one table; returns the address after them, 0: no memory.
+ */
 function populateSmall(c: ptr<Claim>, at: u64, bits: u64): u64 {
   const table = smallPageTable(c.root, at, c.owner);
   if (table === null) return 0;
@@ -119,10 +122,10 @@ function populateSmall(c: ptr<Claim>, at: u64, bits: u64): u64 {
 
 // ---- other frames for pages ----------------------------------------------------------------------------------------
 /**
- * Gives the pages that there are in the range other, zeroed frames. An entry goes from the old frame to the new one in
- * one step, so a page is never missing, neither for a program nor for an interrupt handler that copies to it; the old
- * frames go back when all cores have flushed. Only where memory has run out a page keeps its frame, which is zeroed in
- * place: a core that missed the flush is to read old contents, not by chance the new ones.
+ * Gives new, zeroed frames to the mapped pages of the range. Each entry changes from the old frame to the new one in
+ * one step, so a page is never missing, neither for a program nor for an interrupt handler that copies to it. The old
+ * frames are freed when all cores have flushed. Only if memory has run out, a page keeps its frame, which is zeroed in
+ * place. (If a flush is missed, the core must read old contents, and not new ones by chance.)
  */
 export function replacePages(c: ptr<Claim>, bits: u64): void {
   const leaf: Leaf = zeroed();
@@ -155,7 +158,7 @@ function replaceLarge(c: ptr<Claim>, at: u64, slot: ptr<u64>, bits: u64): u64 {
   }
   return at + LARGE_PAGE_BYTES;
 }
-/** Some small pages from `at` on, of one table, that have their frames; returns the address behind them. */
+/** Replaces some small pages that have frames, from `at` on, in one table; returns the address after them. */
 function replaceSmall(c: ptr<Claim>, at: u64, slot: ptr<u64>, bits: u64): u64 {
   let wanted: u64 = 1;
   while (
@@ -185,8 +188,8 @@ function replaceSmall(c: ptr<Claim>, at: u64, slot: ptr<u64>, bits: u64): u64 {
 }
 
 /**
- * All cores flush what is on the list, and who found a page by an old entry is done with it. Returns the shootdown's
- * id.
+ * Flushes the list on all cores, and waits until every copy that found a page by an old entry is done. Returns the
+ * shootdown's id.
  */
 export function flushClaimed(c: ptr<Claim>, list: ptr<FlushList>): u64 {
   const cpus = c.cpus;
@@ -199,7 +202,7 @@ export function flushClaimed(c: ptr<Claim>, list: ptr<FlushList>): u64 {
 }
 
 // ---- permissions, and the end of pages -----------------------------------------------------------------------------
-/** Gives the pages that there are in the range other bits, and puts them on the list. */
+/** Changes the entry bits of the mapped pages of the range and adds the pages to the list. */
 export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): void {
   const leaf: Leaf = zeroed();
   findLeaf(c.root, c.start, addr(leaf));
@@ -212,7 +215,7 @@ export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): vo
   }
 }
 
-/** The frames of what is LEAVING go back, adjoining ones together. `id`: the shootdown that allows it. */
+/** Frees the frames of the LEAVING entries, adjacent ones together. `id`: the shootdown that allows it. */
 export function freePages(c: ptr<Claim>, id: u64): void {
   const leaf: Leaf = zeroed();
   let first: u64 = 0;
@@ -232,14 +235,14 @@ export function freePages(c: ptr<Claim>, id: u64): void {
     }
     count += frames;
     freed += frames;
-    // To give them back takes its time, too.
+    // Freeing frames takes time, too.
     c.looks += frames / 8;
   }
   if (count !== 0) freeFrames(first, count, c.owner);
   if (freed !== 0) record(EventKind.FRAME_FREE, id, freed, 0, 0);
 }
 
-/** Zeroes the pages that there are, accessible or not. */
+/** Zeroes the mapped pages, accessible or not. */
 export function clearPages(c: ptr<Claim>): void {
   const leaf: Leaf = zeroed();
   let at: u64 = c.start;

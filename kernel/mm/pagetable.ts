@@ -1,7 +1,7 @@
 /**
- * Four-level page tables. Tables are reached through the direct map. Source: Intel SDM vol. 3A, 4.5. Nothing here
- * flushes a TLB or takes a lock: that is the business of the address space that the tables belong to. Tables may be
- * made by several cores at once; a leaf entry has one writer at a time.
+ * Four-level page tables, accessed through the direct map. Source: Intel SDM vol. 3A, 4.5. This file flushes no TLB and
+ * takes no lock: the owning address space does. Several cores may add tables at once; a leaf entry has one writer at a
+ * time.
  */
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { PTE_NX, Pte } from "../abi/x86.ts";
@@ -11,23 +11,22 @@ export class PageTable {
   entries!: arr<u64, 512>;
 }
 /**
- * Software bit of a leaf: the page has its frame, whether or not it is accessible now (PROT_NONE clears P and keeps
- * it).
+ * Software bit of a leaf: the page has a frame, whether or not it is accessible now (PROT_NONE clears P and keeps the
+ * frame).
  */
 export const PTE_OWNED: u64 = 0x200;
 /**
- * Software bit of a leaf: not present any more, but cores may still have it in their TLBs; the frame is free only when
+ * Software bit of a leaf: no longer present, but cores may still have it in their TLBs; the frame is freed only after
  * all have flushed.
  */
 export const PTE_LEAVING: u64 = 0x400;
 
 /**
- * Where a virtual address ends up: its leaf entry and the page's size; where a table is missing no entry, and what that
- * table would span.
+ * Result of a walk: the leaf entry and the page's size. If a table is missing: no entry, and the span of that table.
  */
 export class Leaf {
   entry: ptr<u64> | null = null;
-  /** Where the walk has ended: the entry, or the one that has no table. */
+  /** The entry where the walk ended: the leaf, or the one without a table. */
   last: ptr<u64> | null = null;
   pageBytes: u64 = 0;
 }
@@ -40,8 +39,8 @@ export function isLarge(entry: u64): boolean {
 }
 
 /**
- * Table of `level` (1: entries are 4 KB pages, 2: of 2 MB) on the way to `address`. Missing tables are made if `owner`
- * is not 0; null if there is none.
+ * Returns the table of `level` (1: entries are 4 KB pages, 2: of 2 MB) on the way to `address`. Missing tables are
+ * created if `owner` is not 0. Null: no table, or no memory for one.
  */
 function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable> | null {
   let table = physical<PageTable>(root);
@@ -52,9 +51,9 @@ function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable
       if (owner === 0) return null;
       const frame: u64 = allocateFrame(owner);
       if (frame === 0) return null;
-      // Permissions are the leaf's; user tables lie below the middle of the address space.
+      // The leaf gives the permissions; user tables lie below the middle of the address space.
       const entry: u64 = frame | Pte.P | Pte.W | (address >> 47 === 0 ? Pte.U : 0);
-      // Another core may have been faster.
+      // Another core was faster.
       if (atomicCompareExchange(slot, 0, entry) !== 0) freeFrames(frame, 1, owner);
     }
     table = physical<PageTable>(entryAddress(slot[0]));
@@ -62,7 +61,9 @@ function tableOf(root: u64, address: u64, level: u64, owner: u16): ptr<PageTable
   return table;
 }
 
-/** The table of the 4 KB page at `address`, made if it is missing; null: no memory, or a large page is in the way. */
+/**
+ * The table of the 4 KB page at `address`, created if it is missing; null: no memory, or a large page is in the way.
+ */
 export function smallPageTable(root: u64, address: u64, owner: u16): ptr<PageTable> | null {
   return tableOf(root, address, 1, owner);
 }
@@ -73,7 +74,7 @@ export function setPage(root: u64, address: u64, entry: u64, owner: u16): boolea
   table.entries[(address >> 12) & 511] = entry;
   return true;
 }
-/** Sets the leaf of a 2 MB page; there must be no table of small pages there. */
+/** Sets the leaf of a 2 MB page; there must be no table of small pages. */
 export function setLargePage(root: u64, address: u64, entry: u64, owner: u16): boolean {
   const table = tableOf(root, address, 2, owner);
   if (table === null) return false;
@@ -83,7 +84,7 @@ export function setLargePage(root: u64, address: u64, entry: u64, owner: u16): b
   return true;
 }
 
-/** Finds the leaf entry of `address`; `leaf.entry` is null where a table is missing on the way. */
+/** Finds the leaf entry of `address`; `leaf.entry` is null if a table is missing on the way. */
 export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
   let table = physical<PageTable>(root);
   let shift: u64 = 39;
@@ -102,7 +103,10 @@ export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
   }
 }
 
-/** The next leaf, at `next`: `leaf` ends there. Mostly it is the next entry of the same table. */
+/**
+ * Moves `leaf` to the next leaf, at `next`, which is the end of the current one. Usually it is the next entry of the
+ * same table.
+ */
 export function nextLeaf(root: u64, next: u64, leaf: ptr<Leaf>): void {
   const last = leaf.last;
   if (last === null || (next & (leaf.pageBytes * 512 - 1)) === 0) {
@@ -134,7 +138,7 @@ export function splitLargePage(root: u64, address: u64, owner: u16): boolean {
   return true;
 }
 
-/** Physical address behind `address` if a program may read (or, with `write`, write) there; 0 otherwise. */
+/** Physical address of `address` if a program may read (or, with `write`, write) there; 0 otherwise. */
 export function translateUser(root: u64, address: u64, write: boolean): u64 {
   const leaf: Leaf = zeroed();
   findLeaf(root, address, addr(leaf));

@@ -7,7 +7,7 @@
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
 import { allocateFrame, physical } from "./frames.ts";
 
-/** Linux's default vm.max_map_count: a call that would need more regions is refused with ENOMEM. */
+/** Linux's default vm.max_map_count: a call that needs more regions fails with ENOMEM. */
 export const REGIONS_MAX: u64 = 65530;
 
 /** Attribute of a region beside its Prot bits: its pages get their frames on first touch (fault.ts). */
@@ -20,7 +20,7 @@ export class Region {
   attributes: u64 = 0;
   left: ptr<Region> | null = null;
   right: ptr<Region> | null = null;
-  /** Of the subtree that this region is the root of. */
+  /** Height of the subtree with this root. */
   height: u64 = 0;
 }
 const PER_FRAME: u64 = 85;
@@ -28,17 +28,17 @@ const PER_FRAME: u64 = 85;
 export class RegionList {
   root: ptr<Region> | null = null;
   count: u64 = 0;
-  /** Whose account the frames of the nodes are on. */
+  /** Owner of the frames that hold the nodes. */
   owner: u16 = 0;
-  /** Nodes not in use, linked by `right`. */
+  /** Unused nodes, linked by `right`. */
   free: ptr<Region> | null = null;
   freeCount: u64 = 0;
-  /** There is no gap from USER_MAP_BASE up to here. */
+  /** There is no gap between USER_MAP_BASE and this address. */
   packedTo: u64 = 0;
 }
 
 // ---- nodes ---------------------------------------------------------------------------------------------------------
-/** Whether `growth` more regions are allowed, and nodes for `nodes` are there, so that changes to come cannot fail. */
+/** Whether `growth` more regions are allowed. Reserves nodes for `nodes` regions, so that later changes cannot fail. */
 export function regionsReady(list: ptr<RegionList>, nodes: u64, growth: u64): boolean {
   if (list.count + growth > REGIONS_MAX) return false;
   while (list.freeCount < nodes) {
@@ -71,7 +71,7 @@ function update(r: ptr<Region>): void {
   const right: u64 = heightOf(r.right);
   r.height = (left > right ? left : right) + 1;
 }
-/** `r`'s left child becomes the root of the subtree; and the other way round. */
+/** `r`'s left child becomes the root of the subtree; raiseRight is the mirror image. */
 function raiseLeft(r: ptr<Region>): ptr<Region> {
   const left = r.left;
   if (left === null) unreachable();
@@ -91,7 +91,8 @@ function raiseRight(r: ptr<Region>): ptr<Region> {
   return right;
 }
 /**
- * The subtree's root once heights differ by at most one again; a change below `r` has made them differ by at most two.
+ * Returns the subtree's root after heights differ by at most one again; a change below `r` has made them differ by at
+ * most two.
  */
 function balance(r: ptr<Region>): ptr<Region> {
   const left = r.left;
@@ -182,7 +183,7 @@ export function regionAt(list: ptr<RegionList>, address: u64): ptr<Region> | nul
 export const enum Join { NONE = 0, BELOW = 1, ABOVE = 2 }
 export function regionJoins(list: ptr<RegionList>, start: u64, end: u64, attributes: u64): u32 {
   let joins: u32 = Join.NONE;
-  // Mostly it is the same one that ends last below, or starts first above.
+  // Usually the same region ends last below and starts first above.
   const below = regionAbove(list, start - 1);
   const above = below === null || below.end > start ? below : regionAbove(list, start);
   if (below !== null && below.end === start && below.attributes === attributes) joins |= Join.BELOW;
@@ -205,14 +206,12 @@ export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, attribute
     addNode(list, start, end, attributes);
   }
 }
-/** Regions more that there are when the range is cut out: 1 if it lies inside one region, else 0. */
+/** Number of additional regions after the range is cut out: 1 if it lies inside one region, else 0. */
 export function cutGrowth(list: ptr<RegionList>, start: u64, end: u64): u64 {
   const r = regionAbove(list, start);
   return r !== null && r.start < start && r.end > end ? 1 : 0;
 }
-/**
- * Takes the range out, at most `most` regions of it. True: all is done. `regionsReady` has said yes for `cutGrowth`.
- */
+/** Cuts out the range, at most `most` regions of it. True: done. `regionsReady` has returned true for `cutGrowth`. */
 export function regionCut(list: ptr<RegionList>, start: u64, end: u64, most: u64): boolean {
   if (start < list.packedTo) list.packedTo = start;
   for (let i: u64 = 0; i < most; i++) {
@@ -242,7 +241,10 @@ export function regionsAreAbsent(list: ptr<RegionList>, start: u64, end: u64): b
   const r = regionAbove(list, start);
   return r === null || r.start >= end;
 }
-/** How far regions cover the range without a hole, at most `most` of them looked at; `start` if none is there. */
+/**
+ * End of the gapless part of the range from `start` on, checking at most `most` regions; `start` if it begins with a
+ * gap.
+ */
 export function regionsCoverTo(list: ptr<RegionList>, start: u64, end: u64, most: u64): u64 {
   let at: u64 = start;
   for (let i: u64 = 0; i < most && at < end; i++) {
@@ -252,7 +254,7 @@ export function regionsCoverTo(list: ptr<RegionList>, start: u64, end: u64, most
   }
   return at < end ? at : end;
 }
-/** End of the highest region that starts below `address`; 0 if there is none. */
+/** End of the highest region that starts below `address`; 0: none. */
 export function regionsEndBelow(list: ptr<RegionList>, address: u64): u64 {
   let end: u64 = 0;
   let at = list.root;
@@ -267,14 +269,14 @@ export function regionsEndBelow(list: ptr<RegionList>, address: u64): u64 {
   return end;
 }
 
-/** Where mmap places ranges of this length. */
+/** Address at which mmap places a range of this length: aligned for large pages if it is long enough. */
 export function placedAt(address: u64, lengthBytes: u64): u64 {
   const align: u64 = lengthBytes >= LARGE_PAGE_BYTES ? LARGE_PAGE_BYTES : PAGE_BYTES;
   return (address + align - 1) & ~(align - 1);
 }
 /**
- * Looks for a free range of this length from `from` on, past `most` regions at most. Returns where it would be placed,
- * or else where to go on looking; `isPlace` tells which. No place up to USER_END: 0.
+ * Searches for a free range of this length from `from` on, past at most `most` regions. Returns the place, or the
+ * address at which to continue; `isPlace` tells which. No place up to USER_END: 0.
  */
 export function findGap(list: ptr<RegionList>, from: u64, lengthBytes: u64, most: u64, isPlace: ptr<u32>): u64 {
   let at: u64 = from;

@@ -1,8 +1,8 @@
 /**
- * TLB shootdown: after mappings were removed or restricted, the cores on which the address space is active drop what
- * they hold of it, and only those; the caller waits for all of them and frees the frames afterwards. A short list of
- * pages is flushed page by page, a longer one by reloading CR3. `tlb_ipi=off` (a boot parameter) leaves the IPIs out,
- * so that a test can show what goes wrong then.
+ * TLB shootdown. After mappings were removed or restricted, the cores on which the address space is active, and only
+ * those, flush its entries. The caller waits for all of them and frees the frames afterwards. A short list of pages is
+ * flushed page by page, a longer one by reloading CR3. `tlb_ipi=off` (a boot parameter) omits the IPIs, so that a test
+ * can show the consequences.
  */
 import { EventKind } from "../abi/events.ts";
 import { Vector } from "../abi/vectors.ts";
@@ -13,7 +13,7 @@ import { record } from "../arch/trace.ts";
 export const FLUSH_PAGES_MAX: u64 = 32;
 export class FlushList {
   root: u64 = 0;
-  /** Pages removed; more than FLUSH_PAGES_MAX: all of the address space. */
+  /** Number of pages; more than FLUSH_PAGES_MAX: flush the whole address space. */
   count: u64 = 0;
   pages!: arr<u64, 32>;
 }
@@ -33,13 +33,13 @@ export function addToFlush(list: ptr<FlushList>, address: u64): void {
 
 /**
  * Flushes here and on the other cores where the tables at `root` are active; `cpus` is the address space's mask of
- * those. Returns the id of the request when all have flushed, 0 if no other core took part. Any number of cores may be
- * in here at once.
+ * those. Returns the request's id after all have flushed, 0 if no other core took part. Any number of cores may run
+ * this at once.
  */
 export function shootdown(list: ptr<FlushList>, root: u64, cpus: ptr<u64>): u64 {
   list.root = root;
-  // The entries are changed before the mask is read: a core that sets its bit later loads CR3 after that, and walks the
-  // changed tables.
+  // The entries are changed before the mask is read. A core that sets its bit later loads CR3 after that, and so walks
+  // the changed tables.
   fence();
   if (readCr3() === root) flush(list);
   if (ipis.off !== 0) return 0;
@@ -48,7 +48,7 @@ export function shootdown(list: ptr<FlushList>, root: u64, cpus: ptr<u64>): u64 
 
 function flushHere(argument: u64, id: u64): void {
   const list = cast<ptr<FlushList>>(argument);
-  // The core may have left the address space since it was asked: then nothing of it is in the TLB.
+  // If the core has left the address space since the request, its TLB holds none of its entries.
   if (readCr3() === list.root) flush(list);
   record(EventKind.TLB_FLUSH, id, list.count, 0, 0);
 }

@@ -4,19 +4,19 @@
  * Regions are populated when they are made, with 2 MB pages where they can be; PROT_NONE regions only once they become
  * accessible; lazy regions (thread stacks, MAP_NORESERVE) page by page on first touch (fault.ts).
  *
- * Nobody holds `space.lock` while pages are zeroed or cores flush, so any number of cores change their parts of one
- * address space at a time, and interrupts are let in all along. An operation goes so:
- *   1. under the lock: the core claims the range, and large pages across the range's ends are split;
- *   2. without it, or for some regions at a time with it: regions and pages of the range change (pages.ts), all cores
- *      flush (shootdown.ts), frames go back only then;
+ * No core holds `space.lock` while pages are zeroed or cores flush. So any number of cores can change their parts of
+ * one address space at the same time, and interrupts are admitted throughout. An operation has three steps:
+ *   1. under the lock: the core claims the range, and large pages that cross its ends are split;
+ *   2. without the lock, or with it for a few regions at a time: regions and pages of the range change (pages.ts), all
+ *      cores flush (shootdown.ts), and only then are frames freed;
  *   3. under the lock again: the claim ends.
- * A call that means a claimed range, or a fault there, waits until the claim ends, and looks again; mmap places nothing
- * there. Who waits or works on a claim holds no lock and is in a system call or in the fault of a program, never in an
- * interrupt handler: so interrupts stay open, and nothing that a handler does needs the claim to end. Copies (user.ts)
- * do not wait: they find a page or they do not, and a page that is replaced is never missing. They hold the lock while
- * they copy; so a claimant that takes it once knows that whoever found a page before is done.
+ * A call or a fault in a claimed range waits until the claim ends, and looks again; mmap places nothing there. A core
+ * that waits for a claim or holds one has no lock and is in a system call or in a program's fault, never in an
+ * interrupt handler. So interrupts stay on, and no interrupt handler ever needs a claim to end. Copies (user.ts) do not
+ * wait: they find a page or fail, and a page that is being replaced is never missing. They hold the lock while they
+ * copy, so once a claimant has taken the lock, every copy that found a page earlier is done.
  *
- * A claimant whose task ends stops where it is: the frames go back with the task.
+ * A claimant whose task ends stops where it is: the frames are freed with the task.
  */
 import { Errno } from "../abi/errno.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
@@ -67,16 +67,16 @@ import {
 } from "./regions.ts";
 import type { FlushList } from "./shootdown.ts";
 
-/** Regions that are looked at or taken out without letting interrupts in. */
+/** Regions processed without admitting interrupts. */
 const REGIONS_AT_A_TIME: u64 = 16;
 
-/** Where mmap puts a mapping. */
+/** Where mmap places a mapping. */
 export const enum Placement {
-  /** At the address if it is free there, else where there is room. */
+  /** At the address if it is free there, else anywhere. */
   HINT = 0,
-  /** There, in place of what there is. */
+  /** At the address, replacing what is mapped there. */
   FIXED = 1,
-  /** There, if it is free. */
+  /** At the address, only if it is free. */
   NOREPLACE = 2,
 }
 
@@ -89,8 +89,8 @@ function rangeIsFree(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   return regionsAreAbsent(addr(space.regions), start, end) && !rangeIsClaimed(space, start, end);
 }
 /**
- * Lowest free range from USER_MAP_BASE on; 0 if there is none. Under the lock, which may be given up, but not once it
- * is found.
+ * Lowest free range from USER_MAP_BASE on; 0: none. Under the lock, which may be released during the search, but not
+ * after a range is found.
  */
 function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
   let isPlace: u32 = 0;
@@ -106,7 +106,7 @@ function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
     pass(space);
   }
 }
-/** Callers have checked what programs ask for: whole pages, at least one, below USER_END. */
+/** Callers have checked what programs pass: whole pages, at least one, below USER_END. */
 function assertRange(address: u64, bytes: u64): void {
   const holds: boolean = ((address | bytes) & (PAGE_BYTES - 1)) === 0 && bytes !== 0;
   assert(holds && address < USER_END && bytes <= USER_END - address, cstr("space: no range of pages"), address);
@@ -120,15 +120,15 @@ function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
   return splitLargePage(space.root, address, space.owner);
 }
 /**
- * Under the lock: from here on taking the range out and putting one region in cannot fail. False: no memory, or too
- * many regions.
+ * Under the lock: after this, cutting out the range and adding one region cannot fail. False: no memory, or too many
+ * regions.
  */
 function prepareCut(space: ptr<AddressSpace>, start: u64, end: u64, added: u64): boolean {
   const list = addr(space.regions);
   if (!regionsReady(list, 2, cutGrowth(list, start, end) + added)) return false;
   return regionsAreAbsent(list, start, end) || (splitAt(space, start) && splitAt(space, end));
 }
-/** The claimed range has no regions any more. Under the lock, which is given up now and then. */
+/** Removes all regions of the claimed range. Under the lock, which is released from time to time. */
 function cutRegions(space: ptr<AddressSpace>, start: u64, end: u64): void {
   while (!regionCut(addr(space.regions), start, end, REGIONS_AT_A_TIME)) pass(space);
 }
@@ -140,7 +140,7 @@ function addRegion(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u
   if ((joins & Join.ABOVE) !== 0 && rangeIsClaimed(space, end, end + 1)) joins &= ~u32(Join.ABOVE);
   regionAdd(addr(space.regions), start, end, attributes, joins);
 }
-/** How far regions cover a claimed range without a hole. Under the lock, which is given up now and then. */
+/** End of the gapless part of a claimed range. Under the lock, which is released from time to time. */
 function coveredTo(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   let at: u64 = start;
   for (;;) {
@@ -151,9 +151,9 @@ function coveredTo(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   }
 }
 /**
- * Whether there are frames for the pages that the claimed range lacks, so that what cannot be had is refused before
- * anything is zeroed. What page tables need comes on top; others may be faster: `populate` has the last word. Under the
- * lock, which may be given up.
+ * Whether enough frames are free for the missing pages of the claimed range, so that an impossible request fails before
+ * anything is zeroed. This ignores page tables and concurrent allocations: `populate` decides. Under the lock, which
+ * may be released.
  */
 function thereIsRoom(space: ptr<AddressSpace>, c: ptr<Claim>): boolean {
   const pages: u64 = (c.end - c.start) / PAGE_BYTES;
@@ -163,14 +163,14 @@ function thereIsRoom(space: ptr<AddressSpace>, c: ptr<Claim>): boolean {
   take(space);
   return pages - owned <= freeFrameCount();
 }
-/** The claimed pages are taken out, everywhere; then their frames go back. */
+/** Unmaps the claimed pages on all cores, then frees their frames. */
 function vacate(c: ptr<Claim>): void {
   const list: FlushList = uninitialized();
   list.count = 0;
   changePages(c, PTE_LEAVING, addr(list));
   if (list.count !== 0) freePages(c, flushClaimed(c, addr(list)));
 }
-/** Takes out a claimed range that could not be populated. Under the lock, which is given up meanwhile. */
+/** Removes a claimed range that could not be populated. Under the lock, which is released meanwhile. */
 function undo(space: ptr<AddressSpace>, c: ptr<Claim>): void {
   if (isEnding()) return;
   leave(space);
@@ -218,13 +218,13 @@ function mapLocked(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u
   endClaim(space);
   return mapped;
 }
-/** The hint if it is free, else the lowest free range; 0 if there is none. */
+/** The hint if it is free, else the lowest free range; 0: none. */
 function placeFor(space: ptr<AddressSpace>, hint: u64, bytes: u64): u64 {
   if (hint !== 0 && rangeIsFree(space, hint, hint + bytes)) return hint;
   return findRange(space, bytes);
 }
 
-/** Unmaps whatever lies in the range. Returns 0 or -ENOMEM. */
+/** Unmaps everything in the range. Returns 0 or -ENOMEM. */
 export function spaceUnmap(space: ptr<AddressSpace>, address: u64, bytes: u64): i64 {
   assertRange(address, bytes);
   const flags: u64 = lockRange(space, address, address + bytes);
@@ -232,7 +232,7 @@ export function spaceUnmap(space: ptr<AddressSpace>, address: u64, bytes: u64): 
   unlock(addr(space.lock), flags);
   return done ? 0 : error(Errno.ENOMEM);
 }
-/** Gives up the lock meanwhile. */
+/** Releases the lock meanwhile. */
 function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   if (regionsAreAbsent(addr(space.regions), start, end)) return true;
   if (!prepareCut(space, start, end, 0)) return false;
@@ -246,8 +246,8 @@ function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
 }
 
 /**
- * Changes the permissions of a range. Returns 0 or -ENOMEM; as on Linux, what lies in front of a hole has changed when
- * ENOMEM says that there is one.
+ * Changes the permissions of a range. Returns 0 or -ENOMEM; as on Linux, ENOMEM for a gap still leaves the part before
+ * the gap changed.
  */
 export function spaceProtect(space: ptr<AddressSpace>, address: u64, bytes: u64, protection: u64): i64 {
   assertRange(address, bytes);
@@ -339,9 +339,9 @@ export function spaceStartHeap(space: ptr<AddressSpace>): void {
   space.brkEnd = space.brkStart;
   unlock(addr(space.lock), flags);
 }
-/** Moves the end of the heap; returns the end as it is afterwards, as Linux does. */
+/** Moves the end of the heap and returns the resulting end, as Linux does. */
 export function spaceBrk(space: ptr<AddressSpace>, end: u64): u64 {
-  // All of the heap: another core may just be moving the end.
+  // Lock the whole heap range: another core may be moving the end.
   const flags: u64 = lockRange(space, space.brkStart, USER_MAP_BASE);
   const from: u64 = roundUp(space.brkEnd);
   const to: u64 = roundUp(end);

@@ -1,10 +1,10 @@
 /**
- * Access to a program's memory: the only place of the kernel that touches it. Every page is looked up in the program's
- * page tables and reached through the direct map, so nothing here can fault the kernel, and it works for any address
- * space, active or not. The program's own addresses are never dereferenced: with SMAP on, and no STAC anywhere, a
- * kernel that does so panics at that place. False or -1: a page is not there or not permitted. The address space's lock
- * is held over each access: a page that is being copied is not unmapped and freed meanwhile. Nothing here waits for a
- * range that another core is changing (space.ts): copies may be made by interrupt handlers and under outer locks.
+ * Access to a program's memory: the only place in the kernel that touches it. Each page is looked up in the program's
+ * page tables and accessed through the direct map. So no access here can fault, and it works for any address space,
+ * active or not. The program's own addresses are never dereferenced: with SMAP on and no STAC anywhere, kernel code
+ * that does so panics there. False or -1: a page is missing or not permitted. The address space's lock is held during
+ * each access, so a page is not unmapped and freed while it is copied. No function here waits for a range that another
+ * core is changing (space.ts): interrupt handlers and holders of outer locks may copy.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
@@ -18,9 +18,9 @@ import type { AddressSpace } from "./addressspace.ts";
 import { Touch, touchPage } from "./fault.ts";
 import { findLeaf, type Leaf, translateUser } from "./pagetable.ts";
 
-/** Copies are short: whoever moves more does it in pieces, and lets interrupts in between. */
+/** Copies are short: a caller that moves more does it in pieces and admits interrupts in between. */
 const COPY_MAX_BYTES: u64 = 32768;
-/** Pages that are looked at, and bytes of a string, before interrupts are let in. */
+/** Pages checked, or bytes of a string read, before interrupts are admitted. */
 const LOOKS: u64 = 64;
 const STRING_BYTES: u64 = 512;
 
@@ -67,8 +67,8 @@ export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, len
   return result;
 }
 /**
- * The same for a debugger: pages that the program may not write, its code among them, are written too. All or nothing
- * within a page.
+ * The same for a debugger: also writes pages that the program may not write, such as its code. All or nothing within a
+ * page.
  */
 export function patchUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {
   const flags: u64 = lock(addr(space.lock));
@@ -124,8 +124,8 @@ export function userRangeValid(space: ptr<AddressSpace>, address: u64, lengthByt
 }
 
 /**
- * Bytes of the string at `address` without its NUL; `limit` if no NUL is among them; -1 if it cannot be read. Lets
- * interrupts in: for system calls, without a lock.
+ * Length of the string at `address` without its NUL; `limit` if there is no NUL within `limit` bytes; -1 if it cannot
+ * be read. Admits interrupts: for system calls that hold no lock.
  */
 export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: u64): i64 {
   let done: u64 = 0;
@@ -141,7 +141,7 @@ export function userStringLength(space: ptr<AddressSpace>, address: u64, limit: 
   }
   return i64(done);
 }
-/** Within a page. */
+/** The part of the string within one page. */
 function stringPartLength(space: ptr<AddressSpace>, address: u64, bytes: u64): i64 {
   if (outside(address, 1)) return -1;
   const page: u64 = pageFor(space, address, false);

@@ -2,13 +2,13 @@
  * Bundles a host-side program with esbuild.
  *   node toolchain/bundle.mjs ENTRY OUTPUT.js    one file, an ES module
  *   node toolchain/bundle.mjs ENTRY FOLDER/      a command that starts fast: FOLDER/NAME.js and FOLDER/NAME-HASH.cjs
- * npm packages stay outside, but yargs, whose parser is needed at once. TypeScript's compiler is loaded by `require`:
- * an `import` of its 9 MB would first be scanned for export names, which takes longer than running it.
+ * npm packages stay outside the bundle, except yargs, whose parser every start needs. TypeScript's compiler is loaded
+ * by `require`: an `import` of its 9 MB would first scan it for export names, which takes longer than running it.
  *
- * A command is one script that NAME.js compiles by itself, with V8's code cache if there is one (NAME-HASH.cache):
- * resolving and compiling some forty modules takes longer than most runs. The script's name holds the hash of its text,
- * so a cache never meets another script; one that another node has written is refused by V8, and the script is
- * compiled. With MARGAY_WRITE_CACHE set the cache is written at the end of a run, with what this run has compiled: the
+ * A command is one script that NAME.js compiles itself, with V8's code cache if there is one (NAME-HASH.cache):
+ * resolving and compiling about forty modules takes longer than most runs. The script's name holds the hash of its
+ * text, so a cache never applies to another script. V8 refuses a cache that another version of node wrote, and compiles
+ * the script. With MARGAY_WRITE_CACHE set, a run writes the cache at its end, with everything that it has compiled; the
  * Makefile does so once.
  */
 import fs from "node:fs";
@@ -34,7 +34,7 @@ const typescript = {
   },
 };
 
-/** The parser alone: the rest of yargs asks for the current directory when it is loaded, and there may be none. */
+/** Only the parser: the rest of yargs asks for the current directory when it is loaded, and there may be none. */
 const yargsParser = {
   name: "yargs-parser-alone",
   setup(b) {
@@ -55,9 +55,9 @@ async function buildCommand() {
   for (const file of old) fs.rmSync(path.join(output, file));
   const { outputFiles } = await build({
     ...common,
-    // A script: `import()` becomes `require`, which is all that our packages need.
+    // A script: `import()` becomes `require`, which is enough for our packages.
     format: "cjs",
-    // Less to read.
+    // Shorter to read.
     minifyWhitespace: true,
     supported: { "dynamic-import": false },
     define: { "import.meta.url": "scriptUrl" },
@@ -73,7 +73,7 @@ async function buildCommand() {
   fs.writeFileSync(path.join(output, `${name}.js`), starter(path.basename(script.path, ".cjs")), { mode: 0o755 });
 }
 
-/** `script`: name without its ending. */
+/** `script`: name without its extension. */
 function starter(script) {
   const { version } = JSON.parse(fs.readFileSync("package.json", "utf8"));
   return `#!/usr/bin/env node

@@ -1,7 +1,7 @@
 /**
- * The compiler: source files in, linked image out. The pipeline is the list in `compile`, read top-down; each stage
- * has its folder and its dump (dump.ts). A stage that finds mistakes ends the compile with diagnostics; a stage that
- * breaks becomes one MG9999 line.
+ * The compiler: source files in, linked image out. The pipeline is the list in `compile`, read top-down; each stage has
+ * its folder and its dump (dump.ts). A stage that finds mistakes ends the compile with diagnostics; an internal error
+ * in a stage becomes one MG9999 line.
  */
 import type { Diagnostic } from "./frontend/diagnostics.ts";
 import { asmDiagnostic, type FrontendOptions, lowerProgram } from "./frontend/frontend.ts";
@@ -14,27 +14,27 @@ import { checkAsm } from "./x64/inline.ts";
 
 export interface CompileOptions {
   readonly name: string;
-  /** Source files to start from, absolute paths. */
+  /** The source files to start from, absolute paths. */
   readonly roots: readonly string[];
-  /** Folder that paths in diagnostics, line tables and link names are relative to. */
+  /** Paths in diagnostics, line tables and link names are relative to this folder. */
   readonly packageRoot: string;
   /** Link name of the entry function. */
   readonly entry: string;
   readonly layout: Layout;
   /** Default true. */
   readonly optimize?: boolean;
-  /** Describe types, variables and where their values are, for debuggers; default true. The code is the same. */
+  /** Describe types, variables and their locations for debuggers; default true. Does not affect the code. */
   readonly debug?: boolean;
   /** Further options of the passes: verify, only, except, onPass. */
   readonly passes?: OptimizeOptions;
-  /** Texts that stand for files, by absolute path. */
+  /** Texts that replace files, by absolute path. */
   readonly overlay?: ReadonlyMap<string, string>;
 }
 export interface CompileResult {
-  /** Null when there are diagnostics. */
+  /** Null if there are diagnostics. */
   readonly image: LinkedImage | null;
   readonly diagnostics: readonly Diagnostic[];
-  /** The IR as the back end saw it; null when the frontend refused the source. */
+  /** The IR as the back end saw it; null if the frontend refused the source. */
   readonly module: Module | null;
 }
 
@@ -53,14 +53,14 @@ export function compile(options: CompileOptions): CompileResult {
   }
 }
 
-/** Frontend: source → IR, with the assembly of its blocks checked. */
+/** Frontend: source → IR. Also checks the assembly blocks. */
 export function toModule(options: FrontendOptions): { module: Module | null; diagnostics: readonly Diagnostic[] } {
   const { module, diagnostics } = lowerProgram(options);
   if (!module) return { module, diagnostics };
   const problems = checkAssembly(module, options.packageRoot);
   return problems.length > 0 ? { module: null, diagnostics: problems } : { module, diagnostics };
 }
-/** Passes: IR → better IR, in place. */
+/** Passes: optimise the IR in place. */
 export function toOptimized(
   module: Module,
   options: Pick<CompileOptions, "optimize" | "passes"> & Partial<Pick<CompileOptions, "entry">>,
@@ -85,7 +85,10 @@ function checkAssembly(module: Module, packageRoot: string): Diagnostic[] {
   return found;
 }
 
-/** What a later stage throws, as diagnostics: the linker's problems one by one, anything else as an internal error. */
+/**
+ * Turns an exception of a later stage into diagnostics: one for each of the linker's problems; anything else is an
+ * internal error.
+ */
 export function stageError(stage: string, e: unknown): Diagnostic[] {
   const none = { file: "", line: 0, column: 0 };
   if (e instanceof LinkError) return e.problems.map((message) => ({ code: "MG0004", message, ...none }));

@@ -55,7 +55,7 @@ export function dump(stage: string, options: CompileOptions): { text: string; di
 const offsetText = (offset: number): string => offset.toString(16).padStart(4, "0");
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join(" ");
 
-/** Chunks as the linker gets them: bytes by source line, then relocations. */
+/** Chunks as the linker receives them: bytes by source line, then relocations. */
 export function dumpObject(object: ObjectModule): string {
   const out: string[] = [];
   for (const chunk of object.chunks) {

@@ -1,5 +1,5 @@
 /**
- * The compiler's own command, for builds that run before there is a `margay`:
+ * The compiler's own command, for build steps before `margay` exists:
  *   codec ABI_DIR OUT_DIR                     typed codecs of the modules of ABI_DIR, for node
  *   compile [--entry NAME] [--kind KIND] [--address A] [--base B] [--no-optimize] [--emit STAGE] -o OUT FILE…
  */

@@ -1,9 +1,9 @@
 /**
  * The one file that touches TypeScript's compiler API: programs, source text, symbols, TypeScript's own diagnostics.
- * The rest of the frontend reads syntax trees through the `ts` that is exported here and asks `SourceProgram` for
- * symbols; no other use of TypeScript's type checker is made (machine types come from declarations, see types.ts).
+ * The rest of the frontend reads syntax trees through the `ts` exported here and asks `SourceProgram` for symbols.
+ * TypeScript's type checker is used for nothing else: machine types come from declarations (types.ts).
  *
- * Programs and parsed files are kept between compiles: a file is parsed again only when its text changed.
+ * Programs and parsed files are cached between compiles: a file is parsed again only if its text has changed.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -25,7 +25,7 @@ const OPTIONS: ts.CompilerOptions = {
   noEmit: true,
 };
 
-/** Folder of core.d.ts and prelude.d.ts, found upward from this module, whether bundled or not. */
+/** Folder of core.d.ts and prelude.d.ts, searched upwards from this module, bundled or not. */
 export function libraryFolder(): string {
   for (let folder = path.dirname(fileURLToPath(import.meta.url)); ; folder = path.dirname(folder)) {
     const candidate = path.join(folder, "toolchain/lib");
@@ -37,10 +37,10 @@ export function libraryFolder(): string {
 interface CachedFile {
   readonly text: string;
   readonly file: ts.SourceFile;
-  /** First node that nests deeper than NESTING_MAX. */
+  /** First node that is nested more deeply than NESTING_MAX. */
   readonly tooDeep: ts.Node | null;
 }
-/** Levels of syntax. Beyond, TypeScript's checker takes quadratic time and the stack of the host ends. */
+/** Most levels of syntax. Beyond, TypeScript's checker takes quadratic time and the host's stack overflows. */
 export const NESTING_MAX = 500;
 const parsed = new Map<string, CachedFile>();
 const programs = new Map<string, ts.Program>();
@@ -56,7 +56,7 @@ function readText(fileName: string, overlay: ReadonlyMap<string, string>): strin
   }
 }
 
-/** Nothing changed since the program was made: it serves again with all that its checker knows. */
+/** Nothing has changed since the program was made, so it is reused with its checker's results. */
 const isCurrent = (program: ts.Program, overlay: ReadonlyMap<string, string>): boolean =>
   program.getSourceFiles().every((file) => readText(file.fileName, overlay) === file.text);
 
@@ -83,7 +83,7 @@ function compilerHost(overlay: ReadonlyMap<string, string>): ts.CompilerHost {
         { languageVersion: ts.ScriptTarget.ES2022, jsDocParsingMode: ts.JSDocParsingMode.ParseAll },
         true,
       );
-      // A program is only reusable when unchanged files keep their identity and changed ones carry another version.
+      // TypeScript reuses a program only if unchanged files keep their identity and changed files have another version.
       (file as ts.SourceFile & { version?: string }).version = ts.sys.createHash?.(text) ?? text;
       parsed.set(fileName, { text, file, tooDeep: deepNode(file) });
       return file;
@@ -135,7 +135,7 @@ export class SourceProgram {
     this.#lazyChecker ??= this.#program.getTypeChecker();
     return this.#lazyChecker;
   }
-  /** Where the source nests deeper than NESTING_MAX; nothing else may be asked then. */
+  /** Where the source is nested more deeply than NESTING_MAX; then no other method may be called. */
   tooDeep(): ts.Node | null {
     for (const file of this.files) {
       const node = parsed.get(file.fileName)?.tooDeep;
@@ -145,7 +145,8 @@ export class SourceProgram {
   }
 
   /**
-   * TypeScript's own errors, with their TS codes: syntax errors alone if there are any, or if the rest is not wanted.
+   * TypeScript's own errors, with their TS codes; only syntax errors if there are any, or if semantic errors are not
+   * wanted.
    */
   diagnostics(wantsSemantic = true): { syntax: Diagnostic[]; semantic: Diagnostic[] } {
     const syntax = [
@@ -175,17 +176,17 @@ export class SourceProgram {
     return { file: this.relative(file), line: at.line + 1, column: at.character + 1 };
   }
 
-  /** What an identifier stands for, through imports; undefined if TypeScript does not know it. */
+  /** The symbol of an identifier, through imports; undefined if TypeScript does not know it. */
   symbol(node: ts.Node): ts.Symbol | undefined {
     const found = this.#checker.getSymbolAtLocation(node);
     return found && found.flags & ts.SymbolFlags.Alias ? this.#checker.getAliasedSymbol(found) : found;
   }
-  /** What the `x` of a shorthand property `{ x }` stands for. */
+  /** The symbol of the `x` in a shorthand property `{ x }`. */
   shorthandSymbol(node: ts.ShorthandPropertyAssignment): ts.Symbol | undefined {
     const found = this.#checker.getShorthandAssignmentValueSymbol(node);
     return found && found.flags & ts.SymbolFlags.Alias ? this.#checker.getAliasedSymbol(found) : found;
   }
-  /** The value that TypeScript gives to an enum member. */
+  /** TypeScript's value of an enum member. */
   enumValue(node: ts.EnumMember): string | number | undefined {
     return this.#checker.getConstantValue(node);
   }

@@ -27,17 +27,17 @@ const REGISTERS = new Set([
 ]);
 
 interface Options {
-  /** Fixed inputs in the order of writing. */
+  /** Fixed inputs in source order. */
   inputs: { register: string; value: Instr }[];
   out: string | null;
   clobbers: string[];
   clobbersMemory: boolean;
 }
 
-/** Where the pieces of each block's template stand in the source, for errors that the assembler finds. */
+/** Source positions of the pieces of each block's template, for errors that the assembler finds. */
 interface Origin {
   readonly template: ts.TemplateLiteral;
-  /** Characters that the compiler put before each piece: addends of symbols. */
+  /** Characters that the compiler inserted before each piece: addends of symbols. */
   readonly inserted: readonly number[];
 }
 const origins = new WeakMap<AsmBlock, Origin>();
@@ -156,7 +156,7 @@ function readOperand(ctx: Lowering, expr: ts.Expression): Operand {
     const symbol = unit.source.symbol(node);
     const declaration = symbol?.valueDeclaration;
     if (declaration && unit.source.isPrelude(declaration) && node.text === "ret") return { kind: "ret" };
-    // A static variable stands for its address; constants stand for their value.
+    // A static variable gives its address, a constant its value.
     if (symbol && declaration && ts.isVariableDeclaration(declaration) && !ctx.locals.has(symbol)) {
       const value = constantOf(ctx, node, declaration);
       if (value) return value;

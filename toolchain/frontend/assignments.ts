@@ -1,4 +1,4 @@
-/** Operators that change or take one operand: unary ones, ++ and --, = and the compound assignments. */
+/** Assignments and unary operators: prefix operators, ++ and --, = and compound assignments. */
 import { ts } from "./adapter.ts";
 import { truth } from "./conditions.ts";
 import { coerce, load, materialise, store } from "./conversions.ts";
@@ -69,7 +69,7 @@ export function prefix(ctx: Lowering, node: ts.PrefixUnaryExpression, want: Mach
   );
 }
 
-/** ++ and --, before or behind their operand. */
+/** ++ and --, before or after their operand. */
 export function update(
   ctx: Lowering,
   node: ts.Expression,

@@ -96,7 +96,7 @@ export interface VariableTags {
   symbol: string | null;
   keep: boolean;
 }
-/** Tags that are documentation and no attribute. */
+/** Tags that are documentation, not attributes. */
 const PROSE = new Set(["param", "returns", "return", "see", "deprecated", "example", "throws", "remarks"]);
 
 export function variableTags(reporter: Reporter, statement: ts.VariableStatement): VariableTags {

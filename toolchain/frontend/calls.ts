@@ -64,7 +64,7 @@ export function call(ctx: Lowering, node: ts.CallExpression, want: MachineType |
   return indirect(ctx, node, target, target.type);
 }
 
-/** Calls through `a.b(…)`; null where `a.b` is a value of its own, a field that holds a function pointer. */
+/** Calls through `a.b(…)`; null if `a.b` is a value: a field that holds a function pointer. */
 function memberCall(
   ctx: Lowering,
   node: ts.CallExpression,
@@ -230,8 +230,8 @@ function finish(
 
 // ---- generics
 /**
- * Explicit type arguments, or those that the arguments' types and the wanted result give. `values`: arguments
- * evaluated on the way.
+ * Explicit type arguments, or those inferred from the arguments' types and the wanted result. `values`: arguments
+ * evaluated during inference.
  */
 function typeArguments(
   ctx: Lowering,
@@ -306,7 +306,7 @@ class Inference {
     }
     return ts.forEachChild(node, (child) => this.mentions(child)) ?? false;
   }
-  /** Binds what `node` leaves open so that it becomes `type`; with `onlyNew`, what is bound already stays. */
+  /** Binds the open type parameters of `node` so that it becomes `type`; with `onlyNew`, existing bindings are kept. */
   match(node: ts.TypeNode, type: MachineType, onlyNew: boolean): void {
     if (ts.isParenthesizedTypeNode(node)) return this.match(node.type, type, onlyNew);
     if (ts.isUnionTypeNode(node)) {

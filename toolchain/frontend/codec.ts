@@ -18,7 +18,7 @@ import path from "node:path";
 
 const GENERATED = "// Generated from ";
 
-/** Generates one module a file of `abiDir` into `outDir`. Writes nothing when the sources have errors. */
+/** Generates one module per file of `abiDir` into `outDir`. Writes nothing if the sources have errors. */
 export function generateCodecs(
   abiDir: string,
   outDir: string,
@@ -35,7 +35,7 @@ export function generateCodecs(
   if (diagnostics.length > 0) return { written: [], diagnostics };
   mkdirSync(outDir, { recursive: true });
   for (const name of readdirSync(outDir)) {
-    // Modules that were generated before and have no source any more.
+    // Generated modules whose source no longer exists.
     if (name.endsWith(".ts") && !texts.has(name) && readIfThere(path.join(outDir, name))?.startsWith(GENERATED))
       rmSync(path.join(outDir, name));
   }
@@ -55,7 +55,7 @@ function readIfThere(file: string): string | null {
   }
 }
 
-/** The generated text of one module that stands alone. */
+/** The generated text of one module without imports. */
 export function generateCodec(name: string, text: string): string {
   const file = `/kernel/abi/${name}.ts`;
   let result = "";
@@ -174,7 +174,7 @@ function printValue(unit: Unit, init: ts.Expression): string {
   return value.float !== undefined ? String(value.float) : integer(constantExpression(unit, node));
 }
 
-/** DataView's name of a scalar's accessors and the type that they have in node. */
+/** DataView's name for a scalar's accessors, and their type in node. */
 function accessor(type: MachineType): { view: string; js: "number" | "bigint"; bytes: number } {
   if (type.kind === "bool") return { view: "Uint8", js: "number", bytes: 1 };
   if (type.kind === "f64") return { view: "Float64", js: "number", bytes: 8 };

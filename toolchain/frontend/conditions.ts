@@ -1,4 +1,4 @@
-/** Conditions and choices: &&, ||, ?: and ??, which evaluate no more than they need. */
+/** Conditions and choices: &&, ||, ?: and ??, which evaluate only the operands that they need. */
 import type { Block } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
 import { coerce, materialise, store } from "./conversions.ts";
@@ -25,7 +25,7 @@ export function truth(ctx: Lowering, v: Value, node: ts.Node): Value {
   );
 }
 
-/** Jumps to one of two blocks; && and || evaluate no more than they need. */
+/** Jumps to one of two blocks; && and || evaluate only the operands that they need. */
 export function condition(ctx: Lowering, node: ts.Expression, whenTrue: Block, whenFalse: Block): void {
   if (ts.isParenthesizedExpression(node)) return condition(ctx, node.expression, whenTrue, whenFalse);
   if (ts.isPrefixUnaryExpression(node) && node.operator === ts.SyntaxKind.ExclamationToken)

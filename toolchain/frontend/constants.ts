@@ -3,7 +3,7 @@ import type { ts } from "./adapter.ts";
 import { excerpt, type Reporter } from "./report.ts";
 import { boolConstant, untyped, untypedFloat, type Value } from "./values.ts";
 
-/** Exact constants may grow while they are computed, but not without bound. */
+/** Bounds the size of exact constants during evaluation. */
 const BITS_MAX = 512;
 
 /** A numeric literal, from its text: `.text` of the syntax tree rounds above 2^53. */
@@ -21,7 +21,7 @@ export function literalValue(unit: Reporter, node: ts.NumericLiteral): Value {
   return untypedFloat(Number(text));
 }
 
-/** Value of an operator on two untyped constants; null: the operator has none. */
+/** Value of an operator on two untyped constants; null: no value. */
 export function foldUntyped(unit: Reporter, node: ts.Node, op: string, a: Value, b: Value): Value {
   if (a.float !== undefined || b.float !== undefined) {
     return foldFloat(unit, node, op, a.float ?? Number(a.constant), b.float ?? Number(b.constant));

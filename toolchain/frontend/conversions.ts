@@ -26,7 +26,8 @@ export function materialise(ctx: Lowering, v: Value, node: ts.Node): Instr {
   const b = ctx.emit(node);
   if (v.symbol) {
     const { name, addend } = v.symbol;
-    // Symbol operands are RIP-relative: what lies far from the symbol (kernel: symbol − KERNEL_BASE) is an addition.
+    // Symbol operands are RIP-relative, so an address far from the symbol (kernel: symbol − KERNEL_BASE) needs an
+    // addition.
     if (addend >= -0x100_0000n && addend <= 0x100_0000n) return b.symbol(name, addend);
     return b.binary("add", b.symbol(name, 0n), b.iconst("i64", BigInt.asUintN(64, addend)));
   }
@@ -48,7 +49,7 @@ export function addressOf(ctx: Lowering, place: Place, node: ts.Node): Value {
   return { type: U64, instr: offset === 0n ? address : ctx.emit(node).offset(address, offset) };
 }
 
-/** What a place holds: a load for scalars, the place itself for structs and arrays. */
+/** The contents of a place: a load for scalars, the place itself for structs and arrays. */
 export function load(ctx: Lowering, place: Place, node: ts.Node): Value {
   if (isAggregate(place.type)) return { type: place.type, place };
   ctx.emit(node);
@@ -61,7 +62,7 @@ export function store(ctx: Lowering, place: Place, value: Value, node: ts.Node):
   ctx.emit(node).store(address, operand);
 }
 
-/** An exact integer constant as a value of an integer type, or null where it does not fit. */
+/** An exact integer constant as a value of an integer type; null if it does not fit. */
 export function constantAs(v: Value, to: IntType): Value | null {
   const c = v.constant as bigint;
   if (fits(c, to)) return { type: to, constant: c };
@@ -118,7 +119,7 @@ export function coerce(ctx: Lowering, v: Value, to: MachineType, node: ts.Node):
   if (from.kind === "never" && !isAggregate(to)) return { type: to, instr: ctx.emit(node).undef(irType(to)) };
   if (isAggregate(from) || isAggregate(to)) {
     const isLocal = v.place?.base.instr?.op === "alloca";
-    // The address of what ends with the function is no result.
+    // An address in the function's own frame must not be returned.
     if (to.kind === "pointer" && isLocal && ts.isReturnStatement(node.parent)) {
       const instead = `addr(…) of a variable of the module, or fill what the caller passes as ${showType(to)},`;
       return unit.refuse(
@@ -212,7 +213,7 @@ function coerceToInt(ctx: Lowering, v: Value, to: IntType, node: ts.Node): Value
     const { parent } = node;
     const other = ts.isBinaryExpression(parent) ? (parent.left === node ? parent.right : parent.left) : null;
     const op = ts.isBinaryExpression(parent) ? parent.operatorToken.getText() : "";
-    // Converting the number alone would cut off what the writer meant by it.
+    // A cast of the number alone would change the meaning of the expression.
     const cast =
       other === null || op.endsWith("=")
         ? `${to.name}(${excerpt(node)})`

@@ -1,8 +1,8 @@
 /**
- * Machine types as debuggers get them (../link/debug.ts), one entry a type. Made from annotations where there are
- * any, since enums and aliases have names only there; else from the machine type. A struct's members are its fields
- * at their offsets, those of its base first (a base is a prefix: its fields are members like any other). Structs are
- * filled in last, when every layout is known.
+ * Machine types for debuggers (../link/debug.ts), one entry per type. They are made from annotations if possible,
+ * because only annotations name enums and aliases; otherwise from the machine type. The members of a struct are its
+ * fields at their offsets, its base's fields first (a base is a prefix, and its fields are members like any other).
+ * Structs are filled in last, when every layout is known.
  */
 import type { DebugType } from "../link/debug.ts";
 import { ts } from "./adapter.ts";
@@ -20,7 +20,7 @@ export class DebugTypes {
   readonly #types: DebugType[] = [];
   readonly #known = new Map<string, number>();
   readonly #named = new Map<ts.Declaration, Map<string, number>>();
-  /** Of annotations without type parameters: one text means one type in its file. */
+  /** By text, for annotations without type parameters: within a file, equal texts mean equal types. */
   readonly #byText = new Map<string, number>();
   readonly #structs: { readonly index: number; readonly struct: Struct }[] = [];
 
@@ -31,7 +31,7 @@ export class DebugTypes {
 
   /** The type of an annotation that the resolver has accepted; -1 = void. */
   ofNode(node: ts.TypeNode, environment: TypeEnvironment): number {
-    // With type parameters in force one annotation has many types.
+    // With type parameters in force, one annotation has many types.
     const isPlain = environment.size === 0;
     const known = isPlain ? this.#byText.get(textKey(node)) : undefined;
     if (known !== undefined) return known;
@@ -56,7 +56,7 @@ export class DebugTypes {
     );
   }
 
-  /** The type of an enum; with `finish` it is there whether anything has it or not. */
+  /** The type of an enum. With `finish` it is described even if nothing has the type. */
   ofEnum(declaration: ts.EnumDeclaration): number {
     return this.#enum(declaration);
   }
@@ -97,7 +97,7 @@ export class DebugTypes {
     }
   }
 
-  /** Of a scalar; 8 for pointers. */
+  /** Size of a scalar, bytes; 8 for pointers. */
   bytesOf(index: number): number {
     const type = this.#types[index];
     switch (type?.kind) {
@@ -112,7 +112,7 @@ export class DebugTypes {
     }
   }
 
-  /** All types, structs filled in: nothing may be asked for afterwards. */
+  /** All types, with structs filled in. No type may be requested afterwards. */
   finish(): DebugType[] {
     for (let i = 0; i < this.#structs.length; i++) {
       const { index, struct } = this.#structs[i];
@@ -170,7 +170,7 @@ export class DebugTypes {
   }
   #described(struct: Struct): DebugType {
     const reporter = this.#reporter;
-    // One that only pointers name may never have been laid out; what is wrong with it then is no matter.
+    // A struct that only pointers name may never have been laid out; errors in its layout are ignored here.
     const reported = reporter.diagnostics.length;
     try {
       this.#resolver.complete(struct, struct.declaration);
@@ -205,8 +205,8 @@ export class DebugTypes {
     return index;
   }
   /**
-   * Types that have a declaration: told apart by it and by their type arguments. The entry stands before `make` looks
-   * at others.
+   * Types with a declaration, identified by the declaration and their type arguments. The entry exists before `make`
+   * resolves other types.
    */
   #declared(declaration: ts.Declaration, key: string, make: (index: number) => DebugType): number {
     let byArguments = this.#named.get(declaration);

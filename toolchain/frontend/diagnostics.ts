@@ -7,7 +7,7 @@
 export interface Diagnostic {
   readonly code: string;
   readonly message: string;
-  /** Relative to the package root; empty when no file is concerned. */
+  /** Relative to the package root; empty if no file is concerned. */
   readonly file: string;
   /** 1-based; 0 = none. */
   readonly line: number;
@@ -113,7 +113,7 @@ export function formatDiagnostic(d: Diagnostic): string {
 }
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-/** By file, position and code, without repetitions. */
+/** Sorted by file, position and code, without duplicates. */
 export function sortDiagnostics(list: readonly Diagnostic[]): Diagnostic[] {
   const sorted = [...list].sort(
     (a, b) =>
@@ -126,7 +126,7 @@ export function sortDiagnostics(list: readonly Diagnostic[]): Diagnostic[] {
   return sorted.filter((d, i) => i === 0 || formatDiagnostic(d) !== formatDiagnostic(sorted[i - 1] as Diagnostic));
 }
 
-/** Thrown to leave the construct that was refused; the diagnostic has been reported. */
+/** Thrown to abandon a construct that was refused; the diagnostic has already been reported. */
 export class Refused extends Error {
   constructor() {
     super("refused");

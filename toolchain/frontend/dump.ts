@@ -6,7 +6,7 @@ import type { FrontendOptions } from "./frontend.ts";
 import { showType, sizeOf } from "./types.ts";
 import { Unit } from "./unit.ts";
 
-/** One line a node: kind, position, text of leaves. */
+/** One line per node: kind, position, text of leaves. */
 export function dumpTree(options: FrontendOptions): string {
   const source = new SourceProgram(options.roots, options.packageRoot, options.overlay);
   const out: string[] = [];

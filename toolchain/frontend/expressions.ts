@@ -1,7 +1,7 @@
 /**
- * Expressions: `expression` lowers one and gives its value. The families stand in files below and come back through
- * `Lowering.expression`. `want` is the type that the context declares. It decides only what is open: the width of
- * `1 << n` and of `c ? 1 : 2`, type arguments and null; it converts nothing (`coerce` does).
+ * Expressions: `expression` lowers one and returns its value. The families are in the files below, which call back
+ * through `Lowering.expression`. `want` is the type that the context declares. It decides only what is open (the width
+ * of `1 << n` and of `c ? 1 : 2`, type arguments, null) and converts nothing; `coerce` does that.
  */
 import { ts } from "./adapter.ts";
 import { asmExpression } from "./asm.ts";
@@ -104,7 +104,7 @@ function refuseExpression(ctx: Lowering, node: ts.Expression): never {
   );
 }
 
-/** A declaration that gives a literal its place, in the words of its source. */
+/** Source text of a declaration that would give the literal storage. */
 function placed(node: ts.ObjectLiteralExpression | ts.ArrayLiteralExpression | ts.NewExpression): string {
   const { parent } = node;
   const name = ts.isVariableDeclaration(parent) && ts.isIdentifier(parent.name) ? parent.name.text : "name";
@@ -113,7 +113,7 @@ function placed(node: ts.ObjectLiteralExpression | ts.ArrayLiteralExpression | t
   return `const ${name}: C = ${ts.isNewExpression(node) ? "new C()" : "{ … }"}, where C is a class,`;
 }
 
-/** An expression that must be an integer known to the compiler. */
+/** An expression that must be an integer constant. */
 export function constantExpression(unit: Unit, node: ts.Expression | ts.Identifier): bigint {
   const value = expression(constants(unit), node);
   if (value.constant === undefined || (value.type.kind !== "int" && value.type.kind !== "untyped")) {
@@ -122,5 +122,5 @@ export function constantExpression(unit: Unit, node: ts.Expression | ts.Identifi
   return value.constant;
 }
 
-/** For expressions that must be constants, outside all functions. */
+/** A Lowering for constant expressions outside all functions. */
 export const constants = (unit: Unit): Lowering => new Lowering(unit, expression, new Map(), null, null, null);

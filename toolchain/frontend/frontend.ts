@@ -1,7 +1,6 @@
 /**
- * The frontend: from source files to an IR module. Everything that the entry and the `keep` declarations reach is
- * lowered; what they do not reach is checked the same way and thrown away, so that a mistake shows before its
- * function is used.
+ * The frontend: from source files to an IR module. Everything reachable from the entry and the `keep` declarations is
+ * lowered; the rest is checked in the same way and discarded, so that errors are reported before a function is used.
  */
 import { existsSync } from "node:fs";
 import { Module } from "../ir/ir.ts";
@@ -22,20 +21,17 @@ export interface FrontendOptions {
   /** Absolute paths. */
   readonly roots: readonly string[];
   readonly packageRoot: string;
-  /** Link name of the entry function. Null: every function and variable of the root files is kept (a library). */
+  /** Link name of the entry function. Null: keep every function and variable of the root files (a library). */
   readonly entry: string | null;
-  /** Texts that stand for files, by absolute path. */
+  /** Texts that replace files, by absolute path. */
   readonly overlay?: ReadonlyMap<string, string>;
-  /** Types, scopes and debug values for debuggers; default false. They change nothing else. */
+  /** Add types, scopes and debug values for debuggers; default false. Changes nothing else. */
   readonly debug?: boolean;
-  /**
-   * TypeScript's semantic errors are not asked for, half of the work: for texts that a program makes and that are
-   * known to have none.
-   */
+  /** Skip TypeScript's semantic checks, half of the work: for generated texts that are known to have no errors. */
   readonly trusted?: boolean;
 }
 export interface FrontendResult {
-  /** Null when there are diagnostics. */
+  /** Null if there are diagnostics. */
   readonly module: Module | null;
   readonly diagnostics: Diagnostic[];
 }
@@ -68,7 +64,7 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
     unit = new Unit(source, options.name, constantExpression, options.debug);
     unit.hasSourceErrors = semantic.length > 0;
     lowerAll(unit, options.entry, new Set(options.roots));
-    // Where both object to a line, ours says what to write instead.
+    // If both report an error in a line, ours says what to write instead.
     const own = unit.diagnostics.filter((d) => !(d.code === "MG0001" && semantic.length > 0));
     const lines = new Set(own.map((d) => `${d.file}:${d.line}`));
     const diagnostics = sortDiagnostics([
@@ -87,7 +83,7 @@ export function lowerProgram(options: FrontendOptions): FrontendResult {
 const NESTS = `the source nests more than ${NESTING_MAX} levels here; write smaller expressions and functions instead`;
 
 function internalError(unit: Unit | null, options: FrontendOptions, e: unknown): Diagnostic {
-  // The host's stack has ended: only nesting does that.
+  // The host's stack has overflowed: only deep nesting causes this.
   const nested = e instanceof RangeError && /call stack/.test(e.message);
   const text = e instanceof Error ? (e.message.split("\n")[0] ?? "") : String(e);
   const code = nested ? "MG0005" : "MG9999";
@@ -106,7 +102,7 @@ function internalError(unit: Unit | null, options: FrontendOptions, e: unknown):
   return { code, message, ...unit.source.position(node.getSourceFile(), node.getStart()) };
 }
 
-/** Runs one piece of work; what it refuses is reported already, what breaks becomes one MG9999 line. */
+/** Runs one piece of work. A refused construct is already reported; an internal error becomes one MG9999 line. */
 function attempt(unit: Unit, work: () => void): void {
   try {
     work();
@@ -148,7 +144,7 @@ function lowerAll(unit: Unit, entry: string | null, roots: ReadonlySet<string>):
   }
 }
 
-/** Enums and constant scalars have no storage: a debugger knows them by what is said here. */
+/** Enums and constant scalars have no storage: debuggers know them only from these descriptions. */
 function describeConstants(unit: Unit, types: DebugTypes, variables: readonly ts.VariableDeclaration[]): void {
   for (const file of unit.source.files) for (const s of file.statements) if (ts.isEnumDeclaration(s)) types.ofEnum(s);
   for (const v of variables) {
@@ -202,7 +198,7 @@ function requestRoots(unit: Unit, found: Declarations, entry: string | null, roo
 
 const isFunctionEntity = (e: FunctionEntity | VariableEntity): e is FunctionEntity => "attributes" in e;
 function drain(unit: Unit): void {
-  // Monomorphisation of a generic by itself with ever new types would never end.
+  // A generic that instantiates itself with ever new types would never end.
   const LIMIT = 100_000;
   for (let i = 0; i < unit.pending.length && i < LIMIT; i++) {
     const entity = unit.pending[i] as FunctionEntity | VariableEntity;
@@ -218,8 +214,8 @@ function drain(unit: Unit): void {
 }
 
 /**
- * The same checks for what nothing reaches. Generic functions are checked with the types that they are used with, and
- * so not here.
+ * Checks unreachable functions in the same way. Generic functions are checked only with the types with which they are
+ * used.
  */
 function checkRest(unit: Unit, found: Declarations): void {
   const module = unit.module;
@@ -252,7 +248,7 @@ function checkRest(unit: Unit, found: Declarations): void {
   unit.checkOnly = false;
 }
 
-/** A position inside an assembly template as a diagnostic's place. */
+/** The source position of a position inside an assembly template. */
 export function asmDiagnostic(
   block: Parameters<typeof asmPosition>[0],
   piece: number,

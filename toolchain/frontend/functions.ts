@@ -1,4 +1,4 @@
-/** From a function of the source to a function of the IR. */
+/** Lowers a function of the source to a function of the IR. */
 import { Builder } from "../ir/builder.ts";
 import { Func } from "../ir/ir.ts";
 import { ts, unwrap } from "./adapter.ts";
@@ -55,7 +55,7 @@ function endOf(unit: Unit, body: ts.Block): { line: number; column: number } {
   return { line: at.line, column: at.column };
 }
 
-/** Parameters that never change are used as they come; the others get storage. */
+/** Parameters that are never changed are used directly; the others get storage. */
 function bindParameters(ctx: Lowering, entity: FunctionEntity, isMethod: boolean): void {
   const { unit } = ctx;
   const builder = ctx.emit(entity.declaration.name ?? entity.declaration);
@@ -85,7 +85,7 @@ function bindParameters(ctx: Lowering, entity: FunctionEntity, isMethod: boolean
   });
 }
 
-/** Variables that are assigned, stepped, or whose address is taken. */
+/** Variables that are assigned, incremented or decremented, or whose address is taken. */
 function storedSymbols(unit: Unit, body: ts.Node): Set<ts.Symbol> {
   const found = new Set<ts.Symbol>();
   const add = (node: ts.Expression): void => {

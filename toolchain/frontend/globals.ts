@@ -1,4 +1,4 @@
-/** Variables of modules: their types, the values of those that are constants, and their static data. */
+/** Module variables: their types, the values of constants, and static data. */
 import type { Data } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
 import { variableTags } from "./attributes.ts";
@@ -11,7 +11,7 @@ import { ERROR, isScalar, type MachineType, showType } from "./types.ts";
 import { intrinsicName, type Unit, type VariableEntity } from "./unit.ts";
 import { defaultType, type Value } from "./values.ts";
 
-/** Entities whose initialiser is being evaluated. */
+/** Entities whose initialiser is being evaluated, to detect circles. */
 const busy = new WeakSet<VariableEntity>();
 
 function guarded<T>(unit: Unit, entity: VariableEntity, node: ts.Node, evaluate: () => T): T {
@@ -86,10 +86,7 @@ export function globalType(ctx: Lowering, entity: VariableEntity, node: ts.Node)
   return type;
 }
 
-/**
- * Value of a const scalar; null for variables. Addresses are evaluated anew at every use, which asks for what they
- * point to.
- */
+/** Value of a const scalar; null for variables. Addresses are evaluated at every use, which requests their target. */
 export function globalConstant(ctx: Lowering, entity: VariableEntity, node: ts.Node): Value | null {
   const { unit } = ctx;
   if (!entity.isConst || entity.external) return null;

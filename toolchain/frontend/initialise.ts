@@ -22,10 +22,10 @@ import {
 import { intrinsicName, type Unit } from "./unit.ts";
 import type { Place, Value } from "./values.ts";
 
-/** Receives every scalar, `offset` bytes into a run of zeroes. */
+/** Receives every scalar, `offset` bytes into zeroed storage. */
 type Leaf = (offset: number, type: MachineType, value: Value, node: ts.Node) => void;
 
-/** The struct that `new C()` makes. */
+/** The struct type of `new C()`. */
 export function newType(ctx: Lowering, node: ts.NewExpression): StructType {
   const { unit } = ctx;
   const declaration = ts.isIdentifier(node.expression)
@@ -110,7 +110,7 @@ function walk(
     `${showType(type)} is not copied by =; write ${literal}, copy(), or addr(${excerpt(node)}) for a pointer, instead`,
   );
 }
-/** The initialisers of a class's fields, but for those that a literal has given. */
+/** Field initialisers of a class, except for fields that the literal gives. */
 function defaults(
   ctx: Lowering,
   struct: Struct,
@@ -158,7 +158,7 @@ function objectLiteral(
   }
   defaults(ctx, struct, offset, leaf, new Set(given.keys()), node);
   for (const [field, init] of given.values()) {
-    // The identifier of { x } is looked up as an expression by its text.
+    // The identifier of { x } is looked up by name, as an expression.
     const value = ts.isShorthandPropertyAssignment(init) ? shorthand(ctx, init) : init;
     walk(ctx, field.type, value, offset + field.offset, leaf, inTable);
   }
@@ -200,7 +200,7 @@ export interface StaticImage {
   readonly bytes: Uint8Array;
   readonly relocations: { offset: number; symbol: string; addend: bigint }[];
 }
-/** The bytes of a static variable. Errors of single elements are reported together. */
+/** The bytes of a static variable. Errors in several elements are reported together. */
 export function staticImage(ctx: Lowering, type: MachineType, init: ts.Expression): StaticImage {
   const { unit } = ctx;
   const size = unit.resolver.sizeOf(type, init);
@@ -259,7 +259,7 @@ export function initialise(ctx: Lowering, place: Place, init: ts.Expression): vo
     store(ctx, { type, base: place.base, offset: place.offset + BigInt(offset) }, value, at);
   });
 }
-/** `place = …` for a struct or array: only what does not read the old contents. */
+/** `place = …` for a struct or array: only forms that do not read the old contents. */
 export function reinitialise(ctx: Lowering, place: Place, init: ts.Expression): void {
   const node = unwrap(init);
   if (ts.isNewExpression(node) || blank(ctx, node)) return initialise(ctx, place, node);
@@ -270,7 +270,7 @@ export function reinitialise(ctx: Lowering, place: Place, init: ts.Expression): 
   ctx.unit.refuse(node, "MG2007", `${showType(place.type)} is not copied by =; write ${source} instead`);
 }
 
-/** Type of a local without annotation; null where the initialiser is a value of its own. */
+/** Type of a local without annotation; null if the initialiser is an ordinary value. */
 export function initialiserType(ctx: Lowering, init: ts.Expression): MachineType | null {
   const node = unwrap(init);
   if (ts.isNewExpression(node)) return newType(ctx, node);

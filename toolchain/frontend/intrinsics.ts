@@ -1,4 +1,4 @@
-/** The prelude's functions: casts, sizes, memory, atomics, bits, control. One row of the table is one of them. */
+/** The prelude's functions: casts, sizes, memory, atomics, bits, control. One row of the table per function. */
 import type { AtomicUpdate } from "../ir/builder.ts";
 import { evaluate } from "../ir/evaluate.ts";
 import { ts, unwrap } from "./adapter.ts";
@@ -35,7 +35,7 @@ interface Call {
 }
 type Handler = (c: Call) => Value;
 
-/** Arguments, type arguments (at most), and what it does. */
+/** Number of arguments, most type arguments, implementation. */
 const TABLE: Readonly<Record<string, [number, number, Handler]>> = {
   u8: [1, 0, (c) => castInt(c, INTEGERS.u8 as IntType)],
   u16: [1, 0, (c) => castInt(c, INTEGERS.u16 as IntType)],
@@ -145,7 +145,7 @@ function castInt(c: Call, to: IntType): Value {
       return coerce(ctx, v, to, argument(c, 0));
   }
 }
-/** As the processor does at run time. */
+/** Like the processor at run time. */
 const floatToInt = (x: number, to: IntType): bigint =>
   wrap(evaluate(to.signed ? "ftosi" : "ftoui", irType(to), "f64", [x]) as bigint, to);
 function castFloat(c: Call): Value {

@@ -1,6 +1,6 @@
 /**
- * The state of lowering one function, or of evaluating one constant expression (no builder: whatever would need an
- * instruction is refused as "not a constant").
+ * The state of lowering one function, or of evaluating one constant expression (then there is no builder, and whatever
+ * needs an instruction is refused as "not a constant").
  */
 import { Builder } from "../ir/builder.ts";
 import type { Block, Instr, Scope } from "../ir/ir.ts";
@@ -13,7 +13,7 @@ import type { Place, Value } from "./values.ts";
 /** A local variable or parameter: storage, or a value that never changes; null: its declaration was refused. */
 export type Local = { readonly place: Place } | { readonly value: Value } | null;
 
-/** What break and continue can leave. */
+/** A statement that break and continue can leave. */
 export interface Target {
   readonly label: string | null;
   readonly breakTo: Block;
@@ -40,7 +40,7 @@ export class Lowering {
   pendingLabel: string | null = null;
   readonly #lower: LowerExpression;
   #locNode: ts.Node | null = null;
-  /** Innermost scope of the source at the current place; null: nothing is wanted for debuggers. */
+  /** Innermost source scope at the current place; null: no debug information. */
   #scope: Scope | null = null;
 
   constructor(
@@ -58,13 +58,13 @@ export class Lowering {
     this.entity = entity;
     this.builder = builder;
   }
-  /** For an expression that must be a constant; it sees no locals. */
+  /** A Lowering for an expression that must be a constant; it has no locals. */
   constant(environment: TypeEnvironment = new Map(), owner: Struct | null = null): Lowering {
     return new Lowering(this.unit, this.#lower, environment, owner, null, null);
   }
 
   /**
-   * The value of an expression. `want` is the type that the context declares; it decides what is open
+   * The value of an expression. `want` is the type that the context declares; it decides only what is open
    * (expressions.ts) and converts nothing.
    */
   expression(node: ts.Expression, want: MachineType | null = null): Value {
@@ -82,14 +82,14 @@ export class Lowering {
       );
     if (this.#locNode !== node) {
       this.#locNode = node;
-      // Positions without a scope are in the function's own.
+      // Positions without a scope belong to the function's own scope.
       this.builder.loc = this.unit.locOf(node, this.#scope?.parent ? this.#scope : null);
     }
     return this.builder;
   }
 
   // ---- for debuggers
-  /** What is lowered in `work` belongs to a block of its own, if that declares variables. */
+  /** Everything lowered in `work` belongs to a new scope, if the block declares variables. */
   within(declares: boolean, work: () => void): void {
     const outer = this.#scope;
     if (outer === null || !declares) return work();
@@ -107,8 +107,8 @@ export class Lowering {
     this.#scope = scope;
   }
   /**
-   * From here on the variable `name` is `watched`, or, if `indirect`, what is stored there. `typed`: its annotation,
-   * if it has one. A constant is told as the instruction that it would be.
+   * From here on, the value of variable `name` is `watched`, or, if `indirect`, what is stored there. `typed`: its
+   * annotation, if any. A constant is recorded as the instruction that would produce it.
    */
   declare(
     name: ts.Node,
@@ -145,7 +145,7 @@ export class Lowering {
     return this.unit.resolver.type(node, this.environment);
   }
 
-  /** The type that an expression will have, without leaving any trace of lowering it. Null where it is refused. */
+  /** The type that an expression will have, found without side effects. Null if it is refused. */
   dryType(node: ts.Expression): MachineType | null {
     const { unit, builder } = this;
     const reported = unit.diagnostics.length;

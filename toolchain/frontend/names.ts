@@ -1,4 +1,4 @@
-/** Names: constants, functions, locals and variables of modules, as values. */
+/** Names as values: constants, functions, locals and module variables. */
 import { type FunctionNode, ts } from "./adapter.ts";
 import { load } from "./conversions.ts";
 import { Refused } from "./diagnostics.ts";
@@ -8,7 +8,7 @@ import { excerpt } from "./report.ts";
 import { U64 } from "./types.ts";
 import { untyped, type Value } from "./values.ts";
 
-/** The value of a name: constant, function address, or what its storage holds. */
+/** The value of a name: constant, function address, or the contents of its storage. */
 export function identifier(ctx: Lowering, node: ts.Identifier): Value {
   const { unit } = ctx;
   const symbol = unit.source.symbol(node);
@@ -52,7 +52,7 @@ export function symbolValue(ctx: Lowering, symbol: ts.Symbol, node: ts.Node): Va
     );
   }
   if (ts.isFunctionDeclaration(declaration)) return functionValue(ctx, declaration, node);
-  // The destructuring that declares it was refused.
+  // The destructuring declaration was refused.
   if (ts.isBindingElement(declaration)) throw new Refused();
   if (ts.isParameter(declaration) && ctx.entity?.attributes.naked) {
     return unit.refuse(node, "MG4002", `${excerpt(node)} has no place in a naked function; write its register instead`);
@@ -81,7 +81,7 @@ export function checkOverload(ctx: Lowering, declaration: FunctionNode, node: ts
     ctx.unit.refuse(node, "MG1016", `${excerpt(node)} has several declarations; write one function a name instead`);
 }
 
-/** The symbol that `module.name` names, where the left side is `import * as module`. */
+/** The symbol of `module.name`, if the left side is `import * as module`. */
 export function namespaceMember(ctx: Lowering, node: ts.PropertyAccessExpression): ts.Symbol | null {
   if (!ts.isIdentifier(node.expression)) return null;
   const left = ctx.unit.source.symbol(node.expression);

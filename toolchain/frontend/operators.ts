@@ -86,7 +86,7 @@ export function binary(ctx: Lowering, node: ts.BinaryExpression, want: MachineTy
     ? comparison(ctx, node, op, a, node.left, b, node.right)
     : arithmetic(ctx, node, op, a, node.left, b, node.right);
 }
-/** Syntactically a shift of, or a choice between, constants: its width is open. */
+/** Syntactically a shift of constants or a choice between constants: its width is open. */
 function isOpen(ctx: Lowering, node: ts.Expression): boolean {
   if (ts.isParenthesizedExpression(node)) return isOpen(ctx, node.expression);
   if (ts.isPrefixUnaryExpression(node)) return node.operator !== K.ExclamationToken && isOpen(ctx, node.operand);
@@ -114,7 +114,7 @@ function isPlainConstant(ctx: Lowering, node: ts.Expression): boolean {
   return ctx.constant().dryType(node)?.kind === "untyped";
 }
 
-/** Both operands in one type: the wider, if the other widens to it losslessly. */
+/** Converts both operands to one type: the wider one, if the other widens to it losslessly. */
 function unify(
   ctx: Lowering,
   node: ts.Node,
@@ -191,7 +191,7 @@ export function arithmetic(
   if (relocated) return relocated;
   return { type, instr: emitInt(ctx, node, op, type, x, y), narrow: wraps(op) && type.width < 64 };
 }
-/** Address + constant stays an address for the linker. */
+/** Address + constant stays an address that the linker resolves. */
 function symbolArithmetic(type: IntType, op: string, x: Value, y: Value): Value | null {
   if (type.width !== 64) return null;
   if (x.symbol && y.constant !== undefined && (op === "+" || op === "-")) {

@@ -1,4 +1,4 @@
-/** Places: the storage that an expression names, and what it holds. */
+/** Places: the storage that an expression denotes, and its contents. */
 import { ts } from "./adapter.ts";
 import { coerce, load, materialise, resize } from "./conversions.ts";
 import { globalType } from "./globals.ts";
@@ -14,7 +14,7 @@ export function thisPlace(ctx: Lowering, node: ts.Node): Place {
   return { type: { kind: "struct", struct: ctx.owner }, base: ctx.thisValue, offset: 0n };
 }
 
-/** The storage that an expression names; null where it names none. */
+/** The storage that an expression denotes; null if it denotes none. */
 export function placeOf(ctx: Lowering, node: ts.Expression): Place | null {
   const { unit } = ctx;
   if (ts.isParenthesizedExpression(node) || ts.isNonNullExpression(node)) return placeOf(ctx, node.expression);
@@ -48,7 +48,7 @@ function globalPlace(ctx: Lowering, declaration: ts.Declaration, node: ts.Node):
   return { type, base: { type: U64, symbol: { name: unit.requestVariable(entity), addend: 0n } }, offset: 0n };
 }
 
-/** `a` of `a.b` or `a[i]`, as what the access goes through: a struct or array in place, or the target of a pointer. */
+/** `a` of `a.b` or `a[i]`: a struct or array in place, or the target of a pointer. */
 function container(ctx: Lowering, node: ts.Expression): { place: Place; throughPointer: boolean } {
   const value = ctx.expression(node);
   if (value.place) return { place: value.place, throughPointer: false };

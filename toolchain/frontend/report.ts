@@ -1,4 +1,4 @@
-/** What a compile says of its source: diagnostics at nodes, and positions for the IR. */
+/** The output of a compile: diagnostics at nodes, and source positions for the IR. */
 import type { Loc, Scope } from "../ir/ir.ts";
 import type { SourceProgram, ts } from "./adapter.ts";
 import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
@@ -6,9 +6,9 @@ import { type Code, type Diagnostic, Refused } from "./diagnostics.ts";
 export class Reporter {
   readonly source: SourceProgram;
   readonly diagnostics: Diagnostic[] = [];
-  /** TypeScript has reported errors: what it does not know needs no second diagnostic. */
+  /** TypeScript has reported errors, so an unknown name needs no second diagnostic. */
   hasSourceErrors = false;
-  /** Where the compiler is at work, for internal errors. */
+  /** The node being compiled, for internal errors. */
   currentNode: ts.Node | null = null;
   readonly #fileIndex = new Map<ts.SourceFile, number>();
 

@@ -38,7 +38,7 @@ export class Resolver {
   readonly #members = new Map<ts.EnumMember, bigint | null>();
   #aliasDepth = 0;
 
-  /** `constant`: the value of an expression that must be known. */
+  /** `constant`: evaluates an expression that must be constant. */
   constructor(reporter: Reporter, constant: (node: ts.Expression) => bigint) {
     this.#reporter = reporter;
     this.#constant = constant;
@@ -175,7 +175,7 @@ export class Resolver {
       `${excerpt(node)} is no machine type; write a class or a machine type instead`,
     );
   }
-  /** A name that TypeScript does not know: it has reported that. */
+  /** A name that TypeScript does not know and has already reported. */
   unknown(node: ts.Node): never {
     if (!this.#reporter.hasSourceErrors)
       this.#reporter.report(node, "MG1023", `${excerpt(node)} is not known here; write a declared name instead`);
@@ -275,7 +275,7 @@ export class Resolver {
     struct.base = this.#base(struct);
     return struct;
   }
-  /** The struct with its fields laid out: the base's as a prefix, then its own in order, each at its alignment. */
+  /** Lays out the fields of a struct: the base's as a prefix, then its own in order, each at its alignment. */
   complete(struct: Struct, node: ts.Node): Struct {
     if (struct.state === "done") return struct;
     if (struct.state === "busy")
@@ -360,7 +360,7 @@ export class Resolver {
       throw e;
     }
   }
-  /** The method and the struct that declares it: the struct's own or an inherited one. */
+  /** The method and the struct that declares it: this struct or a base. */
   method(struct: Struct, name: string): { declaration: ts.MethodDeclaration; owner: Struct } | null {
     this.complete(struct, struct.declaration);
     for (let s: Struct | null = struct; s; s = s.base) {

@@ -1,4 +1,6 @@
-/** Statements. A refused one is left out, and lowering goes on behind it, so that one run reports several mistakes. */
+/**
+ * Statements. If a statement is refused, lowering continues with the next one, so that one run reports several errors.
+ */
 import type { Block, Instr } from "../ir/ir.ts";
 import { ts } from "./adapter.ts";
 import { attrCall } from "./attributes.ts";
@@ -113,7 +115,7 @@ function declaration(ctx: Lowering, d: ts.VariableDeclaration): void {
     value = ctx.expression(init, type);
     if (type) value = coerce(ctx, value, type, init);
   } catch (e) {
-    // With its declared type, the variable stays usable for further checks.
+    // The variable has a declared type, so it remains usable for further checks.
     if (type) ctx.locals.set(symbol, { place: slotOf(type) });
     throw e;
   }
@@ -165,7 +167,7 @@ function ifStatement(ctx: Lowering, node: ts.IfStatement): void {
   }
   b.enter(join);
 }
-/** A refused condition does not hide what the statement's bodies hold. */
+/** A refused condition does not prevent checks of the statement's bodies. */
 function guard(ctx: Lowering, lowerIt: () => void): void {
   try {
     lowerIt();
@@ -276,7 +278,7 @@ function leave(ctx: Lowering, node: ts.BreakOrContinueStatement): void {
   const isBreak = ts.isBreakStatement(node);
   const label = node.label?.text;
   for (const target of [...ctx.targets].reverse()) {
-    // A labelled block is left by its name only.
+    // A labelled block can be left only by its name.
     if (
       label === undefined
         ? target.continueTo === null && target.label !== null && !switches.has(target)
@@ -354,7 +356,7 @@ function switchStatement(ctx: Lowering, node: ts.SwitchStatement): void {
   b.enter(exit);
 }
 
-/** Loads nothing: the body of a naked function is assembly only. */
+/** Emits no loads: the body of a naked function is assembly only. */
 export function nakedBody(ctx: Lowering, body: ts.Block): void {
   for (const s of body.statements) {
     if (attrCall(ctx.unit, s) || ts.isEmptyStatement(s)) continue;

@@ -1,4 +1,4 @@
-/** Rules on what may stand at the top level of modules and in classes; checked for every module, reachable or not. */
+/** Rules for the top level of modules and for class bodies; checked for every module, reachable or not. */
 import { isDeclared, ts } from "./adapter.ts";
 import { attrCall, functionAttributes, structAttributes, variableTags } from "./attributes.ts";
 import { Refused } from "./diagnostics.ts";

@@ -1,6 +1,6 @@
 /**
- * Machine types: what a value of the language is to the machine. They are made from type annotations (resolve.ts) and
- * decide sizes, signedness, layout and which conversions are lossless. Nullability is TypeScript's to check.
+ * Machine types: how the machine represents a value of the language. They are made from type annotations (resolve.ts)
+ * and decide sizes, signedness, layout and lossless conversions. TypeScript checks nullability.
  */
 import type { Type } from "../ir/ops.ts";
 import type { ts } from "./adapter.ts";
@@ -29,7 +29,7 @@ export interface ArrayType {
   readonly element: MachineType;
   readonly count: number;
 }
-/** Argument of a generic that is a number: the N of `arr<T, N>`. */
+/** A number as an argument of a generic: the N of `arr<T, N>`. */
 export interface CountType {
   readonly kind: "count";
   readonly value: number;
@@ -37,7 +37,7 @@ export interface CountType {
 export interface SimpleType {
   /**
    * untyped: an exact integer constant without a width; untypedFloat: the same with a fraction; null: the literal;
-   * error: a declaration that was refused already, so that its uses stay silent.
+   * error: a declaration that has been refused, so that its uses report nothing.
    */
   readonly kind: "f64" | "bool" | "void" | "never" | "null" | "untyped" | "untypedFloat" | "error";
 }
@@ -49,12 +49,12 @@ export interface Field {
   /** Bytes from the start of the struct. */
   readonly offset: number;
   readonly declaration: ts.PropertyDeclaration;
-  /** The struct that declares it, and so the types that its initialiser sees. */
+  /** The struct that declares the field, and so the types that its initialiser sees. */
   readonly owner: Struct;
 }
 /**
- * One class with its type arguments. `fields` holds the base's first; filled by the resolver on first need of the
- * layout.
+ * A class with its type arguments. `fields` holds the base's first; the resolver fills it in when the layout is first
+ * needed.
  */
 export interface Struct {
   readonly name: string;
@@ -67,7 +67,7 @@ export interface Struct {
   size: number;
   align: number;
 }
-/** Type parameters in force and what they stand for. */
+/** Type parameters in force and their arguments. */
 export type TypeEnvironment = ReadonlyMap<ts.Symbol, MachineType>;
 
 const int = (name: string, width: 8 | 16 | 32 | 64, signed: boolean): IntType => ({ kind: "int", name, width, signed });
@@ -99,8 +99,8 @@ export const pointerTo = (target: MachineType): PointerType => ({ kind: "pointer
 export const arrayOf = (element: MachineType, count: number): ArrayType => ({ kind: "array", element, count });
 
 /**
- * The type as its user writes it; also its identity: two types are the same when their names are (structs of one name
- * differ by `sameType`).
+ * The type as its user writes it. It is also the type's identity: two types are the same if their names are (structs
+ * with one name are compared by `sameType`).
  */
 export function showType(type: MachineType): string {
   switch (type.kind) {
@@ -151,7 +151,7 @@ export function sameType(a: MachineType, b: MachineType): boolean {
   }
 }
 
-/** Every value of `from` is a value of `to`. */
+/** Whether `to` represents every value of `from`. */
 export const widens = (from: IntType, to: IntType): boolean =>
   (from.width === to.width && from.signed === to.signed) || (to.width > from.width && (to.signed || !from.signed));
 
@@ -159,7 +159,7 @@ export function fits(value: bigint, type: IntType): boolean {
   const half = 1n << BigInt(type.width - 1);
   return type.signed ? value >= -half && value < half : value >= 0n && value < half * 2n;
 }
-/** The value of the type's own range that has the same low bits. */
+/** The value in the type's range with the same low bits. */
 export const wrap = (value: bigint, type: IntType): bigint =>
   type.signed ? BigInt.asIntN(type.width, value) : BigInt.asUintN(type.width, value);
 
@@ -170,7 +170,7 @@ export function isSubstruct(derived: Struct, base: Struct): boolean {
 
 export const isAggregate = (type: MachineType): type is StructType | ArrayType =>
   type.kind === "struct" || type.kind === "array";
-/** Held in one register. */
+/** Whether the type fits one register. */
 export const isScalar = (type: MachineType): boolean =>
   type.kind === "int" ||
   type.kind === "bool" ||
@@ -178,7 +178,7 @@ export const isScalar = (type: MachineType): boolean =>
   type.kind === "pointer" ||
   type.kind === "function";
 
-/** The IR's type of a scalar; void for what has no value. */
+/** The IR type of a scalar; void for types without a value. */
 export function irType(type: MachineType): Type {
   switch (type.kind) {
     case "int":
@@ -199,7 +199,7 @@ export function irType(type: MachineType): Type {
   }
 }
 
-/** Bytes; structs must have been laid out (Resolver.sizeOf does that). */
+/** Bytes; structs must have been laid out (Resolver.sizeOf does so). */
 export function sizeOf(type: MachineType): number {
   switch (type.kind) {
     case "int":
@@ -228,7 +228,7 @@ export function alignOf(type: MachineType): number {
 
 let structCount = 0;
 const structNumbers = new WeakMap<Struct, number>();
-/** Identity of a struct in keys, where names may repeat between modules. */
+/** Identity of a struct in keys; names may repeat between modules. */
 export function structKey(struct: Struct): string {
   let number = structNumbers.get(struct);
   if (number === undefined) structNumbers.set(struct, (number = structCount++));

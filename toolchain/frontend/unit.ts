@@ -1,7 +1,7 @@
 /**
- * One compile's state: the source program, the module being made, diagnostics, and the entities (functions with their
- * type arguments, static variables, pooled strings) with the work list of those that are referred to but not lowered
- * yet.
+ * State of one compile: the source program, the module under construction, diagnostics, and the entities (functions
+ * with their type arguments, static variables, pooled strings). A work list holds the entities that are referenced but
+ * not lowered yet.
  */
 import { type Data, type FunctionAttributes, Module, NO_LOC } from "../ir/ir.ts";
 import { type FunctionNode, isDeclared, type SourceProgram, ts } from "./adapter.ts";
@@ -28,7 +28,7 @@ export interface FunctionEntity {
   readonly environment: TypeEnvironment;
   readonly linkName: string;
   readonly sourceName: string;
-  /** With `this`. */
+  /** Includes `this`. */
   readonly type: FunctionType;
   readonly attributes: FunctionAttributes;
 }
@@ -38,7 +38,7 @@ export interface VariableEntity {
   readonly declaration: ts.VariableDeclaration;
   readonly isConst: boolean;
   linkName: string;
-  /** Null while it is being found: a second request then is a circle. */
+  /** Null while it is being determined; a second request then means a circle. */
   type: MachineType | null;
   /** Value of a `const` scalar with a constant initialiser. */
   constant: Value | null;
@@ -48,12 +48,12 @@ export interface VariableEntity {
 
 export class Unit extends Reporter {
   readonly resolver: Resolver;
-  /** While true, what is lowered is only checked: it goes to a module that is thrown away and adds no work. */
+  /** If true, code is lowered only to check it: it goes to a module that is discarded and requests no work. */
   checkOnly = false;
   module: Module;
-  /** Lowered next, in order. */
+  /** To be lowered next, in order. */
   readonly pending: (FunctionEntity | VariableEntity)[] = [];
-  /** Null: nothing is wanted for debuggers. */
+  /** Null: no debug information. */
   readonly debugTypes: DebugTypes | null;
 
   readonly #functions = new Map<ts.Node, Map<string, FunctionEntity>>();
@@ -63,7 +63,7 @@ export class Unit extends Reporter {
   readonly #ambiguous = new Set<string>();
   readonly #strings = new Map<string, Data>();
 
-  /** `constant`: the value of an expression in a type or enum, which must be known (constantExpression). */
+  /** `constant`: evaluates an expression in a type or enum, which must be constant (constantExpression). */
   constructor(
     source: SourceProgram,
     name: string,
@@ -79,7 +79,7 @@ export class Unit extends Reporter {
   }
 
   // ---- names
-  /** Names that two modules declare; a class's methods are told apart by the class. */
+  /** Names that two modules declare. A class's methods are distinguished by the class. */
   #findAmbiguousNames(): void {
     const seen = new Set<string>();
     const add = (name: string): void => void (seen.has(name) ? this.#ambiguous.add(name) : seen.add(name));
@@ -92,12 +92,12 @@ export class Unit extends Reporter {
       }
     }
   }
-  /** The plain name, behind its module's path where another module declares the same. */
+  /** The plain name, prefixed by its module's path if another module declares the same name. */
   uniqueName(plain: string, topLevelName: string, node: ts.Node): string {
     if (!this.#ambiguous.has(topLevelName)) return plain;
     return `${this.source.relative(node.getSourceFile()).replace(/\.ts$/, "")}.${plain}`;
   }
-  /** Checks that no two definitions have one link name. */
+  /** Checks that no two definitions have the same link name. */
   #claim(linkName: string, node: ts.Node): void {
     const owner = this.#owners.get(linkName);
     if (owner && owner !== node) {
@@ -148,7 +148,7 @@ export class Unit extends Reporter {
     byArguments.set(key, entity);
     return entity;
   }
-  /** The link name of a function that code refers to; it will be lowered. */
+  /** Returns the link name of a function that code refers to, and requests that it be lowered. */
   request(entity: FunctionEntity): string {
     if (!this.checkOnly && entity.declaration.body && !this.#requested.has(entity)) {
       this.#requested.add(entity);
@@ -182,7 +182,7 @@ export class Unit extends Reporter {
     if (!external) this.#claim(linkName, declaration);
     return entity;
   }
-  /** The link name of a variable whose storage code refers to. */
+  /** Returns the link name of a variable to whose storage code refers, and requests its data. */
   requestVariable(entity: VariableEntity): string {
     if (!this.checkOnly && !entity.external && !entity.requested) {
       entity.requested = true;
@@ -216,7 +216,7 @@ export class Unit extends Reporter {
   }
 }
 
-/** Name of the intrinsic that a call calls; null if it calls something else. */
+/** Name of the intrinsic that a call uses; null for other calls. */
 export function intrinsicName(unit: Unit, node: ts.CallExpression): string | null {
   if (!ts.isIdentifier(node.expression)) return null;
   const declaration = unit.source.symbol(node.expression)?.valueDeclaration;

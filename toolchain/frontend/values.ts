@@ -1,8 +1,8 @@
-/** Values of expressions while they are lowered: exact constants, addresses known to the linker, or instructions. */
+/** Values of expressions during lowering: exact constants, addresses known to the linker, or instructions. */
 import type { Instr } from "../ir/ir.ts";
 import { BOOL, F64, type MachineType, UNTYPED, UNTYPED_FLOAT } from "./types.ts";
 
-/** Storage: an address and the type of what lies there. */
+/** Storage: an address and the type of its contents. */
 export interface Place {
   readonly type: MachineType;
   /** Address without `offset`. */
@@ -19,11 +19,11 @@ export interface Value {
   /** Address of a function or variable plus bytes. */
   readonly symbol?: { readonly name: string; readonly addend: bigint };
   readonly instr?: Instr;
-  /** Structs and arrays are places; they have no value of their own. */
+  /** Structs and arrays are places; they have no other value. */
   readonly place?: Place;
-  /** Made by ~: a negative constant stands for its low bits in an unsigned context. */
+  /** Result of ~: in an unsigned context, a negative constant means its low bits. */
   readonly complement?: boolean;
-  /** Result of a narrow + - * <<, which has wrapped: it may not be widened implicitly. */
+  /** Result of a narrow + - * <<, which wraps: it may not be widened implicitly. */
   readonly narrow?: boolean;
 }
 
@@ -35,7 +35,7 @@ export const voidValue: Value = { type: { kind: "void" } };
 export const isConstant = (v: Value): boolean => v.constant !== undefined || v.float !== undefined;
 export const isUntyped = (v: Value): boolean => v.type.kind === "untyped" || v.type.kind === "untypedFloat";
 
-/** The type that an expression takes where nothing else decides: exact constants become i64 or f64. */
+/** The type of an expression if nothing else decides: exact constants become i64 or f64. */
 export function defaultType(type: MachineType): MachineType {
   if (type.kind === "untyped") return { kind: "int", name: "i64", width: 64, signed: true };
   return type.kind === "untypedFloat" ? F64 : type;

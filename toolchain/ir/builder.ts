@@ -1,14 +1,13 @@
 /**
- * Building functions instruction by instruction. Used by the frontend, by passes and by tests.
+ * Builds functions instruction by instruction. Used by the frontend, by passes and by tests.
  *
- * - `createBlock` makes a block, `enter` appends it to the function (once) and makes it current.
- * - A terminator adds its edges to the targets' `preds`, one entry an edge: a switch with two cases to one block is
- *   there twice.
- * - After a terminator a further terminator is dropped, and any other instruction opens a new block without
- *   predecessors, so
- *   that a front end need not know what is dead. The unreachable-code pass removes those blocks.
- * - `alloca` always goes to the head of the entry block, wherever the builder stands.
- * - Operand types are asserted by the op table: a mistake is a bug of the caller.
+ * - `createBlock` makes a block; `enter` appends it to the function (once) and makes it current.
+ * - A terminator adds its edges to the `preds` of its targets, one entry per edge: a switch with two cases to one block
+ *   is there twice.
+ * - After a terminator, a further terminator is dropped, and any other instruction opens a new block without
+ *   predecessors. So a front end need not know which code is dead. The unreachable-code pass removes those blocks.
+ * - `alloca` always goes to the head of the entry block, wherever the builder is.
+ * - The op table gives the operand types, and they are asserted: a mismatch is a bug of the caller.
  */
 import {
   type Alloca,
@@ -54,9 +53,9 @@ export type AtomicUpdate = "axchg" | "aadd" | "aand" | "aor" | "axor";
 // ---- constructors
 
 /**
- * Four hidden classes for instructions of all kinds, not one for each: passes read `op`, `args` and `block` of
- * whatever comes, and with more than four classes V8 gives up on such places (README.md). The types (ir.ts) show of
- * them what each kind has.
+ * There are only four hidden classes for all kinds of instructions: passes read `op`, `args` and `block` of every kind,
+ * and with more than four classes V8 makes such reads megamorphic (README.md). The types (ir.ts) expose the fields of
+ * each kind.
  */
 class Node<O extends Op> {
   id = 0;
@@ -120,7 +119,7 @@ function blockAccess<O extends "copy" | "zero">(
   return instr;
 }
 
-/** One constructor a kind. What they make has no id and is in no block yet. */
+/** One constructor per kind. The instructions have no id and are in no block yet. */
 export const make = {
   plain: (op: PlainOp, type: Type, args: Instr[], loc: Loc): Plain => new ValueNode(op, type, args, loc),
   /** `value`: unsigned bits of the type's width. */
@@ -187,7 +186,7 @@ export const make = {
   unreachable: (loc: Loc): Unreachable => new TerminatorNode("unreachable", [], [], NO_CASES, loc),
 };
 
-/** The same with other operands; of a terminator with other targets. */
+/** A copy with other operands; a copy of a terminator also has other targets. */
 export function clone(old: Instr, args: Instr[], targets: Block[]): Instr {
   const { type, loc } = old;
   switch (old.op) {
@@ -248,7 +247,7 @@ export class Builder {
   #allocas = 0;
   readonly #entered: Set<Block>;
 
-  /** Enters the entry block, which is made if the function has none. */
+  /** Enters the entry block, and creates it if the function has none. */
   constructor(func: Func) {
     this.func = func;
     this.#entered = new Set(func.blocks);
@@ -287,7 +286,7 @@ export class Builder {
   symbol(name: string, addend: bigint | number = 0n): Instr {
     return this.#emit(make.symbol(name, BigInt(addend), this.loc));
   }
-  /** Parameter `index` of the function; call it in the entry block. */
+  /** Parameter `index` of the function; only in the entry block. */
   param(index: number): Instr {
     const param = this.func.params[index];
     if (param === undefined) throw new Error(`${this.func.name}: no parameter ${index}`);
@@ -307,7 +306,7 @@ export class Builder {
   unary(op: IntUnary, a: Instr): Instr {
     return this.#plain(op, a.type, [a]);
   }
-  /** To `type`; gives `a` itself where nothing changes. */
+  /** Converts to `type`; returns `a` itself if nothing changes. */
   convert(op: Conversion, type: Type, a: Instr): Instr {
     if ((op === "sext" || op === "zext" || op === "trunc") && a.type === type) return a;
     return this.#plain(op, type, [a]);
@@ -318,7 +317,7 @@ export class Builder {
       throw new Error(`${this.func.name}: select of ${whenTrue.type} and ${whenFalse.type}`);
     return this.#plain("select", whenTrue.type, [condition, whenTrue, whenFalse]);
   }
-  /** `address` + `bytes`; gives `address` itself for 0. */
+  /** `address` + `bytes`; returns `address` itself for 0. */
   offset(address: Instr, bytes: bigint | number): Instr {
     return BigInt(bytes) === 0n ? address : this.binary("add", address, this.iconst("i64", bytes));
   }
@@ -351,11 +350,11 @@ export class Builder {
   atomicStore(address: Instr, value: Instr): Instr {
     return this.#plain("astore", "void", [address, value]);
   }
-  /** Gives the old value. */
+  /** Returns the old value. */
   atomicUpdate(op: AtomicUpdate, address: Instr, value: Instr): Instr {
     return this.#plain(op, value.type, [address, value]);
   }
-  /** Gives the old value; it equals `expected` where the exchange took place. */
+  /** Returns the old value; it equals `expected` if the exchange took place. */
   compareExchange(address: Instr, expected: Instr, desired: Instr): Instr {
     return this.#plain("cmpxchg", expected.type, [address, expected, desired]);
   }
@@ -378,7 +377,9 @@ export class Builder {
   }
 
   // ---- control
-  /** At the head of the current block, behind its other phis. `args` in the order of the block's preds. */
+  /**
+   * Adds a phi at the head of the current block, after its other phis. `args` are in the order of the block's preds.
+   */
   phi(type: Type, args: readonly Instr[], name = ""): Instr {
     const instr = numbered(this.func, make.phi(type, [...args], name, this.loc));
     instr.block = this.block;
@@ -410,14 +411,14 @@ export class Builder {
   }
 
   /**
-   * From here on all `bytes` of the variable are `watched`, or (`indirect`) what is stored there. Nothing where
-   * nothing can run, since debug values may not make blocks.
+   * From here on, all `bytes` of the variable are `watched`, or (`indirect`) what is stored there. Does nothing in
+   * unreachable code, because debug values must not create blocks.
    */
   debugValue(variable: Variable, watched: Instr, indirect: boolean, bytes: number): void {
     if (this.terminated) return;
     this.#emit(make.debug({ variable, watched, indirect, offset: 0, bytes }, this.loc));
   }
-  /** A constant for debuggers: in no block, since it makes no code. */
+  /** A constant for debuggers only: it is in no block, because it makes no code. */
   debugConstant(type: Type, value: bigint | number): Instr {
     return numbered(
       this.func,

@@ -1,9 +1,9 @@
 /**
  * The control-flow graph: predecessors, reverse postorder, dominators, dominance frontiers, loops.
  *
- * Edges are counted one by one: a block that reaches another by two targets of its terminator is twice in that
- * block's `preds`, and phis have one operand for each. Two entries of one predecessor always carry the same value
- * (the verifier checks it), so that a back end may place the moves of an edge by predecessor.
+ * Each edge counts: a block that reaches another through two targets of its terminator is twice in that block's
+ * `preds`, and phis have one operand for each entry. Two entries of one predecessor always have the same value (the
+ * verifier checks it), so a back end may place the moves of an edge by predecessor.
  */
 import { make } from "./builder.ts";
 import type { Block, Branch, Func, Instr, Phi, Switch, Terminator } from "./ir.ts";
@@ -29,14 +29,14 @@ export function terminatorOf(block: Block): Terminator {
 }
 export const successors = (block: Block): Block[] => terminatorOf(block).targets;
 
-/** Where a branch or switch goes for a value of its operand. */
+/** The target of a branch or switch for a given value of its operand. */
 export function targetFor(last: Branch | Switch, value: bigint): Block {
   if (last.op === "branch") return last.targets[value !== 0n ? 0 : 1];
   const at = last.cases.indexOf(value);
   return last.targets[at < 0 ? last.cases.length : at];
 }
 
-/** Rebuilds `preds` from the terminators; only where there is no phi yet, whose operands would lose their order. */
+/** Rebuilds `preds` from the terminators. Only before there are phis: their operands would lose their order. */
 export function recomputePreds(func: Func): void {
   for (const block of func.blocks) {
     if (block.instrs[0]?.op === "phi") throw new Error(`${func.name}: recomputePreds with a phi in b${block.id}`);
@@ -45,7 +45,7 @@ export function recomputePreds(func: Func): void {
   for (const block of func.blocks) for (const target of successors(block)) target.preds.push(block);
 }
 
-/** The blocks reachable from the entry, each before its successors but for back edges. */
+/** The blocks reachable from the entry, each before its successors, except for back edges. */
 export function reversePostorder(func: Func): Block[] {
   if (func.blocks.length === 1) return [...func.blocks];
   const order: Block[] = [];
@@ -54,7 +54,7 @@ export function reversePostorder(func: Func): Block[] {
   const left: number[] = [successors(func.blocks[0]).length];
   while (stack.length > 0) {
     const block = stack[stack.length - 1];
-    // Last target first: then the first one follows directly in the result.
+    // Visit the last target first, so that the first one follows directly in the result.
     const next = --left[left.length - 1];
     if (next < 0) {
       order.push(block);
@@ -75,10 +75,10 @@ export function reversePostorder(func: Func): Block[] {
 export class Dominators {
   readonly order: readonly Block[];
   readonly #position = new Map<Block, number>();
-  /** By position in `order`; the entry is its own. */
+  /** By position in `order`; the entry is its own immediate dominator. */
   readonly #idom: number[];
   readonly #children: Block[][];
-  /** Preorder entry and exit times in the tree: a dominates b iff a's interval holds b's. */
+  /** Preorder entry and exit times in the tree: a dominates b iff a's interval contains b's. */
   readonly #enter: number[];
   readonly #leave: number[];
 
@@ -144,7 +144,7 @@ export class Dominators {
     const j = this.#at(b);
     return this.#enter[i] <= this.#enter[j] && this.#leave[j] <= this.#leave[i];
   }
-  /** For each block, where its dominance ends. */
+  /** Dominance frontier of each block. */
   frontiers(): Map<Block, Set<Block>> {
     const frontiers = new Map<Block, Set<Block>>();
     for (const block of this.order) {
@@ -170,7 +170,7 @@ export class Dominators {
 
 export interface Loop {
   readonly header: Block;
-  /** Header included. */
+  /** Includes the header. */
   readonly blocks: ReadonlySet<Block>;
   /** 1 = outermost. */
   depth: number;
@@ -205,8 +205,8 @@ export function loopDepths(dominators: Dominators): Map<Block, number> {
 // ---- edges
 
 /**
- * Takes one edge away from `to`: the entry of `from` in its preds, with the operands of its phis. The terminator is
- * the caller's.
+ * Removes one edge to `to`: the entry of `from` in its preds, with the operands of its phis. The caller changes the
+ * terminator.
  */
 export function removeIncoming(to: Block, from: Block): void {
   const at = to.preds.indexOf(from);
@@ -215,7 +215,7 @@ export function removeIncoming(to: Block, from: Block): void {
   for (const phi of phisOf(to)) phi.args.splice(at, 1);
 }
 
-/** Puts another terminator in the place of the block's, with its id. Edges and phis are the caller's. */
+/** Replaces the block's terminator and keeps its id. The caller updates edges and phis. */
 export function terminate(block: Block, terminator: Terminator): void {
   const at = block.instrs.length - 1;
   terminator.id = block.instrs[at].id;
@@ -223,7 +223,7 @@ export function terminate(block: Block, terminator: Terminator): void {
   block.instrs[at] = terminator;
 }
 
-/** The block's terminator becomes a jump to one of its targets; all its other edges go. */
+/** Makes the block's terminator a jump to one of its targets and removes all its other edges. */
 export function jumpTo(block: Block, target: Block): void {
   const last = terminatorOf(block);
   const keep = last.targets.indexOf(target);

@@ -1,12 +1,11 @@
 /**
  * The value of a pure operation for constant operands, by the `fold` of the op table; conversions and floats, which
- * depend on two types, are added here. The constant folder and the interpreter both ask this function, so that they
+ * depend on two types, are implemented here. The constant folder and the interpreter both use this function, so they
  * cannot differ.
  *
- * Integers are unsigned bigints of their width, f64 are numbers.
- * f64 → integer is total, as gcc's code for x86-64 is: the low bits of the 64-bit signed conversion, which gives
- * "integer indefinite" (cvttsd2si: 1 << 63) for what does not fit; ftoui to i64 converts numbers from 2^63 on, too,
- * and gives 0 from 2^64 on.
+ * Integers are unsigned bigints of their width, f64 are numbers. f64 → integer is total, as gcc's code for x86-64 is:
+ * the low bits of the 64-bit signed conversion, which gives "integer indefinite" (cvttsd2si: 1 << 63) for values that
+ * do not fit; ftoui to i64 also converts numbers from 2^63 on, and gives 0 from 2^64 on.
  */
 import { type Op, opInfo, type Type, widthOf } from "./ops.ts";
 
@@ -78,6 +77,6 @@ function truncated(a: number, unsigned: boolean): bigint {
   return a >= -(2 ** 63) && a < 2 ** 63 ? BigInt(Math.trunc(a)) : INDEFINITE;
 }
 
-/** Whether the truncated value fits 64 bits: passes leave the rest to the processor. */
+/** Whether the truncated value fits 64 bits: passes leave other values to the processor. */
 export const convertible = (op: "ftosi" | "ftoui", a: number): boolean =>
   op === "ftosi" ? a >= -(2 ** 63) && a < 2 ** 63 : a > -1 && a < 2 ** 64;

@@ -2,11 +2,10 @@
  * Executes a module over a simulated memory: the oracle for passes and back end.
  *
  * Memory: one run of bytes from MEMORY_BASE: the statics in the order of the module, then the stack (growing down).
- * Everything else, address 0 included, faults. Functions have addresses outside it, 16 bytes apart, that only calls
- * can use.
- * What is undefined gets a fixed pattern (0xcc bytes), so that a program that looks at it shows up as a difference.
- * Left out: inline assembly (a trap "asm"), volatile as anything but an access, other processors (atomics are plain).
- * Calls of functions that the module does not define go to `externals`.
+ * Every other address, including 0, faults. Functions have addresses outside this range, 16 bytes apart, which only
+ * calls can use. Undefined memory holds a fixed pattern (0xcc bytes), so that a program that reads it causes a
+ * difference. Left out: inline assembly (a trap "asm"), volatile as anything but an access, other processors (atomics
+ * are plain). Calls of functions that the module does not define go to `externals`.
  */
 import { evaluate, type Value } from "./evaluate.ts";
 import { terminatorOf } from "./cfg.ts";
@@ -31,8 +30,8 @@ export interface InterpreterOptions {
   readonly stackBytes?: number;
   readonly externals?: ReadonlyMap<string, (args: readonly Value[], interpreter: Interpreter) => Value | null>;
   /**
-   * Called before each instruction but phis and params, debug values included. `activation`: one object each call
-   * that is running.
+   * Called before each instruction except phis and params, debug values included. `activation`: one object per running
+   * call.
    */
   readonly watch?: (func: Func, instr: Instr, value: (instr: Instr) => Value | undefined, activation: object) => void;
 }
@@ -47,7 +46,7 @@ class Trap extends Error {
 }
 
 type Frame = Value[];
-/** Gives the value, or undefined where there is none. */
+/** Returns the instruction's value, or undefined if it has none. */
 type Step = (frame: Frame) => Value | undefined;
 interface CodeBlock {
   readonly block: Block;
@@ -78,7 +77,7 @@ export class Interpreter {
   readonly #stackLimit: number;
   readonly #maxSteps: number;
   readonly #code = new Map<string, Code>();
-  /** Offset into memory of the lowest byte in use. */
+  /** Lowest byte in use, as an offset into memory. */
   #stack: number;
   #depth = 0;
   #steps = 0;
@@ -118,7 +117,7 @@ export class Interpreter {
     }
   }
 
-  /** Runs one function to its end. The memory keeps what it wrote. */
+  /** Runs one function to its end. The memory keeps its writes. */
   run(name: string, args: readonly Value[] = []): Outcome {
     this.#steps = 0;
     this.#depth = 0;
@@ -133,7 +132,7 @@ export class Interpreter {
       this.#stack = stack;
     }
   }
-  /** Throws a trap "symbol" where nothing has the name. */
+  /** Throws a trap "symbol" if nothing has the name. */
   addressOf(symbol: string): bigint {
     const address = this.#addresses.get(symbol);
     if (address === undefined) throw new Trap("symbol", `undefined symbol ${symbol}`);
@@ -149,7 +148,7 @@ export class Interpreter {
     const external = this.#module.functions.has(name) ? undefined : this.#externals.get(name);
     if (external) return external(args, this) ?? undefined;
     const code = this.#codeOf(name);
-    // Arguments beyond the parameters are left unread, as the SysV ABI does: function pointers may call functions of
+    // Arguments beyond the parameters are ignored, as in the SysV ABI: a function pointer may call a function with
     // fewer parameters.
     if (args.length < code.func.params.length)
       throw new Trap("call", `${name} takes ${code.func.params.length} arguments, not ${args.length}`);
@@ -276,7 +275,7 @@ export class Interpreter {
       code.instrs.push(last);
       code.terminate = this.#watched(func, slots, last, this.#terminator(last, slot, blocks));
     }
-    // Frames are 64-byte aligned, so that every alloca up to that alignment is where it asks to be.
+    // Frames are 64-byte aligned, so every alloca with at most that alignment is placed correctly.
     const code: Code = {
       func,
       slots: next,

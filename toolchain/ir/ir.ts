@@ -1,23 +1,23 @@
 /**
- * The IR's data: modules of functions and data, functions of blocks, blocks of instructions in SSA form.
- * The frontend makes locals as `alloca` + load/store; mem2reg makes phis of them.
+ * The IR's data: modules of functions and data, functions of blocks, blocks of instructions in SSA form. The frontend
+ * represents locals by `alloca` + load/store; mem2reg turns them into values and phis.
  */
 import type { DebugConstant, DebugType } from "../link/debug.ts";
 import type { Op, Type } from "./ops.ts";
 
-/** Where a piece of source stands: index into Module.files, 1-based line and column; file -1 = made by the compiler. */
+/** A source position: index into Module.files, 1-based line and column; file -1 = made by the compiler. */
 export interface Loc {
   readonly file: number;
   readonly line: number;
   readonly column: number;
   /**
-   * Innermost scope of the source that it belongs to; absent: the function's own. The inliner gives every loc of a
-   * body a scope with `inlinedAt`.
+   * Innermost source scope of the position; absent: the function's own. The inliner gives every loc of a body a scope
+   * with `inlinedAt`.
    */
   readonly scope?: Scope;
 }
 
-/** What debuggers are told of a source function; inlined copies name it still when its own code is gone. */
+/** A source function for debuggers. Inlined copies still refer to it when its own code is gone. */
 export interface ScopeFunction {
   readonly name: string;
   readonly sourceName: string;
@@ -26,18 +26,18 @@ export interface ScopeFunction {
   readonly result: number;
 }
 
-/** A function's body, or a block in it that declares variables; one object each inlined copy. For debuggers only. */
+/** A function's body, or a block in it that declares variables; one object per inlined copy. For debuggers only. */
 export interface Scope {
   /** Null: the outermost scope of `function`. */
   readonly parent: Scope | null;
-  /** The source function that the scope is in. */
+  /** The source function that contains the scope. */
   readonly function: ScopeFunction;
-  /** Outermost scope of an inlined copy: where the call stood (its own scope included); null in the function itself. */
+  /** Outermost scope of an inlined copy: position of the call (with its own scope); null in the function itself. */
   readonly inlinedAt: Loc | null;
 }
 
 /**
- * A parameter or local of the source; one object each inlined copy. `dbg` instructions say what holds its value from
+ * A parameter or local of the source; one object per inlined copy. `dbg` instructions say what holds its value from
  * there on.
  */
 export interface Variable {
@@ -51,7 +51,7 @@ export interface Variable {
 }
 export const NO_LOC: Loc = { file: -1, line: 0, column: 0 };
 
-/** One inline-assembly block: text with operands between the pieces: pieces[0] operand[0] pieces[1] … */
+/** An inline-assembly block: text with operands between the pieces: pieces[0] operand[0] pieces[1] … */
 export interface AsmBlock {
   readonly pieces: readonly string[];
   readonly operands: readonly AsmOperand[];
@@ -80,7 +80,8 @@ export interface DebugValue {
   readonly bytes: number;
 }
 
-// ---- instructions, a union by `op`: each kind has what it needs beside its operands (builder.ts makes them)
+// ---- instructions, a union by `op`: each kind has the fields that it needs besides its operands (builder.ts makes
+// them)
 
 interface Common<O extends Op> {
   /** Unique within the function. */
@@ -106,18 +107,18 @@ export interface SymbolAddress extends Common<"symbol"> {
 export interface Param extends Common<"param"> {
   /** Position among the parameters. */
   readonly index: number;
-  /** Variable of the source that it stands for; for dumps. */
+  /** The source variable that it represents; for dumps. */
   name: string;
 }
 export interface Alloca extends Common<"alloca"> {
   /** Bytes. */
   readonly size: number;
   readonly align: number;
-  /** As of a parameter. */
+  /** Source variable; for dumps. */
   name: string;
 }
 export interface Phi extends Common<"phi"> {
-  /** As of a parameter. */
+  /** Source variable; for dumps. */
   name: string;
 }
 /** Volatile accesses may not be removed, merged or reordered with other volatile or effectful instructions. */
@@ -144,11 +145,11 @@ export interface Asm extends Common<"asm"> {
   readonly asm: AsmBlock;
 }
 /**
- * From here on `variable` (or `bytes` bytes of it from `offset`) is the value `watched`, or, if `indirect`, what is
- * stored at the address `watched`; null: it is unknown. Where paths that disagree meet, it is unknown too. `watched`
- * is not an operand: it keeps nothing alive and counts as no use. Whatever replaces a value replaces it here too
- * (Replacements.apply). Whatever deletes a value without a substitute need not look: a watched value that is in no
- * block is gone, except for what can be told from others (../passes/debug.ts).
+ * From here on `variable` (or `bytes` bytes of it from `offset`) has the value `watched`, or, if `indirect`, what is
+ * stored at the address `watched`; null: unknown. Where paths that disagree meet, it is unknown, too. `watched` is not
+ * an operand: it keeps nothing alive and is not a use. Code that replaces a value replaces it here too
+ * (Replacements.apply). Code that deletes a value without a substitute need not update it: a watched value that is in
+ * no block is lost, unless it can be computed from others (../passes/debug.ts).
  */
 export interface DebugMark extends Common<"dbg"> {
   debug: DebugValue;
@@ -160,7 +161,7 @@ export interface Branch extends Common<"branch"> {
   targets: Block[];
 }
 export interface Switch extends Common<"switch"> {
-  /** targets[i] for cases[i], the last one is the default. */
+  /** targets[i] for cases[i]; the last one is the default. */
   targets: Block[];
   readonly cases: readonly bigint[];
 }
@@ -188,7 +189,7 @@ type Special =
   | Asm
   | DebugMark
   | Terminator;
-/** Operations that are all said by op, type and operands. One may become another in place. */
+/** Operations that are fully described by op, type and operands. One may become another in place. */
 export type PlainOp = Exclude<Op, Special["op"]>;
 export interface Plain extends Common<PlainOp> {
   op: PlainOp;
@@ -200,8 +201,8 @@ export class Block {
   /** Phis first, one terminator last. */
   instrs: Instr[] = [];
   /**
-   * In the order of the phis' operands. Kept by the passes; `recomputePreds` (cfg.ts) rebuilds it where no phi exists
-   * yet.
+   * In the order of the phis' operands. Passes maintain it; `recomputePreds` (cfg.ts) rebuilds it before there are
+   * phis.
    */
   preds: Block[] = [];
   constructor(id: number) {
@@ -213,7 +214,7 @@ export interface FunctionAttributes {
   naked: boolean;
   bits: 16 | 32 | 64;
   section: string;
-  /** Bytes; 0 = the default of the back end. */
+  /** Bytes; 0 = the back end's default. */
   align: number;
   inline: "always" | "never" | "auto";
   noreturn: boolean;
@@ -223,7 +224,7 @@ export interface FunctionAttributes {
 export class Func {
   /** Link name. */
   name: string;
-  /** Name in the source, for people: `Ring.put<u16>`. */
+  /** Name in the source, for messages: `Ring.put<u16>`. */
   sourceName: string;
   params: { name: string; type: Type }[];
   result: Type;
@@ -232,7 +233,7 @@ export class Func {
   /** blocks[0] is the entry; it has no predecessors. */
   blocks: Block[] = [];
   nextId = 0;
-  /** Outermost scope; null: no debug information is wanted. */
+  /** Outermost scope; null: no debug information. */
   scope: Scope | null = null;
   constructor(
     name: string,
@@ -272,7 +273,7 @@ export class Module {
   name: string;
   /** Source files that Loc.file counts, relative to the package root. */
   files: string[] = [];
-  /** Types of the source, for debuggers (../link/debug.ts); empty when no debug information is wanted. */
+  /** Types of the source, for debuggers (../link/debug.ts); empty without debug information. */
   types: DebugType[] = [];
   constants: DebugConstant[] = [];
   functions = new Map<string, Func>();

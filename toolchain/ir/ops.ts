@@ -3,13 +3,13 @@
  * interpreter, constant folder and instruction selection.
  *
  * Values are i8, i16, i32, i64 (pointers are i64, booleans are i8 holding 0 or 1) and f64. Integers have no sign;
- * operations do. Semantics are total but for: division by zero and signed overflow of division trap (#DE); memory
- * accesses may fault.
+ * operations do. Semantics are total, with these exceptions: division by zero and signed overflow of division trap
+ * (#DE); memory accesses may fault.
  */
 export type Type = "void" | "i8" | "i16" | "i32" | "i64" | "f64";
 export const widthOf: Readonly<Record<Exclude<Type, "void">, number>> = { i8: 8, i16: 16, i32: 32, i64: 64, f64: 64 };
 
-/** Result type: the type of operand 0 ("same"), a fixed one, or one that the instruction names ("explicit"). */
+/** Result type: the type of operand 0 ("same"), a fixed one, or one given by the instruction ("explicit"). */
 export type ResultRule = "same" | "explicit" | "void" | "i8" | "i64" | "f64";
 
 export interface OpInfo {
@@ -22,7 +22,7 @@ export interface OpInfo {
    */
   readonly operandType: "int" | "i64" | "f64" | "any";
   readonly commutative?: boolean;
-  /** May not be removed even when unused, nor duplicated. */
+  /** May not be duplicated, or removed even if unused. */
   readonly effect?: boolean;
   readonly readsMemory?: boolean;
   readonly writesMemory?: boolean;
@@ -93,7 +93,7 @@ export const ops = {
   trunc:    { operands: 1, result: "explicit", operandType: "int" },
   select:   { operands: 3, result: "explicit", operandType: "any" },
 
-  // ---- f64 (IEEE 754 binary64, round to nearest even; comparisons with NaN are false, fne true)
+  // ---- f64 (IEEE 754 binary64, round to nearest even; comparisons with NaN are false, except fne, which is true)
   fadd:     { operands: 2, result: "f64", operandType: "f64", commutative: true },
   fsub:     { operands: 2, result: "f64", operandType: "f64" },
   fmul:     { operands: 2, result: "f64", operandType: "f64", commutative: true },
@@ -116,7 +116,7 @@ export const ops = {
   store:    { operands: 2, result: "void", operandType: "any", effect: true, writesMemory: true },
   copy:     { operands: 2, result: "void", operandType: "i64", effect: true, readsMemory: true, writesMemory: true },
   zero:     { operands: 1, result: "void", operandType: "i64", effect: true, writesMemory: true },
-  // atomics are sequentially consistent; all but load and store return the old value. cmpxchg: address, expected,
+  // atomics are sequentially consistent; all except load and store return the old value. cmpxchg: address, expected,
   // desired
   aload:    { operands: 1, result: "explicit", operandType: "i64", effect: true, readsMemory: true, writesMemory: true },
   astore:   { operands: 2, result: "void", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
@@ -136,18 +136,17 @@ export const ops = {
   asm:      { operands: -1, result: "explicit", operandType: "any", effect: true, readsMemory: true, writesMemory: true },
 
   /**
-   * Debug value, payload `debug` (ir.ts): no code, no operands, no effect on any memory. Stands behind the phis. No
-   * pass may decide anything by its presence: the code with and without dbg is the same, byte for byte, and a test
-   * says so.
+   * Debug value, payload `debug` (ir.ts): no code, no operands, no effect on memory. Placed after the phis. No pass may
+   * depend on its presence: a test checks that the code with and without dbg is the same, byte for byte.
    */
   dbg:      { operands: 0, result: "void", operandType: "any", effect: true },
 
-  // ---- control: phi has one operand a predecessor, in the order of block.preds
+  // ---- control: phi has one operand per predecessor, in the order of block.preds
   phi:      { operands: -1, result: "explicit", operandType: "any" },
   jump:     { operands: 0, result: "void", operandType: "any", effect: true, terminator: true },
   /** Operand 0: i8, 0 or not. targets[0] if not 0, else targets[1]. */
   branch:   { operands: 1, result: "void", operandType: "any", effect: true, terminator: true },
-  /** targets[i] for cases[i], the last target is the default. */
+  /** targets[i] for cases[i]; the last target is the default. */
   switch:   { operands: 1, result: "void", operandType: "int", effect: true, terminator: true },
   ret:      { operands: -1, result: "void", operandType: "any", effect: true, terminator: true },
   /** Compiles to ud2. */

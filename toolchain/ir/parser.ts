@@ -1,6 +1,6 @@
 /**
- * Reads the text of `printer.ts`. For tests, dumps and reduced failures: an error names the line; nothing is repaired.
- * What it reads may still be wrong IR: the verifier says so.
+ * Reads the text format of `printer.ts`, for tests, dumps and reduced failures. An error names the line; nothing is
+ * repaired. The result may still be ill-formed IR: the verifier checks that.
  */
 import type { DebugConstant, DebugType } from "../link/debug.ts";
 import { make } from "./builder.ts";
@@ -83,10 +83,10 @@ function parseData(s: Scanner): Data {
   };
 }
 
-/** Stands for operands until all values are known (`finish`). */
+/** Placeholder for operands until all values are known (`finish`). */
 const LATER = make.plain("undef", "void", [], NO_LOC);
 
-/** An instruction, and the ids of its operands, which may come later. */
+/** An instruction, and the ids of its operands, which may be defined later. */
 interface Parsed {
   readonly instr: Instr;
   readonly ids: number[];
@@ -98,7 +98,7 @@ class FunctionParser {
   #last: Loc;
   readonly #blocks = new Map<number, Block>();
   readonly #values = new Map<number, Instr>();
-  /** Values may be used before the line that defines them: resolved at the end. */
+  /** Values may be used before the line that defines them; they are resolved at the end. */
   readonly #uses: { instr: Instr; ids: number[]; line: number }[] = [];
   readonly #scopes: Scope[] = [];
   readonly #variables: Variable[] = [];
@@ -178,7 +178,7 @@ class FunctionParser {
     const sourceName = s.string();
     const result = Number(s.bigint());
     const loc = s.position(NO_LOC, NO_LOC);
-    // Scopes of one function share its description, as they do where the frontend makes them.
+    // Scopes of one function share its description, as the frontend makes them.
     const scope: Scope = { parent, function: parent?.function ?? { name, sourceName, loc, result }, inlinedAt };
     this.#scopes.push(scope);
     if (parent === null && inlinedAt === null) this.func.scope = scope;
@@ -202,7 +202,7 @@ class FunctionParser {
     s.expect("=");
     const indirect = s.take("[");
     let watched: Instr | null = null;
-    // The id of what is watched, if that is no leaf.
+    // The id of the watched value, unless it is a leaf.
     const ids: number[] = [];
     if (s.peek("%")) ids.push(s.value());
     else if (!s.take("?")) {
@@ -213,7 +213,7 @@ class FunctionParser {
     return { instr: make.debug({ variable, watched, indirect, offset, bytes }, NO_LOC), ids };
   }
 
-  /** What follows `op` and its type. */
+  /** Parses what follows `op` and its type. */
   #instruction(s: Scanner, op: Op, type: Type): Parsed {
     const ids: number[] = [];
     const list = (end: string): void => {
@@ -316,7 +316,7 @@ class FunctionParser {
           throw new Error(`line ${line}: %${id} is not defined in ${this.func.name}`);
         return value as Instr;
       });
-      // What a debug value watches may be gone.
+      // The watched value of a debug value may no longer exist.
       if (instr.op === "dbg") instr.debug.watched ??= values[0] ?? null;
       else instr.args = values;
       if (instr.id < 0) instr.id = this.func.nextId++;
@@ -332,7 +332,7 @@ class FunctionParser {
   }
 }
 
-/** The bigints of an enumeration's values are text in JSON. */
+/** JSON holds the bigints of an enumeration's values as text. */
 function reviveType(value: unknown): DebugType {
   const type = value as DebugType;
   if (type.kind !== "enum") return type;

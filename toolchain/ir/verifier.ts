@@ -3,10 +3,9 @@
  *
  * A function: the entry has no predecessors and holds every param and alloca; each block ends in its only terminator,
  * phis first; `preds` agree with the terminators, edge by edge; types agree with the op table and the payload; every
- * use is dominated by its definition (unreachable blocks are checked but for dominance); ids are unique; a switch has
- * no case twice.
- * A module: calls of functions that it defines agree with their parameters and result; data and relocations fit.
- * Each message names function, block and instruction.
+ * use is dominated by its definition (except in unreachable blocks); ids are unique; a switch has no case twice. A
+ * module: calls of its own functions agree with their parameters and result; data and relocations fit. Each message
+ * names function, block and instruction.
  */
 import { Dominators, isTerminator, successors } from "./cfg.ts";
 import type { Block, Data, Func, Instr, Module } from "./ir.ts";
@@ -15,7 +14,7 @@ import { printInstr } from "./printer.ts";
 
 const MAX_MESSAGES = 20;
 
-/** Throws with up to 20 messages, one a line. */
+/** Throws with up to 20 messages, one per line. */
 export function verify(module: Module): void {
   const messages: string[] = [];
   for (const [name, func] of module.functions) {
@@ -30,7 +29,7 @@ export function verify(module: Module): void {
   if (messages.length > 0) throw new Error(`invalid IR\n${messages.slice(0, MAX_MESSAGES).join("\n")}`);
 }
 
-/** One message a mistake; empty = well-formed. */
+/** One message per mistake; empty = well-formed. */
 export function verifyFunction(func: Func, module: Module | null): string[] {
   const messages: string[] = [];
   const report = (block: Block | null, instr: Instr | null, what: string): void => {

@@ -1,6 +1,6 @@
 /**
- * The minimal global types that the TypeScript checker insists on under `noLib`.
- * Nothing of the DOM or of the ES library exists in the subset: `map()` or `Promise` is a type error.
+ * The minimal global types that the TypeScript checker requires under `noLib`. Nothing of the DOM or the ES library
+ * exists in the subset: `map()` or `Promise` is a type error.
  */
 interface Boolean {}
 interface Function {}

@@ -106,7 +106,7 @@ export const enum Operation {
   STACK_VALUE = 0x9f,
   ENTRY_VALUE = 0xa3,
 }
-/** C11: what gdb handles best for us, better than a language that it does not know. */
+/** C11: gdb supports it better than a language that it does not know. */
 export const LANGUAGE_C11 = 0x1d;
 /** Entries of range lists, section 7.25. */
 export const enum RangeEntry {
@@ -139,10 +139,7 @@ export const enum CallFrame {
   VAL_OFFSET_SF = 0x15,
   VAL_EXPRESSION = 0x16,
 }
-/**
- * Version of a common information entry of `.debug_frame` since DWARF 4, and what stands in its place of a pointer to
- * one.
- */
+/** Version of a common information entry in `.debug_frame` since DWARF 4, and the CIE_id that marks one. */
 export const CIE_VERSION = 4;
 export const CIE_ID = 0xffff_ffff;
 /** Line-number program: standard opcodes, extended opcodes, content types of the header's tables. */

@@ -2,7 +2,7 @@
  * ELF numbers that the linker writes and loaders on the node side read.
  * Source: System V ABI, chapters 4 and 5 (gABI), and its AMD64 supplement; Xen's elfnote.h for the PVH note.
  */
-/** e_ident: offsets of the bytes behind the magic, and the values that 64-bit little-endian files have there. */
+/** e_ident: offsets of the bytes after the magic, and their values in 64-bit little-endian files. */
 export const enum ElfIdent {
   CLASS = 4,
   DATA = 5,

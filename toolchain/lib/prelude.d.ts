@@ -1,7 +1,7 @@
 /**
- * The language's vocabulary: machine types, pointers, intrinsics, inline assembly, attributes.
- * TypeScript's checker sees soft brands (an optional phantom property), so that natural code has no error and
- * lossy conversions do; the compiler's own checker is authoritative (see toolchain/README.md).
+ * The language's vocabulary: machine types, pointers, intrinsics, inline assembly, attributes. TypeScript's checker
+ * sees soft brands (an optional phantom property), so that natural code has no errors and lossy conversions do. The
+ * compiler's own checker is authoritative (see toolchain/README.md).
  */
 declare const __width: unique symbol;
 type u8 = number & { readonly [__width]?: "u8" };
@@ -50,9 +50,9 @@ declare function cast<P>(value: unknown): P;
 declare function sizeof<T>(): usize;
 declare function alignof<T>(): usize;
 declare function offsetof<T>(field: keyof T): usize;
-/** Static storage, or a local, with every byte zero. */
+/** Static storage, or a local, with all bytes zero. */
 declare function zeroed<T>(): T;
-/** A local whose bytes are not set. */
+/** A local with undefined contents. */
 declare function uninitialized<T>(): T;
 /**
  * Static data with many rows: a row gives the fields, and an array of its the first elements, that are not as in a new
@@ -69,7 +69,7 @@ declare function cstr(text: string): ptr<u8>;
 /** A volatile access is never removed, merged, split or moved across another volatile access. */
 declare function volatileRead<T>(p: ptr<T>): T;
 declare function volatileWrite<T>(p: ptr<T>, value: NoInfer<T>): void;
-/** Copy or clear one whole struct or array in place (no call, no vector registers). */
+/** Copies or clears one whole struct or array in place (no call, no vector registers). */
 declare function copy<T>(to: ptr<T>, from: ptr<T>): void;
 declare function zero<T>(p: ptr<T>): void;
 /** Sequentially consistent atomics on u8…u64, i8…i64 and pointers. Read-modify-write forms return the old value. */
@@ -83,11 +83,11 @@ declare function atomicXor<T>(p: ptr<T>, value: NoInfer<T>): T;
 declare function atomicCompareExchange<T>(p: ptr<T>, expected: NoInfer<T>, desired: NoInfer<T>): T;
 /** Full memory fence (mfence); also stops the compiler from moving memory accesses. */
 declare function fence(): void;
-/** Stops the compiler, not the processor, from moving memory accesses. */
+/** Stops the compiler, but not the processor, from moving memory accesses. */
 declare function compilerFence(): void;
 
 // ---- bits ----------------------------------------------------------------------------------------------------------
-/** Zero gives the operand's width. */
+/** For zero the result is the operand's width. */
 declare function countLeadingZeros<T extends number>(x: T): u32;
 declare function countTrailingZeros<T extends number>(x: T): u32;
 declare function byteSwap<T extends number>(x: T): T;
@@ -98,7 +98,7 @@ declare function bitsOfF64(x: f64): u64;
 declare function f64FromBits(x: u64): f64;
 
 // ---- control -------------------------------------------------------------------------------------------------------
-/** Control never comes here; compiles to ud2. */
+/** Control never reaches this; compiles to ud2. */
 declare function unreachable(): never;
 
 // ---- inline assembly (Intel syntax) --------------------------------------------------------------------------------
@@ -122,14 +122,14 @@ declare const __asmOperand: unique symbol;
 interface AsmOperand {
   readonly [__asmOperand]: true;
 }
-/** Place-holder for the result register of `asm<T>`, named in T's width. */
+/** Placeholder for the result register of `asm<T>`, named in T's width. */
 declare const ret: AsmOperand;
 interface AsmOptions {
   /** Values placed in fixed registers before the block. */
   in?: { [R in Reg64]?: unknown };
   /** Fixed register that holds the result of `asm<T>`, instead of `${ret}`. */
   out?: Reg64;
-  /** What else the block changes. "memory": it reads or writes memory. Flags are always assumed changed. */
+  /** What else the block changes. "memory": it reads or writes memory. Flags are always assumed to change. */
   clobber?: (Reg64 | "memory")[];
 }
 /**

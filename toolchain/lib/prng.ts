@@ -1,6 +1,6 @@
 /**
- * The toolchain's only source of randomness: xoshiro128** (Blackman, Vigna), seeded by splitmix32. Equal seeds, equal
- * sequences, on every host. For tests and fuzzing; nothing that compiles is random.
+ * The toolchain's only source of randomness: xoshiro128** (Blackman, Vigna), seeded by splitmix32. Equal seeds give
+ * equal sequences on every host. For tests and fuzzing; the compiler itself uses no randomness.
  */
 export class Prng {
   #s: [number, number, number, number];

@@ -1,7 +1,6 @@
 /**
- * Debugging information entries (DIEs) in `.debug_info`, with the abbreviations and strings that they need. DWARF 5,
- * sections 7.5 and 7.26. Each shape of an entry becomes an abbreviation when it is first met; one table serves all
- * units.
+ * Debugging information entries (DIEs) in `.debug_info`, with their abbreviations and strings. DWARF 5, sections 7.5
+ * and 7.26. Each shape of an entry becomes an abbreviation when it first occurs; one table serves all units.
  */
 import { type Attribute, DWARF_VERSION, Form, type Tag, UnitType } from "../lib/dwarf.ts";
 import { ByteWriter } from "./writer.ts";
@@ -18,7 +17,7 @@ export class DieWriter {
   readonly #codes = new Map<string, number>();
   readonly #strings = new ByteWriter();
   readonly #stringOffsets = new Map<string, number>();
-  /** Of types: offsets in the section; where references wait for them. */
+  /** Section offsets of type entries; positions of references that wait for them. */
   readonly #types = new Map<number, number>();
   readonly #references: { readonly position: number; readonly type: number }[] = [];
   #unit = 0;
@@ -36,7 +35,7 @@ export class DieWriter {
     this.#info.patch32(this.#unit, this.#info.length - this.#unit - 4);
   }
 
-  /** Writes an entry and returns its offset. With children, `end` must follow behind them. */
+  /** Writes an entry and returns its offset. An entry with children must be closed by `end`. */
   die(tag: Tag, children: boolean, attributes: readonly Attributed[]): number {
     const offset = this.#info.length;
     this.#info.uleb(this.#code(tag, children, attributes));
@@ -46,7 +45,7 @@ export class DieWriter {
   end(): void {
     this.#info.u8(0);
   }
-  /** The entry that the next `die` writes is type `type`. */
+  /** Declares that the next `die` writes type `type`. */
   defineType(type: number): void {
     this.#types.set(type, this.#info.length);
   }

@@ -1,8 +1,9 @@
 /**
- * `.debug_frame`, DWARF 5 section 6.4: how to find a function's caller at each instruction. Two common entries, for
- * ordinary functions and for signal frames (what they interrupted is looked up at its counter, not before it), then
- * one entry a function, which says only what changes from row to row; functions that return from interrupts have more
- * of them (`towards`). Both commons start as a call leaves the stack: CFA = rsp + 8, the return address below it.
+ * `.debug_frame`, DWARF 5 section 6.4: how to find a function's caller at each instruction. There are two common
+ * entries, for ordinary functions and for signal frames (the interrupted function is looked up at its exact counter,
+ * not one byte before). Then follows one entry per function, which encodes only the changes from row to row; functions
+ * that return from interrupts have several (`towards`). Both common entries start with the state after a call: CFA =
+ * rsp + 8, the return address below it.
  */
 import { CallFrame, CIE_ID, CIE_VERSION, DWARF_RETURN_ADDRESS, DWARF_RFLAGS, Operation } from "../lib/dwarf.ts";
 import type { FrameRow } from "./debug.ts";
@@ -10,22 +11,22 @@ import type { PlacedChunk } from "./layout.ts";
 import type { ChunkFrame } from "./object.ts";
 import { ByteWriter } from "./writer.ts";
 
-/** Offsets from the CFA are written divided by it. */
+/** Offsets from the CFA are divided by this when written. */
 const DATA_ALIGN = -8;
 const RSP = 7;
 const RCX = 2;
 const R11 = 11;
 const START: FrameRow = { offset: 0, cfaRegister: RSP, cfaOffset: 8, saved: new Map([[DWARF_RETURN_ADDRESS, -8]]) };
 
-/** A row as it is written: what stands in front of an exit may say more (`towards`). */
+/** A row to write. A row before an exit may have more fields (`towards`). */
 interface Row extends FrameRow {
-  /** The return address is this, and nothing that the frame holds. */
+  /** The return address is this constant, not a value in the frame. */
   readonly returnsTo?: bigint;
   /** rsp is the CFA plus this. */
   readonly stack?: number;
 }
 
-/** Functions that say nothing of their frame get no entry. */
+/** Functions without frame rows get no entry. */
 export function debugFrame(chunks: readonly PlacedChunk[]): Uint8Array {
   const out = new ByteWriter();
   const commons = new Map<boolean, number>();
@@ -58,7 +59,7 @@ export function debugFrame(chunks: readonly PlacedChunk[]): Uint8Array {
       part(signal, 0, chunk.size, rows);
       continue;
     }
-    // An exit begins one byte early, in the end of the instruction before it: callers are looked up there.
+    // An exit begins one byte early, in the end of the instruction before it, because debuggers look up callers there.
     let from = 0;
     for (const { start, end } of exits) {
       part(false, from, start - 1, steps as Row[]);
@@ -70,7 +71,7 @@ export function debugFrame(chunks: readonly PlacedChunk[]): Uint8Array {
   return out.take();
 }
 
-/** The rows that hold from `start` to `end`, their offsets counted from `start`. */
+/** The rows that apply from `start` to `end`, with offsets relative to `start`. */
 function clipped(rows: readonly Row[], start: number, end: number): Row[] {
   const first = rows.findLastIndex(({ offset }) => offset <= start);
   return rows
@@ -81,15 +82,15 @@ function clipped(rows: readonly Row[], start: number, end: number): Row[] {
 
 const IRET_FRAME_BYTES = 40;
 /**
- * A row of an interrupt's or a system call's code. A debugger does not show the source of signal frames, and steps
- * through them without a stop, but only behind a signal frame does it look up the interrupted function at its exact
- * counter. So the code is an ordinary function, called by a signal frame that stands at the iretq or sysretq with the
- * registers that it will have there; the rules are the interrupted context's, moved into the place where the exit
- * takes them from. null: there is no such exit.
+ * A row for code of an interrupt or a system call. A debugger shows no source for signal frames and does not stop in
+ * them while stepping; but only the caller of a signal frame is looked up at its exact counter. So
+ * this code is described as an ordinary function, called by a signal frame at the iretq or sysretq with the registers
+ * that it will have there. Its rules are those of the interrupted context, moved to where the exit takes the registers
+ * from. null: there is no such exit.
  */
 function towards(row: FrameRow, exits: NonNullable<ChunkFrame["exits"]>, address: bigint): Row | null {
   const { saved, held = new Map<number, number>() } = row;
-  // Outermost while nobody knows.
+  // Outermost while the return address is unknown.
   if (!saved.has(DWARF_RETURN_ADDRESS) && !held.has(DWARF_RETURN_ADDRESS)) return row;
   const pushed = saved.get(DWARF_RETURN_ADDRESS) === -IRET_FRAME_BYTES && saved.get(RSP) === 24 - IRET_FRAME_BYTES;
   const kind = pushed ? "iretq" : "sysretq";
@@ -123,7 +124,7 @@ function towards(row: FrameRow, exits: NonNullable<ChunkFrame["exits"]>, address
   };
 }
 
-/** Offset of the entry. */
+/** Returns the offset of the entry. */
 function commonEntry(out: ByteWriter, signal: boolean): number {
   const start = out.length;
   out.u32(0);
@@ -200,7 +201,7 @@ function change(out: ByteWriter, from: Row, to: Row): void {
     } else unruled(out, register);
   }
 }
-/** By register, as text that is the same where the rule is. */
+/** By register: a text that is equal if and only if the rule is. */
 function rules({ saved: at, held, returnsTo, stack }: Row): ReadonlyMap<number, string> {
   return new Map([
     ...[...at].map(([r, offset]) => [r, `at ${offset}`] as const),
@@ -228,7 +229,7 @@ function saved(out: ByteWriter, register: number, offset: number): void {
   }
 }
 
-/** Back to the common entry's rule, which is: unchanged. Only a return address can be missing. */
+/** Restores the rule of the common entry: unchanged. Only a return address can be missing. */
 function unruled(out: ByteWriter, register: number): void {
   if (register === DWARF_RETURN_ADDRESS) {
     out.u8(CallFrame.UNDEFINED);

@@ -1,9 +1,9 @@
 /**
  * Functions as entries: subprograms with their scopes, parameters and locals. DWARF 5, sections 3.3 to 3.5 and 4.1.
  *
- * A function of which a unit holds inlined copies has an abstract instance there, with the name and the variables of
- * its outermost scope; the copies, and its own code if that lies in the unit, refer to it. Blocks that declare
- * nothing are left out; what is in them moves up.
+ * If a unit holds inlined copies of a function, it has an abstract instance of that function, with the name and the
+ * variables of its outermost scope. The copies refer to it, and so does the function's own code if it is in the unit.
+ * Blocks without declarations are left out; their contents move to the parent.
  */
 import { Attribute, Form, INLINED, Tag } from "../lib/dwarf.ts";
 import type { DebugCall, DebugScope, DebugType, DebugVariable } from "./debug.ts";
@@ -24,7 +24,7 @@ import {
 import { declared, named, sizeOf, typed } from "./debug-types.ts";
 import type { PlacedChunk } from "./layout.ts";
 
-/** What the entries of one unit share. */
+/** State shared by the entries of one unit. */
 export interface UnitContext {
   readonly dies: DieWriter;
   readonly types: readonly DebugType[];
@@ -44,7 +44,7 @@ interface Abstract {
   readonly result: number;
   readonly variables: Map<string, DebugVariable>;
   offset: number;
-  /** By key: offsets of the variables' entries. */
+  /** Offsets of the variables' entries, by key. */
   readonly offsets: Map<string, number>;
 }
 
@@ -57,7 +57,7 @@ export function writeFunctions(unit: UnitContext, functions: readonly PlacedChun
   for (const placed of functions) new FunctionWriter(unit, abstracts, placed).write();
 }
 
-/** Of all functions that are inlined in `functions`, by link name, in the order of their first copies. */
+/** Abstract instances of all functions inlined into `functions`, by link name, in the order of their first copies. */
 function abstractInstances(functions: readonly PlacedChunk[]): Map<string, Abstract> {
   const abstracts = new Map<string, Abstract>();
   const gather = (abstract: Abstract, variables: readonly DebugVariable[]): void => {
@@ -82,8 +82,8 @@ function abstractInstances(functions: readonly PlacedChunk[]): Map<string, Abstr
 }
 
 /**
- * By the source alone: gdb would show a link name in its place, as C has no other. Private names are those whose link
- * name says more, and several files may have them.
+ * Names come from the source alone: gdb would print a link name instead, because C has no other. Private names are
+ * those whose link name says more, because several files may have them.
  */
 export const naming = (sourceName: string, symbol: string): Attributed[] => [
   ...named(sourceName),
@@ -120,7 +120,7 @@ class FunctionWriter {
   readonly #base: number;
   readonly #scopes: readonly DebugScope[];
   readonly #ranges: readonly Range[][];
-  /** By scope: those directly in it. */
+  /** By scope: its direct children. */
   readonly #children: number[][];
 
   constructor(unit: UnitContext, abstracts: ReadonlyMap<string, Abstract>, placed: PlacedChunk) {
@@ -185,7 +185,7 @@ class FunctionWriter {
     dies.end();
   }
 
-  /** A function in assembly, from `start` to `end` in the chunk, with the labels that it jumps to. */
+  /** A function in assembly, from `start` to `end` in the chunk, with its labels. */
   #assembly(attributes: readonly Attributed[], start: number, end: number): void {
     const { dies } = this.#unit;
     const { chunk, address } = this.#placed;
@@ -209,7 +209,7 @@ class FunctionWriter {
       return true;
     return scope === 0 && (this.#placed.chunk.debug?.calls ?? []).length > 0;
   }
-  /** Whether the scope, or something in it, becomes an entry. */
+  /** Whether the scope, or anything in it, needs an entry. */
   #appears(scope: number): boolean {
     if (this.#ranges[scope].length === 0) return false;
     return this.#scopes[scope].inlined !== null || this.#hasChildren(scope);
@@ -221,7 +221,7 @@ class FunctionWriter {
     if (abstract === null) for (const v of [...variables].sort(parametersFirst)) this.#variable(scope, v, null);
     else {
       const own = new Map(variables.map((v) => [keyOf(v), v]));
-      // Every parameter, so that their order is the function's; of locals those that the copy has.
+      // All parameters, so that they match the function's order; only those locals that the copy has.
       for (const [key, offset] of abstract.offsets) {
         const v = own.get(key);
         const known = abstract.variables.get(key);
@@ -231,7 +231,7 @@ class FunctionWriter {
       }
     }
     for (const child of this.#children[scope]) if (this.#appears(child)) this.#scope(child);
-    // Not in the blocks that they stand in: LLVM 14 takes call sites in functions only.
+    // Not inside blocks: LLVM 14 accepts call sites only directly in functions.
     if (scope === 0) for (const call of this.#placed.chunk.debug?.calls ?? []) this.#call(call);
   }
 

@@ -1,6 +1,6 @@
 /**
- * The debug sections of an image: a unit for the types, then a unit a source file with its functions and variables,
- * so that names that several files give to things of their own stay apart. DWARF 5, sections 3.1 and 7.5.
+ * The debug sections of an image: one unit for the types, then one unit per source file with its functions and
+ * variables, so that equal names in several files stay separate. DWARF 5, sections 3.1 and 7.5.
  */
 import { Attribute, Form, LANGUAGE_C11, Tag } from "../lib/dwarf.ts";
 import type { DebugConstant } from "./debug.ts";
@@ -14,14 +14,14 @@ import type { PlacedChunk, PlacedImage } from "./layout.ts";
 import type { Chunk, ObjectModule } from "./object.ts";
 
 interface Unit {
-  /** Index into the module's files; -1: what has no source. */
+  /** Index into the module's files; -1: no source. */
   readonly file: number;
   readonly functions: PlacedChunk[];
   readonly data: PlacedChunk[];
   readonly constants: DebugConstant[];
 }
 
-/** By name, in the order in which they stand in the file; empty ones are left out. */
+/** Sections by name, in their order in the file; empty ones are left out. */
 export function debugSections(object: ObjectModule, image: PlacedImage): [name: string, bytes: Uint8Array][] {
   const dies = new DieWriter();
   const lines = new LineTables();
@@ -96,7 +96,7 @@ function fileOf({ debug, datum, lines }: Chunk): number {
   return said >= 0 ? said : (lines.find(({ file }) => file >= 0)?.file ?? -1);
 }
 
-/** low_pc is the lowest address, which the unit's lists count from. */
+/** low_pc is the lowest address; the unit's lists count from it. */
 function extentOf(functions: readonly PlacedChunk[], ranges: RangeLists): { base: bigint; extent: Attributed[] } {
   if (functions.length === 0) return { base: 0n, extent: [] };
   const base = functions.reduce((least, { address }) => (address < least ? address : least), functions[0].address);

@@ -1,9 +1,9 @@
 /**
- * `.debug_line`, DWARF 5 section 6.2: a table a unit, in it a sequence a function, so that functions may lie anywhere.
+ * `.debug_line`, DWARF 5 section 6.2: one table per unit and in it one sequence per function, so that functions may lie
+ * anywhere.
  *
- * A row is a place to stop at (is_stmt) unless it only names another column of the line that the row before it names.
- * Rows without a source go on with the line before them: a debugger that meets line 0 in the middle of a function
- * stops there.
+ * A row is a place to stop at (is_stmt) unless it only changes the column within the line of the row before. Rows
+ * without a source keep the line before them, because a debugger stops at a line 0 in the middle of a function.
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp, STANDARD_OPCODE_LENGTHS } from "../lib/dwarf.ts";
 import type { PlacedChunk } from "./layout.ts";
@@ -14,13 +14,13 @@ const LINE_BASE = -5;
 const LINE_RANGE = 14;
 const OPCODE_BASE = 13;
 
-/** The files that a unit names, numbered as its line table has them: 0 and 1 are the unit's own. */
+/** The files that a unit names, numbered as in its line table: 0 and 1 are the unit's own. */
 export class UnitFiles {
   readonly #paths: string[];
   readonly #indices: Map<number, number>;
   readonly #modules: readonly string[];
 
-  /** `home`: the unit's own, an index into the module's files; -1: none, then `name` stands for it. */
+  /** `home`: the unit's own file, an index into the module's files; -1: none, then `name` replaces it. */
   constructor(modules: readonly string[], home: number, name: string) {
     this.#modules = modules;
     this.#paths = [home < 0 ? name : (modules[home] ?? name)];
@@ -51,7 +51,7 @@ export class LineTables {
     return this.#out.length;
   }
 
-  /** The table of a unit: `files` as the unit's entries have named them, and the rows of its functions. */
+  /** Adds the table of a unit: `files` are those that the unit's entries use; the rows are those of its functions. */
   add(files: UnitFiles, functions: readonly PlacedChunk[]): void {
     const program = new ByteWriter();
     for (const placed of functions) sequence(program, placed, files);
@@ -63,7 +63,7 @@ export class LineTables {
     out.u8(0);
     const headerLength = out.length;
     out.u32(0);
-    // Minimum instruction length, operations an instruction, default is_stmt.
+    // Minimum instruction length, operations per instruction, default is_stmt.
     out.u8(1);
     out.u8(1);
     out.u8(1);
@@ -171,12 +171,12 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitF
   out.u8(LineExtended.END_SEQUENCE);
 }
 
-/** Bytes that moving parameters to where the body wants them may take. */
+/** Most bytes of code that moves parameters to their locations. */
 const PARAMETER_MOVES_BYTES = 40;
 /**
- * What stands between the frame's making and the first statement moves parameters, and belongs to the function's own
- * place like the frame: the end of the prologue goes behind it, so that a breakpoint on the function shows its first
- * statement.
+ * Code between the frame's set-up and the first statement moves parameters; like the set-up, it belongs to the
+ * function's own position. So the end of the prologue is placed after it, and a breakpoint on the function stops at its
+ * first statement.
  */
 function behindParameters(rows: readonly LineRow[]): readonly LineRow[] {
   const at = rows.findIndex(({ mark }) => mark === "prologue end");
@@ -191,7 +191,7 @@ function behindParameters(rows: readonly LineRow[]): readonly LineRow[] {
   )
     return rows;
   if (row.file !== first.file || row.line !== first.line || row.column !== first.column) return rows;
-  // A function without a frame begins with its only such row.
+  // A function without a frame starts with its only such row.
   const before = at === 0 ? [{ ...row, mark: undefined }] : rows.slice(0, at);
   return [...before, { ...next, mark: "prologue end" }, ...rows.slice(at + 2)];
 }

@@ -1,6 +1,6 @@
 /**
- * Where values are: expressions (DWARF 5 section 2.5, 2.6), and the lists of `.debug_loclists` and `.debug_rnglists`
- * (sections 2.6.2 and 2.17.3), whose offsets count from the unit's low_pc.
+ * Locations of values: expressions (DWARF 5 sections 2.5, 2.6), and the lists of `.debug_loclists` and
+ * `.debug_rnglists` (sections 2.6.2 and 2.17.3), whose offsets count from the unit's low_pc.
  */
 import { DWARF_VERSION, LocationEntry, Operation, RangeEntry } from "../lib/dwarf.ts";
 import type { DebugLocation, DebugOperator, DebugPiece, DebugPlace, DebugStep } from "./debug.ts";
@@ -26,7 +26,7 @@ export function addressExpression(symbol: string, addend: bigint, addresses: Add
 /** The register as a location. */
 export const registerExpression = (register: number): Uint8Array => Uint8Array.of(Operation.REG0 + register);
 
-/** The value itself, as an expression and not as a location; null: the image does not have it. */
+/** The value as an expression, not as a location; null: the image does not have it. */
 export function valueExpression(place: DebugPlace, addresses: Addresses): Uint8Array | null {
   const out = new ByteWriter();
   switch (place.kind) {
@@ -42,7 +42,7 @@ export function valueExpression(place: DebugPlace, addresses: Addresses): Uint8A
   return out.take();
 }
 
-/** What holds `bytes` bytes of a variable; null: nothing is known of any of them. */
+/** Location of `bytes` bytes of a variable; null: no byte is known. */
 export function locationExpression(location: DebugLocation, bytes: number, addresses: Addresses): Uint8Array | null {
   const out = new ByteWriter();
   const { pieces } = location;
@@ -192,7 +192,7 @@ function address(out: ByteWriter, symbol: string, addend: bigint, addresses: Add
   return true;
 }
 
-/** Sorted, without the empty ones, touching ones joined. */
+/** Sorts ranges, drops empty ones and joins adjacent ones. */
 export function joinRanges(ranges: readonly Range[]): Range[] {
   const joined: Range[] = [];
   for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
@@ -206,7 +206,7 @@ export function joinRanges(ranges: readonly Range[]): Range[] {
 }
 
 const LIST_HEADER_BYTES = 12;
-/** Header that both sections of lists begin with: no table of offsets, the entries refer by offset in the section. */
+/** Header of both list sections: no offset table, because entries refer to lists by section offset. */
 function listSection(): ByteWriter {
   const out = new ByteWriter();
   out.u32(0);
@@ -216,7 +216,7 @@ function listSection(): ByteWriter {
   out.u32(0);
   return out;
 }
-/** Empty where no list was added: readers complain about sections without a reference to them. */
+/** Empty if no list was added: readers complain about unreferenced sections. */
 function close(out: ByteWriter): Uint8Array {
   if (out.length === LIST_HEADER_BYTES) return new Uint8Array(0);
   out.patch32(0, out.length - 4);
@@ -225,7 +225,7 @@ function close(out: ByteWriter): Uint8Array {
 
 export class RangeLists {
   readonly #out = listSection();
-  /** `base`: what `ranges` count from, minus the unit's low_pc. Returns the list's offset. */
+  /** `base`: start of `ranges` relative to the unit's low_pc. Returns the list's offset. */
   add(base: number, ranges: readonly Range[]): number {
     const offset = this.#out.length;
     for (const { start, end } of ranges) {
@@ -243,7 +243,7 @@ export class RangeLists {
 
 export class LocationLists {
   readonly #out = listSection();
-  /** As with ranges; each with its expression. */
+  /** Like range lists; each entry has its expression. */
   add(base: number, entries: readonly (Range & { readonly expression: Uint8Array })[]): number {
     const out = this.#out;
     const offset = out.length;

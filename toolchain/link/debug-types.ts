@@ -1,4 +1,4 @@
-/** The module's types as entries of a unit of their own, which all other units refer to. DWARF 5, chapter 5. */
+/** The module's types as entries of a separate unit, to which all other units refer. DWARF 5, chapter 5. */
 import { Attribute, Encoding, Form, Tag } from "../lib/dwarf.ts";
 import type { Attributed, DieWriter } from "./debug-dies.ts";
 import type { DebugType } from "./debug.ts";
@@ -13,7 +13,7 @@ const ENCODINGS = {
 const POINTER_BYTES = 8;
 
 export const named = (name: string): Attributed[] => (name === "" ? [] : [[Attribute.NAME, Form.STRP, name]]);
-/** -1: void, which is no entry. */
+/** -1: void, which has no entry. */
 export const typed = (type: number): Attributed[] => (type < 0 ? [] : [[Attribute.TYPE, Form.REF_ADDR, type]]);
 export const declared = (files: UnitFiles, file: number, line: number): Attributed[] =>
   file < 0
@@ -45,8 +45,8 @@ export function sizeOf(types: readonly DebugType[], type: number): number {
 }
 
 /**
- * All types, in their order. Structs and enums get a typedef of their name too: in the language that gdb is told, C,
- * tags alone would need their keyword, and TypeScript has none.
+ * Writes all types in order. Structs and enums also get a typedef: gdb is told that the language is C, where tags alone
+ * would need their keyword, which TypeScript does not have.
  */
 export function writeTypes(dies: DieWriter, types: readonly DebugType[], files: UnitFiles): void {
   const typedefs = new Set(types.map((t) => (t.kind === "typedef" ? t.name : "")));

@@ -1,6 +1,6 @@
 /**
- * What the frontend and the back end say for debuggers, and the DWARF writer encodes (DWARF 5). Data only.
- * Types are an index into a module's table; ranges are offsets into the function's chunk, bytes, end exclusive.
+ * The debug information that frontend and back end pass to the DWARF writer (DWARF 5). Data only. A type is an index
+ * into a module's table; ranges are offsets into the function's chunk, bytes, end exclusive.
  */
 
 export type DebugType =
@@ -12,10 +12,7 @@ export type DebugType =
     }
   /** target -1: void. */
   | { readonly kind: "pointer"; readonly target: number }
-  /**
-   * Classes; a base's fields are a member `super` at offset 0 where there is one, or are flattened: the frontend says
-   * what it does.
-   */
+  /** Classes. A base's fields are either one member `super` at offset 0 or flattened; the frontend decides. */
   | {
       readonly kind: "struct";
       readonly name: string;
@@ -44,7 +41,7 @@ export interface DebugConstant {
   readonly line: number;
 }
 
-/** Where a value is; registers by their DWARF numbers (System V ABI AMD64, table 3.36). */
+/** The place of a value. Registers are DWARF numbers (System V ABI AMD64, table 3.36). */
 export type DebugPlace =
   | { readonly kind: "register"; readonly register: number }
   /** In memory at register + offset. */
@@ -56,17 +53,16 @@ export type DebugPlace =
   | { readonly kind: "symbol"; readonly symbol: string; readonly addend: bigint }
   /** The value is register + addend, computed: DW_OP_breg, DW_OP_stack_value. */
   | { readonly kind: "computed"; readonly register: number; readonly addend: bigint }
-  /** The value that the steps leave; never `indirect`. */
+  /** The value that the steps leave on the stack; never `indirect`. */
   | { readonly kind: "expression"; readonly steps: readonly DebugStep[] }
   /**
-   * What the register held when the function was entered, which its caller may know still (DebugCall); never
-   * `indirect`.
+   * The value of the register at the function's entry, which its caller may still know (DebugCall); never `indirect`.
    */
   | { readonly kind: "entry"; readonly register: number };
 
 /**
- * One step of a computation on a stack of 64-bit integers (DWARF 5 section 2.5.1): push something, or put one result
- * in place of two operands.
+ * One step of a computation on a stack of 64-bit integers (DWARF 5 section 2.5.1): push a value, or replace two
+ * operands by one result.
  */
 export type DebugStep =
   | { readonly op: "register"; readonly register: number; readonly addend: bigint }
@@ -77,8 +73,8 @@ export type DebugStep =
 export type DebugOperator = "plus" | "minus" | "mul" | "and" | "or" | "xor" | "shl" | "shr" | "shra" | "eq" | "ne";
 
 /**
- * A piece of a variable: `offset` 0 and all `bytes` when it is whole. `indirect`: the place holds or is the address
- * of the bytes.
+ * A piece of a variable; a whole variable has `offset` 0 and all `bytes`. `indirect`: the place is not the bytes but
+ * their address.
  */
 export interface DebugPiece {
   readonly offset: number;
@@ -89,7 +85,7 @@ export interface DebugPiece {
 export interface DebugLocation {
   readonly start: number;
   readonly end: number;
-  /** In order of offset, without overlap; holes are unknown bytes. */
+  /** In order of offset, without overlap; gaps are unknown bytes. */
   readonly pieces: readonly DebugPiece[];
 }
 export interface DebugVariable {
@@ -98,7 +94,7 @@ export interface DebugVariable {
   readonly parameter: boolean;
   readonly file: number;
   readonly line: number;
-  /** In order of start; where none covers the counter the value is optimised out. */
+  /** In order of start; where none covers the counter, the value is optimised out. */
   readonly locations: readonly DebugLocation[];
 }
 
@@ -107,7 +103,7 @@ export interface DebugScope {
   /** Index among the chunk's scopes; -1 for scopes[0]. */
   readonly parent: number;
   readonly ranges: readonly { readonly start: number; readonly end: number }[];
-  /** An inlined copy: whose, and where the call stood. Null: the function itself, or a block. */
+  /** An inlined copy: its function and the position of the call. Null: the function itself, or a block. */
   readonly inlined: {
     readonly symbol: string;
     readonly sourceName: string;
@@ -123,7 +119,7 @@ export interface DebugScope {
 }
 
 /**
- * How to find the caller from `offset` on (DWARF 5 section 6.4): CFA = register + cfaOffset; each saved register at
+ * How to find the caller from `offset` on (DWARF 5 section 6.4): CFA = register + cfaOffset; each saved register is at
  * CFA + offset.
  */
 export interface FrameRow {
@@ -131,31 +127,31 @@ export interface FrameRow {
   readonly cfaRegister: number;
   readonly cfaOffset: number;
   /**
-   * By DWARF number (16 = return address); the offset from the CFA, bytes. A register that is neither here nor in
-   * `held` is unchanged; a return address that is in neither does not exist: the frame is the outermost.
+   * By DWARF number (16 = return address): offset from the CFA, bytes. A register in neither this map nor `held` is
+   * unchanged. If the return address is in neither, it does not exist: the frame is the outermost.
    */
   readonly saved: ReadonlyMap<number, number>;
   /** By DWARF number: the register that holds its value now. */
   readonly held?: ReadonlyMap<number, number>;
 }
 
-/** A call, and what of its arguments can be told while it runs. */
+/** A call, and those of its arguments that are known while it runs. */
 export interface DebugCall {
   /** Offset of the return address. */
   readonly end: number;
   /** Link name; null: by pointer. */
   readonly target: string | null;
-  /** What argument registers hold that the call leaves alone. */
+  /** Contents of argument registers, in places that the call preserves. */
   readonly arguments: readonly { readonly register: number; readonly place: DebugPlace }[];
 }
 
-/** Of a function's chunk. */
+/** Debug information of a function's chunk. */
 export interface FunctionDebug {
   readonly file: number;
   readonly line: number;
   /** -1 = void. */
   readonly result: number;
   readonly scopes: readonly DebugScope[];
-  /** All that the function makes, but for those in assembly. */
+  /** All calls of the function, except those in assembly. */
   readonly calls?: readonly DebugCall[];
 }

@@ -58,7 +58,7 @@ export interface ElfInput {
   readonly debug: readonly (readonly [name: string, bytes: Uint8Array])[];
 }
 
-/** Name, descriptor and type of the note that tells a PVH loader the 32-bit physical entry. */
+/** Name, descriptor and type of the note that gives a PVH loader the 32-bit physical entry. */
 function pvhNote(entry: bigint): Uint8Array {
   const out = new ByteWriter();
   out.u32(4);
@@ -110,7 +110,7 @@ export function writeElf({ image, layout, contents, debug }: ElfInput): Uint8Arr
   for (const segment of image.segments) {
     const first = segment.sections[0];
     const last = segment.sections[segment.sections.length - 1];
-    // A flat image need not start on a page, but its companion is mapped like every ELF.
+    // A flat image need not start on a page boundary, but its companion is mapped like every ELF.
     out.align(Number(PAGE));
     out.pad(out.length + Number(first.address % PAGE));
     const base = out.length;
@@ -199,7 +199,7 @@ function writeSymbols(
         address,
         chunk.size,
       );
-      // As GNU as has them: without a type, since the function around them has the bytes.
+      // Without a type, as GNU as does it: the enclosing function has the size.
       for (const label of chunk.labels ?? [])
         if (label.called)
           symbol(label.name, SymbolType.NOTYPE, indexOf.get(section) ?? 0, address + BigInt(label.offset), 0);
@@ -262,7 +262,7 @@ function finish(
   head.u16(ElfType.EXEC);
   head.u16(ELF_MACHINE_X86_64);
   head.u32(ELF_VERSION);
-  // A kernel is entered, if by this field at all, where it is loaded.
+  // For a kernel, this field holds the physical entry.
   head.u64(entry - layout.base);
   head.u64(BigInt(ELF_HEADER_BYTES));
   head.u64(BigInt(sectionTable));

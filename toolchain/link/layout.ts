@@ -1,15 +1,15 @@
 /**
- * Which chunks go into the image and where: reachability from the entry and the kept chunks, output sections in a
- * fixed order, addresses, and the symbols that the linker makes.
+ * Which chunks go into the image and where: reachability from the entry and the kept chunks, output sections in a fixed
+ * order, addresses, and the symbols defined by the linker.
  *
- * Every section name is an output section of its own. Order: `.header` (flat images), `.boot.*`, then code, read-only
- * data, data, zero data; within each the standard section, its dotted relatives by name, and custom ones by name.
- * What a section may do follows from what is in it. In kernels and programs a change of permission starts a new page.
+ * Every section name is a separate output section. Order: `.header` (flat images), `.boot.*`, then code, read-only
+ * data, data, zero data; within each the standard section, its dotted relatives by name, and custom ones by name. A
+ * section's permissions follow from its chunks. In kernels and programs a change of permission starts a new page.
  */
 import { ProgramFlag } from "../lib/elf.ts";
 import type { Chunk, Layout, ObjectModule } from "./object.ts";
 
-/** The link failed; `problems` are all of its readable lines. */
+/** The link failed; `problems` holds one readable line for each problem. */
 export class LinkError extends Error {
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
@@ -31,20 +31,20 @@ export interface OutputSection {
   readonly align: bigint;
   /** ProgramFlag bits. */
   readonly flags: number;
-  /** All zero, and not in the file. */
+  /** All bytes are zero and not in the file. */
   readonly zero: boolean;
   readonly chunks: readonly PlacedChunk[];
 }
-/** Sections of equal permission, loaded together. */
+/** Sections of equal permissions, loaded together. */
 export interface Segment {
   readonly flags: number;
   readonly sections: readonly OutputSection[];
 }
 export interface PlacedImage {
-  /** In the order of addresses; standard sections that are empty are left out. */
+  /** Ascending by address; empty standard sections are left out. */
   readonly sections: readonly OutputSection[];
   readonly segments: readonly Segment[];
-  /** Values of all symbols, those of the linker included. */
+  /** Values of all symbols, including the linker's own. */
   readonly addresses: ReadonlyMap<string, bigint>;
   readonly linkerSymbols: readonly string[];
   readonly start: bigint;
@@ -58,7 +58,7 @@ const boundsOf = (section: string): [start: string, end: string] => {
   return [`__${name}_start`, `__${name}_end`];
 };
 
-/** Chunks that the image needs, in the order of the module; undefined symbols are problems. */
+/** Chunks that the image needs, in module order; undefined symbols are problems. */
 function reachable(object: ObjectModule, layout: Layout, problems: string[]): Chunk[] {
   const bySymbol = new Map<string, Chunk>();
   const bySection = new Map<string, Chunk[]>();
@@ -69,7 +69,7 @@ function reachable(object: ObjectModule, layout: Layout, problems: string[]): Ch
     if (list) list.push(chunk);
     else bySection.set(chunk.section, [chunk]);
   }
-  // A reference to the bounds of a custom section keeps its contents: tables are gathered by section.
+  // A reference to the bounds of a custom section keeps its chunks, so tables can be collected by section name.
   const bounds = new Map<string, readonly Chunk[]>();
   for (const name of STANDARD) for (const bound of boundsOf(name)) bounds.set(bound, []);
   for (const [name, chunks] of bySection) {
@@ -138,7 +138,7 @@ function draft(name: string, chunks: Chunk[]): Draft {
   };
 }
 
-/** Sorting key: position of the section in the image. */
+/** Sort key: position of the section in the image. */
 function rank(section: Draft, layout: Layout): string {
   const { name, flags, zero } = section;
   const permission =
@@ -190,7 +190,7 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
   const addresses = new Map<string, bigint>();
   const linkerSymbols: string[] = [];
   const define = (symbol: string, value: bigint): void => {
-    // A section that is named like a symbol of the program loses.
+    // A symbol of the program wins over a section's symbol of the same name.
     if (addresses.has(symbol)) return;
     addresses.set(symbol, value);
     linkerSymbols.push(symbol);
@@ -232,6 +232,6 @@ export function place(object: ObjectModule, layout: Layout): PlacedImage {
   return { sections, segments, addresses, linkerSymbols, start: layout.address, end: cursor };
 }
 
-/** Zero data ends a segment's bytes in the file, so nothing else can follow it there. */
+/** Zero data ends a segment's bytes in the file, so no file data can follow it. */
 const endsInZeros = (sections: readonly OutputSection[], nextIsZero: boolean): boolean =>
   sections.length > 0 && sections[sections.length - 1].zero && !nextIsZero;

@@ -1,6 +1,6 @@
 /**
- * The linker: chunks in, image out. What the parts do stands in their files: layout.ts chooses and places,
- * relocate.ts fills in, debug-info.ts and its parts describe, elf-writer.ts writes. Equal input gives equal bytes.
+ * The linker: chunks in, image out. The parts: layout.ts selects and places, relocate.ts fills in fields, debug-info.ts
+ * and its parts write debug information, elf-writer.ts writes the file. Equal input gives equal bytes.
  */
 import { debugSections } from "./debug-info.ts";
 import { writeElf } from "./elf-writer.ts";
@@ -10,10 +10,7 @@ import { relocateSection } from "./relocate.ts";
 
 export { LinkError } from "./layout.ts";
 
-/**
- * Throws a LinkError that holds every problem found: undefined and duplicate symbols, fields that overflow, bad
- * chunks.
- */
+/** Throws a LinkError with every problem found: undefined and duplicate symbols, fields that overflow, bad chunks. */
 export function link(object: ObjectModule, layout: Layout): LinkedImage {
   const image = place(object, layout);
   const problems: string[] = [];
@@ -37,7 +34,7 @@ function flatten(image: PlacedImage, contents: readonly (Uint8Array | null)[]): 
   return flat;
 }
 
-/** By address; the symbols that the linker makes are only in .symtab. */
+/** Sorted by address; the linker's own symbols are only in .symtab. */
 const symbolsOf = (image: PlacedImage): LinkedSymbol[] =>
   image.sections.flatMap((section) =>
     section.chunks.map(({ chunk, address }) => ({

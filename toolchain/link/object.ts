@@ -1,4 +1,4 @@
-/** What the back end hands to the linker: one chunk a function or datum, each placed on its own. */
+/** The interface between back end and linker: one chunk per function or datum, each placed separately. */
 import type { DebugConstant, DebugType, FrameRow, FunctionDebug } from "./debug.ts";
 
 export interface SymbolExpression {
@@ -15,7 +15,7 @@ export interface Relocation {
   readonly offset: number;
   readonly kind: "abs64" | "abs32" | "abs32s" | "abs16" | "abs8" | "rel32" | "rel8";
   readonly expression: SymbolExpression;
-  /** rel: bytes of the instruction behind the field. */
+  /** rel: bytes of the instruction after the field. */
   readonly trailing: number;
 }
 export interface LineRow {
@@ -25,15 +25,15 @@ export interface LineRow {
   readonly line: number;
   readonly column: number;
   /**
-   * Prologue end: where a breakpoint on the function belongs. Epilogue begin: behind it the frame is taken down. No
-   * code: a statement that made none; it comes to pass here, where the next row, at the same offset, has the code.
+   * Prologue end: where a breakpoint on the function is placed. Epilogue begin: after it the frame is torn down. No
+   * code: a statement without code; its place is that of the next row, at the same offset, which has code.
    */
   readonly mark?: "prologue end" | "epilogue begin" | "no code";
 }
 export interface ChunkFrame {
   readonly rows: readonly FrameRow[];
   readonly signal: boolean;
-  /** Where a signal frame goes back to what it interrupted: the iretq and sysretq, in order. */
+  /** Where a signal frame returns to what it interrupted: the iretq and sysretq, in order. */
   readonly exits?: readonly { readonly start: number; readonly end: number; readonly kind: "iretq" | "sysretq" }[];
 }
 export interface Chunk {
@@ -48,21 +48,21 @@ export interface Chunk {
   readonly lines: readonly LineRow[];
   readonly isFunction: boolean;
   readonly readonly: boolean;
-  /** Root of the reachability scan, beside the entry symbol. */
+  /** A root of the reachability scan, besides the entry symbol. */
   readonly keep: boolean;
-  /** Functions: scopes, variables and where their values are. Absent: only the line table describes it. */
+  /** Functions: scopes, variables and their locations. Absent: only the line table describes the function. */
   readonly debug?: FunctionDebug;
   /**
-   * Functions: unwinding, rows in order of offset, the first at 0. `signal`: the frame below was interrupted at its
-   * counter (DWARF augmentation S). Absent: no unwinding.
+   * Functions: unwind rows in order of offset, the first at 0. `signal`: the frame below was interrupted at its counter
+   * (DWARF augmentation S). Absent: no unwinding.
    */
   readonly frame?: ChunkFrame;
   /**
-   * Functions in assembly: their named labels, in order of offset. `called`: a function of its own, up to the next of
-   * these.
+   * Functions in assembly: their named labels, in order of offset. `called`: a separate function, up to the next such
+   * label.
    */
   readonly labels?: readonly { readonly name: string; readonly offset: number; readonly called: boolean }[];
-  /** Data: index into the module's types, and where it is declared. */
+  /** Data: index into the module's types, and source position of the declaration. */
   readonly datum?: { readonly type: number; readonly file: number; readonly line: number };
 }
 export interface ObjectModule {
@@ -71,7 +71,7 @@ export interface ObjectModule {
   readonly files: readonly string[];
   /** What FunctionDebug and `datum` count. */
   readonly types?: readonly DebugType[];
-  /** Of all source files. */
+  /** Constants of all source files. */
   readonly constants?: readonly DebugConstant[];
   readonly chunks: readonly Chunk[];
 }

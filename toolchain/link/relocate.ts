@@ -1,4 +1,4 @@
-/** Fills in the fields that depend on addresses, with overflow checks. Kinds are those of object.ts. */
+/** Fills in the fields that depend on addresses, with overflow checks. object.ts defines the kinds. */
 import { LinkError, type OutputSection, type PlacedImage } from "./layout.ts";
 import type { Relocation } from "./object.ts";
 
@@ -25,12 +25,12 @@ function fits(value: bigint, relocation: Relocation): boolean {
     case "rel8":
       return signed;
     default:
-      // Differences have a sign; an address that is zero-extended has none.
+      // A difference is signed; a zero-extended address is not.
       return unsigned || (relocation.expression.minus !== null && signed);
   }
 }
 
-/** The bytes of a section as they are at run time. Throws a LinkError with every field that overflows. */
+/** The run-time bytes of a section. Throws a LinkError with every field that overflows. */
 export function relocateSection(section: OutputSection, image: PlacedImage, problems: string[]): Uint8Array {
   const bytes = new Uint8Array(Number(section.size));
   const addressOf = (symbol: string): bigint => {
@@ -54,7 +54,7 @@ export function relocateSection(section: OutputSection, image: PlacedImage, prob
       let value =
         addressOf(expression.plus) - (expression.minus === null ? 0n : addressOf(expression.minus)) + expression.addend;
       if (kind === "rel32" || kind === "rel8") value -= address + BigInt(offset + fieldBytes + trailing);
-      // Addresses are 64 bits: 0xffff_ffff_8000_0000 is also its negative.
+      // Addresses are 64 bits: 0xffff_ffff_8000_0000 equals its negative form.
       const wrapped = kind === "abs32s" ? BigInt.asIntN(64, value) : value;
       if (!fits(wrapped, relocation)) {
         const place = `${chunk.symbol}+${hex(BigInt(offset))} (${section.name})`;

@@ -50,7 +50,7 @@ export class ByteWriter {
     this.u8(Number(rest & 127n));
   }
   private static readonly encoder = new TextEncoder();
-  /** UTF-8 with a zero behind it. */
+  /** UTF-8 with a terminating zero. */
   string(text: string): void {
     this.bytes(ByteWriter.encoder.encode(text));
     this.u8(0);

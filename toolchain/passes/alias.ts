@@ -1,21 +1,21 @@
 /**
- * Where memory accesses lie, as far as their addresses tell: a base and the interval of the offsets from it. Offsets
- * that are not constant have bounds where masks, shifts or narrow types give them: `ring.slots[i & 255]` lies within
- * the slots and nowhere else.
+ * Places of memory accesses, as far as their addresses determine them: a base and the interval of possible offsets from
+ * it. Offsets that are not constant have bounds if masks, shifts or narrow types give them: `ring.slots[i & 255]` is
+ * always within the slots.
  */
 import type { Instr, Module } from "../ir/ir.ts";
 import { type Type, widthOf } from "../ir/ops.ts";
 
 export interface Place {
-  /** Link name of a datum, or the value that the offsets are counted from. */
+  /** Link name of a datum, or the value from which the offsets count. */
   readonly base: string | Instr;
-  /** First byte of the lowest and of the highest place that it may be; equal = it is there. */
+  /** Lowest and highest possible offset of the first byte; equal: the offset is known. */
   readonly low: bigint;
   readonly high: bigint;
   readonly bytes: bigint;
 }
 
-/** Offsets that may be so large that sums of them could wrap are taken as unknown. */
+/** Larger offsets are treated as unknown, because sums of them could wrap. */
 const MAX_OFFSET = 1n << 40n;
 const MAX_DEPTH = 8;
 
@@ -46,14 +46,16 @@ export function placeOf(address: Instr, type: Type): Place {
   return { base: value.symbol, low: low + addend, high: high + addend, bytes };
 }
 
-/** Whether it is surely all within the datum or local that it starts from. */
+/** Whether the place is certainly inside the datum or local from which it starts. */
 export function isWithin(place: Place, module: Module): boolean {
   const { base } = place;
   const size = typeof base === "string" ? module.data.get(base)?.size : base.op === "alloca" ? base.size : undefined;
   return size !== undefined && place.low >= 0n && place.high + place.bytes <= BigInt(size);
 }
 
-/** `captured`: locals whose address may be known elsewhere. False only where the two cannot share a byte. */
+/**
+ * `captured`: locals whose address may be known elsewhere. Returns false only if the two places cannot share a byte.
+ */
 export function mayShare(a: Place, b: Place, module: Module, captured: ReadonlySet<Instr>): boolean {
   if (a.base === b.base) return a.low < b.high + b.bytes && b.low < a.high + a.bytes;
   if (typeof a.base === "string" && typeof b.base === "string") return !isWithin(a, module) || !isWithin(b, module);
@@ -64,7 +66,7 @@ export function mayShare(a: Place, b: Place, module: Module, captured: ReadonlyS
   return !isApart(a, b) && !isApart(b, a);
 }
 
-/** Greatest value, taken as unsigned, or null if it may be large. */
+/** Greatest unsigned value, or null if it may be large. */
 function limitOf(value: Instr, depth: number): bigint | null {
   if (value.type === "void" || value.type === "f64" || depth > MAX_DEPTH) return null;
   const ofType = (1n << BigInt(widthOf[value.type])) - 1n;
@@ -107,7 +109,7 @@ function limitOf(value: Instr, depth: number): bigint | null {
       break;
     }
   }
-  // A sum or product that may have wrapped says nothing but its width.
+  // If a sum or product may have wrapped, only its width bounds it.
   limit = limit === null || limit > ofType ? ofType : limit;
   return limit < MAX_OFFSET ? limit : null;
 }

@@ -1,10 +1,10 @@
 /**
  * Cleans up the control flow until nothing changes:
  * - removes unreachable blocks;
- * - makes a jump of a branch or switch whose targets are all one block;
- * - merges a block into its only predecessor where that has no other successor;
- * - threads edges through blocks that hold nothing but a jump;
- * - threads edges on which a branch's condition is a phi of constants (what && and || leave behind).
+ * - replaces a branch or switch whose targets are all one block by a jump;
+ * - merges a block into its only predecessor if that has no other successor;
+ * - threads edges through blocks that contain only a jump;
+ * - threads edges on which a branch's condition is a phi of constants (as && and || produce them).
  * An infinite empty loop stays. Two edges of one block never get two values for a phi (see ir/cfg.ts).
  */
 import { jumpTo, phisOf, removeIncoming, removeUnreachable, targetFor, terminatorOf } from "../ir/cfg.ts";
@@ -12,7 +12,7 @@ import type { Block, Func, Instr, Phi } from "../ir/ir.ts";
 import { bypass, isEmpty } from "./debug.ts";
 import { Replacements, usesOf } from "./rewrite.ts";
 
-/** Threading constants around a loop that never ends would never end either. */
+/** Without a bound, threading constants around an endless loop would not end. */
 const MAX_ROUNDS = 50;
 
 export function cleanCfg(func: Func): void {
@@ -28,7 +28,7 @@ export function cleanCfg(func: Func): void {
   }
 }
 
-/** pred → block → target becomes pred → target where `block` is only a jump. */
+/** pred → block → target becomes pred → target if `block` is only a jump. */
 function threadEmpty(func: Func, block: Block): boolean {
   if (block === func.blocks[0] || !isEmpty(block) || terminatorOf(block).op !== "jump") return false;
   const target = terminatorOf(block).targets[0];
@@ -37,7 +37,7 @@ function threadEmpty(func: Func, block: Block): boolean {
   const phis = phisOf(target);
   let changed = false;
   for (const pred of [...new Set(block.preds)]) {
-    // An existing edge pred → target must agree on every phi, or the values could not be told apart.
+    // An existing edge pred → target must agree on every phi, because the values could not be distinguished.
     const existing = target.preds.indexOf(pred);
     if (existing >= 0 && phis.some((phi) => phi.args[existing] !== phi.args[at])) continue;
     redirect(pred, block, target, (phi) => phi.args[target.preds.indexOf(block)]);
@@ -57,7 +57,7 @@ function joinTargets(block: Block): boolean {
 }
 
 /**
- * All edges pred → from become pred → to; phis of `to` take `value`. `from` has no phis, or they lose the
+ * Redirects all edges pred → from to pred → to; phis of `to` take `value`. `from` has no phis, or they lose the
  * operand.
  */
 function redirect(pred: Block, from: Block, to: Block, value: (phi: Phi) => Instr): void {
@@ -78,8 +78,9 @@ function detach(func: Func, block: Block): void {
 }
 
 /**
- * A block of phis and a branch (or switch) on one of them: a predecessor whose operand is constant goes straight to
- * its target. Only where the block's phis are used nowhere else but in phis of its successors, on the edges from it.
+ * For a block that consists of phis and a branch (or switch) on one of them: a predecessor whose operand is constant
+ * goes straight to the target. Only if the block's phis are used nowhere else, except in phis of its successors on the
+ * edges from it.
  */
 function threadConstants(func: Func): boolean {
   let uses: Map<Instr, Instr[]> | null = null;
@@ -131,7 +132,7 @@ function threadConstants(func: Func): boolean {
 const onlyFrom = (phi: Instr, value: Instr, block: Block): boolean =>
   phi.args.every((arg, i) => arg !== value || phi.block?.preds[i] === block);
 
-/** A block with one successor that has one predecessor takes its instructions. */
+/** A block with one successor that has one predecessor takes over its instructions. */
 function mergeChains(func: Func): boolean {
   const merged = new Set<Block>();
   const replacements = new Replacements();
@@ -142,7 +143,7 @@ function mergeChains(func: Func): boolean {
       const next = last.targets[0];
       if (last.op !== "jump" || next === block || next.preds.length !== 1 || next === func.blocks[0]) break;
       block.instrs.pop();
-      // With one predecessor a phi is its operand.
+      // With one predecessor, a phi equals its operand.
       const phis = phisOf(next);
       for (const phi of phis) replacements.set(phi, replacements.resolve(phi.args[0]));
       for (const instr of next.instrs.slice(phis.length)) {

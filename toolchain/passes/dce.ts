@@ -1,7 +1,7 @@
 /**
- * Removes what nothing needs: values whose uses are all dead (mark and sweep, so that cycles of phis go too),
- * non-volatile loads and safe divisions among them, and allocas that are only ever written, with the stores: what
- * these stored is then told to debuggers.
+ * Removes unused code: values whose uses are all dead (mark and sweep, so that cycles of phis are removed, too),
+ * including non-volatile loads and safe divisions; and allocas that are only written, with their stores. Debug values
+ * then record what these stored.
  */
 import { make } from "../ir/builder.ts";
 import type { Copy, DebugValue, Func, Instr, Store, Zero } from "../ir/ir.ts";
@@ -21,7 +21,7 @@ export function dce(func: Func): void {
   for (const block of func.blocks) block.instrs = block.instrs.filter((i) => live.has(i));
 }
 
-/** Allocas whose address is used for nothing but writing to them, directly or at an offset. */
+/** Allocas whose address is only used to write to them, directly or at an offset. */
 function removeWriteOnly(func: Func): void {
   const allocas = func.blocks[0].instrs.filter((i) => i.op === "alloca");
   if (allocas.length === 0) return;
@@ -67,11 +67,11 @@ function removeWriteOnly(func: Func): void {
 interface Write {
   readonly instr: Store | Copy | Zero;
   readonly alloca: Instr;
-  /** Bytes; NaN = somewhere. */
+  /** Bytes; NaN = unknown. */
   readonly offset: number;
 }
 
-/** The debug values that stand for a write. */
+/** The debug values that replace a write. */
 function told(func: Func, { instr: write, offset }: Write, watchers: readonly DebugValue[]): Instr[] {
   if (watchers.length === 0) return [];
   if (Number.isNaN(offset)) return afterStore(func, watchers, 0, null, Number.MAX_SAFE_INTEGER, write);

@@ -1,7 +1,7 @@
 /**
- * What passes do for debug values (`dbg`, ../ir/ops.ts). Most need nothing: an operand that is replaced is replaced
- * there too (Replacements.apply), and a value that is gone is told from others where that is possible
- * (x64/debug/values.ts). What remains:
+ * Support for debug values (`dbg`, ../ir/ops.ts) in passes. Most passes need nothing: replacing an operand replaces it
+ * here too (Replacements.apply), and a removed value is computed from others if possible (x64/debug/values.ts). What
+ * remains:
  *
  * - Code that tests whether a block is empty, counts instructions, or looks at the first one skips debug values:
  *   `isEmpty`, `firstOf`.
@@ -23,13 +23,13 @@ export function newDebug(func: Func, debug: DebugValue, loc: Loc, block: Block |
   return instr;
 }
 
-/** Nothing but a terminator. */
+/** Contains only a terminator. */
 export const isEmpty = (block: Block): boolean =>
   block.instrs.every((instr, i) => instr.op === "dbg" || i === block.instrs.length - 1);
-/** The first instruction that is no debug value; phis count. */
+/** The first instruction that is not a debug value; phis count. */
 export const firstOf = (block: Block): Instr => block.instrs.find((instr) => instr.op !== "dbg") as Instr;
 
-/** The debug values that watch what is stored at each of `allocas`: those that say where variables live. */
+/** The debug values that watch the contents of each of `allocas`: those of variables that live there. */
 export function watchersOf(func: Func, allocas: { has(alloca: Instr): boolean }): Map<Instr, DebugValue[]> {
   const watchers = new Map<Instr, DebugValue[]>();
   for (const block of func.blocks) {
@@ -47,8 +47,8 @@ export function watchersOf(func: Func, allocas: { has(alloca: Instr): boolean })
 }
 
 /**
- * The variables that `watchers` keep at an alloca, after `value` was put `at` bytes into it instead of memory; null =
- * something unknown.
+ * Debug values for the variables that `watchers` place in an alloca, after `value` was recorded `at` bytes into it
+ * instead of being stored; null = unknown.
  */
 export function afterStore(
   func: Func,
@@ -73,14 +73,13 @@ export function afterStore(
 }
 
 /**
- * Control from `from` now goes to `to` without passing `past`, which has nothing but phis, debug values and its
- * terminator. Call it for each such `from` when the edge is there. `knownAs` maps a phi of `past` to what it would
- * be.
+ * An edge from `from` now leads to `to` and bypasses `past`, which has only phis, debug values and its terminator. Call
+ * this for each such `from` once the edge exists. `knownAs` maps a phi of `past` to its value on this path.
  */
 export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs: (value: Instr) => Instr): void {
   const passed = past.instrs.filter((i) => i.op === "dbg");
   if (passed.length === 0) return;
-  // Two edges to one block are two ways still.
+  // Two edges to one block are still two paths.
   const single = terminatorOf(from).op === "jump";
   for (const { debug, loc } of passed) {
     const { variable, offset, bytes, watched } = debug;
@@ -90,7 +89,7 @@ export function bypass(func: Func, from: Block, past: Block, to: Block, knownAs:
   }
 }
 
-/** At the head of `block`, unless it says something of these bytes there itself. */
+/** Records "unknown" at the head of `block`, unless it already describes these bytes there. */
 export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): void {
   const head = phisOf(block).length;
   for (let i = head; i < block.instrs.length; i++) {
@@ -107,13 +106,15 @@ export function forget(func: Func, block: Block, debug: DebugValue, loc: Loc): v
   block.instrs.splice(head, 0, newDebug(func, { ...debug, watched: null }, loc, block));
 }
 
-/** Operations that selection can tell from others (x64/debug/values.ts) when nothing computes them any more. */
+/**
+ * Operations that selection can recompute for debuggers (x64/debug/values.ts) when the code no longer computes them.
+ */
 const isTellable = (value: Instr): value is Plain =>
   value.op === "add" || value.op === "sub" || value.op === "zext" || value.op === "trunc";
 const MAX_DEPTH = 4;
 
 /**
- * A watched value as it is in a copy of the code: `knownAs` for what the copy has, a copy of what is in no block;
+ * A watched value in a copy of the code: `knownAs` for values of the copy, a new copy of a value that is in no block;
  * null = unknown.
  */
 export function remade(value: Instr, knownAs: (value: Instr) => Instr | null, depth: number): Instr | null {

@@ -1,11 +1,12 @@
 /**
- * Dead-store elimination: a store, copy or clearing of memory is removed when all of it is overwritten on every path
- * from there before it may be read; locals end with the function. Backwards over the blocks, until the sets of
- * places that will be overwritten agree (alias.ts tells what may share a byte).
+ * Dead-store elimination: a store, copy or clearing of memory is removed if all of its bytes are overwritten, on every
+ * path from there, before they may be read; locals end with the function. The pass goes backwards over the blocks until
+ * the sets of places that will be overwritten are stable (alias.ts decides which places may share a byte).
  *
- * A place is forgotten, since it may be read, at loads and copies that may reach it, and, but for locals whose
- * address is nowhere else, at calls, assembly, atomics, fences, volatile accesses and divisions that may trap. What
- * runs on for ever overwrites nothing. A place whose address is computed in a loop is a place of that turn only.
+ * A place is dropped from the set at loads and copies that may read it. It is also dropped at calls, assembly, atomics,
+ * fences, volatile accesses and divisions that may trap, unless it is a local whose address is known nowhere else. An
+ * endless path overwrites nothing. If a place's address is computed in a loop, the place belongs to that iteration
+ * only.
  */
 import { reversePostorder, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Copy, DebugValue, Func, Instr, Module, Store, Zero } from "../ir/ir.ts";
@@ -18,11 +19,11 @@ import { isSafeDivision, isVolatile } from "./rewrite.ts";
 /** Bytes that will be overwritten before they are read. */
 interface Doomed {
   readonly place: Place;
-  /** Where they begin: `offset` from this datum or value exactly. */
+  /** Where they start: exactly `offset` from this datum or value. */
   readonly base: string | Instr;
   readonly offset: bigint;
 }
-/** Longer lists forget the oldest. */
+/** Longest list; beyond it the oldest entry is dropped. */
 const MAX_DOOMED = 32;
 const MAX_ROUNDS = 10;
 
@@ -30,7 +31,7 @@ export function dse(func: Func, module: Module): void {
   if (!func.blocks.some((b) => b.instrs.some(isWrite))) return;
   const walk = new Walk(func, module);
   const order = reversePostorder(func).reverse();
-  // What is not known yet does not count: lists only get shorter.
+  // Unknown lists are ignored: lists only get shorter.
   let isDone = false;
   for (let round = 0; !isDone; round++) {
     if (round === MAX_ROUNDS) return;
@@ -50,7 +51,7 @@ class Walk {
   readonly #module: Module;
   readonly #captured: ReadonlySet<Instr>;
   readonly #locals: readonly Doomed[];
-  /** Blocks that no way leads from to an end of the function. */
+  /** Blocks from which no path leads to an end of the function. */
   readonly #endless: ReadonlySet<Block>;
   readonly #atStart = new Map<Block, readonly Doomed[]>();
 
@@ -67,7 +68,7 @@ class Walk {
     this.#endless = endlessBlocks(func);
   }
 
-  /** True if the list of its start has changed, or is not known yet. */
+  /** True if the list at its start has changed, or is not known yet. */
   visit(block: Block): boolean {
     const before = this.#atStart.get(block);
     const atEnd = this.#atEndOf(block);
@@ -81,7 +82,7 @@ class Walk {
     this.#through(block, this.#atEndOf(block) ?? [], dead);
   }
 
-  /** The list at the block's start, from that at its end. What is overwritten goes to `dead`. */
+  /** Computes the list at the block's start from that at its end. Overwritten stores are added to `dead`. */
   #through(block: Block, atEnd: readonly Doomed[], dead: Set<Instr> | null): readonly Doomed[] {
     let doomed = [...atEnd];
     for (let i = block.instrs.length - 1; i >= 0; i--) {
@@ -102,7 +103,7 @@ class Walk {
         if (instr.op === "load") doomed = this.#without(doomed, placeOf(instr.args[0], instr.type));
         if (isSeen(instr)) doomed = doomed.filter((d) => this.#isPrivate(d));
       }
-      // In front of it the same name is another turn's value.
+      // Before this definition, the same name means another iteration's value.
       if (instr.type === "i64") doomed = doomed.filter((d) => d.base !== instr);
     }
     return doomed;
@@ -139,7 +140,7 @@ function endlessBlocks(func: Func): Set<Block> {
   return endless;
 }
 
-/** Where others may look at memory. */
+/** Whether other code may read memory here. */
 function isSeen(instr: Instr): boolean {
   if (instr.op === "load" || isVolatile(instr)) return isVolatile(instr);
   const info = opInfo(instr.op);
@@ -155,7 +156,7 @@ const rangeOf = (address: Instr, size: number): Place => ({ ...placeOf(address, 
 function doomedBy(write: Write): Doomed {
   const [address, value] = write.args;
   const place = rangeOf(address, write.op === "store" ? widthOf[value.type as "i64"] / 8 : write.size);
-  // An index that is not known: the address itself is all that can be compared.
+  // If the index is unknown, only the address itself can be compared.
   return place.low === place.high
     ? { place, base: place.base, offset: place.low }
     : { place, base: address, offset: 0n };
@@ -172,7 +173,7 @@ function isCovered(a: Doomed, b: Doomed): boolean {
 const isAmong = (d: Doomed, list: readonly Doomed[]): boolean =>
   list.some((other) => d === other || isCovered(d, other));
 
-/** Variables of the source that lie in a local are for debuggers what would have been stored, until something is. */
+/** For debuggers, variables in a local have the value that would have been stored, until the next store. */
 function remove(func: Func, dead: ReadonlySet<Instr>): void {
   const places = new Map<Instr, Place>([...dead].map((write) => [write, placeOf(write.args[0], "i8")]));
   const allocas = new Set<Instr>();
@@ -201,12 +202,12 @@ function remove(func: Func, dead: ReadonlySet<Instr>): void {
   }
 }
 
-/** The variable's bytes from `at` on are in memory again. */
+/** From here on the variable's bytes from `at` are in memory again. */
 function inMemory(func: Func, debug: DebugValue, at: number, bytes: number, like: Instr): Instr[] {
   const count = Math.min(bytes, debug.bytes - at);
   if (at < 0 || count <= 0 || debug.watched === null) return [];
   if (at === 0) return [newDebug(func, { ...debug, bytes: count }, like.loc, like.block)];
-  // Watched by its address, which the write has computed.
+  // Watched through the address that the write computed.
   return [
     newDebug(func, { ...debug, watched: like.args[0], offset: debug.offset + at, bytes: count }, like.loc, like.block),
   ];

@@ -1,11 +1,11 @@
 /**
- * Copies of a block, and SSA form after them. Where a block has copies that its predecessors are led to, what it
- * defined once is defined once in it and once in each copy, and none of them dominates all uses any more: `repair`
- * puts phis where they meet (Braun et al.: Simple and Efficient Construction of Static Single Assignment Form, 2013),
- * only in front of uses and only where two values really arrive.
+ * Copies blocks and repairs SSA form afterwards. If some predecessors of a block are redirected to copies of it, each
+ * of its values is defined once in the block and once in each copy, and none of these definitions dominates all uses.
+ * `repair` inserts phis where they meet (Braun et al.: Simple and Efficient Construction of Static Single Assignment
+ * Form, 2013), only where a use follows and two different values really meet.
  *
- * Debug values of a block are copied with it. They get no phi of their own: where a variable's value came from one of
- * several copies and no use needed the phi, it is unknown there.
+ * A block's debug values are copied with it. They cause no phis: if a variable's value came from one of several copies
+ * and no use needed the phi, it is unknown there.
  */
 import { phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import { clone, make, numbered } from "../ir/builder.ts";
@@ -15,11 +15,11 @@ import { samePhi } from "./fold.ts";
 import { isLeaf } from "./gvn.ts";
 import { isDivision, isPure } from "./rewrite.ts";
 
-/** The same operation on the same operands, in no block; terminators go to `targets`. */
+/** A copy of an instruction with the same operands, in no block; terminators go to `targets`. */
 export const copyOf = (func: Func, old: Instr, targets: Block[] = []): Instr =>
   numbered(func, clone(old, [...old.args], targets));
 
-/** A new block that is in no list yet. */
+/** A new block that is not in the function's list yet. */
 export const newBlock = (func: Func): Block => new Block(func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0));
 
 export function append<I extends Instr>(block: Block, instr: I): I {
@@ -28,7 +28,10 @@ export function append<I extends Instr>(block: Block, instr: I): I {
   return instr;
 }
 
-/** What copying the block costs: instructions but leaves; null = something in it may not be there twice. */
+/**
+ * Cost of copying the block: instructions without leaves; null = it contains an instruction that must not be
+ * duplicated.
+ */
 export function sizeOfCopy(block: Block): number | null {
   const last = terminatorOf(block);
   let size = 0;
@@ -43,8 +46,8 @@ const isCopyable = (instr: Instr): boolean =>
   (instr.op === "load" && !instr.volatile) || isPure(instr) || isDivision(instr);
 
 /**
- * Edges from `preds` to `block` go to its copy, which is empty yet. Gives what the block's phis are there: operands,
- * or phis of the copy.
+ * Redirects the edges from `preds` to `block` to its copy, which is still empty. Returns the values of the block's phis
+ * there: operands, or phis of the copy.
  */
 export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: Block): Map<Instr, Instr> {
   const values = new Map<Instr, Instr>();
@@ -67,7 +70,7 @@ export function leadTo(func: Func, block: Block, preds: readonly Block[], copy: 
 }
 
 /**
- * Appends copies of all instructions of `from` but phis and terminator. `values` says what its phis are there; the
+ * Appends copies of all instructions of `from` except phis and terminator. `values` gives the values of its phis; the
  * copies are added to it.
  */
 export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, Instr>): void {
@@ -93,14 +96,14 @@ export function copyInto(func: Func, from: Block, to: Block, values: Map<Instr, 
   }
 }
 
-/** Null: what is made of values of the block has to be made again. */
+/** Null: an expression of the block's values must be copied, too. */
 const inCopy = (value: Instr, from: Block, values: ReadonlyMap<Instr, Instr>): Instr | null =>
   values.get(value) ?? (value.block === from || value.args.some((arg) => values.has(arg)) ? null : value);
 
 /**
- * Puts in order the uses of what `block` defines; `copies` say what each of its values is at the end of each copy.
- * Edges and the list of blocks are as they shall be, `block` itself may be gone from it; phis have for the edges from
- * the copies what they have for that from it.
+ * Repairs the uses of the values that `block` defines; `copies` gives each value at the end of each copy. Edges and the
+ * list of blocks are already final (`block` itself may be gone); phis have, for the edges from the copies, the operands
+ * of the edge from the block.
  */
 export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, ReadonlyMap<Instr, Instr>>): void {
   const uses = new Map<Instr, Instr[]>();
@@ -130,16 +133,16 @@ export function repair(func: Func, block: Block, copies: ReadonlyMap<Block, Read
   tellDebuggers(func, block, copies, known, debugs);
 }
 
-/** The variable of the source that a value stands for. */
+/** The source variable that a value represents. */
 const nameOf = (value: Instr): string =>
   value.op === "alloca" || value.op === "param" || value.op === "phi" ? value.name : "";
 
-/** One value that is defined in several blocks. */
+/** One value with definitions in several blocks. */
 class Meeting {
   readonly #func: Func;
   readonly #value: Instr;
   readonly definitions: ReadonlyMap<Block, Instr>;
-  /** Also those that turned out to be one value. */
+  /** Includes phis that turned out to be one value. */
   readonly #phis = new Map<Block, Phi>();
   readonly #same = new Map<Instr, Instr>();
 
@@ -150,7 +153,7 @@ class Meeting {
   }
 
   rewrite(users: readonly Instr[]): void {
-    // Blocks that want it at their start, and those before them up to the definitions.
+    // Blocks that need the value at their start, and their predecessors up to the definitions.
     const wanted = new Set<Block>();
     const work: Block[] = [];
     const want = (block: Block): void => {
@@ -188,7 +191,7 @@ class Meeting {
     return [...this.#phis].filter(([, phi]) => !this.#same.has(phi));
   }
 
-  /** The value at the start of a block without anything being made; null = it is not known there as one value. */
+  /** The value at the start of a block, without creating phis; null = no single value is known there. */
   find(block: Block): Instr | null {
     let at = block;
     for (let steps = 0; steps <= this.#func.blocks.length; steps++) {
@@ -211,7 +214,7 @@ class Meeting {
     return this.definitions.get(block) ?? this.#atStart(block);
   }
   #atStart(block: Block): Instr {
-    // Nothing leads there at all where no definition does: any value will do.
+    // If no definition reaches the block, it is unreachable and any value will do.
     return this.find(block) ?? this.#value;
   }
   #resolve(value: Instr): Instr {
@@ -219,7 +222,7 @@ class Meeting {
     for (let next = this.#same.get(at); next !== undefined; next = this.#same.get(at)) at = next;
     return at;
   }
-  /** Phis of one value are that value; each one that goes may make another such. */
+  /** A phi of one value is that value; removing it may make another phi redundant. */
   #simplify(): void {
     for (let changed = true; changed; ) {
       changed = false;
@@ -236,8 +239,8 @@ class Meeting {
 }
 
 /**
- * Debug values that watch what the block defines, in blocks that a copy's value may reach too; and what variables are
- * where values meet.
+ * Updates debug values that watch the block's values in blocks that a copy's value may also reach, and records the
+ * variables where values meet.
  */
 function tellDebuggers(
   func: Func,
@@ -257,7 +260,7 @@ function tellDebuggers(
     reached ??= reachedFrom([...copies.keys()], block);
     if (reached.has(instr.block as Block)) instr.debug.watched = known.get(watched)?.find(instr.block as Block) ?? null;
   }
-  // Right behind the copies a variable is what the phi there is.
+  // Directly after the copies, a variable has the value of the phi there.
   const told = block.instrs.flatMap((i) => (i.op === "dbg" ? i.debug : []));
   for (const [k, debug] of told.entries()) {
     const meeting = debug.watched ? known.get(debug.watched) : undefined;

@@ -1,9 +1,8 @@
 /**
- * Constant folding and algebraic simplification, in reverse postorder, until nothing changes.
- * Values come from `evaluate`, that is from the op table. What would trap stays. Results that are NaN stay too, since
- * their sign and payload are the processor's, and so do conversions out of range.
- * Includes: branches and switches on constants, phis whose operands are all equal, chains of additions, comparisons
- * of comparisons.
+ * Constant folding and algebraic simplification, in reverse postorder, until nothing changes. Values come from
+ * `evaluate`, that is, from the op table. Operations that would trap are kept. So are results that are NaN, because the
+ * processor decides their sign and payload, and conversions out of range. Includes branches and switches on constants,
+ * phis whose operands are all equal, chains of additions, and comparisons of comparisons.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { isTerminator, jumpTo, removeUnreachable, reversePostorder, terminate, terminatorOf } from "../ir/cfg.ts";
@@ -32,12 +31,12 @@ const log2 = (value: bigint): bigint | null =>
   value > 0n && (value & (value - 1n)) === 0n ? BigInt(value.toString(2).length - 1) : null;
 const INVERSE: Partial<Record<Op, PlainOp>> = { eq: "ne", ne: "eq", feq: "fne", fne: "feq" };
 const SHIFTS = new Set<Op>(["shl", "lshr", "ashr", "rotl"]);
-/** A mask that keeps at least the bits of a shift count for `width`. */
+/** A mask that keeps all bits that a shift count for `width` uses. */
 const keepsCount = (mask: bigint, width: number): boolean => (mask & BigInt(width - 1)) === BigInt(width - 1);
 const COMPARISONS = new Set<Op>(["eq", "ne", "slt", "sle", "ult", "ule", "feq", "fne", "flt", "fle"]);
 
 /**
- * Offsets from a symbol that a RIP-relative operand surely reaches; others stay additions (kernel: symbol −
+ * Offsets from a symbol that a RIP-relative operand can always reach; others stay additions (kernel: symbol −
  * KERNEL_BASE).
  */
 const isNear = (offset: bigint): boolean => {
@@ -77,7 +76,7 @@ class Folder {
     block.instrs = this.#out;
   }
 
-  // ---- making values in front of the current instruction
+  // ---- creating values before the current instruction
   #const(type: Type, value: bigint): Instr {
     const instr = newConst(this.#func, type, BigInt.asUintN(bits(type), value), this.#at.loc);
     this.#out.push(instr);
@@ -94,7 +93,7 @@ class Folder {
     this.#out.push(instr);
     return instr;
   }
-  /** The instruction becomes another operation in place. */
+  /** Changes the instruction into another operation, in place. */
   #become(instr: Plain, op: PlainOp, args: Instr[]): null {
     instr.op = op;
     instr.args = args;
@@ -102,7 +101,7 @@ class Folder {
     return null;
   }
 
-  /** What the instruction can be replaced with; null = nothing (it may have been changed in place). */
+  /** A replacement for the instruction; null = none (it may have been changed in place). */
   #simplify(instr: Plain): Instr | null {
     const { op, type, args } = instr;
     if (args.length === 0) return null;
@@ -172,7 +171,7 @@ class Folder {
     }
     if (inner.op === "zext") return this.#become(instr, "zext", [source]);
     if (inner.op === "sext" && op === "sext") return this.#become(instr, "sext", [source]);
-    // Comparisons are 0 or 1: no sign.
+    // Comparisons give 0 or 1, so the sign does not matter.
     return op === "sext" && COMPARISONS.has(inner.op) ? this.#become(instr, "zext", [inner]) : null;
   }
 
@@ -233,7 +232,7 @@ class Folder {
     }
   }
 
-  /** eq and ne with a constant, mostly 0: seen through widening, comparisons and offsets. */
+  /** eq and ne with a constant, usually 0: looks through widening, comparisons and offsets. */
   #compareZero(instr: Plain, op: "eq" | "ne", a: Instr, c: bigint): Instr | null {
     if (c === 0n && COMPARISONS.has(a.op)) {
       if (op === "ne") return a;
@@ -282,14 +281,14 @@ class Folder {
       }
     }
   }
-  /** Keeps one of the edges. */
+  /** Keeps only one of the edges. */
   #jump(block: Block, instr: Terminator, keep: number): void {
     jumpTo(block, instr.targets[keep]);
     this.changed = true;
   }
 }
 
-/** The one value that a phi stands for, itself aside; null if there are two. */
+/** The one value that a phi stands for, ignoring itself; null if there are two. */
 export function samePhi(phi: Instr): Instr | null {
   let same: Instr | null = null;
   for (const arg of phi.args) {

@@ -1,9 +1,9 @@
 /**
- * Store-to-load forwarding within each extended basic block: a load of what was just stored or loaded at the same
- * address is that value. Calls, atomics, fences and asm forget everything but allocas whose address never leaves the
- * function; a store forgets what it may overlap. Two addresses cannot overlap if they are different allocas, an
- * alloca and a symbol, or the same base at distant offsets. Volatile accesses are never answered from here and forget
- * everything but private allocas too: code that polls a flag by a volatile read expects the data behind it to be read
+ * Store-to-load forwarding within each extended basic block: a load from an address that was just stored to or loaded
+ * from gets that value. Calls, atomics, fences and asm invalidate everything except allocas whose address never leaves
+ * the function; a store invalidates what it may overlap. Two addresses cannot overlap if they are different allocas, an
+ * alloca and a symbol, or one base with distant offsets. Volatile loads are never replaced, and volatile accesses, too,
+ * invalidate everything except private allocas: code that polls a flag by a volatile read expects the data to be read
  * afterwards.
  */
 import type { Block, Func, Instr } from "../ir/ir.ts";
@@ -46,12 +46,12 @@ export function forward(func: Func): void {
     }
     atEnd.set(block, known);
   };
-  // In layout order a block with one predecessor mostly comes behind it; where it does not, it starts with nothing.
+  // In layout order a block with one predecessor usually follows it; otherwise it starts with an empty list.
   for (const block of func.blocks) visit(block, (block.preds.length === 1 ? atEnd.get(block.preds[0]) : null) ?? []);
   replacements.apply(func);
 }
 
-/** The oldest goes when there are too many, so that long blocks stay cheap. */
+/** Drops the oldest entry when there are too many, so that long blocks stay cheap. */
 const remember = (known: Known[], next: Known): Known[] => [
   ...(known.length < MAX_KNOWN ? known : known.slice(1)),
   next,
@@ -75,7 +75,7 @@ function mayOverlap(k: Known, base: Instr, offset: bigint, size: bigint, capture
   return !distinct(k.base, base) && !distinct(base, k.base);
 }
 
-/** Allocas whose address is used by more than loads and stores at constant offsets. */
+/** Allocas whose address has uses other than loads and stores at constant offsets. */
 export function capturedAllocas(func: Func): Set<Instr> {
   const captured = new Set<Instr>();
   const uses = usesOf(func);

@@ -1,7 +1,7 @@
 /**
- * Global value numbering over the dominator tree: a pure operation whose operands equal those of one that dominates
- * it is that one. Also drops phis that equal another phi of their block. Constants become one instruction a function,
- * in the entry block; the pass `leaves` puts them back where they are used. Loads are left to the pass `forward`.
+ * Global value numbering over the dominator tree: a pure operation is replaced by one that dominates it and has the
+ * same operands. Also removes phis that equal another phi of their block. Each constant becomes one instruction per
+ * function, in the entry block; the pass `leaves` moves it back to its uses. Loads are handled by the pass `forward`.
  */
 import { Dominators } from "../ir/cfg.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
@@ -15,7 +15,7 @@ export function gvn(func: Func): void {
   const table = new Map<string, Instr>();
   const hoisted: Instr[] = [];
   const entry = func.blocks[0];
-  // A block's own entries leave the table when its subtree is done.
+  // The entries of a block leave the table when its subtree is done.
   const stack: ({ block: Block } | { leave: string[] })[] = [{ block: entry }];
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     if ("leave" in top) {
@@ -38,7 +38,7 @@ export function gvn(func: Func): void {
       else {
         table.set(key, instr);
         if (isLeaf(instr)) {
-          // Known to the whole function from now on: the entry dominates everything.
+          // From now on known in the whole function: the entry dominates everything.
           instr.block = entry;
           hoisted.push(instr);
         } else {
@@ -72,7 +72,7 @@ function keyOf(instr: Instr, block: Block): string | null {
       return `p${block.id},${instr.type},${instr.args.map((a) => a.id).join()}`;
   }
   if (!isPure(instr)) {
-    // A division that a dominating one has already survived cannot trap.
+    // A division that a dominating equal division has survived cannot trap.
     if (!/^[su](div|rem)$/.test(instr.op)) return null;
   }
   const [a, b, c] = instr.args;

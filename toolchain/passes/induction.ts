@@ -1,11 +1,12 @@
 /**
- * Addresses that a loop's counter steps through: a load or store at `a + c*i`, where i grows by a constant each turn
- * and a does not change in the loop, is led to a form that one addressing mode computes. Where c is 1, 2, 4 or 8, a
- * is made of its parts in front of the loop and i is the index; else an address of its own is stepped by c times i's
- * step (strength reduction: no multiplication is left). Sums of integers wrap, so that any order of them is the same
- * number; constants stay as displacements.
+ * Addresses that follow a loop counter. A load or store at `a + c*i`, where i grows by a constant in each iteration and
+ * a does not change in the loop, is rewritten to a form that one addressing mode computes. If c is 1, 2, 4 or 8, a is
+ * computed before the loop and i is the index. Otherwise a separate address is advanced by c times i's step (strength
+ * reduction: no multiplication remains). Integer sums wrap, so their order does not matter; constants stay as
+ * displacements.
  *
- * Innermost loops have most to gain: only those are looked at. Each form costs a register: a few a loop.
+ * Only innermost loops are processed, because they gain most. Each form costs a register, so there are only a few per
+ * loop.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, type Loop, phisOf } from "../ir/cfg.ts";
@@ -14,15 +15,15 @@ import { copyOf } from "./duplicate.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { newConst, newInstr } from "./rewrite.ts";
 
-/** Forms a loop; each lives in a register through it. */
+/** Most forms per loop; each occupies a register throughout it. */
 const MAX_FORMS = 4;
 const MAX_TERMS = 5;
 const MAX_DEPTH = 6;
-/** Constant parts of an address that stay with each access. */
+/** Bound of the constant part of an address that stays with each access. */
 const MAX_DISPLACEMENT = 1n << 30n;
 const MAX_SHIFT = 32n;
 
-/** A counter of the loop: a phi that grows by `step` where `next` stands. */
+/** A loop counter: a phi that grows by `step` at `next`. */
 interface Counter {
   readonly phi: Instr;
   readonly first: Instr;
@@ -37,7 +38,7 @@ interface Linear {
 interface Form {
   readonly counter: Counter;
   readonly scale: bigint;
-  /** What does not change, without the constant part. */
+  /** The invariant part without its constant. */
   readonly rest: readonly (readonly [Instr, bigint])[];
   readonly accesses: { readonly instr: Instr; readonly constant: bigint }[];
   isAlways: boolean;
@@ -71,7 +72,7 @@ function countersOf(header: Block, blocks: ReadonlySet<Block>, before: Block): C
   });
 }
 
-/** The accesses of the loop by what their addresses have in common. */
+/** The accesses of the loop, grouped by the common part of their addresses. */
 function formsOf(
   func: Func,
   blocks: ReadonlySet<Block>,
@@ -107,7 +108,7 @@ function formsOf(
   return [...forms.values()];
 }
 
-/** Null: something in it changes in the loop otherwise than a counter. */
+/** Null: it changes in the loop in a way other than by a counter. */
 function linearOf(
   value: Instr,
   blocks: ReadonlySet<Block>,
@@ -142,7 +143,10 @@ function sum(x: Linear, y: Linear, factor: bigint): Linear {
 
 const shiftOf = (scale: bigint): number => [1n, 2n, 4n, 8n].indexOf(scale);
 
-/** Not what one addressing mode computes as it is. A stepped address must be wanted in every turn that steps it. */
+/**
+ * False if one addressing mode already computes the address. A stepped address must be needed in every iteration that
+ * steps it.
+ */
 function isWorthIt({ scale, rest, isAlways }: Form): boolean {
   if (shiftOf(scale) < 0) return isAlways;
   return rest.length > 1 || rest.some(([, c]) => c !== 1n);
@@ -161,7 +165,7 @@ function shape(
     return instr;
   };
   const shift = shiftOf(scale);
-  // Symbols may stand in the loop.
+  // Symbols may be inside the loop.
   const fixed = rest.map(
     ([value, c]) => [blocks.has(value.block as Block) ? inFront(copyOf(func, value)) : value, c] as const,
   );
@@ -193,7 +197,7 @@ function shape(
   }
 }
 
-/** The values times their constants, added up; constants are reckoned at once. */
+/** Sum of the values times their constants; constants are folded. */
 function sumOf(
   func: Func,
   terms: readonly (readonly [Instr, bigint])[],
@@ -218,7 +222,7 @@ function sumOf(
   return BigInt.asUintN(64, known) === 0n ? total : operation("add", total, constant(known));
 }
 
-/** A phi that starts with `base` and grows as the counter does, `scale` times as fast. */
+/** A phi that starts with `base` and grows `scale` times as fast as the counter. */
 function stepped(
   func: Func,
   header: Block,

@@ -1,12 +1,11 @@
 /**
  * Inlines calls of small functions into one caller. `optimize` runs it bottom-up over the call graph, so that callees
- * are already optimised and their size is what they really cost.
+ * are already optimised and their size is their real cost.
  *
- * Never: naked functions, code that is not 64-bit, functions that (directly or in a circle) call the caller,
- * signatures that do not match, and what asks for inline "never". Always: inline "always". Otherwise by size, never
- * noreturn functions (they are cold), and only within one section, so that boot code does not spread into memory that
- * is freed or not yet mapped.
- * The callee's allocas move to the caller's entry.
+ * Never: naked functions, code that is not 64-bit, functions that call the caller (directly or through others),
+ * signatures that do not match, and inline "never". Always: inline "always". Otherwise by size, never noreturn
+ * functions (they are cold), and only within one section, so that boot code does not move into memory that is not
+ * mapped yet, nor other code into boot sections. The callee's allocas move to the caller's entry.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { isTerminator, terminatorOf } from "../ir/cfg.ts";
@@ -25,21 +24,21 @@ import { remade } from "./debug.ts";
 import { copyOf } from "./duplicate.ts";
 import { Replacements } from "./rewrite.ts";
 
-/** Instructions, leaves and parameters not counted. A call itself costs about as much as the first. */
+/** Instructions, without leaves and parameters. The call itself costs about as much as the first. */
 const SMALL = 14;
 const SMALL_ONCE = 60;
-/** An automatic inlining may not make the caller larger than this, nor its frame by more than MAX_FRAME bytes. */
+/** Automatic inlining may not make the caller larger than this, nor its frame larger by more than MAX_FRAME bytes. */
 const MAX_CALLER = 4000;
 const MAX_FRAME = 128;
 
 export interface CallGraph {
-  /** Callees before their callers, circles in any order. */
+  /** Callees before their callers, cycles in any order. */
   readonly order: readonly Func[];
-  /** Functions of one circle of calls have the same number. */
+  /** Functions of one call cycle have the same number. */
   readonly component: ReadonlyMap<Func, number>;
-  /** Number of direct calls and of address uses, assembly included, in the whole module when the graph was made. */
+  /** Direct calls and address uses, including those in assembly, in the whole module when the graph was made. */
   readonly references: ReadonlyMap<string, number>;
-  /** Sizes of functions that are finished, filled in when they are asked for. */
+  /** Sizes of finished functions, computed on demand. */
   readonly sizes: Map<Func, number>;
 }
 
@@ -103,8 +102,8 @@ export function inline(caller: Func, module: Module, graph: CallGraph): void {
   if (caller.attributes.naked || caller.attributes.bits !== 64) return;
   let size = sizeOf(caller);
   const replacements = new Replacements();
-  // Blocks that inlining makes are not looked at again: what an inlined body still calls was decided when its
-  // function was optimised.
+  // Blocks created by inlining are not visited again: calls in an inlined body were decided when its function was
+  // optimised.
   for (const first of [...caller.blocks]) {
     let block = first;
     for (let i = 0; i < block.instrs.length; i++) {
@@ -171,7 +170,7 @@ function sizeOf(func: Func): number {
   return size;
 }
 
-/** Puts the callee's body in place of `call`, which is block.instrs[at]. Gives the block that follows it. */
+/** Replaces `call`, which is block.instrs[at], by the callee's body. Returns the block that follows it. */
 function expand(caller: Func, callee: Func, block: Block, at: number, call: Call, replacements: Replacements): Block {
   let nextBlock = caller.blocks.reduce((max, b) => Math.max(max, b.id), 0) + 1;
   const rest = new Block(nextBlock++);
@@ -248,7 +247,7 @@ function expand(caller: Func, callee: Func, block: Block, at: number, call: Call
   return rest;
 }
 
-/** Scopes, variables and positions of a callee's body as one inlined copy has them. */
+/** Scopes, variables and positions of a callee's body, for one inlined copy. */
 class InlinedDebug {
   readonly #callee: Func;
   readonly #call: Loc;

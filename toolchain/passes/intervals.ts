@@ -1,8 +1,8 @@
 /**
- * Two branches that compare one value with constants become one: `c >= 48 && c <= 57` is `c - 48 < 10`,
- * `c === 9 || c === 10` is `c - 9 < 2`. The values that lead to each target are an interval on the circle of the
- * type's values; where the interval of both branches together is one again, one unsigned comparison tells. The second
- * block must hold nothing but its comparison.
+ * Joins two branches that compare one value with constants: `c >= 48 && c <= 57` becomes `c - 48 < 10`, `c === 9 || c
+ * === 10` becomes `c - 9 < 2`. The values that lead to each target are an interval on the circle of the type's values;
+ * if the values of both branches together are again one interval, one unsigned comparison is enough. The second block
+ * must contain only its comparison.
  */
 import { phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
@@ -10,14 +10,14 @@ import { widthOf } from "../ir/ops.ts";
 import { isLeaf } from "./gvn.ts";
 import { newConst, newInstr } from "./rewrite.ts";
 
-/** `length` values from `start` on, modulo 2^width; neither none nor all. */
+/** `length` values from `start` on, modulo 2^width; neither empty nor complete. */
 export interface Interval {
   readonly start: bigint;
   readonly length: bigint;
 }
 
 export function intervals(func: Func): void {
-  // From the back, so that of a chain of tests the last ones join first and can join again.
+  // Backwards, so that the last tests of a chain join first and the result can join again.
   let removed = false;
   for (let i = func.blocks.length - 1; i >= 0; i--) while (joinNext(func, func.blocks[i])) removed = true;
   if (removed) func.blocks = func.blocks.filter((b, i) => i === 0 || b.preds.length > 0);
@@ -55,7 +55,7 @@ function joinNext(func: Func, block: Block): boolean {
   return false;
 }
 
-/** `block` goes to `inside` for values of the interval, else to `other`; `next` is no more. */
+/** `block` goes to `inside` for values in the interval, else to `other`; `next` is removed. */
 function join(
   func: Func,
   block: Block,
@@ -70,10 +70,10 @@ function join(
   inside.preds = inside.preds.map((p) => (p === next ? block : p));
   next.preds = [];
   block.instrs.pop();
-  // Leaves of the second block may be known to blocks that it dominates.
+  // Leaves of the second block may be used in blocks that it dominates.
   for (const instr of next.instrs.slice(0, -1)) {
     instr.block = block;
-    // What only one of the two ways knew of.
+    // A value that only one of the two paths knew.
     if (instr.op === "dbg") instr.debug.watched = null;
     block.instrs.push(instr);
   }
@@ -128,10 +128,10 @@ const complement = ({ start, length }: Interval, width: number): Interval => ({
   length: (1n << BigInt(width)) - length,
 });
 
-/** Null: none, or two pieces. */
+/** Null: empty, or two pieces. */
 export function intersection(a: Interval, b: Interval, width: number): Interval | null {
   const circle = 1n << BigInt(width);
-  // Counted from a's start, b is [from, end) and, if it goes round, [0, end - circle) too.
+  // Relative to a's start, b is [from, end) and, if it wraps, also [0, end - circle).
   const from = BigInt.asUintN(width, b.start - a.start);
   const end = from + b.length;
   const least = (x: bigint, y: bigint): bigint => (x < y ? x : y);

@@ -1,14 +1,14 @@
 /**
- * Puts constants and symbol addresses where they are used: one instruction a block, in front of its first use there
- * (for a phi, at the end of the predecessor). They cost nothing or one `mov`, while a value that lives through the
- * whole function costs a register. Last pass: selection folds them into the instruction that follows.
+ * Moves constants and symbol addresses to their uses: one instruction per block, before its first use there (for a phi,
+ * at the end of the predecessor). They cost nothing or one `mov`, while a value that is live throughout the function
+ * costs a register. Last pass: selection folds them into the instruction that follows.
  */
 import { clone, numbered } from "../ir/builder.ts";
 import type { Block, Func, Instr } from "../ir/ir.ts";
 import { isLeaf } from "./gvn.ts";
 
 export function leaves(func: Func): void {
-  // What a phi needs stands at the end of its predecessor, or earlier where that block uses it too.
+  // An operand of a phi is placed at the end of its predecessor, or earlier if that block uses it, too.
   const byBlock = new Map<Block, Map<Instr, Instr>>(func.blocks.map((b) => [b, new Map()]));
   const place = (leaf: Instr, block: Block, emit: (copy: Instr) => void): Instr => {
     const known = byBlock.get(block) as Map<Instr, Instr>;

@@ -1,13 +1,13 @@
 /**
- * Loop-invariant code motion: an operation whose operands do not change in a loop is done once in its preheader,
- * innermost loops first, so that it leaves as many as it can. What selection folds into its user stays where it is:
- * comparisons, and what an address can hold. Each value that then lives through a loop costs a register: a few a
- * loop.
+ * Loop-invariant code motion: an operation whose operands do not change in a loop is executed once in its preheader,
+ * innermost loops first, so that it moves out of as many loops as possible. Operations that selection folds into their
+ * user stay: comparisons, and parts of an address. Each value that is then live throughout a loop costs a register, so
+ * there are only a few per loop.
  *
- * Pure operations move wherever they stand: it does not matter whether the loop would have come to them. A load moves
- * if nothing in the loop may write there or lets others do so, and it reads a datum or local within its bounds or is
- * done in every run of the loop (`rotate` makes that so for what its first turn does). A division that may trap must
- * be done in every run too, of a loop without any effect.
+ * Pure operations always may move, even if the loop might not execute them. A load moves if nothing in the loop may
+ * write there or make it visible to others, and if it reads a datum or local within its bounds or is executed in every
+ * run of the loop (`rotate` makes this so for the first iteration). A division that may trap must also be executed in
+ * every run, and the loop must have no side effects.
  */
 import { Dominators, findLoops, successors } from "../ir/cfg.ts";
 import type { Block, Func, Instr, Module } from "../ir/ir.ts";
@@ -18,7 +18,7 @@ import { isLeaf } from "./gvn.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { isDivision, isPure, isVolatile } from "./rewrite.ts";
 
-/** Values that may live through one loop because of this pass. */
+/** Most values that this pass keeps live through one loop. */
 const MAX_VALUES = 5;
 /** Largest scale of an address, as a shift. */
 const MAX_SCALE_SHIFT = 3n;
@@ -48,7 +48,8 @@ export function licm(func: Func, module: Module): void {
     };
     const moved = new Set<Instr>();
     const outside = (value: Instr): boolean => moved.has(value) || !blocks.has(blockOf.get(value) as Block);
-    // Operands stand in front of their users in layout order but for those of phis; what a later turn would find stays.
+    // In layout order operands come before their users, except for those of phis; what another iteration would find
+    // stays.
     for (const block of func.blocks) {
       if (!blocks.has(block)) continue;
       for (const instr of block.instrs) {
@@ -68,8 +69,8 @@ export function licm(func: Func, module: Module): void {
 }
 
 /**
- * What the loop writes; null if it does anything else that others may see or answer. Divisions that may trap are not
- * among it.
+ * What the loop writes; null if it does anything else that others may see or react to. Divisions that may trap do not
+ * count.
  */
 function effectsOf(blocks: ReadonlySet<Block>): Place[] | null {
   const places: Place[] = [];
@@ -91,19 +92,19 @@ function isWorthIt(instr: Instr): boolean {
   switch (instr.op) {
     case "add":
     case "sub":
-      // A displacement.
+      // The constant is a displacement.
       return a.op !== "const" && b.op !== "const";
     case "shl":
       return b.op !== "const" || b.imm > MAX_SCALE_SHIFT;
     case "trunc":
       return false;
     default:
-      // A comparison becomes a branch.
+      // A comparison becomes part of a branch.
       return opInfo(instr.op).result !== "i8";
   }
 }
 
-/** The first values that the loop would still need, with the values that these are made of, in their order. */
+/** The first values that the loop would still need, with the values from which they are computed, in order. */
 function affordable(
   func: Func,
   moved: ReadonlySet<Instr>,

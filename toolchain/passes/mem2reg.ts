@@ -1,8 +1,8 @@
 /**
- * Promotes scalar allocas to SSA values: pruned SSA by dominance frontiers (Cytron et al.), phis only where the
- * variable is live. Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a
- * `zero` of exactly that type's size. A load before any store becomes `undef`. A variable of the source that lives in
- * the alloca is from each store and phi on that value.
+ * Promotes scalar allocas to SSA values: pruned SSA by dominance frontiers (Cytron et al.), with phis only where the
+ * variable is live. Promotable: every use is a non-volatile load or store of one type at the alloca itself, or a `zero`
+ * of exactly that type's size. A load before any store becomes `undef`. From each store and phi on, a source variable
+ * in the alloca has that value.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, removeUnreachable, successors } from "../ir/cfg.ts";
@@ -14,7 +14,7 @@ import { isVolatile, newConst, newInstr, Replacements, usesOf } from "./rewrite.
 interface Variable {
   readonly alloca: Alloca;
   readonly type: Type;
-  /** Blocks that set it; blocks that read it before they set it. */
+  /** Blocks that set the variable; blocks that read it before they set it. */
   readonly defining: Set<Block>;
   readonly reading: Set<Block>;
 }
@@ -107,7 +107,7 @@ function rename(
     }
     return instr;
   };
-  // Values of the variables at the end of each block that was visited; a child starts from those of its dominator.
+  // Values of the variables at the end of each visited block; a child starts with those of its dominator.
   const stack: { block: Block; values: Map<Variable, Instr> }[] = [{ block: func.blocks[0], values: new Map() }];
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     const { block, values } = top;
@@ -124,7 +124,7 @@ function rename(
         const { watched, indirect } = instr.debug;
         const variable = indirect && watched ? variables.get(watched) : undefined;
         if (variable) {
-          // What the alloca never holds as one value stays unknown.
+          // Parts that the alloca never holds as one value stay unknown.
           out.push(newDebug(func, { ...instr.debug, watched: null, indirect: false }, instr.loc, block));
           const value = values.get(variable);
           if (value) out.push(...afterStore(func, [instr.debug], 0, value, 8, instr));
@@ -134,7 +134,7 @@ function rename(
       const variable = phis.get(instr) ?? variables.get(instr.args[0]);
       if (instr.op === "phi" && variable) {
         values.set(variable, instr);
-        // No statement of the source.
+        // Not a statement of the source.
         ofPhis.push(...holds(variable, instr, instr).map((d) => newDebug(func, d.debug, NO_LOC, block)));
       } else if (variable) {
         removed.add(instr);
@@ -165,7 +165,7 @@ function rename(
         });
       }
     }
-    // The last child may have the map itself.
+    // The last child may take the map itself.
     dominators
       .children(block)
       .forEach((child, i, all) =>

@@ -1,6 +1,6 @@
 /**
- * The pass pipeline: an ordered list, run function by function, callees first.
- * Each entry says what must have run before it and why; the list is checked against that when this module is loaded.
+ * The pass pipeline: an ordered list that runs on each function, callees first. Each entry names what must have run
+ * before it and why; this is checked when the module is loaded.
  */
 import type { Func, Module } from "../ir/ir.ts";
 import { verifyFunction } from "../ir/verifier.ts";
@@ -26,7 +26,7 @@ import { thread } from "./thread.ts";
 interface Step {
   readonly pass: string;
   readonly run: (func: Func, module: Module, graph: CallGraph) => void;
-  /** Passes that must stand earlier in the list. */
+  /** Passes that must come earlier in the list. */
   readonly after: readonly string[];
   readonly why: string;
 }
@@ -72,18 +72,18 @@ pipeline.forEach((step, i) => {
   }
 });
 
-/** Names for `only` and `except`, in order of their first run. */
+/** Names for `only` and `except`, in the order of their first run. */
 export const passNames: readonly string[] = [...new Set(pipeline.map((s) => s.pass))];
 
 export interface OptimizeOptions {
   /** Verify the function after each pass. */
   readonly verify?: boolean;
-  /** Run these passes alone, or all but these. */
+  /** Run only these passes, or all except these. */
   readonly only?: readonly string[];
   readonly except?: readonly string[];
   /**
-   * Link names that something outside the module refers to. When given, functions that were inlined everywhere are
-   * removed: what is neither a root, nor `keep`, nor referred to any more.
+   * Link names that code outside the module refers to. If given, functions that were inlined everywhere are removed:
+   * those that are not a root, not `keep`, and no longer referenced.
    */
   readonly roots?: readonly string[];
   /** Called after each run of a pass on a function. */
@@ -119,12 +119,9 @@ export function optimize(module: Module, options: OptimizeOptions = {}): void {
   if (options.roots) removeInlined(module, graph, new Set(options.roots));
 }
 
-/**
- * Only what had references before: a function that never had any was lowered for a reason that the module does not
- * show.
- */
+/** Only functions that had references before: one that never had any was lowered for a reason outside the module. */
 function removeInlined(module: Module, before: CallGraph, roots: ReadonlySet<string>): void {
-  // Again while something goes: what only a removed function refers to goes too.
+  // Repeat while something is removed: functions referenced only by removed ones go, too.
   for (let removed = true; removed; ) {
     removed = false;
     const { references } = callGraph(module);

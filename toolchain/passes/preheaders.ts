@@ -1,8 +1,7 @@
 /**
- * Gives each natural loop a preheader: one block outside of it that does nothing but lead to its header. Values that
- * a loop needs again and again are made there. Without it they would stand in the header's dominator, which may lie
- * inside an earlier loop. The pass `cfg` takes empty preheaders away again, so this stands in front of what wants
- * them.
+ * Gives each natural loop a preheader: one block outside it that only jumps to its header. Values that a loop needs
+ * repeatedly are computed there. Otherwise they would be placed in the header's dominator, which may be inside an
+ * earlier loop. The pass `cfg` removes empty preheaders, so this pass runs before those that need them.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, removeIncoming, terminatorOf } from "../ir/cfg.ts";
@@ -15,7 +14,7 @@ export function preheaders(func: Func): void {
   }
 }
 
-/** The only way into the loop, if that is a block with no other successor. */
+/** The only predecessor from outside the loop, if it has no other successor. */
 export function preheaderOf(header: Block, blocks: ReadonlySet<Block>): Block | null {
   const outside = header.preds.filter((p) => !blocks.has(p));
   return outside.length === 1 && terminatorOf(outside[0]).targets.length === 1 ? outside[0] : null;
@@ -23,7 +22,7 @@ export function preheaderOf(header: Block, blocks: ReadonlySet<Block>): Block | 
 
 function makePreheader(func: Func, header: Block, blocks: ReadonlySet<Block>): void {
   const block = new Block(func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0));
-  // One entry an edge: a block that leads here twice is there twice.
+  // One entry per edge: a block with two edges to the header is there twice.
   const outside = header.preds.filter((p) => !blocks.has(p));
   const at = header.preds.flatMap((p, i) => (blocks.has(p) ? [] : [i]));
   const { loc } = firstOf(header);

@@ -1,11 +1,11 @@
 /**
  * Keeps static data and locals in registers while a loop runs: a scalar that the loop reads and writes at one address
- * is loaded in the preheader and stored behind each exit. It is stored there only if the loop has stored to it:
- * memory that the program has not written may belong to another owner. The value and that flag are made locals here,
- * of which `mem2reg` makes values.
+ * is loaded in the preheader and stored after each exit. It is stored only if the loop has stored to it: memory that
+ * the program has not written may belong to another owner. The value and a flag for "stored" become locals here;
+ * `mem2reg` turns them into values.
  *
- * Only in loops that do nothing else that others could see: no call, assembly, atomic, fence, volatile access, block
- * copy or division that may trap. Nothing else in the loop may reach the place. A loop that only reads keeps reading.
+ * Only for loops without other visible effects: no call, assembly, atomic, fence, volatile access, block copy or
+ * division that may trap. Nothing else in the loop may access the place. A loop that only reads keeps its loads.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, removeIncoming, terminate, terminatorOf } from "../ir/cfg.ts";
@@ -26,7 +26,7 @@ import { newDebug, watchersOf } from "./debug.ts";
 import { preheaderOf, preheaders } from "./preheaders.ts";
 import { isSafeDivision, isVolatile, newConst, newInstr } from "./rewrite.ts";
 
-/** Each costs a register and one for its flag. */
+/** Most places per loop: each costs a register and another for its flag. */
 const MAX_PLACES = 3;
 
 interface Access {
@@ -42,7 +42,7 @@ export function promote(func: Func, module: Module): void {
   preheaders(func);
   const done = new Set<Block>();
   let captured: Set<Instr> | null = null;
-  // Outer loops first: what is kept through the outer one need not be kept through the inner.
+  // Outer loops first: what is kept in a register in the outer loop need not be handled in the inner one.
   for (const { header, blocks } of findLoops(new Dominators(func))) {
     const before = preheaderOf(header, blocks);
     if (done.has(header) || before === null) continue;
@@ -61,7 +61,7 @@ export function promote(func: Func, module: Module): void {
   }
 }
 
-/** The loop's loads and stores; null if it does anything else to memory or the world. */
+/** The loop's loads and stores; null if it has other effects on memory or on the outside. */
 function accessesOf(blocks: ReadonlySet<Block>): Access[] | null {
   const accesses: Access[] = [];
   for (const block of blocks) {
@@ -79,7 +79,7 @@ function accessesOf(blocks: ReadonlySet<Block>): Access[] | null {
   return accesses;
 }
 
-/** Accesses of one place each, read and written, that nothing else of the loop may reach. */
+/** Groups of accesses to one place, read and written, that nothing else in the loop may access. */
 function promotable(accesses: readonly Access[], module: Module, captured: ReadonlySet<Instr>): Access[][] {
   const groups: Access[][] = [];
   for (const a of accesses) {
@@ -97,7 +97,7 @@ function promotable(accesses: readonly Access[], module: Module, captured: Reado
     .slice(0, MAX_PLACES);
 }
 
-/** Each way out once. `keep` moves `from` behind what it puts there. */
+/** Each exit edge once. `keep` inserts its blocks there and moves `from`. */
 function exitsOf(blocks: ReadonlySet<Block>): { from: Block; to: Block }[] {
   const exits: { from: Block; to: Block }[] = [];
   for (const from of blocks)
@@ -143,7 +143,7 @@ function keep(
   }
 }
 
-/** The variables that lie at the place are in `alloca` from here on; null: at the place again. */
+/** From here on, the variables at the place are in `alloca`; null: at the place again. */
 function livesAt(
   func: Func,
   block: Block,
@@ -166,7 +166,7 @@ function livesAt(
   }
 }
 
-/** Three new blocks on the edge; the first and the second lead to the third. */
+/** Splits the edge by three new blocks; the first and the second lead to the third. */
 function splitEdge(func: Func, { from, to }: { from: Block; to: Block }): [Block, Block, Block] {
   let id = func.blocks.reduce((max, b) => Math.max(max, b.id + 1), 0);
   const [test, write, next] = [new Block(id++), new Block(id++), new Block(id)];
@@ -201,7 +201,7 @@ function local(func: Func, bytes: number, like: Instr): Instr {
   return instr;
 }
 
-/** In front of the block's terminator. */
+/** Inserts before the block's terminator. */
 function append(func: Func, block: Block, instr: Instr): Instr {
   numbered(func, instr).block = block;
   block.instrs.splice(-1, 0, instr);

@@ -1,12 +1,12 @@
 /**
- * What passes share: recording "use b instead of a" and applying it once, and asking what may be removed.
- * The IR keeps no use lists; a pass that needs them asks `usesOf` for the whole function.
+ * Shared by passes: recording "use b instead of a" and applying it once, and deciding what may be removed. The IR keeps
+ * no use lists; a pass that needs them calls `usesOf` for the whole function.
  */
 import { make, numbered } from "../ir/builder.ts";
 import type { Func, Instr, IntConst, Loc, Plain, PlainOp } from "../ir/ir.ts";
 import { type Op, opInfo, ops, type Type } from "../ir/ops.ts";
 
-// Asked for every instruction by every pass: one look-up, not one in the table for each property.
+// Every pass asks this for every instruction, so one set replaces several table look-ups.
 const effects: ReadonlySet<Op> = new Set((Object.keys(ops) as Op[]).filter((op) => opInfo(op).effect));
 const pures: ReadonlySet<Op> = new Set(
   (Object.keys(ops) as Op[]).filter(
@@ -18,7 +18,7 @@ const foldables: ReadonlySet<Op> = new Set(
   (Object.keys(ops) as Op[]).filter((op) => opInfo(op).operands > 0 && (pures.has(op) || opInfo(op).fold)),
 );
 
-/** Values that stand in for others. Chains are followed; `apply` rewrites every operand of the function. */
+/** Replacements of values by others. Chains are followed; `apply` rewrites every operand of the function. */
 export class Replacements {
   readonly #map = new Map<Instr, Instr>();
   get size(): number {
@@ -37,7 +37,7 @@ export class Replacements {
     this.#map.set(instr, to);
     return to;
   }
-  /** Rewrites operands; the replaced instructions are taken out of their blocks. */
+  /** Rewrites operands and removes the replaced instructions from their blocks. */
   apply(func: Func): void {
     if (this.#map.size === 0) return;
     for (const block of func.blocks) {
@@ -86,17 +86,17 @@ const minusOne = (c: IntConst): bigint =>
 
 export const isVolatile = (instr: Instr): boolean => (instr.op === "load" || instr.op === "store") && instr.volatile;
 
-/** Whether an instruction without uses may go. An alloca may: its address is all that it makes. */
+/** Whether an instruction without uses may be removed. An alloca may: it only produces its address. */
 export function isRemovable(instr: Instr): boolean {
   if (instr.op === "load") return !instr.volatile;
   return instr.op === "alloca" || !effects.has(instr.op) || isSafeDivision(instr);
 }
 
-/** Equal operands give an equal value, wherever it is computed: nothing of memory, control or traps. */
+/** Equal operands give an equal value wherever it is computed: no dependence on memory or control, and no traps. */
 export const isPure = (instr: Instr): boolean => pures.has(instr.op) || isSafeDivision(instr);
 
 export const isDivision = (instr: Instr): instr is Plain =>
   instr.op === "udiv" || instr.op === "sdiv" || instr.op === "urem" || instr.op === "srem";
 
-/** Whether constant operands give a constant. A division that would trap has none (`evaluate`). */
+/** Whether constant operands give a constant. A division that would trap gives none (`evaluate`). */
 export const isFoldable = (instr: Instr): instr is Plain => foldables.has(instr.op);

@@ -1,22 +1,20 @@
 /**
- * Loop rotation: a loop that is tested at its head becomes a guard, a copy of that test in front of it, and a loop
- * that is tested at its end. What the loop's first turn surely does is then done whenever the loop is entered at all,
- * and `licm` may do it in front; guards whose outcome is known fold away. Each turn has one jump less, too, than with
- * the test on top.
+ * Loop rotation: a loop that is tested at its head becomes a guard, which is a copy of the test before the loop, and a
+ * loop that is tested at its end. Code that the first iteration always executes is then executed whenever the loop is
+ * entered, so `licm` may move it out; guards with a known outcome fold away. Each iteration also needs one jump less.
  *
- * Only where the test is short and nothing in it may not be there twice, and not where the loop has a test at its end
- * already.
+ * Only if the test is short and everything in it may be duplicated, and if the loop has no test at its end already.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { Dominators, findLoops, phisOf, terminatorOf } from "../ir/cfg.ts";
 import type { Block, Func } from "../ir/ir.ts";
 import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
 
-/** Instructions of the test, leaves not counted. */
+/** Most instructions of the test, without leaves. */
 const MAX_COPIED = 8;
 
 export function rotate(func: Func): void {
-  // Blocks that one rotation makes belong to the loops around it.
+  // Blocks that one rotation creates belong to the enclosing loops.
   const loops = findLoops(new Dominators(func)).map(({ header, blocks }) => ({ header, blocks: new Set(blocks) }));
   for (const { header, blocks } of loops.reverse()) {
     if (!isWorthIt(header, blocks)) continue;
@@ -36,7 +34,7 @@ function isWorthIt(header: Block, blocks: ReadonlySet<Block>): boolean {
   return size !== null && size <= MAX_COPIED;
 }
 
-/** Gives the blocks that it makes; the loop's new header is the second. */
+/** Returns the new blocks; the second one is the loop's new header. */
 function rotateLoop(func: Func, header: Block, blocks: Set<Block>): Block[] {
   const last = terminatorOf(header);
   const side = blocks.has(last.targets[0]) ? 0 : 1;
@@ -53,7 +51,7 @@ function rotateLoop(func: Func, header: Block, blocks: Set<Block>): Block[] {
   const test = append(guard, numbered(func, make.branch(condition, [body, exit], last.loc)));
   func.blocks.splice(func.blocks.indexOf(header), 0, guard);
 
-  // The test now stands behind the loop's other blocks, and leads back to a new head in front of them.
+  // The test is now placed after the loop's other blocks and leads back to a new head before them.
   const head = newBlock(func);
   append(head, numbered(func, make.jump(body, last.loc)));
   last.targets[side] = head;

@@ -1,11 +1,11 @@
 /**
- * Sparse conditional constant propagation (Wegman, Zadeck: Constant Propagation with Conditional Branches, 1991):
- * values and edges are looked at together. A value is taken for constant, and an edge for never taken, until
- * something that is reached says otherwise; so a constant that a loop carries round, and a branch that only such
- * constants would open, show where `fold` sees but a phi of two values.
+ * Sparse conditional constant propagation (Wegman, Zadeck: Constant Propagation with Conditional Branches, 1991).
+ * Values and edges are evaluated together: a value is assumed constant, and an edge never taken, until reached code
+ * shows otherwise. So it finds constants that a loop carries round, and branches that only such constants would take,
+ * where `fold` sees a phi of two values.
  *
- * Values come from `evaluate`; what would trap, results that are NaN and conversions out of range are the
- * processor's, as in `fold`. `undef` is not a constant: two reads of it may have to see one value.
+ * Values come from `evaluate`; as in `fold`, operations that would trap, results that are NaN and conversions out of
+ * range are left to the processor. `undef` is not a constant: two reads of it may have to agree.
  */
 import { make, numbered } from "../ir/builder.ts";
 import { isTerminator, jumpTo, phisOf, removeUnreachable, targetFor, terminatorOf } from "../ir/cfg.ts";
@@ -13,7 +13,7 @@ import { convertible, evaluate, type Value } from "../ir/evaluate.ts";
 import type { Block, Func, Instr, Terminator } from "../ir/ir.ts";
 import { isFoldable, newConst, Replacements, usesOf } from "./rewrite.ts";
 
-/** In no map: nothing reached it yet. Goes up only: nothing, a constant, unknown. */
+/** Lattice: no entry (not reached yet), a constant, UNKNOWN. A value only moves upwards. */
 const UNKNOWN: unique symbol = Symbol("unknown");
 type Known = Value | typeof UNKNOWN;
 
@@ -50,7 +50,7 @@ export function sccp(func: Func): void {
 
 class Propagation {
   readonly known = new Map<Instr, Known>();
-  /** From each block, where control was found to go. */
+  /** From each block, the targets that control was found to reach. */
   readonly edges = new Map<Block, Set<Block>>();
   readonly reached = new Set<Block>();
   readonly #uses: ReadonlyMap<Instr, readonly Instr[]>;
@@ -81,11 +81,11 @@ class Propagation {
     else if (instr.type !== "void" && this.known.get(instr) !== UNKNOWN)
       this.#rise(instr, instr.op === "phi" ? this.#phi(instr) : this.#value(instr));
   }
-  /** `value` undefined: still nothing. */
+  /** `value` undefined: still not reached. */
   #rise(instr: Instr, value: Known | undefined): void {
     const old = this.known.get(instr);
     if (value === undefined || (old !== undefined && isSame(old, value))) return;
-    // Never from one constant to another: that could go on.
+    // Never from one constant to another: that might not terminate.
     this.known.set(instr, old === undefined ? value : UNKNOWN);
     this.#values.push(instr);
   }

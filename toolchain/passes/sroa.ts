@@ -1,7 +1,7 @@
 /**
- * Scalar replacement of aggregates: splits a small alloca into one alloca a field, where every access is at a
- * constant offset and no two accesses overlap without being the same; mem2reg then promotes the parts.
- * `zero` and `copy` of the whole or a range become accesses to each part, if there are few.
+ * Scalar replacement of aggregates: splits a small alloca into one alloca per field, if every access is at a constant
+ * offset and accesses overlap only if they are identical; mem2reg then promotes the parts. A `zero` or `copy` of the
+ * whole or of a range becomes accesses to each part, if there are few.
  */
 import { make, numbered } from "../ir/builder.ts";
 import type { Alloca, Copy, DebugValue, Func, Instr, Load, Store, Zero } from "../ir/ir.ts";
@@ -19,7 +19,7 @@ interface Part {
 }
 interface Access {
   readonly instr: Load | Store | Copy | Zero;
-  /** Operand that is the address: 0 or, for the source of a copy, 1. */
+  /** Operand with the address: 0 or, for the source of a copy, 1. */
   readonly operand: 0 | 1;
   readonly offset: number;
 }
@@ -27,7 +27,7 @@ interface Access {
 const bytesOf = (type: Type): number => widthOf[type as "i64"] / 8;
 
 export function sroa(func: Func): void {
-  // A copy between two aggregates is split on one side first; the uses are then new.
+  // A copy between two aggregates is split on one side first; this changes the uses.
   let uses: Map<Instr, Instr[]> | null = null;
   for (const alloca of func.blocks[0].instrs.filter((i) => i.op === "alloca")) {
     if (alloca.size > MAX_BYTES) continue;
@@ -42,8 +42,8 @@ export function sroa(func: Func): void {
 }
 
 /**
- * Every access; null if the address goes anywhere else, or if one copy has both ends here. `addresses` gets what is
- * computed of it.
+ * Every access; null if the address escapes, or if both ends of a copy are here. Values computed from the address are
+ * added to `addresses`.
  */
 function collect(alloca: Alloca, uses: ReadonlyMap<Instr, readonly Instr[]>, addresses: Set<Instr>): Access[] | null {
   const accesses: Access[] = [];
@@ -69,7 +69,7 @@ function collect(alloca: Alloca, uses: ReadonlyMap<Instr, readonly Instr[]>, add
   return accesses;
 }
 
-/** The parts, sorted; null if they overlap, or if there is nothing to gain. */
+/** The parts, sorted; null if they overlap or if there is nothing to gain. */
 function partition(alloca: Alloca, accesses: readonly Access[]): Part[] | null {
   const parts = new Map<number, Part>();
   const ranges: { from: number; to: number }[] = [];
@@ -86,7 +86,7 @@ function partition(alloca: Alloca, accesses: readonly Access[]): Part[] | null {
     if (known && known.type !== type) return null;
     parts.set(offset, { offset, type, alloca: null });
   }
-  // Bytes that only copies touch are parts too: as wide as alignment and neighbours allow.
+  // Bytes that only copies access become parts, too: as wide as alignment and neighbours allow.
   const covered = new Uint8Array(alloca.size);
   for (const part of parts.values()) {
     for (let i = part.offset; i < part.offset + bytesOf(part.type); i++) {
@@ -118,7 +118,7 @@ function partition(alloca: Alloca, accesses: readonly Access[]): Part[] | null {
   return list.length === 0 || whole ? null : list;
 }
 
-/** Bytes that no part holds are unknown. */
+/** Bytes in no part are unknown. */
 function partsOfVariable(func: Func, at: Instr, debug: DebugValue, parts: readonly Part[]): Instr[] {
   const { variable, offset, bytes } = debug;
   const unknown = newDebug(func, { variable, watched: null, indirect: false, offset, bytes }, at.loc, at.block);

@@ -1,12 +1,11 @@
 /**
- * Jump threading: a block that branches on what some of its predecessors know is left out on the way from those. They
- * go to a copy of it that jumps straight to the target, with one copy for each target, and phis put the values
- * together again where the ways meet (duplicate.ts). What a predecessor knows: the operand of a phi is constant
- * there, comparisons of such operands, and what the branches that lead to it have found out. A branch that is known
- * from everywhere becomes a jump. What an inlined function that returns a boolean leaves behind is a block of this
- * kind, mostly with more phis than the tested one.
+ * Jump threading: if some predecessors of a block know the outcome of its branch, their edges bypass it. They lead to a
+ * copy of the block that jumps straight to the target, one copy per target, and phis join the values where the paths
+ * meet (duplicate.ts). A predecessor knows: constant operands of a phi, comparisons of such operands, and what the
+ * branches that lead to it have decided. If all predecessors know one outcome, the branch becomes a jump. Inlined
+ * functions that return a boolean leave such blocks, usually with more phis than the tested one.
  *
- * Loops keep their one entry: from a loop's header only ways out of the loop are threaded.
+ * Loops keep their single entry: from a loop's header only exits of the loop are threaded.
  */
 import { make, numbered } from "../ir/builder.ts";
 import {
@@ -25,9 +24,9 @@ import type { Block, Branch, Func, Instr, Switch, Terminator } from "../ir/ir.ts
 import { append, copyInto, leadTo, newBlock, repair, sizeOfCopy } from "./duplicate.ts";
 import { isPure } from "./rewrite.ts";
 
-/** Instructions of a block that is copied, leaves and phis not counted. */
+/** Most instructions of a copied block, without leaves and phis. */
 const MAX_COPIED = 6;
-/** A threaded edge often shows the next one; around a loop that never ends this would not end either. */
+/** A threaded edge often exposes the next one; around an endless loop this would not end. */
 const MAX_ROUNDS = 3;
 const MAX_FACTS = 24;
 const MAX_DEPTH = 4;
@@ -40,7 +39,7 @@ class Threading {
   readonly #func: Func;
   readonly #dominators: Dominators;
   readonly #loops = new Map<Block, Loop>();
-  /** Blocks with other ways in than the dominator tree tells. */
+  /** Blocks with predecessors that the dominator tree does not show. */
   readonly #touched = new Set<Block>();
 
   constructor(func: Func) {
@@ -95,7 +94,7 @@ class Threading {
     return true;
   }
 
-  /** The way from `preds` past the block's terminator to `target`. */
+  /** Redirects the edges from `preds` past the block's terminator to `target`. */
   #copy(block: Block, target: Block, preds: readonly Block[]): { copy: Block; values: Map<Instr, Instr> } {
     const func = this.#func;
     const copy = newBlock(func);
@@ -109,13 +108,13 @@ class Threading {
     return { copy, values };
   }
 
-  /** Where the block goes when control comes from `pred`; null = not known. */
+  /** The target of the block for control from `pred`; null = unknown. */
   #targetFrom(pred: Block, block: Block, last: Branch | Switch): Block | null {
     const value = this.#valueFrom(pred, block, last.args[0], 0);
     return value === null ? null : targetFor(last, value);
   }
 
-  /** What `value` is in `block` when control comes from `pred`; null = not known. */
+  /** The value of `value` in `block` for control from `pred`; null = unknown. */
   #valueFrom(pred: Block, block: Block, value: Instr, depth: number): bigint | null {
     if (value.op === "const") return value.imm;
     if (value.type === "f64" || depth > MAX_DEPTH) return null;
@@ -135,14 +134,14 @@ class Threading {
     return typeof result === "bigint" ? result : null;
   }
 
-  /** What the branches found out that lead to the edge from `pred` to `block`, all others being impassable. */
+  /** What the branches have decided that lead to the edge from `pred` to `block`, if no other path leads there. */
   #factOn(pred: Block, block: Block, value: Instr): bigint | null {
     let from: Block | null = pred;
     let to = block;
     for (let steps = 0; from !== null && steps < MAX_FACTS; steps++) {
       const known = factOf(terminatorOf(from), to, value);
       if (known !== null) return known;
-      // From here on up the tree: only blocks that have their one way in from there.
+      // Further up the tree, only through blocks whose one predecessor is there.
       to = from;
       if (this.#touched.has(to) || !this.#dominators.reachable(to)) return null;
       while (to.preds.length !== 1) {
@@ -156,7 +155,7 @@ class Threading {
   }
 }
 
-/** What `value` is where `last` has gone to `to`. */
+/** The value of `value` if `last` has gone to `to`. */
 function factOf(last: Terminator, to: Block, value: Instr): bigint | null {
   const { targets } = last;
   if (targets.length < 2) return null;

@@ -18,8 +18,8 @@ export const CALLEE_SAVED_MASK = maskOf(CALLEE_SAVED);
 export const CALLER_SAVED_MASK = maskOf([RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11, ...vectors]);
 
 /**
- * In order of preference: short encodings first, those that a function must save last. rsp and rbp (the frame
- * pointer) never.
+ * In order of preference: short encodings first, registers that a function must save last. Never rsp and rbp (the frame
+ * pointer).
  */
 export const ALLOCATABLE_INTEGER = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11, RBX, R12, R13, R14, R15] as const;
 export const ALLOCATABLE_VECTOR = vectors.filter((r) => r !== XMM_SCRATCH);

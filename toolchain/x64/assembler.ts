@@ -1,11 +1,11 @@
 /**
- * The assembler of one chunk of code: takes instructions, labels and source positions, and gives bytes, relocations
+ * The assembler of one chunk of code: takes instructions, labels and source positions, and returns bytes, relocations
  * and line rows.
  *
- * Jumps to labels are kept as two-byte forms until `finish`, which lengthens those that do not reach, again and again
- * until all do: lengthening only ever moves targets away, so this ends with the smallest set of long jumps. Labels
- * belong to the chunk; where the name of a label stands in a symbol expression, the label is meant, and what cannot
- * be settled here becomes chunk symbol + offset.
+ * Jumps to labels keep their two-byte form until `finish`, which lengthens those that do not reach, repeatedly until
+ * all do. Lengthening only moves targets further away, so this terminates with the smallest set of long jumps. Labels
+ * belong to the chunk. If a symbol expression contains the name of a label, the label is meant; if it cannot be
+ * resolved here, it becomes chunk symbol + offset.
  */
 import type { Chunk, LineRow, Relocation, SymbolExpression } from "../link/object.ts";
 import { AssemblerError, type Bits, CodeBuffer, type Fixup, encode, selectForm } from "./encoder.ts";
@@ -22,14 +22,14 @@ export interface AssembledCode {
   readonly lines: readonly LineRow[];
   /** Offset of each label, bytes. */
   readonly labels: ReadonlyMap<string, number>;
-  /** Labels that are called. */
+  /** Labels that are targets of calls. */
   readonly called: ReadonlySet<string>;
-  /** From `length` at some time to the offset in `bytes`. */
+  /** Maps a `length` during assembly to the offset in `bytes`. */
   readonly moved: (offset: number) => number;
   readonly frame: NonNullable<Chunk["frame"]>;
 }
 
-/** A jump to a label, two bytes long in the buffer, at `offset` there. */
+/** A jump to a label, two bytes long in the buffer, at `offset`. */
 interface Jump {
   readonly offset: number;
   readonly label: string;
@@ -118,7 +118,7 @@ export class Assembler implements CodeSink {
     const last = this.rows.at(-1);
     const isOpen = last?.offset === offset && last.mark !== "no code";
     if (mark === "no code") {
-      // In front of the row that the next instruction takes over.
+      // Before the row that the next instruction takes over.
       for (let i = this.rows.length - 1; i >= 0 && this.rows[i].offset === offset; i--)
         if (this.rows[i].file === file && this.rows[i].line === line) return;
       this.rows.splice(isOpen ? this.rows.length - 1 : this.rows.length, 0, { offset, file, line, column, mark });
@@ -126,10 +126,10 @@ export class Assembler implements CodeSink {
     }
     const replaced = isOpen ? this.rows.pop() : undefined;
     const without = this.rows.at(-1);
-    // It has code after all.
+    // The statement has code after all.
     if (without?.mark === "no code" && without.offset === offset && without.file === file && without.line === line)
       this.rows.pop();
-    // The place keeps its mark when the instruction that comes to stand there has a line of its own.
+    // The position keeps its mark if the instruction placed there has a line of its own.
     const inherited = mark ?? replaced?.mark;
     const before = this.rows[this.rows.length - 1];
     if (inherited === undefined && before?.file === file && before.line === line && before.column === column) return;
@@ -142,7 +142,7 @@ export class Assembler implements CodeSink {
     if (this.prefix !== "") throw new AssemblerError(`${this.prefix}: no instruction follows`);
     const { buffer, jumps } = this;
     this.relax();
-    // Everything behind a long jump moves up by what it grew.
+    // Everything after a long jump moves up by its growth.
     let growth = 0;
     for (const jump of jumps) if (jump.isLong) growth += jump.longBytes - 2;
     const bytes = new Uint8Array(buffer.length + growth);
@@ -208,8 +208,8 @@ export class Assembler implements CodeSink {
   }
 
   /**
-   * Maps offsets in the buffer to offsets in the finished code. A label right behind a jump lies behind its long form
-   * too.
+   * Maps offsets in the buffer to offsets in the finished code. A label directly after a jump is also after its long
+   * form.
    */
   private mover(): (offset: number) => number {
     const starts: number[] = [];
@@ -250,7 +250,7 @@ export class Assembler implements CodeSink {
     for (let i = 0; i < fieldBytes; i++) bytes[position + i] = distance >> (8 * i);
   }
 
-  /** Writes what is known by now, and leaves the rest to the linker. */
+  /** Writes what is known now and leaves the rest to the linker. */
   private settle(
     bytes: Uint8Array,
     fixup: Fixup,

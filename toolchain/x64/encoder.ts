@@ -1,6 +1,6 @@
 /**
- * Chooses the form that fits an instruction's operands and writes its bytes (Intel SDM vol. 2, chapter 2).
- * Fields whose value is not known yet become fixups; the assembler turns them into label distances or relocations.
+ * Chooses the form that fits an instruction's operands and writes its bytes (Intel SDM vol. 2, chapter 2). Fields with
+ * unknown values become fixups; the assembler turns them into label distances or relocations.
  */
 import type { Relocation, SymbolExpression } from "../link/object.ts";
 import { type Form, type Pattern, Slot, forms, formsFor, modeBit } from "./forms.ts";
@@ -9,10 +9,10 @@ import type { FarOperand, MemoryOperand, Operand } from "./operand.ts";
 import { Class, type Register, SEGMENTS, registers } from "./registers.ts";
 
 export type Bits = 16 | 32 | 64;
-/** Bad assembly: one readable line. */
+/** An error in assembly: one readable line. */
 export class AssemblerError extends Error {}
 
-/** A field to be filled in: a relocation, or a 16-bit branch distance, which is never left to the linker. */
+/** A field to fill in: a relocation, or a 16-bit branch distance, which is never left to the linker. */
 export interface Fixup {
   offset: number;
   kind: Relocation["kind"] | "rel16";
@@ -43,7 +43,7 @@ export class CodeBuffer {
       this.field(value >> 32n, 4);
       return;
     }
-    // Most values are small; the others need their low half cut out exactly.
+    // Most values are small; large ones need an exact low half.
     const plain = Number(value);
     let rest = plain === (plain | 0) ? plain : Number(BigInt.asIntN(32, value));
     for (let i = 0; i < bytes; i++) {
@@ -98,7 +98,7 @@ function immediateFits(value: bigint, pattern: Pattern, form: Form, bits: Bits):
   const plain = Number(value);
   if (plain >= -128 && plain <= 127) return true;
   if (!pattern.signed) return fitsEither(value, width);
-  // 0xffff_ffff means -1 where the operation has 32 bits.
+  // In a 32-bit operation 0xffff_ffff means -1.
   const operation = form.operandSize === 0 ? bits : form.operandSize;
   return fitsEither(value, operation) && fitsSigned(BigInt.asIntN(operation, value), width);
 }
@@ -128,10 +128,10 @@ function fits(
   return true;
 }
 
-/** Classes of the operands at hand; kept, because every instruction needs it. */
+/** Scratch: classes of the current operands. Kept, because every instruction needs it. */
 const scratch: number[] = [];
 
-/** The form that encodes an instruction. Throws an AssemblerError that says why none does. */
+/** The form that encodes an instruction. Throws an AssemblerError that says why there is none. */
 export function selectForm(mnemonic: string, operands: readonly Operand[], bits: Bits): Form {
   const candidates = formsFor(mnemonic, bits, operands.length);
   if (candidates === undefined) throw new AssemblerError(`unknown instruction '${mnemonic}'`);
@@ -148,7 +148,7 @@ export function selectForm(mnemonic: string, operands: readonly Operand[], bits:
   throw new AssemblerError(whyNot(forms.get(mnemonic) ?? [], mnemonic, operands, classes, bits));
 }
 
-/** Memory of unsaid width at operand k must be of one width whatever form is taken. */
+/** If operand k is memory without a width, all matching forms must give it the same width. */
 function checkSize(
   candidates: readonly Form[],
   chosen: Form,
@@ -199,9 +199,9 @@ function whyNot(
   return `${text}: no such combination of operands; ${mnemonic} takes ${forms}`;
 }
 
-/** ModRM.rm, SIB and displacement of a memory operand, worked out before the prefixes are written. */
+/** ModRM.rm, SIB and displacement of a memory operand, computed before the prefixes are written. */
 interface Address {
-  /** Bits of the address: decides the 67 prefix. */
+  /** Address size in bits; it decides the 67 prefix. */
   size: Bits;
   mod: number;
   rm: number;
@@ -243,7 +243,7 @@ function address(memory: MemoryOperand, bits: Bits): Address {
     throw badAddress(memory, "base and index differ in width");
   if (bits === 64 && size === 16) throw badAddress(memory, "16-bit addresses do not exist in 64-bit code");
   if (bits !== 64 && size === 64) throw badAddress(memory, `64-bit addresses do not exist in ${bits}-bit code`);
-  // Addresses wrap at their size, so that 0xffff_ffff_8000_0000 is as good as its negative.
+  // Addresses wrap at their size, so 0xffff_ffff_8000_0000 equals its negative form.
   const value = size === 64 ? BigInt.asIntN(64, displacement) : displacement;
   if (size === 64 ? !fitsSigned(value, 32) || !fitsEither(displacement, 64) : !fitsEither(value, size)) {
     throw badAddress(memory, `displacement does not fit ${size === 16 ? 16 : 32} bits`);
@@ -270,7 +270,8 @@ function address(memory: MemoryOperand, bits: Bits): Address {
   const rexB = b >= 8 ? 1 : 0;
   const scaleBits = scale === 1 ? 0 : scale === 2 ? 1 : scale === 4 ? 2 : 3;
   if (b === -1) {
-    // Without base: ModRM alone means relative to rip in 64-bit code, so a SIB without base and index says absolute.
+    // Without a base, ModRM alone means rip-relative in 64-bit code, so an absolute address needs a SIB without base
+    // and index.
     const sib = x === -1 ? (bits === 64 ? 0x25 : -1) : (scaleBits << 6) | ((x & 7) << 3) | 5;
     return { size, mod: 0, rm: sib === -1 ? 5 : 4, sib, rexX, rexB, displacementBytes: 4 };
   }
@@ -282,7 +283,7 @@ function address(memory: MemoryOperand, bits: Bits): Address {
 const SEGMENT_PREFIX = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
 
 /**
- * Writes one instruction in a form that fits it (selectForm). Label operands leave a fixup with the label's name as
+ * Writes one instruction in a form that fits it (selectForm). A label operand leaves a fixup with the label's name as
  * expression.
  */
 export function encode(buffer: CodeBuffer, form: Form, operands: readonly Operand[], bits: Bits): void {

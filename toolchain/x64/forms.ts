@@ -1,12 +1,12 @@
 /**
- * Compiles the instruction table into forms that the encoder can match and write without looking at text:
- * operand patterns become class masks, the opcode column becomes bytes and slots.
+ * Compiles the instruction table into forms that the encoder matches and writes without parsing text: operand patterns
+ * become class masks, the opcode column becomes bytes and slots.
  */
 import { CONDITIONS, type Modes, type Row, rows, synonyms } from "./instructions.ts";
 import { Class } from "./registers.ts";
 
 /**
- * Where an operand goes: implied by the opcode, ModRM.reg, ModRM.rm, low bits of the opcode, immediate, branch
+ * Where an operand is encoded: implied by the opcode, ModRM.reg, ModRM.rm, low bits of the opcode, immediate, branch
  * distance, far pointer.
  */
 export const enum Slot {
@@ -19,9 +19,9 @@ export const enum Slot {
   FAR,
 }
 export interface Pattern {
-  /** As written in the table, for messages. */
+  /** As in the table, for messages. */
   readonly text: string;
-  /** Classes that fit. */
+  /** Mask of the operand classes that fit. */
   readonly mask: number;
   readonly slot: Slot;
   /** Immediates and branch distances: bytes of the field; otherwise 0. */
@@ -33,7 +33,7 @@ export interface Form {
   readonly mnemonic: string;
   readonly row: Row;
   readonly patterns: readonly Pattern[];
-  /** 16 or 32: takes a 66 prefix where the mode's default is the other; 64: REX.W; 0: neither. */
+  /** 16 or 32: needs a 66 prefix if the mode's default is the other one; 64: REX.W; 0: neither. */
   readonly operandSize: 0 | 16 | 32 | 64;
   readonly addressSize: 0 | 32;
   /** 66, F2, F3 or 0. */
@@ -73,8 +73,7 @@ function pattern(text: string, modrm: Form["modrm"], opcodeRegister: boolean, rm
   const register = REGISTER_CLASS[text];
   if (register !== undefined) {
     if (opcodeRegister) return make(register, Slot.OPCODE);
-    // Beside a segment, control, debug or vector register, or in front of a digit, a general register stands in
-    // ModRM.rm.
+    // With a segment, control, debug or vector register, or with a digit, a general register is encoded in ModRM.rm.
     return make(register, modrm === "register" && (rmTaken || !text.startsWith("r")) ? Slot.REG : Slot.RM);
   }
   const memory = MEMORY_CLASS[text];
@@ -172,10 +171,7 @@ export const forms: ReadonlyMap<string, readonly Form[]> = (() => {
 
 const byCount = new Map<string, readonly (readonly Form[])[]>();
 const NO_FORMS: readonly Form[] = [];
-/**
- * Forms of a mnemonic in one mode with one number of operands, in the order of the table; undefined = no such
- * mnemonic at all.
- */
+/** Forms of a mnemonic for one mode and number of operands, in the order of the table; undefined = unknown mnemonic. */
 export function formsFor(mnemonic: string, bits: 16 | 32 | 64, operandCount: number): readonly Form[] | undefined {
   let lists = byCount.get(mnemonic);
   if (lists === undefined) {

@@ -14,12 +14,12 @@
 import { CALLEE_SAVED, CALLEE_SAVED_MASK } from "./abi.ts";
 import { FIRST_SLOT, type PlacedFunction } from "./regalloc-place.ts";
 
-/** rbp + 16 is the CFA (the stack pointer before the call) in every function that has a frame. */
+/** In every function with a frame, rbp + 16 is the CFA (the stack pointer before the call). */
 export const CFA_FROM_RBP = 16;
 
 export interface Frame {
   readonly hasPointer: boolean;
-  /** In the order of their pushes. */
+  /** In the order in which they are pushed. */
   readonly saved: readonly number[];
   /** Bytes below the saved registers. */
   readonly size: number;
@@ -35,7 +35,7 @@ export function layOutFrame(placed: PlacedFunction): Frame {
   const hasPointer = f.hasCalls || f.hasIncomingStack || f.objects.length > 0 || slotCount > 0;
   let depth = 8 * saved.length;
   const slots = Array.from({ length: slotCount }, () => -(depth += 8));
-  // Small objects first: they stay within reach of a one-byte displacement.
+  // Small objects first, so that a one-byte displacement reaches them.
   const objects = new Array<number>(f.objects.length).fill(0);
   const order = f.objects.map((_, i) => i).sort((a, b) => f.objects[a].size - f.objects[b].size);
   for (const i of order) {

@@ -4,7 +4,7 @@ import { InlineError, type Statement, type Token } from "./inline-text.ts";
 import type { MemoryOperand, Operand } from "./operand.ts";
 import { SEGMENTS, registers } from "./registers.ts";
 
-/** Registers that stand for the operands: `of` those of kind "in" by AsmOperand.index, `ret` the result's. */
+/** Registers of the operands: `of` those of kind "in" by AsmOperand.index, `ret` the result's. */
 export interface AsmRegisters {
   of(operandIndex: number): string;
   readonly ret: string | null;
@@ -212,7 +212,7 @@ export class Cursor {
   }
 
   private add(operator: Token, a: Sum, b: Sum): Sum {
-    // Equal symbols of opposite sign vanish.
+    // Equal symbols of opposite sign cancel.
     const plus = [a.plus, b.plus].filter((name) => name !== null);
     const minus = [a.minus, b.minus].filter((name) => name !== null);
     for (const name of [...plus]) {

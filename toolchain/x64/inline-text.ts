@@ -24,16 +24,16 @@ export interface Token {
 }
 
 export interface Statement {
-  /** Labels in front, by the names that the sink knows. */
+  /** Labels before the statement, by the names that the sink knows. */
   readonly labels: string[];
   readonly tokens: Token[];
   readonly line: number;
   readonly column: number;
-  /** How many numeric labels of each number stand before this statement's instruction. */
+  /** For each number, how many numeric labels precede this statement's instruction. */
   readonly seen: ReadonlyMap<string, number>;
 }
 
-/** In this order: blanks and comments, then a group each. */
+/** In this order: blanks and comments, then one group per token kind. */
 const TOKEN = new RegExp(
   [
     /[ \t\r]+|#[^\n]*/,
@@ -54,7 +54,7 @@ function tokens(block: AsmBlock, note: (error: unknown) => void): Token[] {
   let line = 0;
   let lineStart = 0;
   let total = 0;
-  // A comment runs on over operands to the end of its line.
+  // A comment continues across operands to the end of its line.
   let commented = false;
   block.pieces.forEach((text, piece) => {
     let offset = 0;

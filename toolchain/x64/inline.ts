@@ -22,14 +22,14 @@ export type { AsmRegisters } from "./inline-operands.ts";
 
 export interface AsmProblem {
   readonly message: string;
-  /** Where: index into AsmBlock.pieces, and the offset of a character in that piece. */
+  /** Position: index into AsmBlock.pieces, and the offset of a character in that piece. */
   readonly piece: number;
   readonly offset: number;
 }
 
 /**
- * All problems of a block, in the order of its text. Without `names` the widths of run-time operands are unknown, and
- * a statement passes if some widths fit; with them it is judged as it will be encoded.
+ * All problems of a block, in the order of its text. Without `names` the widths of run-time operands are unknown, and a
+ * statement passes if some widths fit; with them it is checked as it will be encoded.
  */
 export function checkAsm(block: AsmBlock, names: AsmRegisters | null = null): AsmProblem[] {
   const problems: AsmProblem[] = [];
@@ -60,9 +60,9 @@ export function checkAsm(block: AsmBlock, names: AsmRegisters | null = null): As
 }
 
 /**
- * Hands the block's instructions to `sink`, which must assemble code of `block.bits`. Lines of the text are lines of
- * the source when the template starts at block.loc. Labels get `uniqueLabelPrefix`, which no other block of the chunk
- * has. Throws an AssemblerError where checkAsm finds a problem.
+ * Passes the block's instructions to `sink`, which must assemble code of `block.bits`. Lines of the text are lines of
+ * the source if the template starts at block.loc. Labels get `uniqueLabelPrefix`, which no other block of the chunk
+ * has. Throws an AssemblerError if checkAsm would find a problem.
  */
 export function assembleInline(
   block: AsmBlock,
@@ -86,9 +86,7 @@ export function assembleInline(
   }
 }
 
-/**
- * Registers to try where the widths of run-time operands are not known: each operand of the statement in each width.
- */
+/** Registers to try if the widths of run-time operands are unknown: each operand of the statement in each width. */
 function placeholders(statement: Statement, bits: 16 | 32 | 64): AsmRegisters[] {
   const used = new Set<number>();
   for (const { operand } of statement.tokens) {
@@ -97,7 +95,7 @@ function placeholders(statement: Statement, bits: 16 | 32 | 64): AsmRegisters[] 
   }
   const candidates = bits === 64 ? ["rbx", "ebx", "bx", "bl", "xmm1"] : ["ebx", "bx", "bl", "xmm1"];
   let choices: Map<number, string>[] = [new Map()];
-  // No instruction names more than four registers; with more operands the first choice is refused as well as any.
+  // No instruction takes more than four registers; with more operands the first choice is refused like any other.
   const tried = used.size <= 4 ? candidates : candidates.slice(0, 1);
   for (const index of used)
     choices = choices.flatMap((choice) => tried.map((name) => new Map(choice).set(index, name)));
@@ -107,7 +105,7 @@ function placeholders(statement: Statement, bits: 16 | 32 | 64): AsmRegisters[] 
 // ---- statements to instructions ------------------------------------------------------------------------------------
 
 const PREFIXES: ReadonlySet<string> = new Set(["lock", "rep", "repe", "repz", "repne", "repnz"]);
-/** A label is the target of these, and an address in every other instruction. */
+/** A label is a branch target for these instructions, and an address for all others. */
 const BRANCHES: ReadonlySet<string> = new Set([
   "jmp",
   "call",

@@ -31,7 +31,7 @@ const BIT = "- - - - bt bts btr btc";
 
 // biome-ignore format: a table
 export const rows: readonly Row[] = [
-  // ---- prefixes, emitted as instructions of their own in front of the one that they modify
+  // ---- prefixes, emitted as separate instructions before the one that they modify
   ["lock",  "", "F0", "any"],
   ["rep",   "", "F3", "any"],
   ["repe",  "", "F3", "any"],
@@ -234,7 +234,7 @@ export const rows: readonly Row[] = [
   ["cmpxchg8b",  "m64",    "0F C7 /1",        "any"],
   ["cmpxchg16b", "m128",   "REX.W 0F C7 /1",  "64"],
 
-  // ---- control flow; labels take cb where it reaches
+  // ---- control flow; labels use cb if it reaches
   ["jmp",  "rel8",  "EB cb",          "any"],
   ["jmp",  "rel16", "E9 cw",          "16"],
   ["jmp",  "rel32", "o32 E9 cd",      "any"],

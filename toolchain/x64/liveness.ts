@@ -1,8 +1,8 @@
 /**
  * Liveness of virtual registers by backward data flow, and from it live intervals: for each register the ranges of
  * positions in which its value may still be read, and the positions where it is read or written. Physical registers
- * get the ranges that fixed operands, calls and clobbers take; they live only within a block, but for parameters,
- * which live from the entry.
+ * have the ranges of fixed operands, calls and clobbers; they are live only within a block, except parameters, which
+ * are live from the entry.
  */
 import {
   DEF,
@@ -18,7 +18,7 @@ import {
   USE,
 } from "./machine.ts";
 
-/** How urgently a use needs a register: not at all (copies), better (a memory operand would do), must. */
+/** How urgently a use needs a register: not at all (copies), better (a memory operand is possible), must. */
 export const ANYWHERE = 0;
 export const BETTER = 1;
 export const MUST = 2;
@@ -34,18 +34,18 @@ export interface Copy {
   readonly loopDepth: number;
 }
 export interface Liveness {
-  /** By block index: the virtual registers (number − FIRST_VIRTUAL) that live at its start. */
+  /** By block index: the virtual registers (number − FIRST_VIRTUAL) that are live at its start. */
   readonly liveIn: readonly Uint32Array[];
   readonly virtual: readonly LiveRanges[];
   /** Physical registers, by number. */
   readonly fixed: readonly number[][];
-  /** Between two virtual registers, or a virtual and a physical one. */
+  /** Copies between two virtual registers, or a virtual and a physical one. */
   readonly copies: readonly Copy[];
   /** By position / 2. */
   readonly blockAt: Int32Array;
 }
 
-/** Gives every block its positions. */
+/** Assigns positions to every block. */
 export function numberInstructions(f: MachineFunction): number {
   let position = 0;
   for (const block of f.blocks) {
@@ -65,7 +65,7 @@ export function analyseLiveness(f: MachineFunction): Liveness {
   const copies: Copy[] = [];
   const blockAt = new Int32Array((end >>> 1) + 1);
   const out = new Uint32Array(words);
-  // Everything is collected from the end of the function to its start, pairs as end, start; reversed when done.
+  // Collected from the end of the function to its start, pairs as end, start; reversed at the end.
   for (let b = f.blocks.length - 1; b >= 0; b--) {
     const block = f.blocks[b];
     blockAt.fill(b, block.from >>> 1, block.to >>> 1);
@@ -92,7 +92,7 @@ export function analyseLiveness(f: MachineFunction): Liveness {
   return { liveIn, virtual, fixed, copies, blockAt };
 }
 
-/** Adds [from, to) in front of the ranges (which are stored backwards). */
+/** Adds [from, to) at the front of the ranges (which are stored backwards). */
 function extend(ranges: number[], from: number, to: number): void {
   const last = ranges.length - 1;
   if (last >= 0 && ranges[last] <= to) {
@@ -100,7 +100,7 @@ function extend(ranges: number[], from: number, to: number): void {
   } else ranges.push(to, from);
 }
 
-/** Ends a range at its definition; a value without a reader lives for its definition only. */
+/** Ends a range at its definition; a value that is never read is live only at its definition. */
 function define(ranges: number[], blockFrom: number, at: number): void {
   const last = ranges.length - 1;
   if (last >= 0 && ranges[last] === blockFrom && ranges[last - 1] > at) ranges[last] = at;
@@ -146,7 +146,7 @@ function visitInstr(
         copies.push({ to: to.reg, from: from.reg, loopDepth: block.loopDepth });
     }
   } else if (op === "lea") {
-    // Not a copy, but the result may well take over the register of the base.
+    // Not a copy, but the result may take over the register of the base.
     const [to, from] = instr.operands;
     if (to.kind === "reg" && from.kind === "mem" && from.base)
       copies.push({ to: to.reg, from: ~from.base.reg, loopDepth: block.loopDepth });

@@ -41,7 +41,7 @@ export function registerNumber(name: string): number {
 
 export const USE = 1;
 export const DEF = 2;
-/** DEF: written before the instruction has read everything. */
+/** DEF: written before the instruction has read all its operands. */
 export const EARLY = 4;
 /** May be replaced by its spill slot in memory. */
 export const MEMORY_OK = 8;
@@ -56,11 +56,11 @@ export interface Imm {
   readonly kind: "imm";
   readonly value: bigint;
 }
-/** What the displacement of a memory operand counts from, beside base and index. */
+/** What the displacement of a memory operand is relative to, besides base and index. */
 export type Space = "none" | "object" | "incoming" | "outgoing";
 export interface Mem {
   readonly kind: "mem";
-  /** 0: not said (lea). */
+  /** 0: not specified (lea). */
   readonly width: Width | 0;
   readonly base: Reg | null;
   readonly index: Reg | null;
@@ -92,7 +92,7 @@ export interface Undefined {
 export type MachineOperand = Reg | Imm | Mem | Sym | FrameAddress | Undefined;
 
 export const reg = (r: number, width: Width, role: number): Reg => ({ kind: "reg", reg: r, width, role });
-/** A memory operand; whatever is not given is absent. */
+/** A memory operand; omitted parts are absent. */
 export const memOf = (width: Width | 0, parts: Partial<Omit<Mem, "kind" | "width">>): Mem => ({
   kind: "mem",
   width,
@@ -110,14 +110,14 @@ export const imm = (value: bigint | number): Imm => ({ kind: "imm", value: BigIn
 
 // ---- instructions
 
-/** What an expansion may ask: register and memory of operand i, and a label that is unique in the function. */
+/** Services for an expansion: register and memory of operand i, and a label that is unique in the function. */
 export interface Expander {
   readonly sink: CodeSink;
   name(operand: number, width: Width): string;
   memory(operand: number): MemoryOperand;
   readonly label: string;
 }
-/** Writes the code of an instruction that stands for several. */
+/** Writes the code of an instruction that expands to several. */
 export type Expansion = (x: Expander) => void;
 
 /**
@@ -136,14 +136,14 @@ export class MachineInstr {
   readonly op: string;
   operands: MachineOperand[];
   readonly loc: Loc;
-  /** Physical registers read, and written at p + 1, and written at p, beside the operands: masks of bits. */
+  /** Physical registers besides the operands, as bit masks: read; written at p + 1; written at p. */
   uses = 0;
   defs = 0;
   earlyDefs = 0;
   cc = "";
   targets: MachineBlock[] = [];
   expand: Expansion | null = null;
-  /** Debug values that hold from here on; they take no positions, so that they decide nothing. */
+  /** Debug values that are valid from here on; they have no positions, so they affect nothing. */
   debug: readonly DebugMark[] | null = null;
   constructor(op: string, operands: MachineOperand[], loc: Loc) {
     this.op = op;
@@ -153,7 +153,7 @@ export class MachineInstr {
 }
 
 export class MachineBlock {
-  /** Place in the order of emission. */
+  /** Position in the order of emission. */
   index: number;
   readonly label: string;
   instrs: MachineInstr[] = [];
@@ -174,7 +174,7 @@ export interface FrameObject {
   readonly align: number;
 }
 
-/** How to make a value again instead of loading it from a slot. */
+/** How to compute a value again instead of loading it from a slot. */
 export type Remat = Imm | Sym | FrameAddress;
 
 export class MachineFunction {
@@ -188,7 +188,7 @@ export class MachineFunction {
   hasCalls = false;
   hasIncomingStack = false;
   outgoingBytes = 0;
-  /** Where what a debug value watches is; null: there are none. */
+  /** Locates what a debug value watches; null: there are no debug values. */
   teller: { tell(debug: DebugValue): Mark[] } | null = null;
   constructor(name: string, loc: Loc) {
     this.name = name;

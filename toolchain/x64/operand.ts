@@ -1,6 +1,6 @@
 /**
- * Operands of machine instructions, as instruction selection, register allocation and the inline-assembly parser hand
- * them to the encoder.
+ * Operands of machine instructions: the interface from instruction selection, register allocation and the
+ * inline-assembly parser to the encoder.
  */
 import type { LineRow, SymbolExpression } from "../link/object.ts";
 
@@ -26,7 +26,7 @@ export interface LabelOperand {
 }
 export interface MemoryOperand {
   readonly kind: "memory";
-  /** Access width in bits; 0 = not said (lea, invlpg, lgdt …). */
+  /** Access width in bits; 0 = not specified (lea, invlpg, lgdt …). */
   readonly width: 0 | 8 | 16 | 32 | 64 | 80 | 128;
   readonly base: string | null;
   readonly index: string | null;
@@ -45,16 +45,16 @@ export interface FarOperand {
 export type Operand = RegisterOperand | ImmediateOperand | SymbolOperand | LabelOperand | MemoryOperand | FarOperand;
 
 /**
- * Where code goes (toolchain/x64/assembler.ts implements it over the instruction table).
- * Jumps to labels are relaxed (rel8 where it reaches) when `finish` is called.
+ * The receiver of code (assembler.ts implements it with the instruction table). Jumps to labels are relaxed (rel8 if it
+ * reaches) when `finish` is called.
  */
 export interface CodeSink {
   /**
-   * Encodes one instruction, or takes a directive about the frame (unwind.ts). Throws an AssemblerError (one readable
-   * line) when no row of the table fits.
+   * Encodes one instruction, or processes a frame directive (unwind.ts). Throws an AssemblerError (one readable line)
+   * if no row of the table fits.
    */
   emit(mnemonic: string, ...operands: Operand[]): void;
   label(name: string): void;
-  /** The instructions that follow come from this source position. */
+  /** Source position of the instructions that follow. */
   line(file: number, line: number, column: number, mark?: LineRow["mark"]): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Parallel copies in sequence: a move is made when no other move still reads its target. What remains then are
- * cycles: two general registers are exchanged, vector registers go through a reserved one, and anything with memory
- * in it through the stack. No flag is changed.
+ * Parallel copies as a sequence: a move is made when no other move still reads its target. Then only cycles remain: two
+ * general registers are exchanged, vector registers use a reserved one, and cycles with memory use the stack. No flag
+ * is changed.
  */
 import { type FrameAddress, type Imm, RAX, type Sym, XMM0, XMM_SCRATCH } from "./machine.ts";
 import { FIRST_SLOT } from "./regalloc-place.ts";
@@ -9,11 +9,11 @@ import { FIRST_SLOT } from "./regalloc-place.ts";
 export type Remade = Imm | Sym | FrameAddress;
 export interface ParallelMove {
   readonly to: number;
-  /** A location, or what to make in the target. */
+  /** A location, or a value to compute in the target. */
   readonly from: number | Remade;
   readonly isVector: boolean;
 }
-/** How single moves are written: locations are registers or slots. */
+/** Writes single moves: locations are registers or slots. */
 export interface MoveSink {
   move(to: number, from: number, isVector: boolean): void;
   exchange(a: number, b: number): void;
@@ -25,7 +25,7 @@ export interface MoveSink {
   storeImmediate(slot: number, value: bigint): void;
 }
 
-/** Source that waits on the stack. */
+/** A source that waits on the stack. */
 const STACK = -1;
 const isMemory = (location: number): boolean => location >= FIRST_SLOT;
 

@@ -1,8 +1,8 @@
 /**
- * Checks an allocation by following it, independently of how it was made: which virtual registers each location holds
- * is propagated along the control flow (a location keeps at a join what it holds on every edge), and every operand
- * must find its register where the allocation says. A physical register that is an operand holds "itself" from where
- * it is written to where it is read.
+ * Checks an allocation by following it, independently of how it was made. The checker propagates along the control flow
+ * which virtual registers each location holds (at a join a location keeps what it holds on every edge). Every operand
+ * must find its register in its assigned location. A physical register that is an operand holds "itself" from its write
+ * to its read.
  */
 import { forEachBit, forEachRegister, DEF, EARLY, instrText, MEMORY_OK, USE } from "./machine.ts";
 import { FIRST_SLOT, type Placed, type PlacedFunction } from "./regalloc-place.ts";
@@ -11,7 +11,7 @@ import { ALLOCATABLE_INTEGER, ALLOCATABLE_VECTOR, INTEGER_ARGUMENTS, VECTOR_ARGU
 /** By location: the registers whose value it holds. */
 type State = Map<number, Set<number>>;
 
-/** What is wrong, one line each; empty if all is well. */
+/** Errors, one line each; empty if the allocation is correct. */
 export function checkAllocation(placed: PlacedFunction): string[] {
   const { f, blocks } = placed;
   const problems: string[] = [];
@@ -102,9 +102,9 @@ function step(
       locations.filter((l) => l >= FIRST_SLOT).length + instr.operands.filter((o) => o.kind === "mem").length;
     if (memories > 1) report?.("more than one memory operand");
   }
-  // What moves carry along, taken before anything is written.
+  // The values that moves carry, read before anything is written.
   const carried = new Map<number, Set<number>>();
-  // Where the source of a copy is too (its slot, say), the copy is as well.
+  // If the source of a copy is also elsewhere (in its slot, say), so is the copy.
   const also: { reg: number; locations: number[] }[] = [];
   if (isMove) {
     k = 0;

@@ -1,6 +1,6 @@
 /**
- * Coalescing: two virtual registers joined by a copy become one where their live ranges do not meet, innermost loops
- * first. So phis and two-address forms lose their copies. What cannot be joined, and copies from and to physical
+ * Coalescing: two virtual registers joined by a copy become one if their live ranges do not overlap, innermost loops
+ * first. So phis and two-address forms lose their copies. Pairs that cannot be joined, and copies from and to physical
  * registers, become hints.
  */
 import { FIRST_VIRTUAL, type MachineFunction } from "./machine.ts";
@@ -9,7 +9,7 @@ import type { Liveness, LiveRanges } from "./liveness.ts";
 export interface Coalesced {
   /** By virtual register − FIRST_VIRTUAL: the one (same numbering) whose interval it shares. */
   readonly representative: Int32Array;
-  /** By representative: registers, physical or virtual, that it should equal, the weightiest first. */
+  /** By representative: physical or virtual registers that it should equal, the most important first. */
   readonly hints: ReadonlyMap<number, number[]>;
 }
 
@@ -53,7 +53,7 @@ export function overlap(a: readonly number[], b: readonly number[]): boolean {
   return firstOverlap(a, 0, b, 0) !== Number.POSITIVE_INFINITY;
 }
 
-/** First position in both lists of ranges, seen from range indices i and j (even) on; infinity if there is none. */
+/** First common position of both lists of ranges, from range indices i and j (even) on; infinity if there is none. */
 export function firstOverlap(a: readonly number[], i: number, b: readonly number[], j: number): number {
   while (i < a.length && j < b.length) {
     if (a[i + 1] <= b[j]) i += 2;

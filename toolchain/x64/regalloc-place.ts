@@ -1,7 +1,7 @@
 /**
- * After allocation: gives every register operand its location and inserts the moves that splits and edges need, then
- * removes the stores to slots that are never read. A location is a physical register, or FIRST_SLOT + n for spill slot
- * n (8 bytes each).
+ * After allocation: assigns a location to every register operand, inserts the moves that splits and edges need, and
+ * removes stores to slots that are never read. A location is a physical register, or FIRST_SLOT + n for spill slot n (8
+ * bytes each).
  */
 import type { Loc } from "../ir/ir.ts";
 import type { Liveness } from "./liveness.ts";
@@ -23,7 +23,7 @@ import {
 import { type Allocation, IN_MEMORY, type Segment } from "./regalloc.ts";
 
 export const FIRST_SLOT = 32;
-/** No location: a value that is made again where it is read. */
+/** No location: the value is computed again where it is read. */
 export const REMADE = -1;
 
 /** An instruction with the locations of its register operands, in the order of forEachRegister. */
@@ -91,7 +91,7 @@ class Placer {
     return { f, blocks, slotCount: this.#slotCount };
   }
 
-  /** Slots are shared by registers whose whole lives do not overlap. */
+  /** Registers share a slot if their whole live ranges do not overlap. */
   #assignSlots(): void {
     const spilled = this.#segments
       .map((list, register) => ({ list, register }))
@@ -117,7 +117,7 @@ class Placer {
   /** Where virtual register `v` is at `position`. */
   #at(v: number, position: number): number {
     const list = this.#segments[this.#representative[v]];
-    // Segments are sorted by start; the last one that starts at or before the position is it.
+    // Segments are sorted by start; find the last one that starts at or before the position.
     let lo = 0;
     let hi = list.length - 1;
     while (lo < hi) {
@@ -131,14 +131,14 @@ class Placer {
     return this.#locationOf(segment);
   }
 
-  /** Registers that a segment gets from its predecessor in the middle of a block, by position. */
+  /** Registers that a segment receives from its predecessor in the middle of a block, by position. */
   #splitMoves(): Map<number, Move[]> {
     const moves = new Map<number, Move[]>();
     const { blockAt } = this.live;
     this.#segments.forEach((list, register) => {
       for (let k = 1; k < list.length; k++) {
         const position = list[k].start;
-        // Within an instruction a segment starts only with a new value.
+        // Inside an instruction a segment can start only with a new value.
         if (position & 1 || list[k - 1].end !== position || position === this.f.blocks[blockAt[position >>> 1]].from)
           continue;
         const to = this.#locationOf(list[k]);
@@ -153,8 +153,8 @@ class Placer {
   }
 
   /**
-   * One parallel copy of the allocator's own: "shuffle" moves what a location holds, whichever register of a shared
-   * interval that is.
+   * One parallel copy of the allocator itself: "shuffle" moves the contents of locations, whichever register of a
+   * shared interval they are.
    */
   #moves(moves: readonly Move[], loc: Loc): Placed {
     const operands: MachineOperand[] = [];
@@ -194,7 +194,7 @@ class Placer {
     if (stores) code.push(this.#moves(stores, instr.loc));
   }
 
-  /** A copy of a register to one that shares its interval changes nothing. */
+  /** A copy between registers that share an interval changes nothing. */
   #isIdentity(instr: MachineInstr, to: number): boolean {
     if (instr.op !== "copy" && instr.op !== "parcopy") return false;
     for (let k = 0; k < instr.operands.length; k += 2) {
@@ -266,16 +266,16 @@ function splitEdge(from: MachineBlock, to: MachineBlock, placed: Placed): Placed
   return { block, code: [placed, { instr: jump, locations: [] }] };
 }
 
-// ---- copies of what is there already
+// ---- copies of values that are already in place
 
 /**
- * Within extended basic blocks: a copy to a location that holds the same value already becomes a copy to itself,
- * which makes no code, and a load of a slot whose value is in a register too becomes a move.
+ * Within extended basic blocks: a copy to a location that already holds the value becomes a copy to itself, which makes
+ * no code; a load of a slot whose value is also in a register becomes a move.
  */
 function forwardCopies(blocks: readonly PlacedBlock[], slotCount: number): void {
   const size = FIRST_SLOT + slotCount;
   let fresh = 1;
-  // By location: a number for the value that it holds; equal numbers, equal values.
+  // By location: a number for its value; equal numbers mean equal values.
   const atEnd: (Int32Array | null)[] = blocks.map(() => null);
   blocks.forEach(({ block, code }, b) => {
     const known = block.preds.length === 1 ? atEnd[block.preds[0].index] : null;
@@ -313,7 +313,7 @@ function forwardCopies(blocks: readonly PlacedBlock[], slotCount: number): void 
         code[i] = { instr, locations: changed };
         continue;
       }
-      // Assembly may well change the registers that it got its inputs in.
+      // Assembly may change the registers of its inputs.
       forEachBit(instr.defs | instr.earlyDefs | (instr.op === "expand" ? instr.uses : 0), renew);
       let k = 0;
       forEachRegister(instr, (operand) => {
@@ -369,7 +369,7 @@ function removeDeadStores(blocks: readonly PlacedBlock[], slotCount: number): vo
   });
 }
 
-/** Calls back for each slot that an operand is in. */
+/** Calls back for each operand that is in a slot. */
 function visit(placed: Placed, callback: (slot: number, role: number) => void): void {
   let k = 0;
   forEachRegister(placed.instr, (operand) => {
@@ -378,7 +378,7 @@ function visit(placed: Placed, callback: (slot: number, role: number) => void): 
   });
 }
 
-/** A shuffle from registers into slots only. */
+/** A shuffle only from registers into slots. */
 const isStore = (placed: Placed): boolean =>
   placed.instr.op === "shuffle" &&
   pairs(placed).length > 0 &&

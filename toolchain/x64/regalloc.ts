@@ -1,12 +1,12 @@
 /**
  * Register allocation: linear scan over live intervals with holes and splitting (Wimmer and Mössenböck, VEE 2005).
  *
- * An interval that finds no register is split. Where it is not in a register it is in memory: in its slot, or, for
- * constants and addresses, nowhere, since they can be made again. Every definition of a register that has a slot is
- * stored into it at once, so the slot is always right, an eviction costs no code and a split may stand at any
- * position. (Stores that are never read are removed later.)
+ * An interval that gets no register is split. Outside its register it is in memory: in its slot, or, for constants and
+ * addresses, nowhere, because they can be computed again. Every definition of a register that has a slot is stored at
+ * once, so the slot is always valid, an eviction costs no code, and a split may be at any position. (Stores that are
+ * never read are removed later.)
  *
- * Result: for each register its segments, with a location each; regalloc-place.ts turns them into code.
+ * Result: the segments of each register, with one location each; regalloc-place.ts turns them into code.
  */
 import { ALLOCATABLE_INTEGER, ALLOCATABLE_VECTOR, CALLEE_SAVED_MASK } from "./abi.ts";
 import type { Liveness } from "./liveness.ts";
@@ -14,7 +14,7 @@ import { BETTER, MUST } from "./liveness.ts";
 import { FIRST_VIRTUAL, type MachineFunction } from "./machine.ts";
 import { type Coalesced, coalesce, firstOverlap } from "./regalloc-coalesce.ts";
 
-/** Location of a segment that is in no register. */
+/** Location of a segment without a register. */
 export const IN_MEMORY = -2;
 const UNASSIGNED = -1;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -27,7 +27,7 @@ export class Segment {
   uses: number[];
   /** Physical register, or IN_MEMORY. */
   location = UNASSIGNED;
-  /** Index into `ranges` of the first one that ends behind the current position. */
+  /** Index into `ranges` of the first range that ends after the current position. */
   cursor = 0;
   constructor(register: number, ranges: number[], uses: number[]) {
     this.register = register;
@@ -40,14 +40,14 @@ export class Segment {
   get end(): number {
     return this.ranges[this.ranges.length - 1];
   }
-  /** Moves the cursor to `position`, which only grows; true if the interval covers it. */
+  /** Moves the cursor to `position`, which only increases; true if the interval covers it. */
   advance(position: number): boolean {
     let c = this.cursor;
     while (c < this.ranges.length && this.ranges[c + 1] <= position) c += 2;
     this.cursor = c;
     return c < this.ranges.length && this.ranges[c] <= position;
   }
-  /** First use at or behind `position` that is at least so urgent. */
+  /** First use at or after `position` with at least this urgency. */
   nextUse(position: number, urgency: number): number {
     const uses = this.uses;
     let lo = 0;
@@ -72,7 +72,7 @@ export class Segment {
     }
     return lo === 0 ? -1 : uses[lo - 1] >> 2;
   }
-  /** Cuts off and returns what lies at and behind `position` (start < position < end). */
+  /** Cuts off and returns the part at and after `position` (start < position < end). */
   split(position: number): Segment {
     const { ranges, uses } = this;
     let k = 0;
@@ -112,7 +112,7 @@ class LinearScan {
   #inactive: Segment[] = [];
   /** By physical register: index into its fixed ranges. */
   readonly #fixedCursor = new Int32Array(FIRST_VIRTUAL);
-  /** Callee-saved registers in use: they cost nothing more. */
+  /** Callee-saved registers already in use: using them again costs nothing. */
   #saved = 0;
   readonly #free = new Float64Array(FIRST_VIRTUAL);
   readonly #block = new Float64Array(FIRST_VIRTUAL);
@@ -161,7 +161,7 @@ class LinearScan {
     return this.f.isVector[current.register] ? ALLOCATABLE_VECTOR : ALLOCATABLE_INTEGER;
   }
 
-  /** First position at which the fixed ranges of `r` meet `current`. */
+  /** First position at which the fixed ranges of `r` overlap `current`. */
   #fixedLimit(r: number, current: Segment): number {
     const ranges = this.live.fixed[r];
     let c = this.#fixedCursor[r];
@@ -170,7 +170,7 @@ class LinearScan {
     return firstOverlap(current.ranges, 0, ranges, c);
   }
 
-  // ---- a register that is free, for all or for the first part of the interval
+  // ---- a register that is free for all or the first part of the interval
 
   #assignFree(current: Segment): boolean {
     const free = this.#free;
@@ -198,7 +198,9 @@ class LinearScan {
     this.#saved |= (1 << r) & CALLEE_SAVED_MASK;
   }
 
-  /** Prefers hints, then a register that lasts and need not be saved first, then the one that lasts longest. */
+  /**
+   * Prefers hints, then a register that is free throughout and need not be saved, then the one that is free longest.
+   */
   #choose(current: Segment, candidates: readonly number[]): number {
     const free = this.#free;
     const { end } = current;
@@ -223,7 +225,7 @@ class LinearScan {
     return best >= 0 ? best : longest;
   }
 
-  // ---- all are taken: the interval whose next use is farthest goes to memory
+  // ---- all registers are taken: the interval with the farthest next use goes to memory
 
   #assignBlocked(current: Segment): boolean {
     const next = this.#free;
@@ -261,7 +263,7 @@ class LinearScan {
     for (const it of this.#active) if (it.location === best) this.#evict(it, current.start);
     for (const it of this.#inactive) {
       if (it.location !== best || firstOverlap(it.ranges, it.cursor, current.ranges, 0) === NEVER) continue;
-      // It is in a hole: what follows looks for a register anew.
+      // It is in a hole: the rest must find a register again.
       if (it.start < current.start) this.#add(it.split(current.start));
     }
     this.#active = this.#active.filter((it) => it.location !== best && it.location !== IN_MEMORY);
@@ -270,7 +272,7 @@ class LinearScan {
     return true;
   }
 
-  /** `it` leaves its register before `position`, at the best place since its last use. */
+  /** `it` leaves its register before `position`, at the cheapest place after its last use. */
   #evict(it: Segment, position: number): void {
     const last = it.lastUse(position);
     const at = last < 0 ? it.start : this.#bestSplit(Math.max(last, it.start) + 1, position);
@@ -282,9 +284,7 @@ class LinearScan {
     }
   }
 
-  /**
-   * `segment` is in memory until something needs it in a register; that part is queued, and starts behind `position`.
-   */
+  /** `segment` stays in memory until a use needs a register; that part is queued, and starts after `position`. */
   #toMemory(segment: Segment, position: number): void {
     segment.location = IN_MEMORY;
     const must = segment.nextUse(position, MUST);
@@ -294,8 +294,9 @@ class LinearScan {
   }
 
   /**
-   * The cheapest position in [low, high] to change the location: the latest start of a block out of loops that `high`
-   * is in, else `high`. Only even positions but for `high` itself, which may be odd where a location ends.
+   * The cheapest position in [low, high] at which to change the location: the latest start of a block outside the loops
+   * that contain `high`, else `high`. Even positions only, except `high` itself, which may be odd if a location ends
+   * there.
    */
   #bestSplit(low: number, high: number): number {
     const { blockAt } = this.live;
@@ -306,7 +307,7 @@ class LinearScan {
     let b = blockAt[high >>> 1];
     let depth = blocks[b].loopDepth;
     for (; b > lowest; b--) {
-      // The boundary in front of block b belongs to the block before it: moves stand on the edges.
+      // The boundary before block b belongs to the block before it, because moves are on the edges.
       const before = blocks[b - 1].loopDepth;
       if (before < depth && blocks[b].from >= low) {
         depth = before;
@@ -317,7 +318,7 @@ class LinearScan {
   }
 }
 
-/** Segments by start: a binary heap. */
+/** Segments by start, in a binary heap. */
 class Queue {
   readonly #heap: Segment[] = [];
   push(segment: Segment): void {

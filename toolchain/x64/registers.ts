@@ -1,13 +1,13 @@
 /**
- * The registers that instructions name: number, width and class of each, and the way back from (number, width) to the
- * name. Numbers are those of ModRM/REX (Intel SDM vol. 2, tables 2-1 and 3-1), so rsp is 4 and r8 is 8. "rip" and
- * "eip" exist only as the base of a memory operand, "rip" and "rflags" in directives about frames. Vector registers
- * are xmm only; x87 registers are never named.
+ * The registers of instructions: number, width and class of each, and the mapping from (number, width) to the name.
+ * Numbers are those of ModRM/REX (Intel SDM vol. 2, tables 2-1 and 3-1), so rsp is 4 and r8 is 8. "rip" and "eip" exist
+ * only as the base of a memory operand, "rip" and "rflags" also in frame directives. The only vector registers are xmm;
+ * x87 registers are never named.
  */
 
 /**
- * Operand classes: bits of the patterns in the instruction table. A register has its class, and a bit of its own if
- * some row names it.
+ * Operand classes: the bits of the patterns in the instruction table. A register has its class, and a separate bit if a
+ * row names it.
  */
 export const enum Class {
   R8 = 1 << 0,
@@ -30,7 +30,7 @@ export const enum Class {
   M64 = 1 << 17,
   M80 = 1 << 18,
   M128 = 1 << 19,
-  /** Memory whose width was not said. */
+  /** Memory without a specified width. */
   M0 = 1 << 20,
   IMMEDIATE = 1 << 21,
   SYMBOL = 1 << 22,
@@ -38,7 +38,7 @@ export const enum Class {
   FAR = 1 << 24,
   /** The constant 1 (shifts by one). */
   ONE = 1 << 25,
-  /** fs and gs, the only segment registers that 64-bit code pushes. */
+  /** fs and gs, the only segment registers that 64-bit code can push. */
   FS = 1 << 26,
   GS = 1 << 27,
 }

@@ -1,18 +1,18 @@
 /**
  * Call-frame information of one chunk of 64-bit code: where the caller's registers are at each instruction.
  *
- * The assembler hands every instruction over. What moves the stack in the ordinary way is followed: push, pop,
- * pushfq, popfq, sub, add and lea of rsp, `mov rbp, rsp`, leave, and forward jumps, which carry the state to their
- * label. The CFA (canonical frame address, DWARF 5 section 6.4.1) is counted from rsp, between `mov rbp, rsp` and
- * leave or pop from rbp. A first push saves its register: the callee-saved ones, in a signal frame every one. When
- * rsp becomes something that cannot be followed, the frame becomes the outermost.
+ * The assembler passes every instruction. Ordinary changes of the stack are followed: push, pop, pushfq, popfq, sub,
+ * add and lea of rsp, `mov rbp, rsp`, leave, and forward jumps, which carry the state to their label. The CFA
+ * (canonical frame address, DWARF 5 section 6.4.1) is relative to rsp, and to rbp between `mov rbp, rsp` and leave or
+ * pop. The first push of a register saves it: callee-saved registers, and in a signal frame all registers. When rsp
+ * gets a value that cannot be followed, the frame becomes the outermost.
  *
- * For the rest there are GNU as's directives, in inline assembly too: .cfi_signal_frame, .cfi_def_cfa REGISTER,
- * OFFSET, .cfi_def_cfa_offset OFFSET, .cfi_offset REGISTER, OFFSET (from the CFA), .cfi_register REGISTER, HOLDER,
+ * Everything else needs GNU as's directives, also in inline assembly: .cfi_signal_frame, .cfi_def_cfa REGISTER, OFFSET,
+ * .cfi_def_cfa_offset OFFSET, .cfi_offset REGISTER, OFFSET (from the CFA), .cfi_register REGISTER, HOLDER,
  * .cfi_undefined REGISTER, .cfi_same_value REGISTER, .cfi_remember_state, .cfi_restore_state. A frame whose rip is
  * undefined is the outermost.
  *
- * Assumed: code pushes a register that the ABI preserves before it changes it. tests/toolchain/link/frames.test.ts
+ * Assumption: code pushes a register that the ABI preserves before it changes it. tests/toolchain/link/frames.test.ts
  * follows finished images instruction by instruction and compares.
  */
 import { DWARF_REGISTER, DWARF_RETURN_ADDRESS, DWARF_RFLAGS } from "../lib/dwarf.ts";
@@ -32,15 +32,15 @@ interface State {
   /** CFA = cfaRegister + cfaOffset. */
   readonly cfaRegister: number;
   readonly cfaOffset: number;
-  /** CFA − rsp; null where it is unknown. */
+  /** CFA − rsp; null if unknown. */
   readonly depth: number | null;
   readonly saved: ReadonlyMap<number, number>;
   readonly held: ReadonlyMap<number, number>;
-  /** While rbp is lent to inline assembly: the depth that its push left, and what rbp + cfaOffset was. */
+  /** While inline assembly may use rbp: the depth after rbp was pushed, and the former rbp + cfaOffset. */
   readonly lent: { readonly depth: number; readonly cfaOffset: number } | null;
 }
 const NONE: ReadonlyMap<number, number> = new Map();
-/** As a call leaves it. */
+/** State after a call. */
 const CALLED: State = {
   cfaRegister: RSP,
   cfaOffset: 8,
@@ -51,7 +51,7 @@ const CALLED: State = {
 };
 const OUTERMOST: State = { cfaRegister: RSP, cfaOffset: 8, depth: null, saved: NONE, held: NONE, lent: null };
 
-/** Nothing behind these runs unless something jumps there. */
+/** Code after these instructions runs only if something jumps there. */
 const LEAVES: ReadonlySet<string> = new Set(["jmp", "ljmp", "ret", "iretq", "sysretq", "ud2"]);
 const EXIT_BYTES = { iretq: 2, sysretq: 3 } as const;
 const READS_FIRST: ReadonlySet<string> = new Set(["cmp", "test", "push"]);
@@ -66,28 +66,28 @@ const numberOf = (name: string): number => {
 };
 const isRegister = (operand: Operand | undefined, name: string): boolean =>
   operand?.kind === "register" && operand.name === name;
-/** In the stack pointer's own units; null for what only the linker knows. */
+/** In the units of the stack pointer; null if only the linker knows the value. */
 const constantOf = (operand: Operand | undefined): number | null =>
   operand?.kind === "immediate" ? Number(operand.value) : null;
 
 export class Unwinding {
   signal = false;
-  /** Ends of the iretq and sysretq. */
+  /** End offsets of each iretq and sysretq. */
   readonly #exits: { readonly end: number; readonly kind: keyof typeof EXIT_BYTES }[] = [];
   #state: State;
   readonly #rows: { offset: number; state: State }[];
-  /** What jumps to a label found, for labels that are still to come. */
+  /** State at jumps to labels that are not defined yet. */
   readonly #arriving = new Map<string, State>();
   readonly #remembered: State[] = [];
   #reachable = true;
 
-  /** Code of 16 or 32 bits is never called by what a debugger unwinds. */
+  /** Debuggers never unwind 16-bit and 32-bit code. */
   constructor(bits: 16 | 32 | 64) {
     this.#state = bits === 64 ? CALLED : OUTERMOST;
     this.#rows = [{ offset: 0, state: this.#state }];
   }
 
-  /** One row a change; offsets through `moved`, those from `end` on are left out. */
+  /** One row per change; offsets are mapped by `moved`, and those from `end` on are dropped. */
   rows(moved: (offset: number) => number, end: number): FrameRow[] {
     const rows: FrameRow[] = [];
     for (const { offset, state } of this.#rows) {
@@ -115,7 +115,7 @@ export class Unwinding {
     this.#reachable = true;
   }
 
-  /** After an instruction; `offset` is behind it. */
+  /** Follows an instruction; `offset` is its end. */
   follow(mnemonic: string, operands: readonly Operand[], offset: number): void {
     const [a, b] = operands;
     if (a?.kind === "label") {
@@ -158,7 +158,7 @@ export class Unwinding {
     }
   }
 
-  /** A directive, which takes effect at `offset`. */
+  /** Applies a directive at `offset`. */
   direct(directive: string, operands: readonly Operand[], offset: number): void {
     const [a, b] = operands;
     const wrong = (form: string): never => {
@@ -254,18 +254,18 @@ export class Unwinding {
   }
 }
 
-/** The stack pointer stands `depth` bytes below the CFA. */
+/** The stack pointer is `depth` bytes below the CFA. */
 const at = (state: State, depth: number): State =>
   state.cfaRegister === RSP ? { ...state, cfaOffset: depth, depth } : { ...state, depth };
 
-/** rsp = base + displacement; base null: something that cannot be followed. */
+/** rsp = base + displacement; base null: a value that cannot be followed. */
 function lea(state: State, base: string | null, displacement: number): State {
   if (base === "rsp" && state.depth !== null) return at(state, state.depth - displacement);
   if (base === "rbp" && state.cfaRegister === RBP) return { ...state, depth: state.cfaOffset - displacement };
   return state.cfaRegister === RSP ? OUTERMOST : { ...state, depth: null };
 }
 
-/** The rule of register `r` alone: saved at an offset, held by a register, or neither. */
+/** Sets the rule of register `r`: saved at an offset, held by a register, or neither. */
 function ruled(state: State, r: number, saved: number | null, held: number | null): Pick<State, "saved" | "held"> {
   const without = (map: ReadonlyMap<number, number>): Map<number, number> =>
     new Map([...map].filter(([other]) => other !== r));
@@ -283,7 +283,7 @@ const sameRules = (a: State, b: State): boolean =>
   sameMap(a.saved, b.saved) &&
   sameMap(a.held, b.held);
 
-/** What holds on both ways to a label. */
+/** What both paths to a label agree on. */
 function merge(a: State, b: State): State {
   if (sameRules(a, b)) return a.depth === b.depth ? a : { ...a, depth: null };
   if (a.cfaRegister !== b.cfaRegister || a.cfaOffset !== b.cfaOffset) return OUTERMOST;

@@ -1,6 +1,6 @@
 /**
  * Writes an allocated function to a code sink: order of blocks, jumps, prologue and epilogue, parallel copies, and
- * the last local improvements, which need to know where flags are read.
+ * final local improvements that need to know where flags are read.
  */
 import type { Instr, Loc } from "../ir/ir.ts";
 import type { DebugWriter } from "./debug/info.ts";
@@ -27,7 +27,7 @@ export interface JumpTable {
   readonly labels: readonly string[];
 }
 
-/** `debug` is told what each instruction became; it stands in for the sink. */
+/** `debug` learns what each instruction became, through its own sink. */
 export function writeCode(placed: PlacedFunction, sink: CodeSink, debug: DebugWriter | null = null): JumpTable[] {
   return new Writer(placed, debug?.sink ?? sink, debug).run();
 }
@@ -40,10 +40,10 @@ class Writer implements MoveSink {
   readonly #sink: CodeSink;
   readonly #frame: Frame;
   readonly #tables: JumpTable[] = [];
-  /** The block that a jump to one really reaches. */
+  /** The block that a jump to a block finally reaches. */
   readonly #forward = new Map<MachineBlock, MachineBlock>();
   #expansions = 0;
-  /** Of the copies being written. */
+  /** For the copies being written. */
   #flagsLive = true;
 
   readonly #debug: DebugWriter | null;
@@ -66,7 +66,7 @@ class Writer implements MoveSink {
       let at = block;
       for (let steps = 0; empty.has(byBlock.get(at)!) && steps < blocks.length; steps++)
         at = byBlock.get(at)!.block.succs[0];
-      // A loop of nothing but jumps: it keeps its code.
+      // A loop that consists only of jumps keeps its code.
       if (empty.has(byBlock.get(at)!)) empty.delete(byBlock.get(at)!);
       this.#forward.set(block, at);
     }
@@ -134,8 +134,8 @@ class Writer implements MoveSink {
   }
 
   /**
-   * Statements that made no code, such as `x = y`: a breakpoint there belongs to what comes next. `before`: the code
-   * in front, in the block.
+   * Statements without code, such as `x = y`: a breakpoint there belongs to the next code. `before`: the preceding code
+   * in the block.
    */
   #withoutCode(debug: readonly Instr[], before: Loc | null): void {
     for (const { loc } of debug) {
@@ -163,7 +163,7 @@ class Writer implements MoveSink {
       case "table":
         return this.#table(placed);
       case "ret":
-        // For what stands behind it the frame is as before.
+        // The code after this has the same frame as before.
         if (next !== null) this.#sink.emit(".cfi_remember_state");
         if (instr.loc.file >= 0) this.#sink.line(instr.loc.file, instr.loc.line, instr.loc.column, "epilogue begin");
         this.#epilogue();
@@ -178,7 +178,7 @@ class Writer implements MoveSink {
     } else this.#plain(instr.op, operands, flagsLive);
   }
 
-  /** Shorter forms of the same. */
+  /** Uses shorter equivalent forms. */
   #plain(op: string, operands: Operand[], flagsLive: boolean): void {
     const [a, b] = operands;
     if (op === "mov" && a.kind === "register" && b.kind === "immediate" && b.value === 0n && !flagsLive) {
@@ -186,7 +186,7 @@ class Writer implements MoveSink {
       return;
     }
     if (op === "lea" && a.kind === "register" && b.kind === "memory" && b.symbol === null) {
-      // In 32 bits the registers of the address still have their 64-bit names.
+      // In a 32-bit lea the address still uses 64-bit register names.
       const width = a.name.startsWith("e") || a.name.endsWith("d") ? 32 : 64;
       const same = (name: string | null): boolean => name !== null && narrowed(name, width) === a.name;
       const { base, index, scale, displacement } = b;
@@ -389,7 +389,7 @@ function locationIndex(instr: MachineInstr, i: number): number {
   return k;
 }
 
-/** The moves of a copy, parallel copy or shuffle; sources without a value are left out. */
+/** The moves of a copy, parallel copy or shuffle; undefined sources are left out. */
 export function parallelMoves(placed: PlacedFunction, { instr, locations }: Placed): ParallelMove[] {
   const moves: ParallelMove[] = [];
   const isVector = (operand: Reg, location: number): boolean =>
@@ -445,7 +445,7 @@ const WRITES_FLAGS = new Set([
   "bsr",
 ]);
 
-/** Per instruction: 1 if one behind it in the block reads flags that it leaves or sets. */
+/** Per instruction: 1 if a later instruction in the block reads the flags that it leaves or sets. */
 function flagsLiveAfter(code: readonly Placed[]): Uint8Array {
   const live = new Uint8Array(code.length);
   let now = 0;
@@ -459,8 +459,8 @@ function flagsLiveAfter(code: readonly Placed[]): Uint8Array {
 }
 
 /**
- * A loop tested at its head has a jump back from its end. The head moves behind that end, so that its test jumps back
- * instead: one jump into the loop, none in it.
+ * A loop tested at its head has a jump back at its end. The head is moved after that end, so that its test jumps back
+ * instead: one jump when entering the loop, none inside.
  */
 function rotateLoops(order: readonly PlacedBlock[], forward: (block: MachineBlock) => MachineBlock): PlacedBlock[] {
   const blocks = [...order];

@@ -3,7 +3,7 @@
  * Berry, 2005). Call `crc32cStart` once before the first use: it fills the tables.
  */
 const POLYNOMIAL: u32 = 0x82f6_3b78;
-/** tables[256 * k + b]: the remainder of byte b with k zero bytes behind it. */
+/** tables[256 * k + b]: the remainder of byte b followed by k zero bytes. */
 const tables: arr<u32, 2048> = zeroed();
 
 export function crc32cStart(): void {

@@ -1,5 +1,5 @@
 /**
- * The ELF64 loader: checks a whole image first, then has its caller place each segment. Shared by init (the job's
+ * The ELF64 loader: first checks a whole image, then calls back to place each segment. Shared by init (the job's
  * program) and the kernel (boot modules). Source: System V ABI, gABI 4.1 chapters 4 and 5; AMD64 supplement.
  *
  * Loads executables (ET_EXEC) and position-independent ones (ET_DYN, at the caller's base). For a program that names an
@@ -58,7 +58,7 @@ export class ProgramHeader {
   memoryBytes: u64 = 0;
   align: u64 = 0;
 }
-/** What the program's start-up needs: entry, auxiliary vector, end of its data. */
+/** What the program's start-up needs: entry, auxiliary vector, end of the program's data. */
 export class ElfImage {
   entry: u64 = 0;
   /** Added to every address of the file; 0 for ET_EXEC. */
@@ -67,7 +67,7 @@ export class ElfImage {
   programHeaders: u64 = 0;
   programHeaderCount: u64 = 0;
   lowest: u64 = 0;
-  /** First byte behind the highest segment, rounded up to a page: where brk starts. */
+  /** First byte after the highest segment, rounded up to a page: the start of the heap. */
   end: u64 = 0;
   tlsAddress: u64 = 0;
   tlsFileBytes: u64 = 0;
@@ -76,7 +76,7 @@ export class ElfImage {
   /** File offset of the interpreter's path, which ends in a NUL; 0: the program names none. */
   interpreterOffset: u64 = 0;
 }
-/** Where segments may lie. */
+/** Range in which segments may lie. */
 export class ElfLimits {
   lowest: u64 = 0;
   end: u64 = 0;
@@ -108,8 +108,8 @@ function isPath(text: ptr<u8>, lengthBytes: u64): boolean {
 }
 
 /**
- * Bytes of a file that `elfLoad` needs: up to the end of the last segment, by the headers in the first `prefixBytes`
- * bytes. Symbols and debug information come after it. 0: the prefix is too short to tell.
+ * Bytes of a file that `elfLoad` needs: up to the end of the last segment, according to the headers in the first
+ * `prefixBytes` bytes. Symbols and debug information follow it. 0: the prefix is too short.
  */
 export function elfFileBytes(prefix: ptr<u8>, prefixBytes: u64): u64 {
   const header = cast<ptr<ElfHeader>>(prefix);
@@ -196,7 +196,7 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
     if (p.memoryBytes === 0) continue;
     if (((p.address - p.offset) & PAGE_MASK) !== 0) return ElfError.BAD_SEGMENT;
     if (start < limits.lowest || start >= limits.end || p.memoryBytes > limits.end - start) return ElfError.BAD_ADDRESS;
-    // Pages have one permission: segments ascend and share no page.
+    // Each page has one permission, so segments must ascend and must not share pages.
     const firstPage: u64 = start & ~PAGE_MASK;
     if (loads > 0 && firstPage < previousEnd) return ElfError.BAD_SEGMENT;
     if (loads === 0) result.lowest = firstPage;
@@ -216,7 +216,7 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
 
 /**
  * Checks and loads; returns an ElfError. For each PT_LOAD, `place(context, address, bytes)` maps `bytes` bytes at the
- * page-aligned `address` and returns where to write them (null: no memory). After the copy `protect(context, address,
+ * page-aligned `address` and returns where to write them (null: no memory). After the copy, `protect(context, address,
  * bytes, flags)` sets the segment's SegmentFlags. Both are called only after the whole image has passed its checks.
  */
 export function elfLoad(

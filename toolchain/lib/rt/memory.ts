@@ -1,6 +1,6 @@
 /**
- * Block operations on memory, for kernel and programs. Lengths are in bytes; nothing is checked.
- * Copies and fills go by `rep` string instructions, eight bytes an iteration: one virtual nanosecond each.
+ * Block operations on memory, for kernel and programs. Lengths are in bytes; nothing is checked. Copies and fills use
+ * `rep` string instructions, eight bytes per iteration, one virtual nanosecond each.
  */
 
 /** Copies forward; the ranges must not overlap, unless `to` is below `from`. */
@@ -37,7 +37,10 @@ export function memset(to: ptr<u8>, value: u8, lengthBytes: u64): void {
   `;
 }
 
-/** Negative, 0 or positive, as the first different byte of `a` is below, equal to or above that of `b`. */
+/**
+ * Returns a negative number, 0 or a positive number if the first different byte of `a` is below, equal to or above that
+ * of `b`.
+ */
 export function memcmp(a: ptr<u8>, b: ptr<u8>, lengthBytes: u64): i32 {
   for (let i: u64 = 0; i < lengthBytes; i++) {
     if (a[i] !== b[i]) return i32(a[i]) - i32(b[i]);

@@ -6,7 +6,7 @@ export function stringLength(s: ptr<u8>): u64 {
   return n;
 }
 
-/** Length, but never more than `limit`; `limit` = no NUL before it. */
+/** Length, at most `limit`; `limit` = no NUL before it. */
 export function stringLengthMax(s: ptr<u8>, limit: u64): u64 {
   let n: u64 = 0;
   while (n < limit && s[n] !== 0) n++;

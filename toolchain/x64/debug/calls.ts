@@ -1,8 +1,8 @@
 /**
- * What a caller still knows of the arguments while its call runs: constants, addresses, and what also stands in a
- * register that callees keep or in a slot. From it a debugger tells what a function was called with when the function
- * has long lost it (DWARF 5 section 2.5.1.7). Follows the copies of one block: numbers stand for values, equal
- * numbers for equal values.
+ * What a caller still knows of the arguments while its call runs: constants, addresses, and values that are also in a
+ * callee-saved register or a slot. With this a debugger can show a function's arguments after the function has lost
+ * them (DWARF 5 section 2.5.1.7). The code follows the copies within one block: numbers stand for values, equal numbers
+ * for equal values.
  */
 import type { DebugPlace } from "../../link/debug.ts";
 import { CALLEE_SAVED, INTEGER_ARGUMENTS } from "../abi.ts";
@@ -13,7 +13,7 @@ import { DWARF_RBP, dwarfOf, type WrittenBlock } from "./written.ts";
 
 export interface Call {
   readonly instr: MachineInstr;
-  /** Offset of the return address, before jumps grow. */
+  /** Offset of the return address, before jumps are lengthened. */
   readonly end: number;
   readonly told: readonly { readonly register: number; readonly place: DebugPlace }[];
 }
@@ -50,7 +50,7 @@ class Numbers {
     for (let location = 0; location < this.#values.length; location++) this.#values[location] = this.#fresh++;
   }
 
-  /** Where the register's value is that the call does not touch. */
+  /** A place that holds the register's value and that the call does not modify. */
   placeOf(register: number): DebugPlace | null {
     const number = this.#values[register];
     const constant = this.#constants.get(number);
@@ -106,7 +106,7 @@ class Numbers {
       case "frame":
         return this.#object(source.object, source.disp);
       case "mem":
-        // Of lea only: an address.
+        // Only for lea: an address.
         if (source.width !== 0 || source.index !== null || source.base !== null) return null;
         if (source.symbol !== null) return { kind: "symbol", symbol: source.symbol, addend: source.addend };
         return source.space === "object" ? this.#object(source.object, source.disp) : null;

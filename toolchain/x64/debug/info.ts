@@ -1,7 +1,7 @@
 /**
- * A function's description for debuggers (../../link/debug.ts): its scopes with the code that came from each, for
- * each variable the ranges of code in which its value is somewhere, and what its calls pass. The writer tells what
- * each allocated instruction became (`wrote`).
+ * Debug information of a function (../../link/debug.ts): its scopes with their code, for each variable the ranges of
+ * code in which its value has a location, and the arguments of its calls. The writer reports what each allocated
+ * instruction became (`wrote`).
  */
 import type { Func, Scope } from "../../ir/ir.ts";
 import type { DebugCall, FunctionDebug } from "../../link/debug.ts";
@@ -14,7 +14,7 @@ import { LocationWalk } from "./locations.ts";
 import { Scopes } from "./scopes.ts";
 import { MeasuringSink, type Written } from "./written.ts";
 
-/** Collects what the writer does. */
+/** Records what the writer does. */
 export class DebugWriter {
   readonly sink: MeasuringSink;
   readonly #written: { readonly block: MachineBlock; readonly code: Written[] }[] = [];
@@ -36,7 +36,7 @@ export class DebugWriter {
     this.sink.ends = [];
   }
 
-  /** `moved`: from offsets as they were written to those in the finished code of `size` bytes. */
+  /** `moved`: maps offsets during writing to offsets in the finished code of `size` bytes. */
   describe(
     f: Func,
     root: Scope,

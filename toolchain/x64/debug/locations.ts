@@ -1,8 +1,8 @@
 /**
- * The ranges of a function's code in which each of its variables is somewhere, and where: the states of track.ts,
- * followed along the code that was written. An instruction that becomes several holds in between only what it leaves
- * alone. What a call may clobber ends one byte before the call's end, since a debugger looks a caller up by the byte
- * before the return address.
+ * The ranges of a function's code in which each variable has a location, and that location: the states of track.ts,
+ * followed along the written code. Inside an instruction that becomes several, only what it does not modify is valid. A
+ * location that a call may clobber ends one byte before the call's end, because a debugger looks up a caller by the
+ * byte before the return address.
  */
 import type { Func, Variable } from "../../ir/ir.ts";
 import type { DebugLocation, DebugPiece, DebugPlace, DebugStep } from "../../link/debug.ts";
@@ -13,9 +13,9 @@ import { PARAMETER, type Told } from "./told.ts";
 import { ALTERNATIVES, DebugTracker, type State, UNKNOWN } from "./track.ts";
 import { DWARF_RBP, dwarfOf, type WrittenBlock } from "./written.ts";
 
-/** Location of what needs none: parameters on the stack stay where they came. */
+/** Location of values that need none: parameters on the stack stay where they were passed. */
 const INCOMING = 0xffff;
-/** A piece's whereabouts: one alternative of its binding, with the locations of the values that it needs. */
+/** Where a piece is: one alternative of its binding, with the locations of the values that it needs. */
 interface Whereabouts {
   readonly binding: number;
   readonly alternative: number;
@@ -27,7 +27,7 @@ export class LocationWalk {
   readonly #frame: Frame;
   readonly #moved: (offset: number) => number;
   readonly #tracker: DebugTracker;
-  /** By piece: index among the whereabouts, or UNKNOWN; and since when. */
+  /** By piece: its current `Whereabouts` (index) or UNKNOWN; and the offset since when. */
   readonly #now: Int32Array;
   readonly #since: Int32Array;
   readonly #ranges: { start: number; end: number; code: number }[][];
@@ -88,7 +88,7 @@ export class LocationWalk {
     this.#now[piece] = code;
     this.#since[piece] = offset;
   }
-  /** From `offset` on all is as `state` says. A piece that still is where it was stays there. */
+  /** From `offset` on, `state` applies. A piece whose location is still valid keeps it. */
   #look(state: State, offset: number): void {
     for (let p = 0; p < this.#now.length; p++) {
       const bound = state.bound[p];
@@ -98,14 +98,14 @@ export class LocationWalk {
       } else if (now === UNKNOWN || !this.#stays(state, bound, now)) this.#set(p, this.#find(state, bound), offset);
     }
   }
-  /** From `offset` on only what is known already and `state` still says. */
+  /** From `offset` on, keeps only known locations that are still valid in `state`. */
   #keep(state: State, offset: number): void {
     for (let p = 0; p < this.#now.length; p++) {
       const now = this.#now[p];
       if (now !== UNKNOWN && !this.#isHeld(state, this.#all[now])) this.#set(p, UNKNOWN, offset);
     }
   }
-  /** Within an epilogue only constants and registers that callers may lose are what they were. */
+  /** Within an epilogue only constants and caller-saved registers remain valid. */
   #leave(offset: number): void {
     for (let p = 0; p < this.#now.length; p++) {
       const now = this.#now[p];
@@ -141,14 +141,14 @@ export class LocationWalk {
     }
     return true;
   }
-  /** The first alternative that holds and of which everything is somewhere. */
+  /** The first valid alternative for which everything has a location. */
   #find(state: State, bound: number): number {
     const binding = bound >> ALTERNATIVES;
     const { alternatives, indirect } = this.#tracker.bindings[binding];
     for (let alternative = 0; alternative < alternatives.length; alternative++) {
       if ((bound & (1 << alternative)) === 0) continue;
       const { told, values } = alternatives[alternative];
-      // Within a sum, an operation or an address only general registers and slots can stand, for a sum only registers.
+      // In a sum, an operation or an address only general registers and slots are possible; in a sum only registers.
       const isPlain = told.kind === "value" && told.addend === 0n && !indirect;
       const locations: number[] = [];
       for (const value of values) {
@@ -178,14 +178,14 @@ export class LocationWalk {
     }
     return -1;
   }
-  /** Offset from the CFA of a parameter that came on the stack. */
+  /** Offset from the CFA of a parameter passed on the stack. */
   #incoming(value: number): number | null {
     if (value > PARAMETER) return null;
     const place = placeArguments(this.#f.params.map((p) => p.type)).places[PARAMETER - value];
     return place !== undefined && "offset" in place ? place.offset : null;
   }
 
-  // ---- what is said
+  // ---- output
 
   #byVariable(): Map<Variable, DebugLocation[]> {
     const result = new Map<Variable, DebugLocation[]>();
@@ -232,7 +232,7 @@ export class LocationWalk {
     const place = this.#place(alternatives[alternative].told, locations, offset - base, bytes, indirect);
     return place && { offset, bytes, ...place };
   }
-  /** `inside`: bytes from where the value starts. */
+  /** `inside`: offset in bytes from the start of the value. */
   #place(
     told: Told,
     locations: readonly number[],
@@ -298,13 +298,13 @@ export class LocationWalk {
         throw new Error(`${told.kind} within an operation`);
     }
   }
-  /** From the CFA, of a slot or of a parameter that came on the stack. */
+  /** Offset from the CFA of a slot or of a parameter passed on the stack. */
   #offsetOf(value: number, location: number): number {
     return location === INCOMING ? this.#incoming(value)! : this.#frame.slots[location - FIRST_SLOT] - CFA_FROM_RBP;
   }
 }
 
-/** Pieces of one run of memory are one. */
+/** Merges pieces of one contiguous range of memory. */
 function join(pieces: DebugPiece[], next: DebugPiece): void {
   const last = pieces[pieces.length - 1];
   if (

@@ -1,6 +1,4 @@
-/**
- * The scopes of a function as debuggers get them: the code that came from each, and its variables in order.
- */
+/** The scopes of a function for debuggers: their code, and their variables in order. */
 import type { Loc, Scope, Variable } from "../../ir/ir.ts";
 import type { DebugLocation, DebugPiece, DebugPlace, DebugScope, DebugVariable } from "../../link/debug.ts";
 
@@ -10,7 +8,7 @@ export class Scopes {
   constructor(root: Scope) {
     this.#root = root;
   }
-  /** The code belongs to the position's scope and to all that this is in. */
+  /** The code belongs to the position's scope and to all enclosing ones. */
   cover(loc: Loc, start: number, end: number): void {
     if (end <= start) return;
     for (let scope = loc.scope ?? this.#root; scope !== this.#root; scope = this.#parent(scope)) {
@@ -65,14 +63,14 @@ export class Scopes {
   }
 }
 
-/** Parameters first, in their order; then by the place of the declaration. */
+/** Parameters first, in order; then by position of the declaration. */
 const rank = ({ parameter, loc }: Variable): number =>
   parameter >= 0 ? parameter - 1e9 : loc.line * 1000 + loc.column;
 
 function describe({ name, type, parameter, loc }: Variable, locations: readonly DebugLocation[]): DebugVariable {
   return { name, type, parameter: parameter >= 0, file: loc.file, line: loc.line, locations: joined(locations) };
 }
-/** Neighbours that say the same are one. */
+/** Merges adjacent equal entries. */
 function joined(locations: readonly DebugLocation[]): DebugLocation[] {
   const result: DebugLocation[] = [];
   for (const location of locations) {

@@ -1,9 +1,9 @@
 /**
- * How a value is told to a debugger, as the machine knows it: a constant, an address, a place of the frame, a
+ * How a value is described to a debugger, in terms of the machine: a constant, an address, a place of the frame, a
  * register, or something computed of these.
  *
- * Values that live in registers are named by number: virtual registers by their own, what a parameter held at entry by
- * PARAMETER − index (negative), so that it can be followed from the argument's register to wherever it is copied.
+ * Values in registers have numbers: a virtual register its own; the value of a parameter at entry PARAMETER − index
+ * (negative), so that it can be followed from the argument's register to its copies.
  */
 import type { DebugOperator } from "../../link/debug.ts";
 
@@ -17,19 +17,21 @@ export type Told =
   | { readonly kind: "object"; readonly object: number; readonly addend: bigint }
   | { readonly kind: "value"; readonly value: number; readonly addend: bigint }
   | { readonly kind: "operation"; readonly op: DebugOperator; readonly args: readonly [Told, Told] }
-  /** What a register held at entry, by its number here. */
+  /** The value of a register at entry, by its number here. */
   | { readonly kind: "entry"; readonly register: number };
 
 export interface Alternative {
   readonly told: Told;
-  /** Holds only after this value has been computed anew, while the watched one is what it was; null: from the start. */
+  /**
+   * Valid only after this value has been computed again and while the watched one is unchanged; null: from the start.
+   */
   readonly once: number | null;
 }
 /** Some bytes of a variable from here on. */
 export interface Mark {
   readonly offset: number;
   readonly bytes: number;
-  /** The best first; none = unknown. */
+  /** The best first; empty = unknown. */
   readonly alternatives: readonly Alternative[];
   readonly indirect: boolean;
 }
@@ -48,14 +50,14 @@ export function plus(told: Told | null, addend: bigint): Told | null {
 export const less = (told: Told, by: Told | null): Told | null =>
   by?.kind === "constant" ? plus(told, -by.value) : operation("minus", told, by);
 
-/** Only of values and constants: addresses of symbols and objects need none. */
+/** Only for values and constants: addresses of symbols and objects do not need it. */
 export function operation(op: DebugOperator, a: Told | null, b: Told | null): Told | null {
   if (a === null || b === null) return null;
   const fits = (told: Told): boolean => told.kind === "value" || told.kind === "constant" || told.kind === "operation";
   return fits(a) && fits(b) ? { kind: "operation", op, args: [a, b] } : null;
 }
 
-/** With the bits above `bits` zero, or copies of the sign. */
+/** With the bits above `bits` zero or sign-extended. */
 export function widened(told: Told | null, bits: number, isSigned: boolean): Told | null {
   if (told === null || bits === 64) return told;
   if (told.kind === "constant")

@@ -1,10 +1,10 @@
 /**
- * Where the values that debuggers ask for are, instruction by instruction, by following the allocated code (as
- * regalloc-check.ts does): for each watched value the locations that hold it, however they came to it, until they are
- * overwritten; and for each piece of a variable what it is bound to. Where paths meet, what all of them agree on
- * stays. A value that is computed anew is no longer what a variable was bound to before.
+ * Follows the allocated code instruction by instruction (like regalloc-check.ts) and determines where the values are
+ * that debuggers ask for: for each watched value the locations that hold it, by whatever copies, until they are
+ * overwritten; for each piece of a variable its binding. Where paths meet, only what they agree on remains. When a
+ * value is computed again, variables bound to its old value lose it.
  *
- * Pieces: the byte ranges that a variable's debug values ever tell apart.
+ * Pieces: the byte ranges that a variable's debug values ever distinguish.
  */
 import type { Variable } from "../../ir/ir.ts";
 import { placeArguments } from "../abi.ts";
@@ -22,26 +22,26 @@ export interface Piece {
 export interface Binding {
   readonly alternatives: readonly BoundAlternative[];
   readonly indirect: boolean;
-  /** Offset in the variable that the told value starts at. */
+  /** Offset in the variable at which the described value starts. */
   readonly base: number;
-  /** Bits of the alternatives that hold from the start. */
+  /** Mask of the alternatives that are valid from the start. */
   readonly atFirst: number;
 }
 export interface BoundAlternative {
   readonly told: Told;
-  /** Indices among the watched values of those that it needs, in order; all must be somewhere. */
+  /** Indices of the watched values that it needs, in order; all must have a location. */
   readonly values: readonly number[];
-  /** Index of the value that it holds after; −1: from the start. */
+  /** Index of the value after whose computation it becomes valid; −1: from the start. */
   readonly once: number;
 }
 export const UNKNOWN = -1;
-/** Alternatives that a binding may have, as bits. */
+/** Most alternatives of a binding: they are bits. */
 export const ALTERNATIVES = 8;
 
 export interface State {
-  /** By watched value, `words` each: bits of the locations that hold it. */
+  /** By watched value, `words` each: mask of the locations that hold it. */
   readonly held: Uint32Array;
-  /** By piece: its binding << ALTERNATIVES | bits of the alternatives that hold; or UNKNOWN. */
+  /** By piece: its binding << ALTERNATIVES | mask of the valid alternatives; or UNKNOWN. */
   readonly bound: Int32Array;
 }
 
@@ -56,8 +56,8 @@ export class DebugTracker {
   /** By virtual register − FIRST_VIRTUAL; −1 = not watched. */
   readonly #watched: Int32Array;
   /**
-   * By watched value: the alternatives of each binding that are lost, and that begin to hold, when it is computed
-   * anew.
+   * By watched value: for each binding the alternatives that become invalid, and those that become valid, when it is
+   * computed again.
    */
   readonly #affected: (Map<number, { lost: number; made: number }> | undefined)[] = [];
   readonly #binds = new Map<MachineInstr, { piece: number; binding: number }[]>();
@@ -72,19 +72,19 @@ export class DebugTracker {
     if (this.pieces.length > 0) this.#solve(parameters);
   }
 
-  /** At the start of a block; null if nothing leads there. The caller may change it. */
+  /** State at the start of a block; null if it is unreachable. The caller may change it. */
   entry(index: number): State | null {
     const entry = this.#entries[index];
     return entry && { held: entry.held.slice(), bound: entry.bound.slice() };
   }
 
-  /** What debug values in front of the instruction say. */
+  /** Applies the debug values before the instruction. */
   bind(instr: MachineInstr, state: State): void {
     for (const { piece, binding } of this.#binds.get(instr) ?? [])
       state.bound[piece] = binding < 0 ? UNKNOWN : (binding << ALTERNATIVES) | this.bindings[binding].atFirst;
   }
 
-  /** What the instruction does. */
+  /** Applies the instruction itself. */
   step({ instr, locations }: Placed, state: State): void {
     if (this.#values.size === 0) return;
     if (instr.op === "copy" || instr.op === "parcopy" || instr.op === "shuffle")
@@ -93,7 +93,7 @@ export class DebugTracker {
     const { words } = this;
     const lost = new Uint32Array(words);
     lost[0] = instr.defs | instr.earlyDefs;
-    // Assembly may well change the registers that it got its inputs in.
+    // Assembly may change the registers of its inputs.
     if (instr.op === "expand") lost[0] |= instr.uses;
     let k = 0;
     forEachRegister(instr, (operand) => {
@@ -115,7 +115,7 @@ export class DebugTracker {
     });
   }
 
-  /** A value is computed anew; `isResult`: not by a copy, which may be the first half of an operation. */
+  /** A value is computed again; `isResult`: not by a copy, which may be the first half of an operation. */
   #renew(value: number, { held, bound }: State, isResult: boolean): void {
     held.fill(0, value * this.words, (value + 1) * this.words);
     const affected = this.#affected[value];
@@ -125,14 +125,14 @@ export class DebugTracker {
       if (now === UNKNOWN) continue;
       const effect = affected.get(now >> ALTERNATIVES);
       if (effect === undefined) continue;
-      // What was made of a value can be undone if that was the value that is asked for.
+      // A value that was computed from another can be undone if that other value is the watched one.
       const made = isResult && now & 1 ? effect.made : 0;
       const rest = (now & ((1 << ALTERNATIVES) - 1) & ~effect.lost) | made;
       bound[p] = rest === 0 ? UNKNOWN : ((now >> ALTERNATIVES) << ALTERNATIVES) | rest;
     }
   }
 
-  /** Copies take along all that their sources hold. */
+  /** A copy takes along everything that its source holds. */
   #move(instr: MachineInstr, locations: readonly number[], state: State): void {
     const { held } = state;
     const { words } = this;
@@ -162,7 +162,7 @@ export class DebugTracker {
       for (let i = 0; i < held.length; i += words)
         if (before[i + (from >>> 5)] & bit) held[i + (to >>> 5)] |= 1 << (to & 31);
     }
-    // A new value is where its source is, and the source's other copies are its own too.
+    // A new value is where its source is, and in the source's other copies.
     const also = pairs.map(({ to, value, source }) => {
       if (value < 0) return null;
       const own = source < 0 ? new Uint32Array(words) : held.slice(source * words, (source + 1) * words);
@@ -302,7 +302,7 @@ export class DebugTracker {
   }
 }
 
-/** Keeps in `into` what both say; true if that was less. */
+/** Keeps in `into` what both agree on; true if something was removed. */
 function meet(into: State, other: State): boolean {
   let changed = false;
   for (let i = 0; i < into.held.length; i++) {

@@ -1,8 +1,8 @@
 /**
- * What a debug value watches, as the machine knows it: a constant, an address, a place of the frame, a register, or
- * something computed of these. There may be several ways to tell one value: where it is itself; what it was made of,
- * for values that no register was asked for (folded into their users, or removed) and for when the register is lost;
- * and what was made of it, undone (after `i + 1` has taken the register of `i`, that is one less).
+ * What a debug value watches, in terms of the machine: a constant, an address, a place in the frame, a register, or a
+ * computation on these. One value may have several descriptions: its own location; its operands, for values that got no
+ * register (folded into their users, or removed) and for when the register is lost; and an undone result (after `i + 1`
+ * has taken the register of `i`, that minus one).
  */
 import type { DebugValue, Instr, IntConst } from "../../ir/ir.ts";
 import { type Op, widthOf } from "../../ir/ops.ts";
@@ -24,16 +24,16 @@ import {
   widened,
 } from "./told.ts";
 
-/** Of sums alone, and of operations. */
+/** Most levels: of sums alone, and of operations. */
 const MAX_DEPTH = 6;
 const MAX_OPERATIONS = 3;
-/** Values made of a watched one that are looked at. */
+/** Most users of a watched value that are tried. */
 const MAX_USERS = 2;
 
-/** Answers for the debug values of one function, after its selection. */
+/** Describes the debug values of one function, after its selection. */
 export class Teller {
   readonly #s: Selector;
-  /** Made when it is first needed: users of each value. */
+  /** Users of each value, computed on demand. */
   #users: Map<Instr, Instr[]> | null = null;
 
   constructor(s: Selector) {
@@ -42,7 +42,7 @@ export class Teller {
 
   tell({ watched, indirect, offset, bytes }: DebugValue): Mark[] {
     if (watched === null) return [{ offset, bytes, alternatives: [], indirect }];
-    // Widening leaves the upper bytes zero: they are a piece of their own.
+    // Widening leaves the upper bytes zero: they are a separate piece.
     if (!indirect && watched.op === "zext" && !this.#inRegister(watched)) {
       const [inner] = watched.args;
       const low = bytesOf(inner);
@@ -54,7 +54,7 @@ export class Teller {
         ];
       }
     }
-    // The address of something is no computation.
+    // The address of an object needs no computation.
     const alternatives = this.#alternatives(watched);
     const isAddress = ({ told }: Alternative): boolean => told.kind !== "operation" && told.kind !== "entry";
     return [{ offset, bytes, alternatives: indirect ? alternatives.filter(isAddress) : alternatives, indirect }];
@@ -82,7 +82,7 @@ export class Teller {
     return this.#s.instrs[instr.id] === instr && this.#s.registers[instr.id] !== 0;
   }
 
-  /** Where the value is, or a sum with one that is somewhere. Bits above the type's width may be anything. */
+  /** The value's own location, or a sum with a value that has one. Bits above the type's width may be anything. */
   #own(instr: Instr, depth: number): Told | null {
     const s = this.#s;
     switch (instr.op) {
@@ -117,7 +117,7 @@ export class Teller {
     }
   }
 
-  /** What the value was made of; `isDeep`: and these of, though they have registers of their own. */
+  /** A description by the value's operands; `isDeep`: also by their operands, although they have registers. */
   #made(instr: Instr, depth: number, isDeep: boolean): Told | null {
     if (depth === MAX_OPERATIONS || instr.type === "f64" || instr.type === "void") return null;
     const [a, b] = instr.args;
@@ -155,7 +155,7 @@ export class Teller {
     }
   }
 
-  /** What was made of it, undone. */
+  /** A description by a result computed from it, undone. */
   #undone(instr: Instr, found: Alternative[]): void {
     let left = MAX_USERS;
     for (const user of this.#usersOf(instr)) {

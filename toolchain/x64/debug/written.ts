@@ -1,7 +1,4 @@
-/**
- * The code of a function as the writer wrote it: what each allocated instruction became. Offsets count the bytes
- * before jumps grow.
- */
+/** What the writer made of each allocated instruction. Offsets count the bytes before jumps are lengthened. */
 import { DWARF_REGISTER } from "../../lib/dwarf.ts";
 import { RBP, XMM0, type MachineBlock } from "../machine.ts";
 import type { CodeSink, Operand } from "../operand.ts";
@@ -14,7 +11,7 @@ export const DWARF_RBP = dwarfOf(RBP);
 
 export interface Written {
   readonly placed: Placed;
-  /** Offsets in the code: of its first byte, behind the first machine instruction, behind the last. */
+  /** Offsets in the code: of its first byte, after the first machine instruction, after the last. */
   readonly start: number;
   readonly first: number;
   readonly end: number;
@@ -24,7 +21,7 @@ export interface WrittenBlock {
   readonly code: readonly Written[];
 }
 
-/** A sink that notes where instructions end. */
+/** A sink that records where instructions end. */
 export class MeasuringSink implements CodeSink {
   /** Ends of the instructions since `mark`. */
   ends: number[] = [];

@@ -20,7 +20,7 @@ import { bits, shortImmediate } from "./values.ts";
 
 const LOCKED: Readonly<Record<string, string>> = { aadd: "add", aand: "and", aor: "or", axor: "xor" };
 
-/** x86 loads and stores are ordered but for store → load: a sequentially consistent store is an xchg. */
+/** x86 orders all loads and stores except store → load: a sequentially consistent store is an xchg. */
 export function lowerAtomic(s: Selector, instr: Instr): void {
   if (instr.op === "fence") {
     s.emit("mfence");
@@ -66,7 +66,7 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
     s.emit(`lock ${operation}`, target, constant !== null ? imm(constant) : s.useReg(value, width));
     return;
   }
-  // The old value is wanted: repeat the compare-and-exchange until no other write came between.
+  // The old value is needed: repeat the compare-and-exchange until no other write has intervened.
   const loop = s.emit("expand", target, s.useReg(value, width), reg(s.temp(), width, DEF | EARLY));
   loop.earlyDefs = 1 << RAX;
   loop.expand = ({ sink, name, memory, label }) => {
@@ -84,9 +84,9 @@ export function lowerAtomic(s: Selector, instr: Instr): void {
 }
 
 /**
- * Inputs named in the text get registers that nothing else of the block uses; the result's register is written early,
- * so the block may write it before it has read all. Fixed inputs arrive zero-extended. The flags are dead around
- * every instruction that sets none.
+ * Inputs named in the text get registers that nothing else in the block uses. The result's register is written early,
+ * so the block may write it before it has read all inputs. Fixed inputs arrive zero-extended. Flags are dead around
+ * every instruction that does not set them.
  */
 export function lowerAsm(s: Selector, instr: Asm): void {
   const block = instr.asm;

@@ -10,7 +10,7 @@ import { bits, constantOf, shortImmediate } from "./values.ts";
 // ---- conditions
 
 const CONDITION: Readonly<Record<string, string>> = { eq: "e", ne: "ne", slt: "l", sle: "le", ult: "b", ule: "be" };
-/** The condition after the operands change sides. */
+/** The equivalent condition after the operands are swapped. */
 const SWAPPED: Readonly<Record<string, string>> = { e: "e", ne: "ne", l: "g", le: "ge", b: "a", be: "ae" };
 /** oe, une: equal and ordered, its opposite (two flags, see emit.ts). */
 // biome-ignore format: pairs
@@ -54,16 +54,16 @@ function flagsFor(s: Selector, condition: Instr): string {
   return negated ? "e" : "ne";
 }
 
-/** Holds only 0 or 1, and is made by a comparison. */
+/** Holds only 0 or 1, and is the result of a comparison. */
 function isBoolean(instr: Instr): boolean {
   if (isCompare(instr.op)) return true;
   if (instr.op === "zext") return isBoolean(instr.args[0]);
   return instr.op === "xor" && instr.args[1].op === "const" && instr.args[1].imm === 1n && isBoolean(instr.args[0]);
 }
-/** One operand is a constant, so that comparing again keeps at most one further register alive. */
+/** One operand is a constant, so repeating the comparison keeps at most one more register alive. */
 const cheap = (instr: Instr): boolean => instr.args[1].op === "const";
 
-/** Flags of `instr` against 0; good for e, ne, s and ns. */
+/** Flags of `instr` compared with 0; valid for e, ne, s and ns. */
 function testZero(s: Selector, instr: Instr, exclusive: boolean): void {
   const width = bits(instr.type);
   if (instr.op === "and" && s.near(instr)) {
@@ -72,8 +72,7 @@ function testZero(s: Selector, instr: Instr, exclusive: boolean): void {
     if (a.op === "const") [a, b] = [b, a];
     const constant = shortImmediate(b);
     if (constant !== null) {
-      // Bits of the low half of a register can be tested in 32 bits, with a shorter encoding; never beyond the sign
-      // bit.
+      // Bits in the low half of a register can be tested in 32 bits, with a shorter encoding; but not the sign bit.
       const w = width === 64 && constant >= 0n && !s.canSwallow(a, alone) ? 32 : width;
       s.emit("test", sourceOf(s, a, w, alone), imm(constant));
     } else if (s.canSwallow(b, alone)) s.emit("test", addressOf(s, b.args[0], width), s.useReg(a, width));
@@ -132,7 +131,7 @@ export function lowerSelect(s: Selector, instr: Instr): void {
   const d = s.result(instr);
   const isFloat = instr.type === "f64";
   const width: 32 | 64 = isFloat || instr.type === "i64" ? 64 : 32;
-  // Vector registers have no conditional move: the bits go through general ones.
+  // Vector registers have no conditional move: the bits go through general registers.
   const bitsOf = (value: Instr): number => {
     const r = s.temp();
     s.emit("movq", reg(r, 64, DEF), s.useReg(value, 64));
@@ -143,7 +142,7 @@ export function lowerSelect(s: Selector, instr: Instr): void {
   if (!isFloat) moveInto(s, d, whenFalse, width === 64 ? 64 : bits(instr.type));
   const cc = flagsFor(s, condition);
   if (cc === "une" || cc === "oe") {
-    // Holds if either flag does (une); else take the other value if either does.
+    // une: ZF = 0 or PF = 1. oe: ZF = 1 and PF = 0, so PF = 1 selects the other value again.
     if (cc === "une") {
       s.emit("cmovne", reg(result, width, USE | DEF), reg(t, width, USE));
       s.emit("cmovp", reg(result, width, USE | DEF), reg(t, width, USE));
@@ -208,7 +207,7 @@ interface Case {
   readonly value: bigint;
   readonly target: Block;
 }
-/** A table must have at least so many cases, and one entry in three used. */
+/** Least number of cases for a table; at least a third of its entries must be used. */
 const TABLE_CASES = 5;
 const TABLE_SPARSITY = 3n;
 
@@ -222,14 +221,14 @@ function lowerSwitch(s: Selector, instr: Switch): void {
     .sort((a, b) => (a.value < b.value ? -1 : 1));
   if (cases.length === 0) return s.jump(defaultTarget);
   if (value.op === "const") return s.jump(cases.find((c) => c.value === value.imm)?.target ?? defaultTarget);
-  // One register for the whole tree, with defined bits: 32 or 64 of them.
+  // One register for the whole tree, with 32 or 64 defined bits.
   const x = s.temp();
   if (width < 32) zeroExtend(s, x, value);
   else moveInto(s, x, value, width);
   searchCases(s, x, width === 64 ? 64 : 32, cases, defaultTarget);
 }
 
-/** Emits, at the current place, jumps on x among `cases` (sorted by value). */
+/** Emits, at the current place, jumps on x to the `cases` (sorted by value). */
 function searchCases(s: Selector, x: number, w: 32 | 64, cases: readonly Case[], otherwise: Block): void {
   const low = cases[0].value;
   const span = cases[cases.length - 1].value - low;

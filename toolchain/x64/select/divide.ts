@@ -1,7 +1,7 @@
 /**
  * Division by constants: shifts for powers of two, else multiplication by a reciprocal (Granlund and Montgomery, PLDI
- * 1994; Warren, Hacker's Delight, chapter 10). Narrow types are divided in 32 bits. Negative divisors are left to
- * `idiv`: −1 must trap on overflow, and the others are rare.
+ * 1994; Warren, Hacker's Delight, chapter 10). Narrow types are divided in 32 bits. Negative divisors use `idiv`: −1
+ * must trap on overflow, and others are rare.
  */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, RAX, reg, USE, type Width } from "../machine.ts";
@@ -12,7 +12,7 @@ import { constantOf, powerOfTwo, isZeroExtended } from "./values.ts";
 
 const RW = USE | DEF;
 
-/** False if nothing better than `div` is known. */
+/** False if `div` is the best known way. */
 export function divideByConstant(s: Selector, instr: Instr, width: Width): boolean {
   const [a, b] = instr.args;
   if (b.op !== "const") return false;
@@ -22,7 +22,7 @@ export function divideByConstant(s: Selector, instr: Instr, width: Width): boole
   if (divisor < 2n) return false;
   if (!s.wanted(instr)) return true;
   const w: 32 | 64 = width === 64 ? 64 : 32;
-  // Operands must stand in 64 bits for the 32-bit reciprocals, and in 32 for the narrow types.
+  // Operands must be in 64 bits for the 32-bit reciprocals, and in 32 bits for narrow types.
   let x: number;
   if (width === 64 || (!signed && isZeroExtended(a))) x = s.use(a);
   else {
@@ -72,7 +72,7 @@ function times(s: Selector, to: number, from: number, by: bigint, w: 32 | 64): v
   s.emit("imul", reg(to, w, RW), reg(from, w, USE | MEMORY_OK));
 }
 
-/** Rounds towards zero: 2^k − 1 is added to negative dividends. */
+/** To round towards zero, 2^k − 1 is added to negative dividends. */
 function signedPower(s: Selector, q: number, x: number, k: number, w: 32 | 64): void {
   copy(s, q, x);
   if (k > 1) s.emit("sar", reg(q, w, RW), imm(w - 1));
@@ -148,7 +148,7 @@ function signedReciprocal(s: Selector, q: number, x: number, divisor: bigint, w:
     const high = s.temp();
     multiplyHigh(s, high, reg(x, 64, USE | MEMORY_OK), "imul");
     copy(s, q, high);
-    // imul took the multiplier as signed: m − 2^64 where it has its top bit.
+    // imul treated the multiplier as signed: it used m − 2^64 if the top bit is set.
     if (multiplier >> 63n) s.emit("add", reg(q, 64, RW), reg(x, 64, USE | MEMORY_OK));
     if (shift > 0) s.emit("sar", reg(q, 64, RW), imm(shift));
   }

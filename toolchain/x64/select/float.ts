@@ -1,7 +1,6 @@
 /**
- * Selection of f64 operations (SSE2 scalar). NaN makes ucomisd set ZF, PF and CF, so that "a" and "ae" after the
- * comparison of swapped operands are false for it, as flt and fle must be; equality needs PF too (conditions oe,
- * une).
+ * Selection of f64 operations (SSE2 scalar). NaN makes ucomisd set ZF, PF and CF, so that "a" and "ae" after a
+ * comparison with swapped operands are false, as flt and fle require; equality also needs PF (conditions oe, une).
  */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, EARLY, type Reg, reg, USE } from "../machine.ts";
@@ -59,14 +58,14 @@ function extended(s: Selector, a: Instr, signed: boolean): Reg {
   return reg(t, 64, USE);
 }
 
-/** cvtsi2sd keeps the upper half of its destination: clearing it first breaks the dependency. */
+/** cvtsi2sd keeps the upper half of its destination: clearing it first breaks the false dependency. */
 function fromInteger(s: Selector, d: number, from: Reg): void {
   s.emit("undef", reg(d, 64, DEF));
   s.emit("xorps", reg(d, 64, USE | DEF), reg(d, 64, USE));
   s.emit("cvtsi2sd", reg(d, 64, USE | DEF), from);
 }
 
-/** Beyond 2^63 the number is halved (keeping the lowest bit for rounding), converted, and doubled. */
+/** A number beyond 2^63 is halved (keeping the lowest bit for rounding), converted, and doubled. */
 function fromUnsigned(s: Selector, d: number, x: number): void {
   s.emit(
     "expand",

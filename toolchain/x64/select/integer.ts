@@ -1,6 +1,5 @@
 /**
- * Selection of integer arithmetic, shifts, bit counts and conversions of width. Division by constants is in
- * divide.ts.
+ * Selection of integer arithmetic, shifts, bit counts and width conversions. divide.ts handles division by constants.
  */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, RAX, RCX, RDX, reg, USE, type Width } from "../machine.ts";
@@ -53,14 +52,14 @@ export function lowerInteger(s: Selector, instr: Instr): void {
     case "zext":
       return zeroExtend(s, d, a);
     case "trunc":
-      // `use` looks through truncations.
+      // Never reached: `use` looks through truncations.
       throw new Error("a truncation was asked for by its own register");
     default:
       throw new Error(`no selection for ${instr.op}`);
   }
 }
 
-/** d ← a op b, where d takes the register of the operand that has no other use. */
+/** d ← a op b; d takes the register of the operand that has no other use. */
 function twoAddress(s: Selector, op: string, instr: Instr, width: 32 | 64): void {
   let [a, b] = instr.args;
   const d = s.result(instr);
@@ -84,7 +83,7 @@ function twoAddress(s: Selector, op: string, instr: Instr, width: 32 | 64): void
     s.emit(op, reg(d, width, inPlace(width)), imm(constant));
     return;
   }
-  // The source first: moving `a` into d must not swallow a load across it, nor the other way round.
+  // The source first: moving `a` into d must not fold a load across it, nor the reverse.
   const source = exact ? sourceOf(s, b, width) : reg(s.use(b), width, USE);
   if (a === b) s.emit("copy", reg(d, 64, DEF | MEMORY_OK), reg(s.use(a), 64, USE | MEMORY_OK));
   else moveInto(s, d, a, bits(a.type));
@@ -107,11 +106,11 @@ function lowerAdd(s: Selector, instr: Instr, width: Width): void {
     return twoAddress(s, "add", instr, wide(width));
   }
   const address = addressOf(s, instr, 0);
-  // Symbols and objects of the frame are made whole, as the 64-bit lea that they need.
+  // Symbols and frame objects are computed whole, because they need a 64-bit lea.
   s.emit("lea", reg(d, wide(width), DEF), address);
 }
 
-/** Operand width as it is, since an overflowing quotient must trap (#DE). */
+/** Keeps the operand width, because an overflowing quotient must trap (#DE). */
 function divide(s: Selector, instr: Instr, width: Width): void {
   const [a, b] = instr.args;
   const d = s.result(instr);
@@ -164,7 +163,7 @@ function shift(s: Selector, instr: Instr, width: Width): void {
   const [a, b] = instr.args;
   const d = s.result(instr);
   const op = SHIFT[instr.op];
-  // Right shifts of narrow values need the bits above: they are done in 32 bits.
+  // Right shifts of narrow values need defined upper bits: they are done in 32 bits.
   const w = instr.op === "rotl" ? width : wide(width);
   const bring = (): void => {
     if (width >= 32 || instr.op === "shl" || instr.op === "rotl") moveInto(s, d, a, width);
@@ -185,7 +184,10 @@ function shift(s: Selector, instr: Instr, width: Width): void {
   s.emit(op, reg(d, w, inPlace(w)), reg(RCX, 8, USE));
 }
 
-/** bsf and bsr leave zero to the caller; lzcnt and tzcnt are beyond the baseline (qemu64). */
+/**
+ * The result of bsf and bsr for zero is undefined, so the code handles zero; lzcnt and tzcnt are not in the baseline
+ * (qemu64).
+ */
 function countZeros(s: Selector, instr: Instr, width: Width): void {
   const [a] = instr.args;
   const d = s.result(instr);

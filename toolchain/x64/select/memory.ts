@@ -67,10 +67,10 @@ function sameAddress(a: Instr, b: Instr): boolean {
 
 // ---- blocks of memory
 
-/** Up to here by single moves. */
+/** Largest block that single moves handle. */
 const INLINE_BYTES = 64;
 
-/** Offsets and widths that cover `size` bytes; the last may overlap the one before. */
+/** Offsets and widths that cover `size` bytes; the last one may overlap the one before. */
 function pieces(size: number): { offset: number; width: Width }[] {
   const result: { offset: number; width: Width }[] = [];
   let offset = 0;
@@ -125,13 +125,13 @@ function zero(s: Selector, to: Instr, size: number): void {
   if (size % 8 !== 0) s.emit("mov", memory(64, target, size - 8), imm(0));
 }
 
-/** The address of a block, such that every displacement within it fits too. */
+/** Address of a block such that every displacement within it also fits. */
 function blockAddress(s: Selector, address: Instr, size: number): Mem {
   const m = addressOf(s, address, 0);
   return m.disp + size <= 0x7fff_ffff ? m : memory(0, s.use(address));
 }
 
-/** The direction flag is clear, as the ABI demands. */
+/** The direction flag is clear, as the ABI requires. */
 function stringMove(s: Selector, op: string, size: number, target: number, source: number | null): void {
   const operands = [reg(RDI, 64, DEF), reg(target, 64, USE), reg(RCX, 64, DEF), imm(Math.floor(size / 8))];
   if (source !== null) operands.push(reg(RSI, 64, DEF), reg(source, 64, USE));

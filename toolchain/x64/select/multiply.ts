@@ -1,4 +1,4 @@
-/** Multiplication, by a constant with the address unit where that is faster. */
+/** Multiplication; by a constant with lea and shifts where that is faster. */
 import type { Instr } from "../../ir/ir.ts";
 import { DEF, imm, MEMORY_OK, type Mem, memOf, RAX, RDX, type Reg, reg, USE, type Width } from "../machine.ts";
 import { inPlace, moveInto, sourceOf, truncate, wide } from "./operands.ts";
@@ -28,11 +28,11 @@ export function multiply(s: Selector, d: number, a: Instr, b: Instr, width: Widt
 }
 
 /**
- * One step of a product of x: lea of two earlier values (0 = x, 1 = the first step), the second one scaled; a shift
- * left; or x added or taken away.
+ * One step of a product of x: a lea of two earlier values (0 = x, 1 = the first step), the second one scaled; a left
+ * shift; or an addition or subtraction of x.
  */
 type Step = readonly [base: 0 | 1, index: 0 | 1, scale: 2 | 4 | 8] | number | "add" | "sub";
-/** Constants that two instructions multiply by, each of one cycle, where imul takes three. */
+/** Constants that two one-cycle instructions multiply by, instead of a three-cycle imul. */
 const steps: ReadonlyMap<bigint, readonly Step[]> = new Map([
   ...[4, 5, 6, 7, 8].flatMap((k): [bigint, Step[]][] => [
     [(1n << BigInt(k)) + 1n, [k, "add"]],

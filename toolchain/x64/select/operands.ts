@@ -1,18 +1,18 @@
-/** How values become operands: addresses, register-or-memory sources, copies into a register as they are or widened. */
+/** How values become operands: addresses, register-or-memory sources, copies into a register, unchanged or widened. */
 import type { Instr, SymbolAddress } from "../../ir/ir.ts";
 import { DEF, imm, type Mem, MEMORY_OK, memOf, type Reg, reg, USE, type Width } from "../machine.ts";
 import type { Selector } from "./selector.ts";
 import { bits, constantOf } from "./values.ts";
 
 /**
- * Role of an operand that is read and written: in its slot only where all of it changes, since 32-bit results must
- * end up zero-extended.
+ * Role of an operand that is read and written: it may be in its slot only if all of it changes, because 32-bit results
+ * must be zero-extended.
  */
 export const inPlace = (width: Width): number => (width === 64 ? USE | DEF | MEMORY_OK : USE | DEF);
 export const wide = (width: Width): 32 | 64 => (width === 64 ? 64 : 32);
 
 /**
- * A register-or-memory source: a swallowed load, or a register that may be spilled in place. No other operand may be
+ * A register-or-memory source: a folded load, or a register that may be replaced by its slot. No other operand may be
  * memory.
  */
 export function sourceOf(s: Selector, instr: Instr, width: Width, exclusive = true): Reg | Mem {
@@ -20,7 +20,7 @@ export function sourceOf(s: Selector, instr: Instr, width: Width, exclusive = tr
   return reg(s.use(instr), width, USE | MEMORY_OK);
 }
 
-/** Makes `r` hold the value of `instr`: the first half of a two-address operation. */
+/** Copies the value of `instr` into `r`: the first half of a two-address operation. */
 export function moveInto(s: Selector, r: number, instr: Instr, width: Width): void {
   const value = s.rematOf(instr);
   if (value) s.materialise(r, value);
@@ -59,8 +59,8 @@ export function signExtend(s: Selector, d: number, a: Instr, to: Width): void {
 const fits = (disp: bigint): boolean => disp === BigInt.asIntN(32, disp);
 
 /**
- * The memory operand for address `address`: base + index * scale + displacement, an object of the frame, or a symbol.
- * It also serves lea on i32, where `address` is an i32 tree.
+ * The memory operand for address `address`: base + index * scale + displacement, a frame object, or a symbol. Also used
+ * for lea on i32, where `address` is an i32 tree.
  */
 export function addressOf(s: Selector, address: Instr, width: Width | 0): Mem {
   const parts = addressParts(s, address);
@@ -118,7 +118,7 @@ function addressParts(s: Selector, address: Instr): AddressParts {
 }
 
 /**
- * A value that a phi takes to the next iteration has a register of its own: to compute it again would only keep its
+ * A value that a phi carries to the next iteration has its own register: computing it again would only keep its
  * operands alive.
  */
 const carried = (s: Selector, instr: Instr): boolean => s.usedByPhi[instr.id] !== 0 && s.uses[instr.id] > 1;
@@ -131,7 +131,7 @@ function setBase(s: Selector, base: Instr, parts: AddressParts): void {
   else parts.base = base;
 }
 
-/** Follows additions of constants into the displacement. */
+/** Folds additions of constants into the displacement. */
 function strip(s: Selector, from: Instr, parts: AddressParts, scale: bigint): Instr {
   let at = from;
   for (;;) {
@@ -147,7 +147,7 @@ function strip(s: Selector, from: Instr, parts: AddressParts, scale: bigint): In
   }
 }
 
-/** k if `instr` is a shift left by k = 1…3 that the address may take over; else 0. */
+/** k if `instr` is a left shift by k = 1…3 that the address can absorb; else 0. */
 function scaleOf(s: Selector, instr: Instr): number {
   if (!s.near(instr)) return 0;
   if (instr.op === "shl" && instr.args[1].op === "const" && instr.args[1].imm >= 1n && instr.args[1].imm <= 3n)

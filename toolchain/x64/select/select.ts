@@ -2,13 +2,13 @@
  * Instruction selection: SSA of toolchain/ir → machine IR.
  *
  * Blocks are lowered from the last to the first and each from its end to its start, so that when an instruction is
- * reached it is known whether anything still needs its value in a register: its users have either asked for it
- * (`use`) or swallowed it into an operand of theirs. A pure instruction that no user asked for makes no code. This
- * file holds that walk; selector.ts the state that it works on; operands.ts how values become operands; integer,
- * multiply, divide, memory, control, float and atomic the families of operations.
+ * reached, all its users are known: they have either asked for its value in a register (`use`) or folded it into an
+ * operand. A pure instruction whose value no user asked for makes no code. This file holds the walk, selector.ts its
+ * state, operands.ts the forming of operands; integer, multiply, divide, memory, control, float and atomic hold the
+ * families of operations.
  *
- * A load may be swallowed only by its single user, in its own block, and if nothing that writes memory stands between
- * (`before`, `after` count such instructions). Volatile and atomic accesses are never swallowed.
+ * A load may be folded only into its single user, in its own block, and only if no memory write is between them
+ * (`before`, `after` count writes). Volatile and atomic accesses are never folded.
  */
 import { Dominators, terminatorOf } from "../../ir/cfg.ts";
 import type { Block, Func, Instr } from "../../ir/ir.ts";
@@ -50,7 +50,7 @@ export function selectFunction(f: Func, options: SelectOptions): MachineFunction
   return s.mf;
 }
 
-/** Blocks that can only end in `unreachable` go behind all others. */
+/** Blocks that can only end in `unreachable` are placed after all others. */
 function coldLast(order: readonly Block[]): Block[] {
   const cold = new Set<Block>();
   for (let i = order.length - 1; i > 0; i--) {
@@ -72,7 +72,7 @@ function lowerBlock(s: Selector, block: Block): MachineBlock {
   for (let i = block.instrs.length - 1; i >= 0; i--) {
     const instr = block.instrs[i];
     if (instr.op === "dbg") {
-      // In front of what comes next: the last one that was made.
+      // Before the code that follows: the last that was made.
       const follower = reversed[reversed.length - 1];
       follower.debug = [instr, ...(follower.debug ?? [])];
       s.mf.teller ??= new Teller(s);
@@ -89,7 +89,7 @@ function lowerBlock(s: Selector, block: Block): MachineBlock {
       );
     }
     flush();
-    // In front of the terminator.
+    // Before the terminator.
     if (next === null) {
       s.materialiseHoisted();
       flush();

@@ -1,6 +1,6 @@
 /**
- * State of the selection of one function: which register holds which value, the code of the place where selection
- * stands, frame objects, edges. The families of operations emit their code through it; select.ts walks.
+ * State of the selection of one function: the register of each value, the code at the current place, frame objects,
+ * edges. The families of operations emit their code through it; select.ts does the walk.
  */
 import { type Dominators, findLoops, phisOf } from "../../ir/cfg.ts";
 import type { Alloca, Block, FloatConst, Func, Instr, IntConst, Loc, SymbolAddress } from "../../ir/ir.ts";
@@ -25,7 +25,7 @@ import {
 import { isZeroExtended } from "./values.ts";
 
 export interface SelectOptions {
-  /** Does a call of this symbol never come back? */
+  /** Whether a call of this symbol never returns. */
   isNoreturn(symbol: string): boolean;
 }
 
@@ -33,31 +33,31 @@ export class Selector {
   readonly f: Func;
   readonly options: SelectOptions;
   readonly mf: MachineFunction;
-  /** The instruction being lowered: everything that it swallows is computed at its place. */
+  /** The instruction being lowered: everything folded into it is computed at its place. */
   root!: Instr;
   /** By Instr.id. */
   readonly uses: Int32Array;
   readonly usedByPhi: Uint8Array;
   readonly before: Int32Array;
   readonly after: Int32Array;
-  /** By Instr.id: what is in a block. */
+  /** By Instr.id: the instructions in blocks. */
   readonly instrs: Instr[] = [];
-  /** By Instr.id: the register of the value; 0 = not asked for yet. */
+  /** By Instr.id: the register of the value; 0 = not requested yet. */
   readonly registers: Int32Array;
-  /** The IR instruction behind `root` in its block, debug values left out. */
+  /** The IR instruction after `root` in its block, ignoring debug values. */
   next: Instr | null = null;
   /** Where `emit` appends. */
   #current: MachineInstr[] = [];
   #block!: Block;
   readonly #machineBlocks = new Map<Block, MachineBlock>();
-  /** Blocks that `#block`'s terminator needs beside itself, in order. */
+  /** Additional blocks that the terminator of `#block` needs, in order. */
   #extra: MachineBlock[] = [];
   #labels = 0;
-  /** Where values that a block of a loop needs again and again are made: the block before its outermost loop. */
+  /** Where the values are computed that a block in a loop needs repeatedly: the block before its outermost loop. */
   readonly #beforeLoop = new Map<Block, Block>();
   readonly #hoisted = new Map<Block, Map<string, { register: number; value: Remat }>>();
 
-  /** `order`: of the blocks in the code. */
+  /** `order`: the order of the blocks in the code. */
   constructor(f: Func, options: SelectOptions, dominators: Dominators, order: readonly Block[]) {
     this.f = f;
     this.options = options;
@@ -98,9 +98,9 @@ export class Selector {
     }
   }
 
-  // ---- the place
+  // ---- position
 
-  /** Starts on a block, at its end. */
+  /** Moves to a block, at its end. */
   enter(block: Block): MachineBlock {
     this.#block = block;
     this.#extra = [];
@@ -109,16 +109,16 @@ export class Selector {
   machineBlock(block: Block): MachineBlock {
     return this.#machineBlocks.get(block)!;
   }
-  /** The blocks that the terminator of the current one needed beside it, in order. */
+  /** The additional blocks of the current one's terminator, in order. */
   get extra(): readonly MachineBlock[] {
     return this.#extra;
   }
-  /** Turns to `root`; `next`: what stands behind it in its block. */
+  /** Moves to `root`; `next`: the instruction after it in its block. */
   turnTo(root: Instr, next: Instr | null): void {
     this.root = root;
     this.next = next;
   }
-  /** The code since the last call. */
+  /** Returns the code since the last call. */
   take(): MachineInstr[] {
     const code = this.#current;
     this.#current = [];
@@ -132,7 +132,7 @@ export class Selector {
     this.#current.push(instr);
     return instr;
   }
-  /** Code of the function as such. */
+  /** Emits code at the function's start. */
   emitAtStart(op: string, operands: MachineOperand[]): void {
     this.#current.push(new MachineInstr(op, operands, this.f.loc));
   }
@@ -199,7 +199,7 @@ export class Selector {
       const r = this.temp(instr.op === "fconst");
       if (instr.op === "fconst") this.materialiseFloat(r, instr.float);
       else if (instr.op === "alloca") {
-        // Over-aligned: the object has room to move the address up.
+        // Over-aligned: the object has room to round the address up.
         this.emit("lea", reg(r, 64, DEF), frameObject(this.objectOf(instr), 0, 0));
         this.emit("add", reg(r, 64, USE | DEF), imm(instr.align - 16));
         this.emit("and", reg(r, 64, USE | DEF), imm(-instr.align));
@@ -232,7 +232,7 @@ export class Selector {
     this.#current.push(...materialisation(r, value, this.root.loc));
   }
 
-  /** Makes the values that loops behind the current block take from it. */
+  /** Computes the values that loops after the current block take from it. */
   materialiseHoisted(): void {
     for (const { register, value } of this.#hoisted.get(this.#block)?.values() ?? []) this.materialise(register, value);
   }
@@ -248,7 +248,10 @@ export class Selector {
     this.emit("movq", reg(r, 64, DEF), reg(bits, 64, USE));
   }
 
-  /** May `load` become a memory operand of the root? `exclusive`: no other code computes what stands between them. */
+  /**
+   * Whether `load` may become a memory operand of the root. `exclusive`: no other code computes the instructions
+   * between them.
+   */
   canSwallow(load: Instr, exclusive: boolean): boolean {
     return (
       load.op === "load" &&
@@ -260,7 +263,7 @@ export class Selector {
       this.after[load.id] === this.before[this.root.id]
     );
   }
-  /** Is it worth computing `instr` again at the root? */
+  /** Whether computing `instr` again at the root is worthwhile. */
   near(instr: Instr): boolean {
     return this.uses[instr.id] === 1 || instr.block === this.#block;
   }
@@ -288,7 +291,7 @@ export class Selector {
     return this.rematOf(instr) ?? reg(this.use(instr), 64, USE | MEMORY_OK);
   }
 
-  /** The copies that the phis of `to` need on the way from `from`. */
+  /** The copies that the phis of `to` need on the edge from `from`. */
   copyPhis(to: Block, from: Block, loc: Loc): void {
     const index = to.preds.indexOf(from);
     const operands: MachineOperand[] = [];
@@ -299,7 +302,7 @@ export class Selector {
     if (operands.length > 0) this.#current.push(new MachineInstr("parcopy", operands, loc));
   }
 
-  /** A further block of the current one, directly behind it and those made before; `fill` emits its code. */
+  /** Adds a block directly after the current one and those added before; `fill` emits its code. */
   extraBlock(fill: () => void): MachineBlock {
     const block = new MachineBlock(0, `.L${this.#labels++}`);
     block.loopDepth = this.machineBlock(this.#block).loopDepth;
@@ -315,10 +318,7 @@ export class Selector {
   }
 
   readonly #edges = new Map<Block, { from: Block; block: MachineBlock }>();
-  /**
-   * The block that a conditional jump of the current block to `to` must reach: `to`, or one that first copies its
-   * phis.
-   */
+  /** The target of a conditional jump from the current block to `to`: `to`, or a block that first copies its phis. */
   edge(to: Block): MachineBlock {
     const target = this.machineBlock(to);
     if (to.preds.length === 1 || to.instrs[0].op !== "phi") return target;
@@ -338,7 +338,7 @@ export class Selector {
   }
 }
 
-/** Code that makes `value` in register `r`; leaves the flags alone. */
+/** Code that computes `value` in register `r` without changing flags. */
 export function materialisation(r: number, value: Remat, loc: Loc): MachineInstr[] {
   switch (value.kind) {
     case "imm": {

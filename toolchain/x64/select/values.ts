@@ -1,4 +1,4 @@
-/** What is known of an IR value without asking for it: its width, the constant that it is, the bits above its type. */
+/** What is known of an IR value without requesting it: its width, its constant value, the bits above its type. */
 import type { Instr } from "../../ir/ir.ts";
 import { type Type, widthOf } from "../../ir/ops.ts";
 import type { Width } from "../machine.ts";
@@ -8,7 +8,7 @@ export const bits = (type: Type): Width => (type === "void" ? 64 : (widthOf[type
 /** The signed value of a constant. */
 export const constantOf = (instr: Instr): bigint | null =>
   instr.op === "const" ? BigInt.asIntN(bits(instr.type), instr.imm) : null;
-/** The same, if it fits a sign-extended 32-bit immediate. */
+/** The same if it fits a sign-extended 32-bit immediate. */
 export function shortImmediate(instr: Instr): bigint | null {
   const value = constantOf(instr);
   return value !== null && value === BigInt.asIntN(32, value) ? value : null;
@@ -38,13 +38,13 @@ const ZERO_EXTENDING = new Set([
   "bswap",
 ]);
 /**
- * Does the register of `instr` hold zeros above its type's width? A phi's does if those of all its operands do; one
- * that is asked about while it is being looked into is assumed to.
+ * Whether the register of `instr` holds zeros above its type's width. For a phi this is true if it is for all operands;
+ * a phi under examination is assumed to be.
  */
 export function isZeroExtended(instr: Instr, phis: Set<Instr> = new Set()): boolean {
   if (instr.op === "phi") {
     if (instr.type !== "i32" || phis.has(instr)) return instr.type === "i32";
-    // Bounded: long chains of phis are not worth it.
+    // Bounded: long chains of phis are not worthwhile.
     if (phis.size > 8) return false;
     phis.add(instr);
     return instr.args.every((arg) => isZeroExtended(arg, phis));

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-// Transformed modules are kept here. vitest does not make the folder before several workers write into it.
+// Cache of transformed modules. vitest does not create the folder before several workers write into it.
 const moduleCache = "node_modules/.cache/vitest-modules";
 mkdirSync(moduleCache, { recursive: true });
 
@@ -10,7 +10,7 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     pool: "forks",
-    // Every core: vitest itself would leave one idle, half the machine where there are two.
+    // One worker per core: vitest's default leaves one core idle, half of a two-core machine.
     maxWorkers: availableParallelism(),
     testTimeout: 180_000,
     hookTimeout: 180_000,

@@ -1,4 +1,4 @@
-/** Builds recipes into images/out: ELF or flat image and, beside each, its link map and its stamp (stamp.ts). */
+/** Builds recipes into images/out: an ELF or flat image and, beside each, its link map and its stamp (stamp.ts). */
 import fs from "node:fs";
 import path from "node:path";
 import { type CompileOptions, compile } from "../toolchain/compiler.ts";
@@ -9,7 +9,7 @@ import { stampFile, stampOf } from "./stamp.ts";
 export interface BuildResult {
   readonly recipe: Recipe;
   readonly diagnostics: readonly Diagnostic[];
-  /** Files written, relative to `out`; empty when there were errors. */
+  /** Files written, relative to `out`; empty if there were errors. */
   readonly written: readonly string[];
 }
 
@@ -21,7 +21,7 @@ export const compileOptions = (recipe: Recipe, packageRoot: string): CompileOpti
   layout: recipe.layout,
 });
 
-/** Compiles one recipe; writes nothing where the source has errors. */
+/** Compiles one recipe; writes nothing if the source has errors. */
 export function buildImage(recipe: Recipe, packageRoot: string, out: string): BuildResult {
   const { image, diagnostics } = compile(compileOptions(recipe, packageRoot));
   if (!image) return { recipe, diagnostics, written: [] };
@@ -36,7 +36,7 @@ export function buildImage(recipe: Recipe, packageRoot: string, out: string): Bu
   write(recipe.output, image.flat ?? image.elf, recipe.layout.kind === "program" ? 0o755 : 0o644);
   if (recipe.elf) write(recipe.elf, image.elf);
   write(`maps/${recipe.name}.map`, image.map);
-  // Last: what was interrupted is built again.
+  // Written last, so that an interrupted build is repeated.
   write(stampFile(recipe), stampOf(recipe, packageRoot, out));
   return { recipe, diagnostics, written };
 }

@@ -1,6 +1,6 @@
 /**
- * The images that this package builds: what each is made of and how it is laid out.
- * One row an image; `margay build NAME` builds one, `margay build` all.
+ * The images of this package: their sources and layouts, one row per image. `margay build NAME` builds one, `margay
+ * build` all.
  */
 import type { Layout } from "../toolchain/link/object.ts";
 import { KERNEL_BASE, KERNEL_LOAD } from "../emulator/abi/memory.ts";
@@ -10,7 +10,7 @@ export interface Recipe {
   readonly name: string;
   /** One line for `margay build --help` and error messages. */
   readonly what: string;
-  /** Source files that the compiler starts from, relative to the package. */
+  /** Source files from which the compiler starts, relative to the package. */
   readonly roots: readonly string[];
   readonly layout: Layout;
   /** Output, relative to images/out. Flat images have a companion ELF with symbols. */
@@ -18,7 +18,7 @@ export interface Recipe {
   readonly elf?: string;
 }
 
-/** Static programs are linked where Linux links them. */
+/** The usual address of static programs on Linux. */
 const PROGRAM_ADDRESS = 0x40_0000n;
 const program = (name: string, what: string): Recipe => ({
   name,

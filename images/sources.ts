@@ -1,4 +1,6 @@
-/** What decides an image's bytes: the compiler, the language's declarations, the sources and what they import. */
+/**
+ * The inputs that decide an image's bytes: the compiler, the language's declarations, the sources and their imports.
+ */
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
@@ -9,7 +11,7 @@ const IMPORT =
 /** Module specifiers in `text`, type-only imports included, in order. */
 export const specifiersIn = (text: string): string[] => [...text.matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3]!);
 
-/** `roots` and all files that they import, directly or not; absolute paths, sorted. */
+/** `roots` and all files that they import, directly or indirectly; absolute paths, sorted. */
 export function closure(roots: readonly string[]): string[] {
   const seen = new Set<string>();
   const visit = (file: string): void => {
@@ -23,9 +25,9 @@ export function closure(roots: readonly string[]): string[] {
 }
 
 /**
- * SHA-256 of what decides the bytes of an image that is made of `roots` (absolute paths) with `options`. The compiler
- * is known by its bundle, dist/toolchain.js. Paths count as well: debug information holds them. Throws where a file is
- * missing.
+ * SHA-256 of the inputs that decide the bytes of an image made of `roots` (absolute paths) with `options`. The compiler
+ * is identified by its bundle, dist/toolchain.js. Paths count as well, because debug information contains them. Throws
+ * if a file is missing.
  */
 export function hashOfImage(packageRoot: string, roots: readonly string[], options: unknown): string {
   const hash = createHash("sha256").update(fs.readFileSync(path.join(packageRoot, "dist/toolchain.js")));

@@ -1,6 +1,6 @@
 /**
- * Whether an image has to be built again. Its stamp holds the hash of what it was made of and the hash of what came
- * out, so that an edited source, another compiler and a damaged image are all noticed, and nothing else causes work.
+ * Whether an image must be rebuilt. Its stamp holds a hash of its inputs and a hash of its output, so that an edited
+ * source, another compiler and a damaged image cause a rebuild, and nothing else does.
  */
 import { createHash } from "node:crypto";
 import fs from "node:fs";
@@ -11,7 +11,7 @@ import { hashOfImage } from "./sources.ts";
 /** Relative to the output folder. */
 export const stampFile = (recipe: Recipe): string => `stamps/${recipe.name}`;
 
-/** Of what the sources and the output folder hold now. Throws where a file is missing. */
+/** The stamp for the present sources and output folder. Throws if a file is missing. */
 export function stampOf(recipe: Recipe, packageRoot: string, out: string): string {
   const roots = recipe.roots.map((root) => path.join(packageRoot, root));
   const outputs = createHash("sha256");

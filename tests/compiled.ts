@@ -1,7 +1,7 @@
 /**
- * Test programs, compiled by the built compiler (dist/toolchain.js) and kept in images/out/tests under a hash of
- * everything that decides their bytes: compiler, options, sources. So a test process neither loads the compiler nor
- * compiles what has not changed.
+ * Test programs, compiled by the built compiler (dist/toolchain.js) and cached in images/out/tests under a hash of
+ * everything that decides their bytes: compiler, options, sources. So a test process does not load the compiler or
+ * compile anything unchanged.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -34,7 +34,7 @@ export function compiledFile({ roots, kind, entry, address }: TestImage): string
   const file = path.join(folder, name);
   if (fs.existsSync(file)) return file;
   fs.mkdirSync(folder, { recursive: true });
-  // Several test processes may build the same one: each writes its own, the rename is atomic.
+  // Several test processes may build the same image: each writes its own file, and the rename is atomic.
   const own = `${file}.${process.pid}`;
   const options = ["--kind", kind, "--entry", entry, "--address", `0x${address.toString(16)}`, "-o", own];
   const { status, stderr } = spawnSync(process.execPath, [compiler, "compile", ...options, ...roots], {

@@ -1,6 +1,6 @@
 /**
- * Sharing hides mistakes: a wrong value in kernel/abi would be wrong on both sides and every test would pass.
- * So the critical ones are retyped here from the manuals, never imported.
+ * Sharing hides mistakes: a wrong value in kernel/abi would be wrong on both sides, and every test would pass. So
+ * critical values are retyped here from the manuals, never imported.
  */
 import fs from "node:fs";
 import { describe, expect, it } from "vitest";

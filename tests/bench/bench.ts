@@ -1,7 +1,6 @@
 /**
- * `make bench`: every figure of the product, each beside its peer in the same run where there is one. Nothing is
- * asserted about wall time; what is asserted is that both sides did the same work. ONLY=section[:name] selects,
- * JSON=file writes all figures.
+ * `make bench`: all figures, each beside its peer in the same run if there is one. It asserts nothing about wall time,
+ * only that both sides did the same work. ONLY=section[:name] selects, JSON=file writes all figures.
  */
 import fs from "node:fs";
 import path from "node:path";

@@ -1,9 +1,8 @@
 /**
- * Code generation: twelve kernels, each in our TypeScript and as its idiomatic C twin under gcc -O0 and -O2, run
- * natively. No assembly and no intrinsics on either side, the same algorithm, and a checksum that must be equal or the
- * benchmark fails. Time is the thread's processor time (CLOCK_THREAD_CPUTIME_ID, read by each program around each call
- * of a kernel), the least of all calls; the three programs take turns, so that a change of the host's clock rate or
- * load meets them alike.
+ * Code generation: twelve kernels, each in our TypeScript and as idiomatic C under gcc -O0 and -O2, run natively. Both
+ * sides use the same algorithm without assembly and intrinsics, and the checksums must be equal. The time is the
+ * thread's processor time (CLOCK_THREAD_CPUTIME_ID, read by each program around each call of a kernel), the minimum
+ * over all calls. The three programs take turns, so that changes of the host's clock rate or load affect them equally.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -31,7 +30,7 @@ const KERNELS = [
 const WAYS = ["ours", "-O0", "-O2"] as const;
 type Way = (typeof WAYS)[number];
 const GCC = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"];
-/** Turns of the three programs, and calls of the kernel in each; every call takes about 0.2 to 5 ms. */
+/** Turns of the three programs, and calls of the kernel in each; a call takes about 0.2 to 5 ms. */
 const ROUNDS = 5;
 const CALLS = 20;
 /** The goal, in percent of -O2's speed. */
@@ -76,7 +75,7 @@ function whyNot(): string | null {
   return spawnSync("gcc", ["--version"]).status === 0 ? null : "gcc is not installed";
 }
 
-/** Our compiler's program and gcc's two, from the same folder of twins. */
+/** Builds our program and the two of gcc from one folder of twins. */
 function build(packageRoot: string, folder: string): Readonly<Record<Way, string>> {
   const cases = path.join(packageRoot, "tests/bench/kernels/cases");
   const programs = { ours: path.join(folder, "ours"), "-O0": path.join(folder, "O0"), "-O2": path.join(folder, "O2") };
@@ -94,7 +93,7 @@ function build(packageRoot: string, folder: string): Readonly<Record<Way, string
   return programs;
 }
 
-/** Least ns of a call, each way. Throws where two ways do not compute the same. */
+/** Minimum ns of a call, for each program. Throws if two programs compute different results. */
 function measure(name: string, index: number, programs: Readonly<Record<Way, string>>): Record<Way, number> {
   const ns: Record<Way, number> = {
     ours: Number.POSITIVE_INFINITY,

@@ -1,6 +1,6 @@
 /**
- * What a debugger's points cost a machine that runs on: the loop guest with a point set, against the same without, in
- * one process and interleaved. The loop reads and writes one word of two pages in eleven instructions.
+ * Cost of a debugger's points for a running machine: the loop guest with a point set, compared with the same without,
+ * in one process and interleaved. The loop reads and writes one word on each of two pages in eleven instructions.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -14,13 +14,13 @@ import type { Figure, Section } from "./report.ts";
 const ITERATIONS = 1_000_000;
 const REPETITIONS = 5;
 const SLICE = 1_000_000;
-/** The loop's two pages of data, and one that nobody touches. */
+/** The loop's two data pages, and one that no code accesses. */
 const WRITTEN_PAGE = 0x4_0000;
 const IDLE_PAGE = 0x6_0000;
 
 type Prepare = (control: RunControl, labels: ReadonlyMap<string, number>) => void;
 const everywhere = (virtual: number) => ({ virtual: BigInt(virtual), space: null });
-/** Name, the most that is wanted, what is set. */
+/** Name, target (upper bound), point to set. */
 const cases: readonly (readonly [name: string, wanted: string, prepare: Prepare])[] = [
   [
     "breakpoint elsewhere",

@@ -1,6 +1,6 @@
 /**
- * Emulated instructions a second of processor time, on each engine and on QEMU with -icount shift=0: the guests of
- * mips.ts, with few and with many iterations; the difference leaves out start-up. Translation is included.
+ * Emulated instructions per second of processor time, on each engine and on QEMU with -icount shift=0: the guests of
+ * mips.ts, with few and with many iterations; the difference excludes start-up. Translation is included.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -80,7 +80,7 @@ function run(kernel: Uint8Array, createEngine: CreateEngine): { seconds: number;
   return { seconds, instructions };
 }
 
-/** Processor seconds of QEMU, by the shell's `times`. */
+/** Processor seconds of QEMU, measured by the shell's `times`. */
 function onQemu(kernel: Uint8Array): number {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "margay-bench-"));
   const file = path.join(folder, "kernel.elf");

@@ -1,4 +1,4 @@
-/** One job on a machine of N nodes, with the times of its stages, virtual and the host's. */
+/** One job on a machine of N nodes, with the virtual and host times of its stages. */
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -34,12 +34,12 @@ export interface Moment {
 export interface JobRun {
   readonly stdout: string;
   readonly submitted: Moment;
-  /** Every rank is loaded and told to go. */
+  /** All ranks are loaded and started. */
   readonly running: Moment;
   readonly ended: Moment;
   readonly started: Moment;
   readonly instructions: number;
-  /** Growth of the process while the machine was there, bytes. */
+  /** Growth of the process while the machine existed, bytes. */
   readonly residentBytes: number;
 }
 
@@ -114,7 +114,7 @@ export function runJob(o: JobOptions): JobRun {
     const until = () => result !== null;
     const { between } = o;
     let reason = "slice";
-    // Idle: unless somebody has just sent something from outside.
+    // Idle is the end, unless something was just sent from outside.
     const goesOn = (): boolean => machine.nodes.some((node) => node.nextActivity() < Number.POSITIVE_INFINITY);
     while (reason === "slice" || (reason === "idle" && between !== undefined && goesOn())) {
       reason = machine.runSlice(between ? SLICE_INSTRUCTIONS : Number.POSITIVE_INFINITY, { until, limitNs: LIMIT_NS });

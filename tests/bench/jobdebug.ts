@@ -1,7 +1,7 @@
 /**
- * Latency of a job debugger's basic operations over the management network, in virtual time: from the request's sending
- * at nid 0 to the moment when the node has answered, or the thread has stopped. The way there is MANAGEMENT_LATENCY_NS;
- * the rest is the kernel's work.
+ * Latency of a job debugger's basic operations over the management network, in virtual time: from sending the request
+ * at nid 0 until the node has answered or the thread has stopped. The way to the node takes MANAGEMENT_LATENCY_NS; the
+ * rest is the kernel's work.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -15,10 +15,7 @@ import type { Figure, Section } from "./report.ts";
 const JOB = 1;
 const KILOBYTE = 1024;
 
-/**
- * What is measured: each step sends requests and is over when all are answered and, where it says so, a thread has
- * stopped.
- */
+/** One measurement: a step sends requests and ends when all are answered and, if it says so, a thread has stopped. */
 interface Step {
   readonly name: string;
   readonly requests: readonly Omit<DebugRequest, "jobId">[];
@@ -43,7 +40,7 @@ export function jobDebug(packageRoot: string): Section {
       { operation: READ_MEMORY, address: state, count: DEBUG_BODY_BYTES },
       { operation: READ_MEMORY, address: state + BigInt(DEBUG_BODY_BYTES), count: KILOBYTE - DEBUG_BODY_BYTES },
     ];
-    // A function: the thread's id is known only once it runs.
+    // A function, because the thread's id is known only once it runs.
     const steps = (): readonly Step[] => [
       { name: "stop a running thread", requests: [{ operation: STOP }], stops: true },
       { name: "read registers, vectors too", requests: [{ operation: READ_REGISTERS, tid }] },
@@ -80,7 +77,7 @@ export function jobDebug(packageRoot: string): Section {
       onMailbox: (nid, message, time) => link.receive(nid, message, time),
       between: (m) => {
         machine = m;
-        // The task takes requests once its program runs: asked for until then.
+        // The task accepts requests only once its program runs: retry until then.
         if (attached === null || (attached.reply !== undefined && attached.reply.errno !== 0)) {
           attached = link.request(1, { jobId: JOB, operation: DebugOperation.ATTACH });
           return;

@@ -1,4 +1,4 @@
-/** Launch of `hello` on 1…64 nodes, memory a node: virtual time is exact, host time is of this run. */
+/** Launch of `hello` on 1…64 nodes, and memory per node. Virtual time is exact, host time applies to this run. */
 import { runJob } from "./job.ts";
 import type { Figure, Section } from "./report.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Hop latency and message rates in the steady state: each figure is the difference of two runs of different lengths
- * (programs/messages.ts), so that boot, load, the first message's wait and the end of the job are in neither. Virtual
+ * Hop latency and message rates in the steady state. Each figure is the difference of two runs of different lengths
+ * (programs/messages.ts), which excludes boot, load, the wait for the first message and the end of the job. Virtual
  * figures are exact.
  */
 import fs from "node:fs";
@@ -50,7 +50,7 @@ export function messages(packageRoot: string): Section {
   }
 }
 
-/** A message's share. */
+/** Cost per message. */
 function difference(
   short: JobRun,
   long: JobRun,

@@ -1,6 +1,6 @@
 /**
- * Emulated instructions a second: the same guests here and on QEMU with -icount shift=0, whose clock counts
- * instructions as ours does. Each runs with few and with many iterations; the difference leaves out start-up, and in
+ * Emulated instructions per second: the same guests here and on QEMU with -icount shift=0, whose clock counts
+ * instructions as ours does. Each runs with few and with many iterations; the difference excludes start-up, and for
  * wide code the first two passes. Retired instructions are our exact count.
  */
 import fs from "node:fs";
@@ -14,7 +14,7 @@ import type { Figure, Section } from "./report.ts";
 
 /** About 1 s on a slow host. */
 const LOOP = { few: 1000, many: 8_000_000 };
-/** Passes: from the third on everything has been translated once. */
+/** Passes: from the third on, everything has been translated. */
 const WIDE = { few: 2, many: 12 };
 const REPETITIONS = 3;
 const MEGABYTES = 16;

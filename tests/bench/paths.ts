@@ -1,7 +1,7 @@
 /**
- * Length of the kernel's hot paths in guest instructions, as a program on the emulator counts them (programs/paths.ts):
- * exact, and the same on every host. The null interrupt is the vector that only wakes a core (`Vector.WAKE`), put into
- * the LAPIC by the benchmark.
+ * Length of the kernel's hot paths in guest instructions, counted by a program on the emulator (programs/paths.ts):
+ * exact, and the same on every host. The null interrupt is the vector that only wakes a core (`Vector.WAKE`); the
+ * benchmark injects it into the LAPIC.
  */
 import fs from "node:fs";
 import { Vector } from "../../emulator/abi/vectors.ts";
@@ -22,7 +22,7 @@ export function paths(packageRoot: string): Section {
       root,
       program,
       between: (machine, text) => {
-        // Far enough apart that one is over before the next.
+        // Far enough apart that one has ended before the next.
         if (text.includes("spinning\n") && sent++ % 5 === 0)
           machine.nodes[0]!.board.lapics[0]!.accept(Vector.WAKE, false);
       },

@@ -1,8 +1,8 @@
 /**
- * Where the emulator's time goes in long runs: samples of V8's profiler, each counted for the code on top of its stack.
- * Our own code is known by the module that its line of the bundle is from (so this runs as a bundle only); native code
- * that emulator/cpu/unicorn calls is the Unicorn library, with what koffi needs to get there. Three loads: computing
- * alone, messages, and system calls that change the address space of four cores.
+ * Where the emulator spends its time in long runs: samples of V8's profiler, each counted for the code on top of its
+ * stack. Our own code is identified by the module that its line of the bundle belongs to (so this runs only as a
+ * bundle). Native code called from emulator/cpu/unicorn is the Unicorn library together with koffi. Three loads:
+ * computing, messages, and system calls that change the address space of four cores.
  */
 import fs from "node:fs";
 import inspector from "node:inspector";
@@ -14,7 +14,7 @@ import { assemble, hasAssembler, realEngine } from "../machine/guest.ts";
 import { compileProgram, type JobOptions, runJob } from "./job.ts";
 import type { Figure, Section } from "./report.ts";
 
-/** Between two samples, µs. */
+/** Sampling interval, µs. */
 const SAMPLE_US = 500;
 const INSIDE = "Unicorn";
 const UNICORN = /^emulator\/cpu\/unicorn\//;
@@ -77,7 +77,7 @@ function loop(packageRoot: string, createEngine: CreateEngine): void {
   }
 }
 
-/** esbuild puts `// path` in front of each module. */
+/** esbuild writes `// path` before each module. */
 class Bundle {
   /** Ascending by line. */
   private readonly modules: { readonly line: number; readonly name: string }[] = [];
@@ -89,7 +89,7 @@ class Bundle {
     }
   }
 
-  /** Percent of the samples by group. What the profiler itself and the wait for it take is no sample of the load. */
+  /** Percent of the samples by group. Time of the profiler itself does not count. */
   shares({ nodes }: inspector.Profiler.Profile): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
     const callers = new Map(

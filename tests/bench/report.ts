@@ -1,11 +1,11 @@
-/** What a section of the benchmark gives: rows for the table on stdout and for `JSON=file`. */
+/** Result of a section of the benchmark: rows for the table on stdout and for `JSON=file`. */
 
 export interface Figure {
   readonly name: string;
   /** Null: not measured, `note` says why. */
   readonly value: number | null;
   readonly unit: string;
-  /** What the figure is compared with, measured in the same run. */
+  /** The value to compare with, measured in the same run. */
   readonly peer?: { readonly name: string; readonly value: number | null };
   readonly note?: string;
 }
@@ -20,7 +20,7 @@ const number = (value: number | null): string => {
   return Number.isInteger(value) || Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 };
 
-/** One line a figure, columns aligned. */
+/** One line per figure, columns aligned. */
 export function formatSection(section: Section): string {
   const rows = section.figures.map((f) => [
     f.name,

@@ -1,7 +1,7 @@
 /**
- * Cost of a TLB shootdown against the number of cores (programs/shootdown.ts): virtual time, so exact and the same on
- * every host. The peer is the same call with the IPIs off (`tlb_ipi=off`), which is wrong but shows what of the time
- * they are. An IPI needs one quantum (1 µs).
+ * Cost of a TLB shootdown by number of cores (programs/shootdown.ts): virtual time, so exact and the same on every
+ * host. The peer is the same call with the IPIs off (`tlb_ipi=off`), which is incorrect but shows the IPIs' share of
+ * the time. An IPI takes one quantum (1 µs).
  */
 import fs from "node:fs";
 import { compileProgram, runJob } from "./job.ts";
@@ -34,7 +34,7 @@ export function shootdown(packageRoot: string): Section {
         ...(call === "munmap" ? { note } : {}),
       }));
     });
-    // One table a call: what is compared stands in one column.
+    // One table per call: figures to compare are in one column.
     figures.sort((a, b) => Number(b.name.startsWith("munmap")) - Number(a.name.startsWith("munmap")));
     return { title: "TLB shootdown", how: "one page, every other core of the node in the address space", figures };
   } finally {

@@ -53,7 +53,7 @@ const qemuArguments = (kernel: string): string[] => [
   "-serial", "stdio", "-global", "virtio-mmio.force-legacy=false", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", kernel,
 ];
 
-/** Seconds; the process is ended then. */
+/** Seconds; then the process is ended. */
 async function toReady(command: string, args: readonly string[]): Promise<number> {
   let seconds = Number.POSITIVE_INFINITY;
   for (let i = 0; i < REPETITIONS; i++) seconds = Math.min(seconds, await once(command, args));

@@ -1,6 +1,6 @@
 /**
- * The command where its host is not as it should be: full, closed, unreadable, gone, without memory. Each is one line
- * with its status, no stack trace, and nothing is left behind.
+ * The command on a host with a fault: full, closed, unreadable, removed, out of memory. Each gives one line and its
+ * status, no stack trace, and leaves nothing behind.
  */
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -23,7 +23,7 @@ interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
 }
-/** `line` behind `margay`, as a shell takes it. */
+/** `line` after `margay`, as a shell parses it. */
 function shell(script: string, options: { uid?: number; cwd?: string; env?: NodeJS.ProcessEnv } = {}): Outcome {
   const r = spawnSync(
     "bash",
@@ -226,7 +226,7 @@ describe("the host", () => {
 });
 
 describe("signals", () => {
-  /** Sends `signal` so many ms behind the start; the command is over then, by itself or by it. */
+  /** Sends `signal` some ms after the start; then the command has ended, by itself or by the signal. */
   async function signalled(args: readonly string[], signal: NodeJS.Signals, ms: number): Promise<Outcome> {
     const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     let [stdout, stderr] = ["", ""];

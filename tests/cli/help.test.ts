@@ -1,4 +1,4 @@
-/** Help, man page and completions: made from the definitions, and true. */
+/** Help, man page and completions are made from the definitions and agree with the command. */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";

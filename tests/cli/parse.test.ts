@@ -1,4 +1,4 @@
-/** The command line: how a line is split, and that no line whatever makes more than one line of refusal. */
+/** The command line: how a line is split, and that any line causes at most one line of refusal. */
 import { describe, expect, it } from "vitest";
 import { commands, optionsOf } from "../../emulator/cli/definitions.ts";
 import { describeFailure, UserError } from "../../emulator/cli/errors.ts";
@@ -15,7 +15,7 @@ const parse = (...argv: string[]): Parsed => {
   if (line.kind !== "command") throw new Error(`${line.kind}, no command`);
   return line.parsed;
 };
-/** The one line that a mistake makes. */
+/** The one line that a mistake causes. */
 const refusal = (action: () => unknown): string => {
   try {
     action();
@@ -134,7 +134,7 @@ describe("memory", () => {
 });
 
 describe("no line makes more than one line", () => {
-  /** Everything of a parsed line that is checked without a look at files. */
+  /** All checks of a parsed line that need no files. */
   const check = (line: Line): void => {
     if (line.kind !== "command") return;
     const { command, texts } = line.parsed;

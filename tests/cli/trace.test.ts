@@ -117,7 +117,7 @@ describe("record, show, diff, export", () => {
       /^first divergence: event \d+ of what n\d/,
     );
     expect(run("diff", "--kind", "node", "a.trace", "b.trace").status).toBe(0);
-    // Two seeds of the same faults: a frame that only one of them drops.
+    // Two seeds of the same faults; a frame is dropped in only one of them.
     const seeds = run("diff", "--context", "1", "b.trace", "c.trace");
     expect(seeds.status).toBe(1);
     expect(seeds.stdout).toMatch(/^first divergence: event \d+: .*link\.fault.* on n\d/);

@@ -1,4 +1,4 @@
-/** A stand-in for the node around a device: a clock that the test sets, and lists of what the device did. */
+/** A substitute for the node around a device: a clock that the test sets, and records of the device's actions. */
 import type { DeviceHost, Dma, InterruptLine } from "../../emulator/devices/device.ts";
 import { type LapicBus, LocalApic } from "../../emulator/devices/lapic.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The I/O APIC by exhaustion, against the Intel 82093AA data sheet, section 3.2: every register index, every pin with
  * every delivery mode, mask and trigger, and random lines, masks and EOIs against a model of a level-triggered input.
- * Values are typed from the sheet.
+ * Values are copied from the data sheet.
  */
 import { describe, expect, it } from "vitest";
 import { IoApic, type IoapicBus } from "../../emulator/devices/ioapic.ts";
@@ -84,7 +84,7 @@ describe("every pin", () => {
             apic.setLine(pin, true);
             expect(delivered()).toEqual(masked ? [] : [{ destination, logical, mode, vector, level }]);
             expect(read(low(pin)) & 0x4000).toBe(level && !masked ? 0x4000 : 0);
-            // Still up: nothing new, whatever the trigger.
+            // The line is still high: no new interrupt, whatever the trigger mode.
             apic.setLine(pin, true);
             expect(delivered()).toEqual([]);
             apic.setLine(pin, false);
@@ -131,7 +131,7 @@ describe("levels", () => {
     apic.setLine(9, true);
     delivered();
     write(low(9), 0x18039);
-    // Remote IRR outlives the write of the entry.
+    // Writing the entry does not clear remote IRR.
     expect(read(low(9))).toBe(0x1c039);
     apic.endOfInterrupt(0x39);
     expect([delivered(), read(low(9))]).toEqual([[], 0x18039]);

@@ -39,7 +39,7 @@ describe("every offset (table 11-1)", () => {
       expect(bus.reports.length, `read 0x${at.toString(16)}`).toBe(readable.has(at) ? 0 : 1);
       if (readable.has(at)) continue;
       expect(value).toBe(0);
-      // EOI and the remote read register exist; an access to what does not sets bit 7 of the ESR.
+      // The EOI and remote read registers exist; an access to a missing register sets bit 7 of the ESR.
       write(0x280, 0);
       if (at !== 0xb0 && at !== 0xc0) expect(read(0x280), `ESR after 0x${at.toString(16)}`).toBe(0x80);
     }
@@ -112,7 +112,7 @@ describe("reserved bits read as 0 (figures 11-4 … 11-23)", () => {
     }
     apic.accept(0x60, false);
     expect(apic.pendingVector()).toBe(-1);
-    // Enabled again, the masks stay until software takes them away.
+    // When the LAPIC is enabled again, the masks stay until software clears them.
     write(0xf0, 0x1ff);
     expect([0x320, 0x350, 0x370].map(read)).toEqual([0x10041, 0x10041, 0x10041]);
   });

@@ -1,6 +1,6 @@
 /**
- * The mailbox by its page (kernel/abi/mailbox.ts); offsets and bits are typed here again, so that a change of the table
- * shows.
+ * The mailbox as specified in kernel/abi/mailbox.ts. Offsets and bits are retyped here, so that a change of the table
+ * is detected.
  */
 import { describe, expect, it } from "vitest";
 import { MailboxDevice } from "../../emulator/devices/mailbox.ts";

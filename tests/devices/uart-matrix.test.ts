@@ -205,7 +205,7 @@ describe("i8042", () => {
     expect(all()).toEqual([0xee]);
     for (const withOperand of [0xed, 0xf3]) {
       data(withOperand);
-      // The operand is no command, even if it looks like one.
+      // The operand is not a command, even if it looks like one.
       data(0xff);
       expect(all()).toEqual([0xfa, 0xfa]);
     }

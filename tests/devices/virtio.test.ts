@@ -1,6 +1,6 @@
 /**
- * virtio-mmio and virtio-net against OASIS virtio 1.1, offsets typed from section 4.2.2; and rings of garbage, which
- * must hurt nobody.
+ * virtio-mmio and virtio-net against OASIS virtio 1.1, with offsets typed from section 4.2.2; and rings of garbage,
+ * which must do no harm.
  */
 import { describe, expect, it } from "vitest";
 import { VirtioMmioSlot } from "../../emulator/devices/virtio-mmio.ts";
@@ -9,7 +9,7 @@ import { Prng } from "../../emulator/machine/prng.ts";
 import { TestDma, TestHost, TestLine } from "./host.ts";
 
 const QUEUE = 8;
-/** Where the tests put the areas of queue q. */
+/** Where the tests place the areas of queue q. */
 const desc = (q: number) => 0x1000 * (q + 1);
 const avail = (q: number) => desc(q) + 0x400;
 const used = (q: number) => desc(q) + 0x800;

@@ -1,6 +1,6 @@
 /**
- * Link faults: what is typed, what the switch does with each verdict, and the reliable messages of nid 0 and its peers
- * over a switch that does all of it, 200 seeds. Proves: exactly once, whole, in order; verdicts depend on nothing but
+ * Link faults: parsing, what the switch does with each verdict, and the reliable messages of nid 0 and its peers over a
+ * faulty switch, for 200 seeds. Proves: every message arrives exactly once, whole, in order; verdicts depend only on
  * seed and traffic.
  */
 import { describe, expect, it } from "vitest";
@@ -97,7 +97,7 @@ describe("verdicts", () => {
     const verdicts = series(faults, 1, 20_000);
     const { frames, dropped, cut, ...others } = faults.counts;
     expect([frames, cut]).toEqual([20_000, 0]);
-    // 10 % of 20,000, five standard deviations (42) either side; the others are asked for what is not dropped.
+    // 10 % of 20,000, within five standard deviations (42); the other faults apply to frames that are not dropped.
     expect(Math.abs(dropped - 2000)).toBeLessThan(215);
     for (const count of Object.values(others)) expect(Math.abs(count - 1800)).toBeLessThan(205);
     expect(verdicts.filter((v) => v.lost === "drop")).toHaveLength(dropped);
@@ -124,7 +124,7 @@ describe("verdicts", () => {
 });
 
 describe("the switch", () => {
-  /** Judges frames by the list, then finds them sound. */
+  /** Judges frames by the list; later frames have no fault. */
   class Scripted implements FaultInjector {
     constructor(private readonly verdicts: Partial<Verdict>[]) {}
     judge(): Verdict {
@@ -138,7 +138,7 @@ describe("the switch", () => {
   function setup(...verdicts: Partial<Verdict>[]) {
     const list = new EventList();
     const tracer = new Tracer([list]);
-    // 1 byte a ns, so that a frame of 20 bytes takes its link for 20 ns.
+    // 1 byte per ns, so a frame of 20 bytes occupies its link for 20 ns.
     const fabric = new Switch([1, 2], tracer, { latencyNs: 1000, bytesPerNs: 1 }, new Scripted(verdicts));
     const send = (mark: number, time: number) => {
       const frame = new Uint8Array(20);
@@ -162,7 +162,7 @@ describe("the switch", () => {
     const { send, arrivals, faults } = setup({ lost: "drop", copies: 0 });
     send(1, 0);
     send(2, 0);
-    // The dropped frame has taken its time on the sender's link.
+    // The dropped frame has occupied the sender's link.
     expect([arrivals(), faults()]).toEqual([[[1040, 2]], ["drop: to n2"]]);
   });
   it("duplicates: the copy takes the link once more, and the two share no bytes", () => {
@@ -225,7 +225,7 @@ describe("the switch", () => {
   });
 });
 
-/** nid 0 as it is in the machine (FabricHost with an echo service at pid 1) and two peers, over the faulty switch. */
+/** nid 0 as in the machine (FabricHost with an echo service at pid 1) and two peers, over the faulty switch. */
 class Cluster {
   readonly fabric: Switch;
   readonly faults: LinkFaults;

@@ -31,7 +31,7 @@ export class LossyPair {
   /** False: the wire is cut. */
   connected = true;
   latencyNs = LATENCY_NS;
-  /** Numbers of frames, in the order of their sending, that are lost whatever the chances. */
+  /** Numbers of frames, in the order of sending, that are always lost. */
   readonly loses = new Set<number>();
   private sentCount = 0;
 
@@ -59,7 +59,7 @@ export class LossyPair {
       this.now,
     );
   }
-  /** Runs to the end of all frames and timers, or to the limit. */
+  /** Runs until no frames and timers are left, or to the limit. */
   run(limitNs = 60e9): void {
     for (;;) {
       let next: InFlight | undefined;

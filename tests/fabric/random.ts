@@ -1,4 +1,4 @@
-/** Seeded random numbers for tests (mulberry32): a seed in, the same numbers on every machine. */
+/** Seeded random numbers for tests (mulberry32): equal seeds give equal numbers on every machine. */
 export class Random {
   constructor(private state: number) {}
   /** 0 … 2^32 − 1. */

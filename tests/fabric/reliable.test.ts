@@ -88,7 +88,7 @@ describe("frames", () => {
   it("with any one bit flipped are refused", () => {
     const frame = fragment(message({ ...sample, body: new Uint8Array(10) }))[0]!;
     seal(frame, 1, 0);
-    // The Ethernet addresses and the padding are the switch's, not covered.
+    // The CRC does not cover the Ethernet addresses and the padding.
     for (let bit = 16 * 8; bit < frame.length * 8; bit++) {
       const bad = frame.slice();
       bad[bit >> 3]! ^= 1 << (bit & 7);
@@ -120,7 +120,7 @@ describe("frames", () => {
     expect(accept(first!)).toBeNull();
     expect(accept(second!)).toBe(DropReason.FRAGMENT);
     expect(fragment(sample).map(accept).at(-1)).toEqual(sample);
-    // A sender that ends half-way, then another message.
+    // A sender that stops half-way, then another message.
     expect(accept(first!)).toBeNull();
     expect(fragment(sample).map(accept)).toEqual([null, null, sample]);
   });
@@ -159,7 +159,7 @@ describe("the timeout (RFC 6298)", () => {
     expect(trip.timeoutNs).toBe(3e6);
     trip.sample(100e6);
     trip.timedOut();
-    // What was measured is more than the limit.
+    // The measured value exceeds the limit.
     expect(trip.timeoutNs).toBeGreaterThan(RTO_MAX_NS);
   });
 });
@@ -244,7 +244,7 @@ describe("a pair", () => {
     pair.run();
     expect([pair.lost, pair.delivered[1]!.length]).toEqual([[], 200]);
     expect(pair.ends[0]!.counters.resentFrames - learned).toBeLessThan(5);
-    // Slower than any timeout may be doubled to: it goes on all the same.
+    // Slower than the longest timeout; the transfer still succeeds.
     pair.latencyNs = 400e6;
     pair.send(0, 200n, new Uint8Array(100));
     pair.run();

@@ -1,7 +1,7 @@
 /**
- * Coming again: a debugger leaves (detach, disconnect, kill -9) and another one comes, to a machine and to a job of two
- * nodes. Whatever the first one did, the second one begins with process 1, sees every thread where it is, and reads
- * registers and memory.
+ * Attaching again: a debugger leaves (detach, disconnect, kill -9) and another one connects, to a machine and to a job
+ * of two nodes. Whatever the first one did, the second one starts with process 1, sees every thread where it is, and
+ * reads registers and memory.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
@@ -22,7 +22,7 @@ const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 fs.writeFileSync(path.join(folder, "debuggee"), programImage("debuggee"), { mode: 0o755 });
 
-/** `margay run` with a socket for debuggers; `gdb` starts one of them after the other. */
+/** `margay run` with a socket for debuggers; `gdb` starts them one after the other. */
 class Command {
   readonly socket: string;
   stderr = "";
@@ -54,7 +54,7 @@ class Command {
     });
   }
 
-  /** What gdb prints. With `killAt` it is killed as soon as it has printed that. */
+  /** Returns what gdb prints. With `killAt` gdb is killed as soon as it has printed that text. */
   async gdb(commands: readonly string[], killAt?: string): Promise<string> {
     await this.invited;
     const settings = ["set confirm off", "set width 0", "set height 0"];
@@ -78,7 +78,7 @@ class Command {
   }
 }
 
-/** From process 1, with all threads of both nodes; the first frame has a source line. */
+/** Starts from process 1, with all threads of both nodes; the first frame has a source line. */
 function expectWhole(told: string, threads: readonly string[]): void {
   expect(told).toMatch(/\* 1 +process 1 .*\n +2 +process 2 /);
   for (const thread of threads) expect(told).toMatch(new RegExp(`^[* ] ${thread.replace(".", "\\.")} +Thread `, "m"));
@@ -90,7 +90,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
     const command = new Command("machine", "--gdb", ["--nodes", "2", "shootdown", "1000000"]);
     const look = ["info inferiors", "info threads", "bt 1", "x/2i $pc", "print $cs & 3", "print tasks[0].jobId"];
     const threads = ["1.1", "1.2", "2.1", "2.2"];
-    // The first one stands on node 2, and leaves by its word.
+    // The first one is stopped on node 2, and detaches.
     const first = await command.gdb([
       "break requestInterrupt",
       "continue",
@@ -104,7 +104,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
     ]);
     expect(first).toMatch(/hit Breakpoint/);
     expect(first).toMatch(/Inferior 2 \(process 2\) detached[\s\S]*Inferior 1 \(process 1\) detached/);
-    // The machine ran meanwhile. This one closes the connection while a core of node 2 has stopped.
+    // The machine ran meanwhile. This one closes the connection while a core of node 2 is stopped.
     const second = await command.gdb([
       ...look,
       "tbreak requestInterrupt thread 2.2",
@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
     expect(second).toMatch(/\$2 = 1\n/);
     expect(second).toMatch(/Thread 2\.2 .*hit Temporary breakpoint/);
     expect(second).toMatch(/\* 2\.2 /);
-    // It stood; this one is killed while it runs.
+    // The machine stayed stopped; this one is killed while the machine runs.
     const third = await command.gdb([...look, "echo gone\\n", "continue"], "gone\n");
     expectWhole(third, threads);
     const fourth = await command.gdb([...look, "kill"]);
@@ -143,7 +143,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
     expect(second).toMatch(/hit Breakpoint 1/);
     const third = await command.gdb([...look, "echo gone\\n", "continue"], "gone\n");
     expectWhole(third, threads);
-    // The ranks end one after the other; what is left stands where it is.
+    // The ranks end one after the other; the remaining ones are shown where they are.
     const fourth = await command.gdb([
       ...look,
       "set var state.stop = 1",
@@ -176,7 +176,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
 });
 
 describe("what a debugger is told when it comes", () => {
-  /** Threads by qfThreadInfo and by the document, and the one that `?` names. */
+  /** Threads listed by qfThreadInfo and by the XML document, and the one that `?` names. */
   function seen(client: Client): { listed: readonly string[]; documented: readonly string[]; stopped: string } {
     const listed = client.ask("qfThreadInfo").slice(1).split(",");
     const documented = [...client.ask("qXfer:threads:read::0,4000").matchAll(/id="([^"]+)"/g)].map((m) => m[1]!);

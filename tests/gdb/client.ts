@@ -1,4 +1,4 @@
-/** A debugger's side of the protocol over a stub, for tests: sends packets, takes replies, without sockets. */
+/** A debugger's side of the protocol, connected directly to a stub without sockets: sends packets, receives replies. */
 import { frame, PacketReader } from "../../emulator/gdb/framing.ts";
 import { Stub } from "../../emulator/gdb/stub.ts";
 import type { Target } from "../../emulator/gdb/target.ts";
@@ -23,21 +23,21 @@ export class Client {
     this.stub.connected();
   }
 
-  /** What gdb says first, and no acknowledgements from then on. */
+  /** gdb's first packets; no acknowledgements from then on. */
   greet(): this {
     this.ask("qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;QThreadEvents+;no-resumed+");
     this.ask("QStartNoAckMode");
     return this;
   }
 
-  /** The reply to a packet that has one at once. */
+  /** The reply to a packet that is answered at once. */
   ask(payload: string): string {
     this.received.length = 0;
     this.stub.receive(frame(payload));
     return this.received.filter((r) => r !== "ack").join("|");
   }
 
-  /** Goes on by `payload` and runs until the stop reply. */
+  /** Resumes by `payload` and runs until the stop reply. */
   go(payload: string, rounds = 10_000): string {
     const first = this.ask(payload);
     if (first !== "") return first;

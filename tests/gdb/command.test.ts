@@ -1,4 +1,4 @@
-/** `--gdb` and `margay debug` from outside: what is refused, what is left when it ends. */
+/** `--gdb` and `margay debug` from outside: what is refused, and what remains afterwards. */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
@@ -10,7 +10,7 @@ const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 const bin = path.join(packageRoot, "dist/margay.js");
 
-/** Starts `margay`, sends `signal` when `text` has come on stderr, resolves at its end. */
+/** Starts `margay`, sends `signal` when `text` appears on stderr, resolves at its end. */
 function interrupted(
   args: readonly string[],
   text: string,

@@ -1,6 +1,6 @@
 /**
- * `margay run --core-dir`: core files of failed ranks, opened by a real gdb with their program; and what stands in
- * them, byte by byte, where no gdb is needed.
+ * `margay run --core-dir`: core files of failed ranks, opened by a real gdb with their program; and their contents,
+ * byte by byte, where no gdb is needed.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -38,7 +38,7 @@ describe.skipIf(missing !== undefined)("--core-dir", () => {
     const plain = margay(args);
     const { status, stderr } = margay([...args.slice(0, 1), "--core-dir", cores, ...args.slice(1)]);
     expect(status).toBe(139);
-    // Taking it changes nothing.
+    // Writing a core file does not change the run.
     const hash = /state hash \w+/;
     expect(hash.exec(stderr)?.[0]).toBe(hash.exec(plain.stderr)![0]);
     expect(fs.readdirSync(cores).sort()).toEqual(["core.rank0", "core.rank1"]);

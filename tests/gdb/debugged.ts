@@ -1,4 +1,6 @@
-/** A machine of the real kernel under the stub, moved by a Client in the test's process: `runCluster({ drive: … })`. */
+/**
+ * A machine with the real kernel under the stub, driven by a Client in the test's process: `runCluster({ drive: … })`.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { type LoadedImage, loadedImage } from "../../emulator/gdb/image.ts";
@@ -44,7 +46,7 @@ export class Debugged extends Client {
     for (const nid of [...target.nids].reverse()) this.ask(`vAttach;${nid.toString(16)}`);
   }
 
-  /** Why the run came back. */
+  /** Why the run returned. */
   get reason(): RunReason {
     return this.machineTarget.reason;
   }
@@ -58,7 +60,7 @@ export class Debugged extends Client {
     throw new Error(`no symbol ${name}`);
   }
 
-  /** … of the program, where init has one of that name, too. */
+  /** The same for the program, if init has a symbol of that name, too. */
   program(name: string): bigint {
     return SymbolTable.fromElf(this.images.at(-1)!.bytes).find(name)!.address;
   }
@@ -75,7 +77,7 @@ export class Debugged extends Client {
       .join("");
   }
 
-  /** Text that came with the last answers. */
+  /** Console text of the last answers. */
   get console(): string {
     return this.received
       .filter((reply) => /^O(?:[0-9a-f]{2})+$/.test(reply))
@@ -83,7 +85,7 @@ export class Debugged extends Client {
       .join("");
   }
 
-  /** Lets the machine go on to the run's own end. */
+  /** Runs the machine to its own end. */
   finish(): RunReason {
     this.ask("D");
     for (let i = 0; i < 1e6; i++) if (this.stub.advance(1_000_000) === "end") return this.reason;

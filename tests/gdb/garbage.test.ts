@@ -38,7 +38,7 @@ describe("garbage", () => {
       }
       before = after;
     }
-    // The generator does reach the packets behind their checks.
+    // The generator does get packets past the stub's checks.
     expect(changed).toBeGreaterThan(0);
     expect(client.ask("qSupported:multiprocess+")).toContain("PacketSize");
   });

@@ -1,12 +1,12 @@
 /**
- * What no debugger sends: random bytes, broken frames, and packets whose beginnings are known and whose rest is not.
- * From a seed.
+ * Input that no debugger sends: random bytes, broken frames, and packets with a known beginning and a random rest. From
+ * a seed.
  */
 import { Prng } from "../../emulator/machine/prng.ts";
 import { frame } from "../../emulator/gdb/framing.ts";
 import { packetPrefixes } from "../../emulator/gdb/packets/table.ts";
 
-/** Beginnings of packets that, well formed, write registers or memory, let the machine go on, or end it. */
+/** Beginnings of packets that, if well formed, write registers or memory, resume the machine, or end it. */
 export const writers = /^(?:[MXGP]|vCont;|[csCSD]|k$|vKill|vAttach)/;
 
 export class Garbage {
@@ -20,8 +20,8 @@ export class Garbage {
   }
 
   /**
-   * Payload of a packet: a known beginning, numbers and separators as they come, and now and then a byte that does not
-   * belong.
+   * Payload of a packet: a known beginning, random numbers and separators, and sometimes a byte that does not belong
+   * there.
    */
   payload(): string {
     const pieces = [packetPrefixes[this.below(packetPrefixes.length)]!];
@@ -53,11 +53,11 @@ export class Garbage {
     return pieces.join("");
   }
 
-  /** Bytes that hold no whole packet with a right checksum, whatever stands in them. */
+  /** Bytes that contain no whole packet with a correct checksum. */
   noise(): Uint8Array {
     switch (this.below(5)) {
       case 0: {
-        // Random bytes; a # is left out so that no checksum can come right by chance.
+        // Random bytes, without #, so that no checksum is correct by chance.
         return Uint8Array.from({ length: this.below(64) }, () => this.below(256)).filter((b) => b !== 0x23);
       }
       case 1: {

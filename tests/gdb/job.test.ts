@@ -1,6 +1,6 @@
 /**
  * `--gdb-job` with a real gdb: threads of one job as gdb's threads, breakpoints, steps, memory, faults, detach; and a
- * job on other nodes that does not notice. The program is tests/kernel/programs/debuggee.ts.
+ * job on other nodes that is not affected. The program is tests/kernel/programs/debuggee.ts.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -47,7 +47,7 @@ function run(program: string, args: readonly string[], heard: (stderr: string) =
 const gdbWith = (script: string, commands: readonly string[]): Promise<Output> =>
   run("gdb", ["-q", "-nx", "-batch", "-x", script, ...commands.flatMap((c) => ["-ex", c])]);
 
-/** The command and its gdb, which comes when the job waits. */
+/** The command and its gdb, which connects when the job waits for it. */
 async function session(name: string, options: readonly string[], args: readonly string[], commands: readonly string[]) {
   const socket = path.join(folder, name);
   let debugger_: Promise<Output> | undefined;
@@ -133,7 +133,7 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
     );
     expect(told).toMatch(/1 +process 1 .*\n +2 +process 2 /);
     expect(told).toMatch(/"n1\.c0 debuggee rank 0 thread \d+"[\s\S]*"n2\.c0 debuggee rank 1 thread \d+"/);
-    // One core has no room for the program's threads.
+    // With one core there is no room for the program's threads.
     expect(job.status).toBe(1);
   });
 
@@ -167,8 +167,8 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
 });
 
 /**
- * Job 1 on node 1, job 2 on node 2; both compute. Job 2 is submitted and told to end at fixed times. What node 2 did
- * until then.
+ * Job 1 on node 1, job 2 on node 2; both compute. Job 2 is submitted and stopped at fixed times. Returns what node 2
+ * did until then.
  */
 async function beside(debug: (bench: Bench) => Promise<void>): Promise<{ stdout: string; events: unknown[] }> {
   const END = 60_000_000;
@@ -179,7 +179,7 @@ async function beside(debug: (bench: Bench) => Promise<void>): Promise<{ stdout:
     const { events } = bench.debug;
     expect(bench.until(() => events.length > 0)).toBe("until");
     expect([started.reply?.errno, events.shift()]).toMatchObject([0, { kind: "stopped", reason: DebugReason.START }]);
-    // Idle: the only job there is stands.
+    // Idle: the only job is stopped.
     bench.machine.run({ limitNs: 8_000_000 });
     const other = bench.submit({ program: "/debuggee", nids: [2] });
     const stop = SymbolTable.fromElf(elf).find("state")!.address;

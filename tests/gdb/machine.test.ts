@@ -1,4 +1,6 @@
-/** The stub over a real machine with the real kernel, no gdb: what it shows, and that looking changes nothing. */
+/**
+ * The stub on a real machine with the real kernel, without gdb: what it reports, and that inspection changes nothing.
+ */
 import { describe, expect, it } from "vitest";
 import { registers } from "../../emulator/gdb/registers.ts";
 import { taskStates } from "../../emulator/gdb/kernel.ts";
@@ -12,7 +14,7 @@ import { Garbage, writers } from "./garbage.ts";
 
 const SEED = Number(process.env["GDB_SEED"] ?? 1);
 
-/** Runs `program` with a debugger that does `act`; what is left of the run is left. */
+/** Runs `program` with a debugger that calls `act`; the rest of the run is skipped. */
 function debug(program: string, act: (d: Debugged) => void): void {
   runCluster({
     nodes: 2,
@@ -23,7 +25,7 @@ function debug(program: string, act: (d: Debugged) => void): void {
     },
   });
 }
-/** … and then lets go: up to the run's own end. */
+/** … and then resumes, up to the run's own end. */
 function debugAll(program: string, act: (d: Debugged) => void): ClusterRun {
   return runCluster({
     nodes: 2,

@@ -1,7 +1,7 @@
 /**
- * DEBUGGING.md is true: its session is read from the page and played by a real gdb, command by command. None may fail;
- * each line of output that the page shows must come, in its order, up to numbers. The commands of its monitor table are
- * all there.
+ * DEBUGGING.md is correct: its session is read from the page and executed by a real gdb, command by command. No command
+ * may fail, and each output line on the page must appear, in order, apart from numbers. All commands of its monitor
+ * table exist.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -53,7 +53,7 @@ it("the page's session, and every command in it", (context) => {
       "set width 0",
       "set height 0",
       "set confirm off",
-      // What monitor says comes on stderr.
+      // gdb prints the output of monitor on stderr.
       "set logging file /dev/null",
       ...steps.flatMap(({ command }, i) => [`echo \\n@@${i}\\n`, `shell echo '@@${i}' >&2`, command]),
       "echo \\n@@end\\n",

@@ -1,10 +1,10 @@
-/** A target behind a socket, and a real gdb with a script in front of it. */
+/** Serves a target on a socket and runs a real gdb with a script. */
 import { execFileSync, spawn } from "node:child_process";
 import { Stub } from "../../emulator/gdb/stub.ts";
 import type { Target } from "../../emulator/gdb/target.ts";
 import { Transport } from "../../emulator/gdb/transport.ts";
 
-/** Version of the installed gdb; undefined: there is none. */
+/** Version of the installed gdb; undefined: none. */
 export function gdbVersion(): number | undefined {
   try {
     return Number(/(\d+)\.\d+/.exec(execFileSync("gdb", ["--version"], { encoding: "utf8" }))?.[1]);
@@ -13,7 +13,7 @@ export function gdbVersion(): number | undefined {
   }
 }
 
-/** Serves `target` until the debugger has gone. Every byte goes through `tap`. */
+/** Serves `target` until the debugger disconnects. Every byte passes through `tap`. */
 export async function serve(
   target: Target,
   address: { port: number } | { path: string },
@@ -47,7 +47,7 @@ export async function serve(
   return transport;
 }
 
-/** Runs `gdb -batch` with these commands. Resolves with everything that it prints. */
+/** Runs `gdb -batch` with these commands. Resolves with its whole output. */
 export async function gdb(commands: readonly string[], timeoutMs = 60_000): Promise<string> {
   const args = [
     "-nx",

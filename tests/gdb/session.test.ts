@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { margay, packageRoot, type Result, temporaryFolder } from "../system/command.ts";
 import { gdbVersion } from "./serve.ts";
 
-/** The line of a source file in which `text` stands. */
+/** The line of a source file that contains `text`. */
 function line(file: string, text: string): string {
   const lines = fs.readFileSync(path.join(packageRoot, file), "utf8").split("\n");
   const found = lines.flatMap((l, i) => (l.includes(text) ? [i + 1] : []));
@@ -76,7 +76,7 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "print next",
   ],
   conditions: [
-    // Set while the first inferior is selected; it stops in the second.
+    // Set while the first inferior is selected; it triggers in the second.
     "break lap if me == 1",
     "continue",
     "bt 1",
@@ -126,7 +126,7 @@ describe("a session of gdb on two nodes", () => {
     it(name, (context) => {
       if (version === undefined) context.skip("no gdb on this host");
       const text = sections.get(name) ?? `no such section:\n${result.stdout}\n${result.stderr}`;
-      // In order: each behind the one before it.
+      // In order: each after the one before it.
       let rest = text;
       for (const pattern of expected) {
         const found = pattern.exec(rest);
@@ -138,7 +138,7 @@ describe("a session of gdb on two nodes", () => {
 
   it("ends well", (context) => {
     if (version === undefined) context.skip("no gdb on this host");
-    // gdb shows what monitor says on its stderr.
+    // gdb prints the output of monitor on its stderr.
     expect(result.stderr).toMatch(
       /^pid +job +rank .*\n1 +1 +0 of 2 .* running .*\njob +rank +task .*\n1 +0 +n1 pid 1 .* kernel write for ring rank 0\n1 +1 +n2 pid 1/,
     );

@@ -1,4 +1,4 @@
-/** The protocol's state machine on a toy target: every packet, and what no debugger should send. */
+/** The protocol's state machine with a toy target: every packet, and input that no debugger should send. */
 import { describe, expect, it } from "vitest";
 import { agentCode, AgentError, evaluate } from "../../emulator/gdb/agent.ts";
 import { frame, PacketReader, textToHex } from "../../emulator/gdb/framing.ts";
@@ -6,7 +6,7 @@ import { registerNumber, registers, targetDescription } from "../../emulator/gdb
 import { Client } from "./client.ts";
 import { CODE, HIGH, ToyTarget } from "./toy.ts";
 
-/** Counts for ever: nop, count, read, jump back. */
+/** Endless: nop, count, read, jump back. */
 const LOOP = [0x90, 0x01, 0x02, 0xeb, 0xfb];
 /** Attached to all nodes. */
 const toy = (nodes = 2, cores = 2): Client => {
@@ -248,8 +248,8 @@ describe("going on", () => {
     const client = toy(1, 2);
     client.ask("Z0,1001,1");
     expect(client.go("vCont;c")).toMatch(stopped("p1.1"));
-    // gdb takes its points out to step the first core; the second one comes to the point while the first waits for its
-    // turn.
+    // gdb removes its breakpoints while it steps the first core; the second core reaches one while the first waits for
+    // its turn.
     client.ask("z0,1001,1");
     (client.target as ToyTarget).turn = 1;
     expect(client.go("vCont;s:p1.1")).toMatch(stopped("p1.1"));
@@ -266,12 +266,12 @@ describe("going on", () => {
     node.task = { pid: 5, space: 0x9000 };
     client.ask("Z0,1001,1");
     expect(client.go("vCont;c")).toMatch(stopped("p1.1"));
-    // Another job's task comes while the first still exists.
+    // Another job's task starts while the first still exists.
     const tasks = target.tasks.bind(target);
     target.tasks = (nid) => [{ pid: 5, space: 0x9000 }, ...tasks(nid)];
     node.task = { pid: 6, space: 0xa000 };
     expect(client.go("vCont;c", 10)).toBe("");
-    // The first has ended: the next one's.
+    // The first has ended: now the next one's.
     target.tasks = tasks;
     for (let i = 0; i < 5 && client.stub.running; i++) client.stub.advance(100);
     expect(client.received.at(-1)).toMatch(stopped("p1.1"));
@@ -322,7 +322,7 @@ describe("connections", () => {
     client.go("vCont;c", 2);
     client.stub.disconnected();
     expect(client.stub.running).toBe(true);
-    // The point is gone with its debugger.
+    // The breakpoint was removed with its debugger.
     expect(client.stub.advance(100)).toBe("running");
     client.stub.connected();
     expect(client.stub.running).toBe(false);
@@ -365,7 +365,7 @@ describe("files and documents", () => {
     ])
       expect(client.ask(packet), packet).toBe("");
     expect(client.ask("qXfer:features:read:other.xml:0,100")).toBe("E00");
-    // There is no program's stack.
+    // There is no program, so no stack.
     expect([client.ask("qXfer:auxv:read::0,100"), client.ask("qXfer:auxv:read:x:0,100")]).toEqual(["l", "E00"]);
   });
   it("monitor commands answer on the console", () => {

@@ -1,7 +1,7 @@
 /**
- * A target without a processor: cores that take toy instructions in turn, one each, from a memory that all of a node
- * share. Enough for a real gdb to be at home: it reads registers and memory, sets points, steps and goes on. 0x90 next;
- * 0xeb REL8 jump; 0x01 u64 [0x3000 + 8·core]++; 0x02 u64 rax ← [0x3000]; 0xf4 stop for ever.
+ * A target without a processor: cores that execute toy instructions in turn, one each, from a memory that all cores of
+ * a node share. It is enough for a real gdb: it reads registers and memory, sets points, steps and continues. 0x90
+ * next; 0xeb REL8 jump; 0x01 u64 [0x3000 + 8·core]++; 0x02 u64 rax ← [0x3000]; 0xf4 stop for ever.
  */
 import type { CoreState, Gpr, Place, Segment, SegmentName, WatchKind } from "../../emulator/cpu/engine.ts";
 import { gprNames } from "../../emulator/cpu/engine.ts";
@@ -69,7 +69,7 @@ interface ToyNode {
   readonly cores: CoreState[];
   readonly breakpoints: Map<number, bigint>;
   readonly watches: Map<number, Watch>;
-  /** The task in whose space each core is. */
+  /** The task in whose address space the cores run. */
   task: Task | undefined;
 }
 
@@ -77,14 +77,14 @@ export class ToyTarget implements Target {
   readonly nids: readonly number[];
   readonly nodes: Map<number, ToyNode>;
   files: readonly TargetFile[] = [];
-  /** How often anything of it was changed, by a debugger or by a core. */
+  /** Number of changes to its state, by a debugger or by a core. */
   changes = 0;
   /** Ends the run after this many turns. */
   turnsLeft = Number.POSITIVE_INFINITY;
   private nextId = 1;
-  /** Whose turn it is: node and core as one number. */
+  /** The next core to run: node and core as one number. */
   turn = 0;
-  /** A core that stood at a breakpoint passes it once. */
+  /** A core that stopped at a breakpoint passes it once. */
   private readonly passed = new Set<string>();
 
   constructor(nodes: number, cores: number, program: readonly number[], address = CODE) {

@@ -1,7 +1,7 @@
 /**
- * Transcripts: what a real gdb said and heard (`set remotelogfile`), replayed against the state machine. The toy target
- * is the same in both, so every byte must be. `make test T=gdb/transcript UPDATE=1` records them anew with the gdb that
- * is installed.
+ * Transcripts: what a real gdb sent and received (`set remotelogfile`), replayed against the state machine. The toy
+ * target is the same in both, so every byte must agree. `make test T=gdb/transcript UPDATE=1` records them again with
+ * the installed gdb.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -18,7 +18,7 @@ const LOOP = [0x90, 0x01, 0x02, 0xeb, 0xfb];
 interface Transcript {
   readonly name: string;
   readonly target: () => ToyTarget;
-  /** What gdb is told behind the connection. None may fail: gdb closes its log then. */
+  /** gdb's commands after the connection. None may fail: gdb would close its log. */
   readonly commands: readonly string[];
 }
 const transcripts: readonly Transcript[] = [
@@ -91,7 +91,7 @@ const transcripts: readonly Transcript[] = [
   },
 ];
 
-/** A line of the log: who, and the bytes. */
+/** A line of the log: direction, and the bytes. */
 function logged(text: string): readonly { readonly who: string; readonly bytes: string }[] {
   const escapes: Readonly<Record<string, string>> = { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v" };
   return text
@@ -154,7 +154,7 @@ describe("transcripts of gdb", () => {
         sent.length = 0;
         stub.receive(Buffer.from(said, "latin1"));
         for (let turns = 0; stub.running && turns < 1000; turns++) if (stub.advance(1000) === "end") stub.finished(0);
-        // What gdb no longer reads before it leaves is not in its log.
+        // Replies that gdb does not read before it leaves are not in its log.
         const answer = sent.join("");
         expect(i === lines.length ? answer.slice(0, heard.length) : answer, `answer to ${said}`).toBe(heard);
       }

@@ -1,4 +1,4 @@
-/** The transport: one debugger at a time, who comes and goes as he likes. */
+/** The transport: one debugger at a time; debuggers connect and disconnect at any time. */
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
@@ -12,7 +12,7 @@ const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 const LOOP = [0x90, 0x01, 0x02, 0xeb, 0xfb];
 
-/** A peer that keeps what it gets. */
+/** A peer that stores what it receives. */
 class Peer {
   text = "";
   closed = false;
@@ -59,7 +59,7 @@ it("a second debugger is turned away, and welcome when the first has gone", asyn
   await first.ask("qC", /QC1/);
   first.socket.destroy();
   await first.until(() => first.closed);
-  // The server hears of it in its own time.
+  // The server notices it later.
   let third = await connect({ path: socket });
   for (;;) {
     third.socket.write(frame("?"));

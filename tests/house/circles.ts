@@ -1,4 +1,7 @@
-/** Sets of files that import each other, directly or not (strongly connected components: Tarjan 1972); each sorted. */
+/**
+ * Sets of files that import each other, directly or indirectly (strongly connected components: Tarjan 1972); each
+ * sorted.
+ */
 export function circles(files: readonly string[], importsOf: (file: string) => readonly string[]): string[][] {
   const found: string[][] = [];
   const order = new Map<string, number>();

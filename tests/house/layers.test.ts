@@ -1,4 +1,6 @@
-/** The house rules that a machine can check: imports point down, FFI in one place, the top level holds nothing else. */
+/**
+ * House rules that a program can check: imports point down, FFI only in named places, no other files at the top level.
+ */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -12,7 +14,7 @@ const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { c
   .filter(Boolean);
 const sources = files.filter((f) => f.endsWith(".ts") && fs.existsSync(path.join(root, f)));
 
-/** Where each folder stands; the longest matching prefix counts. */
+/** Layer of each folder; the longest matching prefix counts. */
 const LAYERS: readonly (readonly [prefix: string, layer: number, area: string])[] = [
   ["toolchain/lib/", 0, "lib"],
   ["kernel/abi/", 1, "abi"],
@@ -100,7 +102,7 @@ describe("layers", () => {
       .filter((f) => fs.existsSync(path.join(root, f)))
       .flatMap((f) => {
         let text = fs.readFileSync(path.join(root, f), "utf8");
-        // Quoted output keeps its lines, and its count of lines here.
+        // Quoted output is exempt; its lines still count.
         if (f.endsWith(".md")) text = text.replace(/^```.*?^```/gms, (block) => block.replace(/[^\n]/g, ""));
         const lines = text.split("\n").map((line, i) => ({ line, at: `${f}:${i + 1}` }));
         return lines.filter(

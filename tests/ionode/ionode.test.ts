@@ -1,4 +1,4 @@
-/** Proves: calls behave as on Linux with true errno values, and no request makes the I/O node fall. */
+/** Proves: calls behave as on Linux with the correct errno values, and no request makes the I/O node fail. */
 import fs from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
@@ -260,7 +260,7 @@ describe("streams", () => {
     expect(rig.open("f")).toBe(3);
     expect(rig.read(3, 2)).toBe("ab");
     for (const from of [{ nid: 2 }, { jobId: 2 }]) expect(rig.read(3, 2, from)).toBe("-EBADF");
-    // A job has one task a node.
+    // A job has one task per node.
     expect(rig.read(3, 2, { pid: 2 })).toBe("-EPERM");
     expect(rig.open("f", RDONLY, 0, { nid: 2 })).toBe(3);
     expect(rig.read(3, 2, { nid: 2 })).toBe("ab");

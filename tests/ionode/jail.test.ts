@@ -1,6 +1,6 @@
 /**
- * Proves that the root is a jail: no path, link, race or device leads out, what is the host's own is never served, and
- * a job writes no more than its quota.
+ * Proves that the root is a jail: no path, link, race or device leads out of it, the host's own /proc, /sys and /dev
+ * are never served, and a job writes no more than its quota.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -119,7 +119,7 @@ describe("escapes", () => {
   });
 });
 
-/** What a job reads there, or -ERRNO. */
+/** The content that a job reads, or -ERRNO. */
 const statKind = (r: IoRig, name: string, call: number = Syscall.LSTAT): number | string => {
   const a = r.call(call, [0, 0], cString(name));
   return a.result < 0n ? outcome(a) : new Stat(new DataView(a.data.slice().buffer)).mode & FileMode.TYPE_MASK;
@@ -160,8 +160,8 @@ describe("the host's own", () => {
       expect(rig.open(name), name).toBe("-ENOENT");
   });
   it("is refused where it is mounted elsewhere", () => {
-    // A directory of another file system below the root: what a bind mount is to us. Found by identity, since mounting
-    // takes privileges.
+    // A directory of another file system below the root, as a bind mount appears to us. Simulated, because mounting
+    // requires privileges.
     const mounted = (from: string): HostFs => ({
       ...hostFs,
       look: (directory, name) =>
@@ -177,7 +177,7 @@ describe("the host's own", () => {
   });
   it("devices, pipes and sockets are refused without any effect on them", () => {
     execFileSync("mkfifo", [rig.host("pipe")]);
-    // Opening it for reading alone would wait for a writer, and let one through.
+    // Opening it read-only would wait for a writer, or let one continue.
     for (const flags of [RDONLY, WRONLY, RDWR, RDONLY | TRUNC, RDONLY | CREAT])
       expect(rig.open("pipe", flags)).toBe("-EACCES");
     expect(rig.open("pipe", WRONLY | CREAT | EXCL)).toBe("-EEXIST");
@@ -234,7 +234,7 @@ describe("/dev", () => {
 });
 
 describe("a host process that exchanges names meanwhile", () => {
-  /** Renames `names` in turn as fast as it can, until it is killed. */
+  /** Renames `names` in turn as fast as possible, until it is killed. */
   async function racing(script: string, work: () => void): Promise<void> {
     const child = spawn(
       process.execPath,

@@ -1,4 +1,4 @@
-/** Test-only: an I/O node on a temporary directory, called as a kernel would, by messages. */
+/** Test-only: an I/O node on a temporary directory, called by messages as a kernel does. */
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -71,7 +71,7 @@ export class IoRig {
     );
     return this.answered();
   }
-  /** The I/O node's timer at `time`; the answer that it gave, if any. */
+  /** Runs the I/O node's timer at `time`; returns its answer, if any. */
   tick(time: number): Answer | null {
     this.answers = [];
     this.io.tick(time);

@@ -1,6 +1,7 @@
 /**
- * Hostile arguments, a right value each. What Linux has too is compared with the Linux that the tests run on, which
- * executes the same file; Margay's own calls have their right values in the program. No case may cost the node.
+ * Hostile arguments, each with its correct result. Calls that Linux has are compared with the Linux that runs the
+ * tests, which executes the same file; for Margay's own calls the program holds the correct results. No case may harm
+ * the node.
  */
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
@@ -29,7 +30,7 @@ describe.skipIf(create === null)("hostile arguments", () => {
     try {
       const file = path.join(dir, "arguments");
       fs.writeFileSync(file, programImage("arguments"), { mode: 0o755 });
-      // Standard input is at its end, standard output a pipe: as a job has them.
+      // Standard input at its end and standard output a pipe, as for a job.
       const linux = resultsOf(execFileSync(file, ["linux"], { input: "", encoding: "utf8" }));
       const run = runJob(create!, { program: "arguments", argv: ["linux"] });
       expect(run.result, run.console).toMatchObject({ kind: "exited", waitStatus: 0 });

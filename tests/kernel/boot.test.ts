@@ -1,4 +1,4 @@
-/** The kernel boots to its ready line on every size of node, with and without NIC, and says the same on QEMU. */
+/** The kernel boots to its ready line on every size of node, with and without NIC, and prints the same on QEMU. */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -50,7 +50,7 @@ describe.skipIf(create === null)("boot", () => {
   });
 });
 
-/** The console up to the ready line; QEMU is ended as soon as it is there. */
+/** Returns the console up to the ready line and then stops QEMU. */
 function bootOnQemu(cores: number, nic: boolean): Promise<string[]> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "margay-qemu-"));
   const image = path.join(dir, "kernel.elf");

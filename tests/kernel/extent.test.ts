@@ -1,8 +1,8 @@
 /**
  * Calls on address spaces cost what is mapped, not what is named: terabytes are refused within 20 µs of virtual time,
- * and passed over by the tables that there are. By the machine's measurement under `strict`, interrupts are never off
- * for more than 20 µs meanwhile, however much is zeroed, unmapped or given back. What they do to mappings is what Linux
- * does: random calls, here and on the host.
+ * or skipped by whole tables. Measured by the machine under `strict`, interrupts are never off for more than 20 µs,
+ * however much is zeroed, unmapped or freed. The effect on mappings is that of Linux: random calls, here and on the
+ * host.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -44,7 +44,7 @@ describe.skipIf(create === null)("ranges of terabytes", () => {
       "mprotect-nothing-16T": Errno.ENOMEM,
       "madvise-nothing-16T": Errno.ENOMEM,
       "reserve-16T": 0,
-      // There is no demand paging: what becomes accessible needs its memory.
+      // Without demand paging, a range that becomes accessible needs its memory at once.
       "mprotect-rw-16T": Errno.ENOMEM,
       "mprotect-none-16T": 0,
       "mprotect-one-page": 0,
@@ -53,8 +53,7 @@ describe.skipIf(create === null)("ranges of terabytes", () => {
       "munmap-16T": 0,
     });
     expect(answers.filter(({ name, ns }) => !name.endsWith("-16T") && ns > 20_000)).toEqual([]);
-    // The lowest mappings and the one page have tables: their entries are looked at, some thousand, with interrupts
-    // open.
+    // The lowest mappings and the single page have tables: some thousand entries are read, with interrupts on.
     expect(answers.filter(({ ns }) => ns > 500_000)).toEqual([]);
   });
 
@@ -73,7 +72,7 @@ describe.skipIf(create === null)("ranges of terabytes", () => {
     expect(run.result).toMatchObject({ kind: "killed" });
     const killed = run.events.find((e) => e.kind === EventKind.JOB_KILL)!;
     const ended = run.events.find((e) => e.kind === EventKind.TASK_END)!;
-    // 40 MB are 5 ms of zeroing; the kernel checks itself that nothing is left.
+    // 40 MB take 5 ms to zero; the kernel itself checks that nothing is left.
     expect(ended.time - killed.time).toBeLessThan(1_000_000);
   });
 });

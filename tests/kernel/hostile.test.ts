@@ -1,8 +1,8 @@
 /**
  * The hostile-call fuzzer (programs/hostile.ts): two ranks with threads on all cores make random system calls with
- * hostile arguments. No panic, no lost node, nothing left of the task (the kernel checks after each: job/check.ts), no
- * kernel address where the program sees it; and the nodes run the next job. A seed is a machine of its own. `make
- * hostile N=1000000 SEED=1` for long campaigns.
+ * hostile arguments. There must be no panic, no lost node, nothing left of the task (the kernel checks after each:
+ * job/check.ts) and no kernel address visible to the program; and the nodes must run the next job. Each seed has its
+ * own machine. `make hostile N=1000000 SEED=1` for long campaigns.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -13,9 +13,9 @@ import { programImage } from "./rig.ts";
 
 const NODES = 2;
 const CORES = 4;
-/** Calls of a machine: both ranks' together. */
+/** Calls per machine, by both ranks together. */
 const CALLS_A_SEED = 10_000;
-/** What CI has time for. */
+/** As much as CI has time for. */
 const FEW = 8_000;
 const FEW_A_SEED = 4_000;
 const campaign = process.env["HOSTILE_CALLS"];
@@ -29,7 +29,7 @@ const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 interface Attack {
-  /** Empty: nothing was found. */
+  /** Empty: no error found. */
   readonly wrong: string;
   readonly calls: number;
   readonly counts: ReadonlyMap<string, number>;
@@ -88,7 +88,7 @@ describe("hostile calls", () => {
     const sorted = [...counts].sort((a, b) => b[1] - a[1]).map(([what, count]) => `${what} ${count}`);
     console.log(`hostile: ${calls} calls, ${seeds} seeds from ${firstSeed}: ${sorted.join(", ")}`);
     expect(calls).toBe(seeds * callsASeed);
-    // That the calls reach something: a fair share succeeds, and each kind of refusal is there.
+    // The calls do reach the kernel: a fair share succeeds, and each kind of refusal occurs.
     expect(counts.get("ok")! / calls).toBeGreaterThan(0.1);
     for (const errno of [9, 14, 22, 38])
       expect(counts.get(`errno ${errno}`) ?? 0, `errno ${errno}`).toBeGreaterThan(10);

@@ -1,6 +1,6 @@
 /**
- * Interrupts as the kernel sees them: entry to EOI, keys of both devices, NMIs, spurious and unexpected vectors. Golden
- * traces hold what happens on a core; the console is held against patterns, since it shows addresses.
+ * Interrupts in the kernel: entry to EOI, keys from both devices, NMIs, spurious and unexpected vectors. Golden traces
+ * hold what happens on a core; the console is compared with patterns, because it shows addresses.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -18,14 +18,14 @@ const here = typeof engine !== "string";
 const DUMP = /margay: key: interrupted context\n( {2}r..=0x.*\n|.*\n){5} {2}backtrace: 0x/;
 const ESCAPE = [0x01, 0x81];
 
-/** The line that is being typed at the console. */
+/** The line being typed at the console. */
 function typed(bench: Bench, nid = 1): string {
   const at = bench.variable("console_input");
   const { view } = bench.node(nid);
   const length = view.getUint32(at, true);
   return Array.from({ length }, (_, i) => String.fromCharCode(view.getUint8(at + 4 + i))).join("");
 }
-/** What the console says after a line was typed on the serial port. */
+/** Console output after a line was typed on the serial port. */
 function command(bench: Bench, line: string): string {
   const before = bench.consoles.get(1)!.length;
   bench.node(1).typeAt(later(bench), new TextEncoder().encode(`${line}\r`));
@@ -129,7 +129,7 @@ describe.skipIf(!here)("keys", () => {
       expect(command(bench, "helpx\b")).toMatch(/^margay: console: help\n {2}help/);
       expect(command(bench, "rm -rf")).toBe("margay: console: rm -rf: no such command: help lists them\n");
       expect(command(bench, "")).toBe("");
-      // Two lines in the middle of a load: the interrupts find init at work.
+      // Two lines during a load: the interrupts arrive while init runs.
       const from = bench.consoles.get(1)!.length;
       const id = bench.submit({ program: "hello" });
       bench.until(() => bench.events.some((e) => e.kind === EventKind.JOB_RUN_USER));

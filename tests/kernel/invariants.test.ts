@@ -1,6 +1,6 @@
 /**
- * What the kernel asserts of itself is noticed: a word of a booted node's memory is changed from outside, as a bug of
- * the kernel would, and the next use panics with the name of what does not hold.
+ * The kernel's assertions work: a word of a booted node's memory is changed from outside, as a kernel bug could, and
+ * the next use panics with the name of the broken invariant.
  */
 import { execFileSync } from "node:child_process";
 import path from "node:path";
@@ -15,7 +15,7 @@ if (typeof engine === "string") console.log(`tests/kernel/invariants skipped: ${
 const NET = 1;
 const CONSOLE = 0x40;
 
-/** Offset of a field, as the compiler has laid it out. */
+/** Offset of a field in the compiler's layout. */
 const layouts =
   typeof engine === "string"
     ? ""
@@ -35,8 +35,8 @@ interface Memory {
   set(symbol: string, type: string, field: string, value: number): void;
 }
 /**
- * Boots one core and loads a job; memory is changed while the core idles before it, or while the job runs. The panic's
- * line.
+ * Boots one core and loads a job. Memory is changed while the core idles before the job, or while the job runs. Returns
+ * the panic's line.
  */
 function panicOf(when: "idle" | "running", change: (memory: Memory) => void): string {
   const bench = new Bench({ nodes: 1, cores: 1 });

@@ -1,5 +1,5 @@
 /**
- * What a program can do to the kernel: memory calls, faults, kills, lossy links. The kernel lives, and every trace
+ * Effects of programs on the kernel: memory calls, faults, kills, lossy links. The kernel survives, and every trace
  * passes the checkers.
  */
 import { describe, expect, it } from "vitest";

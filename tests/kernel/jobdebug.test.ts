@@ -1,6 +1,7 @@
 /**
  * Debugging of a job's processes by messages to the kernels: stops, registers, memory, breakpoints, steps, faults; what
- * it must not touch; and that nonsense is refused. No debugger and no socket here: the messages themselves.
+ * it must not touch; and that invalid requests are refused. The test sends the messages directly, without debugger and
+ * socket.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -100,7 +101,7 @@ class Debugged {
       return { tid, core, state };
     });
   }
-  /** Stops all threads; their stops in the order that they came. */
+  /** Stops all threads; returns their stops in order of arrival. */
   stopAll(): Stopped[] {
     const running = this.threads().filter((t) => t.state === 0).length;
     this.ask(DebugOperation.STOP);
@@ -115,16 +116,16 @@ const { STOP, CONTINUE, DETACH } = DebugOperation;
 const ENDS = "debuggee: threads 7, awake 1, given beyond calls 0\n";
 const options = { nodes: 1, cores: 4, root: folder } as const;
 
-/** The job, stopped in front of its program's first instruction. */
+/** The job, stopped before its program's first instruction. */
 function started(bench: Bench, args: readonly string[] = [], nids: readonly number[] = [1]): Debugged {
-  // The service node's next job; its id is known before it is loaded.
+  // The service node's next job; its id is known before the load.
   const d = new Debugged(bench, 1);
   d.ask(DebugOperation.ATTACH, { count: 1 });
   expect(bench.submit({ program: "/debuggee", args, nids })).toBe(1);
   expect(d.stopped()).toMatchObject({ nid: 1, jobId: 1, reason: DebugReason.START, address: addressOf("_start") });
   return d;
 }
-/** Stopped at the n-th call of `bump`, breakpoint still there. */
+/** Stopped at the n-th call of `bump`, with the breakpoint still set. */
 function atBump(d: Debugged): Stopped {
   d.ask(DebugOperation.SET_BREAKPOINT, { address: addressOf("bump") });
   d.ask(DebugOperation.CONTINUE);
@@ -140,7 +141,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       const [main] = d.threads();
       const r = d.registers(main!.tid);
       expect([r.rip, r.rsp % 16n, r.rax]).toEqual([addressOf("_start"), 0n, 0n]);
-      // 32 bytes at the entry, as the file has them.
+      // 32 bytes at the entry, as in the file.
       const code = Buffer.from(d.read(r.rip, 32));
       expect(Buffer.from(elf).includes(code)).toBe(true);
       d.ask(DebugOperation.CONTINUE);
@@ -188,7 +189,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       const { tid } = atBump(d);
       const r = d.registers(tid);
       r.rdi = 1001n;
-      r.rflags |= 0x3000n; // IOPL is not the debugger's
+      r.rflags |= 0x3000n; // the debugger may not change IOPL
       d.write(tid, r);
       expect(d.registers(tid).rflags & 0x3000n).toBe(0n);
       r.rip = 0xffff_8000_0000_0000n;
@@ -219,7 +220,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
     });
   });
 
-  /** Threads that stand in front of a `syscall` in which they wait: stopped in futex and nanosleep, made anew. */
+  /** Threads that are at a `syscall` in which they wait: stopped in futex and nanosleep, to be repeated. */
   const waiters = (d: Debugged, calls: readonly bigint[] = [35n, 202n]): number[] =>
     d
       .threads()
@@ -242,7 +243,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       bench.until(() => false, 300_000);
       expect(bench.debug.events.filter((e) => e.kind === "stopped" && e.reason === DebugReason.FAULT)).toEqual([]);
       bench.debug.events.length = 0;
-      // Attached again; the threads have forgotten the step.
+      // Attached again; the threads have no step pending.
       d.ask(DebugOperation.ATTACH);
       expect(d.stopAll().map((s) => s.reason)).toEqual(Array(4).fill(DebugReason.REQUESTED));
       d.letEnd();
@@ -275,7 +276,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       d.ask(DebugOperation.CONTINUE);
       bench.until(() => false, 300_000);
       const request = (operation: number) => bench.debug.request(1, { jobId: 1, operation });
-      // Stop and go at once, at many moments of the waits; the last word decides.
+      // Stop and continue at once, at many moments of the waits; the last request wins.
       for (let i = 0; i < 60; i++) {
         const words = i % 3 === 2 ? [STOP, CONTINUE, STOP, CONTINUE] : [STOP, CONTINUE];
         const asked = words.map(request);
@@ -286,7 +287,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       bench.until(() => false, 200_000);
       expect(bench.debug.events).toEqual([]);
       expect(d.threads().map((t) => t.state)).toEqual([0, 0, 0, 0]);
-      // Go and stop at once: every thread stops, and says so once more.
+      // Continue and stop at once: every thread stops, and reports it once more.
       expect(d.stopAll()).toHaveLength(4);
       for (let i = 0; i < 20; i++) {
         const asked = [CONTINUE, STOP].map(request);
@@ -326,7 +327,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
   });
 
   it("another job on another node ends at the same time with the same output", () => {
-    // Both jobs run; job 2 is submitted, and told to end, at fixed times. In one run job 1 is debugged meanwhile.
+    // Both jobs run; job 2 is submitted and stopped at fixed times. In one of the two runs job 1 is debugged meanwhile.
     const run = (busy: boolean) =>
       withBench({ nodes: 2, cores: 4, root: folder }, (bench) => {
         const d = started(bench);
@@ -352,7 +353,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
             body: le(1, 4),
           });
         const { stdout, result } = bench.finish(other);
-        // What the other node has done up to then, instruction by instruction.
+        // What the other node has done until then, instruction by instruction.
         const events = bench.events.filter((e) => e.nid === 2 && e.time < 12_000_000);
         return { stdout, result, events: events.map((e) => [e.time, e.core, e.kind, ...e.words]) };
       });
@@ -419,7 +420,7 @@ describe.skipIf(typeof engine === "string")("requests that do not hold", () => {
         if (message.length >= DebugMessage.SIZE && random.below(4) > 0) {
           const head = new DebugMessage(new DataView(message.buffer));
           head.magic = 0x4744;
-          // All that would not change the program if it were right: nonsense for stops and steps, no writes into it.
+          // Requests that would not change the program even if valid: invalid stops and steps, no writes.
           head.operation = pick([
             0,
             DebugOperation.THREADS,

@@ -1,7 +1,7 @@
 /**
- * Running out of memory is an error for the asker: the n-th allocation of load and run fails, for every n, and each
- * time the job ends with success, a refusal, or a status; the kernel does not panic, nothing is left behind (its own
- * check after each task), and the next job runs on the same machine. The countdown is set in the kernel's memory from
+ * Running out of memory is an error for the caller: the n-th allocation of load and run fails, for every n. Each time
+ * the job ends with success, a refusal, or a status; the kernel does not panic, nothing is left behind (the kernel
+ * checks after each task), and the next job runs on the same machine. The countdown is set in the kernel's memory from
  * outside, so that one machine serves for all n.
  */
 import { describe, expect, it } from "vitest";
@@ -19,12 +19,12 @@ interface Counts {
   success: number;
   refused: number;
   failed: number;
-  /** Another rank waits for ever for the one that gave up, as the program has it: ended by a kill. */
+  /** Another rank waits for ever for the one that failed, by the program's design: ended by a kill. */
   killed: number;
 }
-/** Between two jobs without a fault; each job is the next one after a fault anyhow, up to its own. */
+/** Interval of jobs without a fault. Each job also runs normally after the fault before it, up to its own fault. */
 const CLEAN_EVERY = 16;
-/** Lets one allocation on `nid` fail, the n-th from now; 0: none. */
+/** Makes one allocation on `nid` fail, the n-th from now; 0: none. */
 function arm(bench: Bench, nid: number, n: number, lasting = false): void {
   const at = bench.variable("allocation_fault");
   bench.node(nid).view.setBigUint64(at, BigInt(n), true);
@@ -87,7 +87,7 @@ describe.skipIf(!here)("the n-th allocation fails", () => {
     { nodes: 2, nid: 2, program: "hello", lasting: true },
     { nodes: 2, nid: 1, program: "ring", lasting: false },
     { nodes: 2, nid: 1, program: "ring", lasting: true },
-    // Threads, and pages that are replaced under them.
+    // Threads, and pages that are replaced while they use them.
     { nodes: 1, cores: 3, nid: 1, program: "shootdown", args: ["6", "1"], lasting: false },
     { nodes: 1, cores: 3, nid: 1, program: "shootdown", args: ["6", "1"], lasting: true },
   ])("$program on $nodes node(s), at nid $nid, lasting $lasting: never a panic, and the next job runs", (s) => {
@@ -121,7 +121,7 @@ describe.skipIf(!here)("the n-th allocation fails", () => {
           )?.[0];
         expect(end, `allocation ${n}: ${reason} ${bench.machine.fault?.text} ${bench.console}`).toBeDefined();
         ends.set(end!, (ends.get(end!) ?? 0) + 1);
-        // With a network a job runs on what is there.
+        // With a network, a job runs on the processors and memory that are left.
         if (/net=up/.test(bench.console))
           expect(bench.run({ program: "hello" }).result).toMatchObject({ kind: "exited", waitStatus: 0 });
       } finally {

@@ -1,4 +1,4 @@
-/** The end of the kernel: every core is stopped and shown, the machine ends with status 3. */
+/** Kernel panics: every core is stopped and dumped, and the machine ends with status 3. */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { realEngine } from "../machine/guest.ts";
@@ -46,7 +46,8 @@ describe.skipIf(typeof engine === "string")("a panic", () => {
     const { console, status } = panicked(2, (bench) => {
       bench.boot();
       bench.submit({ program: "ring" }, () => {
-        // Vectors below 16 are illegal in a message: the LAPIC says so, and the kernel takes it for a broken machine.
+        // Vectors below 16 are illegal in a message: the LAPIC reports it, and the kernel treats it as a broken
+        // machine.
         bench.node(1).board.lapics[1]!.accept(0x08, false);
       });
       bench.until(() => bench.machine.exits.length > 0, 1e9);
@@ -58,7 +59,7 @@ describe.skipIf(typeof engine === "string")("a panic", () => {
   it("finds a leak at the job that leaks", () => {
     const { console, status } = panicked(1, (bench) => {
       bench.boot();
-      // One frame more on the kernel's account than there is: nobody's, as far as the books tell.
+      // The kernel's account holds one frame more than exists, so one frame has no owner.
       bench.submit({ program: "hello" }, () => {
         const at = bench.variable("frame_accounts") + 8;
         const { view } = bench.node(1);

@@ -1,7 +1,7 @@
 /**
  * The kernel's hot paths in guest instructions, exact: a null system call from `syscall` to `sysret`, and an interrupt
- * without work from its stub to `iretq`, both from user mode, EOI and flight recorder included. A change that makes one
- * longer shows here first.
+ * without work from its stub to `iretq`, both from user mode, including EOI and flight recorder. A change that makes
+ * one longer fails here first.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";

@@ -1,6 +1,6 @@
 /**
- * Who waits for long asks now and then whether its neighbours still answer: seldom, never while nobody waits, and never
- * for ever. That it finds nodes that do not answer is tests/system/cuts.
+ * A task that waits for long probes its neighbours from time to time: seldom, never while no task waits, and never for
+ * ever. tests/system/cuts checks that it finds nodes that do not answer.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -13,7 +13,7 @@ const engine = await realEngine();
 if (typeof engine === "string") console.log(`tests/kernel/probes skipped: ${engine}`);
 const create = typeof engine === "string" ? null : engine;
 
-/** Probes that a node sent, as ms from the start of its program. */
+/** Probes that a node sent, in ms from the start of its program. */
 function probes(events: readonly TraceEvent[], from: number, to: number): number[] {
   const start = events.find((e) => e.kind === EventKind.JOB_START && e.nid === (from === 0 ? 1 : from))?.time ?? 0;
   return events
@@ -32,10 +32,10 @@ describe.skipIf(create === null)("neighbours are probed", () => {
     const run = runJob(create!, { program: "patience", argv: ["message", "400"], nodes: 3, fanout: 2 });
     expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 3 });
     expect(probes(run.events, 1, 3)).toEqual([10, 30, 70, 150, 310]);
-    // nid 2 has ended and is nobody's neighbour any more; the service node watches rank 0.
+    // nid 2 has ended and is no longer a neighbour; the service node watches rank 0.
     expect(probes(run.events, 1, 2)).toEqual([]);
     expect(probes(run.events, 0, 1).length).toBeGreaterThan(1);
-    // Who sleeps, waits for nobody.
+    // A sleeping task waits for no other.
     expect([1, 2, 0].flatMap((to) => probes(run.events, 3, to))).toEqual([]);
   });
   it("by the kernel of a task that has ended, whose children have not", () => {

@@ -1,6 +1,6 @@
 /**
- * SMEP, SMAP and UMIP: on where the processor has them; a kernel that touches a program's page anywhere but through
- * mm/user.ts panics, and the panic names the place; programs learn nothing of the kernel's tables.
+ * SMEP, SMAP and UMIP are on if the processor has them. A kernel that touches a program's page outside mm/user.ts
+ * panics, and the panic names the place. Programs learn nothing of the kernel's tables.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -49,7 +49,7 @@ describe.skipIf(create === null)("protection of the kernel from itself", () => {
   }
 
   for (const way of ["sgdt", "sidt", "sldt", "str", "smsw"]) {
-    // CR4.UMIP is set (above); the CPU model does not refuse these to ring 3 yet.
+    // CR4.UMIP is set (above), but the CPU model does not refuse these instructions in ring 3 yet.
     it(`${way} in a program is SIGSEGV`, () => {
       const run = runJob(create!, { program: "fault", argv: [way] });
       expect(run.result).toMatchObject({ kind: "exited", waitStatus: Signal.SIGSEGV });

@@ -1,5 +1,5 @@
 /**
- * Loads that must fail, on the real kernel: each is refused at once with a cause and the nid of who refuses, every rank
+ * Loads that must fail, on the real kernel: each is refused at once with a cause and the nid that refuses, every rank
  * is torn down, and the next job runs on the same machine.
  */
 import fs from "node:fs";
@@ -21,7 +21,7 @@ const here = typeof engine !== "string";
 const dir = temporaryFolder();
 afterAll(() => fs.rmSync(dir, { recursive: true }));
 
-/** Every task that was made is gone, and a job over all nodes runs. Far sooner than the load's time limit. */
+/** Every task is gone, and a job over all nodes runs; both far sooner than the load's time limit. */
 function nothingIsLeft(bench: Bench, nodes: number): void {
   expect(bench.machine.time).toBeLessThan(1e9);
   const { result, stdout } = bench.run({ program: "hello" });
@@ -194,7 +194,7 @@ describe.skipIf(!here)("a node that is lost", () => {
       const ended = bench.events.filter((e) => e.kind === EventKind.TASK_END).map((e) => e.nid);
       expect(ended).toEqual([1, 2]);
       expect(bench.machine.time).toBeLessThan(2e9);
-      // The one that is left serves on.
+      // The remaining node still works.
       expect(bench.run({ program: "hello", nids: [2] }).result).toMatchObject({ kind: "exited", waitStatus: 0 });
     } finally {
       bench.close();

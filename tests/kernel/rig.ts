@@ -31,7 +31,7 @@ const initImage = (): Uint8Array => artifact("init.bin");
 export const programImage = (name: string): Uint8Array =>
   compiled(program(path.join(packageRoot, `tests/kernel/programs/${name}.ts`)));
 
-/** No core has kept interrupts off for longer than the kernel promises. */
+/** Checks that no core has kept interrupts off for longer than the kernel promises. */
 function holdInterrupts(machine: Machine): void {
   const off = machine.longestInterruptsOff;
   if (off !== undefined && off.ns > INTERRUPTS_OFF_NS)
@@ -48,7 +48,7 @@ export interface BootOptions {
   readonly ramMegabytes?: number;
   readonly commandLine?: string;
 }
-/** Boots one node to its ready line; returns the console, and what happened by then. */
+/** Boots one node to its ready line; returns the console and the events until then. */
 export function boot(
   createEngine: CreateEngine,
   o: BootOptions,
@@ -96,16 +96,16 @@ export interface JobOptions {
   readonly cores?: number;
   readonly fanout?: number;
   readonly commandLine?: string;
-  /** Loses, doubles and damages frames between the nodes and nid 0: each with this probability. */
+  /** Loses, duplicates and corrupts frames between the nodes and nid 0, each with this probability. */
   readonly faults?: { readonly seed: number; readonly probability: number };
   /** Called when the job runs; `now` is the virtual time at nid 0, ns. */
   readonly whenRunning?: (service: ServiceNode, jobId: number, now: () => number) => void;
   readonly limitNs?: number;
-  /** Default 1,000 ns; an IPI takes as long. */
+  /** Default 1,000 ns; also the delay of an IPI. */
   readonly quantumNs?: number;
   /** Default 64. */
   readonly ramMegabytes?: number;
-  /** Called whenever the machine stands between two steps of its nodes; may change it. */
+  /** Called whenever the machine is between two steps of its nodes; may change it. */
   readonly step?: (machine: Machine, events: readonly TraceEvent[]) => void;
 }
 export interface JobRun {
@@ -117,7 +117,7 @@ export interface JobRun {
   readonly time: number;
 }
 
-/** Loads a program of tests/kernel/programs by the two-phase protocol onto fresh nodes and runs it to its end. */
+/** Loads a program of tests/kernel/programs by the two-phase protocol onto new nodes and runs it to its end. */
 export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "margay-kernel-"));
   fs.writeFileSync(path.join(root, "job"), programImage(o.program), { mode: 0o755 });
@@ -140,7 +140,7 @@ export function runJob(createEngine: CreateEngine, o: JobOptions): JobRun {
     copy[16 + prng.below(copy.length - 16)]! ^= 1 << prng.below(8);
     return copy;
   };
-  /** What the link makes of a frame: nothing, itself, two of it, or garbage. */
+  /** What the link delivers for a frame: nothing, the frame, two copies, or garbage. */
   const through = (frame: Uint8Array): Uint8Array[] =>
     chance() ? [] : chance() ? [frame, frame.slice()] : chance() ? [spoil(frame)] : [frame];
   const endpoints = (send: SendFrame) => {

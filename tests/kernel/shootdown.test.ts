@@ -1,7 +1,7 @@
 /**
- * TLB shootdowns from all cores at once: no deadlock, every program keeps its data, and by the checkers every shootdown
- * is acknowledged before its frames are free. Each run also shows that requests of several cores were really under way
- * at the same time.
+ * TLB shootdowns from all cores at once: no deadlock, every program keeps its data, and the checkers confirm that every
+ * shootdown is acknowledged before its frames are freed. Each run also shows that requests of several cores were in
+ * flight at the same time.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -34,7 +34,7 @@ function spans(
   }
   return done;
 }
-/** The most cores whose requests were under way at one time. */
+/** The largest number of cores with requests in flight at the same time. */
 function most(all: ReturnType<typeof spans>): number {
   return Math.max(
     0,
@@ -62,7 +62,7 @@ describe.skipIf(create === null)("shootdowns from all cores at once", () => {
     });
   }
 
-  // Nobody waits for acknowledgements with the address space's lock: who meets, flushes together.
+  // No core holds the address space's lock while it waits for acknowledgements, so cores flush at the same time.
   for (const [way, cores, rounds] of [
     ["unmap", 8, 12],
     ["replace", 8, 12],
@@ -71,7 +71,7 @@ describe.skipIf(create === null)("shootdowns from all cores at once", () => {
     ["replace", 16, 6],
   ] as const) {
     it(`${way}: ${cores} cores change one address space at the same time, all their shootdowns in flight`, () => {
-      // IPIs that take longer than all cores need to pass the lock, one after the other.
+      // IPIs that take longer than all cores need to take the lock, one after the other.
       const run = runJob(create!, { program: "overlap", argv: [way, `${rounds}`], cores, quantumNs: 2000 });
       expect(run.stdout).toBe(`overlap: ${cores * rounds} operations, 0 failed\n`);
       expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
@@ -87,7 +87,7 @@ describe.skipIf(create === null)("shootdowns from all cores at once", () => {
       const run = runJob(create!, { program: "overlap", argv: ["contend", `${rounds}`], cores });
       expect(run.stdout).toBe(`overlap: ${cores * rounds} operations, 0 failed\n`);
       expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
-      // Who means a range that another core is at waits for it.
+      // A call on a range that another core is changing waits for it.
       expect(most(spans(run.events, Vector.TLB_SHOOTDOWN))).toBe(1);
     });
   }

@@ -1,6 +1,6 @@
 /**
- * Threads: one a core, futexes as Linux has them, every way to end; synchronisation without system calls where nobody
- * waits.
+ * Threads: one per core, futexes as on Linux, every way to end; synchronisation without system calls if there is no
+ * contention.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -64,7 +64,7 @@ describe.skipIf(create === null)("threads", () => {
         .filter((call) => call !== Syscall.MARGAY_MARK);
     expect(calls(0, 1), "600 locks, 400 signals").toEqual([]);
     expect(calls(2, 3), "30 meetings of four threads").toEqual([]);
-    // That it would notice: elsewhere in the same run the threads do call.
+    // The check is sensitive: elsewhere in the same run the threads do make calls.
     expect(calls(1, 2)).toContain(Syscall.CLONE);
   });
 });

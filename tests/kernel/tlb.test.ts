@@ -1,8 +1,8 @@
 /**
  * What the TLBs hold of one job when the next one is loaded at the same addresses. The loader writes a program's pages
- * and then takes the permission to write away; threads begin on cores that have run an earlier job's threads. By the
- * machine's architectural TLBs, which never forget by themselves, nothing that is wrong is left at the moments when no
- * change is under way: when a program begins, and between jobs.
+ * and then removes the write permission; threads start on cores that have run an earlier job's threads. The machine's
+ * architectural TLBs never forget by themselves. They must hold no wrong entry at moments without a change in progress:
+ * when a program starts, and between jobs.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -46,7 +46,7 @@ function walk(node: Node, cr3: bigint, address: bigint): { physical: number; wri
     table = Number(physical);
   }
 }
-/** Entries for user addresses that grant what the tables of the core do not, or lead elsewhere. */
+/** Entries for user addresses that grant more than the core's tables do, or map other frames. */
 function stale(node: Node): string[] {
   return node.engine.cores.flatMap((core) => {
     const { cr3, tlb } = core.save();
@@ -96,8 +96,7 @@ describe.skipIf(typeof engine === "string")("job after job at the same addresses
       const node = bench.node(1);
       for (const { program, args, stdout } of jobs) {
         const out = runThrough(bench, program, args, () => {
-          // The program is about to run on pages that init has written through other permissions: nothing of that is
-          // left.
+          // The program is about to run on pages that init wrote with other permissions: no such entry is left.
           expect(userEntries(node), `${program}: init has used its memory`).toBeGreaterThan(0);
           expect(stale(node), `${program} begins`).toEqual([]);
         });
@@ -115,8 +114,8 @@ describe.skipIf(typeof engine === "string")("job after job at the same addresses
       const node = bench.node(1);
       const wrong = 0x20_0000;
       const out = runThrough(bench, install("threads"), ["identities"], () => {
-        // As if an earlier job had left them on the cores that are idle now: the program's first page leads somewhere
-        // else.
+        // As if an earlier job had left them on the cores that are now idle: the program's first page maps another
+        // frame.
         for (const core of node.engine.cores.slice(1)) {
           const state = core.save();
           const entry = {

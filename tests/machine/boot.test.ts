@@ -1,4 +1,4 @@
-/** A PVH guest sees the same machine here and on QEMU's microvm. */
+/** A PVH guest finds the same machine here and on QEMU's microvm. */
 import { describe, expect, it } from "vitest";
 import { Machine } from "../../emulator/machine/machine.ts";
 import { assembleFile, hasAssembler, hasQemu, realEngine, runOnQemu } from "./guest.ts";

@@ -1,6 +1,6 @@
 /**
- * Run control on real cores that interrupt each other: stops are at exact points, and however a debugger stops, steps
- * and looks, the machine's trace and state are those of a run without it.
+ * Run control on real cores that interrupt each other. Stops are at exact points. However a debugger stops, steps and
+ * inspects, the machine's trace and state equal those of a run without it.
  */
 import { afterEach, describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -18,7 +18,7 @@ if (reason !== undefined) console.log(`tests/machine/control skipped: ${reason}`
 
 const CORES = 3;
 const LIMIT = 3e6;
-/** Lengths in smp.s: the first instructions of its handlers, and what `again` does before it closes interrupts. */
+/** Lengths in smp.s: the first instructions of its handlers, and the part of `again` before it disables interrupts. */
 const INC_BYTES = 3;
 const LOCK_INC_BYTES = 8;
 const LOOP_BYTES = 17;
@@ -40,7 +40,7 @@ class Bench {
     });
     this.control = new RunControl(this.machine);
   }
-  /** On to the next stop or end. */
+  /** Runs to the next stop or end. */
   go(steps?: readonly StepRequest[], budget = 1e9): ControlResult {
     return this.control.runSlice(budget, steps, { limitNs: LIMIT });
   }
@@ -49,7 +49,7 @@ class Bench {
     if (!("core" in result)) throw new Error(`no stop but ${result.reason}: ${this.machine.fault?.text}`);
     return result;
   }
-  /** All that a run leaves behind. */
+  /** All results of a run. */
   outcome(): string {
     this.tracer.end();
     const { machine, list } = this;
@@ -182,7 +182,7 @@ describe.skipIf(reason !== undefined)("run control", () => {
     const b = bench();
     b.control.addBreakpoint(1, everywhere(at("again")));
     while (b.stop().core !== 2);
-    // Core 2 is to leave everything below 2^47, which it never does; the others run into their breakpoints meanwhile.
+    // Core 2 must leave everything below 2^47, which it never does; meanwhile the others reach their breakpoints.
     const steps = [{ nid: 1, core: 2, range: { start: 0n, end: 1n << 47n } }];
     const cores = new Set<number>();
     for (let count = 0; count < 20; count++) cores.add(b.stop(steps).core);

@@ -1,6 +1,6 @@
 /**
- * What a guest does wrong is named: node, core, symbol and source line; `strict` stops there, and without it the guest
- * goes on as on QEMU. The guests are assembled here with line tables of our own, so the expected lines are those of the
+ * Mistakes of a guest are reported with node, core, symbol and source line. `strict` stops there; without it the guest
+ * continues as on QEMU. The guests are assembled here with our own line tables, so the expected lines are those of the
  * source below.
  */
 import { describe, expect, it } from "vitest";
@@ -15,8 +15,8 @@ const reason =
 if (reason !== undefined) console.log(`tests/machine/diagnostics skipped: ${reason}`);
 
 /**
- * 32-bit protected mode with a GDT (the one PVH starts with is not there to reload from), an IDT of 64 gates whose
- * handlers are `handler`, and the LAPIC enabled. `act` is at label `act`; it falls through to the debug exit with 0.
+ * 32-bit protected mode with a GDT (the one at PVH entry cannot be reloaded), an IDT of 64 gates with the handler
+ * `handler`, and the LAPIC enabled. `act` is at label `act`; it falls through to the debug exit with 0.
  */
 const guest = (act: string, handler = "iret", idtGates = 64): string => `
 .intel_syntax noprefix
@@ -114,7 +114,7 @@ describe.skipIf(reason !== undefined)("diagnostics", () => {
     const lenient = run(guest(act, handler), false);
     expect(lenient.fault).toBeUndefined();
     expect(lenient.reports).toEqual(strict.reports);
-    // A core with an interrupt in service for ever waits for ever; everything else goes on to the end.
+    // With an interrupt in service for ever, the core waits for ever; every other guest runs to its end.
     expect(lenient.reason).toBe(expected.includes("missing EOI") ? "idle" : "exit");
   });
   it("a handler with its EOI is none", () => {
@@ -126,7 +126,7 @@ describe.skipIf(reason !== undefined)("diagnostics", () => {
     });
   });
   it("a double fault is named with both exceptions where they occurred; without strict its handler runs", () => {
-    // The gate of #GP is not present: #NP while #GP is delivered. That of #DF is.
+    // The gate of #GP is not present: #NP while #GP is delivered. The gate of #DF is present.
     const act = "mov word ptr [idt+13*8+4], 0x0e00\nmov ax, 0x28\nmov ds, ax";
     const handler = "mov al, 0\nout 0xf4, al\nhlt";
     const strict = run(guest(act, handler), true);

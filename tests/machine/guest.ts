@@ -10,7 +10,7 @@ const has = (tool: string): boolean => spawnSync(tool, ["--version"], { stdio: "
 export const hasAssembler = has("as") && has("ld");
 export const hasQemu = has("qemu-system-x86_64");
 
-/** The engine under test, or why it cannot run here. */
+/** The engine under test, or the reason why it cannot run here. */
 export async function realEngine(): Promise<CreateEngine | string> {
   const { createEngine, whyMissing } = await import("../engine.ts");
   return whyMissing(createEngine) ?? createEngine;
@@ -54,7 +54,7 @@ export function assembleFile(name: string): Guest {
   return assemble(fs.readFileSync(path.join(import.meta.dirname, "guests", name), "utf8"));
 }
 
-/** Exit status and output of an image on QEMU's microvm with the NIC that our nodes have. */
+/** Exit status and output of an image on QEMU's microvm with the same NIC as our nodes. */
 export function runOnQemu(
   image: Uint8Array,
   cores: number,
@@ -78,7 +78,7 @@ export function runOnQemu(
     "-display",
     "none",
     "-no-reboot",
-    // A file takes every byte at once; a pipe may be full, and these guests do not wait for the transmitter.
+    // A file accepts every byte at once; a pipe may be full, and these guests do not wait for the transmitter.
     "-serial",
     `file:${path.join(dir, "serial")}`,
   ];

@@ -1,6 +1,6 @@
 /**
- * The state hash covers everything that decides the future: each field of the devices and the input to come is changed
- * in turn.
+ * The state hash covers everything that decides the future: the test changes each field of the devices and each pending
+ * input in turn.
  */
 import { describe, expect, it } from "vitest";
 import { Machine } from "../../emulator/machine/machine.ts";
@@ -15,7 +15,7 @@ const machine = (): Machine =>
     createEngine,
   });
 
-/** Not state: what a device is, or what follows from the rest. */
+/** Not state: identity of a device, or derived from other fields. */
 const derived = new Set(["core", "attached", "irrHighest", "isrHighest"]);
 
 function* fields(device: object): Iterable<readonly [name: string, change: () => void]> {

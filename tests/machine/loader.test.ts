@@ -1,4 +1,4 @@
-/** The PVH loader refuses what it cannot boot in one line that names the reason, and fills RAM as QEMU does. */
+/** The PVH loader refuses an image that it cannot boot in one line with the reason, and fills RAM as QEMU does. */
 import { describe, expect, it } from "vitest";
 import { checkLoad, ImageError, loadKernel, memoryMap, parseKernel, ramOffset } from "../../emulator/machine/loader.ts";
 import { Prng } from "../../emulator/machine/prng.ts";

@@ -1,5 +1,5 @@
 /**
- * A node of 64 cores: started, interrupted one by one and all at once, by IPI, NMI and a device; each exactly at its
+ * A node of 64 cores: started, then interrupted one by one and all at once, by IPI, NMI and a device; each at its exact
  * time. Toy engine.
  */
 import { describe, expect, it } from "vitest";
@@ -40,7 +40,7 @@ function run(main: readonly Step[]) {
   const list = new EventList();
   const tracer = new Tracer([list]);
   const others = Array.from({ length: CORES - 1 }, (_, i) => program(i + 1, idle));
-  // INIT and SIPI to all but self, a quantum and more for them to come up.
+  // INIT and SIPI to all other cores, then more than a quantum for them to start.
   const boot: Step[] = [...icr(0xc4500), ...icr(0xc4608), ...pause, ...main, ...pause, ["out", 0xf4, 0], ["hlt"]];
   const machine = new Machine({
     nodes: [{ nid: 1, cores: CORES, ramBytes: 16 << 20, kernel: emptyKernel(), commandLine: "", nic: false }],
@@ -69,7 +69,7 @@ describe("64 cores", () => {
     );
     const sent = times(EventKind.IPI_ICR).slice(2 * (CORES - 1));
     const delivered = new Map(times(EventKind.IRQ_DELIVER));
-    // Halted cores take it at once; the sender itself when it has returned from what came before.
+    // Halted cores take it at once; the sender itself after it has returned from the previous handler.
     sent.forEach(([, time], target) => {
       if (target > 0) expect(delivered.get(target), `c${target}`).toBe(time + QUANTUM);
     });

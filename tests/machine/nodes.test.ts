@@ -1,6 +1,6 @@
 /**
- * Nodes and the switch: a token runs round a ring of toy nodes that drive their virtio cards by hand. Each hop takes
- * exactly its wire time, latency and instructions, and the result does not depend on slices or on who else is busy.
+ * Nodes and the switch: a token passes round a ring of toy nodes that program their virtio cards directly. Each hop
+ * takes exactly its wire time, latency and instructions. The result does not depend on slices or on other busy cores.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -96,7 +96,7 @@ function ring({ nodes, hostSlice, chop, busy = false }: RingOptions) {
     trace: tracer,
     createEngine: (options) => {
       const first = program(made++ === nodes - 1);
-      // With a spinner the first core starts it, before anything else.
+      // With a spinner, the first core starts it before anything else.
       const wake: Step[] = busy
         ? [
             ["write", LAPIC + 0xf0, 0x1ff],

@@ -1,5 +1,5 @@
 /**
- * The scheduler's contract, on an engine of toy instructions: exact times, one order, and no dependence on the host's
+ * The scheduler's contract, on an engine of toy instructions: exact times, one order, no dependence on the host's
  * slices.
  */
 import { describe, expect, it } from "vitest";
@@ -178,7 +178,7 @@ describe("scheduler", () => {
   });
 });
 
-/** Four cores that wake each other by IPIs and timers, in uneven rhythms, and count in shared RAM. */
+/** Four cores that wake each other by IPIs and timers, at uneven intervals, and count in shared RAM. */
 function busyPrograms(): Program[] {
   const work = (self: number): Step[] => [
     ...enable,
@@ -267,7 +267,7 @@ describe("host slices change nothing", () => {
 });
 
 describe("a lone core runs ahead without anybody noticing", () => {
-  // Core 0 works alone for long, then wakes core 1, which works and halts; the long stretch must end where the quantum
+  // Core 0 runs alone for long, then wakes core 1, which works and halts; the long stretch must end where the quantum
   // does.
   const programs = (): Program[] => {
     const boot: Step[] = [
@@ -307,13 +307,13 @@ describe("a lone core runs ahead without anybody noticing", () => {
     const spinner: Program = { steps: [["jump", 0]], startup: 0 };
     const watched = run([...programs(), spinner]);
     expect(alone.text.length).toBeGreaterThan(10);
-    // The third core is started too, but disturbs nobody.
+    // The third core is started, too, but affects no other.
     expect(watched).toEqual(alone);
   });
 });
 
 describe("frames", () => {
-  /** Sends a frame at its timer, and answers each frame 500 ns later. */
+  /** Sends a frame when its timer fires, and answers each frame 500 ns later. */
   class Echo implements Endpoint {
     nextTimer = 5000;
     readonly received: [number, number][] = [];

@@ -1,6 +1,6 @@
 /**
- * Four x86 cores under Unicorn that wake each other: what they do must not depend on how the host slices its work, and
- * the checkers must find nothing. The same guest on the toy engine's terms is tests/machine/scheduler.test.ts.
+ * Four x86 cores under Unicorn that wake each other: the result must not depend on the host's slices, and the checkers
+ * must find nothing. tests/machine/scheduler.test.ts has the same guest for the toy engine.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -71,7 +71,7 @@ describe.skipIf(reason !== undefined)("four cores", () => {
   });
   it("the checkers find nothing", () => expect(checkTrace(reference!.events, false)).toEqual([]));
   it("a timer interrupts at its exact time when the core sleeps", () => {
-    // Core 3's timer: started by its write, period 2500 + 3 × 777. Deliveries to a halted core lie exactly on that
+    // Core 3's timer: started by its write, period 2500 + 3 × 777. Deliveries to a halted core are exactly on that
     // grid.
     const times = reference!.events
       .filter((e) => e.kind === EventKind.IRQ_DELIVER && e.core === 3 && e.words[0] === 0xe0)

@@ -1,7 +1,6 @@
 /**
- * An engine for tests of the machine alone: each core runs a program of toy instructions, one instruction a step. It
- * keeps the contract of emulator/cpu/engine.ts (counts, shadows, windows, stops) and nothing of x86, so these tests
- * need no Unicorn.
+ * An engine for tests of the machine alone: each core runs a program of toy instructions, one per step. It fulfils the
+ * contract of emulator/cpu/engine.ts (counts, shadows, windows, stops) without x86, so these tests need no Unicorn.
  */
 import type {
   Bus,
@@ -200,7 +199,7 @@ export function toyEngine(programs: readonly Program[]): CreateEngine {
   };
 }
 
-/** A PVH image with one segment at 1 MB and nothing in it that runs. */
+/** A PVH image with one segment at 1 MB that contains no code. */
 export function emptyKernel(code: Uint8Array = new Uint8Array(16), entry = 0x10_0000): Uint8Array {
   const bytes = new Uint8Array(0x200 + code.length);
   const view = new DataView(bytes.buffer);

@@ -1,6 +1,6 @@
 /**
- * Proves, on the real machine with the real kernel and init: programs of their own for each rank, refusals that free
- * every node, busy nodes, several jobs on a node, kills at any moment of a load. Every trace goes through the checkers.
+ * Proves, on the real machine with the real kernel and init: a different program for each rank, refusals that free
+ * every node, busy nodes, several jobs on a node, kills at any moment of a load. Every trace passes the checkers.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -28,7 +28,7 @@ const LIMIT_NS = 2e9;
 const base = fs.mkdtempSync(path.join(os.tmpdir(), "margay-jobs-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
 
-/** A program of tests/userland/cases, put into the root. */
+/** A program of tests/userland/cases, copied into the root. */
 function program(name: string): string {
   const file = path.join(base, name);
   const source = path.join(packageRoot, `tests/userland/cases/${name}.ts`);
@@ -112,7 +112,7 @@ class Cluster {
       .filter(Boolean)
       .sort();
   }
-  /** Closes the machine; its trace must satisfy the checkers. `complete`: nothing was killed half-way. */
+  /** Closes the machine; its trace must pass the checkers. `complete`: nothing was killed half-way. */
   end(complete: boolean): void {
     this.tracer.end();
     this.io.shutDown();
@@ -190,7 +190,7 @@ describe.skipIf(reason !== undefined)("jobs on the machine", () => {
     c.until(() => c.said(spin).length === 2);
     const wide = c.submit({ cores: 2, nids: [3, 2] });
     expect(c.result(wide)).toMatchObject({ kind: "refused", cause: Cause.BUSY, nid: 2, rank: 1 });
-    // Other pids than 1 on nids 1 and 2: the ring finds them in the rank map.
+    // On nids 1 and 2 the pids differ from 1: the ring finds them in the rank map.
     const ring = c.submit({ cores: 1, programs: ["/margay/bin/ring"] });
     expect(c.result(ring)).toMatchObject({ kind: "exited", waitStatus: 0, count: 3 });
     const texts: (string | null)[] = [];

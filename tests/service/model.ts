@@ -1,7 +1,6 @@
 /**
- * Test-only: nodes that speak the kernel's and init's side of the load in node, without any machine code, and a fabric
- * that joins them to the host at nid 0. They keep to the protocol's rules, so that the service node is driven as by
- * real nodes.
+ * Test-only: nodes that implement the kernel's and init's side of the load in node, without machine code, and a fabric
+ * that joins them to the host at nid 0. They follow the protocol, so the service node sees them as real nodes.
  */
 import { ExitNotice, INIT_MAGIC, INIT_VERSION, InitHeader, InitMatch, LoadStatus } from "../../emulator/abi/job.ts";
 import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../../emulator/abi/net.ts";
@@ -15,19 +14,19 @@ import type { TraceSink } from "../../emulator/trace/sink.ts";
 
 const LATENCY_NS = 1000;
 
-/** What a node does otherwise than it should. */
+/** Deviations of a node from correct behaviour. */
 export interface Behaviour {
   /** Answers nothing at all. */
   readonly dead?: boolean;
-  /** A LOAD is refused with this cause. */
+  /** Refuses a LOAD with this cause. */
   readonly refuse?: number;
-  /** Init's status names this failure of its own rank. */
+  /** Init's status reports this failure of its own rank. */
   readonly fail?: { readonly cause: number; readonly errno: number };
   /** Init ends before it reports. */
   readonly initCrashes?: boolean;
   /** Never reports. */
   readonly hangs?: boolean;
-  /** There is no one to take GO. */
+  /** No match entry accepts GO. */
   readonly losesGo?: boolean;
   /** Wait status of the program; left out: it runs until it is killed. */
   readonly exits?: number;
@@ -77,7 +76,7 @@ export class ModelFabric {
   boot(): void {
     for (const node of this.nodes.values()) node.sayReady(this.now);
   }
-  /** Runs until nothing is to happen any more, or `done` says so. */
+  /** Runs until no event is left, or `done` returns true. */
   run(done: () => boolean = () => false, limitNs = 120e9): void {
     while (!done()) {
       const ends = [this.host, ...[...this.nodes.values()].map((n) => n.reliable)];
@@ -313,7 +312,7 @@ export class ModelNode {
     }
     if (this.behaviour.exits !== undefined) this.ended(1, this.behaviour.exits, task.rank, time);
   }
-  /** Exit fan-in: own exit and the children's notices become one notice. */
+  /** Exit fan-in: own exit and the children's notices are combined into one notice. */
   private ended(count: number, waitStatus: number, rank: number, time: number): void {
     const task = this.task;
     if (task === null) return;
@@ -339,7 +338,7 @@ export class ModelNode {
   }
 }
 
-/** An init image that only has its header. */
+/** An init image that consists of its header only. */
 export function modelInit(): Uint8Array {
   const image = new Uint8Array(1000);
   const h = new InitHeader(new DataView(image.buffer));

@@ -291,7 +291,7 @@ describe("the service node", () => {
           remoteOffset: BigInt(random.below(2)),
           body: random.bytes(random.below(80)),
         });
-        // What only rank 0's kernel and init may say is not the stranger's to say.
+        // Messages that only rank 0's kernel and init may send.
         expect(() => stranger.reliable.send(m, r.fabric.now), `seed ${seed}`).not.toThrow();
       }
       expect(() => r.fabric.run(), `seed ${seed}`).not.toThrow();
@@ -354,7 +354,7 @@ describe("image and parameters", () => {
       const random = new Random(seed);
       const bad = block.slice(0, random.chance(20) ? random.below(block.length + 1) : block.length);
       for (let n = 1 + random.below(4); n > 0 && bad.length > 0; n--) {
-        // Mostly the header: that is where the offsets are.
+        // Mostly in the header, because it holds the offsets.
         const at = random.chance(80) ? random.below(Math.min(56, bad.length)) : random.below(bad.length);
         bad[at] = random.chance(50) ? 0xff : random.next();
       }

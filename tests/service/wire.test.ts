@@ -1,6 +1,6 @@
 /**
- * nid 0 on a hostile wire: who may answer, what strangers can make it keep, and random frames that are sound down to
- * the CRC. The rules: kernel/net/README.md. `make frames N=1000000` sends more than CI has time for.
+ * nid 0 on a hostile wire: who may answer, how much memory other nodes can occupy, and random frames that are valid
+ * down to the CRC. The rules: kernel/net/README.md. `make frames N=1000000` sends more than CI has time for.
  */
 import fs from "node:fs";
 import os from "node:os";
@@ -47,7 +47,7 @@ const ioRequest = (call: number, data = new Uint8Array(0), ...words: bigint[]): 
   return Uint8Array.from([...head, ...data]);
 };
 
-/** The host with eight nodes, that frames come to and from whom what they are told. */
+/** The host with eight nodes; tests send frames from any nid and see what each nid receives. */
 class HostRig {
   now = 0;
   readonly ready: number[] = [];
@@ -176,7 +176,7 @@ describe("a job", () => {
       rig.from(2, exit);
       rig.from(1, { ...exit, sourcePid: 4 });
       rig.from(1, { ...exit, jobId: id + 1 });
-      // A node that nobody needs cannot be lost to the job.
+      // The loss of a node that the job does not use does not matter to the job.
       rig.from(2, { ...exit, cause: Cause.UNREACHABLE, headerData: 7n });
       expect(rig.results).toEqual([]);
       rig.from(1, exit);
@@ -248,7 +248,8 @@ describe("what strangers can make nid 0 keep", () => {
       for (const nid of [1, 2]) rig.from(nid, request(1, id, ioRequest(Syscall.OPEN, name)));
       const read = ioRequest(Syscall.PREAD64, undefined, 3n, 0n, 65536n);
       for (let n = 0; n < 2000; n++) rig.from(1, request(1, id, read));
-      // A window's worth is held behind the first that there is no room to answer; the rest is lost on the node.
+      // The first frame without room for its answer waits; one window after it is held, and the rest is dropped as out
+      // of order.
       const { dropped } = rig.host.reliable.counters;
       expect([dropped[DropReason.NO_ROOM], dropped[DropReason.OUT_OF_ORDER]! > 1500]).toEqual([1, true]);
       expect(rig.host.reliable.pendingFrames * 8304).toBeLessThan(10 << 20);
@@ -315,7 +316,7 @@ describe("random frames", () => {
           if (n % 1000 === 0) most = Math.max(most, process.memoryUsage().rss);
         }
         const c = rig.host.reliable.counters;
-        // The link took the others: they were messages, or could have been.
+        // The link accepted the others: they were messages or fragments of messages.
         const taken = [DropReason.FRAGMENT, DropReason.OPERATION] as number[];
         counts.dropped += c.dropped.reduce(
           (sum, count, reason) => (taken.includes(reason) ? sum : sum + (count ?? 0)),
@@ -328,7 +329,7 @@ describe("random frames", () => {
       done += count;
     }
     expect(most).toBeLessThan(MEMORY_MAX);
-    // They got through to where they could do harm.
+    // They reached code where they could do harm.
     expect(counts.dropped / frames).toBeLessThan(0.5);
     expect((frames - counts.dropped - counts.refused) / frames).toBeGreaterThan(0.1);
     if (frames > FEW)

@@ -1,6 +1,6 @@
 /**
- * A whole machine in the test's process: nodes, service node, I/O node, strict devices. Every run's trace goes through
- * the checkers; a violation fails the test that made it.
+ * A whole machine in the test's process: nodes, service node, I/O node, strict devices. The checkers verify every run's
+ * trace; a violation fails the test.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -19,7 +19,7 @@ import { packageRoot } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
 
-/** More than the silence after which a peer is given up, and than an unfinished message is kept. */
+/** Longer than the silence after which a peer is unreachable, and than the lifetime of an incomplete message. */
 const DRAIN_NS = 4e9;
 
 export interface ClusterOptions {
@@ -30,19 +30,19 @@ export interface ClusterOptions {
   readonly append?: string;
   readonly fanout?: number;
   readonly root?: string;
-  /** Program of each rank; one for all. Without a slash a built-in job. */
+  /** Program of each rank, or one for all. Without a slash a built-in job. */
   readonly program: string | readonly string[];
   readonly args?: readonly string[];
   readonly limitNs?: number;
   readonly machine?: Partial<MachineOptions>;
   /**
-   * Go on behind the job's end until nothing is under way: with link faults, what was lost last is still being sent
-   * again.
+   * Continue after the job's end until nothing is in flight: with link faults, the last lost frames are still being
+   * retransmitted.
    */
   readonly drain?: boolean;
-  /** Moves the machine instead of `machine.run`: a debugger. */
+  /** Drives the machine instead of `machine.run`: a debugger. */
   readonly drive?: (machine: Machine, options: RunOptions) => RunReason;
-  /** Violations that the run is meant to have; default none. */
+  /** Violations that the run must have; default none. */
   readonly expectViolations?: RegExp;
 }
 export interface ClusterRun {
@@ -57,7 +57,7 @@ export interface ClusterRun {
   readonly fault: string | undefined;
   /** The exact trace as text. */
   fullTrace(): string;
-  /** `from`: only what comes after the first event of this kind (EventKind). */
+  /** `from`: only events after the first event of this kind (EventKind). */
   golden(show: string, from?: number): string;
 }
 

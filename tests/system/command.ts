@@ -1,4 +1,4 @@
-/** Runs the built `margay` as a user would, from a folder that is not the package. */
+/** Runs the built `margay` as a user would, from a folder outside the package. */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -13,8 +13,8 @@ export interface Result {
   readonly stderr: string;
 }
 /**
- * boot and run go with `--strict`, so that the trace's checkers look at every machine that a test starts; `strict:
- * false` where that is the point.
+ * boot and run use `--strict`, so that the checkers verify every machine that a test starts; `strict: false` if that is
+ * the point.
  */
 export function margay(
   args: readonly string[],

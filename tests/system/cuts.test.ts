@@ -1,7 +1,6 @@
 /**
- * Nodes and links that stop carrying anything while a job loads, runs or ends: it is noticed within a bounded virtual
- * time, the nid is named, all that is left of the job goes, and the next job runs on the other nodes or is refused by
- * name.
+ * Nodes and links that go dead while a job loads, runs or ends. This is noticed within a bounded virtual time, the nid
+ * is named, the rest of the job is torn down, and the next job runs on the other nodes or is refused by name.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -16,14 +15,14 @@ import { programImage } from "../kernel/rig.ts";
 import { temporaryFolder } from "./command.ts";
 import { withBench } from "./jobs.ts";
 
-/** How long nothing is heard of a peer before it is given up: RETRY_LIMIT timeouts, doubled up to RTO_MAX_NS. */
+/** Silence after which a peer is unreachable: RETRY_LIMIT timeouts, doubled up to RTO_MAX_NS. */
 const SILENCE_NS = Array.from({ length: RETRY_LIMIT + 1 }, (_, n) =>
   Math.min(RTO_INITIAL_NS * 2 ** n, RTO_MAX_NS),
 ).reduce((sum, ns) => sum + ns);
-/** From the cut to the job's end: up to 50 ms until somebody probes, the silence, the same again for the kill. */
+/** From the cut to the job's end: up to 50 ms until a probe, the silence, and the same again for the kill. */
 const NOTICED_NS = 50e6 + 2 * SILENCE_NS + 20e6;
 
-/** Whatever goes between two nodes, or to and from one, is lost from a moment on that the test chooses. */
+/** From a moment that the test chooses, all frames between two nodes, or to and from one, are lost. */
 class Scissors implements FaultInjector {
   private cut: (a: number, b: number) => boolean = () => false;
   /** All links of a node. */
@@ -55,8 +54,8 @@ const allRun = (events: readonly TraceEvent[], _nid: number, size: number): bool
 type Moment = (events: readonly TraceEvent[], nid: number, size: number) => boolean;
 
 /**
- * One node after the other is cut off, each in the middle of a job that runs on those that are left; each in another
- * place of the tree.
+ * Cuts off one node after the other, each in the middle of a job on the remaining ones, and each at another place in
+ * the tree.
  */
 function cutting(
   program: string,
@@ -81,7 +80,7 @@ function cutting(
       check(result, nid, nids.length);
       expect(bench.machine.time - cutAt, `nid ${nid}: noticed in time`).toBeLessThan(NOTICED_NS);
       expect(bench.console).not.toMatch(/panic|leak/);
-      // The others serve on, and who asks for the node is told.
+      // The others still work, and a job that asks for the node is told.
       alive.delete(nid);
       const rest = nids.filter((n) => n !== nid);
       if (rest.length > 0) {
@@ -135,7 +134,7 @@ describe.each(ORDERS.map((order) => [order.join(", "), order] as const))("nids %
   });
   it("when its program has ended: the job is over, well or killed", () => {
     cutting("hello", order, seen(EventKind.JOB_EXIT), (result, nid, size) => {
-      // Its notice may be through already.
+      // Its notice may already have arrived.
       if (result.kind === "exited" && result.waitStatus === 0) expect(result.count).toBe(size);
       else expect(result).toMatchObject({ kind: "exited", waitStatus: Signal.SIGKILL, lostNid: nid });
     });
@@ -178,7 +177,7 @@ describe("one link is cut, between two nodes that the service node still reaches
       const cutAt = bench.machine.time;
       const { result } = bench.finish(id);
       expect(bench.machine.time - cutAt).toBeLessThan(NOTICED_NS);
-      // Each end says that the other one does not answer, and both are right.
+      // Each end reports that the other one does not answer, and both are right.
       if (result.kind === "refused") {
         expect(result.cause).toBe(Cause.UNREACHABLE);
         expect(ends).toContain(result.nid);
@@ -186,7 +185,7 @@ describe("one link is cut, between two nodes that the service node still reaches
         expect(result).toMatchObject({ kind: "exited", waitStatus: Signal.SIGKILL });
         expect(result.kind === "exited" && ends.includes(result.lostNid!)).toBe(true);
       }
-      // A tree without that edge does; with it, the node at its far end is refused.
+      // A tree without that edge works; with it, the node at its far end is refused.
       const [above, below] = ends;
       const others = nids.filter((nid) => !ends.includes(nid));
       expect(

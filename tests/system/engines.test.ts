@@ -1,6 +1,6 @@
 /**
- * The kernel and jobs on the native engine and on Unicorn: the same traces, output and states, the TLBs' contents
- * and RAM included.
+ * The kernel and jobs on the native engine and on Unicorn: equal traces, output and states, including the TLBs'
+ * contents and RAM.
  */
 import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";

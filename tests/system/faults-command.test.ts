@@ -1,4 +1,4 @@
-/** `--faults`, `--hash`, `--keys` and explained backtraces, as a user sees them. */
+/** `--faults`, `--hash`, `--keys` and explained backtraces, from a user's view. */
 import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -57,7 +57,7 @@ describe("--hash", () => {
   });
 });
 
-/** Says that it is ready, then prints each scan code on a line of its own; resets after the newline key is released. */
+/** Prints that it is ready, then each scan code on its own line; resets after the newline key is released. */
 const keyboardGuest = `
 .intel_syntax noprefix
 .code32
@@ -115,7 +115,7 @@ describe("--keys", () => {
       ..."1e 9e 2a 30 b0 aa 39 b9 02 82 1c 9c".split(" "),
     ]);
     expect(r.status).toBe(0);
-    // One JSON value a line: [time, nid, core, kind, words…] (trace/file.ts).
+    // One JSON value per line: [time, nid, core, kind, words…] (trace/file.ts).
     const events = fs
       .readFileSync(trace, "utf8")
       .trimEnd()

@@ -1,8 +1,7 @@
 /**
- * Determinism as a property: whatever the host does — slices, pauses, flushed engine caches — a run is a function of
- * its seed and options. Each case draws a machine (nodes, cores, program, link faults, seed) and two ways for the host
- * to run it; full trace and state hash must be equal. The test that could not fail otherwise: another seed gives
- * another run.
+ * Determinism as a property: whatever the host does (slices, pauses, flushed engine caches), a run is a function of its
+ * seed and options. Each case draws a machine (nodes, cores, program, link faults, seed) and two ways for the host to
+ * run it; full trace and state hash must be equal. To show that the test can fail: another seed gives another run.
  */
 import fs from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
@@ -31,7 +30,7 @@ interface Case {
   readonly program: string;
   readonly faults: string | undefined;
 }
-/** How the host goes about it. Nothing of it may show. */
+/** How the host runs the machine. It must not affect the run. */
 interface Host {
   /** Most instructions of an engine run. */
   readonly hostSlice: number;
@@ -101,7 +100,7 @@ function run({ seed, nodes, cores, program, faults }: Case, { hostSlice, disturb
         break;
       }
       if (disturbance === undefined) continue;
-      // A host that is slow now and then, and an engine that forgets all it may forget.
+      // A host that is slow at times, and an engine that drops all its caches.
       if (disturbance.chance(1, 20))
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + disturbance.below(3));
       for (const node of machine.nodes) {
@@ -138,7 +137,7 @@ describe("determinism", () => {
       const calm = run(one, { hostSlice: 1e9, disturbance: undefined });
       const disturbed = run(one, { hostSlice, disturbance: new Prng(seed, 2) });
       expect(disturbed.flushes, replay).toBeGreaterThan(0);
-      // Arrays of lines, so that a difference shows where it begins.
+      // Arrays of lines, so that a difference shows where it starts.
       const at = calm.trace.findIndex((line, i) => line !== disturbed.trace[i]);
       expect(at < 0 ? [] : [calm.trace[at], disturbed.trace[at]], replay).toEqual([]);
       expect(disturbed.trace.length, replay).toBe(calm.trace.length);

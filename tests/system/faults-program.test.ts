@@ -1,6 +1,6 @@
 /**
- * What a user sees of a program's fault and of a kernel's panic: names and source lines on stderr, 128 + signal or 3,
- * nothing on stdout.
+ * What a user sees after a program's fault and a kernel's panic: names and source lines on stderr, status 128 + signal
+ * or 3, nothing on stdout.
  */
 import fs from "node:fs";
 import path from "node:path";

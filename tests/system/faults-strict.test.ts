@@ -1,7 +1,6 @@
 /**
  * The kernel, broken on purpose in one instruction, is stopped by `strict` with the diagnostic's name, node, core,
- * symbol and source line. The patches find the code by the LAPIC addresses that it holds, so they follow it when it
- * moves.
+ * symbol and source line. The patches find the code by the LAPIC addresses in it, so they follow it when it moves.
  */
 import fs from "node:fs";
 import path from "node:path";

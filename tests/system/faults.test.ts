@@ -1,6 +1,6 @@
 /**
- * Jobs on the real kernel over links with faults: the same output and status as without, every message delivered
- * exactly once (the checkers of every run), nothing left under way at the end. `make faults N=200` runs more seeds than
+ * Jobs on the real kernel over links with faults: the same output and status as without faults, every message delivered
+ * exactly once (the checkers verify every run), nothing in flight at the end. `make faults N=200` runs more seeds than
  * CI has time for.
  */
 import fs from "node:fs";
@@ -22,21 +22,21 @@ const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 const SPEC = "drop=2%,dup=2%,corrupt=2%,reorder=3%,delay=2%:50us";
-/** Whole machines are dear: about half a second a seed. */
+/** Whole machines are expensive: about half a second per seed. */
 const FEW = 40;
 const seeds = Number(process.env["FAULT_SEEDS"] ?? FEW);
 const firstSeed = Number(process.env["FAULT_SEED"] ?? 1);
 const programs = ["ring", "files"] as const;
 
-/** Links on which about half of all exchanges fail, and every fifth frame holds up all behind it. */
+/** Links on which about half of all exchanges fail, and every fifth frame blocks those after it. */
 const HIGH = "drop=20%,dup=20%,corrupt=10%,reorder=20%,delay=20%:2ms";
 const FEW_HIGH = 7;
 const highSeeds = Number(process.env["FAULT_SEEDS"] ?? FEW_HIGH);
 const highPrograms = ["hello", "ring", "files"] as const;
-/** By seed; prime to the number of programs, so that all meet. */
+/** By seed; its length is coprime to the number of programs, so that all combinations occur. */
 const sizes = [1, 2, 3, 4, 2, 5, 8, 2, 3, 12, 1, 4, 16, 2, 6, 3, 24, 4, 2, 32] as const;
 
-/** What must not depend on faults: mean times do. */
+/** Removes mean times, which depend on faults. */
 const timeless = (run: ClusterRun): string =>
   run.stdout
     .replace(/mean hop \d+ ns/, "mean hop T ns")
@@ -80,7 +80,7 @@ describe("random faults", () => {
       resent += result.events.filter((e) => e.kind === EventKind.MSG_RESEND).length;
     }
     console.log(`${seeds} seeds, ${JSON.stringify(totals)}, ${resent} retransmissions: no violation`);
-    // The faults happened, and mattered.
+    // Faults happened and had an effect.
     if (seeds >= FEW)
       for (const what of ["dropped", "duplicated", "corrupted", "reordered", "delayed"])
         expect(totals[what], what).toBeGreaterThan(0);
@@ -125,7 +125,7 @@ describe("random faults at high rates", () => {
 });
 
 describe("delay alone", () => {
-  // Every fifth frame holds up its link for 2 ms. The two of 32 nodes are dear: with the long campaign only.
+  // Every fifth frame blocks its link for 2 ms. The two cases of 32 nodes are expensive: only in the long campaign.
   const cases = [
     [4, 83],
     ...(highSeeds > FEW_HIGH
@@ -171,7 +171,7 @@ describe("one fault", () => {
     await expectGolden(result.golden(shown), "dropped-frame.trace");
   });
   it("a corrupted frame is refused by its CRC and sent again (golden)", async () => {
-    // A bit of the body of the load, far behind the headers.
+    // A bit in the body of the load, far after the headers.
     const corrupt = new FirstFrame(0, Operation.LOAD, { ...soundVerdict, flips: [8 * 1000 + 3] });
     const result = runCluster({ nodes: 2, cores: 1, program: "hello", drain: true, machine: { faults: corrupt } });
     expect(result.result).toMatchObject({ kind: "exited", waitStatus: 0, count: 2 });
@@ -189,7 +189,7 @@ describe("one fault", () => {
       limitNs: 10e9,
       expectViolations: /^/,
     });
-    // Node 2 never becomes ready for the service node: no job is submitted, the run idles out.
+    // Node 2 never becomes ready for the service node: no job is submitted, and the run ends idle.
     expect([result.reason, result.result]).toEqual(["idle", null]);
   });
 });

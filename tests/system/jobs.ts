@@ -1,7 +1,7 @@
 /**
- * Several jobs on one machine, one after the other or one into the other: for refusals, faults and failing allocations,
- * where the point is that the next job runs. Every traced run goes through the checkers. `machine` is handed out for
- * what is done from outside: keys, words in a node's memory.
+ * Several jobs on one machine, one after the other or overlapping: for refusals, faults and failing allocations, where
+ * the next job must run. The checkers verify every traced run. `machine` is public for external actions: keys, words in
+ * a node's memory.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -29,7 +29,7 @@ export const kernelImage = (): Uint8Array => fs.readFileSync(path.join(out, "ker
 export const initImage = (): Uint8Array => fs.readFileSync(path.join(out, "init.bin"));
 
 export interface JobSpec {
-  /** Of each rank; one for all. Without a slash a built-in job. */
+  /** Program of each rank, or one for all. Without a slash a built-in job. */
   readonly program: string | readonly string[];
   readonly args?: readonly string[];
   /** Default: all nodes. */
@@ -45,7 +45,7 @@ export interface BenchOptions {
   readonly root?: string;
   readonly keyboard?: boolean;
   readonly faults?: FaultInjector;
-  /** Default true. Without it runs are faster and nothing is checked. */
+  /** Default true. Without a trace, runs are faster and nothing is checked. */
   readonly traced?: boolean;
   readonly loadTimeoutNs?: number;
 }
@@ -54,7 +54,7 @@ export interface Finished {
   readonly stdout: string;
 }
 
-/** A machine that stays up. `close` it. */
+/** A machine that stays up until `close`. */
 export class Bench {
   readonly machine: Machine;
   readonly consoles = new Map<number, string>();
@@ -62,9 +62,9 @@ export class Bench {
   readonly events: TraceEvent[];
   service!: ServiceNode;
   io!: IoNode;
-  /** Puts a frame on nid 0's link, whatever it says of its source: a stranger's. */
+  /** Sends a frame on nid 0's link with any source: as a stranger. */
   inject!: (frame: Uint8Array) => void;
-  /** Virtual time as nid 0 has it, ns. */
+  /** Virtual time at nid 0, ns. */
   now = 0;
   /** To the kernels' debug interface (kernel/job/debug.ts). */
   readonly debug = new JobDebugLink((nid, message) =>
@@ -195,7 +195,7 @@ export class Bench {
       );
     return { result, stdout: this.output.get(id) ?? "" };
   }
-  /** Whether the job is over within this time. */
+  /** Whether the job ends within this time. */
   ends(id: number, withinNs: number): boolean {
     this.until(() => this.results.has(id), withinNs);
     return this.results.has(id);
@@ -210,8 +210,8 @@ export class Bench {
   }
 
   /**
-   * Overwrites init's code in a node's memory by undefined instructions, wherever its copies lie: that init crashes at
-   * its next one.
+   * Overwrites all copies of init's code in a node's memory by undefined instructions, so that init crashes at its next
+   * one.
    */
   spoilInit(nid: number): number {
     const image = initImage();
@@ -228,7 +228,7 @@ export class Bench {
     return copies;
   }
 
-  /** Ends the trace; the checkers' violations. */
+  /** Ends the trace; returns the checkers' violations. */
   violations(complete = false): readonly string[] {
     this.tracer?.end();
     return this.checkers.finish(complete);
@@ -247,7 +247,7 @@ export class Bench {
   }
 }
 
-/** Boots, lets `use` work, and holds the trace against the checkers. */
+/** Boots, calls `use`, and runs the checkers on the trace. */
 export function withBench<T>(o: BenchOptions, use: (bench: Bench) => T): T {
   const bench = new Bench(o);
   try {

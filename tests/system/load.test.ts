@@ -51,7 +51,7 @@ describe("two-phase load", () => {
       const loads = sent.filter((e) => Number(e.words[0]) === Operation.LOAD);
       expect(loads.filter((e) => e.nid === 0)).toHaveLength(1);
       expect(loads).toHaveLength(7);
-      // Only rank 0 asks the file system for the program.
+      // Only rank 0 opens the program in the file system.
       const opened = run.events.filter((e) => e.kind === EventKind.JOB_START).map((e) => e.nid);
       expect(opened.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
     },

@@ -1,6 +1,5 @@
 /**
- * What a user of `margay run` asks of a job: its environment, input, directory, ranks, limits; and what the summary
- * says.
+ * What a user of `margay run` requests for a job: its environment, input, directory, ranks, limits; and the summary.
  */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -126,7 +125,7 @@ describe("limits", () => {
         ...args,
         "/echo",
       ]);
-      // It has said what it says before it reads; a signal may come a little before or behind that.
+      // The program has printed everything before it reads; a signal may arrive shortly before or after that.
       child.stdout.once("data", () => signal && setTimeout(() => child.kill(signal), 300));
       expect(await new Promise<number | null>((resolve) => child.on("close", resolve))).toBe(expected);
     }

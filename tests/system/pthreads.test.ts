@@ -1,6 +1,6 @@
 /**
- * A program that nobody wrote for Margay: glibc, static, with pthreads, compiled by the host's gcc. Four threads on
- * four cores.
+ * A program not written for Margay: glibc, static, with pthreads, compiled by the host's gcc. Four threads on four
+ * cores.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";

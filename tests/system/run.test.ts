@@ -1,4 +1,4 @@
-/** What a user sees: the jobs, their output, statuses, and that a run is its own reproduction. */
+/** The user's view: the jobs, their output and statuses, and that a run can be reproduced. */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -77,7 +77,7 @@ describe("files", () => {
         beside: fs.readdirSync(path.join(dir, name)),
       };
     });
-    // The header says how to make the run again, the root included; every event is the same.
+    // The header contains the command line of the run, including the root; every event is the same.
     const [first, second] = runs.map(({ trace }, i) => {
       const [header, ...events] = trace.split("\n");
       return { header: header!.replaceAll(path.join(dir, names[i]!), "DIR"), events };

@@ -1,6 +1,6 @@
 /**
- * The job `shootdown` as a user sees it: right with the IPIs, and without them the bug that they are for. Golden traces
- * of both.
+ * The job `shootdown` from a user's view: correct with the IPIs, and without them the bug that they prevent. Golden
+ * traces of both.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -58,7 +58,7 @@ describe("golden traces", () => {
     const r = runCluster({ ...short, cores: 3 });
     const woken = [0, 1, 2].flatMap((core) => wakeCosts(r.events, 1, core));
     expect(woken.length).toBeGreaterThan(0);
-    // The program's own calls; what is shipped depends on the wire.
+    // The program's own calls; shipped calls depend on the wire.
     const program = r.events.slice(r.events.findIndex((e) => e.kind === EventKind.JOB_START));
     const calls = callCosts(program, 1, 0).filter((line) => !/ (write|exit_group) /.test(line));
     const lines = [...calls, ...woken];

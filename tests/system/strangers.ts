@@ -1,6 +1,6 @@
 /**
- * Nodes that are not there: frames that anybody on the wire could make, in the order that the link's rules ask for, or
- * mutated. Nothing that comes back reaches them.
+ * Nodes that do not exist: frames that anything on the wire could send, in the order that the link's rules require, or
+ * mutated. Replies never reach them.
  */
 import { EthernetHeader, MessageHeader, Operation } from "../../emulator/abi/net.ts";
 import { fragment, message, type Message, parse, seal } from "../../emulator/fabric/message.ts";
@@ -8,7 +8,7 @@ import { nextSequence } from "../../emulator/fabric/reliable.ts";
 import type { Random } from "../fabric/random.ts";
 
 export type Fields = Partial<Message> & { readonly operation: number };
-/** What a frame may say besides its message. */
+/** Fields of a frame outside its message. */
 export interface FrameFields {
   readonly fragmentOffset?: number;
   readonly totalBytes?: number;
@@ -36,7 +36,7 @@ export class Stranger {
     const [first] = fragment(message({ sourceNid: this.nid, targetNid: this.target, ...fields }));
     this.put(first!, frame);
   }
-  /** Takes what the target has sent, as far as this number. */
+  /** Acknowledges what the target has sent, up to this number. */
   acknowledge(acknowledgement: number): void {
     this.fragment({ operation: Operation.ACKNOWLEDGE }, { sequence: 0, acknowledgement });
   }
@@ -54,7 +54,7 @@ export class Stranger {
 const headerOf = (frame: Uint8Array): MessageHeader =>
   new MessageHeader(new DataView(frame.buffer, frame.byteOffset), EthernetHeader.SIZE);
 
-/** Values that have broken parsers before, for a field of any width. */
+/** Values that often break parsers, for a field of any width. */
 const EDGES = [
   0, 1, 2, 7, 8, 15, 16, 31, 32, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
 ];
@@ -65,23 +65,23 @@ const wide = (random: Random): bigint =>
 
 export interface FuzzOptions {
   readonly target: number;
-  /** nids that frames pretend to come from. */
+  /** Forged source nids. */
   readonly nids: readonly number[];
   /**
-   * Where the target's answers are not to be seen: each nid is given up for the next one after so many frames, since
-   * sooner or later it would have to acknowledge.
+   * If the target's answers cannot be seen: each nid is replaced by the next after so many frames, because sooner or
+   * later it would have to acknowledge.
    */
   readonly framesOfNid?: number;
   readonly jobs: readonly number[];
   readonly pids: readonly number[];
-  /** Bodies that are sound, or nearly. */
+  /** Bodies that are valid, or nearly. */
   readonly bodies: readonly Uint8Array[];
 }
 
 /**
- * Random frames to one target, most of them sound down to the CRC and in sequence, so that what they say is believed:
- * several nids, messages half sent and mixed, replies that nobody asked for, edges in every field; some damaged
- * anywhere.
+ * Random frames to one target, most of them valid down to the CRC and in sequence, so that their contents are
+ * processed: several nids, incomplete and mixed messages, unrequested replies, boundary values in every field; some
+ * corrupted anywhere.
  */
 export class FrameFuzzer {
   private readonly sequences = new Map<number, number>();
@@ -99,7 +99,7 @@ export class FrameFuzzer {
     this.lastNid = Math.max(...o.nids);
   }
 
-  /** A frame that the target has sent: what it wants to have acknowledged. */
+  /** A frame that the target has sent and wants acknowledged. */
   sent(frame: Uint8Array): void {
     const { targetNid, sequence } = headerOf(frame);
     if (sequence !== 0) this.acknowledgements.set(targetNid, sequence);
@@ -136,12 +136,12 @@ export class FrameFuzzer {
     if (random.chance(10))
       for (let n = 1 + random.below(4); n > 0; n--) frame[random.below(frame.length)] = random.next();
     const bytes = random.chance(3) ? frame.subarray(0, random.below(frame.length)) : frame;
-    // What the receiver refuses as a frame it waits for again.
+    // If the receiver refuses the frame, it waits for the same sequence number again.
     if (inOrder && typeof parse(bytes, this.o.target) !== "number") this.sequences.set(nid, nextSequence(sequence));
     return bytes;
   }
 
-  /** Each now and then another one takes the place of one that has had its time. */
+  /** From time to time another nid replaces one that has been used up. */
   private nid(): number {
     const { framesOfNid } = this.o;
     const at = this.random.below(this.nids.length);

@@ -1,7 +1,7 @@
 /**
- * The wire: frames that pass every check of the link and mean harm. The real kernel under a running job, and strangers
- * that answer nothing. Who may send what: kernel/net/README.md. `make frames N=1000000` sends more random frames than
- * CI has time for.
+ * The wire: hostile frames that pass every check of the link. The real kernel under a running job, and strangers that
+ * answer nothing. Who may send what: kernel/net/README.md. `make frames N=1000000` sends more random frames than CI has
+ * time for.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -23,7 +23,7 @@ const root = temporaryFolder();
 afterAll(() => fs.rmSync(root, { recursive: true }));
 fs.writeFileSync(path.join(root, "wire"), programImage("wire"), { mode: 0o755 });
 
-/** The size of the machine is not known, so that any nid may exist. */
+/** The size of the machine is unknown, so any nid may exist. */
 const boundless = { cores: 1, root, append: "nodes=0" };
 function on<T>(o: Partial<BenchOptions>, use: (bench: Bench) => T): T {
   const bench = new Bench({ nodes: 1, ...boundless, ...o });
@@ -35,7 +35,7 @@ function on<T>(o: Partial<BenchOptions>, use: (bench: Bench) => T): T {
     bench.close();
   }
 }
-/** The body of a LOAD that a kernel takes. */
+/** The body of a LOAD that a kernel accepts. */
 const loadBody = (): Uint8Array => buildLoadBody(initImage(), new Uint8Array(64), 0);
 const job = (mode: string): JobSpec => ({ program: "/wire", args: [mode] });
 const refusals = (bench: Bench): number[] =>
@@ -259,7 +259,7 @@ describe("the retransmission timer", () => {
 const FEW = 1500;
 const frames = Number(process.env["FRAMES"] ?? FEW);
 const firstSeed = Number(process.env["FRAME_SEED"] ?? 1);
-/** Frames that one machine gets before a fresh one takes over. */
+/** Frames per machine; then a new machine is used. */
 const PER_MACHINE = 20_000;
 
 describe("random frames", () => {
@@ -286,7 +286,7 @@ describe("random frames", () => {
           const reason = bench.until(() => false, 60_000);
           expect([reason, bench.machine.fault?.text], `${replay}\n${bench.console}`).toEqual(["limit", undefined]);
         }
-        // Those whose half messages hold something are given up, then the job ends when it is told to.
+        // Incomplete messages are discarded, then the job ends when told to.
         bench.until(() => false, 2 * INBOUND_SILENCE_NS);
         expect(bench.service.kill(id, Math.max(bench.now, bench.machine.time)), replay).toBe(true);
         expect(bench.finish(id).result, `${replay}\n${bench.console}`).toMatchObject({ kind: "killed" });

@@ -1,4 +1,4 @@
-/** emulator/trace/EVENTS.md is what the table of events says. */
+/** emulator/trace/EVENTS.md matches the table of events. */
 import path from "node:path";
 import { expect, it } from "vitest";
 import { eventTable, FieldFormatNames } from "../../emulator/abi/events.ts";

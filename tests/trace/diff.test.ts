@@ -1,4 +1,4 @@
-/** Where two traces part: what is named, and that nothing is named where they are the same. */
+/** Where two traces diverge: the difference is named, and equal traces have none. */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Operation } from "../../emulator/abi/net.ts";

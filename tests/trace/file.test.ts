@@ -1,4 +1,6 @@
-/** The trace file: what is written is read back, and what is damaged is refused with its place, whatever the damage. */
+/**
+ * The trace file: written events are read back, and a damaged file is refused with the position, whatever the damage.
+ */
 import { describe, expect, it } from "vitest";
 import { EventKind, eventTable, FieldFormat } from "../../emulator/abi/events.ts";
 import { Prng } from "../../emulator/machine/prng.ts";
@@ -38,7 +40,7 @@ function written(list: readonly TraceEvent[] = events): string {
   writer.end();
   return parts.join("");
 }
-/** In pieces, as a file is read. */
+/** Split into pieces, as a file is read. */
 function* pieces(text: string, length: number): Generator<string> {
   for (let at = 0; at < text.length; at += length) yield text.slice(at, at + length);
 }
@@ -93,7 +95,7 @@ describe("what is no trace is refused with its place", () => {
 });
 
 /**
- * Each damage either leaves a trace (a digit became another) or is a TraceFileError; nothing else is thrown, nothing
+ * Each damage is either invisible (a digit became another) or a TraceFileError; nothing else is thrown, and nothing
  * hangs.
  */
 describe("random damage", () => {

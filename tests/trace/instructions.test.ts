@@ -1,6 +1,6 @@
 /**
- * Instruction traces: they change nothing, miss nothing and invent nothing. One event a retired instruction, at its own
- * time, in the order that the code itself says.
+ * Instruction traces are complete and correct and do not change the run: one event per retired instruction, at its own
+ * time, in the order that the code itself determines.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -23,7 +23,7 @@ const disassemble = await loadDisassembler();
 const symboliser = new Symboliser([fs.readFileSync(path.join(packageRoot, "images/out/kernel.elf"))]);
 const INSN: ReadonlySet<number> = new Set([EventKind.INSN]);
 
-/** A job of two nodes with the given instructions watched. */
+/** A job of two nodes, with the given instructions traced. */
 function watched(selection: Selection | undefined): {
   readonly run: ReturnType<typeof runCluster>;
   readonly insns: readonly TraceEvent[];
@@ -41,7 +41,7 @@ function watched(selection: Selection | undefined): {
 
 describe("a job", () => {
   const plain = watched(undefined);
-  // Around the first interrupt of node 1 that finds its core at work: behind the return of a system call that kept
+  // Around the first interrupt of node 1 that finds its core running: after the return of a system call that kept
   // interrupts off.
   const own = plain.run.events.filter((e) => e.nid === 1 && e.core === 0);
   const middle = own.find((e, i) => e.kind === EventKind.IRQ_DELIVER && own[i - 1]?.kind === EventKind.SYS_EXIT)!.time;
@@ -72,7 +72,7 @@ describe("a job", () => {
         handlers++;
         expect(fullLine(b, (x) => symboliser.nameOf(x))).toMatch(/<trapStubs\+/);
       } else if (/^jmp [^0].*\[|^jmp r/.test(text)) {
-        // By a table.
+        // A jump through a table.
         expect(target).toBeUndefined();
       } else if (/^j/.test(text)) expect([next, target]).toContain(b.words[0]);
       else if (/^call 0x/.test(text)) expect(b.words[0]).toBe(target);
@@ -102,8 +102,8 @@ function* pairs(events: readonly TraceEvent[]): Generator<readonly [TraceEvent, 
   }
 }
 
-// A guest whose path is known: faults, a software interrupt, a repeated instruction, real mode of a second core is the
-// kernel's.
+// A guest whose path is known: faults, a software interrupt, a repeated instruction. The kernel's own trace covers real
+// mode, on a second core.
 describe.skipIf(!hasAssembler)("a guest in assembly", () => {
   const source = `
 .intel_syntax noprefix

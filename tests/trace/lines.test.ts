@@ -1,5 +1,5 @@
 /**
- * Source positions and symbolised dumps: our line-table reader against binutils' addr2line over our own linker's
+ * Source positions and symbolised dumps: our line-table reader is compared with binutils' addr2line on our own linker's
  * output.
  */
 import { execFileSync } from "node:child_process";
@@ -40,7 +40,7 @@ describe("line table", () => {
         .map((line) => line.replace(/^\.\//, "").replace(/ \(discriminator \d+\)$/, ""));
       let known = 0;
       addresses.forEach((address, i) => {
-        // addr2line shows unknown code as ??:0 or ??:?, and code that the compiler made as FILE:? or FILE:0.
+        // addr2line prints unknown code as ??:0 or ??:?, and compiler-generated code as FILE:? or FILE:0.
         const position = theirs[i]!.replace(/^.*:[?0]$/, "?");
         if (position !== "?") known++;
         expect(table.sourceOf(address) ?? "?", `0x${address.toString(16)}`).toBe(position);
@@ -71,7 +71,7 @@ describe("symboliser", () => {
     expect(symboliser.describe(address)).toMatch(/^bootMain, kernel\/boot\/main\.ts:\d+$/);
     expect(symboliser.describe(address + 1n)).toMatch(/^bootMain\+0x1, kernel\/boot\/main\.ts:\d+$/);
     expect(symboliser.describe(0x123n)).toBeUndefined();
-    // The first byte of a function as a return address: the line belongs to what stands before it.
+    // The first byte of a function as a return address: the line belongs to the code before it.
     expect(symboliser.describeReturn(address)).not.toBe(symboliser.describe(address));
   });
   it("explains the kernel's backtraces, and leaves other lines alone", () => {

@@ -1,6 +1,6 @@
 /**
- * The export for Perfetto and chrome://tracing over real runs: the rules of the Trace Event Format (fields of each
- * phase, nesting, flow pairs, order), an arrow a message, the fifteen steps of a load.
+ * The export for Perfetto and chrome://tracing, with real runs: the rules of the Trace Event Format (fields of each
+ * phase, nesting, flow pairs, order), one arrow per message, the fifteen steps of a load.
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
@@ -22,7 +22,7 @@ const header: TraceHeader = {
   images: [],
 };
 
-/** Rules of "Trace Event Format": what breaks them, a line each. */
+/** Checks the rules of "Trace Event Format"; returns one line per violation. */
 function violations(events: readonly ChromeEvent[]): string[] {
   const found: string[] = [];
   const complain = (event: ChromeEvent, what: string): void => void found.push(`${what}: ${JSON.stringify(event)}`);

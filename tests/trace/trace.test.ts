@@ -197,7 +197,7 @@ n1.c1 tlb.flush  cause=1 pages=1
 describe("--show", () => {
   it("takes groups and kinds", () => {
     expect([...parseShow("irq.eoi, tlb")].sort()).toEqual([EventKind.TLB_FLUSH, EventKind.IRQ_EOI].sort());
-    // All but single instructions.
+    // All except single instructions.
     expect(parseShow("all").size).toBe(eventTable.length - 1);
     expect(parseShow("all,insn").size).toBe(eventTable.length);
     expect(parseShow("sys")).toEqual(new Set([EventKind.SYS_ENTER, EventKind.SYS_EXIT]));

@@ -25,7 +25,7 @@ describe("the parameter block", () => {
     envp: ["X=y"],
   };
   const block = buildParameters(p);
-  // Its end is the end of memory's data: a read behind the block would find other bytes, one far behind a trap.
+  // The block ends at the end of memory's data: a read beyond it finds other bytes, one far beyond it traps.
   const subset = new Subset("userland/init/parameters.ts", block.length);
   const valid = (bytes: Uint8Array): boolean => {
     subset.write(0, bytes);

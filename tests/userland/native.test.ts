@@ -1,6 +1,4 @@
-/**
- * Proves: the jobs, compiled by our compiler, run on a Linux host as rank 0 of 1, and say so when their output is lost.
- */
+/** Proves: the jobs, compiled by our compiler, run on a Linux host as rank 0 of 1, and fail if their output is lost. */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";

@@ -1,5 +1,5 @@
 /**
- * Proves, with init's own code against a world that answers its system calls: steps 6 to 15 of the load, and that every
+ * Proves, with init's own code in a world that answers its system calls: steps 6 to 15 of the load, and that every
  * failure becomes a status.
  */
 import { describe, expect, it } from "vitest";

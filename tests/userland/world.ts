@@ -1,7 +1,7 @@
 /**
  * Test-only: one init in the IR interpreter, in a world that answers its system calls. The world plays the kernel, the
- * I/O node, the parent and the children; it gives an answer as an event in init's queue when init waits, so every order
- * of events can be scripted.
+ * I/O node, the parent and the children. It delivers an answer as an event in init's queue when init waits, so every
+ * order of events can be scripted.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -28,7 +28,7 @@ import { type Module, NO_LOC } from "../../toolchain/ir/ir.ts";
 import { modelInit } from "../service/model.ts";
 
 const packageRoot = path.resolve(import.meta.dirname, "../..");
-/** Where things lie in the interpreter's memory, which starts at 0x10000 and ends at MEMORY_END. */
+/** Addresses in the interpreter's memory, which starts at 0x10000 and ends at MEMORY_END. */
 const STACK_TOP = 0x30_0000n;
 const STACK_BYTES = 0x2_0000n;
 const IMAGE = 0x30_0000n;
@@ -48,7 +48,7 @@ const memoryText = fs
   .replace(/USER_STRINGS_BYTES: u64 = \w+/, `USER_STRINGS_BYTES: u64 = ${STACK_BYTES / 2n}`);
 
 let lowered: Module | null = null;
-/** Init's code with the calls that are inline assembly left out, and with memory for the world behind its own. */
+/** Init's code without the calls that are inline assembly, and with the world's memory after its own. */
 function initModule(): Module {
   if (lowered !== null) return lowered;
   const { module, diagnostics } = lowerProgram({
@@ -95,18 +95,18 @@ export interface FakeFile {
   readonly script?: readonly string[];
 }
 export interface ChildScript {
-  /** Of LOAD_REPLY. */
+  /** Cause of the LOAD_REPLY. */
   readonly cause?: number;
   readonly status?: { readonly cause: number; readonly errno: number; readonly rank: number; readonly ready: number };
 }
 export interface Script {
   readonly parameters: Parameters;
   readonly rank: number;
-  /** By path: rank 0 opens them; the parent has them for other ranks. */
+  /** By path: rank 0 opens them; for other ranks the parent has them. */
   readonly files: Readonly<Record<string, FakeFile>>;
-  /** By rank; left out: loads and reports its whole sub-tree ready. */
+  /** By rank; left out: the child loads and reports its whole sub-tree ready. */
   readonly children?: Readonly<Record<number, ChildScript>>;
-  /** Children answer last to first. */
+  /** Children answer in reverse order. */
   readonly reversed?: boolean;
   readonly refuseMmap?: boolean;
 }
@@ -120,7 +120,7 @@ export interface StatusRecord {
   readonly target: string;
   readonly remoteOffset: bigint;
 }
-/** How init's life ended: it started the program, left, or waits for what will never come (to be killed). */
+/** How init ended: it started the program, exited, or waits for ever (to be killed). */
 export type Ending =
   | { readonly kind: "started"; readonly entry: bigint; readonly stack: bigint }
   | { readonly kind: "exited"; readonly status: number }
@@ -196,7 +196,7 @@ export class World {
     for (let a = address; this.at(a, 1)[0] !== 0; a++) text += String.fromCharCode(this.at(a, 1)[0]!);
     return text;
   }
-  /** The image that init forwards must be what it came as. */
+  /** Init must forward the image unchanged. */
   get imageUnchanged(): boolean {
     return Buffer.compare(this.at(IMAGE, this.body.length), this.body) === 0;
   }

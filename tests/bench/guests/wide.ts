@@ -1,7 +1,7 @@
 /**
- * Wide code: 57,000 different instructions in 2,000 functions, gone through ITERATIONS times. What a translator does to
- * code that it sees seldom, and how it keeps what it has translated, decides its speed. Register and memory use as
- * start.s has it; data from RSI on.
+ * Wide code: 57,000 different instructions in 2,000 functions, executed ITERATIONS times. Its speed depends on how a
+ * translator handles rarely executed code and how it stores translations. Registers and memory as in start.s; data from
+ * RSI on.
  */
 import { Prng } from "../../../emulator/machine/prng.ts";
 
@@ -10,7 +10,7 @@ const BLOCKS = 3;
 const SEED = 42;
 const REGISTERS = ["ax", "dx", "cx", "bx"] as const;
 
-/** The assembly of `body`, the same in every run. */
+/** The assembly of `body`, identical in every run. */
 export function wideBody(): string {
   const prng = new Prng(SEED);
   const register = (width: 32 | 64): string => `${width === 64 ? "r" : "e"}${REGISTERS[prng.below(REGISTERS.length)]}`;

@@ -1,16 +1,15 @@
 /**
- * Lengths of the kernel's hot paths in instructions: one retired instruction is one tick of the TSC. `call N`: from
- * `syscall` to `sysretq`, both counted, of getpid. `spinning`: from now on interrupts come that have nothing to do but
- * their EOI; `interrupt N`: from the first instruction behind the vector to `iretq`, both counted, as the program sees
- * them.
+ * Lengths of the kernel's hot paths in instructions: one retired instruction is one tick of the TSC. `call N`: getpid
+ * from `syscall` to `sysretq`, both counted. `spinning`: from now on interrupts arrive that need only an EOI;
+ * `interrupt N`: from the first instruction of the handler to `iretq`, both counted, as the program sees them.
  */
 import "../../../userland/lib/start.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";
 import { flush, print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
 
-/** Instructions between the two readings beside the call: the first rdtsc, shl, or, mov, mov. */
+/** Instructions between the two readings, besides the call: the first rdtsc, shl, or, mov, mov. */
 const AROUND_CALL: u64 = 5;
-/** So much longer than a turn of the loop, and it was an interrupt. */
+/** An iteration longer by this was interrupted. */
 const GAP: u64 = 40;
 const INTERRUPTS: u64 = 5;
 const TURNS: u64 = 200_000;

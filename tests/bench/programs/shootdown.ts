@@ -1,8 +1,8 @@
 /**
- * What a TLB shootdown costs when every other core of the node has the address space: `cores N`, then in virtual ns (=
- * instructions) from `syscall` to `sysretq` of the one that asks: `mprotect N` and `munmap N` of one page; and
- * `disturbed N`: what each request takes from every other core, from its program back to its program. Means; the page
- * is fresh each time and was written.
+ * Cost of a TLB shootdown if all other cores of the node use the address space. `cores N`; then in virtual ns (=
+ * instructions) from `syscall` to `sysretq` of the initiator: `mprotect N` and `munmap N` of one page; and `disturbed
+ * N`: time that each request takes from every other core, from its program back to its program. Means; the page is new
+ * each time and has been written.
  */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";
@@ -13,7 +13,7 @@ import { mmap, mprotect, munmap } from "../../../userland/lib/syscall.ts";
 import { createThread, joinThread, type Thread } from "../../../userland/lib/thread.ts";
 
 const ROUNDS: u64 = 16;
-/** So much longer than a turn of the bystander's loop, and it was an interrupt. */
+/** An iteration of the bystander's loop that is longer by this was interrupted. */
 const GAP: u64 = 40;
 
 class Bystander {
@@ -66,13 +66,13 @@ export function main(_argc: i32, _argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 
   return 0;
 }
 
-/** Computes for itself, as all other cores of a job do while one of them changes a mapping. */
+/** Computes, as all other cores of a job do while one of them changes a mapping. */
 function standBy(index: u64): u64 {
   const me = addr(bystanders[index]);
   let turn: u64 = 0xffff_ffff;
   let before: u64 = readTsc();
   for (let n: u64 = 0; atomicLoad(addr(shared.isOver)) === 0; n++) {
-    // The first turns only show how long one is.
+    // The first iterations only measure their length.
     if (n === 3) atomicStore(addr(me.isRunning), 1);
     const now: u64 = readTsc();
     const taken: u64 = now - before;

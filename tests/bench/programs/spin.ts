@@ -1,7 +1,4 @@
-/**
- * Computes until somebody from outside says that it is enough: `state.stop`. For figures of the debugger's basic
- * operations.
- */
+/** Computes until the benchmark sets `state.stop` from outside. For figures of the debugger's basic operations. */
 import "../../../userland/lib/start.ts";
 
 class State {

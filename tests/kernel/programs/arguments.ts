@@ -1,7 +1,7 @@
 /**
- * Hostile arguments, one a line: `NAME RESULT`. `arguments linux` makes the calls that Linux has, whose results Linux
- * must share (the test runs the same file there); `arguments margay` makes Margay's own, with the result that is right
- * beside what came.
+ * Hostile arguments, one per line: `NAME RESULT`. `arguments linux` makes the calls that Linux has, whose results must
+ * equal Linux's (the test runs the same file there). `arguments margay` makes Margay's own calls and prints the correct
+ * result beside the actual one.
  */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";
@@ -27,7 +27,7 @@ const IMAGE: u64 = 0xffff_ffff_8010_0000;
 const HOLE: u64 = 0x8000_0000_0000;
 const MINUS: u64 = 0xffff_ffff_ffff_ffff;
 const HIGH: u64 = 0x1_0000_0000;
-/** Nothing is mapped there: below what the system lets a program map. */
+/** Nothing is mapped there: it is below the lowest address that the system lets a program map. */
 const NOWHERE: u64 = 0x1000;
 const RW: u32 = Prot.READ | Prot.WRITE;
 const ANONYMOUS: u64 = MapFlag.PRIVATE | MapFlag.ANONYMOUS;
@@ -36,7 +36,7 @@ const WAKE: u64 = FutexOperation.WAKE | FutexFlag.PRIVATE;
 const WAIT: u64 = FutexOperation.WAIT | FutexFlag.PRIVATE;
 
 class Ground {
-  /** Two pages, the second of which is not there; and one that can only be read. */
+  /** Two pages, of which the second is not mapped; and a read-only one. */
   page: u64 = 0;
   end: u64 = 0;
   readOnly: u64 = 0;
@@ -58,7 +58,7 @@ function call(name: ptr<u8>, number: u64, a: u64, b: u64, c: u64, d: u64, e: u64
 function call3(name: ptr<u8>, number: u64, a: u64, b: u64, c: u64): void {
   call(name, number, a, b, c, 0, 0, 0);
 }
-/** One of Margay's own: `right` is what must come. */
+/** One of Margay's own calls: `right` is the correct result. */
 function own(name: ptr<u8>, right: i64, number: u64, a: u64, b: u64, c: u64, d: u64): void {
   const o = stdout();
   const result: i64 = syscall6(number, a, b, c, d, 0, 0);
@@ -114,7 +114,7 @@ function paths(): void {
   call3(cstr("stat(/, read-only)"), Syscall.STAT, root, ground.readOnly, 0);
   call3(cstr("stat(kernel, kernel)"), Syscall.STAT, KERNEL, KERNEL, 0);
   call3(cstr("lstat(null)"), Syscall.LSTAT, 0, 0, 0);
-  // No NUL before the memory ends; and none in as many bytes as a path may have.
+  // No NUL before the end of memory; and none within the longest path.
   for (let i: u64 = 0; i < PAGE_BYTES; i++) cast<ptr<u8>>(ground.page)[i] = 97;
   call3(cstr("open(unterminated)"), Syscall.OPEN, ground.end - 16, 0, 0);
   const long = cast<ptr<u8>>(u64(mmap(0, 2 * PAGE_BYTES, RW, u32(ANONYMOUS), -1, 0)));
@@ -279,7 +279,7 @@ function queues(): void {
   own(cstr("portal_queue"), 1, Syscall.PORTAL_QUEUE, page, 4, 0, 0);
   own(cstr("portal_wait(timeout 0)"), -i64(Errno.ETIMEDOUT), Syscall.PORTAL_WAIT, 1, 0, 0, 0);
   own(cstr("portal_wait(2^32 + 1), with a queue"), EINVAL, Syscall.PORTAL_WAIT, HIGH + 1, 0, 0, 0);
-  // The program owns the header: whatever it says, the kernel stays in the queue's memory.
+  // The program owns the header: whatever it contains, the kernel stays within the queue's memory.
   cast<ptr<u64>>(page)[0] = MINUS;
   cast<ptr<u64>>(page)[3] = MINUS;
   own(cstr("portal_wait(forged header)"), 0, Syscall.PORTAL_WAIT, 1, 0, 0, 0);
@@ -290,7 +290,7 @@ function queues(): void {
   request.address = page;
   own(cstr("portal_put(event into a forged header)"), 0, Syscall.PORTAL_PUT, cast<u64>(addr(request)), 0, 0, 0);
 }
-/** The entry with one field wrong. */
+/** The entry with one wrong field. */
 function append(name: ptr<u8>, right: i64): void {
   own(name, right, Syscall.PORTAL_APPEND, cast<u64>(addr(entry)), 0, 0, 0);
   zero(addr(entry));
@@ -336,7 +336,7 @@ function entries(): void {
   own(cstr("unlink(1)"), 0, Syscall.PORTAL_UNLINK, 1, 0, 0, 0);
   own(cstr("unlink(1) again"), EINVAL, Syscall.PORTAL_UNLINK, 1, 0, 0, 0);
 }
-/** The request with one field wrong, as a PUT and as a GET. */
+/** The request with one wrong field, as a PUT and as a GET. */
 function issue(name: ptr<u8>, put: i64, get: i64): void {
   own(name, put, Syscall.PORTAL_PUT, cast<u64>(addr(request)), 0, 0, 0);
   own(name, get, Syscall.PORTAL_GET, cast<u64>(addr(request)), 0, 0, 0);
@@ -385,7 +385,7 @@ function rest(): void {
   own(cstr("rank_map(0)"), 0, Syscall.MARGAY_RANK_MAP, ground.page, 0, 0, 0);
   own(cstr("personality(kernel)"), EFAULT, Syscall.MARGAY_PERSONALITY, KERNEL, 0, 0, 0);
   own(cstr("personality(half)"), EFAULT, Syscall.MARGAY_PERSONALITY, ground.end - 8, 0, 0, 0);
-  // Init's alone; what is wrong with the arguments may be said first.
+  // Only init may call it; wrong arguments may be reported first.
   own(cstr("describe_job"), -i64(Errno.EPERM), Syscall.MARGAY_DESCRIBE_JOB, 0, 1, ground.page, 0);
   own(cstr("describe_job(rank 2^32)"), EINVAL, Syscall.MARGAY_DESCRIBE_JOB, HIGH, 1, ground.page, 0);
   own(cstr("describe_job(size 2^32 + 1)"), EINVAL, Syscall.MARGAY_DESCRIBE_JOB, 0, HIGH + 1, ground.page, 0);
@@ -397,7 +397,7 @@ function rest(): void {
   own(cstr("start(stack hole)"), EFAULT, Syscall.MARGAY_START, ground.page, HOLE, 0, 0);
   own(cstr("no such call of ours"), -i64(Errno.ENOSYS), 4096 + 32, 0, 0, 0, 0);
   own(cstr("2^32 + portal_wait"), -i64(Errno.ENOSYS), HIGH + Syscall.PORTAL_WAIT, 0, 0, 0, 0);
-  // Low pages stay out of a program's map: a null pointer is one.
+  // Low pages are never mapped for a program, so a null pointer faults.
   const low: i64 = syscall6(Syscall.MMAP, 0, PAGE_BYTES, RW, FIXED, MINUS, 0);
   if (low !== -i64(Errno.EPERM)) print(stdout(), cstr("mmap(null): wrong\n"));
 }

@@ -1,6 +1,6 @@
 /**
- * What a core file is to show: the main thread writes to address 8 while one thread computes and another waits for a
- * word. Heap of its own, a double in a register, arguments.
+ * Contents for a core file: the main thread writes to address 8 while one thread computes and another waits for a word.
+ * With its own heap, a double in a register, and arguments.
  */
 import "../../../userland/lib/start.ts";
 import { createThread, futexWait, type Thread } from "../../../userland/lib/thread.ts";

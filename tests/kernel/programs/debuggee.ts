@@ -1,8 +1,7 @@
 /**
- * What a debugger finds: a thread that computes, one that waits for a word, one that sleeps, and the main thread, which
- * calls `bump` until `state.stop` says no. With the argument `fault` it writes to address 8 instead. Prints the sum of
- * what is known; exits with status 7, or with 8 if a wait has ended in a way that only a debugger can have brought
- * about.
+ * A program to debug: one thread computes, one waits for a word, one sleeps, and the main thread calls `bump` until
+ * `state.stop` is set. With the argument `fault` it writes to address 8 instead. Prints the sum of what is known; exits
+ * with status 7, or with 8 if a wait ended in a way that only a debugger can cause.
  */
 import "../../../userland/lib/start.ts";
 import { stringsEqual } from "../../../toolchain/lib/rt/strings.ts";
@@ -16,7 +15,7 @@ class State {
   word: u32 = 0;
   counter: u64 = 0;
   calls: u64 = 0;
-  /** Sum of what `bump` got beside its own counting: a debugger may change it. */
+  /** Sum that `bump` received besides its own counting: a debugger may change it. */
   given: u64 = 0;
   naps: u64 = 0;
   awake: u64 = 0;
@@ -57,7 +56,7 @@ function nap(_argument: u64): u64 {
   return 4;
 }
 
-/** Called again and again; `amount` is 1. */
+/** Called repeatedly; `amount` is 1. */
 function bump(amount: u64): u64 {
   attr({ symbol: "bump", keep: true, inline: "never" });
   state.given += amount;

@@ -1,4 +1,4 @@
-/** Goes wrong in the way that its first argument names. */
+/** Faults in the way that its first argument names. */
 import "../../../userland/lib/start.ts";
 import { syscall0 } from "../../../userland/lib/syscall.ts";
 import { print, stdout } from "../../../userland/lib/stdio.ts";
@@ -25,14 +25,14 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
     return 0;
   }
   if (stringsEqual(way, cstr("spin"))) for (;;) asm`pause`;
-  // Where tables are, and what the processor is doing, is not for programs (UMIP).
+  // Addresses of tables and the processor's state are not visible to programs (UMIP).
   const at: u64 = cast<u64>(addr(data));
   if (stringsEqual(way, cstr("sgdt"))) asm({ clobber: ["memory"] })`sgdt [${at}]`;
   if (stringsEqual(way, cstr("sidt"))) asm({ clobber: ["memory"] })`sidt [${at}]`;
   if (stringsEqual(way, cstr("sldt"))) asm({ clobber: ["rax"] })`sldt ax`;
   if (stringsEqual(way, cstr("str"))) asm({ clobber: ["rax"] })`str ax`;
   if (stringsEqual(way, cstr("smsw"))) asm({ clobber: ["rax"] })`smsw ax`;
-  // Computes with RFLAGS.AC set, which lets a kernel that does not clear it touch programs' pages in spite of SMAP.
+  // Computes with RFLAGS.AC set; a kernel that does not clear it could access user pages in spite of SMAP.
   if (stringsEqual(way, cstr("align"))) {
     asm({ clobber: ["memory"] })`
       pushfq

@@ -44,7 +44,7 @@ import {
 const RW: u32 = Prot.READ | Prot.WRITE;
 const FIXED: u32 = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
 const THREADS: u32 = 64;
-/** Calls between two looks at the grounds. */
+/** Calls between two checks of the grounds. */
 const LOOK_EVERY: u64 = 512;
 
 const workers: arr<Worker, 64> = zeroed();
@@ -52,18 +52,18 @@ class Shared {
   calls: u64 = 0;
   limit: u64 = 0;
   seed: u64 = 0;
-  /** Threads that are there. */
+  /** Threads that exist. */
   alive: u32 = 0;
   failures: u32 = 0;
   succeeded: u64 = 0;
-  /** By errno. */
+  /** Counts by errno. */
   errors!: arr<u64, 200>;
 }
 const shared: Shared = zeroed();
 
 /**
- * The instruction with all arguments, and all registers afterwards. A thread that clone makes ends at once, without
- * touching its stack: the number is in a register, since its creator goes on.
+ * The instruction with all arguments, and all registers afterwards. A thread that clone creates ends at once without
+ * touching its stack: the number is in a register, because its creator continues on the stack.
  */
 function make(_a: ptr<Attempt>): void {
   attr({ naked: true });
@@ -122,12 +122,12 @@ function make(_a: ptr<Attempt>): void {
   `;
 }
 
-/** RAM in the direct map (the nodes have 64 MB), the kernel's image. */
+/** In RAM in the direct map (the nodes have 64 MB), or in the kernel's image. */
 function looksLikeKernel(value: u64): boolean {
   return value - DIRECT_MAP < 0x800_0000 || value - (IMAGE + 0x10_0000) < 0x80_0000;
 }
 
-/** Says what has gone wrong, with the call, and ends the job. */
+/** Reports the error with the call, and ends the job. */
 function fail(w: ptr<Worker>, what: ptr<u8>, value: u64): void {
   if (atomicExchange(addr(shared.failures), 1) !== 0) for (;;) asm`pause`;
   const o = stdout();
@@ -160,7 +160,7 @@ function judge(w: ptr<Worker>): void {
   if (result >= 0) atomicAdd(addr(shared.succeeded), 1);
   else atomicAdd(addr(shared.errors[-result < 200 ? u64(-result) : 0]), 1);
 }
-/** Kernel addresses in what calls have written; anything at all in what only can be read. */
+/** Looks for kernel addresses in memory that calls have written, and for any change of read-only memory. */
 function look(w: ptr<Worker>): void {
   for (let at: u64 = OPEN; at < OPEN + OPEN_BYTES; at += 8) {
     const value: u64 = volatileRead(cast<ptr<u64>>(at));
@@ -170,7 +170,7 @@ function look(w: ptr<Worker>): void {
     if (volatileRead(cast<ptr<u64>>(at)) !== 0) fail(w, cstr("read-only memory was written"), at);
 }
 
-/** mmap's ranges go again, so that memory does not run out by our own doing for long. */
+/** Releases mmap's ranges, so that the test itself does not use up memory for long. */
 function keepMapped(w: ptr<Worker>, at: u64, lengthBytes: u64): void {
   const slot: u64 = w.turn++ & 3;
   if (w.mapped[slot] !== 0) syscall2(Syscall.MUNMAP, w.mapped[slot], w.mappedBytes[slot]);
@@ -200,11 +200,11 @@ function step(w: ptr<Worker>): void {
   for (let i: u32 = 0; i < ARGUMENTS_MAX; i++)
     a.arguments[i] = argument(w, info.kinds[i], u64(info.limits[i]), 2 * sizeof<PortalEvent>());
   refine(w, a);
-  // A range that starts below the program ends there, too.
+  // A range that starts below the program also ends there.
   if (info.kinds[0] === ArgKind.PAGE && a.arguments[0] < SHIFTING) a.arguments[1] &= PROGRAM_LOWEST - 1;
-  // Numbers that there are not, or not in all 64 bits.
+  // Call numbers that do not exist, or not with all 64 bits.
   if (oneIn(w, 100)) a.number = oneIn(w, 2) ? number(w) | 0x1000_0000 : a.number | (u64(1) << (32 + below(w, 32)));
-  // Somebody writes to what the kernel may be reading, event queues too.
+  // Other threads write to what the kernel may be reading, including event queues.
   for (let i: u64 = below(w, 4); i > 0; i--) scribble(OPEN + 8 * below(w, OPEN_BYTES / 8), number(w));
   if (a.number === Syscall.EXIT) atomicAdd(addr(shared.alive), ~u32(0));
   make(a);
@@ -220,7 +220,7 @@ function work(index: u64): u64 {
   return 0;
 }
 
-/** A thread for each core that has none. */
+/** Creates a thread for each core that has none. */
 function populate(count: u32): u32 {
   let used: u32 = count;
   while (used < THREADS) {
@@ -257,7 +257,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
     if (shared.calls - looked < LOOK_EVERY) continue;
     looked = shared.calls;
     look(w);
-    // Where threads have ended there is a core again.
+    // Ended threads have freed their cores.
     used = populate(used);
   }
   look(w);
@@ -275,6 +275,6 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   }
   print(o, cstr("\n"));
   flushAll();
-  // The others may be in the middle of a call, or wait: their end is the kernel's business.
+  // The others may be in a call, or wait: ending them is the kernel's task.
   return i32(syscall6(Syscall.EXIT_GROUP, 0, 0, 0, 0, 0, 0));
 }

@@ -1,4 +1,4 @@
-/** Prints many lines: each is a request to the I/O node and its reply. */
+/** Prints many lines: each is a request to the I/O node and a reply. */
 import "../../../userland/lib/start.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
 

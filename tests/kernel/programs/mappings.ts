@@ -1,6 +1,6 @@
 /**
- * Random calls of mmap, munmap, mprotect, madvise and brk on some pages: `mappings SEED CALLS`. Prints what each call
- * answers and, now and then, what every page is. Nothing in it is Margay's: run on Linux, it must print the same.
+ * Random calls of mmap, munmap, mprotect, madvise and brk on a few pages: `mappings SEED CALLS`. Prints each call's
+ * result and, from time to time, the state of every page. It uses no Margay call: on Linux it must print the same.
  */
 import "../../../userland/lib/start.ts";
 import { Advice, MapFlag, Prot, type Utsname } from "../../../kernel/abi/process.ts";
@@ -41,7 +41,7 @@ function protection(): u32 {
   return which === 1 ? Prot.READ : Prot.READ | Prot.WRITE;
 }
 
-/** `-` not accessible; else the number in it, and whether it can be written. */
+/** `-` not accessible; else the number stored in it, and whether it is writable. */
 function show(): void {
   for (let i: u64 = 0; i < PAGES; i++) {
     const page: u64 = state.base + i * PAGE;
@@ -79,7 +79,7 @@ function call(round: u64): i64 {
       return syscall3(Syscall.MADVISE, at, bytes, next(3) === 0 ? Advice.WILLNEED : Advice.DONTNEED);
     case 6: {
       const end: i64 = brk(state.heap + 4096 + next(30) * 1000);
-      // What was given up and taken back is zero.
+      // Memory that was released and allocated again is zero.
       const old: u64 = volatileRead(cast<ptr<u64>>(state.heap));
       volatileWrite(cast<ptr<u64>>(state.heap), round);
       return end - i64(state.heap) + i64(old);
@@ -99,7 +99,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   parseDecimal(argv[2], addr(calls));
   state.random = (seed.value + 1) * 0x9e37_79b9_7f4a_7c15;
   state.base = u64(mmap(0, PAGES * PAGE, Prot.NONE, ANYWHERE, -1, 0));
-  // A page of the heap stays.
+  // Keeps at least one page of the heap.
   state.heap = u64(brk(0));
   brk(state.heap + 4096);
   for (let round: u64 = 1; round <= calls.value; round++) {

@@ -1,4 +1,4 @@
-/** Mappings as a program sees them. Prints `memory: N checks passed`, or the number of the first that failed. */
+/** Mappings from a program's view. Prints `memory: N checks passed`, or the number of the first that failed. */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";
 import { MapFlag, Prot, type Utsname } from "../../../kernel/abi/process.ts";
@@ -26,7 +26,7 @@ function check(holds: boolean): void {
 function map(address: u64, bytes: u64, prot: u32, flags: u32): i64 {
   return mmap(address, bytes, prot, flags, -1, 0);
 }
-/** Whether the kernel finds the page writable: without faulting the program. */
+/** Whether the kernel considers the page writable; does not fault the program. */
 function writable(address: u64): boolean {
   return uname(cast<ptr<Utsname>>(address)) === 0;
 }
@@ -45,10 +45,10 @@ function small(): void {
   check(munmap(a + PAGE, PAGE) === 0);
   check(!writable(a + PAGE));
   check(volatileRead(word(a)) === 0x1111 && volatileRead(word(a + 2 * PAGE)) === 0x3333);
-  // The hole is found again, and is zero again.
+  // The hole is reused, and is zero again.
   check(map(a + PAGE, PAGE, RW, ANONYMOUS) === i64(a + PAGE));
   check(volatileRead(word(a + PAGE)) === 0);
-  // MAP_FIXED replaces what is there, MAP_FIXED_NOREPLACE does not.
+  // MAP_FIXED replaces the mapping, MAP_FIXED_NOREPLACE does not.
   check(map(a, PAGE, RW, ANONYMOUS | MapFlag.FIXED_NOREPLACE) === -i64(Errno.EEXIST));
   check(map(a, PAGE, RW, ANONYMOUS | MapFlag.FIXED) === i64(a));
   check(volatileRead(word(a)) === 0);
@@ -81,7 +81,7 @@ function large(): void {
     check(volatileRead(word(at)) === 0);
     volatileWrite(word(at), at);
   }
-  // A hole in the middle of a large page leaves its neighbours alone.
+  // A hole in the middle of a large page does not affect its neighbours.
   check(munmap(a + 7 * PAGE, 2 * PAGE) === 0);
   check(!writable(a + 7 * PAGE) && !writable(a + 8 * PAGE));
   for (let at: u64 = a; at < a + 2 * LARGE + 5 * PAGE; at += PAGE) {
@@ -92,7 +92,7 @@ function large(): void {
 
 function exhaustion(): void {
   check(map(0, 0x100_0000_0000, RW, ANONYMOUS) === -i64(Errno.ENOMEM));
-  // Nothing leaks: half of the memory can be had again and again.
+  // Nothing leaks: half of the memory can be allocated repeatedly.
   for (let i: u32 = 0; i < 4; i++) {
     const at: i64 = map(0, 16 * LARGE, RW, ANONYMOUS);
     check(at > 0);
@@ -108,7 +108,7 @@ function heap(): void {
   check(brk(start) === i64(start));
   check(brk(start + 10000) === i64(start + 10000));
   check(volatileRead(word((start + 9000) & ~u64(7))) === 0);
-  // Past what can be had the end stays.
+  // Beyond the possible, the end does not move.
   check(brk(start + 0x100_0000_0000) === i64(start + 10000));
 }
 
@@ -118,7 +118,7 @@ function refusals(): void {
   check(map(0xffff_8000_0000_0000, PAGE, RW, ANONYMOUS | MapFlag.FIXED) === -i64(Errno.ENOMEM));
   check(map(0, PAGE, RW, MapFlag.ANONYMOUS) === -i64(Errno.EINVAL));
   check(munmap(1, PAGE) === -i64(Errno.EINVAL) && munmap(PAGE, 0) === -i64(Errno.EINVAL));
-  // The kernel's memory is not for programs, whichever way it is named.
+  // Programs cannot use the kernel's memory under any of its addresses.
   check(write(1, cast<ptr<u8>>(0xffff_ffff_8010_0000), 16) === -i64(Errno.EFAULT));
   check(write(1, cast<ptr<u8>>(0x7fff_ffff_f000), 16) === -i64(Errno.EFAULT));
   check(write(1, cast<ptr<u8>>(~u64(15)), 32) === -i64(Errno.EFAULT));

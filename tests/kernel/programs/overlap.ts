@@ -31,15 +31,15 @@ class Shared {
   bytesEach: u64 = 0;
   rounds: u64 = 0;
   way: u8 = 0;
-  /** Threads that there are, once all have been started. */
+  /** Number of threads, once all have been started. */
   parties: u64 = 0;
   arrived: u64 = 0;
-  /** Meetings that are over. */
+  /** Completed meetings. */
   met: u64 = 0;
 }
 const shared: Shared = new Shared();
 
-/** Without system calls: all go on within a few instructions of each other. */
+/** A barrier without system calls: all continue within a few instructions of each other. */
 function meet(): void {
   const met: u64 = atomicLoad(addr(shared.met));
   if (atomicAdd(addr(shared.arrived), 1) + 1 === atomicLoad(addr(shared.parties))) {
@@ -110,7 +110,7 @@ function work(index: u64): u64 {
     }
     w.operations++;
   }
-  // All cores are in the address space to the end.
+  // All cores stay in the address space to the end.
   meet();
   return 0;
 }

@@ -16,7 +16,7 @@ const word: u32 = 0;
 /** @align 4096 */
 const page: arr<u8, 4096> = zeroed();
 
-/** Ticks with and without the call, all else equal. */
+/** Ticks with and without the call, everything else equal. */
 function call(number: u64, a: u64, b: u64, c: u64): u64 {
   const empty: u64 = asm<u64>({ out: "rax", clobber: ["rdx", "r8", "r10"] })`
     rdtsc
@@ -44,7 +44,7 @@ function call(number: u64, a: u64, b: u64, c: u64): u64 {
   return full - empty;
 }
 
-/** The longest gap of a loop of `count` equal steps, less the shortest. */
+/** The longest interval in a loop of `count` equal steps, minus the shortest. */
 function longestGap(count: u64): u64 {
   return asm<u64>({ in: { rbx: count }, out: "rax", clobber: ["rcx", "rdx", "rbx", "r8", "r9", "r10"] })`
     mov r9d, 0

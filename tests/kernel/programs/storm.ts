@@ -1,7 +1,7 @@
 /**
- * Shootdowns from all cores at once: each thread replaces, protects and unmaps pages of its own while it reads and
- * writes what the others do the same to. `storm SEED ROUNDS`. Every page that a thread owns must hold what it wrote
- * there last; prints `storm: N operations`.
+ * Shootdowns from all cores at once: each thread replaces, protects and unmaps its own pages while it reads and writes
+ * pages of others that do the same. `storm SEED ROUNDS`. Every page that a thread owns must hold what it wrote there
+ * last; prints `storm: N operations`.
  */
 import "../../../userland/lib/start.ts";
 import { PAGE_BYTES } from "../../../kernel/abi/memory.ts";
@@ -63,7 +63,7 @@ function work(index: u64): u64 {
         break;
     }
     w.operations++;
-    // Now and then all at once.
+    // From time to time, all at once.
     if ((round & 3) === 0) {
       waitBarrier(addr(barrier));
       if (mprotect(own, PAGE_BYTES, Prot.READ) !== 0 || mprotect(own, PAGE_BYTES, open) !== 0) w.failed++;
@@ -96,7 +96,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   if (base < 0) return 2;
   shared.base = u64(base);
   if (syscall2(Syscall.MEMBARRIER, Membarrier.REGISTER_PRIVATE_EXPEDITED, 0) !== 0) return 2;
-  // Nobody starts before all are there: the last to come counts them.
+  // No thread starts before all exist: the last to arrive counts them.
   barrier.parties = 64;
   let count: u32 = 1;
   while (count < 64 && createThread(addr(workers[count].thread), work, u64(count)) === 0) count++;

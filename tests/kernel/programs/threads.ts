@@ -1,4 +1,4 @@
-/** Threads and futexes, checked from inside: the first argument names the way. Prints `threads: N checks passed`. */
+/** Threads and futexes, checked from inside: the first argument selects the test. Prints `threads: N checks passed`. */
 import "../../../userland/lib/start.ts";
 import { Errno } from "../../../kernel/abi/errno.ts";
 import {
@@ -73,7 +73,7 @@ function check(good: boolean, what: ptr<u8>): void {
 function mark(value: u64): void {
   syscall2(Syscall.MARGAY_MARK, 1, value);
 }
-/** Starts `run` on every free core; returns how many threads there are now beside this one. */
+/** Starts `run` on every free core; returns the number of threads besides this one. */
 function fill(run: (argument: u64) => u64): u32 {
   let count: u32 = 0;
   while (count < threads.length && createThread(addr(threads[count]), run, u64(count)) === 0) count++;
@@ -95,7 +95,7 @@ function create(): void {
   const all: u32 = cores();
   for (let round: u32 = 0; round < 20; round++) {
     const made: u32 = fill(ten);
-    // Threads that are over already make room again.
+    // Threads that have already ended make room again.
     check(made >= 1, cstr("at least one"));
     for (let i: u32 = 0; i < made; i++) check(joinThread(addr(threads[i])) === u64(i) + 10, cstr("result"));
   }
@@ -105,7 +105,7 @@ function create(): void {
   check(createThread(addr(past), ten, 0) === -Errno.EAGAIN, cstr("EAGAIN past that"));
   atomicStore(addr(state.word), 1);
   for (let i: u32 = 0; i < made; i++) joinThread(addr(threads[i]));
-  // A join's core is free at once.
+  // A join frees the core at once.
   for (let round: u32 = 0; round < 20; round++) {
     for (let i: u32 = 0; i + 1 < all; i++) check(createThread(addr(threads[i]), ten, u64(i)) === 0, cstr("again"));
     for (let i: u32 = 0; i + 1 < all; i++) check(joinThread(addr(threads[i])) === u64(i) + 10, cstr("joined again"));
@@ -134,7 +134,7 @@ function identity(argument: u64): u64 {
 }
 function identities(): void {
   const all: u32 = cores();
-  // Nobody ends, and makes room, before all are there: this thread takes part.
+  // No thread ends and makes room before all exist: this thread takes part.
   barrier.parties = all;
   const made: u32 = fill(identity);
   check(made === all - 1, cstr("all made"));
@@ -200,7 +200,7 @@ function sleepers(): u32 {
   state.woken = 0;
   const made: u32 = fill(sleeper);
   while (atomicLoad(addr(state.started)) !== made) asm`pause`;
-  // They are in the kernel a few microseconds later.
+  // A few microseconds later they are in the kernel.
   sleepNs(100_000);
   check(state.woken === 0, cstr("all sleep"));
   return made;
@@ -226,7 +226,7 @@ function futexes(): void {
   );
   check(futexCall(77, 1, 0, 0, 0) === -Errno.ENOSYS, cstr("no such operation"));
 
-  // Timeouts: relative, absolute, by the wall clock, in the past.
+  // Timeouts: relative, absolute, wall clock, in the past.
   const t: Timespec = zeroed();
   const at: u64 = cast<u64>(addr(t));
   t.nanoseconds = 200_000;
@@ -257,7 +257,7 @@ function futexes(): void {
   check(futexCall(FutexOperation.WAIT, 0, at, 0, 0) === -Errno.EINVAL, cstr("no such time"));
   check(futexCall(FutexOperation.WAIT, 0, 8, 0, 0) === -Errno.EFAULT, cstr("time not mapped"));
 
-  // Bits: each sleeper has its own.
+  // Bitsets: each sleeper has its own.
   let made: u32 = sleepers();
   check(futexCall(FutexOperation.WAKE_BITSET, 100, 0, 0, 0x8000_0000) === 0, cstr("nobody's bit"));
   for (let i: u32 = 0; i < made; i++)
@@ -270,7 +270,7 @@ function futexes(): void {
   check(futexWake(addr(state.word), 100) === i64(made) - 1, cstr("the others"));
   joinAll(made);
 
-  // Requeue: one wakes, the others wait on the other word.
+  // Requeue: one wakes, the others continue to wait on the other word.
   made = sleepers();
   const other: u64 = cast<u64>(addr(state.other));
   check(futexCall(FutexOperation.CMP_REQUEUE, 1, 100, other, 5) === -Errno.EAGAIN, cstr("requeue: another value"));
@@ -323,14 +323,14 @@ function contention(): void {
     state.full++;
     signalCondition(addr(condition));
     unlockMutex(addr(mutex));
-    // Now and then long enough for all to fall asleep.
+    // Sometimes long enough for all to fall asleep.
     if ((i & 15) === 0) sleepNs(20_000);
   }
   for (let i: u32 = 0; i < made; i++) joinThread(addr(threads[i]));
   check(state.consumed === 50 * made && state.full === 0, cstr("all consumed"));
 }
 
-// ---- no system calls where nobody waits
+// ---- no system calls without contention
 function meet(_argument: u64): u64 {
   for (let i: u32 = 0; i < 50; i++) waitBarrier(addr(barrier));
   return 0;
@@ -350,8 +350,8 @@ function quiet(): void {
   barrier.parties = all;
   const made: u32 = fill(meet);
   waitBarrier(addr(barrier));
-  // All run, and come together soon after each other. The marks keep their distance from the first and the last
-  // meetings: the clocks of two cores in a trace differ by up to a quantum.
+  // All run and meet within a short time. The marks keep a distance from the first and the last meetings, because the
+  // clocks of two cores in a trace differ by up to a quantum.
   for (let i: u32 = 1; i < 10; i++) waitBarrier(addr(barrier));
   mark(3);
   for (let i: u32 = 10; i < 40; i++) waitBarrier(addr(barrier));
@@ -424,7 +424,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
     exitThread();
   }
   if (stringsEqual(way, cstr("replaced"))) {
-    // A waiter stays one when its page is replaced.
+    // A waiter keeps waiting when its page is replaced.
     const at: i64 = mmap(0, 4096, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.ANONYMOUS, -1, 0);
     state.counter = u64(at);
     createThread(addr(threads[0]), replaced, 0);

@@ -79,7 +79,7 @@ function entry(mode: ptr<u8>): i32 {
   say(cstr("ready"), 0);
   const event: PortalEvent = zeroed();
   if (!hole) {
-    // A PUT writes its first byte; a GET leaves no trace, so it is given time.
+    // A PUT writes its first byte; a GET leaves no trace, so wait some time.
     if (stringsEqual(mode, cstr("get"))) sleepNs(1_000_000);
     else while (volatileRead(word) === 0) {}
     if (stringsEqual(mode, cstr("exit"))) return 0;

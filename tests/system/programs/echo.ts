@@ -1,6 +1,6 @@
 /**
- * Says what it was given: each variable of its environment, each read of standard input with its length, and the file
- * `here` of its working directory. Prints a line for each, marked with the rank.
+ * Prints its inputs: each variable of its environment, each read of standard input with its length, and the file `here`
+ * of its working directory. One line each, marked with the rank.
  */
 import "../../../userland/lib/start.ts";
 import { Open } from "../../../kernel/abi/io.ts";
@@ -32,7 +32,7 @@ function begin(what: ptr<u8>): void {
   print(stdout(), what);
 }
 
-/** To the end, which is a length of 0, or an error, which is a negative one. */
+/** To the end, which is a length of 0, or to an error, which is negative. */
 function readAll(what: ptr<u8>, fd: i32): void {
   let n: i64 = 1;
   while (n > 0) {

@@ -1,4 +1,4 @@
-/** Says that it runs, then computes for ever. */
+/** Reports that it runs, then computes for ever. */
 import "../../../userland/lib/start.ts";
 import { flush, print, stdout } from "../../../userland/lib/stdio.ts";
 

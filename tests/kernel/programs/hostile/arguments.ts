@@ -1,4 +1,4 @@
-/** The arguments of one call: by their types in the table, and by what the table cannot know. */
+/** The arguments of one call: by their types in the table, and corrected where the table is not sufficient. */
 import { PAGE_BYTES } from "../../../../kernel/abi/memory.ts";
 import type { LoadRequest, MatchEntry, PortalRequest } from "../../../../kernel/abi/portals.ts";
 import { CloneFlag, FutexOperation, MapFlag, type Timespec } from "../../../../kernel/abi/process.ts";
@@ -26,16 +26,16 @@ function fillTime(w: ptr<Worker>): u64 {
   w.time.nanoseconds = i64(below(w, PATIENCE));
   if (oneIn(w, 4)) w.time.nanoseconds = i64(1000000000 + below(w, 3)) - 1;
   if (oneIn(w, 4)) w.time.seconds = -1 - i64(below(w, 1000));
-  // 10^9 - 1 ns is a time: not one to wait for.
+  // 10^9 - 1 ns is valid, but too long to wait for.
   if (w.time.seconds === 0 && w.time.nanoseconds === 999999999) w.time.nanoseconds = 1000000000;
   return cast<u64>(addr(w.time));
 }
-/** nid 1 and 2 are there. */
+/** nids 1 and 2 exist. */
 function nid(w: ptr<Worker>): u32 {
   if (oneIn(w, 64)) return u32(number(w));
   return u32(1 + below(w, 2));
 }
-/** Writes a copy of the structure to `open`, or leaves it where nobody disturbs it. Returns where it is. */
+/** Writes a copy of the structure to `open`, or leaves it where no thread disturbs it. Returns its address. */
 function place(w: ptr<Worker>, from: u64, lengthBytes: u64): u64 {
   if (oneIn(w, 8)) return address(w, lengthBytes);
   if (oneIn(w, 2)) return from;
@@ -44,8 +44,8 @@ function place(w: ptr<Worker>, from: u64, lengthBytes: u64): u64 {
   return at;
 }
 /**
- * What may stand in `open`, and in what the kernel hands back in events. Copies move it by any number of bytes: no part
- * of it, nor of it and its neighbours, looks like an address of the kernel's then.
+ * A value for `open` and for what the kernel returns in events. Copies move it by any number of bytes, so no part of
+ * it, alone or with its neighbours, may look like a kernel address.
  */
 function quiet(value: u64): u64 {
   return value & 0x7fff_ffff_7fff_ffff;
@@ -139,7 +139,9 @@ export function argument(w: ptr<Worker>, kind: u8, limit: u64, sizeOfStructure: 
       return number(w);
   }
 }
-/** The arguments that the table cannot know are good, and those that would end the run or make it wait for ever. */
+/**
+ * Makes those arguments valid that the table cannot know, and those that would end the run or make it wait for ever.
+ */
 export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
   const own: u64 = cast<u64>(addr(w.noise));
   switch (a.number) {
@@ -158,7 +160,7 @@ export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
       if (!oneIn(w, 2)) a.arguments[2] = 4;
       return;
     case Syscall.BRK:
-      // The heap lies below everything that matters.
+      // The heap lies below everything important.
       return;
     case Syscall.WRITE:
       if (u32(a.arguments[0]) === 1 || u32(a.arguments[0]) === 2) a.arguments[2] = below(w, 16);
@@ -179,7 +181,7 @@ export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
       const command: u32 = u32(a.arguments[1]) & FutexOperation.COMMAND_MASK;
       if (command === FutexOperation.WAIT || command === FutexOperation.WAIT_BITSET) {
         a.arguments[3] = privateAddress(w, fillTime(w), sizeof<Timespec>());
-        // Null waits for ever; a null address elsewhere is hostile enough.
+        // Null waits for ever; other invalid addresses are tested elsewhere.
         if (a.arguments[3] === 0) a.arguments[3] = 8;
       }
       return;

@@ -4,10 +4,10 @@ import type { LoadRequest, MatchEntry, PortalRequest } from "../../../../kernel/
 import { PROGRAM_LOWEST, type Timespec } from "../../../../kernel/abi/process.ts";
 import type { Thread } from "../../../../userland/lib/thread.ts";
 
-/** Ground that calls may be given addresses of, and that all threads write to. */
+/** Ground whose addresses calls may get, and to which all threads write. */
 export const OPEN: u64 = 0x7100_0000_0000;
 export const OPEN_BYTES: u64 = 16 * PAGE_BYTES;
-/** Ground that can only be read. */
+/** Read-only ground. */
 export const STILL: u64 = 0x7180_0000_0000;
 /** Ground that is mapped, unmapped and protected at random. */
 export const SHIFTING: u64 = 0x7200_0000_0000;
@@ -21,7 +21,7 @@ export class Attempt {
   number: u64 = 0;
   result: u64 = 0;
   after!: arr<u64, 6>;
-  /** Not 0: a register that a call must keep is another. */
+  /** Not 0: a call has changed a register that it must preserve. */
   changed: u64 = 0;
 }
 export class Worker {
@@ -29,11 +29,11 @@ export class Worker {
   index: u32 = 0;
   random: u64 = 0;
   attempt!: Attempt;
-  /** What mmap has placed; the oldest goes when there are too many. */
+  /** Ranges that mmap has placed; the oldest is unmapped when there are too many. */
   mapped!: arr<u64, 4>;
   mappedBytes!: arr<u64, 4>;
   turn: u64 = 0;
-  /** Structures that nobody else writes to. */
+  /** Structures that no other thread writes. */
   time!: Timespec;
   entry!: MatchEntry;
   request!: PortalRequest;
@@ -57,7 +57,7 @@ export function oneIn(w: ptr<Worker>, count: u64): boolean {
   return below(w, count) === 0;
 }
 
-/** A number that is at an edge of something, more or less. */
+/** A number at or near some boundary. */
 export function number(w: ptr<Worker>): u64 {
   const near: u64 = below(w, 5) - 2;
   switch (below(w, 12)) {
@@ -86,7 +86,7 @@ export function number(w: ptr<Worker>): u64 {
       return below(w, 1000);
   }
 }
-/** Somewhere in the grounds; `lengthBytes` of it may be there. */
+/** An address in the grounds; `lengthBytes` of it may be mapped. */
 function inGround(w: ptr<Worker>, lengthBytes: u64): u64 {
   const shift: u64 = oneIn(w, 4) ? below(w, 16) : 0;
   switch (below(w, 8)) {
@@ -103,7 +103,7 @@ function inGround(w: ptr<Worker>, lengthBytes: u64): u64 {
       return OPEN + 8 * below(w, OPEN_BYTES / 8) + shift;
   }
 }
-/** An address that is no good; where the program itself may lie another is taken. */
+/** An invalid address. Where the program itself may be, another address is used. */
 export function badAddress(w: ptr<Worker>, lengthBytes: u64): u64 {
   const at: u64 = anyBadAddress(w, lengthBytes);
   return at >= PROGRAM_LOWEST && at < OPEN ? at + SHIFTING : at;
@@ -135,13 +135,13 @@ function anyBadAddress(w: ptr<Worker>, lengthBytes: u64): u64 {
 export function address(w: ptr<Worker>, lengthBytes: u64): u64 {
   return oneIn(w, 3) ? badAddress(w, lengthBytes) : inGround(w, lengthBytes);
 }
-/** For what a call waits by, or what would fill the ground with words that mean something: not in the grounds. */
+/** For words that a call waits on, or data that would fill the ground with meaningful words: outside the grounds. */
 export function privateAddress(w: ptr<Worker>, own: u64, lengthBytes: u64): u64 {
   if (!oneIn(w, 4)) return own;
   const at: u64 = badAddress(w, lengthBytes);
   return at >= PROGRAM_LOWEST && at < USER_END - 2 * PAGE_BYTES ? 0 : at;
 }
-/** Start of a range that calls may unmap or protect: in `shifting`, above it, or no good. */
+/** Start of a range that calls may unmap or protect: in `shifting`, above it, or invalid. */
 export function rangeStart(w: ptr<Worker>): u64 {
   if (!oneIn(w, 4)) return SHIFTING + PAGE_BYTES * below(w, 64) + (oneIn(w, 8) ? below(w, PAGE_BYTES) : 0);
   return badAddress(w, PAGE_BYTES);

@@ -1,7 +1,7 @@
 # The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run debug boot test check types lint bench fuzz cpu faults frames hostile clean
+.PHONY: help setup build run debug boot test check types lint bench fuzz cpu faults frames hostile engines clean
 
 NODE ?= node
 CLI := dist/margay.js
@@ -98,6 +98,10 @@ hostile: setup build ## random system calls with hostile arguments: N=1000000 SE
 cpu: setup ## user-mode instructions against this processor: N=1000000 SEED=1 ONLY=integer|sse|x87
 	@$(NODE) toolchain/bundle.mjs tests/cpu/native/campaign.ts dist/cpu.js
 	@$(NODE) dist/cpu.js $(or $(N),1000000) $(or $(SEED),1) $(ONLY)
+
+engines: setup ## the native engine beside Unicorn and in pieces: N=100000 SEED=1 ONLY=integer|sse|mmx|x87|starts|self
+	@$(NODE) toolchain/bundle.mjs tests/cpu/random/campaign.ts dist/engines.js
+	@$(NODE) dist/engines.js $(or $(N),100000) $(or $(SEED),1) $(ONLY)
 
 clean: ## remove what was built (not node_modules)
 	@rm -rf dist images/out emulator/abi

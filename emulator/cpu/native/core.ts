@@ -44,6 +44,8 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
   /** A string instruction is to be continued. */
   private unfinished = false;
   resumes = false;
+  /** Code has been written since the instruction began: a string instruction that goes on is fetched anew. */
+  private codeChanged = false;
   private softwareInterrupt: { vector: number; kind: "software" | "exception" } | undefined;
   private hit: WatchHit | undefined;
   /** The instruction at this address is executed whatever breakpoint is there. */
@@ -333,6 +335,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     this.env.forgetJumps();
   }
   forgetCode(frame: number): void {
+    this.codeChanged = true;
     let any = false;
     for (const [key, link] of this.links) {
       if (link.frame !== frame) continue;
@@ -404,6 +407,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     const traps = this.singleSteps;
     const shadow = this.interruptShadow;
     this.unfinished = false;
+    this.codeChanged = false;
     this.softwareInterrupt = undefined;
     try {
       insn ??= fetchInstruction(this);
@@ -470,7 +474,9 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
   retireIterations(count: number): boolean {
     this.env.budget -= count;
     this.progressed();
-    const goesOn = this.env.budget > 0 && !this.stopNow && !this.hit && !this.debug.hasHits && !this.singleSteps;
+    const { budget } = this.env;
+    const stops = this.stopNow || this.hit !== undefined || this.debug.hasHits || this.singleSteps || this.codeChanged;
+    const goesOn = budget > 0 && !stops;
     if (!goesOn) this.unfinished = true;
     return goesOn;
   }
@@ -494,9 +500,12 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
   fetchBytes(linear: bigint, to: Uint8Array): void {
     const physical = this.translateOrThrow(linear, ACCESS_FETCH, this.privilege);
     const offset = this.node.memory.offsetOf(physical);
-    if (offset < 0)
+    if (offset < 0) {
       to.fill(0xff); // undefined opcodes
-    else to.set(this.node.memory.bytes.subarray(offset, offset + to.length));
+      return;
+    }
+    this.node.code.noteFetched(offset);
+    to.set(this.node.memory.bytes.subarray(offset, offset + to.length));
   }
 
   // ---- breakpoints and watchpoints

@@ -28,6 +28,15 @@ export class CodeFrames {
   isCode(offset: number): boolean {
     return (this.state[Math.floor(offset / PAGE)] & 1) !== 0;
   }
+  /** An instruction of the frame is about to be executed by itself: a write to it is told, as for translated code. */
+  noteFetched(offset: number): void {
+    this.protect(Math.floor(offset / PAGE));
+  }
+  private protect(frame: number): void {
+    if (this.state[frame] & 1) return;
+    if (this.state[frame] & 2) for (const user of this.users) user.forgetWrites(frame);
+    this.state[frame] = 1;
+  }
   /** The frame gets into a core's table for writes. */
   noteWritable(offset: number): void {
     this.state[Math.floor(offset / PAGE)] |= 2;
@@ -48,8 +57,7 @@ export class CodeFrames {
     }
     let page = known.get(key);
     if (page === undefined) {
-      if (this.state[frame] & 2) for (const user of this.users) user.forgetWrites(frame);
-      this.state[frame] = 1;
+      this.protect(frame);
       page = find();
       known.set(key, page);
     }

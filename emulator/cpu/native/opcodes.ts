@@ -194,7 +194,7 @@ FF/6      PUSH    Ev        -         pushmem
 0F08      INVD    -         -         system
 0F09      WBINVD  -         -         system
 0F0B      UD2     -         -         ud
-0F0D      PREFETCHW Eb      -         nop
+0F0D:m    PREFETCHW Mb      -         nop
 0F18      PREFETCH Eb       -         nop
 0F19      NOP     Ev        -         nop
 0F1A      NOP     Ev        -         nop
@@ -252,9 +252,9 @@ NP0FAE/0:m FXSAVE  Mb=      -         fxsave
 NP0FAE/1:m FXRSTOR Mb       -         fxsave
 NP0FAE/2:m LDMXCSR Md       -         mxcsr
 NP0FAE/3:m STMXCSR Md=      -         mxcsr
-0FAE/5:r  LFENCE  -         -         nop
-0FAE/6:r  MFENCE  -         -         nop
-0FAE/7:r  SFENCE  -         -         nop
+NP0FAE/5:r LFENCE -         -         nop
+NP0FAE/6:r MFENCE -         -         nop
+NP0FAE/7:r SFENCE -         -         nop
 NP0FAE/7:m CLFLUSH Mb        -         clflush
 `;
 
@@ -472,6 +472,7 @@ D9/7:m    FNSTCW  Mw=       - x87state
 D9/0:r    FLD     -         - x87
 D9/1:r    FXCH    -         - x87
 D9/2:r.0  FNOP    -         - x87
+D9/3:r    FSTP    -         - x87
 D9/4:r.0  FCHS    -         - x87
 D9/4:r.1  FABS    -         - x87
 D9/4:r.4  FTST    -         - x87
@@ -515,8 +516,11 @@ DB/0:r    FCMOVNB -         c> x87
 DB/1:r    FCMOVNE -         z> x87
 DB/2:r    FCMOVNBE -        zc> x87
 DB/3:r    FCMOVNU -         p> x87
+DB/4:r.0  FNENI   -         - nop
+DB/4:r.1  FNDISI  -         - nop
 DB/4:r.2  FNCLEX  -         - x87
 DB/4:r.3  FNINIT  -         - x87state
+DB/4:r.4  FNSETPM -         - nop
 DB/5:r    FUCOMI  -         oszapc x87
 DB/6:r    FCOMI   -         oszapc x87
 DC:m      F       Mq        - x87
@@ -529,6 +533,7 @@ DD/4:m    FRSTOR  Mb        - x87state
 DD/6:m    FNSAVE  Mb=       - x87state
 DD/7:m    FNSTSW  Mw=       - x87
 DD/0:r    FFREE   -         - x87
+DD/1:r    FXCH    -         - x87
 DD/2:r    FST     -         - x87
 DD/3:r    FSTP    -         - x87
 DD/4:r    FUCOM   -         - x87
@@ -536,6 +541,7 @@ DD/5:r    FUCOMP  -         - x87
 DE:m      FI      Mw        - x87
 DE/0:r    FADDP   -         - x87
 DE/1:r    FMULP   -         - x87
+DE/2:r    FCOMP   -         - x87
 DE/3:r.1  FCOMPP  -         - x87
 DE/4:r    FSUBRP  -         - x87
 DE/5:r    FSUBP   -         - x87
@@ -549,6 +555,10 @@ DF/4:m    FBLD    Mt        - x87
 DF/5:m    FILD    Mq        - x87
 DF/6:m    FBSTP   Mt=       - x87
 DF/7:m    FISTP   Mq=       - x87
+DF/0:r    FFREEP  -         - x87
+DF/1:r    FXCH    -         - x87
+DF/2:r    FSTP    -         - x87
+DF/3:r    FSTP    -         - x87
 DF/4:r.0  FNSTSW  -         - fnstsw
 DF/5:r    FUCOMIP -         oszapc x87
 DF/6:r    FCOMIP  -         oszapc x87

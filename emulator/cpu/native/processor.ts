@@ -334,7 +334,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   setFpuStatus(value: number): void {
     const { view, bytes } = this.env;
     const by = ((value >> 11) - (view.getUint16(Env.X87 + 4, true) >> 11)) & 7;
-    view.setUint16(Env.X87 + 4, value, true);
+    view.setUint16(Env.X87 + 4, value & ~FPU_SUMMARY, true);
     if (by === 0) return;
     const first = Env.X87 + 28;
     const old = bytes.slice(first, first + 80);
@@ -348,9 +348,24 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     const status = this.env.view.getUint16(Env.X87 + 4, true) & ~FPU_SUMMARY;
     return status & ~this.fpuControl & FPU_MASKS ? status | FPU_SUMMARY : status;
   }
+  get hasPendingX87(): boolean {
+    return (this.fpuStatus & FPU_SUMMARY) !== 0;
+  }
   /** One that is not masked is raised by the next instruction that waits. */
   checkPendingX87(): void {
-    if (this.fpuStatus & FPU_SUMMARY && this.cr0 & Cr0.NE) throw new Fault(Exception.MF, 0);
+    if (this.hasPendingX87 && this.cr0 & Cr0.NE) throw new Fault(Exception.MF, 0);
+  }
+  get hasUnmaskedX87(): boolean {
+    return (this.fpuControl & FPU_MASKS) !== FPU_MASKS;
+  }
+  /** Before and after an instruction that runs with the guest's masks in the host. */
+  exposeX87Masks(): void {
+    this.env.view.setUint16(Env.X87, this.fpuControl, true);
+  }
+  hideX87Masks(): void {
+    const { view } = this.env;
+    view.setUint16(Env.X87, this.fpuControl | FPU_MASKS, true);
+    view.setUint16(Env.X87 + 4, view.getUint16(Env.X87 + 4, true) & ~FPU_SUMMARY, true);
   }
 
   // ---- linear memory
@@ -476,15 +491,16 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   /** Linear address of `bytes` bytes at an offset in a segment, with the segment's checks. Throws Fault. */
   linear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
     const address = this.checkedLinear(index, offset, bytes, write);
-    if (this.alignmentChecks && bytes <= 8 && address & BigInt(bytes - 1)) throw new Fault(Exception.AC, 0);
+    // Processors raise it before a page fault, but after #GP for an address that is not canonical.
+    if (this.alignmentChecks && bytes <= 8 && address & BigInt(bytes - 1) && isCanonical(address))
+      throw new Fault(Exception.AC, 0);
     return address;
   }
   private checkedLinear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
     const segment = this.segments[index];
     if (this.codeMode === 64) {
       const address = index >= SegmentIndex.FS ? BigInt.asUintN(64, segment.base + offset) : offset;
-      if (index === SegmentIndex.SS && BigInt.asUintN(64, BigInt.asIntN(48, address)) !== address)
-        throw new Fault(Exception.SS, 0);
+      if (index === SegmentIndex.SS && !isCanonical(address)) throw new Fault(Exception.SS, 0);
       return address;
     }
     const { flags, limit } = segment;
@@ -502,4 +518,5 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   }
 }
 
+const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 const deviceSize = (left: number): 1 | 2 | 4 => (left >= 4 ? 4 : left >= 2 ? 2 : 1);

@@ -112,6 +112,7 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
     return;
   }
   const touches = insn.hasMemory && row.how !== "lea" && row.how !== "nop";
+  if ((row.unit === "x87" || row.how === "mmx") && !noWait.has(row.name)) cpu.checkPendingX87();
   if (row.name === "FNSTSW") {
     if (insn.hasMemory) cpu.writeLinear(memoryAddress(cpu, insn, 2, true), 2, BigInt(cpu.fpuStatus), cpu.privilege);
     else cpu.writeGpr(0, 2, BigInt(cpu.fpuStatus));
@@ -134,16 +135,12 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
 const MXCSR_FLAGS = 0x3f;
 const MXCSR_MASKS = 0x1f80;
 const X87_STATUS = Env.X87 + 4;
-const X87_TOP = 0x3800;
 /** Invalid operation, denormal, division by zero: found before there is a result. */
 const BEFORE_RESULT = 7;
-/** Overflow and underflow, too. */
-const STORE_ONLY = 0x18;
-const BEFORE_STORE = BEFORE_RESULT | STORE_ONLY;
-const STACK_FAULT = 0x40;
-const ROUNDED_UP = 0x200;
-/** Precision. */
-const AFTER_RESULT = 0x20;
+/** With overflow and underflow: memory gets no result. */
+const BEFORE_STORE = 0x1f;
+/** x87 instructions that do not wait for exceptions (SDM vol. 1, 8.6). */
+const noWait = new Set("FNCLEX FNINIT FNSTSW FNSTCW FNSTENV FNSAVE FNENI FNDISI FNSETPM".split(" "));
 
 /** What overflow and underflow raise when they are unmasked, which the host does not tell. `state`: before it. */
 function sseResultFlags(insn: Instruction, state: Uint8Array, env: Environment, mxcsr: number): number | undefined {
@@ -154,8 +151,8 @@ function sseResultFlags(insn: Instruction, state: Uint8Array, env: Environment, 
 }
 
 /**
- * Executes host code; an exception that the guest has unmasked in MXCSR or the x87 control word is raised. False: no
- * result.
+ * Executes host code; an SSE exception that the guest has unmasked is raised, one of x87 is left pending. False:
+ * memory gets no result.
  */
 function runUnit(cpu: Machine, insn: Instruction, row: Row, code: number): boolean {
   const { env } = cpu;
@@ -174,22 +171,13 @@ function runUnit(cpu: Machine, insn: Instruction, row: Row, code: number): boole
     if (isUnmasked) throw new Fault(cpu.cr4 & Cr4.OSXMMEXCPT ? Exception.XM : Exception.UD, 0);
     return true;
   }
-  if (row.unit === "x87" || row.unit === "mmx") {
-    const isWaiting = !row.name.startsWith("FN") && row.name !== "EMMS";
-    if (isWaiting) cpu.checkPendingX87();
-    const state = env.bytes.slice(Env.X87, Env.BOUNCE);
+  if (row.unit === "x87" && cpu.hasUnmaskedX87 && !cpu.hasPendingX87) {
+    // With the guest's own masks: results differ where an exception is unmasked. It becomes pending, and the FNSAVE at
+    // the exit does not wait, so the host never raises it.
+    cpu.exposeX87Masks();
     cpu.enterAlone(code);
-    const status = env.view.getUint16(X87_STATUS, true);
-    const before = new DataView(state.buffer).getUint16(4, true);
-    const unmasked = status & ~cpu.fpuControl & ~before;
-    // Memory does not get a result that has overflowed, either.
-    if (!(unmasked & (row.rm?.writes ? BEFORE_STORE : BEFORE_RESULT))) return true;
-    env.bytes.set(state, Env.X87);
-    const flags = status & ~(AFTER_RESULT & ~before) & ~(unmasked & BEFORE_RESULT ? STORE_ONLY & ~before : 0);
-    // C1 tells of rounding, which there was none, or of a stack fault.
-    const direction = status & STACK_FAULT ? 0 : ROUNDED_UP;
-    env.view.setUint16(X87_STATUS, (before & X87_TOP) | (flags & ~X87_TOP & ~direction), true);
-    return false;
+    cpu.hideX87Masks();
+    return !(env.view.getUint16(X87_STATUS, true) & ~cpu.fpuControl & BEFORE_STORE);
   }
   cpu.enterAlone(code);
   return true;

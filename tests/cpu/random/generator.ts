@@ -32,18 +32,27 @@ interface Form {
 }
 const PREFIXES = [0, 0x66, 0xf3, 0xf2];
 const forms: Form[] = [];
+const allForms: Form[] = [];
 entries.forEach((entry, index) => {
   if (entry === undefined) return;
   const rows = Array.isArray(entry) ? entry : [entry];
-  if (rows.some((row) => row !== undefined && !EXCLUDED.has(row.how) && !EXCLUDED_TOO.has(row.how)))
-    forms.push({ prefix: PREFIXES[index >> 9], opcode: index & 511 });
+  const form = { prefix: PREFIXES[index >> 9], opcode: index & 511 };
+  allForms.push(form);
+  if (rows.some((row) => row !== undefined && !EXCLUDED.has(row.how) && !EXCLUDED_TOO.has(row.how))) forms.push(form);
 });
 
-/** One that is valid in 64-bit mode and allowed by `accept`. */
-export function randomInstruction(random: (below: number) => number, accept: (row: Row) => boolean): Generated {
+/**
+ * One that is valid in 64-bit mode and allowed by `accept`. `equal`: none that leaves the program or in which Unicorn
+ * is known to differ.
+ */
+export function randomInstruction(
+  random: (below: number) => number,
+  accept: (row: Row) => boolean,
+  equal = true,
+): Generated {
   const code = new Uint8Array(24);
   for (;;) {
-    const form = forms[random(forms.length)];
+    const form = (equal ? forms : allForms)[random(equal ? forms.length : allForms.length)];
     let at = 0;
     if (random(24) === 0) code[at++] = 0x67;
     if (random(12) === 0) code[at++] = 0x66;
@@ -57,8 +66,8 @@ export function randomInstruction(random: (below: number) => number, accept: (ro
     // Displacements are small, so that most accesses hit.
     const insn = decode(code, 0, code.length, 64);
     if (!(insn instanceof Instruction) || insn.row === undefined) continue;
-    if (EXCLUDED.has(insn.row.how) || EXCLUDED_TOO.has(insn.row.how) || !accept(insn.row)) continue;
-    if (differs(insn)) continue;
+    if (!accept(insn.row)) continue;
+    if (equal && (EXCLUDED.has(insn.row.how) || EXCLUDED_TOO.has(insn.row.how) || differs(insn))) continue;
     if (insn.hasMemory && Math.abs(insn.displacement) > 0x400 && random(50) !== 0) continue;
     return { bytes: code.slice(0, insn.length), insn };
   }

@@ -149,12 +149,13 @@ export class Emitter extends Encoder {
     this.saveFlags();
     const resume = this.p;
     this.address(T1);
-    this.check(bytes, write, resume);
     if (aligned) {
+      // Before the address is translated: #GP comes before a page fault, and sets no accessed bit.
       this.bytes(0x41, 0xf7, 0xc0 | (T1 & 7)); // test r13d, bytes - 1
       this.word32(bytes - 1);
       this.interpretIf(Condition.NE);
     }
+    this.check(bytes, write, resume);
   }
 
   /** Effective address, with the segment's base. Leaves the flags alone unless there is one. */

@@ -190,6 +190,6 @@ export const stackEmitters: Readonly<Record<string, (e: Emitter) => void>> = { p
 /** Forms that are interpreted: 16-bit ones, LOOPE and LOOPNE. */
 export function isInterpretedFlow(e: Emitter): boolean {
   const { insn } = e;
-  if (insn.hasOperandPrefix && insn.row?.how !== "loop") return true;
+  if (insn.hasOperandPrefix) return true;
   return insn.row?.how === "loop" && insn.opcode < 0xe2;
 }

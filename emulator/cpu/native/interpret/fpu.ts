@@ -39,10 +39,29 @@ const fxsave: Interpreter = (cpu, insn) => {
   writeFxImage(cpu, image, registers);
 };
 
+/** Two bits a physical register, by what it holds: valid, zero, special, empty. */
+function tagWord(cpu: Machine): number {
+  const { view } = cpu.env;
+  const known = view.getUint16(Env.X87 + 8, true);
+  const top = (cpu.fpuStatus >> 11) & 7;
+  let word = 0;
+  for (let index = 0; index < 8; index++) {
+    const physical = (top + index) & 7;
+    const at = Env.X87 + 28 + index * 10;
+    const exponent = view.getUint16(at + 8, true) & 0x7fff;
+    const high = view.getUint32(at + 4, true);
+    const isZero = exponent === 0 && high === 0 && view.getUint32(at, true) === 0;
+    const isValid = exponent !== 0 && exponent !== 0x7fff && high >>> 31 === 1;
+    const isEmpty = ((known >> (2 * physical)) & 3) === 3;
+    word |= (isEmpty ? 3 : isZero ? 1 : isValid ? 0 : 2) << (2 * physical);
+  }
+  return word;
+}
+
 /** The x87 environment in memory: seven words of 4 or 2 bytes, in the protected-mode format, pointers 0. */
 function storeEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
-  const words = [cpu.fpuControl, cpu.env.view.getUint16(Env.X87 + 4, true), cpu.env.view.getUint16(Env.X87 + 8, true)];
+  const words = [cpu.fpuControl, cpu.fpuStatus, tagWord(cpu)];
   words.forEach((word, index) => {
     if (wide) view.setUint32(index * 4, 0xffff_0000 + word, true);
     else view.setUint16(index * 2, word, true);
@@ -107,6 +126,7 @@ const x87state: Interpreter = (cpu, insn) => {
 const maskmov: Interpreter = (cpu, insn) => {
   const xmm = insn.hasOperandPrefix;
   const bytes = xmm ? 16 : 8;
+  if (!xmm) cpu.checkPendingX87();
   const at = (register: number): number => (xmm ? Env.XMM + register * 16 : Env.X87 + 28 + mmxSlot(cpu, register) * 10);
   const data = cpu.env.bytes.slice(at(insn.reg & (xmm ? 15 : 7)), at(insn.reg & (xmm ? 15 : 7)) + bytes);
   const mask = cpu.env.bytes.slice(at(insn.rm & (xmm ? 15 : 7)), at(insn.rm & (xmm ? 15 : 7)) + bytes);
@@ -117,6 +137,10 @@ const maskmov: Interpreter = (cpu, insn) => {
   for (let index = 0; index < bytes; index++) if (mask[index] & 0x80) cpu.checkWrite(target(index), 1, cpu.privilege);
   for (let index = 0; index < bytes; index++)
     if (mask[index] & 0x80) cpu.writeLinear(target(index), 1, BigInt(data[index]), cpu.privilege);
+  if (xmm) return;
+  // As every MMX instruction: the top of the stack is 0, no register is empty.
+  cpu.setFpuStatus(cpu.fpuStatus & ~0x3800);
+  cpu.env.view.setUint16(Env.X87 + 8, 0, true);
 };
 /** MMn is the register n from the bottom; the image holds them from the top of the stack. */
 const mmxSlot = (cpu: Machine, register: number): number =>

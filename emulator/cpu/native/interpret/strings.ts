@@ -149,7 +149,8 @@ function bulk(cpu: Machine, insn: Instruction, kind: Kind, bytes: number, count:
   }
   if (iterations < 2) return 0;
   const at = memory.offsetOf(cpu.translateOrThrow(to, ACCESS_WRITE, cpu.privilege));
-  if (at < 0) return 0;
+  // A write to code is done by itself: it may be the instruction's own.
+  if (at < 0 || code.isCode(at)) return 0;
   const length = iterations * bytes;
   const ram = memory.bytes;
   if (kind === "movs") {

@@ -314,27 +314,26 @@ function transfer(cpu: Machine, action: () => void): void {
   cpu.rip = rip;
 }
 
-const far: Interpreter = (cpu, insn) =>
-  transfer(cpu, () => {
-    const bytes = insn.operandBytes;
-    switch (insn.opcode) {
-      case 0xca:
-        return farReturn(cpu, bytes, insn.immediate & 0xffff);
-      case 0xcb:
-        return farReturn(cpu, bytes, 0);
-      case 0xcf:
+const far: Interpreter = (cpu, insn) => {
+  const bytes = insn.operandBytes;
+  switch (insn.opcode) {
+    case 0xca:
+      return transfer(cpu, () => farReturn(cpu, bytes, insn.immediate & 0xffff));
+    case 0xcb:
+      return transfer(cpu, () => farReturn(cpu, bytes, 0));
+    case 0xcf:
+      return transfer(cpu, () => {
         cpu.resumes = interruptReturn(cpu, bytes);
         cpu.nmiBlocked = false;
-        return;
-    }
-    const isDirect = insn.opcode !== 0xff;
-    const { selector, offset } = isDirect
-      ? { selector: insn.immediate2, offset: BigInt.asUintN(bytes * 8, BigInt(insn.immediate)) }
-      : farPointer(cpu, insn);
-    const isCall = isDirect ? insn.opcode === 0x9a : insn.extension === 3;
-    if (isCall) farCall(cpu, selector, offset, bytes);
-    else farJump(cpu, selector, offset);
-  });
+      });
+  }
+  const isDirect = insn.opcode !== 0xff;
+  const { selector, offset } = isDirect
+    ? { selector: insn.immediate2, offset: BigInt.asUintN(bytes * 8, BigInt(insn.immediate)) }
+    : farPointer(cpu, insn);
+  const isCall = isDirect ? insn.opcode === 0x9a : insn.extension === 3;
+  transfer(cpu, () => (isCall ? farCall(cpu, selector, offset, bytes) : farJump(cpu, selector, offset)));
+};
 
 const syscall: Interpreter = (cpu) => transfer(cpu, () => performSyscall(cpu, cpu));
 const sysret: Interpreter = (cpu, insn) => transfer(cpu, () => performSysret(cpu, cpu.star, (insn.rex & 8) !== 0));

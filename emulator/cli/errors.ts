@@ -73,6 +73,12 @@ export function oneLine(text: string): string {
 /** Returns the text for stderr (undefined: none) and the exit status. */
 export function describeFailure(error: unknown): { readonly line: string | undefined; readonly status: number } {
   if (error instanceof UserError) return { line: oneLine(`margay: ${error.message}`), status: error.status };
+  // By its name: the engine is loaded when it is needed.
+  if (error instanceof Error && error.name === "EngineCrash")
+    return {
+      line: oneLine(`margay: ${error.message}: please report it, and give --engine unicorn`),
+      status: EXIT_MACHINE_FAULT,
+    };
   if (error instanceof ReaderGone) return { line: undefined, status: EXIT_READER_GONE };
   if (isOutOfMemory(error))
     return { line: "margay: not enough memory on this host: give fewer --nodes or less --mem", status: EXIT_REFUSED };

@@ -7,6 +7,8 @@
  */
 import { Emitter } from "./emit/emitter.ts";
 import { emitThunks } from "./emit/thunks.ts";
+import { CodeMap } from "./codemap.ts";
+import { emitCrashHandler, installCrashHandler } from "./crash.ts";
 import type { Instruction } from "./decode.ts";
 import { pageSlot } from "./environment.ts";
 import { type Address, allocateCode, asEnter, type CodeMemory, type Enter } from "./memory.ts";
@@ -105,6 +107,7 @@ export class TranslationCache {
   readonly emitter: Emitter;
   readonly enter: Enter;
   exits = new ExitTable();
+  readonly map = new CodeMap();
   generation = 0;
   /** Instructions translated, for figures. */
   translated = 0;
@@ -124,6 +127,7 @@ export class TranslationCache {
     this.base = this.memory.address;
     this.emitter = new Emitter(this.memory);
     this.exitAt = emitThunks(this.emitter);
+    installCrashHandler(this.memory, emitCrashHandler(this.emitter, this.exitAt));
     this.first = this.emitter.p;
     this.cold = BUFFER_BYTES / 2;
     this.enter = asEnter(this.base);
@@ -138,6 +142,7 @@ export class TranslationCache {
     this.emitter.p = this.first;
     this.cold = BUFFER_BYTES / 2;
     this.exits = new ExitTable();
+    this.map.clear();
     this.pages.clear();
     this.alone.clear();
     this.generation++;

@@ -11,6 +11,7 @@ import { FAULT } from "../x86/mmu.ts";
 import { GRANT_WRITE } from "../x86/pagewalk.ts";
 import { NO_SPACE, spaceOf, WATCH_WRITE, type WatchHit } from "../x86/stops.ts";
 import { CodePage, ExitKind, PAGE, type TranslationCache } from "./cache.ts";
+import { CRASHED, crashOf } from "./crash.ts";
 import { decode, Instruction } from "./decode.ts";
 import { Env, type Environment, readTable, writeTable } from "./environment.ts";
 import type { CodeUser } from "./frames.ts";
@@ -174,6 +175,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     }
     for (;;) {
       const id = cache.enter(env.address, cache.base + code);
+      if (id === CRASHED) throw crashOf(env, cache.map);
       const { exits } = cache;
       const pc = exits.pc[id];
       switch (exits.kind[id]) {
@@ -495,7 +497,7 @@ export class NativeCore extends Processor implements Core, Machine, CodeUser {
     this.node.bus.writePort(this, port, bytes, value);
   }
   enterAlone(code: number): void {
-    this.cache.enter(this.env.address, this.cache.base + code);
+    if (this.cache.enter(this.env.address, this.cache.base + code) === CRASHED) throw crashOf(this.env, this.cache.map);
   }
   fetchBytes(linear: bigint, to: Uint8Array): void {
     const physical = this.translateOrThrow(linear, ACCESS_FETCH, this.privilege);

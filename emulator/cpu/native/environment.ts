@@ -40,6 +40,9 @@ export const Env = {
   HOST_MXCSR: 0xac,
   FS_BASE: 0xb0,
   GS_BASE: 0xb8,
+  /** Position in the code buffer at which the host raised a signal, and which (crash.ts). */
+  CRASH_AT: 0xc0,
+  CRASH_SIGNAL: 0xc8,
   XMM: 0x100,
   /** 108 bytes as FNSAVE writes them, all exceptions masked. */
   X87: 0x200,

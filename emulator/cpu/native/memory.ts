@@ -9,6 +9,10 @@ export type Address = number;
 /** This host cannot run the engine; the message says why. */
 export class NativeUnavailable extends Error {}
 
+const PAGE = 4096;
+/** More than any access reaches beyond the page that was checked. */
+const GUARD_BYTES = 1 << 16;
+const PROT_NONE = 0;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const PROT_EXEC = 4;
@@ -36,6 +40,7 @@ export type Enter = (environment: Address, code: Address) => number;
 
 interface Libc {
   mmap(at: number, bytes: number, protection: number, flags: number, file: number, offset: number): number | bigint;
+  mprotect(address: Address, bytes: number, protection: number): number;
   madvise(address: Address, bytes: number, advice: number): number;
   memfdCreate(name: string, flags: number): number;
   ftruncate(file: number, bytes: number): number;
@@ -50,6 +55,7 @@ function libc(): Libc {
   const library = koffi.load("libc.so.6");
   loaded = {
     mmap: library.func("uint64_t mmap(uint64_t at, size_t bytes, int protection, int flags, int file, long offset)"),
+    mprotect: library.func("int mprotect(uint64_t address, size_t bytes, int protection)"),
     madvise: library.func("int madvise(uint64_t address, size_t bytes, int advice)"),
     memfdCreate: library.func("int memfd_create(const char *name, uint32_t flags)"),
     ftruncate: library.func("int ftruncate(int file, long bytes)"),
@@ -69,9 +75,15 @@ function viewed(address: Address, bytes: number): { bytes: Uint8Array; view: Dat
   return { bytes: new Uint8Array(buffer), view: new DataView(buffer) };
 }
 
-/** Zeroed, page-aligned; pages cost nothing until touched. */
+/** Zeroed, page-aligned; pages cost nothing until touched. Before and behind it nothing is accessible. */
 export function allocate(bytes: number): HostMemory {
-  const address = map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1);
+  const rounded = Math.ceil(bytes / GUARD_BYTES) * GUARD_BYTES;
+  const guarded = map(rounded + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1);
+  // The end is as exact as pages allow.
+  const address = guarded + GUARD_BYTES;
+  const pages = Math.ceil(bytes / PAGE) * PAGE;
+  if (libc().mprotect(address, pages, PROT_READ | PROT_WRITE) !== 0)
+    throw new NativeUnavailable(`cannot map ${bytes} bytes of host memory`);
   return { address, ...viewed(address, bytes) };
 }
 

@@ -149,6 +149,7 @@ export class Translator {
     }
     for (let index = 0; index < count; index++) {
       const { insn, pc, how } = list[index];
+      cache.map.add(e.p, pc, page.linear + offset);
       e.insn = insn;
       e.pc = pc;
       e.next = pc + insn.length;
@@ -174,6 +175,7 @@ export class Translator {
     // Out of line.
     const hot = e.p;
     e.p = cache.cold;
+    cache.map.add(e.p, page.linear + offset, page.linear + offset);
     if (short >= 0) {
       e.patch(short, e.p);
       takeBudget(e, -count);

@@ -1,0 +1,127 @@
+/**
+ * A fault of the host inside translated code is a fault of this engine. A signal handler, in machine code at the start
+ * of the code buffer, does what is safe there: if the interrupted instruction is translated code, it notes where and
+ * continues at the exit with the number CRASHED, so that the run loop gets it as any exit and throws EngineCrash. The
+ * host's stack pointer is the host's all the time, so the exit finds its frame. Every other signal goes to the handler
+ * that was there before (Node's), or takes its default action.
+ */
+import koffi from "koffi";
+import type { CodeMap } from "./codemap.ts";
+import type { Encoder } from "./emit/encoder.ts";
+import { Env, type Environment } from "./environment.ts";
+import type { CodeMemory } from "./memory.ts";
+
+/** Number of the exit that a crash leaves by; no exit of code has it. */
+export const CRASHED = 0xffff_ffff;
+
+/** Linux x86-64: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV. */
+const signals: ReadonlyMap<number, string> = new Map([
+  [4, "SIGILL"],
+  [5, "SIGTRAP"],
+  [7, "SIGBUS"],
+  [8, "SIGFPE"],
+  [11, "SIGSEGV"],
+]);
+const SIGNAL_SLOTS = 16;
+/** struct ucontext_t of the x86-64 ABI: general registers from 40 on, in the order R8 to R15, …, RIP is the 17th. */
+const Context = { R13: 40 + 5 * 8, R15: 40 + 7 * 8, RIP: 40 + 16 * 8 } as const;
+/** struct sigaction of glibc: handler, 128 bytes of mask, flags, restorer. */
+const SIGACTION_BYTES = 152;
+const SIGACTION_FLAGS = 136;
+const SA_SIGINFO = 4;
+
+/** The engine's own fault: which guest instruction ran, in which block. */
+export class EngineCrash extends Error {
+  override readonly name = "EngineCrash";
+}
+
+export interface CrashHandler {
+  /** Positions in the buffer: of the handler, and of the table of the handlers that were there before. */
+  readonly handler: number;
+  readonly previous: number;
+  /** 8 bytes each, to be set: the first position that counts as translated code, and how many bytes do. */
+  readonly limits: number;
+}
+
+/** The handler(signal, siginfo, context), at the current position; `exit`: where code leaves. */
+export function emitCrashHandler(e: Encoder, exit: number): CrashHandler {
+  while (e.p % 8) e.byte(0xcc);
+  const previous = e.p;
+  for (let byte = 0; byte < SIGNAL_SLOTS * 8; byte++) e.byte(0);
+  const limits = e.p;
+  for (let byte = 0; byte < 16; byte++) e.byte(0);
+  // struct kernel_sigaction: default action.
+  const defaultAction = e.p;
+  for (let byte = 0; byte < 32; byte++) e.byte(0);
+
+  const handler = e.p;
+  const relative = (target: number): void => e.word32(target - e.p - 4);
+  e.bytes(0x48, 0x8b, 0x82); // mov rax, [rdx + RIP]
+  e.word32(Context.RIP);
+  e.bytes(0x48, 0x8d, 0x0d); // lea rcx, [rip + start of the buffer]
+  relative(0);
+  e.bytes(0x48, 0x29, 0xc8, 0x49, 0x89, 0xc0); // sub rax, rcx; mov r8, rax
+  e.bytes(0x48, 0x2b, 0x05); // sub rax, [rip + first]
+  relative(limits);
+  e.bytes(0x48, 0x3b, 0x05); // cmp rax, [rip + bytes]
+  relative(limits + 8);
+  const elsewhere = e.jumpIf(3); // jae
+  e.bytes(0x4c, 0x8b, 0x4a, Context.R15); // mov r9, [rdx + R15]
+  e.bytes(0x4d, 0x89, 0x81); // mov [r9 + CRASH_AT], r8
+  e.word32(Env.CRASH_AT);
+  e.bytes(0x41, 0x89, 0xb9); // mov [r9 + CRASH_SIGNAL], edi
+  e.word32(Env.CRASH_SIGNAL);
+  e.bytes(0x48, 0x8d, 0x05); // lea rax, [rip + exit]
+  relative(exit);
+  e.bytes(0x48, 0x89, 0x82); // mov [rdx + RIP], rax
+  e.word32(Context.RIP);
+  e.bytes(0xb8); // mov eax, CRASHED
+  e.word32(CRASHED);
+  e.bytes(0x48, 0x89, 0x42, Context.R13, 0xc3); // mov [rdx + R13], rax; ret
+
+  e.patch(elsewhere, e.p);
+  e.bytes(0x48, 0x8d, 0x0d); // lea rcx, [rip + previous]
+  relative(previous);
+  e.bytes(0x48, 0x8b, 0x04, 0xf9); // mov rax, [rcx + rdi * 8]
+  e.bytes(0x48, 0x83, 0xf8, 1); // cmp rax, 1
+  const none = e.jumpIf(6); // jbe: SIG_DFL, SIG_IGN
+  e.bytes(0xff, 0xe0); // jmp rax
+  e.patch(none, e.p);
+  // rt_sigaction(signal, default, 0, 8); the instruction is repeated, and the signal takes its default action.
+  e.bytes(0x48, 0x8d, 0x35); // lea rsi, [rip + defaultAction]
+  relative(defaultAction);
+  e.bytes(0x31, 0xd2, 0x41, 0xba, 8, 0, 0, 0, 0xb8, 13, 0, 0, 0, 0x0f, 0x05, 0xc3); // xor edx, edx; …; syscall; ret
+  return { handler, previous, limits };
+}
+
+/** Installs the handler. Translated code is from `first` on. Once a process. */
+export function installCrashHandler(memory: CodeMemory, { handler, previous, limits }: CrashHandler): void {
+  const first = limits + 16;
+  memory.view.setBigUint64(limits, BigInt(first), true);
+  memory.view.setBigUint64(limits + 8, BigInt(memory.bytes.length - first), true);
+  const sigaction = koffi
+    .load("libc.so.6")
+    .func("int sigaction(int signal, const uint8_t *action, _Out_ uint8_t *previous)");
+  for (const signal of signals.keys()) {
+    const action = new Uint8Array(SIGACTION_BYTES);
+    const view = new DataView(action.buffer);
+    view.setBigUint64(0, BigInt(memory.address + handler), true);
+    view.setInt32(SIGACTION_FLAGS, SA_SIGINFO, true);
+    const old = new Uint8Array(SIGACTION_BYTES);
+    if (sigaction(signal, action, old) !== 0) throw new Error(`native: cannot handle signal ${signal}`);
+    memory.view.setBigUint64(previous + signal * 8, new DataView(old.buffer).getBigUint64(0, true), true);
+  }
+}
+
+/** What a crash is to be reported as. */
+export function crashOf(env: Environment, map: CodeMap): EngineCrash {
+  const at = env.u32(Env.CRASH_AT);
+  const signal = signals.get(env.u32(Env.CRASH_SIGNAL)) ?? "signal";
+  const place = map.find(at);
+  const hex = (address: number): string => `0x${BigInt.asUintN(64, BigInt(address)).toString(16)}`;
+  const where =
+    place === undefined
+      ? `code at +0x${at.toString(16)}, of no block`
+      : `the instruction at ${hex(place.pc)}, in the block at ${hex(place.block)}`;
+  return new EngineCrash(`native engine: ${signal} in translated code of ${where}`);
+}

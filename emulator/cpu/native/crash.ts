@@ -5,11 +5,10 @@
  * host's stack pointer is the host's all the time, so the exit finds its frame. Every other signal goes to the handler
  * that was there before (Node's), or takes its default action.
  */
-import koffi from "koffi";
 import type { CodeMap } from "./codemap.ts";
 import type { Encoder } from "./emit/encoder.ts";
 import { Env, type Environment } from "./environment.ts";
-import type { CodeMemory } from "./memory.ts";
+import { type CodeMemory, handleSignal } from "./memory.ts";
 
 /** Number of the exit that a crash leaves by; no exit of code has it. */
 export const CRASHED = 0xffff_ffff;
@@ -25,10 +24,6 @@ const signals: ReadonlyMap<number, string> = new Map([
 const SIGNAL_SLOTS = 16;
 /** struct ucontext_t of the x86-64 ABI: general registers from 40 on, in the order R8 to R15, …, RIP is the 17th. */
 const Context = { R13: 40 + 5 * 8, R15: 40 + 7 * 8, RIP: 40 + 16 * 8 } as const;
-/** struct sigaction of glibc: handler, 128 bytes of mask, flags, restorer. */
-const SIGACTION_BYTES = 152;
-const SIGACTION_FLAGS = 136;
-const SA_SIGINFO = 4;
 
 /** The engine's own fault: which guest instruction ran, in which block. */
 export class EngineCrash extends Error {
@@ -99,18 +94,8 @@ export function installCrashHandler(memory: CodeMemory, { handler, previous, lim
   const first = limits + 16;
   memory.view.setBigUint64(limits, BigInt(first), true);
   memory.view.setBigUint64(limits + 8, BigInt(memory.bytes.length - first), true);
-  const sigaction = koffi
-    .load("libc.so.6")
-    .func("int sigaction(int signal, const uint8_t *action, _Out_ uint8_t *previous)");
-  for (const signal of signals.keys()) {
-    const action = new Uint8Array(SIGACTION_BYTES);
-    const view = new DataView(action.buffer);
-    view.setBigUint64(0, BigInt(memory.address + handler), true);
-    view.setInt32(SIGACTION_FLAGS, SA_SIGINFO, true);
-    const old = new Uint8Array(SIGACTION_BYTES);
-    if (sigaction(signal, action, old) !== 0) throw new Error(`native: cannot handle signal ${signal}`);
-    memory.view.setBigUint64(previous + signal * 8, new DataView(old.buffer).getBigUint64(0, true), true);
-  }
+  for (const signal of signals.keys())
+    memory.view.setBigUint64(previous + signal * 8, handleSignal(signal, memory.address + handler), true);
 }
 
 /** What a crash is to be reported as. */

@@ -45,6 +45,7 @@ interface Libc {
   memfdCreate(name: string, flags: number): number;
   ftruncate(file: number, bytes: number): number;
   close(file: number): number;
+  sigaction(signal: number, action: Uint8Array, previous: Uint8Array): number;
 }
 let loaded: Libc | undefined;
 
@@ -60,6 +61,7 @@ function libc(): Libc {
     memfdCreate: library.func("int memfd_create(const char *name, uint32_t flags)"),
     ftruncate: library.func("int ftruncate(int file, long bytes)"),
     close: library.func("int close(int file)"),
+    sigaction: library.func("int sigaction(int signal, const uint8_t *action, _Out_ uint8_t *previous)"),
   };
   return loaded;
 }
@@ -109,3 +111,19 @@ const enterType = koffi.proto("uint32_t MargayEnter(uint64_t environment, uint64
 
 /** The function at `address`, which keeps to the System V ABI. A decoded pointer costs a tenth of `koffi.call`. */
 export const asEnter = (address: Address): Enter => koffi.decode(BigInt(address), enterType) as Enter;
+
+/** struct sigaction of glibc: handler, 128 bytes of mask, flags, restorer. */
+const SIGACTION_BYTES = 152;
+const SIGACTION_FLAGS = 136;
+const SA_SIGINFO = 4;
+
+/** Makes host code the handler of a signal. Returns the handler that was there before, or 0 or 1 for none. */
+export function handleSignal(signal: number, handler: Address): bigint {
+  const action = new Uint8Array(SIGACTION_BYTES);
+  const view = new DataView(action.buffer);
+  view.setBigUint64(0, BigInt(handler), true);
+  view.setInt32(SIGACTION_FLAGS, SA_SIGINFO, true);
+  const old = new Uint8Array(SIGACTION_BYTES);
+  if (libc().sigaction(signal, action, old) !== 0) throw new NativeUnavailable(`cannot handle signal ${signal}`);
+  return new DataView(old.buffer).getBigUint64(0, true);
+}

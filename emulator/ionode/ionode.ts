@@ -14,6 +14,7 @@ import { replyTo, type Message } from "../fabric/message.ts";
 import { Prng } from "../machine/prng.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
 import type { CallContext, CallResult, CallRow } from "./calls/context.ts";
+import { mmap } from "./calls/mapping.ts";
 import { close, open, openat } from "./calls/open.ts";
 import { fstat, lstat, stat } from "./calls/stat.ts";
 import { lseek, pread64, read, write } from "./calls/transfer.ts";
@@ -37,6 +38,7 @@ const calls: ReadonlyMap<number, CallRow> = new Map<number, CallRow>([
   [Syscall.LSEEK,   { body: "none", run: lseek }],
   [Syscall.PREAD64, { body: "none", run: pread64 }],
   [Syscall.OPENAT,  { body: "path", run: openat }],
+  [Syscall.MMAP,    { body: "none", run: mmap }],
 ]);
 
 /** One reply as it went out, so that a later run can be fed from the log instead of from the host. */

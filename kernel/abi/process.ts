@@ -6,7 +6,17 @@
 // biome-ignore format: a table
 export const enum Prot { NONE = 0, READ = 1, WRITE = 2, EXEC = 4 }
 // biome-ignore format: a table
-export const enum MapFlag { SHARED = 0x1, PRIVATE = 0x2, TYPE_MASK = 0xf, FIXED = 0x10, ANONYMOUS = 0x20, NORESERVE = 0x4000, POPULATE = 0x8000, STACK = 0x2_0000, FIXED_NOREPLACE = 0x10_0000 }
+export const enum MapFlag { SHARED = 0x1, PRIVATE = 0x2, SHARED_VALIDATE = 0x3, TYPE_MASK = 0xf, FIXED = 0x10, ANONYMOUS = 0x20, NORESERVE = 0x4000, POPULATE = 0x8000, STACK = 0x2_0000, FIXED_NOREPLACE = 0x10_0000 }
+
+/** mremap, msync, mlock2, mlockall (linux/mman.h, asm-generic/mman.h). */
+// biome-ignore format: a table
+export const enum RemapFlag { MAYMOVE = 1, FIXED = 2, DONTUNMAP = 4 }
+// biome-ignore format: a table
+export const enum SyncFlag { ASYNC = 1, INVALIDATE = 2, SYNC = 4 }
+// biome-ignore format: a table
+export const enum LockFlag { CURRENT = 1, FUTURE = 2, ONFAULT = 4 }
+/** mlock2's own. */
+export const MLOCK_ONFAULT: u32 = 1;
 
 /** clock_gettime (time.h). */
 // biome-ignore format: a table

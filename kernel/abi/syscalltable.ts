@@ -15,11 +15,21 @@ import {
   type MatchEntry,
   type PortalRequest,
 } from "./portals.ts";
-import { Clock, RandomFlag, type ResourceLimit, type Timespec, type Utsname } from "./process.ts";
+import {
+  Clock,
+  LockFlag,
+  MLOCK_ONFAULT,
+  RandomFlag,
+  RemapFlag,
+  type ResourceLimit,
+  SyncFlag,
+  type Timespec,
+  type Utsname,
+} from "./process.ts";
 import { ArgKind, LONGEST_TRANSFER, Route, Syscall, type SyscallInfo } from "./syscalls.ts";
 
 // biome-ignore format: a call takes one line, and a second for its arguments
-export const syscallInfos: arr<SyscallInfo, 172> = table([
+export const syscallInfos: arr<SyscallInfo, 180> = table([
   { number: Syscall.READ, name: cstr("read"), route: Route.SHIPPED, names: cstr("fd buffer bytes"),
     kinds: [ArgKind.FD, ArgKind.WRITE_BYTES, ArgKind.LENGTH] },
   { number: Syscall.WRITE, name: cstr("write"), route: Route.SHIPPED, names: cstr("fd buffer bytes"),
@@ -48,6 +58,14 @@ export const syscallInfos: arr<SyscallInfo, 172> = table([
     kinds: [ArgKind.FD, ArgKind.WRITE_BYTES, ArgKind.LENGTH, ArgKind.OFFSET] },
   { number: Syscall.PIPE, name: cstr("pipe"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("a node has no second process to read it") },
   { number: Syscall.SCHED_YIELD, name: cstr("sched_yield"), route: Route.LOCAL },
+  { number: Syscall.MREMAP, name: cstr("mremap"), route: Route.LOCAL, names: cstr("addr old_length length flags to"),
+    kinds: [ArgKind.PAGE, ArgKind.LENGTH, ArgKind.LENGTH, ArgKind.FLAGS, ArgKind.ADDRESS],
+    limits: [0, 0, 0, RemapFlag.MAYMOVE | RemapFlag.FIXED | RemapFlag.DONTUNMAP] },
+  { number: Syscall.MSYNC, name: cstr("msync"), route: Route.LOCAL, names: cstr("addr length flags"),
+    kinds: [ArgKind.PAGE, ArgKind.LENGTH, ArgKind.FLAGS],
+    limits: [0, 0, SyncFlag.ASYNC | SyncFlag.INVALIDATE | SyncFlag.SYNC] },
+  { number: Syscall.MINCORE, name: cstr("mincore"), route: Route.LOCAL, names: cstr("addr length vector"),
+    kinds: [ArgKind.PAGE, ArgKind.LENGTH, ArgKind.ADDRESS] },
   { number: Syscall.MADVISE, name: cstr("madvise"), route: Route.LOCAL, names: cstr("addr length advice"),
     kinds: [ArgKind.PAGE, ArgKind.LENGTH, ArgKind.S32] },
   { number: Syscall.SHMGET, name: cstr("shmget"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("no System V IPC") },
@@ -79,6 +97,13 @@ export const syscallInfos: arr<SyscallInfo, 172> = table([
   { number: Syscall.USELIB, name: cstr("uselib"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("nothing needs it") },
   { number: Syscall.USTAT, name: cstr("ustat"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("nothing needs it") },
   { number: Syscall.SYSFS, name: cstr("sysfs"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("nothing needs it") },
+  { number: Syscall.MLOCK, name: cstr("mlock"), route: Route.LOCAL, names: cstr("addr length"),
+    kinds: [ArgKind.ADDRESS, ArgKind.LENGTH] },
+  { number: Syscall.MUNLOCK, name: cstr("munlock"), route: Route.LOCAL, names: cstr("addr length"),
+    kinds: [ArgKind.ADDRESS, ArgKind.LENGTH] },
+  { number: Syscall.MLOCKALL, name: cstr("mlockall"), route: Route.LOCAL, names: cstr("flags"),
+    kinds: [ArgKind.FLAGS], limits: [LockFlag.CURRENT | LockFlag.FUTURE | LockFlag.ONFAULT] },
+  { number: Syscall.MUNLOCKALL, name: cstr("munlockall"), route: Route.LOCAL },
   { number: Syscall.VHANGUP, name: cstr("vhangup"), route: Route.REFUSED, errno: Errno.EPERM, why: cstr("the node is the system's") },
   { number: Syscall.MODIFY_LDT, name: cstr("modify_ldt"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("nothing needs it") },
   { number: Syscall.PIVOT_ROOT, name: cstr("pivot_root"), route: Route.REFUSED, errno: Errno.EPERM, why: cstr("the root is what the command serves") },
@@ -182,6 +207,8 @@ export const syscallInfos: arr<SyscallInfo, 172> = table([
   { number: Syscall.USERFAULTFD, name: cstr("userfaultfd"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("no policies of programs in the kernel") },
   { number: Syscall.MEMBARRIER, name: cstr("membarrier"), route: Route.LOCAL, names: cstr("command flags"),
     kinds: [ArgKind.S32, ArgKind.FLAGS] },
+  { number: Syscall.MLOCK2, name: cstr("mlock2"), route: Route.LOCAL, names: cstr("addr length flags"),
+    kinds: [ArgKind.ADDRESS, ArgKind.LENGTH, ArgKind.FLAGS], limits: [0, 0, MLOCK_ONFAULT] },
   { number: Syscall.IO_PGETEVENTS, name: cstr("io_pgetevents"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("one shipped call a thread") },
   { number: Syscall.PIDFD_SEND_SIGNAL, name: cstr("pidfd_send_signal"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("no task reaches into another; debuggers come by the management network") },
   { number: Syscall.IO_URING_SETUP, name: cstr("io_uring_setup"), route: Route.REFUSED, errno: Errno.ENOSYS, why: cstr("one shipped call a thread") },

@@ -43,6 +43,7 @@ import { uartStart } from "../drivers/uart.ts";
 import { netNid, netPresent, netProbe } from "../drivers/virtio-net.ts";
 import { ioLost, ioStart } from "../io/client.ts";
 import { fileCallsStart } from "../io/files.ts";
+import { fileMappingsStart } from "../io/mapping.ts";
 import { childLoaded, exitLost, exitStart, probeNeighbours } from "../job/exit.ts";
 import { debugStart } from "../job/debug.ts";
 import { loadStart } from "../job/load.ts";
@@ -130,6 +131,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   netProbe();
   ioStart();
   fileCallsStart();
+  fileMappingsStart();
   portalsStart(childLoaded, probeNeighbours);
   loadStart();
   exitStart();

@@ -55,6 +55,13 @@ export function resolveFault(space: ptr<AddressSpace>, address: u64, error: u64)
   return result;
 }
 
+/** Whether a page has its memory, accessible or not. */
+export function pageIsThere(space: ptr<AddressSpace>, address: u64): boolean {
+  const leaf: Leaf = zeroed();
+  findLeaf(space.root, address, addr(leaf));
+  const slot = leaf.entry;
+  return slot !== null && (slot[0] & PTE_OWNED) !== 0;
+}
 /** True if a program may execute at `address`. */
 export function isExecutable(space: ptr<AddressSpace>, address: u64): boolean {
   if (address >= USER_END) return false;

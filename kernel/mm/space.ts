@@ -22,7 +22,7 @@ import { Errno } from "../abi/errno.ts";
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
 import { Prot } from "../abi/process.ts";
 import { assert } from "../arch/fatal.ts";
-import { isEnding } from "../arch/percpu.ts";
+import { admitInterrupts, isEnding } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import {
   type AddressSpace,
@@ -295,6 +295,7 @@ function protectPart(space: ptr<AddressSpace>, part: ptr<Claim>, attributes: u64
   list.count = 0;
   changePages(part, bits, addr(list));
   flushClaimed(part, addr(list));
+  admitInterrupts();
   const done: boolean = !isEager(attributes) || populate(part, bits);
   take(space);
   return done;
@@ -328,6 +329,7 @@ function clearRange(space: ptr<AddressSpace>, c: ptr<Claim>): void {
     leave(space);
     if (lazy !== 0) vacate(addr(part));
     else clearPages(addr(part));
+    admitInterrupts();
     take(space);
   }
 }

@@ -1,15 +1,19 @@
 /**
- * Memory: mmap, munmap, mprotect, madvise, brk. Anonymous private (or shared: there is only one task to share with)
- * mappings; files later. What a range may be is decided here, with Linux's errno in Linux's order (mm/mmap.c,
+ * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous, private
+ * or shared (there is only one task to share with), or hold a file's contents. What a range may be is decided here, with Linux's errno in Linux's order (mm/mmap.c,
  * mprotect.c, madvise.c); mm gets whole pages below USER_END.
  */
 import { Errno } from "../abi/errno.ts";
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
-import { Advice, MapFlag, Prot, PROGRAM_LOWEST } from "../abi/process.ts";
+import { Advice, LockFlag, MapFlag, MLOCK_ONFAULT, Prot, PROGRAM_LOWEST, RemapFlag, SyncFlag } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { currentTask } from "../core/task.ts";
+import { pageIsThere } from "../mm/fault.ts";
 import { REGION_LAZY } from "../mm/regions.ts";
+import { type Remap, spaceRemap } from "../mm/remap.ts";
 import { Placement, spaceAdvise, spaceBrk, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
+import { copyToUser, userRangeValid } from "../mm/user.ts";
 import { type Call, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
 
@@ -21,6 +25,14 @@ export function memoryCallsStart(): void {
   registerSyscall(Syscall.MPROTECT, mprotect);
   registerSyscall(Syscall.MADVISE, madvise);
   registerSyscall(Syscall.BRK, brk);
+  registerSyscall(Syscall.MREMAP, mremap);
+  registerSyscall(Syscall.MSYNC, msync);
+  registerSyscall(Syscall.MINCORE, mincore);
+  registerSyscall(Syscall.MLOCK, mlock);
+  registerSyscall(Syscall.MLOCK2, mlock2);
+  registerSyscall(Syscall.MUNLOCK, munlock);
+  registerSyscall(Syscall.MLOCKALL, mlockall);
+  registerSyscall(Syscall.MUNLOCKALL, munlockall);
 }
 
 /** Whole pages; 0 where the sum does not fit 64 bits. */
@@ -33,13 +45,34 @@ function userPart(address: u64, bytes: u64): u64 {
   return isUserRange(address, bytes) ? bytes : USER_END - address;
 }
 
+/** Files are read by a higher floor (io/mapping.ts). */
+class FilePages {
+  /** Whether the call's file can be mapped so: bytes from the offset to the file's end, or -errno. */
+  available: ((call: ptr<Call>) => i64) | null = null;
+  /** Reads the call's file, `bytes` from its offset on, to `address`. 0 or -errno. */
+  read: ((call: ptr<Call>, address: u64, bytes: u64) => i64) | null = null;
+}
+const files: FilePages = new FilePages();
+export function setFilePages(
+  available: (call: ptr<Call>) => i64,
+  read: (call: ptr<Call>, address: u64, bytes: u64) => i64,
+): void {
+  files.available = available;
+  files.read = read;
+}
+
 /** (address, length, protection, flags, fd, offset). */
 function mmap(call: ptr<Call>): i64 {
-  const space = addr(currentTask().space);
   const bytes: u64 = roundUp(call.b);
   const fixed: boolean = (call.d & (MapFlag.FIXED | MapFlag.FIXED_NOREPLACE)) !== 0;
+  const isFile: boolean = (call.d & MapFlag.ANONYMOUS) === 0;
+  const type: u64 = call.d & MapFlag.TYPE_MASK;
+  let available: i64 = 0;
   if ((call.f & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
-  if ((call.d & MapFlag.ANONYMOUS) === 0) return failure(i32(u32(call.e)) < 0 ? Errno.EBADF : Errno.ENODEV);
+  if (isFile) {
+    available = fileBytes(call);
+    if (available < 0) return available;
+  }
   if (call.b === 0) return failure(Errno.EINVAL);
   if (bytes === 0 || bytes > USER_END) return failure(Errno.ENOMEM);
   if (fixed) {
@@ -47,18 +80,42 @@ function mmap(call: ptr<Call>): i64 {
     if ((call.a & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
     if (call.a < PROGRAM_LOWEST) return failure(Errno.EPERM);
   }
-  const type: u64 = call.d & MapFlag.TYPE_MASK;
-  if ((call.f & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
-  if (type !== MapFlag.PRIVATE && type !== MapFlag.SHARED) return failure(Errno.EINVAL);
+  if (type !== MapFlag.PRIVATE && type !== MapFlag.SHARED && (type !== MapFlag.SHARED_VALIDATE || !isFile))
+    return failure(Errno.EINVAL);
   // A hint is rounded down, and one that nothing can lie at is none.
   const hint: u64 = call.a & ~(PAGE_BYTES - 1);
   const at: u64 = fixed || (hint >= PROGRAM_LOWEST && isUserRange(hint, bytes)) ? hint : 0;
   let placement: u32 = fixed ? Placement.FIXED : Placement.HINT;
   if ((call.d & MapFlag.FIXED_NOREPLACE) !== 0) placement = Placement.NOREPLACE;
+  if (isFile) return mapFile(call, at, bytes, u64(available), placement);
   // What a program reserves, or grows into as a stack, gets its memory as it is touched.
   const isLazy: boolean = (call.d & (MapFlag.NORESERVE | MapFlag.STACK)) !== 0 && (call.d & MapFlag.POPULATE) === 0;
   const attributes: u64 = (call.c & PROTECTIONS) | (isLazy ? REGION_LAZY : 0);
-  return spaceMap(space, at, bytes, attributes, placement);
+  return spaceMap(addr(currentTask().space), at, bytes, attributes, placement);
+}
+/** Bytes of the call's file from its offset on; -errno where it cannot be mapped. */
+function fileBytes(call: ptr<Call>): i64 {
+  const available = files.available;
+  if (i32(u32(call.e)) < 0) return failure(Errno.EBADF);
+  return available === null ? failure(Errno.ENODEV) : available(call);
+}
+/**
+ * The pages are the task's own, with the file's contents as they are now: private pages may be so by mmap(2), and so
+ * may shared ones that the task cannot write, on a system that shares no memory with the node that has the file.
+ */
+function mapFile(call: ptr<Call>, at: u64, bytes: u64, available: u64, placement: u32): i64 {
+  const space = addr(currentTask().space);
+  const read = files.read;
+  if (read === null) return failure(Errno.ENODEV);
+  const address: i64 = spaceMap(space, at, bytes, Prot.READ | Prot.WRITE, placement);
+  if (address < 0) return address;
+  let done: i64 = available === 0 ? 0 : read(call, u64(address), available < bytes ? available : bytes);
+  const protection: u64 = call.c & PROTECTIONS;
+  if (done === 0 && protection !== (Prot.READ | Prot.WRITE))
+    done = spaceProtect(space, u64(address), bytes, protection);
+  if (done === 0) return address;
+  spaceUnmap(space, u64(address), bytes);
+  return done;
 }
 /** (address, length). */
 function munmap(call: ptr<Call>): i64 {
@@ -108,4 +165,88 @@ function isAdvice(advice: u64): boolean {
 /** (end) → end of the heap as it is now. */
 function brk(call: ptr<Call>): i64 {
   return i64(spaceBrk(addr(currentTask().space), call.a));
+}
+/** (address, old length, new length, flags, new address) → address. */
+function mremap(call: ptr<Call>): i64 {
+  const r: Remap = zeroed();
+  const fixed: boolean = (call.d & RemapFlag.FIXED) !== 0;
+  r.from = call.a;
+  r.oldBytes = roundUp(call.b);
+  r.newBytes = roundUp(call.c);
+  r.mayMove = (call.d & RemapFlag.MAYMOVE) !== 0;
+  r.keepsOld = (call.d & RemapFlag.DONTUNMAP) !== 0;
+  if ((fixed || r.keepsOld) && !r.mayMove) return failure(Errno.EINVAL);
+  if (r.keepsOld && r.oldBytes !== r.newBytes) return failure(Errno.EINVAL);
+  if (r.newBytes === 0) return failure(Errno.EINVAL);
+  if (fixed) {
+    r.to = call.e;
+    if ((r.to & (PAGE_BYTES - 1)) !== 0 || !isUserRange(r.to, r.newBytes)) return failure(Errno.EINVAL);
+    if (r.to + r.newBytes > r.from && r.from + r.oldBytes > r.to) return failure(Errno.EINVAL);
+    if (r.to < PROGRAM_LOWEST) return failure(Errno.EPERM);
+  }
+  if (!isUserRange(r.from, r.oldBytes)) return failure(Errno.EFAULT);
+  // A second mapping of shared pages: no page is shared here.
+  if (r.oldBytes === 0) return failure(Errno.EINVAL);
+  if (!isUserRange(0, r.newBytes)) return failure(Errno.ENOMEM);
+  return spaceRemap(addr(currentTask().space), addr(r));
+}
+/** Whether regions cover the range: 0, or -ENOMEM as all calls say that only look. */
+function covered(address: u64, bytes: u64): i64 {
+  if (bytes === 0) return 0;
+  if (address >= USER_END) return failure(Errno.ENOMEM);
+  const found: i64 = spaceAdvise(addr(currentTask().space), address, userPart(address, bytes), false);
+  return isUserRange(address, bytes) ? found : failure(Errno.ENOMEM);
+}
+/** (address, length, flags): no page has a file behind it that it could differ from. */
+function msync(call: ptr<Call>): i64 {
+  const bytes: u64 = roundUp(call.b);
+  if ((call.c & SyncFlag.ASYNC) !== 0 && (call.c & SyncFlag.SYNC) !== 0) return failure(Errno.EINVAL);
+  if (call.a + bytes < call.a || (call.b !== 0 && bytes === 0)) return failure(Errno.ENOMEM);
+  return covered(call.a, bytes);
+}
+/** (address, length, u8 *vector): 1 for each page that has its memory. */
+function mincore(call: ptr<Call>): i64 {
+  const space = addr(currentTask().space);
+  const bytes: u64 = roundUp(call.b);
+  if (!isUserRange(call.a, call.b)) return failure(Errno.ENOMEM);
+  if (!isUserRange(call.c, bytes / PAGE_BYTES)) return failure(Errno.EFAULT);
+  const whole: i64 = covered(call.a, bytes);
+  if (whole !== 0) return whole;
+  for (let done: u64 = 0; done < bytes; done += PAGE_BYTES) {
+    let flag: u8 = pageIsThere(space, call.a + done) ? 1 : 0;
+    if (!copyToUser(space, call.c + done / PAGE_BYTES, addr(flag), 1)) return failure(Errno.EFAULT);
+    admitInterrupts();
+  }
+  return 0;
+}
+/**
+ * Memory is never paged out: locking gives the pages of lazy regions their memory. The range is of whole pages around
+ * the one that the call names.
+ */
+function lockRange(address: u64, lengthBytes: u64, populates: boolean): i64 {
+  const start: u64 = address & ~(PAGE_BYTES - 1);
+  const bytes: u64 = roundUp(lengthBytes + (address - start));
+  if (lengthBytes !== 0 && start + bytes <= start) return failure(Errno.EINVAL);
+  const whole: i64 = covered(start, bytes);
+  if (whole !== 0 || !populates) return whole;
+  return userRangeValid(addr(currentTask().space), start, bytes, false) ? 0 : failure(Errno.ENOMEM);
+}
+/** (address, length). */
+function mlock(call: ptr<Call>): i64 {
+  return lockRange(call.a, call.b, true);
+}
+/** (address, length, flags). */
+function mlock2(call: ptr<Call>): i64 {
+  return lockRange(call.a, call.b, (call.c & MLOCK_ONFAULT) === 0);
+}
+/** (address, length). */
+function munlock(call: ptr<Call>): i64 {
+  return lockRange(call.a, call.b, false);
+}
+/** (flags). */
+function mlockall(call: ptr<Call>): i64 {
+  return call.a === 0 || call.a === LockFlag.ONFAULT ? failure(Errno.EINVAL) : 0;
+}
+function munlockall(_call: ptr<Call>): i64 {
+  return 0;
 }

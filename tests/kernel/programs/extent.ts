@@ -6,11 +6,11 @@
  *   extent fill BYTES    maps, writes and unmaps BYTES again and again, for ever
  */
 import "../../../userland/lib/start.ts";
-import { Advice, MapFlag, Prot } from "../../../kernel/abi/process.ts";
+import { Advice, MapFlag, Prot, type Utsname } from "../../../kernel/abi/process.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";
 import { parseDecimal, type ParsedNumber } from "../../../toolchain/lib/rt/strings.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
-import { brk, mmap, mprotect, munmap, syscall3 } from "../../../userland/lib/syscall.ts";
+import { brk, mmap, mprotect, munmap, syscall3, uname } from "../../../userland/lib/syscall.ts";
 
 const PAGE: u64 = 4096;
 const TERABYTE: u64 = 0x100_0000_0000;
@@ -59,7 +59,7 @@ function names(): void {
   line(cstr("munmap-nothing-16T"), munmap(0x5000_0000_0000, 16 * TERABYTE));
   line(cstr("mprotect-nothing-16T"), mprotect(0x5000_0000_0000, 16 * TERABYTE, Prot.READ));
   line(cstr("madvise-nothing-16T"), madvise(0x5000_0000_0000, 16 * TERABYTE, Advice.DONTNEED));
-  const all: i64 = mmap(0, 16 * TERABYTE, Prot.NONE, ANYWHERE | MapFlag.NORESERVE, -1, 0);
+  const all: i64 = mmap(0, 16 * TERABYTE, Prot.NONE, ANYWHERE, -1, 0);
   line(cstr("reserve-16T"), all);
   const at: u64 = u64(all);
   line(cstr("mprotect-rw-16T"), mprotect(at, 16 * TERABYTE, RW));
@@ -70,6 +70,28 @@ function names(): void {
   line(cstr("madvise-16T"), madvise(at, 16 * TERABYTE, Advice.DONTNEED));
   line(cstr("cleared"), volatileRead(cast<ptr<u64>>(at + 5 * TERABYTE)) === 0 ? 0 : -1);
   line(cstr("munmap-16T"), munmap(at, 16 * TERABYTE));
+  lazy();
+}
+/** Memory comes with the first touch: by the program, by the kernel for it, and again after it was given back. */
+function lazy(): void {
+  begin();
+  const all: i64 = mmap(0, 16 * TERABYTE, Prot.NONE, ANYWHERE | MapFlag.NORESERVE, -1, 0);
+  line(cstr("lazy-reserve-16T"), all);
+  const at: u64 = u64(all);
+  line(cstr("lazy-rw-16T"), mprotect(at, 16 * TERABYTE, RW));
+  const far = cast<ptr<u64>>(at + 9 * TERABYTE);
+  line(cstr("lazy-zero"), volatileRead(far) === 0 ? 0 : -1);
+  volatileWrite(far, 7);
+  line(cstr("lazy-kernel-writes"), uname(cast<ptr<Utsname>>(at + 11 * TERABYTE - 100)));
+  line(
+    cstr("lazy-kept"),
+    volatileRead(far) === 7 && volatileRead(cast<ptr<u8>>(at + 11 * TERABYTE - 100)) === 77 ? 0 : -1,
+  );
+  line(cstr("lazy-madvise-16T"), madvise(at, 16 * TERABYTE, Advice.DONTNEED));
+  line(cstr("lazy-cleared"), volatileRead(far) === 0 ? 0 : -1);
+  line(cstr("lazy-mprotect-16T"), mprotect(at, 16 * TERABYTE, Prot.READ));
+  line(cstr("lazy-read-only"), uname(cast<ptr<Utsname>>(at + 13 * TERABYTE)));
+  line(cstr("lazy-munmap-16T"), munmap(at, 16 * TERABYTE));
 }
 
 function regions(count: u64): void {

@@ -444,6 +444,22 @@ export const commands: readonly Command[] = [
   },
   { name: "trace events", usage: "", about: "print the catalogue of events (emulator/trace/EVENTS.md)", groups: [] },
   {
+    name: "syscalls",
+    usage: "[NAME|NUMBER]…",
+    about: "list the system calls: local, shipped to the I/O node, or refused and why",
+    operand: { name: "NAME", least: 0, most: 1000 },
+    groups: [
+      {
+        title: "Options",
+        options: [
+          { name: "json", about: "print them as one line of JSON" },
+          { name: "markdown", about: "print the page kernel/SYSCALLS.md" },
+        ],
+      },
+    ],
+    examples: [{ line: "margay syscalls open fork", about: "what becomes of these two" }],
+  },
+  {
     name: "completion",
     usage: "bash|zsh|fish",
     about: "print a script for the shell's completion",
@@ -455,7 +471,12 @@ export const commands: readonly Command[] = [
     name: "help",
     usage: "[COMMAND]",
     about: "print the help of a command, or the list of commands",
-    operand: { name: "COMMAND", least: 0, most: 2, offers: ["build", "boot", "run", "debug", "trace", "completion"] },
+    operand: {
+      name: "COMMAND",
+      least: 0,
+      most: 2,
+      offers: ["build", "boot", "run", "debug", "trace", "syscalls", "completion"],
+    },
     groups: [{ title: "Options", options: [{ name: "man", about: "print the man page, margay(1), in roff" }] }],
   },
 ];

@@ -45,6 +45,8 @@ async function run(parsed: Parsed): Promise<number> {
     case "trace events":
       print((await import("../trace/catalogue.ts")).eventCatalogue());
       return 0;
+    case "syscalls":
+      return (await import("./syscalls.ts")).syscallsCommand(parsed);
     case "completion":
       return completion(operands[0]!);
     case "help":

@@ -1,7 +1,7 @@
 /**
- * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous, private
- * or shared (there is only one task to share with), or hold a file's contents. What a range may be is decided here, with Linux's errno in Linux's order (mm/mmap.c,
- * mprotect.c, madvise.c); mm gets whole pages below USER_END.
+ * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous,
+ * private or shared (there is only one task to share with), or hold a file's contents. What a range may be is decided
+ * here, with Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below USER_END.
  */
 import { Errno } from "../abi/errno.ts";
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";

@@ -4,6 +4,7 @@
  */
 import fs from "node:fs";
 import path from "node:path";
+import { fromText } from "../ionode/bytestring.ts";
 import { hostFs, IoError } from "../ionode/hostfs.ts";
 import { NameSpace } from "../ionode/namespace.ts";
 import { errnoText } from "../service/refusal.ts";
@@ -49,7 +50,7 @@ function builtInJob(name: string): string {
 function look(names: NameSpace, job: string, workingDirectory: string): Program["file"] {
   try {
     return inDirectory(names, workingDirectory, (from) =>
-      names.resolve(job, { followLast: true, from }, ({ node }) => {
+      names.resolve(fromText(job), { followLast: true, from }, ({ node }) => {
         if (node?.kind !== "file" || node.stat.kind !== "regular" || node.stat.sizeBytes > PROGRAM_MOST_BYTES)
           return undefined;
         const hostPath = fs.readlinkSync(`/proc/self/fd/${node.fd}`);
@@ -68,7 +69,7 @@ function look(names: NameSpace, job: string, workingDirectory: string): Program[
 }
 
 function inDirectory<T>(names: NameSpace, directory: string, use: (from: NameSpace["root"]) => T): T {
-  return names.resolve(directory, { followLast: true }, ({ node }) =>
+  return names.resolve(fromText(directory), { followLast: true }, ({ node }) =>
     use(node?.kind === "folder" ? node.folder : names.root),
   );
 }
@@ -90,7 +91,7 @@ export function checkRoot(root: string, workingDirectory: string): void {
     throw new UserError("bad --chdir", `'${workingDirectory}': ${why}`, "give a directory inside --root");
   };
   try {
-    names.resolve(workingDirectory, { followLast: true }, ({ node }) => {
+    names.resolve(fromText(workingDirectory), { followLast: true }, ({ node }) => {
       if (node === null) refuse("no such directory");
       if (node?.kind !== "folder") refuse("not a directory");
     });

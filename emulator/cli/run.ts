@@ -26,6 +26,7 @@ import { finishRun } from "./runend.ts";
 import { say, Session } from "./session.ts";
 import { Signals } from "./signals.ts";
 import { openInput } from "./stdin.ts";
+import { terminalSize } from "./terminal.ts";
 import { traceHeader, type UsedImage } from "./traceheader.ts";
 import { openTrace, type Tracing } from "./tracing.ts";
 
@@ -126,6 +127,10 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
           guard(() => writeAll(fd, output.take(nid, fd, bytes)));
         },
         epochSeconds: BigInt(settings.epochSeconds),
+        machine: { cores: settings.cores, memoryBytes: settings.memBytes },
+        program: () => ({ path: program.path, argv, envp }),
+        // A label before each line, or a file for input, is no terminal.
+        terminal: (stream) => (o[stream === 0 ? "stdin" : "label"] === undefined ? terminalSize(stream) : undefined),
       },
       sink,
     );

@@ -1,7 +1,14 @@
-/** The progress line: on stderr, only where stderr is a terminal; never mixed into other output. */
+/** The user's terminal: its size, and the progress line. */
 import tty from "node:tty";
 import { printError, STDERR } from "./output.ts";
 
+/** Of a standard stream of the command, in characters; undefined: it is no terminal. */
+export function terminalSize(stream: number): { readonly rows: number; readonly columns: number } | undefined {
+  if (!tty.isatty(stream)) return undefined;
+  const { rows, columns } = process.stdout.isTTY ? process.stdout : process.stderr;
+  return { rows: rows ?? 24, columns: columns ?? 80 };
+}
+/** On stderr, only where stderr is a terminal; never mixed into other output. */
 export class Progress {
   private shown = "";
   private readonly enabled = tty.isatty(STDERR) && process.env["TERM"] !== "dumb";

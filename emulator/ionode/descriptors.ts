@@ -1,65 +1,133 @@
-/** Open files and the descriptor table of one task. Descriptors 0, 1, 2 are the job's standard streams. */
+/**
+ * Open file descriptions and the descriptors of a task that refer to them. Source: open(2), "Open file descriptions";
+ * dup(2). Descriptors 0, 1, 2 are the job's standard streams.
+ */
 import { Errno } from "../abi/errno.ts";
-import { Open } from "../abi/io.ts";
+import { DESCRIPTORS_MAX, Open } from "../abi/io.ts";
 import type { Device } from "./devices.ts";
-import type { Folder } from "./folder.ts";
-import { type HostFs, IoError } from "./hostfs.ts";
+import type { Folder, TextFile } from "./folder.ts";
+import { type HostEntry, type HostFs, type HostStat, IoError } from "./hostfs.ts";
+import { STREAM_DEVICE } from "./namespace.ts";
 
-/** Descriptors of a task (Linux: RLIMIT_NOFILE); past them EMFILE. */
-export const DESCRIPTORS_MAX = 256;
-
+/** What was opened, shared by the descriptors that dup(2) made of it. */
 export interface OpenFile {
-  readonly kind: "stream" | "regular" | "directory" | "device";
-  /** Open flags as given; the access mode decides what may be done. */
-  readonly flags: number;
-  /** Of the host, by which a regular file is read and written; else -1. */
+  /** path: opened with O_PATH, a name of its own and nothing else. */
+  readonly kind: "stream" | "regular" | "directory" | "device" | "text" | "path";
+  /** Access mode and status flags; F_SETFL changes the latter. */
+  flags: number;
+  /** Of the host: a regular file, open to be read and written, or what `path` names; else -1. */
   readonly hostFd: number;
+  /** Number of the standard stream: 0, 1, 2. */
+  readonly stream?: number;
   /** directory: held while it is open. */
   readonly folder?: Folder;
-  /** device: which. */
   readonly device?: Device;
+  readonly text?: { readonly file: TextFile; readonly bytes: Uint8Array };
+  /** path: what lstat says of a node that the name space made. */
+  readonly stat?: HostStat;
+  /** path: the text of a symbolic link. */
+  readonly linkText?: string;
+  /** st_dev. */
+  readonly volume: number;
   readonly readOnly: boolean;
+  /** Of the host, by which locks and quotas know a regular file; else "". */
+  readonly identity: string;
+  /** Where it was found, for /proc/self/fd. */
+  readonly path: string;
   positionBytes: bigint;
+  /** directory: its names as they were when it was read from its start. */
+  entries?: readonly HostEntry[];
+  /** Descriptors that refer to it. */
+  holders: number;
 }
-function stream(flags: number): OpenFile {
-  return { kind: "stream", flags, hostFd: -1, readOnly: false, positionBytes: 0n };
+export interface Descriptor {
+  readonly file: OpenFile;
+  closeOnExec: boolean;
 }
-/** Gives back what the host has open for it. */
-export function closeFile(fs: HostFs, file: OpenFile): void {
-  if (file.hostFd >= 0) fs.close(file.hostFd);
-  file.folder?.release();
+const STREAM_NAMES = ["stdin", "stdout", "stderr"] as const;
+export function streamFile(stream: number, flags: number): OpenFile {
+  return {
+    kind: "stream",
+    flags,
+    hostFd: -1,
+    stream,
+    volume: STREAM_DEVICE,
+    readOnly: false,
+    identity: "",
+    path: `/dev/${STREAM_NAMES[stream]}`,
+    positionBytes: 0n,
+    holders: 0,
+  };
 }
 
 export class DescriptorTable {
-  private readonly files: (OpenFile | null)[] = [stream(Open.RDONLY), stream(Open.WRONLY), stream(Open.WRONLY)];
+  private readonly slots: (Descriptor | null)[] = [];
 
+  /** `closing`: a descriptor goes; `isLast`: and with it the open file, which the host still has open. */
+  constructor(
+    private readonly fs: HostFs,
+    private readonly closing: (file: OpenFile, isLast: boolean) => void,
+  ) {
+    for (const [stream, flags] of [Open.RDONLY, Open.WRONLY, Open.WRONLY].entries())
+      this.set(stream, streamFile(stream, flags), false);
+  }
+
+  /** @throws IoError EBADF */
+  slot(fd: number): Descriptor {
+    const slot = this.slots[fd];
+    if (slot === undefined || slot === null) throw new IoError(Errno.EBADF);
+    return slot;
+  }
+  /** @throws IoError EBADF */
   get(fd: number): OpenFile {
-    const file = this.files[fd];
-    if (file === undefined || file === null) throw new IoError(Errno.EBADF);
+    return this.slot(fd).file;
+  }
+  /** The same, of what can be done with more than its name. @throws IoError EBADF */
+  opened(fd: number): OpenFile {
+    const file = this.get(fd);
+    if (file.kind === "path" || file.flags & Open.PATH) throw new IoError(Errno.EBADF);
     return file;
   }
-  /** The lowest descriptor that is free. Ask before the host opens anything. */
-  free(): number {
-    let fd = this.files.indexOf(null);
-    if (fd < 0) fd = this.files.length;
+  /** The lowest descriptor from `least` on that is free. Ask before the host opens anything. */
+  free(least = 0): number {
+    let fd = least;
+    while (fd < this.slots.length && this.slots[fd] !== null && this.slots[fd] !== undefined) fd++;
     if (fd >= DESCRIPTORS_MAX) throw new IoError(Errno.EMFILE);
     return fd;
   }
-  set(fd: number, file: OpenFile): void {
-    this.files[fd] = file;
+  /** What `fd` was is closed. */
+  set(fd: number, file: OpenFile, closeOnExec: boolean): void {
+    file.holders++;
+    const before = this.slots[fd];
+    while (this.slots.length < fd) this.slots.push(null);
+    this.slots[fd] = { file, closeOnExec };
+    if (before) this.drop(before.file);
   }
+  /** Closes `fd`; the file behind it too, if no other refers to it. */
   remove(fd: number): OpenFile {
-    const file = this.get(fd);
-    this.files[fd] = null;
+    const { file } = this.slot(fd);
+    this.slots[fd] = null;
+    this.drop(file);
     return file;
   }
-  open(): OpenFile[] {
-    return this.files.filter((f): f is OpenFile => f !== null);
+  private drop(file: OpenFile): void {
+    const isLast = --file.holders === 0;
+    this.closing(file, isLast);
+    if (!isLast) return;
+    if (file.hostFd >= 0) this.fs.close(file.hostFd);
+    file.folder?.release();
+  }
+  /** Descriptors with their files, in order. */
+  *open(): Generator<readonly [fd: number, slot: Descriptor]> {
+    for (const [fd, slot] of this.slots.entries()) if (slot) yield [fd, slot];
+  }
+  closeAll(): void {
+    for (const [fd] of [...this.open()]) this.remove(fd);
   }
 }
 export function mayRead(file: OpenFile): boolean {
-  return (file.flags & Open.ACCMODE) !== Open.WRONLY;
+  return (file.flags & Open.ACCMODE) !== Open.WRONLY && (file.flags & Open.PATH) === 0;
 }
 export function mayWrite(file: OpenFile): boolean {
-  return (file.flags & Open.ACCMODE) !== Open.RDONLY;
+  return (file.flags & Open.ACCMODE) !== Open.RDONLY && (file.flags & Open.PATH) === 0;
 }

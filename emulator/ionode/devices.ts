@@ -14,6 +14,8 @@ export interface Device {
   read(count: number, random: Prng): Uint8Array;
   /** Bytes taken. @throws IoError */
   write(bytes: Uint8Array): number;
+  /** It is the terminal of the task's streams: whoever opens it gets those (tty(4)). */
+  readonly isTerminal?: boolean;
 }
 const MEMORY_MAJOR = 1 << 8;
 const takesAll = (bytes: Uint8Array): number => bytes.length;
@@ -31,4 +33,5 @@ export const devices: readonly Device[] = [
   { name: "full",    number: MEMORY_MAJOR | 7, read: zeros,          write: refuses },
   { name: "random",  number: MEMORY_MAJOR | 8, read: randomBytes,    write: takesAll },
   { name: "urandom", number: MEMORY_MAJOR | 9, read: randomBytes,    write: takesAll },
+  { name: "tty",     number: 5 << 8,           read: () => zeros(0), write: takesAll, isTerminal: true },
 ];

@@ -11,6 +11,7 @@
 import fs from "node:fs";
 import { Errno } from "../abi/errno.ts";
 import { Open } from "../abi/io.ts";
+import { byBytes, fromBytes, toBytes } from "./bytestring.ts";
 import { HostViews } from "./filesystems.ts";
 
 /** A refusal with its Linux error number. */
@@ -19,8 +20,8 @@ export class IoError extends Error {
     super(`errno ${errno}`);
   }
 }
-/** special: a device, pipe or socket of the host. */
-export type NodeKind = "regular" | "directory" | "link" | "special";
+/** special: a character device or what shows as one; the others are the host's, and never opened. */
+export type NodeKind = "regular" | "directory" | "link" | "special" | "pipe" | "socket" | "block";
 export interface HostStat {
   readonly kind: NodeKind;
   /** Names the file itself, whatever it is called: host device and inode. */
@@ -35,9 +36,16 @@ export interface HostNode {
   readonly fd: number;
   readonly stat: HostStat;
 }
+/** One name of a directory. */
+export interface HostEntry {
+  readonly name: string;
+  readonly kind: NodeKind;
+  readonly identity: string;
+}
 /**
- * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open by O_PATH. A `name` is one
- * component: not empty, without a slash, neither `.` nor `..`.
+ * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open by O_PATH, `fd` for
+ * reading or writing. A `name` is one component: not empty, without a slash, neither `.` nor `..`. Names and links'
+ * texts are byte strings (bytestring.ts). No function that takes a name follows it.
  */
 export interface HostFs {
   /**
@@ -57,6 +65,22 @@ export interface HostFs {
   read(fd: number, into: Uint8Array, position: number): number;
   /** Bytes written: fewer than asked for if an error came after them. */
   write(fd: number, bytes: Uint8Array, position: number): number;
+  /** All names but `.` and `..`, in the order of their bytes. */
+  list(directory: number): HostEntry[];
+  /** Another descriptor for what `fd`, or a node, has open; O_PATH as well. */
+  again(fd: number): HostNode;
+  mkdir(directory: number, name: string, permissions: number): HostStat;
+  rmdir(directory: number, name: string): void;
+  unlink(directory: number, name: string): void;
+  rename(from: number, name: string, to: number, newName: string): void;
+  /** Of the node itself; EXDEV where the host has exchanged it meanwhile. */
+  link(node: HostNode, from: number, name: string, to: number, newName: string): void;
+  symlink(directory: number, name: string, target: string): HostStat;
+  chmod(node: number, permissions: number): void;
+  truncate(fd: number, lengthBytes: number): void;
+  sync(fd: number): void;
+  /** Seconds since 1970. */
+  setTimes(node: number, accessed: number, modified: number): void;
 }
 
 /** The host's error names, whose numbers differ between hosts. */
@@ -73,11 +97,19 @@ function attempt<T>(action: () => T): T {
     throw new IoError(errnoOf(error));
   }
 }
+function kindOf(s: fs.BigIntStats): NodeKind {
+  if (s.isFile()) return "regular";
+  if (s.isDirectory()) return "directory";
+  if (s.isSymbolicLink()) return "link";
+  if (s.isFIFO()) return "pipe";
+  if (s.isSocket()) return "socket";
+  return s.isBlockDevice() ? "block" : "special";
+}
+const identityOf = (s: fs.BigIntStats): string => `${s.dev}:${s.ino}`;
 function toStat(s: fs.BigIntStats): HostStat {
-  const kind = s.isFile() ? "regular" : s.isDirectory() ? "directory" : s.isSymbolicLink() ? "link" : "special";
   return {
-    kind,
-    identity: `${s.dev}:${s.ino}`,
+    kind: kindOf(s),
+    identity: identityOf(s),
     sizeBytes: Number(s.size),
     permissions: Number(s.mode) & 0o7777,
     links: Number(s.nlink),
@@ -91,10 +123,10 @@ const O_PATH = 0x20_0000;
 const ACCESS = [c.O_RDONLY, c.O_WRONLY, c.O_RDWR] as const;
 
 const openPath = (fd: number): string => `/proc/self/fd/${fd}`;
-function inside(directory: number, name: string): string {
+function inside(directory: number, name: string): Buffer {
   if (name === "" || name === "." || name === ".." || name.includes("/"))
     throw new Error(`host file system: '${name}' is no component`);
-  return `${openPath(directory)}/${name}`;
+  return toBytes(`${openPath(directory)}/${name}`);
 }
 
 /** Closes what was opened if `check` throws. */
@@ -115,7 +147,7 @@ let known: HostViews | undefined;
  */
 function mustBeServed(fd: number, stat: fs.BigIntStats, parentDevice: bigint | undefined): void {
   known ??= new HostViews();
-  if (stat.isDirectory() && known.isHostOnly(`${stat.dev}:${stat.ino}`)) throw new IoError(Errno.EACCES);
+  if (stat.isDirectory() && known.isHostOnly(identityOf(stat))) throw new IoError(Errno.EACCES);
   if (stat.dev !== parentDevice && !known.isStorage(openPath(fd), stat.dev)) throw new IoError(Errno.EACCES);
 }
 
@@ -130,7 +162,8 @@ export const hostFs: HostFs = {
       const fd = fs.openSync(inside(directory, name), O_PATH | c.O_NOFOLLOW);
       return checked(fd, (stat) => mustBeServed(fd, stat, fs.fstatSync(directory, { bigint: true }).dev));
     }),
-  readlink: (directory, name) => attempt(() => fs.readlinkSync(inside(directory, name))),
+  readlink: (directory, name) =>
+    attempt(() => fromBytes(fs.readlinkSync(inside(directory, name), { encoding: "buffer" }))),
   open: (node, flags) =>
     attempt(() => {
       const access = ACCESS[flags & Open.ACCMODE]! | (flags & Open.TRUNC ? c.O_TRUNC : 0);
@@ -156,4 +189,57 @@ export const hostFs: HostFs = {
     }
     return done;
   },
+  list: (directory) =>
+    attempt(() => {
+      const names = fs.readdirSync(openPath(directory), { encoding: "buffer" }).map(fromBytes);
+      const entries: HostEntry[] = [];
+      for (const name of names.sort(byBytes)) {
+        const stat = fs.lstatSync(inside(directory, name), { bigint: true, throwIfNoEntry: false });
+        // The host has removed it meanwhile.
+        if (stat === undefined) continue;
+        entries.push({ name, kind: kindOf(stat), identity: identityOf(stat) });
+      }
+      return entries;
+    }),
+  again: (fd) => attempt(() => checked(fs.openSync(openPath(fd), O_PATH), () => {})),
+  mkdir: (directory, name, permissions) =>
+    attempt(() => {
+      fs.mkdirSync(inside(directory, name), 0o700);
+      return made(directory, name, "directory", permissions);
+    }),
+  rmdir: (directory, name) => attempt(() => fs.rmdirSync(inside(directory, name))),
+  unlink: (directory, name) => attempt(() => fs.unlinkSync(inside(directory, name))),
+  rename: (from, name, to, newName) => attempt(() => fs.renameSync(inside(from, name), inside(to, newName))),
+  link: (node, from, name, to, newName) =>
+    attempt(() => {
+      const target = inside(to, newName);
+      // link(2) does not follow, so what it links is of this directory; whether it is what was looked at, is seen then.
+      fs.linkSync(inside(from, name), target);
+      if (identityOf(fs.lstatSync(target, { bigint: true })) === node.stat.identity) return;
+      fs.unlinkSync(target);
+      throw new IoError(Errno.EXDEV);
+    }),
+  symlink: (directory, name, target) =>
+    attempt(() => {
+      fs.symlinkSync(toBytes(target), inside(directory, name));
+      return made(directory, name, "link", 0o777);
+    }),
+  chmod: (node, permissions) => attempt(() => fs.chmodSync(openPath(node), permissions)),
+  truncate: (fd, lengthBytes) => attempt(() => fs.ftruncateSync(fd, lengthBytes)),
+  sync: (fd) => attempt(() => fs.fsyncSync(fd)),
+  setTimes: (node, accessed, modified) => attempt(() => fs.utimesSync(openPath(node), accessed, modified)),
 };
+
+/** What has just been made: it is looked at without following, so permissions never go elsewhere. */
+function made(directory: number, name: string, kind: NodeKind, permissions: number): HostStat {
+  const fd = fs.openSync(inside(directory, name), O_PATH | c.O_NOFOLLOW);
+  try {
+    // The host has exchanged it meanwhile.
+    if (kindOf(fs.fstatSync(fd, { bigint: true })) !== kind) throw new IoError(Errno.ENOENT);
+    // The host's umask must not show in the job.
+    if (kind === "directory") fs.chmodSync(openPath(fd), permissions);
+    return toStat(fs.fstatSync(fd, { bigint: true }));
+  } finally {
+    fs.closeSync(fd);
+  }
+}

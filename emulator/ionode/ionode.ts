@@ -5,7 +5,7 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
-import { IO_DATA_MAX_BYTES, IoReply, IoRequest, PATH_MAX_BYTES } from "../abi/io.ts";
+import { IoReply } from "../abi/io.ts";
 import { MAX_CPUS } from "../abi/memory.ts";
 import { IO_PID, Operation, SERVICE_NID } from "../abi/net.ts";
 import { Syscall } from "../abi/syscalls.ts";
@@ -13,33 +13,20 @@ import { refusal, type FabricHost, type HostService, type SendMessage } from "..
 import { replyTo, type Message } from "../fabric/message.ts";
 import { Prng } from "../machine/prng.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
-import type { CallContext, CallResult, CallRow } from "./calls/context.ts";
-import { mmap } from "./calls/mapping.ts";
-import { close, open, openat } from "./calls/open.ts";
-import { fstat, lstat, stat } from "./calls/stat.ts";
-import { lseek, pread64, read, write } from "./calls/transfer.ts";
-import { closeFile, DescriptorTable } from "./descriptors.ts";
-import type { Folder } from "./folder.ts";
+import type { CallContext, CallResult, Later, TaskState, TerminalSize } from "./calls/context.ts";
+import { dropLocks } from "./calls/control.ts";
+import { calls } from "./calls/table.ts";
+import { fromText } from "./bytestring.ts";
+import { DescriptorTable, type OpenFile } from "./descriptors.ts";
+import type { Folder, Node, OwnLink, ProgramFacts, Viewer } from "./folder.ts";
 import { hostFs, IoError, type HostFs } from "./hostfs.ts";
 import type { InputStream } from "./input.ts";
+import { LockTable } from "./locks.ts";
 import { Access, NameSpace, permits } from "./namespace.ts";
+import { fillNameSpace, type MachineFacts } from "./procfs.ts";
 import { Quota, QUOTA_DEFAULT_BYTES } from "./quota.ts";
+import { callOf, parseRequest } from "./request.ts";
 import { VirtualFacts } from "./virtual.ts";
-
-// biome-ignore format: a table
-const calls: ReadonlyMap<number, CallRow> = new Map<number, CallRow>([
-  [Syscall.READ,    { body: "none", run: read }],
-  [Syscall.WRITE,   { body: "data", run: write }],
-  [Syscall.OPEN,    { body: "path", run: open }],
-  [Syscall.CLOSE,   { body: "none", run: close }],
-  [Syscall.STAT,    { body: "path", run: stat }],
-  [Syscall.FSTAT,   { body: "none", run: fstat }],
-  [Syscall.LSTAT,   { body: "path", run: lstat }],
-  [Syscall.LSEEK,   { body: "none", run: lseek }],
-  [Syscall.PREAD64, { body: "none", run: pread64 }],
-  [Syscall.OPENAT,  { body: "path", run: openat }],
-  [Syscall.MMAP,    { body: "none", run: mmap }],
-]);
 
 /** One reply as it went out, so that a later run can be fed from the log instead of from the host. */
 export interface ReplyRecord {
@@ -68,6 +55,12 @@ export interface IoNodeOptions {
   }) => void;
   /** Standard input of a task, asked for once; left out, or none: empty. */
   readonly standardInput?: (task: { readonly jobId: number; readonly nid: number }) => InputStream | undefined;
+  /** A standard stream that is a terminal; undefined: it is none. */
+  readonly terminal?: (stream: number) => TerminalSize | undefined;
+  /** What a task was started with, for /proc/self. */
+  readonly program?: (task: { readonly jobId: number; readonly nid: number }) => ProgramFacts | undefined;
+  /** Of every node, for /proc and /sys; left out: one core, 64 MB. */
+  readonly machine?: MachineFacts;
   /** Where relative paths start; a path of the job's. Left out: its root. */
   readonly workingDirectory?: string;
   /** Longest time that nodes run apart; the fabric's latency. */
@@ -90,6 +83,18 @@ const INPUT_DELAY_NS = 50_000;
 const RANDOM_STREAM = 0x494f_0000;
 const NOTHING = new Uint8Array(0);
 
+/** The usual one. */
+const UMASK = 0o022;
+
+/** A request that is answered later. */
+interface Waiting {
+  readonly message: Message;
+  readonly since: number;
+  readonly why: Later["later"];
+  /** Infinity: when something happens. */
+  readonly due: number;
+}
+
 export class IoNode implements HostService {
   private readonly send: SendMessage;
   private readonly fs: HostFs;
@@ -97,16 +102,19 @@ export class IoNode implements HostService {
   private readonly facts: VirtualFacts;
   private readonly workingFolder: Folder;
   private readonly random: Prng;
+  private readonly locks = new LockTable();
   /** By nid and job. */
-  private readonly tables = new Map<string, DescriptorTable>();
-  /** Whose table it is. */
-  private readonly pids = new Map<string, number>();
+  private readonly tasks = new Map<string, TaskState>();
   /** By job and nid. */
   private readonly inputs = new Map<string, InputStream | undefined>();
   /** By job. */
   private readonly quotas = new Map<number, Quota>();
-  /** Reads of standard input that are to be answered at `due`, in the order of their coming. */
-  private readonly waiting: { readonly message: Message; readonly due: number }[] = [];
+  /** In the order of their coming. */
+  private waiting: Waiting[] = [];
+  /** Files without a name that somebody has open. */
+  private readonly unlinked = new Set<string>();
+  /** Whether somebody who waits for a lock is to try again. */
+  private seenReleases = 0;
 
   constructor(
     private readonly host: FabricHost,
@@ -115,39 +123,53 @@ export class IoNode implements HostService {
   ) {
     this.fs = options.fs ?? hostFs;
     this.names = new NameSpace(this.fs, options.root, options.builtIn);
-    this.workingFolder = this.folderAt(options.workingDirectory ?? "/");
+    fillNameSpace(this.fs, this.names, options.machine ?? { cores: 1, memoryBytes: 2 ** 26 });
+    this.workingFolder = this.folderAt(fromText(options.workingDirectory ?? "/"));
     this.random = new Prng(options.seed ?? 0, RANDOM_STREAM);
     this.facts = new VirtualFacts(options.epochSeconds ?? 0n);
     this.send = host.attach(IO_PID, this);
   }
 
   get nextTimer(): number {
-    return this.waiting[0]?.due ?? Infinity;
+    return this.waiting.reduce((least, { due }) => Math.min(least, due), Infinity);
   }
   tick(time: number): void {
-    while (this.waiting.length > 0 && this.waiting[0]!.due <= time) {
-      const { message } = this.waiting.shift()!;
-      this.answer(message, time, true);
+    this.again(time, ({ due }) => due <= time);
+  }
+  /** Makes the calls again for which `isTurn`. */
+  private again(time: number, isTurn: (w: Waiting) => boolean): void {
+    const turns = this.waiting.filter(isTurn);
+    this.waiting = this.waiting.filter((w) => !turns.includes(w));
+    for (const { message, since, why } of turns) {
+      // Its task may have ended by what another of them did.
+      this.answer(message, time, since, why !== "lock");
+    }
+  }
+  /** Locks have been given back: who waits for one tries again, who came first first. */
+  private wakeLocks(time: number): void {
+    while (this.seenReleases !== this.locks.releases) {
+      this.seenReleases = this.locks.releases;
+      this.again(time, ({ why }) => why === "lock");
     }
   }
 
   /** A task waits for standard input: the machine must not go on before its stream has some (`InputStream.read`). */
   get wantsInput(): boolean {
-    return this.waiting.length > 0;
+    return this.waiting.some(({ why }) => why === "input");
   }
 
   unreachable(nid: number): void {
-    for (const key of [...this.tables.keys()]) if (key.startsWith(`${nid}:`)) this.closeAll(key);
+    for (const key of [...this.tasks.keys()]) if (key.startsWith(`${nid}:`)) this.closeAll(key);
   }
 
   /** Tasks that have used a file and have not ended: between jobs none. */
   get taskCount(): number {
-    return this.tables.size;
+    return this.tasks.size;
   }
 
   /** Closes all that is open on the host; for the end of a run. */
   shutDown(): void {
-    for (const key of [...this.tables.keys()]) this.closeAll(key);
+    for (const key of [...this.tasks.keys()]) this.closeAll(key);
     this.workingFolder.release();
     this.names.close();
   }
@@ -158,30 +180,31 @@ export class IoNode implements HostService {
       if (answer !== null) this.send(answer, time);
       return;
     }
-    const call = callOf(m);
+    const call = callOf(m.body);
     if (call === Syscall.EXIT_GROUP) {
-      if (this.pids.get(keyOf(m)) === m.sourcePid) this.closeAll(keyOf(m));
+      if (this.tasks.get(keyOf(m))?.pid === m.sourcePid) this.closeAll(keyOf(m));
       this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, 0]);
-      return;
-    }
-    this.answer(m, time, false);
+    } else this.answer(m, time, time, false);
+    this.wakeLocks(time);
   }
 
-  /** `isAgain`: it has waited for standard input. */
-  private answer(m: Message, time: number, isAgain: boolean): void {
-    const call = callOf(m);
-    let answer: CallResult | null;
+  /** `isAgain`: what it has waited for is there, or its time is over. */
+  private answer(m: Message, time: number, since: number, isAgain: boolean): void {
+    const call = callOf(m.body);
+    let answer: CallResult | Later;
     try {
-      answer = this.perform(m, time, isAgain);
+      answer = this.perform(m, { time, since, isAgain });
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
       answer = { result: BigInt(-error.errno) };
     }
-    if (answer === null && this.waiting.filter((w) => w.message.sourceNid === m.sourceNid).length >= MAX_CPUS)
+    if ("later" in answer) {
+      // A core has one request at a time.
+      if (this.waiting.filter((w) => w.message.sourceNid === m.sourceNid).length < MAX_CPUS) {
+        this.waiting.push({ message: m, since, why: answer.later, due: this.dueOf(answer, time) });
+        return;
+      }
       answer = { result: BigInt(-Errno.EAGAIN) };
-    if (answer === null) {
-      this.waiting.push({ message: m, due: time + INPUT_DELAY_NS + (this.options.latencyNs ?? 0) });
-      return;
     }
     const data = answer.data ?? NOTHING;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, answer.result]);
@@ -202,54 +225,111 @@ export class IoNode implements HostService {
     body.set(data, IoReply.SIZE);
     this.send(replyTo(m, { operation: Operation.IO_REPLY, body }), time);
   }
+  private dueOf(later: Later, time: number): number {
+    if (later.later === "time") return later.due;
+    return later.later === "input" ? time + INPUT_DELAY_NS + (this.options.latencyNs ?? 0) : Infinity;
+  }
 
-  private perform(m: Message, time: number, isAgain: boolean): CallResult | null {
+  private perform(m: Message, when: { time: number; since: number; isAgain: boolean }): CallResult | Later {
+    const { time, since, isAgain } = when;
     if (!this.host.isMember(m.sourceNid, m.jobId)) throw new IoError(Errno.EPERM);
-    if (m.body.length < IoRequest.SIZE) throw new IoError(Errno.EINVAL);
-    const request = new IoRequest(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
-    const row = calls.get(request.call);
-    if (row === undefined) throw new IoError(Errno.ENOSYS);
-    const data = m.body.subarray(IoRequest.SIZE);
-    if (request.dataBytes !== data.length || data.length > IO_DATA_MAX_BYTES) throw new IoError(Errno.EINVAL);
-    if (row.body === "none" && data.length > 0) throw new IoError(Errno.EINVAL);
-    const args = [0, 1, 2, 3, 4, 5].map((i) => request.arguments(i));
-    return row.run({
+    const { call, args, paths, structures, data } = parseRequest(m.body);
+    const run = calls.get(call);
+    if (run === undefined) throw new IoError(Errno.ENOSYS);
+    const task = this.task(keyOf(m), m.sourcePid);
+    const { table } = task;
+    return run({
       fs: this.fs,
       names: this.names,
       facts: this.facts,
+      locks: this.locks,
       request: m,
       time,
+      startTime: since,
+      isAgain,
       args,
       data,
       quota: this.quota(m.jobId),
-      workingFolder: this.workingFolder,
       random: this.random,
-      table: this.table(keyOf(m), m.sourcePid),
-      path: row.body === "path" ? pathOf(data) : "",
+      task,
+      table,
+      viewer: this.viewer(m, task, time),
+      path: (index) => paths.get(index) ?? "",
+      structure: (index) => structures.get(index) ?? null,
       int: (index) => Number(BigInt.asIntN(32, args[index]!)),
-      output: (fd, bytes) =>
-        this.options.onOutput({ jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid, fd, bytes, time }),
+      output: (stream, bytes) =>
+        this.options.onOutput({ jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid, fd: stream, bytes, time }),
       input: (count) => this.input(m, count, isAgain),
+      isLiveInput: this.inputOf(m)?.isLive === true,
+      wantInput: () => this.inputOf(m)?.want(1),
+      terminal: (stream) => this.options.terminal?.(stream),
+      moved: (identity, parent, name) => this.moved(identity, parent, name),
+      unlinked: (identity) => this.isUnlinked(identity),
     } satisfies CallContext);
   }
 
-  private table(key: string, pid: number): DescriptorTable {
-    let table = this.tables.get(key);
-    if (table === undefined) {
-      table = new DescriptorTable();
-      this.tables.set(key, table);
-      this.pids.set(key, pid);
-    } else if (this.pids.get(key) !== pid) {
+  private task(key: string, pid: number): TaskState {
+    const known = this.tasks.get(key);
+    if (known !== undefined) {
       // A job has one task a node.
-      throw new IoError(Errno.EPERM);
+      if (known.pid !== pid) throw new IoError(Errno.EPERM);
+      return known;
     }
-    return table;
+    const table = new DescriptorTable(this.fs, (file, isLast) => this.closing(task, file, isLast));
+    const task: TaskState = { key, pid, table, workingFolder: this.workingFolder.hold(), umask: UMASK };
+    this.tasks.set(key, task);
+    return task;
+  }
+  private viewer(m: Message, task: TaskState, time: number): Viewer {
+    const { sourceNid: nid, jobId, userId } = m;
+    return {
+      nid,
+      jobId,
+      userId,
+      pid: task.pid,
+      umask: task.umask,
+      time,
+      program: this.options.program?.({ jobId, nid }),
+      links: () => openLinks(this.fs, task),
+      workingFolder: () => task.workingFolder.hold(),
+      workingPath: () => this.names.pathOf(task.workingFolder.refresh()),
+    };
   }
 
-  private input({ jobId, sourceNid }: Message, count: number, isAgain: boolean): Uint8Array | null {
-    const key = `${sourceNid}:${jobId}`;
-    if (!this.inputs.has(key)) this.inputs.set(key, this.options.standardInput?.({ jobId, nid: sourceNid }));
-    const stream = this.inputs.get(key);
+  private closing(task: TaskState, file: OpenFile, isLast: boolean): void {
+    dropLocks({ locks: this.locks, task }, file, isLast);
+    if (!isLast || !this.unlinked.has(file.identity)) return;
+    if (this.isOpen(file.identity, file)) return;
+    this.unlinked.delete(file.identity);
+    for (const quota of this.quotas.values()) quota.removed(file.identity);
+  }
+  /** Its bytes are given back now, or when the last who has it open closes it. */
+  private isUnlinked(identity: string): void {
+    if (this.isOpen(identity, null)) this.unlinked.add(identity);
+    else for (const quota of this.quotas.values()) quota.removed(identity);
+  }
+  /** `but`: is about to be closed. */
+  private isOpen(identity: string, but: OpenFile | null): boolean {
+    for (const { table } of this.tasks.values())
+      for (const [, { file }] of table.open()) if (file.identity === identity && file !== but) return true;
+    return false;
+  }
+  private moved(identity: string, parent: Folder, name: string): void {
+    for (const { table, workingFolder } of this.tasks.values()) {
+      const held = [workingFolder, ...[...table.open()].flatMap(([, { file }]) => file.folder ?? [])];
+      for (const folder of held)
+        for (let at: Folder | null = folder; at !== null; at = at.parent)
+          if (at !== parent && at.stat.identity === identity) at.moveTo(parent, name);
+    }
+  }
+
+  private inputOf(m: Message): InputStream | undefined {
+    const key = keyOf(m);
+    if (!this.inputs.has(key)) this.inputs.set(key, this.options.standardInput?.({ jobId: m.jobId, nid: m.sourceNid }));
+    return this.inputs.get(key);
+  }
+  private input(m: Message, count: number, isAgain: boolean): Uint8Array | null {
+    const stream = this.inputOf(m);
     if (stream === undefined || count === 0) return NOTHING;
     // What is there already waits as well, so that the answer's time does not tell.
     stream.want(count);
@@ -275,31 +355,35 @@ export class IoNode implements HostService {
   }
 
   private closeAll(key: string): void {
-    const waits = this.waiting.filter(({ message }) => keyOf(message) !== key);
-    this.waiting.splice(0, this.waiting.length, ...waits);
-    const table = this.tables.get(key);
-    if (table === undefined) return;
-    this.tables.delete(key);
-    this.pids.delete(key);
-    for (const file of table.open()) closeFile(this.fs, file);
+    this.waiting = this.waiting.filter(({ message }) => keyOf(message) !== key);
+    const task = this.tasks.get(key);
+    if (task === undefined) return;
+    this.locks.stopsWaiting(task);
+    task.table.closeAll();
+    this.tasks.delete(key);
+    task.workingFolder.release();
   }
 }
 
 const keyOf = (m: Message): string => `${m.sourceNid}:${m.jobId}`;
-/** -1: the body is too short to name one. */
-const callOf = ({ body }: Message): number =>
-  body.length >= 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : -1;
 
-/**
- * The path of a request's body: one string, its NUL at the very end, in UTF-8 (other names cannot be asked of the
- * host).
- */
-function pathOf(data: Uint8Array): string {
-  if (data.length === 0 || data.indexOf(0) !== data.length - 1) throw new IoError(Errno.EINVAL);
-  if (data.length > PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data.subarray(0, -1));
-  } catch {
-    throw new IoError(Errno.ENOENT);
-  }
+/** /proc/self/fd: each leads to what is open, whatever has become of its name (proc_pid_fd(5)). */
+function openLinks(fs: HostFs, task: TaskState): ReadonlyMap<string, OwnLink> {
+  const links = new Map<string, OwnLink>();
+  for (const [fd, { file }] of task.table.open())
+    links.set(String(fd), {
+      kind: "link",
+      identity: `made:${task.key}/fd/${fd}`,
+      target: file.path,
+      follow: () => nodeOf(fs, file),
+    });
+  return links;
+}
+function nodeOf(fs: HostFs, file: OpenFile): Node {
+  if (file.folder !== undefined) return { kind: "folder", folder: file.folder.hold() };
+  if (file.device !== undefined) return { kind: "device", device: file.device };
+  if (file.stream !== undefined) return { kind: "stream", stream: file.stream };
+  if (file.text !== undefined) return file.text.file;
+  if (file.hostFd < 0) throw new IoError(Errno.ENOENT);
+  return { kind: "file", ...fs.again(file.hostFd) };
 }

@@ -1,18 +1,19 @@
 /**
- * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; /dev with
- * devices of its own; /proc and /sys, empty. What the host has under these names does not show. Paths are resolved
+ * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; /dev, /proc and
+ * /sys of its own (devices.ts, procfs.ts). What the host has under these names does not show. Paths are resolved
  * here, one component after the other, each looked up in the open directory before it (folder.ts, hostfs.ts): absolute
  * paths and symbolic links, absolute ones too, start at the job's root, `..` stops at it. So no path leads out,
  * whatever another process of the host does to the directories meanwhile. Source: path_resolution(7). Permissions:
- * files belong to whoever asks, so the owner's bits count, whoever runs the emulator.
+ * files belong to whoever asks, so the owner's bits count, whoever runs the emulator. Paths are byte strings
+ * (bytestring.ts).
  */
 import { Errno } from "../abi/errno.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";
 import { type Device, devices } from "./devices.ts";
-import { Folder, type Node } from "./folder.ts";
+import { Folder, type Node, type Viewer, type Volume } from "./folder.ts";
 import { type HostFs, type HostStat, IoError } from "./hostfs.ts";
 
-const NAME_MAX_BYTES = 255;
+export const NAME_MAX_BYTES = 255;
 /** Symbolic links followed in one resolution (Linux: MAXSYMLINKS). */
 const LINKS_MAX = 40;
 
@@ -27,6 +28,8 @@ export interface Place {
   readonly folder: Folder;
   /** Last component; "": the path ended with `/`, `.` or `..` and named a directory without its name. */
   readonly name: string;
+  /** What the path ended with. "/": it is the root. */
+  readonly last: "name" | "." | ".." | "/";
   /** Null: nothing has that name, but its directory exists. */
   readonly node: Node | null;
   /** The path asked for a directory, by a slash at its end. */
@@ -35,11 +38,17 @@ export interface Place {
 export interface ResolveOptions {
   /** Follow a symbolic link in the last component. */
   readonly followLast: boolean;
+  /**
+   * For calls that make, remove or rename the last component: it is never followed, and a slash behind it demands
+   * nothing.
+   */
+  readonly isParent?: boolean;
   /** The directory that a relative path starts from; left out: the job's root. */
   readonly from?: Folder;
+  readonly viewer?: Viewer | undefined;
 }
 
-/** As lstat of what was found has it; of a device as if it were a file of its own. */
+/** As lstat of what was found has it; of a device as if it were a file of its own. Streams have none. */
 export function statOf(node: Node): HostStat {
   switch (node.kind) {
     case "folder":
@@ -48,21 +57,42 @@ export function statOf(node: Node): HostStat {
       return node.stat;
     case "device":
       return deviceStat(node.device);
+    case "text":
+      return ownStat("regular", node.identity, 0, node.permissions ?? 0o444);
+    case "link":
+      // proc(5): the links of /proc/self/fd show 64 bytes.
+      return ownStat("link", node.identity, node.follow === undefined ? node.target.length : 64, 0o777);
+    case "stream":
+      return ownStat("pipe", `stream:${node.stream}`, 0, 0o600);
   }
 }
 export function deviceStat(device: Device): HostStat {
-  return { kind: "special", identity: `device:${device.name}`, sizeBytes: 0, permissions: 0o666, links: 1 };
+  return ownStat("special", `device:${device.name}`, 0, 0o666);
 }
-const ownStat = (name: string): HostStat => ({
-  kind: "directory",
-  identity: `own:${name}`,
-  sizeBytes: 0,
-  permissions: 0o555,
-  links: 2,
-});
+export function ownStat(kind: HostStat["kind"], identity: string, sizeBytes: number, permissions: number): HostStat {
+  return { kind, identity, sizeBytes, permissions, links: 1 };
+}
+
+/** st_dev of the trees. Source: none; the same on every host. */
+export const volumes = {
+  root: { device: 1, readOnly: false },
+  builtIn: { device: 2, readOnly: true },
+  devices: { device: 4, readOnly: false },
+  proc: { device: 5, readOnly: false },
+  sys: { device: 6, readOnly: false },
+  /** /dev/shm. */
+  shared: { device: 7, readOnly: false },
+} as const satisfies Readonly<Record<string, Volume>>;
+/** Of the standard streams. */
+export const STREAM_DEVICE = 3;
+/** The first of what --mount adds. */
+export const MOUNT_DEVICE = 16;
 
 export class NameSpace {
   readonly root: Folder;
+  readonly dev: Folder;
+  readonly proc: Folder;
+  readonly sys: Folder;
   /** Beside the root, parents first. */
   private readonly own: Folder[] = [];
 
@@ -73,12 +103,12 @@ export class NameSpace {
     builtIn: string,
   ) {
     const { fd, stat } = fs.directory(root);
-    this.root = new Folder(fs, stat, fd, false, null);
-    this.mount(this.folder(this.root, "margay"), "bin", builtIn);
-    const dev = this.folder(this.root, "dev");
-    for (const device of devices) dev.fixed.set(device.name, device);
-    this.folder(this.root, "proc");
-    this.folder(this.root, "sys");
+    this.root = new Folder(fs, stat, fd, volumes.root, null, "");
+    this.mount(this.folder(this.root, "margay", volumes.root), "bin", builtIn, volumes.builtIn);
+    this.dev = this.folder(this.root, "dev", volumes.devices);
+    for (const device of devices) this.dev.fixed.set(device.name, device);
+    this.proc = this.folder(this.root, "proc", volumes.proc);
+    this.sys = this.folder(this.root, "sys", volumes.sys);
   }
 
   /** Nothing is open on the host any more, but for what others hold. */
@@ -98,44 +128,64 @@ export class NameSpace {
     }
   }
 
-  private walk(text: string, { followLast, from = this.root }: ResolveOptions): Place {
+  private walk(text: string, options: ResolveOptions): Place {
+    const { followLast, isParent = false, from = this.root, viewer } = options;
     if (text.length === 0) throw new IoError(Errno.ENOENT);
-    if (Buffer.byteLength(text) >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
+    if (text.length >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
     /** What is still to be walked, next component last. */
     const rest = text.split("/").reverse();
     let folder = (text.startsWith("/") ? this.root : from).hold();
     const moveTo = (to: Folder): void => {
       const held = to.hold();
       folder.release();
-      folder = held;
+      folder = held.refresh();
     };
+    let last: Place["last"] = "/";
     let links = 0;
     try {
+      folder.refresh();
       for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
         if (name === "") continue;
         if (!permits(folder.stat, Access.EXECUTE)) throw new IoError(Errno.EACCES);
-        if (name === ".") continue;
-        if (name === "..") {
-          moveTo(folder.parent ?? folder);
+        if (name === "." || name === "..") {
+          last = name;
+          if (name === "..") moveTo(folder.parent ?? folder);
           continue;
         }
-        if (Buffer.byteLength(name) > NAME_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
+        last = "name";
+        if (name.length > NAME_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
         const isLast = rest.every((r) => r === "");
         const mustBeDirectory = rest.length > 0;
-        const node = folder.find(name);
-        if (node === null) {
+        const node = folder.find(name, viewer);
+        if (node === null || (isLast && isParent)) {
           if (!isLast) throw new IoError(Errno.ENOENT);
-          return { folder, name, node, mustBeDirectory };
+          return { folder, name, last, node, mustBeDirectory };
         }
-        if (node.kind === "file" && node.stat.kind === "link" && (mustBeDirectory || followLast)) {
+        if (isLink(node) && (mustBeDirectory || followLast)) {
           this.closeNode(node);
           if (++links > LINKS_MAX) throw new IoError(Errno.ELOOP);
-          const target = this.target(folder, name);
+          if (node.kind === "link" && node.follow !== undefined) {
+            const target = node.follow();
+            if (isLast && (target.kind === "folder" || !mustBeDirectory))
+              return { folder, name, last, node: target, mustBeDirectory };
+            if (target.kind !== "folder") {
+              this.closeNode(target);
+              throw new IoError(Errno.ENOTDIR);
+            }
+            folder.release();
+            folder = target.folder.refresh();
+            continue;
+          }
+          const target = node.kind === "link" ? node.target : this.target(folder, name);
           rest.push(...target.split("/").reverse());
-          if (target.startsWith("/")) moveTo(this.root);
+          if (target.startsWith("/")) {
+            last = "/";
+            moveTo(this.root);
+          }
           continue;
         }
-        if (isLast && (node.kind === "folder" || !mustBeDirectory)) return { folder, name, node, mustBeDirectory };
+        if (isLast && (node.kind === "folder" || !mustBeDirectory))
+          return { folder, name, last, node, mustBeDirectory };
         if (node.kind !== "folder") {
           this.closeNode(node);
           throw new IoError(Errno.ENOTDIR);
@@ -143,11 +193,36 @@ export class NameSpace {
         folder.release();
         folder = node.folder;
       }
-      return { folder, name: "", node: { kind: "folder", folder: folder.hold() }, mustBeDirectory: true };
+      return { folder, name: "", last, node: { kind: "folder", folder: folder.hold() }, mustBeDirectory: true };
     } catch (error) {
       folder.release();
       throw error;
     }
+  }
+
+  /**
+   * The path of a directory from the root. @throws IoError ENOENT: it has been removed, or the host has moved it out of
+   * where it was found.
+   */
+  pathOf(folder: Folder): string {
+    const names: string[] = [];
+    for (let at = folder; at.parent !== null; at = at.parent) names.push(this.nameIn(at.parent, at));
+    return `/${names.reverse().join("/")}`;
+  }
+  private nameIn(parent: Folder, child: Folder): string {
+    if (!child.isHost || parent.fixed.get(child.name) === child) return child.name;
+    const { identity } = child.stat;
+    try {
+      const node = parent.find(child.name);
+      const isThere = node?.kind === "folder" && node.folder.stat.identity === identity;
+      this.closeNode(node);
+      if (isThere) return child.name;
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+    }
+    const renamed = parent.isHost ? parent.list().find((entry) => entry.identity === identity) : undefined;
+    if (renamed === undefined) throw new IoError(Errno.ENOENT);
+    return renamed.name;
   }
 
   /** Where a link leads. If it is none any more, somebody of the host has exchanged it: its name is looked up again. */
@@ -160,27 +235,28 @@ export class NameSpace {
       throw error;
     }
     if (target.length === 0) throw new IoError(Errno.ENOENT);
-    if (Buffer.byteLength(target) >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
+    if (target.length >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
     return target;
   }
 
   private closeNode(node: Node | null): void {
     if (node?.kind === "folder") node.folder.release();
-    else if (node?.kind === "file") this.fs.close(node.fd);
+    else if (node?.kind === "file" && node.isTaken !== true) this.fs.close(node.fd);
   }
 
   /** A directory of the name space alone. */
-  private folder(parent: Folder, name: string): Folder {
-    return this.put(parent, name, new Folder(this.fs, ownStat(name), null, false, parent));
+  private folder(parent: Folder, name: string, volume: Volume): Folder {
+    const stat = ownStat("directory", `own:${parent.name}/${name}`, 0, 0o555);
+    return this.put(parent, name, new Folder(this.fs, stat, null, volume, parent, name));
   }
-  /** A directory of the host, read-only; an empty one where there is none. */
-  private mount(parent: Folder, name: string, path: string): void {
+  /** A directory of the host; an empty one where there is none. */
+  private mount(parent: Folder, name: string, path: string, volume: Volume): void {
     try {
       const { fd, stat } = this.fs.directory(path);
-      this.put(parent, name, new Folder(this.fs, stat, fd, true, parent));
+      this.put(parent, name, new Folder(this.fs, stat, fd, volume, parent, name));
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
-      this.folder(parent, name);
+      this.folder(parent, name, volume);
     }
   }
   private put(parent: Folder, name: string, folder: Folder): Folder {
@@ -188,4 +264,7 @@ export class NameSpace {
     this.own.push(folder);
     return folder;
   }
+}
+function isLink(node: Node): boolean {
+  return node.kind === "link" || (node.kind === "file" && node.stat.kind === "link");
 }

@@ -29,6 +29,24 @@ export class Quota {
     if (after === 0) this.added.delete(identity);
     else this.added.set(identity, after);
   }
+  /** The file is gone: what the job had added is given back. */
+  removed(identity: string): void {
+    this.usedBytes -= this.added.get(identity) ?? 0;
+    this.added.delete(identity);
+  }
+  get limit(): number {
+    return this.limitBytes;
+  }
+  get namesMax(): number {
+    return NAMES_MAX;
+  }
+  get namesLeft(): number {
+    return NAMES_MAX - this.names;
+  }
+  /** A name is gone. */
+  unnamed(): void {
+    this.names = Math.max(0, this.names - 1);
+  }
   /** @throws IoError EDQUOT */
   named(): void {
     if (this.names >= NAMES_MAX) throw new IoError(Errno.EDQUOT);

@@ -1,101 +1,203 @@
 /**
- * What hosts differ in, made the same everywhere: inode numbers count files in the order of their first appearance,
- * device numbers are 1 (root), 2 (built-in jobs) and 3 (streams), times are the boot epoch or, for what was written in
- * this run, the epoch plus the virtual time of the last write; blocks follow from the size; files belong to whoever
- * asks.
+ * What hosts differ in, made the same everywhere: inode numbers count files in the order of their first appearance, and
+ * what a job makes is a new one; device numbers are the trees' (namespace.ts); times are the boot epoch or, for what a
+ * job has changed in this run, the epoch plus the virtual time of the change, or what utimensat(2) said. Reading does
+ * not change the time of access (noatime). Blocks follow from the size; files belong to whoever asks.
  */
-import { FileMode, Stat } from "../abi/io.ts";
+import { FileMode, Stat, Statx, StatxMask } from "../abi/io.ts";
 import type { HostStat, NodeKind } from "./hostfs.ts";
+import { STREAM_DEVICE } from "./namespace.ts";
 
-const BLOCK_BYTES = 4096;
+export const BLOCK_BYTES = 4096;
 const SECTOR_BYTES = 512;
+/** A short link's text lies in its inode, as on ext4. */
+const SHORT_LINK_BYTES = 60;
 const NANOSECONDS = 1_000_000_000n;
 const typeBits: Readonly<Record<NodeKind, number>> = {
   regular: FileMode.REGULAR,
   directory: FileMode.DIRECTORY,
   link: FileMode.LINK,
   special: FileMode.CHARACTER,
+  pipe: FileMode.FIFO,
+  socket: FileMode.SOCKET,
+  block: FileMode.BLOCK,
 };
+
+/** Nanoseconds since 1970. */
+interface Times {
+  accessed: bigint;
+  modified: bigint;
+  changed: bigint;
+  born: bigint;
+}
+/** All that stat(2) says of a file. */
+export interface Facts {
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly links: number;
+  readonly mode: number;
+  readonly userId: number;
+  readonly deviceNumber: number;
+  readonly size: number;
+  readonly sectors: number;
+  readonly times: Readonly<Times>;
+}
+export interface FactsOptions {
+  /** st_dev. */
+  readonly volume: number;
+  readonly userId: number;
+  /** Its number, if it is a device of the name space. */
+  readonly device?: number | undefined;
+  /** Directories: 2 and one for each directory in it. */
+  readonly links?: number | undefined;
+}
 
 export class VirtualFacts {
   private readonly inodes = new Map<string, bigint>();
-  private readonly writtenTimes = new Map<string, number>();
+  private inodeCount = 0n;
+  private readonly times = new Map<string, Times>();
+  private readonly specialBits = new Map<string, number>();
 
   constructor(private readonly epochSeconds: bigint) {}
 
+  /** Nanoseconds since 1970 of a moment of the run. */
+  at(time: number): bigint {
+    return this.epochSeconds * NANOSECONDS + BigInt(Math.floor(time));
+  }
+  /** A file that was not there before; the host may have used its inode for another. */
+  created(identity: string, time: number): void {
+    this.inodes.set(identity, ++this.inodeCount);
+    const now = this.at(time);
+    this.times.set(identity, { accessed: now, modified: now, changed: now, born: now });
+  }
+  /** Its content has changed. */
   modified(identity: string, time: number): void {
-    this.writtenTimes.set(identity, time);
+    const t = this.timesOf(identity);
+    t.modified = t.changed = this.at(time);
+  }
+  /** What is said about it has changed. */
+  changed(identity: string, time: number): void {
+    this.timesOf(identity).changed = this.at(time);
+  }
+  /** utimensat(2); null: as it is. */
+  setTimes(identity: string, accessed: bigint | null, modified: bigint | null, time: number): Readonly<Times> {
+    const t = this.timesOf(identity);
+    if (accessed !== null) t.accessed = accessed;
+    if (modified !== null) t.modified = modified;
+    t.changed = this.at(time);
+    return t;
+  }
+  /** Set-user-ID, set-group-ID and sticky bit are the job's view alone: the host's file does not get them. */
+  setSpecialBits(identity: string, permissions: number): void {
+    this.specialBits.set(identity, permissions & 0o7000);
+  }
+  /** chown(2): the bits go, of the group where it may execute. */
+  dropSetId(identity: string, permissions: number): void {
+    const bits = this.specialBits.get(identity) ?? permissions & 0o7000;
+    const dropped = 0o4000 | (permissions & 0o010 ? 0o2000 : 0);
+    if (bits & dropped) this.specialBits.set(identity, bits & ~dropped);
+  }
+  private timesOf(identity: string): Times {
+    let times = this.times.get(identity);
+    if (times === undefined) {
+      const start = this.at(0);
+      times = { accessed: start, modified: start, changed: start, born: start };
+      this.times.set(identity, times);
+    }
+    return times;
   }
 
-  /** `device`: its number, if it is one of the name space's own. */
-  stat(
-    s: HostStat,
-    { readOnly, userId, device = 0 }: { readOnly: boolean; userId: number; device?: number | undefined },
-  ): Uint8Array {
-    const regular = s.kind === "regular" || s.kind === "link";
-    const size = regular ? s.sizeBytes : s.kind === "special" ? 0 : BLOCK_BYTES;
-    return this.encode({
-      dev: readOnly ? 2n : 1n,
-      ino: this.inode(s.identity),
-      nlink: s.kind === "directory" ? 2 : s.links,
-      mode: typeBits[s.kind] | s.permissions,
-      size,
-      sectors: Math.ceil(size / SECTOR_BYTES),
-      time: this.writtenTimes.get(s.identity) ?? 0,
+  facts(s: HostStat, { volume, userId, device = 0, links }: FactsOptions): Facts {
+    const size = s.kind === "regular" || s.kind === "link" ? s.sizeBytes : s.kind === "directory" ? BLOCK_BYTES : 0;
+    const stored = s.kind === "link" && size < SHORT_LINK_BYTES ? 0 : size;
+    const start = this.at(0);
+    return {
+      device: BigInt(volume),
+      inode: this.inode(s.identity),
+      links: links ?? s.links,
+      mode: typeBits[s.kind] | (this.specialBits.get(s.identity) ?? s.permissions & 0o7000) | (s.permissions & 0o777),
       userId,
-      rdev: device,
-    });
+      deviceNumber: device,
+      size,
+      sectors: Math.ceil(stored / BLOCK_BYTES) * (BLOCK_BYTES / SECTOR_BYTES),
+      times: this.times.get(s.identity) ?? { accessed: start, modified: start, changed: start, born: start },
+    };
   }
-
-  streamStat(fd: number, userId: number): Uint8Array {
-    return this.encode({
-      dev: 3n,
-      ino: BigInt(fd + 1),
-      nlink: 1,
-      mode: FileMode.FIFO | 0o600,
+  /** `terminal`: it is one. */
+  streamFacts(stream: number, userId: number, terminal: boolean): Facts {
+    const start = this.at(0);
+    return {
+      device: BigInt(STREAM_DEVICE),
+      inode: BigInt(stream + 1),
+      links: 1,
+      mode: terminal ? FileMode.CHARACTER | 0o620 : FileMode.FIFO | 0o600,
+      userId,
+      // Linux admin-guide/devices.txt: 136, 0 is the first terminal of a pseudo terminal.
+      deviceNumber: terminal ? 136 << 8 : 0,
       size: 0,
       sectors: 0,
-      time: 0,
-      userId,
-    });
+      times: { accessed: start, modified: start, changed: start, born: start },
+    };
   }
 
-  private inode(identity: string): bigint {
-    let ino = this.inodes.get(identity);
-    if (ino === undefined) {
-      ino = BigInt(this.inodes.size + 1);
-      this.inodes.set(identity, ino);
+  inode(identity: string): bigint {
+    let inode = this.inodes.get(identity);
+    if (inode === undefined) {
+      inode = ++this.inodeCount;
+      this.inodes.set(identity, inode);
     }
-    return ino;
+    return inode;
   }
+}
 
-  private encode(f: {
-    dev: bigint;
-    ino: bigint;
-    nlink: number;
-    mode: number;
-    size: number;
-    sectors: number;
-    time: number;
-    userId: number;
-    rdev?: number;
-  }): Uint8Array {
-    const bytes = new Uint8Array(Stat.SIZE);
-    const s = new Stat(new DataView(bytes.buffer));
-    s.dev = f.dev;
-    s.ino = f.ino;
-    s.nlink = BigInt(f.nlink);
-    s.mode = f.mode;
-    s.uid = f.userId;
-    s.gid = f.userId;
-    s.rdev = BigInt(f.rdev ?? 0);
-    s.size = BigInt(f.size);
-    s.blockBytes = BigInt(BLOCK_BYTES);
-    s.blocks = BigInt(f.sectors);
-    const seconds = this.epochSeconds + BigInt(Math.floor(f.time)) / NANOSECONDS;
-    const nanoseconds = BigInt(Math.floor(f.time)) % NANOSECONDS;
-    s.atimeSeconds = s.mtimeSeconds = s.ctimeSeconds = seconds;
-    s.atimeNanoseconds = s.mtimeNanoseconds = s.ctimeNanoseconds = nanoseconds;
-    return bytes;
-  }
+export function encodeStat(f: Facts): Uint8Array {
+  const bytes = new Uint8Array(Stat.SIZE);
+  const s = new Stat(new DataView(bytes.buffer));
+  s.dev = f.device;
+  s.ino = f.inode;
+  s.nlink = BigInt(f.links);
+  s.mode = f.mode;
+  s.uid = f.userId;
+  s.gid = f.userId;
+  s.rdev = BigInt(f.deviceNumber);
+  s.size = BigInt(f.size);
+  s.blockBytes = BigInt(BLOCK_BYTES);
+  s.blocks = BigInt(f.sectors);
+  [s.atimeSeconds, s.atimeNanoseconds] = split(f.times.accessed);
+  [s.mtimeSeconds, s.mtimeNanoseconds] = split(f.times.modified);
+  [s.ctimeSeconds, s.ctimeNanoseconds] = split(f.times.changed);
+  return bytes;
+}
+export function encodeStatx(f: Facts): Uint8Array {
+  const bytes = new Uint8Array(Statx.SIZE);
+  const s = new Statx(new DataView(bytes.buffer));
+  s.mask = StatxMask.BASIC_STATS | StatxMask.BTIME;
+  s.blockBytes = BLOCK_BYTES;
+  s.nlink = f.links;
+  s.uid = f.userId;
+  s.gid = f.userId;
+  s.mode = f.mode;
+  s.ino = f.inode;
+  s.size = BigInt(f.size);
+  s.blocks = BigInt(f.sectors);
+  let nanoseconds: bigint;
+  [s.atimeSeconds, nanoseconds] = split(f.times.accessed);
+  s.atimeNanoseconds = Number(nanoseconds);
+  [s.btimeSeconds, nanoseconds] = split(f.times.born);
+  s.btimeNanoseconds = Number(nanoseconds);
+  [s.ctimeSeconds, nanoseconds] = split(f.times.changed);
+  s.ctimeNanoseconds = Number(nanoseconds);
+  [s.mtimeSeconds, nanoseconds] = split(f.times.modified);
+  s.mtimeNanoseconds = Number(nanoseconds);
+  s.rdevMajor = f.deviceNumber >> 8;
+  s.rdevMinor = f.deviceNumber & 0xff;
+  // makedev(3): these numbers are below 256.
+  s.devMajor = 0;
+  s.devMinor = Number(f.device);
+  return bytes;
+}
+/** Seconds, rounded down, and the nanoseconds on top. */
+function split(time: bigint): [seconds: bigint, nanoseconds: bigint] {
+  const nanoseconds = ((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
+  return [BigInt.asUintN(64, (time - nanoseconds) / NANOSECONDS), nanoseconds];
 }

@@ -60,7 +60,7 @@ export const enum Syscall {
   CLONE3 = 435, CLOSE_RANGE = 436, OPENAT2 = 437, PIDFD_GETFD = 438, FACCESSAT2 = 439, PROCESS_MADVISE = 440,
   EPOLL_PWAIT2 = 441, MOUNT_SETATTR = 442, QUOTACTL_FD = 443, LANDLOCK_CREATE_RULESET = 444, LANDLOCK_ADD_RULE = 445,
   LANDLOCK_RESTRICT_SELF = 446, MEMFD_SECRET = 447, PROCESS_MRELEASE = 448, FUTEX_WAITV = 449,
-  SET_MEMPOLICY_HOME_NODE = 450,
+  SET_MEMPOLICY_HOME_NODE = 450, FCHMODAT2 = 452,
 
   /** () → rank, () → number of ranks, () → nid. */
   MARGAY_RANK = 4096, MARGAY_SIZE = 4097, MARGAY_NID = 4098,
@@ -133,8 +133,15 @@ export const enum ArgKind {
   READ, WRITE, READ_OPTIONAL, WRITE_OPTIONAL,
   /** The same, as many bytes as the next argument says. */
   READ_BYTES, WRITE_BYTES,
-  /** A string: its first byte is below USER_END (EFAULT); the rest is looked at as it is copied. */
-  PATH,
+  /** A string: its first byte is below USER_END (EFAULT); the rest is looked at as it is copied. OPTIONAL: or null. */
+  PATH, PATH_OPTIONAL,
+  /**
+   * Of SHIPPED calls (kernel/io/marshal.ts): `limit` bytes, or as many as the next argument says, that the reply
+   * brings. As an ADDRESS here: what cannot be written is EFAULT behind all that is to be said about the call.
+   */
+  RESULT, RESULT_BYTES,
+  /** `limit` bytes that go with the call and come back changed, or null; below USER_END: EFAULT. */
+  UPDATE_OPTIONAL,
 }
 /** 146 years. */
 export const TIMEOUT_MAX: u64 = 0x4000_0000_0000_0000;

@@ -29,12 +29,16 @@ import { netLock, type Peer } from "../net/peer.ts";
 export class Shipment {
   call: u32 = 0;
   arguments!: arr<u64, 6>;
-  /** Data behind the request, in the program's memory. */
+  /** Data behind the request, in the program's memory, or in the kernel's: staged (staging.ts). */
   data: u64 = 0;
   dataBytes: u64 = 0;
-  /** Data of the reply, in the program's memory: at most `bufferBytes`. */
+  dataStaged: boolean = false;
+  /** Data of the reply, likewise: at most `bufferBytes`. */
   buffer: u64 = 0;
   bufferBytes: u64 = 0;
+  bufferStaged: boolean = false;
+  /** Of the reply. */
+  replyBytes: u64 = 0;
 }
 class Request {
   /** 0: nobody waits. Low byte: core + 1. */
@@ -43,6 +47,8 @@ class Request {
   result: i64 = 0;
   buffer: u64 = 0;
   bufferBytes: u64 = 0;
+  bufferStaged: boolean = false;
+  replyBytes: u64 = 0;
 }
 /** By core. */
 const requests: arr<Request, 64> = zeroed();
@@ -77,6 +83,8 @@ export function ship(s: ptr<Shipment>): i64 {
   request.result = -i64(Errno.EIO);
   request.buffer = s.buffer;
   request.bufferBytes = s.bufferBytes;
+  request.bufferStaged = s.bufferStaged;
+  request.replyBytes = 0;
   atomicStore(addr(request.done), 0);
   m.header.operation = Operation.IO_REQUEST;
   m.header.jobId = task.jobId;
@@ -87,7 +95,7 @@ export function ship(s: ptr<Shipment>): i64 {
   m.header.requestId = request.requestId;
   m.header.totalBytes = u32(sizeof<IoRequest>() + s.dataBytes);
   setPrefix(m, cast<ptr<u8>>(addr(body)), sizeof<IoRequest>());
-  m.task = task;
+  m.task = s.dataStaged ? null : task;
   m.address = s.data;
   m.sent = requestSent;
   m.argument = request.requestId;
@@ -95,6 +103,7 @@ export function ship(s: ptr<Shipment>): i64 {
   unlock(addr(netLock), flags);
 
   while (volatileRead(addr(request.done)) === 0 && !mustEnd()) rest();
+  s.replyBytes = request.replyBytes;
   if (volatileRead(addr(request.done)) !== 0) return request.result;
   const again: u64 = lock(addr(netLock));
   request.requestId = 0;
@@ -192,12 +201,15 @@ function receiveReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8
       return;
     }
     request.result = reply.result;
+    request.replyBytes = data;
     from = sizeof<IoReply>();
   } else {
     at -= sizeof<IoReply>();
   }
   const bytes: u64 = u64(header.fragmentBytes) - from;
-  if (!copyToUser(addr(task.space), request.buffer + at, addr(body[from]), bytes)) request.result = -i64(Errno.EFAULT);
+  if (request.bufferStaged) memcpy(cast<ptr<u8>>(request.buffer + at), addr(body[from]), bytes);
+  else if (!copyToUser(addr(task.space), request.buffer + at, addr(body[from]), bytes))
+    request.result = -i64(Errno.EFAULT);
   if (isLast(header)) finish(cpu, request.result);
 }
 function replyAbandoned(peer: ptr<Peer>): void {

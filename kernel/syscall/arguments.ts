@@ -61,7 +61,7 @@ const LOW_HALF: u64 = 0xffff_ffff;
 export function compileRule(rule: ptr<Rule>, info: ptr<SyscallInfo>): boolean {
   compileKinds(rule, info, ArgKind.S64, ArgKind.TIMEOUT);
   compileKinds(rule, info, ArgKind.FD, ArgKind.DIRECTORY);
-  compileKinds(rule, info, ArgKind.ADDRESS, ArgKind.PATH);
+  compileKinds(rule, info, ArgKind.ADDRESS, ArgKind.UPDATE_OPTIONAL);
   return rule.count !== 0;
 }
 function compileKinds(rule: ptr<Rule>, info: ptr<SyscallInfo>, first: u8, last: u8): void {
@@ -82,6 +82,8 @@ function compileCheck(check: ptr<Check>, kind: u8, limit: u32): boolean {
     case ArgKind.S64:
     case ArgKind.HEX:
     case ArgKind.ADDRESS:
+    case ArgKind.RESULT:
+    case ArgKind.RESULT_BYTES:
       return false;
     case ArgKind.U32:
       if (limit !== 0) check.span = u64(limit);
@@ -110,11 +112,13 @@ function compileCheck(check: ptr<Check>, kind: u8, limit: u32): boolean {
     case ArgKind.WRITE:
     case ArgKind.READ_OPTIONAL:
     case ArgKind.WRITE_OPTIONAL:
+    case ArgKind.UPDATE_OPTIONAL:
       // Null is below USER_END, too: where it is not optional, the copy refuses it.
       check.span = USER_END - u64(limit);
       check.errno = Errno.EFAULT;
       return true;
     case ArgKind.PATH:
+    case ArgKind.PATH_OPTIONAL:
       check.span = USER_END - 1;
       check.errno = Errno.EFAULT;
       return true;

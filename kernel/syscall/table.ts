@@ -35,6 +35,10 @@ export function registerSyscall(number: u32, run: Handler): void {
   assert(slot.run === null, cstr("syscall: registered twice"), u64(number));
   slot.run = run;
 }
+export function hasHandler(number: u32): boolean {
+  const slot = slotOf(u64(number));
+  return slot !== null && slot.run !== null;
+}
 export function closeSyscalls(): void {
   table.closed = 1;
   let registered: u32 = 0;

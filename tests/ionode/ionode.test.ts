@@ -2,7 +2,16 @@
 import fs from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
-import { AT_FDCWD, FileMode, IO_DATA_MAX_BYTES, IoRequest, Open, Seek, Stat } from "../../emulator/abi/io.ts";
+import {
+  AT_FDCWD,
+  DESCRIPTORS_MAX,
+  FileMode,
+  IO_DATA_MAX_BYTES,
+  IoRequest,
+  Open,
+  Seek,
+  Stat,
+} from "../../emulator/abi/io.ts";
 import { Syscall } from "../../emulator/abi/syscalls.ts";
 import { IoError } from "../../emulator/ionode/hostfs.ts";
 import { BytesInput, type InputStream } from "../../emulator/ionode/input.ts";
@@ -86,7 +95,8 @@ describe("open", () => {
     ["locked/x",            RDONLY,                 "-EACCES"],
     ["sealed/x",            RDONLY,                 3],
     ["sealed/new",          WRONLY | CREAT,         "-EACCES"],
-    ["file",                3,                      "-EINVAL"],
+    ["file",                3,                      3],
+    ["readonly",            3,                      "-EACCES"],
     ["dir",                 RDONLY | CREAT | DIRECTORY, "-EINVAL"],
     ["/margay/bin/hello",   RDONLY,                 3],
     ["/margay/bin",         RDONLY | DIRECTORY,     3],
@@ -118,13 +128,14 @@ describe("open", () => {
     expect(rig.content("l40")).toBe("content");
     expect(rig.open("l41")).toBe("-ELOOP");
   });
-  it("gives the lowest free descriptor, and at most 256", () => {
+  it("gives the lowest free descriptor, and at most 1024", () => {
     expect([rig.open("file"), rig.open("file"), rig.open("file")]).toEqual([3, 4, 5]);
     rig.close(4);
     expect(rig.open("file")).toBe(4);
     let last: number | string = 0;
-    for (let i = 0; i < 300 && typeof last === "number"; i++) last = rig.open("file");
+    for (let i = 0; i < 1100 && typeof last === "number"; i++) last = rig.open("file");
     expect(last).toBe("-EMFILE");
+    expect(DESCRIPTORS_MAX).toBe(1024);
     rig.close(200);
     expect(rig.open("file")).toBe(200);
   });
@@ -301,7 +312,7 @@ describe("stat", () => {
         1003n,
         7n,
         FileMode.REGULAR | 0o644,
-        1n,
+        8n,
       ]);
       r.end();
     }

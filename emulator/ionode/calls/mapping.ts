@@ -7,7 +7,7 @@ import { done, type CallContext, type CallResult } from "./context.ts";
 
 /** (address, length, protection, flags, fd, offset) → bytes of the file from the offset on. */
 export function mmap(c: CallContext): CallResult {
-  const file = c.table.get(c.int(4));
+  const file = c.table.opened(c.int(4));
   const isShared = (c.int(3) & MapFlag.TYPE_MASK) !== MapFlag.PRIVATE;
   if (!mayRead(file)) throw new IoError(Errno.EACCES);
   if (isShared && (c.int(2) & Prot.WRITE) !== 0) {

@@ -1,48 +1,63 @@
-/** open, openat, close. Source: Linux open(2), close(2), path_resolution(7). */
+/** open, openat, creat, close, close_range. Source: Linux open(2), close(2), close_range(2). */
 import { Errno } from "../../abi/errno.ts";
-import { AT_FDCWD, Open } from "../../abi/io.ts";
-import { closeFile, type OpenFile } from "../descriptors.ts";
+import { AT_FDCWD, CloseRange, Open } from "../../abi/io.ts";
+import { type OpenFile, streamFile } from "../descriptors.ts";
 import type { Folder, Node } from "../folder.ts";
 import { IoError } from "../hostfs.ts";
 import { Access, permits, type Place, statOf } from "../namespace.ts";
 import { done, type CallContext, type CallResult } from "./context.ts";
+import { at, directoryToChange } from "./paths.ts";
 
-/** What a new file loses of the permissions asked for (Linux: the usual umask). */
-const UMASK = 0o022;
 /** A host that makes and removes the file all the time does not hold up the job for ever. */
 const ATTEMPTS_MAX = 16;
+/** What F_GETFL does not show. */
+const AT_OPEN_ONLY = Open.CREAT | Open.EXCL | Open.NOCTTY | Open.TRUNC | Open.CLOEXEC;
+/** What O_PATH leaves of the other flags. */
+const WITH_PATH = Open.PATH | Open.DIRECTORY | Open.NOFOLLOW | Open.CLOEXEC;
 
 export function open(c: CallContext): CallResult {
-  return openFrom(c, AT_FDCWD, c.int(1), c.int(2));
+  return openFrom(c, AT_FDCWD, c.path(0), c.int(1), c.int(2));
 }
 export function openat(c: CallContext): CallResult {
-  return openFrom(c, c.int(0), c.int(2), c.int(3));
+  return openFrom(c, c.int(0), c.path(1), c.int(2), c.int(3));
+}
+export function creat(c: CallContext): CallResult {
+  return openFrom(c, AT_FDCWD, c.path(0), Open.CREAT | Open.WRONLY | Open.TRUNC, c.int(1));
 }
 export function close(c: CallContext): CallResult {
-  closeFile(c.fs, c.table.remove(c.int(0)));
+  c.table.remove(c.int(0));
+  return done(0);
+}
+export function closeRange(c: CallContext): CallResult {
+  const first = c.int(0) >>> 0;
+  const last = c.int(1) >>> 0;
+  const flags = c.int(2);
+  if (flags & ~(CloseRange.UNSHARE | CloseRange.CLOEXEC) || first > last) throw new IoError(Errno.EINVAL);
+  for (const [fd, slot] of [...c.table.open()]) {
+    if (fd < first || fd > last) continue;
+    if (flags & CloseRange.CLOEXEC) slot.closeOnExec = true;
+    else c.table.remove(fd);
+  }
   return done(0);
 }
 
-/** The directory that a relative path starts from: the job's working directory, or an open one. */
-export function startOf(c: CallContext, dirfd: number): Folder {
-  if (c.path.startsWith("/")) return c.names.root;
-  if (dirfd === AT_FDCWD) return c.workingFolder;
-  const { folder } = c.table.get(dirfd);
-  if (folder === undefined) throw new IoError(Errno.ENOTDIR);
-  return folder;
-}
-
-function openFrom(c: CallContext, dirfd: number, flags: number, mode: number): CallResult {
-  if ((flags & Open.ACCMODE) === Open.ACCMODE || (flags & Open.CREAT && flags & Open.DIRECTORY))
-    throw new IoError(Errno.EINVAL);
+function openFrom(c: CallContext, dirfd: number, path: string, given: number, mode: number): CallResult {
+  const flags = given & Open.PATH ? given & WITH_PATH : given;
+  if (flags & Open.CREAT && flags & Open.DIRECTORY) throw new IoError(Errno.EINVAL);
+  if (flags & Open.TMPFILE) {
+    const access = flags & Open.ACCMODE;
+    const isWriting = access === Open.WRONLY || access === Open.RDWR;
+    throw new IoError(flags & Open.DIRECTORY && isWriting ? Errno.EOPNOTSUPP : Errno.EINVAL);
+  }
+  if (path === "") throw new IoError(Errno.ENOENT);
   const fd = c.table.free();
   const isExclusive = (flags & Open.CREAT) !== 0 && (flags & Open.EXCL) !== 0;
-  const options = { followLast: !isExclusive && (flags & Open.NOFOLLOW) === 0, from: startOf(c, dirfd) };
-  const permissions = mode & 0o777 & ~UMASK;
+  const options = { followLast: !isExclusive && (flags & Open.NOFOLLOW) === 0 };
+  const permissions = mode & 0o7777 & ~c.task.umask;
   for (let attempt = 1; ; attempt++) {
     try {
-      const file = c.names.resolve(c.path, options, (place) => openPlace(c, place, flags, permissions));
-      c.table.set(fd, file);
+      const file = at(c, dirfd, path, options, (place) => openPlace(c, place, flags, permissions));
+      c.table.set(fd, file, (flags & Open.CLOEXEC) !== 0);
       return done(fd);
     } catch (error) {
       // Somebody of the host made the file since it was looked for.
@@ -54,51 +69,107 @@ function openFrom(c: CallContext, dirfd: number, flags: number, mode: number): C
 
 function openPlace(c: CallContext, place: Place, flags: number, permissions: number): OpenFile {
   const { node, folder } = place;
-  const base = { flags, hostFd: -1, readOnly: folder.readOnly, positionBytes: 0n };
+  const base = {
+    flags: (flags & ~AT_OPEN_ONLY) | (flags & Open.PATH ? 0 : Open.LARGEFILE),
+    hostFd: -1,
+    volume: folder.volume.device,
+    readOnly: folder.readOnly,
+    identity: "",
+    path: pathOf(c, folder, place.name),
+    positionBytes: 0n,
+    holders: 0,
+  };
   if (node === null) {
     const hostFd = create(c, place, flags, permissions);
-    c.facts.modified(c.fs.fstat(hostFd).identity, c.time);
-    return { ...base, kind: "regular", hostFd };
+    const { identity } = c.fs.fstat(hostFd);
+    c.facts.created(identity, c.time);
+    c.facts.setSpecialBits(identity, permissions);
+    c.facts.modified(folder.stat.identity, c.time);
+    return { ...base, kind: "regular", hostFd, identity };
   }
   check(place, node, flags);
+  if (node.kind === "folder") return openFolder(c, base, node.folder);
+  if (flags & Open.PATH) {
+    if (node.kind === "link") return { ...base, kind: "path", stat: statOf(node), linkText: node.target };
+    if (node.kind !== "file") return { ...base, kind: "path", stat: statOf(node) };
+    const link = node.stat.kind === "link" ? { linkText: folder.readlink(place.name) } : {};
+    node.isTaken = true;
+    return { ...base, kind: "path", hostFd: node.fd, identity: node.stat.identity, ...link };
+  }
   switch (node.kind) {
-    // A directory is only looked at here; its descriptor serves openat and fstat.
-    case "folder":
-      return { ...base, kind: "directory", readOnly: node.folder.readOnly, folder: node.folder.hold() };
     case "device":
-      return { ...base, kind: "device", device: node.device };
+      return node.device.isTerminal ? terminal(c, flags) : { ...base, kind: "device", device: node.device };
+    case "stream":
+      return { ...streamFile(node.stream, base.flags), path: base.path };
+    case "text":
+      return { ...base, kind: "text", text: { file: node, bytes: node.bytes() } };
+    case "link":
+      throw new IoError(Errno.ELOOP);
     case "file": {
-      const hostFd = c.fs.open(node.fd, flags & (Open.ACCMODE | Open.TRUNC));
+      const { identity, sizeBytes } = node.stat;
+      const access = (flags & Open.ACCMODE) === Open.ACCMODE ? Open.RDONLY : flags & Open.ACCMODE;
+      const hostFd = c.fs.open(node.fd, access | (flags & Open.TRUNC));
       if (flags & Open.TRUNC) {
-        c.quota.resized(node.stat.identity, node.stat.sizeBytes, 0);
-        c.facts.modified(node.stat.identity, c.time);
+        c.quota.resized(identity, sizeBytes, 0);
+        c.facts.modified(identity, c.time);
       }
-      return { ...base, kind: "regular", hostFd };
+      return { ...base, kind: "regular", hostFd, identity };
     }
+  }
+}
+/** A directory is only looked at here; its descriptor serves the *at calls, getdents and fstat. */
+function openFolder(c: CallContext, base: Omit<OpenFile, "kind">, folder: Folder): OpenFile {
+  const { volume } = folder;
+  const path = pathOf(c, folder, "");
+  return { ...base, kind: "directory", volume: volume.device, readOnly: volume.readOnly, path, folder: folder.hold() };
+}
+/** /dev/tty: the terminal of the task's streams. */
+function terminal(c: CallContext, flags: number): OpenFile {
+  const stream = (flags & Open.ACCMODE) === Open.RDONLY ? 0 : 1;
+  if (c.terminal(stream) === undefined) throw new IoError(Errno.ENXIO);
+  return { ...streamFile(stream, flags & ~AT_OPEN_ONLY), path: "/dev/tty" };
+}
+/** As /proc/self/fd shows it: where it was found. */
+function pathOf(c: CallContext, folder: Folder, name: string): string {
+  try {
+    const directory = c.names.pathOf(folder);
+    return name === "" ? directory : `${directory === "/" ? "" : directory}/${name}`;
+  } catch (error) {
+    // The directory has been removed.
+    if (error instanceof IoError) return `${name} (deleted)`;
+    throw error;
   }
 }
 
 function create(c: CallContext, { folder, name, mustBeDirectory }: Place, flags: number, permissions: number): number {
   if (!(flags & Open.CREAT)) throw new IoError(Errno.ENOENT);
   if (mustBeDirectory) throw new IoError(Errno.EISDIR);
-  if (folder.readOnly) throw new IoError(Errno.EROFS);
-  if (!permits(folder.stat, Access.WRITE)) throw new IoError(Errno.EACCES);
-  const directory = folder.hostFd;
+  const directory = directoryToChange(folder);
   c.quota.named();
-  return c.fs.create(directory, name, flags & Open.ACCMODE, permissions);
+  const access = flags & Open.ACCMODE;
+  return c.fs.create(directory, name, access === Open.ACCMODE ? Open.RDONLY : access, permissions & 0o777);
 }
 
-function check({ folder }: Place, node: Node, flags: number): void {
+function check({ folder, mustBeDirectory, last }: Place, node: Node, flags: number): void {
+  if (flags & Open.CREAT && (mustBeDirectory || last !== "name") && node.kind === "folder")
+    throw new IoError(flags & Open.EXCL && last === "name" ? Errno.EEXIST : Errno.EISDIR);
   if (flags & Open.CREAT && flags & Open.EXCL) throw new IoError(Errno.EEXIST);
   const stat = statOf(node);
+  if (flags & Open.PATH) {
+    if (flags & Open.DIRECTORY && stat.kind !== "directory") throw new IoError(Errno.ENOTDIR);
+    return;
+  }
   if (stat.kind === "link") throw new IoError(flags & Open.DIRECTORY ? Errno.ENOTDIR : Errno.ELOOP);
-  const isWriting = (flags & Open.ACCMODE) !== Open.RDONLY || (flags & Open.TRUNC) !== 0;
+  const mode = flags & Open.ACCMODE;
+  const isWriting = mode !== Open.RDONLY || (flags & Open.TRUNC) !== 0;
   if (stat.kind === "directory") {
     if (flags & Open.CREAT || isWriting) throw new IoError(Errno.EISDIR);
   } else if (flags & Open.DIRECTORY) throw new IoError(Errno.ENOTDIR);
   // Devices, pipes and sockets of the host are nothing of the job's.
-  else if (stat.kind === "special" && node.kind !== "device") throw new IoError(Errno.EACCES);
-  const access = ((flags & Open.ACCMODE) === Open.WRONLY ? 0 : Access.READ) | (isWriting ? Access.WRITE : 0);
+  else if (node.kind === "file" && stat.kind !== "regular") throw new IoError(Errno.EACCES);
+  else if (node.kind === "stream" && mode !== (node.stream === 0 ? Open.RDONLY : Open.WRONLY))
+    throw new IoError(Errno.EACCES);
+  const access = (mode === Open.WRONLY ? 0 : Access.READ) | (isWriting ? Access.WRITE : 0);
   if (!permits(stat, access)) throw new IoError(Errno.EACCES);
-  if (isWriting && folder.readOnly) throw new IoError(Errno.EROFS);
+  if (isWriting && folder.readOnly && node.kind !== "device" && node.kind !== "stream") throw new IoError(Errno.EROFS);
 }

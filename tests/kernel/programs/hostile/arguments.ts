@@ -1,4 +1,5 @@
 /** The arguments of one call: by their types in the table, and corrected where the table is not sufficient. */
+import { Fcntl, FlockFlag } from "../../../../kernel/abi/io.ts";
 import { PAGE_BYTES } from "../../../../kernel/abi/memory.ts";
 import type { LoadRequest, MatchEntry, PortalRequest } from "../../../../kernel/abi/portals.ts";
 import { CloneFlag, FutexOperation, MapFlag, type Timespec } from "../../../../kernel/abi/process.ts";
@@ -91,6 +92,11 @@ function loadRequest(w: ptr<Worker>): u64 {
   r.userPointer = quiet(number(w));
   return place(w, cast<u64>(r), sizeof<LoadRequest>());
 }
+/** A timeout. */
+function patience(w: ptr<Worker>): u64 {
+  const at: u64 = privateAddress(w, fillTime(w), sizeof<Timespec>());
+  return at === 0 ? 8 : at;
+}
 function path(w: ptr<Worker>): u64 {
   switch (below(w, 6)) {
     case 0:
@@ -121,6 +127,8 @@ export function argument(w: ptr<Worker>, kind: u8, limit: u64, sizeOfStructure: 
       return oneIn(w, 3) ? number(w) : below(w, 2 * PAGE_BYTES);
     case ArgKind.TIMEOUT:
       return below(w, PATIENCE);
+    case ArgKind.PATH_OPTIONAL:
+      return oneIn(w, 4) ? 0 : path(w);
     case ArgKind.PATH:
       return path(w);
     case ArgKind.PAGE:
@@ -134,6 +142,9 @@ export function argument(w: ptr<Worker>, kind: u8, limit: u64, sizeOfStructure: 
     case ArgKind.WRITE_OPTIONAL:
     case ArgKind.READ_BYTES:
     case ArgKind.WRITE_BYTES:
+    case ArgKind.RESULT:
+    case ArgKind.RESULT_BYTES:
+    case ArgKind.UPDATE_OPTIONAL:
       return address(w, limit === 0 ? sizeOfStructure : limit);
     default:
       return number(w);
@@ -167,6 +178,52 @@ export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
       return;
     case Syscall.CLOSE:
       if (u32(a.arguments[0]) < 3) a.arguments[0] += 4;
+      return;
+    // What the program prints at its end is its own.
+    case Syscall.WRITEV:
+    case Syscall.PWRITEV2:
+    case Syscall.SENDFILE:
+    case Syscall.CLOSE_RANGE:
+      if (u32(a.arguments[0]) < 3) a.arguments[0] += 4;
+      return;
+    case Syscall.DUP2:
+    case Syscall.DUP3:
+      if (u32(a.arguments[1]) < 3) a.arguments[1] += 4;
+      return;
+    // The next job finds the root as it was.
+    case Syscall.CHMOD:
+    case Syscall.FCHMOD:
+      a.arguments[1] |= 0o700;
+      return;
+    case Syscall.FCHMODAT:
+    case Syscall.FCHMODAT2:
+      a.arguments[2] |= 0o700;
+      return;
+    // Nobody waits for ever.
+    case Syscall.POLL:
+      if (!oneIn(w, 8)) a.arguments[1] = below(w, 8);
+      a.arguments[2] = 0;
+      return;
+    case Syscall.PPOLL:
+      if (!oneIn(w, 8)) a.arguments[1] = below(w, 8);
+      a.arguments[2] = patience(w);
+      return;
+    case Syscall.SELECT:
+    case Syscall.PSELECT6:
+      if (!oneIn(w, 4)) a.arguments[0] = below(w, 256);
+      a.arguments[4] = patience(w);
+      return;
+    case Syscall.FLOCK:
+      a.arguments[1] = FlockFlag.NONBLOCK | below(w, 16);
+      return;
+    case Syscall.FCNTL: {
+      const command: u32 = oneIn(w, 4) ? u32(number(w)) : u32(oneIn(w, 2) ? below(w, 12) : 36 + below(w, 3));
+      const waits: boolean = command === Fcntl.SETLKW || command === Fcntl.OFD_SETLKW;
+      a.arguments[1] = waits ? u64(Fcntl.GETFL) : u64(command);
+      return;
+    }
+    case Syscall.IOCTL:
+      if (!oneIn(w, 4)) a.arguments[1] = 0x5400 + below(w, 0x60);
       return;
     case Syscall.OPEN:
       a.arguments[1] = oneIn(w, 4) ? number(w) : 0x42;

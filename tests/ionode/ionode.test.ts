@@ -346,7 +346,7 @@ describe("requests", () => {
     expect(raw(new Uint8Array(0))).toBe("-EINVAL");
     expect(raw(new Uint8Array(IoRequest.SIZE - 1))).toBe("-EINVAL");
     expect(raw(request(9999, 0, new Uint8Array(0)))).toBe("-ENOSYS");
-    expect(raw(request(Syscall.MMAP, 0, new Uint8Array(0)))).toBe("-ENOSYS");
+    expect(raw(request(Syscall.BRK, 0, new Uint8Array(0)))).toBe("-ENOSYS");
     expect(raw(request(Syscall.OPEN, 5, cString("abc"))), "lengths that differ").toBe("-EINVAL");
     expect(raw(request(Syscall.OPEN, 3, new TextEncoder().encode("abc"))), "no NUL").toBe("-EINVAL");
     expect(raw(request(Syscall.OPEN, 4, new TextEncoder().encode("a\0b\0"))), "a NUL inside").toBe("-EINVAL");

@@ -76,6 +76,8 @@ export class UnicornCore extends FaultProcessor implements Core {
         readonly at: number;
         /** The rest of the instruction, a port read for instance, changes them. */
         readonly gpr: readonly bigint[];
+        /** DR6. */
+        readonly status: bigint;
       }
     | undefined;
   private thrown: { readonly error: unknown } | undefined;
@@ -250,16 +252,18 @@ export class UnicornCore extends FaultProcessor implements Core {
     this.points.dropStaleCode();
     if (short && !shadow) this.interruptShadow = false; // none of the instructions sought through makes one
     if (this.thrown) this.rethrow(begun);
-    if (this.trapVector !== NONE) {
-      this.afterTrap();
-    } else if (this.raised) {
-      const { vector, errorCode, address, rip, at, gpr } = this.raised;
+    if (this.raised) {
+      // It comes before a single step, which Unicorn has seen then: the instruction is not done.
+      const { vector, errorCode, address, rip, at, gpr, status } = this.raised;
+      this.setDebugRegister(6, status);
       this.raised = undefined;
       this.points.hit = undefined;
       this.advance(at - 1);
       this.rip = rip;
       gpr.forEach((value, index) => this.setGpr(index, value));
       this.deliver({ vector, kind: "exception", errorCode, address });
+    } else if (this.trapVector !== NONE) {
+      this.afterTrap();
     } else if (code === ErrorCode.EXCEPTION && this.missKind !== NONE) {
       this.afterMiss(begun, count, begun === 0 && (short || shadow));
     } else if (code === ErrorCode.INSN_INVALID) {
@@ -439,6 +443,7 @@ export class UnicornCore extends FaultProcessor implements Core {
       rip: this.env.u64(Env.RIP),
       at,
       gpr: gprNames.map((_, index) => this.gpr(index)),
+      status: this.debugRegister(6),
     };
     this.env.countLimit = at;
   }

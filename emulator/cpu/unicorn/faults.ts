@@ -15,6 +15,7 @@ import {
   vectorOfNotCanonical,
   writesAtRip,
 } from "./intercept.ts";
+import { CANONICAL_END, leavesCanonical } from "./operands.ts";
 import type { CorePoints } from "./points.ts";
 import { Processor } from "./processor.ts";
 import { computedFlags, noted } from "./translator.ts";
@@ -47,8 +48,10 @@ export abstract class FaultProcessor extends Processor {
       env.setU64(Env.FLAGS_SOURCE, computedFlags());
       env.setU32(Env.FLAGS_OPERATION, FLAGS_COMPUTED);
     }
-    if (error === NOT_CANONICAL) {
-      const vector = kind === ACCESS_FETCH ? Exception.GP : vectorOfNotCanonical(this, page >> 12n);
+    const leaves = kind !== ACCESS_FETCH && page === CANONICAL_END - 0x1000n && leavesCanonical(this);
+    if (error === NOT_CANONICAL || leaves) {
+      const vector =
+        kind === ACCESS_FETCH ? Exception.GP : vectorOfNotCanonical(this, (leaves ? CANONICAL_END : page) >> 12n);
       this.deliver({ vector, kind: "exception", errorCode: 0 });
       return;
     }

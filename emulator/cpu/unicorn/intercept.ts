@@ -3,7 +3,7 @@
  * x86/instruction.ts and x86/execute.ts; here is which of Unicorn's translations must not be taken as they are, and
  * what its faults leave out.
  */
-import { Exception } from "../../abi/x86.ts";
+import { Exception, Rflags } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
 import { execute, type Execute, isExecuted } from "../x86/execute.ts";
 import {
@@ -34,6 +34,8 @@ const ICEBP = 0xf1;
 const CMPXCHG = 0xb1;
 const POPCNT = 0xb8;
 const RAX = 0;
+/** Beside the register of BRACKET: the instruction is a scan. */
+const SCAN = 0x100;
 /** A word of the state behind the general registers that CMPXCHG leaves alone: RIP. */
 const NO_REGISTER = 16;
 
@@ -41,7 +43,7 @@ const NO_REGISTER = 16;
 export const interest: Interest = {
   // biome-ignore format: by the opcode map
   opcodes: [
-    LOCK, ICEBP, 0x9b, 0x9e, 0x9f, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xca, 0xcb, 0xd0, 0xd1, 0xd2, 0xd3, ...range(0xd8, 0xdf), 0xff,
+    LOCK, ICEBP, 0x90, 0x9b, 0x9e, 0x9f, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xca, 0xcb, 0xd0, 0xd1, 0xd2, 0xd3, ...range(0xd8, 0xdf), 0xff,
   ],
   second: [
     ...[0x00, 0x01, 0xae, CMPXCHG, POPCNT, 0xbc, 0xbd],
@@ -65,11 +67,16 @@ export function classify(cpu: Processor, linear: bigint, flags: number): number 
   const found = decodeAt(cpu, linear, isLong);
   if (found === undefined) return Action.PLAIN;
   const isOurs =
-    exceptionOf(found, flags) !== undefined || isExecuted(found, flags & Hflag.CPL, isLong) || isX87(found, flags);
+    exceptionOf(found, flags) !== undefined ||
+    isExecuted(found, flags & Hflag.CPL, isLong) ||
+    isX87(found, flags) ||
+    isSteppedPause(found, flags);
   if (isOurs) return Action.EXIT | (covered(found, linear) << 8);
   // With EAX itself as destination the comparison succeeds, and Unicorn is right.
   if (isNarrowCompareExchange(found, flags) && destination(found) !== RAX)
     return Action.BRACKET | (destination(found) << 8);
+  if (isNarrowScan(found, flags))
+    return Action.BRACKET | ((SCAN | regField(found.modrm) | ((found.rex & 4) << 1)) << 8);
   if (isLong && isIndirectBranch(found)) return Action.NOTE;
   if (isSetMemory(found) || isRotateMemory(found)) return Action.FLAGS;
   if (readsHalf(found)) return Action.HALF;
@@ -105,6 +112,16 @@ function isNarrowCompareExchange({ map, opcode, operandSize, rex }: Decoded, fla
   if (map !== 1 || opcode !== CMPXCHG || rex & 8) return false;
   return ((flags & Hflag.CS32) !== 0) !== operandSize;
 }
+
+/** BSF and BSR of 32 bits: Unicorn clears the upper half of what it does not write where the source is 0. */
+function isNarrowScan({ map, opcode, operandSize, rex, repeat }: Decoded, flags: number): boolean {
+  if (map !== 1 || (opcode !== 0xbc && opcode !== 0xbd) || rex & 8 || repeat === 0xf3) return false;
+  return (flags & Hflag.CS64) !== 0 && !operandSize;
+}
+
+/** PAUSE under RFLAGS.TF: Unicorn forgets the trap. */
+const isSteppedPause = ({ map, opcode, repeat, rex }: Decoded, flags: number): boolean =>
+  map === 0 && opcode === 0x90 && repeat === 0xf3 && (rex & 1) === 0 && (flags & Rflags.TF) !== 0;
 
 /** The register whose upper half must stay where the comparison fails. */
 function destination({ modrm, rex }: Decoded): number {
@@ -144,6 +161,8 @@ export function perform(cpu: Processor & Execute): Intercepted | undefined {
   if (exception !== undefined) return exception;
   const byte = bytesAt(cpu, cpu.linearRip);
   const isFloatingPoint = isX87(found, cpu.hiddenFlags);
+  if (isSteppedPause(found, cpu.hiddenFlags | Number(cpu.rflags & BigInt(Rflags.TF))))
+    return { length: found.opcodeEnd };
   if (!isFloatingPoint && !isExecuted(found, cpu.cpl, cpu.is64Bit)) return undefined;
   try {
     return { length: isFloatingPoint ? executeX87(cpu, found, byte) : execute(cpu, found, byte) };

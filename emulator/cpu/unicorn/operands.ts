@@ -1,6 +1,7 @@
 /**
- * Which bytes of memory an instruction reads, by iced-x86. Needed only where a load that is not aligned meets a watched
- * page; so the package, which is large, is loaded then.
+ * Which bytes of memory an instruction accesses, by iced-x86. Needed only where a load that is not aligned meets a
+ * watched page, and for faults in the last page of the lower canonical addresses; so the package, which is large, is
+ * loaded then.
  */
 import { createRequire } from "node:module";
 import type * as Iced from "iced-x86";
@@ -9,6 +10,8 @@ import { SegmentIndex } from "../x86/access.ts";
 import type { Processor } from "./processor.ts";
 
 const LONGEST_INSTRUCTION = 15;
+/** The first address that is not canonical. */
+export const CANONICAL_END = 0x8000_0000_0000n;
 let loaded: typeof Iced | undefined;
 
 /** A part of a page that is read. */
@@ -32,9 +35,28 @@ export function splitReads(processor: Processor, linear: bigint, bytes: number):
   return reads.length > 0 ? reads : [{ linear, bytes }];
 }
 
+/** Does the instruction at RIP access memory across the end of the lower canonical addresses? Then it is #GP or #SS. */
+export function leavesCanonical(processor: Processor): boolean {
+  return memoryOperands(processor, () => true).some(
+    ([address, bytes]) => address < CANONICAL_END && address + BigInt(bytes) > CANONICAL_END,
+  );
+}
+
 function readOperands(processor: Processor): [address: bigint, bytes: number][] {
-  loaded ??= createRequire(import.meta.url)("iced-x86") as typeof Iced;
-  const { Decoder, DecoderOptions, InstructionInfoFactory, MemorySizeExt, OpAccess, RegisterExt } = loaded;
+  const { OpAccess } = load();
+  return memoryOperands(
+    processor,
+    (access) => access === OpAccess.Read || access === OpAccess.ReadWrite || access === OpAccess.CondRead,
+  );
+}
+
+const load = (): typeof Iced => (loaded ??= createRequire(import.meta.url)("iced-x86") as typeof Iced);
+
+function memoryOperands(
+  processor: Processor,
+  wanted: (access: Iced.OpAccess) => boolean,
+): [address: bigint, bytes: number][] {
+  const { Decoder, DecoderOptions, InstructionInfoFactory, MemorySizeExt, RegisterExt } = load();
   const code: number[] = [];
   for (let at = processor.linearRip; code.length < LONGEST_INSTRUCTION; at++) {
     const byte = processor.peekByte(at);
@@ -52,11 +74,9 @@ function readOperands(processor: Processor): [address: bigint, bytes: number][] 
   const info = factory.info(instruction);
   const operands: [bigint, number][] = [];
   for (const memory of info.usedMemory() as Iced.UsedMemory[]) {
-    const isRead =
-      memory.access === OpAccess.Read || memory.access === OpAccess.ReadWrite || memory.access === OpAccess.CondRead;
     // With a repeat prefix the operand is all of the string; this is one iteration of it.
     const size = MemorySizeExt.size(memory.memorySize) || MemorySizeExt.size(instruction.memorySize);
-    if (isRead && size > 0) {
+    if (wanted(memory.access) && size > 0) {
       const offset =
         registerValue(processor, memory.base) +
         registerValue(processor, memory.index) * BigInt(memory.scale) +

@@ -11,7 +11,8 @@
  * unaligned CPUClass.do_unaligned_access(rdi: CPU, …, r8: return address): raises #GP with the error code UNALIGNED
  * compute   helper (rdi: env, esi: QEMU's cc_op, 0: as in env): computes the flags, which are lazy, once and for all
  * note      helper (rdi: env, rsi: RIP): keeps RIP, RSP and the counter of instructions at a branch
- * before, after  helpers (rdi: env, esi: register) around CMPXCHG of 32 bits: the upper halves that it must not write
+ * before, after  helpers (rdi: env, esi: register) around CMPXCHG of 32 bits: the upper halves that it must not write;
+ *           esi + 0x100: around BSF and BSR of 32 bits, which leave the register alone where the source is 0
  */
 // biome-ignore format: one instruction a line
 export const TRANSLATOR_CODE = [
@@ -208,19 +209,23 @@ export const TRANSLATOR_CODE = [
   0xc3,                                                           // ret
   0x48, 0x8b, 0x07,                                               // before: mov rax, [rdi]
   0x48, 0x89, 0x05, 0x91, 0x01, 0x00, 0x00,                       // mov [SAVEDA], rax
-  0x89, 0xf0,                                                     // mov eax, esi
+  0x40, 0x0f, 0xb6, 0xc6,                                         // movzx eax, sil
   0x48, 0x8b, 0x04, 0xc7,                                         // mov rax, [rdi+rax*8]
-  0x48, 0x89, 0x05, 0x8c, 0x01, 0x00, 0x00,                       // mov [SAVEDR], rax
+  0x48, 0x89, 0x05, 0x8a, 0x01, 0x00, 0x00,                       // mov [SAVEDR], rax
   0xc3,                                                           // ret
-  0x48, 0x8b, 0x05, 0x7c, 0x01, 0x00, 0x00,                       // after: mov rax, [SAVEDA]
+  0xf7, 0xc6, 0x00, 0x01, 0x00, 0x00,                             // after: test esi, 0x100
+  0x75, 0x0f,                                                     // jne scan
+  0x48, 0x8b, 0x05, 0x72, 0x01, 0x00, 0x00,                       // mov rax, [SAVEDA]
   0x3b, 0x07,                                                     // cmp eax, dword [rdi]
-  0x75, 0x04,                                                     // jne at_354
+  0x75, 0x0e,                                                     // jne restore
   0x48, 0x89, 0x07,                                               // mov [rdi], rax
   0xc3,                                                           // ret
-  0x89, 0xf0,                                                     // at_354: mov eax, esi
-  0x48, 0x8b, 0x0d, 0x73, 0x01, 0x00, 0x00,                       // mov rcx, [SAVEDR]
+  0x48, 0x83, 0xbf, 0x90, 0x00, 0x00, 0x00, 0x00,                 // scan: cmp [rdi+0x90], 0x0
+  0x75, 0x0f,                                                     // jne done
+  0x40, 0x0f, 0xb6, 0xc6,                                         // restore: movzx eax, sil
+  0x48, 0x8b, 0x0d, 0x5d, 0x01, 0x00, 0x00,                       // mov rcx, [SAVEDR]
   0x48, 0x89, 0x0c, 0xc7,                                         // mov [rdi+rax*8], rcx
-  0xc3,                                                           // ret
+  0xc3,                                                           // done: ret
 ];
 /** Where they begin. */
 export const Entry = {
@@ -239,7 +244,7 @@ export const Entry = {
   COMPUTE: 0x2d7,
   NOTE: 0x306,
   BEFORE: 0x32d,
-  AFTER: 0x345,
+  AFTER: 0x347,
 } as const;
 /** Words that the code uses. */
 export const Data = {

@@ -304,16 +304,17 @@ function scan(e: Emitter): void {
   const from = insn.hasMemory ? T1 : e.use(insn.rm, T1);
   const old = HOST[insn.reg];
   if (old < 0) e.loadGuest(T2, insn.reg);
-  else if (bytes === 4) e.registers(0x8b, T2, old, false);
   else e.move(T2, old);
-  if (old < 0 && bytes === 4) e.registers(0x8b, T2, T2, false);
   if (bytes === 2) e.byte(0x66);
   e.byte(0x40 | (bytes === 8 ? 8 : 0) | ((T2 >> 3) << 2) | (from >> 3));
   e.bytes(0x0f, insn.opcode & 0xff, 0xc0 | ((T2 & 7) << 3) | (from & 7));
   e.sized(0x84, bytes, from, from);
   e.flags = 1;
+  // Of 0, processors differ in the upper half of a 32-bit destination.
+  const empty = e.skipIf(Condition.E);
   if (old < 0) e.storeGuest(T2, insn.reg);
   else e.move(old, T2);
+  e.patchShort(empty);
 }
 
 function cmpxchg(e: Emitter): void {

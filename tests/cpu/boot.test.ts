@@ -1,4 +1,4 @@
-/** How cores come up: PVH entry to long mode with port output over the bus, and INIT, SIPI, real mode to long mode. */
+/** Starting cores: PVH entry to long mode with port output over the bus; and INIT, SIPI, real mode to long mode. */
 import { expect, it } from "vitest";
 import { RecordingBus } from "./bus.ts";
 import { describeEngines, Guest } from "./guest.ts";
@@ -51,7 +51,7 @@ describeEngines("starting", () => {
         true,
       ]);
       expect(guest.view.getUint32(0x8_0000, true)).toBe(0x6000);
-      // 4 + 4 + 13 of the way, 3 + 5 × 4 + 2 in long mode
+      // 4 + 4 + 13 before long mode, 3 + 5 × 4 + 2 in long mode
       expect(core.time).toBe(46);
       guest.close();
     });
@@ -83,7 +83,7 @@ describeEngines("starting", () => {
         guest.view.getUint32(0x8_0110, true),
       ]).toEqual([0x1234, 0x3232_3232, 0x1122_3344_5566_7788n, 0x18]);
       expect(core.time).toBe(12 + 6 + 13 + 5);
-      core.startup(9); // not waiting: ignored
+      core.startup(9); // not waiting for it: ignored
       expect(core.rip >> 12n).toBe(0x101n);
       guest.close();
     });

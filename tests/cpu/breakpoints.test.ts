@@ -1,6 +1,7 @@
 /**
- * Breakpoints of the engine: a core stops before exactly the instructions that they are at, and a run that was stopped
- * and went on is the same run. What an instruction is told by is stepping: the sequence of RIPs of runs of one.
+ * Breakpoints of the engine: a core stops before exactly the instructions with a breakpoint, and a run that was stopped
+ * and continued equals an uninterrupted one. Stepping is the reference: the sequence of RIPs of runs of one
+ * instruction.
  */
 import { expect, it } from "vitest";
 import type { Core, Place, RunResult } from "../../emulator/cpu/engine.ts";
@@ -11,7 +12,7 @@ const everywhere = (address: number | bigint): Place => ({ virtual: BigInt(addre
 const outcome = ({ reason, retired, id }: RunResult, core: Core): string =>
   `${reason} ${retired} ${id ?? ""} ${core.rip.toString(16)}`;
 
-/** Runs in pieces to the next stop that is not the budget's; retired over all of them. */
+/** Runs in pieces until a stop other than the end of the budget; returns the retired count of all pieces. */
 function toStop(core: Core, piece: () => number = () => 1_000_000): RunResult {
   let retired = 0;
   for (;;) {
@@ -23,8 +24,8 @@ function toStop(core: Core, piece: () => number = () => 1_000_000): RunResult {
 }
 
 /**
- * Where the core stands before each instruction, in order, by stepping; iterations of a repeated instruction are one. A
- * step of an instruction that faults takes its handler's first along. Ends at `hlt`.
+ * RIP before each instruction, in order, by stepping; iterations of a repeated instruction count once. A step of an
+ * instruction that faults also executes the first one of its handler. Ends at `hlt`.
  */
 function steppedRips(guest: Guest, core: Core): string[] {
   const rips: string[] = [];

@@ -1,4 +1,4 @@
-/** A guest that does a bit of everything whose counts are easily wrong. */
+/** A guest that exercises the operations whose counts are easily wrong. */
 import type { Core } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";
 import { CODE, Guest, USER, USER_DATA_PAGE } from "./guest.ts";

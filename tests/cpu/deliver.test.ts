@@ -217,7 +217,7 @@ describe("long mode", () => {
   it("#PF while pushing a #PF frame: #DF on its IST, CR2 of the second", () => {
     gate(14);
     gate(8, { ist: 1, offset: 0x8000n });
-    cpu.setQuad(TSS + 4, 0x50_0000n); // RSP0 points to nothing
+    cpu.setQuad(TSS + 4, 0x50_0000n); // RSP0 is not mapped
     expect(deliverEvent(cpu, { vector: 14, kind: "exception", errorCode: 6, address: 0x99n })).toBe(true);
     expect(cpu.rip).toBe(0x8000n);
     expect(frame(0x6_0000n).slice(0, 2)).toEqual([0n, 0x40_0000n]);
@@ -308,7 +308,7 @@ describe("32-bit protected mode", () => {
     cpu.setSegment(1, { selector: 8, base: 0n, limit: 0xffff_ffff, flags: 0xcf_9b00 });
     cpu.setSegment(2, { selector: 0x10, base: 0n, limit: 0x4_ffff, flags: 0x40_9300 });
     gate32(0x40);
-    expect(interrupt(0x40)).toBe(false); // and neither #SS nor #DF find a stack
+    expect(interrupt(0x40)).toBe(false); // and neither #SS nor #DF finds a stack
   });
 });
 

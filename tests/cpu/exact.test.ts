@@ -1,7 +1,6 @@
 /**
- * Exactness of the engine: retired counts and state do not depend on how a run is cut into pieces, nor on what the
- * engine forgets in between; time in callbacks, RDTSC, soft stops and the interrupt window are exact to the
- * instruction.
+ * Exactness of the engine: retired counts and state do not depend on how a run is divided, nor on what the engine
+ * forgets in between. Time in callbacks, RDTSC, soft stops and the interrupt window are exact to the instruction.
  */
 import { expect, it } from "vitest";
 import type { Core } from "../../emulator/cpu/engine.ts";
@@ -9,7 +8,7 @@ import { RecordingBus } from "./bus.ts";
 import { busyGuest } from "./busy.ts";
 import { CODE, describeEngines, fingerprint, Guest, seeded, USER } from "./guest.ts";
 
-/** All that the run has left behind: state, memory, and what the devices saw with its times. */
+/** All results of the run: state, memory, and the devices' view with times. */
 function outcome(piece: () => number, disturb: (guest: Guest) => void = () => {}): string {
   const { guest, bus } = busyGuest();
   for (;;) {

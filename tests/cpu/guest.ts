@@ -1,6 +1,6 @@
 /**
- * A bare node for engine tests: code by our own assembler, a GDT, an IDT and a TSS at fixed places, page tables, and
- * cores put straight into 64-bit mode (by restore, so that no test depends on a boot path but those of booting).
+ * A bare node for engine tests: code from our own assembler, a GDT, an IDT and a TSS at fixed addresses, page tables,
+ * and cores placed directly into 64-bit mode (by restore, so that only the boot tests depend on a boot path).
  */
 import type { Bus, Core, CoreState, CreateEngine, Engine } from "../../emulator/cpu/engine.ts";
 import { beforeAll, describe } from "vitest";
@@ -15,7 +15,7 @@ import { descriptor } from "./plain-cpu.ts";
 export interface EngineUnderTest {
   readonly name: string;
   readonly create: CreateEngine;
-  /** Why it cannot run here, printed once a file. */
+  /** Why it cannot run here, printed once per file. */
   readonly missing: string | undefined;
 }
 
@@ -29,7 +29,7 @@ let current = engines[0];
 /** Why the tests that need Unicorn cannot run here. */
 export const missing = engines[0].missing;
 
-/** The same tests on every engine: a Guest is one of the engine that is being tested. */
+/** Runs the same tests on every engine: a Guest uses the engine under test. */
 export function describeEngines(title: string, body: (engine: EngineUnderTest) => void): void {
   for (const engine of engines) {
     describe.skipIf(engine.missing)(`${title} (${engine.name})`, () => {
@@ -136,7 +136,7 @@ export class Guest {
     this.view.setBigUint64(address, BigInt.asUintN(64, value), true);
   }
 
-  /** Puts code into RAM; labels come back as addresses. */
+  /** Writes code into RAM; returns its labels as addresses. */
   code(address: number, source: string, bits: 16 | 32 | 64 = 64): (label: string) => number {
     const { bytes, labels } = assemble(source, bits);
     this.engine.ram.set(bytes, address);
@@ -148,7 +148,7 @@ export class Guest {
     };
   }
 
-  /** Maps a page (level 0: 4 KB, 1: 2 MB, 2: 1 GB) and gives the address of its entry. */
+  /** Maps a page (level 0: 4 KB, 1: 2 MB, 2: 1 GB) and returns the address of its entry. */
   map(virtual: bigint, entry: bigint, level = 0): number {
     let table = TABLES;
     for (let depth = 3; depth > level; depth--) {
@@ -214,7 +214,7 @@ export class Guest {
     core.restore(next);
   }
 
-  /** Runs in pieces until something other than the budget ends it. */
+  /** Runs in pieces until a reason other than the budget. */
   finish(core: Core = this.core, piece: number | (() => number) = 100_000, limit = 10_000_000) {
     const from = core.time;
     for (;;) {
@@ -228,7 +228,7 @@ export class Guest {
   }
 }
 
-/** Everything that two equal runs must agree on: all cores and all of RAM. */
+/** Everything in which two equal runs must agree: all cores and all of RAM. */
 export function fingerprint(engine: Engine): string {
   const states = engine.cores.map((core) => core.save());
   let hash = 0x811c_9dc5;

@@ -1,4 +1,4 @@
-/** Where the library is not, one message says what to install. */
+/** Without the library, one message says what to install. */
 import { describe, expect, it } from "vitest";
 import { loadLibrary, UnicornUnavailable } from "../../emulator/cpu/unicorn/library.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Memory as guest code meets it: the TLB stays stale for exactly as long as the architecture says and whatever the host
- * does, faults have the right address, RIP and error code, and code written by anybody runs as written.
+ * Memory from the guest's view: the TLB stays stale exactly as long as the architecture says, whatever the host does;
+ * faults have the correct address, RIP and error code; and written code runs as written, whoever wrote it.
  */
 import { expect, it } from "vitest";
 import { RecordingBus } from "./bus.ts";
@@ -11,7 +11,7 @@ const sleep = (milliseconds: number): void =>
 const DATA = 0x4000_0000;
 
 describeEngines("TLB", () => {
-  /** Many pages touched (which makes Unicorn resize its TLB on the host's clock), then one moved without INVLPG. */
+  /** Touches many pages (which makes Unicorn resize its TLB on the host's clock), then moves one without INVLPG. */
   function moved(disturb: (guest: Guest) => void): { guest: Guest; entry: number; read: () => bigint } {
     const guest = new Guest();
     const entry = guest.map(BigInt(DATA), 0x50_0063n);
@@ -33,7 +33,7 @@ describeEngines("TLB", () => {
     disturb(guest);
     return { guest, entry, read: () => continueAt(guest, CODE + 0x200) };
   }
-  /** Wakes the halted core with its architectural state as it is. */
+  /** Wakes the halted core with its architectural state unchanged. */
   function continueAt(guest: Guest, rip: number): bigint {
     const state = guest.core.save();
     guest.core.restore({ ...state, halted: false, rip: BigInt(rip) });
@@ -110,7 +110,7 @@ describeEngines("TLB", () => {
 });
 
 describeEngines("page faults", () => {
-  /** Runs user code whose #PF handler halts, and gives error code, RIP offset and CR2. */
+  /** Runs user code whose #PF handler halts; returns error code, RIP offset and CR2. */
   function fault(
     source: string,
     at: number = USER,
@@ -155,7 +155,7 @@ describeEngines("page faults", () => {
   });
 
   it("an instruction that straddles into a missing page shows its own RIP, after all before it have run", () => {
-    const end = USER + 0x8000; // the page behind is the data page: make it absent
+    const end = USER + 0x8000; // the next page is the data page: make it absent
     const source = "nop; inc ebx; mov rax, 0x1122334455667788";
     const length = 1 + 2 + 10;
     const result = fault(source, end - length + 4, (guest) => {

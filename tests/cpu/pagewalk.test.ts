@@ -13,7 +13,7 @@ const W = 1;
 const X = 2;
 const K = 0;
 const U = 1;
-/** Supervisor access on the processor's own behalf. */
+/** Supervisor access by the processor itself. */
 const I = 2;
 const SMEP = 1 << 20;
 const SMAP = 1 << 21;

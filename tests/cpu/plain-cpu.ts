@@ -1,4 +1,4 @@
-/** A processor without an engine: plain fields, real RAM, real page walk and TLB. For page tables it has `map`. */
+/** A processor without an engine: plain fields, real RAM, real page walk and TLB. `map` writes page tables. */
 import { Mmu } from "../../emulator/cpu/x86/mmu.ts";
 import {
   ACCESS_READ,

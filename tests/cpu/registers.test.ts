@@ -1,4 +1,4 @@
-/** Registers as a debugger reads and writes them: each by name, and what follows from a write. */
+/** Registers as a debugger reads and writes them: each by name, and the effects of a write. */
 import { expect, it } from "vitest";
 import { gprNames } from "../../emulator/cpu/engine.ts";
 import { RecordingBus } from "./bus.ts";

@@ -1,6 +1,6 @@
 /**
- * CoreState is the whole of a core: what is restored is what save gives again, field by field, and no two of the states
- * below are the same to the state hash, which is made of it.
+ * CoreState is the complete state of a core: save returns what was restored, field by field, and all states below have
+ * different state hashes.
  */
 import { expect, it } from "vitest";
 import type { CoreState } from "../../emulator/cpu/engine.ts";
@@ -8,7 +8,7 @@ import { CODE, describeEngines, Guest } from "./guest.ts";
 
 type Change = readonly [field: string, change: Partial<CoreState>];
 
-/** One legal change a field. */
+/** One valid change per field. */
 function changes(state: CoreState): Change[] {
   const { gpr, segments, gdtr, idtr, sysenter } = state;
   const fx = (at: number): Change => {
@@ -86,7 +86,7 @@ describeEngines("core state", () => {
     guest.start(guest.core, CODE);
     const state = guest.core.save();
     const list = changes(state);
-    // No field is without a change.
+    // Every field has a change.
     const named = new Set(list.map(([field]) => field.split(/[. ]/)[0]));
     expect(Object.keys(state).filter((field) => !named.has(field))).toEqual([]);
     const seen = new Map([[text(state), "none"]]);

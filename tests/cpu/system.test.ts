@@ -10,8 +10,8 @@ import { CODE, describeEngines, fingerprint, Guest, USER } from "./guest.ts";
 const HANDLERS = 0x10_8000;
 
 /**
- * Runs kernel code whose exception handlers halt; gives the vector (undefined: none), its error code, and RIP from
- * CODE.
+ * Runs kernel code whose exception handlers halt; returns the vector (undefined: none), its error code, and RIP
+ * relative to CODE.
  */
 function run(source: string, prepare: (guest: Guest) => void = () => {}, bus = new RecordingBus()) {
   const guest = new Guest({ bus });

@@ -1,4 +1,4 @@
-/** The architectural TLB (Intel SDM vol. 3, 4.10): what stays stale, and what flushes it. */
+/** The architectural TLB (Intel SDM vol. 3, 4.10): which entries stay stale, and what flushes them. */
 import { describe, expect, it } from "vitest";
 import { FAULT } from "../../emulator/cpu/x86/mmu.ts";
 import { PlainCpu } from "./plain-cpu.ts";

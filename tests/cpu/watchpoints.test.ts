@@ -1,7 +1,7 @@
 /**
  * Watchpoints of the engine against an oracle: random programs of instructions whose every access is known. A core
- * stops behind exactly those instructions that access the bytes in the way asked for, tells which byte and how, and is
- * otherwise the core that was not watched.
+ * stops after exactly those instructions that access the bytes in the requested way, reports the byte and the kind of
+ * access, and otherwise equals a core without watchpoints.
  */
 import { expect, it } from "vitest";
 import type { Core, Place, WatchKind } from "../../emulator/cpu/engine.ts";
@@ -9,7 +9,7 @@ import { busyGuest } from "./busy.ts";
 import { RecordingBus } from "./bus.ts";
 import { CODE, describeEngines, fingerprint, Guest, seeded, USER_DATA_PAGE } from "./guest.ts";
 
-/** What one retired instruction does, in order. */
+/** Accesses of one retired instruction, in order. */
 interface Access {
   readonly write: boolean;
   readonly address: number;
@@ -17,7 +17,7 @@ interface Access {
 }
 interface Program {
   readonly source: string;
-  /** One an instruction that retires. */
+  /** One entry per retired instruction. */
   readonly accesses: readonly (readonly Access[])[];
 }
 
@@ -40,7 +40,7 @@ function randomProgram(random: (below: number) => number, instructions: number, 
     lines.push(text);
     accesses.push(made);
   };
-  /** Often near a page's end, so that accesses straddle it and fall around the watched bytes. */
+  /** Often near a page's end, so that accesses cross it and touch bytes around the watched ones. */
   const place = (): number => {
     const near = base + 0x1000 * (1 + random(2)) - 40 + random(80);
     return random(4) === 0 ? base + random(DATA_BYTES - 64) : near;
@@ -307,7 +307,7 @@ describeEngines("watchpoints", () => {
     const guest = new Guest();
     guest.map(0x70_0000n, 0x12_0003n);
     const at = guest.code(CODE, `start: mov eax, 0x700ffc; jmp rax; pf: hlt`);
-    guest.code(0x12_0ffc, `mov [rsp - 128], eax`); // four bytes, the last of the page; nothing is mapped behind it
+    guest.code(0x12_0ffc, `mov [rsp - 128], eax`); // four bytes, the last of the page; the next page is not mapped
     guest.gate(14, at("pf"));
     const id = guest.engine.addWatchpoint(everywhere(0x8_f000 - 128), 8, "write");
     guest.start(guest.core, at("start"), { rsp: 0x8_f000 });

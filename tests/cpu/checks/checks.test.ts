@@ -1,7 +1,7 @@
 /**
- * The processor against the manual: guest programs (guest/, one image a family) print what they meet, line by line.
- * Our machine, on each engine, and QEMU must print what expected/ says, which was read line by line against the
- * manuals; where one is known not to, known.ts says so and why.
+ * The processor against the manual: guest programs (guest/, one image per family) print their findings, line by line.
+ * Our machine, on each engine, and QEMU must print the lines in expected/, which were checked one by one against the
+ * manuals; known.ts lists known differences with the reasons.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -39,10 +39,7 @@ const families: readonly {
   { name: "atomics", cores: 2 },
 ];
 
-/**
- * `check → what it gave`, in order. An indented line belongs to the one before it; names that come again are
- * numbered.
- */
+/** `check → result`, in order. An indented line belongs to the one before it; repeated names are numbered. */
 function results(lines: readonly string[]): Map<string, string> {
   const found = new Map<string, string>();
   let parent = "";
@@ -68,11 +65,11 @@ type Where = "unicorn" | "native" | "qemu";
 const covers = (row: KnownDifference, where: Where): boolean =>
   row.where === where || (row.where === "both" && where !== "native");
 
-/** Rows that fitted, with how often on which machine, and the first line. */
+/** Rows that matched, with their number of matches on each machine, and the first line. */
 const used = new Map<KnownDifference, Record<Where, number> & { readonly example: string }>();
 const counts = { checks: 0, unicorn: 0, native: 0, qemu: 0, qemuRun: 0, equal: 0 };
 
-/** Unlisted differences of one machine from the manual, as lines. */
+/** Unlisted differences between a machine and the manual, as lines. */
 function differences(
   family: string,
   where: Where,
@@ -109,7 +106,7 @@ function differences(
   for (const [check, gave] of found) if (!expected.has(check)) problems.push(`${check}: ${gave}: not expected at all`);
   return problems;
 }
-/** A row that says "both" must still hold on each machine where the checks run. */
+/** A row that says "both" must match on each machine on which the checks run. */
 function gone(family: string, where: Where, expected: Map<string, string>, found: Map<string, string>): string[] {
   return knownDifferences
     .filter((row) => row.family === family && covers(row, where))
@@ -124,7 +121,7 @@ function gone(family: string, where: Where, expected: Map<string, string>, found
         .map(([check]) => `${family}: ${check} (${where}): now as the manual says; take it off known.ts`),
     );
 }
-/** INT through a gate of DPL 0 differs in the outer rings alone, since ring 0 may. */
+/** INT through a gate of DPL 0 differs only in the outer rings, because ring 0 may use it. */
 const partly = new Set(["cpl0 int, gate of dpl 0", "cpl0 int, gate of dpl 0 / its rip"]);
 
 describe.skipIf(missing !== undefined)("the processor by the manual", () => {

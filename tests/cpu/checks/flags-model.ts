@@ -1,6 +1,6 @@
 /**
- * What the eight arithmetic instructions give by the definitions of Intel SDM vol. 1, 3.4.3.1, computed with unlimited
- * integers: the lines that guest/flags.ts prints first. CF: carry or borrow out of the top bit; AF: out of bit 3; OF:
+ * Results of the eight arithmetic instructions by the definitions in Intel SDM vol. 1, 3.4.3.1, computed with unlimited
+ * integers: the first lines that guest/flags.ts prints. CF: carry or borrow out of the top bit; AF: out of bit 3; OF:
  * the signed result does not fit; PF: an even number of ones in the low byte. Logic clears CF and OF and leaves AF
  * undefined; CMP keeps its operand.
  */
@@ -49,7 +49,7 @@ function line(name: Operation, width: number, a: bigint, b: bigint, carry: bigin
     ones % 2 === 0 ? "P" : "-",
     exact === result ? "-" : "C",
   ];
-  // A 32-bit result clears the upper half of the register, an 8-bit one leaves the rest; CMP writes nothing.
+  // A 32-bit result clears the upper half of the register, an 8-bit one preserves the rest; CMP writes nothing.
   const register = name === "cmp" ? a : width === 8 ? (a & ~0xffn) | result : result;
   return `${name} ${a.toString(16)}, ${b.toString(16)}: ${register.toString(16)} ${flags.join("")}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Runs the check images on our machine and on QEMU's microvm. Both give the text of the serial port and how the run
- * ended; the guest sources are in guest/, one image a family.
+ * Runs the check images on our machine and on QEMU's microvm. Both return the text of the serial port and how the run
+ * ended. The guest sources are in guest/, one image per family.
  */
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -30,7 +30,7 @@ export function buildFamily(family: string): Uint8Array {
 /** The variant that runs with `strict`. */
 export const STRICT = "s";
 
-/** Lines of the console; the last one says how the run ended: `exit N`, `shutdown`, or what else. */
+/** Lines of the console; the last one tells how the run ended: `exit N`, `shutdown`, or another reason. */
 export function runHere(createEngine: CreateEngine, image: Uint8Array, cores: number, variant: string): string[] {
   let text = "";
   const machine = new Machine({

@@ -1,14 +1,14 @@
 /**
- * Where a machine is known not to do what the manual says: one row a difference, and why. `check` is the line's
- * name, or a RegExp for several; `gives` is how the line goes on there. A difference that is not listed fails the
- * test, and a row that fits none does, too.
+ * Known deviations of a machine from the manual: one row per difference, with the reason. `check` is the line's name,
+ * or a RegExp for several; `gives` is the rest of the line there. An unlisted difference fails the test, and so does a
+ * row that matches nothing.
  */
 export interface KnownDifference {
   readonly family: string;
   readonly check: string | RegExp;
   /** "both": Unicorn and QEMU. */
   readonly where: "unicorn" | "native" | "qemu" | "both";
-  /** Start of what stands behind `check: `. */
+  /** Start of the text after `check: `. */
   readonly gives: string;
   readonly reason: string;
 }
@@ -24,7 +24,7 @@ const FAR = "a far return or IRETQ is finished first; the fault is the target's"
 
 // biome-ignore format: a table
 export const knownDifferences: readonly KnownDifference[] = [
-  // ---- QEMU's, most of them; some Unicorn's, too
+  // ---- QEMU's, and some also Unicorn's
   { family: "faults",   check: /stack not canonical$/,                     where: "qemu", gives: "#GP e=0 rip=ok", reason: "#GP instead of #SS for the stack segment: the translator does not tell the segment" },
   { family: "faults",   check: "misaligned am ac",                         where: "qemu", gives: "done",           reason: `#AC: ${TCG}` },
   { family: "faults",   check: /^sse divide by zero/,                      where: "qemu", gives: "done",           reason: `unmasked SSE exceptions: ${TCG}` },
@@ -42,7 +42,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   { family: "segments", check: /^iretq, rip not canonical$/,       where: "both", gives: "#GP e=0 rip=elsewhere", reason: FAR },
   { family: "system",   check: /beyond the end/,                           where: "both", gives: "#GP e=0 rip=elsewhere", reason: DIRECT },
   { family: "system",   check: /beyond the end/,                           where: "native", gives: "#GP e=0 rip=elsewhere", reason: DIRECT },
-  // ---- QEMU's alone
+  // ---- QEMU's only
   { family: "system",   check: /^(lgdt|lidt|ltr|lldt), base not canonical/, where: "qemu", gives: "done",          reason: UNCHECKED },
   { family: "system",   check: /reserved bit of mxcsr/,                    where: "qemu", gives: "done",           reason: UNCHECKED },
   { family: "system",   check: /^cpl. (jmp|call|ret)\b.*not canonical( \(2\))?$/, where: "qemu", gives: "#GP e=0 rip=elsewhere", reason: NEAR },
@@ -77,8 +77,8 @@ export const knownDifferences: readonly KnownDifference[] = [
 ];
 
 /**
- * Checks that QEMU does not live through: it takes the value and falls into the mode that it makes. Their run has the
- * variant `q`.
+ * Checks that QEMU does not survive: it accepts the value and switches to the resulting mode. Their run has the variant
+ * `q`.
  */
 export const notOnQemu: ReadonlySet<string> = new Set([
   "mov cr0 high half",

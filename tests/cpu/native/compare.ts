@@ -1,4 +1,4 @@
-/** Where the two differ, in words. */
+/** Describes how two outcomes differ. */
 import { gprNames } from "../../../emulator/cpu/engine.ts";
 import { type Case, CODE, type Step } from "./generate.ts";
 import type { Outcome } from "./oracle.ts";
@@ -16,7 +16,7 @@ export function difference(one: Case, native: Outcome, emulated: Outcome): strin
   };
   differs("exception", native.vector, emulated.vector);
   if (native.vector === emulated.vector) {
-    // Whether something of the host's lies at an address far from the case's own pages is not the processor's matter.
+    // Whether the host has mapped an address far from the case's pages does not depend on the processor.
     const presence = native.vector === PAGE_FAULT && (native.cr2 < BigInt(CODE) || native.cr2 > 0x6000_0000n) ? 1 : 0;
     differs("error code", native.error & ~presence, emulated.error & ~presence);
     if (native.vector === PAGE_FAULT) differs("cr2", native.cr2, emulated.cr2);
@@ -39,7 +39,7 @@ export function difference(one: Case, native: Outcome, emulated: Outcome): strin
   return found.length === 0 ? undefined : found.join("; ");
 }
 
-/** The last instruction that was completed. */
+/** The last completed instruction. */
 function lastStep({ steps, offset }: Case, { rip }: Outcome): Step {
   const at = Number(BigInt.asIntN(52, rip)) - CODE - offset;
   const done = steps.filter(({ end }) => end <= at).at(-1);

@@ -1,11 +1,11 @@
-/** The same cases on an engine: a program in ring 3 under the least system that catches its exceptions. */
+/** The same cases on an engine: a program in ring 3 under a minimal system that catches its exceptions. */
 import type { Core, CoreState, CreateEngine, Engine } from "../../../emulator/cpu/engine.ts";
 import { RecordingBus } from "../bus.ts";
 import { descriptor } from "../plain-cpu.ts";
 import { type Case, CODE, DATA, DATA_BYTES, READ_ONLY } from "./generate.ts";
 import type { Outcome } from "./oracle.ts";
 
-/** The system's pages lie at physical 0, and at this linear address, where no case looks. */
+/** The system's pages are at physical 0, and at this linear address, which no case accesses. */
 const SYSTEM = 0x6000_0000_0000;
 const GDT = 0x1000;
 const IDT = 0x2000;
@@ -84,7 +84,7 @@ export class Emulated {
       },
       gdtr: { base: BigInt(SYSTEM + GDT), limit: 0x37 },
       idtr: { base: BigInt(SYSTEM + IDT), limit: 0x1ff },
-      // PE MP ET NE WP AM PG, as Linux has them.
+      // PE MP ET NE WP AM PG, as on Linux.
       cr0: 0x8005_0033n,
       cr3: BigInt(TABLES),
       // PAE OSFXSR OSXMMEXCPT

@@ -1,6 +1,6 @@
 /**
- * Cases from a seed: a few instructions of the table with operands of every form, and a register state that makes them
- * interesting.
+ * Cases from a seed: a few instructions of the table with operands of every form, and a register state that exercises
+ * them.
  */
 import type { Prng } from "../../../emulator/machine/prng.ts";
 import { type Form, families, StatusFlag } from "./instructions.ts";
@@ -14,7 +14,7 @@ const PAGE = 4096;
 /** Fixed contents of the data pages begin with these, then random bytes; see `contents`. */
 export const STATUS_FLAGS = 0x8d5;
 
-/** Behind an instruction. */
+/** Properties of the result after an instruction. */
 export interface Step {
   readonly end: number;
   /** Status flags that are defined. */
@@ -29,11 +29,11 @@ export interface Case {
   readonly gpr: BigUint64Array;
   readonly rflags: number;
   readonly fx: Uint8Array;
-  /** What is defined where, by the offset in `code` at which the case ended. */
+  /** What is defined, by the offset in `code` at which the case ended. */
   readonly steps: readonly Step[];
-  /** One name an instruction, for messages. */
+  /** One name per instruction, for messages. */
   readonly text: string;
-  /** Offset behind the last instruction: the INT3 there ends the case. */
+  /** Offset after the last instruction: the INT3 there ends the case. */
   readonly notes: string;
 }
 
@@ -90,7 +90,7 @@ export class Generator {
     return list[this.below(list.length)];
   }
 
-  /** What the data pages hold before each case. */
+  /** Contents of the data pages before each case. */
   contents(): Uint8Array {
     const bytes = new Uint8Array(DATA_BYTES);
     const view = new DataView(bytes.buffer);
@@ -152,7 +152,7 @@ export class Generator {
     const masks = this.chance(10) ? this.below(0x40) : 0x3f;
     view.setUint16(0, 0x40 | masks | precision | (rounding << 10), true);
     const top = this.below(8);
-    // Flags of masked exceptions only: an unmasked one that is pending has ES and B with it.
+    // Flags of masked exceptions only: a pending unmasked one also sets ES and B.
     view.setUint16(
       2,
       (top << 11) | (this.below(16) ? this.below(2) << 8 : 0) | (this.chance(4) ? this.below(0x40) & masks : 0),
@@ -172,7 +172,7 @@ export class Generator {
     return image;
   }
 
-  /** An address for `bytes` bytes: nearly always in the data pages, sometimes where there is none. */
+  /** An address for `bytes` bytes: nearly always in the data pages, sometimes unmapped. */
   private address(bytes: number, aligned: boolean, special: boolean): bigint {
     if (special) {
       // biome-ignore format: a table
@@ -199,7 +199,7 @@ export class Generator {
     let undefinedFlags = 0;
     let undefinedConditions = 0;
     let notes = "";
-    // A register whose value the state has fixed already must not be chosen anew.
+    // A register whose value is already fixed must not be chosen again.
     const fixed = new Set<number>([4]);
     const offset = this.chance(10) ? PAGE - 1 - this.below(12) : 0x100;
     const branches: { readonly at: number; readonly bytes: number; readonly index: number }[] = [];
@@ -215,7 +215,7 @@ export class Generator {
       ends.push(code.length);
       notes += form.notes;
       if (form.imm === "j" || form.notes.includes("R")) {
-        // What lies behind may be skipped: nothing becomes defined by it.
+        // The rest may be skipped, so it defines nothing.
         undefinedFlags |= form.undefinedFlags;
       } else {
         if (!/[SH]/.test(form.notes) && branches.length === 0) undefinedFlags &= ~form.writes;
@@ -311,7 +311,7 @@ export class Generator {
     if (form.name === "loop" || form.name === "loope" || form.name === "loopne" || form.name === "jrcxz")
       this.set(gpr, fixed, 1, BigInt(this.below(3)));
     if (notes.includes("V") && !notes.includes("L")) {
-      // Half of the divisions fit.
+      // Half of the divisions do not overflow.
       if (this.chance(2)) {
         const narrow = BigInt(this.below(100));
         this.set(gpr, fixed, 2, this.chance(3) ? BigInt.asUintN(64, -1n) : narrow);
@@ -378,7 +378,7 @@ export class Generator {
     if (addressSize) prefixes.push(0x67);
     if (size === "b" && !rexR && !rexB && !rexX && this.chance(3)) forcesRex = true;
     const rex = 0x40 | rexW | (rexR << 2) | (rexX << 1) | rexB;
-    // A mandatory prefix stands before REX, as all do.
+    // A mandatory prefix comes before REX, like all prefixes.
     const bytes = [...prefixes, ...(rex !== 0x40 || forcesRex ? [rex] : []), ...form.opcode];
     if (form.inOpcode) bytes[bytes.length - 1] |= opcodeRegister;
     bytes.push(...tail);
@@ -412,7 +412,7 @@ export class Generator {
     this.set(gpr, fixed, register, target);
   }
 
-  /** ModRM, SIB and displacement for an address, with the registers set to give it. */
+  /** ModRM, SIB and displacement for an address, with the registers set accordingly. */
   private memoryOperand(
     target: bigint,
     gpr: BigUint64Array,

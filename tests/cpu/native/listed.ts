@@ -1,13 +1,13 @@
 /**
- * Differences that are known and stay, with the reason. None is a wrong result: the architecture leaves them open, or
- * an exception is delivered at the right place and something that nobody may rely on differs.
+ * Known differences that stay, with the reason. None is a wrong result: the architecture leaves it open, or an
+ * exception is delivered at the correct place and differs only in a detail on which no program may rely.
  */
 import type { Case } from "./generate.ts";
 import type { Outcome } from "./oracle.ts";
 
 interface Listed {
   readonly reason: string;
-  /** Each thing that differs must fit: a row hides nothing else (compare.ts words them). */
+  /** Each difference must match: a row hides nothing else (compare.ts words them). */
   readonly only: RegExp;
   fits(one: Case, native: Outcome, emulated: Outcome): boolean;
 }
@@ -41,7 +41,7 @@ export const listed: readonly Listed[] = [
   },
 ];
 
-/** `found`: what differs, as `difference` says it. */
+/** `found`: the differences, in the words of `difference`. */
 export function isListed(one: Case, native: Outcome, emulated: Outcome, found: string): boolean {
   const parts = found.split("; ");
   return listed.some((row) => row.fits(one, native, emulated) && parts.every((part) => row.only.test(part)));

@@ -1,6 +1,6 @@
 /**
- * User-mode instructions against the processor that the tests run on: registers, defined flags, memory, the exception
- * and its place. A fixed set here; `make cpu N=1000000 SEED=2` tries more.
+ * User-mode instructions compared with the processor that runs the tests: registers, defined flags, memory, the
+ * exception and its address. A fixed set here; `make cpu N=1000000 SEED=2` tries more.
  */
 import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../../emulator/cpu/native/engine.ts";

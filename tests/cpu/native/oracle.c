@@ -1,9 +1,10 @@
 /*
- * Executes cases on the processor itself, in user mode: the reference for the emulated one. A case is code and a whole register state; it
- * ends with its first exception, at the latest with the INT3 behind its code. The kernel brings the state in and out: each signal's frame
- * is the result of one case and becomes the start of the next.
+ * Executes cases on the processor itself, in user mode: the reference for the emulated one. A case is code and a whole
+ * register state; it ends with its first exception, at the latest with the INT3 after its code. The kernel loads and
+ * saves the state: each signal's frame holds the result of one case and becomes the start of the next.
  *
- * stdin: the data pages' contents (DATA_BYTES), then cases; stdout: a result a case. Layout: the structs below, as in oracle.ts.
+ * stdin: the data pages' contents (DATA_BYTES), then cases; stdout: one result per case. Layout: the structs below, as
+ * in oracle.ts.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -89,7 +90,7 @@ static void start(const struct test *t, ucontext_t *c) {
   g[REG_RIP] = (greg_t)(CODE + t->offset);
   g[REG_EFL] = t->rflags | 0x202;
   for (int i = 0; i < 16; i++) g[registers[i]] = t->gpr[i];
-  /* What the kernel keeps behind the legacy area stays: the magic numbers, and in the header which parts are in use. */
+  /* Keep what the kernel stores after the legacy area: the magic numbers, and in the header the parts in use. */
   uint8_t *fx = (uint8_t *)c->uc_mcontext.fpregs;
   uint32_t magic = *(uint32_t *)(fx + 464);
   memcpy(fx, t->fx, 416);
@@ -106,7 +107,7 @@ static void next_batch(void) {
 static int started;
 static void handler(int signal, siginfo_t *info, void *context) {
   (void)signal, (void)info;
-  /* RFLAGS.AC and ID are still the case's, and ID would stay. */
+  /* RFLAGS.AC and ID are still the case's; ID would remain set. */
   __asm__ volatile("pushfq; andq $~0x240000, (%%rsp); popfq" ::: "memory", "cc");
   ucontext_t *c = context;
   if (started) {

@@ -1,4 +1,4 @@
-/** The processor that the tests run on: oracle.c, compiled here, executes batches of cases. */
+/** The processor that runs the tests: oracle.c, compiled here, executes batches of cases. */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -31,15 +31,13 @@ export interface Outcome {
   readonly rflags: number;
   readonly gpr: BigUint64Array;
   readonly fx: Uint8Array;
-  /**
-   * Range of the data pages that differs from what they held before, in whole 8 bytes, and its bytes (the first 256).
-   */
+  /** Range of the data pages that has changed, in whole 8 bytes, and its bytes (the first 256). */
   readonly first: number;
   readonly count: number;
   readonly changed: Uint8Array;
 }
 
-/** Why there is no oracle here. */
+/** Why there is no oracle on this host. */
 export const oracleMissing: string | undefined =
   process.arch !== "x64" || process.platform !== "linux"
     ? "needs Linux on x86-64"

@@ -1,4 +1,4 @@
-/** Cases of one seed on the processor itself and on an engine, and what differs. */
+/** Runs the cases of one seed on the host's processor and on an engine, and compares. */
 import type { CreateEngine } from "../../../emulator/cpu/engine.ts";
 import { Prng } from "../../../emulator/machine/prng.ts";
 import { difference } from "./compare.ts";
@@ -13,7 +13,7 @@ const BATCH = 4096;
 export interface Difference {
   /** Instructions without their operands. */
   readonly kind: string;
-  /** The case, what differs, and how to run it again. */
+  /** The case, the difference, and the command to repeat it. */
   readonly text: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The native engine beside another one: the same random program on both, an instruction at a time, then on the
- * native one in a single run. Undefined flags are not compared, and taken over so that they cannot spread.
+ * Compares the native engine with another one: the same random program on both, one instruction at a time, then on the
+ * native engine in a single run. Undefined flags are not compared; they are copied, so that they cannot spread.
  */
 import type { Core, CoreState, CreateEngine } from "../../../emulator/cpu/engine.ts";
 import { type Row, STATUS_FLAGS } from "../../../emulator/cpu/native/table.ts";
@@ -95,7 +95,7 @@ function startState(guest: Guest, random: (below: number) => number): CoreState 
   // Half of the XMM registers hold floating-point numbers of usual size.
   for (let register = 0; register < 16; register += 2)
     for (let word = 3; word < 16; word += 4) fx[160 + register * 16 + word] = 0x3f + random(2) * 0x80;
-  // A full x87 stack of normal numbers: Unicorn knows nothing of empty registers.
+  // A full x87 stack of normal numbers: Unicorn does not model empty registers.
   fx[4] = 0xff;
   for (let register = 0; register < 8; register++) {
     const at = 32 + register * 16;
@@ -169,7 +169,7 @@ function program(
           faulted: false,
           text: text(`${name} ${hex(a.register(name))} ${hex(b.register(name))}`, insn) + where,
         };
-    // A fault comes before the registers change; Unicorn has marked those of MMX as used by then.
+    // A fault comes before registers change, but Unicorn has already marked those of MMX as used.
     if (insn?.insn.row?.unit === "mmx" && a.cpl === 0) return { retired, faulted: true, text: undefined };
     const fx = insn?.insn.row?.unit ? compareFx(a.readFx(), b.readFx()) : undefined;
     if (fx !== undefined) return { retired, faulted: false, text: text(fx, insn) + where };
@@ -190,7 +190,7 @@ function program(
   const fxB = b.readFx();
   const difference = compareFx(fxA, fxB) ?? compareMemory(one, other);
   if (difference !== undefined) return { retired, faulted: false, text: `${difference}; ${describe(list)}` };
-  // In one run: the same end.
+  // In a single run: the same end.
   const end = JSON.stringify(b.save(), plain);
   const memory = other.engine.ram.slice(USER_DATA_PAGE, USER_DATA_PAGE + DATA_BYTES);
   const time = b.time;
@@ -206,7 +206,7 @@ function program(
   return { retired, faulted: a.cpl === 0, text: undefined };
 }
 
-/** Where the native engine does as the manual says and Unicorn does not: #SS, and alignment of SSE operands. */
+/** The native engine follows the manual and Unicorn does not: #SS, and alignment of SSE operands. */
 function knownDifference(a: Core, b: Core, insn: Generated | undefined): boolean {
   const vector = (core: Core): number => {
     const at = Number(core.rip) - HANDLERS;
@@ -216,7 +216,7 @@ function knownDifference(a: Core, b: Core, insn: Generated | undefined): boolean
   return vector(b) === 13 && insn?.insn.hasMemory === true && insn.insn.row?.rm?.size === "o";
 }
 
-/** Bits that a repeated string instruction or BT may leave otherwise: see README of the native engine. */
+/** Bits that a repeated string instruction or BT may leave differently: see README of the native engine. */
 function mayDiffer(insn: Generated | undefined): number {
   const how = insn?.insn.row?.how ?? "";
   const name = insn?.insn.name ?? "";
@@ -261,8 +261,8 @@ function compareMemory(one: Guest, other: Guest): string | undefined {
 
 const branches = new Set(["jcc", "jmp", "call", "ret", "loop", "jmpind", "callind"]);
 /**
- * Transcendental and remainder instructions are less exact in Unicorn, which also has no empty x87 registers; ENTER
- * there does not look at the end of the frame.
+ * Transcendental and remainder instructions are less exact in Unicorn, which also has no empty x87 registers; its ENTER
+ * does not check the end of the frame.
  */
 const unequal = new Set(
   "FNSTSW FSIN FCOS FSINCOS FPTAN FPATAN F2XM1 FYL2X FYL2XP1 FPREM FPREM1 FBSTP FBLD FXTRACT FINCSTP FDECSTP FFREE FLD FILD FLD1 FLDL2T FLDL2E FLDPI FLDLG2 FLDLN2 FLDZ ENTER".split(
@@ -277,6 +277,6 @@ export const families: Readonly<Record<string, { accept: (row: Row) => boolean; 
   },
   sse: { accept: (row) => row.unit === "sse" && row.how !== "reciprocal", length: 8 },
   mmx: { accept: (row) => row.unit === "mmx", length: 8 },
-  // One at a time: the next might find a register empty.
+  // One at a time, because the next might find a register empty.
   x87: { accept: (row) => row.unit === "x87" && row.how !== "x87state" && !unequal.has(row.name), length: 1 },
 };

@@ -1,11 +1,11 @@
 /**
- * Random instructions of the native engine's table, with operands that mostly reach the data pages. What they do is
- * compared between engines, so nothing here knows what they should do.
+ * Random instructions from the native engine's table, with operands that usually address the data pages. Only the
+ * engines are compared, so nothing here knows the correct results.
  */
 import { decode, Instruction } from "../../../emulator/cpu/native/decode.ts";
 import { entries, type Row } from "../../../emulator/cpu/native/table.ts";
 
-/** Left out: they leave the program, or depend on devices and privilege. */
+/** Left out: instructions that leave the program, or depend on devices and privilege. */
 const EXCLUDED = new Set([
   "system",
   "far",
@@ -74,10 +74,10 @@ export function randomInstruction(
 }
 
 /**
- * Where Unicorn is known to do otherwise: it takes F3 BSF and BSR for TZCNT and LZCNT, mistakes AH for SPL in LAHF
- * and SAHF with REX, stores before it checks a port in INS, raises #UD for hints with a register, for TEST by its
- * second name (F6 /1) and for MOV C6 and C7 with REX.R, for SSE with two prefixes and for comparisons by a reserved
- * predicate, and computes the flags of LOCK NEG wrongly.
+ * Known deviations of Unicorn: it executes F3 BSF and BSR as TZCNT and LZCNT, uses SPL for AH in LAHF and SAHF with
+ * REX, stores before it checks a port in INS, raises #UD for hints with a register, for TEST by its second name (F6 /1)
+ * and for MOV C6 and C7 with REX.R, for SSE with two prefixes and for comparisons by a reserved predicate, and computes
+ * the flags of LOCK NEG wrongly.
  */
 function differs(insn: Instruction): boolean {
   const { row, repeat, rex, opcode, extension, lock, hasMemory } = insn;

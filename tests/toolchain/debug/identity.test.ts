@@ -1,6 +1,6 @@
 /**
- * Debug information decides nothing: with it and without it every image's code, data and line rows are the same, byte
- * for byte.
+ * Debug information affects nothing: with and without it, every image's code, data and line rows are the same, byte for
+ * byte.
  */
 import path from "node:path";
 import { describe, expect, test } from "vitest";
@@ -35,7 +35,7 @@ const asText = (value: unknown): string =>
   JSON.stringify(value, (_key, v: unknown) => (typeof v === "bigint" ? `${v}` : v instanceof Map ? [...v] : v));
 const rowOf = ({ offset, file, line, column, mark }: LineRow): string =>
   `${offset} ${file}:${line}:${column} ${mark ?? ""}`;
-/** The rows of code; one that only comes back from a statement without code says nothing. */
+/** The rows of code; a row that only returns from a statement without code does not count. */
 function rowsOf({ lines }: Chunk): string[] {
   const rows = lines.filter(({ mark }) => mark !== "no code").map(rowOf);
   const place = (row: string | undefined): string | undefined => row?.slice(row.indexOf(" "));

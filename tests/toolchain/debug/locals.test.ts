@@ -1,8 +1,8 @@
 /**
  * What gdb shows of optimised code: every local at every line of the cases, compared with the IR interpreter on the
- * unoptimised program; the same for gcc -O2 -g on their C twins, compared with gcc -O0. A local counts at a line by the
- * share of the visits of the line at which it was shown and right; what cannot be stopped at shows nothing. Ours must
- * be ahead, and never wrong.
+ * unoptimised program; the same for gcc -O2 -g on the C twins, compared with gcc -O0. The score of a local at a line is
+ * the share of the line's visits at which it is shown correctly; a line without a stop shows nothing. Ours must be
+ * ahead, and never wrong.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -22,7 +22,7 @@ const options: CompileOptions = {
   entry: "_start",
   layout: { kind: "program", entry: "_start", base: 0n, address: 0x40_0000n },
 };
-/** Of the locals at the lines, with what stands here as the floor, so that a loss shows. */
+/** Least share of locals at the lines, so that a loss is detected. */
 const FLOOR = 0.72;
 
 const missing = whyNot();
@@ -36,7 +36,7 @@ function whyNot(): string | null {
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "margay-locals-"));
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-/** The driver is no case. */
+/** The driver is not a case. */
 const isCase = ({ file }: Stop): boolean => !file.startsWith("main.");
 
 describe.skipIf(missing !== null)("locals of optimised code in gdb", () => {
@@ -72,8 +72,8 @@ describe.skipIf(missing !== null)("locals of optimised code in gdb", () => {
 });
 
 /**
- * gdb stops where each piece of a line begins: successive ones are one visit. Lines that gdb only came to in another's
- * place are none.
+ * gdb stops where each piece of a line begins: successive stops are one visit. Lines that gdb shows only in place of
+ * others do not count.
  */
 function once(stops: readonly Stop[]): Stop[] {
   const own = stops.filter(({ line, shown }) => line === shown);

@@ -1,7 +1,7 @@
 /**
- * What gdb shows of optimised random programs (../random): no local is ever shown with a value that it never had, and
- * nearly all values are those of the moment. Nearly: where code has moved to another line's, a stop there is at another
- * moment than the line's own.
+ * What gdb shows of optimised random programs (../random): a local is never shown with a value that it never had, and
+ * nearly all values are current. Nearly, because a stop in code that was moved to another line is at another moment
+ * than that line.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -17,9 +17,9 @@ import { agreement, gdbStops, impossible, interpret, linesOf } from "./stops.ts"
 const packageRoot = path.resolve(import.meta.dirname, "../../..");
 const first = Number(process.env.DEBUG_SEED ?? 1);
 const count = Number(process.env.DEBUG_COUNT ?? 6);
-/** Of the values that are shown, those of another moment. */
+/** Share of the shown values that are of another moment. */
 const WRONG_MAX = 0.02;
-/** Programs that come to more lines take gdb too long. */
+/** Programs with more visits take gdb too long. */
 const VISITS_MAX = 600;
 
 const missing =

@@ -1,6 +1,6 @@
 /**
- * Stops of a program at its lines, as gdb shows them (stops.py) or as the interpreter has them, and how well the one
- * agrees with the other.
+ * Stops of a program at its lines, as gdb shows them (stops.py) or as the interpreter computes them, and how well they
+ * agree.
  */
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -8,22 +8,22 @@ import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { DebugValue, Func, Instr, Module, Scope, Variable } from "../../../toolchain/ir/ir.ts";
 import type { DebugType } from "../../../toolchain/link/debug.ts";
 
-/** Integers as decimals where they are large; pointers as text; null: not known. */
+/** Integers are decimal text if large; pointers are text; null: unknown. */
 export type Shown = number | string | null | readonly Shown[];
 export interface Stop {
   readonly file: string;
   readonly line: number;
-  /** The line that the debugger says it is at, where it has none of the one that was asked for. */
+  /** The line that the debugger reports, if the requested line has no code. */
   readonly shown?: number;
   readonly locals: Readonly<Record<string, readonly [declared: number, value: Shown]>>;
 }
 
-/** Lines in the order of the first visits. */
+/** Lines in the order of their first visits. */
 export function linesOf(stops: readonly Stop[]): [file: string, line: number][] {
   return [...new Map(stops.map(({ file, line }) => [`${file}:${line}`, [file, line] as [string, number]])).values()];
 }
 
-/** Every stop of `program` where gdb sets breakpoints for `lines`. `folder`: where the sources are. */
+/** Every stop of `program` with gdb's breakpoints on `lines`. `folder`: location of the sources. */
 export function gdbStops(program: string, folder: string, lines: readonly [file: string, line: number][]): Stop[] {
   const script = path.join(import.meta.dirname, "stops.py");
   const { stdout, stderr, status } = spawnSync("gdb", ["-nx", "-batch", "-x", script, program], {
@@ -43,11 +43,11 @@ export function gdbStops(program: string, folder: string, lines: readonly [file:
 
 // ---- the reference
 
-/** Every line that `entry(arguments)` comes to in the unoptimised IR, with all locals in scope. */
+/** Every line that `entry(arguments)` visits in the unoptimised IR, with all locals in scope. */
 export const referenceStops = (module: Module, entry: string, args: readonly bigint[]): Stop[] =>
   interpret(module, entry, args).stops;
 
-/** Also every scalar that each local ever was, by `file:line of declaration name`. */
+/** Also returns every scalar value that each local ever had, by `file:line of declaration name`. */
 export function interpret(
   module: Module,
   entry: string,
@@ -145,7 +145,7 @@ export function interpret(
 }
 const keyOf = (file: string, declared: number, name: string): string => `${file}:${declared} ${name}`;
 
-/** Scalars that a debugger showed and the local never was, as text: worse than a value of another moment. */
+/** Scalars that the debugger showed and the local never had, as text: worse than a value of another moment. */
 export function impossible(stops: readonly Stop[], ever: ReadonlyMap<string, ReadonlySet<Shown>>): string[] {
   return stops.flatMap(({ file, line, locals }) =>
     Object.entries(locals).flatMap(([name, [declared, value]]) => {
@@ -176,20 +176,19 @@ function sizeOf(module: Module, type: DebugType): number {
 // ---- agreement
 
 export interface Agreement {
-  /** Mean over every local at every line of the share of visits at which its value was shown, and right. */
+  /** Mean over every local at every line: share of visits at which its value was shown correctly. */
   readonly share: number;
-  /** Locals at lines. */
+  /** Number of (local, line) pairs. */
   readonly pairs: number;
-  /** Values that were shown and wrong, where the debugger stood at the very line, as text; of all visits. */
+  /** Wrong values shown while the debugger was at that very line, as text; over all visits. */
   readonly wrong: readonly string[];
   /** By `file:line name`: visits, right, wrong. */
   readonly details: ReadonlyMap<string, { visits: number; right: number; wrong: number }>;
 }
 
 /**
- * Compares stops with the visits of the reference: in order, each stop with at most one visit of its line, such that as
- * much as possible agrees; a visit that no stop belongs to shows nothing. Locals count at lines behind their
- * declaration.
+ * Matches stops with visits of the reference: in order, each stop with at most one visit of its line, so that as much
+ * as possible agrees; a visit without a stop shows nothing. Locals count at lines after their declaration.
  */
 export function agreement(reference: readonly Stop[], stops: readonly Stop[]): Agreement {
   const visits = reference.map(({ file, line, locals }) => ({

@@ -1,6 +1,5 @@
 /**
- * Debug information in the IR's text: what is printed is read back and printed the same, before the passes and after
- * them.
+ * Debug information in the IR's text: printed text is read back and printed identically, before and after the passes.
  */
 import path from "node:path";
 import { expect, test } from "vitest";

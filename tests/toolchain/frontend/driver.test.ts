@@ -1,4 +1,4 @@
-/** The driver: source to image, natively run where the host can; its own diagnostics; the dumps of every stage. */
+/** The driver: source to image, run natively if the host can; its own diagnostics; the dumps of every stage. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

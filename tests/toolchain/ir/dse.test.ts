@@ -1,9 +1,9 @@
-/** Proves which stores are dead and which somebody may have read, on the smallest function that shows it. */
+/** Proves which stores are dead and which may still be read, on the smallest function that shows it. */
 import { describe, expect, test } from "vitest";
 import { dumpAfter, results } from "./text.ts";
 
 const SIGNATURE = '(i64 "p", i64 "q") i64';
-/** Values that are stored, and addresses. */
+/** Stored values, and addresses. */
 const HEAD = `b0:
   %0 = param i64 0
   %1 = param i64 1

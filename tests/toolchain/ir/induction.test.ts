@@ -1,6 +1,6 @@
 /**
- * Proves which addresses a loop steps through get a form of one addressing mode, which get an address of their own, and
- * which stay.
+ * Proves which addresses that follow a loop counter get a form of one addressing mode, which get a stepped address, and
+ * which stay unchanged.
  */
 import { describe, expect, test } from "vitest";
 import { Prng } from "../../../toolchain/lib/prng.ts";

@@ -1,5 +1,5 @@
 /**
- * Proves that joined comparisons choose the same side for every value, and that the usual character tests become one
+ * Proves that joined comparisons choose the same target for every value, and that the usual character tests become one
  * comparison.
  */
 import { describe, expect, test } from "vitest";
@@ -12,11 +12,11 @@ import { optimize } from "../../../toolchain/passes/passes.ts";
 
 interface Test {
   readonly op: string;
-  /** The constant stands on the left. */
+  /** The constant is the left operand. */
   readonly isLeft: boolean;
   readonly constant: number;
 }
-/** `first` and `second`, or one of them, decide between 1 and 2: the side of each that leads on is given. */
+/** `first` and `second`, or one of them, decide between 1 and 2; the target of each that continues is given. */
 function chain(first: Test, second: Test, onward: boolean, inner: boolean): Module {
   const compare = ({ op, isLeft }: Test, constant: string): string =>
     `${op} i8 ${isLeft ? `${constant}, %0` : `%0, ${constant}`}`;
@@ -38,7 +38,7 @@ const results = (module: Module): unknown[] => {
     return outcome.kind === "returned" ? outcome.value : outcome.trap;
   });
 };
-/** The constants of the tests with their neighbours, and some between. */
+/** The constants of the tests with their neighbours, and some in between. */
 const EDGES = [0n, 1n, 2n, 30n, 56n, 57n, 58n, 100n, 126n, 127n, 128n, 129n, 200n, 254n, 255n];
 const branches = (module: Module): number =>
   (module.functions.get("f") as Func).blocks.filter((b) => b.instrs.at(-1)?.op === "branch").length;
@@ -94,7 +94,7 @@ describe("intervals", () => {
     for (const op of ops) {
       for (const other of ops) {
         for (const constant of constants) {
-          // All combinations of the rest would take minutes: they take turns.
+          // All combinations of the rest would take minutes, so they take turns.
           const second = { op: other, isLeft: (n & 2) !== 0, constant: constants[n % constants.length]! };
           const make = (): Module =>
             chain({ op, isLeft: (n & 1) !== 0, constant }, second, (n & 4) !== 0, (n & 8) !== 0);

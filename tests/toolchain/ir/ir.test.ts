@@ -1,6 +1,6 @@
 /**
- * Proves that IR text comes back unchanged, that the verifier names each kind of mistake, and that the interpreter
- * means what the op table says.
+ * Proves that IR text is read back unchanged, that the verifier reports each kind of mistake, and that the interpreter
+ * implements the op table.
  */
 import { describe, expect, test } from "vitest";
 import { Builder } from "../../../toolchain/ir/builder.ts";

@@ -1,5 +1,5 @@
 /**
- * Proves what the passes on loops do, on the smallest loop that shows it, and what they must leave alone; results by
+ * Proves the effect of the loop passes, on the smallest loop that shows it, and what they must not change; results by
  * the interpreter.
  */
 import { describe, expect, test } from "vitest";

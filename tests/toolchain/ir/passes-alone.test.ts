@@ -1,7 +1,7 @@
 /**
- * Proves, pass by pass, that each of those that copy blocks, decide branches or remove stores changes nothing that
- * random IR computes, right behind mem2reg and again behind what shows it more; and that debug values after every value
- * of the module change nothing of its code.
+ * Proves, for each pass that copies blocks, decides branches or removes stores, that it alone does not change what
+ * random IR computes, directly after mem2reg and again after passes that expose more; and that debug values after every
+ * value of the module do not change its code.
  */
 import { expect, test } from "vitest";
 import { make, numbered } from "../../../toolchain/ir/builder.ts";
@@ -51,7 +51,7 @@ test(`each pass alone: ${COUNT} modules from seed ${FIRST}`, { timeout: 120_000 
   expect([...changed].sort()).toEqual([...PASSES].sort());
 });
 
-/** A debug value behind every value that is no phi, and of every phi behind the phis. */
+/** A debug value after every value that is not a phi, and after the phis one for each phi. */
 function watchAll(module: Module): void {
   for (const func of module.functions.values()) {
     const scope: Scope = {

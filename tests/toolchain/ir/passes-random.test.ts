@@ -1,6 +1,6 @@
 /**
- * Proves that no pass changes what random IR computes: the interpreter gives the same before and after, and with each
- * pass alone left out.
+ * Proves that no pass changes what random IR computes: the interpreter gives the same result before and after, also
+ * with each single pass left out.
  */
 import { expect, test } from "vitest";
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
@@ -13,9 +13,7 @@ import { randomModule } from "../random/ir-generator.ts";
 
 const FIRST = Number(process.env.SEED ?? 1);
 const COUNT = Number(process.env.COUNT ?? (process.env.SEED ? 1 : 60));
-/**
- * The first ones also with each pass alone left out, which takes the most time. All of them, where seeds are asked for.
- */
+/** Modules that also run with each single pass left out, which takes the most time. All of them if seeds are given. */
 const EACH = process.env.SEED ? COUNT : 25;
 const run = (module: Module): string => {
   const outcome = new Interpreter(module, { maxSteps: 400_000 }).run("main");
@@ -37,7 +35,7 @@ test(`random IR: ${COUNT} modules from seed ${FIRST}`, { timeout: 600_000 }, () 
       const copy = parseModule(text);
       const label = `${except === null ? "all passes" : `all but ${except}`}; ${replay}`;
       try {
-        // After every pass where all run; at the end where one is left out.
+        // Verified after every pass if all run; at the end if one is left out.
         optimize(copy, { verify: except === null, except: except === null ? [] : [except] });
         verify(copy);
       } catch (error) {

@@ -1,4 +1,4 @@
-/** Proves what each pass is for, on the smallest function that shows it, and what it must leave alone. */
+/** Proves the purpose of each pass, on the smallest function that shows it, and what it must not change. */
 import { describe, expect, test } from "vitest";
 import { terminatorOf } from "../../../toolchain/ir/cfg.ts";
 import type { Func, Module } from "../../../toolchain/ir/ir.ts";

@@ -1,4 +1,4 @@
-/** Proves the shape of rotated loops, what may then be done in front of them, and which loops stay as they are. */
+/** Proves the shape of rotated loops, which code may then move out of them, and which loops stay unchanged. */
 import { describe, expect, test } from "vitest";
 import { dumpAfter, results } from "./text.ts";
 

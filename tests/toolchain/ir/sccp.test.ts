@@ -1,9 +1,9 @@
-/** Proves what sparse conditional constant propagation sees that folding does not, and what it must leave. */
+/** Proves what sparse conditional constant propagation finds that folding does not, and what it must not change. */
 import { describe, expect, test } from "vitest";
 import { dumpAfter, results } from "./text.ts";
 
 const SIGNATURE = '(i64 "n") i64';
-/** flag is 1 as long as nobody makes it 3, which only happens when it is not 1. */
+/** flag is 1 unless it is set to 3, which only happens if it is not 1. */
 const CARRIED = (other: number): string => `b0:
   %0 = param i64 0
   %1 = const i64 1

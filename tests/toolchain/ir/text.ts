@@ -1,6 +1,6 @@
 /**
- * Small functions as text, before and after passes: `f` with two data, `d` of 64 bytes and `e` of 8, and what the
- * interpreter says of it.
+ * Small functions as text, before and after passes: `f` with two data, `d` of 64 bytes and `e` of 8, and their results
+ * in the interpreter.
  */
 import { Interpreter } from "../../../toolchain/ir/interpreter.ts";
 import type { Func, Module } from "../../../toolchain/ir/ir.ts";
@@ -31,7 +31,7 @@ export interface Result {
   readonly value: unknown;
   readonly memory: readonly number[];
 }
-/** What f gives for `args`, and d behind it, without and with the passes `only`. */
+/** Result of f for `args`, and the contents of d afterwards, without and with the passes `only`. */
 export function results(
   only: readonly string[],
   signature: string,

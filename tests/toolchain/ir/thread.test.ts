@@ -1,11 +1,11 @@
-/** Proves where jump threading leads edges past a test, that values meet behind it, and that loops keep one entry. */
+/** Proves which edges jump threading leads past a test, that values meet after it, and that loops keep one entry. */
 import { describe, expect, test } from "vitest";
 import { dumpAfter, results } from "./text.ts";
 
 const SIGNATURE = '(i64 "a", i64 "b") i64';
 /**
- * What an inlined function that returns a boolean and fills in a field leaves: b3 tests one phi, the other one is used
- * behind it.
+ * As an inlined function leaves it that returns a boolean and fills in a field: b3 tests one phi, the other one is used
+ * after it.
  */
 const INLINED = `b0:
   %0 = param i64 0
@@ -33,7 +33,7 @@ b6: preds b4, b5
   %10 = phi i64 [%8, %9]
   %11 = mul i64 %10, %7
   ret %11`;
-/** b3 also has what no phi knows, so it is copied where it is threaded: from b2. */
+/** b3 also computes a value that is not a phi, so it is copied for the threaded edge, from b2. */
 const PARTLY = `b0:
   %0 = param i64 0
   %1 = param i64 1

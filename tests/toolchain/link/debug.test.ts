@@ -1,6 +1,6 @@
 /**
- * Proves what debuggers read in an image: a hand-made program with every kind of type, scope and location in gdb, and
- * the images that are built in readelf, llvm-dwarfdump and gdb, none of which may find anything to complain about.
+ * Proves what debuggers read from an image: a hand-made program with every kind of type, scope and location in gdb; and
+ * the built images in readelf, llvm-dwarfdump and gdb, which must not report any problem.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,8 +35,8 @@ const verified = (file: string): void => {
   expect({ status, end: stdout.trim().split("\n").at(-1) }, stdout).toEqual({ status: 0, end: "No errors." });
 };
 /**
- * Of gdb's complaints one is usual, with gcc's output too: a copy in a copy does not lie in the abstract instance of
- * the outer one.
+ * One of gdb's complaints also occurs with gcc's output: a copy within a copy is not in the abstract instance of the
+ * outer one.
  */
 const uncomplaining = (file: string): void => {
   const { stdout, stderr } = gdb(file, [
@@ -73,7 +73,7 @@ it("equal input gives equal bytes", () => {
 });
 
 needs("gdb", "in gdb", () => {
-  /** What the last of `commands` prints. */
+  /** Output of the last of `commands`. */
   const shown = (...commands: string[]): string => {
     const { stdout } = gdb(sample, [...commands.slice(0, -1), "echo @@\\n", commands[commands.length - 1]]);
     return stdout.slice(stdout.lastIndexOf("@@\n") + 3).trim();
@@ -136,7 +136,7 @@ needs("gdb", "in gdb", () => {
       ["print sizeof(Node)", "$1 = 32"],
       ["ptype twice", "type = u64 (u64)"],
       ["whatis outer", "type = void (u64, struct Node *)"],
-      // A name that two files have.
+      // A name in two files.
       ["print sizeof('other.ts'::first)", "$1 = 8"],
       [
         "info line debug-sample.ts:22",
@@ -236,10 +236,10 @@ needs("gdb", "a compiled program in gdb", () => {
       "next",
       "echo @end\\n",
     ])
-      // What a parameter was at entry, where callers tell it.
+      // The value of a parameter at entry, if callers describe it.
       .stdout.replaceAll(/=\w+@entry=/g, "=");
     const part = (name: string): string => said.slice(said.indexOf(`@${name}\n`) + name.length + 2).split("\n@")[0];
-    // Stops: the statement behind the frame's making, then one line a `next`, then the called function's first
+    // Stops: the statement after the frame set-up, then one line per `next`, then the called function's first
     // statement.
     const walk = lineOf("for (let i: u64 = 0; i < 5");
     expect(said).toContain(`Breakpoint 1, walk () at tests/toolchain/link/guest/walk.ts:${walk}\n`);

@@ -1,10 +1,10 @@
 /**
- * Follows a function's instructions, as iced-x86 decodes them, with symbols in place of numbers, and compares what it
- * finds with the call-frame information that readelf prints: at every instruction the CFA must be where the caller's
- * stack pointer was, each saved register must be where the row says, and each register without a rule must still hold
- * what it held at entry. Shares nothing with toolchain/x64/unwind.ts.
+ * Follows a function's instructions, as decoded by iced-x86, with symbols in place of numbers, and compares the result
+ * with the call-frame information that readelf prints: at every instruction the CFA must be where the caller's stack
+ * pointer was, each saved register must be where the row says, and each register without a rule must still hold what it
+ * held at entry. It shares no code with toolchain/x64/unwind.ts.
  *
- * Assumed: stores through pointers that are not rsp, rbp or copies of them do not touch the frame.
+ * Assumption: stores through pointers that are not rsp, rbp or copies of them do not touch the frame.
  */
 import {
   Decoder,
@@ -55,7 +55,7 @@ export function printedEntries(text: string): PrintedEntry[] {
     if (fde === null) continue;
     const common = commons.get(fde[1]);
     if (common === undefined) throw new Error(`no CIE ${fde[1]}`);
-    // Where nothing changes, readelf prints no rows.
+    // If nothing changes, readelf prints no rows.
     entries.push({
       start: BigInt(`0x${fde[2]}`),
       end: BigInt(`0x${fde[3]}`),
@@ -66,10 +66,10 @@ export function printedEntries(text: string): PrintedEntry[] {
   return entries;
 }
 /**
- * One entry a function. Those that return from interrupts have several: ordinary ones, whose caller is a signal frame
- * that stands at the iretq or sysretq (ra is then an expression), and one around each of these. A row of the first kind
- * is put together with what the signal frame says, and then says where the interrupted context is. `marks`: by
- * function, the addresses in the expressions.
+ * One entry per function. Functions that return from interrupts have several: ordinary ones, whose caller is a signal
+ * frame at the iretq or sysretq (ra is then an expression), and one around each of these. A row of the first kind is
+ * combined with the signal frame's rules and then describes the interrupted context. `marks`: by function, the
+ * addresses in the expressions.
  */
 export function composed(
   entries: readonly PrintedEntry[],
@@ -87,7 +87,7 @@ export function composed(
     for (const [k, piece] of own.entries())
       if (piece.start !== (k === 0 ? start : own[k - 1]!.end))
         problems.push(`${where}: a hole before 0x${piece.start.toString(16)}`);
-    // One byte into its entry: callers are looked up in the byte before.
+    // One byte into its entry, because callers are looked up by the byte before.
     const exits = own.filter((e) => e.signal).map((e) => e.start + 1n);
     for (const piece of own)
       for (const mark of marks.get(piece.start) ?? [])
@@ -143,8 +143,8 @@ function throughExit(row: PrintedRow): PrintedRow {
 }
 
 /**
- * What the rows of all entries say where the code goes to what it interrupted, or to a program: at iretq the frame that
- * the processor takes must be the one that is described, at sysretq the registers.
+ * Checks the rows of all entries where code returns to what it interrupted, or to a program: at iretq the frame that
+ * the processor pops must be the described one, at sysretq the registers.
  */
 export function wrongExits(name: string, entry: PrintedEntry, bytes: Uint8Array): string[] {
   const wrong: string[] = [];
@@ -194,8 +194,8 @@ const GENERAL = [
 const PRESERVED = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
 
 /**
- * `base` + offset; bases are what a register held at entry ("rsp"), or a value that an instruction got from somewhere
- * ("at 401000").
+ * `base` + offset. The base is the value of a register at entry ("rsp"), or a value that an instruction produced ("at
+ * 401000").
  */
 interface Value {
   readonly base: string;
@@ -210,13 +210,16 @@ const same = (a: Value | undefined, b: Value | undefined): boolean =>
   a !== undefined && b !== undefined && a.base === b.base && a.offset === b.offset;
 const initial = (name: string): Value => ({ base: name, offset: 0 });
 
-/** What the caller's registers are called: what they held at entry, but for rsp and ra, which depend on the way in. */
+/**
+ * Names of the caller's registers: their values at entry, except for rsp and ra, which depend on how the function is
+ * entered.
+ */
 export interface Entry {
   readonly address: bigint;
   /** Bytes at rsp by their offsets: "ra", "rsp", "rflags"; in registers by their names. */
   readonly stack: ReadonlyMap<number, string>;
   readonly registers: ReadonlyMap<string, string>;
-  /** Bytes on the stack that do not belong to the caller; its rsp is above them unless `stack` has it. */
+  /** Bytes on the stack that do not belong to the caller; its rsp is above them unless `stack` contains it. */
   readonly depth: number;
 }
 export const CALL: Omit<Entry, "address"> = { stack: new Map([[0, "ra"]]), registers: new Map(), depth: 8 };
@@ -244,7 +247,7 @@ export const interrupt = (withError: boolean): Omit<Entry, "address"> => {
 
 export class Follower {
   readonly problems: string[] = [];
-  /** Instructions compared, and those where the row says that there is no caller. */
+  /** Instructions compared, and those whose row says that there is no caller. */
   compared = 0;
   outermost = 0;
   readonly #entry: PrintedEntry;
@@ -252,7 +255,7 @@ export class Follower {
   readonly #code = new Map<bigint, Instruction>();
   readonly #visited = new Map<bigint, State>();
   readonly #info = new InstructionInfoFactory();
-  /** Of the last indirect jump: its targets are not known. */
+  /** State at the last indirect jump: its targets are unknown. */
   #table: State | null = null;
   #callerRsp: Value = initial("rsp");
   #isSyscall = false;
@@ -284,7 +287,7 @@ export class Follower {
     for (const [register, name] of way.registers) registers.set(register, initial(name));
     const work: [bigint, State][] = [[way.address, { registers, memory }]];
     this.#run(work);
-    // What only a jump table leads to.
+    // Code that only a jump table reaches.
     if (this.#table !== null)
       for (const address of this.#code.keys()) if (!this.#visited.has(address)) this.#run([[address, this.#table]]);
   }
@@ -346,7 +349,7 @@ export class Follower {
       const expected = name === "rsp" ? this.#callerRsp : initial(name);
       // A call's result, on the way back to the program.
       if (name === "rax" && this.#isSyscall) continue;
-      // A syscall leaves other values in these.
+      // A syscall changes these.
       if (
         this.#entry.signal &&
         (name === "rcx" || name === "r11" || name === "rax") &&
@@ -369,7 +372,7 @@ export class Follower {
     return address >= this.#entry.start && address < this.#entry.end;
   }
 
-  /** The state behind the instruction, for each place where it may go on. */
+  /** The state after the instruction, for each possible successor. */
   #step(i: Instruction, before: State): [bigint, State][] {
     const registers = new Map(before.registers);
     const memory = new Map(before.memory);
@@ -381,7 +384,7 @@ export class Follower {
       registers.delete(name);
       if (value !== undefined) registers.set(name, value);
     };
-    /** Address of the memory operand: a place on a stack, or a word at GS, or unknown. */
+    /** Address of the memory operand: a location on a stack, a word at GS, or unknown. */
     const address = (): string | undefined => {
       if (i.segmentPrefix === Register.GS)
         return i.memoryBase === Register.None && i.memoryIndex === Register.None
@@ -504,7 +507,7 @@ export class Follower {
       this.#checkReturn(i, before);
       return [];
     }
-    // Anything else: what it writes is unknown afterwards.
+    // Other instructions: the registers that they write are unknown afterwards.
     const info = this.#info.info(i);
     for (const used of info.usedRegisters() as { register: Register; access: OpAccess; free(): void }[]) {
       const name = nameOf(used.register);

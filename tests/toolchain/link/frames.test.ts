@@ -22,7 +22,7 @@ import { buildWalk, eachImage, gdb, needs, onLinux, packageRoot, run } from "./t
 const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
 const STUB_BYTES = 5n;
 
-/** Who calls a function, if it is not called. */
+/** How a function is entered if it is not called. */
 function waysIn(name: string, start: bigint): Entry[] {
   switch (name) {
     case "trapStubs":
@@ -31,7 +31,7 @@ function waysIn(name: string, start: bigint): Entry[] {
         address: start + BigInt(vector) * STUB_BYTES,
       }));
     case "trapParanoid": {
-      // Jumped to by the stubs: their return address and the error code are on the stack.
+      // The stubs jump here: their return address and the error code are on the stack.
       const { stack, registers, depth } = interrupt(false);
       return [
         {
@@ -48,10 +48,13 @@ function waysIn(name: string, start: bigint): Entry[] {
       return [{ ...CALL, address: start }];
   }
 }
-/** Ends of the stack: what the machine, a loader or nobody calls. Of the rest each instruction must have its caller. */
+/**
+ * Ends of the stack: functions entered by the machine or a loader, or never called. In all others, each instruction
+ * must have its caller.
+ */
 const OUTERMOST = /^(_start|init_entry|jumpOn|bootEntry64|bootUpper|apEntry64|apUpper)$/;
 const NOT_64_BIT = /^(pvh_entry|enterLongMode|realModeEntry|protectedEntry)$/;
-/** Those that leave their caller for good in their middle, and then describe the context that they enter. */
+/** Functions that leave their caller for good in the middle, and then describe the context that they enter. */
 const LEAVES = /^(enterIdle|enterUser|enterFrame|.*cloneStub)$/;
 
 needs("readelf", "the caller is found at every instruction of", () => {
@@ -72,7 +75,7 @@ needs("readelf", "the caller is found at every instruction of", () => {
       const follower = new Follower(symbol, entry, bytes);
       for (const way of waysIn(symbol, address)) follower.follow(way);
       problems.push(...follower.problems);
-      // While syscallEntry changes stacks, the program's rsp is in memory that only GS leads to.
+      // While syscallEntry changes stacks, the program's rsp is in memory that is reachable only through GS.
       const allowed = OUTERMOST.test(symbol) ? follower.compared : symbol === "syscallEntry" ? 1 : 0;
       if (follower.outermost > allowed) problems.push(`${symbol}: ${follower.outermost} instructions without a caller`);
       compared += follower.compared;
@@ -145,7 +148,7 @@ needs("gdb", "in QEMU", () => {
         stdio: ["pipe", "ignore", "ignore"],
       });
       try {
-        // The first one is lost when the kernel sets the line up.
+        // The first one is lost when the kernel initialises the serial line.
         qemu.stdin.write("a".repeat(4));
         while (!existsSync(socket) && qemu.exitCode === null) await setTimeout(20);
         const script = join(import.meta.dirname, "interrupt.py");
@@ -189,7 +192,7 @@ needs("gdb", "in QEMU", () => {
   }
 });
 
-/** By the start of an entry: return addresses that it gives as constants. */
+/** By the start of an entry: constant return addresses in it. */
 function marksOf(file: string): Map<bigint, bigint[]> {
   const { stdout } = run("readelf", "-W", "--debug-dump=frames", file);
   return new Map(

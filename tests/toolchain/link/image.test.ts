@@ -1,6 +1,6 @@
 /**
- * Proves that others can use the images: binutils reads them without a warning, gdb finds lines and breakpoints, Linux
- * runs a program, and QEMU boots a kernel by its PVH note.
+ * Proves that other programs can use the images: binutils reads them without a warning, gdb finds lines and
+ * breakpoints, Linux runs a program, and QEMU boots a kernel by its PVH note.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -14,7 +14,7 @@ import { KERNEL_LAYOUT, PROGRAM_LAYOUT, code, datum, kernel, module, program } f
 
 const SEED = 20070329;
 const run = (command: string, ...args: string[]) => spawnSync(command, args, { encoding: "utf8", timeout: 20_000 });
-/** Describes tests that need a command, or says why they are skipped. */
+/** Describes tests that need a command, or reports why they are skipped. */
 function needs(command: string, name: string, body: () => void): void {
   if (run(command, "--version").status === 0) describe(name, body);
   else describe.skip(`${name} (skipped: no ${command} on this host)`, body);
@@ -91,7 +91,7 @@ needs("readelf", "binutils", () => {
     const image = link({ name: "lines", files, chunks }, PROGRAM_LAYOUT);
     writeFileSync(path("lines.elf"), image.elf);
     const decoded = run("readelf", "-W", "--debug-dump=decodedline", path("lines.elf")).stdout;
-    // Functions stand in the tables of their files.
+    // Functions are in the tables of their files.
     const seen = [...decoded.matchAll(/^(\S+\.ts)\s+(\d+|-)\s+0x([0-9a-f]+)/gm)]
       .map(([, file, line, address]) => ({
         address: Number.parseInt(address, 16),
@@ -104,7 +104,7 @@ needs("readelf", "binutils", () => {
     for (const [i, chunk] of chunks.entries()) {
       let file = "main.ts";
       for (const row of chunk.lines) {
-        // What the compiler made goes on with the line before it.
+        // Compiler-generated code continues the line before it.
         if (row.file < 0) continue;
         file = files[row.file].replace(/.*\//, "");
         expected.push(`${file}:${row.line} ${(image.symbols[i].address + BigInt(row.offset)).toString(16)}`);

@@ -1,6 +1,6 @@
-# Run by gdb on a kernel in QEMU, whose serial line gets a character: follows the interrupt (its vector is $vector) from its stub to its return
-# and checks at every instruction that the interrupted frames are found as they were.
-# Prints one line: instructions, the functions of the deepest stack (inlined ones too), and the problems.
+# Run by gdb on a kernel in QEMU, whose serial line receives a character. Follows the interrupt (its vector is $vector)
+# from its stub to its return and checks at every instruction that the interrupted frames are unchanged. Prints one
+# line: instructions, the functions of the deepest stack (including inlined ones), and the problems.
 import json
 import gdb
 
@@ -31,7 +31,7 @@ gdb.execute("set scheduler-locking step", to_string=True)
 
 problems = []
 deepest = []
-# The stub itself, and the signal frame behind it.
+# The stub itself, and its caller, the signal frame.
 outer = frames()[2:]
 interrupted = described(outer[0])
 expected = [frame.pc() for frame in outer]

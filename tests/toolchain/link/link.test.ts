@@ -1,4 +1,4 @@
-/** Proves what the linker decides by itself: reachability, order, addresses, relocation, diagnostics. */
+/** Proves what the linker decides itself: reachability, order, addresses, relocation, diagnostics. */
 import { describe, expect, it } from "vitest";
 import { LinkError, link } from "../../../toolchain/link/link.ts";
 import type { Chunk, Layout, LinkedImage, Relocation } from "../../../toolchain/link/object.ts";

@@ -1,4 +1,4 @@
-/** Hand-made object modules for the linker's tests, and the chunks that they are made of. */
+/** Hand-made object modules for the linker's tests, and their chunks. */
 import type { AsmBlock, AsmOperand } from "../../../toolchain/ir/ir.ts";
 import type { Chunk, ObjectModule } from "../../../toolchain/link/object.ts";
 import { Assembler } from "../../../toolchain/x64/assembler.ts";
@@ -102,7 +102,7 @@ export const program = (): ObjectModule =>
   );
 
 const KERNEL_BASE = 0xffff_ffff_8000_0000n;
-/** PVH entry in 32-bit code: checks EBX's magic and .data, and leaves by the debug exit with the given status, or 1. */
+/** PVH entry in 32-bit code: checks EBX's magic and .data, and exits by the debug exit with the given status, or 1. */
 export const kernel = (status: bigint): ObjectModule =>
   module(
     "kernel",

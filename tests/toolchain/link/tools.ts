@@ -1,4 +1,4 @@
-/** Commands that check our images from outside, and the images. */
+/** The built images, and external commands that check them. */
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -12,13 +12,13 @@ export const packageRoot = resolve(import.meta.dirname, "../../..");
 export const run = (command: string, ...args: string[]) =>
   spawnSync(command, args, { encoding: "utf8", timeout: 60_000, maxBuffer: 1 << 28, cwd: packageRoot });
 
-/** Describes tests that need a command, or says why they are skipped. */
+/** Describes tests that need a command, or reports why they are skipped. */
 export function needs(command: string, name: string, body: () => void): void {
   if (run(command, "--version").status === 0) describe(name, body);
   else describe.skip(`${name} (skipped: no ${command} on this host)`, body);
 }
 
-/** guest/walk.ts as a program that Linux runs, written to `file`. */
+/** guest/walk.ts compiled as a Linux program, written to `file`. */
 export function buildWalk(file: string, optimize: boolean): void {
   const roots = [join(packageRoot, "tests/toolchain/link/guest/walk.ts")];
   const { image, diagnostics } = compile({
@@ -39,7 +39,7 @@ export function onLinux(name: string, body: () => void): void {
   else it.skip(`${name} (skipped: this host is no x86-64 Linux)`, () => {});
 }
 
-/** gdb's output after `commands`; with `warnings` also what it says to stderr. */
+/** gdb's output after `commands`; with `warnings` also its stderr. */
 export function gdb(file: string, commands: readonly string[]): { stdout: string; stderr: string } {
   const args = ["set debuginfod enabled off", "set startup-with-shell off", ...commands].flatMap((command) => [
     "-ex",
@@ -48,7 +48,7 @@ export function gdb(file: string, commands: readonly string[]): { stdout: string
   return run("gdb", "-q", "-batch", "-nx", ...args, file);
 }
 
-/** One test a built image with its symbols: kernel.elf, init.elf, the jobs. */
+/** One test per built image with symbols: kernel.elf, init.elf, the jobs. */
 export function eachImage(body: (file: string, name: string) => void): void {
   for (const { name, elf, output } of recipes) {
     const file = join(packageRoot, "images/out", elf ?? output);

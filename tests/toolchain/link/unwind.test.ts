@@ -1,6 +1,6 @@
 /**
- * Proves the call-frame rows of assembly: what is followed by itself, what directives say, how labels are reached, what
- * is refused.
+ * Proves the call-frame rows of assembly: what is followed automatically, what directives declare, the state at labels,
+ * what is refused.
  */
 import { describe, expect, it } from "vitest";
 import type { FrameRow } from "../../../toolchain/link/debug.ts";

@@ -1,6 +1,7 @@
-# Run by gdb: single-steps the program from its first instruction to its end and compares, at every instruction, the callers that gdb finds
-# (their counters, stack pointers and preserved registers) with what the steps have shown: a call instruction pushes, a return pops.
-# Prints one line: instructions, deepest stack, functions seen, and the problems.
+# Run by gdb: single-steps the program from its first instruction to its end and compares, at every instruction, the
+# callers that gdb finds (their counters, stack pointers and preserved registers) with the frames tracked while
+# stepping: a call instruction pushes, a return pops. Prints one line: instructions, deepest stack, functions seen, and
+# the problems.
 import json
 import gdb
 

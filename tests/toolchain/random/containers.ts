@@ -1,6 +1,6 @@
 /**
  * Generic classes with counts, and a generic function over them, as text in both languages: in ours one generic
- * declaration, in C each instance by itself. An empty container gives what lies in its first element.
+ * declaration, in C one definition per instance. An empty container returns the contents of its first element.
  */
 import type { Container } from "./program.ts";
 

@@ -1,13 +1,13 @@
 /**
- * `make fuzz N=count SEED=first`: random programs compared every way (harness.ts), in batches, a process for each core.
- * Reads argv: count, first seed, and "--keep-going" to go on behind a difference. Ends with "N programs, D
- * differences", and with status 1 if there are any, after seed, differences, the replay command and a reduced program.
- * Runs in the package's folder.
+ * `make fuzz N=count SEED=first`: compares random programs in every way (harness.ts), in batches, with one process per
+ * core. Reads argv: count, first seed, and "--keep-going" to continue after a difference. Ends with "N programs, D
+ * differences". If there are differences, it prints for each the seed, the differing ways, the replay command and a
+ * reduced program, and exits with status 1. Runs in the package's folder.
  *
- * All programs run as machine code and by gcc -O0. What costs more is done in turns: a quarter of a batch is
- * interpreted, also with one of the passes left out and alone; machine code without the passes every second batch,
- * TypeScript's own checks every fourth, gcc -O2, which finds what C leaves open, every sixteenth. Up to EVERY_WAY
- * programs, as in a replay, everything is done.
+ * All programs run as machine code and compiled by gcc -O0. More expensive ways take turns: a quarter of a batch is
+ * interpreted, also with one pass left out and with one pass alone; machine code without the passes in every second
+ * batch; TypeScript's own checks in every fourth; gcc -O2, which finds what C leaves open, in every sixteenth. With at
+ * most EVERY_WAY programs, as in a replay, every way is used.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -20,18 +20,18 @@ import { renderTypeScript } from "./render.ts";
 
 const BATCH = 100;
 const EVERY_WAY = 10;
-/** Candidates tried; each is a compile. */
+/** Candidates tried; each one is a compile. */
 const REDUCE_BUDGET = 150;
 const PARTS = 4;
 
 interface Batch {
   readonly first: number;
   readonly count: number;
-  /** Counts the batches: what is done in turns. */
+  /** Number of the batch: selects the ways that take turns. */
   readonly turn: number;
   readonly keepGoing: boolean;
 }
-/** A text for each program that differs. */
+/** A text for each program with a difference. */
 interface Found {
   readonly batch: Batch;
   readonly failures: readonly string[];
@@ -49,7 +49,7 @@ function waysOf({ count, turn }: Batch): Ways {
   return {
     gcc: hasGcc ? (turn % 16 === 1 ? ["-O0", "-O2"] : ["-O0"]) : [],
     native: all.native.filter((way) => way === "optimised" || turn % 2 === 0),
-    // Without gcc the interpreter is what the machine code is compared with.
+    // Without gcc, the interpreter is the reference for machine code.
     interpreted: (p) => !hasGcc || p.seed % PARTS === turn % PARTS,
     checked: turn % PARTS === 0,
     passes: [passNames[turn % passNames.length]],
@@ -57,8 +57,8 @@ function waysOf({ count, turn }: Batch): Ways {
 }
 
 /**
- * Runs one batch; where programs of it differ, each alone, and where it does not differ alone, with ever fewer of the
- * others.
+ * Runs one batch. If some of its programs differ, each runs alone, and if it does not differ alone, together with ever
+ * fewer of the others.
  */
 export function runBatch(batch: Batch, packageRoot: string): string[] {
   const { first, count } = batch;
@@ -73,13 +73,13 @@ export function runBatch(batch: Batch, packageRoot: string): string[] {
     const alone = runAll([program], packageRoot, everyWay())[0];
     const differs = difference(alone);
     if (differs !== null) failures.push(describe(program, alone, differs, packageRoot));
-    // After a crash the programs behind it have no results of the batch.
+    // After a crash, the programs after it have no results in the batch.
     else if (!shown.includes("nothing")) failures.push(inCompany(batch, program.seed, packageRoot, shown));
   }
   return failures;
 }
 
-/** Halves the range of seeds around `seed` while it still differs in it. */
+/** Halves the range of seeds around `seed` as long as it still differs. */
 function inCompany(batch: Batch, seed: number, packageRoot: string, shown: string): string {
   let [low, high] = [batch.first, batch.first + batch.count];
   for (let isLess = true; isLess && high - low > 1; ) {
@@ -97,13 +97,13 @@ function inCompany(batch: Batch, seed: number, packageRoot: string, shown: strin
   return `seed ${seed} differs, but only among others; replay: ${replayCommand(low, high - low)}\n${shown}`;
 }
 
-/** Seed, ways that differ, how to see it again, and the program made small. */
+/** Seed, differing ways, the replay command, and a reduced program. */
 function describe(program: Program, results: Results, shown: string, packageRoot: string): string {
   const values = [...results];
   const [odd, value] = values.find(([, v]) => v !== values[0][1]) ?? ["", ""];
   const head = [`seed ${program.seed} differs; replay: ${replayCommand(program.seed)}`, shown];
   if (odd === "frontend" || /^broke|MG\d{4}/.test(value)) return head.join("\n");
-  // Only what is needed to see the difference again.
+  // Only the ways needed to reproduce the difference.
   const all = everyWay();
   const ways: Ways = {
     gcc: all.gcc.filter((level) => odd === `gcc ${level}`),
@@ -122,7 +122,7 @@ function describe(program: Program, results: Results, shown: string, packageRoot
   return [...head, `reduced for "${odd}":`, renderTypeScript(small, "program")].join("\n");
 }
 
-/** Number of programs that differ. */
+/** Returns the number of programs with a difference. */
 async function fuzz(count: number, firstSeed: number, keepGoing: boolean): Promise<number> {
   for (const why of [whyNoGcc(), whyNoNative()]) if (why) console.log(`left out: ${why}`);
   const batches = Array.from({ length: Math.ceil(count / BATCH) }, (_, turn): Batch => {
@@ -134,7 +134,7 @@ async function fuzz(count: number, firstSeed: number, keepGoing: boolean): Promi
   let differences = 0;
   const serve = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      // Compilers make much short-lived garbage.
+      // Compilers produce much short-lived garbage.
       const worker: ChildProcess = fork(process.argv[1], ["--worker"], { execArgv: ["--max-semi-space-size=64"] });
       const give = (): void => {
         if (next < batches.length && (differences === 0 || keepGoing)) worker.send(batches[next++]);

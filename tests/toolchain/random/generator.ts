@@ -208,7 +208,7 @@ function makeFunction(prng: Prng, fn: Fn, world: World, callable: readonly FnInf
     return list;
   };
   for (let i = prng.between(1, 3); i > 0; i--) body.push(declaration(m));
-  // Every function runs at least once, so that little code is only there to be compiled.
+  // Every function runs at least once, so that little code is compiled without being run.
   if (fn.name === "program")
     for (const info of callable) body.push(...callOf(m, info, info.fn.name.startsWith("h") ? 1 : 2));
   while (left > 0) body.push(...several(2, 3));

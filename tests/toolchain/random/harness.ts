@@ -1,7 +1,7 @@
 /**
- * Runs random programs every way there is and compares their checksums: the IR interpreter on unoptimised and optimised
- * IR and with passes left out or alone; our machine code, unoptimised and optimised, as a static ELF on this host; gcc
- * -O0 and -O2. A batch is one compile, one ELF and one C file.
+ * Runs random programs in every available way and compares their checksums: the IR interpreter on unoptimised and
+ * optimised IR and with passes left out or alone; our machine code, unoptimised and optimised, as a static ELF on this
+ * host; gcc -O0 and -O2. A batch is one compile, one ELF and one C file.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -24,32 +24,32 @@ export interface Ways {
   readonly gcc: readonly string[];
   /** Machine code, without the passes and with them. */
   readonly native: readonly ("unoptimised" | "optimised")[];
-  /** The interpreter, on these of the programs. */
+  /** The programs that are also interpreted. */
   readonly interpreted: (program: Program) => boolean;
-  /** TypeScript's own errors are asked for, too. */
+  /** Also run TypeScript's own checks. */
   readonly checked: boolean;
-  /** What is interpreted also with each of these passes left out and with each alone. */
+  /** Interpreted programs also run with each of these passes left out and with each alone. */
   readonly passes: readonly string[];
 }
-/** Checksum (or what happened instead) of each way, by its name; the first way is the reference. */
+/** Checksum (or what happened instead) of each way, by name; the first way is the reference. */
 export type Results = Map<string, string>;
 
 /**
- * Two switches go round mistakes of gcc 12: it takes 0.0 - (double)i for -(double)i, which is another zero, and after a
- * cmpxchg it takes the flags for those of a comparison with what the place holds now.
+ * Two switches avoid bugs of gcc 12: it replaces -(double)i by 0.0 - (double)i, which gives another zero, and after a
+ * cmpxchg it uses the flags as if from a comparison with the location's present contents.
  */
 const GCC = ["-w", "-fwrapv", "-fno-strict-aliasing", "-frounding-math", "-fno-peephole2", "-x", "c"];
 const MAX_STEPS = 3_000_000;
 const RUN_TIMEOUT_MS = 20_000;
 
-/** Why gcc or native runs cannot be had here; null = they can. */
+/** Why gcc or native runs are not possible here; null = they are. */
 export function whyNoGcc(): string | null {
   return spawnSync("gcc", ["--version"]).status === 0 ? null : "gcc is not installed";
 }
 export function whyNoNative(): string | null {
   return process.platform === "linux" && process.arch === "x64" ? null : "the host is not Linux on x86-64";
 }
-/** All that this host can do. */
+/** All ways that this host supports. */
 export function everyWay(): Ways {
   return {
     gcc: whyNoGcc() === null ? ["-O0", "-O2"] : [],
@@ -66,7 +66,7 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
   const options = compileOptions(programs, packageRoot);
   const { module, diagnostics } = toModule({ ...options, trusted: !ways.checked });
   if (!module) {
-    // The rest is tried without those that the frontend refuses.
+    // Continue without the programs that the frontend refuses.
     const refusals = programs.map((p) => diagnostics.find((d) => d.file.endsWith(fileName(p))) ?? null);
     const common = refusals.every((d) => d === null) ? diagnostics[0] : null;
     const accepted = common ? [] : programs.filter((_, i) => refusals[i] === null);
@@ -97,7 +97,7 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
     const copy = parseModule(some);
     let failure: string | null = null;
     try {
-      // After every pass where all run; at the end where some do not.
+      // Verified after every pass if all run; at the end if some do not.
       if (passes) optimize(copy, { verify: passes.only === undefined && passes.except === undefined, ...passes });
       verify(copy);
     } catch (e) {
@@ -117,7 +117,7 @@ export function runAll(programs: readonly Program[], packageRoot: string, ways: 
   return results;
 }
 
-/** Where they differ, a line for each value: the ways that gave it. Null = all agree. */
+/** If they differ, one line per value with the ways that gave it. Null = all agree. */
 export function difference(results: Results): string | null {
   const ways = new Map<string, string[]>();
   for (const [way, value] of results) ways.set(value, [...(ways.get(value) ?? []), way]);
@@ -128,7 +128,7 @@ export function difference(results: Results): string | null {
 export const symbolOf = (p: Program): string => `program_${p.seed}`;
 const fileName = (p: Program): string => `program-${p.seed}.ts`;
 
-/** What these programs refer to, as a module of its own that shares the functions. */
+/** The code that these programs need, as a separate module that shares the functions. */
 export function partOf(module: Module, programs: readonly Program[]): Module {
   const part = new Module(module.name);
   part.files = module.files;
@@ -173,7 +173,7 @@ function run(module: Module, name: string): string {
     : `${outcome.trap}: ${outcome.message}`;
 }
 
-/** From the IR on: the frontend, which takes the longest, has run once for all ways. */
+/** Starts from the IR: the frontend, which takes the longest, has run once for all ways. */
 function runNative(programs: readonly Program[], module: Module, passes: boolean, layout: Layout): string[] {
   let elf: Uint8Array;
   try {
@@ -202,7 +202,7 @@ function runGcc(programs: readonly Program[], level: string): string[] {
   );
 }
 
-/** The lines that the program prints, then how it ended if not well. */
+/** The lines that the program prints, and how it ended if not normally. */
 function runFile(make: (file: string) => void, timeoutMs = RUN_TIMEOUT_MS): string[] {
   const folder = mkdtempSync(join(tmpdir(), "margay-random-"));
   try {

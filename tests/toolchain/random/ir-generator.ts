@@ -1,7 +1,7 @@
 /**
- * Random IR modules, made with the builder: what passes must survive without a frontend. Structured control flow over
- * memory locals, so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every
- * width, guarded divisions; among them the shapes of ir-patterns.ts.
+ * Random IR modules, made with the builder: input for passes without a frontend. Structured control flow over memory
+ * locals, so that mem2reg has work; calls (forward only: no recursion), structs in memory with copies, every width,
+ * guarded divisions; and the shapes of ir-patterns.ts.
  */
 import { Builder, type IntBinary } from "../../../toolchain/ir/builder.ts";
 import { Func, type FunctionAttributes, type Instr, Module, NO_LOC } from "../../../toolchain/ir/ir.ts";
@@ -28,7 +28,7 @@ const EDGES = [
   -2n,
 ];
 
-/** Function `main` takes nothing and gives an i64; it uses the data `memory` and `sum`. */
+/** Function `main` has no parameters and returns an i64; it uses the data `memory` and `sum`. */
 export function randomModule(seed: number): Module {
   const prng = new Prng(seed);
   const module = new Module(`seed${seed}`);
@@ -96,7 +96,7 @@ class Body implements Shaper {
       b.zero(struct, 24, 8);
       this.#structs.push(struct);
     }
-    // Code that nothing runs shows nothing.
+    // Code that never runs tests nothing.
     if (this.#func.name === "main")
       for (const f of this.#callees)
         this.observe(
@@ -189,7 +189,7 @@ class Body implements Shaper {
       b.enter(exit);
     }
   }
-  /** A load of what stands somewhere in `memory`, which every call may change. */
+  /** A load from somewhere in `memory`, which every call may change. */
   unknown(type: Type): Instr {
     return this.b.load(type, this.b.symbol("memory", this.prng.below(MEMORY_BYTES / bytesOf(type)) * bytesOf(type)));
   }
@@ -226,7 +226,7 @@ class Body implements Shaper {
   #condition(depth: number): Instr {
     const type = this.prng.pick(INTS);
     if (this.prng.chance(0.1)) {
-      // A widened value against a constant that it may be too narrow for.
+      // A widened value compared with a constant that may be out of its narrow range.
       const wide = this.prng.pick(["i16", "i32", "i64"] as const);
       const bit = this.b.binary("and", this.expression("i8", depth), this.b.iconst("i8", 1));
       const constant = this.b.iconst(wide, this.prng.pick([0x100n, 0x101n, 1n, -1n]));
@@ -271,7 +271,7 @@ class Body implements Shaper {
       );
     const [x, y] = [this.expression(type, depth - 1), this.expression(type, depth - 1)];
     const op = prng.pick(BINARY);
-    // One operation with its operands either way round.
+    // One operation with its operands in either order.
     if (kind === 12) return b.binary(prng.pick(["xor", "add", "sub"] as const), b.binary(op, x, y), b.binary(op, y, x));
     return b.binary(op, x, y);
   }

@@ -1,7 +1,7 @@
 /**
- * Shapes of random IR that passes look for and that chance alone seldom makes: range checks, flags that are tested at
- * once, accesses that overlap in part, copies over known places, loops over one datum or in strides, volatile and
- * atomic accesses, floats. What comes out is observed at once, on both sides of every bound, so that a mistake cannot
+ * Shapes of random IR that passes look for and that chance alone seldom produces: range checks, flags that are tested
+ * at once, partly overlapping accesses, copies over known places, loops over one datum or in strides, volatile and
+ * atomic accesses, floats. Each result is observed at once, on both sides of every bound, so that a mistake cannot
  * hide.
  */
 import type { AtomicUpdate, Builder, IntBinary } from "../../../toolchain/ir/builder.ts";
@@ -14,7 +14,7 @@ export const COMPARE: readonly IntBinary[] = ["eq", "ne", "slt", "sle", "ult", "
 export const MEMORY_BYTES = 256;
 export const bytesOf = (type: Type): number => widthOf[type as "i64"] / 8;
 
-/** The function that is being made. */
+/** The function under construction. */
 export interface Shaper {
   readonly prng: Prng;
   readonly b: Builder;
@@ -68,7 +68,7 @@ function diamond(s: Shaper, condition: Instr, yes: () => void, no: () => void): 
   b.enter(join);
 }
 
-/** Pairs of tests of one value against near constants, for all values around them: what && and || leave. */
+/** Pairs of tests of one value against close constants, for all values around them, as && and || leave them. */
 function rangeCheck(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
@@ -98,9 +98,7 @@ function rangeCheck(s: Shaper): void {
   });
 }
 
-/**
- * A flag that is set to constants on some of the ways to its test; what else was set there may be looked at behind it.
- */
+/** A flag that is set to constants on some paths to its test; other values set there may be used after it. */
 function flag(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(["i8", "i8", "i32"] as const);
@@ -111,7 +109,7 @@ function flag(s: Shaper): void {
       state,
       prng.chance(0.8) ? b.iconst(type, prng.below(2)) : b.binary("and", s.unknown(type), b.iconst(type, 1)),
     );
-    // With a store to memory the branch stays one.
+    // With a store to memory, the branch remains.
     if (hasEffects) s.observe(b.iconst("i8", 13));
     if (isSeen && prng.chance(0.5))
       b.store(other, prng.chance(0.5) ? b.iconst("i64", prng.below(100)) : s.unknown("i64"));
@@ -145,7 +143,7 @@ function flag(s: Shaper): void {
     );
 }
 
-/** A value read, something stored over it or beside it, in another width, and the value read again. */
+/** Reads a value, stores over it or beside it in another width, and reads it again. */
 function overlap(s: Shaper): void {
   const { b, prng } = s;
   let base = b.symbol("memory", prng.below(28) * 8);
@@ -168,7 +166,7 @@ function overlap(s: Shaper): void {
   s.observe(b.binary("sub", read(), before));
 }
 
-/** Something known of a datum or local, which a copy or clearing overwrites, in part or not at all. */
+/** A known value of a datum or local, which a copy or clearing overwrites partly or not at all. */
 function copyOver(s: Shaper): void {
   const { b, prng } = s;
   const size = prng.pick([4, 8, 16, 24]);
@@ -187,7 +185,7 @@ function copyOver(s: Shaper): void {
   s.observe(b.binary("sub", read(), before));
 }
 
-/** A local that is only written, at an index, and then copied; what is read is the copy. */
+/** A local that is only written, at an index, and then copied; only the copy is read. */
 function copied(s: Shaper): void {
   const { b } = s;
   const [from, to] = [b.alloca(16, 8), b.alloca(16, 8)];
@@ -199,7 +197,7 @@ function copied(s: Shaper): void {
   s.observe(b.load("i64", element(to)));
 }
 
-/** A datum that a loop reads and writes, beside accesses at an index that may or may not reach it. */
+/** A datum that a loop reads and writes, and accesses at an index that may or may not reach it. */
 function memoryLoop(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
@@ -225,8 +223,8 @@ function memoryLoop(s: Shaper): void {
 }
 
 /**
- * Accesses whose address is a sum of products with the counter: up, down, from the middle, with more that does not
- * change.
+ * Accesses whose address is a sum of products with the counter: upwards, downwards, from the middle, with more
+ * invariant terms.
  */
 function stride(s: Shaper): void {
   const { b, prng } = s;
@@ -255,7 +253,7 @@ function stride(s: Shaper): void {
   });
 }
 
-/** Volatile and atomic accesses to locals and data that plain ones surround. */
+/** Volatile and atomic accesses to locals and data, surrounded by plain ones. */
 function special(s: Shaper): void {
   const { b, prng } = s;
   const type = prng.pick(INTS);
@@ -297,7 +295,7 @@ function division(s: Shaper): void {
 }
 
 /**
- * Sums, products and quotients of integers as floats: compared and converted back, their bits where they are surely
+ * Sums, products and quotients of integers as floats: compared and converted back, and their bits if they are certainly
  * numbers.
  */
 function floats(s: Shaper): void {

@@ -1,4 +1,6 @@
-/** Calls: direct, of generic functions, by pointers from everywhere; and generic containers with their methods. */
+/**
+ * Calls: direct, of generic functions, through pointers from all sources; and generic containers with their methods.
+ */
 import { cond, expr } from "./make-expressions.ts";
 import { type Family, type FnInfo, type Maker, MAX_WORK, nameOf } from "./maker.ts";
 import {
@@ -24,7 +26,7 @@ function call(m: Maker): Stmt | null {
   const affordable = m.callable.filter((c) => (m.work + c.work) * m.times < MAX_WORK);
   return affordable.length > 0 ? (callOf(m, m.prng.pick(affordable), 1)[0] ?? null) : null;
 }
-/** Up to `count` calls, with different arguments; none where there is nothing to point to. */
+/** Up to `count` calls, with different arguments; none if there is nothing to point to. */
 export function callOf(m: Maker, info: FnInfo, count: number): Stmt[] {
   const { fn, work } = info;
   const { prng } = m;

@@ -1,4 +1,4 @@
-/** Statements of control flow: branches, loops, switches, early exits. Every loop counts, so that it ends. */
+/** Statements of control flow: branches, loops, switches, early exits. Every loop has a counter, so it terminates. */
 import { cond, expr } from "./make-expressions.ts";
 import { assignment } from "./make-memory.ts";
 import { type Block, constant, type Family, type Maker, nameOf } from "./maker.ts";
@@ -13,7 +13,7 @@ export const control: readonly Family[] = [
   { weight: 2, nests: true, make: conditional },
 ];
 
-/** Out of the loop, the switch or the function, on a condition. */
+/** Leaves the loop, the switch or the function, on a condition. */
 function leave(m: Maker): Stmt | null {
   const { prng } = m;
   const then = (s: Stmt): Stmt => ({ k: "if", c: cond(m, 2), then: [s], else: [] });
@@ -54,7 +54,7 @@ function conditional(m: Maker, block: Block): Stmt {
 }
 
 /**
- * Dense, for a table of jumps, or sparse, for comparisons; cases with several values, without an end, with the default
+ * Dense, for a jump table, or sparse, for comparisons; cases with several values, with fall-through, with the default
  * anywhere.
  */
 function switchOf(m: Maker, block: Block): Stmt {

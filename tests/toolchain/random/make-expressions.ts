@@ -1,6 +1,6 @@
 /**
- * Expressions and conditions. Nothing in them writes, so that the order of operands, which C leaves open, cannot be
- * seen; calls and atomic updates are statements. Shift counts are masked, divisors guarded.
+ * Expressions and conditions. They have no side effects, so the order of operands, which C leaves open, does not
+ * matter; calls and atomic updates are statements. Shift counts are masked, divisors guarded.
  */
 import { constant, type Maker, nameOf } from "./maker.ts";
 import {
@@ -33,7 +33,7 @@ export function expr(m: Maker, t: Scalar, depth: number): Expr {
   return t === "f64" ? floatExpr(m, depth) : t === "T" ? opaqueExpr(m, depth) : intExpr(m, t, depth);
 }
 
-/** A value of the type parameter: one that is there, or one of two. */
+/** A value of the type parameter: an existing one, or a choice of two. */
 function opaqueExpr(m: Maker, depth: number): Expr {
   if (depth > 0 && m.prng.chance(0.3))
     return { k: "choose", t: "T", c: cond(m, depth - 1), a: opaqueExpr(m, depth - 1), b: opaqueExpr(m, depth - 1) };
@@ -42,7 +42,7 @@ function opaqueExpr(m: Maker, depth: number): Expr {
   return { k: "read", t: "T", p: place.t === "T" ? place.p : nameOf("p0") };
 }
 
-/** What stands at some place, perhaps by a volatile or atomic read. */
+/** The contents of some place, perhaps by a volatile or atomic read. */
 function read(m: Maker, t: Scalar): Expr {
   const place = m.place(t, false);
   const { prng } = m;
@@ -65,7 +65,7 @@ function intExpr(m: Maker, t: Int, depth: number): Expr {
   if (kind < 11) {
     const a = sub();
     const place = m.place(null, false);
-    // The other operand keeps the type wide: only then may this one be narrow without a cast.
+    // The other operand makes the type wide: only then may this one be narrow without a cast.
     const b: Expr =
       a.k === "read" && place.t !== t && widens(place.t, t) && prng.chance(0.5)
         ? { k: "widen", t, a: { k: "read", t: place.t, p: place.p } }
@@ -116,7 +116,7 @@ function floatExpr(m: Maker, depth: number): Expr {
   if (kind === 6) return { k: "choose", t, c: cond(m, depth - 1), a: sub(), b: sub() };
   if (kind === 7 && prng.chance(0.5)) return { k: "fromBits", t, i: intExpr(m, "u64", depth - 1) };
   const a = sub();
-  // x − x and x / x are 0 and 1 of some numbers only.
+  // x − x and x / x are 0 and 1 only for some numbers.
   return { k: "fbin", t, op: prng.pick(["+", "-", "*", "/"] as const), a, b: prng.chance(0.1) ? a : sub() };
 }
 

@@ -45,7 +45,7 @@ function aggregate(m: Maker): Stmt {
   return { k: "letShape", name, shape };
 }
 
-/** A struct that is only used field by field, and as a whole in copies: what scalar replacement is for. */
+/** A struct used field by field, and as a whole in copies: a case for scalar replacement. */
 function fieldByField(m: Maker): Stmt[] | null {
   const { prng } = m;
   const structs = m.structs();
@@ -117,7 +117,7 @@ function copyOrZero(m: Maker): Stmt | null {
   if (list.length === 0) return null;
   const to = m.prng.pick(list);
   if (m.prng.chance(0.2)) return { k: "zero", p: to.p };
-  // Two parts of one object might overlap without being equal only by nesting, and then their structs differ.
+  // Two parts of one object could overlap without being equal only by nesting, and then their structs differ.
   return { k: "copy", to: to.p, from: m.prng.pick(list.filter((o) => o.struct === to.struct)).p };
 }
 
@@ -129,14 +129,14 @@ function specialWrite(m: Maker): Stmt {
   const { t, p } = m.place(null, true);
   return { k: "setSpecial", t, p, e: expr(m, t, 2), how: "volatile" };
 }
-/** Whether the old value is wanted, and what it is compared with, decides what the back end makes of it. */
+/** Whether the old value is used, and with what it is compared, decides the back end's code. */
 function atomicUpdate(m: Maker): Stmt[] | null {
   const { prng } = m;
   const place = m.atomicPlace();
   if (place === null) return null;
   const { t, p } = place;
   const op = prng.pick(["exchange", "add", "add", "and", "or", "xor", "compareExchange", "compareExchange"] as const);
-  // One that is likely to stand there, or any.
+  // A value that is probably stored there, or any value.
   const guess: Expr = prng.chance(0.6) ? { k: "read", t, p } : expr(m, t, 1);
   const expected = op === "compareExchange" ? guess : null;
   const e = expr(m, t, prng.below(3));

@@ -1,6 +1,6 @@
 /**
- * State of one function while it is made: what is in scope, how much work has been spent, and the places that can be
- * named. The families of statements and expressions (make-*.ts) are functions over it.
+ * State of one function under construction: what is in scope, the work spent so far, and the places that can be named.
+ * The families of statements and expressions (make-*.ts) are functions over it.
  */
 import type { Prng } from "../../../toolchain/lib/prng.ts";
 import type { Container, Expr, Fn, Global, Place, Scalar, Shape, Signature, Stmt, Struct } from "./program.ts";
@@ -9,12 +9,12 @@ import { INTS, type Int, isInt, isSigned, width } from "./program.ts";
 /** Statements executed by the whole program, estimated. */
 export const MAX_WORK = 6000;
 
-/** What all functions of a program share. */
+/** State shared by all functions of a program. */
 export interface World {
   readonly structs: readonly Struct[];
   readonly signatures: readonly Signature[];
   readonly globals: readonly Global[];
-  /** Instances that something uses. */
+  /** Instances that are used. */
   readonly containers: Container[];
 }
 export interface FnInfo {
@@ -24,10 +24,10 @@ export interface FnInfo {
 export interface Var {
   readonly name: string;
   readonly shape: Shape;
-  /** Of a pointer to `shape`: number of elements that it may index. */
+  /** For a pointer to `shape`: number of elements that it may index. */
   readonly pointer?: number;
   readonly constant?: boolean;
-  /** Of a pointer: its target has the alignment of its type for sure. */
+  /** For a pointer: its target certainly has the alignment of its type. */
   readonly aligned?: boolean;
 }
 export interface Located {
@@ -43,7 +43,7 @@ export interface Aggregate {
 export const nameOf = (name: string): Place => ({ k: "name", name });
 const at = (base: Place, index: Expr, length: number): Place => ({ k: "index", base, index, mask: length - 1 });
 
-/** Favours the edges of the type. */
+/** Prefers boundary values of the type. */
 export function constant(prng: Prng, t: Int): bigint {
   const w = width(t);
   const top = 1n << BigInt(w - 1);
@@ -77,7 +77,7 @@ export class Maker {
   /** How often the current statement runs in one call, and the work of one call so far. */
   times = 1;
   work = 0;
-  /** What break leaves, and whether there is a loop to continue. */
+  /** What break leaves, and whether there is a loop for continue. */
   breaks: "nothing" | "loop" | "switch" = "nothing";
   inLoop = false;
   #names = 0;
@@ -104,7 +104,7 @@ export class Maker {
     if (this.fn.instances && this.prng.chance(0.3)) return "T";
     return this.prng.chance(0.15) ? "f64" : this.int();
   }
-  /** The names that `make` declares are gone behind it. */
+  /** The names that `make` declares go out of scope after it. */
   scoped<R>(times: number, make: () => R): R {
     const saved = [this.scope, this.containers, this.breaks, this.inLoop] as const;
     this.scope = [...this.scope];
@@ -128,7 +128,7 @@ export class Maker {
     );
     return list.length > 0 ? nameOf(this.prng.pick(list).name) : null;
   }
-  /** Structs in scope, with those inside them. */
+  /** Structs in scope, including nested ones. */
   aggregates(): Aggregate[] {
     const walk = (p: Place, shape: Shape, arrow: boolean, aligned: boolean): Aggregate[] => {
       if (shape.kind === "scalar" || shape.kind === "fn") return [];
@@ -146,11 +146,11 @@ export class Maker {
       walk(nameOf(v.name), v.shape, v.pointer !== undefined, v.pointer === undefined || v.aligned === true),
     );
   }
-  /** Structs that something in scope is, or points to. */
+  /** Struct types of objects in scope, or of pointers' targets. */
   structs(): Struct[] {
     return this.scope.flatMap((v) => (v.shape.kind === "struct" ? [v.shape.struct] : []));
   }
-  /** Some scalar in memory or a variable; of type `t` if one is found. */
+  /** A scalar in memory or a variable; of type `t` if there is one. */
   place(t: Scalar | null, write: boolean): Located {
     const { prng } = this;
     for (let tries = 0; ; tries++) {
@@ -182,7 +182,7 @@ export class Maker {
       }
     }
   }
-  /** An integer that atomic operations may reach; null: none was found. */
+  /** An integer that atomic operations may access; null: none. */
   atomicPlace(): { t: Int; p: Place } | null {
     for (let tries = 0; tries < 10; tries++) {
       const { t, p, aligned } = this.place(null, true);
@@ -199,13 +199,13 @@ export class Maker {
 }
 
 /**
- * One of a family of statements: how often it is taken, whether it nests, and what makes it; null: there is nothing to
- * make it of.
+ * A family of statements: how often it is chosen, whether it nests, and its constructor; null: there is nothing to
+ * build it from.
  */
 export interface Family {
   readonly weight: number;
   readonly nests?: boolean;
   readonly make: (m: Maker, block: Block) => Stmt[] | Stmt | null;
 }
-/** Up to `max` statements, nested one level deeper, in a scope of their own which runs `times` times. */
+/** Up to `max` statements, nested one level deeper, in a separate scope that runs `times` times. */
 export type Block = (max: number, times?: number) => Stmt[];

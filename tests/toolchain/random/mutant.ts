@@ -1,8 +1,8 @@
 /**
- * The compiler from the IR on, with one deliberate bug: a text of one source file is replaced before the file is
- * translated, so the sources stay as they are. Modules that do not import the file, directly or not, are those of the
- * compiler without the bug: they are translated, run in and optimised by the JavaScript engine once for all bugs. IR
- * goes in and out as text, since its classes may be others.
+ * The compiler from the IR on, with one deliberate bug: a text in one source file is replaced before the file is
+ * translated, so the sources stay unchanged. Modules that do not import the file, directly or indirectly, are shared
+ * with the compiler without the bug, so the JavaScript engine translates and optimises them once for all bugs. IR is
+ * passed as text, because the mutant's classes may differ.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,9 +21,9 @@ export interface Mutation {
   readonly pass: string;
   /** Relative to toolchain/. */
   readonly file: string;
-  /** What the bug is, in words. */
+  /** Description of the bug. */
   readonly bug: string;
-  /** Stands exactly once in the file. */
+  /** Occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
 }
@@ -58,7 +58,7 @@ export function staleness({ file, find }: Mutation): string | null {
 type Exports = Record<string, unknown>;
 interface Translated {
   readonly run: (exports: Exports, require: (id: string) => unknown, module: { exports: Exports }) => void;
-  /** Of the toolchain. */
+  /** Imports within the toolchain. */
   readonly imports: readonly string[];
 }
 const translated = new Map<string, Translated>();
@@ -79,7 +79,7 @@ function soundly(path: string): Translated {
   return known;
 }
 
-/** Without a mutation: the compiler as it is. */
+/** Without a mutation: the original compiler. */
 export function loadMutant(mutation: Mutation | null): Mutant {
   const broken = mutation ? join(TOOLCHAIN, mutation.file) : null;
   // By a function: "$" has no meaning in the replacement.

@@ -1,7 +1,7 @@
 /**
- * Proves that the fixed seeds would notice: each deliberate bug of mutations.ts is built into the compiler and must
- * change what a random program or random IR module of the seeds that CI runs computes, crash the compiler, or be
- * refused by the verifier. The reference is the interpreter on unoptimised IR; bugs of the back end show in machine
+ * Proves that the fixed seeds would detect bugs: each deliberate bug of mutations.ts is built into the compiler. It
+ * must change the result of a random program or random IR module of the seeds that CI runs, crash the compiler, or be
+ * refused by the verifier. The reference is the interpreter on unoptimised IR; bugs of the back end appear in machine
  * code. A bug that survives fails the test by name. SHOW=1 prints what caught each, ONLY=pass tries those of one pass.
  */
 import { resolve } from "node:path";
@@ -21,14 +21,14 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 /** The first seeds of ir/passes-random.test.ts and random.test.ts. */
 const IR_SEEDS = 60;
 const PROGRAM_SEEDS = 30;
-/** As in ir/passes-random.test.ts, and more than any of the programs needs: a bug may make them endless. */
+/** As in ir/passes-random.test.ts, and more than any program needs: a bug may make them endless. */
 const MAX_STEPS = 400_000;
 const BACK_END = "back end";
 
 interface Sample {
   readonly name: string;
   readonly text: string;
-  /** Function to run, and what the interpreter says that it gives. */
+  /** Function to run, and its result in the interpreter. */
   readonly entry: string;
   readonly expected: string;
 }
@@ -46,7 +46,7 @@ const sample = (name: string, text: string, entry: string): Sample => ({
   expected: outcomeOf(sound.parseModule(text), entry),
 });
 
-/** Programs with their start, so that each is one ELF: a bug shows in the first one that has it. */
+/** Programs with their start code, one ELF each: a bug is found in the first one that triggers it. */
 function makePrograms(): Sample[] {
   return Array.from({ length: PROGRAM_SEEDS }, (_, i) => {
     const program = generate(1 + i);
@@ -55,7 +55,7 @@ function makePrograms(): Sample[] {
     return sample(`program ${program.seed}`, printModule(module), symbolOf(program));
   });
 }
-/** Modules that do not end show nothing. */
+/** Modules that do not terminate are useless. */
 function makeModules(): Sample[] {
   const all = Array.from({ length: IR_SEEDS }, (_, i) =>
     sample(`random IR ${1 + i}`, printModule(randomModule(1 + i)), "main"),
@@ -63,9 +63,9 @@ function makeModules(): Sample[] {
   return all.filter((s) => s.expected !== "steps");
 }
 
-/** What shows the bug in `sample`; null = nothing. */
+/** Shows the bug in `sample`; null = not shown. */
 type Attempt = (mutant: Mutant, sample: Sample) => string | null;
-/** Some bugs make a pass or a program endless. An attempt takes a hundredth of this. */
+/** Some bugs make a pass or a program endless. A normal attempt takes a hundredth of this. */
 const ENDLESS_MS = 4_000;
 const scope = globalThis as unknown as { attempt?: () => string | null };
 function within(attempt: () => string | null): string | null {
@@ -132,7 +132,7 @@ test("every mutation is caught by the fixed seeds", { timeout: 240_000 }, () => 
     const samples = mutation.pass === BACK_END ? programs : modules;
     const name = `${mutation.pass}: ${mutation.bug}`;
     let how: string | null = null;
-    // What caught one bug is tried first on the next; programs, which take longer, only where no module shows it.
+    // What caught one bug is tried first on the next; programs, which take longer, only if no module shows it.
     for (const list of samples === modules ? [modules, programs] : [programs]) {
       for (const [i, one] of list.entries()) {
         how = within(() => attempt(mutant, one));
@@ -149,7 +149,7 @@ test("every mutation is caught by the fixed seeds", { timeout: 240_000 }, () => 
   }
   console.log(`mutations: ${tried.length - survivors.length} of ${tried.length} caught, by ${catching.size} samples`);
   expect(survivors).toEqual([]);
-  // What is not broken must pass there, or everything would have been "caught".
+  // The original compiler must pass, or everything would count as "caught".
   for (const [one, attempts] of catching)
     for (const attempt of attempts) expect(attempt(sound, one), one.name).toBe(null);
 });

@@ -1,7 +1,7 @@
 /**
- * Deliberate bugs, at least one for every pass: what the fixed seeds must notice (mutation.test.ts). Each is the kind
- * of mistake that the pass invites: a condition left out, an operand or an edge mixed up, a bound off by one. Where a
- * source changes, its row here follows.
+ * Deliberate bugs, at least one for every pass, that the fixed seeds must detect (mutation.test.ts). Each is a typical
+ * mistake for its pass: a condition left out, an operand or an edge mixed up, a bound off by one. When a source
+ * changes, its row here must follow.
  */
 import type { Mutation } from "./mutant.ts";
 
@@ -76,7 +76,7 @@ export const mutations: readonly Mutation[] = [
   { pass: "intervals", file: "passes/intervals.ts", bug: "takes the second test as it stands on either side",
     find: `at === 1 ? b.interval : complement(b.interval, width)`, replace: `b.interval` },
 
-  // ---- promote, and what it asks of alias.ts
+  // ---- promote, and its questions to alias.ts
   { pass: "promote", file: "passes/promote.ts", bug: "does not see other accesses that may reach the place",
     find: `isSame(b) || !mayShare(place, b.place, module, captured)`, replace: `isSame(b) || place !== b.place` },
   { pass: "promote", file: "passes/promote.ts", bug: "never marks the place as written",
@@ -102,7 +102,7 @@ export const mutations: readonly Mutation[] = [
   { pass: "sccp", file: "passes/sccp.ts", bug: "keeps the first constant of a phi",
     find: `(same !== undefined && !isSame(same, value))) return UNKNOWN;`, replace: `(same !== undefined && !isSame(same, value) && block.preds.length > 2)) return UNKNOWN;` },
 
-  // ---- thread, rotate, and the SSA repair that both ask for
+  // ---- thread, rotate, and their SSA repair
   { pass: "thread", file: "passes/thread.ts", bug: "takes the false side for the true one",
     find: `targetFor(last, value);`, replace: `targetFor(last, value === 0n ? 1n : 0n);` },
   { pass: "thread", file: "passes/duplicate.ts", bug: "does not see that a copy defines the value too",

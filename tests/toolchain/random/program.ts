@@ -1,18 +1,17 @@
 /**
- * A random program as a tree, independent of the language that it is printed in (render.ts) and made by generator.ts.
- * Everything is typed; operands of an operation have its type, so that no conversion is implicit in either language.
+ * A random program as a tree, independent of the language in which it is printed (render.ts), made by generator.ts.
+ * Everything is typed; operands of an operation have its type, so no conversion is implicit in either language.
  */
 export type Int = "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64";
 /**
- * "T" stands for the type parameter of a generic function, always an Int: it is read, written, chosen, compared and
- * cast from.
+ * "T" is the type parameter of a generic function, always an Int: it is read, written, chosen, compared and cast from.
  */
 export type Scalar = Int | "f64" | "T";
 export const INTS: readonly Int[] = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"];
 export const width = (t: Int): number => Number(t.slice(1));
 export const isSigned = (t: Int): boolean => t.startsWith("i");
 export const isInt = (t: Scalar): t is Int => t !== "f64" && t !== "T";
-/** Whether every value of `from` is one of `to`. */
+/** Whether `to` represents every value of `from`. */
 export const widens = (from: Scalar, to: Int): boolean =>
   isInt(from) &&
   (isSigned(from) === isSigned(to) ? width(from) <= width(to) : !isSigned(from) && width(from) < width(to));
@@ -22,18 +21,15 @@ export type Shape =
   | { readonly kind: "scalar"; readonly type: Scalar }
   | { readonly kind: "array"; readonly of: Shape; readonly length: number }
   | { readonly kind: "struct"; readonly struct: Struct }
-  /** A function pointer in a field: zero until the statement that calls it has set it. */
+  /** A function pointer in a field: zero until the statement that calls it sets it. */
   | { readonly kind: "fn"; readonly sig: Signature };
-/** The first field is none of kind "fn". */
+/** The first field is not of kind "fn". */
 export interface Struct {
   readonly name: string;
   readonly packed: boolean;
   readonly fields: readonly { readonly name: string; readonly shape: Shape }[];
 }
-/**
- * A type of functions, the functions that have it, and a static table of pointers to them, whose length is a power of
- * two.
- */
+/** A function type, its functions, and a static table of pointers to them, whose length is a power of two. */
 export interface Signature {
   readonly name: string;
   readonly params: readonly Scalar[];
@@ -73,25 +69,25 @@ export type Expr =
     }
   | { readonly k: "un"; readonly t: Int; readonly op: "-" | "~"; readonly a: Expr }
   | { readonly k: "cast"; readonly t: Int; readonly a: Expr }
-  /** Lossless and unwritten in our language, a cast in C. */
+  /** Lossless: implicit in our language, a cast in C. */
   | { readonly k: "widen"; readonly t: Int; readonly a: Expr }
   | { readonly k: "bool"; readonly t: Int; readonly c: Cond }
   | { readonly k: "choose"; readonly t: Scalar; readonly c: Cond; readonly a: Expr; readonly b: Expr }
   | { readonly k: "clz" | "ctz" | "bswap"; readonly t: Int; readonly a: Expr }
   | { readonly k: "rotl" | "mulHigh"; readonly t: Int; readonly a: Expr; readonly b: Expr }
-  /** Of a float: truncated as the processor does, or its bits (all NaNs as one). */
+  /** From a float: truncated as the processor does, or its bits (all NaNs as one). */
   | { readonly k: "toInt"; readonly t: Int; readonly f: Expr }
   | { readonly k: "bits"; readonly t: "u64"; readonly f: Expr }
-  /** Of all elements of a container, by a generic function. */
+  /** Sum of all elements of a container, by a generic function. */
   | { readonly k: "sum"; readonly t: "u64"; readonly name: string; readonly c: Container }
   // ---- floats
   | { readonly k: "flit"; readonly t: "f64"; readonly v: number }
-  /** Made of bits that are no NaN with a payload. */
+  /** From bits; never a NaN with a payload. */
   | { readonly k: "fconst"; readonly t: "f64"; readonly bits: bigint }
   | { readonly k: "fbin"; readonly t: "f64"; readonly op: "+" | "-" | "*" | "/"; readonly a: Expr; readonly b: Expr }
   | { readonly k: "fneg"; readonly t: "f64"; readonly a: Expr }
   | { readonly k: "toFloat"; readonly t: "f64"; readonly i: Expr }
-  /** Of a u64, one bit of whose exponent is cleared: never a NaN. */
+  /** From a u64 with one bit of the exponent cleared: never a NaN. */
   | { readonly k: "fromBits"; readonly t: "f64"; readonly i: Expr };
 export type Compare = "<" | "<=" | ">" | ">=" | "===" | "!==";
 export type Cond =
@@ -101,10 +97,10 @@ export type Cond =
   | { readonly k: "not"; readonly a: Cond }
   | { readonly k: "test"; readonly e: Expr };
 
-/** How a case ends: only the last statement of one. "fall": into the next. "continue": only inside a loop. */
+/** How a case ends. "fall": into the next. "continue": only inside a loop. */
 export type CaseEnd = "break" | "fall" | "continue";
 export interface Case {
-  /** None: the default, which stands anywhere and once. */
+  /** None: the default, which may be anywhere, once. */
   readonly values: readonly bigint[];
   readonly body: Stmt[];
   readonly end: CaseEnd;
@@ -127,7 +123,7 @@ export type Stmt =
       readonly e: Expr;
       readonly how: "volatile" | "atomic";
     }
-  /** Declares `to` with the old value; null: nobody looks at it. `expected`: of compareExchange. */
+  /** Declares `to` with the old value; null: it is not used. `expected`: for compareExchange. */
   | {
       readonly k: "atomic";
       readonly op: AtomicOp;
@@ -174,10 +170,10 @@ export type Stmt =
   | { readonly k: "take"; readonly name: string; readonly c: Container; readonly to: Place | null }
   /** `apart`: by a call, which takes less code. */
   | { readonly k: "hash"; readonly e: Expr; readonly apart?: boolean };
-/** For what walks a tree: the rest of what has a `k` and a `t` is an expression. */
+/** For code that walks a tree: everything else with a `k` and a `t` is an expression. */
 export const TYPED_STATEMENTS: ReadonlySet<string> = new Set(["let", "letPtr", "setSpecial", "atomic", "for"]);
 
-/** Where a function pointer comes from. */
+/** Source of a function pointer. */
 export type Pointer =
   /** A new local, which `c` chooses. */
   | {
@@ -188,7 +184,7 @@ export type Pointer =
       readonly yes: string;
       readonly no: string;
     }
-  /** A field, which is set before. */
+  /** A field that is set before. */
   | { readonly k: "member"; readonly p: Place; readonly c: Cond; readonly yes: string; readonly no: string }
   | { readonly k: "table"; readonly sig: Signature; readonly index: Expr }
   | { readonly k: "param"; readonly name: string };
@@ -204,7 +200,7 @@ export interface Param {
     | { readonly kind: "scalar"; readonly type: Scalar }
     | { readonly kind: "pointer"; readonly struct: Struct }
     | { readonly kind: "fn"; readonly sig: Signature };
-  /** Only C has it: our function pointers may call functions of fewer parameters. Nothing uses it. */
+  /** Only in C: our function pointers may call functions with fewer parameters. It is never used. */
   readonly hidden?: boolean;
 }
 export interface Fn {
@@ -212,14 +208,14 @@ export interface Fn {
   readonly params: readonly Param[];
   readonly result: Scalar | null;
   readonly inline: "always" | "never" | "auto";
-  /** Type arguments of a generic function, which has the type parameter T. */
+  /** Type arguments of a generic function with the type parameter T. */
   readonly instances: readonly Int[] | null;
   body: Stmt[];
 }
 export interface Global {
   readonly name: string;
   readonly shape: Shape;
-  /** Of a scalar: one value; of an array of scalars: each; null: zero. Of floats: quarters. */
+  /** Scalar: one value; array of scalars: one for each; null: zero. Floats: quarters. */
   readonly values: readonly bigint[] | null;
 }
 /** The last function is `program`: u64 program(void). */

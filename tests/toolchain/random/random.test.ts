@@ -1,6 +1,6 @@
 /**
  * Proves that frontend, passes and back end agree with each other and with gcc on fixed random programs: every way of
- * running one gives one checksum (harness.ts), on the first ones also with each pass left out and each alone. `make
+ * running one gives the same checksum (harness.ts); the first ones also with each pass left out and each alone. `make
  * fuzz N=… SEED=…` tries more.
  */
 import { resolve } from "node:path";
@@ -16,7 +16,7 @@ import { renderC, renderTypeScript } from "./render.ts";
 const ROOT = resolve(import.meta.dirname, "../../..");
 const FIRST = 1;
 const COUNT = 32;
-/** These with the passes one by one. */
+/** Programs that run with single passes. */
 const EACH = 8;
 
 for (const why of [whyNoGcc(), whyNoNative()]) if (why) console.log(`random programs: left out: ${why}`);
@@ -33,7 +33,7 @@ const expectEqual = (of: readonly Program[], results: readonly Results[]): void 
 test(`random programs, seeds ${FIRST} to ${FIRST + COUNT - 1}`, { timeout: 120_000 }, () => {
   const results = runAll(programs, ROOT, { ...everyWay(), passes: [] });
   expectEqual(programs, results);
-  // Programs that all computed the same would prove little.
+  // If all programs computed the same, the test would prove little.
   expect(new Set(results.map((r) => r.get("ir"))).size).toBe(COUNT);
 });
 

@@ -1,11 +1,11 @@
 /**
- * Makes a failing random program smaller while it still fails: leaves out statements (halves of lists first), replaces
- * statements by what is inside them and expressions by an operand or a constant; what nothing uses any more goes, too.
- * Greedy, until nothing more goes or the budget is spent.
+ * Reduces a failing random program while it still fails: removes statements (halves of lists first), replaces
+ * statements by their contents and expressions by an operand or a constant, and removes what is no longer used. Greedy,
+ * until nothing more can be removed or the budget is spent.
  */
 import { type Expr, isInt, type Program, type Stmt, TYPED_STATEMENTS } from "./program.ts";
 
-/** `fails` gets candidates that may not even compile, and says whether the same thing still goes wrong. */
+/** `fails` gets candidates that may not even compile, and returns whether they fail in the same way. */
 export function reduce(program: Program, fails: (candidate: Program) => boolean, budget: number): Program {
   let best = program;
   let left = budget;

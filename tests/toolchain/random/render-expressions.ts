@@ -18,7 +18,7 @@ export function cLiteral(t: Int, v: bigint): string {
 
 export class ExpressionRenderer {
   readonly c: boolean;
-  /** Depth of what stands right of a "<" or "<<", where TypeScript reads x < (y > (z)) as type arguments of x. */
+  /** Nesting depth to the right of a "<" or "<<", where TypeScript reads x < (y > (z)) as type arguments of x. */
   #rightOfLess = 0;
   constructor(language: Language) {
     this.c = language === "c";
@@ -33,7 +33,7 @@ export class ExpressionRenderer {
     return index.k === "lit" ? `${BigInt.asUintN(64, index.v) & BigInt(mask)}` : `${this.expr(index)} & ${mask}`;
   }
 
-  /** Beside something that has a type our literals need none. */
+  /** Next to an operand with a type, our literals need none. */
   operand(e: Expr, other: Expr): string {
     return e.k === "lit" && !this.c && other.k !== "lit" ? this.bare(e) : this.expr(e);
   }
@@ -75,7 +75,7 @@ export class ExpressionRenderer {
       case "sum":
         return c ? `${instanceName(e.c)}_sum(&${e.name})` : `sumOf${e.c.of}(addr(${e.name}))`;
       case "flit":
-        // Typed: the checker would see that two literals never equal each other.
+        // Typed, because the checker would see that two literals are never equal.
         return c ? `((f64)${e.v})` : `f64(${e.v})`;
       case "fconst":
         return c ? `double_(0x${e.bits.toString(16)}ull)` : `f64FromBits(0x${e.bits.toString(16)})`;
@@ -93,7 +93,7 @@ export class ExpressionRenderer {
         return this.#machine(e, typed);
     }
   }
-  /** What the two languages write differently: shifts, divisions, bits. */
+  /** Operations that the two languages write differently: shifts, divisions, bits. */
   #machine(e: Expr & { t: Int }, typed: (text: string) => string): string {
     const { c } = this;
     const { t } = e;

@@ -151,7 +151,7 @@ export class StatementRenderer extends ExpressionRenderer {
       const value = `${name}(addr(${p}), ${expected}, ${e})`;
       return s.to === null ? `${value};` : this.#declare(s.to, s.t, value);
     }
-    // The builtin writes the old value over the expected one.
+    // The builtin overwrites the expected value by the old one.
     const exchange = (old: string): string => `__atomic_compare_exchange_n(&${p}, &${old}, ${e}, 0, 5, 5);`;
     return s.to === null
       ? `{ ${s.t} old_ = ${expected}; ${exchange("old_")} }`
@@ -163,7 +163,7 @@ export class StatementRenderer extends ExpressionRenderer {
     if (a.pointer) return this.place(a.p);
     return `${this.c ? "&" : "addr("}${this.place(a.p)}${this.c ? "" : ")"}`;
   }
-  /** What comes before the call, and the text that is called. */
+  /** The statements before the call, and the expression to call. */
   #pointer(via: Pointer): [string[], string] {
     switch (via.k) {
       case "param":

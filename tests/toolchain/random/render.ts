@@ -1,15 +1,15 @@
 /**
  * Prints a random program in our TypeScript subset and in C (stdint types, a cast around every operation so that C's
- * promotions cannot be seen). In C every link name carries a prefix, so that many programs fit into one file; a generic
- * function is printed once an instance, with T defined as its type. Pointers into packed structs need types of
- * alignment 1 there; so all pointers have them.
+ * promotions have no effect). In C every link name has a prefix, so that many programs fit into one file; a generic
+ * function is printed once per instance, with T defined as its type. Pointers into packed structs need types of
+ * alignment 1 in C, so all pointers have them.
  */
 import { containerC, CONTAINERS_TS, instanceName } from "./containers.ts";
 import type { Fn, Global, Param, Program, Shape } from "./program.ts";
 import { cDeclare, cLiteral, type Language, tsShape } from "./render-expressions.ts";
 import { HASH_C, HASH_TS, StatementRenderer } from "./render-statements.ts";
 
-/** The file that starts, prints the checksum of each program as a line of 16 hex digits, and exits. */
+/** The file with the entry: prints the checksum of each program as a line of 16 hex digits, and exits. */
 export function renderMain(imports: readonly { readonly from: string; readonly name: string }[]): string {
   return `${imports.map((i) => `import { program as ${i.name} } from "${i.from}";`).join("\n")}
 export function _start(): void {
@@ -39,8 +39,8 @@ ${imports.map((i) => `  report(${i.name}());`).join("\n")}
 `;
 }
 /**
- * Conversions of floats are what cvttsd2si gives, as ours are: out of range 1 << 63, and beyond 2^63 that of the number
- * less 2^63.
+ * Conversions of floats give the result of cvttsd2si, as ours do: 1 << 63 out of range, and from 2^63 on the conversion
+ * of the number minus 2^63.
  */
 export const C_PRELUDE = `#include <stdint.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ static inline f64 double_(u64 b) { f64 x; memcpy(&x, &b, 8); return x; }
 static inline i64 ftoi_(f64 x) { return x >= -0x1p63 && x < 0x1p63 ? (i64)x : (i64)(-9223372036854775807ll - 1); }
 static inline u64 ftou_(f64 x) { return x >= 0x1p64 ? 0 : x >= 0x1p63 ? (u64)x : (u64)ftoi_(x); }
 `;
-/** What a program in our language has in its own file. */
+/** Declarations that each program's file needs in our language. */
 const PRELUDE_TS = `let hash: u64 = 0xcbf29ce484222325;
 function bits(x: f64): u64 { return x === x ? bitsOfF64(x) : 0x7ff8000000000000; }
 function mix(x: u64): void { attr({ inline: "never" }); ${HASH_TS.replace("X", "x")} }`;
@@ -119,7 +119,7 @@ export function renderC(program: Program, prefix: string): string {
     );
   }
   for (const s of program.signatures) {
-    // The members of a signature have all its parameters, hidden ones included.
+    // The functions of a signature have all its parameters, including hidden ones.
     out.push(...s.members.map((f) => `static ${s.result} ${f}(${s.params.join(", ")});`));
     out.push(`static ${s.name} ${s.table.name}[${s.table.entries.length}] = { ${s.table.entries.join(", ")} };`);
   }

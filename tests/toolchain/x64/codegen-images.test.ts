@@ -1,7 +1,4 @@
-/**
- * Proves on the code that matters, kernel, init and jobs, that every allocation holds and that the kernel touches no
- * vector register.
- */
+/** Proves for kernel, init and jobs that every allocation is correct and that the kernel touches no vector register. */
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { compileOptions } from "../../../images/build.ts";

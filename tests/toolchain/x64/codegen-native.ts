@@ -1,7 +1,7 @@
 /**
- * Runs what the back end makes: links a module as a static program whose start calls the functions under test, one
- * after the other, and writes their results to its standard output; the host executes it. Needs an x86-64 Linux host,
- * as all code generation tests do.
+ * Runs code of the back end: links a module as a static program whose start code calls the functions under test, one
+ * after the other, and writes their results to standard output; the host executes it. Needs an x86-64 Linux host, like
+ * all code generation tests.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -73,8 +73,8 @@ export function asmInstr(
 }
 
 /**
- * Adds the driver to `module` (which is changed), runs it, and gives the result of each call, zero-extended; null for a
- * crash.
+ * Adds the driver to `module` (which is changed), runs it, and returns the result of each call, zero-extended; null for
+ * a crash.
  */
 export function runNative(module: Module, calls: readonly NativeCall[]): { results: bigint[]; signal: string | null } {
   module.data.set("results$", {

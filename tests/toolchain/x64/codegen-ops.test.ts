@@ -1,5 +1,5 @@
 /**
- * Proves each operation, in each width, at the edges, with operands in registers and as constants, against the
+ * Proves each operation, in each width, at boundary values, with operands in registers and as constants, against the
  * interpreter.
  */
 import { expect, test } from "vitest";
@@ -12,7 +12,7 @@ const INTS = ["i8", "i16", "i32", "i64"] as const;
 type Int = (typeof INTS)[number];
 const wrap = (type: Int, value: bigint): bigint => BigInt.asUintN(widthOf[type], value);
 
-/** Values at and around what each width can hold. */
+/** Values at and around the limits of each width. */
 const edges = (type: Int): bigint[] => {
   const top = 1n << BigInt(widthOf[type] - 1);
   return [
@@ -185,7 +185,7 @@ test("one operand, and conversions of width", () => {
       if (widthOf[to] > widthOf[type]) {
         for (const op of ["sext", "zext"] as const) {
           suite.define(`${op}.${type}.${to}`, [type], to, (b, [x]) => b.convert(op, to, x));
-          // The bits above a narrow value are whatever was there: a truncation must not leak them.
+          // The bits above a narrow value are undefined: a truncation must not expose them.
           suite.define(`${op}.${type}.${to}.cut`, ["i64"], to, (b, [x]) =>
             b.convert(op, to, b.convert("trunc", type, x)),
           );
@@ -269,7 +269,7 @@ test("f64", () => {
     }
     for (const x of values) {
       for (const y of values) {
-        // Which NaN comes out is nobody's business.
+        // Any NaN is acceptable.
         if (result === "i8") for (const prefix of ["", "br.", "iselect."]) suite.call(`${prefix}${op}`, x, y);
         else if (!Number.isNaN(evaluate(op, x, y))) suite.call(op, x, y);
         if (result === "i8" && x !== float(Number.NaN)) suite.call(`select.${op}`, x, y);

@@ -1,7 +1,7 @@
 /**
- * Proves that the back end computes what the interpreter does, on random IR: as the frontend would hand it over (locals
- * in memory) and after all passes (phis, long-lived values). The allocation of every function is also followed by the
- * independent checker.
+ * Proves that the back end computes the same as the interpreter, on random IR: as the frontend emits it (locals in
+ * memory) and after all passes (phis, long live ranges). The independent checker also verifies the allocation of every
+ * function.
  */
 import { expect, test } from "vitest";
 import type { Module } from "../../../toolchain/ir/ir.ts";

@@ -1,6 +1,7 @@
 /**
- * Proves what spans instructions: calls with many arguments, phis that exchange values, register pressure with spills,
- * switches, block copies, frames and alignment, atomics, inline assembly under every constraint, naked functions.
+ * Proves constructs that span instructions: calls with many arguments, phis that exchange values, register pressure
+ * with spills, switches, block copies, frames and alignment, atomics, inline assembly under every constraint, naked
+ * functions.
  */
 import { expect, test } from "vitest";
 import { Builder, type IntBinary } from "../../../toolchain/ir/builder.ts";
@@ -30,7 +31,7 @@ function begin(module: Module, name: string, params: readonly Type[], result: Ty
   return { b, p: params.map((_, i) => b.param(i)) };
 }
 
-/** Interpreter and machine agree, and the allocation checks. */
+/** Interpreter and machine code agree, and the allocation is correct. */
 function agree(module: Module, calls: readonly NativeCall[], label = ""): void {
   expect(allocationProblems(module), label).toEqual([]);
   const expected = runInterpreted(module, calls);
@@ -50,7 +51,7 @@ test("arguments: every position and width, integers and floats mixed, in registe
       sum = b.binary("xor", b.binary("mul", sum, b.iconst("i64", 31)), b.binary("add", wide, b.iconst("i64", i)));
     });
     b.ret(sum);
-    // Passes its arguments on, backwards and forwards, and keeps some across the calls.
+    // Passes its arguments on, in order and reversed, and keeps some across the calls.
     const caller = begin(module, `caller${n}`, params, "i64");
     const first = caller.b.call(`callee${n}`, "i64", caller.p);
     const target = caller.b.symbol(`callee${n}`);
@@ -98,7 +99,7 @@ test("phis that exchange and rotate values", () => {
     const next = b.binary("add", i, b.iconst("i32", 1));
     b.jump(head);
     i.args.push(next);
-    // The first two change places, the others move up by one.
+    // The first two are exchanged, the others move up by one.
     const source = (k: number): number => (k === 0 ? 1 : k === 1 ? 0 : k === 2 ? count - 1 : k - 1);
     values.forEach((v, k) => v.args.push(values[source(k)]));
     expect(head.preds).toEqual([entry, body]);
@@ -367,7 +368,7 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
     const { b, p } = begin(module, name, params, result);
     b.ret(body(b, p));
   };
-  // The result is written before the inputs are read for the last time.
+  // The result is written before the last read of the inputs.
   define("early", ["i64", "i64"], "i64", (b, [x, y]) =>
     asmInstr(b, "i64", [x, y], {
       pieces: ["mov ", ", 100; add ", ", ", "; sub ", ", ", ""],
@@ -398,7 +399,7 @@ test("inline assembly: chosen and fixed registers, results, clobbers, widths", (
     });
     return b.binary("add", quotient, b.binary("mul", x, b.convert("zext", "i64", y)));
   });
-  // Every register is clobbered: what lives across goes to memory and comes back.
+  // Every register is clobbered: values live across are stored and reloaded.
   const everything = [
     "rax",
     "rbx",
@@ -543,7 +544,7 @@ test("the checker of allocations sees a wrong location, wherever it is", () => {
           const at = k++;
           if (!(operand.role & USE) || mutations % 7 !== 0 || instr.op === "shuffle") return void mutations++;
           mutations++;
-          // r15 holds nothing here, or something else.
+          // r15 holds nothing here, or another value.
           const location = locations[at] === R15 ? R14 : R15;
           block.code[i] = { instr, locations: locations.map((l, n) => (n === at ? location : l)) };
           expect(checkAllocation(placed), `${f.name}: ${instr.op}`).not.toEqual([]);

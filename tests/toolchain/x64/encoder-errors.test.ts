@@ -1,6 +1,6 @@
 /**
- * Proves that what cannot be encoded is refused with one readable line, and that jumps take the shortest form that
- * reaches.
+ * Proves that an instruction that cannot be encoded is refused with one readable line, and that jumps take the shortest
+ * form that reaches.
  */
 import { describe, expect, it } from "vitest";
 import { Assembler, AssemblerError } from "../../../toolchain/x64/assembler.ts";

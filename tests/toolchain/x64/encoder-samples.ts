@@ -1,6 +1,5 @@
 /**
- * Random operands for the rows of the instruction table, and what iced-x86 decodes from bytes, both as text that can be
- * compared.
+ * Random operands for the rows of the instruction table, and iced-x86's decoding of the bytes, both as comparable text.
  */
 import { Decoder, DecoderOptions, type Instruction, MemorySizeExt, Mnemonic, OpKind, Register } from "iced-x86";
 import type { Prng } from "../../../toolchain/lib/prng.ts";
@@ -104,21 +103,18 @@ export interface Sample {
   readonly form: Form;
   readonly bits: Bits;
   readonly operands: readonly Operand[];
-  /** As the row encodes it, whatever other rows would fit. */
+  /** As the row encodes it, even if other rows would fit. */
   readonly bytes: Uint8Array;
   /** Branches: bytes from the start of the instruction to its target. */
   readonly distance: number;
 }
 
-/**
- * Operands for one row, and its bytes. Combinations that cannot exist (ah with REX, r8 in legacy modes) are drawn
- * again.
- */
+/** Operands for one row, and its bytes. Impossible combinations (ah with REX, r8 in legacy modes) are drawn again. */
 export function sample(random: Prng, form: Form, bits: Bits): Sample {
   for (let attempt = 0; attempt < 200; attempt++) {
     const operands = form.patterns.map((pattern) => operand(random, form, pattern, bits));
     if (form.mnemonic === "mov" && operands[0].kind === "register" && operands[0].name === "cs") continue;
-    // To as, int 3 is int3, which has an opcode of its own.
+    // GNU as encodes int 3 as int3, which has a separate opcode.
     if (form.mnemonic === "int" && operands[0].kind === "immediate" && operands[0].value === 3n) continue;
     const buffer = new CodeBuffer();
     try {
@@ -177,7 +173,7 @@ function memoryText(base: string, index: string, scale: number, offset: bigint, 
   return `${segment}:[${base}+${index}*${scale}+${offset}]`;
 }
 
-/** What a sample means, in the form of `decoded`. */
+/** The meaning of a sample, in the form of `decoded`. */
 export function expected({ form, bits, operands, distance }: Sample): string {
   const mnemonic = BY_MODE[form.mnemonic]?.[bits] ?? BASE_MNEMONIC.get(form.mnemonic) ?? form.mnemonic;
   const texts = operands.map((given, i): string => {
@@ -218,16 +214,17 @@ export function expected({ form, bits, operands, distance }: Sample): string {
 const wrap = (distance: number, bits: Bits): string => BigInt.asUintN(bits, BigInt(distance)).toString();
 
 function finishText(mnemonic: string, texts: readonly string[]): string {
-  // Exchanges and tests are symmetric, and have one encoding for both orders.
+  // Exchanges and tests are symmetric; both orders have one encoding.
   const ordered = mnemonic === "xchg" || mnemonic === "test" ? [...texts].sort() : texts;
   const text = `${mnemonic} ${ordered.join(", ")}`.trim();
-  // Writing a 32-bit register clears the rest, so as leaves REX.W out here.
+  // Writing a 32-bit register clears the upper half, so GNU as omits REX.W here.
   if (mnemonic === "str" && registers.get(texts[0])?.width === 64) return `str ${resize(texts[0], 32)}`;
   return SELECTORS.test(text) ? text.replaceAll(/\b[a-z]\w*\b/g, (name) => word(name)) : text;
 }
 
 /**
- * What iced-x86 reads from bytes as one instruction; `like` says which operands are written out and which are sized.
+ * What iced-x86 decodes from the bytes as one instruction; `like` tells which operands are explicit and which have a
+ * size.
  */
 export function decoded(bytes: Uint8Array, like: Sample): { text: string; length: number } {
   const decoder = new Decoder(like.bits, bytes, DecoderOptions.None);

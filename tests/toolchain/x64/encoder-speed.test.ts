@@ -19,8 +19,8 @@ const load: MemoryOperand = {
 };
 
 /**
- * 3,000 rounds of what instruction selection emits most, jumps and calls among it; milliseconds of processor time, so
- * that a busy host does not matter.
+ * 3,000 rounds of the most frequent instructions, including jumps and calls; milliseconds of processor time, so that a
+ * busy host does not matter.
  */
 function assemble(): number {
   const start = process.cpuUsage();

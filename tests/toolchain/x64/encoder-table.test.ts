@@ -1,7 +1,7 @@
 /**
  * Proves every row of the instruction table, in every mode that it names, with random operands: iced-x86 decodes its
- * bytes to the instruction that was meant, GNU as assembles the same text to the same bytes or to ones that decode to
- * the same instruction, and the form that the encoder chooses by itself means the same and is no longer.
+ * bytes to the intended instruction; GNU as assembles the same text to the same bytes or to bytes that decode to the
+ * same instruction; and the form that the encoder chooses itself means the same and is no longer.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -78,7 +78,7 @@ describe.each(MODES)("%i-bit code", (bits) => {
 
 const SLOT_BYTES = 16;
 
-/** GNU as's spelling, where it is another. */
+/** The text in GNU as's syntax, if it differs. */
 function gnuText(one: Sample): string {
   const { form, bits, operands, distance } = one;
   const [first] = operands;
@@ -141,7 +141,7 @@ describe.skipIf(noAssembler)(noAssembler ? "GNU as (skipped: no as on this host)
         );
     });
     expect(wrong, REPLAY).toEqual([]);
-    // Rows that as never takes are few: moves and ALU operations between registers have two encodings each.
+    // Few rows are never chosen by GNU as: moves and ALU operations between registers have two encodings each.
     expect(equal).toBeGreaterThan(samples.length * 0.7);
   });
 });

@@ -1,5 +1,6 @@
 /**
- * Proves that the inline-assembly parser reads what the language promises, and points at the character where it cannot.
+ * Proves that the inline-assembly parser accepts what the language promises, and points at the character where it
+ * fails.
  */
 import { describe, expect, it } from "vitest";
 import type { AsmBlock, AsmOperand } from "../../../toolchain/ir/ir.ts";

@@ -1,7 +1,7 @@
 /**
- * Atomic operations: what each does to its operands and flags, and that none is lost between two cores. Intel SDM vol.
- * 2 (CMPXCHG, CMPXCHG8B/16B, XADD, XCHG), vol. 3A: 8.1 (locked operations), 8.2.3 (memory ordering, examples 8-1, 8-3
- * and 8-5).
+ * Atomic operations: their effect on operands and flags, and that no update of two cores is lost. Intel SDM vol. 2
+ * (CMPXCHG, CMPXCHG8B/16B, XADD, XCHG), vol. 3A: 8.1 (locked operations), 8.2.3 (memory ordering, examples 8-1, 8-3 and
+ * 8-5).
  */
 import { decimal, expect, line, text } from "./console.ts";
 import { pause, startSecondCore } from "./smp.ts";
@@ -23,12 +23,12 @@ class Shared {
   pairHigh: u64 = 0;
   x: u64 = 0;
   y: u64 = 0;
-  /** Rounds of a litmus test that each core has begun, and what it has seen. */
+  /** Rounds of a litmus test that each core has started, and the values it has read. */
   round!: arr<u64, 2>;
   seen!: arr<u64, 2>;
   phase: u64 = 0;
   finished: u64 = 0;
-  /** Eight bytes over the end of a cache line, and of a page. */
+  /** Eight bytes across the end of a cache line, and of a page. */
   @align(4096) area!: arr<u8, 8192>;
 }
 const shared: Shared = zeroed();
@@ -36,7 +36,7 @@ const shared: Shared = zeroed();
 function addAcross(offset: u64): void {
   asm({ clobber: ["memory"], in: { rax: cast<u64>(addr(shared.area)) + offset } })`lock add qword ptr [rax], 1`;
 }
-/** What both cores do at once. */
+/** Executed by both cores at the same time. */
 function work(): void {
   for (let i: u64 = 0; i < ROUNDS; i++) {
     asm({ clobber: ["memory"], in: { rax: addr(shared.increments) } })`lock inc qword ptr [rax]`;
@@ -75,12 +75,12 @@ function addPair(): void {
   `;
 }
 
-/** Both cores begin round `n` together. */
+/** Both cores start round `n` together. */
 function meet(core: u64, n: u64): void {
   atomicStore(addr(shared.round[core]), n);
   while (atomicLoad(addr(shared.round[1 - core])) < n) pause();
 }
-/** Store, fence, load: both cannot miss the other's store (8.2.3.4 with MFENCE). */
+/** Store, fence, load: at least one core sees the other's store (8.2.3.4 with MFENCE). */
 function storeBuffering(core: u64): u64 {
   let both: u64 = 0;
   for (let n: u64 = 1; n <= LITMUS_ROUNDS; n++) {

@@ -1,7 +1,7 @@
 /**
- * Start of every check image: PVH entry (Xen's start_info.h), long mode on tables that map the first gigabyte where it
- * is, then the family's checks. The image is linked where it lies, at 1 MB, so that 16-, 32- and 64-bit code can name
- * the same symbols.
+ * Start of every check image: PVH entry (Xen's start_info.h), long mode on tables that map the first gigabyte
+ * identically, then the family's checks. The image is linked at its load address, 1 MB, so that 16-, 32- and 64-bit
+ * code can use the same symbols.
  */
 import { LAPIC_BASE } from "../../../../kernel/abi/memory.ts";
 import { PVH_MAGIC, type PvhStartInfo } from "../../../../kernel/abi/platform.ts";
@@ -24,10 +24,10 @@ const deviceDirectory: arr<u64, 512> = zeroed();
 /** @align 4096 */
 const bootStack: arr<u8, 16384> = zeroed();
 export const gdtPointer: DescriptorPointer = zeroed();
-/** Which of the family's runs this is: the command line's first character, a letter; 0 for none. */
+/** Selects the family's run: the command line's first character, a letter; 0: none. */
 export let variant: u8 = 0;
 
-/** Each family defines it. */
+/** Defined by each family. */
 declare function familyChecks(): void;
 
 export function pvhEntry(): void {
@@ -65,7 +65,7 @@ export function pvhEntry(): void {
   `;
 }
 
-/** Long mode, then on at EBP. Keeps ESI. Shared by both cores; the GDT is loaded. */
+/** Enters long mode and continues at EBP. Preserves ESI. Used by both cores; the GDT is loaded. */
 export function enterLongMode(): void {
   attr({ naked: true, bits: 32, align: 16 });
   asm`

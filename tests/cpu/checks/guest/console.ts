@@ -43,7 +43,7 @@ export function value(name: ptr<u8>, what: u64): void {
   hex(what);
   line();
 }
-/** `name: ok`, or what was found instead. */
+/** `name: ok`, or the value that was found instead. */
 export function expect(name: ptr<u8>, found: u64, wanted: u64): void {
   text(name);
   if (found === wanted) {

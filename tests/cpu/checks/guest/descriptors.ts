@@ -1,6 +1,6 @@
 /**
- * GDT and TSS of the checks. Every kind of descriptor that a check loads stands in the table.
- * Source: Intel SDM vol. 3A, 3.4.5 (segment descriptors), 5.8.3.1 (64-bit call gates), 7.7 (64-bit TSS).
+ * GDT and TSS of the checks. The table holds every kind of descriptor that a check loads. Source: Intel SDM vol. 3A,
+ * 3.4.5 (segment descriptors), 5.8.3.1 (64-bit call gates), 7.7 (64-bit TSS).
  */
 
 /**
@@ -90,7 +90,7 @@ export function setCallGate(selector: u64, target: u64, targetSelector: u64): vo
   gdt[at + 1] = target >> 32;
 }
 
-/** Stacks as they are between two checks: RSP0…2 and IST1, IST2 (double fault). */
+/** Default stacks between two checks: RSP0…2 and IST1, IST2 (double fault). */
 export function resetStacks(): void {
   for (let ring: u64 = 0; ring < 3; ring++) tss.rsp[ring] = ringStackTop(ring);
   tss.ist[0] = istStackTop(1);

@@ -122,7 +122,7 @@ function singleStep(): void {
 }
 function dividePending(): void {
   attr({ naked: true });
-  // fninit; unmask divide-by-zero; 1.0 / 0.0. The error waits for the next x87 instruction.
+  // fninit; unmask divide-by-zero; 1.0 / 0.0. The error is delivered at the next x87 instruction.
   asm`
     fninit
     sub rsp, 16
@@ -132,7 +132,7 @@ function dividePending(): void {
   `;
 }
 
-/** The privileged ones, as bytes so that a fault is at their first. */
+/** Privileged instructions, as bytes, so that a fault is at the first byte. */
 function privileged(ring: u64): void {
   give(0, 0, 0, 0);
   bytesInRing(cstr("clts"), ring, 0x060f, 2);
@@ -207,7 +207,7 @@ function invalidOpcodes(): void {
 /** MXCSR with reserved bits, RFLAGS images, control registers. */
 function reservedBits(): void {
   check(cstr("ldmxcsr reserved"), 0, loadBadMxcsr);
-  // QEMU takes the bits and falls into the mode that they make: its variant leaves them out.
+  // QEMU accepts the bits and switches to the resulting mode, so its variant leaves them out.
   if (variant !== QEMU) reservedControlBits();
   give(16, 0, 0, 0);
   checkBytes(cstr("mov cr8 beyond 15"), 0, 0xc0_220f44, 4);
@@ -269,7 +269,7 @@ function floatingPoint(): void {
   check(cstr("sse divide by zero without osxmmexcpt"), 3, divideSse);
   setCr4(cr4);
   asm({ clobber: ["memory"] })`sub rsp, 16; mov dword ptr [rsp], 0x1f80; ldmxcsr [rsp]; add rsp, 16`;
-  // x87: fninit and the control word, then fld1; fldz; fdivp; fwait. The fault is at fwait, six bytes on.
+  // x87: fninit and the control word, then fld1; fldz; fdivp; fwait. The fault is at fwait, six bytes later.
   attempt(3, dividePending);
   give(event.rax, 0, 0, 0);
   checkBytes(cstr("fldcw"), 3, 0x28d9, 2);

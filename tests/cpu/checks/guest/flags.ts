@@ -30,7 +30,7 @@ function flagsOf(defined: u64): void {
   flag(CF, 67, defined);
 }
 
-/** `bytes` on RAX = a, RCX = b, RDX = d; then RAX, and RDX too where `wide`. */
+/** Executes `bytes` with RAX = a, RCX = b, RDX = d; prints RAX, and if `wide` also RDX. */
 function operate(name: ptr<u8>, bytes: u64, count: u64, a: u64, b: u64, d: u64, defined: u64, wide: boolean): void {
   give(a, 0, b, d);
   attemptBytes(3, bytes, count);
@@ -71,7 +71,7 @@ const bytes8: arr<u64, 9> = [0x00, 0x01, 0x0f, 0x10, 0x7f, 0x80, 0x81, 0xfe, 0xf
 const words64: arr<u64, 5> = [0, 1, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000, 0xffff_ffff_ffff_ffff];
 const words32: arr<u64, 4> = [0xffff_ffff_0000_0001, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 
-/** The eight operations on all pairs of edges, with CF clear and set where it matters. */
+/** The eight operations on all pairs of boundary values, with CF clear and, where it matters, set. */
 function arithmetic(): void {
   for (let n: u64 = 0; n < 8; n++) {
     const logic: boolean = n === 1 || n === 4 || n === 6;
@@ -90,7 +90,7 @@ function arithmetic(): void {
   giveFlags(0);
 }
 
-/** What the tables of the manual say one by one. */
+/** Single cases from the manual's tables. */
 function single(): void {
   giveFlags(CF);
   op(cstr("inc8"), 0xc0fe, 2, 0x7f, 0, ALL);
@@ -123,7 +123,7 @@ function single(): void {
   op(cstr("sar8"), 0xf8d2, 2, 0x80, 31, ALL & ~AF & ~OF);
   op(cstr("sar64"), 0xf8_d348, 3, 0x8000_0000_0000_0000, 63, ALL & ~AF & ~OF);
 
-  // Rotates change CF and OF alone.
+  // Rotates change only CF and OF.
   giveFlags(SF | ZF | AF | PF);
   op(cstr("rol8"), 0xc0d2, 2, 0x81, 1, ALL);
   op(cstr("ror8"), 0xc8d2, 2, 0x01, 1, ALL);
@@ -165,7 +165,7 @@ function single(): void {
   operate(cstr("idiv32"), 0xf9f7, 2, 0xffff_ff9c, 7, 0xffff_ffff, 0, true);
   operate(cstr("idiv32 too big"), 0xf9f7, 2, 0x8000_0000, 0xffff_ffff, 0xffff_ffff, 0, true);
 
-  // Widths: 32-bit results clear the upper half, 8- and 16-bit ones leave it.
+  // Widths: 32-bit results clear the upper half, 8- and 16-bit ones preserve it.
   op(cstr("mov eax, ecx"), 0xc889, 2, 0xffff_ffff_ffff_ffff, 0xffff_ffff_8000_0000, ALL);
   op(cstr("mov ax, cx"), 0xc889_66, 3, 0xffff_ffff_ffff_ffff, 0x1234_5678, ALL);
   op(cstr("mov ah, cl"), 0xcc88, 2, 0xffff_ffff_ffff_ffff, 0x12, ALL);

@@ -99,7 +99,7 @@ function softwareAfter(): void {
   asm`lea r15, [rip + 1f]; int 0x82;  1: int 0x80`;
 }
 
-/** What a gate may be; INT n for EXT = 0, an exception for EXT = 1. */
+/** Valid gate types; INT n for EXT = 0, an exception for EXT = 1. */
 function gates(): void {
   setGate(VECTOR, stub(VECTOR), 0, GateType.INTERRUPT | 0x60, 0);
   check(cstr("int, gate's selector null"), 3, software);
@@ -156,7 +156,7 @@ function doubleFaults(): void {
   check(cstr("pf then pf"), 3, pageFault);
   expect(cstr("  cr2 of the second"), event.cr2, pageAt(0) + 0x7f8);
   check(cstr("gp then pf, then pf again"), 3, generalProtection);
-  // With a good stack for #PF alone, benign or contributory then #PF is served one after the other.
+  // If only #PF has a valid stack: after a benign or contributory exception, #PF is handled serially.
   setGate(Exception.PF, stub(Exception.PF), Sel.CODE0, GateType.INTERRUPT, 1);
   check(cstr("gp then pf, served in turn"), 3, generalProtectionPage);
   check(cstr("ud then pf, served in turn"), 3, undefinedPage);
@@ -187,7 +187,7 @@ function shutdowns(): void {
   text(cstr("before"));
   text(cstr("\n"));
   if (variant === 97) {
-    loadIdtLimit(4); // #UD, #GP and #DF all lie beyond it
+    loadIdtLimit(4); // #UD, #GP and #DF are all beyond the limit
     check(cstr("a"), 3, undefined2);
   }
   if (variant === 98) {

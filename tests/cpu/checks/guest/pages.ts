@@ -1,6 +1,6 @@
 /**
- * The test region: eight pages of 4 KB at TEST_BASE with tables of their own, one at each level, whose entries the
- * checks set. Page n is TEST_BASE + n × 4096; as set up, pages 0…7 map the eight frames for all rings, writable and
+ * The test region: eight pages of 4 KB at TEST_BASE with separate tables, one at each level, whose entries the checks
+ * set. Page n is TEST_BASE + n × 4096. By default pages 0…7 map the eight frames for all rings, writable and
  * executable.
  */
 import { Pte } from "../../../../kernel/abi/x86.ts";
@@ -26,7 +26,10 @@ export function frame(n: u64): u64 {
 export function pageAt(n: u64): u64 {
   return TEST_BASE + n * 4096;
 }
-/** Flags of the entry of `level` (4: PML4 … 1: page) that leads to page 0; the rest is as set up. */
+/**
+ * Sets the flags of the entry of `level` (4: PML4 … 1: page) on the path to page 0; the other entries get their
+ * defaults.
+ */
 export function setLevel(level: u64, flags: u64): void {
   resetPages();
   if (level === 4) pml4[TEST_SLOT] = cast<u64>(addr(testPdpt)) | flags;

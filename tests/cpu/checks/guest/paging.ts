@@ -23,7 +23,7 @@ import {
 } from "./pages.ts";
 import { attempt, attemptBytes, check, event, give, giveFlags, report, start } from "./trap.ts";
 
-// All of these take the address in RAX. R15, R14: where the fault shall be.
+// All of these take the address in RAX. R15, R14: where the fault is expected.
 function readAt(): void {
   attr({ naked: true });
   asm`lea r15, [rip + 1f]; mov r14, rax;  1: mov rcx, [rax]; int 0x80`;
@@ -70,8 +70,8 @@ function kindName(kind: u64): ptr<u8> {
   return kind === 0 ? cstr("read ") : kind === 1 ? cstr("write ") : cstr("fetch ");
 }
 /**
- * `cpl3 write NAME: …` for each access, in rings 0, 3 and perhaps 1: its code lies in user pages, which SMEP closes to
- * it.
+ * `cpl3 write NAME: …` for each access, in rings 0, 3 and perhaps 1: ring 1's code is in user pages, which SMEP
+ * forbids.
  */
 function matrix(name: ptr<u8>, address: u64, ring1: boolean): void {
   for (let ring: u64 = 0; ring < 4; ring++) {
@@ -161,7 +161,7 @@ function accessedAndDirty(): void {
   expect(cstr("fetch sets accessed"), accessed(testTable[3]), 1);
 }
 
-/** Accesses over a page's end: the first page is there, the second is not. */
+/** Accesses across a page's end: the first page is mapped, the second is not. */
 function straddling(): void {
   resetPages();
   setPage(1, OPEN - Pte.P);
@@ -230,7 +230,7 @@ function protection(): void {
   matrix(cstr("supervisor writable, smep"), TEST_BASE, false);
   asm({ clobber: ["memory"], in: { rax: cr4 } })`mov cr4, rax`;
 
-  // The rings' code lies in user pages, their stacks, too: with SMAP only ring 0 takes part.
+  // The code and stacks of the outer rings are in user pages: with SMAP only ring 0 takes part.
   setPage(0, OPEN);
   asm({ clobber: ["memory"], in: { rax: cr4 | Cr4.SMAP } })`mov cr4, rax`;
   access(0, 0, TEST_BASE);
@@ -249,7 +249,7 @@ function protection(): void {
   report(cstr("smap, cpl3 read user"));
   asm({ clobber: ["memory"], in: { rax: cr4 } })`mov cr4, rax`;
 
-  // Without EFER.NXE bit 63 is reserved, and a fetch is not told from a read.
+  // Without EFER.NXE bit 63 is reserved, and a fetch is not distinguished from a read.
   writeEfer(0x501);
   setPage(0, OPEN | NO_EXECUTE);
   access(0, 3, TEST_BASE);
@@ -267,7 +267,7 @@ function writeEfer(low: u64): void {
   asm({ clobber: ["memory"], in: { rcx: Msr.EFER, rax: low, rdx: 0 } })`wrmsr`;
 }
 
-/** Changes of the tables are seen after INVLPG and after MOV to CR3; a page that was missing needs neither. */
+/** Changes of the tables take effect after INVLPG and after MOV to CR3; a page that was missing needs neither. */
 function invalidation(): void {
   resetPages();
   access(0, 0, pageAt(4));

@@ -6,7 +6,7 @@ import { expect } from "./console.ts";
 import { gdt, loadTables, ringStackTop, Sel, setCallGate, setSystem, tss } from "./descriptors.ts";
 import { attempt, check, checkBytes, event, give, giveFlags, rawCode, report } from "./trap.ts";
 
-/** AX → the segment register, then what it reads back as in RBX. */
+/** Loads AX into the segment register and reads it back into RBX. */
 function loadDs(): void {
   attr({ naked: true });
   asm`lea r15, [rip + 1f];  1: mov ds, eax; mov ebx, ds; int 0x80`;
@@ -77,7 +77,7 @@ function task(): void {
   checkBytes(cstr("ltr busy"), 0, 0xd8_000f, 3);
   give(0, 0, 0, 0);
   checkBytes(cstr("ltr null"), 0, 0xd8_000f, 3);
-  loadTables(); // for those who take it
+  loadTables(); // if the load is accepted
   give(Sel.DATA0, 0, 0, 0);
   checkBytes(cstr("ltr data"), 0, 0xd8_000f, 3);
   give(Sel.TSS_ABSENT, 0, 0, 0);
@@ -104,7 +104,7 @@ function task(): void {
 }
 const localTable: arr<u64, 2> = [0, 0x00cf_f300_0000_ffff];
 
-/** LAR, LSL, VERR, VERW of AX: bit 6 of RFLAGS says whether the selector would do; ECX has the result. */
+/** LAR, LSL, VERR, VERW of AX: bit 6 of RFLAGS says whether the selector is usable; ECX has the result. */
 function question(name: ptr<u8>, ring: u64, selector: u64, bytes: u64, zero: u64, result: u64): void {
   give(selector, 0, 0, 0);
   checkBytes(name, ring, bytes, 3);
@@ -295,7 +295,7 @@ function interruptReturns(): void {
   give(Sel.CODE3, here + ALIAS, 0x20_7ed7, Sel.DATA3);
   check(cstr("iretq with flags"), 0, iret);
   expect(cstr("  all of them"), event.rflags, 0x20_7ed7);
-  // At CPL 3 IRETQ and POPF change neither IF nor IOPL.
+  // At CPL 3, IRETQ and POPF change neither IF nor IOPL.
   give(Sel.CODE3, here + ALIAS, 0x3202, Sel.DATA3);
   check(cstr("cpl3 iretq with if and iopl"), 3, iret);
   expect(cstr("  not taken"), event.rflags, 2);
@@ -315,7 +315,7 @@ function popFlags(): void {
   asm`push rax; popfq; int 0x80`;
 }
 
-/** MOV to SS holds the single-step trap back by an instruction. */
+/** MOV to SS delays the single-step trap by one instruction. */
 function shadow(): void {
   attr({ naked: true });
   asm`

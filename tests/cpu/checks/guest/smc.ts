@@ -1,7 +1,7 @@
 /**
- * Code that changes: by the same core through the address that it runs at and through another, by the other core, by
- * new page tables. Intel SDM vol. 3A: 8.1.3 (self- and cross-modifying code; a jump or a serialising instruction stands
- * between the write and the use where the manual asks for it), 11.6 (self-modifying code), 4.10.4 (invalidation).
+ * Code that changes: written by the same core through its own address and through an alias, by the other core, or
+ * replaced by new page tables. Intel SDM vol. 3A: 8.1.3 (self- and cross-modifying code; with a jump or a serialising
+ * instruction between write and use where the manual requires it), 11.6 (self-modifying code), 4.10.4 (invalidation).
  */
 import { expect } from "./console.ts";
 import { frame, pageAt, resetPages, setPage, testTable } from "./pages.ts";
@@ -24,7 +24,7 @@ function serialise(): void {
   asm({ clobber: ["rax", "rbx", "rcx", "rdx", "memory"] })`xor eax, eax; cpuid`;
 }
 
-/** Stores into the block that is running, behind a jump (8.1.3, option 1). */
+/** Stores into the running block, beyond a jump (8.1.3, option 1). */
 function ahead(): void {
   attr({ naked: true });
   asm`
@@ -36,7 +36,7 @@ function ahead(): void {
     int 0x80
   `;
 }
-/** The same without the jump: a processor of the P6 family or later sees it, too (11.6). */
+/** The same without the jump: processors of the P6 family and later detect it, too (11.6). */
 function aheadAtOnce(): void {
   attr({ naked: true });
   asm`
@@ -47,7 +47,7 @@ function aheadAtOnce(): void {
     int 0x80
   `;
 }
-/** A loop whose body counts up what it adds. */
+/** A loop whose body increments its own operand. */
 function loopOfItself(): void {
   attr({ naked: true });
   asm`
@@ -65,7 +65,7 @@ function loopOfItself(): void {
     int 0x80
   `;
 }
-/** `rep stosb` of NOPs over an UD2 that follows it. */
+/** `rep stosb` writes NOPs over the UD2 that follows it. */
 function stringStore(): void {
   attr({ naked: true });
   asm`
@@ -108,7 +108,7 @@ function own(): void {
   check(cstr("rep stosb over an instruction, again"), 0, stringStore);
 }
 
-/** Frame 0 runs at pageAt(0) and is written through the identity map, and the other way round. */
+/** Frame 0 is executed at pageAt(0) and written through the identity map, and the reverse. */
 function aliases(): void {
   resetPages();
   let wrong: u64 = 0;
@@ -133,7 +133,7 @@ function aliases(): void {
     if (run(pageAt(1)) !== i) wrong++;
   }
   expect(cstr("read-only where it runs: stale runs"), wrong, 0);
-  // Over a page's end.
+  // Across a page's end.
   wrong = 0;
   for (let i: u64 = 1; i <= ROUNDS; i++) {
     writeFunction(frame(3) - 3, i * 0x0101_0101);
@@ -143,7 +143,7 @@ function aliases(): void {
   expect(cstr("over a page's end: stale runs"), wrong, 0);
 }
 
-/** Other frames under the same address. */
+/** Other frames at the same address. */
 function remapped(): void {
   resetPages();
   writeFunction(frame(4), 44);
@@ -159,9 +159,9 @@ function remapped(): void {
 }
 
 class Shared {
-  /** The function holds this number's code … */
+  /** The function holds the code of this number … */
   written: u64 = 0;
-  /** … and the other core has run it, with this result. */
+  /** … and the other core has executed it, with this result. */
   ran: u64 = 0;
   result: u64 = 0;
 }

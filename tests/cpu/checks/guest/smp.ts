@@ -1,6 +1,6 @@
 /**
- * The second core: INIT, STARTUP at the trampoline page, the first core's way into long mode, then `secondCore` with
- * its own stack. Intel SDM vol. 3A, 8.4.4.1. Interrupts stay off on both; the checks talk through memory.
+ * The second core: INIT, STARTUP at the trampoline page, the first core's switch to long mode, then `secondCore` on a
+ * separate stack. Intel SDM vol. 3A, 8.4.4.1. Interrupts stay off on both cores; the checks communicate through memory.
  */
 import { Icr, Lapic, SVR_ENABLE } from "../../../../kernel/abi/lapic.ts";
 import { AP_TRAMPOLINE, LAPIC_BASE } from "../../../../kernel/abi/memory.ts";
@@ -20,7 +20,7 @@ class Shared {
 }
 const shared: Shared = new Shared();
 
-/** Each family that starts it defines it. */
+/** Defined by each family that starts the core. */
 declare function secondCore(): void;
 
 function register(offset: u32): ptr<u32> {

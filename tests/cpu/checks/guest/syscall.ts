@@ -15,7 +15,7 @@ function readMsr(msr: u64): u64 {
   return asm<u64>({ in: { rcx: msr }, out: "rax", clobber: ["rdx"] })`rdmsr; shl rdx, 32; or rax, rdx`;
 }
 
-/** Where SYSCALL arrives: ring 0 on the caller's stack. */
+/** Target of SYSCALL: ring 0 on the caller's stack. */
 function entry64(): void {
   attr({ naked: true });
   asm`mov ebx, 64; int 0x80`;
@@ -32,7 +32,7 @@ function callStepping(): void {
   attr({ naked: true });
   asm`lea r12, [rip + 2f]; pushfq; or dword ptr [rsp], 0x100; popfq; syscall;  2: int 0x80`;
 }
-/** To ring 3 at RCX with RFLAGS R11 = RAX. */
+/** Returns to ring 3 at RCX, with RFLAGS R11 = RAX. */
 function back64(): void {
   attr({ naked: true });
   asm`lea r15, [rip + 1f]; mov r11, rax; mov r14, rcx;  1: sysretq; int 0x80`;

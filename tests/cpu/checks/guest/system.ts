@@ -12,7 +12,7 @@ import { type DescriptorPointer, loadTables, Sel, setSystem } from "./descriptor
 import { frame, OPEN, resetPages, setPage, testDirectory, testPdpt, testTable } from "./pages.ts";
 import { attemptAt, check, checkBytes, event, give, IDT_VECTORS, idt, report } from "./trap.ts";
 
-/** Variant of the run under --strict: whatever a device reports ends it. */
+/** Variant of the run under --strict: any report of a device ends it. */
 const STRICT: u8 = 0x73;
 const NOT_CANONICAL: u64 = 0x8000_0000_0000;
 
@@ -21,7 +21,7 @@ const idtPointer: DescriptorPointer = zeroed();
 /** @align 16 */
 const image: arr<u8, 512> = zeroed();
 
-/** RAX: the bad pointer, RBX: the good one, for those who take the bad one. */
+/** RAX: the invalid pointer, RBX: the valid one, in case the invalid one is accepted. */
 function loadGdt(): void {
   attr({ naked: true });
   asm`lea r15, [rip + 1f];  1: lgdt [rax]; lgdt [rbx]; int 0x80`;
@@ -221,7 +221,7 @@ function endOfTheLowerHalf(): void {
   atTheEnd(cstr("jno rel32 beyond the end"), 0x1000_810f, 6, 0xff0);
 }
 
-/** CPUID announces neither TZCNT nor LZCNT: F3 before BSF and BSR says nothing (SDM vol. 2, TZCNT, LZCNT). */
+/** CPUID reports neither TZCNT nor LZCNT: F3 before BSF and BSR is ignored (SDM vol. 2, TZCNT, LZCNT). */
 function bitScan(name: ptr<u8>, source: u64, bytes: u64, count: u64, found: u64, zero: u64): void {
   give(0x1234_5678_9abc_def0, 0, source, 0);
   checkBytes(name, 3, bytes, count);

@@ -1,18 +1,18 @@
 /**
- * The heart of the checks: `attempt` runs a piece of code in a ring, and the first event of any kind ends it. Its
- * handler notes everything that the processor did — vector, error code, frame, CR2, the registers, the handler's own
- * stack — in `event` and goes back to the caller of `attempt`. Code that ends well says so by `int DONE`.
+ * The centre of the checks: `attempt` runs code in a ring, and the first event of any kind ends it. Its handler records
+ * everything that the processor did (vector, error code, frame, CR2, the registers, the handler's stack) in `event` and
+ * returns to the caller of `attempt`. Code that completes executes `int DONE`.
  *
- * Conventions of checked code: R15 = RIP that the event shall show, R14 = CR2 that a page fault shall show.
+ * Conventions of checked code: R15 = expected RIP of the event, R14 = expected CR2 of a page fault.
  */
 import { Exception } from "../../../../kernel/abi/x86.ts";
 import { TEST_BASE, USER_ALIAS } from "./space.ts";
 import { char, exit, hex, line, text } from "./console.ts";
 import { type DescriptorPointer, Sel } from "./descriptors.ts";
 
-/** "The code is through": a gate of DPL 3. */
+/** "The code has completed": a gate of DPL 3. */
 export const DONE: u32 = 0x80;
-/** Software interrupts 0x81 … 0x87 belong to the checks. IDT_VECTORS and above lie behind the limit. */
+/** Software interrupts 0x81 … 0x87 belong to the checks. IDT_VECTORS and above are beyond the limit. */
 export const IDT_VECTORS: u64 = 0x90;
 export const IST_DOUBLE_FAULT: u64 = 2;
 
@@ -40,16 +40,16 @@ export class Event {
   rsp: u64 = 0;
   ss: u64 = 0;
   cr2: u64 = 0;
-  /** Address behind the frame: where the processor began to push. */
+  /** Address after the frame: where the processor started to push. */
   frameTop: u64 = 0;
-  /** As the handler found them. */
+  /** On entry to the handler. */
   handlerSs: u64 = 0;
   handlerFlags: u64 = 0;
 }
-/** What ended the last attempt. */
+/** The event that ended the last attempt. */
 export const event: Event = zeroed();
 
-/** What the next attempt starts with; `code` and the ring's segments are set by the calls below. */
+/** Initial state of the next attempt; the calls below set `code` and the ring's segments. */
 export class Start {
   rip: u64 = 0;
   cs: u64 = 0;
@@ -65,7 +65,7 @@ export class Start {
   rdi: u64 = 0;
   r14: u64 = 0;
   r15: u64 = 0;
-  /** Stack of the caller; 0 while no attempt is under way. */
+  /** Stack of the caller; 0 while no attempt runs. */
   back: u64 = 0;
 }
 export const start: Start = zeroed();
@@ -90,7 +90,7 @@ export function setGate(vector: u64, target: u64, selector: u64, type: u64, ist:
     (target & 0xffff) | (selector << 16) | (ist << 32) | (type << 40) | (((target >> 16) & 0xffff) << 48);
   idt[vector].high = target >> 32;
 }
-/** The gate as it is between two checks. */
+/** Resets the gate to its default between two checks. */
 export function resetGate(vector: u64): void {
   const user: u64 = vector === DONE || vector === Exception.BP || vector === 0x82 ? 0x60 : 0;
   const stub: u64 = vector < 32 ? vector : vector - 96;
@@ -161,7 +161,7 @@ export function trapStubs(): void {
     jmp ${comeBack}
   `;
 }
-/** On whatever stack the event left us: to the caller of `attempt`, in order. */
+/** On whatever stack the event used: returns to the caller of `attempt`. */
 function comeBack(): void {
   attr({ naked: true });
   asm`
@@ -185,7 +185,7 @@ function comeBack(): void {
     ret
   `;
 }
-/** By IRETQ into what `start` says. */
+/** Enters the state in `start` by IRETQ. */
 function enter(): void {
   attr({ naked: true });
   asm`
@@ -222,20 +222,20 @@ function unexpected(): void {
   exit(1);
 }
 
-/** Registers that checked code gets; the next attempt uses them, later ones too. */
+/** Registers for this and later attempts. */
 export function give(rax: u64, rbx: u64, rcx: u64, rdx: u64): void {
   start.rax = rax;
   start.rbx = rbx;
   start.rcx = rcx;
   start.rdx = rdx;
 }
-/** RFLAGS of the attempts to come, beside bit 1. */
+/** RFLAGS of later attempts, besides bit 1. */
 export function giveFlags(flags: u64): void {
   start.rflags = flags | 2;
 }
 
 /**
- * Runs the code at `address` of the identity map: in ring 0 there, in the others through the alias. 32: ring 3's
+ * Runs the code at `address` of the identity map: ring 0 there, other rings through the alias. 32: ring 3 in
  * compatibility mode.
  */
 export function attemptAt(ring: u64, address: u64): void {
@@ -260,7 +260,7 @@ export function attempt(ring: u64, code: () => void): void {
   attemptAt(ring, cast<u64>(code));
 }
 /**
- * Up to 8 bytes of code, lowest first, followed by `int DONE`. R15 starts as the code's address, so rip=ok says "a
+ * Up to 8 bytes of code, lowest first, followed by `int DONE`. R15 starts as the code's address, so rip=ok means "a
  * fault at its first byte".
  */
 export function attemptBytes(ring: u64, bytes: u64, count: u64): void {
@@ -270,13 +270,13 @@ export function attemptBytes(ring: u64, bytes: u64, count: u64): void {
   attemptAt(ring, cast<u64>(addr(rawCode)));
 }
 
-/** The stubs' return address tells the vector. */
+/** The stub's return address identifies the vector. */
 function vectorOf(returnAddress: u64): u64 {
   const index: u64 = (returnAddress - cast<u64>(trapStubs)) / 5 - 1;
   return index < 32 ? index : index + 96;
 }
 
-/** Bytes between two RIPs that are shown. */
+/** Largest distance in bytes between two RIPs that is printed. */
 const NEAR: u64 = 16;
 
 const names: arr<u8, 64> = [
@@ -348,7 +348,7 @@ const names: arr<u8, 64> = [
 function pushesErrorCode(vector: u64): boolean {
   return vector === Exception.DF || (vector >= Exception.TS && vector <= Exception.PF) || vector === Exception.AC;
 }
-/** Writes the event: `#PF e=6 cr2=ok rip=ok`, `int 81 rip=ok` or `done`. */
+/** Prints the event: `#PF e=6 cr2=ok rip=ok`, `int 81 rip=ok` or `done`. */
 export function what(): void {
   const vector: u64 = event.vector;
   if (vector === DONE) {
@@ -386,7 +386,7 @@ export function what(): void {
     }
   }
 }
-/** The event as a line. */
+/** Prints the event as a line. */
 export function report(name: ptr<u8>): void {
   text(name);
   text(cstr(": "));

@@ -1,6 +1,6 @@
 /**
  * Every refused construct has a case: NAME.ts beside NAME.expected, the lines that the compiler prints for it.
- * `UPDATE=1 npx vitest run tests/toolchain/frontend/diagnostics` accepts what it prints now.
+ * `UPDATE=1 npx vitest run tests/toolchain/frontend/diagnostics` accepts the present output.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";

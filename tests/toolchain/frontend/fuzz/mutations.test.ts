@@ -1,8 +1,8 @@
 /**
  * No input makes the compiler crash: sources of the language, mutated by fixed seeds (characters, tokens and lines
- * deleted, doubled, swapped, spliced from other files), give diagnostics or a well-formed module, never an exception,
- * an internal error or a hang. One seed alone: `SEED=17 npx vitest run tests/toolchain/frontend/fuzz`; more of them:
- * `SEEDS=5000`.
+ * deleted, duplicated, swapped, spliced from other files), give diagnostics or a well-formed module, never an
+ * exception, an internal error or a hang. One seed alone: `SEED=17 npx vitest run tests/toolchain/frontend/fuzz`; more
+ * of them: `SEEDS=5000`.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -81,9 +81,9 @@ function replaceInKind(seed: number): string {
   return tokens.join("");
 }
 
-/** Inputs that TypeScript could parse, and so the compiler's own rules have seen. */
+/** Inputs that TypeScript could parse, so that they reached the compiler's own rules. */
 let parsed = 0;
-/** What is wrong with the compiler's behaviour on a text; null if nothing. */
+/** Describes what is wrong with the compiler's behaviour on a text; null if nothing. */
 function misbehaviour(text: string): string | null {
   const file = "/fuzz/input.ts";
   try {

@@ -1,6 +1,6 @@
 /**
- * Natural code of the language, run by the IR interpreter before and after the passes: each function returns what the
- * comment above it says. Proves that lowering gives the language's meaning and that the module is well-formed.
+ * Natural code of the language, run by the IR interpreter before and after the passes: each function returns the value
+ * in the comment above it. Proves that lowering preserves the language's meaning and that the module is well-formed.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";

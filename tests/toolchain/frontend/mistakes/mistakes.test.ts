@@ -1,7 +1,7 @@
 /**
- * The mistakes that a TypeScript programmer makes first: each NAME.ts is a natural program, NAME.expected what the
- * compiler says to it, and NAME.fixed.ts what somebody writes who does what the message says: it compiles. Read the
- * three side by side. `UPDATE=1 npx vitest run tests/toolchain/frontend/mistakes` accepts what is printed now.
+ * The mistakes that a TypeScript programmer makes first: NAME.ts is a natural program, NAME.expected the compiler's
+ * output, and NAME.fixed.ts the program after following the messages: it compiles. Read the three side by side.
+ * `UPDATE=1 npx vitest run tests/toolchain/frontend/mistakes` accepts the present output.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -29,7 +29,7 @@ describe("a mistake leads to the right code", () => {
     const actual = diagnose(`${name}.ts`);
     if (process.env.UPDATE) writeFileSync(file, actual);
     expect(actual).toBe(readFileSync(file, "utf8"));
-    // Ours, every one: what the checker of TypeScript says knows nothing of the language.
+    // All messages are ours: TypeScript's checker does not know the language.
     for (const line of actual.trimEnd().split("\n"))
       expect(line).toMatch(/^\S+:\d+:\d+: error MG[1-5]\d{3}: .*write .*/);
     expect(diagnose(`${name}.fixed.ts`), "what the message told to write").toBe("");

@@ -1,6 +1,6 @@
 /**
- * A program that has every shape of frame: it is single-stepped under gdb, which must find all callers at every
- * instruction. Runs on Linux as it is. Ends with the sum of its results as exit status.
+ * A program with every shape of frame. gdb single-steps it and must find all callers at every instruction. Runs on
+ * Linux unchanged. The exit status is the sum of its results.
  */
 const SYS_EXIT: u64 = 60;
 
@@ -80,7 +80,7 @@ function many(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: u64, h: u64): u
   const high: u64 = leaf(b + h);
   return low * c + high * d + e + f;
 }
-/** Assembly that takes the frame pointer away, and that calls with more on the stack. */
+/** Assembly that clobbers the frame pointer, and assembly that calls with more data on the stack. */
 function borrowed(x: u64): u64 {
   attr({ inline: "never" });
   const point: Point = new Point();
@@ -103,7 +103,7 @@ function sumOf(p: ptr<Point>): u64 {
   attr({ inline: "never" });
   return p.x + p.y;
 }
-/** A leaf that moves its stack. */
+/** A leaf that moves its stack pointer. */
 function flags(): u64 {
   attr({ inline: "never" });
   return asm<u64>`
@@ -112,7 +112,7 @@ function flags(): u64 {
     and ${ret}, 1
   `;
 }
-/** Many values alive across calls: all saved registers, and slots. */
+/** Many values live across calls: all callee-saved registers, and slots. */
 function corners(s: ptr<Shape>, count: u64): u64 {
   attr({ inline: "never" });
   const a: u64 = leaf(1);

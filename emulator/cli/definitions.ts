@@ -126,6 +126,8 @@ const gdb: Option = {
 };
 const noWait: Option = { name: "no-wait", about: "start at once; a debugger may connect later" };
 
+const strace: Option = { name: "strace", about: "print the job's system calls on stderr: [RANK.CORE] call = result" };
+
 const trace = (first: readonly Option[]): OptionGroup => ({ title: "Trace", options: [...first, show, ...selection] });
 
 // ---- run
@@ -231,7 +233,7 @@ const faults: OptionGroup = {
 const runGroups = (first: readonly Option[]): readonly OptionGroup[] => [
   machineOfRun,
   job,
-  trace(first),
+  trace([...first, strace]),
   debuggerOfRun,
   faults,
 ];

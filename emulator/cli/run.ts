@@ -10,7 +10,7 @@ import { coreReportLines } from "./corereport.ts";
 import { openCores } from "./cores.ts";
 import type { DebugLine } from "./debug.ts";
 import { loadEngine } from "./engines.ts";
-import { EXIT_MACHINE_FAULT } from "./errors.ts";
+import { EXIT_MACHINE_FAULT, UserError } from "./errors.ts";
 import { type Driver, openDebugger } from "./gdb.ts";
 import { openJobDebugger } from "./gdbjob.ts";
 import { imageFile, imagesOut, machineSettings, readArtifact, readImage, rootFolder } from "./inputs.ts";
@@ -24,6 +24,7 @@ import type { Parsed } from "./parse.ts";
 import { builtInJobs, checkRoot, findProgram } from "./program.ts";
 import { finishRun } from "./runend.ts";
 import { say, Session } from "./session.ts";
+import { openStrace } from "./strace.ts";
 import { Signals } from "./signals.ts";
 import { openInput } from "./stdin.ts";
 import { terminalSize } from "./terminal.ts";
@@ -36,6 +37,8 @@ const USER_ID = 1000;
 /** `debug`: run under a gdb that the command starts. */
 export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<number> {
   const { texts: o } = parsed;
+  if (o["strace"] !== undefined && (o["gdb"] ?? o["gdb-job"] ?? debug) !== undefined)
+    throw new UserError("bad --strace", "with a debugger", "both stop the machine: give one of them");
   const settings = machineSettings(o, defaults.runCores);
   const { nodes, nids: ranks, fanout, workingDirectory, quotaBytes, argv, envp } = jobSetup(parsed);
   checkMemory(nodes, settings);
@@ -140,7 +143,8 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     const files = used.map((image) => path.resolve(image.file));
     driver =
       (await openDebugger(o, files, path.basename(program.name), debug)) ??
-      (await openJobDebugger(o, program.file?.hostPath, ranks));
+      (await openJobDebugger(o, program.file?.hostPath, ranks)) ??
+      (o["strace"] === undefined ? undefined : await openStrace(kernel, ranks, (line) => say(session, line)));
     // The last step that may refuse: it truncates the file.
     const trace = await openTrace(o, { images, header: () => traceHeader(parsed, nodes, settings, used) });
     tracing = trace;

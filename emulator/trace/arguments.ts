@@ -12,9 +12,11 @@ import {
   FutexFlagNames,
   FutexOperation,
   FutexOperationNames,
+  MapFlagNames,
   MembarrierNames,
   ProtNames,
   RandomFlagNames,
+  RemapFlagNames,
   ResourceNames,
   SignalNames,
 } from "../abi/process.ts";
@@ -66,6 +68,8 @@ const cloneFlags: Decoder = (value) => {
 // biome-ignore format: a table
 const decoders: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
   ["prot",             flags(ProtNames, "NONE")],
+  ["mmap.flags",       flags(MapFlagNames)],
+  ["mremap.flags",     flags(RemapFlagNames)],
   ["whence",           oneOf(SeekNames)],
   ["clock",            oneOf(ClockNames)],
   ["advice",           oneOf(AdviceNames)],

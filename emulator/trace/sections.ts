@@ -6,6 +6,8 @@ export interface ElfSection {
   readonly name: string;
   readonly type: number;
   readonly link: number;
+  /** Of its first byte in memory; 0: it is not loaded. */
+  readonly address: bigint;
   readonly bytes: Uint8Array;
 }
 
@@ -36,6 +38,7 @@ export function elfSections(bytes: Uint8Array): readonly ElfSection[] {
       name: cString(nameTable, view.getUint32(at, true)),
       type: view.getUint32(at + 4, true),
       link: view.getUint32(at + 40, true),
+      address: view.getBigUint64(at + 16, true),
       bytes: content(index),
     };
   });

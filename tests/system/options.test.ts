@@ -220,3 +220,28 @@ describe("how it ended", () => {
     }
   });
 });
+
+describe("--strace", () => {
+  const hello = (...args: string[]): Result =>
+    margay(["run", "--nodes", "2", "--cores", "1", "--hash", ...args, "hello"], { cwd: dir });
+  const hash = (r: Result): string | undefined => /state hash \w+/.exec(r.stderr)?.[0];
+  it("prints each rank's calls, of the program alone, and changes nothing in the run", () => {
+    const plain = hello();
+    const traced = hello("--strace");
+    expect(traced.status).toBe(0);
+    expect(traced.stdout).toBe(plain.stdout);
+    expect(hash(traced)).toBeDefined();
+    expect(hash(traced)).toBe(hash(plain));
+    for (const rank of [0, 1]) {
+      const calls = traced.stderr.split("\n").filter((l) => l.startsWith(`[${rank}.0] `));
+      expect(calls[0]).toBe(`[${rank}.0] margay_rank() = ${rank}`);
+      expect(calls).toContain(`[${rank}.0] write(1, "hello from rank ${rank} of 2 on nid ${rank + 1} "..., 39) = 39`);
+      expect(calls.at(-1)).toBe(`[${rank}.0] exit_group(0) = ?`);
+    }
+  });
+  it("is refused beside a debugger, which stops the machine too", () => {
+    const r = hello("--strace", "--gdb", "1234");
+    expect(r.status).toBe(2);
+    expect(r.stderr).toBe("margay: bad --strace: with a debugger: both stop the machine: give one of them\n");
+  });
+});

@@ -19,7 +19,7 @@ function register(t: ptr<Text>, name: ptr<u8>, value: u64): void {
   printHex(t, value, 16);
 }
 
-/** Four lines of four registers and one of the rest, each after two blanks. */
+/** Four lines of four registers and one of the rest, each indented by two blanks. */
 export function dumpRegisters(t: ptr<Text>, f: ptr<Frame>): void {
   printChar(t, 32);
   register(t, cstr("rip"), f.rip);
@@ -50,9 +50,9 @@ export function dumpRegisters(t: ptr<Text>, f: ptr<Frame>): void {
 }
 
 /**
- * Addresses along the chain of frame pointers, innermost first, `rip` itself in front; returns how many (at most
- * BACKTRACE_MAX). `space`: the program's, null for a kernel stack. Takes no lock: who dumps may have stopped its
- * holder.
+ * Stores the addresses along the chain of frame pointers, innermost first, starting with `rip`; returns their number
+ * (at most BACKTRACE_MAX). `space`: the program's, null for a kernel stack. Takes no lock, because its owner may have
+ * been stopped.
  */
 export function backtrace(to: ptr<u64>, rip: u64, rbp: u64, space: ptr<AddressSpace> | null): u32 {
   let count: u32 = 0;
@@ -63,8 +63,7 @@ export function backtrace(to: ptr<u64>, rip: u64, rbp: u64, space: ptr<AddressSp
     if (frame === 0 || (frame & 7) !== 0) break;
     let pair = cast<ptr<u64>>(frame);
     if (space !== null) {
-      // A pair never lies across two pages of its own: who pushes it has 16-byte frames, and what lies across ends the
-      // chain.
+      // A pair never crosses a page: stack frames are aligned to 16 bytes, so such a value ends the chain.
       if ((frame & 0xfff) > 0xff0) break;
       const at: u64 = frame >> 47 === 0 ? translateUser(space.root, frame, false) : 0;
       if (at === 0) break;
@@ -74,7 +73,7 @@ export function backtrace(to: ptr<u64>, rip: u64, rbp: u64, space: ptr<AddressSp
       if (frame >> 47 !== 0x1_ffff) break;
       if (pair[1] < KERNEL_BASE) break;
     }
-    // Frames lie one above the other: a chain that does not go up is no chain.
+    // Frames ascend in memory: a chain that does not is invalid.
     if (pair[0] !== 0 && pair[0] <= frame) break;
     frame = pair[0];
     address = pair[1];
@@ -93,7 +92,7 @@ export function dumpBacktrace(t: ptr<Text>, rip: u64, rbp: u64, space: ptr<Addre
   printChar(t, 10);
 }
 
-/** Interrupts that nobody had a use for; nothing if there were none. */
+/** Unexpected interrupts; prints nothing if there were none. */
 export function dumpStrays(t: ptr<Text>): void {
   for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
     if (strays.spurious[cpu] !== 0) dumpCount(t, cstr("spurious interrupts on cpu "), u64(cpu), strays.spurious[cpu]);

@@ -1,8 +1,8 @@
 /**
- * Exceptions: in the kernel a panic, in a program the end of its task by the signal that Linux would send. One line on
- * the console says so; registers and backtrace go to the service node as a core report, or to the console too where it
- * cannot be sent. An NMI in peace dumps what it broke into and changes nothing. Interrupts that nobody registered for
- * are named once a vector.
+ * Exceptions. In the kernel an exception is a panic. In a program it ends the task by the signal that Linux would send:
+ * one line goes to the console, and registers and backtrace go to the service node as a core report, or to the console
+ * if the report cannot be sent. An NMI outside a panic dumps what it interrupted and changes nothing. Interrupts
+ * without a handler are reported once per vector.
  */
 import { USER_END } from "../abi/memory.ts";
 import { Exception, PageFault } from "../abi/x86.ts";
@@ -59,7 +59,7 @@ const exceptions: arr<ExceptionInfo, 20> = [
 class Reporter {
   /** Sends a core report; false: it cannot be sent now. */
   report: ((task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean) | null = null;
-  /** An exception in a program: stops its thread if it is debugged. True: the fault is to take its course. */
+  /** An exception in a program: stops its thread if it is debugged. True: the fault takes effect. */
   stop: ((frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean) | null =
     null;
 }
@@ -86,7 +86,8 @@ function nameOf(vector: u64): ptr<u8> {
 }
 
 /**
- * What the kernel did wrong. Programs' pages are not its to touch but by mm/user.ts (SMAP, SMEP: arch/protection.ts).
+ * Describes the kernel's error. The kernel may touch programs' pages only through mm/user.ts (SMAP, SMEP:
+ * arch/protection.ts).
  */
 function kernelFault(frame: ptr<Frame>, address: u64): ptr<u8> {
   if (fromUser(frame) || frame.vector !== Exception.PF || address >= USER_END) return nameOf(frame.vector);
@@ -133,7 +134,7 @@ function exception(frame: ptr<Frame>): void {
   endTask(task, signal);
 }
 
-/** From a panicking core, or from outside: then nothing is wrong with what it broke into. */
+/** Sent by a panicking core, or from outside; in the latter case nothing is wrong with the interrupted code. */
 function nonMaskable(frame: ptr<Frame>): void {
   stopIfPanicking();
   const task = currentThread().task;

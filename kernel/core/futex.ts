@@ -1,10 +1,10 @@
 /**
  * Futexes: threads wait on a word of their memory, in sti;hlt on their cores. Semantics: Linux, futex(2).
  *
- * A key is address space and virtual address, as Linux has it for anonymous memory, with and without
- * FUTEX_PRIVATE_FLAG: a page that is replaced under a waiter (MAP_FIXED) keeps its waiters. Memory that two tasks share
- * will need the frame as key; there is none yet. At most one waiter a core, so one list serves all, in the order of
- * arrival. Lock: `futexLock`.
+ * A key is address space and virtual address, as on Linux for anonymous memory, with and without FUTEX_PRIVATE_FLAG: a
+ * page that is replaced under a waiter (MAP_FIXED) keeps its waiters. Memory shared by two tasks would need the frame
+ * as key; there is none yet. There is at most one waiter per core, so one list serves all, in order of arrival. Lock:
+ * `futexLock`.
  */
 import { Errno } from "../abi/errno.ts";
 import { readTsc } from "../arch/cpu.ts";
@@ -16,7 +16,7 @@ import type { AddressSpace } from "../mm/addressspace.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { mustLeave, startDeadline, stopDeadline, rest } from "./wait.ts";
 
-/** The bitset of waits and wakes without one. */
+/** The bitset of waits and wakes that specify none. */
 export const ANY_BITS: u32 = 0xffff_ffff;
 export const NO_DEADLINE: u64 = 0;
 
@@ -59,7 +59,7 @@ function unlink(w: ptr<Waiter>): void {
   if (before === null) queue.first = w.next;
   else before.next = w.next;
 }
-/** Out of the list, and told so. */
+/** Removes a waiter from the list and wakes it. */
 function release(w: ptr<Waiter>): void {
   unlink(w);
   atomicStore(addr(w.queued), 0);
@@ -67,13 +67,13 @@ function release(w: ptr<Waiter>): void {
 
 /**
  * Waits while the word at `address` is `value`, until a wake with one of `bits`, or until `deadline` (TSC; NO_DEADLINE:
- * none). 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -EINTR (the task ends).
+ * none). Returns 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -EINTR (the task ends).
  */
 export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, deadline: u64, bits: u32): i64 {
   let found: u32 = 0;
   const w = addr(waiters[cpuIndex()]);
   let flags: u64 = lock(addr(futexLock));
-  // Under the lock: a wake that follows a change of the word comes after this look, or finds us in the list.
+  // Under the lock: a wake after a change of the word either comes after this read or finds us in the list.
   const readable: boolean = copyFromUser(space, cast<ptr<u8>>(addr(found)), address, 4);
   if (!readable || found !== value) {
     unlock(addr(futexLock), flags);
@@ -100,7 +100,7 @@ export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, de
   return -i64(mustLeave() ? Errno.EINTR : Errno.ETIMEDOUT);
 }
 
-/** Wakes up to `count` waiters whose bits meet `bits`; returns how many. */
+/** Wakes up to `count` waiters whose bits intersect `bits`; returns their number. */
 export function futexWake(space: ptr<AddressSpace>, address: u64, count: u64, bits: u32): u64 {
   const flags: u64 = lock(addr(futexLock));
   const woken: u64 = wakeLocked(space, address, count, bits);
@@ -124,8 +124,8 @@ function wakeLocked(space: ptr<AddressSpace>, address: u64, count: u64, bits: u3
 }
 
 /**
- * Wakes up to `wakes` waiters of `from` and moves up to `moves` others to `to`, behind those that wait there.
- * `compare`: only while the word at `from` is `value`. Returns woken + moved (`compare`) or woken, -EAGAIN, -EFAULT.
+ * Wakes up to `wakes` waiters of `from` and moves up to `moves` others to the end of the list of `to`. `compare`: only
+ * while the word at `from` is `value`. Returns woken + moved (`compare`) or woken, -EAGAIN, -EFAULT.
  */
 export function futexRequeue(
   space: ptr<AddressSpace>,
@@ -158,7 +158,7 @@ function requeueLocked(
   const woken: u64 = wakeLocked(space, from, wakes, ANY_BITS);
   let moved: u64 = 0;
   let at = queue.first;
-  // Who is moved goes to the end: look at those only that are there now.
+  // A moved waiter goes to the end of the list: process only those that are there now.
   let rest: u64 = waiting();
   while (at !== null && rest > 0 && moved < moves) {
     const next = at.next;

@@ -1,5 +1,5 @@
 /**
- * What a core does: hlt until a thread of its is ready, run it, and come back here when it leaves. There is no tick.
+ * The loop of a core: hlt until its thread is ready, run the thread, and return here when it leaves. There is no tick.
  */
 import { EventKind } from "../abi/events.ts";
 import { setFsBase, setUserGsBase } from "../arch/cpu.ts";
@@ -17,11 +17,11 @@ import { enterFrame } from "./user.ts";
 
 class Hooks {
   /**
-   * A task's main thread is about to run for the first time, in its address space. Holds no lock; the task may be
+   * A task's main thread is about to run for the first time, in its address space. No lock is held; the task may be
    * ending.
    */
   firstRun: ((task: ptr<Task>) => void) | null = null;
-  /** A task has no threads any more: job's turn, which ends with `reclaimTask`. Holds no lock. */
+  /** A task has no threads any more: job continues, and ends with `reclaimTask`. No lock is held. */
   lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
 }
 const hooks: Hooks = new Hooks();
@@ -33,7 +33,7 @@ export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): vo
   hooks.lastThreadLeft = lastThreadLeft;
 }
 
-/** Drops whatever is on this core's kernel stack and idles. */
+/** Discards everything on this core's kernel stack and idles. */
 export function enterIdle(): void {
   attr({ naked: true, noreturn: true });
   asm`
@@ -74,8 +74,8 @@ export function runThread(thread: ptr<Thread>): never {
   assert(cpu.task === 0, cstr("thread: the core has a program already"), cpu.task);
   assertNoLocks();
   cpu.task = cast<u64>(task);
-  // It may have been ended before its first instruction; an end from here on comes with an IPI, which waits for the
-  // program.
+  // The task may have been ended before its first instruction. A later end comes with an IPI, which stays pending until
+  // the program runs.
   if ((volatileRead(addr(cpu.leave)) & Leave.END) !== 0) leaveThread();
   spaceEnter(addr(task.space));
   const firstRun = hooks.firstRun;
@@ -92,8 +92,8 @@ export function runThread(thread: ptr<Thread>): never {
 }
 
 /**
- * The calling core's thread is at its end: out of the address space and into the idle loop.
- * The core is free before the word at `clearTid` says so: who waits for the thread may create the next one at once.
+ * The calling core's thread ends: leaves the address space and enters the idle loop. The core is free before the word
+ * at `clearTid` is cleared, so a waiter for the thread can create the next one at once.
  */
 export function leaveThread(): never {
   const thread = currentThread();
@@ -121,7 +121,7 @@ export function leaveThread(): never {
   assert(task.threads !== 0, cstr("task: more threads have left than there were, pid"), u64(task.pid));
   task.threads--;
   const last: boolean = task.threads === 0;
-  // All its threads have ended one by one: the wait status is the main thread's, as on Linux.
+  // All threads have ended one by one: the wait status is the main thread's, as on Linux.
   if (last && task.state !== TaskState.ENDING) setTaskState(task, TaskState.ENDING);
   unlock(addr(taskLock), flags);
   if (last) finish(task);

@@ -1,8 +1,8 @@
 /**
  * The end of the machine by a broken invariant or an exception in the kernel: the other cores are stopped by NMI, then
- * all that is known goes to the console: message, registers and backtrace of every core, stray interrupts, the flight
- * recorder. Then debug exit. The console shows addresses; names and source lines are the host's to add
- * (emulator/trace/symbolise.ts), or `addr2line`'s.
+ * the kernel's whole state goes to the console: message, registers and backtrace of every core, stray interrupts, the
+ * flight recorder. Then debug exit. The console shows addresses; the host adds names and source lines
+ * (emulator/trace/symbolise.ts, or `addr2line`).
  */
 import { Icr } from "../abi/lapic.ts";
 import { DEBUG_EXIT_PORT } from "../abi/platform.ts";
@@ -16,15 +16,15 @@ import { interruptedFrame } from "../arch/trap.ts";
 import { dumpBacktrace, dumpContext, dumpRecorder, dumpStrays } from "./dump.ts";
 import { threadOf } from "./task.ts";
 
-/** Debug exit turns it into status 3. */
+/** The debug exit turns this into status 3. */
 const PANIC_EXIT: u8 = 1;
 const RECORDS_SHOWN: u64 = 12;
-/** How long the others have to come to a stop. One that does not is shown as such. */
+/** Time in which the other cores must stop. A core that does not is reported. */
 const STOP_WAIT_NS: u64 = 10000000;
 class PanicState {
   /** Index + 1 of the core that panics. */
   cpu: u32 = 0;
-  /** Bit n: core n has stopped, and its frame stands still. */
+  /** Bit n: core n has stopped, and its frame does not change any more. */
   stopped: u64 = 0;
 }
 const state: PanicState = new PanicState();
@@ -46,14 +46,14 @@ export function panic(message: ptr<u8>, value: u64): void {
   finish();
 }
 
-/** An exception that the kernel should not have had. */
+/** An exception in the kernel. */
 export function panicAt(message: ptr<u8>, value: u64, frame: ptr<Frame>): never {
   begin(message, value);
   dumpFrame(consoleLine(), cpuIndex(), frame);
   finish();
 }
 
-/** The machine is none that this kernel can boot on: nothing is broken, so there is nothing to dump. */
+/** The kernel cannot boot on this machine. Nothing is broken, so nothing is dumped. */
 export function refuseBoot(why: ptr<u8>, value: u64): never {
   const t = consoleLine();
   print(t, cstr("margay: boot refused: "));
@@ -64,7 +64,7 @@ export function refuseBoot(why: ptr<u8>, value: u64): never {
   halt();
 }
 
-/** In an NMI: if another core panics, this one stops here for ever. */
+/** In an NMI: if another core has panicked, this core stops here for ever. */
 export function stopIfPanicking(): void {
   const by: u32 = atomicLoad(addr(state.cpu));
   if (by === 0 || by === cpuIndex() + 1) return;
@@ -76,7 +76,7 @@ function begin(message: ptr<u8>, value: u64): void {
   asm`cli`;
   const self: u32 = cpuIndex() + 1;
   const first: u32 = atomicCompareExchange(addr(state.cpu), 0, self);
-  // A panic on another core meanwhile: the first one is the interesting one, and its NMI is on the way.
+  // Another core has panicked first: its dump matters, and its NMI is in flight.
   if (first !== 0 && first !== self) haltForever();
   consolePanic();
   const t = consoleLine();

@@ -1,10 +1,11 @@
 /**
- * Threads that stop for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its
- * program, with all its registers in a frame: after an interrupt, after a system call, at a fault. The thread then sits
- * in sti;hlt until it may go on; what it will go on with is the frame, which the debugger may have changed meanwhile. A
- * wait inside of a system call ends with EINTR for that, as for the end of the task, and `returnFromCall` has the call
- * made anew. So a request to stop stays until the thread has come by here, even if it was withdrawn before: otherwise
- * the program would see the EINTR. A stop, whatever its reason, ends the step that the thread was in.
+ * Stops threads for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its program,
+ * with all its registers in a frame: after an interrupt, after a system call, at a fault. The thread then waits in
+ * sti;hlt until it may continue with that frame, which the debugger may have changed.
+ *
+ * A wait inside a system call ends with EINTR for a stop, as for the end of the task, and `returnFromCall` repeats the
+ * call. So a stop request remains until the thread has passed here, even if it was withdrawn before; otherwise the
+ * program would see the EINTR. A stop for any reason ends the thread's single step.
  */
 import { Errno } from "../abi/errno.ts";
 import { Msr, Rflags } from "../abi/x86.ts";
@@ -23,18 +24,21 @@ const SYSCALL_BYTES: u64 = 2;
 
 export class Stop {
   // Under the task lock.
-  /** 1 while the thread sits here; then the rest is true, and the debugger's to change. 0 sends it on. */
+  /**
+   * 1 while the thread is stopped here; then the fields below are valid, and the debugger may change them. 0 resumes
+   * it.
+   */
   stopped: u32 = 0;
-  /** The stop that was asked for is withdrawn: the thread comes by without stopping. */
+  /** 1: the stop request is withdrawn: the thread passes without stopping. */
   withdrawn: u32 = 0;
   /**
-   * Tid of the thread that is being stepped, 0: none. The debug exception that follows is ours, even after the debugger
-   * has gone.
+   * Tid of the thread that is single-stepped, 0: none. The debug exception that follows belongs to the step, even after
+   * the debugger has left.
    */
   stepping: u32 = 0;
   signal: u32 = 0;
   reason: u32 = 0;
-  /** The debugger wants the fault to take its course. */
+  /** 1: the debugger lets the fault take effect. */
   deliver: u32 = 0;
   frame: ptr<Frame> | null = null;
   fsBase: u64 = 0;
@@ -48,13 +52,13 @@ const stops: arr<Stop, 64> = zeroed();
  */
 const vectors: arr<FxArea, 64> = zeroed();
 class StopHook {
-  /** The thread of this core has stopped. */
+  /** Called when the thread of this core has stopped. */
   stopped: (() => void) | null = null;
   reason: u32 = 0;
 }
 const hook: StopHook = new StopHook();
 
-/** `reason`: of a stop that was asked for by `requestStop`. */
+/** `reason`: for stops requested by `requestStop`. */
 export function setStopHook(stopped: () => void, reason: u32): void {
   hook.stopped = stopped;
   hook.reason = reason;
@@ -67,7 +71,7 @@ export function vectorsOf(cpu: u32): ptr<u8> {
   return cast<ptr<u8>>(addr(vectors[cpu]));
 }
 
-/** The thread of core `cpu` is to stop. */
+/** Requests a stop of core `cpu`'s thread. */
 export function requestStop(cpu: u32): void {
   assertHeld(addr(taskLock));
   const stop = stopOf(cpu);
@@ -76,7 +80,7 @@ export function requestStop(cpu: u32): void {
   atomicOr(addr(cpuAt(cpu).leave), Leave.STOP);
   wakeCpu(cpu);
 }
-/** It may go on; or it need not stop any more. */
+/** Resumes the thread, or withdraws the stop request. */
 export function cancelStop(cpu: u32): void {
   assertHeld(addr(taskLock));
   const stop = stopOf(cpu);
@@ -87,13 +91,13 @@ export function cancelStop(cpu: u32): void {
     wakeCpu(cpu);
   } else if ((volatileRead(leave) & Leave.STOP) !== 0) stop.withdrawn = 1;
 }
-/** The stopped thread of core `cpu` goes on by one instruction. */
+/** The stopped thread of core `cpu` executes one instruction. */
 export function stepThread(cpu: u32, tid: u32, frame: ptr<Frame>): void {
   frame.rflags |= Rflags.TF;
   stopOf(cpu).stepping = tid;
   cancelStop(cpu);
 }
-/** This core's thread was being stepped: it is no longer. False: it was not. */
+/** Ends the single step of this core's thread. False: it was not stepping. */
 export function endStep(frame: ptr<Frame>): boolean {
   const stop = stopOf(cpuIndex());
   if (stop.stepping !== currentThread().tid) return false;
@@ -103,8 +107,8 @@ export function endStep(frame: ptr<Frame>): boolean {
 }
 
 /**
- * Before every return to a program when `leave` says so: the thread ends, or stops and comes back to go on. Interrupts
- * are off.
+ * Called before every return to a program if `leave` is set: the thread ends, or it stops and later continues.
+ * Interrupts are off.
  */
 export function beforeReturn(frame: ptr<Frame>): void {
   assertNoLocks();
@@ -123,7 +127,7 @@ export function returnFromCall(frame: ptr<Frame>, number: u64): void {
   beforeReturn(frame);
 }
 
-/** Stops this core's thread until `cancelStop`. True: the debugger wants the fault to take its course. */
+/** Stops this core's thread until `cancelStop`. True: the debugger lets the fault take effect. */
 export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   const cpu = thisCpu();
   const stop = stopOf(cpuIndex());

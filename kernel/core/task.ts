@@ -1,11 +1,11 @@
 /**
  * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is
- * bound to one core for its life; at most one a core. The main thread runs on the lowest core of its task; thread.ts
- * makes the others, idle.ts runs them.
+ * bound to one core for its life; each core has at most one. The main thread runs on the lowest core of its task;
+ * thread.ts creates the others, idle.ts runs them.
  *
- * Life of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave
- * their cores) → FAN_IN (nothing of it is left but the wait for its children's exits) → FREE. Which steps mean what is
- * job's business. Cores, states and who runs where change under `taskLock`.
+ * States of a task: LOADING (its segment arrives) → INIT (user-level loader runs) → RUNNING → ENDING (its threads leave
+ * their cores) → FAN_IN (only the wait for its children's exits is left) → FREE. job decides the transitions. Cores,
+ * states and the location of threads change under `taskLock`.
  */
 import { EventKind } from "../abi/events.ts";
 import { Signal } from "../abi/process.ts";
@@ -28,7 +28,7 @@ export const enum TaskState {
   ENDING = 4,
   FAN_IN = 5,
 }
-/** By state: the bits of those that may follow. */
+/** By state: mask of the states that may follow. */
 const NEXT_STATES: arr<u32, 6> = [
   1 << TaskState.LOADING,
   (1 << TaskState.INIT) | (1 << TaskState.ENDING),
@@ -39,7 +39,7 @@ const NEXT_STATES: arr<u32, 6> = [
 ];
 export const TASKS_MAX: u32 = 8;
 const ID_MAX: u32 = 30000;
-/** A program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
+/** The program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
 export const WAIT_KILLED: u32 = Signal.SIGKILL;
 
 export class Task {
@@ -47,24 +47,24 @@ export class Task {
   slot: u32 = 0;
   state: u32 = 0;
   jobId: u32 = 0;
-  /** Of the load's sender; stamped into every message that the task sends. */
+  /** User id of the load's sender; the kernel writes it into every message that the task sends. */
   userId: u32 = 0;
-  /** Who sent the load: the parent in the job's tree, or the service node. */
+  /** Sender of the load: the parent in the job's tree, or the service node. */
   parentNid: u32 = 0;
   parentPid: u32 = 0;
   rank: u32 = 0;
   size: u32 = 0;
   /** 1: faults stop the thread for a debugger (stop.ts) instead of ending the task. */
   debugged: u32 = 0;
-  /** 1: membarrier(PRIVATE_EXPEDITED) was asked for. */
+  /** 1: membarrier(PRIVATE_EXPEDITED) was registered. */
   expedited: u32 = 0;
-  /** The main thread's exit code until the task is ENDING, then what the task ended with. */
+  /** The main thread's exit code until the task is ENDING, then the task's wait status. */
   waitStatus: u32 = 0;
-  /** Bit n: core n is ours. */
+  /** Bit n: the task owns core n. */
   cores: u64 = 0;
-  /** Threads that have not ended. */
+  /** Number of threads that have not ended. */
   threads: u64 = 0;
-  /** Frame-backed tables of `size` entries, null before the job is described. */
+  /** Frame-backed tables of `size` entries; null until the job is described. */
   nids: ptr<u32> | null = null;
   pids: ptr<u32> | null = null;
   space!: AddressSpace;
@@ -83,15 +83,15 @@ export class Thread {
   /** Null: the core is free. */
   task: ptr<Task> | null = null;
   tid: u32 = 0;
-  /** Set by whoever starts the thread; the core's idle loop takes it. */
+  /** Set by the starter of the thread; cleared by the core's idle loop. */
   ready: u32 = 0;
-  /** A task without threads that has ended, for this core's idle loop to finish. */
+  /** An ended task without threads that this core's idle loop must finish. */
   ended: ptr<Task> | null = null;
-  /** Word in the program that is cleared, with a futex wake, when the thread ends; 0: none. */
+  /** Word in the program to clear, with a futex wake, when the thread ends; 0: none. */
   clearTid: u64 = 0;
   fsBase: u64 = 0;
   gsBase: u64 = 0;
-  /** 1: the FPU's registers are its creator's (fpuSaveFor), otherwise fresh. */
+  /** 1: the thread starts with its creator's FPU registers (fpuSaveFor); 0: fresh ones. */
   inheritsFpu: u32 = 0;
   reserved: u32 = 0;
   /** Registers of its first instruction. */
@@ -108,7 +108,7 @@ class Owned {
   cores: u64 = 0;
 }
 const owned: Owned = zeroed();
-/** For all who change who runs where. */
+/** Guards states and the location of threads. */
 export const taskLock: Lock = { owner: 0, rank: LockRank.TASK };
 
 export function threadOf(cpu: u32): ptr<Thread> {
@@ -125,7 +125,7 @@ export function taskAt(slot: u32): ptr<Task> {
   return addr(tasks[slot]);
 }
 
-/** A task that is to get messages: neither free nor ended. Null if there is none with that pid. */
+/** The task with this pid that may receive messages: neither free nor ended. Null: none. */
 export function findTask(pid: u32): ptr<Task> | null {
   for (let i: u32 = 0; i < TASKS_MAX; i++) {
     const task = taskAt(i);
@@ -133,7 +133,7 @@ export function findTask(pid: u32): ptr<Task> | null {
   }
   return null;
 }
-/** The task of a job, even one of which only the fan-in is left. */
+/** The task of a job, even if only its fan-in is left. */
 export function findJob(jobId: u32): ptr<Task> | null {
   for (let i: u32 = 0; i < TASKS_MAX; i++) {
     const task = taskAt(i);
@@ -142,7 +142,7 @@ export function findJob(jobId: u32): ptr<Task> | null {
   return null;
 }
 
-/** The lowest `count` free cores (0: all of the node's), owned by nobody; 0 if they are not to be had. */
+/** The lowest `count` free cores (0: all of the node's); 0 if they are not available. */
 export function freeCores(count: u32): u64 {
   const free: u64 = allCpusMask() & ~owned.cores;
   if (count === 0) return free === allCpusMask() ? free : 0;
@@ -156,7 +156,7 @@ export function freeCores(count: u32): u64 {
   return mask;
 }
 
-/** The one place where a state changes. */
+/** The only place where a state changes. */
 export function setTaskState(task: ptr<Task>, state: u32): void {
   assertHeld(addr(taskLock));
   const follows: boolean = ((NEXT_STATES[task.state] >> state) & 1) !== 0;
@@ -169,8 +169,8 @@ export function setTaskState(task: ptr<Task>, state: u32): void {
 }
 
 /**
- * A new task in state LOADING that owns `cores`; null if every slot is in use. Its address space is the caller's next
- * step.
+ * Creates a task in state LOADING that owns `cores`; null if every slot is in use. The caller then creates its address
+ * space.
  */
 export function createTask(cores: u64): ptr<Task> | null {
   const flags: u64 = lock(addr(taskLock));
@@ -192,8 +192,8 @@ export function createTask(cores: u64): ptr<Task> | null {
 }
 
 /**
- * A pid or tid that nobody has. Pids are frame owners, too: small, and never one of the allocator's own.
- * Tasks and threads draw from the same numbers, as on Linux.
+ * An unused pid or tid. Pids are also frame owners, so they are small and never one of the allocator's own. Tasks and
+ * threads share one number space, as on Linux.
  */
 export function newId(): u32 {
   assertHeld(addr(taskLock));
@@ -231,7 +231,7 @@ export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   unlock(addr(taskLock), flags);
 }
 
-/** Init has given way to the program. False: the task is ending meanwhile, and stays so. */
+/** The program replaces init. False: the task is ending, and stays so. */
 export function taskRuns(task: ptr<Task>): boolean {
   const flags: u64 = lock(addr(taskLock));
   const runs: boolean = task.state === TaskState.INIT;
@@ -240,7 +240,7 @@ export function taskRuns(task: ptr<Task>): boolean {
   return runs;
 }
 
-/** The thread of `cpu`, which is prepared but for its task, may run. */
+/** Starts the thread of `cpu`, which is prepared except for its task. */
 export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
   const thread = threadOf(cpu);
   assertHeld(addr(taskLock));
@@ -254,8 +254,8 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
 }
 
 /**
- * Ends a task: its threads leave their cores as soon as each comes by, and the last of them finishes it. One that has
- * no thread yet (LOADING) is finished by its lowest core. The first wait status stays. May be called in interrupts.
+ * Ends a task: each of its threads leaves its core at its next check, and the last one finishes the task. A task
+ * without threads (LOADING) is finished by its lowest core. The first wait status wins. May be called in interrupts.
  */
 export function endTask(task: ptr<Task>, waitStatus: u32): void {
   const flags: u64 = lock(addr(taskLock));
@@ -278,15 +278,12 @@ export function endTask(task: ptr<Task>, waitStatus: u32): void {
   unlock(addr(taskLock), flags);
 }
 
-/**
- * Frees the frames of a task without threads, of which nobody else uses any. Lets interrupts in: the caller holds no
- * lock.
- */
+/** Frees the frames of a task without threads. Admits interrupts: the caller holds no lock. */
 export function reclaimFrames(task: ptr<Task>): void {
   const frames: u64 = freeOwnedFrames(u16(task.pid));
   record(EventKind.TASK_END, u64(task.pid), frames, 0, 0);
 }
-/** Frees its cores, too; only its slot stays, for the fan-in. */
+/** Also frees its cores; only its slot stays, for the fan-in. */
 export function reclaimTask(task: ptr<Task>): void {
   const flags: u64 = lock(addr(taskLock));
   assert(task.threads === 0, cstr("task: reclaimed with threads"), task.threads);

@@ -1,6 +1,6 @@
 /**
- * New threads of a running task: on a core of the task that has none, with the creator's registers but for stack and
- * result.
+ * Creates threads of a running task: on a core of the task without a thread, with the creator's registers except stack
+ * and result.
  */
 import { Errno } from "../abi/errno.ts";
 import { Msr } from "../abi/x86.ts";
@@ -11,7 +11,7 @@ import { lock, unlock } from "../arch/spinlock.ts";
 import { copyToUser } from "../mm/user.ts";
 import { currentTask, launch, newId, taskLock, TaskState, threadOf } from "./task.ts";
 
-/** What clone asks for beside the registers; addresses in the program, 0: not wanted. */
+/** What clone requests besides the registers; addresses in the program, 0: not requested. */
 export class ThreadWishes {
   fsBase: u64 = 0;
   parentTid: u64 = 0;
@@ -19,12 +19,12 @@ export class ThreadWishes {
   clearTid: u64 = 0;
 }
 
-/** Starts a thread at `frame`. Returns its tid; -EAGAIN: every core of the task has its thread. */
+/** Starts a thread at `frame`. Returns its tid; -EAGAIN: every core of the task has a thread. */
 export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 {
   const task = currentTask();
   const flags: u64 = lock(addr(taskLock));
   let result: i64 = -i64(Errno.EAGAIN);
-  // A task that is ending gets no more threads: nobody would end them.
+  // A task that is ending gets no more threads, because nothing would end them.
   for (let rest: u64 = task.state === TaskState.RUNNING ? task.cores : 0; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
     const thread = threadOf(cpu);
@@ -35,7 +35,7 @@ export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 
     thread.gsBase = readMsr(Msr.KERNEL_GS_BASE);
     thread.inheritsFpu = 1;
     fpuSaveFor(cpu);
-    // Both are there before either thread goes on; as on Linux, an address that does not hold is not an error.
+    // Both words are written before either thread continues; as on Linux, an invalid address is not an error.
     if (wishes.parentTid !== 0) copyToUser(addr(task.space), wishes.parentTid, cast<ptr<u8>>(addr(tid)), 4);
     if (wishes.childTid !== 0) copyToUser(addr(task.space), wishes.childTid, cast<ptr<u8>>(addr(tid)), 4);
     thread.clearTid = wishes.clearTid;

@@ -1,9 +1,9 @@
-/** The way into a program. */
+/** Entry into user mode. */
 import type { Frame } from "../arch/frame.ts";
 
 /**
- * Enters user mode with all registers as in `frame`, which is a program's and lies in memory that may serve as a stack.
- * Interrupts are off.
+ * Enters user mode with all registers as in `frame`, a program's frame in memory that can serve as a stack. Interrupts
+ * are off.
  */
 export function enterFrame(_frame: ptr<Frame>): void {
   attr({ naked: true, noreturn: true });

@@ -9,24 +9,24 @@ import { assertNoLocks } from "../arch/spinlock.ts";
 import { armTimer, disarmTimer } from "../arch/timer.ts";
 import { currentThread } from "./task.ts";
 
-/** sti; hlt; cli. Nobody rests with a lock. */
+/** sti; hlt; cli. The caller holds no lock. */
 export function rest(): void {
   assertNoLocks();
   waitForInterrupt();
 }
 
-/** The task is ending, or the thread is to stop for a debugger: the wait ends with EINTR. */
+/** The task is ending, or the thread must stop for a debugger: the wait ends with EINTR. */
 export function mustLeave(): boolean {
   return volatileRead(addr(thisCpu().leave)) !== 0;
 }
-/** The task is ending: for waits that a stop must not end, since they cannot begin anew. */
+/** The task is ending. For waits that a stop must not end, because they cannot be repeated. */
 export function mustEnd(): boolean {
   return (volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0;
 }
 
 function wakeUp(_argument: u64): void {}
 
-/** Arms this thread's timer: it ends the hlt at `deadline` (TSC). */
+/** Arms this thread's timer, which ends the hlt at `deadline` (TSC). */
 export function startDeadline(deadline: u64): void {
   armTimer(addr(currentThread().timer), deadline, wakeUp, 0);
 }
@@ -34,7 +34,7 @@ export function stopDeadline(): void {
   disarmTimer(addr(currentThread().timer));
 }
 
-/** Waits until `deadline` (TSC); false if the thread must leave before. */
+/** Waits until `deadline` (TSC); false if the thread must leave earlier. */
 export function sleepUntil(deadline: u64): boolean {
   startDeadline(deadline);
   while (readTsc() < deadline && !mustLeave()) rest();

@@ -1,9 +1,9 @@
 /**
- * What is typed at this node, whichever device it came from (uart.ts, keyboard.ts), is for the kernel: programs read
- * their standard input from the I/O node. Escape or ^D shows at once the registers and the backtrace of what the key
- * interrupted: the device's handler gets no frame, the dump asks for it. Everything else makes a line, and Enter runs
- * it as one of the commands below. Both devices interrupt the first core, so the line has one writer; commands run in
- * the interrupt and change nothing.
+ * Console input of this node, from either device (uart.ts, keyboard.ts), belongs to the kernel: programs read their
+ * standard input from the I/O node. Escape or ^D shows at once the registers and the backtrace of the interrupted code:
+ * the device's handler gets no frame, so the dump asks for it. All other characters form a line, and Enter runs it as
+ * one of the commands below. Both devices interrupt the first core, so the line has one writer. Commands run in the
+ * interrupt and change nothing.
  */
 import { consoleLine, endText, print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { cpuCount } from "../arch/percpu.ts";
@@ -22,7 +22,7 @@ const KEY_DELETE: u8 = 127;
 const MEGABYTE: u64 = 0x10_0000;
 const FRAMES_PER_MEGABYTE: u64 = 256;
 
-/** Longer lines lose their end. */
+/** Longer lines are truncated. */
 const LINE_MAX: u32 = 80;
 class Input {
   length: u32 = 0;
@@ -49,7 +49,7 @@ const commands: arr<Command, 5> = [
   { name: cstr("interrupts"), what: cstr("those that nobody had a use for"),                               run: describeStrays },
 ];
 
-/** In the device's interrupt. */
+/** Called in the device's interrupt. */
 export function consoleInput(c: u8): void {
   switch (c) {
     case KEY_CONTROL_D:

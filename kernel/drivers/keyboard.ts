@@ -1,7 +1,7 @@
 /**
  * Keyboard on the i8042: scan code set 1 (as the controller translates it) to ASCII of a US keyboard, to the console's
- * input. Modelled: Shift, Control (letters), Caps Lock. Ignored: every key without a character (0xe0 and 0xe1 sequences
- * too), and what a mouse says. Source: IBM PS/2 Technical Reference, "Keyboard controller" and "Keyboards", scan code
+ * input. Modelled: Shift, Control (letters), Caps Lock. Ignored: every key without a character (including 0xe0 and 0xe1
+ * sequences), and mouse input. Source: IBM PS/2 Technical Reference, "Keyboard controller" and "Keyboards", scan code
  * set 1.
  */
 import { I8042, KEYBOARD_GSI } from "../abi/platform.ts";
@@ -11,7 +11,7 @@ import { consoleInput } from "./console.ts";
 
 // biome-ignore format: tables
 export const enum Status { OUTPUT_FULL = 0x01, INPUT_FULL = 0x02, FROM_MOUSE = 0x20 }
-/** An absent controller reads as all ones. */
+/** Reads of an absent controller give all ones. */
 const ABSENT: u8 = 0xff;
 const COMMAND_ENABLE: u8 = 0xae;
 const COMMAND_WRITE_BYTE: u8 = 0x60;
@@ -20,14 +20,14 @@ const COMMAND_BYTE: u8 = 0x65;
 const PREFIX_EXTENDED: u8 = 0xe0;
 const PREFIX_PAUSE: u8 = 0xe1;
 const BREAK: u8 = 0x80;
-/** More than a controller ever holds: whatever is stuck at 1 ends here. */
+/** More bytes than a controller holds: the loop ends even if the bit is stuck at 1. */
 const DRAIN_TRIES: u32 = 64;
 const WAIT_TRIES: u32 = 100000;
 
 // biome-ignore format: tables
 const enum Key { CONTROL = 0x1d, SHIFT_LEFT = 0x2a, SHIFT_RIGHT = 0x36, CAPS_LOCK = 0x3a }
 
-/** By make code, from 0; a blank stands where there is no character, and for the space bar itself. */
+/** By make code, from 0; a blank for keys without a character, and for the space bar itself. */
 function plainKeys(): ptr<u8> {
   return cstr(" \x1b1234567890-=\b\tqwertyuiop[]\n asdfghjkl;'` \\zxcvbnm,./ *");
 }
@@ -42,7 +42,7 @@ class Keyboard {
   shift: u32 = 0;
   control: u32 = 0;
   caps: u32 = 0;
-  /** Bytes of a sequence that are still to be skipped. */
+  /** Bytes of a sequence still to skip. */
   skip: u32 = 0;
 }
 const keyboard: Keyboard = new Keyboard();

@@ -1,6 +1,6 @@
 /**
- * The mailbox, a node's door to the management network (abi/mailbox.ts). Absent on machines without one: then nothing
- * comes, and sending does nothing.
+ * The mailbox, the node's access to the management network (abi/mailbox.ts). On machines without one, nothing arrives
+ * and sending does nothing.
  */
 import {
   MAILBOX_BASE,
@@ -20,9 +20,7 @@ import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 
 const WORD: u32 = 4;
-/**
- * The device takes a message at once; one that does not is left alone after this many looks, and the message is lost.
- */
+/** The device takes a message at once. If it does not within this many reads, the message is dropped. */
 const SEND_TRIES: u32 = 100000;
 
 class MailboxState {
@@ -37,7 +35,7 @@ function register(offset: u32): ptr<u32> {
   return cast<ptr<u32>>(DIRECT_MAP_BASE + MAILBOX_BASE + u64(offset));
 }
 
-/** Messages go to `received` from now on, in the interrupt, on the first core. */
+/** From now on messages are passed to `received`, in the interrupt, on the first core. */
 export function mailboxStart(received: (message: ptr<u32>, lengthBytes: u32) => void): void {
   if (
     volatileRead(register(Mailbox.MAGIC)) !== MAILBOX_MAGIC ||
@@ -47,7 +45,7 @@ export function mailboxStart(received: (message: ptr<u32>, lengthBytes: u32) => 
   mailbox.present = 1;
   mailbox.received = received;
   ioapicRoute(MAILBOX_GSI, 0, mailboxInterrupt, 0);
-  // What has come before this moment has raised its edge at a masked pin.
+  // A message that arrived earlier has raised its edge at a masked pin.
   mailboxInterrupt(0, 0);
 }
 
@@ -60,7 +58,7 @@ function mailboxInterrupt(_vector: u32, _device: u64): void {
     volatileWrite(register(Mailbox.CONTROL), MailboxControl.TAKE);
     const received = mailbox.received;
     if (received !== null && bytes <= MAILBOX_MESSAGE_BYTES) received(addr(mailbox.message[0]), bytes);
-    // Another message may be there at once; not at boot, where interrupts are off until the end.
+    // Another message may follow at once. Not during boot, where interrupts stay off until the end.
     if (interruptedFrame() !== null) admitInterrupts();
   }
 }

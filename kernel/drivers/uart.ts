@@ -1,7 +1,4 @@
-/**
- * 16550 UART, the input side: received bytes go to the console's input. Output is the console's own (arch/text.ts,
- * polled).
- */
+/** 16550 UART, input only: received bytes become console input. arch/text.ts does the output (polled). */
 import { UART_GSI, UART_PORT, Uart, UartFcr, UartIer, UartIir, UartLsr, UartMcr } from "../abi/uart.ts";
 import { portRead8, portWrite8 } from "../arch/cpu.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
@@ -17,7 +14,7 @@ export function uartStart(): void {
 
 function uartInterrupt(_vector: u32, device: u64): void {
   const port: u16 = u16(device);
-  // Edge-triggered: whatever is pending must be gone on return.
+  // Edge-triggered: no condition may be pending on return.
   while ((portRead8(port + Uart.IIR) & UartIir.NONE) === 0) {
     while ((portRead8(port + Uart.LSR) & UartLsr.DATA_READY) !== 0) consoleInput(portRead8(port + Uart.DATA));
   }

@@ -2,10 +2,10 @@
  * virtio-net over virtio-mmio version 2: probe, one receive and one transmit ring, a pool of frame buffers. Source:
  * OASIS virtio 1.1, 2.6 (split queues), 4.2.3 (initialisation), 5.1 (network device).
  *
- * Buffers live in one 2 MB page. A receive buffer is with the ring, or with the layer above, which keeps a frame that
- * it cannot use yet. A transmit buffer is free, held (by the layer above: it fills it and may send it more than once),
- * in the ring, or both. Sending never waits: with no free buffer `allocateBuffer` says so. Everything but the probe
- * runs under the caller's lock (net).
+ * The buffers are in one 2 MB page. A receive buffer is in the ring, or with the layer above, which keeps a frame that
+ * it cannot use yet. A transmit buffer is free, held (by the layer above, which fills it and may send it more than
+ * once), in the ring, or both. Sending never waits: if no buffer is free, `allocateBuffer` reports it. Everything
+ * except the probe runs under the caller's lock (net).
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2 } from "../abi/net.ts";
@@ -40,16 +40,16 @@ import {
 /** Descriptors of each ring. */
 const RING: u16 = 128;
 const RECEIVE_BUFFERS: u16 = 128;
-/** Behind the receive buffers in the same page. */
+/** After the receive buffers in the same page. */
 const TRANSMIT_BUFFERS: u32 = 120;
-/** 12 bytes of virtio header end where the Ethernet frame starts, so that the message header behind that is aligned. */
+/** The 12 bytes of virtio header end where the Ethernet frame starts, which aligns the message header after it. */
 const BUFFER_BYTES: u64 = 8320;
 const FRAME_OFFSET: u64 = 16;
 const VIRTIO_HEADER_BYTES: u64 = 12;
 export const FRAME_MAX_BYTES: u64 = 8304;
 /** Descriptors, avail ring, used ring. */
 const QUEUE_FRAMES: u64 = 3;
-/** `allocateBuffer`: none is free. */
+/** Result of `allocateBuffer`: no buffer is free. */
 export const NO_BUFFER: u32 = 0xffff_ffff;
 
 const HELD: u8 = 1;
@@ -59,7 +59,7 @@ class Queue {
   descriptors: ptr<VirtqDescriptor> | null = null;
   avail: ptr<VirtqAvail> | null = null;
   used: ptr<VirtqUsed> | null = null;
-  /** Used elements that we have seen. */
+  /** Used elements processed so far. */
   seen: u16 = 0;
 }
 class Device {
@@ -89,10 +89,7 @@ function write(register: u32, value: u32): void {
   volatileWrite(cast<ptr<u32>>(device.registers + u64(register)), value);
 }
 
-/**
- * Looks through the slots for a network device and gets it ready, its interrupts still without a receiver. False: no
- * NIC.
- */
+/** Searches the slots for a network device and initialises it, without a receiver for its interrupts. False: no NIC. */
 export function netProbe(): boolean {
   for (let slot: u32 = VIRTIO_MMIO_SLOTS; slot > 0; slot--) {
     device.registers = DIRECT_MAP_BASE + VIRTIO_MMIO_BASE + u64(slot - 1) * u64(VIRTIO_MMIO_BYTES);
@@ -108,10 +105,7 @@ export function netProbe(): boolean {
   }
   return false;
 }
-/**
- * The device learns that nobody will drive it (virtio 1.2, 2.1: bits of the status are only ever set), and the memory
- * goes back.
- */
+/** Tells the device that it is not used (virtio 1.2, 2.1: status bits are only ever set), and frees the memory. */
 function giveUp(): void {
   write(VirtioMmio.STATUS, read(VirtioMmio.STATUS) | VirtioStatus.FAILED);
   write(VirtioMmio.STATUS, 0);
@@ -123,7 +117,7 @@ function giveUp(): void {
 export function netPresent(): boolean {
   return device.present !== 0;
 }
-/** From the MAC: its last three bytes, when it has our prefix; 0 otherwise. */
+/** nid from the MAC: its last three bytes if it has our prefix; 0 otherwise. */
 export function netNid(): u32 {
   return device.nid;
 }
@@ -171,7 +165,7 @@ function initialise(): boolean {
   )
     return false;
   const avail = device.transmit.avail;
-  // Finished sendings are looked for when the next one starts.
+  // Completed transmissions are reclaimed when the next one starts.
   if (avail !== null) avail.flags = VIRTQ_AVAIL_NO_INTERRUPT;
   write(VirtioMmio.STATUS, ready | VirtioStatus.DRIVER_OK);
   return true;
@@ -196,7 +190,7 @@ function freeQueue(queue: ptr<Queue>): void {
 function makeQueue(queue: ptr<Queue>, index: u32): boolean {
   write(VirtioMmio.QUEUE_SEL, index);
   if (read(VirtioMmio.QUEUE_NUM_MAX) < u32(RING)) return false;
-  // One frame each: 128 descriptors are 2048 bytes, the rings less.
+  // One frame each: 128 descriptors take 2048 bytes, the rings less.
   const at: u64 = allocateFrames(QUEUE_FRAMES, OWNER_KERNEL);
   if (at === 0) return false;
   queue.descriptors = physical<VirtqDescriptor>(at);
@@ -256,18 +250,18 @@ function netInterrupt(_vector: u32, _device: u64): void {
   if (posted) write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);
   finished();
 }
-/** The frame in a receive buffer that was kept. */
+/** The frame in a receive buffer that the caller kept. */
 export function receivedFrame(buffer: u32): ptr<u8> {
   return physical<u8>(device.buffers + u64(buffer) * BUFFER_BYTES + FRAME_OFFSET);
 }
-/** A kept buffer goes back to the ring. */
+/** Returns a kept buffer to the ring. */
 export function netReceiveAgain(buffer: u32): void {
   postReceive(u16(buffer));
   write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);
 }
 
 // ---- sending -------------------------------------------------------------------------------------------------------
-/** Transmit buffers that `allocateBuffer` could give. */
+/** Number of transmit buffers that `allocateBuffer` can return. */
 export function freeBuffers(): u32 {
   reclaim();
   return device.freeCount;
@@ -293,12 +287,12 @@ export function bufferFrame(index: u32): ptr<u8> {
 function transmitAddress(index: u32): u64 {
   return device.buffers + (u64(RECEIVE_BUFFERS) + u64(index)) * BUFFER_BYTES + FRAME_OFFSET;
 }
-/** The caller needs it no more; it is free once it is not in the ring. */
+/** The caller releases the buffer; it becomes free once it is not in the ring. */
 export function releaseBuffer(index: u32): void {
   device.states[index] &= ~HELD;
   if (device.states[index] === 0) device.freeCount++;
 }
-/** False while the device still reads it: then it is not to be written. */
+/** False while the device still reads the buffer, which must not be written then. */
 export function bufferIsIdle(index: u32): boolean {
   reclaim();
   return (device.states[index] & IN_RING) === 0;
@@ -311,7 +305,7 @@ export function sendBuffer(index: u32, frameBytes: u64): void {
   write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.TRANSMIT);
 }
 
-/** Takes back what the device has sent. */
+/** Reclaims the buffers that the device has sent. */
 function reclaim(): void {
   const used = device.transmit.used;
   if (used === null) return;

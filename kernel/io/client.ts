@@ -1,7 +1,7 @@
 /**
  * The function-ship client: a file system call goes to the I/O node as an IO_REQUEST, its thread waits in hlt, and the
- * IO_REPLY's data goes straight into the program's memory. One request at a time for each thread, so one record a core.
- * State under `netLock`.
+ * data of the IO_REPLY goes straight into the program's memory. Each thread has one request at a time, so there is one
+ * record per core. State under `netLock`.
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, type IoReply, type IoRequest } from "../abi/io.ts";
@@ -25,15 +25,15 @@ import {
 } from "../net/message.ts";
 import { netLock, type Peer } from "../net/peer.ts";
 
-/** What a system call ships, and where its answer goes. */
+/** The request of a system call, and where its reply is stored. */
 export class Shipment {
   call: u32 = 0;
   arguments!: arr<u64, 6>;
-  /** Data behind the request, in the program's memory, or in the kernel's: staged (staging.ts). */
+  /** Data after the request, in the program's memory, or in the kernel's staging area (staging.ts). */
   data: u64 = 0;
   dataBytes: u64 = 0;
   dataStaged: boolean = false;
-  /** Data of the reply, likewise: at most `bufferBytes`. */
+  /** Buffer for the reply's data, likewise: at most `bufferBytes`. */
   buffer: u64 = 0;
   bufferBytes: u64 = 0;
   bufferStaged: boolean = false;
@@ -41,7 +41,7 @@ export class Shipment {
   replyBytes: u64 = 0;
 }
 class Request {
-  /** 0: nobody waits. Low byte: core + 1. */
+  /** 0: no thread waits. Low byte: core + 1. */
   requestId: u64 = 0;
   done: u32 = 0;
   result: i64 = 0;
@@ -111,7 +111,7 @@ export function ship(s: ptr<Shipment>): i64 {
   return -i64(Errno.EINTR);
 }
 
-/** The I/O node forgets the descriptors of a task; no answer comes. */
+/** The I/O node closes the descriptors of a task; there is no answer. */
 export function shipTaskEnd(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   const body: IoRequest = zeroed();
@@ -128,7 +128,7 @@ export function shipTaskEnd(task: ptr<Task>): void {
   sendMessage(m);
 }
 
-/** Whether a call of `task` still waits; for the check at a task's end. Its cores are its own until then. */
+/** Whether a call of `task` is still pending; for the check at a task's end. Until then its cores are not reused. */
 export function shipmentsLeft(task: ptr<Task>): boolean {
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     if (requests[u32(countTrailingZeros(rest))].requestId !== 0) return true;
@@ -141,7 +141,7 @@ export function shipmentBytes(wanted: u64): u64 {
   return wanted < u64(IO_DATA_MAX_BYTES) ? wanted : u64(IO_DATA_MAX_BYTES);
 }
 
-/** Nothing will come from the I/O node any more. */
+/** Nothing will arrive from the I/O node any more. */
 export function ioLost(nid: u32): void {
   assertHeld(addr(netLock));
   if (nid !== SERVICE_NID) return;
@@ -164,13 +164,13 @@ function finish(cpu: u32, result: i64): void {
 }
 
 /**
- * The core whose request `header` answers, + 1; 0: nobody's. The I/O node alone may answer, and for the task that
+ * The core whose request `header` answers, + 1; 0: none. Only the I/O node may answer, and only for the task that
  * asked.
  */
 function answeredBy(header: ptr<MessageHeader>): u32 {
   const number: u64 = header.requestId & 0xff;
   if (number === 0 || number > requests.length) return 0;
-  // Whoever asked may have been killed meanwhile.
+  // The task that asked may have been killed in the meantime.
   if (requests[number - 1].requestId !== header.requestId) return 0;
   const task = threadOf(u32(number) - 1).task;
   if (task === null || header.sourceNid !== SERVICE_NID || header.sourcePid !== IO_PID) return 0;
@@ -188,13 +188,13 @@ function receiveReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8
   let at: u64 = u64(header.fragmentOffset);
   if (at === 0) {
     const reply: IoReply = zeroed();
-    // A first fragment that is shorter than the reply's head is not the I/O node's.
+    // The I/O node never sends a first fragment that is shorter than the reply's head.
     if (u64(header.fragmentBytes) < sizeof<IoReply>()) {
       finish(cpu, -i64(Errno.EIO));
       return;
     }
     memcpy(cast<ptr<u8>>(addr(reply)), body, sizeof<IoReply>());
-    // More data than there is room for.
+    // More data than fits into the buffer.
     const data: u64 = u64(header.totalBytes) - sizeof<IoReply>();
     if (u64(reply.dataBytes) !== data || data > request.bufferBytes) {
       finish(cpu, -i64(Errno.EIO));

@@ -1,6 +1,6 @@
 /**
- * Shipped calls whose arguments mean something else from case to case: poll and select with their kin, fcntl, ioctl.
- * Signal masks of ppoll and pselect6 are not applied yet: nothing is delivered while a call waits.
+ * Shipped calls whose arguments have different meanings: poll and select and their variants, fcntl, ioctl. Signal masks
+ * of ppoll and pselect6 are not applied yet: no signal is delivered while a call waits.
  */
 import { Errno } from "../abi/errno.ts";
 import { DESCRIPTORS_MAX, Fcntl, type FileLock, Ioctl, type PollFd, type Termios, type WindowSize } from "../abi/io.ts";
@@ -34,7 +34,7 @@ function takeReply(s: ptr<Shipment>): void {
   s.bufferBytes = STAGING_BYTES;
   s.bufferStaged = true;
 }
-/** From the staging area, from `at` on, into the program's memory. */
+/** Copies from the staging area, from `at` on, into the program's memory. */
 function give(to: u64, at: u64, lengthBytes: u64): boolean {
   return copyToUser(addr(currentTask().space), to, addr(staging()[at]), lengthBytes);
 }
@@ -72,7 +72,7 @@ function pollAll(s: ptr<Shipment>, call: ptr<Call>, time: u64): i64 {
   const result: i64 = ship(s);
   if (result < 0 || s.replyBytes < bytes) return result;
   if (!give(call.a, 0, bytes)) return failure(Errno.EFAULT);
-  // As on Linux: where the time cannot be written, it is not.
+  // As on Linux: if the time cannot be written, it is skipped.
   if (time !== 0 && s.replyBytes >= bytes + TIME_BYTES) give(time, bytes, TIME_BYTES);
   return result;
 }
@@ -134,7 +134,7 @@ function fcntl(call: ptr<Call>): i64 {
   }
   return ship(addr(s));
 }
-/** (fd, request, argument): what it points to depends on the request. */
+/** (fd, request, argument): the request decides what the argument points to. */
 function ioctl(call: ptr<Call>): i64 {
   const s: Shipment = uninitialized();
   begin(addr(s), call);
@@ -151,8 +151,8 @@ function ioctl(call: ptr<Call>): i64 {
   return ship(addr(s));
 }
 /**
- * `bytesIn` go, `bytesOut` come back. Where they cannot be read the descriptor is looked at all the same, since Linux
- * does that first: the I/O node then finds too few of them.
+ * Sends `bytesIn` and receives `bytesOut`. Even if they cannot be read, the descriptor is checked, because Linux checks
+ * it first: the I/O node then finds too few bytes.
  */
 function structureCall(s: ptr<Shipment>, at: u64, bytesIn: u64, bytesOut: u64): i64 {
   s.arguments[2] = u64(at !== 0);

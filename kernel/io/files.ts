@@ -1,4 +1,4 @@
-/** The shipped calls are registered: those with a handler of their own, then all other SHIPPED rows of the table. */
+/** Registers the shipped calls: those with their own handler, then all other SHIPPED rows of the table. */
 import { Route } from "../abi/syscalls.ts";
 import { syscallInfos } from "../abi/syscalltable.ts";
 import { hasHandler, registerSyscall } from "../syscall/table.ts";

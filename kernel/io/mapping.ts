@@ -1,4 +1,4 @@
-/** Files that programs map: what mmap may map is the I/O node's to say, and their contents are read by shipments. */
+/** Files that programs map: the I/O node decides what mmap may map, and shipments read the contents. */
 import { Errno } from "../abi/errno.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import type { Call } from "../syscall/arguments.ts";
@@ -9,7 +9,7 @@ export function fileMappingsStart(): void {
   setFilePages(available, read);
 }
 
-/** mmap's own arguments go to the I/O node, which answers how much of the file lies behind the offset. */
+/** mmap's own arguments go to the I/O node, which answers how many bytes of the file follow the offset. */
 function available(call: ptr<Call>): i64 {
   const s: Shipment = zeroed();
   s.call = Syscall.MMAP;
@@ -21,7 +21,7 @@ function available(call: ptr<Call>): i64 {
   return ship(addr(s));
 }
 
-/** 0 or -errno. A file that has become shorter meanwhile leaves zeros. */
+/** 0 or -errno. If the file has become shorter in the meantime, the rest stays zero. */
 function read(call: ptr<Call>, address: u64, bytes: u64): i64 {
   const s: Shipment = zeroed();
   let done: u64 = 0;

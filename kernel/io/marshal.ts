@@ -1,9 +1,9 @@
 /**
- * Shipped calls by their row in the table (abi/syscalltable.ts): what goes to the I/O node and where the reply goes is
- * said by the types of the arguments, so a new call needs a row there and a function at the I/O node, and nothing here.
- * Protocol: abi/io.ts. A path that is all that goes is sent from the program's memory, several parts are put
- * together in the core's staging area. Only what needs the program's memory is checked here; the rest, errno values
- * included, is the I/O node's.
+ * Shipped calls, driven by their row in the table (abi/syscalltable.ts): the argument types decide what goes to the I/O
+ * node and where the reply goes. So a new call needs a row there and a function at the I/O node, and nothing here.
+ * Protocol: abi/io.ts. A single path is sent from the program's memory; several parts are assembled in the core's
+ * staging area. Only accesses to the program's memory are checked here; the I/O node checks the rest, including errno
+ * values.
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, PATH_MAX_BYTES } from "../abi/io.ts";
@@ -34,7 +34,7 @@ export function argumentOf(call: ptr<Call>, index: u32): u64 {
   return cast<ptr<u64>>(call)[ARGUMENTS_MAX - 1 - index];
 }
 
-/** A SHIPPED call: handler of all that have none of their own. */
+/** Handler of all SHIPPED calls without their own. */
 export function shipCall(call: ptr<Call>): i64 {
   const info = rowOf(call.number);
   const s: Shipment = zeroed();
@@ -83,7 +83,7 @@ export function shipCall(call: ptr<Call>): i64 {
   return result >= 0 && !giveBack(info, call, s.replyBytes) ? failure(Errno.EFAULT) : result;
 }
 
-/** Parts that go with the call. */
+/** Assembles the parts that go with the call. */
 function partsIn(info: ptr<SyscallInfo>, call: ptr<Call>): u32 {
   let parts: u32 = 0;
   for (let i: u32 = 0; i < ARGUMENTS_MAX; i++) {
@@ -103,7 +103,7 @@ function partsIn(info: ptr<SyscallInfo>, call: ptr<Call>): u32 {
   return parts;
 }
 
-/** Structures that come back changed, from the staging area to where they were. */
+/** Copies structures that the reply has changed from the staging area back to the program. */
 function giveBack(info: ptr<SyscallInfo>, call: ptr<Call>, replyBytes: u64): boolean {
   let at: u64 = 0;
   for (let i: u32 = 0; i < ARGUMENTS_MAX; i++) {
@@ -117,7 +117,7 @@ function giveBack(info: ptr<SyscallInfo>, call: ptr<Call>, replyBytes: u64): boo
   return true;
 }
 
-/** 0, or an errno. The length is that of the string with its NUL. */
+/** 0, or an errno. The length includes the NUL. */
 function pathLength(path: u64, length: ptr<u64>): u32 {
   const bytes: i64 = userStringLength(addr(currentTask().space), path, u64(PATH_MAX_BYTES));
   if (bytes < 0) return Errno.EFAULT;
@@ -135,7 +135,7 @@ function stagePath(s: ptr<Shipment>, path: u64): u32 {
   if (errno !== 0) return errno;
   return stage(s, path, length) ? 0 : Errno.EFAULT;
 }
-/** Adds bytes of the program's memory to what goes. False: they cannot be read. */
+/** Appends bytes of the program's memory to the request. False: they cannot be read. */
 export function stage(s: ptr<Shipment>, from: u64, lengthBytes: u64): boolean {
   s.data = cast<u64>(staging());
   s.dataStaged = true;

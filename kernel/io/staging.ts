@@ -1,7 +1,8 @@
 /**
- * Memory of each core in which a shipped call's parts are put together, and where a reply of several parts lands. A
- * thread has one call at a time and keeps its core, so nobody else uses it meanwhile. What a task that was ended has
- * left in a queue may be overwritten before it is sent: the I/O node refuses it, as it does any malformed request.
+ * Staging memory of each core: a shipped call's parts are assembled here, and replies of several parts arrive here. A
+ * thread has one call at a time and keeps its core, so no other call uses the memory meanwhile. Parts that an ended
+ * task left in a queue may be overwritten before they are sent: the I/O node refuses such a request like any malformed
+ * one.
  */
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { refuseBoot } from "../core/panic.ts";
@@ -9,9 +10,9 @@ import { cpuCount, cpuIndex } from "../arch/percpu.ts";
 import { allocateFrames, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
 const STAGING_FRAMES: u64 = 3;
-/** Two paths, or the descriptors of a poll, and small structures. */
+/** Enough for two paths, or the descriptors of a poll, and small structures. */
 export const STAGING_BYTES: u64 = STAGING_FRAMES * PAGE_BYTES;
-/** By core, physical. */
+/** By core, physical addresses. */
 const areas: arr<u64, 64> = zeroed();
 
 export function stagingStart(): void {
@@ -20,7 +21,7 @@ export function stagingStart(): void {
     if (areas[cpu] === 0) refuseBoot(cstr("no memory for shipped calls, bytes a core"), STAGING_BYTES);
   }
 }
-/** This core's. */
+/** The staging area of this core. */
 export function staging(): ptr<u8> {
   return physical<u8>(areas[cpuIndex()]);
 }

@@ -1,7 +1,7 @@
 /**
- * read, write, pread64, pwrite64, and their vectors. The I/O node knows the four alone. What is longer than a shipment
- * is split and ends at the first short part, as on Linux; of a vector as much as fits goes through the core's staging
- * area at once. Bad memory: what was moved before it counts, and EFAULT if that is nothing.
+ * read, write, pread64, pwrite64, and their vector forms. The I/O node knows only these four. A transfer longer than a
+ * shipment is split and ends at the first short part, as on Linux; of a vector, as much as fits goes through the core's
+ * staging area at once. With bad memory, the bytes moved before it count; if there are none, the result is EFAULT.
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, type IoVector, VECTORS_MAX } from "../abi/io.ts";
@@ -27,13 +27,13 @@ export function transferCallsStart(): void {
   registerSyscall(Syscall.PWRITEV2, pwritev2);
 }
 
-/** One call of a program, however many shipments it takes. */
+/** One call of a program, in one or several shipments. */
 class Transfer {
   /** READ, WRITE, PREAD64 or PWRITE64. */
   call: u32 = 0;
   isRead: boolean = false;
   fd: u64 = 0;
-  /** Where it starts in the file, for those that say so. */
+  /** Start in the file, for calls with an offset. */
   offset: u64 = 0;
   done: u64 = 0;
 }
@@ -60,10 +60,7 @@ function pwrite64(call: ptr<Call>): i64 {
   return transfer(Syscall.PWRITE64, call, call.d);
 }
 
-/**
- * Ships one part, which lies in the program's memory or in the staging area. Bytes that the I/O node has moved, or an
- * errno.
- */
+/** Ships one part, in the program's memory or in the staging area. Returns the bytes moved, or an errno. */
 function part(t: ptr<Transfer>, address: u64, lengthBytes: u64, staged: boolean): i64 {
   const s: Shipment = zeroed();
   s.call = t.call;
@@ -71,7 +68,7 @@ function part(t: ptr<Transfer>, address: u64, lengthBytes: u64, staged: boolean)
   s.arguments[1] = 1;
   s.arguments[2] = lengthBytes;
   if (t.call === Syscall.PREAD64 || t.call === Syscall.PWRITE64) s.arguments[3] = t.offset + t.done;
-  // A stream that has given some does not wait for more.
+  // A stream that has returned some bytes does not wait for more.
   else if (t.isRead) s.arguments[3] = u64(t.done !== 0);
   if (t.isRead) {
     s.buffer = address;
@@ -83,13 +80,13 @@ function part(t: ptr<Transfer>, address: u64, lengthBytes: u64, staged: boolean)
     s.dataStaged = staged;
   }
   const result: i64 = ship(addr(s));
-  // More than was asked for is no answer.
+  // A reply with more than was requested is invalid.
   return result > i64(lengthBytes) ? failure(Errno.EIO) : result;
 }
 function shortest(a: u64, b: u64): u64 {
   return a < b ? a : b;
 }
-/** What a call gives that ends with `result`, an errno: what was done before it counts. */
+/** Result of a call that ends with `result`, an errno: bytes moved before count. */
 function ended(t: ptr<Transfer>, result: i64): i64 {
   return t.done > 0 ? i64(t.done) : result;
 }
@@ -105,15 +102,15 @@ function transfer(number: u32, call: ptr<Call>, offset: u64): i64 {
     const result: i64 = part(addr(t), call.b + t.done, bytes, false);
     if (result < 0) return ended(addr(t), result);
     t.done += u64(result);
-    // Nothing of the buffer is there, but the descriptor holds: so it was for the buffer.
+    // None of the buffer is accessible, but the descriptor is valid: so the error is the buffer's.
     if (bytes === 0 && total > 0) return failure(Errno.EFAULT);
     if (u64(result) < bytes || t.done >= total) return i64(t.done);
   }
 }
 
 /**
- * How much of the range, from its start on, the program may read (or the kernel write for it). At most a shipment's
- * pages are looked at.
+ * How many bytes from the start of the range the program may read (or the kernel may write for it). Checks at most the
+ * pages of one shipment.
  */
 function accessibleBytes(address: u64, lengthBytes: u64, write: boolean): u64 {
   const space = addr(currentTask().space);
@@ -134,14 +131,14 @@ function readv(call: ptr<Call>): i64 {
 function writev(call: ptr<Call>): i64 {
   return vector(Syscall.WRITE, call, 0);
 }
-/** (fd, iovec *, count, offset, its upper half, which means nothing here). */
+/** (fd, iovec *, count, offset, upper half of the offset, which is ignored here). */
 function preadv(call: ptr<Call>): i64 {
   return vector(Syscall.PREAD64, call, call.d);
 }
 function pwritev(call: ptr<Call>): i64 {
   return vector(Syscall.PWRITE64, call, call.d);
 }
-/** The same with flags, of which none is here. Offset -1: where the file's position is. */
+/** The same with flags, none of which is supported. Offset -1: at the file's position. */
 function preadv2(call: ptr<Call>): i64 {
   if (call.f !== 0) return refused(Syscall.READ, call, Errno.EOPNOTSUPP);
   return i64(call.d) === -1 ? readv(call) : preadv(call);
@@ -151,13 +148,13 @@ function pwritev2(call: ptr<Call>): i64 {
   return i64(call.d) === -1 ? writev(call) : pwritev(call);
 }
 
-/** Where a walk over a vector is: in which element, and how far in it. */
+/** Position of a walk over a vector: element, and offset in it. */
 class Place {
   index: u64 = 0;
   done: u64 = 0;
 }
 
-/** `errno`, unless the descriptor is bad: Linux looks at that first. */
+/** Returns `errno`, unless the descriptor is bad: Linux checks it first. */
 function refused(number: u32, call: ptr<Call>, errno: u32): i64 {
   const t: Transfer = uninitialized();
   begin(addr(t), number, call, 0);
@@ -182,14 +179,14 @@ function vector(number: u32, call: ptr<Call>, offset: u64): i64 {
     if (place.index === STOPPED || t.done >= total) return i64(t.done);
   }
 }
-/** Of Place.index: the transfer was short, or memory bad. */
+/** Value of Place.index: the transfer was short, or memory bad. */
 const STOPPED: u64 = 0xffff_ffff_ffff_ffff;
 
 function vectorAt(address: u64, index: u64, to: ptr<IoVector>): boolean {
   const from: u64 = address + index * sizeof<IoVector>();
   return copyFromUser(addr(currentTask().space), cast<ptr<u8>>(to), from, sizeof<IoVector>());
 }
-/** 0 and the bytes in all, at most LONGEST_TRANSFER, or the errno that Linux gives (import_iovec of lib/iov_iter.c). */
+/** 0 and the total number of bytes, at most LONGEST_TRANSFER, or Linux's errno (import_iovec of lib/iov_iter.c). */
 function checkVector(address: u64, count: u64, total: ptr<u64>): u32 {
   if (count > u64(VECTORS_MAX)) return Errno.EINVAL;
   const v: IoVector = uninitialized();
@@ -202,7 +199,7 @@ function checkVector(address: u64, count: u64, total: ptr<u64>): u32 {
   return 0;
 }
 
-/** Moves a part of the element where `place` is, straight from or to the program's memory. */
+/** Moves part of the element at `place` directly from or to the program's memory. */
 function large(t: ptr<Transfer>, address: u64, place: ptr<Place>): i64 {
   const v: IoVector = uninitialized();
   for (;;) {
@@ -221,7 +218,7 @@ function large(t: ptr<Transfer>, address: u64, place: ptr<Place>): i64 {
   return result;
 }
 
-/** The rest of the vector, `left` bytes, through the staging area at once. */
+/** Moves the rest of the vector, `left` bytes, through the staging area at once. */
 function small(t: ptr<Transfer>, address: u64, place: ptr<Place>, left: u64): i64 {
   const area = staging();
   let bytes: u64 = left;
@@ -240,7 +237,7 @@ function small(t: ptr<Transfer>, address: u64, place: ptr<Place>, left: u64): i6
   place.index = STOPPED;
   return given === 0 && result > 0 ? failure(Errno.EFAULT) : i64(given);
 }
-/** Copies between the staging area and the elements from `place` on; returns how much could be. */
+/** Copies between the staging area and the elements from `place` on; returns the number of bytes copied. */
 function walk(t: ptr<Transfer>, address: u64, place: ptr<Place>, lengthBytes: u64): u64 {
   const space = addr(currentTask().space);
   const area = staging();

@@ -1,7 +1,7 @@
 /**
- * Breakpoints of a debugged task: int3 in its code, put there through the direct map, and the byte that belongs there
- * kept here and shown to who reads. Calls are under the task lock; the task's own threads may run meanwhile, a byte is
- * written at once.
+ * Breakpoints of a debugged task: int3 in its code, written through the direct map. The original byte is kept here and
+ * shown to readers. Calls are under the task lock; the task's own threads may run meanwhile, because a byte is written
+ * atomically.
  */
 import { Errno } from "../abi/errno.ts";
 import { DEBUG_BREAKPOINTS_MAX } from "../abi/jobdebug.ts";
@@ -52,12 +52,12 @@ export function clearAllBreakpoints(task: ptr<Task>): void {
   const table = addr(task.record.breakpoints);
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) if (table.list[i].used !== 0) remove(task, addr(table.list[i]));
 }
-/** The task's memory is going. */
+/** The task's memory is about to be freed. */
 export function forgetBreakpoints(task: ptr<Task>): void {
   zero(addr(task.record.breakpoints));
 }
 
-/** The page may be another one by now: only what we put there is taken away. */
+/** The page may have been replaced: only an int3 that we wrote is removed. */
 function remove(task: ptr<Task>, b: ptr<Breakpoint>): void {
   let found: u8 = 0;
   b.used = 0;
@@ -65,7 +65,7 @@ function remove(task: ptr<Task>, b: ptr<Breakpoint>): void {
   patchUser(addr(task.space), b.address, addr(b.original), 1);
 }
 
-/** Reads as the program has it, without our breakpoints. */
+/** Reads memory as the program has it, without breakpoints. */
 export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthBytes: u64): boolean {
   if (!copyFromUser(addr(task.space), to, address, lengthBytes)) return false;
   const table = addr(task.record.breakpoints);
@@ -79,12 +79,12 @@ export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthByt
 }
 
 /**
- * Writes whatever the pages permit; breakpoints in the range stay, what is written under them is kept. `from` is
- * changed.
+ * Writes regardless of the pages' permissions. Breakpoints in the range stay set; bytes under them are stored here.
+ * Modifies `from`.
  */
 export function writeHidden(task: ptr<Task>, address: u64, from: ptr<u8>, lengthBytes: u64): boolean {
   const table = addr(task.record.breakpoints);
-  // All or nothing: no byte is written where the last one cannot be.
+  // All or nothing: no byte is written if the last one cannot be.
   if (!userRangeValid(addr(task.space), address, lengthBytes, false)) return false;
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
     const b = addr(table.list[i]);

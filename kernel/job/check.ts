@@ -1,9 +1,9 @@
 /**
- * After each task: nothing of it may be left. Its memory came back by owner; here it is checked that the books agree
- * and that no other part of the kernel still knows the task. Always on: a leak is found at the job that leaks, not days
- * later by one that finds no room. What is left is a broken invariant of the kernel, whatever the program did, so it
- * ends the machine with its name. Files are the I/O node's: it closes a task's descriptors when it is told of the end
- * (tests/system/memory.test.ts looks there).
+ * Checks after each task that nothing of it is left. Its memory was freed by owner; here the accounts must agree, and
+ * no other part of the kernel may still refer to the task. Always on: a leak is found at the job that leaks, not days
+ * later at one that finds no memory. A leak is a broken invariant of the kernel, whatever the program did, so the
+ * kernel panics and names it. Files belong to the I/O node, which closes a task's descriptors when it is told of the
+ * end (tests/system/memory.test.ts checks that).
  */
 import { fatal } from "../arch/fatal.ts";
 import { assertHeld } from "../arch/spinlock.ts";
@@ -14,7 +14,7 @@ import { messagesLeft } from "../net/message.ts";
 import { netLock } from "../net/peer.ts";
 import { portalsLeft } from "../net/portals.ts";
 
-/** `task` has been reclaimed; its cores are free, and nobody else has them yet. */
+/** `task` has been reclaimed; its cores are free and not yet reused. */
 export function checkNothingLeft(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   const pid: u64 = u64(task.pid);

@@ -1,9 +1,8 @@
 /**
- * Debugging of one job's processes by messages over the management network (abi/jobdebug.ts): the kernel's end. Nothing
- * of the machine stops but the threads that are asked to; other tasks of the node, the network and the kernel's own
- * work go on. Requests are served in the mailbox's interrupt, on the first core; stops are told by the core that stops.
- * Whatever a request says is checked: job, thread, addresses by the program's page tables. A request that does not hold
- * gets an errno and changes nothing.
+ * Debugging of one job's processes by messages over the management network (abi/jobdebug.ts): the kernel's side. Only
+ * the requested threads stop; other tasks of the node, the network and the kernel's own work continue. Requests are
+ * served in the mailbox's interrupt, on the first core; the core that stops reports a stop. Every request is checked:
+ * job, thread, addresses by the program's page tables. An invalid request gets an errno and changes nothing.
  */
 import { Errno } from "../abi/errno.ts";
 import {
@@ -47,22 +46,22 @@ import {
   writeHidden,
 } from "./breakpoints.ts";
 
-/** Jobs that are to be debugged once they are here. */
+/** Most jobs to debug that have not been loaded yet. */
 const AWAITED_MAX: u32 = 8;
 const awaited: arr<u32, 8> = zeroed();
-/** Flags that a program may have in RFLAGS; the others stay as they are. */
+/** RFLAGS bits that a program may set; the debugger cannot change others. */
 const USER_FLAGS: u64 = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.TF | Rflags.DF | Rflags.OF;
 const FX_BYTES: u64 = 512;
-/** Offset of MXCSR in an FXSAVE image, and its bits that FXRSTOR accepts everywhere. */
+/** Offset of MXCSR in an FXSAVE image, and the MXCSR bits that every FXRSTOR accepts. */
 const FX_MXCSR: u64 = 24;
 const MXCSR_BITS: u32 = 0xffbf;
 
-/** A message as it is built or read, with its body. */
+/** A message under construction or being read, with its body. */
 class Envelope {
   head!: DebugMessage;
   body!: arr<u8, 976>;
 }
-/** The request that is being served, and its answer: one at a time, in the interrupt. */
+/** The current request and its reply: one at a time, in the interrupt. */
 const request: Envelope = zeroed();
 const answer: Envelope = zeroed();
 
@@ -72,9 +71,9 @@ export function debugStart(): void {
   setFaultStopper(stopAtFault);
 }
 
-// ---- what the kernel does of itself --------------------------------------------------------------------------------
+// ---- events in the kernel -------------------------------------------------------------------------------------------
 
-/** The program of `task` is about to begin at `frame`: it stops there if somebody waits for it. On its core. */
+/** The program of `task` is about to start at `frame`: it stops there if a debugger waits for it. Runs on its core. */
 export function debugProgramStart(task: ptr<Task>, frame: ptr<Frame>): void {
   for (let i: u32 = 0; i < AWAITED_MAX; i++) {
     if (awaited[i] !== task.jobId) continue;
@@ -85,7 +84,7 @@ export function debugProgramStart(task: ptr<Task>, frame: ptr<Frame>): void {
   }
 }
 
-/** The task is over; its memory is still there. */
+/** The task has ended; its memory still exists. */
 export function debugTaskEnded(task: ptr<Task>): void {
   if (task.debugged === 0) return;
   task.debugged = 0;
@@ -99,7 +98,7 @@ export function debugTaskEnded(task: ptr<Task>): void {
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
 
-/** On a core whose thread has just stopped, under the task lock. */
+/** Called on a core whose thread has just stopped, under the task lock. */
 function tellStopped(): void {
   const stop = stopOf(cpuIndex());
   const frame = stop.frame;
@@ -115,13 +114,13 @@ function tellStopped(): void {
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
 
-/** An exception in a program. True: the fault is to take its course. */
+/** An exception in a program. True: the fault takes effect. */
 function stopAtFault(frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean): boolean {
   const stepped: boolean = isStep && endStep(frame);
-  // A step that the debugger has left behind: the program does not learn of it.
+  // A step left over from a debugger that has gone: the program does not see it.
   if (task.debugged === 0) return !stepped;
   if (isBreakpoint && breakpointAt(task, frame.rip - 1)) {
-    // The counter is where the program's own instruction is.
+    // Moves the counter back to the program's own instruction.
     frame.rip--;
     stopHere(frame, signal, DebugReason.BREAKPOINT);
     return false;
@@ -152,7 +151,7 @@ function receive(message: ptr<u32>, lengthBytes: u32): void {
   mailboxSend(cast<ptr<u32>>(addr(answer)), u32(sizeof<DebugMessage>()) + reply.bodyBytes);
 }
 
-/** Under the task lock, so that no thread comes or goes. The reply's errno. */
+/** Under the task lock, so the set of threads does not change. Returns the reply's errno. */
 function serve(head: ptr<DebugMessage>, reply: ptr<DebugMessage>): u32 {
   const task = findJob(head.jobId);
   if (head.operation === DebugOperation.ATTACH) return attach(head, task);
@@ -239,7 +238,7 @@ function threads(task: ptr<Task>, reply: ptr<DebugMessage>): u32 {
   return 0;
 }
 
-/** STOP and CONTINUE: of one thread or of all. */
+/** STOP and CONTINUE, for one thread or all. */
 function eachThread(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
   let found: boolean = false;
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
@@ -251,14 +250,14 @@ function eachThread(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
       continue;
     }
     const stop = stopOf(cpu);
-    // A fault's own; the others have none.
+    // Only a stop by a fault can deliver it.
     stop.deliver = head.signal !== 0 && stop.reason === DebugReason.FAULT ? 1 : 0;
     cancelStop(cpu);
   }
   return found ? 0 : Errno.ESRCH;
 }
 
-/** Core of the stopped thread `tid`; 64 + errno where there is none. */
+/** Core of the stopped thread `tid`; 64 + errno if there is none. */
 function stoppedCore(task: ptr<Task>, tid: u32): u32 {
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
@@ -312,8 +311,8 @@ function readRegisters(task: ptr<Task>, tid: u32, reply: ptr<DebugMessage>): u32
 }
 
 /**
- * What the processor would refuse, or what is the kernel's, is not taken: segments stay, RFLAGS' system bits stay, RIP
- * and bases are a program's.
+ * Ignores values that the processor would refuse or that the kernel owns: segments and RFLAGS' system bits are
+ * unchanged, RIP and bases must be user addresses.
  */
 function writeRegisters(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
   const cpu: u32 = stoppedCore(task, head.tid);
@@ -348,7 +347,7 @@ function writeRegisters(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
   stop.gsBase = r.gsBase;
   const area = vectorsOf(cpu);
   memcpy(area, addr(r.fx[0]), FX_BYTES);
-  // FXRSTOR faults where a reserved bit is set.
+  // FXRSTOR faults if a reserved bit is set.
   const mxcsr = cast<ptr<u32>>(addr(area[FX_MXCSR]));
   mxcsr[0] &= MXCSR_BITS;
   return 0;

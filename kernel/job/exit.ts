@@ -1,13 +1,14 @@
 /**
- * The end of a job: exits fan in along the tree. Each kernel waits until its own task and all children (the loads that
- * the task sent and that were ACKed) have ended, and sends one notice to the kernel that its load came from; rank 0's
- * goes to the service node. A task that ends before it was started (init has crashed, or gave up) does not wait for
- * anybody: its notice goes at once, and where a parent's init is still loading, that init gets it as a LOAD_EXIT event.
- * So a load fails as soon as something in it has gone wrong. A job that is killed sends no notices: the service node
- * asks every node, and each answers when nothing of the task is left. Who waits for others (init or the program for
- * events, an ended task for its children's notices) sees from time to time whether its neighbours in the tree answer;
- * so each edge is watched by at least one end as soon as somebody depends on it, and nobody who computes is disturbed
- * by his own kernel.
+ * The end of a job: exits fan in along the tree. Each kernel waits until its own task and all children (the ACKed loads
+ * that the task sent) have ended, and then sends one notice to the kernel from which its load came; rank 0's notice
+ * goes to the service node. A task that ends before it was started (init crashed or gave up) does not wait for its
+ * children: its notice goes up at once, and if the parent's init is still loading, it gets the notice as a LOAD_EXIT
+ * event. So a load fails as soon as any part of it fails. A killed job sends no notices: the service node asks every
+ * node, and each answers when nothing of the task is left.
+ *
+ * Waiters (init or the program for events, an ended task for its children's notices) probe their neighbours in the tree
+ * from time to time. So at least one end watches each edge once something depends on it, and a computing task is never
+ * disturbed by its own kernel.
  */
 import { EventKind } from "../abi/events.ts";
 import { type ExitNotice, FANOUT_MAX } from "../abi/job.ts";
@@ -59,7 +60,7 @@ export function exitStart(): void {
   registerOperation(Operation.KILL, 0, 0, receiveKill);
 }
 
-/** Before `task` sends a load. False: it has sent FANOUT_MAX of them. */
+/** Called before `task` sends a load. False: it has sent FANOUT_MAX already. */
 export function askChild(task: ptr<Task>): boolean {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
@@ -81,7 +82,7 @@ export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: 
   tree.childCount++;
 }
 
-/** Init has gone, the job runs. The ranks of the children are known from here on. */
+/** Init has gone and the job runs. The ranks of the children are known from here on. */
 export function jobStarted(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
@@ -99,24 +100,24 @@ export function jobStarted(task: ptr<Task>): void {
 }
 
 /**
- * A load is refused although a task was made for it: its sender hears so when the task is gone, and may try again at
- * once.
+ * A load is refused although a task was created for it: the sender gets the refusal when the task is gone, and may then
+ * retry at once.
  */
 export function refuseLoaded(task: ptr<Task>, load: ptr<MessageHeader>, cause: u32): void {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
-  // Nobody hears of an exit.
+  // No exit is reported.
   task.jobId = 0;
   tree.refusal = cause;
   copy(addr(tree.asker), load);
   endTask(task, WAIT_KILLED);
 }
 
-/** The task has no threads (any more). On a core of its own, from the idle loop, without a lock. */
+/** The task has no threads (any more). Runs on one of its cores, from the idle loop, without a lock. */
 function lastThreadLeft(task: ptr<Task>): void {
   const flags: u64 = lock(addr(netLock));
   debugTaskEnded(task);
-  // First nothing of the network may touch its memory, then the memory goes.
+  // The network must stop using its memory before the memory is freed.
   cancelMessages(task);
   clearPortals(task);
   task.nids = null;
@@ -157,7 +158,7 @@ function release(task: ptr<Task>): void {
   releaseTask(task);
 }
 
-/** The lowest rank that failed speaks for the sub-tree. */
+/** The sub-tree's status is that of the lowest rank that failed. */
 function addExit(tree: ptr<Tree>, waitStatus: u32, rank: u32, count: u32): void {
   const notice = addr(tree.notice);
   if (waitStatus !== 0 && (notice.waitStatus === 0 || rank < notice.rank)) {
@@ -180,7 +181,7 @@ function sendNotice(task: ptr<Task>): void {
   release(task);
   sendMessage(m);
 }
-/** To where the task's load came from. */
+/** A notice to the sender of the task's load. */
 function noticeMessage(task: ptr<Task>, notice: ptr<ExitNotice>): ptr<OutMessage> {
   const m = allocateKernelMessage();
   m.header.operation = Operation.EXIT_NOTICE;
@@ -208,7 +209,7 @@ function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u
   }
 }
 
-/** Child `index` is over, and its sub-tree with it. */
+/** Child `index` and its sub-tree have ended. */
 function childEnded(task: ptr<Task>, index: u32, cause: u32, waitStatus: u32, rank: u32, count: u32): void {
   const tree = addr(task.record.tree);
   const child: Child = zeroed();
@@ -249,9 +250,9 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
 
 // ---- nodes that do not answer --------------------------------------------------------------------------------------
 /**
- * A node is gone for good, and with it what its sub-tree had to say: it counts as killed. Whoever needs it tells the
- * service node, which ends the job on all nodes: other ranks may wait for it, or for those that do. Without the service
- * node a job has nobody to end it, to read its output or to hear of its exit: its part here ends at once.
+ * A node is lost for good, and with it the exits of its sub-tree: it counts as killed. A kernel whose task needs the
+ * node tells the service node, which ends the job on all nodes, because other ranks may wait for it. If the service
+ * node itself is lost, nothing can end the job, read its output or receive its exit: its part here ends at once.
  */
 export function exitLost(nid: u32): void {
   assertHeld(addr(netLock));
@@ -264,7 +265,7 @@ export function exitLost(nid: u32): void {
     }
     if (!needs(task, nid)) continue;
     const tree = addr(task.record.tree);
-    // The first one ends the job; more of them say nothing new, and there may be thousands.
+    // The first lost node ends the job; further reports add nothing, and there may be thousands.
     if (tree.reported === 0) reportLost(task, nid);
     tree.reported = 1;
     for (let i: u32 = 0; i < tree.childCount; i++) {
@@ -278,7 +279,7 @@ function endOrphan(task: ptr<Task>): void {
   if (task.state === TaskState.FAN_IN) release(task);
   else endTask(task, WAIT_KILLED);
 }
-/** Parent, child, or another rank of its job. */
+/** Whether `nid` is the parent, a child, or another rank of the job. */
 function needs(task: ptr<Task>, nid: u32): boolean {
   if (task.parentNid === nid) return true;
   const tree = addr(task.record.tree);
@@ -305,10 +306,7 @@ function reportLost(task: ptr<Task>, nid: u32): void {
   sendMessage(m);
 }
 
-/**
- * A thread of `task` has waited for long: do its neighbours in the tree still answer? The others have neighbours of
- * their own.
- */
+/** A thread of `task` has waited for long: probes its neighbours in the tree. Other nodes have their own neighbours. */
 export function probeNeighbours(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   probe(task.parentNid);
@@ -319,8 +317,8 @@ function probeChildren(tree: ptr<Tree>): void {
 }
 
 /**
- * By task slot: the own task has ended, and its children's notices are awaited. A timer outlives its task: on another
- * core it is left to fire, and finds out.
+ * By task slot: the own task has ended, and its children's notices are pending. A timer outlives its task: on another
+ * core it is left to fire, and then finds nothing to do.
  */
 const watchTimers: arr<Timer, 8> = zeroed();
 

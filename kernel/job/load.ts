@@ -1,8 +1,7 @@
 /**
- * Job load, the kernel's share (ARCHITECTURE.md section 5, steps 5 and 9): a LOAD becomes a task with one linear
- * segment that holds the init image, and is answered by ACK or by NACK with its cause; then init runs. And what init
- * asks of the kernel: describe the job, load a child, start the program. Nothing is fanned out here: the tree is
- * init's.
+ * Job load, the kernel's part (ARCHITECTURE.md section 5, steps 5 and 9). A LOAD becomes a task with one linear segment
+ * that holds the init image; the reply is ACK, or NACK with its cause; then init runs. Also init's calls: describe the
+ * job, load a child, start the program. The kernel does not fan out: the tree is init's.
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
@@ -71,18 +70,18 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
     const cause: u32 = begin(peer, header, body);
     if (cause !== Cause.OK) {
       refuseLoad(header, cause);
-      // The rest of the image is of no interest.
+      // The rest of the image is discarded.
       inbound.discard = 1;
       return;
     }
   }
   const task = inbound.taskPid === 0 ? null : findTask(inbound.taskPid);
-  // It was killed meanwhile.
+  // It was killed in the meantime.
   if (task === null || task.state !== TaskState.LOADING) return;
   const segment = addr(task.record.segment);
   const at: u64 = INIT_BASE + u64(header.fragmentOffset);
   const isFirst: boolean = header.fragmentOffset === 0;
-  // Pages get their frames as the image comes in; what lies behind it gets them when the thread runs (runUser).
+  // Pages get their frames as the image arrives; the pages after it get theirs when the thread runs (runUser).
   if (
     (isFirst && !makeSpace(task, segment.bytes)) ||
     !spaceFill(addr(task.space), at, body, u64(header.fragmentBytes), INIT_PROTECTION)
@@ -98,14 +97,19 @@ function makeSpace(task: ptr<Task>, bytes: u64): boolean {
     spaceCreate(addr(task.space), u16(task.pid)) && spaceReserve(addr(task.space), INIT_BASE, bytes, INIT_PROTECTION)
   );
 }
-/** The rest of the image does not come: the task goes, and its cores are free. Its sender gave up, or is gone. */
+/**
+ * The rest of the image does not arrive, because its sender gave up or is gone: the task ends, and its cores become
+ * free.
+ */
 function loadAbandoned(peer: ptr<Peer>): void {
   const task = peer.inbound.taskPid === 0 ? null : findTask(peer.inbound.taskPid);
   if (task !== null && task.state === TaskState.LOADING)
     refuseLoaded(task, addr(peer.inbound.header), Cause.UNREACHABLE);
 }
 
-/** Whatever can be said against the load but for memory is said at its first fragment, and before a task is made. */
+/**
+ * All reasons to refuse the load, except lack of memory, are checked at its first fragment, before a task is created.
+ */
 function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 {
   if (header.jobId === 0 || header.targetPid !== KERNEL_PID) return Cause.BAD_REQUEST;
   if (u64(header.fragmentBytes) < sizeof<InitHeader>()) return Cause.BAD_IMAGE;
@@ -118,7 +122,7 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
   if (init.entry < INIT_BASE || init.entry - INIT_BASE >= init.fileBytes) return Cause.BAD_IMAGE;
   if (init.memoryBytes > INIT_MEMORY_MAX) return Cause.BAD_IMAGE;
   if (init.cores > cpuCount()) return Cause.BAD_REQUEST;
-  // A job has one task a node: it is found by its job.
+  // A job has one task per node, which is found by the job id.
   if (findJob(header.jobId) !== null) return Cause.BUSY;
   const cores: u64 = freeCores(init.cores);
   if (cores === 0) return Cause.BUSY;
@@ -134,7 +138,7 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
   return Cause.OK;
 }
 
-/** The image is whole: the main thread starts. */
+/** The image is complete: the main thread starts. */
 function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
   const segment = addr(task.record.segment);
   copy(addr(segment.load), header);
@@ -149,7 +153,8 @@ function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
 }
 
 /**
- * On the main thread's core: the segment gets the pages that it lacks, the sender its ACK, and init runs (run_user()).
+ * On the main thread's core: the remaining pages of the segment get frames, the sender gets its ACK, and init runs
+ * (run_user()).
  */
 function runUser(task: ptr<Task>): void {
   const segment = addr(task.record.segment);
@@ -177,7 +182,7 @@ function describeJob(call: ptr<Call>): i64 {
   if (!isInit(task)) return failure(Errno.EPERM);
   if (call.a >= call.b) return failure(Errno.EINVAL);
   const size: u32 = u32(call.b);
-  // Threads of init may come here at once: the tables are made once, and are as long as `size` says.
+  // Several threads of init may call this at once: the tables are created once, with the length given by `size`.
   const flags: u64 = lock(addr(taskLock));
   const errno: u32 = task.nids === null ? makeTables(task, size) : task.size === size ? 0 : Errno.EINVAL;
   unlock(addr(taskLock), flags);
@@ -218,12 +223,12 @@ function load(call: ptr<Call>): i64 {
   return result;
 }
 
-/** (entry, stack pointer): init goes, the program begins. */
+/** (entry, stack pointer): unmaps init and starts the program. */
 function start(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
   if (!isExecutable(addr(task.space), call.a)) return failure(Errno.EFAULT);
-  // One thread of init starts the program, and only while the task does not end.
+  // Only one thread of init starts the program, and only if the task is not ending.
   if (!taskRuns(task)) return failure(Errno.EPERM);
   const segment = addr(task.record.segment);
   const flags: u64 = lock(addr(netLock));

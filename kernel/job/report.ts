@@ -1,7 +1,7 @@
 /**
- * Core reports: what a program looked like when a fault ended it, to the service node. The kernel knows no symbols; the
- * command, which has the program, adds them. A core has one report at a time: while it is on its way the next one is
- * refused, and the fault goes to the console.
+ * Core reports: the state of a program that a fault ended, sent to the service node. The kernel has no symbols; the
+ * command, which has the program, adds them. Each core has one report in flight: meanwhile the next one is refused, and
+ * its fault goes to the console.
  */
 import { CORE_BACKTRACE_MAX, type CoreReport } from "../abi/job.ts";
 import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";

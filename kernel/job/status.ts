@@ -16,7 +16,7 @@ import type { Peer } from "../net/peer.ts";
 import type { CallFrame } from "../syscall/arguments.ts";
 
 const TEXT_BYTES: u64 = 32768;
-/** One answer at a time; the next request waits for `busy`, which is refused meanwhile. */
+/** One answer at a time; while `busy` is set, further requests are refused. */
 const textBytes: arr<u8, 32768> = zeroed();
 class Report {
   text!: Text;
@@ -52,7 +52,7 @@ function reported(_argument: u64, _cause: u32): void {
   report.busy = 0;
 }
 
-/** On the core that it is about. */
+/** Runs on the core that it describes. */
 function describeCpu(_argument: u64, _id: u64): void {
   const t = addr(report.text);
   const cpu: u32 = cpuIndex();
@@ -74,7 +74,7 @@ function describeCpu(_argument: u64, _id: u64): void {
   if (task !== null && (frame === null || !fromUser(frame))) describeCall(t, cpuAt(cpu).kernelStackTop);
 }
 
-/** The program waits in a system call, whose registers lie at the top of its kernel stack. */
+/** The program waits in a system call; its registers are at the top of its kernel stack. */
 function describeCall(t: ptr<Text>, stackTop: u64): void {
   const call = cast<ptr<CallFrame>>(stackTop - sizeof<CallFrame>());
   print(t, cstr("  in system call "));

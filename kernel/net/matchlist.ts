@@ -1,7 +1,8 @@
 /**
- * Match lists: what a task has appended to its portal table, and which entry takes a message. Under `netLock`. A list
- * is searched in the order of appending; the first entry that accepts source, bits, operation and length takes the
- * message. While a message arrives in an entry's memory, or is read from it, the entry is busy and cannot be unlinked.
+ * Match lists: the entries of a task's portal table, and the choice of the entry for a message. Under `netLock`. A list
+ * is searched in the order in which entries were appended; the first entry that accepts source, bits, operation and
+ * length takes the message. While a message arrives in an entry's memory, or is read from it, the entry is busy and
+ * cannot be unlinked.
  */
 import { Errno } from "../abi/errno.ts";
 import type { MessageHeader } from "../abi/net.ts";
@@ -60,7 +61,7 @@ function appendToList(state: ptr<PortalState>, portal: u32, number: u32): void {
   state.slots[at - 1].next = number;
 }
 
-/** (handle). EBUSY is PTL_IN_USE of Portals: the entry stays as it is. */
+/** (handle). EBUSY corresponds to PTL_IN_USE of Portals: the entry is unchanged. */
 export function portalUnlink(call: ptr<Call>): i64 {
   const task = currentTask();
   const flags: u64 = lock(addr(netLock));
@@ -78,7 +79,7 @@ export function portalUnlink(call: ptr<Call>): i64 {
   unlock(addr(netLock), flags);
   return result;
 }
-/** Off its list. */
+/** Removes the entry from its list. */
 function unlink(state: ptr<PortalState>, number: u32): void {
   assertHeld(addr(netLock));
   const slot = addr(state.slots[number - 1]);
@@ -92,7 +93,9 @@ function unlink(state: ptr<PortalState>, number: u32): void {
   }
 }
 
-/** Number (index + 1) of the first entry that takes the message; 0: none does. `offset` is where it would land. */
+/**
+ * Number (index + 1) of the first entry that takes the message; 0: none. `offset` is where the message would be placed.
+ */
 export function match(task: ptr<Task>, header: ptr<MessageHeader>, option: u32, lengthBytes: u64): u32 {
   assertHeld(addr(netLock));
   if (header.portalIndex >= PORTAL_COUNT || header.jobId !== task.jobId) return 0;
@@ -112,13 +115,15 @@ export function match(task: ptr<Task>, header: ptr<MessageHeader>, option: u32, 
 export function offsetIn(slot: ptr<MatchSlot>, header: ptr<MessageHeader>): u64 {
   return (slot.entry.options & MatchOption.MANAGE_LOCAL) !== 0 ? slot.localOffset : header.remoteOffset;
 }
-/** Bytes of the message that the entry takes from `offset` on. */
+/** Number of bytes of the message that the entry takes at `offset`. */
 export function accepted(e: ptr<MatchEntry>, offset: u64, lengthBytes: u64): u64 {
   if (offset >= e.lengthBytes) return 0;
   const room: u64 = e.lengthBytes - offset;
   return lengthBytes < room ? lengthBytes : room;
 }
-/** A message was matched: the entry is busy until `release`, its offset moves on, a USE_ONCE entry leaves its list. */
+/**
+ * A message was matched: the entry is busy until `release`, its offset advances, and a USE_ONCE entry leaves its list.
+ */
 export function use(task: ptr<Task>, number: u32, bytes: u64): void {
   assertHeld(addr(netLock));
   const slot = slotOf(task, number);
@@ -128,7 +133,7 @@ export function use(task: ptr<Task>, number: u32, bytes: u64): void {
   unlink(stateOf(task), number);
   slot.unlinked = 1;
 }
-/** The message is through with the entry's memory, or has been given up. */
+/** The message no longer uses the entry's memory, or has been discarded. */
 export function release(task: ptr<Task>, number: u32): void {
   assertHeld(addr(netLock));
   const slot = slotOf(task, number);

@@ -1,12 +1,12 @@
 /**
- * Messages: cut into frames as windows and buffers allow, taken apart by operation as fragments arrive.
+ * Messages: fragmented into frames as windows and buffers allow, and dispatched by operation as fragments arrive.
  *
- * Sending never waits. `allocateMessage` gives a message from a pool; the caller fills in header, prefix (up to 64
+ * Sending never waits. `allocateMessage` returns a message from a pool; the caller fills in header, prefix (up to 64
  * bytes of body in the message itself) and the rest of the body (in a program's or the kernel's memory, read when the
- * fragment is sent), then `sendMessage`. Receiving keeps no copy: each operation has a handler that is called for every
- * fragment, in order, and puts it where it belongs (`peer.inbound` is its memory in between). A message to the own nid
- * takes the same way but for the wire. The pool has levels, as the buffers below it have (reliable.ts): who may wait
- * leaves messages to those that may not. Everything runs under `netLock` (asserted where it begins).
+ * fragment is sent), then calls `sendMessage`. Receiving keeps no copy: each operation has a handler that is called for
+ * every fragment, in order, and stores it at its destination (`peer.inbound` is its memory in between). A message to
+ * the own nid takes the same path without the wire. The pool has levels, like the buffers below (reliable.ts): senders
+ * that may wait leave messages for those that may not. Everything runs under `netLock` (asserted at the entry points).
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -44,15 +44,15 @@ import {
 
 const POOL: u32 = 512;
 /**
- * Messages that each kind of sender leaves to those below it. What the kernel sends by itself, not in answer to what
- * has just come, is four messages at most for each of its TASKS_MAX tasks (of a lost node, the end of its files, its
- * exit, a KILL's answer): they are always there, since no task is made with fewer than LEVEL_SERVICE left.
+ * Messages that each kind of sender leaves to those below it. The kernel itself sends, unprompted, at most four
+ * messages for each of its TASKS_MAX tasks (a lost node, the end of its files, its exit, a KILL's answer). These are
+ * always available, because no task is created with fewer than LEVEL_SERVICE left.
  */
 const LEVEL_PROGRAM: u32 = 192;
-/** For replies to compute nodes; to those without a proof of life. */
+/** For replies to compute nodes; for replies to nodes that have shown no sign of life. */
 const LEVEL_REPLY: u32 = 120;
 const LEVEL_DOUBTFUL: u32 = 384;
-/** Calls to the I/O node: one for each core. */
+/** For calls to the I/O node: one per core. */
 const LEVEL_IO: u32 = 48;
 /** For replies to the service node. */
 const LEVEL_SERVICE: u32 = 32;
@@ -63,7 +63,7 @@ class Messages {
   free: ptr<OutMessage> | null = null;
   freeCount: u32 = 0;
   pumpingLocal: u32 = 0;
-  /** Peers given up since; told to the operations by `lost`. */
+  /** Peers given up since then; reported to the operations by `lost`. */
   lost: ((nid: u32) => void) | null = null;
 }
 const messages: Messages = zeroed();
@@ -73,7 +73,7 @@ const localHeader: MessageHeader = zeroed();
 
 class OperationRow {
   run: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
-  /** The rest of the message will not come. */
+  /** The rest of the message will not arrive. */
   abandoned: ((peer: ptr<Peer>) => void) | null = null;
   leastBytes: u64 = 0;
   mostBytes: u64 = 0;
@@ -81,7 +81,7 @@ class OperationRow {
 /** By operation. */
 const operations: arr<OperationRow, 16> = zeroed();
 
-/** Receiving begins here: every operation must have been registered. */
+/** Starts receiving; every operation must have been registered. */
 export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => void): void {
   const flags: u64 = lock(addr(netLock));
   for (let i: u32 = 0; i < POOL; i++) putBack(addr(pool[i]));
@@ -91,8 +91,8 @@ export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => void): v
 }
 
 /**
- * `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` tells the
- * last. Bodies shorter than `leastBytes` or longer than `mostBytes` are refused before.
+ * `run` gets every fragment of the operation's messages; header.fragmentOffset is 0 in the first, `isLast` marks the
+ * last. Bodies shorter than `leastBytes` or longer than `mostBytes` are refused earlier.
  */
 export function registerOperation(
   operation: u32,
@@ -105,7 +105,7 @@ export function registerOperation(
   row.leastBytes = leastBytes;
   row.mostBytes = mostBytes;
 }
-/** For operations that remember something between fragments: `abandoned` is called instead of the last one. */
+/** For operations with state between fragments: `abandoned` is called instead of the last fragment. */
 export function registerAbandoned(operation: u32, abandoned: (peer: ptr<Peer>) => void): void {
   operations[operation].abandoned = abandoned;
 }
@@ -122,7 +122,7 @@ function putBack(m: ptr<OutMessage>): void {
 }
 
 /**
- * A message for a program's call to `nid`; null: too many are on their way. A nid may have as many as are left to the
+ * A message for a program's call to `nid`; null: too many are in flight. A nid may have as many as remain for all
  * others.
  */
 export function allocateMessage(nid: u32): ptr<OutMessage> | null {
@@ -134,7 +134,7 @@ export function allocateMessage(nid: u32): ptr<OutMessage> | null {
 export function allocateIoMessage(): ptr<OutMessage> | null {
   return messages.freeCount > LEVEL_IO && !allocationFails() ? takeMessage() : null;
 }
-/** A message of the kernel's own: replies, notices. There always is one: see the levels. */
+/** A message of the kernel itself: replies, notices. There is always one: see the levels. */
 export function allocateKernelMessage(): ptr<OutMessage> {
   const m = takeMessage();
   if (m === null) fatal(cstr("net: no message left for a reply"), 0);
@@ -152,7 +152,7 @@ function takeMessage(): ptr<OutMessage> | null {
   return m;
 }
 
-/** A message back to where `request` came from; echoes what a reply echoes. */
+/** A message to the source of `request`; copies the fields that a reply echoes. */
 export function replyTo(request: ptr<MessageHeader>, operation: u8, cause: u32): ptr<OutMessage> {
   const m = allocateKernelMessage();
   m.header.operation = operation;
@@ -168,13 +168,13 @@ export function replyTo(request: ptr<MessageHeader>, operation: u8, cause: u32):
   return m;
 }
 
-/** Copies `lengthBytes` (at most PREFIX_MAX) into the message as (the start of) its body. */
+/** Copies `lengthBytes` (at most PREFIX_MAX) into the message as the start of its body. */
 export function setPrefix(m: ptr<OutMessage>, from: ptr<u8>, lengthBytes: u64): void {
   memcpy(addr(m.prefix[0]), from, lengthBytes);
   m.prefixBytes = lengthBytes;
 }
 
-/** Queues the message; header.totalBytes = prefix and the rest. The message is the queue's from here on. */
+/** Queues the message; header.totalBytes = prefix and the rest. The queue owns the message from here on. */
 export function sendMessage(m: ptr<OutMessage>): void {
   assertHeld(addr(netLock));
   record(
@@ -206,8 +206,8 @@ export function sendMessage(m: ptr<OutMessage>): void {
 }
 
 /**
- * Sees whether `nid` still answers: a frame that only wants to be acknowledged, unless something is on its way to it
- * anyhow. A node that does not answer is given up as ever. Where messages are short it is left out.
+ * Probes whether `nid` still answers: sends a frame that only asks for an acknowledgement, unless something is already
+ * in flight to it. A node that does not answer is given up as usual. Skipped if messages are short.
  */
 export function probe(nid: u32): void {
   assertHeld(addr(netLock));
@@ -226,8 +226,8 @@ export function probe(nid: u32): void {
   sendMessage(m);
 }
 /**
- * A wait asks for probes after this time, then again after twice as long, PROBES_MAX times: a job that waits for ever
- * comes to rest.
+ * A wait probes after this time, then at doubled intervals, PROBES_MAX times, so that a job that waits for ever comes
+ * to rest.
  */
 export const PROBE_NS: u64 = 10_000_000;
 export const PROBES_MAX: u32 = 10;
@@ -244,7 +244,7 @@ function takeFirst(peer: ptr<Peer>, m: ptr<OutMessage>): void {
   if (m.next === null) peer.outLast = null;
 }
 
-/** Writes the next fragment of `m`; returns its body bytes. */
+/** Writes the next fragment of `m`; returns the number of its body bytes. */
 function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr<u8>): u64 {
   const rest: u64 = u64(m.header.totalBytes) - m.sentBytes;
   const bytes: u64 = rest < u64(MAX_FRAGMENT_BYTES) ? rest : u64(MAX_FRAGMENT_BYTES);
@@ -262,7 +262,7 @@ function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr
     if (task === null) {
       memcpy(addr(body[done]), cast<ptr<u8>>(from), bytes - done);
     } else if (!copyFromUser(addr(task.space), addr(body[done]), from, bytes - done)) {
-      // The program has unmapped its buffer since the call: it gets what it asks for.
+      // The program has unmapped its buffer since the call: zeros are sent.
       memset(addr(body[done]), 0, bytes - done);
     }
   }
@@ -270,7 +270,7 @@ function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr
   return bytes;
 }
 
-/** Somebody else has asked for it. */
+/** Sent because another node asked for it. */
 function isReply(operation: u8): boolean {
   return (
     operation === Operation.LOAD_REPLY ||
@@ -281,7 +281,7 @@ function isReply(operation: u8): boolean {
   );
 }
 
-/** Sends what window and buffers allow. */
+/** Sends as much as window and buffers allow. */
 function pump(peer: ptr<Peer>): void {
   assertHeld(addr(netLock));
   for (;;) {
@@ -298,7 +298,7 @@ function pump(peer: ptr<Peer>): void {
   }
 }
 
-/** Messages to ourselves, one at a time: a handler that sends more adds to the queue. */
+/** Messages to ourselves, one at a time: a handler that sends more adds them to the queue. */
 function pumpLocal(peer: ptr<Peer>): void {
   if (messages.pumpingLocal !== 0) return;
   messages.pumpingLocal = 1;
@@ -316,7 +316,7 @@ function pumpLocal(peer: ptr<Peer>): void {
   messages.pumpingLocal = 0;
 }
 
-/** What comes in may have to be answered, and the sending of answers may have to wait. */
+/** A received message may need an answer, and sending answers may have to wait. */
 function hasRoom(peer: ptr<Peer>): boolean {
   if (peer.nid === SERVICE_NID) return messages.freeCount > LEVEL_SERVICE;
   return messages.freeCount > (isDoubtful(peer) ? LEVEL_DOUBTFUL : LEVEL_REPLY) + peer.outCount;
@@ -334,7 +334,7 @@ function peerLost(peer: ptr<Peer>): void {
   if (lost !== null) lost(peer.nid);
 }
 
-/** What comes in for the task goes nowhere from here on, and is answered by NO_MATCH. */
+/** From here on, incoming messages for the task are discarded and answered by NO_MATCH. */
 export function cancelInbound(task: ptr<Task>): void {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
     if (peer.inbound.taskPid !== task.pid) continue;
@@ -344,8 +344,8 @@ export function cancelInbound(task: ptr<Task>): void {
 }
 
 /**
- * Takes back what a task that ends still has in the queues, and stops what comes in for it. A GET that reads its memory
- * is answered by NO_MATCH.
+ * Removes a task's messages from the queues when it ends, and stops its incoming ones. A GET that reads its memory is
+ * answered by NO_MATCH.
  */
 export function cancelMessages(task: ptr<Task>): void {
   assertHeld(addr(netLock));
@@ -356,7 +356,7 @@ export function cancelMessages(task: ptr<Task>): void {
     while (m !== null) {
       const next = m.next;
       if (m.task === task && m.header.operation === Operation.GET_REPLY) {
-        // Half-way through, this is another message for the receiver, which ends the one that it has.
+        // If it was partly sent, its receiver sees another message next and discards the incomplete one.
         m.task = null;
         m.sent = null;
         m.sentBytes = 0;
@@ -364,7 +364,7 @@ export function cancelMessages(task: ptr<Task>): void {
         m.header.cause = Cause.NO_MATCH;
       }
       if (m.task === task) {
-        // A message that stops half-way is dropped by its receiver when the next one begins.
+        // The receiver discards a message that stops half-way when the next one begins.
         if (before === null) peer.outFirst = next;
         else before.next = next;
         if (next === null) peer.outLast = before;
@@ -378,7 +378,7 @@ export function cancelMessages(task: ptr<Task>): void {
   }
 }
 
-/** Whether anything in the queues, or coming in, is of `task`; for the check at a task's end. */
+/** Whether anything in the queues, or incoming, belongs to `task`; for the check at a task's end. */
 export function messagesLeft(task: ptr<Task>): boolean {
   assertHeld(addr(netLock));
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
@@ -427,7 +427,7 @@ function deliver(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): vo
   if (run !== null) run(peer, header, body);
 }
 
-/** Every field that names the message agrees. */
+/** True if all fields that identify the message agree. */
 function sameMessage(first: ptr<MessageHeader>, header: ptr<MessageHeader>): boolean {
   return (
     header.operation === first.operation &&
@@ -447,8 +447,8 @@ function sameMessage(first: ptr<MessageHeader>, header: ptr<MessageHeader>): boo
 }
 
 /**
- * A receiver for the operation, a body of a length that it may have, and no flags but the known one. A probe has no
- * receiver and no body.
+ * True if the operation has a receiver, accepts this body length, and no unknown flag is set. A probe has no receiver
+ * and no body.
  */
 function mayCome(header: ptr<MessageHeader>): boolean {
   if (header.operation >= operations.length || (header.flags & ~u8(MessageFlag.ACK_WANTED)) !== 0) return false;
@@ -458,7 +458,7 @@ function mayCome(header: ptr<MessageHeader>): boolean {
   return row.run !== null && total >= row.leastBytes && total <= row.mostBytes;
 }
 
-/** Answers a request that is not carried out; what wants no answer gets none. */
+/** Answers a request that is not carried out; messages without a reply get none. */
 export function refuse(header: ptr<MessageHeader>, cause: u32): void {
   let reply: u8 = 0;
   switch (header.operation) {
@@ -483,7 +483,7 @@ export function refuse(header: ptr<MessageHeader>, cause: u32): void {
   if (reply !== 0) sendMessage(replyTo(header, reply, cause));
 }
 
-/** What is coming in from the peer ends here, unfinished. */
+/** Discards the incomplete message from the peer. */
 function abandon(peer: ptr<Peer>): void {
   const inbound = addr(peer.inbound);
   if (inbound.open === 0) return;
@@ -493,7 +493,7 @@ function abandon(peer: ptr<Peer>): void {
   if (abandoned !== null) abandoned(peer);
 }
 
-/** True for the service node, which alone may ask for status and kill. */
+/** True for the service node; only it may ask for status and kill. */
 export function fromService(header: ptr<MessageHeader>): boolean {
   return header.sourceNid === SERVICE_NID && header.sourcePid === SERVICE_PID;
 }

@@ -1,6 +1,6 @@
 /**
- * What is kept for each node that frames were exchanged with, and the lock over it. Peers are made at the first frame
- * and stay.
+ * State for each node with which frames were exchanged, and the lock that guards it. Peers are created at the first
+ * frame and stay.
  */
 import { MAX_RANKS } from "../abi/job.ts";
 import { KERNEL_BASE } from "../abi/memory.ts";
@@ -10,47 +10,47 @@ import { assertHeld, type Lock, LockRank } from "../arch/spinlock.ts";
 import type { Task } from "../core/task.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
-/** nids from here on are refused, whatever the size of the machine. */
+/** nids from here on are always refused, whatever the size of the machine. */
 const NID_MAX: u32 = MAX_RANKS + 64;
 const PEER_BYTES: u64 = 2048;
 const PEERS_PER_FRAME: u64 = 2;
 
-/** A message on its way out; net/message.ts fills and sends it. */
+/** An outgoing message; net/message.ts fills and sends it. */
 export class OutMessage {
   next: ptr<OutMessage> | null = null;
   header!: MessageHeader;
   prefixBytes: u64 = 0;
   prefix!: arr<u8, 64>;
-  /** Whose memory the rest of the body lies in; null: the kernel's, at `address`. */
+  /** Owner of the memory that holds the rest of the body; null: the kernel's, at `address`. */
   task: ptr<Task> | null = null;
   taskPid: u32 = 0;
   address: u64 = 0;
-  /** Bytes of body sent. */
+  /** Bytes of body sent so far. */
   sentBytes: u64 = 0;
-  /** Called when the last fragment is on its way: the body may be reused. */
+  /** Called when the last fragment is in flight: the body may be reused. */
   sent: ((argument: u64, cause: u32) => void) | null = null;
   argument: u64 = 0;
 }
-/** A frame that was sent and is not acknowledged, or lies behind such a one. */
+/** A frame that was sent and is not acknowledged, or follows such a frame. */
 class InFlight {
-  /** NO_BUFFER: the peer holds the frame; only one before it is missing. */
+  /** NO_BUFFER: the peer has received the frame, but one before it is missing. */
   buffer: u32 = 0;
   frameBytes: u32 = 0;
   sequence: u32 = 0;
-  /** 1: sent more than once, so its acknowledgement measures nothing (Karn). */
+  /** 1: sent more than once, so its acknowledgement gives no round-trip sample (Karn). */
   resent: u32 = 0;
   sentAt: u64 = 0;
 }
-/** The message that is coming in from a peer, fragment by fragment; `net/message.ts` and the operations use it. */
+/** The incoming message of a peer, fragment by fragment; used by `net/message.ts` and the operations. */
 export class Inbound {
   /** 1 while fragments are missing. */
   open: u32 = 0;
-  /** The operation does not want the rest. */
+  /** The operation discards the rest. */
   discard: u32 = 0;
-  /** Of the first fragment: what all others must repeat. */
+  /** Header of the first fragment; all others must repeat its fields. */
   header!: MessageHeader;
   gotBytes: u32 = 0;
-  /** The operation's own: where bytes go, and what for. taskPid 0: nobody's. */
+  /** Used by the operation: destination and purpose of the bytes. taskPid 0: none. */
   taskPid: u32 = 0;
   /** Number of the match entry that counts this message as arriving; 0: none. */
   entry: u32 = 0;
@@ -60,34 +60,34 @@ export class Inbound {
   acceptedBytes: u64 = 0;
   entryOffset: u64 = 0;
   userPointer: u64 = 0;
-  /** When the message is given up if nothing more comes. */
+  /** When the message is discarded if no more frames arrive. */
   deadline: u64 = 0;
 }
 export class Peer {
   nid: u32 = 0;
   unreachable: u32 = 0;
-  /** 1: it has acknowledged something, so somebody is there. */
+  /** 1: the peer has acknowledged something, so it exists. */
   proven: u32 = 0;
-  /** Of the next frame to be sent. */
+  /** Sequence number of the next frame to send. */
   nextSequence: u32 = 1;
-  /** Highest received in order; 0 = none. */
+  /** Highest sequence received in order; 0 = none. */
   received: u32 = 0;
   acknowledgementOwed: u32 = 0;
-  /** Timeouts since anything sound was heard. */
+  /** Timeouts since the last valid frame. */
   silent: u32 = 0;
-  /** RTO is doubled so often (Karn): until the next sample. */
+  /** Number of times that RTO is doubled (Karn), until the next sample. */
   backoff: u32 = 0;
-  /** Of RFC 6298, ns; smoothed 0 = no sample yet. */
+  /** SRTT and RTTVAR of RFC 6298, ns; smoothed 0 = no sample yet. */
   smoothed: u64 = 0;
   variance: u64 = 0;
   timeout: u64 = 0;
-  /** When the oldest unacknowledged frame is sent again; holds while `count` > 0. */
+  /** When the oldest unacknowledged frame is retransmitted; valid while `count` > 0. */
   timerAt: u64 = 0;
   /** Frames in the window, a ring: the oldest is at `first`. */
   first: u32 = 0;
   count: u32 = 0;
   inFlight!: arr<InFlight, 32>;
-  /** Frames that came early: bit n is number n + 1 behind `received`, its receive buffer at (heldFirst + n) mod 32. */
+  /** Early frames: bit n is number n + 1 after `received`, its receive buffer at (heldFirst + n) mod 32. */
   heldMask: u32 = 0;
   heldFirst: u32 = 0;
   held!: arr<u32, 32>;
@@ -98,31 +98,31 @@ export class Peer {
   inbound!: Inbound;
   /** All peers, in the order of their first frame. */
   next: ptr<Peer> | null = null;
-  /** 1: on the list of those that something is under way with. */
+  /** 1: on the list of peers with something in flight. */
   busy: u32 = 0;
   nextBusy: ptr<Peer> | null = null;
 }
 class Peers {
   ownNid: u32 = 0;
-  /** Compute nodes of the machine are 1 … this. */
+  /** Compute nodes of the machine are 1 … lastNid. */
   lastNid: u32 = 0;
   first: ptr<Peer> | null = null;
   last: ptr<Peer> | null = null;
-  /** Frame that new peers are cut from. */
+  /** Frame from which new peers are allocated. */
   fresh: u64 = 0;
   freshUsed: u64 = 0;
 }
 const peers: Peers = zeroed();
 /**
- * The first peers, the service node among them, need no memory: a node that is short of it can still say so.
+ * The first peers, including the service node, need no memory: a node that is short of it can still report that.
  * @align 4096
  */
 const firstPeers: arr<u8, 4096> = zeroed();
 const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
-/** Guards everything in net, io and job that messages touch. Outermost of all locks. */
+/** Guards all state in net, io and job that messages touch. The outermost lock. */
 export const netLock: Lock = { owner: 0, rank: LockRank.NET };
 
-/** `nodes`: compute nodes of the machine, 0 = not known. */
+/** `nodes`: compute nodes of the machine, 0 = unknown. */
 export function peersStart(nid: u32, nodes: u32): void {
   assert(sizeof<Peer>() <= PEER_BYTES, cstr("peer: a peer is too large"), sizeof<Peer>());
   peers.ownNid = nid;
@@ -132,12 +132,12 @@ export function peersStart(nid: u32, nodes: u32): void {
 export function ownNid(): u32 {
   return peers.ownNid;
 }
-/** Whether the machine has a node of this nid; our own may lie beyond what the boot parameters say. */
+/** Whether the machine has a node with this nid; our own may exceed the boot parameter. */
 export function nidExists(nid: u32): boolean {
   return nid <= peers.lastNid || nid === peers.ownNid;
 }
 
-/** The state kept for `nid`; null: no such nid, or no memory. */
+/** The state for `nid`; null: no such nid, or no memory. */
 export function peerOf(nid: u32): ptr<Peer> | null {
   assertHeld(addr(netLock));
   if (!nidExists(nid) || nid >= NID_MAX) return null;

@@ -1,6 +1,6 @@
 /**
- * Operations of this node's programs whose reply is awaited: PUTs that want an acknowledgement, GETs, LOADs; and GETs
- * of others whose data is on its way out. Each ends with one event. Under `netLock`.
+ * Pending operations: PUTs with an acknowledgement, GETs and LOADs of this node's programs, and GETs of others whose
+ * data is being sent. Each ends with one event. Under `netLock`.
  */
 import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { type PortalEvent, PortalEventKind } from "../abi/portals.ts";
@@ -11,7 +11,7 @@ import { postEvent } from "./queues.ts";
 import { netLock } from "./peer.ts";
 
 // biome-ignore format: a table
-export const enum Acknowledge { NONE = 0, WANTED = 1, /** The body has been read, so it may come. */ DUE = 2 }
+export const enum Acknowledge { NONE = 0, WANTED = 1, /** the body has been read, so the acknowledgement may arrive */ DUE = 2 }
 const PENDING_MAX: u32 = 384;
 const OWN_MAX: u32 = 256;
 
@@ -31,7 +31,7 @@ export class Pending {
   userPointer: u64 = 0;
   /** PUT: Acknowledge. */
   acknowledge: u32 = 0;
-  /** GET_REPLY: number of the match entry that is read. */
+  /** GET_REPLY: number of the match entry that is being read. */
   entry: u32 = 0;
 }
 const pendings: arr<Pending, 384> = zeroed();
@@ -43,7 +43,7 @@ const generation: Generation = new Generation();
 export function allocatePending(task: ptr<Task>): ptr<Pending> | null {
   return allocateIn(task, 0, OWN_MAX);
 }
-/** For a GET of another node's: those of our own programs have a part that these cannot fill. */
+/** For a GET of another node. These have a separate share, so they cannot use up that of our own programs. */
 export function allocateReply(task: ptr<Task>): ptr<Pending> | null {
   return allocateIn(task, OWN_MAX, PENDING_MAX);
 }
@@ -66,7 +66,7 @@ export function requestIdOf(p: ptr<Pending>): u64 {
   const index: u64 = (cast<u64>(p) - cast<u64>(addr(pendings))) / sizeof<Pending>();
   return (index + 1) | (u64(p.generation) << 16);
 }
-/** Null: answered already, or its task is gone. */
+/** Null: already answered, or its task is gone. */
 export function findPending(requestId: u64, kind: u32): ptr<Pending> | null {
   assertHeld(addr(netLock));
   const number: u64 = requestId & 0xffff;
@@ -77,8 +77,8 @@ export function findPending(requestId: u64, kind: u32): ptr<Pending> | null {
 }
 
 /**
- * The operation that `header` answers. Null: none, or the answer comes from somebody else than who was asked, or for
- * another task or job.
+ * The operation that `header` answers. Null: none, or the answer comes from another sender than the one asked, or is
+ * for another task or job.
  */
 export function findAnswered(header: ptr<MessageHeader>, kind: u32): ptr<Pending> | null {
   const p = findPending(header.requestId, kind);
@@ -119,7 +119,7 @@ export function putSent(requestId: u64, cause: u32): void {
   p.used = 1;
   p.acknowledge = Acknowledge.DUE;
 }
-/** A GET or LOAD has left, or cannot. */
+/** A GET or LOAD has been sent, or cannot be. */
 export function requestSent(requestId: u64, cause: u32): void {
   if (cause === Cause.OK) return;
   const get = findPending(requestId, Operation.GET);
@@ -127,7 +127,7 @@ export function requestSent(requestId: u64, cause: u32): void {
   const load = findPending(requestId, Operation.LOAD);
   if (load !== null) complete(load, PortalEventKind.LOAD_REPLY, cause, 0);
 }
-/** Nothing will come from `nid` any more. */
+/** Nothing will arrive from `nid` any more. */
 export function pendingLost(nid: u32): void {
   assertHeld(addr(netLock));
   for (let i: u32 = 0; i < PENDING_MAX; i++) {
@@ -138,7 +138,7 @@ export function pendingLost(nid: u32): void {
     if (p.kind === Operation.LOAD) complete(p, PortalEventKind.LOAD_REPLY, Cause.UNREACHABLE, 0);
   }
 }
-/** The task ends: what is pending gets no event. */
+/** The task ends: its pending operations get no event. */
 export function clearPending(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   for (let i: u32 = 0; i < PENDING_MAX; i++) {

@@ -1,10 +1,10 @@
 /**
- * The Portals subset: PUT and GET between match lists, the LOADs of init, and the end of it all with a task. Contract:
- * abi/portals.ts. Source: Sandia, Portals 3.3 and 4.0; what is left out is in README.md.
+ * The Portals subset: PUT and GET between match lists, the LOADs of init, and their cancellation when a task ends.
+ * Contract: abi/portals.ts. Source: Sandia, Portals 3.3 and 4.0; README.md lists what is left out.
  *
- * Data goes straight between frames and the programs' pages, through their page tables. A GET carries the wanted length
- * in headerData. A message matches only within its job; what comes from nid 0 for the job does, too. All state is under
- * `netLock`; calls take it, handlers run with it.
+ * Data moves directly between frames and the programs' pages, through their page tables. A GET carries the requested
+ * length in headerData. A message matches only within its job; messages from nid 0 for the job match, too. All state is
+ * under `netLock`; calls take it, handlers run with it held.
  */
 import { Errno } from "../abi/errno.ts";
 import { Cause, MAX_MESSAGE_BYTES, MessageFlag, type MessageHeader, Operation } from "../abi/net.ts";
@@ -52,7 +52,7 @@ import {
 import { portalQueue, portalWait, postEvent, queueExists, queuesStart } from "./queues.ts";
 
 class Loads {
-  /** LOAD_REPLY with Cause.OK: the job's tree has a child more. */
+  /** LOAD_REPLY with Cause.OK: the job's tree has one more child. */
   childLoaded: ((task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void) | null = null;
 }
 const loads: Loads = zeroed();
@@ -79,7 +79,7 @@ export function portalsStart(
   registerAbandoned(Operation.GET_REPLY, getReplyAbandoned);
 }
 
-/** Unlinks every match entry and forgets every queue; what is pending gets no event. */
+/** Unlinks every match entry and removes every queue; pending operations get no event. */
 export function clearPortals(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   cancelInbound(task);
@@ -158,7 +158,7 @@ function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64
   return 0;
 }
 
-/** PUTs a body of the task's memory to the kernel of `nid` as a LOAD, with a LOAD_REPLY event to come. */
+/** PUTs a body in the task's memory to the kernel of `nid` as a LOAD; a LOAD_REPLY event follows. */
 export function issueLoad(
   task: ptr<Task>,
   nid: u32,
@@ -203,7 +203,7 @@ function fillBody(m: ptr<OutMessage>, task: ptr<Task>, address: u64, lengthBytes
   m.header.totalBytes = u32(lengthBytes);
 }
 
-/** Tells init that a load of its, answered by OK, has ended before the job was started. */
+/** Notifies init that a child it loaded has exited before the job was started. */
 export function postLoadExit(
   task: ptr<Task>,
   queue: u32,
@@ -235,7 +235,7 @@ function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>):
     if (!copyToUser(addr(task.space), inbound.address + u64(header.fragmentOffset), body, bytes))
       inbound.cause = Cause.BAD_REQUEST;
   }
-  // The task has ended meanwhile, or init has given way to the program.
+  // The task has ended in the meantime, or the program has replaced init.
   if (task === null) inbound.cause = Cause.NO_MATCH;
   if (!isLast(header)) return;
   const delivered: u64 = inbound.cause === Cause.OK ? inbound.acceptedBytes : 0;
@@ -245,7 +245,7 @@ function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>):
   reply.header.headerData = delivered;
   sendMessage(reply);
 }
-/** The entry is looked for at the first fragment, and is busy until the last. */
+/** The entry is matched at the first fragment and is busy until the last. */
 function beginPut(inbound: ptr<Inbound>, header: ptr<MessageHeader>): void {
   const target = findTask(header.targetPid);
   const number: u32 = target === null ? 0 : match(target, header, MatchOption.ALLOW_PUT, u64(header.totalBytes));
@@ -272,7 +272,7 @@ function putEnded(task: ptr<Task>, inbound: ptr<Inbound>, delivered: u64): void 
   event.userPointer = inbound.userPointer;
   postEvent(task, inbound.queue, addr(event));
 }
-/** Its sender is gone, or does not go on. The program learns that a message has spoiled its memory. */
+/** The sender is gone or has stopped. An event tells the program that a message has overwritten part of its memory. */
 function putAbandoned(peer: ptr<Peer>): void {
   const inbound = addr(peer.inbound);
   const task = inbound.taskPid === 0 ? null : findTask(inbound.taskPid);
@@ -299,7 +299,7 @@ function receiveGet(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>
     refuse(header, tooLong ? Cause.BAD_REQUEST : Cause.NO_MATCH);
     return;
   }
-  // The target's event comes, and the entry is free again, when the memory has been read.
+  // When the memory has been read, the target's event is posted and the entry is released.
   const p = allocateReply(task);
   if (p === null) {
     refuse(header, Cause.NO_MEMORY);

@@ -1,6 +1,6 @@
 /**
- * Event queues in the programs' memory: what is posted to them, and the threads that wait. Layout: abi/portals.ts.
- * Queues are under `netLock`; a wait takes it only to look after its neighbours.
+ * Event queues in the programs' memory: posting events, and threads that wait for them. Layout: abi/portals.ts. Queues
+ * are under `netLock`; a wait takes it only to probe its neighbours.
  */
 import { Errno } from "../abi/errno.ts";
 import { EVENT_QUEUES_MAX, type EventQueue, type PortalEvent } from "../abi/portals.ts";
@@ -16,10 +16,10 @@ import { failure } from "../syscall/table.ts";
 import { PROBE_NS, PROBES_MAX } from "./message.ts";
 import { netLock } from "./peer.ts";
 
-/** By core: the queue that its thread waits for in portal_wait; 0 = none. */
+/** By core: the queue on which its thread waits in portal_wait; 0 = none. */
 const waiting: arr<u32, 64> = zeroed();
 class Waits {
-  /** A thread has waited for events for long: do those that its job depends on still answer? Under `netLock`. */
+  /** A thread has waited for events for long: probe the nodes on which its job depends. Under `netLock`. */
   waitsLong: ((task: ptr<Task>) => void) | null = null;
 }
 const waits: Waits = zeroed();
@@ -56,7 +56,7 @@ export function queueExists(task: ptr<Task>, queue: u32): boolean {
   return queue <= EVENT_QUEUES_MAX && (queue === 0 || task.record.portals.queues[queue - 1].address !== 0);
 }
 
-/** Appends the event to a queue of the task, and wakes its threads. Queue 0: none. */
+/** Appends the event to a queue of the task and wakes its waiters. Queue 0: none. */
 export function postEvent(task: ptr<Task>, queue: u32, event: ptr<PortalEvent>): void {
   assertHeld(addr(netLock));
   if (queue === 0 || queue > EVENT_QUEUES_MAX) return;
@@ -73,7 +73,7 @@ export function postEvent(task: ptr<Task>, queue: u32, event: ptr<PortalEvent>):
     const at: u64 =
       slot.address + sizeof<EventQueue>() + (header.written & (slot.capacity - 1)) * sizeof<PortalEvent>();
     if (!copyToUser(space, at, cast<ptr<u8>>(event), sizeof<PortalEvent>())) return;
-    // The program may poll: first the event, then the count (x86 keeps the order of stores).
+    // The program may poll: write the event before the count (x86 keeps the order of stores).
     compilerFence();
     header.written++;
     copyToUser(space, slot.address, cast<ptr<u8>>(addr(header.written)), 8);
@@ -100,7 +100,7 @@ export function portalWait(call: ptr<Call>): i64 {
   let result: i64 = 0;
   const header: EventQueue = zeroed();
   for (;;) {
-    // First the note that we wait, then the look: an event in between wakes us.
+    // Register as a waiter before the check: an event in between wakes us.
     atomicStore(addr(waiting[cpu]), queue);
     if (!copyFromUser(addr(task.space), cast<ptr<u8>>(addr(header)), address, sizeof<EventQueue>())) {
       result = failure(Errno.EFAULT);
@@ -123,16 +123,16 @@ export function portalWait(call: ptr<Call>): i64 {
   return result;
 }
 
-/** What ends a wait's hlt besides an event. */
+/** Ends the hlt of a wait, besides events. */
 class Alarm {
-  /** What the thread's timer was armed for last; 0: never. */
+  /** Time for which the thread's timer was last armed; 0: never. */
   at: u64 = 0;
   probeAt: u64 = 0;
   probes: u32 = 0;
 }
 /**
- * Before each hlt of a wait until `deadline` (0: none). Who waits for long asks whether there is still somebody to wait
- * for.
+ * Called before each hlt of a wait until `deadline` (0: none). A long wait probes whether the nodes it depends on still
+ * answer.
  */
 function setAlarm(alarm: ptr<Alarm>, task: ptr<Task>, deadline: u64): void {
   const now: u64 = readTsc();

@@ -1,15 +1,15 @@
 /**
- * Reliable, ordered frames between this node and each peer; the rules and their sources stand in abi/net.ts, the same
- * machine on the host's side is emulator/fabric/reliable.ts. This file sends, checks and acknowledges frames;
- * net/retransmit.ts measures the round trip and decides what is sent again.
+ * Reliable, ordered frames between this node and each peer. abi/net.ts states the rules and their sources;
+ * emulator/fabric/reliable.ts is the same state machine on the host. This file sends, checks and acknowledges frames;
+ * net/retransmit.ts measures the round trip and decides which frames are retransmitted.
  *
- * Buffers: 120 for sending, for all peers. A peer may hold at most as many as it leaves to others (Choudhury and Hahne,
- * "Dynamic queue length thresholds", 1998), counted without a reserve: acknowledgements can always be sent, the service
- * node has buffers that compute nodes cannot take, and peers that never acknowledged anything or have stopped to may
- * use only part of the rest; least of it, if they began. Early frames stay in their receive buffers, at most half of
- * the ring's.
+ * Buffers: 120 transmit buffers for all peers. A peer may hold at most as many as remain for all others (Choudhury and
+ * Hahne, "Dynamic queue length thresholds", 1998), not counting reserves. The reserves ensure that acknowledgements can
+ * always be sent and that the service node has buffers that compute nodes cannot take. Peers that have never
+ * acknowledged anything, or have stopped, may use only part of the rest; least if they sent first. Early frames stay in
+ * their receive buffers, at most half of the ring's.
  *
- * Frames are received and timers run on the NIC's core. Everything runs under `netLock` (asserted where it begins).
+ * Frames are received and timers run on the NIC's core. Everything runs under `netLock` (asserted at the entry points).
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -53,35 +53,35 @@ export const ETHERNET_BYTES: u64 = 16;
 export const HEADERS_BYTES: u64 = 112;
 
 /**
- * Transmit buffers that stay free for acknowledgements and the service node; for compute nodes as well; for what we ask
- * of a peer that gives no sign of life; for what such a peer has asked us.
+ * Transmit buffers reserved for acknowledgements and the service node; also kept free by compute nodes; by requests to
+ * a peer without a sign of life; by replies to requests of such a peer.
  */
 const RESERVE_SERVICE: u32 = 8;
 const RESERVE_PEERS: u32 = 40;
 const RESERVE_DOUBTFUL: u32 = 56;
 const RESERVE_STRANGERS: u32 = 96;
-/** In flight to a peer that has not acknowledged anything yet, or whose acknowledgement is late. */
+/** Window for a peer that has not acknowledged anything yet, or whose acknowledgement is late. */
 const WINDOW_DOUBTFUL: u32 = 4;
-/** Receive buffers that may hold early frames of compute nodes; with those of the service node. */
+/** Most receive buffers with early frames of compute nodes; including those of the service node. */
 const HELD_PEERS: u32 = 48;
 const HELD_ALL: u32 = 64;
 
 class Net {
   /** Takes a frame's message part, in order, once. */
   deliver: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
-  /** The window of the peer may have opened, or buffers have come free. */
+  /** The peer's window may have opened, or buffers have become free. */
   windowOpened: ((peer: ptr<Peer>) => void) | null = null;
-  /** False: what comes from this peer could not be answered now. */
+  /** False: a message from this peer could not be answered now. */
   hasRoom: ((peer: ptr<Peer>) => boolean) | null = null;
   /** The peer is given up. */
   lost: ((peer: ptr<Peer>) => void) | null = null;
-  /** The rest of the message that is coming in does not come. */
+  /** The rest of the incoming message will not arrive. */
   abandoned: ((peer: ptr<Peer>) => void) | null = null;
   receiveFlags: u64 = 0;
-  /** 1: in the interrupt, which settles at its end. */
+  /** 1: in the interrupt, which calls `settle` at its end. */
   receiving: u32 = 0;
   heldCount: u32 = 0;
-  /** Peers that something is under way with; they leave in `settle`. */
+  /** Peers with something in flight; `settle` removes them. */
   busyFirst: ptr<Peer> | null = null;
   busyLast: ptr<Peer> | null = null;
 }
@@ -107,12 +107,12 @@ export function reliableStart(
 }
 
 // ---- sending -------------------------------------------------------------------------------------------------------
-/** No sign that anybody is there, or none any more: such peers get by with less. */
+/** Whether the peer has given no sign of life, or none recently: such peers get fewer resources. */
 export function isDoubtful(peer: ptr<Peer>): boolean {
   return peer.proven === 0 || peer.silent > 1;
 }
 
-/** Whether another frame may be sent to `peer` now, of a reply or of something else. */
+/** Whether another frame, of a reply or of something else, may be sent to `peer` now. */
 export function windowIsOpen(peer: ptr<Peer>, isReply: boolean): boolean {
   if (peer.count >= (peer.proven === 0 || peer.backoff !== 0 ? WINDOW_DOUBTFUL : WINDOW_FRAMES)) return false;
   let reserve: u32 = RESERVE_PEERS;
@@ -127,8 +127,8 @@ export function headerIn(buffer: u32): ptr<MessageHeader> {
 }
 
 /**
- * Sends the frame in `buffer` (headers but Ethernet's, sequence, acknowledgement and CRC filled in, body behind them),
- * and keeps it until it is acknowledged. The caller calls `settle` when it has sent all it can.
+ * Sends the frame in `buffer` (headers filled in except Ethernet's, sequence, acknowledgement and CRC; body after
+ * them), and keeps it until it is acknowledged. The caller calls `settle` when it has sent all it can.
  */
 export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   assertHeld(addr(netLock));
@@ -166,7 +166,7 @@ function isAddress(address: ptr<u8>, nid: u32): boolean {
   return address[0] === MAC_PREFIX_0 && address[1] === MAC_PREFIX_1 && address[2] === MAC_PREFIX_2 && number === nid;
 }
 
-/** Puts in what changes from sending to sending, and sends. */
+/** Fills in the fields that change with each transmission, and sends. */
 function transmit(peer: ptr<Peer>, buffer: u32, frameBytes: u64): void {
   const header = headerIn(buffer);
   header.acknowledgement = peer.received;
@@ -179,7 +179,7 @@ function transmit(peer: ptr<Peer>, buffer: u32, frameBytes: u64): void {
 
 function sendAcknowledgement(peer: ptr<Peer>): void {
   const buffer: u32 = allocateBuffer();
-  // Without a buffer the peer sends again, and is answered then.
+  // Without a buffer, no acknowledgement is sent; the peer retransmits and is answered then.
   if (buffer === NO_BUFFER) return;
   const header = headerIn(buffer);
   zero(header);
@@ -192,7 +192,7 @@ function sendAcknowledgement(peer: ptr<Peer>): void {
   releaseBuffer(buffer);
 }
 
-/** Sends the frames again that `isLost` tells. */
+/** Retransmits the frames selected by `isLost`. */
 function sendAgain(peer: ptr<Peer>, timeout: boolean): void {
   let sent: u32 = 0;
   let oldest: u32 = 0;
@@ -201,7 +201,7 @@ function sendAgain(peer: ptr<Peer>, timeout: boolean): void {
     const slot = addr(peer.inFlight[(peer.first + i) % WINDOW_FRAMES]);
     if (!isLost(peer, i, timeout)) continue;
     slot.resent = 1;
-    // What the device has not sent yet goes out anyhow.
+    // A frame that the device has not sent yet is sent anyway.
     if (!bufferIsIdle(slot.buffer)) continue;
     slot.sentAt = now;
     transmit(peer, slot.buffer, u64(slot.frameBytes));
@@ -227,7 +227,7 @@ function giveUp(peer: ptr<Peer>): void {
 }
 
 // ---- who is busy, and the timer ------------------------------------------------------------------------------------
-/** Something is under way with the peer from now on. */
+/** From now on something is in flight with the peer. */
 export function markBusy(peer: ptr<Peer>): void {
   if (peer.busy !== 0) return;
   peer.busy = 1;
@@ -238,10 +238,7 @@ export function markBusy(peer: ptr<Peer>): void {
   net.busyLast = peer;
 }
 
-/**
- * After anything was sent or received: the timer runs for the first thing that may come to nothing, and not at all if
- * there is none.
- */
+/** Called after anything was sent or received: arms the timer for the first deadline, or stops it if there is none. */
 export function settle(): void {
   assertHeld(addr(netLock));
   if (net.receiving !== 0) return;
@@ -289,7 +286,7 @@ function timerDue(): void {
   unlock(addr(netLock), flags);
 }
 
-/** What has become possible is delivered and sent, and every peer that is owed an acknowledgement has it. */
+/** Delivers and sends what has become possible, and sends every acknowledgement that is due. */
 function goOn(): void {
   const windowOpened = net.windowOpened;
   for (let peer = net.busyFirst; peer !== null; peer = peer.nextBusy) {
@@ -311,7 +308,7 @@ function drop(nid: u32, sequence: u32, reason: u32): void {
   record(EventKind.MSG_DROP, u64(nid), u64(sequence), u64(reason), 0);
 }
 
-/** Why a frame is not taken; DropReason.NONE if it is sound. */
+/** Why a frame is refused; DropReason.NONE if it is valid. */
 function check(frame: ptr<u8>, frameBytes: u64): u32 {
   if (frameBytes < HEADERS_BYTES) return DropReason.NOT_OURS;
   const ethernet = cast<ptr<EthernetHeader>>(frame);
@@ -319,7 +316,7 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   const header = cast<ptr<MessageHeader>>(addr(frame[ETHERNET_BYTES]));
   if (header.version !== MESSAGE_VERSION) return DropReason.VERSION;
   if (header.fragmentBytes > MAX_FRAGMENT_BYTES || header.totalBytes > MAX_MESSAGE_BYTES) return DropReason.LENGTHS;
-  // A short frame may come with padding behind it (60 bytes are Ethernet's minimum); ours never are.
+  // A short frame may be padded (60 bytes are Ethernet's minimum); our frames are always longer.
   if (u64(header.fragmentBytes) !== frameBytes - HEADERS_BYTES) return DropReason.LENGTHS;
   if (header.fragmentOffset > header.totalBytes || header.fragmentBytes > header.totalBytes - header.fragmentOffset)
     return DropReason.LENGTHS;
@@ -335,17 +332,17 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
   return computed === crc ? DropReason.NONE : DropReason.CRC;
 }
 
-/** True: the frame has come early and stays in its receive buffer. */
+/** True: the frame is early and stays in its receive buffer. */
 function receiveFrame(frame: ptr<u8>, frameBytes: u64, buffer: u32): boolean {
   const reason: u32 = check(frame, frameBytes);
   if (reason !== DropReason.NONE) {
-    // What a damaged frame says of itself is not to be believed.
+    // The fields of a damaged frame are not trusted.
     drop(0, 0, reason);
     return false;
   }
   const header = cast<ptr<MessageHeader>>(addr(frame[ETHERNET_BYTES]));
   const peer = peerOf(header.sourceNid);
-  // A node that was given up gives us up, too, when nothing is acknowledged.
+  // A peer that we gave up must give us up, too, so it gets no acknowledgement.
   if (peer === null || peer.unreachable !== 0) return false;
   peer.silent = 0;
   if (acknowledged(peer, header.acknowledgement, header.selective, readTsc())) sendAgain(peer, false);
@@ -394,7 +391,7 @@ function dropHeld(buffer: u32): void {
   netReceiveAgain(buffer);
 }
 
-/** What was missing has come: the frames behind it follow, as far as there is room to answer them. */
+/** The missing frame has arrived: delivers the frames after it, as far as there is room to answer them. */
 function deliverHeld(peer: ptr<Peer>): void {
   while ((peer.heldMask & 1) !== 0 && roomFor(peer)) {
     const buffer: u32 = peer.held[peer.heldFirst];
@@ -404,7 +401,7 @@ function deliverHeld(peer: ptr<Peer>): void {
   }
 }
 
-/** The interrupt's last act. */
+/** Last step of the interrupt. */
 function receiveEnd(): void {
   goOn();
   unlock(addr(netLock), net.receiveFlags);

@@ -1,7 +1,7 @@
 /**
- * When a frame counts as lost. Timeout: RFC 6298 (smoothed round trip and its variance, exponential back-off, Karn's
- * rule); losses seen sooner by what the peer holds: RFC 6675. The rules in one place: abi/net.ts. Times are ns; integer
- * arithmetic, the same as the host's.
+ * Decides when a frame counts as lost. Timeout: RFC 6298 (smoothed round trip and its variance, exponential back-off,
+ * Karn's rule). Earlier detection from what the peer holds: RFC 6675. abi/net.ts states the rules. Times are ns; the
+ * integer arithmetic is the same as the host's.
  */
 import { LATER_FRAMES, RTO_MAX_NS, RTO_MIN_NS, WINDOW_FRAMES } from "../abi/net.ts";
 import { NO_BUFFER, releaseBuffer } from "../drivers/virtio-net.ts";
@@ -14,14 +14,14 @@ export function following(sequence: u32): u32 {
   return sequence === 0xffff_ffff ? 1 : sequence + 1;
 }
 /**
- * Steps forward from `from` to `to`; more than half of all numbers: `to` lies behind. 0 is no number, so a wrap is one
- * step shorter.
+ * Steps forward from `from` to `to`; more than half of all numbers means that `to` lies before `from`. 0 is not a
+ * number, so a wrap is one step shorter.
  */
 export function sequenceDistance(from: u32, to: u32): u32 {
   return to >= from ? to - from : to - from - 1;
 }
 
-/** The time that the oldest frame is given now. */
+/** The present timeout of the oldest frame. */
 export function timeoutOf(peer: ptr<Peer>): u64 {
   const doubled: u64 = peer.timeout << u64(peer.backoff);
   const limit: u64 = peer.timeout > RTO_MAX_NS ? peer.timeout : RTO_MAX_NS;
@@ -44,15 +44,15 @@ function sample(peer: ptr<Peer>, roundTrip: u64): void {
 }
 
 /**
- * Lets go of the frames up to the one that `acknowledgement` names, and of those behind it that `selective` says are
- * held. True: something before a held frame may be lost, `isLost` tells.
+ * Releases the frames up to `acknowledgement`, and those after it that `selective` reports as held. True: a frame
+ * before a held one may be lost; `isLost` decides.
  */
 export function acknowledged(peer: ptr<Peer>, acknowledgement: u32, selective: u32, now: u64): boolean {
   if (peer.count === 0) return false;
   let newest: u64 = 0;
   let progress: boolean = false;
   const oldest: u32 = peer.inFlight[peer.first].sequence;
-  // What acknowledges frames of before the window, or such as were never sent, says nothing.
+  // An acknowledgement of frames before the window, or of frames never sent, is ignored.
   const count: u32 = acknowledgement === 0 ? 0 : sequenceDistance(oldest, acknowledgement) + 1;
   if (count <= peer.count) {
     for (let i: u32 = 0; i < count; i++) {
@@ -85,7 +85,7 @@ export function acknowledged(peer: ptr<Peer>, acknowledgement: u32, selective: u
   return holds;
 }
 
-/** RFC 6298, 5.5 and 5.6: the oldest frame's time is up. */
+/** RFC 6298, 5.5 and 5.6: the oldest frame has timed out. */
 export function timedOut(peer: ptr<Peer>, now: u64): void {
   peer.silent++;
   if (peer.backoff < BACKOFF_MAX) peer.backoff++;
@@ -93,8 +93,8 @@ export function timedOut(peer: ptr<Peer>, now: u64): void {
 }
 
 /**
- * Whether frame `index` of the window is to be sent again. After a timeout: the oldest, and what is missing before a
- * held one; before: what has LATER_FRAMES held ones behind it and was sent only once.
+ * Whether frame `index` of the window must be retransmitted. After a timeout: the oldest, and frames missing before a
+ * held one. Otherwise: frames sent only once that have LATER_FRAMES held ones after them.
  */
 export function isLost(peer: ptr<Peer>, index: u32, timeout: boolean): boolean {
   const slot = addr(peer.inFlight[(peer.first + index) % WINDOW_FRAMES]);

@@ -1,7 +1,7 @@
 /**
- * The network's one timer. It runs on the NIC's core, whichever core has sent: acknowledgements arrive there, so that
- * it can be stopped there, and no core is interrupted for a frame that has long been acknowledged. Another core asks
- * for it by an interrupt. Under `netLock`.
+ * The network's only timer. It runs on the NIC's core, whichever core has sent: acknowledgements arrive there, so it
+ * can be stopped there, and no core is interrupted for a frame that has already been acknowledged. Other cores request
+ * it by an interrupt. Under `netLock`.
  */
 import { Vector } from "../abi/vectors.ts";
 import { cpuIndex } from "../arch/percpu.ts";
@@ -11,12 +11,12 @@ import { armTimer, disarmTimer, type Timer } from "../arch/timer.ts";
 import { registerInterrupt } from "../arch/trap.ts";
 import { netLock } from "./peer.ts";
 
-/** ioapicRoute sends the NIC's interrupts there. */
+/** ioapicRoute sends the NIC's interrupts to this core. */
 const NIC_CPU: u32 = 0;
 
 class NetTimer {
   timer!: Timer;
-  /** When it is to run; 0: not at all. */
+  /** When it should run; 0: not at all. */
   wanted: u64 = 0;
   due: (() => void) | null = null;
 }
@@ -34,7 +34,7 @@ export function netTimerSet(deadline: u64): void {
   if (deadline === before) return;
   state.wanted = deadline;
   if (cpuIndex() === NIC_CPU) apply();
-  // A later time is set by the interrupt that the earlier one's acknowledgement makes.
+  // A later time is set by the interrupt for the acknowledgement of the earlier frame.
   else if (deadline !== 0 && (before === 0 || deadline < before)) lapicSend(NIC_CPU, Vector.NET_TIMER);
 }
 

@@ -1,11 +1,11 @@
 /**
  * The door: every argument of every system call is checked here, by its type in the table (abi/syscalltable.ts), in all
- * 64 bits, before a handler runs or anything is narrowed. Structures that an argument points to go through
- * structures.ts, a copy each.
+ * 64 bits, before a handler runs or anything is narrowed. Structures that an argument points to are copied and checked
+ * once by structures.ts.
  *
- * A call whose arguments all pass as they are (getpid, brk) is called by the SYSCALL entry directly. The others begin
- * in `checkedCall`: it gives the handler a copy of the registers with the checked values in it; the program's own
- * registers stay what they were. The types are compiled when the table is closed: most are one mask and one comparison
+ * A call whose arguments need no check (getpid, brk) is called directly by the SYSCALL entry. All others start in
+ * `checkedCall`, which gives the handler a copy of the registers with checked values; the program's own registers are
+ * unchanged. The types are compiled when the table is closed: most checks are one mask and one comparison
  * (tests/kernel/paths counts portal_unlink).
  */
 import { Errno } from "../abi/errno.ts";
@@ -13,7 +13,7 @@ import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { ARGUMENTS_MAX, ArgKind, type SyscallInfo, TIMEOUT_MAX } from "../abi/syscalls.ts";
 import { fatal } from "../arch/fatal.ts";
 
-/** What a handler gets, arguments a…f; in the order in which the SYSCALL entry leaves them on the stack. */
+/** The handler's arguments a…f, in the order in which the SYSCALL entry leaves them on the stack. */
 export class Call {
   f: u64 = 0;
   e: u64 = 0;
@@ -23,7 +23,7 @@ export class Call {
   a: u64 = 0;
   number: u64 = 0;
 }
-/** The SYSCALL entry's own: what it leaves on the stack, lowest address first, with where to go back to. */
+/** For the SYSCALL entry: everything that it leaves on the stack, lowest address first, including the return state. */
 export class CallFrame extends Call {
   rip: u64 = 0;
   rflags: u64 = 0;
@@ -32,13 +32,13 @@ export class CallFrame extends Call {
 export type Handler = (call: ptr<Call>) => i64;
 
 /**
- * How one argument is checked: `word & mask`, less `lowest`, is at most `span`, or the call fails; then what is special
+ * The check of one argument: `word & mask`, minus `lowest`, is at most `span`, or the call fails; then special checks
  * of its kind.
  */
 class Check {
   /** Index of the argument's word in Call. */
   word: u16 = 0;
-  /** ArgKind where that is not all, NONE where it is. */
+  /** ArgKind if more checks follow, NONE otherwise. */
   special: u8 = 0;
   errno: u8 = 0;
   limit: u32 = 0;
@@ -54,10 +54,7 @@ export class Rule {
 const ALL: u64 = 0xffff_ffff_ffff_ffff;
 const LOW_HALF: u64 = 0xffff_ffff;
 
-/**
- * Compiles a call's argument types into `rule`, in the order in which Linux looks at them. False: there is nothing to
- * check.
- */
+/** Compiles a call's argument types into `rule`, in Linux's order of checks. False: there is nothing to check. */
 export function compileRule(rule: ptr<Rule>, info: ptr<SyscallInfo>): boolean {
   compileKinds(rule, info, ArgKind.S64, ArgKind.TIMEOUT);
   compileKinds(rule, info, ArgKind.FD, ArgKind.DIRECTORY);
@@ -72,7 +69,7 @@ function compileKinds(rule: ptr<Rule>, info: ptr<SyscallInfo>, first: u8, last: 
     if (compileCheck(check, info.kinds[i], info.limits[i])) rule.count++;
   }
 }
-/** False: an argument of this kind passes as it is. */
+/** False: an argument of this kind needs no check. */
 function compileCheck(check: ptr<Check>, kind: u8, limit: u32): boolean {
   check.limit = limit;
   check.mask = ALL;
@@ -113,7 +110,7 @@ function compileCheck(check: ptr<Check>, kind: u8, limit: u32): boolean {
     case ArgKind.READ_OPTIONAL:
     case ArgKind.WRITE_OPTIONAL:
     case ArgKind.UPDATE_OPTIONAL:
-      // Null is below USER_END, too: where it is not optional, the copy refuses it.
+      // Null is below USER_END, too: if it is not optional, the copy fails.
       check.span = USER_END - u64(limit);
       check.errno = Errno.EFAULT;
       return true;
@@ -145,11 +142,11 @@ function compileCheck(check: ptr<Check>, kind: u8, limit: u32): boolean {
   return true;
 }
 
-/** Whether the kernel may touch `lengthBytes` from `address` on at all; whether they are mapped is seen by the copy. */
+/** Whether the kernel may access `lengthBytes` from `address` at all; the copy finds out whether they are mapped. */
 export function isUserRange(address: u64, lengthBytes: u64): boolean {
   return address < USER_END && lengthBytes <= USER_END - address;
 }
-/** 0, or the errno of an address that is no place for a u32 which threads wait on: what futex says on Linux. */
+/** 0, or the errno for an address that cannot hold a u32 on which threads wait: as Linux's futex. */
 export function checkWord(address: u64): u32 {
   if ((address & 3) !== 0) return Errno.EINVAL;
   return isUserRange(address, 4) ? 0 : Errno.EFAULT;
@@ -174,7 +171,7 @@ function checkSpecial(check: ptr<Check>, words: ptr<u64>, value: u64): u32 {
   switch (check.special) {
     case ArgKind.READ_BYTES:
     case ArgKind.WRITE_BYTES:
-      // The next argument lies one word below.
+      // The next argument is one word below.
       return isUserRange(value, words[check.word - 1]) ? 0 : check.errno;
     case ArgKind.S32:
     case ArgKind.DIRECTORY:

@@ -1,12 +1,12 @@
 /**
- * The SYSCALL instruction's entry: swapgs, the core's kernel stack, the caller's registers as a CallFrame, the handler
- * from the table, and back by SYSRET. All registers but RAX, RCX and R11 are preserved, as on Linux: a handler finds
- * the program's callee-saved registers in place and keeps them as the ABI demands (clone takes them from there).
+ * The entry of the SYSCALL instruction: swapgs, the core's kernel stack, the caller's registers as a CallFrame, the
+ * handler from the table, and return by SYSRET. All registers except RAX, RCX and R11 are preserved, as on Linux: a
+ * handler finds the program's callee-saved registers unchanged and preserves them by the ABI (clone reads them there).
  *
- * This is the kernel's shortest path, so it is assembly as a whole: it writes its two flight records itself (as
- * arch/trace.ts does; the CPU's number is in them since recorderStart) and calls the handler straight from the table.
- * tests/kernel/paths counts it. Source: AMD64 APM vol. 2, 6.1. A program's RIP is below USER_END, one page short of the
- * canonical half, so SYSRET cannot fault.
+ * This is the kernel's shortest path, so it is entirely assembly: it writes its two flight records itself (as
+ * arch/trace.ts does; recorderStart has filled in the CPU's number) and calls the handler straight from the table.
+ * tests/kernel/paths counts it. Source: AMD64 APM vol. 2, 6.1. A program's RIP is below USER_END, one page below the
+ * end of the canonical half, so SYSRET cannot fault.
  */
 import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
 import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
@@ -19,7 +19,7 @@ import { returnFromCall } from "../core/stop.ts";
 import type { CallFrame } from "./arguments.ts";
 import { linuxCalls, margayCalls, noSuchCall } from "./table.ts";
 
-/** On each core. */
+/** Run on each core. */
 export function syscallStart(): void {
   recorderStart(cpuIndex());
   writeMsr(Msr.EFER, readMsr(Msr.EFER) | Efer.SCE);

@@ -1,6 +1,6 @@
 /**
- * Margay's own local calls: rank, size, nid, rank map, personality, mark. Loading and starting are job's, portals are
- * net's.
+ * Margay's own local calls: rank, size, nid, rank map, personality, mark. job has the calls for loading and starting,
+ * net those for Portals.
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
@@ -12,7 +12,7 @@ import { copyToUser } from "../mm/user.ts";
 import type { Call } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
 
-/** What this node is. Filled in at boot. */
+/** The identity of this node, filled in at boot. */
 export const personality: Personality = new Personality();
 
 export function margayCallsStart(): void {

@@ -1,7 +1,8 @@
 /**
  * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous,
- * private or shared (there is only one task to share with), or hold a file's contents. What a range may be is decided
- * here, with Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below USER_END.
+ * private or shared (there is no second task to share with), or hold a file's contents. The arguments of a range are
+ * checked here, with Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below
+ * USER_END.
  */
 import { Errno } from "../abi/errno.ts";
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
@@ -35,19 +36,19 @@ export function memoryCallsStart(): void {
   registerSyscall(Syscall.MUNLOCKALL, munlockall);
 }
 
-/** Whole pages; 0 where the sum does not fit 64 bits. */
+/** Rounds up to whole pages; 0 if the result does not fit 64 bits. */
 function roundUp(lengthBytes: u64): u64 {
   return (lengthBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
-/** What of a range lies below USER_END: as if a hole began there. */
+/** The part of a range below USER_END: a gap starts there. */
 function userPart(address: u64, bytes: u64): u64 {
   return isUserRange(address, bytes) ? bytes : USER_END - address;
 }
 
-/** Files are read by a higher floor (io/mapping.ts). */
+/** A higher floor reads files (io/mapping.ts). */
 class FilePages {
-  /** Whether the call's file can be mapped so: bytes from the offset to the file's end, or -errno. */
+  /** Whether the call's file can be mapped in this way: bytes from the offset to the file's end, or -errno. */
   available: ((call: ptr<Call>) => i64) | null = null;
   /** Reads the call's file, `bytes` from its offset on, to `address`. 0 or -errno. */
   read: ((call: ptr<Call>, address: u64, bytes: u64) => i64) | null = null;
@@ -82,26 +83,26 @@ function mmap(call: ptr<Call>): i64 {
   }
   if (type !== MapFlag.PRIVATE && type !== MapFlag.SHARED && (type !== MapFlag.SHARED_VALIDATE || !isFile))
     return failure(Errno.EINVAL);
-  // A hint is rounded down, and one that nothing can lie at is none.
+  // A hint is rounded down; a hint at which nothing can be mapped is ignored.
   const hint: u64 = call.a & ~(PAGE_BYTES - 1);
   const at: u64 = fixed || (hint >= PROGRAM_LOWEST && isUserRange(hint, bytes)) ? hint : 0;
   let placement: u32 = fixed ? Placement.FIXED : Placement.HINT;
   if ((call.d & MapFlag.FIXED_NOREPLACE) !== 0) placement = Placement.NOREPLACE;
   if (isFile) return mapFile(call, at, bytes, u64(available), placement);
-  // What a program reserves, or grows into as a stack, gets its memory as it is touched.
+  // Reservations and growing stacks get their memory on first touch.
   const isLazy: boolean = (call.d & (MapFlag.NORESERVE | MapFlag.STACK)) !== 0 && (call.d & MapFlag.POPULATE) === 0;
   const attributes: u64 = (call.c & PROTECTIONS) | (isLazy ? REGION_LAZY : 0);
   return spaceMap(addr(currentTask().space), at, bytes, attributes, placement);
 }
-/** Bytes of the call's file from its offset on; -errno where it cannot be mapped. */
+/** Bytes of the call's file from its offset on; -errno if it cannot be mapped. */
 function fileBytes(call: ptr<Call>): i64 {
   const available = files.available;
   if (i32(u32(call.e)) < 0) return failure(Errno.EBADF);
   return available === null ? failure(Errno.ENODEV) : available(call);
 }
 /**
- * The pages are the task's own, with the file's contents as they are now: private pages may be so by mmap(2), and so
- * may shared ones that the task cannot write, on a system that shares no memory with the node that has the file.
+ * The pages are the task's own copy of the file's present contents. mmap(2) allows that for private pages, and also for
+ * shared ones that the task cannot write if the file's node shares no memory with us.
  */
 function mapFile(call: ptr<Call>, at: u64, bytes: u64, available: u64, placement: u32): i64 {
   const space = addr(currentTask().space);
@@ -133,7 +134,7 @@ function mprotect(call: ptr<Call>): i64 {
   return isUserRange(call.a, bytes) ? done : failure(Errno.ENOMEM);
 }
 /**
- * (address, length, advice): DONTNEED zeroes the pages, other advice has nothing to do where all pages are there.
+ * (address, length, advice): DONTNEED zeroes the pages; other advice needs no action, because all pages are present.
  */
 function madvise(call: ptr<Call>): i64 {
   const bytes: u64 = roundUp(call.b);
@@ -162,7 +163,7 @@ function isAdvice(advice: u64): boolean {
       return false;
   }
 }
-/** (end) → end of the heap as it is now. */
+/** (end) → the resulting end of the heap. */
 function brk(call: ptr<Call>): i64 {
   return i64(spaceBrk(addr(currentTask().space), call.a));
 }
@@ -185,19 +186,19 @@ function mremap(call: ptr<Call>): i64 {
     if (r.to < PROGRAM_LOWEST) return failure(Errno.EPERM);
   }
   if (!isUserRange(r.from, r.oldBytes)) return failure(Errno.EFAULT);
-  // A second mapping of shared pages: no page is shared here.
+  // A second mapping of shared pages: no pages are shared here.
   if (r.oldBytes === 0) return failure(Errno.EINVAL);
   if (!isUserRange(0, r.newBytes)) return failure(Errno.ENOMEM);
   return spaceRemap(addr(currentTask().space), addr(r));
 }
-/** Whether regions cover the range: 0, or -ENOMEM as all calls say that only look. */
+/** Whether regions cover the range: 0, or -ENOMEM, as for all calls that only check. */
 function covered(address: u64, bytes: u64): i64 {
   if (bytes === 0) return 0;
   if (address >= USER_END) return failure(Errno.ENOMEM);
   const found: i64 = spaceAdvise(addr(currentTask().space), address, userPart(address, bytes), false);
   return isUserRange(address, bytes) ? found : failure(Errno.ENOMEM);
 }
-/** (address, length, flags): no page has a file behind it that it could differ from. */
+/** (address, length, flags): no page has a file from which it could differ. */
 function msync(call: ptr<Call>): i64 {
   const bytes: u64 = roundUp(call.b);
   if ((call.c & SyncFlag.ASYNC) !== 0 && (call.c & SyncFlag.SYNC) !== 0) return failure(Errno.EINVAL);
@@ -220,8 +221,7 @@ function mincore(call: ptr<Call>): i64 {
   return 0;
 }
 /**
- * Memory is never paged out: locking gives the pages of lazy regions their memory. The range is of whole pages around
- * the one that the call names.
+ * Memory is never paged out: locking populates lazy regions. The range consists of whole pages around the given one.
  */
 function lockRange(address: u64, lengthBytes: u64, populates: boolean): i64 {
   const start: u64 = address & ~(PAGE_BYTES - 1);

@@ -1,4 +1,4 @@
-/** Who am I, and the end: exit, exit_group, getpid, uname, arch_prctl, prlimit64, getrandom. */
+/** Identity and exit: exit, exit_group, getpid, uname, arch_prctl, prlimit64, getrandom. */
 import { Errno } from "../abi/errno.ts";
 import { USER_STACK_BYTES } from "../abi/memory.ts";
 import {
@@ -56,7 +56,7 @@ function uname(call: ptr<Call>): i64 {
   setField(addr(names.sysname[0]), cstr("Margay"));
   names.nodename[0] = 110;
   formatDecimal(addr(names.nodename[1]), u64(personality.nid));
-  // Start-up code of C libraries reads a Linux version here: the one whose system calls these are.
+  // Start-up code of C libraries expects a Linux version: this is the one whose system calls are implemented.
   setField(addr(names.release[0]), cstr("6.1.0-margay"));
   setField(addr(names.version[0]), cstr("#1"));
   setField(addr(names.machine[0]), cstr("x86_64"));
@@ -75,7 +75,7 @@ function archPrctl(call: ptr<Call>): i64 {
       return 0;
     case ArchPrctl.SET_GS:
       if (!isUserRange(call.b, 0)) return failure(Errno.EPERM);
-      // swapgs has put the program's base here.
+      // While the kernel runs, swapgs keeps the program's base here.
       writeMsr(Msr.KERNEL_GS_BASE, call.b);
       return 0;
     case ArchPrctl.GET_FS:
@@ -91,11 +91,11 @@ function giveWord(to: u64, value: u64): i64 {
   return copyToUser(addr(currentTask().space), to, cast<ptr<u8>>(addr(word)), 8) ? 0 : failure(Errno.EFAULT);
 }
 
-/** (pid, resource, const struct rlimit *new, struct rlimit *old). Of the caller only; the limits are what they are. */
+/** (pid, resource, const struct rlimit *new, struct rlimit *old). For the caller only; limits cannot be changed. */
 function prlimit(call: ptr<Call>): i64 {
   const task = currentTask();
   const limit: ResourceLimit = zeroed();
-  // The order is Linux's: the new limits are read first.
+  // In Linux's order: the new limits are read first.
   if (call.c !== 0 && !copyFromUser(addr(task.space), cast<ptr<u8>>(addr(limit)), call.c, sizeof<ResourceLimit>()))
     return failure(Errno.EFAULT);
   if (call.a !== 0 && call.a !== u64(task.pid)) return failure(Errno.ESRCH);
@@ -122,7 +122,7 @@ class RandomState {
 }
 const random: RandomState = new RandomState();
 /**
- * (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: as everything here, the same in every run.
+ * (buffer, bytes, flags) → bytes. splitmix64 from node, job and a counter: the same in every run, like everything here.
  * Not for secrets.
  */
 function getrandom(call: ptr<Call>): i64 {
@@ -143,5 +143,5 @@ function getrandom(call: ptr<Call>): i64 {
   }
   return i64(bytes);
 }
-/** What Linux gives without interruption. */
+/** Linux returns this many bytes without interruption. */
 const RANDOM_MAX_BYTES: u64 = 256;

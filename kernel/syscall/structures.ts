@@ -1,6 +1,6 @@
 /**
- * Structures that programs hand in: each is copied once, and the copy is checked as a whole. What the program writes
- * over its own afterwards changes nothing. The functions return 0 or an errno.
+ * Structures that programs pass: each is copied once, and the copy is checked as a whole. Later changes by the program
+ * have no effect. The functions return 0 or an errno.
  */
 import { Errno } from "../abi/errno.ts";
 import { MAX_MESSAGE_BYTES, MessageFlag } from "../abi/net.ts";
@@ -25,7 +25,7 @@ const MATCH_OPTIONS: u32 =
   MatchOption.TRUNCATE;
 const PID_MAX: u32 = 0xffff;
 
-/** A time, or a span of time: not negative, less than a second of nanoseconds. */
+/** A time or a duration: not negative, nanoseconds below one second. */
 export function takeTimespec(space: ptr<AddressSpace>, from: u64, to: ptr<Timespec>): u32 {
   if (!copyFromUser(space, cast<ptr<u8>>(to), from, sizeof<Timespec>())) return Errno.EFAULT;
   if (to.seconds < 0 || to.nanoseconds < 0 || to.nanoseconds >= NS_PER_SECOND) return Errno.EINVAL;

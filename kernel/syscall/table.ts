@@ -1,8 +1,7 @@
 /**
- * The calls that the SYSCALL entry makes. Subsystems and drivers register their handlers while the kernel boots; then
- * the table is closed: each LOCAL and SHIPPED row of abi/syscalltable.ts has its handler, and no handler is without a
- * row. A handler gets checked arguments (arguments.ts), runs with interrupts off, and returns a result or a negated
- * errno.
+ * The calls that the SYSCALL entry makes. Subsystems and drivers register their handlers during boot; then the table is
+ * closed: each LOCAL and SHIPPED row of abi/syscalltable.ts must have its handler, and each handler its row. A handler
+ * gets checked arguments (arguments.ts), runs with interrupts off, and returns a result or a negated errno.
  */
 import { Errno } from "../abi/errno.ts";
 import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT, Route } from "../abi/syscalls.ts";
@@ -13,12 +12,12 @@ import { type Call, checkArguments, compileRule, type Handler, type Rule } from 
 class Slot {
   run: Handler | null = null;
 }
-/** Without a null once the table is closed: the SYSCALL entry calls what it finds. */
+/** Without nulls once the table is closed: the SYSCALL entry calls the entry without a check. */
 export const linuxCalls: arr<Slot, 512> = zeroed();
 export const margayCalls: arr<Slot, 32> = zeroed();
-/** Of calls that have something to check. */
+/** Rules of the calls that have something to check. */
 const rules: arr<Rule, 256> = zeroed();
-/** By Linux call, then by call of ours: index in `rules`, or of a refused one the errno. */
+/** By Linux call, then by Margay call: index in `rules`; for a refused call the errno. */
 const details: arr<u8, 544> = zeroed();
 class TableState {
   closed: u32 = 0;
@@ -75,7 +74,7 @@ function refusedCall(frame: ptr<Call>): i64 {
   return -i64(details[indexOf(frame.number)]);
 }
 
-/** What the SYSCALL entry calls for all whose arguments are to be checked. */
+/** The SYSCALL entry calls this for all calls whose arguments must be checked. */
 function checkedCall(frame: ptr<Call>): i64 {
   const rule = addr(rules[details[indexOf(frame.number)]]);
   const call: Call = uninitialized();

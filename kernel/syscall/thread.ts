@@ -1,6 +1,6 @@
 /**
- * Threads: clone, set_tid_address, gettid, futex, membarrier, sched_yield, sched_getaffinity, getcpu. clone makes
- * threads and nothing else: there is no fork on a light-weight kernel. Semantics: Linux, clone(2), futex(2).
+ * Threads: clone, set_tid_address, gettid, futex, membarrier, sched_yield, sched_getaffinity, getcpu. clone creates
+ * only threads: a light-weight kernel has no fork. Semantics: Linux, clone(2), futex(2).
  */
 import { Errno } from "../abi/errno.ts";
 import { CloneFlag, FutexFlag, FutexOperation, Membarrier, type Timespec } from "../abi/process.ts";
@@ -32,7 +32,9 @@ export function threadCallsStart(): void {
 }
 
 // ---- clone
-/** The registers that the ABI lets a called function keep: the SYSCALL entry leaves the program's in place. */
+/**
+ * The registers that the ABI lets a called function preserve: the SYSCALL entry leaves the program's values in place.
+ */
 class Kept {
   rbx: u64 = 0;
   rbp: u64 = 0;
@@ -41,7 +43,7 @@ class Kept {
   r14: u64 = 0;
   r15: u64 = 0;
 }
-/** Called straight from the SYSCALL entry: gives `clone` the kept registers, too. */
+/** Called straight from the SYSCALL entry: also passes the preserved registers to `clone`. */
 function cloneEntry(_call: ptr<CallFrame>): void {
   attr({ naked: true });
   asm`
@@ -55,7 +57,7 @@ function cloneEntry(_call: ptr<CallFrame>): void {
 }
 
 const THREAD_FLAGS: u64 = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.THREAD;
-/** SYSVSEM and what nobody can see here are accepted; the signal in the low byte is not sent for threads. */
+/** SYSVSEM and flags without a visible effect here are accepted; the signal in the low byte is not sent for threads. */
 const OPTIONAL_FLAGS: u64 =
   CloneFlag.SYSVSEM |
   CloneFlag.SETTLS |
@@ -68,7 +70,7 @@ const OPTIONAL_FLAGS: u64 =
 
 /**
  * (flags, stack, u32 *parent_tid, u32 *child_tid, tls) → tid; 0 in the new thread. -EAGAIN: every core of the task has
- * its thread. -EINVAL where Linux says so; -ENOSYS for what Linux has and this kernel has not (processes).
+ * its thread. -EINVAL as on Linux; -ENOSYS for features of Linux that this kernel lacks (processes).
  */
 function clone(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
   const flags: u64 = call.a;
@@ -87,7 +89,7 @@ function clone(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
   if ((flags & CloneFlag.CHILD_CLEARTID) !== 0) wishes.clearTid = call.d;
   const f: Frame = zeroed();
   startFrame(addr(f), call.rip, call.b === 0 ? call.rsp : call.b);
-  // A debugger that steps the creator does not step its child.
+  // Single-stepping the creator does not step its child.
   f.rflags = call.rflags & ~u64(Rflags.TF);
   f.rdi = call.a;
   f.rsi = call.b;
@@ -101,7 +103,7 @@ function clone(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
   f.r13 = kept.r13;
   f.r14 = kept.r14;
   f.r15 = kept.r15;
-  // As SYSCALL leaves them.
+  // As after SYSCALL.
   f.rcx = call.rip;
   f.r11 = call.rflags;
   return createThread(addr(f), addr(wishes));
@@ -115,12 +117,12 @@ function setTidAddress(call: ptr<Call>): i64 {
 function gettid(_call: ptr<Call>): i64 {
   return i64(currentThread().tid);
 }
-/** The core is the thread's own: there is nobody to yield to. */
+/** The core belongs to the thread: there is no other thread to yield to. */
 function schedYield(_call: ptr<Call>): i64 {
   return 0;
 }
 
-/** (tid, bytes, u64 *mask) → 8. All threads of a task may be said to run on all of its cores; 0 is the caller. */
+/** (tid, bytes, u64 *mask) → 8. All threads of a task are reported to run on all of its cores; 0 is the caller. */
 function schedGetaffinity(call: ptr<Call>): i64 {
   const task = currentTask();
   if ((call.b & 7) !== 0 || call.b === 0) return failure(Errno.EINVAL);
@@ -148,10 +150,10 @@ function getcpu(call: ptr<Call>): i64 {
 
 // ---- futex
 const NS_PER_SECOND: u64 = 1000000000;
-/** Later deadlines count as none: 146 years. */
+/** Later deadlines count as infinite: 146 years. */
 const LONGEST_SECONDS: i64 = 4611686018;
 
-/** Bit n: command n is there. */
+/** Bit n: command n is supported. */
 const KNOWN_COMMANDS: u32 =
   (1 << FutexOperation.WAIT) |
   (1 << FutexOperation.WAKE) |
@@ -173,7 +175,7 @@ function futex(call: ptr<Call>): i64 {
   if (command >= 32 || ((KNOWN_COMMANDS >> command) & 1) === 0) return failure(Errno.ENOSYS);
   const errno: u32 = checkWord(call.a);
   if (errno !== 0) return failure(errno);
-  // Linux looks for the page of a word that is not private.
+  // For a word that is not private, Linux looks up the page.
   if ((operation & FutexFlag.PRIVATE) === 0 && !userRangeValid(space, call.a, 4, false)) return failure(Errno.EFAULT);
   switch (command) {
     case FutexOperation.WAIT:
@@ -202,13 +204,13 @@ function futex(call: ptr<Call>): i64 {
       return failure(Errno.ENOSYS);
   }
 }
-/** Linux wakes one where it is asked for none or fewer. */
+/** Linux wakes one waiter if one or fewer are requested. */
 function countOf(value: u32): u64 {
   return i32(value) < 1 ? 1 : u64(value);
 }
 
 /**
- * WAIT's timeout is from now on; WAIT_BITSET's is a time of the monotonic clock, or with CLOCK_REALTIME of the wall
+ * WAIT's timeout is relative; WAIT_BITSET's is absolute, on the monotonic clock or with CLOCK_REALTIME on the wall
  * clock.
  */
 function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
@@ -225,7 +227,7 @@ function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
       from = bootTsc();
       if ((call.b & FutexFlag.CLOCK_REALTIME) !== 0) seconds -= i64(bootEpochSeconds());
     }
-    // Before boot: over at once, but only after a look at the word.
+    // Before boot: expires at once, but only after the word was read.
     if (seconds < 0) deadline = from + 1;
     else if (seconds < LONGEST_SECONDS) deadline = from + u64(seconds) * NS_PER_SECOND + u64(t.nanoseconds);
   }
@@ -233,7 +235,7 @@ function wait(call: ptr<Call>, value: u32, bits: u32, absolute: boolean): i64 {
 }
 
 /**
- * (command, flags): on return every core of the task has passed a full barrier. A cross-call is one; so is the call
+ * (command, flags): on return every core of the task has executed a full barrier. A cross-call is one; so is the call
  * itself.
  */
 function membarrier(call: ptr<Call>): i64 {

@@ -1,5 +1,6 @@
 /**
- * Time: nanosleep and clock_gettime. Virtual nanoseconds; the wall clock is the epoch of the boot parameters plus them.
+ * Time: nanosleep and clock_gettime. Times are virtual nanoseconds; the wall clock adds the epoch from the boot
+ * parameters.
  */
 import { Errno } from "../abi/errno.ts";
 import { Clock, type Timespec } from "../abi/process.ts";
@@ -14,7 +15,7 @@ import { takeTimespec } from "./structures.ts";
 import { failure, registerSyscall } from "./table.ts";
 
 const NS_PER_SECOND: u64 = 1000000000;
-/** Longer sleeps are taken as this long: 146 years. */
+/** Longer sleeps count as this long: 146 years. */
 const LONGEST_SECONDS: i64 = 4611686018;
 
 export function timeCallsStart(): void {

@@ -53,8 +53,8 @@ export const ETHERNET_BYTES: u64 = 16;
 export const HEADERS_BYTES: u64 = 112;
 
 /**
- * Transmit buffers reserved for acknowledgements and the service node; also kept free by compute nodes; by requests to
- * a peer without a sign of life; by replies to requests of such a peer.
+ * Transmit buffers that must stay free when a frame is sent to the service node; to a compute node; to a peer without a
+ * sign of life; as a reply to such a peer. Acknowledgements may take the last ones.
  */
 const RESERVE_SERVICE: u32 = 8;
 const RESERVE_PEERS: u32 = 40;

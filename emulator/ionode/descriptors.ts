@@ -125,9 +125,12 @@ export class DescriptorTable {
     for (const [fd] of [...this.open()]) this.remove(fd);
   }
 }
-export function mayRead(file: OpenFile): boolean {
-  return (file.flags & Open.ACCMODE) !== Open.WRONLY && (file.flags & Open.PATH) === 0;
+/** Access mode 3, which Linux takes, is for ioctl alone (open(2)). */
+export function mayRead({ flags }: OpenFile): boolean {
+  const mode = flags & Open.ACCMODE;
+  return (mode === Open.RDONLY || mode === Open.RDWR) && (flags & Open.PATH) === 0;
 }
-export function mayWrite(file: OpenFile): boolean {
-  return (file.flags & Open.ACCMODE) !== Open.RDONLY && (file.flags & Open.PATH) === 0;
+export function mayWrite({ flags }: OpenFile): boolean {
+  const mode = flags & Open.ACCMODE;
+  return (mode === Open.WRONLY || mode === Open.RDWR) && (flags & Open.PATH) === 0;
 }

@@ -10,6 +10,7 @@ import type { CoreReport } from "../../emulator/abi/job.ts";
 import { KERNEL_BASE } from "../../emulator/abi/memory.ts";
 import type { FaultInjector } from "../../emulator/fabric/faults.ts";
 import { FabricHost } from "../../emulator/fabric/host.ts";
+import type { ProgramFacts } from "../../emulator/ionode/folder.ts";
 import { IoNode } from "../../emulator/ionode/ionode.ts";
 import { Machine, type RunReason } from "../../emulator/machine/machine.ts";
 import type { Node } from "../../emulator/machine/node.ts";
@@ -43,6 +44,8 @@ export interface BenchOptions {
   readonly memBytes?: number | ((nid: number) => number);
   readonly append?: string | ((nid: number) => string);
   readonly root?: string;
+  /** Of jobs, in the root. */
+  readonly workingDirectory?: string;
   readonly keyboard?: boolean;
   readonly faults?: FaultInjector;
   /** Default true. Without a trace, runs are faster and nothing is checked. */
@@ -75,6 +78,7 @@ export class Bench {
   private readonly tracer: Tracer | undefined;
   private readonly results = new Map<number, JobResult>();
   private readonly output = new Map<number, string>();
+  private readonly programs = new Map<number, ProgramFacts>();
   private readonly running = new Map<number, () => void>();
   private readonly kernel = kernelImage();
   private readonly symbols = SymbolTable.fromElf(this.kernel);
@@ -123,6 +127,9 @@ export class Bench {
           {
             root: o.root ?? path.join(out, "root"),
             builtIn: path.join(out, "bin"),
+            ...(o.workingDirectory === undefined ? {} : { workingDirectory: o.workingDirectory }),
+            machine: { cores, memoryBytes: typeof memBytes === "number" ? memBytes : memBytes(1) },
+            program: ({ jobId }) => this.programs.get(jobId),
             onOutput: ({ jobId, fd, bytes }) => {
               if (fd === 1) this.output.set(jobId, (this.output.get(jobId) ?? "") + Buffer.from(bytes).toString());
             },
@@ -178,6 +185,7 @@ export class Bench {
       },
       Math.max(this.now, this.machine.time),
     );
+    this.programs.set(id, { path: paths[0]!, argv: [asked[0]!, ...(job.args ?? [])], envp: [] });
     if (whenRunning) this.running.set(id, () => whenRunning(id));
     return id;
   }

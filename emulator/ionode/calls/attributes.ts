@@ -124,6 +124,7 @@ export function utimensat(c: CallContext): CallResult {
   });
   if (times[0] === null && times[1] === null) return done(0);
   if (c.args[1] === 0n) {
+    if (c.int(0) === AT_FDCWD) throw new IoError(Errno.EFAULT);
     if (flags !== 0) throw new IoError(Errno.EINVAL);
     return setTimes(c, targetOfOpen(c, c.table.opened(c.int(0))), times);
   }
@@ -132,7 +133,10 @@ export function utimensat(c: CallContext): CallResult {
 /** (dirfd, path or null, struct timeval[2] or null). */
 export function futimesat(c: CallContext): CallResult {
   const times = timevals(c, 2);
-  if (c.args[1] === 0n) return setTimes(c, targetOfOpen(c, c.table.opened(c.int(0))), times);
+  if (c.args[1] === 0n) {
+    if (c.int(0) === AT_FDCWD) throw new IoError(Errno.EFAULT);
+    return setTimes(c, targetOfOpen(c, c.table.opened(c.int(0))), times);
+  }
   return timesAt(c, [c.int(0), c.path(1), 0], times);
 }
 /** (path, struct timeval[2] or null). */

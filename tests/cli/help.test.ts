@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { completionScript, shells } from "../../emulator/cli/completion.ts";
 import { commands, optionsOf } from "../../emulator/cli/definitions.ts";
 import { helpText, optionName } from "../../emulator/cli/help.ts";
@@ -45,6 +45,7 @@ describe("help", () => {
       if (line.kind !== "command") throw new Error(line.kind);
       return line.parsed;
     };
+    vi.stubEnv("MARGAY_ENGINE", undefined);
     for (const command of ["run", "trace record", "boot"]) {
       const given = optionsOf(commands.find((c) => c.name === command)!).filter((o) => o.default !== undefined);
       const words = [...command.split(" "), ...given.flatMap((o) => [`--${o.name}`, o.default!]), "hello"];

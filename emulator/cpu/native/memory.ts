@@ -1,6 +1,6 @@
 /**
- * Host memory of the engine: guest RAM, environments, and the code buffer, which is one memory file mapped twice: once
- * writable, once executable. No page is ever both at once, whichever address is used.
+ * Host memory of the engine: guest RAM, environments, and the code buffer, whose pages are mapped twice: once writable,
+ * once executable. No address is ever both.
  */
 import koffi from "koffi";
 
@@ -16,9 +16,10 @@ const PROT_NONE = 0;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const PROT_EXEC = 4;
-const MAP_SHARED = 1;
+const MAP_SHARED_ANONYMOUS = 0x21;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
 const MADV_DONTNEED = 4;
+const MREMAP_MAYMOVE = 1;
 
 /** Memory of the host as bytes and as a little-endian view. It stays mapped as long as the process lives. */
 export interface HostMemory {
@@ -42,9 +43,7 @@ interface Libc {
   mmap(at: number, bytes: number, protection: number, flags: number, file: number, offset: number): number | bigint;
   mprotect(address: Address, bytes: number, protection: number): number;
   madvise(address: Address, bytes: number, advice: number): number;
-  memfdCreate(name: string, flags: number): number;
-  ftruncate(file: number, bytes: number): number;
-  close(file: number): number;
+  mremap(address: Address, oldBytes: number, bytes: number, flags: number): number | bigint;
   sigaction(signal: number, action: Uint8Array, previous: Uint8Array): number;
 }
 let loaded: Libc | undefined;
@@ -58,17 +57,19 @@ function libc(): Libc {
     mmap: library.func("uint64_t mmap(uint64_t at, size_t bytes, int protection, int flags, int file, long offset)"),
     mprotect: library.func("int mprotect(uint64_t address, size_t bytes, int protection)"),
     madvise: library.func("int madvise(uint64_t address, size_t bytes, int advice)"),
-    memfdCreate: library.func("int memfd_create(const char *name, uint32_t flags)"),
-    ftruncate: library.func("int ftruncate(int file, long bytes)"),
-    close: library.func("int close(int file)"),
+    mremap: library.func("uint64_t mremap(uint64_t address, size_t old, size_t bytes, int flags)"),
     sigaction: library.func("int sigaction(int signal, const uint8_t *action, _Out_ uint8_t *previous)"),
   };
   return loaded;
 }
 
-function map(bytes: number, protection: number, flags: number, file: number): Address {
-  const address = Number(libc().mmap(0, bytes, protection, flags, file, 0));
-  if (!(address > 0 && address < 2 ** 47)) throw new NativeUnavailable(`cannot map ${bytes} bytes of host memory`);
+const isAddress = (address: Address): boolean => address > 0 && address < 2 ** 47;
+const noMemory = (bytes: number): Error => new Error(`cannot map ${bytes} bytes of host memory`);
+
+/** Throws an Error where the host has no memory. */
+function map(bytes: number, protection: number, flags: number): Address {
+  const address = Number(libc().mmap(0, bytes, protection, flags, -1, 0));
+  if (!isAddress(address)) throw noMemory(bytes);
   return address;
 }
 
@@ -80,12 +81,12 @@ function viewed(address: Address, bytes: number): { bytes: Uint8Array; view: Dat
 /** Zeroed, page-aligned; pages cost nothing until touched. Before and behind it nothing is accessible. */
 export function allocate(bytes: number): HostMemory {
   const rounded = Math.ceil(bytes / GUARD_BYTES) * GUARD_BYTES;
-  const guarded = map(rounded + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1);
+  const guarded = map(rounded + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE_ANONYMOUS_NORESERVE);
   // The end is as exact as pages allow.
   const address = guarded + GUARD_BYTES;
   const pages = Math.ceil(bytes / PAGE) * PAGE;
   if (libc().mprotect(address, pages, PROT_READ | PROT_WRITE) !== 0)
-    throw new NativeUnavailable(`cannot map ${bytes} bytes of host memory`);
+    throw noMemory(bytes);
   return { address, ...viewed(address, bytes) };
 }
 
@@ -96,14 +97,12 @@ export function discard(memory: HostMemory): void {
 }
 
 export function allocateCode(bytes: number): CodeMemory {
-  const { memfdCreate, ftruncate, close } = libc();
-  const closeOnExec = 1;
-  const file = memfdCreate("margay-code", closeOnExec);
-  if (file < 0 || ftruncate(file, bytes) !== 0)
-    throw new NativeUnavailable(`cannot make a memory file of ${bytes} bytes`);
-  const writable = map(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file);
-  const address = map(bytes, PROT_READ | PROT_EXEC, MAP_SHARED, file);
-  close(file);
+  const writable = map(bytes, PROT_READ | PROT_WRITE, MAP_SHARED_ANONYMOUS);
+  // An old size of 0 maps the same pages a second time (mremap(2)).
+  const address = Number(libc().mremap(writable, 0, bytes, MREMAP_MAYMOVE));
+  if (!isAddress(address)) throw new NativeUnavailable("this host does not map memory twice");
+  if (libc().mprotect(address, bytes, PROT_READ | PROT_EXEC) !== 0)
+    throw new NativeUnavailable("this host does not let memory be executed");
   return { ...viewed(writable, bytes), address };
 }
 

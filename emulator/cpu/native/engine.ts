@@ -10,7 +10,7 @@ import { NativeCore } from "./core.ts";
 import { Env, Environment } from "./environment.ts";
 import { CodeFrames } from "./frames.ts";
 import { allocate, discard, type HostMemory } from "./memory.ts";
-import type { Node } from "./processor.ts";
+import type { Node } from "./registers.ts";
 import { Translator } from "./translate.ts";
 
 export { NativeUnavailable } from "./memory.ts";

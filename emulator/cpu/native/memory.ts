@@ -85,8 +85,7 @@ export function allocate(bytes: number): HostMemory {
   // The end is as exact as pages allow.
   const address = guarded + GUARD_BYTES;
   const pages = Math.ceil(bytes / PAGE) * PAGE;
-  if (libc().mprotect(address, pages, PROT_READ | PROT_WRITE) !== 0)
-    throw noMemory(bytes);
+  if (libc().mprotect(address, pages, PROT_READ | PROT_WRITE) !== 0) throw noMemory(bytes);
   return { address, ...viewed(address, bytes) };
 }
 

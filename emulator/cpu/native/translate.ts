@@ -11,7 +11,7 @@ import { branchEmitters, isInterpretedFlow, type Links, stackEmitters } from "./
 import { fpuEmitters } from "./emit/fpu.ts";
 import { integerEmitters, isInterpreted } from "./emit/integer.ts";
 import { Env, readTable, writeTable } from "./environment.ts";
-import { MODE_UNIT_OFF } from "./processor.ts";
+import { MODE_UNIT_OFF } from "./registers.ts";
 import { STATUS_FLAGS } from "./table.ts";
 
 const BLOCK_LIMIT = 64;

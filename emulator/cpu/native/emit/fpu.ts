@@ -8,7 +8,7 @@ import type { Row } from "../table.ts";
 import { operandSize } from "../decode.ts";
 import { Condition, ENVIRONMENT, FLAGS, GUEST_RAX, T1 } from "./encoder.ts";
 import { type Emitter, SAVED } from "./emitter.ts";
-import { emitGeneral } from "./integer.ts";
+import { emitGeneral } from "./general.ts";
 
 /** Loads the x87 registers unless they are already the guest's. */
 function loadX87(e: Emitter): void {

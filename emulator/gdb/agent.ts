@@ -1,8 +1,8 @@
 /**
- * Agent expressions: the bytecode in which gdb sends a breakpoint's condition. Source: the gdb manual, appendix F. A
- * stack of 64-bit values; signed where the operation says so. Left out: floating point (the manual reserves it),
- * tracing (trace state variables, recording of memory): an expression that uses them fails, and the breakpoint then
- * stops, as the manual asks for.
+ * Agent expressions: the bytecode in which gdb sends a breakpoint's condition. Source: the gdb manual, appendix F. It
+ * works on a stack of 64-bit values; the operation decides whether they are signed. Left out: floating point (the
+ * manual reserves it), tracing (trace state variables, recording of memory). An expression that uses them fails, and
+ * the breakpoint then stops, as the manual requires.
  */
 import { type Register, RegisterView, registers } from "./registers.ts";
 import type { CoreRegisters } from "./target.ts";
@@ -12,11 +12,11 @@ export class AgentError extends Error {}
 
 export interface AgentContext {
   readonly registers: CoreRegisters;
-  /** `length` bytes at `address`, or fewer. */
+  /** Reads `length` bytes at `address`, or fewer. */
   read(address: bigint, length: number): Uint8Array;
 }
 
-/** Instructions before an expression counts as endless. */
+/** Instructions after which an expression counts as endless. */
 const MOST_STEPS = 10_000;
 const MOST_DEPTH = 1024;
 const u64 = (v: bigint): bigint => BigInt.asUintN(64, v);
@@ -93,7 +93,7 @@ const constant =
   (e) =>
     e.push(e.wideOperand(bytes));
 const flag = (v: boolean): bigint => (v ? 1n : 0n);
-/** A shift by 64 or more leaves nothing. */
+/** A shift by 64 or more gives 0. */
 const shift = (b: bigint): bigint => (b > 64n ? 64n : b);
 const register = (e: Evaluation): void => {
   const r: Register | undefined = registers[e.operand(2)];
@@ -154,7 +154,7 @@ const byCode = new Map(operations.map((row) => [row[0], row]));
 /** Code of an operation, for tests. */
 export const agentCode = (name: string): number => operations.find((row) => row[1] === name)![0];
 
-/** The value on top of the stack at the end. Throws AgentError. */
+/** Returns the value on top of the stack at the end. Throws AgentError. */
 export function evaluate(code: Uint8Array, context: AgentContext): bigint {
   const e = new Evaluation(code, context);
   for (let steps = 0; !e.done; steps++) {

@@ -1,6 +1,6 @@
 /**
- * The auxiliary vector of a program, out of its stack: init puts it right below random bytes and strings at the stack's
- * top (userland/init/stack.ts). Source: System V ABI, AMD64 supplement 3.4.3.
+ * The auxiliary vector of a program, read from its stack: init places it just below random bytes and strings at the
+ * stack's top (userland/init/stack.ts). Source: System V ABI, AMD64 supplement 3.4.3.
  */
 import { PAGE_BYTES, USER_STRINGS_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
 import { Auxiliary, AuxiliaryEntry } from "../abi/process.ts";
@@ -9,7 +9,7 @@ import { Auxiliary, AuxiliaryEntry } from "../abi/process.ts";
 const SECOND = [BigInt(Auxiliary.PAGESZ), BigInt(PAGE_BYTES), BigInt(Auxiliary.CLKTCK)] as const;
 const { SIZE } = AuxiliaryEntry;
 
-/** With the entry that ends it. Empty: there is none, as before init has built the stack. */
+/** Includes the terminating entry. Empty: there is none, as before init has built the stack. */
 export function auxiliaryVector(read: (address: bigint, length: number) => Uint8Array): Uint8Array {
   let known: Uint8Array = new Uint8Array();
   for (let below = PAGE_BYTES; below <= USER_STRINGS_BYTES; below += PAGE_BYTES) {

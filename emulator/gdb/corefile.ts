@@ -1,8 +1,7 @@
 /**
- * An ELF core file as Linux writes it for x86-64, so that gdb and lldb open it with the program. Pages of zeros are
- * left out of the file as holes of a sparse file. Sources: ELF-64 object file format 1.5; Linux
- * include/uapi/linux/elfcore.h (prstatus, prpsinfo), arch/x86/include/asm/user_64.h (user_regs_struct),
- * include/uapi/asm-generic/siginfo.h.
+ * An ELF core file in Linux's format for x86-64, which gdb and lldb open together with the program. Pages of zeros
+ * become holes of a sparse file. Sources: ELF-64 object file format 1.5; Linux include/uapi/linux/elfcore.h (prstatus,
+ * prpsinfo), arch/x86/include/asm/user_64.h (user_regs_struct), include/uapi/asm-generic/siginfo.h.
  */
 
 /** In the order of user_regs_struct. */
@@ -15,21 +14,21 @@ export type CoreRegister = (typeof coreRegisters)[number];
 
 export interface CoreThread {
   readonly tid: number;
-  /** Absent ones are 0. */
+  /** Missing registers are 0. */
   readonly registers: Readonly<Partial<Record<CoreRegister, bigint>>>;
   /** FXSAVE64 image, 512 bytes. */
   readonly fx: Uint8Array;
 }
-/** Pages with the same rights that lie one behind the other. */
+/** Contiguous pages with equal permissions. */
 export interface CoreArea {
   readonly address: bigint;
   /** Flags of `PF`. */
   readonly flags: number;
-  /** CORE_PAGE_BYTES each, one behind the other; a page of zeros may be shared. */
+  /** CORE_PAGE_BYTES each, in order; a page of zeros may be shared. */
   readonly pages: readonly Uint8Array[];
 }
 export interface CoreFile {
-  /** The one that failed comes first. */
+  /** The thread that failed comes first. */
   readonly threads: readonly CoreThread[];
   readonly areas: readonly CoreArea[];
   readonly pid: number;
@@ -37,10 +36,10 @@ export interface CoreFile {
   readonly program: string;
   readonly commandLine: string;
   readonly signal: number;
-  /** si_code, and the address of the access where the signal has one. */
+  /** si_code, and the address of the access if the signal has one. */
   readonly code: number;
   readonly address: bigint;
-  /** The auxiliary vector as it lies in memory; may be empty. */
+  /** The auxiliary vector as stored in memory; may be empty. */
   readonly auxiliary: Uint8Array;
 }
 
@@ -115,9 +114,8 @@ const zeros = new Uint8Array(CORE_PAGE_BYTES);
 const isZero = (page: Uint8Array): boolean => Buffer.compare(page, zeros) === 0;
 
 /**
- * Writes the file by `write(bytes, position)`; what is not written reads as zeros. Memory that does not fit into
- * `mostBytes` of data is left out: its segments are shorter in the file than in memory, as Linux has it under `ulimit
- * -c`.
+ * Writes the file by `write(bytes, position)`; unwritten parts read as zeros. Memory beyond `mostBytes` of data is left
+ * out: its segments are shorter in the file than in memory, as on Linux under `ulimit -c`.
  */
 export function writeCore(
   file: CoreFile,
@@ -174,7 +172,7 @@ export function writeCore(
     segment(1 + i, PT_LOAD, flags, at, address, inFile, inMemory, CORE_PAGE_BYTES);
     at += inFile;
   }
-  // A file that ended in a hole would be too short.
+  // A file that ends in a hole would be too short.
   if (at > end) write(Uint8Array.of(0), at - 1);
   write(head, 0);
   write(noteBytes, table);

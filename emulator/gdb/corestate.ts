@@ -1,11 +1,11 @@
 /**
- * A task as a core file has it, out of a node's memory and cores at the moment in which its kernel reports that a fault
- * has ended it: the core that failed is in the kernel and has the task's page tables still; the others are wherever
- * they are. Looking changes nothing.
+ * The state of a task for a core file, read from a node's memory and cores when its kernel reports that a fault has
+ * ended the task. The core that failed is in the kernel and still uses the task's page tables; the other cores are in
+ * any state. Reading changes nothing.
  *
- * A thread that is inside of the kernel has its registers on the core's kernel stack: all of them after an exception or
- * an interrupt. A system call saves what its ABI lets it change; RBX and R12 to R15 are then whatever the kernel's
- * functions have in them, and read as 0 here.
+ * A thread inside the kernel has its registers on the core's kernel stack: all of them after an exception or an
+ * interrupt. A system call saves only the registers that its ABI may change; RBX and R12 to R15 may have been
+ * overwritten by kernel functions and read as 0 here.
  */
 import type { CoreReport } from "../abi/job.ts";
 import { USER_END } from "../abi/memory.ts";
@@ -14,7 +14,7 @@ import { auxiliaryVector } from "./auxiliary.ts";
 import { CORE_PAGE_BYTES, type CoreArea, type CoreRegister, type CoreThread, type CoreFile, PF } from "./corefile.ts";
 import type { KernelTask, KernelView } from "./kernel.ts";
 
-/** e_phnum has 16 bits; one segment is the notes'. */
+/** e_phnum has 16 bits; one segment is for the notes. */
 const AREAS_MOST = 0xfff0;
 const ENTRY_BYTES = 8;
 const ENTRIES = 512;
@@ -22,7 +22,7 @@ const LEVELS = 4;
 const bit = (entry: bigint, mask: number): boolean => (entry & BigInt(mask)) !== 0n;
 const zeroPage = new Uint8Array(CORE_PAGE_BYTES);
 
-/** @throws Error if the kernel's tables do not have the task any more */
+/** @throws Error if the kernel's tables no longer contain the task */
 export function coreOf(view: KernelView, nid: number, report: CoreReport, commandLine: string): CoreFile {
   const task = view.tasks(nid).find((t) => t.pid === report.pid && t.jobId === report.jobId);
   if (task === undefined) throw new Error("its task is over");
@@ -70,7 +70,7 @@ function* leaves(
     if (virtual >= BigInt(USER_END)) return;
     const entry = entries.getBigUint64(i * ENTRY_BYTES, true);
     if (!bit(entry, Pte.P) || !bit(entry, Pte.U)) continue;
-    // Rights are what all levels allow; NX is what any forbids.
+    // Permissions are those that all levels allow; NX applies if any level sets it.
     const rights = entry & above & BigInt(Pte.W);
     const nx = (entry | ~above) & PTE_NX;
     const physical = Number(entry & BigInt(Pte.ADDRESS));
@@ -104,7 +104,7 @@ function areas(view: KernelView, nid: number, root: number): readonly CoreArea[]
   return found;
 }
 
-/** As many of the bytes as are mapped. */
+/** Returns the bytes up to the first that is not mapped. */
 function readTask(view: KernelView, nid: number, root: number, address: bigint, length: number): Uint8Array {
   const parts: Uint8Array[] = [];
   for (let done = 0; done < length; ) {
@@ -131,7 +131,7 @@ function translate(view: KernelView, nid: number, root: number, address: bigint)
   }
   return undefined;
 }
-/** Little-endian; 0 where there is nothing. */
+/** Little-endian; 0 if the bytes are missing. */
 const word = (bytes: Uint8Array): bigint =>
   bytes.length < 8 ? 0n : new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
 
@@ -156,7 +156,7 @@ const userSegments = {
   ss: BigInt(Selector.USER_DATA),
   ds: BigInt(Selector.USER_DATA),
   es: BigInt(Selector.USER_DATA),
-  /** Of no system call that is to be made again. */
+  /** Not a system call to be repeated. */
   orig_rax: -1n,
 };
 
@@ -182,16 +182,17 @@ function threads(view: KernelView, nid: number, task: KernelTask, report: CoreRe
   return found;
 }
 
-/** Registers of a program whose core is in the kernel. */
+/** Registers of a program while its core is in the kernel. */
 function saved(view: KernelView, nid: number, core: number): Partial<Record<CoreRegister, bigint>> {
   const top = view.global(nid, "cpus")?.elements[core]?.bits("kernelStackTop") ?? 0n;
   const at = (n: number): bigint => word(view.control.readMemory(nid, core, top - BigInt(8 * (n + 1)), 8));
   const registers: Partial<Record<CoreRegister, bigint>> = {};
-  // A stack pointer is no selector: what lies on top tells which of both it is.
+  // A stack pointer is never a selector value, so the top word tells the two cases apart.
   const names = at(0) === BigInt(Selector.USER_DATA) ? frame : call;
   for (const [n, name] of names.entries()) if (name !== undefined) registers[name] = at(n);
   if (names === call) {
-    // Behind the words of the call: the return address into the entry, and what the handler has pushed first.
+    // After the words of the call: the return address into the entry, and the first registers that the handler has
+    // pushed.
     registers.rbp = at(call.length + 1);
     registers.rcx = registers.rip!;
     registers.r11 = registers.rflags!;

@@ -1,13 +1,13 @@
 /**
  * Framing of the remote serial protocol: bytes → packets, acknowledgements and interrupts, and back. Source: the gdb
- * manual, appendix E.1. Payloads travel as strings of one character a byte (Latin-1). A reader survives every byte
- * sequence: what is no packet is skipped, a wrong checksum or a packet beyond the limit is reported as bad (the peer
- * gets `-`), and a `$` inside a packet starts a new one.
+ * manual, appendix E.1. Payloads are strings of one character per byte (Latin-1). A reader accepts every byte sequence:
+ * bytes outside packets are skipped, a wrong checksum or a packet beyond the limit is reported as bad (the peer gets
+ * `-`), and a `$` inside a packet starts a new one.
  */
 
-/** Longest payload that we take, unescaped bytes; announced as PacketSize. A g packet needs about 1,700. */
+/** Longest payload that we accept, unescaped bytes; announced as PacketSize. A g packet needs about 1,700. */
 export const PACKET_BYTES = 0x8000;
-/** Escapes double a byte at most. */
+/** Escapes at most double the size. */
 const RAW_LIMIT = 2 * PACKET_BYTES;
 
 export type Received =
@@ -47,12 +47,12 @@ const enum Reading {
 export class PacketReader {
   private reading = Reading.BETWEEN;
   private readonly raw = new Uint8Array(RAW_LIMIT);
-  /** Bytes of the packet so far; beyond RAW_LIMIT they are counted only. */
+  /** Bytes of the packet so far; beyond RAW_LIMIT they are only counted. */
   private length = 0;
   private sum = 0;
   private high = 0;
 
-  /** Forgets half a packet: a new peer. */
+  /** Discards a partial packet, for a new peer. */
   reset(): void {
     this.reading = Reading.BETWEEN;
   }
@@ -103,14 +103,14 @@ export class PacketReader {
     this.sum = 0;
   }
 
-  /** `checksum` is NaN where the two characters were no digits. */
+  /** `checksum` is NaN if the two characters are not digits. */
   private finish(checksum: number): Received {
     if (checksum !== this.sum || this.length > RAW_LIMIT) return { kind: "bad" };
     const payload = Buffer.alloc(this.length);
     let bytes = 0;
     for (let i = 0; i < this.length; i++) {
       const byte = this.raw[i]!;
-      // An escape with nothing behind it stands for itself.
+      // An escape at the end stands for itself.
       payload[bytes++] = byte === ESCAPE && i + 1 < this.length ? this.raw[++i]! ^ ESCAPE_XOR : byte;
     }
     return bytes > PACKET_BYTES ? { kind: "bad" } : { kind: "packet", payload: payload.toString("latin1", 0, bytes) };
@@ -118,7 +118,8 @@ export class PacketReader {
 }
 
 /**
- * `$payload#checksum`. Escapes what has a meaning in the framing (`*` is run-length encoding, which we do not write).
+ * `$payload#checksum`. Escapes characters that have a meaning in the framing (`*` is run-length encoding, which we do
+ * not write).
  */
 export function frame(payload: string): Uint8Array {
   const bytes = Buffer.alloc(2 * payload.length + 4);
@@ -140,13 +141,12 @@ export function frame(payload: string): Uint8Array {
   return Buffer.concat([bytes.subarray(0, length), Buffer.from(sum.toString(16).padStart(2, "0"))]);
 }
 
-// ---- what payloads are made of
-// ---------------------------------------------------------------------------------------------
+// ---- parts of payloads ----------------------------------------------------------------------------------------------
 
 export const bytesToHex = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 export const textToHex = (text: string): string => Buffer.from(text, "utf8").toString("hex");
-/** undefined: no even number of hex digits. */
+/** undefined: not an even number of hex digits. */
 export function hexToBytes(text: string): Uint8Array | undefined {
   return /^(?:[0-9a-fA-F]{2})*$/.test(text) ? Buffer.from(text, "hex") : undefined;
 }
@@ -154,7 +154,7 @@ export const binaryToBytes = (text: string): Uint8Array => Buffer.from(text, "la
 export const bytesToBinary = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 
-/** A hex number of at most 64 bits; undefined: it is none. */
+/** Parses a hex number of at most 64 bits; undefined: not one. */
 export function parseHex(text: string | undefined): bigint | undefined {
   return text !== undefined && /^[0-9a-fA-F]{1,16}$/.test(text) ? BigInt(`0x${text}`) : undefined;
 }

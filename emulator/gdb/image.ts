@@ -1,12 +1,12 @@
 /**
- * An ELF file as it will lie in memory: where gdb may look before it is mapped. Source: ELF-64 object file format 1.5,
+ * An ELF file as it will be in memory: gdb reads from it before it is mapped. Source: ELF-64 object file format 1.5,
  * section 7. Never throws.
  */
 import type { TargetFile } from "./target.ts";
 
 interface Segment {
   readonly address: bigint;
-  /** Where a loader puts it (p_paddr). */
+  /** Load address (p_paddr). */
   readonly physical: bigint;
   readonly bytes: Uint8Array;
 }
@@ -40,7 +40,7 @@ export function loadedImage(path: string, bytes: Uint8Array): LoadedImage {
   return { path, bytes, base: base ?? 0n, segments };
 }
 
-/** What the images have at an address, up to the end of its segment; empty: nothing. */
+/** The images' bytes at an address, up to the end of the segment; empty: none. */
 export function loadedBytes(images: readonly LoadedImage[], address: bigint, length: number): Uint8Array {
   for (const { segments } of images) {
     for (const segment of segments) {

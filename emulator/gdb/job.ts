@@ -1,11 +1,11 @@
 /**
  * One job's processes as the stub's target (`--gdb-job`): ranks as inferiors, threads as threads, by messages to the
- * kernels (service/jobdebug.ts). The machine never stops for it: a request is sent, and virtual time goes on until its
- * reply is there. "The target stands" means that the job's threads sit in their kernels; other jobs, the network and
- * the kernels' own work go on meanwhile.
+ * kernels (service/jobdebug.ts). The machine never stops for it: a request is sent, and virtual time continues until
+ * its reply arrives. "The target is stopped" means that the job's threads are stopped in their kernels; other jobs, the
+ * network and the kernels' own work continue.
  *
- * A thread that stands at a breakpoint is stepped past it alone, while the others still stand, and the breakpoint is
- * back before they go on.
+ * A thread at a breakpoint is stepped past it alone, while the others are still stopped, and the breakpoint is restored
+ * before they continue.
  */
 import { Errno } from "../abi/errno.ts";
 import {
@@ -23,11 +23,11 @@ import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import type { DebugEvent, DebugReply, DebugRequest, JobDebugLink } from "../service/jobdebug.ts";
 import type { CoreId, CoreRegisters, Going, Target, TargetFile, TargetStop, Task } from "./target.ts";
 
-/** A kernel answers in microseconds; a thread in a shipped call stops when the call is over. Virtual ns. */
+/** A kernel answers in microseconds; a thread in a shipped call stops when the call has returned. Virtual ns. */
 const REPLY_NS = 1_000_000_000;
-/** An instruction is over within it, page faults included; or it is a system call that waits. Virtual ns. */
+/** Longest time of an instruction, including page faults; otherwise it is a system call that waits. Virtual ns. */
 const STEP_NS = 10_000_000;
-/** Of stopping all threads: each may find those that were started meanwhile. */
+/** Most rounds of stopping all threads: each round may find threads that were started meanwhile. */
 const MOST_ROUNDS = 64;
 const PAGE = 0x1000n;
 const SIGTRAP = 5;
@@ -46,7 +46,7 @@ export interface JobTargetOptions {
 interface Thread {
   readonly tid: number;
   stopped: boolean;
-  /** Fetched when somebody looks, dropped when it goes on. */
+  /** Read on demand, discarded when the thread resumes. */
   registers: Uint8Array | undefined;
 }
 type Stopped = Extract<DebugEvent, { kind: "stopped" }>;
@@ -57,20 +57,20 @@ export class JobTarget implements Target {
   readonly system = false;
   reason: RunReason = "slice";
   runOptions: RunOptions = {};
-  /** By nid, by core. A rank whose task is over has none. */
+  /** By nid, by core. A rank whose task has ended has none. */
   private readonly threads = new Map<number, Map<number, Thread>>();
   private readonly ended = new Set<number>();
   /** Addresses by id, ids by node and address. */
   private readonly breakpoints = new Map<number, { readonly nid: number; readonly address: bigint }>();
   private lastId = 0;
   private standing = true;
-  /** Ranks that no debugger has: their tasks are tasks like any others until the next one comes. */
+  /** Ranks without a debugger: their tasks run normally until the next debugger comes. */
   private readonly free = new Set<number>();
-  /** Stops that came while another was being told. */
+  /** Stops that arrived while another one was being reported. */
   private readonly waiting: DebugEvent[] = [];
-  /** Threads whose step past a breakpoint is not over yet, by `nid.tid`: they go on behind it. */
+  /** Threads whose step past a breakpoint is not complete, by `nid.tid`: they continue after it. */
   private readonly passing = new Set<string>();
-  /** The range that a stepping thread is to leave, by `nid.tid`. */
+  /** The range that a stepping thread must leave, by `nid.tid`. */
   private readonly ranges = new Map<string, StepRequest["range"]>();
 
   constructor(private readonly o: JobTargetOptions) {
@@ -79,7 +79,7 @@ export class JobTarget implements Target {
     for (const nid of o.nids) this.threads.set(nid, new Map());
   }
 
-  /** All ranks stand in front of their programs. */
+  /** All ranks are stopped before their programs. */
   begin(): void {
     for (const nid of this.nids) this.look(nid);
   }
@@ -91,8 +91,8 @@ export class JobTarget implements Target {
     return this.threads.get(nid)?.has(core) === true;
   }
 
-  // ---- looking and changing
-  // ----------------------------------------------------------------------------------------------------
+  // ---- reading and writing
+  // --------------------------------------------------------------------------------------------
 
   registers(id: CoreId): CoreRegisters {
     const fetch = (): DebugRegisters => this.fetch(id);
@@ -116,7 +116,7 @@ export class JobTarget implements Target {
       const most = Math.min(length - done, DEBUG_BODY_BYTES);
       const inPage = Math.min(most, Number(PAGE - (at % PAGE)));
       let reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: most });
-      // The next page may not be there.
+      // The next page may not be mapped.
       if (reply.errno !== 0 && inPage < most)
         reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: inPage });
       if (reply.errno !== 0 || reply.body.length === 0) break;
@@ -127,7 +127,7 @@ export class JobTarget implements Target {
   }
 
   write(id: CoreId, address: bigint, bytes: Uint8Array): boolean {
-    // All or nothing: whether all of it is there is asked first.
+    // All or nothing: first checks that the whole range is mapped.
     if (this.read(id, address, bytes.length).length < bytes.length) return false;
     for (let at = 0; at < bytes.length; at += DEBUG_BODY_BYTES) {
       const body = bytes.subarray(at, at + DEBUG_BODY_BYTES);
@@ -150,7 +150,7 @@ export class JobTarget implements Target {
     if (point !== undefined)
       this.ask(point.nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address: point.address });
   }
-  /** The kernels have none: gdb steps instead. */
+  /** The kernels have no watchpoints: gdb steps instead. */
   addWatchpoint(): number {
     return 0;
   }
@@ -173,8 +173,8 @@ export class JobTarget implements Target {
     return "a job has no monitor commands: --gdb debugs the machine\n";
   }
 
-  // ---- going on and stopping
-  // -----------------------------------------------------------------------------------------------------
+  // ---- resuming and stopping
+  // ------------------------------------------------------------------------------------------
 
   advance(
     budget: number,
@@ -207,7 +207,7 @@ export class JobTarget implements Target {
     return { kind: "slice" };
   }
 
-  /** Every thread of the job stops, wherever it is. After a `release` the tasks are debugged again. */
+  /** Stops every thread of the job. After a `release` the tasks are debugged again. */
   halt(): void {
     if (this.standing) return;
     this.standing = true;
@@ -232,7 +232,7 @@ export class JobTarget implements Target {
     }
   }
 
-  /** Threads without a debugger: they go on as if none had been. `only`: those of one rank. */
+  /** Threads run without a debugger again. `only`: those of one rank. */
   release(only?: number): void {
     for (const nid of only === undefined ? this.debugged() : this.debugged().filter((n) => n === only)) {
       this.ask(nid, { operation: DebugOperation.DETACH });
@@ -240,7 +240,7 @@ export class JobTarget implements Target {
       this.threads.get(nid)!.clear();
       for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
     }
-    // What has been said before they were let go concerns nobody any more.
+    // Stops reported before the release no longer matter.
     const isOver = (e: DebugEvent): boolean => e.kind === "stopped" && this.free.has(e.nid);
     const { events } = this.o.link;
     events.splice(0, events.length, ...events.filter((e) => !isOver(e)));
@@ -295,8 +295,9 @@ export class JobTarget implements Target {
   }
 
   /**
-   * One instruction of a thread whose breakpoint is out meanwhile; every other thread stands. undefined: its task has
-   * ended. "asleep": it is a system call that waits, perhaps for one of the others; its step completes later.
+   * Executes one instruction of a thread while its breakpoint is removed and every other thread is stopped. undefined:
+   * its task has ended. "asleep": the instruction is a system call that waits, perhaps for one of the other threads;
+   * its step completes later.
    */
   private stepPast(nid: number, thread: Thread, address: bigint): Stopped | "asleep" | undefined {
     this.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
@@ -317,7 +318,7 @@ export class JobTarget implements Target {
     return "asleep";
   }
 
-  /** What an event is to the debugger; undefined: nothing yet. */
+  /** Translates an event for the debugger; undefined: nothing to report yet. */
   private take(event: DebugEvent): TargetStop | undefined {
     if (event.kind === "ended") return this.exit(event);
     this.mark(event);
@@ -334,12 +335,12 @@ export class JobTarget implements Target {
     }
     return this.told(event);
   }
-  /** The next of the deferred events that still means something. */
+  /** The next deferred event that is still valid. */
   private tellWaiting(standing: readonly CoreId[]): TargetStop | undefined {
     for (let i = 0; i < this.waiting.length; ) {
       const event = this.waiting[i]!;
       const core = event.kind === "stopped" ? this.find(event.nid, event.tid)?.[0] : undefined;
-      // A thread that is to stand tells when it is to go on.
+      // A thread that must stay stopped is reported when it is resumed.
       if (core !== undefined && standing.some((s) => s.nid === event.nid && s.core === core)) {
         i++;
         continue;
@@ -352,7 +353,7 @@ export class JobTarget implements Target {
     }
     return undefined;
   }
-  /** An event that came while something else was being done. */
+  /** An event that arrived during another operation. */
   private defer(event: DebugEvent): void {
     if (event.kind === "ended") {
       this.end(event.nid);
@@ -366,7 +367,7 @@ export class JobTarget implements Target {
     this.end(nid);
     return { kind: "exit", nid, status: (waitStatus >> 8) & 0xff, signal: waitStatus & 0x7f };
   }
-  /** undefined: at a breakpoint that has been removed since; the thread goes on. */
+  /** undefined: at a breakpoint that has been removed since; the thread continues. */
   private told(event: Stopped): TargetStop | undefined {
     const { nid, address, reason, signal } = event;
     const core = this.find(nid, event.tid)?.[0] ?? 0;
@@ -398,7 +399,7 @@ export class JobTarget implements Target {
   private mark(event: Stopped): void {
     let found = this.find(event.nid, event.tid);
     if (found === undefined) {
-      // Started since we looked last.
+      // Started since the last look.
       this.look(event.nid);
       found = this.find(event.nid, event.tid);
     }
@@ -413,7 +414,7 @@ export class JobTarget implements Target {
     this.threads.get(nid)!.clear();
     for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
   }
-  /** The node's threads as they are now. */
+  /** Reads the node's present threads. */
   private look(nid: number): void {
     const { errno, body, count } = this.ask(nid, { operation: DebugOperation.THREADS });
     if (errno !== 0) return;
@@ -436,7 +437,7 @@ export class JobTarget implements Target {
       const { errno, body } = this.ask(nid, { operation: DebugOperation.READ_REGISTERS, tid: thread.tid });
       if (errno === 0 && body.length === DebugRegisters.SIZE) thread.registers = body.slice();
     }
-    // A thread that is not there, or will not stop, has zeros.
+    // A thread that does not exist, or does not stop, has zeros.
     const bytes = thread?.registers ?? new Uint8Array(DebugRegisters.SIZE);
     return new DebugRegisters(new DataView(bytes.buffer, bytes.byteOffset));
   }
@@ -445,11 +446,11 @@ export class JobTarget implements Target {
     if (thread === undefined) return;
     const body = new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE);
     this.ask(nid, { operation: DebugOperation.WRITE_REGISTERS, tid: thread.tid, body });
-    // What the kernel made of it.
+    // The kernel may have changed the values.
     thread.registers = undefined;
   }
 
-  /** A request and its reply; ETIMEDOUT where the node does not answer. */
+  /** Sends a request and waits for its reply; ETIMEDOUT if the node does not answer. */
   private ask(nid: number, request: Omit<DebugRequest, "jobId">): DebugReply {
     const pending = this.o.link.request(nid, { jobId: this.o.jobId, ...request });
     this.run(() => pending.reply !== undefined);

@@ -1,7 +1,7 @@
 /**
- * The kernel's own tables, read from a node's memory with the layout that the kernel's debug information gives: which
- * tasks there are, and who runs on a core. A kernel without these tables or without debug information shows cores by
- * symbol only. Looking changes nothing.
+ * The kernel's own tables, read from a node's memory with the layout in the kernel's debug information: its tasks, and
+ * which task runs on a core. A kernel without these tables or without debug information shows cores by symbol only.
+ * Reading changes nothing.
  */
 import { KERNEL_BASE } from "../abi/memory.ts";
 import { Cr0 } from "../abi/x86.ts";
@@ -22,7 +22,7 @@ export interface KernelTask extends Task {
   readonly jobId: number;
   readonly rank: number;
   readonly size: number;
-  /** Bit n: core n is the task's. */
+  /** Bit n: the task owns core n. */
   readonly cores: bigint;
   readonly datum: Datum;
 }
@@ -31,7 +31,7 @@ const PAGE_MASK = 0xf_ffff_ffff_f000n;
 const FREE = 0;
 
 export class KernelView {
-  /** `program`: what the job runs; empty: no job is known. */
+  /** `program`: the job's program; empty: no job is known. */
   constructor(
     readonly control: RunControl,
     private readonly kernel: Uint8Array,
@@ -39,19 +39,19 @@ export class KernelView {
     readonly program: string,
   ) {}
 
-  /** Symbols and debug information are read when somebody looks: a run that nobody looks at does not pay for them. */
+  /** Symbols and debug information are read on demand, so a run without a debugger does not pay for them. */
   get symboliser(): Symboliser {
     return this.symbols();
   }
 
-  /** A global variable of the kernel on a node; undefined: this kernel has none of that name. */
+  /** A global variable of the kernel on a node; undefined: the kernel has no such variable. */
   global(nid: number, name: string): Datum | undefined {
     return ImageTypes.fromElf(this.kernel).global(name, (address, length) =>
       this.control.readMemory(nid, 0, address, length),
     );
   }
 
-  /** All slots that are in use, in order. */
+  /** All slots in use, in order. */
   allTasks(nid: number): readonly KernelTask[] {
     const found: KernelTask[] = [];
     for (const [slot, datum] of (this.global(nid, "tasks")?.elements ?? []).entries()) {
@@ -72,28 +72,28 @@ export class KernelView {
     return found;
   }
 
-  /** Those with an address space. */
+  /** Tasks with an address space. */
   tasks(nid: number): readonly KernelTask[] {
     return this.allTasks(nid).filter((task) => task.state >= LOADING && task.state <= ENDING && task.space !== 0);
   }
 
-  /** Whose thread the core has; also while the kernel works for it or it waits. */
+  /** The task of the core's thread; also while the kernel works for it or it waits. */
   taskOn({ nid, core }: CoreId): KernelTask | undefined {
     const pointer = this.global(nid, "cpus")?.elements[core]?.bits("task") ?? 0n;
     return pointer === 0n ? undefined : this.allTasks(nid).find((task) => task.datum.address === pointer);
   }
 
-  /** `hello rank 1`, `init rank 1`; `init` while it does not know its rank. */
+  /** `hello rank 1`, `init rank 1`; `init` until it knows its rank. */
   taskName(task: KernelTask): string {
     if (task.size === 0) return "init";
     return `${task.state <= INIT ? "init" : this.program || `job ${task.jobId}`} rank ${task.rank}`;
   }
 
-  /** `space_free+0x12, kernel/mm/space.ts:88`; before paging code runs at its physical address. */
+  /** `space_free+0x12, kernel/mm/space.ts:88`; also for code that runs at its physical address before paging. */
   place(id: CoreId, address: bigint): string {
     return this.symboliser.describe(this.linked(id, address)) ?? `0x${address.toString(16)}`;
   }
-  /** The function alone. */
+  /** Only the function. */
   functionAt(id: CoreId, address: bigint): string | undefined {
     return this.symboliser.nameOf(this.linked(id, address))?.replace(/^.*\/[^.]*\.|\+0x[0-9a-f]+$/g, "");
   }
@@ -102,7 +102,7 @@ export class KernelView {
     return paging ? address : address + KERNEL_BASE;
   }
 
-  /** What a core does: `user hello rank 1`, `kernel do_irq for hello rank 1`, `idle`. */
+  /** Activity of a core: `user hello rank 1`, `kernel do_irq for hello rank 1`, `idle`. */
   describe(id: CoreId): string {
     const core = this.control.core(id.nid, id.core);
     const task = this.taskOn(id);

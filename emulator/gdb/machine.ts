@@ -1,10 +1,9 @@
 /**
- * A Machine as the stub's target: run control for what moves and is looked at, the images for what gdb reads before
- * anything is mapped.
+ * A Machine as the stub's target: it uses run control to run and inspect the machine, and the images for what gdb reads
+ * before anything is mapped.
  *
- * Memory that is not mapped yet reads as the images have it: before boot the kernel's high half, before a job its
- * program. gdb looks at code when it sets a breakpoint, and would otherwise refuse to set any before boot. Nothing can
- * be written there.
+ * Memory that is not mapped yet is read from the images: before boot the kernel's high half, before a job its program.
+ * gdb reads code when it sets a breakpoint, and would otherwise refuse to set any before boot. Writes there fail.
  */
 import type { Place, WatchKind } from "../cpu/engine.ts";
 import type { RunControl, StepRequest } from "../machine/control.ts";
@@ -14,9 +13,9 @@ import type { CoreId, CoreRegisters, OwnPoints, Target, TargetFile, TargetStop, 
 
 export interface MachineTargetOptions {
   readonly control: RunControl;
-  /** Kernel first, then what lies in jobs' address spaces: init, the program. */
+  /** Kernel first, then the images in jobs' address spaces: init, the program. */
   readonly images: readonly LoadedImage[];
-  /** What `monitor` answers. */
+  /** Answers `monitor`. */
   readonly monitor: (id: CoreId, command: string, points: OwnPoints) => string;
   readonly describe: (id: CoreId) => string;
   readonly tasks: (nid: number) => readonly Task[];
@@ -25,12 +24,12 @@ export interface MachineTargetOptions {
 export class MachineTarget implements Target {
   readonly nids: readonly number[];
   readonly files: readonly TargetFile[];
-  /** Why the last `advance` came back with "end", "fault" or "idle": the run's own reason. */
+  /** The run's own reason why the last `advance` returned "end", "fault" or "idle". */
   reason: RunReason = "slice";
-  /** Until when and where the owner wants to run; set before each `advance`. */
+  /** Limits of the owner's run; set before each `advance`. */
   runOptions: RunOptions = {};
   private readonly control: RunControl;
-  /** A guest did; the machine would go on without it. */
+  /** A guest has given up; the machine would continue without it. */
   private gaveUp = false;
 
   constructor(private readonly options: MachineTargetOptions) {
@@ -63,7 +62,7 @@ export class MachineTarget implements Target {
     return undefined;
   }
   write({ nid, core }: CoreId, address: bigint, bytes: Uint8Array): boolean {
-    // All or nothing: whether all of it is there is asked first.
+    // All or nothing: first checks that the whole range exists.
     if (this.control.readMemory(nid, core, address, bytes.length).length < bytes.length) return false;
     return this.control.writeMemory(nid, core, address, bytes) === bytes.length;
   }
@@ -101,7 +100,7 @@ export class MachineTarget implements Target {
     if (result.reason === "idle") return { kind: "idle" };
     const stop =
       result.reason === "fault" ? machine.fault : result.reason === "exit" ? machine.exits.at(-1) : undefined;
-    // An orderly exit is the run's end; a guest that gave up is worth a look.
+    // An orderly exit ends the run; a guest that gave up can still be inspected.
     if (stop !== undefined && !(stop.kind === "exit" && stop.status === 0)) {
       this.gaveUp = true;
       const text = `n${stop.nid}.c${Math.max(stop.core, 0)}: ${stop.text}${stop.kind === "exit" ? ` with status ${stop.status}` : ""}`;

@@ -1,14 +1,14 @@
 /**
- * Break- and watchpoints as the debugger has set them (Z0–Z4), and what becomes of a stop at one.
+ * Break- and watchpoints that the debugger has set (Z0–Z4), and the handling of a stop at one.
  *
- * Whose they are. In the high half: the node's, in every address space. In the low half: the selected node's task, that
- * is the job task that runs when the point is set, or else the first that comes by; in other tasks the machine goes on.
- * When that task is gone, the next one's. The engine stops in every space and we look at whose it is, so that nothing
- * has to be moved when a task ends.
+ * Scope. In the high half a point belongs to the node, in every address space. In the low half it belongs to the
+ * selected node's job task at the time when it is set, or else to the first task that reaches it; in other tasks the
+ * machine continues. When that task is gone, the point passes to the next one. The engine stops in every space and the
+ * scope is checked here, so nothing has to be moved when a task ends.
  *
- * Removal is put off until the machine goes on. gdb takes all points out whenever it stops and puts them in again to go
- * on, and takes them out to step one thread past one; here the other cores go on meanwhile, and must not run through a
- * point unseen that is only out for a step.
+ * Removal is delayed until the machine resumes. gdb removes all points whenever it stops and inserts them again to
+ * resume, and removes them to step one thread past one. Here the other cores run meanwhile, and must not pass a point
+ * unnoticed that is only removed for a step.
  */
 import type { Place, WatchKind } from "../cpu/engine.ts";
 import { AgentError, evaluate } from "./agent.ts";
@@ -34,22 +34,22 @@ interface Point {
   readonly place: Place;
   readonly address: bigint;
   readonly bytes: number;
-  /** The engine's. */
+  /** The engine's id. */
   readonly id: number;
-  /** Stops where one of them is not 0, or cannot be evaluated. None: always stops. */
+  /** Stops if one of them is not 0, or cannot be evaluated. Empty: always stops. */
   conditions: readonly Uint8Array[];
   /** Low half only. */
   task: Task | undefined;
   removed: boolean;
-  /** Set by `monitor break` or its like: gdb does not know it. */
+  /** Set by `monitor break` or a similar command: gdb does not know it. */
   readonly own: OwnKind | undefined;
 }
 
-/** What a stop means for the debugger. */
+/** Meaning of a stop for the debugger. */
 export type Hit =
-  /** Not for the debugger: go on. */
+  /** Not for the debugger: continue. */
   | undefined
-  /** `reason`: "swbreak:" or "watch:ADDRESS", empty for a point that gdb does not know. */
+  /** `reason`: "swbreak:" or "watch:ADDRESS"; empty for a point that gdb does not know. */
   | { readonly reason: string; readonly text?: string };
 
 const isLow = (address: bigint): boolean => address >> 63n === 0n;
@@ -59,7 +59,7 @@ export class Points implements OwnPoints {
 
   constructor(private readonly target: Target) {}
 
-  /** False: more than the engine can watch, or a bad type. */
+  /** False: more than the engine can watch, or an invalid type. */
   add(type: number, nid: number, address: bigint, bytes: number, conditions: readonly Uint8Array[]): boolean {
     const key = `${type}:${nid}:${address}:${bytes}`;
     const known = this.byKey.get(key);
@@ -80,7 +80,10 @@ export class Points implements OwnPoints {
     });
   }
 
-  /** `monitor break` and its like: a place of its own, physical or in a given space. Its number, for `removeOwn`. */
+  /**
+   * For `monitor break` and similar commands: a separate place, physical or in a given space. Returns its number, for
+   * `removeOwn`.
+   */
   addOwn(nid: number, place: Place, what: OwnKind, bytes: number): number | undefined {
     const address = "physical" in place ? BigInt(place.physical) : place.virtual;
     const key = `${what}:${nid}:${"physical" in place ? "physical" : place.space}:${address}:${bytes}`;
@@ -98,13 +101,13 @@ export class Points implements OwnPoints {
     );
   }
 
-  /** What is not there is removed, too. */
+  /** Removing a point that does not exist succeeds. */
   remove(type: number, nid: number, address: bigint, bytes: number): void {
     const point = this.byKey.get(`${type}:${nid}:${address}:${bytes}`);
     if (point !== undefined) point.removed = true;
   }
 
-  /** The machine goes on for all cores: what was removed goes. */
+  /** The machine resumes on all cores: removed points are deleted now. */
   settle(): void {
     for (const point of [...this.byKey.values()]) if (point.removed) this.drop(point);
   }
@@ -114,12 +117,12 @@ export class Points implements OwnPoints {
     for (const point of [...this.byKey.values()]) this.drop(point);
   }
 
-  /** Whether the target's point `id` is still somebody's. */
+  /** Whether the target's point `id` is still in use. */
   has(nid: number, id: number): boolean {
     return [...this.byKey.values()].some((p) => p.nid === nid && p.id === id);
   }
 
-  /** Whom a stop of the engine concerns. */
+  /** Decides whom a stop of the engine concerns. */
   judge(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): Hit {
     const point = [...this.byKey.values()].find((p) => p.nid === stop.nid && p.id === stop.id);
     if (point === undefined) return undefined;
@@ -131,7 +134,7 @@ export class Points implements OwnPoints {
       return { reason: "", text: `monitor ${point.own} ${point.id} on n${point.nid}${access}\n` };
     }
     const reason = reasons[point.type]!;
-    // gdb looks for the watchpoint by the address that it set; an access of a wider word may begin before it.
+    // gdb identifies the watchpoint by the address that it set; an access of a wider word may start before it.
     if (stop.kind === "watchpoint")
       return { reason: `${reason}:${(stop.virtual > point.address ? stop.virtual : point.address).toString(16)}` };
     return { reason: `${reason}:` };
@@ -160,7 +163,7 @@ export class Points implements OwnPoints {
 
   private belongs(point: Point, id: CoreId): boolean {
     const here = this.target.taskOf(id);
-    // Low addresses without a task: the boot code.
+    // Low addresses without a task: boot code.
     if (here === undefined) return point.task === undefined;
     const bound = point.task;
     const same = (task: Task): boolean => bound !== undefined && task.pid === bound.pid && task.space === bound.space;

@@ -1,16 +1,16 @@
 /**
- * The registers as gdb knows them: one table in the order of their numbers, from which come the target description, the
- * g packet and access to one register. Sources: gdb's features/i386/64bit-*.xml (names and order of the standard
- * features), Intel SDM vol. 1, 10.5.1 (FXSAVE area). System registers are a feature of our own; gdb shows them by name
- * and in `info all-registers`. `<osabi>none</osabi>`: a gdb that was built on Linux would otherwise take the kernel for
- * a Linux program.
+ * gdb's registers: one table in the order of their numbers, from which the target description, the g packet and access
+ * to single registers are derived. Sources: gdb's features/i386/64bit-*.xml (names and order of the standard features),
+ * Intel SDM vol. 1, 10.5.1 (FXSAVE area). System registers are a feature of our own; gdb shows them by name and in
+ * `info all-registers`. `<osabi>none</osabi>`: a gdb built on Linux would otherwise treat the kernel as a Linux
+ * program.
  */
 import { Cr0Names, Cr4Names, EferNames } from "../abi/x86.ts";
 import type { Gpr } from "../cpu/engine.ts";
 import type { CoreRegisters } from "./target.ts";
 
 /**
- * A core's registers for the length of one packet: the FXSAVE area is taken once, and written back once if it was
+ * A core's registers for the duration of one packet: the FXSAVE area is read once, and written back once if it was
  * changed.
  */
 export class RegisterView {
@@ -47,7 +47,7 @@ const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 // ---- kinds of rows
 // -----------------------------------------------------------------------------------------------------------
 
-/** A register that the engine has by a name; `source` where gdb calls it otherwise. */
+/** A register that the engine has under a name; `source`: that name if gdb's differs. */
 const plain = (name: string, bits: number, type: string, group?: string, source = name): Register => ({
   name,
   bits,
@@ -64,7 +64,7 @@ const readOnly = (name: string, type: string, bits = 64): Register => {
   return row;
 };
 
-/** `bytes` of the FXSAVE area from `offset`; a wider register reads as 0 above them. */
+/** `bytes` of the FXSAVE area from `offset`; the upper bits of a wider register read as 0. */
 const saved = (name: string, offset: number, bytes: number, bits: number, type: string, group?: string): Register => ({
   name,
   bits,
@@ -83,8 +83,9 @@ function store(bytes: Uint8Array, offset: number, length: number, value: bigint)
 }
 
 /**
- * The x87 tag word in full form, two bits a physical register, out of FXSAVE's abridged byte (bit = not empty). gdb
- * tells empty from valid by it; zero and special are classified as the processor does in FNSAVE (SDM vol. 1, 10.5.1.1).
+ * The x87 tag word in full form, two bits per physical register, from FXSAVE's abridged byte (bit = not empty). gdb
+ * uses it to tell empty from valid; zero and special are classified as the processor does in FNSAVE (SDM vol. 1,
+ * 10.5.1.1).
  */
 function fullTag({ fx }: RegisterView): bigint {
   const top = (fx[3]! >> 3) & 7;
@@ -209,7 +210,7 @@ export const registers: readonly Register[] = features.flatMap((f) => f.register
 const numbers = new Map(registers.map((r, i) => [r.name, i]));
 export const registerNumber = (name: string): number => numbers.get(name)!;
 
-/** What a process has of them: not the system's, which come last. */
+/** The registers of a process: without the system registers, which come last. */
 export const processRegisters: readonly Register[] = features.slice(0, -1).flatMap((f) => f.registers);
 
 const describe = (described: readonly Feature[]): string =>
@@ -227,7 +228,7 @@ const describe = (described: readonly Feature[]): string =>
     ),
     `</target>\n`,
   ].join("");
-/** qXfer:features:read:target.xml, of a machine and of a process. */
+/** qXfer:features:read:target.xml for a machine and for a process. */
 export const targetDescription = describe(features);
 export const processDescription = describe(features.slice(0, -1));
 
@@ -241,7 +242,7 @@ export function registerHex(register: Register, view: RegisterView): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-/** Sets a register from hex. False: not this register's size, or read only. */
+/** Sets a register from hex. False: wrong size, or read only. */
 export function setRegisterHex(register: Register, view: RegisterView, hex: string): boolean {
   if (register.set === undefined || hex.length !== register.bits / 4 || !/^[0-9a-f]*$/i.test(hex)) return false;
   register.set(view, littleEndian(Buffer.from(hex, "hex")) & mask(register.bits));
@@ -251,7 +252,7 @@ export function setRegisterHex(register: Register, view: RegisterView, hex: stri
 export const allRegistersHex = (view: RegisterView, known = registers): string =>
   known.map((r) => registerHex(r, view)).join("");
 
-/** The g packet's counterpart: sets what differs; registers that cannot be set are passed over. False: wrong length. */
+/** The G packet: sets the registers that differ; read-only ones are skipped. False: wrong length. */
 export function setAllRegistersHex(view: RegisterView, hex: string, known = registers): boolean {
   let at = 0;
   const total = known.reduce((sum, r) => sum + r.bits / 4, 0);

@@ -1,12 +1,12 @@
 /**
- * The remote serial protocol as a state machine: bytes in, bytes out, no sockets, no clock. It drives a Target: between
- * packets nothing of the machine changes but by a packet that says so (registers, memory, points), and the machine
- * moves only in `advance`, which the owner calls while `running`.
+ * The remote serial protocol as a state machine: bytes in, bytes out, without sockets or a clock. It drives a Target.
+ * Between packets nothing changes in the machine, except by a packet that requests it (registers, memory, points). The
+ * machine runs only in `advance`, which the owner calls while `running`.
  *
- * All-stop: a stop of one core stops the machine. Going on always means all cores: virtual time is common to them. A
- * `vCont` that names only some threads to step is done when one of those has retired its instruction.
+ * All-stop: a stop of one core stops the machine. Resuming always means all cores, because they share virtual time. A
+ * `vCont` that names only some threads to step is complete when one of those has retired its instruction.
  *
- * Whatever arrives, the answer is a reply, an error number or an empty packet (unknown), and the machine is as it was.
+ * Any input gets a reply, an error number or an empty packet (unknown); invalid input does not change the machine.
  */
 import { frame, PacketReader, textToHex } from "./framing.ts";
 import { rowOf } from "./packets/table.ts";
@@ -20,48 +20,45 @@ export const Signal = { INT: 2, TRAP: 5, ABRT: 6 } as const;
 
 export interface StubOptions {
   readonly send: (bytes: Uint8Array) => void;
-  /** The debugger wants the machine's end (k, vKill). */
+  /** The debugger asks for the machine's end (k, vKill). */
   readonly kill: () => void;
 }
 
-/**
- * Stops that are passed over in one `advance` (conditions that do not hold, steps within a range) before the host gets
- * a turn.
- */
+/** Stops that one `advance` skips (false conditions, steps within a range) before the host gets a turn. */
 const ROUNDS = 1000;
 const NO_STEPS: Resumption["steps"] = [];
 
 export class Stub implements Session {
   readonly threads: ThreadNames;
   readonly points: Points;
-  /** Register and memory packets are about this core (Hg), resume packets of the old kind about that one (Hc). */
+  /** Register and memory packets apply to this core (Hg), old resume packets to that one (Hc). */
   general: CoreId;
   /** gdb's features (qSupported). */
   readonly peer = { swbreak: false, hwbreak: false };
   noAcknowledge = false;
   /**
-   * Nodes that the debugger has (vAttach, D). It begins with the first: gdb takes in one inferior properly when it
-   * connects, and others without registers and symbols. Without multiprocess extensions it has them all.
+   * Nodes that the debugger is attached to (vAttach, D). It starts with the first: on connection gdb sets up only one
+   * inferior fully, and others without registers and symbols. Without multiprocess extensions it has all nodes.
    */
   private readonly held = new Set<number>();
   threadList: readonly CoreId[] = [];
-  /** Stops that are still to be told. */
+  /** Stops that must still be reported. */
   private passed: { readonly at: CoreId & { readonly id: number }; readonly text: string }[] = [];
-  /** Stop what the next `advance` would find: Ctrl-C. */
+  /** The next `advance` must stop: Ctrl-C. */
   private interrupted = false;
   private resumption: Resumption | undefined;
   private readonly reader = new PacketReader();
   private lastSent: Uint8Array | undefined;
-  /** The present stop; its reply is made when it is asked for, in the form that this debugger understands. */
+  /** The present stop; its reply is made on demand, in the form that this debugger understands. */
   private standing: { readonly signal: number; readonly at: CoreId; readonly reason: string } | undefined;
-  /** The machine's own end was shown: the next time the run ends. */
+  /** The machine's own end was reported; when it resumes, the run ends. */
   private endShown = false;
-  /** Exit status of the run; undefined: it is not over. */
+  /** Exit status of the run; undefined: it has not ended. */
   private over: number | undefined;
   private isRunning: boolean;
   private hasPeer = false;
 
-  /** `running`: the machine goes on until a debugger comes. */
+  /** `running`: the machine runs until a debugger connects. */
   constructor(
     readonly target: Target,
     private readonly options: StubOptions,
@@ -74,7 +71,7 @@ export class Stub implements Session {
     this.standing = { signal: Signal.TRAP, at: this.general, reason: "" };
   }
 
-  /** The machine is to go on: the owner calls `advance`. */
+  /** The machine must run: the owner calls `advance`. */
   get running(): boolean {
     return this.isRunning;
   }
@@ -89,7 +86,7 @@ export class Stub implements Session {
   // ---- the connection
   // --------------------------------------------------------------------------------------------------------
 
-  /** A debugger has come. The machine stops and waits for it. */
+  /** A debugger has connected. The machine stops and waits for it. */
   connected(): void {
     this.reader.reset();
     this.hasPeer = true;
@@ -102,8 +99,8 @@ export class Stub implements Session {
     if (ran) this.target.halt?.();
     this.isRunning = false;
     this.resumption = undefined;
-    // gdb takes in the node of the first stop and attaches to the others: the first node, wherever the debugger before
-    // this one has stood.
+    // gdb sets up the node of the first stop and attaches to the others. So start with the first node, wherever the
+    // previous debugger stopped.
     const first = this.target.nids.find((nid) => this.firstCore(nid) !== undefined) ?? this.target.nids[0]!;
     this.held.clear();
     this.held.add(first);
@@ -112,14 +109,17 @@ export class Stub implements Session {
     this.general = at;
     this.standing = { signal: ran ? Signal.INT : Signal.TRAP, at, reason: "" };
   }
-  /** The lowest core of the node that has a thread; undefined: its process is over. */
+  /** The lowest core of the node that has a thread; undefined: its process has ended. */
   private firstCore(nid: number): number | undefined {
     for (let core = 0; core < this.target.cores(nid); core++)
       if (this.target.present?.({ nid, core }) !== false) return core;
     return undefined;
   }
 
-  /** It has gone, with or without a word. What ran goes on, what stood stays; its points are gone. */
+  /**
+   * It has disconnected, with or without a packet. What ran continues, what was stopped stays stopped; its points are
+   * removed.
+   */
   disconnected(): void {
     if (!this.hasPeer) return;
     this.hasPeer = false;
@@ -153,7 +153,7 @@ export class Stub implements Session {
   }
 
   private packet(payload: string): void {
-    // While the machine runs only Ctrl-C has a meaning.
+    // While the machine runs, only Ctrl-C has a meaning.
     if (this.isRunning && this.hasPeer) return;
     const row = rowOf(payload);
     const reply = row === undefined ? "" : row.answer(this, payload.slice(row.prefix.length));
@@ -171,8 +171,8 @@ export class Stub implements Session {
     for (let at = 0; at < text.length; at += most) this.send(`O${textToHex(text.slice(at, at + most))}`);
   }
 
-  // ---- stops and going on
-  // ----------------------------------------------------------------------------------------------------
+  // ---- stopping and resuming
+  // ------------------------------------------------------------------------------------------
 
   /** The present stop's reply, for `?`. */
   stopReply(): string {
@@ -180,7 +180,7 @@ export class Stub implements Session {
     return this.stopPacket(signal, at, reason);
   }
 
-  /** The first core of the node becomes the selected one. */
+  /** Selects the first core of the node. */
   attach(nid: number): string | undefined {
     const core = this.firstCore(nid);
     if (core === undefined) return undefined;
@@ -220,7 +220,7 @@ export class Stub implements Session {
     this.interrupted = false;
   }
 
-  /** Nobody debugs any more: the machine goes on by itself. */
+  /** No debugger is attached any more: the machine runs freely. */
   private release(): void {
     this.points.clear();
     this.target.release?.();
@@ -233,9 +233,9 @@ export class Stub implements Session {
   }
 
   /**
-   * While `running`: the machine goes on for about `budget` instructions. "running": call again; "stopped": the
-   * debugger has been told why; "end": the run has come to its own end, and nobody was told yet (`finished`). `lines`:
-   * what is to be shown of what happened meanwhile.
+   * While `running`: runs the machine for about `budget` instructions. "running": call again; "stopped": the debugger
+   * has been told why; "end": the run has ended by itself, which has not been reported yet (`finished`). `lines`:
+   * events to show meanwhile.
    */
   advance(budget: number, lines?: () => readonly string[]): "running" | "stopped" | "end" {
     if (this.interrupted) {
@@ -297,8 +297,8 @@ export class Stub implements Session {
   }
 
   /**
-   * The run is over: `status` is the command's. The debugger's inferiors have exited; the machine can still be looked
-   * at.
+   * The run has ended: `status` is the command's. The debugger's inferiors have exited; the machine can still be
+   * inspected.
    */
   finished(status: number): void {
     const wasRunning = this.isRunning;
@@ -306,12 +306,12 @@ export class Stub implements Session {
     this.over = status & 0xff;
     if (this.hasPeer && wasRunning) this.exited(this.general.nid);
   }
-  /** One inferior has exited. The others follow as soon as the debugger wants them to go on. */
+  /** One inferior has exited. The others follow when the debugger resumes them. */
   private exited(nid: number): void {
     this.held.delete(nid);
     this.sendExit(nid, this.over!, 0);
   }
-  /** One process is over, the others stand. */
+  /** One process has ended, the others are stopped. */
   private processEnded(nid: number, status: number, signal: number): void {
     this.isRunning = false;
     this.resumption = undefined;
@@ -327,9 +327,9 @@ export class Stub implements Session {
   }
 
   /**
-   * While one core is stepped past a point, another one has come to one: gdb cannot be told of any but the stepped core
-   * then (version 13 fails on an assertion). The core goes on, as virtual time wants it, and gdb hears of it when it
-   * lets all go on.
+   * While one core is stepped past a point, another one has reached one. gdb accepts a stop of the stepped core only
+   * (version 13 fails on an assertion). The other core continues, because virtual time is shared, and gdb is told when
+   * it resumes all cores.
    */
   private pass(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): void {
     const rip = this.target.registers(stop).register("rip").toString(16);
@@ -356,7 +356,7 @@ export class Stub implements Session {
     if (this.hasPeer) this.send(this.stopReply());
   }
 
-  /** swbreak and hwbreak only for who has asked for them. */
+  /** swbreak and hwbreak only if the debugger has asked for them. */
   private reason(reason: string): string {
     const known = reason.startsWith("swbreak")
       ? this.peer.swbreak
@@ -366,7 +366,7 @@ export class Stub implements Session {
     return known && reason !== "" ? `${reason};` : "";
   }
 
-  /** T packet with the registers that gdb asks for first. */
+  /** T packet with the registers that gdb reads first. */
   private stopPacket(signal: number, at: CoreId, reason = ""): string {
     const view = new RegisterView(this.target.registers(at));
     const expedited = ["rbp", "rsp", "rip"].map((name) => {

@@ -1,7 +1,7 @@
 /**
- * What the stub needs of a machine; `machine.ts` makes one of Machine and RunControl, tests have a toy. Everything is
- * synchronous. The machine moves in `advance` only, and always as a whole: virtual time is common to all cores, so that
- * "this core alone" cannot be asked for. A step is the machine going on until that core has retired one instruction.
+ * What the stub needs from a machine; `machine.ts` implements it with Machine and RunControl, tests with a toy.
+ * Everything is synchronous. The machine runs only in `advance`, and always as a whole: all cores share virtual time,
+ * so one core cannot run alone. During a step the machine runs until that core has retired one instruction.
  */
 import type { Core, Place, WatchKind } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
@@ -15,7 +15,7 @@ export interface CoreId {
 /** Registers as the engine has them: names as in cpu/engine.ts. */
 export type CoreRegisters = Pick<Core, "register" | "setRegister" | "readFx" | "writeFx">;
 
-/** Why the machine came to a stand, and whose core did it. */
+/** Why the target stopped, and which core caused it. */
 export type TargetStop =
   /** A core's step is complete. */
   | ({ readonly kind: "step" } & CoreId)
@@ -23,26 +23,23 @@ export type TargetStop =
   /** `virtual`: first byte accessed. */
   | ({ readonly kind: "watchpoint"; readonly id: number; readonly virtual: bigint; readonly write: boolean } & CoreId)
   /**
-   * A guest did what stops a machine: triple fault, or under --strict a device error. The state can be looked at; it
-   * cannot go on.
+   * A guest did something that stops a machine: triple fault, or under --strict a device error. The state can be
+   * inspected; the machine cannot continue.
    */
   | ({ readonly kind: "fault"; readonly text: string } & CoreId)
-  /** A process is over: by `signal`, or if that is 0 by itself with `status`. The others stand. */
+  /** A process has ended: by `signal`, or if that is 0, by itself with `status`. The others are stopped. */
   | { readonly kind: "exit"; readonly nid: number; readonly status: number; readonly signal: number }
-  /** A process has a signal of its own: a fault, or a stop that was asked for. */
+  /** A process has a signal: a fault, or a requested stop. */
   | ({ readonly kind: "signal"; readonly signal: number } & CoreId)
-  /** Every core is halted and nothing is under way. */
+  /** Every core is halted and nothing is in flight. */
   | { readonly kind: "idle" }
-  /**
-   * Nothing that concerns the debugger: the budget is used up, or the run has come to its own end, which is the
-   * session's to handle.
-   */
+  /** Nothing for the debugger: the budget is used up, or the run has ended by itself, which the session handles. */
   | { readonly kind: "slice" }
   | { readonly kind: "end" };
 
-/** `monitor break`, `monitor watch` and their like. */
+/** `monitor break`, `monitor watch` and similar commands. */
 export type OwnKind = "break" | "watch" | "rwatch" | "awatch";
-/** Points that the debugger's user sets by monitor commands, in places that gdb has no words for. */
+/** Points that the user sets by monitor commands, in places that gdb cannot express. */
 export interface OwnPoints {
   /** The point's number, for `removeOwn`; undefined: the engine cannot watch that. */
   addOwn(nid: number, place: Place, what: OwnKind, bytes: number): number | undefined;
@@ -51,21 +48,22 @@ export interface OwnPoints {
   readonly own: readonly { readonly nid: number; readonly id: number; readonly place: Place; readonly what: OwnKind }[];
 }
 
-/** How the debugger means it to go on. */
+/** How the debugger wants to resume. */
 export interface Going {
-  /** Only the threads that step: gdb has taken points out to pass one of them, and means the others to stand. */
+  /** Resume only the stepping threads: gdb has removed points to pass one of them, and wants the others stopped. */
   readonly exclusive: boolean;
   /**
-   * Threads that are to stand while the others go on (scheduler-locking). Processes can; the cores of a machine cannot.
+   * Threads that stay stopped while the others run (scheduler-locking). Possible for processes, not for the cores of a
+   * machine.
    */
   readonly standing: readonly CoreId[];
-  /** Threads whose signal is to take its course. A machine has no signals. */
+  /** Threads whose signal takes effect. A machine has no signals. */
   readonly delivered: readonly CoreId[];
 }
 
-/** How the machine goes on. */
+/** How the machine resumes. */
 export interface Resumption extends Going {
-  /** Cores that are to stop when their step is complete. */
+  /** Cores that stop when their step is complete. */
   readonly steps: readonly StepRequest[];
 }
 
@@ -73,30 +71,28 @@ export interface Target {
   readonly nids: readonly number[];
   /** Cores of a node; 0 for an unknown nid. */
   cores(nid: number): number;
-  /** False: processes, without the registers of a system. */
+  /** False: the target consists of processes, without system registers. */
   readonly system?: false;
   /** Whether the core has a thread; absent: each has. */
   present?(id: CoreId): boolean;
-  /**
-   * The debugger wants a stop that the target has not found itself. Absent: it stands whenever nobody calls `advance`.
-   */
+  /** The debugger requests a stop. Absent: the target is stopped whenever `advance` is not called. */
   halt?(): void;
-  /** The debugger has let everything go, or this one process. */
+  /** The debugger has detached from everything, or from this one process. */
   release?(nid?: number): void;
 
   registers(id: CoreId): CoreRegisters;
 
   /**
-   * Bytes at a virtual address as the core's page tables have it (physical with paging off), up to the first that is
-   * not RAM. No side effects.
+   * Bytes at a virtual address by the core's page tables (physical with paging off), up to the first that is not RAM.
+   * No side effects.
    */
   read(id: CoreId, address: bigint, length: number): Uint8Array;
   /**
-   * The same at an address where a loader has put an image: its physical one. undefined: no image lies there, or that
-   * is where it runs.
+   * The same at the load address of an image, which is physical. undefined: no image is there, or the address is where
+   * it runs.
    */
   readLoaded?(id: CoreId, address: bigint, length: number): Uint8Array | undefined;
-  /** All or nothing; permissions of pages do not matter. */
+  /** All or nothing; page permissions are ignored. */
   write(id: CoreId, address: bigint, bytes: Uint8Array): boolean;
 
   addBreakpoint(nid: number, place: Place): number;
@@ -105,21 +101,21 @@ export interface Target {
   removeWatchpoint(nid: number, id: number): void;
 
   /**
-   * Goes on for about `budget` instructions, or until one of `steps` is complete: the core has retired an instruction
-   * and is out of its range.
+   * Runs for about `budget` instructions, or until one of `steps` is complete: the core has retired an instruction and
+   * has left its range.
    */
   advance(budget: number, steps: readonly StepRequest[], going?: Going): TargetStop;
 
   /** What the core does, for people: "user hello rank 1", "kernel", "idle". */
   describe(id: CoreId): string;
-  /** The job tasks that the node has now, oldest first. */
+  /** The job tasks on the node, oldest first. */
   tasks(nid: number): readonly Task[];
   /** The task in whose address space the core is. */
   taskOf(id: CoreId): Task | undefined;
 
   /** Files that gdb may read from us: kernel, init, program. */
   readonly files: readonly TargetFile[];
-  /** What lies in the address spaces of the node beside the kernel: init, and the program once the job has started. */
+  /** Images in the address spaces of the node besides the kernel: init, and the program once the job has started. */
   libraries(nid: number): readonly TargetFile[];
   /** `monitor COMMAND`: the answer. */
   monitor(id: CoreId, command: string, points: OwnPoints): string;
@@ -132,7 +128,7 @@ export interface Task {
 }
 
 export interface TargetFile {
-  /** Absolute path on the host, where gdb finds it itself if it runs there. */
+  /** Absolute path on the host; gdb opens it itself if it runs there. */
   readonly path: string;
   readonly bytes: Uint8Array;
   /** Lowest linked address of its segments. */

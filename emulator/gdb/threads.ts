@@ -1,6 +1,6 @@
 /**
- * Names of threads in packets: p<nid>.<core + 1>, or without multiprocess extensions one number for all cores. Source:
- * gdb manual, E.1 "thread-id".
+ * Thread ids in packets: p<nid>.<core + 1>, or without multiprocess extensions one number over all cores. Source: gdb
+ * manual, E.1 "thread-id".
  */
 import { parseSmallHex } from "./framing.ts";
 import type { CoreId, Target } from "./target.ts";
@@ -17,7 +17,7 @@ const MOST = 0x7fff_ffff;
 const part = (text: string): number | undefined => (text === "-1" ? ALL : parseSmallHex(text, MOST));
 
 export class ThreadNames {
-  /** gdb speaks the multiprocess extensions. */
+  /** gdb supports the multiprocess extensions. */
   multiprocess = false;
   constructor(private readonly target: Target) {}
 
@@ -27,7 +27,7 @@ export class ThreadNames {
       : (this.ordinal(nid) + core + 1).toString(16);
   }
 
-  /** undefined: no thread id. Whether there is such a thread is not looked at. */
+  /** undefined: not a thread id. Does not check whether the thread exists. */
   parse(text: string): ThreadPattern | undefined {
     if (text.startsWith("p")) {
       const dot = text.indexOf(".");
@@ -45,7 +45,7 @@ export class ThreadNames {
     return { nid: MOST, thread: number };
   }
 
-  /** The core that a pattern names, or the first one that it fits. undefined: none. */
+  /** The core that a pattern names, or the first that matches. undefined: none. */
   resolve(pattern: ThreadPattern, nids: readonly number[] = this.target.nids): CoreId | undefined {
     const nid = pattern.nid === ALL || pattern.nid === ANY ? nids[0] : pattern.nid;
     if (nid === undefined || !nids.includes(nid)) return undefined;
@@ -58,7 +58,7 @@ export class ThreadNames {
     return fits(pattern.nid, nid) && fits(pattern.thread, core + 1);
   }
 
-  /** Cores of the nodes before this one. */
+  /** Number of cores of the nodes before this one. */
   private ordinal(nid: number): number {
     let count = 0;
     for (const other of this.target.nids) {

@@ -1,6 +1,6 @@
 /**
- * The stub's door to the world: one debugger at a time on a TCP port of this host or a Unix socket. Only here are there
- * sockets. A second debugger is told why it is refused, in the form that gdb shows: an error in answer to its first
+ * The stub's transport: one debugger at a time on a TCP port of this host or a Unix socket. Only this file uses
+ * sockets. A second debugger is told why it is refused, in a form that gdb shows: an error in reply to its first
  * packet.
  */
 import fs from "node:fs";
@@ -9,7 +9,7 @@ import { frame, PacketReader } from "./framing.ts";
 
 export type Address = { readonly port: number } | { readonly path: string };
 
-/** What the transport tells its owner. */
+/** Callbacks of the transport. */
 export interface Peer {
   connected(): void;
   received(bytes: Uint8Array): void;
@@ -17,7 +17,7 @@ export interface Peer {
 }
 
 const REFUSAL = "E.margay: another debugger is connected: one at a time";
-/** A peer that says nothing is not kept. */
+/** A silent peer is disconnected after this time. */
 const REFUSAL_MS = 2000;
 function refuse(socket: net.Socket): void {
   const reader = new PacketReader();
@@ -60,7 +60,7 @@ export class Transport {
     return new Transport(server, address, peer);
   }
 
-  /** As gdb's `target remote` takes it. */
+  /** In the form that gdb's `target remote` takes. */
   get name(): string {
     const bound = this.server.address();
     return "path" in this.address
@@ -72,14 +72,14 @@ export class Transport {
     if (this.socket?.writable) this.socket.write(bytes);
   }
 
-  /** What was sent goes out, then all is closed; a Unix socket is removed. */
+  /** Sends pending output, then closes everything; a Unix socket is removed. */
   async close(): Promise<void> {
     const { socket } = this;
     if (socket !== undefined) {
       await new Promise<void>((resolve) => {
         socket.once("close", resolve);
         socket.end();
-        // A peer that does not close its half would keep us for ever.
+        // A peer that does not close its half would keep us waiting for ever.
         socket.on("data", () => socket.destroy());
         setTimeout(() => socket.destroy(), 500).unref();
       });
@@ -90,7 +90,7 @@ export class Transport {
     this.remove();
   }
 
-  /** As `close`, at once. */
+  /** Like `close`, but at once. */
   remove(): void {
     this.socket?.destroy();
     this.server.close();

@@ -1,7 +1,7 @@
 /**
- * What an image's debug information says about its data: structs, arrays and global variables, so that a kernel's own
- * tables can be read with the layout that this kernel has. Source: DWARF 5, sections 2 and 7. Reads what our linker
- * writes, tolerates what it does not know: an image without debug information has no types.
+ * An image's debug information about its data: structs, arrays and global variables, so that the kernel's tables are
+ * read with that kernel's own layout. Source: DWARF 5, sections 2 and 7. Reads what our linker writes and tolerates
+ * unknown entries: an image without debug information has no types.
  */
 import { Attribute, Form, Operation, Tag } from "../../toolchain/lib/dwarf.ts";
 import { cString, elfSections } from "../trace/sections.ts";
@@ -16,7 +16,7 @@ export interface Type {
   readonly name: string;
   readonly bytes: number;
   readonly members: readonly Member[];
-  /** Element, pointee, or what a typedef names. */
+  /** Element type, pointee, or the type that a typedef names. */
   readonly target: Type | undefined;
   readonly count: number;
 }
@@ -34,7 +34,7 @@ interface Entry {
   readonly children: Entry[];
 }
 
-/** Forms beside those that our own linker uses (DWARF 5, 7.5.6): other tools' images are read as far as they go. */
+/** Forms besides those that our own linker uses (DWARF 5, 7.5.6), so that other tools' images can be read. */
 const FORM_DATA4 = 0x06;
 const FORM_IMPLICIT_CONST = 0x21;
 const FORM_LINE_STRP = 0x1f;
@@ -104,7 +104,7 @@ function abbreviations(bytes: Uint8Array, offset: number): ReadonlyMap<number, R
   }
 }
 
-/** Entries of all units, by their offset in .debug_info. Throws on forms that it does not know. */
+/** Entries of all units, by their offset in .debug_info. Throws on unknown forms. */
 function entries(info: Uint8Array, abbrev: Uint8Array, strings: Uint8Array, lineStrings: Uint8Array): readonly Entry[] {
   const top: Entry[] = [];
   const tables = new Map<number, ReadonlyMap<number, Row>>();
@@ -220,7 +220,7 @@ export class ImageTypes {
     return types;
   }
 
-  /** A global variable, to be read from memory as `read` has it. */
+  /** A global variable, read from memory by `read`. */
   global(name: string, read: Read): Datum | undefined {
     const variable = this.variables.get(name);
     const type = variable === undefined ? undefined : this.type(variable.type);
@@ -239,7 +239,7 @@ export class ImageTypes {
     const members: Member[] = [];
     const self = this;
     const name = entry.values.get(Attribute.NAME);
-    // Types are looked up when they are asked for: a struct may point to itself.
+    // Types are resolved on demand: a struct may point to itself.
     const type: Type = {
       kind:
         entry.tag === Tag.STRUCTURE_TYPE
@@ -282,7 +282,7 @@ export class ImageTypes {
   }
 }
 
-/** Memory by virtual address; fewer bytes where there is none. */
+/** Reads memory by virtual address; returns fewer bytes where it is not mapped. */
 export type Read = (address: bigint, length: number) => Uint8Array;
 
 const resolved = (type: Type | undefined): Type | undefined =>
@@ -293,8 +293,8 @@ const sizeOf = (type: Type | undefined): number => {
 };
 
 /**
- * A value in memory with its type. What is not there reads as 0 or undefined: a debugger looks at half-made structures,
- * too.
+ * A value in memory with its type. Missing memory reads as 0 or undefined, because a debugger also inspects half-built
+ * structures.
  */
 export class Datum {
   readonly type: Type | undefined;
@@ -319,7 +319,7 @@ export class Datum {
       (_, i) => new Datum(this.read, this.address + BigInt(i) * size, this.type?.target),
     );
   }
-  /** What a pointer points to; undefined for null. */
+  /** The target of a pointer; undefined for null. */
   get pointee(): Datum | undefined {
     const address = this.value;
     return this.type?.kind === "pointer" && address !== 0n
@@ -336,7 +336,7 @@ export class Datum {
   get number(): number {
     return Number(this.value);
   }
-  /** A field's number; 0 where there is no such field. */
+  /** Value of a field; 0 if there is no such field. */
   numberOf(name: string): number {
     return this.field(name)?.number ?? 0;
   }

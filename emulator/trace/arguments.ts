@@ -1,7 +1,6 @@
 /**
- * Arguments of system calls that are sets of flags or one of a few numbers, by the names that Linux gives them. The
- * argument is found by its name in the table of kernel/abi/syscalls.ts, or by call and name; what has no name here
- * stays a number.
+ * Names for system-call arguments that are flags or enumerations, as on Linux. The argument is identified by its name
+ * in the table of kernel/abi/syscalls.ts, or by call and name; values without a name stay numbers.
  */
 import { Open, OpenNames, SeekNames } from "../abi/io.ts";
 import {

@@ -8,7 +8,7 @@ export interface CallEntry {
   readonly name: string;
   readonly arguments: readonly string[];
   readonly route: "local" | "shipped" | "refused";
-  /** Of a refused call: the name of its errno, and the reason. */
+  /** For a refused call: the name of its errno, and the reason. */
   readonly errno?: string;
   readonly why?: string;
 }
@@ -28,7 +28,7 @@ export const callEntries: readonly CallEntry[] = syscallInfos
 const signature = (c: CallEntry): string => (c.route === "refused" ? c.name : `${c.name}(${c.arguments.join(", ")})`);
 const routeText = (c: CallEntry): string => (c.route === "refused" ? `refused, ${c.errno}: ${c.why}` : c.route);
 
-/** A line each: number, name and arguments, route. */
+/** One line each: number, name and arguments, route. */
 export function callLines(entries: readonly CallEntry[]): string {
   const width = Math.max(...entries.map((c) => signature(c).length));
   return entries

@@ -1,7 +1,7 @@
-/** The catalogue of events, EVENTS.md, as the table of kernel/abi/events.ts has it: `margay trace events`. */
+/** The catalogue of events, EVENTS.md, generated from the table of kernel/abi/events.ts: `margay trace events`. */
 import { EventKind, eventTable, FieldFormatNames } from "../abi/events.ts";
 
-/** Kinds from here on are observed by the machine and its services; those below are written by the kernel. */
+/** The machine and its services observe kinds from here on; the kernel writes those below. */
 const FIRST_OBSERVED = EventKind.CORE_INIT;
 
 // biome-ignore format: a table

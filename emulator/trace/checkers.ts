@@ -2,9 +2,9 @@
  * What must hold in every trace (ARCHITECTURE.md section 7): one EOI per APIC interrupt and none for exceptions; every
  * shootdown acknowledged before its frame is reused; every message delivered once, in order; every load answered; no
  * device error. Each checker is a state machine over the ordered events; a violation is one line that names the event.
- * Skew: the cores of a node run a quantum one after the other, so what one core wrote "late" in a quantum another may
- * have read "early" in it. Between cores, times that differ by less than a quantum say nothing about order; the
- * checkers allow for it.
+ * Skew: the cores of a node run a quantum one after the other, so a core may read "early" in a quantum what another
+ * wrote "late" in it. Between cores, times that differ by less than a quantum do not determine the order; the checkers
+ * allow for it.
  */
 import { EventKind } from "../abi/events.ts";
 import { Operation } from "../abi/net.ts";
@@ -17,16 +17,13 @@ import type { TraceConsumer, TraceEvent } from "./tracer.ts";
 type Report = (text: string, event?: TraceEvent) => void;
 interface Checker {
   event(event: TraceEvent, report: Report): void;
-  /** `complete`: the run ended by itself, so nothing may be left under way. */
+  /** `complete`: the run ended by itself, so nothing may be left in flight. */
   end(report: Report, complete: boolean): void;
 }
 
 const word = (event: TraceEvent, index: number): number => Number(event.words[index] ?? 0);
 
-/**
- * Interrupts in service on each core form a stack; each leaves it by one EOI, and its handler does not end before or
- * without.
- */
+/** Interrupts in service on each core form a stack. Each is removed by exactly one EOI, before its handler ends. */
 class EoiChecker implements Checker {
   private readonly stacks = new Map<string, { readonly delivered: TraceEvent; exited: boolean }[]>();
 
@@ -72,10 +69,10 @@ interface Request {
   readonly flushed: Set<number>;
   acknowledged: boolean;
 }
-/** A shootdown with request id: sent, flushed by every target, acknowledged; only then its frames are free. */
+/** A shootdown with request id: sent, flushed by every target, acknowledged; only then are its frames free. */
 class ShootdownChecker implements Checker {
   private readonly requests = new Map<string, Request>();
-  /** Claims that all targets have flushed, looked at when the skew cannot hide a flush any more. */
+  /** Claims that all targets have flushed, checked once the skew cannot hide a flush any more. */
   private claims: { readonly event: TraceEvent; readonly request: Request; readonly what: string }[] = [];
 
   constructor(private readonly skewNs: number) {}
@@ -98,7 +95,7 @@ class ShootdownChecker implements Checker {
       }
       case EventKind.FRAME_FREE: {
         const id = word(event, 0);
-        // id 0: no other core had the address space.
+        // id 0: the address space was active on no other core.
         if (id === 0) return;
         const request = this.requests.get(`${event.nid}:${id}`);
         if (request === undefined) report(`frames freed by shootdown ${id}, which was never sent`, event);
@@ -131,7 +128,7 @@ class ShootdownChecker implements Checker {
   }
 }
 
-/** Per ordered pair of nodes the received messages are the sent ones, in their order, none twice. */
+/** For each ordered pair of nodes, the received messages are the sent ones, in order, without duplicates. */
 class DeliveryChecker implements Checker {
   private readonly sent = new Map<string, TraceEvent[]>();
 
@@ -170,7 +167,7 @@ class DeliveryChecker implements Checker {
   }
 }
 
-/** Each LOAD has one LOAD_REPLY from where it went; the service node's loads have their replies. */
+/** Each LOAD has one LOAD_REPLY from its target; the service node's loads have their replies. */
 class LoadChecker implements Checker {
   private readonly open = new Map<string, TraceEvent[]>();
 
@@ -196,7 +193,7 @@ class LoadChecker implements Checker {
   }
 }
 
-/** Hardware was used as its manual says. */
+/** Hardware was used as its manual requires. */
 class DeviceErrorChecker implements Checker {
   event(event: TraceEvent, report: Report): void {
     if (event.kind === EventKind.DEVICE_ERROR) report("device error", event);
@@ -204,7 +201,7 @@ class DeviceErrorChecker implements Checker {
   end(): void {}
 }
 
-/** All checkers over one trace. Feed it all kinds, unfiltered. */
+/** All checkers over one trace. They need all kinds of events, unfiltered. */
 export class Checkers implements TraceConsumer {
   readonly violations: string[] = [];
   private readonly checkers: readonly Checker[];

@@ -1,7 +1,7 @@
 /**
- * Words of events as text. Every name comes from the tables in kernel/abi; what no table knows is shown as a number,
- * never dropped. Two styles: `full` shows exact values; `golden` shows names of regions and symbols instead of
- * addresses, so that a reviewed trace does not change when code moves.
+ * Words of events as text. Every name comes from the tables in kernel/abi; unknown values are shown as numbers, never
+ * dropped. Two styles: `full` shows exact values; `golden` shows names of regions and symbols instead of addresses, so
+ * that a reviewed trace does not change when code moves.
  */
 import { ErrnoNames } from "../abi/errno.ts";
 import { EventKind, eventTable, FieldFormat } from "../abi/events.ts";
@@ -33,7 +33,8 @@ export interface DecodeOptions {
   /** Name of a kernel address: "tlb_flush" or "tlb_flush+0x12". */
   readonly nameOf?: (address: bigint) => string | undefined;
   /**
-   * An instruction as text, from its address, mode (16, 32, 64) and bytes in hexadecimal. Without it INSN shows these.
+   * Describes an instruction, from its address, mode (16, 32, 64) and bytes in hexadecimal. Without it, INSN shows
+   * these.
    */
   readonly instruction?: (rip: bigint, bits: number, code: string) => string;
 }
@@ -74,7 +75,7 @@ function instructionText(
   return `${addressText(rip, { ...options, nameOf: (a) => options.nameOf?.(linkedAddress(a, bits)) })} ${instruction(rip, bits, String(event.words[2]))}`;
 }
 
-/** Where code is linked that runs before paging, at its physical address. */
+/** The link address of code that runs at its physical address before paging. */
 export const linkedAddress = (rip: bigint, bits: number): bigint => (bits === 64 ? rip : rip + KERNEL_BASE);
 
 function decodeField(row: Row, i: number, name: string, event: TraceEvent, options: DecodeOptions): string {
@@ -83,7 +84,7 @@ function decodeField(row: Row, i: number, name: string, event: TraceEvent, optio
   if (typeof word === "string") return `${name}=${format === FieldFormat.CODE ? word : JSON.stringify(word)}`;
   if (format === FieldFormat.SYSCALL) return syscallName(word);
   if (format === FieldFormat.SYSARG) return systemArgument(Number(event.words[0]), i - 1, word, options);
-  // A reason has its own table; the event table shows it as a number.
+  // A reason has a separate table; the event table declares it as a number.
   if (event.kind === EventKind.MSG_DROP && name === "why")
     return `${name}=${DropReasonNames.get(Number(word)) ?? word}`;
   if (event.kind === EventKind.IPI_ICR && name !== "to")
@@ -91,7 +92,7 @@ function decodeField(row: Row, i: number, name: string, event: TraceEvent, optio
   return `${name}=${decodeWord(format, word, options)}`;
 }
 
-/** The vector field of an interrupt command is a page for STARTUP and means nothing for INIT and NMI. */
+/** The vector field of an interrupt command is a page for STARTUP and has no meaning for INIT and NMI. */
 function interruptCommand(name: string, mode: number, value: number): string {
   if (name === "mode") return `mode=${IcrNames.get(mode) ?? hexadecimal(mode)}`;
   if (mode === Icr.STARTUP) return `page=${hexadecimal(value)}`;
@@ -118,8 +119,8 @@ export function decodeWord(format: number, word: number | bigint, options: Decod
 }
 
 /**
- * Golden: sizes above 1 KB follow the size of code, which moves with every compile, so they are shown as the next power
- * of two.
+ * Golden: sizes above 1 KB depend on the size of code, which changes with every compile, so they are shown as the next
+ * power of two.
  */
 function bytesText(bytes: number, options: DecodeOptions): string {
   if (options.style === "full" || bytes <= 1024) return String(bytes);
@@ -151,14 +152,14 @@ function systemArgument(call: number, index: number, word: number | bigint, opti
   const name = info.names[index];
   if (name === undefined || name === "") return "";
   const signed = BigInt.asIntN(64, BigInt(word));
-  // The golden format keeps numbers: they are what the ABI says.
+  // The golden format keeps the ABI's numbers.
   const named = options.style === "full" ? namedArgument(info.name, name, word) : undefined;
   if (named !== undefined) return `${name}=${named}`;
   // biome-ignore format: one case a row
   switch (info.kinds[index]) {
     case ArgKind.S64: case ArgKind.INDEX: case ArgKind.HANDLE: case ArgKind.COUNT: case ArgKind.OFFSET: case ArgKind.TIMEOUT:
       return `${name}=${signed}`;
-    // An int: the upper half of the register means nothing.
+    // An int: the upper half of the register is ignored.
     case ArgKind.S32: case ArgKind.FD: case ArgKind.DIRECTORY: return `${name}=${BigInt.asIntN(32, signed)}`;
     case ArgKind.U32: return `${name}=${BigInt.asUintN(32, signed)}`;
     case ArgKind.LENGTH: return `${name}=${BigInt.asUintN(64, signed)}`;

@@ -1,7 +1,7 @@
 /**
- * Where two traces part, and what differs there. Exactly: event by event, with nothing ignored. Or by golden identity
- * (`ignoreTime`): what each core did in its order, with names instead of addresses; then order between cores means
- * nothing, and the first divergence is that of the core that parts earliest.
+ * Where two traces diverge, and how. Either exactly: event by event, with nothing ignored. Or by golden identity
+ * (`ignoreTime`): what each core did in its own order, with names instead of addresses; then the order between cores is
+ * ignored, and the first divergence is that of the core that diverges earliest.
  */
 import { eventTable } from "../abi/events.ts";
 import { decodeFields, kindName } from "./decode.ts";
@@ -11,7 +11,7 @@ import type { TraceEvent } from "./tracer.ts";
 
 type NameOf = (address: bigint) => string | undefined;
 export interface Side {
-  /** As messages call it. */
+  /** Name for messages. */
   readonly name: string;
   readonly header: TraceHeader;
   readonly events: Iterable<TraceEvent>;
@@ -19,21 +19,21 @@ export interface Side {
 }
 export interface DiffOptions {
   readonly ignoreTime: boolean;
-  /** Events before and behind. */
+  /** Events before and after. */
   readonly context: number;
 }
 interface Parting {
-  /** Position of the first event that differs: in the traces, or in what the core did. */
+  /** Position of the first event that differs: in the trace, or in the core's own events. */
   readonly index: number;
   readonly before: readonly TraceEvent[];
-  /** From the first event that differs on; empty where the trace has ended. */
+  /** Events from the first difference on; empty if the trace has ended. */
   readonly a: readonly TraceEvent[];
   readonly b: readonly TraceEvent[];
 }
-/** Events behind the parting that are looked through for the other's event. */
+/** Events after the divergence that are searched for the other's event. */
 const LOOKAHEAD = 200;
 
-/** Lines for people; null: they are equal. */
+/** Lines for people; null: the traces are equal. */
 export function diffTraces(a: Side, b: Side, options: DiffOptions): readonly string[] | null {
   const keep = Math.max(options.context, LOOKAHEAD);
   const sameAs = options.ignoreTime ? sameByName(a.nameOf, b.nameOf) : isSame;
@@ -83,7 +83,7 @@ function part(
       if (before.length > context) before.shift();
       continue;
     }
-    // Both are read on to the end, so that a file that is cut short is refused whatever it differs in.
+    // Both are read to the end, so that a truncated file is refused wherever they differ.
     return { index, before, a: take(l, left, keep), b: take(r, right, keep) };
   }
 }
@@ -148,7 +148,7 @@ function kindNames(x: TraceEvent | undefined, y: TraceEvent | undefined): string
   return [...names].join(" against ");
 }
 
-/** What differs in the two events, and whether one of them is only missing, or late, on the other side. */
+/** How the two events differ, and whether one of them is only missing, or late, on the other side. */
 function explain({ a, b }: Parting, sideA: Side, sideB: Side, same: Same): readonly string[] {
   const [x, y] = [a[0], b[0]];
   if (x === undefined || y === undefined) {
@@ -177,14 +177,14 @@ function explain({ a, b }: Parting, sideA: Side, sideB: Side, same: Same): reado
 }
 const plural = (count: number): string => `${count} ${count === 1 ? "event" : "events"}`;
 
-/** Other programs, or other machines, are said first: what parts in the events then says little. */
+/** Different programs or machines are reported first, because then the events differ for that reason. */
 function partingHeaders(a: Side, b: Side): readonly string[] {
   const [x, y] = [a.header, b.header];
   const differs = x.image !== y.image || x.nodes !== y.nodes || x.cores !== y.cores;
   return differs ? ["these are traces of different runs:", ...headerLines(a, b).slice(1)] : [];
 }
 
-/** How the runs differed from the start. */
+/** Differences between the runs' headers. */
 function headerLines(a: Side, b: Side): readonly string[] {
   const [x, y] = [a.header, b.header];
   const facts: (readonly [string, string, string])[] = [

@@ -1,18 +1,18 @@
 /**
- * Machine code as text, by iced-x86 (Intel syntax). The package is large, so it is loaded only where instructions are
+ * Machine code as text, by iced-x86 (Intel syntax). The package is large, so it is loaded only if instructions are
  * shown: `await loadDisassembler()`.
  */
 export interface DecodedInstruction {
-  /** Length in bytes; 0: no instruction. */
+  /** Length in bytes; 0: not an instruction. */
   readonly bytes: number;
   readonly text: string;
-  /** Where it jumps or calls to, or what it addresses relative to RIP. */
+  /** Target of a jump or call, or address relative to RIP. */
   readonly target?: bigint;
 }
-/** `bits`: 16, 32 or 64. Bytes behind the instruction may follow. */
+/** `bits`: 16, 32 or 64. More bytes may follow the instruction. */
 export type Disassembler = (rip: bigint, code: Uint8Array, bits: number) => DecodedInstruction;
 
-/** Decoded instructions that are kept: loops repeat themselves. */
+/** Size of the cache of decoded instructions: loops repeat. */
 const KEPT = 1 << 16;
 
 export async function loadDisassembler(): Promise<Disassembler> {

@@ -14,25 +14,25 @@ export const TRACE_FILE_VERSION = 1;
 
 export interface TracedImage {
   readonly role: "kernel" | "init" | "program";
-  /** As a path of the package, or as it was given. */
+  /** Path in the package, or as given. */
   readonly file: string;
   readonly sha256: string;
 }
 export interface TraceHeader {
-  /** Arguments of `margay` that run the same machine. */
+  /** Arguments of `margay` that repeat the run. */
   readonly command: readonly string[];
-  /** What ran: the program, or the image that was booted. */
+  /** The program, or the image that was booted. */
   readonly image: string;
   readonly nodes: number;
   /** Of each node. */
   readonly cores: number;
   readonly seed: number;
-  /** Selection of events, as `--show` and its like gave it; "all" = everything. */
+  /** Selection of events by `--show` and similar options; "all" = everything. */
   readonly show: string;
   readonly images: readonly TracedImage[];
 }
 
-/** What is wrong with a trace file: "line 12: …". */
+/** An error in a trace file: "line 12: …". */
 export class TraceFileError extends Error {}
 
 const LINE_CHARACTERS_MAX = 1 << 20;
@@ -49,7 +49,7 @@ const byKind = new Map<number, Row>(eventTable.map((row) => [row.kind, row]));
 const byName = new Map<string, Row>(eventTable.map((row) => [row.name, row]));
 const isText = (format: number): boolean => format === FieldFormat.TEXT || format === FieldFormat.CODE;
 
-/** A kind that no table knows is a kernel's mistake that the trace must show. */
+/** A kind that no table knows is a mistake of the kernel, which the trace must show. */
 const HEX4: readonly number[] = [FieldFormat.HEX, FieldFormat.HEX, FieldFormat.HEX, FieldFormat.HEX];
 const rowOf = (kind: number): Row =>
   byKind.get(kind) ?? { kind, name: `kind${kind}`, fields: ["a", "b", "c", "d"], formats: HEX4 };
@@ -94,7 +94,7 @@ export class TraceFileWriter implements TraceConsumer {
   }
 }
 
-/** The kernel's records always hold four words; those without a field say nothing. */
+/** The kernel's records always hold four words; those without a field are ignored. */
 function wordCount(row: Row): number {
   let count = WORDS;
   while (count > 0 && row.fields[count - 1] === null) count--;
@@ -108,7 +108,7 @@ function wordToJson(word: number | bigint | string): number | string {
 
 export interface TraceFile {
   readonly header: TraceHeader;
-  /** Read as they are asked for; throws TraceFileError where the file stops being one. */
+  /** Read on demand; throws TraceFileError where the file becomes invalid. */
   readonly events: Iterable<TraceEvent>;
 }
 
@@ -121,7 +121,7 @@ export function readTraceFile(chunks: Iterable<string>): TraceFile {
 }
 
 function* linesOf(chunks: Iterable<string>): Generator<string, void> {
-  /** Pieces of the line that has not ended yet. */
+  /** Pieces of the incomplete line. */
   let open: string[] = [];
   let length = 0;
   for (const chunk of chunks) {

@@ -1,7 +1,7 @@
 /**
- * The two text formats of a trace. Full: one line an event, in time order: `TIME nX.cY kind fields`, times in virtual
- * ns. For exact comparison of runs, and for grep. Golden (STYLE.md): a header, then a section per core without times;
- * ids instead of ticks, names instead of addresses. For reviewers.
+ * The two text formats of a trace. Full: one line per event, in time order: `TIME nX.cY kind fields`, times in virtual
+ * ns. For exact comparison of runs, and for grep. Golden: a header, then a section per core without times; ids instead
+ * of ticks, names instead of addresses. For reviewers.
  */
 import { decodeFields, type DecodeOptions, kindName } from "./decode.ts";
 import type { TraceConsumer, TraceEvent } from "./tracer.ts";
@@ -59,7 +59,7 @@ export interface GoldenHeader {
   readonly show: string;
 }
 
-/** The golden format of events that are already filtered. */
+/** Events that are already filtered, in the golden format. */
 export function goldenTrace(
   header: GoldenHeader,
   events: readonly TraceEvent[],

@@ -1,9 +1,8 @@
 /**
- * Instruction traces: an engine in front of the engine, whose cores take one instruction at a time where that is asked
- * for and emit an INSN event for each that retires: its address, mode and bytes, at the time at which it begins. Runs
- * may be cut anywhere without changing anything (a property of the machine that its tests vary), so what is observed is
- * the very run that it would be without. Bytes are read through the page tables as they stand; where the core's TLB is
- * stale they may be others than it executes.
+ * Instruction traces: an engine that wraps the engine. Where it is requested, its cores execute one instruction at a
+ * time and emit an INSN event for each retired one: its address, mode and bytes, at the time at which it starts. Runs
+ * may be divided anywhere without changing anything (tests vary exactly that), so the traced run equals the untraced
+ * one. Bytes are read through the present page tables; if the core's TLB is stale, they may differ from those executed.
  */
 import { EventKind } from "../abi/events.ts";
 import { Efer } from "../abi/x86.ts";
@@ -19,7 +18,7 @@ const FLAG_LONG = 1 << 21;
 const FLAG_DEFAULT_32 = 1 << 22;
 
 export interface InstructionTraceOptions {
-  /** Nodes in the order in which their engines are made. */
+  /** Nodes in the order in which their engines are created. */
   readonly nids: readonly number[];
   readonly sink: TraceSink;
   readonly selection: Selection;
@@ -63,7 +62,7 @@ interface Place {
 
 class Stepper {
   private isStepping = false;
-  /** A handler that was entered before the instruction of this step: it begins there. */
+  /** A handler that was entered before the instruction of this step, which starts there. */
   private handler: Place | undefined;
   private stepStart = 0;
   private isLong = false;
@@ -89,7 +88,8 @@ class Stepper {
   }
 
   delivered(core: Core): void {
-    // INT n has retired when it is delivered; what faults has not, and the next to retire is the handler's first.
+    // INT n has retired when it is delivered; an instruction that faults has not, and the next to retire is the
+    // handler's first.
     if (this.isStepping && core.time === this.stepStart) this.handler = this.place();
   }
 
@@ -117,13 +117,13 @@ class Stepper {
     if (isSelected(event, selection)) sink.emit(event.nid, event.core, time, event.kind, event.words);
   }
 
-  /** What the core is about to execute. */
+  /** The next instruction of the core. */
   private place(): Place {
     const { core } = this;
     const rip = core.rip;
     let base = 0n;
     let bits = 64;
-    // The kernel has no compatibility mode: once a core runs 64-bit code, it does so as long as long mode is active.
+    // The kernel has no compatibility mode: a core that runs 64-bit code does so as long as long mode is active.
     if ((core.register("efer") & BigInt(Efer.LMA)) === 0n) this.isLong = false;
     if (!this.isLong) {
       const { cs } = core.save().segments;
@@ -139,7 +139,7 @@ class Stepper {
     if (first.length === 0 || first.length === INSTRUCTION_BYTES_MAX) return first;
     return Buffer.concat([first, this.readPage(linear + BigInt(first.length), INSTRUCTION_BYTES_MAX - first.length)]);
   }
-  /** Up to the page's end; nothing where no RAM is. */
+  /** Reads to the end of the page; empty if there is no RAM. */
   private readPage(linear: bigint, bytes: number): Uint8Array {
     const physical = this.core.translate(BigInt.asUintN(64, linear));
     if (physical === undefined) return new Uint8Array(0);
@@ -147,7 +147,7 @@ class Stepper {
   }
 }
 
-/** `target` with some members replaced. All others are its own, and act on itself. */
+/** `target` with some members replaced. All others are its own, and act on `target`. */
 function override<T extends object>(target: T, members: Partial<T>): T {
   const bound = new Map<PropertyKey, unknown>();
   return new Proxy(target, {

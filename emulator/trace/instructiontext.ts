@@ -1,7 +1,4 @@
-/**
- * An instruction with what it refers to and its source line: `call 0xffffffff80101340 <do_irq>  ;
- * kernel/arch/trap.ts:88`.
- */
+/** An instruction with its symbol and its source line: `call 0xffffffff80101340 <do_irq>  ; kernel/arch/trap.ts:88`. */
 import { type DecodeOptions, linkedAddress } from "./decode.ts";
 import type { Disassembler } from "./disassemble.ts";
 import type { Symboliser } from "./symbolise.ts";

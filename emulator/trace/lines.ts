@@ -1,21 +1,20 @@
 /**
- * Source positions of addresses, from `.debug_line`. Source: DWARF 5, section 6.2. Reads what our linker writes
- * (link/debug-line.ts): a table a source file, names in place, one operation an instruction. Anything else yields no
- * positions; nothing throws. The table is decoded when the first position is asked for, so a run without diagnostics
- * does not pay.
+ * Source positions of addresses, from `.debug_line`. Source: DWARF 5, section 6.2. Reads the format of our linker
+ * (link/debug-line.ts): one table per source file, inline names, one operation per instruction. Anything else gives no
+ * positions; nothing throws. The table is decoded on first use, so a run without diagnostics does not pay.
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp } from "../../toolchain/lib/dwarf.ts";
 import { elfSections } from "./sections.ts";
 
 export interface SourcePosition {
-  /** As the compiler was given it: "kernel/mm/space.ts". */
+  /** As passed to the compiler: "kernel/mm/space.ts". */
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 interface Row extends SourcePosition {
   readonly address: bigint;
-  /** The first address behind a function. */
+  /** The first address after a function. */
   readonly end: boolean;
 }
 
@@ -36,7 +35,7 @@ export class LineTable {
     return table;
   }
 
-  /** Undefined outside all functions, and for code that the compiler made. */
+  /** Undefined outside all functions, and for compiler-generated code. */
   at(address: bigint): SourcePosition | undefined {
     const rows = (this.rows ??= decode(this.section));
     let low = 0;
@@ -57,7 +56,7 @@ export class LineTable {
   }
 }
 
-/** Reads past the end throw RangeError, which `decode` takes as the end of all that can be read. */
+/** Reads past the end throw RangeError, which ends `decode`. */
 class Reader {
   at = 0;
   private readonly view: DataView;
@@ -128,7 +127,7 @@ function decodeTable(r: Reader, end: number): Row[] {
   r.at += 2; // address and segment selector size
   r.at += 4; // header length
   const minimumInstructionBytes = r.u8();
-  r.at += 2; // operations an instruction, default is_stmt
+  r.at += 2; // operations per instruction, default is_stmt
   const lineBase = r.s8();
   const lineRange = r.u8();
   const opcodeBase = r.u8();

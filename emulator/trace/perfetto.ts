@@ -2,13 +2,13 @@
  * A trace in the Trace Event Format, which Perfetto (ui.perfetto.dev) and chrome://tracing open. Source: "Trace Event
  * Format", Google, https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU. Nodes are
  * processes, cores are threads. System calls, interrupts and idle time are slices that nest; everything else is an
- * instant (i). A slice is a pair of events, B where it begins and E where it ends: a time and a duration in floating
- * microseconds do not add up to the time at which the next slice begins (1026.929 + 0.351 is not 1027.28), and a reader
- * then nests what stands side by side. A message is a short slice where it is sent and one where it is received, with
- * one flow arrow (s, f) between them, however many frames, retransmissions or duplicates it took; what never arrived
- * has no arrow. The steps of a job's load and its ranks are slices on tracks of their own. ts is in µs with at most
- * three decimals, so that each is a whole number of virtual ns. Left out: frames of the links that went well (their
- * messages are there), single instructions.
+ * instant (i). A slice is a pair of events, B where it begins and E where it ends: in floating point a time plus a
+ * duration in microseconds may differ from the start of the next slice (1026.929 + 0.351 is not 1027.28), and a reader
+ * would then nest adjacent slices. A message is a short slice where it is sent and one where it is received, with one
+ * flow arrow (s, f) between them, however many frames, retransmissions or duplicates it took; a message that never
+ * arrived has no arrow. The steps of a job's load and its ranks are slices on separate tracks. ts is in µs with at most
+ * three decimals, so that each is a whole number of virtual ns. Left out: frames that the links delivered (their
+ * messages are shown), single instructions.
  */
 import { EventKind } from "../abi/events.ts";
 import { Operation, SERVICE_NID } from "../abi/net.ts";
@@ -26,9 +26,9 @@ export interface ChromeEvent {
   readonly ts: number;
   readonly cat?: string;
   readonly id?: number;
-  /** f: it binds to the slice around it, not to the next one. */
+  /** f: binds to the enclosing slice, not to the next one. */
   readonly bp?: "e";
-  /** i: of the thread. */
+  /** i: scope is the thread. */
   readonly s?: "t";
   readonly args?: ChromeArguments;
 }
@@ -40,17 +40,17 @@ export interface ChromeTrace {
 
 /** nid 0 as a process: pid 0 and tid 0 mean the idle task to Perfetto. */
 const HOST_PID = 1_000_000;
-/** Thread numbers are unique over all processes: TIDS a process, its cores first. */
+/** Thread numbers are unique over all processes: TIDS per process, its cores first. */
 const TIDS = 200;
 const enum Lane {
   CORE = 1,
   SERVICE = 70,
   IO = 71,
-  /** What no core did. */
+  /** Events of no core. */
   NODE = 72,
   JOB = 100,
 }
-/** Longest slice of a message, ns: so much that one can point at it. */
+/** Longest slice of a message, ns: wide enough to point at. */
 const MESSAGE_NS = 400;
 
 interface Slice {
@@ -61,10 +61,10 @@ interface Slice {
   readonly start: number;
   end: number;
   args: ChromeArguments;
-  /** Flow that starts or ends in it. */
+  /** Flow that starts or ends in this slice. */
   readonly flow?: { readonly id: number; readonly isStart: boolean };
 }
-/** A slice that is not closed yet. */
+/** An open slice. */
 interface Open {
   readonly slice: Slice;
   readonly what: "call" | "interrupt" | "idle";
@@ -75,7 +75,7 @@ interface Open {
 const pidOf = (nid: number): number => (nid === SERVICE_NID ? HOST_PID : nid);
 const tidOf = (nid: number, lane: number): number => pidOf(nid) * TIDS + lane;
 const microseconds = (ns: number): number => ns / 1000;
-/** One that ends where the next begins is not around it, unless both have no length. */
+/** A slice that ends where the next begins does not enclose it, unless both are empty. */
 const isBefore = (a: Slice, b: Slice): boolean => a.end === b.start && (a.start < a.end || b.end > b.start);
 
 export function chromeTrace(
@@ -122,7 +122,7 @@ class Builder {
     return [...this.metadata(), ...timed];
   }
 
-  /** When something else happens on the same thread, for each event. */
+  /** For each event, the time of the next event on the same thread. */
   private nextTimes(): number[] {
     const times: number[] = new Array(this.events.length);
     const next = new Map<number, { readonly time: number; readonly later: number }>();
@@ -182,8 +182,8 @@ class Builder {
     const find = (what: Open["what"]): number =>
       stack.findLastIndex((open) => open.what === what && open.number === number);
     switch (kind) {
-      // A call that has not returned by then never will (exit, margay_start), nor will a handler that was left with its
-      // task.
+      // A call that has not returned by then never returns (exit, margay_start); neither does a handler that was
+      // abandoned with its task.
       case EventKind.SYS_ENTER:
         this.close(stack, 0, time);
         this.open(event, tid, stack, "call");
@@ -287,7 +287,7 @@ class Builder {
     return decodeFields(event, { style: "full", nameOf: this.nameOf });
   }
 
-  /** Steps and running ranks. What overlaps on a node without nesting lies on further tracks. */
+  /** Steps and running ranks. Slices that overlap on a node without nesting go to additional tracks. */
   private addJobs(): void {
     const stretches = jobSteps(this.events).map(({ step, nid, job, start, end }) => ({
       nid,
@@ -331,7 +331,7 @@ class Builder {
     }
   }
 
-  /** Per thread in the order of nesting; a flow directly behind the beginning of its slice, to which it binds. */
+  /** Per thread in nesting order; a flow directly follows the start of its slice, to which it binds. */
   private sliceEvents(): ChromeEvent[] {
     const byThread = new Map<number, Slice[]>();
     for (const slice of this.slices) {
@@ -344,7 +344,7 @@ class Builder {
       void events.push({ ph: "E", name, pid, tid, ts: microseconds(at) });
     for (const slices of byThread.values()) {
       const open: Slice[] = [];
-      // The sort is stable: of equal ones that which came first is outside.
+      // The sort is stable: of equal slices, the earlier one is outside.
       for (const slice of slices.sort((x, y) => x.start - y.start || y.end - x.end)) {
         while (open.length > 0 && (open.at(-1)!.end < slice.start || isBefore(open.at(-1)!, slice))) end(open.pop()!);
         const outer = open.at(-1);
@@ -388,8 +388,8 @@ class Builder {
 }
 
 /**
- * Ids of messages that arrived, for both their events. The pairs are those of DeliveryChecker: per ordered pair of
- * nodes, in order.
+ * Ids of messages that arrived, for both of their events. Pairs as in DeliveryChecker: per ordered pair of nodes, in
+ * order.
  */
 export function matchMessages(events: readonly TraceEvent[]): ReadonlyMap<TraceEvent, number> {
   const ids = new Map<TraceEvent, number>();

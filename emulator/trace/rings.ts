@@ -1,8 +1,8 @@
 /**
  * Drains the trace rings that the kernel writes into its own memory (kernel/abi/events.ts, link name `trace_rings`):
- * one per core, at interleave boundaries, by reading RAM. The guest pays nothing and cannot tell. The machine drains
- * often enough that a ring of 256 records does not overflow; if one does, records are lost and the trace is worthless,
- * so that is an error.
+ * one per core, at interleave boundaries, by reading RAM. This costs the guest nothing and is invisible to it. The
+ * machine drains often enough that a ring of 256 records does not overflow; an overflow would lose records, so it is an
+ * error.
  */
 import { TRACE_RING_RECORDS, TraceRecord, TraceRing } from "../abi/events.ts";
 import type { TraceSink } from "./sink.ts";
@@ -19,7 +19,7 @@ export class RingReader {
   private readonly seen: Uint32Array;
   private readonly words: bigint[] = [0n, 0n, 0n, 0n];
 
-  /** `offset`: of trace_rings in `view`. */
+  /** `offset`: offset of trace_rings in `view`. */
   constructor(
     private readonly nid: number,
     cores: number,

@@ -1,6 +1,6 @@
 /**
- * Section headers of an ELF64 image. Source: ELF-64 object file format 1.5, section 3. Never throws: what does not fit
- * in the file is left out.
+ * Section headers of an ELF64 image. Source: ELF-64 object file format 1.5, section 3. Never throws: sections outside
+ * the file are left out.
  */
 export interface ElfSection {
   readonly name: string;

@@ -1,6 +1,6 @@
 /**
- * Which events of a trace: kinds (`--show`, `--kind`), nodes, cores and a range of virtual time. Everything is selected
- * where nothing is said; single instructions only where `insn` is.
+ * Selection of events: kinds (`--show`, `--kind`), nodes, cores and a range of virtual time. By default everything is
+ * selected, except single instructions, which need `insn`.
  */
 import { EventKind } from "../abi/events.ts";
 import type { TraceConsumer, TraceEvent } from "./tracer.ts";
@@ -8,11 +8,11 @@ import type { TraceConsumer, TraceEvent } from "./tracer.ts";
 export interface Selection {
   readonly kinds?: ReadonlySet<number>;
   readonly nids?: ReadonlySet<number>;
-  /** Of any node. What no core did (the links, nid 0) is not selected then. */
+  /** Cores of any node. Events of no core (links, nid 0) are then not selected. */
   readonly cores?: ReadonlySet<number>;
   /** First virtual ns. */
   readonly from: number;
-  /** The first that is not selected any more. */
+  /** End of the selection, exclusive. */
   readonly to: number;
 }
 export const everything: Selection = { from: 0, to: Number.POSITIVE_INFINITY };
@@ -25,7 +25,7 @@ export function isSelected(event: TraceEvent, { kinds, nids, cores, from, to }: 
 }
 export const wantsInstructions = ({ kinds }: Selection): boolean => kinds?.has(EventKind.INSN) ?? false;
 
-/** Passes on what is selected. */
+/** Passes on the selected events. */
 export class Selector implements TraceConsumer {
   constructor(
     private readonly selection: Selection,
@@ -39,7 +39,7 @@ export class Selector implements TraceConsumer {
   }
 }
 
-/** "1,3-5", "n1,n3", "c0": whole numbers, each with `letter` in front or not. Undefined: not such a list. */
+/** "1,3-5", "n1,n3", "c0": whole numbers, each with or without `letter` before it. Undefined: not such a list. */
 export function parseNumbers(text: string, letter: string): ReadonlySet<number> | undefined {
   const numbers = new Set<number>();
   for (const part of text.split(",")) {

@@ -1,12 +1,12 @@
 /**
  * `--show LIST`: groups (the name before the dot: sys, irq, msg …), kinds (irq.eoi) and `all`, separated by commas.
- * `all` is all but single instructions, which are as many as the virtual nanoseconds: `insn` must be named.
+ * `all` excludes single instructions, which occur every virtual nanosecond: `insn` must be named.
  */
 import { EventKind, eventTable } from "../abi/events.ts";
 
 const groupOf = (name: string): string => name.split(".")[0];
 
-/** What a list may name. */
+/** Valid group names. */
 export const groups: readonly string[] = [...new Set(eventTable.map((row) => groupOf(row.name)))].sort();
 export const kinds: readonly string[] = eventTable.map((row) => row.name);
 

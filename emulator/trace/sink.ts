@@ -1,12 +1,13 @@
 /**
- * Where the machine, the devices, the fabric, the service node and the I/O node put what they observe. Kinds:
+ * Receives the events that the machine, the devices, the fabric, the service node and the I/O node observe. Kinds:
  * kernel/abi/events.ts.
  */
 export interface TraceSink {
-  /** False: nobody looks, so the caller need not gather arguments. */
+  /** False: there is no consumer, so the caller need not gather arguments. */
   readonly enabled: boolean;
   /**
-   * `core` is -1 for what no core did; nid 0 is the service and I/O node. `words` in the order of the event's fields.
+   * `core` is -1 for an event of no core; nid 0 is the service and I/O node. `words` are in the order of the event's
+   * fields.
    */
   emit(nid: number, core: number, time: number, kind: number, words: readonly (number | bigint | string)[]): void;
   /**

@@ -1,7 +1,7 @@
 /**
  * The fifteen steps of a two-phase job load (telecon of 2007-03-29; ARCHITECTURE.md section 5) as stretches of time on
- * the nodes that do them, found in the events of a trace. Steps 1 to 3 take no virtual time: the service node is the
- * host. What a trace does not show (a selection, a load that failed) has no stretch.
+ * their nodes, found in the events of a trace. Steps 1 to 3 take no virtual time, because the service node is the host.
+ * A step that the trace does not show (a selection, a failed load) has no stretch.
  */
 import { EventKind } from "../abi/events.ts";
 import { InitMatch } from "../abi/job.ts";
@@ -38,14 +38,14 @@ export interface Step {
   end: number;
 }
 
-/** What a node is at, from its LOAD to its program's start. */
+/** State of a node from its LOAD to the start of its program. */
 interface Loading {
   readonly job: number;
   readonly isRoot: boolean;
   readonly setup: Step;
-  /** By number; those that are under way or done here. */
+  /** By number; steps in progress or completed here. */
   readonly steps: Map<number, Step>;
-  /** The last call of init before it has computed the tree returned then. */
+  /** When the last call of init before it computed the tree returned. */
   treeFrom: number | undefined;
   goReceived: number | undefined;
 }
@@ -63,7 +63,7 @@ export function jobSteps(events: Iterable<TraceEvent>): readonly Step[] {
     steps.push(made);
     return made;
   };
-  /** The stretch of `step` at a loading node goes on until `time`; it begins there if it has not. */
+  /** Extends the stretch of `step` at a loading node to `time`; starts it if necessary. */
   const extend = (l: Loading, step: number, nid: number, time: number): Step => {
     let s = l.steps.get(step);
     if (s === undefined) l.steps.set(step, (s = begin(step, nid, l.job, time)));
@@ -122,7 +122,7 @@ export function jobSteps(events: Iterable<TraceEvent>): readonly Step[] {
       case EventKind.JOB_RUN_USER:
         if (l !== undefined) l.setup.end = time;
         break;
-      // Init knows its place once it has asked for the nid; the tree is computed before its next call.
+      // Init knows its place once it has asked for the nid; it computes the tree before its next call.
       case EventKind.SYS_EXIT:
         if (l !== undefined && word(0) === Syscall.MARGAY_NID) l.treeFrom = time;
         break;
@@ -151,7 +151,7 @@ export function jobSteps(events: Iterable<TraceEvent>): readonly Step[] {
   return steps.sort((a, b) => a.start - b.start || a.step - b.step || a.nid - b.nid);
 }
 
-/** Which of init's messages: InitMatch without the index in its low half; 0 = none. */
+/** Kind of init's message: InitMatch without the index in its low half; 0 = none. */
 function matchOf(word: number | bigint | string | undefined): number {
   const value = word === undefined || typeof word === "string" ? 0n : BigInt.asUintN(64, BigInt(word));
   return value >> 32n === 0n ? Number(value & MATCH_MASK) : 0;

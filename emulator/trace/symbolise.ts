@@ -1,7 +1,7 @@
 /**
- * Addresses as people read them: symbol and source line, over any number of images that lie apart (kernel, init,
- * program). `Backtraces` watches a text that a guest writes, line by line, and explains its dumps: the kernel prints
- * addresses only, since it carries no symbols.
+ * Addresses for people: symbol and source line, over any number of disjoint images (kernel, init, program).
+ * `Backtraces` reads a guest's text, line by line, and explains its dumps: the kernel has no symbols and prints
+ * addresses only.
  */
 import { LineTable } from "./lines.ts";
 import { SymbolTable } from "./symbols.ts";
@@ -31,12 +31,12 @@ export class Symboliser {
     return undefined;
   }
 
-  /** "space_free+0x12, kernel/mm/space.ts:88", or as much of it as is known; undefined: nothing is. */
+  /** "space_free+0x12, kernel/mm/space.ts:88", or the known part of it; undefined: unknown. */
   describe(address: bigint): string | undefined {
     return this.describeAs(address, address);
   }
 
-  /** A return address stands behind its call: the line is the call's. */
+  /** A return address is after its call: returns the call's line. */
   describeReturn(address: bigint): string | undefined {
     return this.describeAs(address, address - 1n);
   }
@@ -70,8 +70,7 @@ export class Backtraces {
     const explained: string[] = [];
     for (const match of line.slice(at).matchAll(ADDRESS)) {
       const address = BigInt(`0x${match[1]}`);
-      // The interrupted instruction itself comes first where the registers stand above; the others are return
-      // addresses.
+      // Below the registers the first address is the interrupted instruction itself; all others are return addresses.
       const text =
         explained.length === 0 && address === this.rip
           ? this.symboliser.describe(address)

@@ -30,7 +30,7 @@ export class SymbolTable {
 
   private static readonly known = new WeakMap<Uint8Array, SymbolTable>();
 
-  /** Never throws: what cannot be read yields fewer symbols. Nodes share their kernel's bytes, and so its table. */
+  /** Never throws: unreadable parts yield fewer symbols. Nodes share their kernel's bytes, and so its table. */
   static fromElf(bytes: Uint8Array): SymbolTable {
     const known = SymbolTable.known.get(bytes);
     if (known !== undefined) return known;
@@ -78,11 +78,11 @@ export class SymbolTable {
       if (this.sorted[middle].address <= address) low = middle + 1;
       else high = middle;
     }
-    // A label of size 0 (assembly) holds up to the next symbol; a sized one before it may reach further.
+    // A label of size 0 (assembly) extends to the next symbol; a sized one before it may reach further.
     for (let i = low - 1; i >= 0 && i >= low - 8; i--) {
       const { name, address: start, bytes } = this.sorted[i];
       const offset = address - start;
-      // A label at an end marks it; nothing behind is its own.
+      // A label at an end marks only that address.
       if (bytes === 0 && offset > 0n && name.endsWith("_end")) return undefined;
       if (bytes === 0 ? offset < 0x1000n : offset < BigInt(bytes))
         return offset === 0n ? name : `${name}+0x${offset.toString(16)}`;

@@ -1,14 +1,14 @@
 /**
- * Collects events from everywhere and hands them on in one order: time, nid, core, order of emission. Nodes run apart
- * within a window, so events arrive out of order; `flush` says up to where they are complete. The kernel's records come
- * by `RingReader` with the time that the kernel read before it finished the record: they may be a few instructions
- * late, so the newest SLACK_NS wait for the next flush.
+ * Collects events from all sources and passes them on in one order: time, nid, core, order of emission. Nodes run
+ * independently within a window, so events arrive out of order; `flush` tells up to which time they are complete. The
+ * kernel's records come from `RingReader` with the time that the kernel read before it finished the record. They may be
+ * a few instructions late, so the newest SLACK_NS wait for the next flush.
  */
 import type { TraceSink } from "./sink.ts";
 
 export interface TraceEvent {
   readonly nid: number;
-  /** -1: no core did it. */
+  /** -1: no core. */
   readonly core: number;
   readonly time: number;
   readonly kind: number;
@@ -35,7 +35,7 @@ export class Tracer implements TraceSink {
     if (this.pending.length > 0) this.deliver(time - SLACK_NS);
   }
 
-  /** The run is over: everything goes out. */
+  /** The run has ended: passes on everything. */
   end(): void {
     this.deliver(Number.POSITIVE_INFINITY);
     for (const consumer of this.consumers) consumer.end?.();

@@ -1,4 +1,4 @@
-/** A monitor command: a row of the table in monitor.ts, and what it may look at. */
+/** A monitor command: a row of the table in monitor.ts, and the context that it gets. */
 import type { KernelView } from "../kernel.ts";
 import type { CoreId, OwnPoints } from "../target.ts";
 import type { LiveTrace } from "./trace.ts";
@@ -9,27 +9,24 @@ export interface MonitorContext {
   readonly view: KernelView;
   readonly points: OwnPoints;
   readonly trace: LiveTrace;
-  /** Words behind the command's name. */
+  /** Words after the command's name. */
   readonly words: readonly string[];
 }
 export interface MonitorCommand {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
-  /** The answer, lines. */
+  /** Returns the answer as lines. */
   readonly run: (c: MonitorContext) => readonly string[];
 }
 
-/** What the user typed makes no sense: one line. */
+/** Invalid input of the user: one line. */
 export class MonitorError extends Error {}
 
 export const hex = (value: bigint | number, digits = 0): string => `0x${value.toString(16).padStart(digits, "0")}`;
 export const address = (value: bigint): string => hex(BigInt.asUintN(64, value), 16);
 
-/**
- * An address: hexadecimal, 0x or not, or decimal where it says so by having no letter is too easily mistaken, so always
- * hexadecimal.
- */
+/** An address, always hexadecimal, with or without 0x: a decimal number without letters would be ambiguous. */
 export function parseAddress(text: string | undefined, what: string): bigint {
   const digits = (text ?? "").replace(/^0x/i, "");
   if (!/^[0-9a-f]{1,16}$/i.test(digits)) throw new MonitorError(`${what}: '${text ?? ""}' is no hexadecimal address`);
@@ -41,7 +38,7 @@ export function parseNumber(text: string, what: string, most: number): number {
   return value;
 }
 
-/** Rows as columns, the last one ragged. */
+/** Formats rows as columns, the last one unpadded. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
@@ -53,7 +50,7 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** The cores of the selected node, or the one that the first word names. */
+/** The cores of the selected node, or the one in the first word. */
 export function chosenCores({ id, view, words }: MonitorContext): readonly CoreId[] {
   const count = view.control.machine.node(id.nid)!.engine.cores.length;
   const word = words[0];

@@ -15,7 +15,7 @@ import {
 } from "./command.ts";
 import { readU64 } from "./paging.ts";
 
-/** What LocalApic.state and IoApic.state give. */
+/** The results of LocalApic.state and IoApic.state. */
 interface LapicState {
   readonly irr: readonly number[];
   readonly isr: readonly number[];
@@ -46,7 +46,7 @@ function vectors(map: readonly number[]): string {
   return set.length === 0 ? "-" : set.join(", ");
 }
 
-/** The vector field is a page for STARTUP and means nothing for INIT and NMI. */
+/** For STARTUP the vector field is a page; for INIT and NMI it has no meaning. */
 function commandText(low: number): string {
   const mode = low & Icr.DELIVERY_MASK;
   const field = low & 0xff;
@@ -125,7 +125,7 @@ function idt(c: MonitorContext): readonly string[] {
     return [`${hex(vector, 2)} ${vectorName(vector)}: ${gate(c, vector).text}`];
   }
   const rows: string[][] = [];
-  // Neighbours with the same gate but for the entry within a function are one row.
+  // Adjacent gates that differ only in the entry within a function form one row.
   for (let first = 0; first < 256; ) {
     const { text } = gate(c, first);
     let last = first;

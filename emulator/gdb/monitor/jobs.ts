@@ -1,4 +1,4 @@
-/** Tasks of a node, and jobs over all nodes, out of the kernels' own tables. */
+/** Tasks of a node, and jobs over all nodes, from the kernels' own tables. */
 import { taskStates, type KernelTask, type KernelView } from "../kernel.ts";
 import { columns, hex, type MonitorCommand, type MonitorContext, parseNumber } from "./command.ts";
 
@@ -7,7 +7,7 @@ const bits = (mask: bigint): string =>
     .filter((i) => ((mask >> BigInt(i)) & 1n) !== 0n)
     .join(",") || "-";
 
-/** Cores that have a thread of the task, with what they do. */
+/** Cores with a thread of the task, and their activity. */
 function threadsOf(view: KernelView, nid: number, task: KernelTask): string {
   const found: string[] = [];
   for (const [core, thread] of (view.global(nid, "threads")?.elements ?? []).entries()) {

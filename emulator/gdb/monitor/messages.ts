@@ -1,9 +1,9 @@
-/** Messages under way: between which nodes, what waits for an acknowledgement, which frames are on the wire. */
+/** Messages in flight: between which nodes, frames without an acknowledgement, frames on the wire. */
 import { EthernetHeader, MessageHeader, OperationNames } from "../../abi/net.ts";
 import type { Datum } from "../types.ts";
 import { columns, type MonitorCommand, type MonitorContext } from "./command.ts";
 
-/** What Switch.state gives. */
+/** The result of Switch.state. */
 type LinkState = readonly [
   nid: number,
   link: {

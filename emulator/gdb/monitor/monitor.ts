@@ -1,5 +1,5 @@
 /**
- * `monitor COMMAND` in gdb: the table of commands, and finding one in it. Commands are about the selected thread's node
+ * `monitor COMMAND` in gdb: the table of commands, and the search in it. Commands apply to the selected thread's node
  * and core.
  */
 import type { KernelView } from "../kernel.ts";
@@ -34,7 +34,7 @@ export const monitorCommands: readonly MonitorCommand[] = [
   ...placeCommands,
 ];
 
-/** The answer to one line; never throws for what a user types. */
+/** Answers one line; never throws for a user's input. */
 export function monitor(line: string, id: CoreId, view: KernelView, points: OwnPoints, trace: LiveTrace): string {
   const [name = "", ...words] = line.trim().split(/\s+/);
   const matching = monitorCommands.filter((c) => c.name.startsWith(name));

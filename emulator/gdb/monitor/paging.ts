@@ -1,4 +1,4 @@
-/** Page tables and what the TLBs remember of them. Source: Intel SDM vol. 3, 4.5 (4-level paging). */
+/** Page tables, and TLB entries that differ from them. Source: Intel SDM vol. 3, 4.5 (4-level paging). */
 import { Cr0, PTE_NX, Pte } from "../../abi/x86.ts";
 import type { TlbEntry } from "../../cpu/engine.ts";
 import {
@@ -44,7 +44,7 @@ const levelNames = ["PML4E", "PDPTE", "PDE", "PTE"] as const;
 const ADDRESS_MASK = 0xf_ffff_ffff_f000n;
 const has = (entry: bigint, bit: number): boolean => (entry & BigInt(bit)) !== 0n;
 
-/** The walk from the core's CR3, without any effect. */
+/** The walk from the core's CR3, without side effects. */
 export function walk(c: Pick<MonitorContext, "view">, { nid, core }: CoreId, virtual: bigint): Walk {
   const { control } = c.view;
   const levels: Level[] = [];
@@ -121,7 +121,7 @@ function pt(c: MonitorContext): readonly string[] {
   ];
 }
 
-/** Why a TLB entry does not say what the page tables say now; undefined: it does. */
+/** How a TLB entry differs from the present page tables; undefined: it does not. */
 function stale(c: MonitorContext, id: CoreId, entry: TlbEntry): string | undefined {
   const { page } = walk(c, id, entry.virtual);
   if (page === undefined) return "not mapped any more";

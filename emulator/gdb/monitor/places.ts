@@ -1,4 +1,4 @@
-/** Points that gdb's own commands cannot express: physical addresses, and addresses in a space of one's choice. */
+/** Points that gdb's own commands cannot express: physical addresses, and addresses in a chosen address space. */
 import type { Place } from "../../cpu/engine.ts";
 import {
   columns,
@@ -12,7 +12,7 @@ import {
 
 const MOST_WATCHED = 4096;
 
-/** `physical ADDRESS`, `space CR3 ADDRESS`, `any ADDRESS` (every space); the words that are left. */
+/** `physical ADDRESS`, `space CR3 ADDRESS`, `any ADDRESS` (every space); also returns the remaining words. */
 function place(words: readonly string[], what: string): readonly [Place, readonly string[]] {
   const [kind, ...rest] = words;
   switch (kind) {

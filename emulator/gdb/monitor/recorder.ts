@@ -1,4 +1,4 @@
-/** What has happened and what happens: the kernel's flight recorder, and events as they come. */
+/** Past and present events: the kernel's flight recorder, and events as they happen. */
 import { TRACE_RING_RECORDS, type TraceRecord, TraceRing } from "../../abi/events.ts";
 import { fullLine } from "../../trace/format.ts";
 import { TRACE_RINGS_SYMBOL } from "../../trace/rings.ts";

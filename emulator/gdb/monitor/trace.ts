@@ -1,8 +1,8 @@
 /**
- * Events shown on the debugger's console as they happen. The machine's own events come by the sink that the machine was
- * built with; the kernel's are read from its rings between slices, so that a machine whose trace nobody sees pays
- * nothing. Between two looks a ring may overflow, and its oldest records are missing here; the trace that goes to a
- * file is another one and loses nothing.
+ * Events shown on the debugger's console as they happen. The machine's own events arrive through the sink with which
+ * the machine was built. The kernel's are read from its rings between slices, so that a machine without a trace pays
+ * nothing. Between two reads a ring may overflow, and its oldest records are missing here; a trace to a file is
+ * separate and loses nothing.
  */
 import { TRACE_RING_RECORDS, type TraceRecord, TraceRing } from "../../abi/events.ts";
 import type { Machine } from "../../machine/machine.ts";
@@ -13,28 +13,28 @@ import { parseShow } from "../../trace/show.ts";
 import type { TraceSink } from "../../trace/sink.ts";
 import type { TraceEvent } from "../../trace/tracer.ts";
 
-/** Instructions between two looks at the rings. */
+/** Instructions between two reads of the rings. */
 export const TRACED_BUDGET = 1000;
 
 export class LiveTrace {
-  /** What is shown, as it was typed; undefined: nothing. */
+  /** The list of events to show, as typed; undefined: none. */
   list: string | undefined;
   private shown: ReadonlySet<number> = new Set();
   private events: TraceEvent[] = [];
   /** Records read so far, by nid and core. */
   private readonly seen = new Map<string, number>();
   private machine: Machine | undefined;
-  /** The run is traced: the machine reads the rings itself, and they come by the sink. */
+  /** The run is traced: the machine drains the rings itself, and their records arrive through the sink. */
   private drained = false;
 
-  /** `nameOf`: symbol at an address. */
+  /** `nameOf`: returns the symbol at an address. */
   constructor(private readonly nameOf: (address: bigint) => string | undefined) {}
 
   attach(machine: Machine): void {
     this.machine = machine;
   }
 
-  /** Throws ShowError. From now on. */
+  /** Shows events from now on. Throws ShowError. */
   on(list: string): void {
     this.shown = parseShow(list);
     this.list = list;
@@ -45,7 +45,7 @@ export class LiveTrace {
     this.events = [];
   }
 
-  /** The machine's sink: what goes to `base`, and to us while we are on. */
+  /** The machine's sink: passes everything to `base`, and to us while we are on. */
   sink(base: TraceSink): TraceSink {
     const self = this;
     this.drained = base.enabled;

@@ -1,9 +1,9 @@
-/** The session itself: features, acknowledgements, why it stands, attach, detach, kill. */
+/** The session itself: features, acknowledgements, the reason of the stop, attach, detach, kill. */
 import { PACKET_BYTES, parseSmallHex } from "../framing.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";
 import type { Session } from "../session.ts";
 
-/** What we can do. gdb's own list is read for what changes our replies. */
+/** Our features. gdb's own list is read only for what changes our replies. */
 const FEATURES = [
   `PacketSize=${PACKET_BYTES.toString(16)}`,
   "QStartNoAckMode+",
@@ -30,7 +30,7 @@ function supported(session: Session, rest: string): Reply {
   return FEATURES;
 }
 
-/** `D` lets all nodes go, `D;PID` one. */
+/** `D` detaches all nodes, `D;PID` one. */
 function detach(session: Session, rest: string): Reply {
   const nid = rest.startsWith(";") ? parseSmallHex(rest.slice(1), 0xffff) : undefined;
   if (rest !== "" && nid === undefined) return Failure.NO_THREAD;
@@ -52,7 +52,7 @@ export const connectionPackets: readonly PacketRow[] = [
     },
   },
   { prefix: "?", answer: (session) => session.stopReply() },
-  // Extended mode is what we are in: the machine outlives its debugger.
+  // We are always in extended mode: the machine outlives its debugger.
   { prefix: "!", answer: () => "OK" },
   { prefix: "vAttach;", answer: attach },
   { prefix: "D", answer: detach },
@@ -73,6 +73,6 @@ export const connectionPackets: readonly PacketRow[] = [
       return undefined;
     },
   },
-  // A debugger that leaves lets the machine go on.
+  // The machine continues when its debugger leaves.
   { prefix: "qAttached", answer: () => "1" },
 ];

@@ -39,14 +39,14 @@ const write =
     const where = area(rest.slice(0, Math.max(colon, 0)));
     const bytes = decode(rest.slice(colon + 1));
     if (where === undefined || bytes === undefined || bytes.length !== where.length) return Failure.INVALID;
-    // X of length 0 is how gdb asks whether we have X.
+    // By an X of length 0 gdb asks whether we support X.
     if (bytes.length === 0) return "OK";
     return session.target.write(session.general, where.address, bytes) ? "OK" : Failure.BAD_MEMORY;
   };
 
 /**
- * `ADDRESS;LENGTH;PATTERN`: `1,ADDRESS` of the first occurrence, or `0`. Memory is read in pieces that overlap by the
- * pattern.
+ * `ADDRESS;LENGTH;PATTERN`: returns `1,ADDRESS` of the first occurrence, or `0`. Memory is read in pieces that overlap
+ * by the pattern's length.
  */
 function search(session: Session, rest: string): Reply {
   const [first, second, ...tail] = rest.split(";");
@@ -66,7 +66,7 @@ function search(session: Session, rest: string): Reply {
 }
 
 /**
- * The CRC of qCRC: that of zlib's polynomial, most significant bit first, begun with all ones. Source: gdb manual, E.4
+ * The CRC of qCRC: zlib's polynomial, most significant bit first, initial value all ones. Source: gdb manual, E.4
  * "qCRC".
  */
 const CRC_POLYNOMIAL = 0x04c1_1db7;
@@ -77,7 +77,8 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * `ADDRESS,LENGTH`: compare-sections, which asks for a kernel's sections where they were loaded, at physical addresses.
+ * `ADDRESS,LENGTH`: for compare-sections, which asks for a kernel's sections at their load addresses, which are
+ * physical.
  */
 function crc(session: Session, rest: string): Reply {
   const where = area(rest);

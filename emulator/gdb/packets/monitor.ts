@@ -1,4 +1,4 @@
-/** What is left of the q packets: monitor commands and symbols. */
+/** The remaining q packets: monitor commands and symbols. */
 import { hexToBytes } from "../framing.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";
 import type { Session } from "../session.ts";
@@ -12,6 +12,6 @@ function command(session: Session, rest: string): Reply {
 
 export const monitorPackets: readonly PacketRow[] = [
   { prefix: "qRcmd,", answer: command },
-  // gdb offers to look up symbols: we know them.
+  // gdb offers to look up symbols; we have our own.
   { prefix: "qSymbol:", answer: () => "OK" },
 ];

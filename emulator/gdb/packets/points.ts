@@ -1,13 +1,13 @@
 /**
- * Z and z: `TYPE,ADDRESS,KIND[;X LENGTH,CODE…][;cmds:…]`. Kind is the length of a watched area; of a breakpoint it says
- * nothing here.
+ * Z and z: `TYPE,ADDRESS,KIND[;X LENGTH,CODE…][;cmds:…]`. Kind is the length of a watched area; for a breakpoint it is
+ * ignored.
  */
 import { hexToBytes, parseHex, parseSmallHex } from "../framing.ts";
 import { PointType } from "../points.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";
 import type { Session } from "../session.ts";
 
-/** Longest area of one watchpoint; gdb splits nothing when it may watch it whole. */
+/** Longest area of one watchpoint; gdb does not split an area that it may watch whole. */
 const MOST_WATCHED = 0x1_0000;
 
 interface Parsed {
@@ -28,7 +28,7 @@ function parse(text: string): Parsed | undefined {
   if (isWatch && kind === 0) return undefined;
   const conditions: Uint8Array[] = [];
   for (const option of options) {
-    // gdb writes several as X…X…, each with its length, so that they need no separator.
+    // gdb writes several as X…X…, each with its length, so there is no separator.
     for (let rest = option; rest.startsWith("X"); ) {
       const comma = rest.indexOf(",");
       const length = parseSmallHex(rest.slice(1, Math.max(comma, 1)), 0x4000);

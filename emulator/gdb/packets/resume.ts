@@ -1,4 +1,4 @@
-/** Going on: vCont with c, C, s, S, t and r (step while within a range), the old c, s, C, S. */
+/** Resuming: vCont with c, C, s, S, t and r (step while within a range), the old c, s, C, S. */
 import type { StepRequest } from "../../machine/control.ts";
 import { parseHex } from "../framing.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";
@@ -8,7 +8,7 @@ import type { ThreadPattern } from "../threads.ts";
 
 interface Action {
   readonly kind: string;
-  /** With a signal, which a machine passes to nobody. */
+  /** With a signal, which a machine does not deliver. */
   readonly signal: boolean;
   readonly range?: NonNullable<StepRequest["range"]>;
   readonly thread?: ThreadPattern;
@@ -29,7 +29,7 @@ function parseAction(session: Session, text: string): Action | undefined {
     : { kind: "r", signal: false, range: { start, end }, ...where };
 }
 
-/** `;action[:thread]…`: the leftmost action that fits a thread is its own. */
+/** `;action[:thread]…`: for each thread the leftmost matching action applies. */
 function vCont(session: Session, rest: string): Reply {
   const actions: Action[] = [];
   for (const text of rest.split(";")) {
@@ -63,7 +63,7 @@ function vCont(session: Session, rest: string): Reply {
 }
 
 /**
- * `c [ADDRESS]`, `s [ADDRESS]`, `C SIGNAL[;ADDRESS]`, `S SIGNAL[;ADDRESS]`: about the thread chosen by Hc, for clients
+ * `c [ADDRESS]`, `s [ADDRESS]`, `C SIGNAL[;ADDRESS]`, `S SIGNAL[;ADDRESS]`: for the thread chosen by Hc, for clients
  * without vCont.
  */
 function old(step: boolean, signal: boolean): (session: Session, rest: string) => Reply {

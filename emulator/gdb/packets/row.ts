@@ -1,12 +1,12 @@
-/** A row of the table of packets, and what rows answer with. */
+/** A row of the table of packets, and the replies of rows. */
 import type { Session } from "../session.ts";
 
 /**
- * The payload of the answer; "" = packet not known; undefined: none now (the machine goes on and answers when it
+ * Payload of the reply; "" = unknown packet; undefined: none now (the machine runs and the reply follows when it
  * stops).
  */
 export type Reply = string | undefined;
-/** Packets that begin with `prefix` are answered by `answer`, which gets what follows it. */
+/** `answer` handles packets that begin with `prefix` and gets the rest of the packet. */
 export interface PacketRow {
   readonly prefix: string;
   readonly answer: (session: Session, rest: string) => Reply;

@@ -20,7 +20,7 @@ const rows: readonly PacketRow[] = [
   ...monitorPackets,
 ].sort((a, b) => b.prefix.length - a.prefix.length);
 
-/** What is understood, for the documentation's table and its test. */
+/** The supported packets, for the documentation's table and its test. */
 export const packetPrefixes: readonly string[] = rows.map((row) => row.prefix);
 
 /** The row for a payload: the longest prefix wins. undefined: an unknown packet. */

@@ -1,4 +1,4 @@
-/** Which cores there are, and which one is meant. */
+/** The list of cores, and the selection of one. */
 import { textToHex } from "../framing.ts";
 import { Failure, type PacketRow, type Reply } from "./row.ts";
 import type { Session } from "../session.ts";
@@ -17,7 +17,7 @@ export const coresOf = (session: Session): readonly CoreId[] =>
 export const threadName = (session: Session, id: CoreId): string =>
   `n${id.nid}.c${id.core} ${session.target.describe(id)}`;
 
-/** "Any" is the selected one, if it fits. */
+/** "Any" means the selected core, if it matches. */
 function find(session: Session, text: string): CoreId | undefined {
   const pattern = session.threads.parse(text);
   if (pattern === undefined) return undefined;
@@ -29,7 +29,7 @@ function find(session: Session, text: string): CoreId | undefined {
 function select(session: Session, rest: string): Reply {
   const id = find(session, rest.slice(1));
   if (id === undefined) return Failure.NO_THREAD;
-  // Hc is for c and s, which gdb does not use here; for others the thread that they step is the one that they look at.
+  // Hc is for c and s, which gdb does not use here. Other clients step the thread that they inspect.
   if (rest[0] === "g" || (rest[0] === "c" && !/^(?:-1|0)$/.test(rest.slice(1)))) session.general = id;
   else if (rest[0] !== "c") return Failure.INVALID;
   return "OK";

@@ -1,7 +1,7 @@
 /**
  * Documents that gdb reads in pieces (qXfer) and files that it may open (vFile): the target description, the threads
  * with their names, the memory map, the auxiliary vector, the path of the kernel and of the programs, and these files
- * themselves. gdb finds all symbols by these alone. Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10
+ * themselves. gdb finds all symbols through these. Source: gdb manual, E.4 "qXfer", E.7 file I/O of the host, E.10
  * libraries, E.13 memory map, E.14 threads.
  */
 import { auxiliaryVector } from "../auxiliary.ts";
@@ -16,8 +16,8 @@ const xmlText = (text: string): string =>
   text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`).replace(/[^\x20-\x7e\n]/g, (c) => `&#${c.codePointAt(0)};`);
 
 /**
- * Virtual addresses are all RAM or nothing; what is mapped is the page tables' matter. The hole between the halves is
- * left out.
+ * Every virtual address is RAM or nothing; the page tables decide what is mapped. The hole between the halves is left
+ * out.
  */
 const memoryMap = [
   `<?xml version="1.0"?>\n<!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" "http://sourceware.org/gdb/gdb-memory-map.dtd">\n`,
@@ -73,7 +73,7 @@ function transfer(session: Session, rest: string): Reply {
 // ---- files
 // -------------------------------------------------------------------------------------------------------------------
 
-/** Only the files that the target names can be opened, and only to be read. Descriptor n is the n-th of them. */
+/** Only the files that the target names can be opened, and only for reading. Descriptor n is the n-th of them. */
 const ENOENT = 2;
 const EBADF = 9;
 const EINVAL = 0x16;
@@ -98,7 +98,7 @@ function pread(session: Session, rest: string): Reply {
   const bytes = file.bytes.subarray(offset, offset + Math.min(count, MOST));
   return `F${bytes.length.toString(16)};${bytesToBinary(bytes)}`;
 }
-/** struct stat of the protocol: big-endian, 64 bytes; only mode and size say something. */
+/** struct stat of the protocol: big-endian, 64 bytes; only mode and size are filled in. */
 function fstat(session: Session, rest: string): Reply {
   const file = session.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1];
   if (file === undefined) return failed(EBADF);

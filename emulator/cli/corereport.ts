@@ -3,8 +3,8 @@
  * symbols and source lines. margay: rank 0 on nid 1 core 0: SIGSEGV (write to 0x0000000000000000) in main+0x1a at
  * userland/jobs/nullderef.ts:9 Source of the page fault's error code: Intel SDM vol. 3A, 4.7.
  */
-import { CORE_BACKTRACE_MAX, type CoreReport } from "../abi/job.ts";
-import { SignalNames } from "../abi/process.ts";
+import { CORE_BACKTRACE_MAX, type CoreReport, NO_EXCEPTION } from "../abi/job.ts";
+import { SignalNames } from "../abi/signal.ts";
 import { Exception, ExceptionNames, PageFault } from "../abi/x86.ts";
 import type { Symboliser } from "../trace/symbolise.ts";
 
@@ -18,10 +18,12 @@ const rows: readonly (readonly (readonly [name: string, field: keyof CoreReport]
   [["r14", "r14"], ["r15", "r15"]],
 ];
 
+/** The exception behind the signal; nothing where the signal was sent. */
 function what(r: CoreReport): string {
-  if (r.vector !== Exception.PF) return `#${ExceptionNames.get(r.vector) ?? r.vector}`;
+  if (r.vector === NO_EXCEPTION) return "";
+  if (r.vector !== Exception.PF) return ` (#${ExceptionNames.get(r.vector) ?? r.vector})`;
   const access = r.error & PageFault.I ? "fetch from" : r.error & PageFault.W ? "write to" : "read of";
-  return `${access} ${hex(r.address)}${r.error & PageFault.P ? ", not permitted" : ", not mapped"}`;
+  return ` (${access} ${hex(r.address)}${r.error & PageFault.P ? ", not permitted" : ", not mapped"})`;
 }
 
 /** Lines for stderr. `program`: name of the job's program. */
@@ -36,9 +38,7 @@ export function coreReportLines(
   const [symbol, source] = (symboliser.describe(r.rip) ?? hex(r.rip)).split(", ");
   const place = source === undefined ? `at ${symbol}` : `in ${symbol} at ${source}`;
   const who = r.isInit === 0 ? program : "init";
-  const lines = [
-    `margay: rank ${rank} on nid ${nid} core ${r.core}: ${signal} (${what(r)}) ${place}: ${who} was ended`,
-  ];
+  const lines = [`margay: rank ${rank} on nid ${nid} core ${r.core}: ${signal}${what(r)} ${place}: ${who} was ended`];
   for (const row of rows)
     lines.push(`  ${row.map(([label, field]) => `${label}=${hex(r[field] as bigint)}`).join(" ")}`);
   lines.push("  backtrace:");

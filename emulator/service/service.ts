@@ -10,7 +10,7 @@ import { CORE_BACKTRACE_MAX, CoreReport, ExitNotice, InitMatch, LoadStatus } fro
 import { Cause, KERNEL_PID, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { Personality } from "../abi/personality.ts";
 import { PORTAL_INIT, PORTAL_SERVICE } from "../abi/portals.ts";
-import { Signal } from "../abi/process.ts";
+import { Signal } from "../abi/signal.ts";
 import { refusal as hostRefusal, type FabricHost, type HostService, type SendMessage } from "../fabric/host.ts";
 import { message, replyTo, type Message } from "../fabric/message.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";

@@ -17,8 +17,8 @@ import {
   RandomFlagNames,
   RemapFlagNames,
   ResourceNames,
-  SignalNames,
 } from "../abi/process.ts";
+import { SignalNames } from "../abi/signal.ts";
 
 type Names = ReadonlyMap<number, string>;
 type Decoder = (value: number) => string;

@@ -95,14 +95,16 @@ export class ExitNotice {
 }
 /** Most addresses in the backtrace of a core report. */
 export const CORE_BACKTRACE_MAX: u32 = 16;
-/** Body of CORE_REPORT: the program's state at a fault that ended it. */
+/** Vector of a report whose signal was sent, not brought about by an exception. */
+export const NO_EXCEPTION: u32 = 256;
+/** Body of CORE_REPORT: the program's state where a signal ended it. */
 export class CoreReport {
   jobId: u32 = 0;
   pid: u32 = 0;
   core: u32 = 0;
-  /** Signal number (process.ts). */
+  /** Signal number (signal.ts). */
   signal: u32 = 0;
-  /** Exception vector and its error code. */
+  /** Exception vector or NO_EXCEPTION, and its error code. */
   vector: u32 = 0;
   error: u32 = 0;
   /** 1: the program was init, before GO. */

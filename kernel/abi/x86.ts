@@ -40,6 +40,13 @@ export const enum PageFault { P = 0x1, W = 0x2, U = 0x4, RSVD = 0x8, I = 0x10 }
 // biome-ignore format: a table
 export const enum Exception { DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14, MF = 16, AC = 17, MC = 18, XM = 19 }
 
+/** DR6. TRAPS: the four breakpoints. RESET: as after INIT. */
+// biome-ignore format: a table
+export const enum Dr6 { TRAPS = 0xf, BS = 0x4000, RESET = 0xffff_0ff0 }
+/** Exceptions of the x87 status word and of MXCSR. The control word masks them by the same bits, MXCSR seven higher. */
+// biome-ignore format: a table
+export const enum FloatException { IE = 0x1, DE = 0x2, ZE = 0x4, OE = 0x8, UE = 0x10, PE = 0x20, ALL = 0x3f }
+
 /** Global descriptor table of each core. SYSRET requires user data before user code (STAR[63:48] + 8, + 16). */
 // biome-ignore format: a table
 export const enum Selector { KERNEL_CODE = 0x08, KERNEL_DATA = 0x10, USER_BASE = 0x18, USER_DATA = 0x23, USER_CODE = 0x2b, TSS = 0x30, BOOT_CODE32 = 0x40 }

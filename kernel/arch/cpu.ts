@@ -49,6 +49,12 @@ export function writeCr0(value: u64): void {
 export function readCr2(): u64 {
   return asm<u64>`mov ${ret}, cr2`;
 }
+export function readDr6(): u64 {
+  return asm<u64>`mov ${ret}, dr6`;
+}
+export function writeDr6(value: u64): void {
+  asm`mov dr6, ${value}`;
+}
 export function readCr3(): u64 {
   return asm<u64>`mov ${ret}, cr3`;
 }

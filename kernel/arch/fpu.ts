@@ -3,7 +3,8 @@
  * ever switched. The kernel only enables it and gives each program a fresh state. Source: Intel SDM vol. 1, table 10-2
  * (FXSAVE area).
  */
-import { Cr0, Cr4 } from "../abi/x86.ts";
+import { Cr0, Cr4, FloatException } from "../abi/x86.ts";
+import { cpuIndex } from "./percpu.ts";
 import { readCr0, readCr4, writeCr0, writeCr4 } from "./cpu.ts";
 
 export class FxArea {
@@ -17,6 +18,8 @@ export class FxArea {
   mxcsrMask: u32 = 0;
   registers!: arr<u64, 60>;
 }
+/** Place of the exceptions' masks in MXCSR, by their own places. */
+const MXCSR_MASKS: u32 = 7;
 /** @align 16 */
 const freshState: FxArea = zeroed();
 
@@ -46,6 +49,22 @@ export function fpuSave(area: ptr<FxArea>): void {
 }
 export function fpuLoad(area: ptr<FxArea>): void {
   asm({ clobber: ["memory"] })`fxrstor64 [${cast<u64>(area)}]`;
+}
+
+/** Unmasked exceptions of the x87 unit that have come, and of SSE: FloatException. */
+export function fpuExceptions(): u32 {
+  const area = ownState();
+  return u32(area.statusWord & ~area.controlWord & u16(FloatException.ALL));
+}
+export function simdExceptions(): u32 {
+  const area = ownState();
+  return area.mxcsr & ~(area.mxcsr >> MXCSR_MASKS) & FloatException.ALL;
+}
+/** What a thread of this core has begun with is not needed any more once it runs. */
+function ownState(): ptr<FxArea> {
+  const area = addr(startStates[cpuIndex()]);
+  fpuSave(area);
+  return area;
 }
 
 /** Saves this core's registers as the initial state of a new thread on core `cpu`, as on Linux. */

@@ -57,10 +57,17 @@ import { pendingLost } from "../net/pending.ts";
 import { portalsStart } from "../net/portals.ts";
 import { netLock } from "../net/peer.ts";
 import { syscallStart } from "../syscall/entry.ts";
+import { cloneCallsStart } from "../syscall/clone.ts";
+import { futexCallsStart } from "../syscall/futex.ts";
+import { identityCallsStart } from "../syscall/identity.ts";
+import { limitCallsStart } from "../syscall/limits.ts";
+import { scheduleCallsStart } from "../syscall/schedule.ts";
+import { intervalCallsStart } from "../syscall/interval.ts";
 import { margayCallsStart, personality } from "../syscall/margay.ts";
 import { memoryCallsStart } from "../syscall/memory.ts";
 import { processCallsStart } from "../syscall/process.ts";
 import { closeSyscalls } from "../syscall/table.ts";
+import { signalCallsStart } from "../syscall/signal.ts";
 import { threadCallsStart } from "../syscall/thread.ts";
 import { timeCallsStart } from "../syscall/time.ts";
 import { COMMAND_LINE_MAX, parameters, parseParameters } from "./parameters.ts";
@@ -119,6 +126,13 @@ function boot(info: ptr<PvhStartInfo>): void {
   timeCallsStart();
   memoryCallsStart();
   threadCallsStart();
+  cloneCallsStart();
+  futexCallsStart();
+  identityCallsStart();
+  scheduleCallsStart();
+  limitCallsStart();
+  signalCallsStart();
+  intervalCallsStart();
   margayCallsStart();
 
   // ---- the other cores

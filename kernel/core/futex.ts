@@ -67,7 +67,7 @@ function release(w: ptr<Waiter>): void {
 
 /**
  * Waits while the word at `address` is `value`, until a wake with one of `bits`, or until `deadline` (TSC; NO_DEADLINE:
- * none). Returns 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -EINTR (the task ends).
+ * none). 0, -EAGAIN (another value), -EFAULT, -ETIMEDOUT, -ERESTARTSYS (the thread must leave).
  */
 export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, deadline: u64, bits: u32): i64 {
   let found: u32 = 0;
@@ -97,7 +97,7 @@ export function futexWait(space: ptr<AddressSpace>, address: u64, value: u32, de
   if (!woken) release(w);
   unlock(addr(futexLock), flags);
   if (woken) return 0;
-  return -i64(mustLeave() ? Errno.EINTR : Errno.ETIMEDOUT);
+  return -i64(mustLeave() ? Errno.ERESTARTSYS : Errno.ETIMEDOUT);
 }
 
 /** Wakes up to `count` waiters whose bits intersect `bits`; returns their number. */

@@ -4,6 +4,7 @@
 import { EventKind } from "../abi/events.ts";
 import { setFsBase, setUserGsBase } from "../arch/cpu.ts";
 import { assert, fatal } from "../arch/fatal.ts";
+import type { Frame } from "../arch/frame.ts";
 import { fpuReset, fpuTake } from "../arch/fpu.ts";
 import { isEnding, Leave, thisCpu } from "../arch/percpu.ts";
 import { assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
@@ -11,8 +12,20 @@ import { record } from "../arch/trace.ts";
 import { spaceEnter, spaceLeave } from "../mm/addressspace.ts";
 import { copyToUser } from "../mm/user.ts";
 import { ANY_BITS, futexWake } from "./futex.ts";
+import { releaseRobust } from "./robust.ts";
+import { stopIntervals } from "./interval.ts";
+import { signalsOfEndedTask, signalsOfEndedThread } from "./signal.ts";
 import { rest } from "./wait.ts";
-import { currentTask, currentThread, setTaskState, type Task, taskLock, TaskState, type Thread } from "./task.ts";
+import {
+  currentTask,
+  currentThread,
+  setTaskState,
+  type Task,
+  taskLock,
+  TaskState,
+  type Thread,
+  threadTime,
+} from "./task.ts";
 import { enterFrame } from "./user.ts";
 
 class Hooks {
@@ -23,6 +36,8 @@ class Hooks {
   firstRun: ((task: ptr<Task>) => void) | null = null;
   /** A task has no threads any more: job continues, and ends with `reclaimTask`. No lock is held. */
   lastThreadLeft: ((task: ptr<Task>) => void) | null = null;
+  /** Before a thread's first instruction, where it must not go there as it is. */
+  entry: ((frame: ptr<Frame>) => void) | null = null;
 }
 const hooks: Hooks = new Hooks();
 
@@ -31,6 +46,9 @@ export function setFirstRun(firstRun: (task: ptr<Task>) => void): void {
 }
 export function setLastThreadLeft(lastThreadLeft: (task: ptr<Task>) => void): void {
   hooks.lastThreadLeft = lastThreadLeft;
+}
+export function setThreadEntry(entry: (frame: ptr<Frame>) => void): void {
+  hooks.entry = entry;
 }
 
 /** Discards everything on this core's kernel stack and idles. */
@@ -87,6 +105,9 @@ export function runThread(thread: ptr<Thread>): never {
   setUserGsBase(thread.gsBase);
   if (thread.inheritsFpu !== 0) fpuTake(cpu.index);
   else fpuReset();
+  // A signal or a stop may have come before; its WAKE has ended no more than the idle loop's hlt.
+  const entry = hooks.entry;
+  if (volatileRead(addr(cpu.leave)) !== 0 && entry !== null) entry(addr(thread.start));
   enterFrame(addr(thread.start));
   unreachable();
 }
@@ -103,11 +124,14 @@ export function leaveThread(): never {
   assert(cpu.task === cast<u64>(task), cstr("thread: leaves for another task"), cpu.task);
   assertNoLocks();
   const clearTid: u64 = thread.clearTid;
+  if (thread.robustList !== 0 && !isEnding()) releaseRobust(task, thread);
   spaceLeave(addr(task.space));
   setFsBase(0);
   cpu.frame = null;
   cpu.task = 0;
   let flags: u64 = lock(addr(taskLock));
+  signalsOfEndedThread(task, thread);
+  task.endedTime += threadTime(thread);
   thread.task = null;
   cpu.leave = 0;
   unlock(addr(taskLock), flags);
@@ -123,8 +147,12 @@ export function leaveThread(): never {
   const last: boolean = task.threads === 0;
   // All threads have ended one by one: the wait status is the main thread's, as on Linux.
   if (last && task.state !== TaskState.ENDING) setTaskState(task, TaskState.ENDING);
+  if (last) signalsOfEndedTask(task);
   unlock(addr(taskLock), flags);
-  if (last) finish(task);
+  if (last) {
+    stopIntervals(task);
+    finish(task);
+  }
   enterIdle();
   unreachable();
 }

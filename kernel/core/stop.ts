@@ -1,13 +1,16 @@
 /**
- * Stops threads for a debugger (job/debug.ts). A stop takes effect where a thread is about to return to its program,
- * with all its registers in a frame: after an interrupt, after a system call, at a fault. The thread then waits in
- * sti;hlt until it may continue with that frame, which the debugger may have changed.
+ * The return to a program where `leave` is set: the thread ends, takes signals (deliver.ts), or stops for a debugger
+ * (job/debug.ts). Here it has all its registers in a frame: after an interrupt, after a system call, at a fault. One
+ * that stops sits in sti;hlt until it may go on; what it will go on with is the frame, which the debugger may have
+ * changed meanwhile.
  *
- * A wait inside a system call ends with EINTR for a stop, as for the end of the task, and `returnFromCall` repeats the
- * call. So a stop request remains until the thread has passed here, even if it was withdrawn before; otherwise the
- * program would see the EINTR. A stop for any reason ends the thread's single step.
+ * A wait inside of a system call ends with ERESTART… for that: the program sees EINTR, or the call is made anew. So the
+ * reason stays in `leave` until the thread has come by here, even if it has gone meanwhile: otherwise the program would
+ * see the kernel's own number. A stop, whatever its reason, ends the step that the thread was in.
  */
 import { Errno } from "../abi/errno.ts";
+import { SignalFlag } from "../abi/signal.ts";
+import { Syscall } from "../abi/syscalls.ts";
 import { Msr, Rflags } from "../abi/x86.ts";
 import { readMsr, setFsBase, setUserGsBase } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
@@ -15,7 +18,9 @@ import { type FxArea, fpuLoad, fpuSave } from "../arch/fpu.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
 import { assertHeld, assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
+import { deliver } from "./deliver.ts";
 import { leaveThread } from "./idle.ts";
+import { restoreMask } from "./signal.ts";
 import { currentThread, taskLock } from "./task.ts";
 import { rest } from "./wait.ts";
 
@@ -106,26 +111,64 @@ export function endStep(frame: ptr<Frame>): boolean {
   return true;
 }
 
+/** A system call that a signal or a stop has ended, and that is to be settled before its program goes on. */
+class EndedCall {
+  number: u64 = 0;
+  open: u32 = 0;
+}
+
 /**
- * Called before every return to a program if `leave` is set: the thread ends, or it stops and later continues.
- * Interrupts are off.
+ * Before every return to a program when `leave` says so: the thread ends, or takes its signals, or stops and comes back
+ * to go on. Interrupts are off.
  */
 export function beforeReturn(frame: ptr<Frame>): void {
-  assertNoLocks();
-  while (volatileRead(addr(thisCpu().leave)) !== 0) {
-    if ((volatileRead(addr(thisCpu().leave)) & Leave.END) !== 0) leaveThread();
-    stopHere(frame, 0, hook.reason);
-  }
+  const call: EndedCall = zeroed();
+  settleReturn(frame, addr(call));
 }
 /** The same after system call `number`, whose result is in the frame's rax. */
 export function returnFromCall(frame: ptr<Frame>, number: u64): void {
   attr({ keep: true, inline: "never" });
-  if (i64(frame.rax) === -i64(Errno.EINTR)) {
-    frame.rax = number;
-    frame.rip -= SYSCALL_BYTES;
-  }
-  beforeReturn(frame);
+  const call: EndedCall = zeroed();
+  call.number = number;
+  call.open = u32(i64(frame.rax) <= -i64(Errno.ERESTARTSYS) && i64(frame.rax) >= -i64(Errno.ERESTART_RESTARTBLOCK));
+  settleReturn(frame, addr(call));
 }
+function settleReturn(frame: ptr<Frame>, call: ptr<EndedCall>): void {
+  assertNoLocks();
+  const leave = addr(thisCpu().leave);
+  const signals = addr(currentThread().signals);
+  for (;;) {
+    const why: u32 = volatileRead(leave);
+    if ((why & Leave.END) !== 0) leaveThread();
+    if ((why & Leave.SIGNAL) !== 0) {
+      if (deliver(frame, call.open !== 0 ? endForHandler : endOfNoCall, call.number)) call.open = 0;
+    }
+    if ((volatileRead(leave) & Leave.STOP) !== 0) {
+      if (call.open !== 0) makeAnew(frame, call.number);
+      call.open = 0;
+      stopHere(frame, 0, hook.reason);
+    }
+    if (volatileRead(leave) !== 0) continue;
+    if (signals.restores === 0) break;
+    // No handler has come by sigsuspend's mask: it goes.
+    restoreMask();
+  }
+  if (call.open !== 0) makeAnew(frame, call.number);
+}
+/** No handler has run: the call begins again, or goes on where it was. Source: Linux, arch_do_signal_or_restart. */
+function makeAnew(frame: ptr<Frame>, number: u64): void {
+  frame.rax = i64(frame.rax) === -i64(Errno.ERESTART_RESTARTBLOCK) ? Syscall.RESTART_SYSCALL : number;
+  frame.rip -= SYSCALL_BYTES;
+}
+/** A handler is about to run, with its flags: it ends the call, or the call begins again after it. */
+function endForHandler(frame: ptr<Frame>, number: u64, flags: u64): void {
+  const result: i64 = i64(frame.rax);
+  const restarts: boolean =
+    result === -i64(Errno.ERESTARTNOINTR) || (result === -i64(Errno.ERESTARTSYS) && (flags & SignalFlag.RESTART) !== 0);
+  if (restarts) makeAnew(frame, number);
+  else frame.rax = u64(-i64(Errno.EINTR));
+}
+function endOfNoCall(_frame: ptr<Frame>, _number: u64, _flags: u64): void {}
 
 /** Stops this core's thread until `cancelStop`. True: the debugger lets the fault take effect. */
 export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {

@@ -8,7 +8,11 @@
  * states and the location of threads change under `taskLock`.
  */
 import { EventKind } from "../abi/events.ts";
-import { Signal } from "../abi/process.ts";
+import { DESCRIPTORS_MAX } from "../abi/io.ts";
+import { USER_STACK_BYTES } from "../abi/memory.ts";
+import { Resource, RESOURCE_INFINITY, type ResourceLimit } from "../abi/process.ts";
+import { Signal, SIGNALS_QUEUED_MAX } from "../abi/signal.ts";
+import { readTsc } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { assert } from "../arch/fatal.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
@@ -19,6 +23,7 @@ import { record } from "../arch/trace.ts";
 import { freeOwnedFrames } from "../mm/frames.ts";
 import type { AddressSpace } from "../mm/addressspace.ts";
 import type { TaskRecord } from "./record.ts";
+import type { TaskSignals, ThreadSignals } from "./signalstate.ts";
 
 export const enum TaskState {
   FREE = 0,
@@ -64,10 +69,21 @@ export class Task {
   cores: u64 = 0;
   /** Number of threads that have not ended. */
   threads: u64 = 0;
-  /** Frame-backed tables of `size` entries; null until the job is described. */
+  /** Processor time of threads that have ended, ns. */
+  endedTime: u64 = 0;
+  /** Frame-backed tables of `size` entries, null before the job is described. */
   nids: ptr<u32> | null = null;
   pids: ptr<u32> | null = null;
   space!: AddressSpace;
+  signals!: TaskSignals;
+  /** By Resource. */
+  limits!: arr<ResourceLimit, 16>;
+  // What prctl and personality keep for who asks again.
+  personality: u32 = 0;
+  parentDeathSignal: u32 = 0;
+  notDumpable: u32 = 0;
+  subreaper: u32 = 0;
+  noLargePages: u32 = 0;
   record!: TaskRecord;
 }
 /** Registers of a task's first instruction. */
@@ -98,6 +114,24 @@ export class Thread {
   start!: Frame;
   /** For timed waits. */
   timer!: Timer;
+  /** TSC when it first ran; time that it has waited since; TSC when the wait began in which it is, 0: none. */
+  since: u64 = 0;
+  waited: u64 = 0;
+  waitsSince: u64 = 0;
+  signals!: ThreadSignals;
+  /** The program's RobustList and Rseq, 0: none. */
+  robustList: u64 = 0;
+  rseq: u64 = 0;
+  rseqSignature: u32 = 0;
+  // What a new thread has from its creator: kept, and told to who asks.
+  policy: u32 = 0;
+  nice: i32 = 0;
+  noNewPrivileges: u32 = 0;
+  /** 0: all cores of the task. */
+  affinity: u64 = 0;
+  /** ns; 0: the default. */
+  timerSlack: u64 = 0;
+  name!: arr<u8, 16>;
 }
 
 const tasks: arr<Task, 8> = zeroed();
@@ -120,6 +154,14 @@ export function currentThread(): ptr<Thread> {
 /** The task of the program that entered the kernel on this core: for system calls. */
 export function currentTask(): ptr<Task> {
   return cast<ptr<Task>>(asm<u64>`mov ${ret}, gs:[${offsetof<Cpu>("task")}]`);
+}
+/** The thread of `task` with that tid; null: there is none. Of the caller's task, or under the task lock. */
+export function findThread(task: ptr<Task>, tid: u32): ptr<Thread> | null {
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const thread = threadOf(u32(countTrailingZeros(rest)));
+    if (thread.task === task && thread.tid === tid) return thread;
+  }
+  return null;
 }
 export function taskAt(slot: u32): ptr<Task> {
   return addr(tasks[slot]);
@@ -183,6 +225,7 @@ export function createTask(cores: u64): ptr<Task> | null {
     task.slot = i;
     task.pid = newId();
     task.cores = cores;
+    setLimits(task);
     setTaskState(task, TaskState.LOADING);
     owned.cores |= cores;
     found = task;
@@ -191,6 +234,24 @@ export function createTask(cores: u64): ptr<Task> | null {
   return found;
 }
 
+/** What the kernel and the I/O node hold to; the rest is as free as it is. Nobody has a privilege. */
+function setLimits(task: ptr<Task>): void {
+  for (let i: u32 = 0; i < Resource.COUNT; i++) limit(task, i, RESOURCE_INFINITY);
+  limit(task, Resource.STACK, USER_STACK_BYTES);
+  limit(task, Resource.CORE, 0);
+  limit(task, Resource.NOFILE, u64(DESCRIPTORS_MAX));
+  limit(task, Resource.SIGPENDING, u64(SIGNALS_QUEUED_MAX));
+  limit(task, Resource.MSGQUEUE, 0);
+  limit(task, Resource.NICE, 0);
+  limit(task, Resource.RTPRIO, 0);
+  let threads: u64 = 0;
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) threads++;
+  limit(task, Resource.NPROC, threads);
+}
+function limit(task: ptr<Task>, resource: u32, most: u64): void {
+  task.limits[resource].current = most;
+  task.limits[resource].maximum = most;
+}
 /**
  * An unused pid or tid. Pids are also frame owners, so they are small and never one of the allocator's own. Tasks and
  * threads share one number space, as on Linux.
@@ -226,6 +287,15 @@ export function startTask(task: ptr<Task>, start: ptr<UserStart>): void {
   thread.gsBase = 0;
   thread.inheritsFpu = 0;
   thread.clearTid = 0;
+  zero(addr(thread.signals));
+  thread.robustList = 0;
+  thread.rseq = 0;
+  thread.policy = 0;
+  thread.nice = 0;
+  thread.noNewPrivileges = 0;
+  thread.affinity = 0;
+  thread.timerSlack = 0;
+  zero(addr(thread.name));
   setTaskState(task, TaskState.INIT);
   launch(task, cpu, task.pid);
   unlock(addr(taskLock), flags);
@@ -247,6 +317,8 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
   assert(thread.task === null && thread.ready === 0, cstr("task: a core with two threads"), u64(cpu));
   assert(((task.cores >> u64(cpu)) & 1) !== 0, cstr("task: a thread on a core that is not its task's"), u64(cpu));
   thread.tid = tid;
+  thread.since = readTsc();
+  thread.waited = 0;
   thread.task = task;
   task.threads++;
   atomicStore(addr(thread.ready), 1);
@@ -259,23 +331,25 @@ export function launch(task: ptr<Task>, cpu: u32, tid: u32): void {
  */
 export function endTask(task: ptr<Task>, waitStatus: u32): void {
   const flags: u64 = lock(addr(taskLock));
-  const first: boolean = task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING;
-  if (first) {
-    if (task.state === TaskState.LOADING) {
-      const lowest: u32 = u32(countTrailingZeros(task.cores));
-      threadOf(lowest).ended = task;
-      wakeCpu(lowest);
-    }
-    setTaskState(task, TaskState.ENDING);
-    task.waitStatus = waitStatus;
-    for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
-      const cpu: u32 = u32(countTrailingZeros(rest));
-      if (threadOf(cpu).task !== task) continue;
-      atomicOr(addr(cpuAt(cpu).leave), Leave.END);
-      wakeCpu(cpu);
-    }
-  }
+  endLocked(task, waitStatus);
   unlock(addr(taskLock), flags);
+}
+export function endLocked(task: ptr<Task>, waitStatus: u32): void {
+  assertHeld(addr(taskLock));
+  if (task.state < TaskState.LOADING || task.state > TaskState.RUNNING) return;
+  if (task.state === TaskState.LOADING) {
+    const lowest: u32 = u32(countTrailingZeros(task.cores));
+    threadOf(lowest).ended = task;
+    wakeCpu(lowest);
+  }
+  setTaskState(task, TaskState.ENDING);
+  task.waitStatus = waitStatus;
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const cpu: u32 = u32(countTrailingZeros(rest));
+    if (threadOf(cpu).task !== task) continue;
+    atomicOr(addr(cpuAt(cpu).leave), Leave.END);
+    wakeCpu(cpu);
+  }
 }
 
 /** Frees the frames of a task without threads. Admits interrupts: the caller holds no lock. */
@@ -291,6 +365,23 @@ export function reclaimTask(task: ptr<Task>): void {
   owned.cores &= ~task.cores;
   setTaskState(task, TaskState.FAN_IN);
   unlock(addr(taskLock), flags);
+}
+
+/** Processor time of the thread of a core, ns: what it has not waited. */
+export function threadTime(thread: ptr<Thread>): u64 {
+  const now: u64 = readTsc();
+  const waitsSince: u64 = volatileRead(addr(thread.waitsSince));
+  const total: u64 = (waitsSince === 0 ? now : waitsSince) - thread.since;
+  return total < thread.waited ? 0 : total - thread.waited;
+}
+/** Of all of the task's threads, those that have ended too. */
+export function taskTime(task: ptr<Task>): u64 {
+  let total: u64 = task.endedTime;
+  for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
+    const thread = threadOf(u32(countTrailingZeros(rest)));
+    if (thread.task === task) total += threadTime(thread);
+  }
+  return total;
 }
 
 /** The slot may be used again. */

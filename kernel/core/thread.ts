@@ -9,7 +9,8 @@ import { fpuSaveFor } from "../arch/fpu.ts";
 import type { Frame } from "../arch/frame.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { copyToUser } from "../mm/user.ts";
-import { currentTask, launch, newId, taskLock, TaskState, threadOf } from "./task.ts";
+import { signalsOfNewThread } from "./signal.ts";
+import { currentTask, currentThread, launch, newId, taskLock, TaskState, threadOf } from "./task.ts";
 
 /** What clone requests besides the registers; addresses in the program, 0: not requested. */
 export class ThreadWishes {
@@ -22,6 +23,7 @@ export class ThreadWishes {
 /** Starts a thread at `frame`. Returns its tid; -EAGAIN: every core of the task has a thread. */
 export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 {
   const task = currentTask();
+  const creator = currentThread();
   const flags: u64 = lock(addr(taskLock));
   let result: i64 = -i64(Errno.EAGAIN);
   // A task that is ending gets no more threads, because nothing would end them.
@@ -39,6 +41,15 @@ export function createThread(frame: ptr<Frame>, wishes: ptr<ThreadWishes>): i64 
     if (wishes.parentTid !== 0) copyToUser(addr(task.space), wishes.parentTid, cast<ptr<u8>>(addr(tid)), 4);
     if (wishes.childTid !== 0) copyToUser(addr(task.space), wishes.childTid, cast<ptr<u8>>(addr(tid)), 4);
     thread.clearTid = wishes.clearTid;
+    signalsOfNewThread(addr(thread.signals), creator.signals.blocked);
+    thread.robustList = 0;
+    thread.rseq = 0;
+    thread.policy = creator.policy;
+    thread.nice = creator.nice;
+    thread.noNewPrivileges = creator.noNewPrivileges;
+    thread.affinity = creator.affinity;
+    thread.timerSlack = creator.timerSlack;
+    copy(addr(thread.name), addr(creator.name));
     launch(task, cpu, tid);
     result = i64(tid);
     break;

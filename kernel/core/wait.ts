@@ -9,13 +9,18 @@ import { assertNoLocks } from "../arch/spinlock.ts";
 import { armTimer, disarmTimer } from "../arch/timer.ts";
 import { currentThread } from "./task.ts";
 
-/** sti; hlt; cli. The caller holds no lock. */
+/** sti; hlt; cli. Nobody rests with a lock. The time is not the thread's. */
 export function rest(): void {
+  const thread = currentThread();
+  const since: u64 = readTsc();
   assertNoLocks();
+  volatileWrite(addr(thread.waitsSince), since);
   waitForInterrupt();
+  thread.waited += readTsc() - since;
+  volatileWrite(addr(thread.waitsSince), 0);
 }
 
-/** The task is ending, or the thread must stop for a debugger: the wait ends with EINTR. */
+/** The task ends, a signal has come, or the thread is to stop: the wait ends with one of ERESTART… (stop.ts). */
 export function mustLeave(): boolean {
   return volatileRead(addr(thisCpu().leave)) !== 0;
 }

@@ -22,7 +22,7 @@ import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
-import { setFaultStopper } from "../core/fault.ts";
+import { setFaultStopper } from "../core/deliver.ts";
 import {
   cancelStop,
   endStep,

@@ -10,7 +10,7 @@ import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { assert } from "../arch/fatal.ts";
 import { BACKTRACE_MAX, backtrace } from "../core/dump.ts";
-import { setCoreReporter } from "../core/fault.ts";
+import { setCoreReporter } from "../core/deliver.ts";
 import { type Task, TaskState } from "../core/task.ts";
 import { allocateMessage, sendMessage } from "../net/message.ts";
 import { netLock } from "../net/peer.ts";

@@ -97,6 +97,16 @@ function copyToUserLocked(
   return true;
 }
 
+/** Writes `desired` to an aligned word of the program that is `expected`, at once. Its old value; -1: it may not. */
+export function compareExchangeUser(space: ptr<AddressSpace>, address: u64, expected: u32, desired: u32): i64 {
+  if ((address & 3) !== 0 || outside(address, 4)) return -1;
+  const flags: u64 = lock(addr(space.lock));
+  const page: u64 = pageFor(space, address, true);
+  const old: i64 = page === 0 ? -1 : i64(atomicCompareExchange(physical<u32>(page), expected, desired));
+  unlock(addr(space.lock), flags);
+  return old;
+}
+
 /**
  * Whether the program may read (or write) the whole range, which may be as long as there is memory; pages of lazy
  * regions get their frames. Lets interrupts in: for system calls, without a lock.

@@ -108,7 +108,7 @@ export function portalWait(call: ptr<Call>): i64 {
     }
     if (header.written !== header.read) break;
     if (mustLeave()) {
-      result = failure(Errno.EINTR);
+      result = failure(Errno.ERESTARTSYS);
       break;
     }
     if (timeout >= 0 && readTsc() >= deadline) {

@@ -1,14 +1,6 @@
-/** Identity and exit: exit, exit_group, getpid, uname, arch_prctl, prlimit64, getrandom. */
+/** Who am I, and the end: exit, exit_group, getpid, uname, arch_prctl, getrandom, and waits for children. */
 import { Errno } from "../abi/errno.ts";
-import { USER_STACK_BYTES } from "../abi/memory.ts";
-import {
-  ArchPrctl,
-  RandomFlag,
-  Resource,
-  RESOURCE_INFINITY,
-  type ResourceLimit,
-  type Utsname,
-} from "../abi/process.ts";
+import { ArchPrctl, RandomFlag, type Utsname, WaitFor, WaitOption } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { Msr } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -16,7 +8,7 @@ import { formatDecimal, stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
 import { exitThread, leaveThread } from "../core/idle.ts";
 import { currentTask, endTask } from "../core/task.ts";
-import { copyFromUser, copyToUser } from "../mm/user.ts";
+import { copyToUser } from "../mm/user.ts";
 import { personality } from "./margay.ts";
 import { type Call, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
@@ -27,7 +19,8 @@ export function processCallsStart(): void {
   registerSyscall(Syscall.GETPID, getpid);
   registerSyscall(Syscall.UNAME, uname);
   registerSyscall(Syscall.ARCH_PRCTL, archPrctl);
-  registerSyscall(Syscall.PRLIMIT64, prlimit);
+  registerSyscall(Syscall.WAIT4, wait4);
+  registerSyscall(Syscall.WAITID, waitid);
   registerSyscall(Syscall.GETRANDOM, getrandom);
 }
 
@@ -91,30 +84,36 @@ function giveWord(to: u64, value: u64): i64 {
   return copyToUser(addr(currentTask().space), to, cast<ptr<u8>>(addr(word)), 8) ? 0 : failure(Errno.EFAULT);
 }
 
-/** (pid, resource, const struct rlimit *new, struct rlimit *old). For the caller only; limits cannot be changed. */
-function prlimit(call: ptr<Call>): i64 {
-  const task = currentTask();
-  const limit: ResourceLimit = zeroed();
-  // In Linux's order: the new limits are read first.
-  if (call.c !== 0 && !copyFromUser(addr(task.space), cast<ptr<u8>>(addr(limit)), call.c, sizeof<ResourceLimit>()))
-    return failure(Errno.EFAULT);
-  if (call.a !== 0 && call.a !== u64(task.pid)) return failure(Errno.ESRCH);
-  if (call.b >= Resource.COUNT || (call.c !== 0 && limit.current > limit.maximum)) return failure(Errno.EINVAL);
-  if (call.c !== 0) return failure(Errno.EPERM);
-  limit.current = RESOURCE_INFINITY;
-  if (call.b === Resource.STACK) limit.current = USER_STACK_BYTES;
-  if (call.b === Resource.CORE) limit.current = 0;
-  if (call.b === Resource.NPROC) limit.current = countBits(task.cores);
-  limit.maximum = limit.current;
-  if (call.d === 0) return 0;
-  return copyToUser(addr(task.space), call.d, cast<ptr<u8>>(addr(limit)), sizeof<ResourceLimit>())
-    ? 0
-    : failure(Errno.EFAULT);
+/** (pid, int *status, options, rusage *): there are no children. */
+function wait4(call: ptr<Call>): i64 {
+  const known: u64 =
+    WaitOption.NOHANG |
+    WaitOption.UNTRACED |
+    WaitOption.CONTINUED |
+    WaitOption.NOTHREAD |
+    WaitOption.CLONE |
+    WaitOption.ALL;
+  if ((call.c & 0xffff_ffff & ~known) !== 0) return failure(Errno.EINVAL);
+  return failure(i64(call.a) === PID_LOWEST ? Errno.ESRCH : Errno.ECHILD);
 }
-function countBits(mask: u64): u64 {
-  let count: u64 = 0;
-  for (let rest: u64 = mask; rest !== 0; rest = rest & (rest - 1)) count++;
-  return count;
+const PID_LOWEST: i64 = -2147483648;
+/** (which, id, SignalInfo *, options, rusage *). */
+function waitid(call: ptr<Call>): i64 {
+  const wanted: u64 = WaitOption.EXITED | WaitOption.STOPPED | WaitOption.CONTINUED;
+  const known: u64 =
+    wanted | WaitOption.NOHANG | WaitOption.NOWAIT | WaitOption.NOTHREAD | WaitOption.CLONE | WaitOption.ALL;
+  const options: u64 = call.d & 0xffff_ffff;
+  let errno: u32 = Errno.ECHILD;
+  if ((options & ~known) !== 0 || (options & wanted) === 0 || call.a > WaitFor.PIDFD) errno = Errno.EINVAL;
+  else if (call.a === WaitFor.PID && i64(call.b) <= 0) errno = Errno.EINVAL;
+  else if (call.a !== WaitFor.ALL && i64(call.b) < 0) errno = Errno.EINVAL;
+  else if (call.a === WaitFor.PIDFD) errno = Errno.EBADF;
+  // Linux writes what it has found, nothing too: the six words that such an siginfo has.
+  const nothing: arr<u32, 7> = zeroed();
+  const to: u64 = call.c;
+  if (to !== 0 && !copyToUser(addr(currentTask().space), to, cast<ptr<u8>>(addr(nothing)), 12))
+    return failure(Errno.EFAULT);
+  return failure(errno);
 }
 
 class RandomState {

@@ -220,8 +220,8 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
     });
   });
 
-  /** Threads that are at a `syscall` in which they wait: stopped in futex and nanosleep, to be repeated. */
-  const waiters = (d: Debugged, calls: readonly bigint[] = [35n, 202n]): number[] =>
+  /** Threads in front of the `syscall` in which they wait: futex begins anew, nanosleep goes on by restart_syscall. */
+  const waiters = (d: Debugged, calls: readonly bigint[] = [219n, 202n]): number[] =>
     d
       .threads()
       .map(({ tid }) => tid)

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
-import { Signal } from "../../emulator/abi/process.ts";
+import { Signal } from "../../emulator/abi/signal.ts";
 import { Cr4 } from "../../emulator/abi/x86.ts";
 import type { Machine } from "../../emulator/machine/machine.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";

@@ -7,7 +7,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Cause, Operation, RETRY_LIMIT, RTO_INITIAL_NS, RTO_MAX_NS } from "../../emulator/abi/net.ts";
-import { Signal } from "../../emulator/abi/process.ts";
+import { Signal } from "../../emulator/abi/signal.ts";
 import { type FaultInjector, soundVerdict, type Verdict } from "../../emulator/fabric/faults.ts";
 import type { JobResult } from "../../emulator/service/service.ts";
 import type { TraceEvent } from "../../emulator/trace/tracer.ts";

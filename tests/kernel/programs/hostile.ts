@@ -25,7 +25,7 @@ import { parseDecimal, type ParsedNumber } from "../../../toolchain/lib/rt/strin
 import { flushAll, print, printDecimal, printHex, stdout } from "../../../userland/lib/stdio.ts";
 import { margayRank, mmap, syscall2, syscall6 } from "../../../userland/lib/syscall.ts";
 import { createThread } from "../../../userland/lib/thread.ts";
-import { argument, refine, scribble } from "./hostile/arguments.ts";
+import { argument, handleSignals, refine, scribble } from "./hostile/arguments.ts";
 import {
   type Attempt,
   below,
@@ -153,6 +153,7 @@ function judge(w: ptr<Worker>): void {
   const a = addr(w.attempt);
   const result: i64 = i64(a.result);
   if (looksLikeKernel(a.result)) fail(w, cstr("a kernel address as result"), a.result);
+  if (result <= -512 && result >= -516) fail(w, cstr("the kernel's own number as result"), a.result);
   if (result < 0 && result < -4095) fail(w, cstr("a result that is none"), a.result);
   for (let i: u32 = 0; i < ARGUMENTS_MAX; i++)
     if (a.after[i] !== a.arguments[i]) fail(w, cstr("a register was changed"), a.after[i]);
@@ -186,6 +187,9 @@ function chooseCall(w: ptr<Worker>): ptr<SyscallInfo> {
   for (;;) {
     const info = addr(syscallInfos[below(w, syscallInfos.length)]);
     if (info.number === Syscall.EXIT_GROUP) continue;
+    // These wait for a signal that need not come, or put the program where its stack says.
+    if (info.number === Syscall.PAUSE || info.number === Syscall.RT_SIGSUSPEND) continue;
+    if (info.number === Syscall.RT_SIGRETURN) continue;
     if (info.number === Syscall.EXIT && (w.index === 0 || !oneIn(w, 50))) continue;
     if (info.route === Route.SHIPPED && !oneIn(w, 4)) continue;
     if (info.route === Route.REFUSED && !oneIn(w, 32)) continue;
@@ -250,6 +254,7 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   if (mmap(SHIFTING, SHIFTING_BYTES, RW, FIXED, -1, 0) !== i64(SHIFTING)) return 2;
   const w = addr(workers[0]);
   w.random = (shared.seed * 64 + 1) * 0x9e37_79b9_7f4a_7c15;
+  handleSignals(w);
   let used: u32 = populate(1);
   let looked: u64 = 0;
   while (atomicAdd(addr(shared.calls), 1) < shared.limit) {

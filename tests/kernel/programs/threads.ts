@@ -181,7 +181,8 @@ function refusals(): void {
     syscall6(Syscall.CLONE, THREAD | CloneFlag.SETTLS, 0, 0, 0, 0xffff_8000_0000_0000, 0) === -Errno.EPERM,
     cstr("TLS in the kernel"),
   );
-  check(syscall2(435, 0, 0) === -Errno.ENOSYS, cstr("clone3"));
+  check(syscall2(Syscall.CLONE3, 0, 0) === -Errno.EINVAL, cstr("clone3: too short"));
+  check(syscall2(Syscall.CLONE3, 0, 88) === -Errno.EFAULT, cstr("clone3: no arguments"));
 }
 
 // ---- futex

@@ -2,8 +2,16 @@
 import { Fcntl, FlockFlag } from "../../../../kernel/abi/io.ts";
 import { PAGE_BYTES } from "../../../../kernel/abi/memory.ts";
 import type { LoadRequest, MatchEntry, PortalRequest } from "../../../../kernel/abi/portals.ts";
-import { CloneFlag, FutexOperation, MapFlag, type Timespec } from "../../../../kernel/abi/process.ts";
+import {
+  CloneFlag,
+  FutexOperation,
+  type IntervalValue,
+  MapFlag,
+  type Timespec,
+} from "../../../../kernel/abi/process.ts";
+import { Signal, type SignalAction, SignalFlag, SignalHandler } from "../../../../kernel/abi/signal.ts";
 import { ArgKind, Syscall } from "../../../../kernel/abi/syscalls.ts";
+import { syscall2, syscall6 } from "../../../../userland/lib/syscall.ts";
 import {
   address,
   type Attempt,
@@ -153,6 +161,47 @@ export function argument(w: ptr<Worker>, kind: u8, limit: u64, sizeOfStructure: 
 /**
  * Makes those arguments valid that the table cannot know, and those that would end the run or make it wait for ever.
  */
+/** Neither SIGKILL nor SIGSTOP, which no handler takes. */
+function harmless(w: ptr<Worker>, signal: u64): u64 {
+  const given: u32 = u32(oneIn(w, 4) ? signal : below(w, 66));
+  return given === Signal.SIGKILL || given === Signal.SIGSTOP ? u64(Signal.SIGUSR1) : u64(given);
+}
+/** A handler that returns, or none that ends the task. */
+function signalAction(w: ptr<Worker>): u64 {
+  w.action.handler = oneIn(w, 3) ? u64(SignalHandler.IGNORE) : cast<u64>(handler);
+  w.action.flags =
+    u64(SignalFlag.RESTORER) | (next(w) & u64(SignalFlag.SIGINFO | SignalFlag.NODEFER | SignalFlag.RESTART));
+  w.action.restorer = cast<u64>(restorer);
+  w.action.mask = next(w) << 8;
+  return cast<u64>(addr(w.action));
+}
+/** Every signal has a handler from now on. */
+export function handleSignals(w: ptr<Worker>): void {
+  for (let signal: u64 = 1; signal <= Signal.SIGRTMAX; signal++) {
+    signalAction(w);
+    w.action.handler = cast<u64>(handler);
+    syscall6(Syscall.RT_SIGACTION, signal, cast<u64>(addr(w.action)), 0, 8, 0, 0);
+  }
+}
+function handler(): void {
+  attr({ naked: true });
+  asm`ret`;
+}
+function restorer(): void {
+  attr({ naked: true });
+  asm`
+    mov eax, ${Syscall.RT_SIGRETURN}
+    syscall
+  `;
+}
+function interval(w: ptr<Worker>): u64 {
+  w.interval.value.seconds = i64(below(w, 2));
+  w.interval.value.microseconds = i64(below(w, 1000010));
+  w.interval.interval.seconds = i64(below(w, 2));
+  // Not so often that nothing else happens.
+  w.interval.interval.microseconds = 200 + i64(below(w, 1000010));
+  return cast<u64>(addr(w.interval));
+}
 export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
   const own: u64 = cast<u64>(addr(w.noise));
   switch (a.number) {
@@ -212,6 +261,8 @@ export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
     case Syscall.PSELECT6:
       if (!oneIn(w, 4)) a.arguments[0] = below(w, 256);
       a.arguments[4] = patience(w);
+      // select has microseconds, and takes more of them than a second has.
+      if (a.number === Syscall.SELECT && w.time.nanoseconds > i64(PATIENCE)) w.time.nanoseconds = 3;
       return;
     case Syscall.FLOCK:
       a.arguments[1] = FlockFlag.NONBLOCK | below(w, 16);
@@ -227,6 +278,45 @@ export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
       return;
     case Syscall.OPEN:
       a.arguments[1] = oneIn(w, 4) ? number(w) : 0x42;
+      return;
+    case Syscall.KILL:
+    case Syscall.TKILL:
+    case Syscall.RT_SIGQUEUEINFO:
+      if (oneIn(w, 2)) a.arguments[0] = u64(syscall2(Syscall.GETPID, 0, 0));
+      a.arguments[1] = harmless(w, a.arguments[1]);
+      return;
+    case Syscall.TGKILL:
+    case Syscall.RT_TGSIGQUEUEINFO:
+      if (!oneIn(w, 4)) a.arguments[0] = u64(syscall2(Syscall.GETPID, 0, 0));
+      if (oneIn(w, 2)) a.arguments[1] = a.arguments[0] + below(w, 4);
+      a.arguments[2] = harmless(w, a.arguments[2]);
+      return;
+    case Syscall.RT_SIGACTION:
+      a.arguments[1] = privateAddress(w, signalAction(w), sizeof<SignalAction>());
+      if (!oneIn(w, 4)) a.arguments[3] = 8;
+      return;
+    case Syscall.RT_SIGTIMEDWAIT:
+      a.arguments[2] = privateAddress(w, fillTime(w), sizeof<Timespec>());
+      // Null waits for ever.
+      if (a.arguments[2] === 0) a.arguments[2] = 8;
+      if (!oneIn(w, 4)) a.arguments[3] = 8;
+      return;
+    case Syscall.RT_SIGPROCMASK:
+    case Syscall.RT_SIGPENDING:
+      if (!oneIn(w, 4)) a.arguments[a.number === Syscall.RT_SIGPENDING ? 1 : 3] = 8;
+      return;
+    case Syscall.SETITIMER:
+      a.arguments[1] = privateAddress(w, interval(w), sizeof<IntervalValue>());
+      return;
+    case Syscall.RSEQ:
+      // What a thread registers is looked at when a signal comes, and ends it where it is wrong.
+      a.arguments[1] = 64;
+      return;
+    case Syscall.SET_ROBUST_LIST:
+      if (!oneIn(w, 4)) a.arguments[1] = 24;
+      return;
+    case Syscall.CLOCK_NANOSLEEP:
+      a.arguments[2] = privateAddress(w, fillTime(w), sizeof<Timespec>());
       return;
     case Syscall.NANOSLEEP:
       a.arguments[0] = privateAddress(w, fillTime(w), sizeof<Timespec>());

@@ -1,7 +1,8 @@
 /** The fuzzer's records, the grounds that its calls point into, and its random numbers and addresses. */
 import { PAGE_BYTES, USER_END } from "../../../../kernel/abi/memory.ts";
 import type { LoadRequest, MatchEntry, PortalRequest } from "../../../../kernel/abi/portals.ts";
-import { PROGRAM_LOWEST, type Timespec } from "../../../../kernel/abi/process.ts";
+import { type IntervalValue, PROGRAM_LOWEST, type Timespec } from "../../../../kernel/abi/process.ts";
+import type { SignalAction } from "../../../../kernel/abi/signal.ts";
 import type { Thread } from "../../../../userland/lib/thread.ts";
 
 /** Ground whose addresses calls may get, and to which all threads write. */
@@ -38,6 +39,8 @@ export class Worker {
   entry!: MatchEntry;
   request!: PortalRequest;
   load!: LoadRequest;
+  action!: SignalAction;
+  interval!: IntervalValue;
   noise!: arr<u8, 512>;
 }
 

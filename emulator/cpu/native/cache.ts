@@ -6,7 +6,7 @@
  * When the buffer is full everything is dropped: `generation` tells cores that what they remember is void.
  */
 import { Emitter } from "./emit/emitter.ts";
-import { emitThunks } from "./emit/thunks.ts";
+import { emitCpuid, emitThunks } from "./emit/thunks.ts";
 import { CodeMap } from "./codemap.ts";
 import { emitCrashHandler, installCrashHandler } from "./crash.ts";
 import type { Instruction } from "./decode.ts";
@@ -113,6 +113,8 @@ export class TranslationCache {
   translated = 0;
   /** Where the exit is. */
   readonly exitAt: number;
+  /** Where the host's CPUID is (thunks.ts). */
+  readonly cpuidAt: number;
   readonly base: Address;
   /** Where the next out-of-line code goes: the buffer's second half. */
   cold: number;
@@ -127,6 +129,7 @@ export class TranslationCache {
     this.base = this.memory.address;
     this.emitter = new Emitter(this.memory);
     this.exitAt = emitThunks(this.emitter);
+    this.cpuidAt = emitCpuid(this.emitter);
     installCrashHandler(this.memory, emitCrashHandler(this.emitter, this.exitAt));
     this.first = this.emitter.p;
     this.cold = BUFFER_BYTES / 2;

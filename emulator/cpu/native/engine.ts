@@ -9,6 +9,7 @@ import { translationCache } from "./cache.ts";
 import { NativeCore } from "./core.ts";
 import { Env, Environment } from "./environment.ts";
 import { CodeFrames } from "./frames.ts";
+import { selfTest } from "./selftest.ts";
 import { allocate, discard, type HostMemory } from "./memory.ts";
 import type { Node } from "./registers.ts";
 import { Translator } from "./translate.ts";
@@ -19,7 +20,12 @@ const FOUR_GB = 0x1_0000_0000;
 const PAGE = 4096;
 
 /** Throws NativeUnavailable on hosts that it cannot run on, RangeError for options outside what a node can be. */
-export const createNativeEngine: CreateEngine = (options) => new NativeEngine(options);
+export const createNativeEngine: CreateEngine = (options) => {
+  if (!tested) selfTest(translationCache());
+  tested = true;
+  return new NativeEngine(options);
+};
+let tested = false;
 
 /** Memory of closed engines, by its size: views of it may still be held, so it is never unmapped. */
 const free = new Map<number, HostMemory[]>();

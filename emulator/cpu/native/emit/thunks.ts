@@ -35,6 +35,35 @@ export function emitThunks(e: Encoder): number {
   return exit;
 }
 
+/** cpuid(leaf, registers): subleaf 0, into four words. Returns where it is. */
+export function emitCpuid(e: Encoder): number {
+  const at = e.p;
+  // push rbx; mov eax, edi; xor ecx, ecx; cpuid; mov [rsi], eax … edx; pop rbx; ret
+  e.bytes(
+    0x53,
+    0x89,
+    0xf8,
+    0x31,
+    0xc9,
+    0x0f,
+    0xa2,
+    0x89,
+    0x06,
+    0x89,
+    0x5e,
+    4,
+    0x89,
+    0x4e,
+    8,
+    0x89,
+    0x56,
+    12,
+    0x5b,
+    RET,
+  );
+  return at;
+}
+
 function generalRegisters(e: Encoder, opcode: number): void {
   HOST.forEach((host, guest) => {
     if (host >= 0) e.environment(opcode, host, Env.GPR + guest * 8);

@@ -33,6 +33,8 @@ export interface JobSpec {
   /** Program of each rank, or one for all. Without a slash a built-in job. */
   readonly program: string | readonly string[];
   readonly args?: readonly string[];
+  /** NAME=VALUE. */
+  readonly env?: readonly string[];
   /** Default: all nodes. */
   readonly nids?: readonly number[];
   readonly fanout?: number;
@@ -177,7 +179,7 @@ export class Bench {
         programs,
         programOfRank: paths.map((p) => programs.indexOf(p)),
         argv: [asked[0]!, ...(job.args ?? [])],
-        envp: [],
+        envp: job.env ?? [],
         userId: 1000,
         fanout: job.fanout ?? 2,
         cores: 0,
@@ -185,7 +187,7 @@ export class Bench {
       },
       Math.max(this.now, this.machine.time),
     );
-    this.programs.set(id, { path: paths[0]!, argv: [asked[0]!, ...(job.args ?? [])], envp: [] });
+    this.programs.set(id, { path: paths[0]!, argv: [asked[0]!, ...(job.args ?? [])], envp: job.env ?? [] });
     if (whenRunning) this.running.set(id, () => whenRunning(id));
     return id;
   }

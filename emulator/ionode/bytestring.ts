@@ -1,6 +1,6 @@
 /**
- * Names and paths are bytes on Linux, in no encoding. Here they are byte strings: one character, 0…255, for each
- * byte. The host gets and gives bytes.
+ * On Linux, names and paths are bytes without an encoding. Here they are byte strings: one character, 0…255, for each
+ * byte. The host interface uses bytes.
  */
 export function toBytes(text: string): Buffer {
   return Buffer.from(text, "latin1");
@@ -8,11 +8,11 @@ export function toBytes(text: string): Buffer {
 export function fromBytes(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
-/** What was typed, as its UTF-8 bytes. */
+/** Typed text as its UTF-8 bytes. */
 export function fromText(text: string): string {
   return fromBytes(Buffer.from(text));
 }
-/** The order of the bytes, which is that of the characters. */
+/** Compares bytes, which is the order of the characters. */
 export function byBytes(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -9,13 +9,13 @@ import type { Folder, TextFile } from "./folder.ts";
 import { type HostEntry, type HostFs, type HostStat, IoError } from "./hostfs.ts";
 import { STREAM_DEVICE } from "./namespace.ts";
 
-/** What was opened, shared by the descriptors that dup(2) made of it. */
+/** An open file description, shared by the descriptors that dup(2) made of it. */
 export interface OpenFile {
-  /** path: opened with O_PATH, a name of its own and nothing else. */
+  /** path: opened with O_PATH, a reference to a name only. */
   readonly kind: "stream" | "regular" | "directory" | "device" | "text" | "path";
   /** Access mode and status flags; F_SETFL changes the latter. */
   flags: number;
-  /** Of the host: a regular file, open to be read and written, or what `path` names; else -1. */
+  /** Host descriptor: a regular file, open for reading and writing, or the target of `path`; else -1. */
   readonly hostFd: number;
   /** Number of the standard stream: 0, 1, 2. */
   readonly stream?: number;
@@ -23,19 +23,19 @@ export interface OpenFile {
   readonly folder?: Folder;
   readonly device?: Device;
   readonly text?: { readonly file: TextFile; readonly bytes: Uint8Array };
-  /** path: what lstat says of a node that the name space made. */
+  /** path: the lstat result for a node that the name space made. */
   readonly stat?: HostStat;
   /** path: the text of a symbolic link. */
   readonly linkText?: string;
   /** st_dev. */
   readonly volume: number;
   readonly readOnly: boolean;
-  /** Of the host, by which locks and quotas know a regular file; else "". */
+  /** Identity on the host, used by locks and quotas for a regular file; else "". */
   readonly identity: string;
   /** Where it was found, for /proc/self/fd. */
   readonly path: string;
   positionBytes: bigint;
-  /** directory: its names as they were when it was read from its start. */
+  /** directory: its names when it was last read from its start. */
   entries?: readonly HostEntry[];
   /** Descriptors that refer to it. */
   holders: number;
@@ -63,7 +63,10 @@ export function streamFile(stream: number, flags: number): OpenFile {
 export class DescriptorTable {
   private readonly slots: (Descriptor | null)[] = [];
 
-  /** `closing`: a descriptor goes; `isLast`: and with it the open file, which the host still has open. */
+  /**
+   * `closing`: called when a descriptor is removed; `isLast`: and with it the open file, which is still open on the
+   * host.
+   */
   constructor(
     private readonly fs: HostFs,
     private readonly closing: (file: OpenFile, isLast: boolean) => void,
@@ -82,20 +85,20 @@ export class DescriptorTable {
   get(fd: number): OpenFile {
     return this.slot(fd).file;
   }
-  /** The same, of what can be done with more than its name. @throws IoError EBADF */
+  /** The same, for operations that need more than its name. @throws IoError EBADF */
   opened(fd: number): OpenFile {
     const file = this.get(fd);
     if (file.kind === "path" || file.flags & Open.PATH) throw new IoError(Errno.EBADF);
     return file;
   }
-  /** The lowest descriptor from `least` on that is free. Ask before the host opens anything. */
+  /** The lowest free descriptor from `least` on. Call this before the host opens anything. */
   free(least = 0): number {
     let fd = least;
     while (fd < this.slots.length && this.slots[fd] !== null && this.slots[fd] !== undefined) fd++;
     if (fd >= DESCRIPTORS_MAX) throw new IoError(Errno.EMFILE);
     return fd;
   }
-  /** What `fd` was is closed. */
+  /** Closes what `fd` was before. */
   set(fd: number, file: OpenFile, closeOnExec: boolean): void {
     file.holders++;
     const before = this.slots[fd];
@@ -103,7 +106,7 @@ export class DescriptorTable {
     this.slots[fd] = { file, closeOnExec };
     if (before) this.drop(before.file);
   }
-  /** Closes `fd`; the file behind it too, if no other refers to it. */
+  /** Closes `fd`, and its file if no other descriptor refers to it. */
   remove(fd: number): OpenFile {
     const { file } = this.slot(fd);
     this.slots[fd] = null;

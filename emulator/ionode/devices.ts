@@ -1,6 +1,6 @@
 /**
- * Devices that the name space has of itself under /dev, the same on every host. Source: null(4), full(4), random(4).
- * `random` and `urandom` give bytes from the run's own generator, so that a run can be repeated.
+ * Devices of the name space under /dev, the same on every host. Source: null(4), full(4), random(4). `random` and
+ * `urandom` return bytes from the run's own generator, so that a run can be repeated.
  */
 import { Errno } from "../abi/errno.ts";
 import type { Prng } from "../machine/prng.ts";
@@ -14,7 +14,7 @@ export interface Device {
   read(count: number, random: Prng): Uint8Array;
   /** Bytes taken. @throws IoError */
   write(bytes: Uint8Array): number;
-  /** It is the terminal of the task's streams: whoever opens it gets those (tty(4)). */
+  /** The terminal of the task's streams: opening it gives those streams (tty(4)). */
   readonly isTerminal?: boolean;
 }
 const MEMORY_MAJOR = 1 << 8;

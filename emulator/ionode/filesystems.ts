@@ -1,7 +1,7 @@
 /**
  * Which file systems of the host a job may see: those that store files. All others (procfs, sysfs, devtmpfs, cgroups,
- * …) are views of the host itself and are never served. The list names what is served, so a pseudo file system that is
- * not known here is refused too. Source: linux/magic.h, statfs(2); Lustre, GPFS, BeeGFS, PanFS and Ceph from their own
+ * …) are views of the host itself and are never served. The list contains the served types, so an unknown pseudo file
+ * system is refused, too. Source: linux/magic.h, statfs(2); Lustre, GPFS, BeeGFS, PanFS and Ceph from their own
  * headers.
  */
 import fs from "node:fs";
@@ -19,12 +19,12 @@ const STORAGE: ReadonlyMap<bigint, string> = new Map<bigint, string>([
   [0x19830326n, "beegfs"],           [0xaad7aaean, "panfs"],     [0x20030528n, "orangefs"], [0x7461636fn, "ocfs2"],
   [0x01161970n, "gfs2"],             [0x5346414fn, "openafs"],   [0x6b414653n, "kafs"],     [0x786f4256n, "vboxsf"],
 ]);
-/** statfs(2) tells devtmpfs as one of these: only the mount table knows better. */
+/** statfs(2) reports devtmpfs as one of these: only the mount table distinguishes it. */
 const TMPFS_LIKE: readonly bigint[] = [0x01021994n, 0x858458f6n];
-/** Refused by identity too: in a container /dev may be a tmpfs like any other, in a chroot a plain directory. */
+/** Also refused by identity: in a container /dev may be an ordinary tmpfs, in a chroot a plain directory. */
 const HOST_ONLY = ["/proc", "/sys", "/dev"] as const;
 
-/** Views of the host, known once at the start. */
+/** Views of the host, determined once at the start. */
 export class HostViews {
   private readonly directories = new Set<string>();
   private readonly deviceVolume: bigint | undefined;
@@ -48,7 +48,7 @@ export class HostViews {
   isStorage(path: string, device: bigint): boolean {
     if (device === this.deviceVolume) return false;
     const { type } = fs.statfsSync(path, { bigint: true });
-    // The field is a long: types above 2^31 come with their sign on some hosts.
+    // The field is a long: types above 2^31 are sign-extended on some hosts.
     const magic = BigInt.asUintN(32, type);
     if (!STORAGE.has(magic)) return false;
     return !TMPFS_LIKE.includes(magic) || mountType(device) !== "devtmpfs";
@@ -57,7 +57,7 @@ export class HostViews {
 
 /**
  * Type of the file system with this st_dev, from /proc/self/mountinfo (proc_pid_mountinfo(5): field 3, and the first
- * behind " - ").
+ * after " - ").
  */
 function mountType(device: bigint): string | undefined {
   // makedev(3) of glibc: major in bits 8–19 and 32–43, minor in bits 0–7 and 12–31.

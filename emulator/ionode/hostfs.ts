@@ -1,12 +1,12 @@
 /**
- * All that the I/O node asks of the host's file system, so that tests and replay can put something else in its place.
+ * The I/O node's whole interface to the host's file system, so that tests and replay can replace it.
  *
- * A name is only ever looked up in a directory that is open, and never followed: `/proc/self/fd/D/NAME` with O_NOFOLLOW
- * is what openat(D, NAME, O_NOFOLLOW) is, since the first part is the open directory itself and not a path that could
- * change (proc_pid_fd(5)). `look` opens with O_PATH, which has no effect on what it opens: no device is started, no
- * pipe waits (open(2)). What the node is, is asked of this descriptor, and it is this descriptor that is opened for
- * reading or writing. So another process of the host can put something else in the place of a name at any time and
- * gains nothing. No `..` is ever passed to the host.
+ * A name is only looked up in an open directory, and never followed: `/proc/self/fd/D/NAME` with O_NOFOLLOW is
+ * equivalent to openat(D, NAME, O_NOFOLLOW), because the first part is the open directory itself and not a path that
+ * could change (proc_pid_fd(5)). `look` opens with O_PATH, which has no effect on the target: no device is started, no
+ * pipe waits (open(2)). The kind of the node is read from this descriptor, and this descriptor is then opened for
+ * reading or writing. So another process of the host can replace a name at any time and gains nothing. No `..` is ever
+ * passed to the host.
  */
 import fs from "node:fs";
 import { Errno } from "../abi/errno.ts";
@@ -20,18 +20,18 @@ export class IoError extends Error {
     super(`errno ${errno}`);
   }
 }
-/** special: a character device or what shows as one; the others are the host's, and never opened. */
+/** special: a character device or what looks like one; the others belong to the host and are never opened. */
 export type NodeKind = "regular" | "directory" | "link" | "special" | "pipe" | "socket" | "block";
 export interface HostStat {
   readonly kind: NodeKind;
-  /** Names the file itself, whatever it is called: host device and inode. */
+  /** Identifies the file itself, whatever its name: host device and inode. */
   readonly identity: string;
   readonly sizeBytes: number;
   /** Permission bits, 0…0o7777. */
   readonly permissions: number;
   readonly links: number;
 }
-/** A node that is open by O_PATH. */
+/** A node that is open with O_PATH. */
 export interface HostNode {
   readonly fd: number;
   readonly stat: HostStat;
@@ -43,13 +43,13 @@ export interface HostEntry {
   readonly identity: string;
 }
 /**
- * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open by O_PATH, `fd` for
+ * Every function throws IoError. Descriptors are the host's; `directory` and `node` are open with O_PATH, `fd` for
  * reading or writing. A `name` is one component: not empty, without a slash, neither `.` nor `..`. Names and links'
- * texts are byte strings (bytestring.ts). No function that takes a name follows it.
+ * texts are byte strings (bytestring.ts). No function follows a name.
  */
 export interface HostFs {
   /**
-   * A directory by its path: what the user named, links followed. EACCES: it is a view of the host (filesystems.ts).
+   * A directory by a path that the user gave, with links followed. EACCES: it is a view of the host (filesystems.ts).
    */
   directory(path: string): HostNode;
   /** EACCES as in `directory`. */
@@ -57,23 +57,23 @@ export interface HostFs {
   readlink(directory: number, name: string): string;
   /** Opens a regular file or a directory. `flags`: access mode and TRUNC of Linux. */
   open(node: number, flags: number): number;
-  /** Makes a new regular file and opens it; EEXIST if there is anything of that name. `flags`: access mode. */
+  /** Creates a new regular file and opens it; EEXIST if the name exists. `flags`: access mode. */
   create(directory: number, name: string, flags: number, permissions: number): number;
   close(fd: number): void;
   fstat(fd: number): HostStat;
   /** Bytes read, 0 at the end. */
   read(fd: number, into: Uint8Array, position: number): number;
-  /** Bytes written: fewer than asked for if an error came after them. */
+  /** Returns the bytes written: fewer than requested if an error followed them. */
   write(fd: number, bytes: Uint8Array, position: number): number;
-  /** All names but `.` and `..`, in the order of their bytes. */
+  /** All names except `.` and `..`, in byte order. */
   list(directory: number): HostEntry[];
-  /** Another descriptor for what `fd`, or a node, has open; O_PATH as well. */
+  /** Another descriptor for the object of `fd`, or of a node; also with O_PATH. */
   again(fd: number): HostNode;
   mkdir(directory: number, name: string, permissions: number): HostStat;
   rmdir(directory: number, name: string): void;
   unlink(directory: number, name: string): void;
   rename(from: number, name: string, to: number, newName: string): void;
-  /** Of the node itself; EXDEV where the host has exchanged it meanwhile. */
+  /** Links the node itself; EXDEV if the host has replaced it meanwhile. */
   link(node: HostNode, from: number, name: string, to: number, newName: string): void;
   symlink(directory: number, name: string, target: string): HostStat;
   chmod(node: number, permissions: number): void;
@@ -83,7 +83,7 @@ export interface HostFs {
   setTimes(node: number, accessed: number, modified: number): void;
 }
 
-/** The host's error names, whose numbers differ between hosts. */
+/** The host's error names; their numbers differ between hosts. */
 function errnoOf(error: unknown): number {
   const code = (error as { code?: unknown }).code;
   const known = typeof code === "string" ? (Errno as Readonly<Record<string, number>>)[code] : undefined;
@@ -129,7 +129,7 @@ function inside(directory: number, name: string): Buffer {
   return toBytes(`${openPath(directory)}/${name}`);
 }
 
-/** Closes what was opened if `check` throws. */
+/** Closes the descriptor if `check` throws. */
 function checked(fd: number, check: (stat: fs.BigIntStats) => void): HostNode {
   try {
     const stat = fs.fstatSync(fd, { bigint: true });
@@ -143,7 +143,7 @@ function checked(fd: number, check: (stat: fs.BigIntStats) => void): HostNode {
 
 let known: HostViews | undefined;
 /**
- * `parentDevice`: st_dev of the directory that it was found in; a node with the same one lies in the same file system.
+ * `parentDevice`: st_dev of the directory in which it was found; a node with the same one is in the same file system.
  */
 function mustBeServed(fd: number, stat: fs.BigIntStats, parentDevice: bigint | undefined): void {
   known ??= new HostViews();
@@ -173,8 +173,7 @@ export const hostFs: HostFs = {
     attempt(() => {
       const access = ACCESS[flags & Open.ACCMODE]!;
       const fd = fs.openSync(inside(directory, name), access | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW, permissions);
-      // The host's umask must not show in the job.
-      fs.fchmodSync(fd, permissions);
+      // The job must not see the host's umask.   fs.fchmodSync(fd, permissions);
       return fd;
     }),
   close: (fd) => attempt(() => fs.closeSync(fd)),
@@ -213,7 +212,8 @@ export const hostFs: HostFs = {
   link: (node, from, name, to, newName) =>
     attempt(() => {
       const target = inside(to, newName);
-      // link(2) does not follow, so what it links is of this directory; whether it is what was looked at, is seen then.
+      // link(2) does not follow, so it links a node of this directory; whether it is the one that was looked up, is
+      // checked afterwards.
       fs.linkSync(inside(from, name), target);
       if (identityOf(fs.lstatSync(target, { bigint: true })) === node.stat.identity) return;
       fs.unlinkSync(target);
@@ -230,11 +230,11 @@ export const hostFs: HostFs = {
   setTimes: (node, accessed, modified) => attempt(() => fs.utimesSync(openPath(node), accessed, modified)),
 };
 
-/** What has just been made: it is looked at without following, so permissions never go elsewhere. */
+/** Checks a node that was just created without following, so permissions are never set elsewhere. */
 function made(directory: number, name: string, kind: NodeKind, permissions: number): HostStat {
   const fd = fs.openSync(inside(directory, name), O_PATH | c.O_NOFOLLOW);
   try {
-    // The host has exchanged it meanwhile.
+    // The host has replaced it meanwhile.
     if (kindOf(fs.fstatSync(fd, { bigint: true })) !== kind) throw new IoError(Errno.ENOENT);
     // The host's umask must not show in the job.
     if (kind === "directory") fs.chmodSync(openPath(fd), permissions);

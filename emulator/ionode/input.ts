@@ -1,10 +1,12 @@
-/** A task's standard input as the I/O node reads it. */
+/** A task's standard input, as the I/O node reads it. */
 export interface InputStream {
-  /** Its bytes come while the job runs. */
+  /** Its bytes arrive while the job runs. */
   readonly isLive: boolean;
-  /** A read of up to `count` bytes is going to come. */
+  /** Announces a read of up to `count` bytes. */
   want(count: number): void;
-  /** Up to `count` bytes, at least one; none: it has ended. Null: its next bytes are not there yet. */
+  /**
+   * Returns up to `count` bytes, at least one; none: the input has ended. Null: the next bytes have not arrived yet.
+   */
   read(count: number): Uint8Array | null;
 }
 

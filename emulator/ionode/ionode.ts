@@ -1,7 +1,7 @@
 /**
- * The I/O node: function-ship server at nid 0, pid 2 (protocol: kernel/abi/io.ts). A file system call comes in as one
- * message, is carried out against one host directory, and its result goes back at once. Every request is answered,
- * except EXIT_GROUP; whatever cannot be a request is answered by -EINVAL or -ENOSYS and never throws.
+ * The I/O node: function-ship server at nid 0, pid 2 (protocol: kernel/abi/io.ts). A file system call arrives as one
+ * message, is executed on one host directory, and its result is sent back at once. Every request is answered, except
+ * EXIT_GROUP; an invalid request is answered by -EINVAL or -ENOSYS and never throws.
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
@@ -28,7 +28,7 @@ import { Quota, QUOTA_DEFAULT_BYTES } from "./quota.ts";
 import { callOf, parseRequest } from "./request.ts";
 import { VirtualFacts } from "./virtual.ts";
 
-/** One reply as it went out, so that a later run can be fed from the log instead of from the host. */
+/** One reply as sent, so that a later run can use the log instead of the host. */
 export interface ReplyRecord {
   readonly nid: number;
   readonly pid: number;
@@ -53,21 +53,21 @@ export interface IoNodeOptions {
     readonly bytes: Uint8Array;
     readonly time: number;
   }) => void;
-  /** Standard input of a task, asked for once; left out, or none: empty. */
+  /** Standard input of a task, requested once; left out, or none: empty. */
   readonly standardInput?: (task: { readonly jobId: number; readonly nid: number }) => InputStream | undefined;
-  /** A standard stream that is a terminal; undefined: it is none. */
+  /** The terminal of a standard stream; undefined: it is not a terminal. */
   readonly terminal?: (stream: number) => TerminalSize | undefined;
-  /** What a task was started with, for /proc/self. */
+  /** How a task was started, for /proc/self. */
   readonly program?: (task: { readonly jobId: number; readonly nid: number }) => ProgramFacts | undefined;
-  /** Of every node, for /proc and /sys; left out: one core, 64 MB. */
+  /** Facts of every node, for /proc and /sys; left out: one core, 64 MB. */
   readonly machine?: MachineFacts;
-  /** Where relative paths start; a path of the job's. Left out: its root. */
+  /** The job's working directory, in its own name space. Left out: its root. */
   readonly workingDirectory?: string;
-  /** Longest time that nodes run apart; the fabric's latency. */
+  /** Longest time for which nodes run independently: the fabric's latency. */
   readonly latencyNs?: number;
-  /** What a job may write (quota.ts). */
+  /** Most bytes that a job may write (quota.ts). */
   readonly quotaBytes?: number;
-  /** Of /dev/random. */
+  /** Seed of /dev/random. */
   readonly seed?: number;
   readonly onReply?: (record: ReplyRecord) => void;
   /** Wall-clock time at virtual time 0, seconds since 1970. */
@@ -75,23 +75,23 @@ export interface IoNodeOptions {
   readonly fs?: HostFs;
 }
 /**
- * A read of standard input is answered so much later, and the machine waits on the way if the input is not there
- * (`wantsInput`). So the answer's time depends on the run alone. Longer than any window of the machine.
+ * Delay of the answer to a read of standard input. The machine stops within this time if the input is not there
+ * (`wantsInput`), so the answer's time depends only on the run. Longer than any window of the machine.
  */
 const INPUT_DELAY_NS = 50_000;
 /** Stream of the seed. */
 const RANDOM_STREAM = 0x494f_0000;
 const NOTHING = new Uint8Array(0);
 
-/** The usual one. */
+/** The usual umask. */
 const UMASK = 0o022;
 
-/** A request that is answered later. */
+/** A request with a deferred answer. */
 interface Waiting {
   readonly message: Message;
   readonly since: number;
   readonly why: Later["later"];
-  /** Infinity: when something happens. */
+  /** Infinity: it waits for an event. */
   readonly due: number;
 }
 
@@ -109,11 +109,11 @@ export class IoNode implements HostService {
   private readonly inputs = new Map<string, InputStream | undefined>();
   /** By job. */
   private readonly quotas = new Map<number, Quota>();
-  /** In the order of their coming. */
+  /** In order of arrival. */
   private waiting: Waiting[] = [];
-  /** Files without a name that somebody has open. */
+  /** Open files without a name. */
   private readonly unlinked = new Set<string>();
-  /** Whether somebody who waits for a lock is to try again. */
+  /** Number of lock releases already processed. */
   private seenReleases = 0;
 
   constructor(
@@ -136,16 +136,16 @@ export class IoNode implements HostService {
   tick(time: number): void {
     this.again(time, ({ due }) => due <= time);
   }
-  /** Makes the calls again for which `isTurn`. */
+  /** Repeats the calls for which `isTurn` holds. */
   private again(time: number, isTurn: (w: Waiting) => boolean): void {
     const turns = this.waiting.filter(isTurn);
     this.waiting = this.waiting.filter((w) => !turns.includes(w));
     for (const { message, since, why } of turns) {
-      // Its task may have ended by what another of them did.
+      // Another of these calls may have ended its task.
       this.answer(message, time, since, why !== "lock");
     }
   }
-  /** Locks have been given back: who waits for one tries again, who came first first. */
+  /** Locks have been released: their waiters try again, in order of arrival. */
   private wakeLocks(time: number): void {
     while (this.seenReleases !== this.locks.releases) {
       this.seenReleases = this.locks.releases;
@@ -153,7 +153,7 @@ export class IoNode implements HostService {
     }
   }
 
-  /** A task waits for standard input: the machine must not go on before its stream has some (`InputStream.read`). */
+  /** A task waits for standard input: the machine must not run on before its stream has some (`InputStream.read`). */
   get wantsInput(): boolean {
     return this.waiting.some(({ why }) => why === "input");
   }
@@ -162,12 +162,12 @@ export class IoNode implements HostService {
     for (const key of [...this.tasks.keys()]) if (key.startsWith(`${nid}:`)) this.closeAll(key);
   }
 
-  /** Tasks that have used a file and have not ended: between jobs none. */
+  /** Tasks that have used a file and have not ended; 0 between jobs. */
   get taskCount(): number {
     return this.tasks.size;
   }
 
-  /** Closes all that is open on the host; for the end of a run. */
+  /** Closes everything that is open on the host, at the end of a run. */
   shutDown(): void {
     for (const key of [...this.tasks.keys()]) this.closeAll(key);
     this.workingFolder.release();
@@ -188,7 +188,7 @@ export class IoNode implements HostService {
     this.wakeLocks(time);
   }
 
-  /** `isAgain`: what it has waited for is there, or its time is over. */
+  /** `isAgain`: its condition holds, or its time has expired. */
   private answer(m: Message, time: number, since: number, isAgain: boolean): void {
     const call = callOf(m.body);
     let answer: CallResult | Later;
@@ -271,7 +271,7 @@ export class IoNode implements HostService {
   private task(key: string, pid: number): TaskState {
     const known = this.tasks.get(key);
     if (known !== undefined) {
-      // A job has one task a node.
+      // A job has one task per node.
       if (known.pid !== pid) throw new IoError(Errno.EPERM);
       return known;
     }
@@ -303,12 +303,12 @@ export class IoNode implements HostService {
     this.unlinked.delete(file.identity);
     for (const quota of this.quotas.values()) quota.removed(file.identity);
   }
-  /** Its bytes are given back now, or when the last who has it open closes it. */
+  /** Its bytes are returned now, or when its last descriptor is closed. */
   private isUnlinked(identity: string): void {
     if (this.isOpen(identity, null)) this.unlinked.add(identity);
     else for (const quota of this.quotas.values()) quota.removed(identity);
   }
-  /** `but`: is about to be closed. */
+  /** `but`: about to be closed. */
   private isOpen(identity: string, but: OpenFile | null): boolean {
     for (const { table } of this.tasks.values())
       for (const [, { file }] of table.open()) if (file.identity === identity && file !== but) return true;
@@ -331,7 +331,7 @@ export class IoNode implements HostService {
   private input(m: Message, count: number, isAgain: boolean): Uint8Array | null {
     const stream = this.inputOf(m);
     if (stream === undefined || count === 0) return NOTHING;
-    // What is there already waits as well, so that the answer's time does not tell.
+    // Input that is already there also waits, so that the answer's time does not reveal this.
     stream.want(count);
     return stream.isLive && !isAgain ? null : stream.read(count);
   }
@@ -367,7 +367,7 @@ export class IoNode implements HostService {
 
 const keyOf = (m: Message): string => `${m.sourceNid}:${m.jobId}`;
 
-/** /proc/self/fd: each leads to what is open, whatever has become of its name (proc_pid_fd(5)). */
+/** /proc/self/fd: each link leads to the open object, whatever has happened to its name (proc_pid_fd(5)). */
 function openLinks(fs: HostFs, task: TaskState): ReadonlyMap<string, OwnLink> {
   const links = new Map<string, OwnLink>();
   for (const [fd, { file }] of task.table.open())

@@ -1,7 +1,7 @@
 /**
- * Locks on files, between all tasks that this I/O node serves; processes of the host do not see them. Source:
- * fcntl(2) ("Advisory record locking", "Open file description locks"), flock(2). The two kinds do not see each other.
- * An owner is a task, or an open file.
+ * File locks between all tasks that this I/O node serves; host processes do not see them. Source: fcntl(2) ("Advisory
+ * record locking", "Open file description locks"), flock(2). The two kinds are independent. An owner is a task, or an
+ * open file.
  */
 import { LockKind } from "../abi/io.ts";
 
@@ -9,14 +9,14 @@ import { LockKind } from "../abi/io.ts";
 export type Owner = object;
 export interface Range {
   readonly start: bigint;
-  /** The last byte; END: to the end of the file, however long it gets. */
+  /** The last byte; END: to the end of the file, however long it becomes. */
   readonly last: bigint;
 }
 export const END = (1n << 63n) - 1n;
 export interface Lock extends Range {
   readonly owner: Owner;
   readonly kind: number;
-  /** Of F_GETLK: the process that holds it, -1 for an open file. */
+  /** For F_GETLK: the process that holds it, -1 for an open file. */
   readonly pid: number;
 }
 const overlaps = (a: Range, b: Range): boolean => a.start <= b.last && b.start <= a.last;
@@ -24,12 +24,12 @@ const overlaps = (a: Range, b: Range): boolean => a.start <= b.last && b.start <
 /** By file. */
 export class LockTable {
   private readonly files = new Map<string, readonly Lock[]>();
-  /** Who waits for a lock of whom. */
+  /** Waiters, and the holders for which they wait. */
   private readonly waits = new Map<Owner, Owner>();
-  /** Counts what gives locks back: whoever waits may try again when it has changed. */
+  /** Number of releases: a waiter may try again when it has changed. */
   releases = 0;
 
-  /** A lock that keeps `wanted` from being taken. */
+  /** A lock that conflicts with `wanted`. */
   conflict(file: string, wanted: Lock): Lock | undefined {
     return this.files
       .get(file)
@@ -40,7 +40,7 @@ export class LockTable {
           (lock.kind === LockKind.WRITE || wanted.kind === LockKind.WRITE),
       );
   }
-  /** Takes or gives back; nothing conflicts. What the owner had of the range is replaced, the rest of it stays. */
+  /** Sets or releases a lock without conflicts. Replaces the owner's locks in the range and keeps the rest. */
   set(file: string, lock: Lock): void {
     const rest: Lock[] = [];
     for (const old of this.files.get(file) ?? []) {
@@ -55,7 +55,7 @@ export class LockTable {
     this.put(file, rest);
     this.waits.delete(lock.owner);
   }
-  /** All that the owner has of the file. */
+  /** Releases all locks of the owner on the file. */
   drop(file: string, owner: Owner): void {
     const before = this.files.get(file);
     if (before?.some((lock) => lock.owner === owner))
@@ -64,7 +64,7 @@ export class LockTable {
         before.filter((lock) => lock.owner !== owner),
       );
   }
-  /** Whether waiting for `holder` would go round in a circle; else `owner` waits. */
+  /** Whether waiting for `holder` would close a cycle; otherwise `owner` waits. */
   isDeadlock(owner: Owner, holder: Owner): boolean {
     for (let at: Owner | undefined = holder; at !== undefined; at = this.waits.get(at)) if (at === owner) return true;
     this.waits.set(owner, holder);
@@ -73,7 +73,7 @@ export class LockTable {
   stopsWaiting(owner: Owner): void {
     this.waits.delete(owner);
   }
-  /** Locks that are held; none when no task is left. */
+  /** Number of locks held; 0 without tasks. */
   get count(): number {
     return [...this.files.values()].reduce((sum, locks) => sum + locks.length, 0);
   }

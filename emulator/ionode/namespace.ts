@@ -1,11 +1,10 @@
 /**
- * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; /dev, /proc and
- * /sys of its own (devices.ts, procfs.ts). What the host has under these names does not show. Paths are resolved
- * here, one component after the other, each looked up in the open directory before it (folder.ts, hostfs.ts): absolute
- * paths and symbolic links, absolute ones too, start at the job's root, `..` stops at it. So no path leads out,
- * whatever another process of the host does to the directories meanwhile. Source: path_resolution(7). Permissions:
- * files belong to whoever asks, so the owner's bits count, whoever runs the emulator. Paths are byte strings
- * (bytestring.ts).
+ * The job's name space: one host directory as its root; the built-in jobs read-only under /margay/bin; its own /dev,
+ * /proc and /sys (devices.ts, procfs.ts), which hide the host's. Paths are resolved here, one component after the
+ * other, each looked up in the open directory before it (folder.ts, hostfs.ts). Absolute paths and symbolic links,
+ * including absolute links, start at the job's root, and `..` stops there. So no path leads out, whatever another
+ * process of the host does to the directories meanwhile. Source: path_resolution(7). Permissions: every task owns all
+ * files, so the owner's bits apply, whoever runs the emulator. Paths are byte strings (bytestring.ts).
  */
 import { Errno } from "../abi/errno.ts";
 import { PATH_MAX_BYTES } from "../abi/io.ts";
@@ -14,7 +13,7 @@ import { Folder, type Node, type Viewer, type Volume } from "./folder.ts";
 import { type HostFs, type HostStat, IoError } from "./hostfs.ts";
 
 export const NAME_MAX_BYTES = 255;
-/** Symbolic links followed in one resolution (Linux: MAXSYMLINKS). */
+/** Most symbolic links followed in one resolution (Linux: MAXSYMLINKS). */
 const LINKS_MAX = 40;
 
 export const Access = { EXECUTE: 1, WRITE: 2, READ: 4 } as const;
@@ -22,33 +21,33 @@ export function permits(stat: HostStat, access: number): boolean {
   return ((stat.permissions >> 6) & access) === access;
 }
 
-/** Where a resolution ended. Its holder closes it. */
+/** Result of a resolution. Its holder closes it. */
 export interface Place {
-  /** The directory that `name` lies in. */
+  /** The directory that contains `name`. */
   readonly folder: Folder;
-  /** Last component; "": the path ended with `/`, `.` or `..` and named a directory without its name. */
+  /** Last component; "": the path ended with `/`, `.` or `..` and gives a directory without a name. */
   readonly name: string;
-  /** What the path ended with. "/": it is the root. */
+  /** The end of the path. "/": the root. */
   readonly last: "name" | "." | ".." | "/";
-  /** Null: nothing has that name, but its directory exists. */
+  /** Null: the name does not exist, but its directory does. */
   readonly node: Node | null;
-  /** The path asked for a directory, by a slash at its end. */
+  /** The path requires a directory, by a trailing slash. */
   readonly mustBeDirectory: boolean;
 }
 export interface ResolveOptions {
   /** Follow a symbolic link in the last component. */
   readonly followLast: boolean;
   /**
-   * For calls that make, remove or rename the last component: it is never followed, and a slash behind it demands
+   * For calls that create, remove or rename the last component: it is never followed, and a trailing slash requires
    * nothing.
    */
   readonly isParent?: boolean;
-  /** The directory that a relative path starts from; left out: the job's root. */
+  /** The directory from which a relative path starts; left out: the job's root. */
   readonly from?: Folder;
   readonly viewer?: Viewer | undefined;
 }
 
-/** As lstat of what was found has it; of a device as if it were a file of its own. Streams have none. */
+/** The lstat result of a node; a device counts as a file of its own. Streams have none. */
 export function statOf(node: Node): HostStat {
   switch (node.kind) {
     case "folder":
@@ -73,7 +72,7 @@ export function ownStat(kind: HostStat["kind"], identity: string, sizeBytes: num
   return { kind, identity, sizeBytes, permissions, links: 1 };
 }
 
-/** st_dev of the trees. Source: none; the same on every host. */
+/** st_dev of the trees: arbitrary, the same on every host. */
 export const volumes = {
   root: { device: 1, readOnly: false },
   builtIn: { device: 2, readOnly: true },
@@ -85,7 +84,7 @@ export const volumes = {
 } as const satisfies Readonly<Record<string, Volume>>;
 /** Of the standard streams. */
 export const STREAM_DEVICE = 3;
-/** The first of what --mount adds. */
+/** The first st_dev for --mount. */
 export const MOUNT_DEVICE = 16;
 
 export class NameSpace {
@@ -93,10 +92,10 @@ export class NameSpace {
   readonly dev: Folder;
   readonly proc: Folder;
   readonly sys: Folder;
-  /** Beside the root, parents first. */
+  /** Folders besides the root, parents first. */
   private readonly own: Folder[] = [];
 
-  /** @throws IoError where `root` is no directory that may be served. */
+  /** @throws IoError if `root` is not a directory that may be served */
   constructor(
     private readonly fs: HostFs,
     root: string,
@@ -111,13 +110,13 @@ export class NameSpace {
     this.sys = this.folder(this.root, "sys", volumes.sys);
   }
 
-  /** Nothing is open on the host any more, but for what others hold. */
+  /** Closes everything on the host, except what others hold. */
   close(): void {
     for (const folder of this.own.splice(0).reverse()) folder.release();
     this.root.release();
   }
 
-  /** @throws IoError; whatever `use` throws. The place is closed behind it. */
+  /** @throws IoError; whatever `use` throws. The place is closed afterwards. */
   resolve<T>(text: string, options: ResolveOptions, use: (place: Place) => T): T {
     const place = this.walk(text, options);
     try {
@@ -132,7 +131,7 @@ export class NameSpace {
     const { followLast, isParent = false, from = this.root, viewer } = options;
     if (text.length === 0) throw new IoError(Errno.ENOENT);
     if (text.length >= PATH_MAX_BYTES) throw new IoError(Errno.ENAMETOOLONG);
-    /** What is still to be walked, next component last. */
+    /** Remaining components, the next one last. */
     const rest = text.split("/").reverse();
     let folder = (text.startsWith("/") ? this.root : from).hold();
     const moveTo = (to: Folder): void => {
@@ -201,7 +200,7 @@ export class NameSpace {
   }
 
   /**
-   * The path of a directory from the root. @throws IoError ENOENT: it has been removed, or the host has moved it out of
+   * The path of a directory from the root. @throws IoError ENOENT: it was removed, or the host has moved it away from
    * where it was found.
    */
   pathOf(folder: Folder): string {
@@ -225,7 +224,7 @@ export class NameSpace {
     return renamed.name;
   }
 
-  /** Where a link leads. If it is none any more, somebody of the host has exchanged it: its name is looked up again. */
+  /** The target of a link. If it is no longer a link, a host process has replaced it: its name is looked up again. */
   private target(folder: Folder, name: string): string {
     let target: string;
     try {
@@ -244,12 +243,12 @@ export class NameSpace {
     else if (node?.kind === "file" && node.isTaken !== true) this.fs.close(node.fd);
   }
 
-  /** A directory of the name space alone. */
+  /** A directory of the name space only. */
   private folder(parent: Folder, name: string, volume: Volume): Folder {
     const stat = ownStat("directory", `own:${parent.name}/${name}`, 0, 0o555);
     return this.put(parent, name, new Folder(this.fs, stat, null, volume, parent, name));
   }
-  /** A directory of the host; an empty one where there is none. */
+  /** A directory of the host; an empty one if it does not exist. */
   private mount(parent: Folder, name: string, path: string, volume: Volume): void {
     try {
       const { fd, stat } = this.fs.directory(path);

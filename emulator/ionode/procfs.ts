@@ -1,7 +1,7 @@
 /**
- * /proc, /sys and what /dev has beside its devices, made of what the I/O node knows: the same on every host, and
- * nothing of the host's. Source: proc(5) and its pages. A task sees itself alone. Not here: what only the node's kernel
- * knows (maps, auxv, memory in use, the times of threads).
+ * /proc, /sys and the part of /dev besides its devices, made from what the I/O node knows: the same on every host,
+ * without anything of the host. Source: proc(5) and its pages. A task sees only itself. Left out: facts that only the
+ * node's kernel knows (maps, auxv, memory in use, times of threads).
  */
 import { DESCRIPTORS_MAX } from "../abi/io.ts";
 import { CpuidModel } from "../devices/cpuid.ts";
@@ -18,7 +18,7 @@ import {
 import type { HostFs } from "./hostfs.ts";
 import type { NameSpace } from "./namespace.ts";
 
-/** Of every node. */
+/** Facts of every node. */
 export interface MachineFacts {
   readonly cores: number;
   readonly memoryBytes: number;
@@ -96,7 +96,7 @@ function workingFolder(at: string, viewer: Viewer): OwnLink {
   };
 }
 const terminated = (texts: readonly string[]): string => texts.map((t) => `${fromText(t)}\0`).join("");
-/** At most 15 bytes, as Linux keeps it. */
+/** At most 15 bytes, as on Linux. */
 function command({ program }: Viewer): string {
   const path = fromText(program?.path ?? "");
   return path.slice(path.lastIndexOf("/") + 1).slice(0, 15);
@@ -121,7 +121,7 @@ function status({ cores }: MachineFacts, viewer: Viewer): string {
     ["Cpus_allowed_list", range(cores)],
   ]);
 }
-/** proc_pid_stat(5): 52 fields; those that the I/O node cannot know are 0. */
+/** proc_pid_stat(5): 52 fields; those unknown to the I/O node are 0. */
 function stat(viewer: Viewer): string {
   const { pid } = viewer;
   const fields = [`${pid} (${command(viewer)}) R 0`, pid, pid, 0, -1];
@@ -142,7 +142,7 @@ function range(cores: number): string {
   return cores === 1 ? "0" : `0-${cores - 1}`;
 }
 
-/** What CPUID says of each core. */
+/** CPUID facts of each core. */
 function cpuinfo({ cores }: MachineFacts): string {
   const model = new CpuidModel(cores);
   const chars = (...words: number[]): string => {
@@ -184,13 +184,13 @@ const FLAGS_7_EBX = ["fsgsbase", "", "", "", "", "", "", "smep", "", "", "", "",
 function flagNames(bits: number, names: readonly string[]): string[] {
   return names.filter((name, bit) => name !== "" && (bits & (1 << bit)) !== 0);
 }
-/** MemTotal is the node's RAM; how much of it is in use only the node knows. */
+/** MemTotal is the node's RAM; only the node knows how much is in use. */
 function meminfo({ memoryBytes }: MachineFacts): string {
   const row = (name: string, bytes: number): string =>
     `${`${name}:`.padEnd(16)}${String(bytes / 1024).padStart(8)} kB\n`;
   return [row("MemTotal", memoryBytes), row("SwapTotal", 0), row("SwapFree", 0)].join("");
 }
-/** Since boot, and what the cores were idle, which only the node knows. */
+/** Time since boot, and idle time, which only the node knows. */
 function uptime({ time }: Viewer): string {
   return `${(Math.floor(time) / NS_PER_SECOND).toFixed(2)} 0.00\n`;
 }

@@ -1,12 +1,13 @@
 /**
- * What a job may write: the growth of its files by their apparent size, holes included, as a disk quota in bytes
- * (quotactl(2)), and the number of names that it makes. A file that shrinks gives back what the job had added to it.
+ * Limits of a job's writes: the growth of its files by their apparent size, including holes, as a disk quota in bytes
+ * (quotactl(2)), and the number of names that it creates. When a file shrinks, the bytes that the job had added are
+ * returned.
  */
 import { Errno } from "../abi/errno.ts";
 import { IoError } from "./hostfs.ts";
 
 export const QUOTA_DEFAULT_BYTES = 2 ** 30;
-/** Names that a job may make: the host's inodes are no less finite than its blocks. */
+/** Most names that a job may create: the host's inodes are as limited as its blocks. */
 export const NAMES_MAX = 1 << 18;
 
 export class Quota {
@@ -17,11 +18,11 @@ export class Quota {
 
   constructor(private readonly limitBytes: number) {}
 
-  /** Bytes that files may still grow by. */
+  /** Bytes by which files may still grow. */
   get roomBytes(): number {
     return this.limitBytes - this.usedBytes;
   }
-  /** A file has changed its size. Growth beyond the room must have been refused before. */
+  /** A file has changed its size. Growth beyond the room must have been refused earlier. */
   resized(identity: string, from: number, to: number): void {
     const before = this.added.get(identity) ?? 0;
     const after = to > from ? before + to - from : Math.max(0, before - (from - to));
@@ -29,7 +30,7 @@ export class Quota {
     if (after === 0) this.added.delete(identity);
     else this.added.set(identity, after);
   }
-  /** The file is gone: what the job had added is given back. */
+  /** The file is gone: the bytes that the job had added are returned. */
   removed(identity: string): void {
     this.usedBytes -= this.added.get(identity) ?? 0;
     this.added.delete(identity);
@@ -43,7 +44,7 @@ export class Quota {
   get namesLeft(): number {
     return NAMES_MAX - this.names;
   }
-  /** A name is gone. */
+  /** A name was removed. */
   unnamed(): void {
     this.names = Math.max(0, this.names - 1);
   }

@@ -1,7 +1,7 @@
 /**
- * Takes a request apart, by the types of the call's arguments in the table of system calls: behind the registers stand,
- * in the order of the arguments, the paths and structures that they point to, and then the data. Everything is checked
- * again here: the kernel that sent it may be anything.
+ * Parses a request by the types of the call's arguments in the table of system calls: after the registers follow, in
+ * the order of the arguments, the paths and structures to which they point, and then the data. Everything is checked
+ * again here, because the sending kernel is not trusted.
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, IoRequest, PATH_MAX_BYTES } from "../abi/io.ts";
@@ -27,7 +27,7 @@ const shapes: ReadonlyMap<number, Shape> = new Map(syscallInfos.map((info) => [i
 const mayBeNull: ReadonlySet<number> = new Set([ArgKind.PATH_OPTIONAL, ArgKind.READ_OPTIONAL, ArgKind.UPDATE_OPTIONAL]);
 const isStructure: ReadonlySet<number> = new Set([ArgKind.READ, ArgKind.READ_OPTIONAL, ArgKind.UPDATE_OPTIONAL]);
 
-/** -1: the body is too short to name one. */
+/** -1: the body is too short to contain a call. */
 export function callOf(body: Uint8Array): number {
   return body.length >= 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : -1;
 }

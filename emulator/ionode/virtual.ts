@@ -1,8 +1,9 @@
 /**
- * What hosts differ in, made the same everywhere: inode numbers count files in the order of their first appearance, and
- * what a job makes is a new one; device numbers are the trees' (namespace.ts); times are the boot epoch or, for what a
- * job has changed in this run, the epoch plus the virtual time of the change, or what utimensat(2) said. Reading does
- * not change the time of access (noatime). Blocks follow from the size; files belong to whoever asks.
+ * Makes properties in which hosts differ uniform. Inode numbers count files in the order of their first appearance, and
+ * a file that a job creates gets a new one. Device numbers are those of the trees (namespace.ts). Times are the boot
+ * epoch or, for files that a job has changed in this run, the epoch plus the virtual time of the change, or the time
+ * set by utimensat(2). Reading does not change the access time (noatime). Blocks follow from the size. Every task owns
+ * all files.
  */
 import { FileMode, Stat, Statx, StatxMask } from "../abi/io.ts";
 import type { HostStat, NodeKind } from "./hostfs.ts";
@@ -10,7 +11,7 @@ import { STREAM_DEVICE } from "./namespace.ts";
 
 export const BLOCK_BYTES = 4096;
 const SECTOR_BYTES = 512;
-/** A short link's text lies in its inode, as on ext4. */
+/** The text of a short link is stored in its inode, as on ext4. */
 const SHORT_LINK_BYTES = 60;
 const NANOSECONDS = 1_000_000_000n;
 const typeBits: Readonly<Record<NodeKind, number>> = {
@@ -30,7 +31,7 @@ interface Times {
   changed: bigint;
   born: bigint;
 }
-/** All that stat(2) says of a file. */
+/** All facts of a file for stat(2). */
 export interface Facts {
   readonly device: bigint;
   readonly inode: bigint;
@@ -46,9 +47,9 @@ export interface FactsOptions {
   /** st_dev. */
   readonly volume: number;
   readonly userId: number;
-  /** Its number, if it is a device of the name space. */
+  /** Device number, for a device of the name space. */
   readonly device?: number | undefined;
-  /** Directories: 2 and one for each directory in it. */
+  /** Directories: 2 plus one for each directory inside. */
   readonly links?: number | undefined;
 }
 
@@ -60,26 +61,26 @@ export class VirtualFacts {
 
   constructor(private readonly epochSeconds: bigint) {}
 
-  /** Nanoseconds since 1970 of a moment of the run. */
+  /** A time of the run as nanoseconds since 1970. */
   at(time: number): bigint {
     return this.epochSeconds * NANOSECONDS + BigInt(Math.floor(time));
   }
-  /** A file that was not there before; the host may have used its inode for another. */
+  /** A new file; the host may have reused the inode of another. */
   created(identity: string, time: number): void {
     this.inodes.set(identity, ++this.inodeCount);
     const now = this.at(time);
     this.times.set(identity, { accessed: now, modified: now, changed: now, born: now });
   }
-  /** Its content has changed. */
+  /** The file's content has changed. */
   modified(identity: string, time: number): void {
     const t = this.timesOf(identity);
     t.modified = t.changed = this.at(time);
   }
-  /** What is said about it has changed. */
+  /** The file's metadata has changed. */
   changed(identity: string, time: number): void {
     this.timesOf(identity).changed = this.at(time);
   }
-  /** utimensat(2); null: as it is. */
+  /** utimensat(2); null: unchanged. */
   setTimes(identity: string, accessed: bigint | null, modified: bigint | null, time: number): Readonly<Times> {
     const t = this.timesOf(identity);
     if (accessed !== null) t.accessed = accessed;
@@ -87,11 +88,11 @@ export class VirtualFacts {
     t.changed = this.at(time);
     return t;
   }
-  /** Set-user-ID, set-group-ID and sticky bit are the job's view alone: the host's file does not get them. */
+  /** Set-user-ID, set-group-ID and sticky bit exist only in the job's view: the host's file does not get them. */
   setSpecialBits(identity: string, permissions: number): void {
     this.specialBits.set(identity, permissions & 0o7000);
   }
-  /** chown(2): the bits go, of the group where it may execute. */
+  /** chown(2) clears the bits; set-group-ID only if the group may execute. */
   dropSetId(identity: string, permissions: number): void {
     const bits = this.specialBits.get(identity) ?? permissions & 0o7000;
     const dropped = 0o4000 | (permissions & 0o010 ? 0o2000 : 0);
@@ -123,7 +124,7 @@ export class VirtualFacts {
       times: this.times.get(s.identity) ?? { accessed: start, modified: start, changed: start, born: start },
     };
   }
-  /** `terminal`: it is one. */
+  /** `terminal`: the stream is a terminal. */
   streamFacts(stream: number, userId: number, terminal: boolean): Facts {
     const start = this.at(0);
     return {
@@ -196,7 +197,7 @@ export function encodeStatx(f: Facts): Uint8Array {
   s.devMinor = Number(f.device);
   return bytes;
 }
-/** Seconds, rounded down, and the nanoseconds on top. */
+/** Seconds, rounded down, and the remaining nanoseconds. */
 function split(time: bigint): [seconds: bigint, nanoseconds: bigint] {
   const nanoseconds = ((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
   return [BigInt.asUintN(64, (time - nanoseconds) / NANOSECONDS), nanoseconds];

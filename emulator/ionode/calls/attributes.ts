@@ -1,7 +1,7 @@
 /**
- * chmod, chown, truncate, utimensat and their kin, umask. Source: their pages of section 2. All files belong to whoever
- * asks, so he may change them; only to himself may he give them. The bits above 0o777 are the job's view alone: the
- * host never gets a set-user-ID file.
+ * chmod, chown, truncate, utimensat and their variants, umask. Source: their pages of section 2. Every task owns all
+ * files, so it may change them, but may give them only to itself. The bits above 0o777 exist only in the job's view:
+ * the host never gets a set-user-ID file.
  */
 import { Errno } from "../../abi/errno.ts";
 import { AT_FDCWD, At, UTIME_NOW, UTIME_OMIT } from "../../abi/io.ts";
@@ -36,7 +36,7 @@ function chmodAt(c: CallContext, dirfd: number, path: string, mode: number, flag
   const followLast = (flags & At.SYMLINK_NOFOLLOW) === 0;
   return targetAt(c, { dirfd, path, flags, followLast }, (target) => setMode(c, target, mode));
 }
-/** What the name space has made is not the task's: EPERM. */
+/** Nodes made by the name space do not belong to the task: EPERM. */
 function mustBeOwn({ readOnly, hostFd }: Target): void {
   if (readOnly) throw new IoError(Errno.EROFS);
   if (hostFd < 0) throw new IoError(Errno.EPERM);
@@ -109,7 +109,7 @@ export function ftruncate(c: CallContext): CallResult {
 
 const NANOSECONDS = 1_000_000_000n;
 const MICROSECONDS = 1_000_000n;
-/** Times to set, in nanoseconds since 1970; null: as it is. */
+/** Times to set, in nanoseconds since 1970; null: unchanged. */
 type Pair = readonly [accessed: bigint | null, modified: bigint | null];
 
 /** (dirfd, path or null, struct timespec[2] or null, flags). */
@@ -171,7 +171,7 @@ function timesAt(c: CallContext, [dirfd, path, flags]: Where, times: Pair): Call
 function setTimes(c: CallContext, target: Target, [accessed, modified]: Pair): CallResult {
   mustBeOwn(target);
   const t = c.facts.setTimes(target.stat.identity, accessed, modified, c.time);
-  // The host's are set too, for whoever uses the files after the run.
+  // The host's times are set, too, for users of the files after the run.
   const seconds = (time: bigint): number => Number(time) / Number(NANOSECONDS);
   c.fs.setTimes(target.hostFd, seconds(t.accessed), seconds(t.modified));
   return done(0);

@@ -1,4 +1,4 @@
-/** What a call sees: its arguments, checked, and the I/O node's state. */
+/** What a call gets: its arguments, checked, and the I/O node's state. */
 import type { Message } from "../../fabric/message.ts";
 import type { Prng } from "../../machine/prng.ts";
 import type { DescriptorTable } from "../descriptors.ts";
@@ -9,18 +9,18 @@ import type { NameSpace } from "../namespace.ts";
 import type { Quota } from "../quota.ts";
 import type { VirtualFacts } from "../virtual.ts";
 
-/** Of a terminal, in characters. */
+/** Size of a terminal, in characters. */
 export interface TerminalSize {
   readonly rows: number;
   readonly columns: number;
 }
-/** What a task has beside its open files. */
+/** State of a task besides its open files. */
 export interface TaskState {
   /** "nid:job". */
   readonly key: string;
   readonly pid: number;
   readonly table: DescriptorTable;
-  /** Held. */
+  /** Held by the task. */
   workingFolder: Folder;
   umask: number;
 }
@@ -29,7 +29,7 @@ export interface CallContext {
   readonly names: NameSpace;
   readonly table: DescriptorTable;
   readonly facts: VirtualFacts;
-  /** Of the job. */
+  /** The job's quota. */
   readonly quota: Quota;
   readonly locks: LockTable;
   readonly task: TaskState;
@@ -37,38 +37,38 @@ export interface CallContext {
   readonly random: Prng;
   readonly request: Message;
   readonly time: number;
-  /** When the request came; the call is made again later if it has returned a Later. */
+  /** Arrival time of the request; the call is made again later if it has returned a Later. */
   readonly startTime: number;
   readonly isAgain: boolean;
   /** Raw argument registers. */
   readonly args: readonly bigint[];
-  /** Argument as a C int. */
+  /** An argument as a C int. */
   int(index: number): number;
-  /** The path that the argument points to. "": an argument that may be null is. */
+  /** The path to which the argument points. "": an optional argument is null. */
   path(index: number): string;
-  /** The structure that the argument points to; null: it does not. */
+  /** The structure to which the argument points; null: none. */
   structure(index: number): DataView | null;
-  /** The bytes to write, or what else stands behind paths and structures. */
+  /** The bytes to write, or other data after paths and structures. */
   readonly data: Uint8Array;
   output(stream: number, bytes: Uint8Array): void;
-  /** Up to `count` bytes of the task's standard input; none at its end. Null: they are not there yet. */
+  /** Up to `count` bytes of the task's standard input; none at its end. Null: not available yet. */
   input(count: number): Uint8Array | null;
-  /** Standard input comes while the job runs: whoever wants it waits (`Later`). */
+  /** Standard input arrives while the job runs: readers wait (`Later`). */
   readonly isLiveInput: boolean;
-  /** Some of it is going to be read. */
+  /** Announces a read of standard input. */
   wantInput(): void;
-  /** A standard stream that is a terminal; undefined: it is none. */
+  /** The terminal of a standard stream; undefined: it is not a terminal. */
   terminal(stream: number): TerminalSize | undefined;
-  /** A directory has been renamed: whoever has it open finds its new `..`. */
+  /** A directory was renamed: whoever has it open finds its new `..`. */
   moved(identity: string, parent: Folder, name: string): void;
-  /** The last name of a file is gone: its bytes are given back when nobody has it open. */
+  /** A file has lost its last name: its bytes are returned when it is no longer open. */
   unlinked(identity: string): void;
 }
 export interface CallResult {
   readonly result: bigint;
   readonly data?: Uint8Array;
 }
-/** The call is made again: when there is input, when a lock is given back, or at `due`. */
+/** The call is made again: when there is input, when a lock is released, or at `due`. */
 export type Later =
   | { readonly later: "input" }
   | { readonly later: "lock" }

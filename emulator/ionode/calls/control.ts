@@ -1,4 +1,4 @@
-/** dup and its kin, fcntl, flock, ioctl. Source: Linux dup(2), fcntl(2), flock(2), ioctl_tty(2). */
+/** dup and its variants, fcntl, flock, ioctl. Source: Linux dup(2), fcntl(2), flock(2), ioctl_tty(2). */
 import { Errno } from "../../abi/errno.ts";
 import {
   DESCRIPTORS_MAX,
@@ -43,7 +43,7 @@ function duplicate(c: CallContext, fd: number, to: number, closeOnExec: boolean)
 
 /** Status flags that F_SETFL sets. */
 const SETTABLE = Open.APPEND | Open.ASYNC | Open.DIRECT | Open.NOATIME | Open.NONBLOCK;
-/** All that a descriptor of O_PATH is good for (open(2)). */
+/** The only operations on a descriptor opened with O_PATH (open(2)). */
 const WITH_PATH: readonly number[] = [Fcntl.DUPFD, Fcntl.DUPFD_CLOEXEC, Fcntl.GETFD, Fcntl.SETFD, Fcntl.GETFL];
 
 export function fcntl(c: CallContext): CallResult | Later {
@@ -85,7 +85,7 @@ export function fcntl(c: CallContext): CallResult | Later {
   }
 }
 
-/** Of record locks; those of flock have one of their own. */
+/** Key for record locks; flock uses a separate one. */
 const recordsOf = (file: OpenFile): string => `record:${file.identity || file.path}`;
 const wholeOf = (file: OpenFile): string => `whole:${file.identity || file.path}`;
 
@@ -110,7 +110,7 @@ function lockOf(c: CallContext, file: OpenFile, owner: Owner): Lock {
   if (l.kind > LockKind.UNLOCK) throw new IoError(Errno.EINVAL);
   return { owner, kind: l.kind, start, last, pid: owner === file ? -1 : c.request.sourcePid };
 }
-/** The lock that is in the way, in the caller's structure; else its kind is F_UNLCK. */
+/** Stores the conflicting lock in the caller's structure; without one, its kind is F_UNLCK. */
 function getLock(c: CallContext, file: OpenFile, owner: Owner): CallResult {
   const wanted = lockOf(c, file, owner);
   if (wanted.kind === LockKind.UNLOCK && owner !== file) throw new IoError(Errno.EINVAL);
@@ -154,11 +154,11 @@ export function flock(c: CallContext): CallResult | Later {
   const kind = kinds.get(operation & ~FlockFlag.NONBLOCK);
   if (kind === undefined) throw new IoError(Errno.EINVAL);
   const wanted = { owner: file, kind, start: 0n, last: END, pid: -1 };
-  // A lock that is converted is given back first (flock(2)).
+  // To convert a lock, it is first released (flock(2)).
   if (kind !== LockKind.UNLOCK) c.locks.drop(wholeOf(file), file);
   return take(c, wholeOf(file), wanted, (operation & FlockFlag.NONBLOCK) === 0);
 }
-/** What goes when a descriptor of `file` is closed. */
+/** Locks released when a descriptor of `file` is closed. */
 export function dropLocks(c: Pick<CallContext, "locks" | "task">, file: OpenFile, isLast: boolean): void {
   c.locks.drop(recordsOf(file), c.task);
   if (!isLast) return;
@@ -200,8 +200,8 @@ function intOf(c: CallContext): number {
   return new DataView(c.data.buffer, c.data.byteOffset).getInt32(0, true);
 }
 /**
- * The terminal of the user who runs the command. Its modes are his and stay what they are: a line at a time with echo
- * (what `stty sane` gives), and asking for others fails.
+ * The terminal of the command's user. Its modes cannot be changed: line mode with echo (as `stty sane` sets it); a
+ * request for others fails.
  */
 function terminalControl(request: number, { rows, columns }: TerminalSize): CallResult {
   switch (request) {

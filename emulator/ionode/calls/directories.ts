@@ -19,10 +19,10 @@ const types: Readonly<Record<NodeKind, number>> = {
   link: 10,
   socket: 12,
 };
-/** Writes one entry behind `start`; its length is rounded up, so that the next is aligned. */
+/** Writes one entry at `start`; its length is rounded up, so that the next one is aligned. */
 type Encode = (view: DataView, start: number, inode: bigint, next: bigint, name: Uint8Array, type: number) => void;
 interface Format {
-  /** Bytes beside the name and its NUL. */
+  /** Bytes besides the name and its NUL. */
   readonly head: number;
   readonly tail: number;
   readonly encode: Encode;
@@ -84,7 +84,7 @@ function entries(c: CallContext, format: Format): CallResult {
   file.positionBytes = BigInt(index);
   return done(used, bytes.subarray(0, used));
 }
-/** As it was when it was read from its start: what comes and goes meanwhile shifts nothing. */
+/** The listing from the time when it was read from its start, so that later changes shift nothing. */
 function listing(c: CallContext, file: OpenFile, folder: Folder): readonly HostEntry[] {
   if (file.entries !== undefined && file.positionBytes !== 0n) return file.entries;
   if (folder.refresh().stat.links === 0) throw new IoError(Errno.ENOENT);

@@ -1,4 +1,4 @@
-/** mmap of a file: whether it may be mapped so. The kernel then reads the contents. Source: Linux mmap(2). */
+/** mmap of a file: whether this mapping is allowed. The kernel then reads the contents. Source: Linux mmap(2). */
 import { Errno } from "../../abi/errno.ts";
 import { MapFlag, Prot } from "../../abi/process.ts";
 import { mayRead, mayWrite } from "../descriptors.ts";
@@ -12,7 +12,7 @@ export function mmap(c: CallContext): CallResult {
   if (!mayRead(file)) throw new IoError(Errno.EACCES);
   if (isShared && (c.int(2) & Prot.WRITE) !== 0) {
     if (!mayWrite(file)) throw new IoError(Errno.EACCES);
-    // What the program writes would have to reach the file, and other programs.
+    // The program's writes would have to reach the file and other programs.
     throw new IoError(Errno.ENODEV);
   }
   if (file.device?.name === "zero") return done(0);

@@ -1,6 +1,6 @@
 /**
- * mkdir, rmdir, unlink, rename, link, symlink, mknod and their *at kin, readlink. Source: their pages of section 2, and
- * fs/namei.c of Linux for the order of the errors.
+ * mkdir, rmdir, unlink, rename, link, symlink, mknod and their *at variants, readlink. Source: their pages of section
+ * 2, and fs/namei.c of Linux for the order of the errors.
  */
 import { Errno } from "../../abi/errno.ts";
 import { AT_FDCWD, At, FileMode, Open, PATH_MAX_BYTES, Rename } from "../../abi/io.ts";
@@ -38,7 +38,7 @@ export function mknod(c: CallContext): CallResult {
 export function mknodat(c: CallContext): CallResult {
   return mknodFrom(c, c.int(0), c.path(1), c.int(2));
 }
-/** Regular files alone: pipes and sockets would join processes, of which there is one. */
+/** Only regular files: pipes and sockets would connect processes, and there is only one. */
 function mknodFrom(c: CallContext, dirfd: number, path: string, mode: number): CallResult {
   const type = mode & FileMode.TYPE_MASK;
   const { FIFO, CHARACTER, DIRECTORY, BLOCK, REGULAR, SOCKET } = FileMode;
@@ -88,7 +88,7 @@ function linkFrom(c: CallContext, [oldDirfd, oldPath]: From, [dirfd, path]: From
       if (old.folder.volume.device !== place.folder.volume.device) throw new IoError(Errno.EXDEV);
       const directory = directoryToChange(place.folder);
       if (node.kind === "folder") throw new IoError(Errno.EPERM);
-      // Of the name space, or found by a link of /proc/self/fd: it has no name here.
+      // From the name space, or found through a link in /proc/self/fd: it has no name here.
       if (node.kind !== "file" || !old.folder.isHost) throw new IoError(Errno.EXDEV);
       if (node.stat.kind !== "regular" && node.stat.kind !== "link") throw new IoError(Errno.EPERM);
       c.quota.named();
@@ -119,7 +119,7 @@ function linkAt(c: CallContext, dirfd: number, path: string): string {
     return folder.readlink(name);
   });
 }
-/** Of a link that is open by O_PATH and O_NOFOLLOW. */
+/** For a link that is open by O_PATH and O_NOFOLLOW. */
 function openLink(c: CallContext, fd: number): string {
   const { linkText } = c.table.get(fd);
   if (linkText === undefined) throw new IoError(Errno.ENOENT);
@@ -137,7 +137,7 @@ export function unlinkat(c: CallContext): CallResult {
   if (flags & ~At.REMOVEDIR) throw new IoError(Errno.EINVAL);
   return flags & At.REMOVEDIR ? rmdirFrom(c, c.int(0), c.path(1)) : unlinkFrom(c, c.int(0), c.path(1));
 }
-/** What the name space has put there is like a mount point (EBUSY). */
+/** Nodes that the name space has placed there behave like mount points (EBUSY). */
 function mustNotBeMounted(c: CallContext, { folder, name }: Place): void {
   if (folder.entry(name, c.viewer) !== undefined) throw new IoError(Errno.EBUSY);
 }
@@ -186,7 +186,7 @@ export function rename(c: CallContext): CallResult {
 export function renameat(c: CallContext): CallResult {
   return renameFrom(c, [c.int(0), c.path(1)], [c.int(2), c.path(3)], 0);
 }
-/** RENAME_EXCHANGE and RENAME_WHITEOUT: EINVAL, as of a file system that has not got them. */
+/** RENAME_EXCHANGE and RENAME_WHITEOUT: EINVAL, as for a file system without them. */
 export function renameat2(c: CallContext): CallResult {
   const flags = c.int(4);
   if (flags & ~Rename.NOREPLACE) throw new IoError(Errno.EINVAL);
@@ -230,7 +230,7 @@ function renamePlaces(c: CallContext, from: Place, to: Place, flags: number): vo
   else isRemoved(c, folder, target);
   if (isDirectory) c.moved(identity, folder, to.name);
 }
-/** Whether `folder` is the directory of that identity, or in it. */
+/** Whether `folder` is the directory with that identity, or inside it. */
 function isInside(folder: Folder, identity: string): boolean {
   for (let at: Folder | null = folder; at !== null; at = at.parent) if (at.stat.identity === identity) return true;
   return false;

@@ -8,11 +8,11 @@ import { Access, permits, type Place, statOf } from "../namespace.ts";
 import { done, type CallContext, type CallResult } from "./context.ts";
 import { at, directoryToChange } from "./paths.ts";
 
-/** A host that makes and removes the file all the time does not hold up the job for ever. */
+/** A host process that creates and removes the file continuously must not block the job for ever. */
 const ATTEMPTS_MAX = 16;
-/** What F_GETFL does not show. */
+/** Flags that F_GETFL does not show. */
 const AT_OPEN_ONLY = Open.CREAT | Open.EXCL | Open.NOCTTY | Open.TRUNC | Open.CLOEXEC;
-/** What O_PATH leaves of the other flags. */
+/** Flags that O_PATH keeps. */
 const WITH_PATH = Open.PATH | Open.DIRECTORY | Open.NOFOLLOW | Open.CLOEXEC;
 
 export function open(c: CallContext): CallResult {
@@ -60,7 +60,7 @@ function openFrom(c: CallContext, dirfd: number, path: string, given: number, mo
       c.table.set(fd, file, (flags & Open.CLOEXEC) !== 0);
       return done(fd);
     } catch (error) {
-      // Somebody of the host made the file since it was looked for.
+      // A host process created the file after the look-up.
       const isOvertaken = error instanceof IoError && error.errno === Errno.EEXIST && !isExclusive;
       if (!isOvertaken || attempt === ATTEMPTS_MAX) throw error;
     }
@@ -117,7 +117,7 @@ function openPlace(c: CallContext, place: Place, flags: number, permissions: num
     }
   }
 }
-/** A directory is only looked at here; its descriptor serves the *at calls, getdents and fstat. */
+/** A directory is opened only by O_PATH; its descriptor serves the *at calls, getdents and fstat. */
 function openFolder(c: CallContext, base: Omit<OpenFile, "kind">, folder: Folder): OpenFile {
   const { volume } = folder;
   const path = pathOf(c, folder, "");
@@ -129,7 +129,7 @@ function terminal(c: CallContext, flags: number): OpenFile {
   if (c.terminal(stream) === undefined) throw new IoError(Errno.ENXIO);
   return { ...streamFile(stream, flags & ~AT_OPEN_ONLY), path: "/dev/tty" };
 }
-/** As /proc/self/fd shows it: where it was found. */
+/** The path where it was found, for /proc/self/fd. */
 function pathOf(c: CallContext, folder: Folder, name: string): string {
   try {
     const directory = c.names.pathOf(folder);
@@ -165,7 +165,7 @@ function check({ folder, mustBeDirectory, last }: Place, node: Node, flags: numb
   if (stat.kind === "directory") {
     if (flags & Open.CREAT || isWriting) throw new IoError(Errno.EISDIR);
   } else if (flags & Open.DIRECTORY) throw new IoError(Errno.ENOTDIR);
-  // Devices, pipes and sockets of the host are nothing of the job's.
+  // Devices, pipes and sockets of the host are not available to jobs.
   else if (node.kind === "file" && stat.kind !== "regular") throw new IoError(Errno.EACCES);
   else if (node.kind === "stream" && mode !== (node.stream === 0 ? Open.RDONLY : Open.WRONLY))
     throw new IoError(Errno.EACCES);

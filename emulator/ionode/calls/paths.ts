@@ -1,4 +1,4 @@
-/** Where a call's path leads, and what may be done there. Source: Linux path_resolution(7), fs/namei.c. */
+/** Resolves a call's path, and checks what may be done there. Source: Linux path_resolution(7), fs/namei.c. */
 import { Errno } from "../../abi/errno.ts";
 import { AT_FDCWD, At } from "../../abi/io.ts";
 import type { OpenFile } from "../descriptors.ts";
@@ -8,7 +8,7 @@ import { Access, deviceStat, permits, type Place, type ResolveOptions, statOf } 
 import type { Facts } from "../virtual.ts";
 import type { CallContext } from "./context.ts";
 
-/** The directory that a relative path starts from: the task's working directory, or an open one. */
+/** The directory from which a relative path starts: the task's working directory, or an open one. */
 function startOf(c: CallContext, dirfd: number, path: string): Folder {
   if (path.startsWith("/")) return c.names.root;
   if (dirfd === AT_FDCWD) return c.task.workingFolder;
@@ -17,12 +17,12 @@ function startOf(c: CallContext, dirfd: number, path: string): Folder {
   return folder;
 }
 type Options = Pick<ResolveOptions, "followLast" | "isParent">;
-/** Resolves `path` from `dirfd`; the place is closed behind `use`. */
+/** Resolves `path` from `dirfd`; the place is closed after `use`. */
 export function at<T>(c: CallContext, dirfd: number, path: string, options: Options, use: (place: Place) => T): T {
   if (path === "") throw new IoError(Errno.ENOENT);
   return c.names.resolve(path, { ...options, from: startOf(c, dirfd, path), viewer: c.viewer }, use);
 }
-/** Something that must be there. */
+/** For something that must exist. */
 export function existing<T>(
   c: CallContext,
   dirfd: number,
@@ -35,17 +35,17 @@ export function existing<T>(
     return use(place.node, place);
   });
 }
-/** A name that is to be made or removed: never followed. */
+/** For a name to create or remove: never followed. */
 export function nameAt<T>(c: CallContext, dirfd: number, path: string, use: (place: Place) => T): T {
   return at(c, dirfd, path, { followLast: false, isParent: true }, use);
 }
 
-/** What calls that change something act on: a node of the host or of the name space. */
+/** The object of calls that change something: a node of the host or of the name space. */
 export interface Target {
   readonly stat: HostStat;
   readonly volume: number;
   readonly readOnly: boolean;
-  /** Open on the host, by O_PATH or in full; -1: the name space made it. */
+  /** Open on the host, by O_PATH or fully; -1: the name space made it. */
   readonly hostFd: number;
   /** directory. */
   readonly folder?: Folder | undefined;
@@ -77,7 +77,7 @@ export function targetOfOpen(c: CallContext, file: OpenFile): Target {
   if (file.text !== undefined) return { stat: statOf(file.text.file), volume, readOnly, hostFd };
   return { stat: file.stat ?? c.fs.fstat(hostFd), volume, readOnly, hostFd };
 }
-/** The same by (dirfd, path, flags) of an *at call, AT_EMPTY_PATH among the flags. */
+/** The same for (dirfd, path, flags) of an *at call, whose flags may include AT_EMPTY_PATH. */
 export function targetAt<T>(
   c: CallContext,
   { dirfd, path, flags, followLast }: { dirfd: number; path: string; flags: number; followLast: boolean },
@@ -97,7 +97,7 @@ export function factsOf(c: CallContext, target: Target): Facts {
   const { stat, volume, deviceNumber: device, folder } = target;
   return c.facts.facts(stat, { volume, userId, device, links: folder && linksOf(c, folder) });
 }
-/** Of a directory: its own two names, and `..` of each in it. */
+/** Links of a directory: its own two names, and `..` of each directory in it. */
 function linksOf(c: CallContext, folder: Folder): number {
   if (folder.stat.links === 0) return 0;
   try {
@@ -109,15 +109,13 @@ function linksOf(c: CallContext, folder: Folder): number {
   }
 }
 
-/**
- * The host's descriptor of the directory in which a name is to be made or removed. @throws IoError EROFS, EACCES
- */
+/** The host's descriptor of the directory in which a name is created or removed. @throws IoError EROFS, EACCES */
 export function directoryToChange(folder: Folder): number {
   if (folder.readOnly) throw new IoError(Errno.EROFS);
   if (!permits(folder.stat, Access.WRITE | Access.EXECUTE)) throw new IoError(Errno.EACCES);
   return folder.hostFd;
 }
-/** A name that is to be made there. @throws IoError EEXIST, ENOENT, and those of `directoryToChange` */
+/** A name to create there. @throws IoError EEXIST, ENOENT, and those of `directoryToChange` */
 export function nameToMake({ folder, name, last, node, mustBeDirectory }: Place, isDirectory: boolean): number {
   if (last !== "name" || node !== null) throw new IoError(Errno.EEXIST);
   if (mustBeDirectory && !isDirectory) throw new IoError(Errno.ENOENT);

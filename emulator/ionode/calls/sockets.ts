@@ -1,7 +1,7 @@
 /**
- * Sockets: none can be made. The I/O node could lend the host's network, but then a run would depend on what others
- * send and when, and a job would reach the host's neighbours. So socket(2) answers as a machine without networks and
- * with a policy does, and the calls on descriptors that are there say that those are no sockets.
+ * Sockets cannot be created. The I/O node could offer the host's network, but then a run would depend on external data
+ * and its timing, and a job could reach the host's neighbours. So socket(2) answers like a machine without networks and
+ * with a policy, and calls on other descriptors report that those are not sockets.
  */
 import { Errno } from "../../abi/errno.ts";
 import { IoError } from "../hostfs.ts";
@@ -12,7 +12,7 @@ const Family = { INET: 2, INET6: 10 } as const;
 const TYPE_FLAGS = 0o4000 | 0o2000000;
 const LAST_TYPE = 10;
 
-/** (family, type, protocol). EACCES: may not be made; EAFNOSUPPORT: there is no such family, AF_UNIX among them. */
+/** (family, type, protocol). EACCES: not permitted; EAFNOSUPPORT: unknown family, including AF_UNIX. */
 export function socket(c: CallContext): CallResult {
   const family = c.int(0);
   const type = c.int(1);
@@ -21,7 +21,7 @@ export function socket(c: CallContext): CallResult {
   if ((type & 0xf) > LAST_TYPE) throw new IoError(Errno.EINVAL);
   throw new IoError(Errno.EACCES);
 }
-/** All that take a descriptor first. */
+/** All calls whose first argument is a descriptor. */
 export function onSocket(c: CallContext): CallResult {
   c.table.opened(c.int(0));
   throw new IoError(Errno.ENOTSOCK);

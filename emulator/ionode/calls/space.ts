@@ -1,6 +1,6 @@
 /**
- * What a file's length and storage are: truncation, fallocate, fsync and its kin. Source: truncate(2), fallocate(2),
- * fsync(2), sync(2), posix_fadvise(2). Holes are not kept: what is allocated or punched out reads as zeros, and counts.
+ * Length and storage of files: truncation, fallocate, fsync and its variants. Source: truncate(2), fallocate(2),
+ * fsync(2), sync(2), posix_fadvise(2). Holes are not kept: allocated or punched ranges read as zeros, and count.
  */
 import { Errno } from "../../abi/errno.ts";
 import { Fallocate } from "../../abi/io.ts";
@@ -12,7 +12,7 @@ import { type CallContext, type CallResult, done } from "./context.ts";
 export const HOST_OFFSET_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 const ZEROS = new Uint8Array(65536);
 
-/** Gives a regular file a length. @throws IoError EFBIG, EDQUOT */
+/** Sets the length of a regular file. @throws IoError EFBIG, EDQUOT */
 export function resize(c: CallContext, hostFd: number, length: bigint): void {
   if (length > HOST_OFFSET_MAX) throw new IoError(Errno.EFBIG);
   const { identity, sizeBytes } = c.fs.fstat(hostFd);
@@ -64,7 +64,7 @@ export function fsync(c: CallContext): CallResult {
   }
   return done(0);
 }
-/** Of all that the task has open for writing. */
+/** For all files that the task has open for writing. */
 export function sync(c: CallContext): CallResult {
   for (const [, { file }] of c.table.open()) if (file.kind === "regular" && mayWrite(file)) c.fs.sync(file.hostFd);
   return done(0);
@@ -83,7 +83,7 @@ export function syncFileRange(c: CallContext): CallResult {
   if (file.kind === "regular") c.fs.sync(file.hostFd);
   return done(0);
 }
-/** (fd, offset, length, advice): heard, and nothing follows from it. */
+/** (fd, offset, length, advice): accepted without effect. */
 export function fadvise64(c: CallContext): CallResult {
   const file = c.table.opened(c.int(0));
   if (file.kind === "stream") throw new IoError(Errno.ESPIPE);

@@ -1,6 +1,6 @@
 /**
- * fstat, stat, lstat, newfstatat, statx, access and its kin, statfs. Source: Linux stat(2), statx(2), access(2),
- * statfs(2). What hosts differ in is virtual: see virtual.ts.
+ * fstat, stat, lstat, newfstatat, statx, access and its variants, statfs. Source: Linux stat(2), statx(2), access(2),
+ * statfs(2). virtual.ts makes host-dependent values uniform.
  */
 import { Errno } from "../../abi/errno.ts";
 import { AT_FDCWD, At, StatFs, StatxMask } from "../../abi/io.ts";
@@ -68,7 +68,7 @@ export function statfs(c: CallContext): CallResult {
 export function fstatfs(c: CallContext): CallResult {
   return done(0, encodeStatFs(c, targetOfOpen(c, c.table.get(c.int(0)))));
 }
-/** Source: linux/magic.h. Files are served over the interconnect, as 9p does. */
+/** Source: linux/magic.h. Files are served over the interconnect, as with 9p. */
 const Magic = {
   REMOTE: 0x0102_1997n,
   TMPFS: 0x0102_1994n,
@@ -78,7 +78,7 @@ const Magic = {
 } as const;
 /** statfs(2): ST_RDONLY, ST_VALID, ST_NOATIME. */
 const MountFlag = { READ_ONLY: 1n, VALID: 0x20n, NO_ATIME: 0x400n } as const;
-/** Sizes are the job's quota, so that `df` says what may still be written. */
+/** Sizes follow the job's quota, so that `df` shows what may still be written. */
 function encodeStatFs(c: CallContext, { volume, readOnly, stream }: Target): Uint8Array {
   const bytes = new Uint8Array(StatFs.SIZE);
   const s = new StatFs(new DataView(bytes.buffer));

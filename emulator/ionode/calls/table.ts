@@ -1,4 +1,4 @@
-/** Every call that is served here, and what it does. What its arguments are, says the table of system calls. */
+/** The calls served here, and their functions. The table of system calls has their arguments. */
 import { Syscall } from "../../abi/syscalls.ts";
 import * as attributes from "./attributes.ts";
 import type { Run } from "./context.ts";

@@ -1,6 +1,6 @@
 /**
- * read, pread64, write, pwrite64, lseek, sendfile, copy_file_range. Source: their pages of section 2. The vectors of
- * readv and its kin are the kernel's: it ships them as these.
+ * read, pread64, write, pwrite64, lseek, sendfile, copy_file_range. Source: their pages of section 2. The kernel
+ * converts readv and its variants to these.
  */
 import { Errno } from "../../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, Open, Seek } from "../../abi/io.ts";
@@ -10,17 +10,17 @@ import { done, type CallContext, type CallResult, type Later } from "./context.t
 import { HOST_OFFSET_MAX } from "./space.ts";
 
 const OFFSET_MAX = (1n << 63n) - 1n;
-/** What the I/O node copies for one request; the caller asks again for the rest, as after any short transfer. */
+/** Most bytes that one request copies; the caller continues as after any short transfer. */
 const COPY_MAX_BYTES = 16 * 2 ** 20;
 const COPY_PART_BYTES = 2 ** 20;
-/** Of holes: a block of zeros is one (lseek(2) leaves it to the file system). */
+/** Size of holes: a block of zeros counts as one (lseek(2) leaves this to the file system). */
 const HOLE_BYTES = 4096;
 
 export function read(c: CallContext): CallResult | Later {
   const file = readable(c);
   const count = countOf(c.args[2]!);
   if (file.kind === "stream") {
-    // Some has been read by this call: it does not wait for more.
+    // This call has already read some bytes: it does not wait for more.
     if (c.args[3] !== 0n && c.isLiveInput) return done(0);
     const bytes = c.input(count);
     return bytes === null ? { later: "input" } : done(bytes.length, bytes);
@@ -51,7 +51,7 @@ export function write(c: CallContext): CallResult {
   if (c.data.length > 0) file.positionBytes = startOfWritten(c, file, written);
   return done(written);
 }
-/** Where the position is after a write; at the end, if that is where it was written. */
+/** The position after a write; at the end if it was written there. */
 function startOfWritten(c: CallContext, file: OpenFile, written: number): bigint {
   if (file.flags & Open.APPEND) return BigInt(c.fs.fstat(file.hostFd).sizeBytes);
   return file.positionBytes + BigInt(written);
@@ -63,13 +63,13 @@ export function pwrite64(c: CallContext): CallResult {
   const file = writable(c);
   if (c.args[2] !== BigInt(c.data.length)) throw new IoError(Errno.EINVAL);
   if (file.kind === "device") return done(c.data.length === 0 ? 0 : file.device!.write(c.data));
-  // With O_APPEND Linux writes at the end whatever the offset (pwrite(2), BUGS).
+  // With O_APPEND Linux writes at the end, whatever the offset (pwrite(2), BUGS).
   return done(writeAt(c, file, c.data, startOf(c, file, offset)));
 }
 function startOf(c: CallContext, file: OpenFile, offset: bigint): bigint {
   return file.flags & Open.APPEND ? BigInt(c.fs.fstat(file.hostFd).sizeBytes) : offset;
 }
-/** As Linux, up to the quota and no further; EDQUOT where not a byte fits. */
+/** As on Linux, up to the quota; EDQUOT if not a single byte fits. */
 function writeAt(c: CallContext, file: OpenFile, bytes: Uint8Array, start: bigint): number {
   if (bytes.length === 0) return 0;
   const { identity, sizeBytes } = c.fs.fstat(file.hostFd);
@@ -88,7 +88,7 @@ export function lseek(c: CallContext): CallResult {
   const offset = BigInt.asIntN(64, c.args[1]!);
   const whence = c.int(2);
   if (whence < Seek.SET || whence > Seek.HOLE) throw new IoError(Errno.EINVAL);
-  // Of the devices that are here: null(4), no position.
+  // null(4) and the other devices here have no position.
   if (file.kind === "device") return done(0);
   const size = sizeOf(c, file);
   let position: bigint;
@@ -108,7 +108,7 @@ export function lseek(c: CallContext): CallResult {
 function sizeOf(c: CallContext, file: OpenFile): bigint {
   return file.kind === "regular" ? BigInt(c.fs.fstat(file.hostFd).sizeBytes) : 0n;
 }
-/** The next block of zeros, or of data, from `offset` on. There is a hole at the end of every file. */
+/** The next block of zeros, or of data, from `offset` on. Every file ends with a hole. */
 function seekHole(c: CallContext, file: OpenFile, offset: number, size: number, whence: number): bigint {
   if (file.kind !== "regular") return BigInt(whence === Seek.DATA ? offset : size);
   const block = new Uint8Array(HOLE_BYTES);
@@ -133,7 +133,7 @@ function writable(c: CallContext): OpenFile {
   if (!mayWrite(file)) throw new IoError(Errno.EBADF);
   return file;
 }
-/** A reply carries so much and no more; a short read is what read(2) allows. */
+/** A reply carries a limited size; read(2) allows a short read. */
 function countOf(argument: bigint): number {
   return argument > BigInt(IO_DATA_MAX_BYTES) ? IO_DATA_MAX_BYTES : Number(argument);
 }
@@ -145,7 +145,7 @@ function readAt(c: CallContext, file: OpenFile, count: number, offset: bigint): 
   return into.subarray(0, c.fs.read(file.hostFd, into, Number(offset)));
 }
 
-/** (out fd, in fd, off_t * or null, count) → count, and the offset behind what was sent. */
+/** (out fd, in fd, off_t * or null, count) → count, and the resulting offset. */
 export function sendfile(c: CallContext): CallResult {
   const input = c.table.opened(c.int(1));
   if (!mayRead(input)) throw new IoError(Errno.EBADF);
@@ -166,7 +166,7 @@ export function sendfile(c: CallContext): CallResult {
   }
   return done(moved, int64(start + BigInt(moved)));
 }
-/** (in fd, off_t * or null, out fd, off_t * or null, count, flags) → count, and the offsets that were given. */
+/** (in fd, off_t * or null, out fd, off_t * or null, count, flags) → count, and the resulting offsets. */
 export function copyFileRange(c: CallContext): CallResult {
   const input = c.table.opened(c.int(0));
   const output = c.table.opened(c.int(2));
@@ -198,10 +198,10 @@ interface Copy {
   readonly start: bigint;
   readonly count: bigint;
   readonly output: OpenFile;
-  /** Where a regular file takes it. */
+  /** Position in a regular file at which to write. */
   readonly to: bigint;
 }
-/** Bytes moved; an error counts only if none were. */
+/** Returns the bytes moved; an error counts only if there are none. */
 function copy(c: CallContext, { input, start, count, output, to }: Copy): number {
   const most = Number(count < BigInt(COPY_MAX_BYTES) ? count : BigInt(COPY_MAX_BYTES));
   let moved = 0;

@@ -1,7 +1,7 @@
 /**
- * poll, ppoll, select, pselect6. Source: Linux poll(2), select(2). Files and output are ready always. Standard input
- * that comes while the job runs is waited for: the machine stands still meanwhile, so in virtual time it comes at once.
- * Timeouts are virtual. Signal masks are the kernel's.
+ * poll, ppoll, select, pselect6. Source: Linux poll(2), select(2). Files and output are always ready. For standard
+ * input that arrives while the job runs, the machine stops until it is there, so in virtual time it arrives at once.
+ * Timeouts are virtual. The kernel handles signal masks.
  */
 import { Errno } from "../../abi/errno.ts";
 import { DESCRIPTORS_MAX, Open, Poll, PollFd } from "../../abi/io.ts";
@@ -12,10 +12,10 @@ const FILE_READY = Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM;
 const INPUT_READY = Poll.IN | Poll.RDNORM;
 const OUTPUT_READY = Poll.OUT | Poll.WRNORM;
 const NANOSECONDS = 1_000_000_000n;
-/** Longer waits end with the run. */
+/** Longer waits last until the run ends. */
 const LONGEST_NS = 2n ** 62n;
 
-/** What a descriptor is ready for; "later": standard input, which has not come yet. */
+/** Readiness of a descriptor; "later": standard input that has not arrived yet. */
 function readiness(c: CallContext, fd: number): number | "later" {
   const file = c.table.get(fd);
   if (file.flags & Open.PATH) throw new IoError(Errno.EBADF);
@@ -26,9 +26,9 @@ function readiness(c: CallContext, fd: number): number | "later" {
   return "later";
 }
 
-/** Nanoseconds from the request on; null: for ever. */
+/** Nanoseconds from the request on; null: infinite. */
 type Timeout = bigint | null;
-/** The result as soon as something is ready, or when the time is over. */
+/** The result as soon as something is ready, or when the time has expired. */
 function waitFor(
   c: CallContext,
   timeout: Timeout,
@@ -37,7 +37,7 @@ function waitFor(
   answer: () => CallResult,
 ): CallResult | Later {
   if (ready > 0 || timeout === 0n) return answer();
-  // The machine stands still until it is there.
+  // The machine stops until the input is there.
   if (wantsInput) return { later: "input" };
   const due = timeout === null ? Infinity : c.startTime + Number(timeout);
   return c.time >= due ? answer() : { later: "time", due };
@@ -53,7 +53,7 @@ export function poll(c: CallContext): CallResult | Later {
   const timeout = milliseconds < 0 ? null : BigInt(milliseconds) * 1_000_000n;
   return pollFor(c, c.data, timeout, () => new Uint8Array(0));
 }
-/** (struct pollfd *, count, struct timespec * or null): the time that is left is given back. */
+/** (struct pollfd *, count, struct timespec * or null): returns the remaining time. */
 export function ppoll(c: CallContext): CallResult | Later {
   const hasTime = c.args[2] !== 0n;
   const split = c.data.length - (hasTime ? 16 : 0);
@@ -86,7 +86,7 @@ function pollFor(c: CallContext, data: Uint8Array, timeout: Timeout, rest: () =>
   return waitFor(c, timeout, ready, wantsInput, () => done(ready, Buffer.concat([bytes, rest()])));
 }
 
-/** (count, three sets or null, struct timeval * or null): sets and the time that is left are given back. */
+/** (count, three sets or null, struct timeval * or null): returns the sets and the remaining time. */
 export function select(c: CallContext): CallResult | Later {
   return selectFor(c, 1_000_000n);
 }
@@ -94,7 +94,7 @@ export function select(c: CallContext): CallResult | Later {
 export function pselect6(c: CallContext): CallResult | Later {
   return selectFor(c, NANOSECONDS);
 }
-/** `perSecond`: the unit of the time's second word. */
+/** `perSecond`: unit of the second word of the time. */
 function selectFor(c: CallContext, perSecond: bigint): CallResult | Later {
   const count = Math.min(c.int(0), DESCRIPTORS_MAX);
   if (count < 0) throw new IoError(Errno.EINVAL);
@@ -107,7 +107,7 @@ function selectFor(c: CallContext, perSecond: bigint): CallResult | Later {
   const found = new Uint8Array(asked.length);
   let ready = 0;
   let wantsInput = false;
-  // Of the sets for reading, writing, and what is out of band.
+  // Conditions for the sets for reading, writing, and out-of-band data.
   const wanted = [INPUT_READY | Poll.HUP | Poll.ERR, OUTPUT_READY | Poll.ERR, Poll.PRI] as const;
   for (const [position, argument] of given.entries())
     for (let fd = 0; fd < count; fd++) {
@@ -127,11 +127,11 @@ function selectFor(c: CallContext, perSecond: bigint): CallResult | Later {
   });
 }
 
-/** Seconds and a part of one. @throws IoError EINVAL */
+/** Seconds and a fraction. @throws IoError EINVAL */
 function timeOf(bytes: Uint8Array, perSecond: bigint): bigint {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const [seconds, part] = [view.getBigInt64(0, true), view.getBigInt64(8, true)];
-  // select(2) takes more microseconds than a second has.
+  // select(2) accepts more microseconds than one second.
   if (seconds < 0n || part < 0n || (perSecond === NANOSECONDS && part >= perSecond)) throw new IoError(Errno.EINVAL);
   const time = seconds * NANOSECONDS + part * (NANOSECONDS / perSecond);
   return time < LONGEST_NS ? time : LONGEST_NS;

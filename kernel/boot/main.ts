@@ -31,7 +31,7 @@ import { ioapicStart } from "../arch/ioapic.ts";
 import { lapicError, lapicId, lapicStart } from "../arch/lapic.ts";
 import { protectionStart } from "../arch/protection.ts";
 import { cpuAt, cpuCount, enterPerCpu, setCpuCount } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { lock } from "../arch/spinlock.ts";
 import { consoleLine, consoleStart, endLine, print, printDecimal } from "../arch/text.ts";
 import { timerStart } from "../arch/timer.ts";
 import { divertDeviceInterrupts, interruptedFrame, registerInterrupt } from "../arch/trap.ts";
@@ -56,6 +56,7 @@ import { allocateKernelMessage, messagesStart, sendMessage, setPrefix } from "..
 import { pendingLost } from "../net/pending.ts";
 import { portalsStart } from "../net/portals.ts";
 import { netLock } from "../net/peer.ts";
+import { releaseNet } from "../net/reliable.ts";
 import { syscallStart } from "../syscall/entry.ts";
 import { cloneCallsStart } from "../syscall/clone.ts";
 import { futexCallsStart } from "../syscall/futex.ts";
@@ -262,7 +263,7 @@ function sayReady(): void {
     m.header.totalBytes = u32(sizeof<Personality>());
     setPrefix(m, cast<ptr<u8>>(addr(personality)), sizeof<Personality>());
     sendMessage(m);
-    unlock(addr(netLock), flags);
+    releaseNet(flags);
   }
   const t = consoleLine();
   print(t, cstr("margay: ready nid="));
@@ -290,11 +291,12 @@ function touchInInterrupt(_vector: u32, _device: u64): void {
   if (frame !== null && fromUser(frame)) volatileRead(cast<ptr<u64>>(frame.rsp));
 }
 
-/** A node has not answered for too long. */
-function peerLost(nid: u32): void {
+/** A node has not answered for too long: reports it to one waiter. False: no waiter is left. */
+function peerLost(nid: u32): boolean {
+  if (pendingLost(nid)) return true;
   ioLost(nid);
-  pendingLost(nid);
   exitLost(nid);
+  return false;
 }
 
 function lapicErrorInterrupt(_vector: u32, _device: u64): void {

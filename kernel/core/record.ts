@@ -28,6 +28,8 @@ export class QueueSlot {
 }
 /** State of net/matchlist.ts and net/queues.ts, under `netLock`. */
 export class PortalState {
+  /** 1: nothing matches any more; all of this is about to be cleared. */
+  closing: u32 = 0;
   /** Slot number + 1 of the first entry. */
   heads!: arr<u32, 8>;
   slots!: arr<MatchSlot, 256>;

@@ -74,6 +74,8 @@ export class Task {
   /** Frame-backed tables of `size` entries, null before the job is described. */
   nids: ptr<u32> | null = null;
   pids: ptr<u32> | null = null;
+  /** By nid: rank + 1 of the lowest rank there, 0 = none; of the same life. */
+  ranks: ptr<u16> | null = null;
   space!: AddressSpace;
   signals!: TaskSignals;
   /** By Resource. */

@@ -4,8 +4,8 @@
  *
  * The buffers are in one 2 MB page. A receive buffer is in the ring, or with the layer above, which keeps a frame that
  * it cannot use yet. A transmit buffer is free, held (by the layer above, which fills it and may send it more than
- * once), in the ring, or both. Sending never waits: if no buffer is free, `allocateBuffer` reports it. Everything
- * except the probe runs under the caller's lock (net).
+ * once), in the ring, or both. Sending never waits: if no buffer is free, `allocateBuffer` reports it. Everything runs
+ * under the caller's lock (net), except the probe and the interrupt, which passes frames on without a lock.
  */
 import { DIRECT_MAP_BASE, LARGE_PAGE_BYTES, VIRTIO_MMIO_BASE } from "../abi/memory.ts";
 import { MAC_PREFIX_0, MAC_PREFIX_1, MAC_PREFIX_2 } from "../abi/net.ts";
@@ -28,6 +28,7 @@ import {
 } from "../abi/virtio.ts";
 import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { ioapicRoute } from "../arch/ioapic.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import {
   allocateFrames,
   allocateLargeFrame,
@@ -76,9 +77,7 @@ class Device {
   /** Transmit buffers that are neither held nor in the ring. */
   freeCount: u32 = 0;
   nid: u32 = 0;
-  received: ((frame: ptr<u8>, lengthBytes: u64, buffer: u32) => boolean) | null = null;
-  finished: (() => void) | null = null;
-  started: (() => void) | null = null;
+  received: ((frame: ptr<u8>, lengthBytes: u64, buffer: u32) => void) | null = null;
 }
 const device: Device = zeroed();
 
@@ -123,18 +122,11 @@ export function netNid(): u32 {
 }
 
 /**
- * Frames go to `received` from now on, in the interrupt: `begin` before the first one, `finished` after the last.
- * True from `received`: the caller keeps the buffer until `netReceiveAgain`.
- * The receive ring is filled only here, so nothing was lost but by the switch.
+ * Frames go to `received` from now on, in the interrupt, without a lock. The buffer is the receiver's until
+ * `netReceiveAgain`. The receive ring is filled only here, so nothing was lost but by the switch.
  */
-export function netReceive(
-  begin: () => void,
-  received: (frame: ptr<u8>, lengthBytes: u64, buffer: u32) => boolean,
-  finished: () => void,
-): void {
-  device.started = begin;
+export function netReceive(received: (frame: ptr<u8>, lengthBytes: u64, buffer: u32) => void): void {
   device.received = received;
-  device.finished = finished;
   for (let i: u16 = 0; i < RECEIVE_BUFFERS; i++) postReceive(i);
   write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);
 }
@@ -227,34 +219,31 @@ function postReceive(id: u16): void {
   post(addr(device.receive), id, header, VIRTIO_HEADER_BYTES + FRAME_MAX_BYTES, VirtqDesc.WRITE);
 }
 
+/** Receivers may let interrupts in: this one is not among them before its EOI, its vector's class being in service. */
 function netInterrupt(_vector: u32, _device: u64): void {
   write(VirtioMmio.INTERRUPT_ACK, read(VirtioMmio.INTERRUPT_STATUS));
   const used = device.receive.used;
   const received = device.received;
-  const begin = device.started;
-  const finished = device.finished;
-  if (used === null || received === null || begin === null || finished === null) return;
-  begin();
-  let posted: boolean = false;
+  if (used === null || received === null) return;
   while (volatileRead(addr(used.index)) !== device.receive.seen) {
     const element = addr(used.ring[device.receive.seen & (RING - 1)]);
-    const id: u16 = u16(element.id);
+    const id: u32 = element.id;
     device.receive.seen = device.receive.seen + 1;
-    const kept: boolean =
-      element.lengthBytes > VIRTIO_HEADER_BYTES &&
-      received(receivedFrame(u32(id)), u64(element.lengthBytes) - VIRTIO_HEADER_BYTES, u32(id));
-    if (kept) continue;
-    postReceive(id);
-    posted = true;
+    const bytes: u64 = u64(element.lengthBytes);
+    received(receivedFrame(id), bytes > VIRTIO_HEADER_BYTES ? bytes - VIRTIO_HEADER_BYTES : 0, id);
+    admitInterrupts();
   }
-  if (posted) write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);
-  finished();
 }
-/** The frame in a receive buffer that the caller kept. */
+/** Whether another frame has arrived that was not passed on yet. On the core that takes the interrupts. */
+export function netHasMore(): boolean {
+  const used = device.receive.used;
+  return used !== null && volatileRead(addr(used.index)) !== device.receive.seen;
+}
+/** The frame in a receive buffer. */
 export function receivedFrame(buffer: u32): ptr<u8> {
   return physical<u8>(device.buffers + u64(buffer) * BUFFER_BYTES + FRAME_OFFSET);
 }
-/** Returns a kept buffer to the ring. */
+/** Returns a receive buffer to the ring. One core at a time. */
 export function netReceiveAgain(buffer: u32): void {
   postReceive(u16(buffer));
   write(VirtioMmio.QUEUE_NOTIFY, VirtioNetQueue.RECEIVE);

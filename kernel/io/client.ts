@@ -10,7 +10,7 @@ import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
 import { mustEnd, rest } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
@@ -24,6 +24,7 @@ import {
   setPrefix,
 } from "../net/message.ts";
 import { netLock, type Peer } from "../net/peer.ts";
+import { releaseNet } from "../net/reliable.ts";
 
 /** The request of a system call, and where its reply is stored. */
 export class Shipment {
@@ -75,7 +76,7 @@ export function ship(s: ptr<Shipment>): i64 {
   const flags: u64 = lock(addr(netLock));
   const m = allocateIoMessage();
   if (m === null) {
-    unlock(addr(netLock), flags);
+    releaseNet(flags);
     return -i64(Errno.EAGAIN);
   }
   count.last++;
@@ -100,14 +101,14 @@ export function ship(s: ptr<Shipment>): i64 {
   m.sent = requestSent;
   m.argument = request.requestId;
   sendMessage(m);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
 
   while (volatileRead(addr(request.done)) === 0 && !mustEnd()) rest();
   s.replyBytes = request.replyBytes;
   if (volatileRead(addr(request.done)) !== 0) return request.result;
   const again: u64 = lock(addr(netLock));
   request.requestId = 0;
-  unlock(addr(netLock), again);
+  releaseNet(again);
   return -i64(Errno.EINTR);
 }
 

@@ -14,6 +14,12 @@ import { messagesLeft } from "../net/message.ts";
 import { netLock } from "../net/peer.ts";
 import { portalsLeft } from "../net/portals.ts";
 
+/**
+ * No message of the task, or for it, is in flight. May release `netLock`, which was taken with `flags`, in between.
+ */
+export function checkNoMessages(task: ptr<Task>, flags: u64): void {
+  if (messagesLeft(task, flags)) fatal(cstr("leak: messages of an ended task"), u64(task.pid));
+}
 /** `task` has been reclaimed; its cores are free and not yet reused. */
 export function checkNothingLeft(task: ptr<Task>): void {
   assertHeld(addr(netLock));
@@ -21,7 +27,6 @@ export function checkNothingLeft(task: ptr<Task>): void {
   if (ownedFrameCount(u16(task.pid)) !== 0) fatal(cstr("leak: pages of an ended task"), pid);
   if (!framesBalance()) fatal(cstr("leak: pages on nobody's account after a task"), pid);
   if (portalsLeft(task)) fatal(cstr("leak: portals of an ended task"), pid);
-  if (messagesLeft(task)) fatal(cstr("leak: messages of an ended task"), pid);
   if (shipmentsLeft(task)) fatal(cstr("leak: a shipped call of an ended task"), pid);
   if (atomicLoad(addr(task.threads)) !== 0) fatal(cstr("leak: threads of an ended task"), pid);
   if (atomicLoad(addr(task.space.activeCpus)) !== 0)

@@ -16,7 +16,7 @@ import { Cause, KERNEL_PID, type MessageHeader, Operation, SERVICE_NID, SERVICE_
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { assert } from "../arch/fatal.ts";
-import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock } from "../arch/spinlock.ts";
 import { armTimer, type Timer } from "../arch/timer.ts";
 import { record } from "../arch/trace.ts";
 import { setLastThreadLeft } from "../core/idle.ts";
@@ -48,8 +48,9 @@ import {
   setPrefix,
 } from "../net/message.ts";
 import { clearPortals, postLoadExit } from "../net/portals.ts";
-import { netLock, type OutMessage, type Peer } from "../net/peer.ts";
-import { checkNothingLeft } from "./check.ts";
+import { netLock, NID_MAX, type OutMessage, type Peer } from "../net/peer.ts";
+import { releaseNet } from "../net/reliable.ts";
+import { checkNoMessages, checkNothingLeft } from "./check.ts";
 import { debugTaskEnded } from "./debug.ts";
 
 export function exitStart(): void {
@@ -87,16 +88,16 @@ export function jobStarted(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
   tree.started = 1;
-  const nids = task.nids;
-  if (nids === null) return;
   for (let i: u32 = 0; i < tree.childCount; i++) {
     const child = addr(tree.children[i]);
-    for (let rank: u32 = 0; rank < task.size; rank++) {
-      if (nids[rank] !== child.nid) continue;
-      child.rank = rank;
-      break;
-    }
+    const rank: i64 = rankOn(task, child.nid);
+    if (rank >= 0) child.rank = u32(rank);
   }
+}
+/** The lowest rank of the job that runs on `nid`; -1: none, or the job has not been described. */
+function rankOn(task: ptr<Task>, nid: u32): i64 {
+  const ranks = task.ranks;
+  return ranks === null || nid >= NID_MAX ? -1 : i64(ranks[nid]) - 1;
 }
 
 /**
@@ -118,16 +119,18 @@ function lastThreadLeft(task: ptr<Task>): void {
   const flags: u64 = lock(addr(netLock));
   debugTaskEnded(task);
   // The network must stop using its memory before the memory is freed.
-  cancelMessages(task);
-  clearPortals(task);
+  clearPortals(task, flags);
+  cancelMessages(task, flags);
   task.nids = null;
   task.pids = null;
+  task.ranks = null;
   if (task.jobId !== 0) shipTaskEnd(task);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
   reclaimFrames(task);
   lock(addr(netLock));
+  checkNoMessages(task, flags);
   finishTask(task);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
 }
 function finishTask(task: ptr<Task>): void {
   assertHeld(addr(netLock));
@@ -286,12 +289,7 @@ function needs(task: ptr<Task>, nid: u32): boolean {
   for (let i: u32 = 0; i < tree.childCount; i++) {
     if (tree.children[i].nid === nid) return true;
   }
-  const nids = task.nids;
-  if (nids === null) return false;
-  for (let rank: u32 = 0; rank < task.size; rank++) {
-    if (nids[rank] === nid) return true;
-  }
-  return false;
+  return rankOn(task, nid) >= 0;
 }
 function reportLost(task: ptr<Task>, nid: u32): void {
   const notice: ExitNotice = zeroed();
@@ -335,5 +333,5 @@ function watchDue(slot: u64): void {
     tree.probes++;
     armTimer(addr(watchTimers[slot]), readTsc() + (PROBE_NS << u64(tree.probes)), watchDue, slot);
   }
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
 }

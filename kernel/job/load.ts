@@ -11,11 +11,11 @@ import { Cause, KERNEL_PID, MAX_MESSAGE_BYTES, type MessageHeader, Operation } f
 import type { LoadRequest } from "../abi/portals.ts";
 import { Prot } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
-import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { setFsBase } from "../arch/cpu.ts";
 import { fpuReset } from "../arch/fpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
-import { cpuCount, isEnding } from "../arch/percpu.ts";
+import { admitInterrupts, cpuCount, isEnding } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import {
@@ -42,7 +42,8 @@ import { spaceStartHeap, spaceUnmap } from "../mm/space.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { isLast, registerAbandoned, registerOperation, replyTo, sendMessage } from "../net/message.ts";
 import { clearPortals, issueLoad } from "../net/portals.ts";
-import { netLock, type Peer } from "../net/peer.ts";
+import { netLock, NID_MAX, type Peer } from "../net/peer.ts";
+import { releaseNet } from "../net/reliable.ts";
 import type { Call } from "../syscall/arguments.ts";
 import { takeLoadRequest } from "../syscall/structures.ts";
 import { failure, registerSyscall } from "../syscall/table.ts";
@@ -51,6 +52,9 @@ import { askChild, jobStarted, refuseLoad, refuseLoaded } from "./exit.ts";
 
 /** Largest stack and zero data that an init may ask for. */
 const INIT_MEMORY_MAX: u64 = 0x400_0000;
+/** Between two looks for interrupts. */
+const RANKS_A_SLICE: u32 = 512;
+const RANKS_PAGES: u64 = (u64(NID_MAX) * 2 + PAGE_BYTES - 1) / PAGE_BYTES;
 const INIT_PROTECTION: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
 
 export function loadStart(): void {
@@ -168,7 +172,7 @@ function runUser(task: ptr<Task>): void {
   } else {
     refuseLoaded(task, addr(segment.load), Cause.NO_MEMORY);
   }
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
 }
 
 // ---- init's calls --------------------------------------------------------------------------------------------------
@@ -192,19 +196,36 @@ function describeJob(call: ptr<Call>): i64 {
   if (nids === null || pids === null) return failure(Errno.ENOMEM);
   if (!copyFromUser(addr(task.space), cast<ptr<u8>>(nids), call.c, u64(size) * 4)) return failure(Errno.EFAULT);
   if (call.d === 0) {
-    for (let i: u32 = 0; i < size; i++) pids[i] = 1;
+    for (let i: u32 = 0; i < size; i++) {
+      if (i % RANKS_A_SLICE === 0) admitInterrupts();
+      pids[i] = 1;
+    }
   } else if (!copyFromUser(addr(task.space), cast<ptr<u8>>(pids), call.d, u64(size) * 4)) {
     return failure(Errno.EFAULT);
   }
+  indexRanks(task, size);
   task.rank = u32(call.a);
   return 0;
 }
+/** So that a nid's rank is not searched for under a lock. */
+function indexRanks(task: ptr<Task>, size: u32): void {
+  const nids = task.nids;
+  const ranks = task.ranks;
+  if (nids === null || ranks === null) return;
+  memset(cast<ptr<u8>>(ranks), 0, u64(NID_MAX) * 2);
+  for (let rank: u32 = 0; rank < size; rank++) {
+    if (rank % RANKS_A_SLICE === 0) admitInterrupts();
+    const nid: u32 = nids[rank];
+    if (nid < NID_MAX && ranks[nid] === 0) ranks[nid] = u16(rank + 1);
+  }
+}
 function makeTables(task: ptr<Task>, size: u32): u32 {
   const pages: u64 = (u64(size) * 4 + PAGE_BYTES - 1) / PAGE_BYTES;
-  const at: u64 = allocateFrames(2 * pages, u16(task.pid));
+  const at: u64 = allocateFrames(2 * pages + RANKS_PAGES, u16(task.pid));
   if (at === 0) return Errno.ENOMEM;
   task.size = size;
   task.pids = physical<u32>(at + pages * PAGE_BYTES);
+  task.ranks = physical<u16>(at + 2 * pages * PAGE_BYTES);
   task.nids = physical<u32>(at);
   return 0;
 }
@@ -219,7 +240,7 @@ function load(call: ptr<Call>): i64 {
   const flags: u64 = lock(addr(netLock));
   let result: i64 = failure(Errno.E2BIG);
   if (askChild(task)) result = issueLoad(task, r.nid, r.queue, r.address, r.lengthBytes, r.userPointer);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
   return result;
 }
 
@@ -232,9 +253,9 @@ function start(call: ptr<Call>): i64 {
   if (!taskRuns(task)) return failure(Errno.EPERM);
   const segment = addr(task.record.segment);
   const flags: u64 = lock(addr(netLock));
-  clearPortals(task);
+  clearPortals(task, flags);
   jobStarted(task);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
   spaceUnmap(addr(task.space), INIT_BASE, segment.bytes);
   segment.bytes = 0;
   spaceStartHeap(addr(task.space));

@@ -7,13 +7,14 @@ import { CORE_BACKTRACE_MAX, type CoreReport } from "../abi/job.ts";
 import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { lock } from "../arch/spinlock.ts";
 import { assert } from "../arch/fatal.ts";
 import { BACKTRACE_MAX, backtrace } from "../core/dump.ts";
 import { setCoreReporter } from "../core/deliver.ts";
 import { type Task, TaskState } from "../core/task.ts";
 import { allocateMessage, sendMessage } from "../net/message.ts";
 import { netLock } from "../net/peer.ts";
+import { releaseNet } from "../net/reliable.ts";
 
 class Outgoing {
   report!: CoreReport;
@@ -33,7 +34,7 @@ function report(task: ptr<Task>, f: ptr<Frame>, signal: u32, address: u64): bool
   const own = addr(outgoing[cpuIndex()]);
   const m = own.busy === 0 ? allocateMessage(SERVICE_NID) : null;
   if (m === null) {
-    unlock(addr(netLock), flags);
+    releaseNet(flags);
     return false;
   }
   const r = addr(own.report);
@@ -77,7 +78,7 @@ function report(task: ptr<Task>, f: ptr<Frame>, signal: u32, address: u64): bool
   m.sent = reported;
   m.argument = u64(cpuIndex());
   sendMessage(m);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
   return true;
 }
 function reported(cpu: u64, _cause: u32): void {

@@ -100,6 +100,7 @@ export function match(task: ptr<Task>, header: ptr<MessageHeader>, option: u32, 
   assertHeld(addr(netLock));
   if (header.portalIndex >= PORTAL_COUNT || header.jobId !== task.jobId) return 0;
   const state = stateOf(task);
+  if (state.closing !== 0) return 0;
   for (let number: u32 = state.heads[header.portalIndex]; number !== 0; number = state.slots[number - 1].next) {
     const slot = addr(state.slots[number - 1]);
     const e = addr(slot.entry);

@@ -31,14 +31,14 @@ import { allocateBuffer, bufferFrame, NO_BUFFER, netPresent } from "../drivers/v
 import { allocationFails } from "../mm/frames.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { netLock, firstPeer, type OutMessage, ownNid, type Peer, peerOf } from "./peer.ts";
+import { markReady } from "./agenda.ts";
 import {
+  breakLongHold,
   headerIn,
   HEADERS_BYTES,
   isDoubtful,
-  markBusy,
   reliableStart,
   sendData,
-  settle,
   windowIsOpen,
 } from "./reliable.ts";
 
@@ -62,9 +62,8 @@ const pool: arr<OutMessage, 512> = zeroed();
 class Messages {
   free: ptr<OutMessage> | null = null;
   freeCount: u32 = 0;
-  pumpingLocal: u32 = 0;
-  /** Peers given up since then; reported to the operations by `lost`. */
-  lost: ((nid: u32) => void) | null = null;
+  /** The node was given up: reports it to one waiter. False: no waiter is left. */
+  lost: ((nid: u32) => boolean) | null = null;
 }
 const messages: Messages = zeroed();
 /** Body of a fragment to ourselves, with the header in front. */
@@ -82,12 +81,12 @@ class OperationRow {
 const operations: arr<OperationRow, 16> = zeroed();
 
 /** Starts receiving; every operation must have been registered. */
-export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => void): void {
+export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => boolean): void {
   const flags: u64 = lock(addr(netLock));
   for (let i: u32 = 0; i < POOL; i++) putBack(addr(pool[i]));
   unlock(addr(netLock), flags);
   messages.lost = lost;
-  reliableStart(nid, nodes, deliver, pump, hasRoom, peerLost, abandon);
+  reliableStart(nid, nodes, deliver, sendNext, hasRoom, peerLost, abandon);
 }
 
 /**
@@ -174,7 +173,10 @@ export function setPrefix(m: ptr<OutMessage>, from: ptr<u8>, lengthBytes: u64): 
   m.prefixBytes = lengthBytes;
 }
 
-/** Queues the message; header.totalBytes = prefix and the rest. The queue owns the message from here on. */
+/**
+ * Queues the message; header.totalBytes = prefix and the rest. The queue owns the message from here on. `releaseNet`
+ * sends its fragments.
+ */
 export function sendMessage(m: ptr<OutMessage>): void {
   assertHeld(addr(netLock));
   record(
@@ -196,13 +198,7 @@ export function sendMessage(m: ptr<OutMessage>): void {
   m.next = null;
   peer.outLast = m;
   peer.outCount++;
-  if (isLocal) {
-    pumpLocal(peer);
-    return;
-  }
-  markBusy(peer);
-  pump(peer);
-  settle();
+  markReady(peer);
 }
 
 /**
@@ -281,39 +277,39 @@ function isReply(operation: u8): boolean {
   );
 }
 
-/** Sends as much as window and buffers allow. */
-function pump(peer: ptr<Peer>): void {
+/** Sends the next fragment to the peer. False: there is none, or window or buffers do not allow it now. */
+function sendNext(peer: ptr<Peer>): boolean {
   assertHeld(addr(netLock));
-  for (;;) {
-    const m = peer.outFirst;
-    if (m === null || !windowIsOpen(peer, isReply(m.header.operation))) return;
-    const buffer: u32 = allocateBuffer();
-    if (buffer === NO_BUFFER) return;
-    const bytes: u64 = writeFragment(m, headerIn(buffer), addr(bufferFrame(buffer)[HEADERS_BYTES]));
-    sendData(peer, buffer, bytes);
-    if (m.sentBytes === u64(m.header.totalBytes)) {
-      takeFirst(peer, m);
-      finish(m, Cause.OK);
-    }
+  const m = peer.outFirst;
+  if (m === null) return false;
+  if (peer.unreachable !== 0) {
+    takeFirst(peer, m);
+    finish(m, Cause.UNREACHABLE);
+    return true;
   }
+  if (peer.nid === ownNid()) {
+    sendLocal(peer, m);
+    return true;
+  }
+  if (!windowIsOpen(peer, isReply(m.header.operation))) return false;
+  const buffer: u32 = allocateBuffer();
+  if (buffer === NO_BUFFER) return false;
+  const bytes: u64 = writeFragment(m, headerIn(buffer), addr(bufferFrame(buffer)[HEADERS_BYTES]));
+  sendData(peer, buffer, bytes);
+  finishSent(peer, m);
+  return true;
+}
+function finishSent(peer: ptr<Peer>, m: ptr<OutMessage>): void {
+  if (m.sentBytes !== u64(m.header.totalBytes)) return;
+  takeFirst(peer, m);
+  finish(m, Cause.OK);
 }
 
-/** Messages to ourselves, one at a time: a handler that sends more adds them to the queue. */
-function pumpLocal(peer: ptr<Peer>): void {
-  if (messages.pumpingLocal !== 0) return;
-  messages.pumpingLocal = 1;
-  for (;;) {
-    const m = peer.outFirst;
-    if (m === null) break;
-    writeFragment(m, addr(localHeader), addr(localBody[0]));
-    const ended: boolean = m.sentBytes === u64(m.header.totalBytes);
-    if (ended) {
-      takeFirst(peer, m);
-      finish(m, Cause.OK);
-    }
-    deliver(peer, addr(localHeader), addr(localBody[0]));
-  }
-  messages.pumpingLocal = 0;
+/** Delivers a fragment to this node itself. */
+function sendLocal(peer: ptr<Peer>, m: ptr<OutMessage>): void {
+  writeFragment(m, addr(localHeader), addr(localBody[0]));
+  finishSent(peer, m);
+  deliver(peer, addr(localHeader), addr(localBody[0]));
 }
 
 /** A received message may need an answer, and sending answers may have to wait. */
@@ -322,21 +318,20 @@ function hasRoom(peer: ptr<Peer>): boolean {
   return messages.freeCount > (isDoubtful(peer) ? LEVEL_DOUBTFUL : LEVEL_REPLY) + peer.outCount;
 }
 
-function peerLost(peer: ptr<Peer>): void {
-  abandon(peer);
-  for (;;) {
-    const m = peer.outFirst;
-    if (m === null) break;
-    takeFirst(peer, m);
-    finish(m, Cause.UNREACHABLE);
-  }
+/** The messages that are queued for the peer end in `sendNext`. */
+function peerLost(peer: ptr<Peer>): boolean {
   const lost = messages.lost;
-  if (lost !== null) lost(peer.nid);
+  if (lost === null) return false;
+  return lost(peer.nid);
 }
 
-/** From here on, incoming messages for the task are discarded and answered by NO_MATCH. */
-export function cancelInbound(task: ptr<Task>): void {
+/**
+ * From here on, incoming messages for the task are discarded and answered by NO_MATCH; its entries must match nothing
+ * more. May release `netLock`, which was taken with `flags`, in between.
+ */
+export function cancelInbound(task: ptr<Task>, flags: u64): void {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
+    breakLongHold(flags);
     if (peer.inbound.taskPid !== task.pid) continue;
     peer.inbound.taskPid = 0;
     peer.inbound.entry = 0;
@@ -344,44 +339,49 @@ export function cancelInbound(task: ptr<Task>): void {
 }
 
 /**
- * Removes a task's messages from the queues when it ends, and stops its incoming ones. A GET that reads its memory is
- * answered by NO_MATCH.
+ * Removes a task's messages from the queues when it ends. A GET that reads its memory is answered by NO_MATCH. May
+ * release `netLock` in between, as above.
  */
-export function cancelMessages(task: ptr<Task>): void {
-  assertHeld(addr(netLock));
-  cancelInbound(task);
+export function cancelMessages(task: ptr<Task>, flags: u64): void {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
-    let before: ptr<OutMessage> | null = null;
-    let m = peer.outFirst;
-    while (m !== null) {
-      const next = m.next;
-      if (m.task === task && m.header.operation === Operation.GET_REPLY) {
-        // If it was partly sent, its receiver sees another message next and discards the incomplete one.
-        m.task = null;
-        m.sent = null;
-        m.sentBytes = 0;
-        m.header.totalBytes = 0;
-        m.header.cause = Cause.NO_MATCH;
-      }
-      if (m.task === task) {
-        // The receiver discards a message that stops half-way when the next one begins.
-        if (before === null) peer.outFirst = next;
-        else before.next = next;
-        if (next === null) peer.outLast = before;
-        peer.outCount--;
-        putBack(m);
-      } else {
-        before = m;
-      }
-      m = next;
+    breakLongHold(flags);
+    cancelFor(peer, task);
+  }
+}
+function cancelFor(peer: ptr<Peer>, task: ptr<Task>): void {
+  let before: ptr<OutMessage> | null = null;
+  let m = peer.outFirst;
+  while (m !== null) {
+    const next = m.next;
+    if (m.task === task && m.header.operation === Operation.GET_REPLY) {
+      // If it was partly sent, its receiver sees another message next and discards the incomplete one.
+      m.task = null;
+      m.sent = null;
+      m.sentBytes = 0;
+      m.header.totalBytes = 0;
+      m.header.cause = Cause.NO_MATCH;
     }
+    if (m.task === task) {
+      // The receiver discards a message that stops half-way when the next one begins.
+      if (before === null) peer.outFirst = next;
+      else before.next = next;
+      if (next === null) peer.outLast = before;
+      peer.outCount--;
+      putBack(m);
+    } else {
+      before = m;
+    }
+    m = next;
   }
 }
 
-/** Whether anything in the queues, or incoming, belongs to `task`; for the check at a task's end. */
-export function messagesLeft(task: ptr<Task>): boolean {
-  assertHeld(addr(netLock));
+/**
+ * Whether anything in the queues, or incoming, belongs to `task`; for the check at a task's end. May release `netLock`
+ * in between, as above.
+ */
+export function messagesLeft(task: ptr<Task>, flags: u64): boolean {
   for (let peer = firstPeer(); peer !== null; peer = peer.next) {
+    breakLongHold(flags);
     if (peer.inbound.taskPid === task.pid && peer.inbound.open !== 0) return true;
     for (let m = peer.outFirst; m !== null; m = m.next) {
       if (m.task === task) return true;

@@ -11,7 +11,7 @@ import type { Task } from "../core/task.ts";
 import { allocateFrame, OWNER_KERNEL, physical } from "../mm/frames.ts";
 
 /** nids from here on are always refused, whatever the size of the machine. */
-const NID_MAX: u32 = MAX_RANKS + 64;
+export const NID_MAX: u32 = MAX_RANKS + 64;
 const PEER_BYTES: u64 = 2048;
 const PEERS_PER_FRAME: u64 = 2;
 
@@ -66,6 +66,8 @@ export class Inbound {
 export class Peer {
   nid: u32 = 0;
   unreachable: u32 = 0;
+  /** 1: the peer was given up, and not all its waiters have been told. */
+  lostUntold: u32 = 0;
   /** 1: the peer has acknowledged something, so it exists. */
   proven: u32 = 0;
   /** Sequence number of the next frame to send. */
@@ -87,6 +89,8 @@ export class Peer {
   first: u32 = 0;
   count: u32 = 0;
   inFlight!: arr<InFlight, 32>;
+  /** Bit n: inFlight[n] is to be retransmitted. */
+  again: u32 = 0;
   /** Early frames: bit n is number n + 1 after `received`, its receive buffer at (heldFirst + n) mod 32. */
   heldMask: u32 = 0;
   heldFirst: u32 = 0;
@@ -98,9 +102,12 @@ export class Peer {
   inbound!: Inbound;
   /** All peers, in the order of their first frame. */
   next: ptr<Peer> | null = null;
-  /** 1: on the list of peers with something in flight. */
-  busy: u32 = 0;
-  nextBusy: ptr<Peer> | null = null;
+  /** Of net/agenda.ts: the list and its neighbours there, the place in the heap, the first deadline (0: none). */
+  on: u32 = 0;
+  dueIndex: u32 = 0;
+  before: ptr<Peer> | null = null;
+  after: ptr<Peer> | null = null;
+  deadline: u64 = 0;
 }
 class Peers {
   ownNid: u32 = 0;

@@ -127,16 +127,18 @@ export function requestSent(requestId: u64, cause: u32): void {
   const load = findPending(requestId, Operation.LOAD);
   if (load !== null) complete(load, PortalEventKind.LOAD_REPLY, cause, 0);
 }
-/** Nothing will arrive from `nid` any more. */
-export function pendingLost(nid: u32): void {
+/** Nothing will arrive from `nid` any more: ends one operation that waits for it. False: there is none. */
+export function pendingLost(nid: u32): boolean {
   assertHeld(addr(netLock));
   for (let i: u32 = 0; i < PENDING_MAX; i++) {
     const p = addr(pendings[i]);
-    if (p.used === 0 || p.targetNid !== nid) continue;
+    if (p.used === 0 || p.targetNid !== nid || p.kind === Operation.GET_REPLY) continue;
     if (p.kind === Operation.PUT) complete(p, PortalEventKind.ACK, Cause.UNREACHABLE, 0);
-    if (p.kind === Operation.GET) complete(p, PortalEventKind.REPLY, Cause.UNREACHABLE, 0);
-    if (p.kind === Operation.LOAD) complete(p, PortalEventKind.LOAD_REPLY, Cause.UNREACHABLE, 0);
+    else if (p.kind === Operation.GET) complete(p, PortalEventKind.REPLY, Cause.UNREACHABLE, 0);
+    else complete(p, PortalEventKind.LOAD_REPLY, Cause.UNREACHABLE, 0);
+    return true;
   }
+  return false;
 }
 /** The task ends: its pending operations get no event. */
 export function clearPending(task: ptr<Task>): void {

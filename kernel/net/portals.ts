@@ -17,7 +17,7 @@ import {
   type PortalRequest,
 } from "../abi/portals.ts";
 import { Syscall } from "../abi/syscalls.ts";
-import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock } from "../arch/spinlock.ts";
 import { currentTask, findTask, type Task } from "../core/task.ts";
 import { copyToUser } from "../mm/user.ts";
 import type { Call } from "../syscall/arguments.ts";
@@ -35,6 +35,7 @@ import {
   sendMessage,
 } from "./message.ts";
 import { type Inbound, netLock, nidExists, type OutMessage, type Peer } from "./peer.ts";
+import { releaseNet } from "./reliable.ts";
 import {
   Acknowledge,
   allocatePending,
@@ -79,10 +80,14 @@ export function portalsStart(
   registerAbandoned(Operation.GET_REPLY, getReplyAbandoned);
 }
 
-/** Unlinks every match entry and removes every queue; pending operations get no event. */
-export function clearPortals(task: ptr<Task>): void {
+/**
+ * Unlinks every match entry and removes every queue; pending operations get no event. May release `netLock`, which was
+ * taken with `flags`, in between.
+ */
+export function clearPortals(task: ptr<Task>, flags: u64): void {
   assertHeld(addr(netLock));
-  cancelInbound(task);
+  task.record.portals.closing = 1;
+  cancelInbound(task, flags);
   zero(addr(task.record.portals));
   clearPending(task);
 }
@@ -117,7 +122,7 @@ function issue(call: ptr<Call>, operation: u8): i64 {
   if (!nidExists(r.targetNid)) return failure(Errno.EHOSTUNREACH);
   const flags: u64 = lock(addr(netLock));
   const result: i64 = issueLocked(task, addr(r), operation);
-  unlock(addr(netLock), flags);
+  releaseNet(flags);
   return result;
 }
 function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64 {

@@ -15,6 +15,7 @@ import type { Call } from "../syscall/arguments.ts";
 import { failure } from "../syscall/table.ts";
 import { PROBE_NS, PROBES_MAX } from "./message.ts";
 import { netLock } from "./peer.ts";
+import { releaseNet } from "./reliable.ts";
 
 /** By core: the queue on which its thread waits in portal_wait; 0 = none. */
 const waiting: arr<u32, 64> = zeroed();
@@ -141,7 +142,7 @@ function setAlarm(alarm: ptr<Alarm>, task: ptr<Task>, deadline: u64): void {
     const waitsLong = waits.waitsLong;
     const flags: u64 = lock(addr(netLock));
     if (waitsLong !== null) waitsLong(task);
-    unlock(addr(netLock), flags);
+    releaseNet(flags);
     alarm.probes++;
     alarm.probeAt = now + (PROBE_NS << u64(alarm.probes));
   }

@@ -9,7 +9,10 @@
  * acknowledged anything, or have stopped, may use only part of the rest; least if they sent first. Early frames stay in
  * their receive buffers, at most half of the ring's.
  *
- * Frames are received and timers run on the NIC's core. Everything runs under `netLock` (asserted at the entry points).
+ * Frames are received and timers run on the NIC's core. Everything runs under `netLock` (asserted at the entry points),
+ * which is held for one frame, or some microseconds, at a time: a message, a frame or a timer only marks its peer as
+ * ready (net/agenda.ts). `releaseNet` does the work, and admits interrupts in between. Checksums of received frames are
+ * verified before the lock is taken.
  */
 import { EventKind } from "../abi/events.ts";
 import {
@@ -25,11 +28,13 @@ import {
   type MessageHeader,
   Operation,
   RETRY_LIMIT,
+  RTO_MIN_NS,
   SERVICE_NID,
   WINDOW_FRAMES,
 } from "../abi/net.ts";
 import { crc32c } from "../../toolchain/lib/rt/crc32c.ts";
 import { readTsc } from "../arch/cpu.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import {
@@ -38,6 +43,7 @@ import {
   bufferIsIdle,
   freeBuffers,
   NO_BUFFER,
+  netHasMore,
   netPresent,
   netReceive,
   netReceiveAgain,
@@ -45,6 +51,7 @@ import {
   releaseBuffer,
   sendBuffer,
 } from "../drivers/virtio-net.ts";
+import { anyPutOff, finished, firstDue, markReady, nextReady, putOff, retryPutOff, setDeadline } from "./agenda.ts";
 import { netLock, nidExists, ownNid, type Peer, peerOf, peersStart } from "./peer.ts";
 import { acknowledged, following, isLost, sequenceDistance, timedOut, timeoutOf } from "./retransmit.ts";
 import { netTimerSet, netTimerStart } from "./timer.ts";
@@ -65,25 +72,29 @@ const WINDOW_DOUBTFUL: u32 = 4;
 /** Most receive buffers with early frames of compute nodes; including those of the service node. */
 const HELD_PEERS: u32 = 48;
 const HELD_ALL: u32 = 64;
+/** The checksum of longer frames takes so long that interrupts are admitted after it. */
+const LARGE_FRAME_BYTES: u64 = 1024;
+/** After this time in one hold of `netLock` no other frame is started; one costs up to 12 µs. */
+const HOLD_NS: u64 = 4000;
 
 class Net {
   /** Takes a frame's message part, in order, once. */
   deliver: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
-  /** The peer's window may have opened, or buffers have become free. */
-  windowOpened: ((peer: ptr<Peer>) => void) | null = null;
+  /** Sends the peer's next fragment. False: there is none, or it may not be sent now. */
+  sendNext: ((peer: ptr<Peer>) => boolean) | null = null;
   /** False: a message from this peer could not be answered now. */
   hasRoom: ((peer: ptr<Peer>) => boolean) | null = null;
-  /** The peer is given up. */
-  lost: ((peer: ptr<Peer>) => void) | null = null;
+  /** The peer was given up: reports it to one waiter. False: no waiter is left. */
+  lost: ((peer: ptr<Peer>) => boolean) | null = null;
   /** The rest of the incoming message will not arrive. */
   abandoned: ((peer: ptr<Peer>) => void) | null = null;
-  receiveFlags: u64 = 0;
-  /** 1: in the interrupt, which calls `settle` at its end. */
+  /** 1: more frames have arrived; acknowledgements and the timer wait for the last one. */
   receiving: u32 = 0;
+  /** End of the time in which another frame may start in this hold of the lock; the first one always may. */
+  until: u64 = 0;
+  /** Frames started in this hold. */
+  frames: u32 = 0;
   heldCount: u32 = 0;
-  /** Peers with something in flight; `settle` removes them. */
-  busyFirst: ptr<Peer> | null = null;
-  busyLast: ptr<Peer> | null = null;
 }
 const net: Net = zeroed();
 
@@ -91,19 +102,19 @@ export function reliableStart(
   nid: u32,
   nodes: u32,
   deliver: (peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void,
-  windowOpened: (peer: ptr<Peer>) => void,
+  sendNext: (peer: ptr<Peer>) => boolean,
   hasRoom: (peer: ptr<Peer>) => boolean,
-  lost: (peer: ptr<Peer>) => void,
+  lost: (peer: ptr<Peer>) => boolean,
   abandoned: (peer: ptr<Peer>) => void,
 ): void {
   peersStart(nid, nodes);
   net.deliver = deliver;
-  net.windowOpened = windowOpened;
+  net.sendNext = sendNext;
   net.hasRoom = hasRoom;
   net.lost = lost;
   net.abandoned = abandoned;
   netTimerStart(timerDue);
-  if (netPresent()) netReceive(receiveBegin, receiveFrame, receiveEnd);
+  if (netPresent()) netReceive(receive);
 }
 
 // ---- sending -------------------------------------------------------------------------------------------------------
@@ -112,9 +123,12 @@ export function isDoubtful(peer: ptr<Peer>): boolean {
   return peer.proven === 0 || peer.silent > 1;
 }
 
+function ownWindowIsOpen(peer: ptr<Peer>): boolean {
+  return peer.count < (peer.proven === 0 || peer.backoff !== 0 ? WINDOW_DOUBTFUL : WINDOW_FRAMES);
+}
 /** Whether another frame, of a reply or of something else, may be sent to `peer` now. */
 export function windowIsOpen(peer: ptr<Peer>, isReply: boolean): boolean {
-  if (peer.count >= (peer.proven === 0 || peer.backoff !== 0 ? WINDOW_DOUBTFUL : WINDOW_FRAMES)) return false;
+  if (!ownWindowIsOpen(peer)) return false;
   let reserve: u32 = RESERVE_PEERS;
   if (peer.nid === SERVICE_NID) reserve = RESERVE_SERVICE;
   else if (isDoubtful(peer)) reserve = isReply ? RESERVE_STRANGERS : RESERVE_DOUBTFUL;
@@ -128,7 +142,7 @@ export function headerIn(buffer: u32): ptr<MessageHeader> {
 
 /**
  * Sends the frame in `buffer` (headers filled in except Ethernet's, sequence, acknowledgement and CRC; body after
- * them), and keeps it until it is acknowledged. The caller calls `settle` when it has sent all it can.
+ * them), and keeps it until it is acknowledged.
  */
 export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   assertHeld(addr(netLock));
@@ -138,6 +152,7 @@ export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   slot.sequence = peer.nextSequence;
   slot.resent = 0;
   slot.sentAt = readTsc();
+  peer.again &= ~(1 << ((peer.first + peer.count) % WINDOW_FRAMES));
   if (peer.count === 0) peer.timerAt = slot.sentAt + timeoutOf(peer);
   peer.nextSequence = following(peer.nextSequence);
   peer.count++;
@@ -192,28 +207,47 @@ function sendAcknowledgement(peer: ptr<Peer>): void {
   releaseBuffer(buffer);
 }
 
-/** Retransmits the frames selected by `isLost`. */
+/** Marks the frames selected by `isLost` for retransmission. */
 function sendAgain(peer: ptr<Peer>, timeout: boolean): void {
   let sent: u32 = 0;
   let oldest: u32 = 0;
   const now: u64 = readTsc();
   for (let i: u32 = 0; i < peer.count; i++) {
-    const slot = addr(peer.inFlight[(peer.first + i) % WINDOW_FRAMES]);
+    const at: u32 = (peer.first + i) % WINDOW_FRAMES;
+    const slot = addr(peer.inFlight[at]);
     if (!isLost(peer, i, timeout)) continue;
     slot.resent = 1;
     // A frame that the device has not sent yet is sent anyway.
     if (!bufferIsIdle(slot.buffer)) continue;
     slot.sentAt = now;
-    transmit(peer, slot.buffer, u64(slot.frameBytes));
+    peer.again |= 1 << at;
     if (sent === 0) oldest = slot.sequence;
     sent++;
   }
   if (sent !== 0) record(EventKind.MSG_RESEND, u64(peer.nid), u64(oldest), u64(sent), 0);
 }
 
+/** Retransmits the next of them. False: there is none. */
+function resendNext(peer: ptr<Peer>): boolean {
+  for (let i: u32 = 0; i < peer.count && peer.again !== 0; i++) {
+    const at: u32 = (peer.first + i) % WINDOW_FRAMES;
+    if (((peer.again >> at) & 1) === 0) continue;
+    peer.again &= ~(1 << at);
+    const slot = addr(peer.inFlight[at]);
+    // It may have been acknowledged in the meantime.
+    if (slot.buffer === NO_BUFFER || !bufferIsIdle(slot.buffer)) continue;
+    transmit(peer, slot.buffer, u64(slot.frameBytes));
+    return true;
+  }
+  peer.again = 0;
+  return false;
+}
+
 function giveUp(peer: ptr<Peer>): void {
   assertHeld(addr(netLock));
   peer.unreachable = 1;
+  peer.lostUntold = 1;
+  peer.again = 0;
   for (; peer.count > 0; peer.count--) {
     const buffer: u32 = peer.inFlight[peer.first].buffer;
     if (buffer !== NO_BUFFER) releaseBuffer(buffer);
@@ -222,86 +256,154 @@ function giveUp(peer: ptr<Peer>): void {
   for (; peer.heldMask !== 0; advanceHeld(peer)) {
     if ((peer.heldMask & 1) !== 0) dropHeld(peer.held[peer.heldFirst]);
   }
-  const lost = net.lost;
-  if (lost !== null) lost(peer);
+  abandonInbound(peer);
+}
+function abandonInbound(peer: ptr<Peer>): void {
+  const abandoned = net.abandoned;
+  if (abandoned !== null) abandoned(peer);
 }
 
-// ---- who is busy, and the timer ------------------------------------------------------------------------------------
-/** From now on something is in flight with the peer. */
-export function markBusy(peer: ptr<Peer>): void {
-  if (peer.busy !== 0) return;
-  peer.busy = 1;
-  peer.nextBusy = null;
-  const last = net.busyLast;
-  if (last === null) net.busyFirst = peer;
-  else last.nextBusy = peer;
-  net.busyLast = peer;
-}
-
-/** Called after anything was sent or received: arms the timer for the first deadline, or stops it if there is none. */
-export function settle(): void {
-  assertHeld(addr(netLock));
-  if (net.receiving !== 0) return;
-  let earliest: u64 = 0;
-  let before: ptr<Peer> | null = null;
-  let peer = net.busyFirst;
-  while (peer !== null) {
-    const next = peer.nextBusy;
-    if (peer.count !== 0 && (earliest === 0 || peer.timerAt < earliest)) earliest = peer.timerAt;
-    if (peer.inbound.open !== 0 && (earliest === 0 || peer.inbound.deadline < earliest))
-      earliest = peer.inbound.deadline;
-    if (peer.count !== 0 || peer.outFirst !== null || peer.inbound.open !== 0 || (peer.heldMask & 1) !== 0) {
-      before = peer;
-    } else {
-      peer.busy = 0;
-      if (before === null) net.busyFirst = next;
-      else before.nextBusy = next;
-      if (next === null) net.busyLast = before;
-    }
-    peer = next;
-  }
-  netTimerSet(earliest);
+// ---- the timer -----------------------------------------------------------------------------------------------------
+/** The peer's first deadline: of its oldest frame, or of the rest of its message; 0: none. */
+function deadlineOf(peer: ptr<Peer>): u64 {
+  let at: u64 = peer.count !== 0 ? peer.timerAt : 0;
+  if (peer.inbound.open !== 0 && (at === 0 || peer.inbound.deadline < at)) at = peer.inbound.deadline;
+  return at;
 }
 
 /** On the NIC's core. */
 function timerDue(): void {
   const flags: u64 = lock(addr(netLock));
   const now: u64 = readTsc();
-  net.receiving = 1;
-  for (let peer = net.busyFirst; peer !== null; peer = peer.nextBusy) {
-    if (peer.count !== 0 && peer.timerAt <= now) {
-      if (peer.silent >= RETRY_LIMIT) {
-        giveUp(peer);
-      } else {
-        timedOut(peer, now);
-        sendAgain(peer, true);
-      }
-    }
-    if (peer.inbound.open !== 0 && peer.inbound.deadline <= now) {
-      const abandoned = net.abandoned;
-      if (abandoned !== null) abandoned(peer);
-    }
+  beginHold(now);
+  retryPutOff();
+  for (let peer = firstDue(); peer !== null && peer.deadline <= now; peer = firstDue()) {
+    if (!mayGoOn()) breakHold(flags);
+    net.frames++;
+    if (peer.count !== 0 && peer.timerAt <= now) late(peer, now);
+    if (peer.inbound.open !== 0 && peer.inbound.deadline <= now) abandonInbound(peer);
+    setDeadline(peer, deadlineOf(peer));
+    markReady(peer);
   }
-  goOn();
-  unlock(addr(netLock), flags);
+  goOn(flags);
+}
+function late(peer: ptr<Peer>, now: u64): void {
+  if (peer.silent >= RETRY_LIMIT) {
+    giveUp(peer);
+  } else {
+    timedOut(peer, now);
+    sendAgain(peer, true);
+  }
 }
 
-/** Delivers and sends what has become possible, and sends every acknowledgement that is due. */
-function goOn(): void {
-  const windowOpened = net.windowOpened;
-  for (let peer = net.busyFirst; peer !== null; peer = peer.nextBusy) {
-    deliverHeld(peer);
-    if (windowOpened !== null) windowOpened(peer);
-    if (peer.acknowledgementOwed !== 0) sendAcknowledgement(peer);
+/** Arms the timer for the first deadline, or stops it if there is none. */
+function setTimer(): void {
+  const first = firstDue();
+  let at: u64 = first === null ? 0 : first.deadline;
+  // Without a deadline the buffers that others wait for are with the device, which does not interrupt.
+  if (first === null && anyPutOff()) at = readTsc() + RTO_MIN_NS;
+  netTimerSet(at);
+}
+
+// ---- what has become possible --------------------------------------------------------------------------------------
+function beginHold(now: u64): void {
+  net.until = now + HOLD_NS;
+  net.frames = 0;
+}
+/** Whether another frame may start before interrupts are admitted. */
+function mayGoOn(): boolean {
+  return net.frames === 0 || readTsc() < net.until;
+}
+/** Admits interrupts, and other cores to the lock. */
+function breakHold(flags: u64): void {
+  unlock(addr(netLock), flags);
+  admitInterrupts();
+  lock(addr(netLock));
+  beginHold(readTsc());
+}
+/** For use between two parts of long work under `netLock` only; anything may have changed afterwards. */
+export function breakLongHold(flags: u64): void {
+  assertHeld(addr(netLock));
+  if (readTsc() >= net.until) breakHold(flags);
+}
+
+/**
+ * Releases `netLock`, after serving all ready peers. Every holder that may have made a peer ready must release the lock
+ * this way, and hold no other lock.
+ */
+export function releaseNet(flags: u64): void {
+  beginHold(readTsc());
+  goOn(flags);
+}
+/** The same within a hold that has begun. Afterwards no peer is owed an acknowledgement, except for want of buffers. */
+function goOn(flags: u64): void {
+  assertHeld(addr(netLock));
+  for (let peer = nextReady(); peer !== null; peer = nextReady()) {
+    // When the lock is free for a moment, another core may continue with this peer.
+    if (!goOnWith(peer) || readTsc() >= net.until) breakHold(flags);
   }
-  net.receiving = 0;
-  settle();
+  if (net.receiving === 0) setTimer();
+  unlock(addr(netLock), flags);
+}
+/** Serves the peer. False: the hold has lasted long enough, and the peer is still ready. */
+function goOnWith(peer: ptr<Peer>): boolean {
+  if (((peer.heldMask & 1) | peer.again | peer.lostUntold) !== 0 && !catchUp(peer)) return false;
+  const sendNext = net.sendNext;
+  while (peer.outFirst !== null && sendNext !== null) {
+    if (!mayGoOn()) return false;
+    if (!sendNext(peer)) break;
+    net.frames++;
+  }
+  if (peer.acknowledgementOwed !== 0 && net.receiving === 0) {
+    if (!mayGoOn()) return false;
+    sendAcknowledgement(peer);
+    net.frames++;
+  }
+  setDeadline(peer, deadlineOf(peer));
+  // The queue of a lost peer has just been emptied: its waiters are next.
+  if (peer.lostUntold !== 0) return true;
+  // It waits for buffers, messages or the end of a burst, not for its own window.
+  if (((peer.heldMask & 1) | peer.acknowledgementOwed) !== 0 || (peer.outFirst !== null && ownWindowIsOpen(peer)))
+    putOff(peer);
+  else finished(peer);
+  return true;
+}
+
+/** The rare part: frames that arrived early, retransmissions, and the waiters of a lost peer. */
+function catchUp(peer: ptr<Peer>): boolean {
+  attr({ inline: "never" });
+  while ((peer.heldMask & 1) !== 0 && roomFor(peer)) {
+    if (!mayGoOn()) return false;
+    deliverHeld(peer);
+    net.frames++;
+  }
+  while (peer.again !== 0) {
+    if (!mayGoOn()) return false;
+    if (resendNext(peer)) net.frames++;
+  }
+  // The messages that are queued for a lost peer end first, in `sendNext`.
+  const lost = net.lost;
+  while (peer.lostUntold !== 0 && peer.outFirst === null) {
+    if (!mayGoOn()) return false;
+    if (lost === null || !lost(peer)) peer.lostUntold = 0;
+    net.frames++;
+  }
+  return true;
 }
 
 // ---- receiving -----------------------------------------------------------------------------------------------------
-function receiveBegin(): void {
-  net.receiveFlags = lock(addr(netLock));
-  net.receiving = 1;
+/** A frame has arrived in `buffer`. On the NIC's core, in its interrupt. */
+function receive(frame: ptr<u8>, frameBytes: u64, buffer: u32): void {
+  const reason: u32 = check(frame, frameBytes);
+  if (frameBytes > LARGE_FRAME_BYTES) admitInterrupts();
+  const flags: u64 = lock(addr(netLock));
+  beginHold(readTsc());
+  // This hold is for the received frame.
+  net.frames = 1;
+  if (!receiveFrame(frame, reason, buffer)) netReceiveAgain(buffer);
+  net.receiving = netHasMore() ? 1 : 0;
+  retryPutOff();
+  goOn(flags);
 }
 
 function drop(nid: u32, sequence: u32, reason: u32): void {
@@ -333,8 +435,7 @@ function check(frame: ptr<u8>, frameBytes: u64): u32 {
 }
 
 /** True: the frame is early and stays in its receive buffer. */
-function receiveFrame(frame: ptr<u8>, frameBytes: u64, buffer: u32): boolean {
-  const reason: u32 = check(frame, frameBytes);
+function receiveFrame(frame: ptr<u8>, reason: u32, buffer: u32): boolean {
   if (reason !== DropReason.NONE) {
     // The fields of a damaged frame are not trusted.
     drop(0, 0, reason);
@@ -346,8 +447,8 @@ function receiveFrame(frame: ptr<u8>, frameBytes: u64, buffer: u32): boolean {
   if (peer === null || peer.unreachable !== 0) return false;
   peer.silent = 0;
   if (acknowledged(peer, header.acknowledgement, header.selective, readTsc())) sendAgain(peer, false);
+  markReady(peer);
   if (header.sequence === 0) return false;
-  markBusy(peer);
   peer.acknowledgementOwed = 1;
   const ahead: u32 = sequenceDistance(peer.received, header.sequence);
   if (ahead === 1 && (peer.heldMask & 1) === 0) {
@@ -391,18 +492,10 @@ function dropHeld(buffer: u32): void {
   netReceiveAgain(buffer);
 }
 
-/** The missing frame has arrived: delivers the frames after it, as far as there is room to answer them. */
+/** The missing frame has arrived: delivers the next one after it. */
 function deliverHeld(peer: ptr<Peer>): void {
-  while ((peer.heldMask & 1) !== 0 && roomFor(peer)) {
-    const buffer: u32 = peer.held[peer.heldFirst];
-    peer.acknowledgementOwed = 1;
-    take(peer, receivedFrame(buffer));
-    dropHeld(buffer);
-  }
-}
-
-/** Last step of the interrupt. */
-function receiveEnd(): void {
-  goOn();
-  unlock(addr(netLock), net.receiveFlags);
+  const buffer: u32 = peer.held[peer.heldFirst];
+  peer.acknowledgementOwed = 1;
+  take(peer, receivedFrame(buffer));
+  dropHeld(buffer);
 }

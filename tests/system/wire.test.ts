@@ -193,6 +193,20 @@ describe("nids that do not exist", () => {
   });
 });
 
+describe("thousands of peers", () => {
+  it("do not make a hold of the network's lock longer: strict would end the machine", () => {
+    on({ traced: false }, (bench) => {
+      for (let nid = 100; nid < 2100; nid++) {
+        new Stranger(nid, 1, bench.inject).send({ operation: Operation.ACKNOWLEDGE });
+        if (nid % 50 === 0) bench.until(() => false, 200_000);
+      }
+      // Its end looks whether anything of it is under way to one of them.
+      good(bench, "hello");
+      expect(bench.machine.longestInterruptsOff!.ns).toBeLessThanOrEqual(20_000);
+    });
+  });
+});
+
 describe("an answer counts only from who was asked", () => {
   it("replies from another nid, with every request number, change nothing", () => {
     on({ nodes: 2 }, (bench) => {

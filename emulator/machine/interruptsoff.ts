@@ -8,10 +8,9 @@
  * the start of the run in which interrupts went off, and such runs are short (`OPEN_RUN`, in the kernel `KERNEL_RUN`).
  * So the reported time is never too short, and too long by at most one run.
  *
- * The longest stretch is kept; tests/kernel/rig.ts compares it with the bound. A stretch that has lasted 10 ms and is
- * still not over is reported. Code named in `EXEMPT` is not judged; it is recognised by where the core is during the
- * stretch. This is for dumps for a person, which may take any time, and for the network, which handles several frames
- * at a time under its lock; the checksum of one 8 KB frame alone takes 28 µs.
+ * The longest stretch is kept. One that is longer than INTERRUPTS_OFF_NS is reported when it ends, and after 10 ms if
+ * it has not ended by then. Code named in `EXEMPT` is not judged; it is recognised by where the core is during the
+ * stretch. This is for dumps for a person, which may take any time.
  */
 import type { RunResult } from "../cpu/engine.ts";
 import type { NodeObserver } from "./observer.ts";
@@ -25,7 +24,7 @@ const KERNEL_RUN = 4;
 /** Interval at which a core is sampled in a stretch that has reached half of the allowed time, ns. */
 const LOOK_NS = 1000;
 const STUCK_NS = 10_000_000;
-const EXEMPT = /\bcrc32c|kernel\/(net\/|drivers\/virtio-net\.ts|core\/dump\.ts)/;
+const EXEMPT = /kernel\/core\/dump\.ts/;
 
 export interface Stretch {
   readonly ns: number;
@@ -103,11 +102,17 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     if (!open && ns > INTERRUPTS_OFF_NS / 2) this.look(watch, ns, core.rip);
     if (!open) return;
     if (watch.exempt) this.longestExempt = Math.max(this.longestExempt, ns);
-    else if (ns > this.longest.ns)
-      this.longest = { ns, core: index, from: watch.from, to: core.rip, overdueAt: watch.overdue };
+    else this.judge({ ns, core: index, from: watch.from, to: core.rip, overdueAt: watch.overdue });
     watch.since = -1;
   }
 
+  private judge(stretch: Stretch): void {
+    if (stretch.ns > this.longest.ns) this.longest = stretch;
+    const { ns, from, to, overdueAt } = stretch;
+    if (ns <= INTERRUPTS_OFF_NS) return;
+    const places = `from ${this.describe(from)} to ${this.describe(to)}, too long at ${overdueAt}`;
+    this.report(`interrupts off for ${ns} ns, more than ${INTERRUPTS_OFF_NS}: ${places}`);
+  }
   private look(watch: Watch, ns: number, rip: bigint): void {
     const place = this.describe(rip);
     if (EXEMPT.test(place)) watch.exempt = true;

@@ -125,6 +125,19 @@ describe.skipIf(reason !== undefined)("diagnostics", () => {
       reports: [],
     });
   });
+  it.each([
+    ["20 µs with interrupts off are none", 19_900, undefined],
+    ["more are named with where they began, ended and became too long", 20_100, "interrupts off for 20"],
+  ])("%s", (_what, turns, expected) => {
+    // Measured from the kernel's ready line on.
+    const act = `mov esi, offset line\nmov ecx, 20\nmov dx, 0x3f8\nrep outsb\nsti\nnop\ncli
+too_long: mov ecx, ${turns}\n1: loop 1b\nsti\nnop\nafter: mov al, 0\nout 0xf4, al\nhlt\nline: .ascii "margay: ready nid=5\\n"`;
+    const { reason, fault } = run(guest(act), true);
+    expect(reason).toBe(expected === undefined ? "exit" : "fault");
+    if (expected === undefined) expect(fault).toBeUndefined();
+    else expect(fault).toMatch(/^interrupts off for 20\d\d\d ns, more than 20000: from .*, too long at too_long\+5/);
+    expect(run(guest(act), false)).toEqual({ reason: "exit", fault: undefined, reports: [] });
+  });
   it("a double fault is named with both exceptions where they occurred; without strict its handler runs", () => {
     // The gate of #GP is not present: #NP while #GP is delivered. The gate of #DF is present.
     const act = "mov word ptr [idt+13*8+4], 0x0e00\nmov ax, 0x28\nmov ds, ax";

@@ -7,10 +7,12 @@
 import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
 import { resultFlags } from "../x86/sseflags.ts";
+import { isTranscendental, transcend } from "../x86/transcendental.ts";
 import { translationCache } from "./cache.ts";
 import { decode, type Instruction, LONGEST_INSTRUCTION, operandSize, TOO_LONG, TRUNCATED } from "./decode.ts";
 import { isInterpreted } from "./emit/integer.ts";
 import { Env, type Environment } from "./environment.ts";
+import { FX_BYTES, readFxImage, writeFxImage } from "./fximage.ts";
 import { arithmeticInterpreters } from "./interpret/arithmetic.ts";
 import { fpuInterpreters } from "./interpret/fpu.ts";
 import { type Interpreter, type Machine, memoryAddress } from "./interpret/operands.ts";
@@ -118,6 +120,7 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
     else cpu.writeGpr(0, 2, BigInt(cpu.fpuStatus));
     return;
   }
+  if (isTranscendental(insn.opcode, insn.modrm) && transcendental(cpu, insn.modrm)) return;
   const run = (): boolean => runUnit(cpu, insn, row, translator.alone(insn));
   if (!touches) {
     run();
@@ -141,6 +144,16 @@ const BEFORE_RESULT = 7;
 const BEFORE_STORE = 0x1f;
 /** x87 instructions that do not wait for exceptions (SDM vol. 1, 8.6). */
 const noWait = new Set("FNCLEX FNINIT FNSTSW FNSTCW FNSTENV FNSAVE FNENI FNDISI FNSETPM".split(" "));
+
+/** By x86/transcendental.ts, the same on every host. False: the host gives what is defined to the bit. */
+function transcendental(cpu: Machine, modrm: number): boolean {
+  cpu.checkPendingX87();
+  const image = new Uint8Array(FX_BYTES);
+  readFxImage(cpu, image);
+  if (!transcend(new DataView(image.buffer), modrm)) return false;
+  writeFxImage(cpu, image);
+  return true;
+}
 
 /** What overflow and underflow raise when they are unmasked, which the host does not tell. `state`: before it. */
 function sseResultFlags(insn: Instruction, state: Uint8Array, env: Environment, mxcsr: number): number | undefined {

@@ -4,13 +4,14 @@
  * finds these instructions (translator.ts). Memory operands go through a buffer. Left to Unicorn: FNSTENV, FRSTOR and
  * FNSAVE, which only move state.
  *
- * What they give is fixed by IEEE 754 and the manual, but for FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X and
- * FYL2XP1, whose last bit is the processor's (SDM vol. 1, 8.3.10).
+ * What they give is fixed by IEEE 754 and the manual, but for the transcendental functions: these are computed in
+ * x86/transcendental.ts.
  */
 import koffi from "koffi";
 import { Exception, Rflags } from "../../abi/x86.ts";
 import { Fault, PRIVILEGE_SUPERVISOR, PRIVILEGE_USER } from "../x86/access.ts";
 import { type Decoded, isMemory, memoryOperand, regField } from "../x86/instruction.ts";
+import { isTranscendental, transcend } from "../x86/transcendental.ts";
 import { type Address, binding, viewMemory } from "./binding.ts";
 import { Hflag } from "./environment.ts";
 import type { Processor } from "./processor.ts";
@@ -138,6 +139,10 @@ export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number
     view.setBigUint64(MEMORY_AT, low, true);
     if (length > 8)
       view.setUint16(MEMORY_AT + 8, Number(cpu.readLinear(BigInt.asUintN(64, address + 8n), 2, privilege)), true);
+  }
+  if (isTranscendental(opcode, modrm) && transcend(view, modrm)) {
+    cpu.env.loadX87(view);
+    return end;
   }
   view.setUint32(24, DEFAULT_MXCSR, true);
   const slot = slotOf(host, opcode, size !== 0 ? (modrm & 0x38) | 2 : modrm);

@@ -5,6 +5,8 @@ import type { Outcome } from "./oracle.ts";
 
 const PAGE_FAULT = 14;
 const CONDITIONS = 0x4700;
+/** C1 and the precision flag of an approximation. */
+const APPROXIMATION = 0x220;
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 const hexBytes = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
@@ -35,7 +37,8 @@ export function difference(one: Case, native: Outcome, emulated: Outcome): strin
       `memory +${hex(emulated.first)} ${hexBytes(emulated.changed)}, natively +${hex(native.first)} ${hexBytes(native.changed)}`,
     );
   }
-  compareFx(step, native.fx, emulated.fx, found);
+  if (!one.notes.includes("G")) compareFx(step, native.fx, emulated.fx, found);
+  else if (isDefined(one)) compareFx(step, native.fx, withinOneUlp(native.fx, emulated.fx), found, APPROXIMATION);
   return found.length === 0 ? undefined : found.join("; ");
 }
 
@@ -46,7 +49,26 @@ function lastStep({ steps, offset }: Case, { rip }: Outcome): Step {
   return at >= 0 && at <= 0x2000 && done !== undefined ? done : (steps.at(-1) as Step);
 }
 
-function compareFx(step: Step, native: Uint8Array, emulated: Uint8Array, found: string[]): void {
+/** F2XM1 takes operands up to 1, FYL2XP1 up to 1 - sqrt(1/2). */
+function isDefined({ text, fx }: Case): boolean {
+  const exponent = (fx[40] | (fx[41] << 8)) & 0x7fff;
+  return !(text === "f2xm1" || text === "fyl2xp1") || exponent < 0x3ffd || exponent === 0x7fff;
+}
+/** The emulated image, with the native registers where they differ by one unit in the last place. */
+function withinOneUlp(native: Uint8Array, emulated: Uint8Array): Uint8Array {
+  const image = emulated.slice();
+  for (let at = 32; at < 160; at += 16) {
+    const place = (bytes: Uint8Array): bigint => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      return (BigInt(view.getUint16(at + 8, true)) << 63n) + (view.getBigUint64(at, true) & 0x7fff_ffff_ffff_ffffn);
+    };
+    const apart = place(native) - place(emulated);
+    if (apart === 1n || apart === -1n) image.set(native.subarray(at, at + 10), at);
+  }
+  return image;
+}
+
+function compareFx(step: Step, native: Uint8Array, emulated: Uint8Array, found: string[], undefinedStatus = 0): void {
   const word = (image: Uint8Array, at: number): number => image[at] | (image[at + 1] << 8);
   const differs = (what: string, at: number, bytes: number): void => {
     const [a, b] = [native.subarray(at, at + bytes), emulated.subarray(at, at + bytes)];
@@ -54,7 +76,7 @@ function compareFx(step: Step, native: Uint8Array, emulated: Uint8Array, found: 
       found.push(`${what} ${hexBytes(b.slice().reverse())}, natively ${hexBytes(a.slice().reverse())}`);
   };
   differs("fcw", 0, 2);
-  const mask = 0xffff & ~(step.conditions & CONDITIONS);
+  const mask = 0xffff & ~(step.conditions & CONDITIONS) & ~undefinedStatus;
   const [a, b] = [word(native, 2) & mask, word(emulated, 2) & mask];
   if (a !== b) found.push(`fsw ${hex(b)}, natively ${hex(a)}`);
   differs("ftw", 4, 1);

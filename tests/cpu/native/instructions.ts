@@ -10,7 +10,7 @@
  *          operand; 16a: 16 bytes, which must be aligned
  * imm      bytes of the immediate: 1, 2, z (2 or 4 by the operand's size), v (up to 8), j (a branch over the next instruction)
  * reads, writes, undefined   status flags: C P A Z S O; D = DF
- * notes    L: takes LOCK with a memory destination; V: value ranges matter (see generate.ts); X: the x87 flags C0 to C3 that are undefined
+ * notes    G: transcendental, alone, right to one unit in the last place, where the manual defines a result; L: takes LOCK with a memory destination; V: value ranges matter (see generate.ts); X: the x87 flags C0 to C3 that are undefined
  */
 export interface Form {
   readonly name: string;

@@ -1,4 +1,5 @@
 /** Integer instructions whose operands cannot just be renamed. */
+import { isTranscendental } from "../../x86/transcendental.ts";
 import { Env } from "../environment.ts";
 import { type Operand, type Row, STATUS_FLAGS } from "../table.ts";
 import { RIP } from "../decode.ts";
@@ -233,6 +234,8 @@ export const integerEmitters: Readonly<Record<string, (e: Emitter) => void>> = {
 export function isInterpreted(e: Emitter): boolean {
   const { insn } = e;
   switch (insn.row?.how) {
+    case "x87":
+      return !e.alone && isTranscendental(insn.opcode, insn.modrm);
     case "lea":
       return insn.addressBytes === 2 || (e.alone && insn.base === RIP);
     case "bt":

@@ -95,6 +95,9 @@ frames: setup build ## random frames to kernels under jobs and to nid 0: N=10000
 hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
 	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts --disable-console-intercept
 
+requests: setup build ## random requests to the I/O node: N=100000 SEED=1
+	@IO_REQUESTS=$(or $(N),100000) IO_REQUEST_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/ionode/fuzz.test.ts --disable-console-intercept
+
 cpu: setup ## user-mode instructions against this processor: N=1000000 SEED=1 ONLY=integer|sse|x87
 	@$(NODE) toolchain/bundle.mjs tests/cpu/native/campaign.ts dist/cpu.js
 	@$(NODE) dist/cpu.js $(or $(N),1000000) $(or $(SEED),1) $(ONLY)

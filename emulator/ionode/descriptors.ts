@@ -5,9 +5,9 @@
 import { Errno } from "../abi/errno.ts";
 import { DESCRIPTORS_MAX, Open } from "../abi/io.ts";
 import type { Device } from "./devices.ts";
-import type { Folder, TextFile } from "./folder.ts";
+import type { Folder, TextFile, Volume } from "./folder.ts";
 import { type HostEntry, type HostFs, type HostStat, IoError } from "./hostfs.ts";
-import { STREAM_DEVICE } from "./namespace.ts";
+import { volumes } from "./namespace.ts";
 
 /** An open file description, shared by the descriptors that dup(2) made of it. */
 export interface OpenFile {
@@ -27,9 +27,7 @@ export interface OpenFile {
   readonly stat?: HostStat;
   /** path: the text of a symbolic link. */
   readonly linkText?: string;
-  /** st_dev. */
-  readonly volume: number;
-  readonly readOnly: boolean;
+  readonly volume: Volume;
   /** Identity on the host, used by locks and quotas for a regular file; else "". */
   readonly identity: string;
   /** Where it was found, for /proc/self/fd. */
@@ -51,8 +49,7 @@ export function streamFile(stream: number, flags: number): OpenFile {
     flags,
     hostFd: -1,
     stream,
-    volume: STREAM_DEVICE,
-    readOnly: false,
+    volume: volumes.streams,
     identity: "",
     path: `/dev/${STREAM_NAMES[stream]}`,
     positionBytes: 0n,

@@ -33,7 +33,7 @@ export interface StreamNode {
 export type Node =
   | { readonly kind: "folder"; readonly folder: Folder }
   | { readonly kind: "device"; readonly device: Device }
-  | ({ readonly kind: "file"; isTaken?: boolean } & HostNode)
+  | ({ readonly kind: "file"; readonly volume: Volume; isTaken?: boolean } & HostNode)
   | TextFile
   | OwnLink
   | StreamNode;
@@ -158,7 +158,7 @@ export class Folder {
       if (error instanceof IoError && error.errno === Errno.ENOENT) return null;
       throw error;
     }
-    if (found.stat.kind !== "directory") return { kind: "file", ...found };
+    if (found.stat.kind !== "directory") return { kind: "file", volume: this.volume, ...found };
     return { kind: "folder", folder: new Folder(this.fs, found.stat, found.fd, this.volume, this, name) };
   }
 

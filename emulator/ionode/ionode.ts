@@ -167,6 +167,11 @@ export class IoNode implements HostService {
     return this.tasks.size;
   }
 
+  /** Requests that are to be answered later. */
+  get waitingCount(): number {
+    return this.waiting.length;
+  }
+
   /** Closes everything that is open on the host, at the end of a run. */
   shutDown(): void {
     for (const key of [...this.tasks.keys()]) this.closeAll(key);
@@ -385,5 +390,5 @@ function nodeOf(fs: HostFs, file: OpenFile): Node {
   if (file.stream !== undefined) return { kind: "stream", stream: file.stream };
   if (file.text !== undefined) return file.text.file;
   if (file.hostFd < 0) throw new IoError(Errno.ENOENT);
-  return { kind: "file", ...fs.again(file.hostFd) };
+  return { kind: "file", volume: file.volume, ...fs.again(file.hostFd) };
 }

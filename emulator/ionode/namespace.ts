@@ -76,14 +76,13 @@ export function ownStat(kind: HostStat["kind"], identity: string, sizeBytes: num
 export const volumes = {
   root: { device: 1, readOnly: false },
   builtIn: { device: 2, readOnly: true },
+  streams: { device: 3, readOnly: false },
   devices: { device: 4, readOnly: false },
   proc: { device: 5, readOnly: false },
   sys: { device: 6, readOnly: false },
   /** /dev/shm. */
   shared: { device: 7, readOnly: false },
 } as const satisfies Readonly<Record<string, Volume>>;
-/** Of the standard streams. */
-export const STREAM_DEVICE = 3;
 /** The first st_dev for --mount. */
 export const MOUNT_DEVICE = 16;
 

@@ -7,7 +7,7 @@
  */
 import { FileMode, Stat, Statx, StatxMask } from "../abi/io.ts";
 import type { HostStat, NodeKind } from "./hostfs.ts";
-import { STREAM_DEVICE } from "./namespace.ts";
+import { volumes } from "./namespace.ts";
 
 export const BLOCK_BYTES = 4096;
 const SECTOR_BYTES = 512;
@@ -128,7 +128,7 @@ export class VirtualFacts {
   streamFacts(stream: number, userId: number, terminal: boolean): Facts {
     const start = this.at(0);
     return {
-      device: BigInt(STREAM_DEVICE),
+      device: BigInt(volumes.streams.device),
       inode: BigInt(stream + 1),
       links: 1,
       mode: terminal ? FileMode.CHARACTER | 0o620 : FileMode.FIFO | 0o600,

@@ -22,6 +22,7 @@ export class IoRig {
   readonly log: ReplyRecord[] = [];
   readonly io: IoNode;
   time = 0;
+  onReply?: (m: Message) => void;
   private answers: Message[] = [];
 
   constructor(options: Partial<IoNodeOptions> = {}) {
@@ -29,7 +30,10 @@ export class IoRig {
     fs.mkdirSync(this.builtIn);
     fs.writeFileSync(path.join(this.builtIn, "hello"), "program", { mode: 0o755 });
     const host = {
-      attach: (): SendMessage => (m) => void this.answers.push(m),
+      attach: (): SendMessage => (m) => {
+        this.answers.push(m);
+        this.onReply?.(m);
+      },
       isMember: () => true,
     } as unknown as FabricHost;
     this.io = new IoNode(host, {

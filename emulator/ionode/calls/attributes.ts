@@ -37,8 +37,8 @@ function chmodAt(c: CallContext, dirfd: number, path: string, mode: number, flag
   return targetAt(c, { dirfd, path, flags, followLast }, (target) => setMode(c, target, mode));
 }
 /** Nodes made by the name space do not belong to the task: EPERM. */
-function mustBeOwn({ readOnly, hostFd }: Target): void {
-  if (readOnly) throw new IoError(Errno.EROFS);
+function mustBeOwn({ volume, hostFd }: Target): void {
+  if (volume.readOnly) throw new IoError(Errno.EROFS);
   if (hostFd < 0) throw new IoError(Errno.EPERM);
 }
 function setMode(c: CallContext, target: Target, mode: number): CallResult {
@@ -83,10 +83,10 @@ function setOwner(c: CallContext, target: Target, user: number, group: number): 
 export function truncate(c: CallContext): CallResult {
   const length = BigInt.asIntN(64, c.args[1]!);
   if (length < 0n) throw new IoError(Errno.EINVAL);
-  return targetAt(c, { dirfd: AT_FDCWD, path: c.path(0), flags: 0, followLast: true }, ({ stat, readOnly, hostFd }) => {
+  return targetAt(c, { dirfd: AT_FDCWD, path: c.path(0), flags: 0, followLast: true }, ({ stat, volume, hostFd }) => {
     if (stat.kind === "directory") throw new IoError(Errno.EISDIR);
     if (stat.kind !== "regular") throw new IoError(Errno.EINVAL);
-    if (readOnly) throw new IoError(Errno.EROFS);
+    if (volume.readOnly) throw new IoError(Errno.EROFS);
     if (!permits(stat, Access.WRITE)) throw new IoError(Errno.EACCES);
     if (hostFd < 0) throw new IoError(Errno.EPERM);
     const fd = c.fs.open(hostFd, 1);

@@ -6,7 +6,7 @@ import type { Folder, Node } from "../folder.ts";
 import { IoError } from "../hostfs.ts";
 import { Access, permits, type Place, statOf } from "../namespace.ts";
 import { done, type CallContext, type CallResult } from "./context.ts";
-import { at, directoryToChange } from "./paths.ts";
+import { at, directoryToChange, volumeOf } from "./paths.ts";
 
 /** A host process that creates and removes the file continuously must not block the job for ever. */
 const ATTEMPTS_MAX = 16;
@@ -72,8 +72,7 @@ function openPlace(c: CallContext, place: Place, flags: number, permissions: num
   const base = {
     flags: (flags & ~AT_OPEN_ONLY) | (flags & Open.PATH ? 0 : Open.LARGEFILE),
     hostFd: -1,
-    volume: folder.volume.device,
-    readOnly: folder.readOnly,
+    volume: node === null ? folder.volume : volumeOf(node, place),
     identity: "",
     path: pathOf(c, folder, place.name),
     positionBytes: 0n,
@@ -92,7 +91,7 @@ function openPlace(c: CallContext, place: Place, flags: number, permissions: num
   if (flags & Open.PATH) {
     if (node.kind === "link") return { ...base, kind: "path", stat: statOf(node), linkText: node.target };
     if (node.kind !== "file") return { ...base, kind: "path", stat: statOf(node) };
-    const link = node.stat.kind === "link" ? { linkText: folder.readlink(place.name) } : {};
+    const link = node.stat.kind === "link" && folder.isHost ? { linkText: folder.readlink(place.name) } : {};
     node.isTaken = true;
     return { ...base, kind: "path", hostFd: node.fd, identity: node.stat.identity, ...link };
   }
@@ -119,9 +118,8 @@ function openPlace(c: CallContext, place: Place, flags: number, permissions: num
 }
 /** A directory is opened only by O_PATH; its descriptor serves the *at calls, getdents and fstat. */
 function openFolder(c: CallContext, base: Omit<OpenFile, "kind">, folder: Folder): OpenFile {
-  const { volume } = folder;
   const path = pathOf(c, folder, "");
-  return { ...base, kind: "directory", volume: volume.device, readOnly: volume.readOnly, path, folder: folder.hold() };
+  return { ...base, kind: "directory", volume: folder.volume, path, folder: folder.hold() };
 }
 /** /dev/tty: the terminal of the task's streams. */
 function terminal(c: CallContext, flags: number): OpenFile {
@@ -150,7 +148,8 @@ function create(c: CallContext, { folder, name, mustBeDirectory }: Place, flags:
   return c.fs.create(directory, name, access === Open.ACCMODE ? Open.RDONLY : access, permissions & 0o777);
 }
 
-function check({ folder, mustBeDirectory, last }: Place, node: Node, flags: number): void {
+function check(place: Place, node: Node, flags: number): void {
+  const { mustBeDirectory, last } = place;
   if (flags & Open.CREAT && (mustBeDirectory || last !== "name") && node.kind === "folder")
     throw new IoError(flags & Open.EXCL && last === "name" ? Errno.EEXIST : Errno.EISDIR);
   if (flags & Open.CREAT && flags & Open.EXCL) throw new IoError(Errno.EEXIST);
@@ -171,5 +170,6 @@ function check({ folder, mustBeDirectory, last }: Place, node: Node, flags: numb
     throw new IoError(Errno.EACCES);
   const access = (mode === Open.WRONLY ? 0 : Access.READ) | (isWriting ? Access.WRITE : 0);
   if (!permits(stat, access)) throw new IoError(Errno.EACCES);
-  if (isWriting && folder.readOnly && node.kind !== "device" && node.kind !== "stream") throw new IoError(Errno.EROFS);
+  if (isWriting && volumeOf(node, place).readOnly && node.kind !== "device" && node.kind !== "stream")
+    throw new IoError(Errno.EROFS);
 }

@@ -2,7 +2,7 @@
 import { Errno } from "../../abi/errno.ts";
 import { AT_FDCWD, At } from "../../abi/io.ts";
 import type { OpenFile } from "../descriptors.ts";
-import type { Folder, Node } from "../folder.ts";
+import type { Folder, Node, Volume } from "../folder.ts";
 import { type HostStat, IoError } from "../hostfs.ts";
 import { Access, deviceStat, permits, type Place, type ResolveOptions, statOf } from "../namespace.ts";
 import type { Facts } from "../virtual.ts";
@@ -43,8 +43,7 @@ export function nameAt<T>(c: CallContext, dirfd: number, path: string, use: (pla
 /** The object of calls that change something: a node of the host or of the name space. */
 export interface Target {
   readonly stat: HostStat;
-  readonly volume: number;
-  readonly readOnly: boolean;
+  readonly volume: Volume;
   /** Open on the host, by O_PATH or fully; -1: the name space made it. */
   readonly hostFd: number;
   /** directory. */
@@ -53,10 +52,14 @@ export interface Target {
   /** A standard stream. */
   readonly stream?: number | undefined;
 }
+/** The tree that it lies in: a link of /proc/self/fd leads into another than that of the link. */
+export function volumeOf(node: Node, { folder }: Place): Volume {
+  if (node.kind === "folder") return node.folder.volume;
+  return node.kind === "file" ? node.volume : folder.volume;
+}
 export function targetOf(node: Node, place: Place): Target {
   const stat = statOf(node);
-  const { volume } = place.folder;
-  const base = { stat, volume: volume.device, readOnly: volume.readOnly, hostFd: -1 };
+  const base = { stat, volume: volumeOf(node, place), hostFd: -1 };
   if (node.kind === "file") return { ...base, hostFd: node.fd };
   if (node.kind === "device") return { ...base, deviceNumber: node.device.number };
   if (node.kind === "stream") return { ...base, stream: node.stream };
@@ -65,17 +68,17 @@ export function targetOf(node: Node, place: Place): Target {
 export function folderTarget(folder: Folder): Target {
   const { stat, volume } = folder;
   const hostFd = folder.isHost ? folder.hostFd : -1;
-  return { stat, volume: volume.device, readOnly: volume.readOnly, hostFd, folder };
+  return { stat, volume, hostFd, folder };
 }
 export function targetOfOpen(c: CallContext, file: OpenFile): Target {
   if (file.folder !== undefined) return folderTarget(file.folder.refresh());
-  const { volume, readOnly, hostFd } = file;
+  const { volume, hostFd } = file;
   if (file.stream !== undefined)
-    return { stat: statOf({ kind: "stream", stream: file.stream }), volume, readOnly, hostFd, stream: file.stream };
+    return { stat: statOf({ kind: "stream", stream: file.stream }), volume, hostFd, stream: file.stream };
   if (file.device !== undefined)
-    return { stat: deviceStat(file.device), volume, readOnly, hostFd, deviceNumber: file.device.number };
-  if (file.text !== undefined) return { stat: statOf(file.text.file), volume, readOnly, hostFd };
-  return { stat: file.stat ?? c.fs.fstat(hostFd), volume, readOnly, hostFd };
+    return { stat: deviceStat(file.device), volume, hostFd, deviceNumber: file.device.number };
+  if (file.text !== undefined) return { stat: statOf(file.text.file), volume, hostFd };
+  return { stat: file.stat ?? c.fs.fstat(hostFd), volume, hostFd };
 }
 /** The same for (dirfd, path, flags) of an *at call, whose flags may include AT_EMPTY_PATH. */
 export function targetAt<T>(
@@ -95,7 +98,7 @@ export function factsOf(c: CallContext, target: Target): Facts {
   if (target.stream !== undefined)
     return c.facts.streamFacts(target.stream, userId, c.terminal(target.stream) !== undefined);
   const { stat, volume, deviceNumber: device, folder } = target;
-  return c.facts.facts(stat, { volume, userId, device, links: folder && linksOf(c, folder) });
+  return c.facts.facts(stat, { volume: volume.device, userId, device, links: folder && linksOf(c, folder) });
 }
 /** Links of a directory: its own two names, and `..` of each directory in it. */
 function linksOf(c: CallContext, folder: Folder): number {

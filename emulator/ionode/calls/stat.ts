@@ -54,9 +54,10 @@ export function faccessat2(c: CallContext): CallResult {
 function accessAt(c: CallContext, dirfd: number, path: string, mode: number, flags: number): CallResult {
   if (mode & ~(Access.READ | Access.WRITE | Access.EXECUTE)) throw new IoError(Errno.EINVAL);
   const followLast = (flags & At.SYMLINK_NOFOLLOW) === 0;
-  return targetAt(c, { dirfd, path, flags, followLast }, ({ stat: s, readOnly }) => {
+  return targetAt(c, { dirfd, path, flags, followLast }, ({ stat: s, volume }) => {
     if (!permits(s, mode)) throw new IoError(Errno.EACCES);
-    if (mode & Access.WRITE && readOnly && s.kind !== "special" && s.kind !== "pipe") throw new IoError(Errno.EROFS);
+    if (mode & Access.WRITE && volume.readOnly && s.kind !== "special" && s.kind !== "pipe")
+      throw new IoError(Errno.EROFS);
     return done(0);
   });
 }
@@ -79,22 +80,22 @@ const Magic = {
 /** statfs(2): ST_RDONLY, ST_VALID, ST_NOATIME. */
 const MountFlag = { READ_ONLY: 1n, VALID: 0x20n, NO_ATIME: 0x400n } as const;
 /** Sizes follow the job's quota, so that `df` shows what may still be written. */
-function encodeStatFs(c: CallContext, { volume, readOnly, stream }: Target): Uint8Array {
+function encodeStatFs(c: CallContext, { volume: { device, readOnly }, stream }: Target): Uint8Array {
   const bytes = new Uint8Array(StatFs.SIZE);
   const s = new StatFs(new DataView(bytes.buffer));
   s.type = Magic.REMOTE;
   if (stream !== undefined) s.type = Magic.PIPE;
-  else if (volume === volumes.proc.device) s.type = Magic.PROC;
-  else if (volume === volumes.sys.device) s.type = Magic.SYSFS;
-  else if (volume === volumes.devices.device || volume === volumes.shared.device) s.type = Magic.TMPFS;
+  else if (device === volumes.proc.device) s.type = Magic.PROC;
+  else if (device === volumes.sys.device) s.type = Magic.SYSFS;
+  else if (device === volumes.devices.device || device === volumes.shared.device) s.type = Magic.TMPFS;
   s.blockBytes = s.fragmentBytes = BigInt(BLOCK_BYTES);
-  if (s.type === Magic.REMOTE || volume === volumes.shared.device) {
+  if (s.type === Magic.REMOTE || device === volumes.shared.device) {
     s.blocks = BigInt(Math.floor(c.quota.limit / BLOCK_BYTES));
     s.free = s.available = BigInt(Math.floor(c.quota.roomBytes / BLOCK_BYTES));
     s.files = BigInt(c.quota.namesMax);
     s.filesFree = BigInt(c.quota.namesLeft);
   }
-  s.id = BigInt(volume);
+  s.id = BigInt(device);
   s.nameMax = BigInt(NAME_MAX_BYTES);
   s.flags = MountFlag.VALID | MountFlag.NO_ATIME | (readOnly ? MountFlag.READ_ONLY : 0n);
   return bytes;

@@ -173,7 +173,8 @@ export const hostFs: HostFs = {
     attempt(() => {
       const access = ACCESS[flags & Open.ACCMODE]!;
       const fd = fs.openSync(inside(directory, name), access | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW, permissions);
-      // The job must not see the host's umask.   fs.fchmodSync(fd, permissions);
+      // The job must not see the host's umask.
+      fs.fchmodSync(fd, permissions);
       return fd;
     }),
   close: (fd) => attempt(() => fs.closeSync(fd)),

@@ -1,9 +1,10 @@
 /**
- * All translations of the process. A page of code is known by its content, its linear address and the mode that it runs
- * in, so cores and nodes with equal pages share its blocks. Blocks reach others of the same page directly and all else
- * by way of the core's jump cache or an exit, so what holds of one page's content holds for everybody who uses it.
+ * All translations of the process. A page of code is identified by its content, its linear address and the mode that it
+ * runs in, so cores and nodes with equal pages share its blocks. A block branches directly to other blocks of the same
+ * page only; it reaches everything else through the core's jump cache or an exit. So what is true for a page's content
+ * is true for every core that uses it.
  *
- * When the buffer is full everything is dropped: `generation` tells cores that what they remember is void.
+ * When the buffer is full, all translations are dropped: `generation` tells cores that their links are void.
  */
 import { Emitter } from "./emit/emitter.ts";
 import { emitCpuid, emitThunks } from "./emit/thunks.ts";
@@ -15,39 +16,39 @@ import { type Address, allocateCode, asEnter, type CodeMemory, type Enter } from
 
 export const PAGE = 4096;
 const BUFFER_BYTES = 32 << 20;
-/** Room that one translation may need at most, in either half. */
+/** The maximum number of bytes that one translation may need, in either half. */
 const MARGIN = 1 << 16;
 
 /** Why translated code returned. */
 export const ExitKind = {
-  /** A direct branch inside the page whose target was not translated yet. */
+  /** A direct branch inside the page whose target is not translated yet. */
   LINK: 0,
-  /** The budget does not cover the block; it has been given back. */
+  /** The budget does not cover the block; it has been refunded. */
   SHORT: 1,
-  /** An access is not in the TLB. */
+  /** The TLB does not hold an access. */
   MISS: 2,
-  /** The instruction at `pc` is to be interpreted. */
+  /** The instruction at `pc` must be interpreted. */
   INTERPRET: 3,
-  /** The budget is used up before the instruction at `pc`. */
+  /** The budget is used up; the instruction at `pc` is next. */
   BUDGET: 4,
   /** A branch to Env.TARGET by the instruction at `pc`. */
   BRANCH: 5,
   /** A direct branch to `pc`, on another page; if `at` is not 0, it can be linked. */
   FAR: 6,
-  /** An instruction executed alone is done. */
+  /** An instruction that is executed alone is done. */
   ALONE: 7,
   /** There may be a breakpoint at `pc`. */
   BREAKPOINT: 8,
 } as const;
 export type ExitKind = (typeof ExitKind)[keyof typeof ExitKind];
 
-/** What each exit is about, by its number; arrays, since there are many. */
+/** The parameters of each exit, by its number. Arrays, since there are many exits. */
 export class ExitTable {
   count = 0;
   kind = new Uint8Array(1024);
   /** Linear address, signed: see ExitKind. */
   pc = new Float64Array(1024);
-  /** LINK, SHORT, FAR: displacement to patch. MISS: where to resume. Offsets in the buffer. */
+  /** LINK, SHORT, FAR: the displacement to patch. MISS: where to resume. Offsets in the buffer. */
   at = new Int32Array(1024);
   /** Instructions of the block's budget that have not been executed. */
   undone = new Int32Array(1024);
@@ -83,19 +84,19 @@ export class ExitTable {
 
 /** A page of code and its translations. */
 export class CodePage {
-  /** Entry of the block at an offset in the page; of the one that counts every instruction. */
+  /** Entries by offset in the page: of the block, and of the translation that counts every instruction. */
   readonly blocks = new Map<number, number>();
   readonly counted = new Map<number, number>();
-  /** What cores that run it have in their Env.PAGES at `slot`. */
+  /** The value in Env.PAGES at `slot` of the cores that run this page. */
   readonly id = nextPageId++;
   readonly slot: number;
 
   constructor(
     readonly content: Uint8Array,
-    /** Linear address of its first byte, signed. */
+    /** Linear address of the first byte, signed. */
     readonly linear: number,
     readonly mode: number,
-    /** Offsets at which there may be breakpoints; such a page is shared with nobody. */
+    /** Offsets at which there may be breakpoints; a page with breakpoints is not shared. */
     readonly points: ReadonlySet<number> | undefined,
   ) {
     this.slot = pageSlot(Math.floor(linear / PAGE), mode);
@@ -109,16 +110,16 @@ export class TranslationCache {
   exits = new ExitTable();
   readonly map = new CodeMap();
   generation = 0;
-  /** Instructions translated, for figures. */
+  /** Number of translated instructions, for statistics. */
   translated = 0;
-  /** Where the exit is. */
+  /** Position of the exit. */
   readonly exitAt: number;
-  /** Where the host's CPUID is (thunks.ts). */
+  /** Position of the host's CPUID (thunks.ts). */
   readonly cpuidAt: number;
   readonly base: Address;
-  /** Where the next out-of-line code goes: the buffer's second half. */
+  /** Position of the next out-of-line code: the second half of the buffer. */
   cold: number;
-  /** Instructions that are executed alone, by their bytes. */
+  /** Instructions that are executed alone, keyed by their bytes. */
   readonly alone = new Map<string, number>();
   private readonly memory: CodeMemory;
   private readonly pages = new Map<number, CodePage[]>();
@@ -136,7 +137,7 @@ export class TranslationCache {
     this.enter = asEnter(this.base);
   }
 
-  /** Makes room for one translation. May drop all: then `generation` is another. */
+  /** Makes room for one translation. May drop all translations: then `generation` changes. */
   reserve(): void {
     if (this.emitter.p < BUFFER_BYTES / 2 - MARGIN && this.cold < BUFFER_BYTES - MARGIN) return;
     this.drop();
@@ -151,7 +152,7 @@ export class TranslationCache {
     this.generation++;
   }
 
-  /** The page with this content; `frame` is its 4 KB in RAM. */
+  /** The page with this content; `frame` is the 4 KB in RAM. */
   page(frame: Uint8Array, linear: number, mode: number): CodePage {
     const key = hash(frame, linear, mode);
     let list = this.pages.get(key);
@@ -167,7 +168,7 @@ export class TranslationCache {
   }
 }
 
-/** FNV-1a over words. */
+/** FNV-1a hash, by words. */
 function hash(frame: Uint8Array, linear: number, mode: number): number {
   const words = new Uint32Array(frame.buffer, frame.byteOffset, PAGE / 4);
   let value = Math.imul(0x811c_9dc5 ^ Math.floor(linear / PAGE), 0x0100_0193) ^ mode;

@@ -1,9 +1,9 @@
-/** From a position in the code buffer to the guest instruction whose code it is. */
+/** Maps a position in the code buffer to the guest instruction that this code belongs to. */
 
 /** Linear addresses, signed. */
 export interface GuestPlace {
   readonly pc: number;
-  /** Where its block begins. */
+  /** Linear address of the start of its block. */
   readonly block: number;
 }
 
@@ -13,7 +13,7 @@ export class CodeMap {
   private pc = new Float64Array(1024);
   private block = new Float64Array(1024);
 
-  /** Code of an instruction begins. Positions rise within each half of the buffer. */
+  /** Adds the start of an instruction's code. Positions increase within each half of the buffer. */
   add(at: number, pc: number, block: number): void {
     if (this.count === this.at.length) {
       const at = new Int32Array(this.count * 2);

@@ -1,7 +1,7 @@
 /**
- * One core: the run loop. Translated code runs until it leaves by an exit (cache.ts); what the exit asks for is done
- * here, or the instruction is executed by itself (step.ts), and the loop goes on. All of a run's ends are decided at
- * its head, between instructions.
+ * One core: the run loop. Translated code runs until it leaves by an exit (cache.ts). The loop handles the exit or
+ * executes the instruction by itself (step.ts), and goes on. The head of the loop, between instructions, decides every
+ * end of a run.
  */
 import { Rflags } from "../../abi/x86.ts";
 import type { Core, RunResult, StopReason } from "../engine.ts";
@@ -27,17 +27,17 @@ export class NativeCore extends CodeLinks implements Core, Machine {
   nextRip = 0n;
   private clock = 0;
   private running = false;
-  /** Of the run under way. */
+  /** The budget of the current run. */
   private runBudget = 0;
   private stopRequested = false;
   /** Stop before the next instruction. */
   private stopNow = false;
-  /** A string instruction is to be continued. */
+  /** A string instruction must be continued. */
   private unfinished = false;
   resumes = false;
   private softwareInterrupt: { vector: number; kind: "software" | "exception" } | undefined;
   private hit: WatchHit | undefined;
-  /** The instruction at this address is executed whatever breakpoint is there. */
+  /** The instruction at this address is executed even if a breakpoint is there. */
   private passing: bigint | undefined;
 
   constructor(
@@ -82,7 +82,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
     if (this.nmiPending && !this.nmiBlocked && !this.waitingForStartup) this.takeNmi();
     if (this.isHalted && !this.isShutdown) return { reason: "halt", retired: 0 };
     const start = this.clock;
-    // The budget is a 32-bit number in translated code.
+    // In translated code the budget is a 32-bit number.
     for (let left = budget; ; left = budget - (this.clock - start)) {
       const result = this.runPiece(Math.min(left, 0x3fff_ffff), toWindow);
       const retired = this.clock - start;
@@ -142,7 +142,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
     }
   }
 
-  /** TF is set, or accesses are to be checked for alignment. */
+  /** TF is set, or accesses must be checked for alignment. */
   private get needsSteps(): boolean {
     return this.singleSteps || this.alignmentChecks;
   }
@@ -150,7 +150,10 @@ export class NativeCore extends CodeLinks implements Core, Machine {
     return (this.env.u32(Env.SYSTEM_FLAGS) & Rflags.TF) !== 0;
   }
 
-  /** Runs translated code from RIP until something has to be looked at. A breakpoint's id, if one is met. */
+  /**
+   * Runs translated code from RIP until the run loop has something to do. Returns the id of a breakpoint if the core
+   * has met one.
+   */
   private translated(): number | undefined {
     const { cache, env } = this;
     let code = this.codeAt(this.pc);
@@ -244,7 +247,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
     }
   }
 
-  /** A branch to an address that is not canonical: #GP at the instruction at `pc`, which has moved RSP. */
+  /** A branch to a non-canonical address: #GP at the instruction at `pc`, which has moved RSP. */
   private branchFault(pc: number): void {
     const { env } = this;
     this.setPc(pc);
@@ -263,7 +266,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
 
   // ---- one instruction
 
-  /** Executes the instruction at RIP, or delivers its exception. `insn`: it, decoded. */
+  /** Executes the instruction at RIP, or delivers its exception. `insn`: the decoded instruction. */
   private step(insn: Instruction | undefined): void {
     if (this.debug.isActive && this.debug.breaksAt(this.linearRip, this)) {
       this.deliver({ vector: DEBUG_EXCEPTION, kind: "exception" });
@@ -315,8 +318,8 @@ export class NativeCore extends CodeLinks implements Core, Machine {
   }
 
   /**
-   * Single step: by TF as it was before the instruction; after SYSCALL and SYSRET, as it is. Not between MOV SS and the
-   * next.
+   * Single step: by the TF before the instruction; after SYSCALL and SYSRET, by the TF after it. Never between MOV SS
+   * and the next instruction.
    */
   private trapsAfter(insn: Instruction, before: boolean): boolean {
     const how = insn.row?.how;
@@ -377,7 +380,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
 
   private readonly resident = (linear: bigint): number | undefined => this.mmu.resident(linear);
 
-  /** The breakpoint at RIP; the next run passes it. */
+  /** The breakpoint at RIP. The next run passes it. */
   private breakpointHere(): number | undefined {
     const id = this.node.stops.breakpointAt(this.linearRip, this.space, this.resident);
     if (id !== undefined) this.passing = this.rip;

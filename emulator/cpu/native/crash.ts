@@ -1,16 +1,16 @@
 /**
- * A fault of the host inside translated code is a fault of this engine. A signal handler, in machine code at the start
- * of the code buffer, does what is safe there: if the interrupted instruction is translated code, it notes where and
- * continues at the exit with the number CRASHED, so that the run loop gets it as any exit and throws EngineCrash. The
- * host's stack pointer is the host's all the time, so the exit finds its frame. Every other signal goes to the handler
- * that was there before (Node's), or takes its default action.
+ * A host fault inside translated code is a fault of this engine. A signal handler, in machine code at the start of the
+ * code buffer, does what is safe there: if the interrupted instruction is translated code, the handler notes its
+ * position and continues at the exit with the number CRASHED. The run loop gets this as any other exit and throws
+ * EngineCrash. Translated code never changes the host's stack pointer, so the exit finds its frame. Every other signal
+ * goes to the handler that was installed before (Node's), or takes its default action.
  */
 import type { CodeMap } from "./codemap.ts";
 import type { Encoder } from "./emit/encoder.ts";
 import { Env, type Environment } from "./environment.ts";
 import { type CodeMemory, handleSignal } from "./memory.ts";
 
-/** Number of the exit that a crash leaves by; no exit of code has it. */
+/** The exit number of a crash; no exit in code has this number. */
 export const CRASHED = 0xffff_ffff;
 
 /** Linux x86-64: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV. */
@@ -25,20 +25,23 @@ const SIGNAL_SLOTS = 16;
 /** struct ucontext_t of the x86-64 ABI: general registers from 40 on, in the order R8 to R15, …, RIP is the 17th. */
 const Context = { R13: 40 + 5 * 8, R15: 40 + 7 * 8, RIP: 40 + 16 * 8 } as const;
 
-/** The engine's own fault: which guest instruction ran, in which block. */
+/** A fault of the engine itself: the guest instruction that ran, and its block. */
 export class EngineCrash extends Error {
   override readonly name = "EngineCrash";
 }
 
 export interface CrashHandler {
-  /** Positions in the buffer: of the handler, and of the table of the handlers that were there before. */
+  /** Positions in the buffer: of the handler, and of the table of the previously installed handlers. */
   readonly handler: number;
   readonly previous: number;
-  /** 8 bytes each, to be set: the first position that counts as translated code, and how many bytes do. */
+  /**
+   * Two values of 8 bytes that the caller sets: the first position of translated code, and the size of translated code
+   * in bytes.
+   */
   readonly limits: number;
 }
 
-/** The handler(signal, siginfo, context), at the current position; `exit`: where code leaves. */
+/** Emits handler(signal, siginfo, context) at the current position; `exit`: the position where code leaves. */
 export function emitCrashHandler(e: Encoder, exit: number): CrashHandler {
   while (e.p % 8) e.byte(0xcc);
   const previous = e.p;
@@ -82,14 +85,14 @@ export function emitCrashHandler(e: Encoder, exit: number): CrashHandler {
   const none = e.jumpIf(6); // jbe: SIG_DFL, SIG_IGN
   e.bytes(0xff, 0xe0); // jmp rax
   e.patch(none, e.p);
-  // rt_sigaction(signal, default, 0, 8); the instruction is repeated, and the signal takes its default action.
+  // rt_sigaction(signal, default, 0, 8): the instruction is repeated, and the signal then takes its default action.
   e.bytes(0x48, 0x8d, 0x35); // lea rsi, [rip + defaultAction]
   relative(defaultAction);
   e.bytes(0x31, 0xd2, 0x41, 0xba, 8, 0, 0, 0, 0xb8, 13, 0, 0, 0, 0x0f, 0x05, 0xc3); // xor edx, edx; …; syscall; ret
   return { handler, previous, limits };
 }
 
-/** Installs the handler. Translated code is from `first` on. Once a process. */
+/** Installs the handler, once per process. Translated code starts at `first`. */
 export function installCrashHandler(memory: CodeMemory, { handler, previous, limits }: CrashHandler): void {
   const first = limits + 16;
   memory.view.setBigUint64(limits, BigInt(first), true);
@@ -98,7 +101,7 @@ export function installCrashHandler(memory: CodeMemory, { handler, previous, lim
     memory.view.setBigUint64(previous + signal * 8, handleSignal(signal, memory.address + handler), true);
 }
 
-/** What a crash is to be reported as. */
+/** The error that reports a crash. */
 export function crashOf(env: Environment, map: CodeMap): EngineCrash {
   const at = env.u32(Env.CRASH_AT);
   const signal = signals.get(env.u32(Env.CRASH_SIGNAL)) ?? "signal";

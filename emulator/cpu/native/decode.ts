@@ -1,9 +1,12 @@
-/** One instruction from its bytes, by the table, in any mode (Intel SDM vol. 2, chapter 2). Knows nothing of a core. */
+/**
+ * Decodes one instruction from its bytes, by the table, in any mode (Intel SDM vol. 2, chapter 2). Independent of any
+ * core.
+ */
 import { entries, isGroup, type Row } from "./table.ts";
 
-/** Of `base` and `index`. */
+/** Value of `base` and `index`. */
 export const NO_REGISTER = 16;
-/** `base` of an address relative to the next instruction. */
+/** Value of `base` for an address relative to the next instruction. */
 export const RIP = 17;
 
 export const LONGEST_INSTRUCTION = 15;
@@ -11,51 +14,54 @@ export const LONGEST_INSTRUCTION = 15;
 export type Mode = 16 | 32 | 64;
 
 export class Instruction {
-  /** undefined: no such instruction, #UD. */
+  /** undefined: no such instruction; the core raises #UD. */
   row: Row | undefined;
-  /** Bytes, all of it. */
+  /** Length of the whole instruction in bytes. */
   length = 0;
   mode: Mode = 64;
   /** 2, 4, 8. */
   operandBytes = 4;
   addressBytes = 8;
-  /** 0, 0xf2 or 0xf3, as repeat prefix or mandatory one. */
+  /** 0, 0xf2 or 0xf3, as a repeat prefix or as a mandatory prefix. */
   repeat = 0;
   hasOperandPrefix = false;
   lock = false;
   /** REX, 0 if there is none. */
   rex = 0;
-  /** Segment override that counts in this mode, or -1. */
+  /** The segment override that is effective in this mode, or -1. */
   segment = -1;
-  /** Opcode as in the table, with the register in it. */
+  /** The opcode as in the table, including its register bits. */
   opcode = 0;
-  /** Position of what follows prefixes and REX: opcode, ModRM. */
+  /** Position after prefixes and REX: opcode, ModRM. */
   opcodeAt = 0;
   modrm = 0;
   /** ModRM.reg without REX.R, and with it. */
   extension = 0;
   reg = 0;
-  /** Register number with REX.B, of ModRM.rm or in the opcode. */
+  /** Register number with REX.B, from ModRM.rm or from the opcode. */
   rm = 0;
   hasMemory = false;
   base = NO_REGISTER;
   index = NO_REGISTER;
-  /** Power of two. */
+  /** As a power of two. */
   scale = 0;
   displacement = 0;
-  /** Immediate, sign-extended where the instruction does so. Of 64 bits: the low word; the high one beside it. */
+  /**
+   * Immediate, sign-extended if the instruction does so. For a 64-bit immediate: the low word; the high word is in the
+   * next field.
+   */
   immediate = 0;
   immediateHigh = 0;
   immediateBytes = 0;
-  /** ENTER's level, a far pointer's selector. */
+  /** The level of ENTER, or the selector of a far pointer. */
   immediate2 = 0;
   readonly bytes = new Uint8Array(LONGEST_INSTRUCTION);
 
-  /** Mnemonic of the table. */
+  /** The mnemonic in the table. */
   get name(): string {
     return this.row?.name ?? "";
   }
-  /** STI, MOV SS, POP SS, LSS: no interrupt is taken before the next instruction is done. */
+  /** STI, MOV SS, POP SS, LSS: the core takes no interrupt before the next instruction has retired. */
   get setsShadow(): boolean {
     const { row } = this;
     if (row === undefined) return false;
@@ -66,7 +72,7 @@ export class Instruction {
       (row.how === "movtoseg" && this.extension === 2)
     );
   }
-  /** Size in bytes of an operand of the table. */
+  /** Size in bytes of an operand in the table. */
   sizeOf(size: string): number {
     return operandSize(size, this.operandBytes);
   }
@@ -99,7 +105,7 @@ export function operandSize(size: string, operandBytes: number): number {
 
 /** Thrown where the bytes end before the instruction does. */
 export const TRUNCATED = Symbol("truncated");
-/** More than 15 bytes: #GP. */
+/** Longer than 15 bytes: #GP. */
 export const TOO_LONG = Symbol("too long");
 
 export type DecodeResult = Instruction | typeof TRUNCATED | typeof TOO_LONG;
@@ -109,7 +115,7 @@ const base16 = [3, 3, 5, 5, NO_REGISTER, NO_REGISTER, 5, 3];
 const index16 = [6, 7, 6, 7, 6, 7, NO_REGISTER, NO_REGISTER];
 const segmentPrefix: Readonly<Record<number, number>> = { 38: 0, 46: 1, 54: 2, 62: 3, 100: 4, 101: 5 };
 
-/** Decodes at `at`; of the bytes from `end` on nothing is known. */
+/** Decodes the instruction at `at`; the bytes from `end` on are unknown. */
 export function decode(code: Uint8Array, at: number, end: number, mode: Mode): DecodeResult {
   const insn = new Instruction();
   insn.mode = mode;
@@ -159,7 +165,7 @@ export function decode(code: Uint8Array, at: number, end: number, mode: Mode): D
     insn.extension = (modrm >> 3) & 7;
     insn.reg = insn.extension | ((rex & 4) << 1);
     row = isGroup(entry) ? entry[((mod === 3 ? 8 : 0) + insn.extension) * 8 + (modrm & 7)] : entry;
-    // Control and debug registers are always of the register form.
+    // Control and debug registers always use the register form.
     if (mod === 3 || row?.how === "control") {
       insn.rm = (modrm & 7) | ((rex & 1) << 3);
     } else {
@@ -206,7 +212,7 @@ function formAllowed(row: Row, insn: Instruction): boolean {
   return true;
 }
 
-/** Where what follows the address begins; negative: the bytes end before. */
+/** Returns the position after the address; negative: the bytes end before it. */
 function decodeAddress(insn: Instruction, code: Uint8Array, at: number, end: number, mod: number): number {
   const rm = insn.modrm & 7;
   if (insn.addressBytes === 2) {

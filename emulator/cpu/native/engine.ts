@@ -1,6 +1,6 @@
 /**
- * A node's processor by translation to host code. RAM lies at 0 and, as far as it does not fit below DEVICE_HOLE, from
- * 4 GB on; everything else up to the physical address limit is the bus.
+ * A node's processor by translation to host code. RAM starts at physical address 0; RAM that does not fit below
+ * DEVICE_HOLE starts at 4 GB. All other addresses up to the physical address limit belong to the bus.
  */
 import { DEVICE_HOLE, MAX_CPUS } from "../../abi/memory.ts";
 import type { CreateEngine, Engine, EngineOptions, Place, WatchKind } from "../engine.ts";
@@ -19,7 +19,7 @@ export { NativeUnavailable } from "./memory.ts";
 const FOUR_GB = 0x1_0000_0000;
 const PAGE = 4096;
 
-/** Throws NativeUnavailable on hosts that it cannot run on, RangeError for options outside what a node can be. */
+/** Throws NativeUnavailable if the host cannot run the engine, and RangeError for options that no node can have. */
 export const createNativeEngine: CreateEngine = (options) => {
   if (!tested) selfTest(translationCache());
   tested = true;
@@ -27,7 +27,7 @@ export const createNativeEngine: CreateEngine = (options) => {
 };
 let tested = false;
 
-/** Memory of closed engines, by its size: views of it may still be held, so it is never unmapped. */
+/** Memory of closed engines, by size. Callers may still hold views of it, so it is never unmapped. */
 const free = new Map<number, HostMemory[]>();
 function acquire(bytes: number): HostMemory {
   return free.get(bytes)?.pop() ?? allocate(bytes);

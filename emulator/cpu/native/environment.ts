@@ -1,58 +1,58 @@
 /**
- * A core's registers as translated code sees them: the environment, which R15 points to, and its offsets. Code is
- * shared by all cores, so it reaches everything of a core through R15 and holds no address of one.
+ * The environment: a core's registers as translated code sees them, at fixed offsets from R15. All cores share
+ * translated code, so code reaches the data of a core only through R15 and contains no address of a core.
  */
 import type { Address, HostMemory } from "./memory.ts";
 
-/** Privileges that have tables of their own: the index is part of what code is translated for. */
+/** Privileges that have their own tables. Code is translated for one privilege. */
 export const PRIVILEGES = 3;
 export const USER = 0;
 export const SUPERVISOR = 1;
-/** With SMAP and RFLAGS.AC set. */
+/** Supervisor with SMAP and RFLAGS.AC set. */
 export const SUPERVISOR_AC = 2;
 
-/** Entries of one TLB, and of one jump cache; 16 bytes each. */
+/** Entries of one TLB and of one jump cache, 16 bytes each. */
 export const TLB_ENTRIES = 512;
 export const JUMP_ENTRIES = 4096;
-/** Slots of linear pages whose code page is known. */
+/** Slots for linear pages whose code page is known. */
 export const PAGE_SLOTS = 1024;
 export const ENTRY_BYTES = 16;
 const TLB_BYTES = TLB_ENTRIES * ENTRY_BYTES;
 const JUMP_BYTES = JUMP_ENTRIES * ENTRY_BYTES;
 
-/** Offsets in bytes. The first 128 are reached by a short displacement. */
+/** Offsets in bytes. A short displacement reaches the first 128. */
 export const Env = {
   GPR: 0,
-  /** As host RAX holds them: AL = OF (0 or 1), AH = SF ZF AF PF CF as LAHF puts them. */
+  /** In the format of host RAX: AL = OF (0 or 1), AH = SF ZF AF PF CF in the order of LAHF. */
   FLAGS: 0x80,
-  /** Instructions left. Negative while a block is refunded. */
+  /** Instructions left. Negative while a block is being refunded. */
   BUDGET: 0x88,
   /** Linear address of an access that missed. */
   ADDRESS: 0x90,
-  /** Where an indirect branch goes, where the jump cache does not know it. */
+  /** Target of an indirect branch that the jump cache does not hold. */
   TARGET: 0x98,
   /** RFLAGS without the status flags. */
   SYSTEM_FLAGS: 0xa0,
   /** The x87 state is in the host's registers. */
   X87_LIVE: 0xa4,
-  /** MXCSR as the host has it while translated code runs: all exceptions masked. */
+  /** The host's MXCSR while translated code runs: all exceptions masked. */
   MXCSR: 0xa8,
   HOST_MXCSR: 0xac,
   FS_BASE: 0xb0,
   GS_BASE: 0xb8,
-  /** Position in the code buffer at which the host raised a signal, and which (crash.ts). */
+  /** Position in the code buffer where the host raised a signal, and the signal (crash.ts). */
   CRASH_AT: 0xc0,
   CRASH_SIGNAL: 0xc8,
   XMM: 0x100,
-  /** 108 bytes as FNSAVE writes them, all exceptions masked. */
+  /** 108 bytes in the format of FNSAVE, all exceptions masked. */
   X87: 0x200,
   /** Memory operand of an instruction that is executed alone (step.ts): 64 bytes, aligned. */
   BOUNCE: 0x280,
   /** Two scratch registers of 16 bytes. */
   SCRATCH: 0x2c0,
-  /** By linear page, modulo PAGE_SLOTS: number of the code page that the core runs there, 0: none. */
+  /** By linear page, modulo PAGE_SLOTS: the number of the code page that the core runs there; 0: none. */
   PAGES: 0x400,
-  /** By privilege: a table for reads, then one for writes. An entry: the linear page, the host page. */
+  /** By privilege: a table for reads, then a table for writes. An entry: the linear page, the host page. */
   TLB: 0x2000,
   /** By privilege. An entry: linear address, host code. */
   JUMPS: 0x2000 + PRIVILEGES * 2 * TLB_BYTES,
@@ -61,7 +61,7 @@ export const Env = {
 
 export const readTable = (privilege: number): number => Env.TLB + privilege * 2 * TLB_BYTES;
 export const writeTable = (privilege: number): number => readTable(privilege) + TLB_BYTES;
-/** Where the number of the code page of a linear page, for a mode, is looked up. */
+/** Slot that holds the number of the code page, for a linear page and a mode. */
 export const pageSlot = (linearPage: number, mode: number): number =>
   Env.PAGES + ((linearPage + mode * 341) & (PAGE_SLOTS - 1)) * 4;
 export const jumpTable = (privilege: number): number => Env.JUMPS + privilege * JUMP_BYTES;
@@ -77,12 +77,12 @@ export class Environment {
   readonly bytes: Uint8Array;
   private readonly words: Uint32Array;
   private readonly tables: BigUint64Array;
-  /** Bit n: the jump cache of privilege n has entries. All of them at first, since nothing has been cleared. */
+  /** Bit n: the jump cache of privilege n has entries. Initially all bits are set, since nothing has been cleared. */
   private jumpsUsed = (1 << PRIVILEGES) - 1;
   private tlbUsed = true;
   private pagesUsed = true;
 
-  /** `memory` of at least Env.BYTES, from `offset` on. */
+  /** `memory` has at least Env.BYTES bytes from `offset` on. */
   constructor(memory: HostMemory, offset: number) {
     this.address = memory.address + offset;
     const { buffer } = memory.bytes;
@@ -106,7 +106,7 @@ export class Environment {
   setU64(offset: number, value: bigint): void {
     this.tables[offset >>> 3] = value;
   }
-  /** A canonical address as a signed number, which is exact. */
+  /** A canonical address as a signed number, which represents it exactly. */
   address64(offset: number): number {
     return (this.words[(offset >>> 2) + 1] | 0) * TWO_32 + this.words[offset >>> 2];
   }
@@ -133,14 +133,14 @@ export class Environment {
 
   // ---- tables that translated code looks into
 
-  /** Enters a page: `host` is where its first byte is. `linear`: its first byte, as a signed number. */
+  /** Adds a page: `host` is the host address of its first byte, `linear` its linear address as a signed number. */
   enterTlb(table: number, linear: number, host: Address): void {
     this.tlbUsed = true;
     const at = table + (Math.floor(linear / 4096) & (TLB_ENTRIES - 1)) * ENTRY_BYTES;
     this.setAddress64(at, linear);
     this.setAddress64(at + 8, host);
   }
-  /** Forgets a 4 KB page, in every privilege. */
+  /** Drops a 4 KB page, for every privilege. */
   forgetPage(linear: number): void {
     const index = (Math.floor(linear / 4096) & (TLB_ENTRIES - 1)) * ENTRY_BYTES;
     for (let table = 0; table < PRIVILEGES * 2; table++)
@@ -150,7 +150,7 @@ export class Environment {
     if (this.tlbUsed) this.tables.fill(NO_ENTRY, Env.TLB >>> 3, Env.JUMPS >>> 3);
     this.tlbUsed = false;
   }
-  /** Forgets a host page that is written through a table. */
+  /** Drops a host page from the tables for writes. */
   forgetWrites(host: Address): void {
     const low = host >>> 0;
     const high = Math.floor(host / TWO_32);

@@ -1,7 +1,7 @@
 /**
- * Which frames of a node's RAM are code. A frame that a core executes from is in no core's table for writes, so every
- * write to it comes here, as do the writes of devices and debuggers: then the links of all cores to its translations
- * are dropped. What the translations were of is a page's content, so they stay, for whoever has that content again.
+ * Tracks which frames of a node's RAM hold code. A frame that a core executes from is in no core's table for writes, so
+ * every write to it is reported here; devices and debuggers report their writes as well. Then all cores drop their
+ * links to its translations. The translations themselves stay, for any page that has this content again.
  */
 import { type CodePage, PAGE } from "./cache.ts";
 
@@ -9,16 +9,16 @@ import { type CodePage, PAGE } from "./cache.ts";
 export interface CodeUser {
   /** Its links to translations of this frame are void. */
   forgetCode(frame: number): void;
-  /** It may not write to this frame without asking. */
+  /** It must not write to this frame without asking. */
   forgetWrites(frame: number): void;
 }
 
 export class CodeFrames {
   readonly users: CodeUser[] = [];
-  /** By frame: 1: holds code; 2: may be in a table for writes. */
+  /** By frame. 1: holds code; 2: may be in a table for writes. */
   private readonly state: Uint8Array;
   private readonly pages = new Map<number, Map<number, CodePage>>();
-  /** Of the cache whose pages these are. */
+  /** Generation of the cache that owns these pages. */
   private generation = 0;
 
   constructor(ramBytes: number) {
@@ -28,7 +28,10 @@ export class CodeFrames {
   isCode(offset: number): boolean {
     return (this.state[Math.floor(offset / PAGE)] & 1) !== 0;
   }
-  /** An instruction of the frame is about to be executed by itself: a write to it is told, as for translated code. */
+  /**
+   * An instruction of the frame is about to be executed by itself: a write to it must be reported, as for translated
+   * code.
+   */
   noteFetched(offset: number): void {
     this.protect(Math.floor(offset / PAGE));
   }
@@ -37,13 +40,13 @@ export class CodeFrames {
     if (this.state[frame] & 2) for (const user of this.users) user.forgetWrites(frame);
     this.state[frame] = 1;
   }
-  /** The frame gets into a core's table for writes. */
+  /** The frame is about to enter a core's table for writes. */
   noteWritable(offset: number): void {
     this.state[Math.floor(offset / PAGE)] |= 2;
   }
 
   /**
-   * Translations of the frame at a linear page and in a mode (both in `key`), of the cache's `generation`; `find` looks
+   * Translations of the frame for a linear page and a mode (both in `key`), of the cache's `generation`. `find` looks
    * them up by content.
    */
   page(offset: number, key: number, generation: number, find: () => CodePage): CodePage {
@@ -64,7 +67,7 @@ export class CodeFrames {
     return page;
   }
 
-  /** RAM has been written, or is about to be: [offset, offset + length). */
+  /** RAM has been written, or is about to be written: [offset, offset + length). */
   written(offset: number, length: number): void {
     const last = Math.floor((offset + length - 1) / PAGE);
     for (let frame = Math.floor(offset / PAGE); frame <= last; frame++) {
@@ -75,7 +78,7 @@ export class CodeFrames {
     }
   }
 
-  /** Translations have been dropped, or pages are to be split otherwise. */
+  /** Translations have been dropped, or pages must be split differently. */
   forgetAll(): void {
     for (const frame of [...this.pages.keys()]) this.written(frame * PAGE, 1);
   }

@@ -1,7 +1,7 @@
 /**
- * The FXSAVE image (Intel SDM vol. 1, table 10-2) out of the environment and back. Inside, the x87 state is kept as
- * FNSAVE writes it (vol. 1, figure 8-9). The FPU's last instruction and data pointers are always 0: processors differ
- * in them.
+ * Converts between the FXSAVE image (Intel SDM vol. 1, table 10-2) and the environment, which holds the x87 state in
+ * the format of FNSAVE (vol. 1, figure 8-9). The FPU's last instruction and data pointers are always 0, since
+ * processors differ in them.
  */
 import { Env } from "./environment.ts";
 import type { Processor } from "./processor.ts";

@@ -1,5 +1,5 @@
 /**
- * What translated code of a core has looked up: links to the translations of its pages, and the tables for its
+ * What a core has looked up for its translated code: links to the translations of its pages, and the tables for its
  * accesses. Both hold only what the architectural TLB grants now, and may be dropped at any time.
  */
 import { Cr0 } from "../../abi/x86.ts";
@@ -24,7 +24,7 @@ export interface Link {
 }
 
 export abstract class CodeLinks extends Processor implements CodeUser {
-  /** Code has been written since the instruction began: a string instruction that goes on is fetched anew. */
+  /** Code has been written since the instruction began: a string instruction that goes on is fetched again. */
   protected codeChanged = false;
   private readonly links = new Map<number, Link>();
   private generation: number;
@@ -40,8 +40,7 @@ export abstract class CodeLinks extends Processor implements CodeUser {
   }
 
   /**
-   * Position of the code for an address; undefined: the instruction has to be executed by itself. Delivers fetch
-   * faults.
+   * Position of the code for an address; undefined: the instruction must be executed by itself. Delivers fetch faults.
    */
   protected codeAt(pc: number): number | undefined {
     this.cache.reserve();
@@ -59,7 +58,7 @@ export abstract class CodeLinks extends Processor implements CodeUser {
     const key = linearPage * MODES + this.translationMode;
     const link = this.links.get(key);
     if (link === undefined) return this.makeLink(linearPage, key);
-    // Another page may have taken its slot.
+    // Another page may have taken this slot.
     this.env.enterPage(link.page.slot, link.page.id);
     return link;
   }
@@ -113,7 +112,7 @@ export abstract class CodeLinks extends Processor implements CodeUser {
 
   // ---- the tables
 
-  /** Fills the table for the access in Env.ADDRESS. False: it needs more than that. */
+  /** Fills the table for the access in Env.ADDRESS. False: the table does not suffice. */
   protected fill(bytes: number, write: boolean): boolean {
     const { env, mmu } = this;
     const low = env.u32(Env.ADDRESS);
@@ -159,7 +158,7 @@ export abstract class CodeLinks extends Processor implements CodeUser {
     if (any) this.env.forgetJumps();
   }
 
-  /** What `Place.space` is compared with. */
+  /** The value to compare with `Place.space`. */
   protected get space(): number {
     return this.cr0 & Cr0.PG ? spaceOf(this.cr3) : NO_SPACE;
   }

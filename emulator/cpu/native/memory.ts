@@ -1,16 +1,16 @@
 /**
- * Host memory of the engine: guest RAM, environments, and the code buffer, whose pages are mapped twice: once writable,
- * once executable. No address is ever both.
+ * Host memory of the engine: guest RAM, environments, and the code buffer. The pages of the code buffer are mapped
+ * twice: once writable, once executable. No mapping is both.
  */
 import koffi from "koffi";
 
 export type Address = number;
 
-/** This host cannot run the engine; the message says why. */
+/** This host cannot run the engine; the message states the reason. */
 export class NativeUnavailable extends Error {}
 
 const PAGE = 4096;
-/** More than any access reaches beyond the page that was checked. */
+/** More than the distance that any access can reach beyond the page that was checked. */
 const GUARD_BYTES = 1 << 16;
 const PROT_NONE = 0;
 const PROT_READ = 1;
@@ -21,7 +21,7 @@ const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
 const MADV_DONTNEED = 4;
 const MREMAP_MAYMOVE = 1;
 
-/** Memory of the host as bytes and as a little-endian view. It stays mapped as long as the process lives. */
+/** Host memory as bytes and as a little-endian view. It stays mapped for the lifetime of the process. */
 export interface HostMemory {
   readonly address: Address;
   readonly bytes: Uint8Array;
@@ -32,11 +32,11 @@ export interface CodeMemory {
   /** The writable mapping. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Where the executable mapping begins. */
+  /** Address of the executable mapping. */
   readonly address: Address;
 }
 
-/** Runs host code with an environment: returns the number of the exit that it left by. */
+/** Runs host code with an environment; returns the number of the exit. */
 export type Enter = (environment: Address, code: Address) => number;
 
 interface Libc {
@@ -66,7 +66,7 @@ function libc(): Libc {
 const isAddress = (address: Address): boolean => address > 0 && address < 2 ** 47;
 const noMemory = (bytes: number): Error => new Error(`cannot map ${bytes} bytes of host memory`);
 
-/** Throws an Error where the host has no memory. */
+/** Throws an Error if the host has no memory. */
 function map(bytes: number, protection: number, flags: number): Address {
   const address = Number(libc().mmap(0, bytes, protection, flags, -1, 0));
   if (!isAddress(address)) throw noMemory(bytes);
@@ -78,7 +78,7 @@ function viewed(address: Address, bytes: number): { bytes: Uint8Array; view: Dat
   return { bytes: new Uint8Array(buffer), view: new DataView(buffer) };
 }
 
-/** Zeroed, page-aligned; pages cost nothing until touched. Before and behind it nothing is accessible. */
+/** Allocates zeroed, page-aligned memory between guard pages. Pages cost nothing until they are touched. */
 export function allocate(bytes: number): HostMemory {
   const rounded = Math.ceil(bytes / GUARD_BYTES) * GUARD_BYTES;
   const guarded = map(rounded + 2 * GUARD_BYTES, PROT_NONE, MAP_PRIVATE_ANONYMOUS_NORESERVE);
@@ -89,7 +89,7 @@ export function allocate(bytes: number): HostMemory {
   return { address, ...viewed(address, bytes) };
 }
 
-/** Gives pages back to the host; they read as zero afterwards. */
+/** Returns pages to the host; they read as zero afterwards. */
 export function discard(memory: HostMemory): void {
   if (libc().madvise(memory.address, memory.bytes.length, MADV_DONTNEED) !== 0)
     throw new Error("native: cannot discard host memory");
@@ -107,7 +107,7 @@ export function allocateCode(bytes: number): CodeMemory {
 
 const enterType = koffi.proto("uint32_t MargayEnter(uint64_t environment, uint64_t code)");
 
-/** The function at `address`, which keeps to the System V ABI. A decoded pointer costs a tenth of `koffi.call`. */
+/** The function at `address`, with the System V ABI. A call through a decoded pointer costs a tenth of `koffi.call`. */
 export const asEnter = (address: Address): Enter => koffi.decode(BigInt(address), enterType) as Enter;
 
 /** struct sigaction of glibc: handler, 128 bytes of mask, flags, restorer. */
@@ -115,7 +115,7 @@ const SIGACTION_BYTES = 152;
 const SIGACTION_FLAGS = 136;
 const SA_SIGINFO = 4;
 
-/** Makes host code the handler of a signal. Returns the handler that was there before, or 0 or 1 for none. */
+/** Makes host code the handler of a signal. Returns the previous handler, or 0 or 1 for none. */
 export function handleSignal(signal: number, handler: Address): bigint {
   const action = new Uint8Array(SIGACTION_BYTES);
   const view = new DataView(action.buffer);

@@ -258,7 +258,7 @@ NP0FAE/7:r SFENCE -         -         nop
 NP0FAE/7:m CLFLUSH Mb        -         clflush
 `;
 
-/** Conditions in the order of their numbers (SDM vol. 2, appendix B.1.4), by the flags that they read. */
+/** Conditions in the order of their numbers (SDM vol. 2, appendix B.1.4), with the flags that they read. */
 const conditions = ["o", "o", "c", "c", "z", "z", "zc", "zc", "s", "s", "p", "p", "so", "so", "zso", "zso"];
 const conditional = conditions
   .map((flags, condition) => {
@@ -272,8 +272,8 @@ const conditional = conditions
   .join("");
 
 /**
- * Shifts and rotates: ModRM.reg of C0, C1 (by Ib), D0, D1 (by 1), D2, D3 (by CL). /6 is SHL's other name, which
- * processors take.
+ * Shifts and rotates: ModRM.reg of C0, C1 (by Ib), D0, D1 (by 1), D2, D3 (by CL). /6 is an alias of SHL that processors
+ * accept.
  */
 const shifts = [
   ["ROL", "oc"],
@@ -406,7 +406,7 @@ NP0FF7:r  MASKMOVQ Pq Nq    - maskmov
 660FF7:r  MASKMOVDQU Vo Uo  - maskmov
 `;
 
-/** Packed and scalar arithmetic: one row for PS, PD, SS, SD. */
+/** Packed and scalar arithmetic: one row each for PS, PD, SS, SD. */
 const floating = ["51 SQRT =", "58 ADD *", "59 MUL *", "5C SUB *", "5D MIN *", "5E DIV *", "5F MAX *"]
   .map((line) => {
     const [opcode, name, access] = line.split(" ");
@@ -426,7 +426,7 @@ NP0F${opcode} ${name}PS Vo* Wo - emit
   })
   .join("");
 
-/** Instructions of MMX that SSE2 has on XMM registers, too. */
+/** MMX instructions that SSE2 also defines for XMM registers. */
 const packed =
   `60 PUNPCKLBW d|61 PUNPCKLWD d|62 PUNPCKLDQ d|63 PACKSSWB|64 PCMPGTB|65 PCMPGTW|66 PCMPGTD|67 PACKUSWB|68 PUNPCKHBW|69 PUNPCKHWD
 6A PUNPCKHDQ|6B PACKSSDW|74 PCMPEQB|75 PCMPEQW|76 PCMPEQD|D1 PSRLW|D2 PSRLD|D3 PSRLQ|D4 PADDQ|D5 PMULLW|D8 PSUBUSB|D9 PSUBUSW|DA PMINUB

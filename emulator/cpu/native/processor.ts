@@ -1,6 +1,6 @@
 /**
- * A core's linear memory, as event delivery, SYSCALL, the interpreter and the debugger see it: through the
- * architectural TLB, in pieces of one page, RAM or device.
+ * A core's linear memory as event delivery, SYSCALL, the interpreter and the debugger see it: through the architectural
+ * TLB, in pieces within one page, RAM or device.
  */
 import { Cr0, Exception } from "../../abi/x86.ts";
 import {
@@ -28,14 +28,14 @@ interface Piece {
 }
 
 export abstract class Processor extends Registers {
-  /** A read or write of the core within one page. */
+  /** The core has read or written within one page. */
   protected abstract noteAccess(linear: bigint, bytes: number, write: boolean): void;
 
   get privilege(): Privilege {
     return this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
   }
 
-  /** Copies of architectural TLB entries that have left are in the environment's tables, and links to their code. */
+  /** The environment's tables and the links to code hold copies of architectural TLB entries that have been dropped. */
   dropHostTlb(): void {
     this.mmu.entryLeft = false;
     this.env.forgetTlb();
@@ -63,7 +63,7 @@ export abstract class Processor extends Registers {
     return list;
   }
 
-  /** Copies linear memory to `to`. All pages are checked before the first byte is read. Throws Fault. */
+  /** Copies linear memory to `to`. Checks all pages before it reads the first byte. Throws Fault. */
   readBytes(address: bigint, to: Uint8Array, privilege: Privilege): void {
     let done = 0;
     for (const { physical, bytes } of this.pieces(address, to.length, ACCESS_READ, privilege)) {
@@ -88,7 +88,7 @@ export abstract class Processor extends Registers {
       done += bytes;
     }
   }
-  /** Faults as a write of these bytes would. */
+  /** Throws the Fault that a write of these bytes would raise. */
   checkWrite(address: bigint, bytes: number, privilege: Privilege): void {
     this.pieces(address, bytes, ACCESS_WRITE, privilege);
   }
@@ -107,7 +107,7 @@ export abstract class Processor extends Registers {
     this.writeBytes(address, word.subarray(0, bytes), privilege);
   }
 
-  /** In pieces of 4 bytes, the rest of 2 or 1. */
+  /** In pieces of 4 bytes, then of 2 or 1. */
   private readDevice(physical: number, to: Uint8Array): void {
     const view = new DataView(to.buffer, to.byteOffset, to.length);
     for (let done = 0; done < to.length; ) {
@@ -130,7 +130,7 @@ export abstract class Processor extends Registers {
     }
   }
 
-  /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
+  /** A byte as an instruction fetch sees it, undefined if nothing is mapped. The machine's debugger uses it as well. */
   fetchByte(address: bigint): number | undefined {
     try {
       const physical = this.translateOrThrow(BigInt.asUintN(64, address), ACCESS_FETCH, this.privilege);
@@ -144,15 +144,15 @@ export abstract class Processor extends Registers {
 
   // ---- segments outside 64-bit mode
 
-  /** #AC is on (SDM vol. 3, 6.15). */
+  /** #AC is enabled (SDM vol. 3, 6.15). */
   get alignmentChecks(): boolean {
     return this.cpl === 3 && this.alignmentCheck && (this.cr0 & CR0_AM) !== 0;
   }
 
-  /** Linear address of `bytes` bytes at an offset in a segment, with the segment's checks. Throws Fault. */
+  /** Linear address of `bytes` bytes at an offset in a segment, after the segment's checks. Throws Fault. */
   linear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
     const address = this.checkedLinear(index, offset, bytes, write);
-    // Processors raise it before a page fault, but after #GP for an address that is not canonical.
+    // Processors raise it before a page fault, but after the #GP for a non-canonical address.
     if (this.alignmentChecks && bytes <= 8 && address & BigInt(bytes - 1) && isCanonical(address))
       throw new Fault(Exception.AC, 0);
     return address;

@@ -1,7 +1,7 @@
 /**
- * A core's registers, as event delivery, SYSCALL, the interpreter and the debugger see them. General, XMM and x87
- * registers, flags and MXCSR stand in the environment, the others here. RIP is a canonical address as a signed number,
- * or a bigint.
+ * A core's registers, as event delivery, SYSCALL, the interpreter and the debugger see them. The environment holds
+ * general, XMM and x87 registers, flags and MXCSR; this file holds the others. RIP is a canonical address as a signed
+ * number, or a bigint.
  */
 import { Cr0, Cr4, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import type { Bus, Segment } from "../engine.ts";
@@ -33,7 +33,7 @@ export interface Node {
 }
 
 /** What translated code is specialised on, beside its address; 64-bit code only. */
-/** x87, MMX and SSE instructions are executed one at a time: the unit is off, or has an exception unmasked. */
+/** x87, MMX and SSE instructions are executed one at a time: the unit is off, or an exception is unmasked. */
 export const MODE_UNIT_OFF = 4;
 
 const TABLE_NULL = { base: 0n, limit: 0xffff };
@@ -67,17 +67,17 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
   cpl = 0;
   interruptShadow = false;
   nmiBlocked = false;
-  /** Exceptions of MXCSR and of the x87 control word that the guest has masked; in the host all are. */
+  /** Exceptions of MXCSR and of the x87 control word that the guest has masked. In the host all are masked. */
   mxcsrMasks = MXCSR_MASKS;
   fpuControl = FPU_CONTROL_RESET;
 
-  /** How code is decoded now. */
+  /** The mode in which code is decoded now. */
   codeMode: Mode = 16;
-  /** Index of the tables of this privilege; with MODE_UNIT_OFF, what code is translated for. */
+  /** Index of the tables of this privilege. With MODE_UNIT_OFF, it selects the translations. */
   privilegeIndex = SUPERVISOR;
   translationMode = SUPERVISOR;
 
-  /** RIP as a signed number, where it is canonical. */
+  /** RIP as a signed number, if it is canonical. */
   pc = 0;
   private oddRip: bigint | undefined;
   private readonly segments: Segment[] = Array.from({ length: 8 }, () => NO_SEGMENT);
@@ -92,7 +92,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
     this.initFpu(true);
   }
 
-  /** Paging has changed: what has been looked up is void. */
+  /** Paging has changed: everything that has been looked up is void. */
   abstract override dropHostTlb(): void;
 
   // ---- registers
@@ -108,7 +108,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
   get ripIsCanonical(): boolean {
     return this.oddRip === undefined;
   }
-  /** RIP, of a canonical address. */
+  /** Sets RIP to a canonical address. */
   setPc(value: number): void {
     this.oddRip = undefined;
     this.pc = value;
@@ -116,7 +116,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
   get linearRip(): bigint {
     return this.codeMode === 64 ? this.rip : (this.segments[SegmentIndex.CS].base + this.rip) & 0xffff_ffffn;
   }
-  /** Accesses are looked at: of watchpoints, or of data breakpoints. */
+  /** Accesses must be checked for watchpoints or data breakpoints. */
   get isWatched(): boolean {
     return this.node.stops.isWatching || this.debug.watches;
   }
@@ -139,7 +139,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
   get rflags(): bigint {
     return BigInt(this.rflags32);
   }
-  /** RF is a matter of pushed images only (x86/deliver.ts) and never shown. */
+  /** RF exists only in pushed images (x86/deliver.ts); this property never shows it. */
   set rflags(value: bigint) {
     const low = Number(value & 0x3f_ffffn);
     this.statusFlags = low;
@@ -243,7 +243,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
   setGpr(index: number, value: bigint): void {
     this.env.setU64(index * 8, BigInt.asUintN(64, value));
   }
-  /** A general register of 1 (without REX: AH to BH too), 2, 4 or 8 bytes. */
+  /** A general register of 1 (without REX also AH to BH), 2, 4 or 8 bytes. */
   register8(index: number, rex: number): bigint {
     return rex === 0 && index >= 4 && index < 8 ? (this.gpr(index - 4) >> 8n) & 0xffn : this.gpr(index) & 0xffn;
   }
@@ -266,7 +266,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
     if (index === SegmentIndex.CS) this.cpl = this.cr0 & Cr0.PE ? segment.selector & 3 : 0;
     this.setHiddenPart(index, segment);
   }
-  /** The hidden part without a load: the CPL stays. */
+  /** Sets the hidden part without a load: the CPL does not change. */
   setHiddenPart(index: SegmentIndex, segment: Segment): void {
     this.segments[index] = { ...segment, flags: segment.flags & SEGMENT_FLAGS };
     if (index === SegmentIndex.FS) this.env.setU64(Env.FS_BASE, segment.base);
@@ -274,7 +274,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
     else if (index === SegmentIndex.CS) this.updateMode();
   }
 
-  /** After a change of CPL, CS, CR0, CR4, EFER or RFLAGS.AC: what code is decoded and translated for. */
+  /** After a change of CPL, CS, CR0, CR4, EFER or RFLAGS.AC: updates the modes for decoding and translation. */
   updateMode(): void {
     const { flags } = this.segments[SegmentIndex.CS];
     const long = (this.efer & Efer.LMA) !== 0;
@@ -293,7 +293,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
 
   // ---- x87 and SSE control
 
-  /** FNINIT; `clear`: the registers, too. */
+  /** FNINIT; `clear`: also clears the registers. */
   initFpu(clear: boolean): void {
     this.setFpuStatus(0);
     this.env.bytes.fill(0, Env.X87, Env.X87 + (clear ? 108 : 28));
@@ -314,7 +314,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
     this.updateMode();
   }
 
-  /** Another status word, and with it another top of the stack: the registers stay where they are. */
+  /** Sets the status word, and with it the top of the stack: the registers do not move. */
   setFpuStatus(value: number): void {
     const { view, bytes } = this.env;
     const by = ((value >> 11) - (view.getUint16(Env.X87 + 4, true) >> 11)) & 7;
@@ -327,7 +327,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
       bytes.set(old.subarray(from, from + 10), first + index * 10);
     }
   }
-  /** The x87 status word as programs see it: with the summary of exceptions that are not masked. */
+  /** The x87 status word as programs see it, with the summary bit of unmasked exceptions. */
   get fpuStatus(): number {
     const status = this.env.view.getUint16(Env.X87 + 4, true) & ~FPU_SUMMARY;
     return status & ~this.fpuControl & FPU_MASKS ? status | FPU_SUMMARY : status;
@@ -335,7 +335,7 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
   get hasPendingX87(): boolean {
     return (this.fpuStatus & FPU_SUMMARY) !== 0;
   }
-  /** One that is not masked is raised by the next instruction that waits. */
+  /** The next instruction that waits raises a pending unmasked exception. */
   checkPendingX87(): void {
     if (this.hasPendingX87 && this.cr0 & Cr0.NE) throw new Fault(Exception.MF, 0);
   }

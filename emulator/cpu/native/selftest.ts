@@ -1,7 +1,8 @@
 /**
- * Is this host one that the engine can run on, and does it leave what the architecture does not define as this engine
- * does everywhere? Translated code uses the host's own instructions, so a host that differs from a row below would show
- * to the guest: the engine refuses it by name. Rows are run the way a guest's instruction is executed by itself.
+ * Checks that this host can run the engine, and that it treats what the architecture leaves undefined as this engine
+ * does everywhere. Translated code uses the host's own instructions, so a guest would see a host that differs from a
+ * row below: the engine refuses such a host by name. A row runs in the same way as a guest's instruction that is
+ * executed alone.
  */
 import type { TranslationCache } from "./cache.ts";
 import { decode, Instruction } from "./decode.ts";
@@ -35,7 +36,7 @@ interface Values {
   readonly top?: number;
 }
 export interface Row {
-  /** What is undefined, as a message says it. */
+  /** The undefined result, as a message names it. */
   readonly what: string;
   readonly code: readonly number[];
   readonly before: Values;
@@ -44,7 +45,7 @@ export interface Row {
 
 const { c, o, s, z, p, a } = Flag;
 const TOP_BIT = 1n << 63n;
-/** SDM vol. 1, appendix A ("EFLAGS cross-reference") and the pages of vol. 2: what is undefined, and what it is here. */
+/** SDM vol. 1, appendix A ("EFLAGS cross-reference") and the pages of vol. 2: undefined results, and their values here. */
 // biome-ignore format: a table
 export const hostTable: readonly Row[] = [
   { what: "AF after AND",          code: [0x48, 0x21, 0xc8],       before: { rax: 3n, rcx: 3n, flags: STATUS_FLAGS }, after: { rax: 3n, flags: p } },
@@ -66,7 +67,7 @@ export const hostTable: readonly Row[] = [
   { what: "x87 state after CVTPI2PS from memory", code: [0x0f, 0x2a, 0x00], before: { top: 3 },                       after: { top: 3 } },
 ];
 
-/** Throws NativeUnavailable. The arguments beside the first are a test's. */
+/** Throws NativeUnavailable. Only tests pass the later arguments. */
 export function selfTest(
   cache: TranslationCache,
   features: readonly Feature[] = requiredFeatures,
@@ -76,7 +77,7 @@ export function selfTest(
   const cpuid = asEnter(cache.base + cache.cpuidAt);
   const registers = new Uint32Array(memory.bytes.buffer, memory.bytes.byteOffset, 4);
   for (const { name, leaf, register, bit } of features) {
-    // A leaf beyond the highest gives another's values.
+    // A leaf beyond the highest one returns the values of another leaf.
     cpuid(leaf >= 0x8000_0000 ? 0x8000_0000 : 0, memory.address);
     const known = registers[0] >= leaf;
     if (known) cpuid(leaf, memory.address);

@@ -1,8 +1,8 @@
 /**
- * One instruction at a time, in any mode, with every check in TypeScript: the reference that translated code falls back
- * on, for what is not translated, for accesses that the tables do not cover (devices, page crossings, watched and code
- * pages), and for 16- and 32-bit code. Arithmetic is still the host's: the instruction is executed alone, its memory
- * operand copied to the environment and back.
+ * Executes one instruction at a time, in any mode, with every check in TypeScript. Translated code falls back on it for
+ * instructions that are not translated, for accesses that the tables do not cover (devices, page crossings, watched
+ * pages and code pages), and for 16- and 32-bit code. Arithmetic is still the host's: the instruction is executed
+ * alone, and its memory operand is copied to the environment and back.
  */
 import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
@@ -29,7 +29,7 @@ const interpreters: Readonly<Record<string, Interpreter>> = {
   ...stringInterpreters,
   ...systemInterpreters,
 };
-/** Interpreted always; other names are the host's to execute, unless `isInterpreted` says so of the form. */
+/** Always interpreted. The host executes all other instructions, unless `isInterpreted` excludes the form. */
 const alwaysInterpreted = new Set([
   ...Object.keys(fpuInterpreters),
   ...Object.keys(stackInterpreters),
@@ -41,7 +41,7 @@ const alwaysInterpreted = new Set([
 const PAGE = 4096;
 const code = new Uint8Array(LONGEST_INSTRUCTION + 1);
 
-/** The instruction at RIP. Throws Fault: of the fetch, #UD, #GP where it is too long. */
+/** Fetches and decodes the instruction at RIP. Throws Fault: of the fetch, #UD, or #GP if it is too long. */
 export function fetchInstruction(cpu: Machine): Instruction {
   const linear = cpu.linearRip;
   const first = Math.min(PAGE - Number(linear & 0xfffn), LONGEST_INSTRUCTION);
@@ -55,7 +55,10 @@ export function fetchInstruction(cpu: Machine): Instruction {
   return result as Instruction;
 }
 
-/** Executes it. RIP has not moved; `cpu.nextRip` is where it goes. Throws Fault: nothing has changed. */
+/**
+ * Executes the instruction. RIP does not move; `cpu.nextRip` is the next address. Throws Fault: then nothing has
+ * changed.
+ */
 export function execute(cpu: Machine, insn: Instruction, translator: Translator): void {
   const { row } = insn;
   if (row === undefined) throw new Fault(Exception.UD, 0);
@@ -89,7 +92,7 @@ function checkUnit(cpu: Machine, row: Row): void {
   if (cpu.cr0 & Cr0.TS) throw new Fault(Exception.NM, 0);
 }
 
-/** What the host's instruction does with memory. */
+/** How the host's instruction uses memory. */
 function operandOf(insn: Instruction, row: Row): { bytes: number; reads: boolean; writes: boolean; aligned: boolean } {
   if (row.how === "moffs") {
     const bytes = insn.opcode & 1 ? insn.operandBytes : 1;
@@ -138,9 +141,9 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
 const MXCSR_FLAGS = 0x3f;
 const MXCSR_MASKS = 0x1f80;
 const X87_STATUS = Env.X87 + 4;
-/** Invalid operation, denormal, division by zero: found before there is a result. */
+/** Invalid operation, denormal, division by zero: detected before there is a result. */
 const BEFORE_RESULT = 7;
-/** With overflow and underflow: memory gets no result. */
+/** With overflow and underflow: no result is stored to memory. */
 const BEFORE_STORE = 0x1f;
 /** x87 instructions that do not wait for exceptions (SDM vol. 1, 8.6). */
 const noWait = new Set("FNCLEX FNINIT FNSTSW FNSTCW FNSTENV FNSAVE FNENI FNDISI FNSETPM".split(" "));
@@ -164,8 +167,8 @@ function sseResultFlags(insn: Instruction, state: Uint8Array, env: Environment, 
 }
 
 /**
- * Executes host code; an SSE exception that the guest has unmasked is raised, one of x87 is left pending. False:
- * memory gets no result.
+ * Executes host code. Raises an SSE exception that the guest has unmasked; leaves an unmasked x87 exception pending.
+ * False: no result goes to memory.
  */
 function runUnit(cpu: Machine, insn: Instruction, row: Row, code: number): boolean {
   const { env } = cpu;
@@ -185,8 +188,8 @@ function runUnit(cpu: Machine, insn: Instruction, row: Row, code: number): boole
     return true;
   }
   if (row.unit === "x87" && cpu.hasUnmaskedX87 && !cpu.hasPendingX87) {
-    // With the guest's own masks: results differ where an exception is unmasked. It becomes pending, and the FNSAVE at
-    // the exit does not wait, so the host never raises it.
+    // With the guest's own masks, because results differ if an exception is unmasked. It becomes pending, and the
+    // FNSAVE at the exit does not wait, so the host never raises it.
     cpu.exposeX87Masks();
     cpu.enterAlone(code);
     cpu.hideX87Masks();

@@ -1,7 +1,7 @@
-/** The instruction table (opcodes.ts) as the decoder looks it up. */
+/** The instruction table (opcodes.ts) in the form that the decoder looks up. */
 import { instructionTable } from "./opcodes.ts";
 
-/** Status flags as bits, as RFLAGS has them; DF too. */
+/** Status flags and DF, at their bits in RFLAGS. */
 export const Flag = { c: 1, p: 4, a: 0x10, z: 0x40, s: 0x80, d: 0x400, o: 0x800 } as const;
 export const STATUS_FLAGS = Flag.c | Flag.p | Flag.a | Flag.z | Flag.s | Flag.o;
 
@@ -21,19 +21,19 @@ export interface Row {
   readonly prefix: number;
   readonly operands: readonly Operand[];
   readonly readsFlags: number;
-  /** Undefined ones included. */
+  /** Includes undefined flags. */
   readonly writesFlags: number;
   readonly undefinedFlags: number;
   readonly how: string;
   readonly lockable: boolean;
-  /** Exists in this mode only: 32 (and 16), 64; 0: everywhere. */
+  /** Exists only in this mode: 32 (and 16), 64; 0: in every mode. */
   readonly mode: number;
   readonly hasModrm: boolean;
   /** The r/m operand, and the register operand of ModRM.reg. */
   readonly rm: Operand | undefined;
   readonly reg: Operand | undefined;
   readonly immediate: Operand | undefined;
-  /** ENTER: a second one. */
+  /** ENTER: has a second immediate. */
   readonly immediate2: boolean;
   /** Needs the FPU, MMX or SSE: CR0.EM, CR0.TS, CR4.OSFXSR. */
   readonly unit: "" | "x87" | "mmx" | "sse";
@@ -43,8 +43,8 @@ const PREFIX_BYTES: Readonly<Record<string, number>> = { NP: 0, "66": 1, F3: 2, 
 const PREFIX_VALUES = [0, 0x66, 0xf3, 0xf2];
 
 /**
- * By prefix column (0: none, 66, F3, F2) × 512 + opcode, a row; or 16 or 128 of them: by reg + 8 × register form, × 8 +
- * rm.
+ * By prefix column (0: none, 66, F3, F2) × 512 + opcode: a row; or 16 or 128 rows, by reg + 8 × register form, and × 8
+ * + rm.
  */
 export type Entry = Row | (Row | undefined)[] | undefined;
 export const entries: Entry[] = new Array(4 * 512).fill(undefined);
@@ -109,7 +109,7 @@ function parseLine(line: string): void {
         if (!Array.isArray(entries[at])) entries[at] = row;
         continue;
       }
-      // By form, reg and rm. A row for any prefix does not replace one that names its own.
+      // By form, reg and rm. A row for any prefix does not replace a row that names its prefix.
       let table = entries[at];
       if (!Array.isArray(table)) entries[at] = table = new Array(128).fill(undefined) as (Row | undefined)[];
       for (const isRegister of form === undefined ? [0, 1] : [form === "r" ? 1 : 0])
@@ -125,5 +125,5 @@ function parseLine(line: string): void {
 
 for (const line of instructionTable.split("\n")) if (line.trim() !== "") parseLine(line);
 
-/** Does a row of this opcode and prefix column need a ModRM byte to be told from others? */
+/** Does selecting a row of this opcode and prefix column need a ModRM byte? */
 export const isGroup = (entry: Entry): entry is (Row | undefined)[] => Array.isArray(entry);

@@ -1,7 +1,8 @@
 /**
- * Blocks: a run of guest instructions of one page, up to the first branch, to what is interpreted, to the page's end or
- * to a block that exists already. The budget is taken at the entry; where it does not suffice, a second translation of
- * the block that counts every instruction is used. What is seldom needed (exits, refunds) lies out of line.
+ * Translates blocks. A block is a run of guest instructions of one page. It ends at the first branch, at an instruction
+ * that is interpreted, at the end of the page or at an existing block. The entry takes the budget of the whole block;
+ * if the budget does not suffice, a second translation is used that counts every instruction. Code that is seldom
+ * needed (exits, refunds) is out of line.
  */
 import { type CodePage, ExitKind, PAGE, type TranslationCache } from "./cache.ts";
 import { decode, Instruction } from "./decode.ts";
@@ -15,7 +16,7 @@ import { MODE_UNIT_OFF } from "./registers.ts";
 import { STATUS_FLAGS } from "./table.ts";
 
 const BLOCK_LIMIT = 64;
-/** Instructions that a look ahead for dead flags passes. */
+/** Number of instructions that the search for dead flags looks ahead. */
 const LOOK_AHEAD = 6;
 
 interface Planned {
@@ -29,7 +30,7 @@ export const straightEmitters = { ...integerEmitters, ...fpuEmitters, ...stackEm
 export class Translator {
   constructor(private readonly cache: TranslationCache) {}
 
-  /** Entry of the block at an offset in a page. The caller has reserved room. */
+  /** Returns the entry of the block at an offset in a page. The caller has reserved room. */
   block(page: CodePage, offset: number): number {
     let entry = page.blocks.get(offset);
     if (entry === undefined) {
@@ -64,7 +65,7 @@ export class Translator {
     e.p = hot;
   }
 
-  /** Code that executes one instruction, its memory operand at Env.BOUNCE, and returns. */
+  /** Code that executes one instruction, with its memory operand at Env.BOUNCE, and returns. */
   alone(insn: Instruction): number {
     const { emitter, alone } = this.cache;
     const key = `${insn.mode} ${insn.operandBytes} ${Buffer.from(insn.bytes.buffer, 0, insn.length).toString("latin1")}`;
@@ -100,7 +101,7 @@ export class Translator {
     emitter.jumpTo(exitAt);
   }
 
-  /** What the block consists of, and the instruction behind it if that is what ends it. */
+  /** The instructions of the block, and the next instruction if that one ends the block. */
   private plan(page: CodePage, offset: number): { list: Planned[]; end: number; stop: Instruction | undefined } {
     const { emitter } = this.cache;
     const list: Planned[] = [];
@@ -213,7 +214,7 @@ export class Translator {
     else this.cache.emitter.patch(at, known);
   }
 
-  /** Out of line, where a direct branch goes that is not linked. */
+  /** Out of line: the target of a direct branch that is not linked yet. */
   private lateLink(page: CodePage, at: number, target: number): void {
     this.exit(inPage(page, target) ? ExitKind.LINK : ExitKind.FAR, target, at, 0);
   }
@@ -226,7 +227,8 @@ function takeBudget(e: { bytes(...values: number[]): void }, count: number): voi
 }
 
 /**
- * The flags that an instruction leaves are overwritten before anybody sees them: a fault, a reader or the block's end.
+ * The flags that an instruction leaves are overwritten before they are read. A fault, a reader and the block's end
+ * count as reads.
  */
 function flagsAreDead(list: readonly Planned[], index: number): boolean {
   for (let next = index + 1; next < list.length && next <= index + LOOK_AHEAD; next++) {
@@ -235,7 +237,7 @@ function flagsAreDead(list: readonly Planned[], index: number): boolean {
     if (how === "branch" || row === undefined || insn.hasMemory || row.readsFlags || row.how in stackEmitters)
       return false;
     if (row.how === "div" || row.how === "xlat" || row.unit === "x87" || row.unit === "mmx") return false;
-    // By a count that is not known, nothing may be written.
+    // If the count is unknown, the instruction may leave the flags alone.
     if (row.how === "shift" || row.how === "doubleshift") return false;
     if ((row.writesFlags & STATUS_FLAGS) === STATUS_FLAGS) return true;
   }

@@ -1,9 +1,9 @@
 /**
  * What page walk, TLB, event delivery and the SYSCALL transition need of a processor: its registers and its memory. An
- * engine implements these interfaces over whatever state it has; tests implement them over plain objects.
+ * engine implements these interfaces on its own state; tests implement them on plain objects.
  *
- * Linear addresses travel as two unsigned 32-bit halves (`low`, `high`) where translation is on a hot path, and as
- * bigint where registers are. Physical addresses are numbers (at most 52 bits).
+ * Linear addresses are two unsigned 32-bit halves (`low`, `high`) on hot paths of translation, and bigint where
+ * registers are bigint. Physical addresses are numbers (at most 52 bits).
  */
 import type { Segment } from "../engine.ts";
 
@@ -13,10 +13,10 @@ export const ACCESS_WRITE = 1;
 export const ACCESS_FETCH = 2;
 export type AccessKind = 0 | 1 | 2;
 
-/** On whose behalf an access is made (Intel SDM vol. 3, 4.6). */
+/** The privilege of an access (Intel SDM vol. 3, 4.6). */
 export const PRIVILEGE_SUPERVISOR = 0;
 export const PRIVILEGE_USER = 1;
-/** Descriptor tables and TSS: supervisor whatever the CPL is; RFLAGS.AC does not open user pages for it. */
+/** Descriptor tables and TSS: supervisor whatever the CPL is; RFLAGS.AC does not allow access to user pages. */
 export const PRIVILEGE_IMPLICIT = 2;
 export type Privilege = 0 | 1 | 2;
 
@@ -35,13 +35,13 @@ export interface PagingRegisters {
 export interface PhysicalMemory {
   /** RAM as little-endian 32-bit words; index = offset / 4. */
   readonly words: Uint32Array;
-  /** Offset of a physical address in RAM, or -1 where no RAM is. */
+  /** Offset of a physical address in RAM, or -1 outside RAM. */
   offsetOf(physical: number): number;
   /** The walk has set accessed or dirty bits at this offset. */
   written(offset: number): void;
 }
 
-/** Segment register numbers in the processor's encoding order, then the two system ones. */
+/** Segment register numbers in the processor's encoding order, then the two system registers. */
 export const SegmentIndex = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
 export type SegmentIndex = (typeof SegmentIndex)[keyof typeof SegmentIndex];
 
@@ -60,19 +60,19 @@ export interface CpuAccess {
   /** Without RF, which exists only in pushed images. */
   rflags: bigint;
   readonly cpl: number;
-  /** One instruction after STI and MOV SS. */
+  /** For one instruction after STI and MOV SS. */
   interruptShadow: boolean;
   gpr(index: number): bigint;
   setGpr(index: number, value: bigint): void;
   segment(index: SegmentIndex): Segment;
-  /** Loads selector and hidden part. CS also sets the CPL, from the selector. */
+  /** Loads the selector and the hidden part. CS also sets the CPL, from the selector. */
   setSegment(index: SegmentIndex, segment: Segment): void;
   readonly gdtr: TableRegister;
   readonly idtr: TableRegister;
   /** Little-endian access of 1, 2, 4 or 8 bytes at a linear address. Throws Fault. */
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint;
   writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void;
-  /** As a write that has no effect: throws the Fault that it would meet. */
+  /** A write without effect: throws the Fault that the write would raise. */
   checkWrite(address: bigint, bytes: number, privilege: Privilege): void;
 }
 
@@ -84,7 +84,7 @@ export interface SyscallRegisters {
   readonly fmask: bigint;
 }
 
-/** An exception raised while the processor does something on its own, such as pushing an interrupt frame. */
+/** An exception raised while the processor acts on its own, for example while it pushes an interrupt frame. */
 export class Fault extends Error {
   constructor(
     readonly vector: number,
@@ -96,5 +96,5 @@ export class Fault extends Error {
   }
 }
 
-/** The guest asked for something that this model leaves out on purpose: the machine stops, nothing is invented. */
+/** The guest uses a feature that this model deliberately omits: the machine stops instead of guessing. */
 export class UnsupportedFeature extends Error {}

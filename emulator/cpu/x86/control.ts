@@ -7,7 +7,7 @@ import { type PagingRegisters, UnsupportedFeature } from "./access.ts";
 import type { Mmu } from "./mmu.ts";
 import { PHYSICAL_ADDRESS_BITS } from "./pagewalk.ts";
 
-/** What the checks look at, and the TLB that a write flushes. */
+/** The registers that the checks read, and the TLB that a write flushes. */
 export interface ControlledProcessor extends PagingRegisters {
   readonly is64Bit: boolean;
   readonly mmu: Mmu;
@@ -17,11 +17,11 @@ export interface ControlledProcessor extends PagingRegisters {
 export const TIMESTAMP_DISABLE = 4;
 const VME = 1;
 const PVI = 2;
-/** CR4.DE: no DR4 and DR5. */
+/** CR4.DE: DR4 and DR5 do not exist. */
 export const DEBUG_EXTENSIONS = 8;
 const PAGE_SIZE_EXTENSIONS = 0x10;
 const PERFORMANCE_COUNTERS = 0x100;
-/** What CR4 may hold: everything that the CPUID model knows. */
+/** The bits that CR4 may hold: all features of the CPUID model. */
 const CR4_ALLOWED =
   VME |
   PVI |

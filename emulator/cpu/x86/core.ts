@@ -1,7 +1,7 @@
 /**
- * What of a core is the same in every engine: what happens to it between instructions (exceptions and interrupts
- * delivered, NMI, INIT, SIPI, the PVH start), its clock, its registers by name, and its state saved and restored. The
- * abstract members are what an engine keeps; engine.ts says what the public ones do.
+ * The parts of a core that are the same in every engine: events between instructions (exceptions and interrupts, NMI,
+ * INIT, SIPI, the PVH start), its clock, its registers by name, and saving and restoring its state. An engine
+ * implements the abstract members; engine.ts documents the public ones.
  */
 import { Cr0, Exception } from "../../abi/x86.ts";
 import { type Bus, type Core, type CoreState, gprNames, type Segment } from "../engine.ts";
@@ -15,7 +15,8 @@ import { restoreCore, type SavedCore, saveCore } from "./snapshot.ts";
 import { DEBUG_AT_START, initState, pvhState, type StartState, startupSegment } from "./start.ts";
 
 /**
- * Events in a row without an instruction: a handler that cannot start, for ever. A real processor hangs; we shut down.
+ * Consecutive events without an instruction: a handler that can never start. A real processor hangs; this model shuts
+ * down.
  */
 const EVENT_LIMIT = 10_000;
 const CPUID_SIGNATURE = 1;
@@ -29,7 +30,7 @@ export abstract class BaseCore implements SavedCore {
   readonly debug = new DebugUnit();
   private eventsInARow = 0;
 
-  /** The core as the bus is told of it. */
+  /** The core object that the bus gets. */
   abstract readonly core: Core;
   abstract readonly node: { readonly bus: Bus; readonly tscBase: bigint };
   abstract readonly mmu: Mmu;
@@ -64,7 +65,7 @@ export abstract class BaseCore implements SavedCore {
   abstract readLinear(address: bigint, bytes: number, privilege: Privilege): bigint;
   abstract writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void;
   abstract checkWrite(address: bigint, bytes: number, privilege: Privilege): void;
-  /** The core's state is another now: what is remembered of the run before does not hold. */
+  /** The core's state has been replaced: everything remembered from the previous run is void. */
   protected abstract forgetRun(): void;
 
   /** An instruction has retired. */
@@ -103,7 +104,7 @@ export abstract class BaseCore implements SavedCore {
     this.deliver({ vector, kind: "external" });
   }
 
-  /** While one is being served, one more waits for its IRET. */
+  /** While an NMI is being served, one more waits for the IRET. */
   injectNmi(): void {
     if (this.waitingForStartup || this.isShutdown) return;
     if (this.nmiBlocked) this.nmiPending = true;

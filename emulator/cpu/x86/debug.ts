@@ -1,9 +1,9 @@
 /**
- * Debug registers (Intel SDM vol. 3, 18.2 and 18.3): breakpoints on execution, data and ports, and what RFLAGS.RF has
- * to do with them. An engine tells of the instruction that is about to be executed, of its accesses and of its end;
- * here is what they meet. Nothing of it costs anything while no breakpoint is enabled: `isActive` is false then.
+ * Debug registers (Intel SDM vol. 3, 18.2 and 18.3): breakpoints on execution, data and ports, and the effect of
+ * RFLAGS.RF on them. An engine reports the instruction that is about to be executed, its accesses and its end; this
+ * file decides which breakpoints they meet. It costs nothing while no breakpoint is enabled: then `isActive` is false.
  *
- * RF is looked after only while `isActive`, where it matters. Pushes of an event's frame meet no breakpoint.
+ * RF is maintained only while `isActive` is true. Pushes of an event's frame meet no breakpoint.
  */
 import { Exception } from "../../abi/x86.ts";
 import { Fault } from "./access.ts";
@@ -12,17 +12,17 @@ import { WATCH_READ, WATCH_WRITE } from "./stops.ts";
 
 export const Dr6 = { BREAKPOINTS: 0xf, BD: 0x2000n, BS: 0x4000n } as const;
 const GENERAL_DETECT = 0x2000n;
-/** Bits that always read as 1, and as 0. */
+/** Bits that always read as 1, and bits that always read as 0. */
 const DR6_ONES = 0xffff_0ff0n;
 const DR6_ZEROS = 0x1000n;
 const DR7_ONES = 0x400n;
 const DR7_ZEROS = 0xd800n;
 /** R/W field of DR7. */
 const Kind = { EXECUTE: 0, WRITE: 1, PORT: 2, ACCESS: 3 } as const;
-/** By the LEN field. */
+/** Indexed by the LEN field. */
 const lengths = [1n, 2n, 8n, 4n] as const;
 const PAGE = 4096n;
-/** In `pending`, beside breakpoints: no execute breakpoint is met at the next instruction. */
+/** Bit of `pending`, besides the breakpoints: the next instruction meets no execute breakpoint. */
 const BEHIND_STACK_LOAD = 0x10;
 
 interface Breakpoint {
@@ -33,8 +33,8 @@ interface Breakpoint {
 }
 
 /**
- * #DB waits behind a load of SS; and behind the last iteration of a string instruction, for the test that ends it,
- * which counts as one more here.
+ * #DB waits after a load of SS. It also waits after the last iteration of a string instruction, for the test that ends
+ * it, which counts as one more instruction here.
  */
 export type Holds = "no" | "stack load" | "last iteration";
 
@@ -42,7 +42,7 @@ export type Holds = "no" | "stack load" | "last iteration";
 export interface DebuggedCore {
   readonly cr4: number;
   debugRegister(index: number): bigint;
-  /** Sets the register alone, and configures the unit. */
+  /** Sets only the register, and configures the unit. */
   setDebugRegister(index: number, value: bigint): void;
 }
 
@@ -50,16 +50,16 @@ export class DebugUnit {
   private breakpoints: readonly Breakpoint[] = [];
   /** A breakpoint is enabled, or a trap is pending. */
   isActive = false;
-  /** Execute breakpoints are enabled: each instruction has to be looked at. */
+  /** Execute breakpoints are enabled: each instruction must be checked. */
   executes = false;
-  /** Data breakpoints are. */
+  /** Data breakpoints are enabled. */
   watches = false;
   ports = false;
   /** RFLAGS.RF: the next instruction meets no execute breakpoint. */
   resume = false;
-  /** B0 to B3 that the instruction under way has met. */
+  /** B0 to B3 that the current instruction has met. */
   private hits = 0;
-  /** A MOV to or from a debug register has been caught by DR7.GD: its #DB is a fault. */
+  /** DR7.GD has caught a MOV to or from a debug register: its #DB is a fault. */
   private detected = false;
   /** B0 to B3 that wait for the end of the next instruction (SDM vol. 3, 6.8.3). */
   private waiting = 0;
@@ -86,11 +86,13 @@ export class DebugUnit {
     this.isActive = this.breakpoints.length > 0 || this.waiting !== 0;
   }
 
-  /** One instruction at a time: an execute breakpoint is enabled, or a trap waits for the end of the next one. */
+  /**
+   * One instruction at a time: an execute breakpoint is enabled, or a trap waits for the end of the next instruction.
+   */
   get steps(): boolean {
     return this.executes || this.waiting !== 0;
   }
-  /** What waits for the end of the next instruction, for CoreState. */
+  /** Breakpoints that wait for the end of the next instruction, for CoreState. */
   get pending(): number {
     return this.waiting;
   }
@@ -99,7 +101,7 @@ export class DebugUnit {
     this.update();
   }
 
-  /** Is there an execute breakpoint at the instruction that is about to be executed? Then #DB is due instead. */
+  /** Is there an execute breakpoint at the instruction that is about to be executed? If so, #DB is raised instead. */
   breaksAt(linear: bigint, core: DebuggedCore): boolean {
     if (!this.executes || this.resume || this.waiting & BEHIND_STACK_LOAD) return false;
     const bits = this.breakpoints.reduce(
@@ -111,7 +113,7 @@ export class DebugUnit {
     return true;
   }
 
-  /** WATCH_ bits of accesses to the page from `linear` on that have to be told. */
+  /** The kinds of access (WATCH_ bits) to the page at `linear` that must be reported. */
   watchedKinds(linear: bigint): number {
     let kinds = 0;
     for (const { kind, first, bytes } of this.breakpoints)
@@ -119,19 +121,21 @@ export class DebugUnit {
         kinds |= kind === Kind.WRITE ? WATCH_WRITE : kind === Kind.ACCESS ? WATCH_READ | WATCH_WRITE : 0;
     return kinds;
   }
-  /** Offsets in a page, [first, end), that data breakpoints cover: they are aligned, so each lies in one page. */
+  /**
+   * Offsets in a page, [first, end), that data breakpoints cover. Breakpoints are aligned, so each lies in one page.
+   */
   watchedOffsets(): (readonly [first: number, end: number])[] {
     return this.breakpoints
       .filter(({ kind }) => kind === Kind.WRITE || kind === Kind.ACCESS)
       .map(({ first, bytes }) => [Number(first % PAGE), Number((first % PAGE) + bytes)] as const);
   }
 
-  /** The instruction under way has met a data or port breakpoint. */
+  /** The current instruction has met a data or port breakpoint. */
   get hasHits(): boolean {
     return this.hits !== 0;
   }
 
-  /** The instruction reads or writes data. True: a breakpoint is met, so the instruction is the run's last. */
+  /** The instruction reads or writes data. True: it meets a breakpoint, so it is the last instruction of the run. */
   accessed(linear: bigint, bytes: number, write: boolean): boolean {
     let met = false;
     for (const one of this.breakpoints) {
@@ -142,7 +146,7 @@ export class DebugUnit {
     }
     return met;
   }
-  /** It reads or writes `bytes` ports. Without CR4.DE there are no port breakpoints. */
+  /** The instruction reads or writes `bytes` ports. Without CR4.DE there are no port breakpoints. */
   accessedPort(port: number, bytes: number, cr4: number): boolean {
     if (!this.ports || !(cr4 & DEBUG_EXTENSIONS)) return false;
     let met = false;
@@ -155,8 +159,9 @@ export class DebugUnit {
   }
 
   /**
-   * The instruction, or an iteration of it, has retired. True: #DB is due, a trap. `resume`: it was an IRET with RF in
-   * its image, or a string instruction that goes on. `holds`: why #DB is held back until the next has retired.
+   * The instruction, or an iteration of it, has retired. True: raise #DB, as a trap. `resume`: it was an IRET with RF
+   * in its image, or a string instruction that goes on. `holds`: the reason why #DB is held back until the next
+   * instruction has retired.
    */
   retired(core: DebuggedCore, resume: boolean, holds: Holds): boolean {
     const due = this.waiting & Dr6.BREAKPOINTS;
@@ -169,8 +174,8 @@ export class DebugUnit {
   }
 
   /**
-   * An event is delivered: what its instruction has met counts only for a #DB. True: the frame's RF is set whatever
-   * class of event it is.
+   * An event is delivered. Breakpoints that its instruction has met count only for a #DB. True: the frame's RF is set
+   * whatever the class of the event.
    */
   delivered(core: DebuggedCore, isDebug: boolean): boolean {
     const resumes = this.resume || (isDebug && this.detected);
@@ -197,7 +202,7 @@ export class DebugUnit {
   read(core: DebuggedCore, index: number): bigint {
     return core.debugRegister(this.select(core, index));
   }
-  /** DR4 and DR5 are DR6 and DR7 without CR4.DE. */
+  /** Without CR4.DE, DR4 and DR5 are aliases of DR6 and DR7. */
   private select(core: DebuggedCore, index: number): number {
     const isAlias = (index & ~1) === 4;
     if (isAlias && core.cr4 & DEBUG_EXTENSIONS) throw new Fault(Exception.UD, 0);

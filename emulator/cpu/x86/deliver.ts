@@ -1,9 +1,9 @@
 /**
  * Delivery of exceptions and interrupts through the IDT (Intel SDM vol. 3, chapter 6; pseudocode of INT n in vol. 2):
  * long mode (IST, RSP0…2, 64-bit frames), 32-bit protected mode (16- and 32-bit gates, stack switch by the TSS) and
- * real mode. A fault met on the way is combined with the first one by the manual's table 6-5; a third one is shutdown.
+ * real mode. A fault during delivery is combined with the first one by the manual's table 6-5; a third one is shutdown.
  *
- * Left out: task gates, virtual-8086 mode, shadow stacks; the accessed bit of a descriptor is not written back.
+ * Not modelled: task gates, virtual-8086 mode, shadow stacks; the accessed bit of a descriptor is not written back.
  */
 import { Cr0, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import {
@@ -32,13 +32,13 @@ import {
 
 export interface CpuEvent {
   readonly vector: number;
-  /** exception: found by the processor. software: INT n, INT3, INTO. external: interrupt or NMI. */
+  /** exception: raised by the processor. software: INT n, INT3, INTO. external: interrupt or NMI. */
   readonly kind: "exception" | "software" | "external";
-  /** Pushed where the vector has one (exceptions only). */
+  /** Pushed if the vector has an error code (exceptions only). */
   readonly errorCode?: number;
   /** #PF: the address for CR2. */
   readonly address?: bigint;
-  /** software: RIP of the instruction itself, for a fault during delivery; `cpu.rip` is already behind it. */
+  /** software: RIP of the instruction itself, for a fault during delivery; `cpu.rip` is already after it. */
   readonly instructionRip?: bigint;
   /** The frame's RF is set whatever the class of the event (x86/debug.ts). */
   readonly resumes?: boolean;
@@ -54,7 +54,7 @@ const withErrorCode: ReadonlySet<number> = new Set([
   Exception.PF,
   Exception.AC,
 ]);
-/** Classes for table 6-5; everything else is benign. */
+/** Classes of table 6-5; all other exceptions are benign. */
 const contributory: ReadonlySet<number> = new Set([
   Exception.DE,
   Exception.TS,
@@ -63,8 +63,8 @@ const contributory: ReadonlySet<number> = new Set([
   Exception.GP,
 ]);
 /**
- * Traps; all other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 18.3.1.1). #DB is a trap, or the
- * fault of an execute breakpoint, which does not push it; of DR7.GD the event says so.
+ * Traps. All other exceptions are faults (or aborts) and push RF = 1 (SDM vol. 3, 18.3.1.1). #DB is a trap, or the
+ * fault of an execute breakpoint, which does not push RF; for DR7.GD the event tells it.
  */
 const traps: ReadonlySet<number> = new Set([Exception.DB, Exception.BP, Exception.OF, Exception.DF, Exception.MC]);
 
@@ -72,7 +72,7 @@ const ERROR_IDT = 2;
 const ERROR_EXTERNAL = 1;
 const MASK_32 = 0xffff_ffffn;
 
-/** The exception that `second`, met while `first` was delivered, amounts to (SDM vol. 3, table 6-5). */
+/** The exception that results when `second` is raised during the delivery of `first` (SDM vol. 3, table 6-5). */
 export function combineFaults(first: number, second: number): "serial" | "double" | "shutdown" {
   const secondIsSerious = contributory.has(second) || second === Exception.PF;
   if (first === Exception.DF) return secondIsSerious ? "shutdown" : "serial";
@@ -82,8 +82,9 @@ export function combineFaults(first: number, second: number): "serial" | "double
 }
 
 /**
- * Delivers an event, now. False: triple fault, the processor has shut down. Memory holds what was pushed until then.
- * `doubled` is told of a double fault that reached its handler: the two exceptions, and RIP where they occurred.
+ * Delivers an event immediately. False: triple fault, the processor has shut down. Memory holds everything that was
+ * pushed before. `doubled` is called for a double fault that reached its handler, with the two exceptions and the RIP
+ * where they occurred.
  */
 export function deliverEvent(
   cpu: CpuAccess,
@@ -136,7 +137,7 @@ function checkGate(cpu: CpuAccess, event: CpuEvent, gate: Gate, external: number
   if (!gate.present) throw new Fault(Exception.NP, gateError + external);
 }
 
-/** Reads and checks the handler's code segment; the CPL that it will run at comes with it. */
+/** Reads and checks the handler's code segment; also returns the CPL of the handler. */
 function handlerSegment(cpu: CpuAccess, gate: Gate, external: number) {
   if ((gate.selector & 0xfffc) === 0) throw new Fault(Exception.GP, external);
   const code = readDescriptor(cpu, gate.selector, Exception.GP, external);
@@ -152,8 +153,8 @@ const canonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN
 const externalBit = (event: CpuEvent): number => (event.kind === "software" ? 0 : ERROR_EXTERNAL);
 
 /**
- * Of the frame's pushes: RFLAGS.AC, which opens user pages to ring 0, is the program's own where the event comes from
- * ring 3.
+ * Privilege of the frame's pushes. RFLAGS.AC gives ring 0 access to user pages, but after an event from ring 3 the flag
+ * is the program's own.
  */
 function pushPrivilege(cpu: CpuAccess, cpl: number): Privilege {
   if (cpl === 3) return PRIVILEGE_USER;
@@ -290,14 +291,14 @@ function innerStack(cpu: CpuAccess, cpl: number, external: number) {
   return { stackSegment: loadedSegment(selector, descriptor), pointer };
 }
 
-/** Limit check of a data segment, expand-down ones included (SDM vol. 3, 5.3). */
+/** Limit check of a data segment, including expand-down segments (SDM vol. 3, 5.3). */
 function withinLimit(flags: number, limit: number, offset: number, bytes: number): boolean {
   const last = offset + bytes - 1;
   if (!(flags & SegmentFlag.CONFORMING)) return last <= limit;
   return offset > limit && last <= (flags & SegmentFlag.BIG ? 0xffff_ffff : 0xffff);
 }
 
-/** Real mode (SDM vol. 3, 20.1.4): the IVT holds offset and segment, the frame is three words, no error codes. */
+/** Real mode (SDM vol. 3, 20.1.4): the IVT holds offset and segment, the frame has three words and no error code. */
 function deliverReal(cpu: CpuAccess, event: CpuEvent): void {
   const entry = event.vector * 4;
   if (entry + 3 > cpu.idtr.limit) throw new Fault(Exception.GP, 0);

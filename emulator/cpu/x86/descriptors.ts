@@ -1,11 +1,11 @@
 /**
- * Segment descriptors, gates and TSS fields (Intel SDM vol. 3, 3.4.5, 6.11, 6.14.1, 7.2.1, 7.7).
- * A descriptor is read as its 64-bit value; a long-mode system descriptor and an IDT gate take a second one.
+ * Segment descriptors, gates and TSS fields (Intel SDM vol. 3, 3.4.5, 6.11, 6.14.1, 7.2.1, 7.7). A descriptor is read
+ * as a 64-bit value; a long-mode system descriptor and an IDT gate have a second one.
  */
 import type { Segment } from "../engine.ts";
 import { type CpuAccess, Fault, PRIVILEGE_IMPLICIT } from "./access.ts";
 
-/** Bits of `Segment.flags` (the descriptor's high word, in place). */
+/** Bits of `Segment.flags` (the descriptor's high word, bits at their places). */
 export const SegmentFlag = {
   ACCESSED: 1 << 8,
   /** Data: writable. Code: readable. */
@@ -23,7 +23,7 @@ export const SegmentFlag = {
   GRANULARITY: 1 << 23,
 } as const;
 
-/** Of the descriptor's high word: what `Segment.flags` keeps. The limit's bits between them are 0. */
+/** The bits of the descriptor's high word that `Segment.flags` keeps. The limit's bits between them are 0. */
 export const SEGMENT_FLAGS = 0x00f0_ff00;
 
 /** Types of system descriptors and gates. */
@@ -63,11 +63,12 @@ export const isWritableData = (flags: number): boolean =>
   (flags & (SegmentFlag.NON_SYSTEM | SegmentFlag.CODE | SegmentFlag.WRITABLE)) ===
   (SegmentFlag.NON_SYSTEM | SegmentFlag.WRITABLE);
 
-/** Selector without its RPL, as it stands in an error code. */
+/** Selector without its RPL, as in an error code. */
 export const selectorError = (selector: number): number => selector & 0xfffc;
 
 /**
- * Reads a code or data descriptor from GDT or LDT; a selector past the table's end raises `vector` with the selector.
+ * Reads a code or data descriptor from GDT or LDT. A selector past the table's end raises `vector` with the selector as
+ * error code.
  */
 export function readDescriptor(cpu: CpuAccess, selector: number, vector: number, external: number): Descriptor {
   let base = cpu.gdtr.base;
@@ -83,7 +84,7 @@ export function readDescriptor(cpu: CpuAccess, selector: number, vector: number,
   return decodeDescriptor(cpu.readLinear(base + BigInt(index), 8, PRIVILEGE_IMPLICIT));
 }
 
-/** The hidden part that a load of this descriptor leaves behind. */
+/** The hidden part after a load of this descriptor. */
 export const loadedSegment = (selector: number, descriptor: Descriptor): Segment => ({
   selector,
   base: descriptor.base,
@@ -101,7 +102,7 @@ export interface Gate {
   readonly ist: number;
 }
 
-/** `high` is the second half of a long-mode gate, 0 for a legacy one. */
+/** `high` is the second half of a long-mode gate, or 0 for a legacy gate. */
 export function decodeGate(low: bigint, high: bigint): Gate {
   return {
     type: Number((low >> 40n) & 0x1fn),

@@ -1,6 +1,6 @@
 /**
- * The few instructions that are executed here in TypeScript, because an engine does them wrong: with all their checks,
- * by the manual (Intel SDM vol. 2, under each name). 64-bit mode, except LAHF and SAHF.
+ * A few instructions that an engine executes wrongly. They are executed here in TypeScript with all their checks, by
+ * the manual (Intel SDM vol. 2, under each name). 64-bit mode, except LAHF and SAHF.
  */
 import { Cr4, Exception, Rflags } from "../../abi/x86.ts";
 import { type CpuAccess, Fault, PRIVILEGE_SUPERVISOR, PRIVILEGE_USER, SegmentIndex } from "./access.ts";
@@ -25,7 +25,7 @@ const isLockedNeg = ({ map, opcode, lock, modrm }: Decoded): boolean =>
   lock && map === 0 && (opcode === 0xf6 || opcode === 0xf7) && isMemory(modrm) && regField(modrm) === 3;
 const isFlush = ({ map, opcode, modrm, repeat, operandSize }: Decoded): boolean =>
   map === 1 && opcode === 0xae && isMemory(modrm) && regField(modrm) === 7 && repeat === 0 && !operandSize;
-/** MASKMOVDQU: checked for all 16 bytes, whatever the mask is. */
+/** MASKMOVDQU: all 16 bytes are checked, whatever the mask is. */
 const isMaskedMove = ({ map, opcode, modrm, operandSize }: Decoded): boolean =>
   map === 1 && opcode === 0xf7 && operandSize && !isMemory(modrm);
 const isLoadTable = ({ map, opcode, modrm }: Decoded): boolean =>
@@ -44,7 +44,7 @@ const isLoadSystem = ({ map, opcode, modrm }: Decoded): boolean =>
 const isWriteBase = ({ map, opcode, modrm, repeat }: Decoded): boolean =>
   map === 1 && opcode === 0xae && repeat === 0xf3 && !isMemory(modrm) && (regField(modrm) & 6) === 2;
 
-/** BSF, BSR with F3, which no CPUID here makes TZCNT, LZCNT: the prefix is ignored. */
+/** BSF, BSR with F3. The CPUID model has no TZCNT and LZCNT, so the prefix is ignored. */
 const isBitScan = ({ map, opcode, repeat, lock }: Decoded): boolean =>
   map === 1 && (opcode === 0xbc || opcode === 0xbd) && repeat === 0xf3 && !lock;
 
@@ -55,7 +55,10 @@ export function isExecuted(found: Decoded, cpl: number, is64Bit: boolean): boole
   return isLockedNeg(found) || isFlush(found) || isMaskedMove(found) || (cpl === 0 && isLoadTable(found));
 }
 
-/** Does it. Returns how far RIP is to move: its length, or 0 for a branch. Throws Fault, and then has done nothing. */
+/**
+ * Executes the instruction. Returns the number of bytes to move RIP: its length, or 0 for a branch. Throws Fault; then
+ * nothing has changed.
+ */
 export function execute(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
   if (isFlagsToAh(found)) {
     if (found.opcode === 0x9f) cpu.setGpr(0, (cpu.gpr(0) & ~0xff00n) | ((cpu.rflags & 0xffn) << 8n));
@@ -115,7 +118,10 @@ function loadTable(cpu: Execute, { modrm }: Decoded, address: bigint): void {
   cpu.loadTable(regField(modrm) === 2 ? "gdtr" : "idtr", base, limit);
 }
 
-/** Of 0: ZF, and the destination keeps its value. Other flags are undefined; they stay. */
+/**
+ * For a source of 0: sets ZF, and the destination keeps its value. The other flags are undefined; here they do not
+ * change.
+ */
 function bitScan(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
   const { opcode, modrm, rex, opcodeEnd } = found;
   const bytes = widthOf(found);

@@ -1,25 +1,25 @@
 /**
- * Prefixes, opcode and ModRM of an instruction (Intel SDM vol. 2, chapter 2): what is needed to tell instructions
- * apart, not a disassembler.
+ * Prefixes, opcode and ModRM of an instruction (Intel SDM vol. 2, chapter 2): enough to identify instructions, not a
+ * disassembler.
  */
 
 export interface Decoded {
   readonly lock: boolean;
-  /** 66: the other operand size. */
+  /** Prefix 66: the other operand size. */
   readonly operandSize: boolean;
-  /** F2 or F3, the last one; 0: none. */
+  /** F2 or F3, the last one of them; 0: none. */
   readonly repeat: number;
   readonly addressSize: boolean;
   /** Segment override as SegmentIndex; -1: none. */
   readonly segment: number;
-  /** 0 without one. */
+  /** 0: no REX prefix. */
   readonly rex: number;
   /** 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A. */
   readonly map: number;
   readonly opcode: number;
-  /** The byte behind the opcode, whether it is a ModRM byte or not; -1: not there. */
+  /** The byte after the opcode, whether it is a ModRM byte or not; -1: missing. */
   readonly modrm: number;
-  /** Bytes up to and with the opcode. */
+  /** Number of bytes up to and including the opcode. */
   readonly opcodeEnd: number;
 }
 
@@ -34,8 +34,8 @@ const segments: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * `byte`: the byte at an offset, undefined where there is none. undefined: longer than an instruction may be, or not
- * all there.
+ * `byte`: returns the byte at an offset, undefined if there is none. Result undefined: longer than an instruction may
+ * be, or incomplete.
  */
 export function decode(byte: (offset: number) => number | undefined, is64Bit: boolean): Decoded | undefined {
   let lock = false;
@@ -75,7 +75,7 @@ export function decode(byte: (offset: number) => number | undefined, is64Bit: bo
   return undefined;
 }
 
-/** Has it a ModRM byte (opcode maps, SDM vol. 2, appendix A)? 64-bit mode. */
+/** Does the instruction have a ModRM byte (opcode maps, SDM vol. 2, appendix A)? 64-bit mode. */
 export function hasModrm({ map, opcode }: Decoded): boolean {
   if (map > 1) return true;
   if (map === 1) {
@@ -94,7 +94,7 @@ export const isMemory = (modrm: number): boolean => modrm >= 0 && modrm < 0xc0;
 /** The `reg` field without REX.R: a register or an opcode extension. */
 export const regField = (modrm: number): number => (modrm >> 3) & 7;
 
-/** May it have the LOCK prefix (SDM vol. 2, LOCK)? Elsewhere it is #UD. */
+/** May the instruction have the LOCK prefix (SDM vol. 2, LOCK)? With other instructions LOCK is #UD. */
 export function isLockable({ map, opcode, modrm }: Decoded): boolean {
   if (!isMemory(modrm)) return false;
   const extension = regField(modrm);
@@ -130,8 +130,8 @@ const looseWith66: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Must its memory operand of 16 bytes be aligned (#GP otherwise; SDM vol. 2, tables 2-21 and 2-22, exception types 1, 2
- * and 4)?
+ * Must the 16-byte memory operand be aligned (#GP otherwise; SDM vol. 2, tables 2-21 and 2-22, exception types 1, 2 and
+ * 4)?
  */
 export function needsAlignment({ map, opcode, modrm, operandSize, repeat }: Decoded): boolean {
   if (!isMemory(modrm) || map === 0) return false;
@@ -149,7 +149,7 @@ export function needsAlignment({ map, opcode, modrm, operandSize, repeat }: Deco
     return isSse && !looseWith66.has(opcode);
   }
   if (!operandSize || repeat !== 0) return false;
-  // PMOVSX, PMOVZX read less; PCMPxSTRx, PEXTRx, PINSRx, ROUNDSx and INSERTPS, EXTRACTPS need no alignment.
+  // PMOVSX and PMOVZX read less; PCMPxSTRx, PEXTRx, PINSRx, ROUNDSx and INSERTPS, EXTRACTPS need no alignment.
   if (map === 2) return opcode < 0x80 && !(opcode >= 0x20 && opcode <= 0x25) && !(opcode >= 0x30 && opcode <= 0x35);
   return !(
     opcode === 0x0a ||
@@ -159,7 +159,7 @@ export function needsAlignment({ map, opcode, modrm, operandSize, repeat }: Deco
   );
 }
 
-/** Does it write its memory operand after reading it? The processor asks for the right to write at once. */
+/** Does the instruction write its memory operand after reading it? The processor checks the right to write at once. */
 export function writesWhatItReads({ map, opcode, modrm }: Decoded): boolean {
   if (!isMemory(modrm)) return false;
   const extension = regField(modrm);
@@ -187,7 +187,7 @@ export function writesWhatItReads({ map, opcode, modrm }: Decoded): boolean {
   return false;
 }
 
-/** Does its memory operand lie in the stack segment: based on RSP or RBP, without an override? 64-bit mode. */
+/** Is the memory operand in the stack segment: based on RSP or RBP, without an override? 64-bit mode. */
 export function isBasedOnStack(found: Decoded, byte: (offset: number) => number | undefined): boolean {
   const { modrm, rex, segment, opcodeEnd } = found;
   if (!hasModrm(found) || !isMemory(modrm) || segment >= 4) return false;
@@ -199,7 +199,7 @@ export function isBasedOnStack(found: Decoded, byte: (offset: number) => number 
   return base === 4 || (base === 5 && mod !== 0);
 }
 
-/** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF, POPF: beside a memory operand they access the stack. */
+/** PUSH, POP, CALL, RET, ENTER, LEAVE, PUSHF, POPF: they access the stack in addition to a memory operand. */
 export function usesStack({ map, opcode, modrm }: Decoded): boolean {
   if (map === 1) return opcode === 0xa0 || opcode === 0xa1 || opcode === 0xa8 || opcode === 0xa9;
   if (map !== 0) return false;
@@ -212,7 +212,7 @@ export function usesStack({ map, opcode, modrm }: Decoded): boolean {
 }
 
 /**
- * Near RET, and JMP and CALL to an address in a register or memory: branches that can leave the canonical addresses.
+ * Near RET, and JMP and CALL to an address in a register or memory: branches that can reach a non-canonical address.
  */
 export function isIndirectBranch({ map, opcode, modrm }: Decoded): boolean {
   if (map !== 0) return false;
@@ -227,8 +227,8 @@ export interface AddressRegisters {
 }
 
 /**
- * Linear address of the memory operand in 64-bit mode (SDM vol. 2, 2.1.5 and 2.2.1), and the bytes up to its end.
- * `immediateBytes` follow it, which count for RIP-relative addresses.
+ * Linear address of the memory operand in 64-bit mode (SDM vol. 2, 2.1.5 and 2.2.1), and the number of bytes up to its
+ * end. `immediateBytes` follow the operand and count for RIP-relative addresses.
  */
 export function memoryOperand(
   found: Decoded,

@@ -1,9 +1,9 @@
 /**
  * Translation as a program sees it: first the architectural TLB, then the page walk, whose result enters the TLB.
  *
- * An entry that does not grant an access does not decide it: the walk is done anew (as AMD's processors do; Intel's may
- * fault from the stale rights first, and either way nothing stale survives a fault on its address). So granting more
- * rights needs no INVLPG, taking them away or moving a page does.
+ * If a TLB entry does not grant an access, the walk is repeated. AMD's processors do this; Intel's may first fault with
+ * the stale rights; in both cases no stale entry survives a fault on its address. So granting more rights needs no
+ * INVLPG; removing rights or moving a page does.
  */
 import { Cr0, Cr4, Efer } from "../../abi/x86.ts";
 import {
@@ -26,7 +26,7 @@ import {
 } from "./pagewalk.ts";
 import { pageOf, Tlb } from "./tlb.ts";
 
-/** `translate` returned this: see `errorCode`. */
+/** `translate` returns this for a fault: see `errorCode`. */
 export const FAULT = -1;
 /** `errorCode` of a non-canonical address: #GP(0) instead of #PF. */
 export const NOT_CANONICAL = -1;
@@ -35,13 +35,16 @@ const TWO_32 = 0x1_0000_0000;
 
 export class Mmu {
   readonly tlb = new Tlb();
-  /** After a success: what else the page grants to the same privilege (GRANT_ bits); write only once D is set. */
+  /**
+   * After a success: the other accesses that the page grants to the same privilege (GRANT_ bits); write only once D is
+   * set.
+   */
   granted = 0;
   /** After a fault: the #PF error code, or NOT_CANONICAL. */
   errorCode = 0;
   /**
-   * The last call replaced or dropped an entry, so copies of it elsewhere (an engine's own TLB) must go.
-   * The caller resets it.
+   * The last call replaced or dropped an entry, so copies of it elsewhere (an engine's own TLB) must be dropped. The
+   * caller resets this flag.
    */
   entryLeft = false;
   private readonly walker: PageWalk;
@@ -112,12 +115,12 @@ export class Mmu {
     throw new Fault(14, this.errorCode, address);
   }
 
-  /** INVLPG. True: engines must drop more than this 4 KB page. A non-canonical address does nothing. */
+  /** INVLPG. True: engines must drop more than this 4 KB page. For a non-canonical address it does nothing. */
   invalidatePage(low: number, high: number): boolean {
     return isCanonical(high) && this.tlb.invalidatePage(pageOf(low, high));
   }
 
-  /** Page tables only: no TLB, no rights, nothing set. undefined: not mapped. */
+  /** Reads only the page tables: no TLB, no rights, no bits are set. undefined: not mapped. */
   peek(address: bigint): number | undefined {
     const low = Number(address & 0xffff_ffffn);
     const high = Number((address >> 32n) & 0xffff_ffffn);
@@ -127,7 +130,7 @@ export class Mmu {
     return this.walker.physical + offsetLow;
   }
 
-  /** As the core would translate it now, a stale entry included; nothing is filled or set. undefined: not mapped. */
+  /** As the core would translate it now, including stale entries; fills and sets nothing. undefined: not mapped. */
   resident(address: bigint): number | undefined {
     if (pagingEnabled(this.registers)) {
       const entry = this.tlb.lookup(Number(BigInt.asUintN(48, address) >> 12n));
@@ -137,8 +140,8 @@ export class Mmu {
   }
 
   /**
-   * What a write to a control register or EFER does to the TLB (SDM vol. 3, 4.10.4.1), by old and new value. True:
-   * flushed. SMAP is not in the list there: rights are computed at every use here, so nothing needs to go.
+   * The effect of a write to a control register or EFER on the TLB (SDM vol. 3, 4.10.4.1), by old and new value. True:
+   * flushed. SMAP is not in that list: this model computes rights at every use, so no entry must be dropped.
    */
   flushForCr0(previous: number, next: number): boolean {
     return this.flushIf(((previous ^ next) & Cr0.PG) !== 0);

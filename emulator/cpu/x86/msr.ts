@@ -11,7 +11,7 @@ const SYSENTER_ESP = 0x175;
 const SYSENTER_EIP = 0x176;
 
 type Rule = "any" | "canonical" | "32 bits" | "low 32 bits" | "memory types";
-/** Registers that just keep what is written, and what that must be. */
+/** Registers that only store what is written, and the allowed values. */
 const plain: ReadonlyMap<number, { readonly name: PlainRegister; readonly rule: Rule }> = new Map([
   [SYSENTER_CS, { name: "sysenter_cs", rule: "low 32 bits" }],
   [SYSENTER_ESP, { name: "sysenter_esp", rule: "canonical" }],
@@ -27,7 +27,7 @@ const plain: ReadonlyMap<number, { readonly name: PlainRegister; readonly rule: 
 
 const isCanonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
 
-/** undefined: the core does not keep it. */
+/** undefined: the core does not keep this register. */
 export function readOwnMsr(cpu: RegisterFile, index: number): bigint | undefined {
   const register = plain.get(index);
   if (register) return cpu.plain(register.name);
@@ -82,7 +82,7 @@ function isAllowed(rule: Rule, value: bigint): boolean {
   }
 }
 
-/** LMA is read-only, LME cannot change while paging is on. */
+/** LMA is read-only; LME cannot change while paging is on. */
 function writeEfer(cpu: RegisterFile, value: bigint): boolean {
   if (value & ~BigInt(Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE)) return false;
   const previous = cpu.efer;
@@ -93,7 +93,7 @@ function writeEfer(cpu: RegisterFile, value: bigint): boolean {
   return true;
 }
 
-/** Eight entries of a byte each: 0, 1, 4 to 7. */
+/** Eight entries of one byte each: 0, 1, 4 to 7. */
 function areMemoryTypes(pat: bigint): boolean {
   for (let entry = 0n; entry < 8n; entry++) {
     const type = Number((pat >> (entry * 8n)) & 0xffn);

@@ -2,9 +2,9 @@
  * The 4-level page walk of long mode (Intel SDM vol. 3, 4.5 to 4.8): 4 KB, 2 MB and 1 GB pages, reserved bits, NXE,
  * accessed and dirty bits, and the rights that a translation gives to an access.
  *
- * Left out: 32-bit and PAE paging, 5-level paging, PCID, protection keys (the CPUID model announces none of them).
- * Accessed bits are set only by an access that succeeds, in every entry that it used. A paging-structure entry outside
- * RAM reads as all ones, so it faults with its reserved bits.
+ * Not modelled: 32-bit and PAE paging, 5-level paging, PCID, protection keys (the CPUID model announces none of them).
+ * Only an access that succeeds sets accessed bits, in every entry that it used. A paging-structure entry outside RAM
+ * reads as all ones, so its reserved bits raise a fault.
  */
 import { Cr0, Cr4, Efer, PageFault } from "../../abi/x86.ts";
 import {
@@ -18,16 +18,16 @@ import {
   type Privilege,
 } from "./access.ts";
 
-/** MAXPHYADDR. CPUID leaf 0x80000008 must say the same. QEMU's software CPU has 40. */
+/** MAXPHYADDR. CPUID leaf 0x80000008 must report the same number. QEMU's software CPU has 40. */
 export const PHYSICAL_ADDRESS_BITS = 40;
 
-/** What a translation allows, from all levels taken together. */
+/** The rights of a translation, combined from all levels. */
 export const TranslationFlag = {
   WRITABLE: 1,
   USER: 2,
   NO_EXECUTE: 4,
   GLOBAL: 8,
-  /** The dirty bit of the page is set in memory. */
+  /** The page's dirty bit in memory is set. */
   DIRTY: 16,
 } as const;
 
@@ -36,7 +36,7 @@ export const GRANT_WRITE = 2;
 export const GRANT_FETCH = 4;
 export const GRANT_ALL = 7;
 
-/** Result of a walk that found a page; anything else is a #PF error code. */
+/** Result of a walk that found a page; any other result is a #PF error code. */
 export const WALK_OK = -1;
 
 const PRESENT = 1;
@@ -54,7 +54,7 @@ const TWO_32 = 0x1_0000_0000;
 
 export const pagingEnabled = (registers: PagingRegisters): boolean => (registers.cr0 & Cr0.PG) !== 0;
 
-/** True where bits 63…47 are equal. */
+/** True if bits 63…47 are equal. */
 export const isCanonical = (high: number): boolean => {
   const top = high >>> 15;
   return top === 0 || top === 0x1ffff;
@@ -86,7 +86,7 @@ export function grants(flags: number, privilege: Privilege, registers: PagingReg
   return granted;
 }
 
-/** Bits W/R, U/S and I/D of a #PF error code; P and RSVD are the caller's (SDM vol. 3, 4.7). */
+/** Bits W/R, U/S and I/D of a #PF error code; the caller adds P and RSVD (SDM vol. 3, 4.7). */
 export function accessError(access: AccessKind, privilege: Privilege, registers: PagingRegisters): number {
   let error = 0;
   if (access === ACCESS_WRITE) error |= PageFault.W;
@@ -98,11 +98,11 @@ export function accessError(access: AccessKind, privilege: Privilege, registers:
   return error;
 }
 
-/** One walker a core; the results of the last successful walk stand in its fields, so that a walk allocates nothing. */
+/** One walker per core. Its fields hold the results of the last successful walk, so a walk allocates nothing. */
 export class PageWalk {
   /** Physical address of the page's first byte. */
   physical = 0;
-  /** Size of the page: 4 KB, 2 MB, 1 GB. */
+  /** Size of the page in bytes: 4 KB, 2 MB or 1 GB. */
   bytes = 0;
   /** TranslationFlag bits. */
   flags = 0;
@@ -111,8 +111,8 @@ export class PageWalk {
   constructor(private readonly memory: PhysicalMemory) {}
 
   /**
-   * Translates a canonical linear address with paging on. Returns WALK_OK or the #PF error code.
-   * `setBits` false: looks only, sets no accessed or dirty bit and checks no rights (debugger).
+   * Translates a canonical linear address with paging on. Returns WALK_OK or the #PF error code. `setBits` false: sets
+   * no accessed or dirty bit and checks no rights (for the debugger).
    */
   walk(
     registers: PagingRegisters,

@@ -1,6 +1,6 @@
 /**
- * Registers by name, for debugger and tests. A write goes where the guest's would go, without its checks, and what
- * follows from it follows: TLB entries leave, the code segment decides the mode, a selector brings its descriptor.
+ * Registers by name, for debugger and tests. A write is unchecked, but has the consequences of a guest's write: TLB
+ * entries are dropped, the code segment sets the mode, and a selector loads its descriptor.
  */
 import { Cr0, Efer } from "../../abi/x86.ts";
 import { gprNames, type Segment, type SegmentName } from "../engine.ts";
@@ -8,7 +8,7 @@ import { type CpuAccess, Fault, SegmentIndex } from "./access.ts";
 import { isPresent, loadedSegment, readDescriptor, SegmentFlag } from "./descriptors.ts";
 import type { Mmu } from "./mmu.ts";
 
-/** Registers that a processor just keeps. */
+/** Registers that only store a value. */
 export const plainRegisters = [
   "cr2",
   "star",
@@ -27,34 +27,34 @@ export const plainRegisters = [
   "idtr_limit",
 ] as const;
 export type PlainRegister = (typeof plainRegisters)[number];
-/** Registers that decide how addresses are translated and code is decoded. */
+/** Registers that control address translation and code decoding. */
 export const pagingRegisters = ["cr0", "cr3", "cr4", "efer"] as const;
 export type PagingRegister = (typeof pagingRegisters)[number];
 
 /** DR4 and DR5 do not exist. */
 const debugRegisters = [0, 1, 2, 3, 6, 7] as const;
 
-/** All registers of a core, as an engine gives them to what is the same in every engine. */
+/** All registers of a core: the interface of an engine to the engine-independent code. */
 export interface RegisterFile extends CpuAccess {
   readonly mmu: Mmu;
   plain(name: PlainRegister | PagingRegister): bigint;
-  /** Sets the register alone. */
+  /** Sets only the register. */
   setPlain(name: PlainRegister | PagingRegister, value: bigint): void;
-  /** A paging register is another: the mode follows, and the engine's own TLB goes. */
+  /** A paging register has changed: updates the mode and drops the engine's own TLB. */
   pagingChanged(): void;
-  /** Copies of architectural TLB entries that have left are in the engine's own. */
+  /** The engine's own TLB holds copies of architectural TLB entries that have been dropped. */
   dropHostTlb(): void;
   /** DR0 to DR7, by number. */
   debugRegister(index: number): bigint;
   setDebugRegister(index: number, value: bigint): void;
-  /** The hidden part without a load: the CPL stays. */
+  /** Sets the hidden part without a load: the CPL does not change. */
   setHiddenPart(index: SegmentIndex, segment: Segment): void;
   taskPriority: number;
-  /** RDTSC at the start of the current instruction; a write moves the offset. */
+  /** RDTSC at the start of the current instruction; a write changes the offset. */
   timestamp: bigint;
 }
 
-/** Throws RangeError for a name that no register has. */
+/** Throws RangeError for an unknown name. */
 export function readRegister(cpu: RegisterFile, name: string): bigint {
   const access = namedRegisters.get(name);
   return access ? access.get(cpu) : cpu.gpr(gprNumber(name));
@@ -76,7 +76,7 @@ interface NamedRegister {
   set(cpu: RegisterFile, value: bigint): void;
 }
 
-/** What leaves the architectural TLB, by the old and the new value. */
+/** Which entries a write drops from the architectural TLB, by the old and the new value. */
 const flushes: Readonly<Record<PagingRegister, (mmu: Mmu, previous: number, next: number) => void>> = {
   cr0: (mmu, previous, next) => void mmu.flushForCr0(previous, next),
   cr3: (mmu) => mmu.tlb.flushNonGlobal(),
@@ -90,7 +90,7 @@ const pagingRegister = (name: PagingRegister): NamedRegister => ({
   set: (cpu, value) => {
     const previous = cpu.plain(name);
     cpu.setPlain(name, value);
-    // EFER.LMA is LME while paging is on.
+    // EFER.LMA equals LME while paging is on.
     const efer = cpu.plain("efer") & ~BigInt(Efer.LMA);
     const isLong = (efer & BigInt(Efer.LME)) !== 0n && (cpu.plain("cr0") & BigInt(Cr0.PG)) !== 0n;
     cpu.setPlain("efer", isLong ? efer | BigInt(Efer.LMA) : efer);
@@ -127,7 +127,7 @@ const selector = (index: SegmentIndex): NamedRegister => ({
 });
 
 /**
- * Code and data segments only: LDTR and TR keep their hidden parts. So does every segment whose selector names no
+ * Code and data segments only: LDTR and TR keep their hidden parts. So does a segment whose selector names no
  * descriptor of its kind.
  */
 function loadSelector(cpu: RegisterFile, index: SegmentIndex, value: number): void {

@@ -1,10 +1,10 @@
 /**
- * Segment registers, their descriptors, and far transfers (Intel SDM vol. 2: MOV, CALL, JMP, RET, IRET, LAR, LSL,
- * LLDT, LTR, SYSRET, VERR; vol. 3, chapter 5). Every check is made before anything changes. RIP is set to the
- * target; the caller retires.
+ * Segment registers, their descriptors, and far transfers (Intel SDM vol. 2: MOV, CALL, JMP, RET, IRET, LAR, LSL, LLDT,
+ * LTR, SYSRET, VERR; vol. 3, chapter 5). All checks are made before anything changes. RIP is set to the target; the
+ * caller retires the instruction.
  *
- * Left out, refused by name: task gates, task switches by TSS or NT, virtual-8086 mode. Call gates of 16 and 32 bits
- * are #GP in long mode, as they are there, and refused outside it.
+ * Not modelled and refused by name: task gates, task switches by TSS or NT, virtual-8086 mode. Call gates of 16 and 32
+ * bits raise #GP in long mode, as on a processor, and are refused outside it.
  */
 import { Cr0, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";
@@ -60,7 +60,7 @@ const fault = (vector: number, selector: number): Fault => new Fault(vector, sel
 const is64 = (cpu: CpuAccess): boolean => isLong(cpu) && (cpu.segment(SegmentIndex.CS).flags & SegmentFlag.LONG) !== 0;
 const ownPrivilege = (cpl: number) => (cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR);
 
-/** Address of a descriptor that the table holds `bytes` of; undefined: it does not. */
+/** Address of a descriptor of `bytes` bytes in its table; undefined: beyond the table. */
 function descriptorAddress(cpu: CpuAccess, selector: number, bytes: number): bigint | undefined {
   const ldtr = cpu.segment(SegmentIndex.LDTR);
   const table = selector & 4 ? { base: ldtr.base, limit: isPresent(ldtr.flags) ? ldtr.limit : -1 } : cpu.gdtr;
@@ -105,7 +105,7 @@ export function loadSegment(cpu: CpuAccess, index: SegmentIndex, selector: numbe
   cpu.setSegment(index, loadedSegment(selector, descriptor));
 }
 
-/** A code segment that a far transfer may go to: descriptor, with the checks that all of them share. */
+/** Reads a code segment descriptor as target of a far transfer, with the checks that all far transfers share. */
 function codeSegment(cpu: CpuAccess, selector: number): Descriptor {
   if (isNull(selector)) throw new Fault(GP, 0);
   return readDescriptor(cpu, selector, GP, 0);
@@ -113,7 +113,7 @@ function codeSegment(cpu: CpuAccess, selector: number): Descriptor {
 function checkMode(cpu: CpuAccess, selector: number, flags: number): void {
   if (isLong(cpu) && flags & SegmentFlag.LONG && flags & SegmentFlag.BIG) throw fault(GP, selector);
 }
-/** RIP in a segment. */
+/** Checks RIP against the segment. */
 function checkTarget(cpu: CpuAccess, descriptor: Descriptor, offset: bigint): void {
   if (isLong(cpu) && descriptor.flags & SegmentFlag.LONG) {
     if (!canonical(offset)) throw new Fault(GP, 0);
@@ -128,7 +128,7 @@ function checkDirect(cpu: CpuAccess, selector: number, { flags }: Descriptor): v
   checkMode(cpu, selector, flags);
 }
 
-/** A stack pointer that moves, and the segment it moves in; committed by the caller. */
+/** A stack pointer that moves, and its segment; the caller commits it. */
 class Stack {
   constructor(
     private readonly cpu: CpuAccess,
@@ -190,7 +190,7 @@ function farReal(cpu: CpuAccess, selector: number, offset: bigint): void {
   cpu.rip = offset;
 }
 
-/** The gate that a far CALL or JMP names, and the code segment behind it. */
+/** The gate of a far CALL or JMP, and its code segment. */
 function callGate(
   cpu: CpuAccess,
   selector: number,
@@ -270,7 +270,7 @@ export function farCall(cpu: CpuAccess, selector: number, offset: bigint, bytes:
   cpu.rip = gate.offset;
 }
 
-/** RET far; `release`: bytes of parameters. */
+/** RET far; `release`: size of the parameters in bytes. */
 export function farReturn(cpu: CpuAccess, bytes: number, release: number): void {
   const stack = Stack.current(cpu);
   const offset = stack.pop(bytes);
@@ -284,7 +284,7 @@ export function farReturn(cpu: CpuAccess, bytes: number, release: number): void 
   returnTo(cpu, stack, selector, offset, bytes, release, undefined);
 }
 
-/** IRET. Unblocking NMIs is the caller's. True: the image of RFLAGS has RF. */
+/** IRET. The caller unblocks NMIs. True: the image of RFLAGS has RF. */
 export function interruptReturn(cpu: CpuAccess, bytes: number): boolean {
   const stack = Stack.current(cpu);
   const isProtected = (cpu.cr0 & Cr0.PE) !== 0;
@@ -308,7 +308,7 @@ export function interruptReturn(cpu: CpuAccess, bytes: number): boolean {
   return bytes !== 2 && (flags & BigInt(Rflags.RF)) !== 0n;
 }
 
-/** Status flags and DF always, others as the mask says; RF is never kept. */
+/** Sets the status flags and DF always, the other flags by the mask; RF is never kept. */
 function setFlags(cpu: CpuAccess, flags: bigint, mask: bigint): void {
   const status = BigInt(Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF | Rflags.DF);
   const changed = mask | status;
@@ -366,7 +366,7 @@ function returnTo(
 function returnStack(cpu: CpuAccess, selector: number, rpl: number, code: Descriptor): Segment {
   if (isNull(selector)) {
     if (!isLong(cpu) || !(code.flags & SegmentFlag.LONG) || rpl === 3 || (selector & 3) !== rpl) throw new Fault(GP, 0);
-    // What stands behind a null SS cannot be seen in 64-bit mode; this is QEMU's.
+    // 64-bit mode hides the descriptor of a null SS; this is QEMU's.
     return { selector, base: 0n, limit: 0xffff_ffff, flags: FLAT_DATA | (rpl << SegmentFlag.DPL_SHIFT) };
   }
   const descriptor = readDescriptor(cpu, selector, GP, 0);
@@ -385,8 +385,8 @@ function dropInner(cpu: CpuAccess, index: SegmentIndex, cpl: number): void {
 }
 
 /**
- * SYSRET (AMD APM vol. 3): to 64-bit code with REX.W, else to compatibility mode. A target that is not canonical
- * faults there, in ring 3, as on AMD's processors.
+ * SYSRET (AMD APM vol. 3): to 64-bit code with REX.W, otherwise to compatibility mode. A non-canonical target faults
+ * after the transition, in ring 3, as on AMD's processors.
  */
 export function performSysret(cpu: CpuAccess, star: bigint, wide: boolean): void {
   if (!(cpu.efer & Efer.SCE)) throw new Fault(Exception.UD, 0);
@@ -450,7 +450,7 @@ export function loadSystemSegment(cpu: CpuAccess, index: 6 | 7, selector: number
   cpu.setSegment(index, { selector, base, limit: descriptor.limit, flags });
 }
 
-/** What LAR, LSL, VERR, VERW may see of a descriptor; undefined: ZF = 0. */
+/** The descriptor if LAR, LSL, VERR or VERW may see it; undefined: ZF = 0. */
 function visible(cpu: CpuAccess, selector: number): Descriptor | undefined {
   if (isNull(selector)) return undefined;
   const at = descriptorAddress(cpu, selector, 8);
@@ -462,7 +462,7 @@ function visible(cpu: CpuAccess, selector: number): Descriptor | undefined {
   return descriptor;
 }
 
-/** Access rights as LAR gives them; undefined: not visible. */
+/** Access rights in the format of LAR; undefined: not visible. */
 export function loadAccessRights(cpu: CpuAccess, selector: number): number | undefined {
   const descriptor = visible(cpu, selector);
   if (!descriptor) return undefined;

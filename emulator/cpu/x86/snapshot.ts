@@ -1,4 +1,4 @@
-/** Architectural state of a core, as engine.ts calls CoreState, and back. */
+/** Saves and restores the architectural state of a core (CoreState in engine.ts). */
 import { Cr0 } from "../../abi/x86.ts";
 import { type CoreState, type Gpr, gprNames, type SegmentName } from "../engine.ts";
 import { SegmentIndex } from "./access.ts";
@@ -6,14 +6,14 @@ import { descriptorDpl } from "./descriptors.ts";
 import type { DebugUnit } from "./debug.ts";
 import type { RegisterFile } from "./registers.ts";
 
-/** All that a core is beside its registers. */
+/** The state of a core besides its registers. */
 export interface SavedCore extends RegisterFile {
-  /** All that decides how code is decoded and translated has been set but the privilege level. */
+  /** Everything that controls decoding and translation has been set, except the privilege level. */
   enterMode(cpl: number): void;
   readFx(): Uint8Array;
   writeFx(image: Uint8Array): void;
   readonly debug: DebugUnit;
-  /** WRMSR to the TSC moves it. */
+  /** WRMSR to the TSC changes it. */
   tscOffset: bigint;
   isHalted: boolean;
   waitingForStartup: boolean;
@@ -102,7 +102,7 @@ export function restoreCore(cpu: SavedCore, state: CoreState): void {
   cpu.debug.resume = state.resume;
   cpu.debug.pending = state.debugPending;
   cpu.rflags = state.rflags;
-  // The privilege level is that of the stack segment.
+  // The privilege level equals that of the stack segment.
   cpu.enterMode(cpu.cr0 & Cr0.PE ? descriptorDpl(state.segments.ss.flags) : 0);
   cpu.interruptShadow = state.interruptShadow;
   cpu.writeFx(state.fx);

@@ -1,8 +1,8 @@
 /**
- * The flags that a result of SSE arithmetic raises in MXCSR: overflow, underflow and precision (Intel SDM vol. 1, 4.9.1
- * and 11.5.2). With all exceptions masked a processor tells them itself. Where overflow or underflow is unmasked, they
- * are about the result rounded with an unbounded exponent, which is not delivered: an exact one is tiny all the same,
- * and has no precision flag. That is computed here, exactly.
+ * The MXCSR flags that a result of SSE arithmetic raises: overflow, underflow and precision (Intel SDM vol. 1, 4.9.1
+ * and 11.5.2). With all exceptions masked, a processor reports them itself. If overflow or underflow is unmasked, they
+ * concern the result rounded with an unbounded exponent, which is not delivered: an exact result may still be tiny, and
+ * then has no precision flag. This file computes them exactly.
  */
 import type { Decoded } from "./instruction.ts";
 
@@ -23,7 +23,7 @@ const DOWN = 1;
 const UP = 2;
 
 interface Format {
-  /** Bits of the significand, the hidden one included. */
+  /** Bits of the significand, including the hidden bit. */
   readonly precision: number;
   readonly exponentBits: number;
   readonly bytes: number;
@@ -83,7 +83,7 @@ const horizontal =
 const lanesOf = (count: number, lane: (index: number) => Lane): Lane[] =>
   Array.from({ length: count }, (_, i) => lane(i));
 
-/** What it computes; undefined: nothing that overflows or underflows. */
+/** The operation that the instruction computes; undefined: none that overflows or underflows. */
 function operationOf({ map, opcode, repeat, operandSize }: Opcode): Operation | undefined {
   if (map !== 1) return undefined;
   const scalar = repeat !== 0;
@@ -126,12 +126,12 @@ function operationOf({ map, opcode, repeat, operandSize }: Opcode): Operation | 
   return undefined;
 }
 
-/** Bytes of its source operand, where `resultFlags` has an answer for it; else undefined. */
+/** Size of the source operand in bytes, if `resultFlags` has an answer for the instruction; otherwise undefined. */
 export const arithmeticSourceBytes = (found: Opcode): number | undefined => operationOf(found)?.sourceBytes;
 
 /**
- * Overflow, underflow and precision flags of an instruction, none of whose operands raises an unmasked exception.
- * undefined: not one that can overflow or underflow. `mxcsr`: before it.
+ * Overflow, underflow and precision flags of an instruction whose operands raise no unmasked exception. undefined: the
+ * instruction cannot overflow or underflow. `mxcsr`: its value before the instruction.
  */
 export function resultFlags(
   found: Opcode,
@@ -152,7 +152,7 @@ export function resultFlags(
   return flags;
 }
 
-/** undefined: infinite or not a number, of which no flag of a result comes. */
+/** undefined: infinite or not a number; such an operand raises none of these flags. */
 function decode(bytes: Uint8Array, lane: number, format: Format, denormalsAreZeros: boolean): Exact | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const at = lane * format.bytes;
@@ -196,7 +196,7 @@ function laneFlags(result: Exact, format: Format, mxcsr: number): number {
   if (exponent >= lowest) return inexact;
   if (!(mxcsr & Mxcsr.UNDERFLOW_MASK)) return Mxcsr.UNDERFLOW | inexact;
   if (mxcsr & Mxcsr.FLUSH_TO_ZERO) return Mxcsr.UNDERFLOW | Mxcsr.PRECISION;
-  // A masked underflow is one of an inexact denormal result only.
+  // A masked underflow requires an inexact denormal result.
   const quantum = lowest - (precision - 1);
   const denormal = round(numerator, result.divisor, result.exponent - quantum, isNegative, mxcsr);
   return denormal.isExact ? 0 : Mxcsr.UNDERFLOW | Mxcsr.PRECISION;
@@ -204,7 +204,7 @@ function laneFlags(result: Exact, format: Format, mxcsr: number): number {
 
 const scaled = (value: bigint, shift: number): bigint => (shift >= 0 ? value << BigInt(shift) : value);
 
-/** numerator × 2^shift / divisor, to an integer. */
+/** numerator × 2^shift / divisor, rounded to an integer. */
 function round(numerator: bigint, divisor: bigint, shift: number, isNegative: boolean, mxcsr: number) {
   const over = scaled(numerator, shift);
   const under = scaled(divisor, -shift);

@@ -1,6 +1,6 @@
 /**
- * The states in which a core starts: INIT (Intel SDM vol. 3, table 9-1), SIPI (8.4.4.1) and PVH (QEMU hw/i386/x86.c,
- * Xen's "PVH" boot ABI). All MSRs, FPU and SSE state survive INIT; EFER does not.
+ * The start states of a core: INIT (Intel SDM vol. 3, table 9-1), SIPI (8.4.4.1) and PVH (QEMU hw/i386/x86.c, Xen's
+ * "PVH" boot ABI). All MSRs except EFER, and the FPU and SSE state, survive INIT.
  */
 import { Cr0, Rflags, Selector } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";
@@ -11,7 +11,7 @@ export interface StartState {
   readonly rip: bigint;
   readonly rflags: bigint;
   readonly segments: readonly Segment[];
-  /** By number of the general register; all others are 0. */
+  /** By the number of the general register; all others are 0. */
   readonly gpr: ReadonlyMap<number, bigint>;
 }
 
@@ -33,7 +33,7 @@ function segments(code: Segment, data: Segment, task: Segment): Segment[] {
   return list;
 }
 
-/** RDX holds the processor's signature after INIT: CPUID leaf 1, EAX. */
+/** After INIT, RDX holds the processor's signature: EAX of CPUID leaf 1. */
 export const initState = (signature: number): StartState => ({
   cr0: Cr0.CD | Cr0.NW | Cr0.ET,
   rip: 0xfff0n,
@@ -42,7 +42,7 @@ export const initState = (signature: number): StartState => ({
   gpr: new Map([[2, BigInt(signature)]]),
 });
 
-/** SIPI changes CS:IP only, from the INIT state. */
+/** SIPI changes only CS:IP of the INIT state. */
 export const startupSegment = (page: number): Segment => ({
   selector: page << 8,
   base: BigInt(page << 12),

@@ -1,10 +1,10 @@
 /**
- * The breakpoints and watchpoints of a node, and which of them an instruction or an access meets. How an engine comes
- * to notice either is its own matter; what counts as a hit is decided here, once.
+ * The breakpoints and watchpoints of a node, and which of them an instruction or an access meets. Each engine detects
+ * candidates in its own way; this file alone decides what counts as a hit.
  */
 import type { Place, WatchKind } from "../engine.ts";
 
-/** WatchKind as bits: what a watchpoint looks at. */
+/** WatchKind as bits: the accesses that a watchpoint reports. */
 export const WATCH_READ = 1;
 export const WATCH_WRITE = 2;
 const kindBits: Readonly<Record<WatchKind, number>> = {
@@ -13,13 +13,13 @@ const kindBits: Readonly<Record<WatchKind, number>> = {
   access: WATCH_READ | WATCH_WRITE,
 };
 
-/** `space` of a core that does not translate: only places in every space are met. */
+/** `space` of a core that does not translate: it meets only places in every space. */
 export const NO_SPACE = -1;
 const PAGE = 4096;
 
 interface Watch {
   readonly place: Place;
-  /** First byte: virtual address, or physical one. */
+  /** First byte: a virtual or a physical address. */
   readonly first: bigint;
   readonly bytes: number;
   readonly kinds: number;
@@ -29,7 +29,7 @@ export interface WatchHit {
   readonly virtual: bigint;
   readonly write: boolean;
 }
-/** Physical address of a linear one as the core translates it now; undefined: not at all. */
+/** Physical address of a linear one as the core translates it now; undefined: not mapped. */
 export type Translate = (linear: bigint) => number | undefined;
 
 const linearAddress = (place: Place): bigint | undefined =>
@@ -41,7 +41,7 @@ export class StopTable {
   private readonly breakpoints = new Map<number, Place>();
   private readonly watchpoints = new Map<number, Watch>();
 
-  /** Ids are not used again. RangeError: no bytes, or a negative physical address. */
+  /** Ids are not reused. RangeError: no bytes, or a negative physical address. */
   addBreakpoint(where: Place): number {
     check(where, 1);
     this.breakpoints.set(this.nextId, where);
@@ -58,19 +58,19 @@ export class StopTable {
     });
     return this.nextId++;
   }
-  /** The place that it was at; undefined: there is none of this id. */
+  /** Returns the place of the breakpoint; undefined: no breakpoint has this id. */
   removeBreakpoint(id: number): Place | undefined {
     const place = this.breakpoints.get(id);
     this.breakpoints.delete(id);
     if (place && "physical" in place) this.physicalCount--;
     return place;
   }
-  /** False: there is none of this id. */
+  /** False: no watchpoint has this id. */
   removeWatchpoint(id: number): boolean {
     return this.watchpoints.delete(id);
   }
 
-  /** Virtual addresses of breakpoints, whatever their space. */
+  /** Virtual addresses of breakpoints, in any space. */
   *virtualBreakpoints(): Iterable<bigint> {
     for (const place of this.breakpoints.values()) {
       const linear = linearAddress(place);
@@ -84,7 +84,7 @@ export class StopTable {
   *physicalBreakpoints(): Iterable<number> {
     for (const place of this.breakpoints.values()) if ("physical" in place) yield place.physical;
   }
-  /** The first breakpoint at an instruction's first byte. */
+  /** The first breakpoint at the first byte of an instruction. */
   breakpointAt(linear: bigint, space: number, translate: Translate): number | undefined {
     for (const [id, place] of this.breakpoints) {
       if ("physical" in place) {
@@ -97,7 +97,7 @@ export class StopTable {
   get isWatching(): boolean {
     return this.watchpoints.size > 0;
   }
-  /** Kinds of access to a page that have to be looked at; `linear` is its first byte, `physical` that of the frame. */
+  /** The kinds of access to a page that must be checked; `linear` is the page's first byte, `physical` the frame's. */
   watchedKinds(linear: bigint, space: number, physical: number): number {
     let kinds = 0;
     for (const watch of this.watchpoints.values()) {
@@ -137,7 +137,7 @@ export class StopTable {
   }
 }
 
-/** CR3 without its flags, as `Place.space` has it. */
+/** CR3 without its flags, as in `Place.space`. */
 export const spaceOf = (cr3: number): number => cr3 - (cr3 % PAGE);
 
 function isIn(place: Place, space: number): boolean {

@@ -1,6 +1,6 @@
 /**
- * The SYSCALL transition (AMD APM vol. 3, SYSCALL; Intel SDM vol. 2). SYSRET and SWAPGS are the engine's own.
- * From a 32-bit code segment in long mode the target is CSTAR, as on AMD's processors and in QEMU's; Intel's give #UD.
+ * The SYSCALL transition (AMD APM vol. 3, SYSCALL; Intel SDM vol. 2). Each engine implements SYSRET and SWAPGS itself.
+ * From a 32-bit code segment in long mode the target is CSTAR, as on AMD's processors and in QEMU; Intel's raise #UD.
  */
 import { Cr0, Efer, Exception, Rflags } from "../../abi/x86.ts";
 import { type CpuAccess, Fault, SegmentIndex, type SyscallRegisters } from "./access.ts";
@@ -24,8 +24,8 @@ const DATA =
   SegmentFlag.BIG;
 
 /**
- * `cpu.rip` is the address of the instruction behind SYSCALL. Throws Fault(#UD) where SYSCALL is off; nothing has
- * changed then.
+ * `cpu.rip` is the address of the instruction after SYSCALL. Throws Fault(#UD) if SYSCALL is disabled; then nothing has
+ * changed.
  */
 export function performSyscall(cpu: CpuAccess, registers: SyscallRegisters): void {
   if (!(cpu.efer & Efer.SCE) || !(cpu.cr0 & Cr0.PE)) throw new Fault(Exception.UD, 0);

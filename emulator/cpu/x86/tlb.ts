@@ -1,10 +1,10 @@
 /**
- * The architectural TLB of one core (Intel SDM vol. 3, 4.10): what a guest may still see after it has changed its page
- * tables. It is part of the machine's state. Entries leave only by INVLPG, by the register writes that flush, by INIT,
- * by a page fault on their address, or when an access needs more than they grant and the walk is done anew; never by
- * capacity, by time or by what an engine does. So an engine may throw its own translations away whenever it likes.
+ * The architectural TLB of one core (Intel SDM vol. 3, 4.10): the translations that a guest may still see after it has
+ * changed its page tables. It is part of the machine's state. Entries are dropped only by INVLPG, by register writes
+ * that flush, by INIT, by a page fault on their address, or when an access needs more rights and the walk is repeated;
+ * never by capacity, by time or by the engine. So an engine may drop its own translations at any time.
  *
- * Unlike a real TLB it never forgets, which makes a missing shootdown as visible as it can be.
+ * Unlike a real TLB it never evicts an entry. This makes a missing shootdown as visible as possible.
  */
 import type { TlbEntry } from "../engine.ts";
 import { TranslationFlag } from "./pagewalk.ts";
@@ -33,7 +33,7 @@ export class Tlb {
     return this.small.size + this.large.size + this.huge.size;
   }
 
-  /** The entry for a 4 KB page; where pages of several sizes cover it, the smallest wins. */
+  /** The entry for a 4 KB page. If pages of several sizes cover it, the smallest wins. */
   lookup(page: number): Translation | undefined {
     let entry = this.small.get(page);
     if (entry === undefined && this.large.size) entry = this.large.get(page - (page % PAGES_2M));
@@ -41,14 +41,15 @@ export class Tlb {
     return entry;
   }
 
-  /** `page` is any page within. */
+  /** `page` is any 4 KB page within. */
   insert(page: number, physical: number, bytes: number, flags: number): void {
     const first = page - (page % (bytes / 4096));
     this.of(bytes).set(first, { page: first, physical, bytes, flags });
   }
 
   /**
-   * INVLPG, or a page fault: every entry that covers the page, global ones too. True if one of them was a large page.
+   * INVLPG, or a page fault: drops every entry that covers the page, global ones too. True if one of them was a large
+   * page.
    */
   invalidatePage(page: number): boolean {
     this.small.delete(page);
@@ -71,7 +72,7 @@ export class Tlb {
     this.huge.clear();
   }
 
-  /** In order of address, then size: equal TLBs give equal lists. */
+  /** Sorted by address, then size: equal TLBs give equal lists. */
   save(): TlbEntry[] {
     return [...this.small.values(), ...this.large.values(), ...this.huge.values()]
       .sort((a, b) => a.page - b.page || a.bytes - b.bytes)

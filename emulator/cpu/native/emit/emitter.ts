@@ -1,29 +1,29 @@
 /**
- * Host code for one guest instruction after another: where the guest's flags are, its registers, and the checked access
- * to memory.
+ * Emits host code for one guest instruction after another: where the guest's flags and registers are, and the checked
+ * access to memory.
  *
- * Flags live in the host's RFLAGS as the guest's own instructions leave them, or saved in host RAX (environment.ts);
- * `saveFlags` and `restoreFlags` move them, `flags` knows where they are valid. Each memory access clobbers RFLAGS, so
- * they are saved before.
+ * Flags are in the host's RFLAGS as the guest's own instructions leave them, or saved in host RAX (environment.ts).
+ * `saveFlags` and `restoreFlags` move them; `flags` tells where they are valid. Each memory access clobbers RFLAGS, so
+ * they are saved before it.
  *
- * An access: the linear address into T1, and a comparison with the TLB's entry that covers tag, canonical form and page
- * crossing at once. It leaves the host address in T1, or the code by an exit, with the guest's state as before the
- * instruction.
+ * A memory access puts the linear address into T1 and compares it with the TLB entry. One comparison checks the tag,
+ * the canonical form and page crossing. The access leaves the host address in T1, or it takes an exit with the guest's
+ * state from before the instruction.
  */
 import { Env, readTable, TLB_ENTRIES, writeTable } from "../environment.ts";
 import { type Instruction, NO_REGISTER, RIP } from "../decode.ts";
 import { Flag, STATUS_FLAGS, type Operand } from "../table.ts";
 import { Condition, Encoder, ENVIRONMENT, HOST, T1, T2 } from "./encoder.ts";
 
-/** Where flags are valid; bits. */
+/** Where the flags are valid; bits. */
 export const IN_HOST = 1;
 export const SAVED = 2;
 
 /** An exit that an instruction may take before it has changed anything. */
 export interface EarlyExit {
-  /** Displacement to patch. */
+  /** The displacement to patch. */
   readonly at: number;
-  /** A TLB miss, to be resumed at this position; negative: the instruction is to be interpreted. */
+  /** A TLB miss that resumes at this position; negative: the instruction must be interpreted. */
   readonly resume: number;
   readonly write: boolean;
   readonly bytes: number;
@@ -37,19 +37,19 @@ const SEGMENT_FS = 4;
 const SEGMENT_GS = 5;
 
 export class Emitter extends Encoder {
-  /** The instruction that is being emitted, its address and that of the next. */
+  /** The instruction being emitted, its address and the address of the next one. */
   insn!: Instruction;
   pc = 0;
   next = 0;
-  /** Instructions emitted before it in this block. */
+  /** Instructions of this block that have been emitted before it. */
   done = 0;
   flags = SAVED;
-  /** Nobody sees the flags that this instruction leaves. */
+  /** The flags that this instruction leaves are never read. */
   flagsAreDead = false;
   /** Executed alone: its memory operand has been copied to the environment. */
   alone = false;
   privilege = 0;
-  /** In this block, the x87 registers have been loaded. */
+  /** This block has loaded the x87 registers. */
   x87Loaded = false;
   readonly early: EarlyExit[] = [];
 
@@ -81,14 +81,14 @@ export class Emitter extends Encoder {
 
   // ---- registers
 
-  /** A guest register in a host one: its own, or `temporary`, loaded. */
+  /** Returns a host register that holds a guest register: its own one, or `temporary`, which is loaded. */
   use(guest: number, temporary: number, load = true): number {
     const host = HOST[guest];
     if (host >= 0) return host;
     if (load) this.loadGuest(temporary, guest);
     return temporary;
   }
-  /** After `use`: what was written in `host`, back to where it belongs. */
+  /** After `use`: moves a value written in `host` back to the guest register. */
   settle(guest: number, host: number): void {
     if (HOST[guest] < 0) this.storeGuest(host, guest);
   }
@@ -111,7 +111,10 @@ export class Emitter extends Encoder {
     this.operand(reg, rm, isMemory);
     this.immediate();
   }
-  /** op of `bytes` (1: `opcode`, else `opcode` + 1), operands as in `own`, no immediate. */
+  /**
+   * An operation on `bytes` bytes (1: `opcode`, otherwise `opcode` + 1), with operands as in `own` and without an
+   * immediate.
+   */
   sized(opcode: number, bytes: number, reg: number, rm: number, isMemory = false): void {
     if (bytes === 2) this.byte(0x66);
     this.byte(0x40 | (bytes === 8 ? 8 : 0) | ((reg >> 3) << 2) | (rm >> 3));
@@ -127,7 +130,7 @@ export class Emitter extends Encoder {
     if ((rm & 7) === 4) this.byte(0x24);
     this.byte(0);
   }
-  /** The instruction's own immediate, as it stands. */
+  /** The instruction's own immediate, unchanged. */
   immediate(): void {
     const { immediate, immediateBytes } = this.insn;
     if (immediateBytes > 0) this.byte(immediate);
@@ -140,7 +143,7 @@ export class Emitter extends Encoder {
 
   // ---- memory
 
-  /** Checks the instruction's memory operand: its host address is in T1. */
+  /** Checks the instruction's memory operand and leaves its host address in T1. */
   memory(bytes: number, write: boolean, aligned = false): void {
     if (this.alone) {
       this.environment(0x8d, T1, Env.BOUNCE);
@@ -150,7 +153,7 @@ export class Emitter extends Encoder {
     const resume = this.p;
     this.address(T1);
     if (aligned) {
-      // Before the address is translated: #GP comes before a page fault, and sets no accessed bit.
+      // Before the translation of the address: #GP has priority over a page fault, and sets no accessed bit.
       this.bytes(0x41, 0xf7, 0xc0 | (T1 & 7)); // test r13d, bytes - 1
       this.word32(bytes - 1);
       this.interpretIf(Condition.NE);
@@ -158,14 +161,14 @@ export class Emitter extends Encoder {
     this.check(bytes, write, resume);
   }
 
-  /** Effective address, with the segment's base. Leaves the flags alone unless there is one. */
+  /** Effective address including the segment base. Leaves the flags alone unless there is a base. */
   address(to: number): void {
     const { insn } = this;
     this.offset(to);
     if (insn.segment === SEGMENT_FS) this.environment(0x03, to, Env.FS_BASE);
     else if (insn.segment === SEGMENT_GS) this.environment(0x03, to, Env.GS_BASE);
   }
-  /** Effective address within its segment, as LEA gives it. */
+  /** Effective address within its segment, as LEA computes it. */
   offset(to: number): void {
     const { insn } = this;
     const { base, index, scale, displacement } = insn;
@@ -194,7 +197,7 @@ export class Emitter extends Encoder {
     else this.word32(displacement);
   }
 
-  /** T1: linear address, becomes host address. T2 and RFLAGS are lost; flags have been saved. */
+  /** T1: linear address, becomes the host address. Clobbers T2 and RFLAGS; the flags have been saved. */
   check(bytes: number, write: boolean, resume: number): void {
     const table = write ? writeTable(this.privilege) : readTable(this.privilege);
     this.rotate(T2, T1, 8);
@@ -216,7 +219,7 @@ export class Emitter extends Encoder {
   leave(exit: EarlyExit): void {
     this.early.push(exit);
   }
-  /** Leaves the block where the condition holds, so that the instruction is interpreted. Flags have been saved. */
+  /** Leaves the block if the condition holds, so that the instruction is interpreted. The flags have been saved. */
   interpretIf(condition: number): void {
     this.leave({ at: this.jumpIf(condition), resume: -1, write: false, bytes: 0, pc: this.pc, done: this.done });
   }

@@ -1,7 +1,7 @@
 /**
- * Writes host code: the few instructions that the engine itself makes, and the guest's own with other registers (Intel
- * SDM vol. 2, chapter 2). Positions are offsets in the code buffer; code reaches other code by relative jumps only, so
- * it may lie anywhere.
+ * Writes host code: the few instructions that the engine itself generates, and the guest's own ones with other
+ * registers (Intel SDM vol. 2, chapter 2). Positions are offsets in the code buffer. Code reaches other code only by
+ * relative jumps, so it is position independent.
  */
 import type { CodeMemory } from "../memory.ts";
 
@@ -9,21 +9,21 @@ import type { CodeMemory } from "../memory.ts";
 export const FLAGS = 0;
 export const GUEST_RSP = 10;
 export const GUEST_RAX = 11;
-/** Scratch. A checked memory operand is at [T1]. */
+/** Scratch registers. A checked memory operand is at [T1]. */
 export const T2 = 12;
 export const T1 = 13;
 export const BUDGET = 14;
 export const ENVIRONMENT = 15;
 
-/** Where the guest's registers are: a host register, or -1: in the environment. */
+/** Where the guest's registers are: a host register, or -1 for the environment. */
 export const HOST: readonly number[] = [GUEST_RAX, 1, 2, 3, GUEST_RSP, 5, 6, 7, 8, 9, -1, -1, -1, -1, -1, -1];
 
-/** Rows of condition codes. */
+/** Condition codes. */
 export const Condition = { B: 2, AE: 3, E: 4, NE: 5, BE: 6, A: 7, S: 8 } as const;
 
 export class Encoder {
   protected readonly code: Uint8Array;
-  /** Where the next byte goes. */
+  /** Position of the next byte. */
   p = 0;
 
   constructor(protected readonly buffer: CodeMemory) {
@@ -45,12 +45,12 @@ export class Encoder {
     code[at + 3] = value >> 24;
     this.p = at + 4;
   }
-  /** Makes the 32-bit displacement at `at` lead to `target`. */
+  /** Makes the 32-bit displacement at `at` point to `target`. */
   patch(at: number, target: number): void {
     this.buffer.view.setInt32(at, target - at - 4, true);
   }
 
-  /** op reg, rm or op rm, reg of 64 bits (`wide`) or 32. */
+  /** op reg, rm or op rm, reg; 64 bits (`wide`) or 32. */
   registers(opcode: number, reg: number, rm: number, wide = true): void {
     this.byte(0x40 | (wide ? 8 : 0) | ((reg >> 3) << 2) | (rm >> 3));
     this.byte(opcode);
@@ -112,7 +112,7 @@ export class Encoder {
     this.word32(high);
   }
 
-  /** rorx to, from, bits (BMI2): rotates and leaves the flags alone. */
+  /** rorx to, from, bits (BMI2): rotates without changing the flags. */
   rotate(to: number, from: number, bits: number): void {
     this.byte(0xc4);
     this.byte((to & 8 ? 0 : 0x80) | 0x40 | (from & 8 ? 0 : 0x20) | 3);
@@ -122,7 +122,7 @@ export class Encoder {
     this.byte(bits);
   }
 
-  /** jcc rel32; the position to patch. */
+  /** jcc rel32; returns the position to patch. */
   jumpIf(condition: number): number {
     this.byte(0x0f);
     this.byte(0x80 | condition);
@@ -134,7 +134,7 @@ export class Encoder {
     this.word32(0);
     return this.p - 4;
   }
-  /** Short jumps over a few instructions: jcc rel8, and where it ends. */
+  /** Short jumps over a few instructions: jcc rel8, and its end. */
   skipIf(condition: number): number {
     this.byte(0x70 | condition);
     this.byte(0);

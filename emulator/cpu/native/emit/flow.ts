@@ -1,16 +1,16 @@
 /**
- * Branches, calls and the stack in 64-bit code. A block ends with the first branch; what it branches to is told to the
- * translator, which links blocks (translate.ts). Flags are saved at the end of every block.
+ * Branches, calls and the stack in 64-bit code. A block ends with the first branch. The translator gets its target and
+ * links the blocks (translate.ts). Flags are saved at the end of every block.
  */
 import { Env, JUMP_ENTRIES, jumpTable } from "../environment.ts";
 import { Condition, GUEST_RSP, HOST, T1, T2 } from "./encoder.ts";
 import type { Emitter } from "./emitter.ts";
 
-/** Where blocks go on to. */
+/** How a block continues. */
 export interface Links {
-  /** A direct branch: the displacement at `at` is to lead to `target`. */
+  /** A direct branch: the displacement at `at` must point to `target`. */
   link(at: number, target: number): void;
-  /** The branch's target is in Env.TARGET; the instruction at `pc` has been executed. */
+  /** The target of the branch is in Env.TARGET; the instruction at `pc` has been executed. */
   leaveTo(pc: number): void;
 }
 
@@ -30,7 +30,7 @@ const moveStack = (e: Emitter, offset: number): void => e.based(0x8d, GUEST_RSP,
 const storeAtT1 = (e: Emitter, register: number): void => e.based(0x89, register, T1, 0);
 const loadAtT1 = (e: Emitter, register: number): void => e.based(0x8b, register, T1, 0);
 
-/** mov qword [r13], value, or by way of T2. */
+/** mov qword [r13], value, or through T2. */
 function storeConstant(e: Emitter, value: number): void {
   if (value >= -0x8000_0000 && value <= 0x7fff_ffff) {
     e.based(0xc7, 0, T1, 0);
@@ -84,7 +84,7 @@ function leave(e: Emitter): void {
   e.move(RBP, T2);
 }
 
-/** To the address in T1, by the jump cache. */
+/** Branches to the address in T1, through the jump cache. */
 function indirect(e: Emitter, links: Links): void {
   e.saveFlags();
   e.registers(0x8b, T2, T1, false);
@@ -141,7 +141,7 @@ function callind(e: Emitter, links: Links): void {
   indirect(e, links);
 }
 
-/** The target of an indirect branch, in T1. */
+/** Loads the target of an indirect branch into T1. */
 function operand(e: Emitter): void {
   const { insn } = e;
   if (insn.hasMemory) {
@@ -161,7 +161,7 @@ function jcc(e: Emitter, links: Links): void {
   links.link(e.jump(), e.next);
 }
 
-/** LOOP, JRCXZ: neither touches flags. */
+/** LOOP, JRCXZ: both leave the flags alone. */
 function loop(e: Emitter, links: Links): void {
   const { insn } = e;
   e.saveFlags();
@@ -174,7 +174,7 @@ function loop(e: Emitter, links: Links): void {
   links.link(e.jump(), isLoop ? e.next : branchTarget(e));
 }
 
-/** Those that end a block. */
+/** Emitters of instructions that end a block. */
 export const branchEmitters: Readonly<Record<string, (e: Emitter, links: Links) => void>> = {
   jmp,
   call,
@@ -184,7 +184,7 @@ export const branchEmitters: Readonly<Record<string, (e: Emitter, links: Links) 
   jcc,
   loop,
 };
-/** Those that do not. */
+/** Emitters of instructions that do not end a block. */
 export const stackEmitters: Readonly<Record<string, (e: Emitter) => void>> = { push, pop, pushmem, leave };
 
 /** Forms that are interpreted: 16-bit ones, LOOPE and LOOPNE. */

@@ -1,7 +1,7 @@
 /**
- * x87, MMX and SSE. XMM registers are the host's own; so are the x87 registers from the first such instruction of a run
- * on, until it leaves. All exceptions are masked in the host: those that the guest has unmasked are not modelled
- * (README.md).
+ * x87, MMX and SSE. XMM registers are the host's own. The x87 registers are in the host from the first such instruction
+ * of a run until the run leaves translated code. In the host all exceptions are masked; exceptions that the guest has
+ * unmasked are not modelled (README.md).
  */
 import { Env } from "../environment.ts";
 import type { Row } from "../table.ts";
@@ -10,7 +10,7 @@ import { Condition, ENVIRONMENT, FLAGS, GUEST_RAX, T1 } from "./encoder.ts";
 import { type Emitter, SAVED } from "./emitter.ts";
 import { emitGeneral } from "./general.ts";
 
-/** Loads the x87 registers unless they are already the guest's. */
+/** Loads the guest's x87 registers unless the host has them already. */
 function loadX87(e: Emitter): void {
   if (e.x87Loaded) return;
   e.saveFlags();
@@ -49,7 +49,7 @@ function x87(e: Emitter): void {
   e.bytes(insn.opcode, insn.modrm);
 }
 
-/** FCOMI and its kin: ZF, PF and CF. The others are cleared, on every host. */
+/** FCOMI and its variants: ZF, PF and CF. The other flags are cleared, on every host. */
 function compare(e: Emitter): void {
   e.bytes(e.insn.opcode, e.insn.modrm, 0x9f); // lahf
   e.byte(0x25); // and eax, ZF | PF | CF of AH
@@ -66,7 +66,7 @@ function fnstsw(e: Emitter): void {
   e.exchange(FLAGS, GUEST_RAX);
 }
 
-/** No exception is ever unmasked in the host, so there is nothing to wait for. */
+/** The host never unmasks an exception, so there is nothing to wait for. */
 const fwait = (): void => {};
 
 export const fpuEmitters: Readonly<Record<string, (e: Emitter) => void>> = { mmx, x87, fnstsw, fwait };

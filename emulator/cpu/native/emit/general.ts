@@ -1,4 +1,4 @@
-/** The general case of an instruction: itself, with its operands in the host's registers. */
+/** The general case: the instruction itself, with its operands in the host's registers. */
 import { operandSize } from "../decode.ts";
 import { type Operand, type Row, STATUS_FLAGS } from "../table.ts";
 import { HOST, T1, T2 } from "./encoder.ts";
@@ -8,7 +8,7 @@ const isGeneral = (operand: Operand): boolean => "EGRMZA".includes(operand.kind)
 export const sizeOf = (e: Emitter, operand: Operand): number => operandSize(operand.size, e.insn.operandBytes);
 
 /**
- * The instruction itself, its operands in the host's registers. `mend` sees the host register of what it wrote in
+ * Emits the instruction itself with its operands in the host's registers. `mend` gets the host register of a result in
  * `reg`.
  */
 export function emitGeneral(e: Emitter, mend?: (destination: number) => void): void {
@@ -44,7 +44,7 @@ export function emitGeneral(e: Emitter, mend?: (destination: number) => void): v
   if (regIsGeneral) {
     highReg = e.isHighByte(reg, insn.reg);
     const guest = highReg ? insn.reg - 4 : insn.reg;
-    // Two bytes of one register: the second operand in a copy.
+    // Two bytes of one register: the second operand is copied.
     const sharesRm =
       rmIsRegister &&
       rm.size === "b" &&
@@ -74,7 +74,7 @@ export function emitGeneral(e: Emitter, mend?: (destination: number) => void): v
   if (highRm) e.rotate(hostRm, hostRm, 56);
   if (regIsGeneral && reg.writes) {
     if (copyReg && rm?.writes === true && insn.reg === insn.rm) {
-      // The same byte twice (XADD, XCHG): the first operand is written last.
+      // Twice the same byte (XADD, XCHG): the first operand is written last.
     } else if (copyReg) {
       const parent = e.use(highReg ? insn.reg - 4 : insn.reg, T1);
       if (highReg) e.rotate(parent, parent, 8);

@@ -8,7 +8,7 @@ import { type Emitter, SAVED } from "./emitter.ts";
 import { emitGeneral, sizeOf } from "./general.ts";
 import { isInterpretedMended, mendedEmitters } from "./mended.ts";
 
-/** Op rAX, immediate: as the group with ModRM. */
+/** Op rAX, immediate: encoded as the group with ModRM. */
 function accumulator(e: Emitter): void {
   const { insn } = e;
   const row = insn.row as Row;
@@ -23,7 +23,7 @@ function accumulator(e: Emitter): void {
   e.afterFlags(row.writesFlags);
 }
 
-/** INC, DEC of 16- and 32-bit code, as the group with ModRM. */
+/** INC and DEC of 16- and 32-bit code, encoded as the group with ModRM. */
 function incdec(e: Emitter): void {
   const { insn } = e;
   const host = e.use(insn.rm, T1);
@@ -37,7 +37,7 @@ function cmpxchg(e: Emitter): void {
   const { insn } = e;
   const row = insn.row as Row;
   const bytes = sizeOf(e, row.rm as Operand);
-  // RAX is where the instruction wants it.
+  // The instruction expects an operand in RAX.
   const operand = (guest: number, temporary: number): number => (guest === 0 ? FLAGS : e.use(guest, temporary));
   if (insn.hasMemory) e.memory(bytes, true);
   const hostRm = insn.hasMemory ? T1 : operand(insn.rm, T1);
@@ -47,7 +47,7 @@ function cmpxchg(e: Emitter): void {
   e.move(FLAGS, GUEST_RAX); // all flags are written
   e.own(hostReg, hostRm, insn.hasMemory);
   if (keeps) {
-    // Where it differs, nothing of the destination changes, on every host.
+    // If the comparison fails, the destination does not change at all, on every host.
     const equal = e.skipIf(Condition.E);
     if (hostRm !== FLAGS) e.environment(0x8b, hostRm, Env.SCRATCH);
     e.patchShort(equal);
@@ -144,13 +144,16 @@ function lea(e: Emitter): void {
 function bswap(e: Emitter): void {
   const { insn } = e;
   const host = e.use(insn.rm, T1);
-  // Of 16 bits it is undefined, and here 0.
+  // For 16 bits the result is undefined; here it is 0.
   if (insn.operandBytes === 2) e.bytes(0x66, 0x40 | (host >> 3), 0xb8 | (host & 7), 0, 0);
   else e.bytes(0x40 | (insn.rex & 8) | (host >> 3), 0x0f, 0xc8 | (host & 7));
   e.settle(insn.rm, host);
 }
 
-/** BT and its kin with a register as bit number; in memory it reaches beyond the operand, and is interpreted. */
+/**
+ * BT and its variants with a register as bit number. In memory the bit may lie beyond the operand: that form is
+ * interpreted.
+ */
 function bt(e: Emitter): void {
   emitGeneral(e);
 }
@@ -202,7 +205,7 @@ function xlat(e: Emitter): void {
   e.sized(0x8a, 1, GUEST_RAX, T1, true);
 }
 
-/** A NOP with an operand does not touch it. */
+/** A NOP with a memory operand does not access it. */
 const nop = (): void => {};
 
 export const integerEmitters: Readonly<Record<string, (e: Emitter) => void>> = {
@@ -226,11 +229,11 @@ export const integerEmitters: Readonly<Record<string, (e: Emitter) => void>> = {
   sahf,
   xlat,
   nop,
-  // It faults as a read would.
+  // It faults like a read.
   clflush: (e) => e.memory(1, false),
 };
 
-/** Forms of emitted instructions that are interpreted all the same. */
+/** Forms that are interpreted although their instruction has an emitter. */
 export function isInterpreted(e: Emitter): boolean {
   const { insn } = e;
   switch (insn.row?.how) {

@@ -1,6 +1,6 @@
 /**
- * Instructions that leave flags undefined, which are made the same on every host: multiplication, division, shifts, BSF
- * and BSR.
+ * Instructions that leave flags undefined. Here their results are the same on every host: multiplication, division,
+ * shifts, BSF and BSR.
  */
 import type { Operand, Row } from "../table.ts";
 import { Condition, FLAGS, GUEST_RAX, HOST, T1, T2 } from "./encoder.ts";
@@ -14,8 +14,8 @@ const RCR = 3;
 const SHL = 4;
 
 /**
- * SF, ZF and PF by `register`, AF clear, CF and OF as the multiplication left them: what the architecture leaves
- * undefined after MUL and IMUL is what a test of the low half gives.
+ * Sets SF, ZF and PF by `register`, clears AF, and keeps CF and OF of the multiplication. So what the architecture
+ * leaves undefined after MUL and IMUL equals a test of the low half.
  */
 function mendProduct(e: Emitter, register: number, bytes: number): void {
   if (e.flagsAreDead) return;
@@ -24,14 +24,14 @@ function mendProduct(e: Emitter, register: number, bytes: number): void {
   e.bytes(0x9f, 0x08, 0xc4); // lahf; or ah, al: CF equals OF
   e.flags = SAVED;
 }
-/** AF, undefined after shifts, is clear. */
+/** Clears AF, which is undefined after shifts. */
 function mendShift(e: Emitter): void {
   e.bytes(0x9f, 0x0f, 0x90, 0xc0); // lahf; seto al
   e.bytes(0x80, 0xe4, 0xef); // and ah, ~AF
   e.flags = SAVED;
 }
 
-/** A source operand in T2 or a register of its own, of at least `bytes`. */
+/** A source operand in T2 or in its own register, of at least `bytes`. */
 function source(e: Emitter, bytes: number): number {
   const { insn } = e;
   if (insn.hasMemory) {
@@ -46,7 +46,7 @@ function source(e: Emitter, bytes: number): number {
   return e.use(insn.rm, T2);
 }
 
-/** MUL, IMUL of rDX:rAX. */
+/** MUL and IMUL with the result in rDX:rAX. */
 function mul(e: Emitter): void {
   const { insn } = e;
   const bytes = insn.opcode & 1 ? insn.operandBytes : 1;
@@ -58,7 +58,10 @@ function mul(e: Emitter): void {
   mendProduct(e, GUEST_RAX, bytes);
 }
 
-/** DIV, IDIV of 32 and 64 bits where the quotient surely fits; else the instruction is interpreted. Flags stay. */
+/**
+ * DIV and IDIV of 32 and 64 bits if the quotient certainly fits; otherwise the instruction is interpreted. The flags do
+ * not change.
+ */
 function div(e: Emitter): void {
   const { insn } = e;
   const bytes = insn.operandBytes;
@@ -70,7 +73,7 @@ function div(e: Emitter): void {
     e.sized(0x3a, bytes, 2, value); // cmp rdx, divisor
     e.interpretIf(Condition.AE);
   } else {
-    // Divisors 0 and -1, and dividends that are no sign extension of rAX, are left to the interpreter.
+    // The interpreter handles the divisors 0 and -1, and dividends that are not a sign extension of rAX.
     e.based(0x8d, T1, value, 1, bytes === 8); // lea
     e.bytes(0x40 | (bytes === 8 ? 9 : 1), 0x83, 0xf8 | (T1 & 7), 1); // cmp r13, 1
     e.interpretIf(Condition.BE);
@@ -95,7 +98,7 @@ function shift(e: Emitter): void {
   const mask = bytes === 8 ? 63 : 31;
   const rotates = extension < SHL;
   if (rotates || e.flagsAreDead) {
-    // With CL a count of 0 leaves all flags.
+    // By CL, a count of 0 leaves all flags alone.
     if (byCl) e.restoreFlags();
     emitGeneral(e);
     return;
@@ -105,7 +108,7 @@ function shift(e: Emitter): void {
     if (count === 0) {
       const before = e.flags;
       emitGeneral(e);
-      // RFLAGS stay in the host if they were there; the address check may have changed that.
+      // RFLAGS stay in the host if they were there, unless the address check has moved them.
       e.flags = insn.hasMemory && !e.alone ? SAVED : before;
       return;
     }
@@ -121,7 +124,7 @@ function shift(e: Emitter): void {
   e.flags = SAVED;
 }
 
-/** A shift by CL: the operands first, so that they are settled whether the count is 0 or not. */
+/** A shift by CL: the operands are loaded first, so that they are written back whether the count is 0 or not. */
 function emitGeneralAround(e: Emitter, row: Row, begin: () => number, mend?: () => void): void {
   const { insn } = e;
   const rm = row.rm as Operand;
@@ -136,7 +139,7 @@ function emitGeneralAround(e: Emitter, row: Row, begin: () => number, mend?: () 
   } else host = e.use(insn.rm, T1);
   let reg = insn.extension;
   if (row.reg !== undefined) reg = e.use(insn.reg, T2);
-  // A result of 32 bits clears the upper half, also where the count is 0.
+  // A 32-bit result clears the upper half even if the count is 0.
   if (!insn.hasMemory && bytes === 4) e.registers(0x8b, host, host, false);
   const skip = begin();
   e.own(reg, host, insn.hasMemory);
@@ -147,7 +150,7 @@ function emitGeneralAround(e: Emitter, row: Row, begin: () => number, mend?: () 
   else if (!insn.hasMemory) e.settle(insn.rm, host);
 }
 
-/** SHLD, SHRD. By more than 1, OF is undefined, and here 0. */
+/** SHLD, SHRD. For a count above 1, OF is undefined; here it is 0. */
 function doubleshift(e: Emitter): void {
   const { insn } = e;
   const mask = insn.operandBytes === 8 ? 63 : 31;
@@ -182,7 +185,7 @@ function doubleshift(e: Emitter): void {
   }
 }
 
-/** BSF, BSR: a source of 0 leaves the destination; the flags are those of a test of the source. */
+/** BSF, BSR: a source of 0 leaves the destination alone; the flags equal a test of the source. */
 function scan(e: Emitter): void {
   const { insn } = e;
   const bytes = insn.operandBytes;
@@ -199,7 +202,7 @@ function scan(e: Emitter): void {
   e.bytes(0x0f, insn.opcode & 0xff, 0xc0 | ((T2 & 7) << 3) | (from & 7));
   e.sized(0x84, bytes, from, from);
   e.flags = 1;
-  // Of 0, processors differ in the upper half of a 32-bit destination.
+  // For a source of 0, processors differ in the upper half of a 32-bit destination.
   const empty = e.skipIf(Condition.E);
   if (old < 0) e.storeGuest(T2, insn.reg);
   else e.move(old, T2);
@@ -215,7 +218,7 @@ export const mendedEmitters: Readonly<Record<string, (e: Emitter) => void>> = {
   scan,
 };
 
-/** Forms of these that are interpreted all the same. */
+/** Forms of these instructions that are interpreted. */
 export function isInterpretedMended(e: Emitter): boolean {
   const { insn } = e;
   switch (insn.row?.how) {

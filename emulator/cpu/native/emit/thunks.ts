@@ -1,4 +1,4 @@
-/** Entry and exit: host code at the start of the code buffer that exchanges the host's registers with the guest's. */
+/** Entry and exit: host code at the start of the code buffer that exchanges the host's registers and the guest's. */
 import { Env } from "../environment.ts";
 import { BUDGET, Condition, type Encoder, ENVIRONMENT, FLAGS, HOST } from "./encoder.ts";
 
@@ -15,7 +15,10 @@ const STMXCSR = 3;
 const FRSTOR = 4;
 const FNSAVE = 6;
 
-/** enter(environment, code) at the current position. Returns where the exit is, which gets its number in R13D. */
+/**
+ * Emits enter(environment, code) at the current position. Returns the position of the exit, which expects its number in
+ * R13D.
+ */
 export function emitThunks(e: Encoder): number {
   e.bytes(...PUSH_ALL, ...MOV_R15_RDI, ...MOV_R13_RSI);
   e.environment(0x1ae, STMXCSR, Env.HOST_MXCSR, false);
@@ -35,7 +38,7 @@ export function emitThunks(e: Encoder): number {
   return exit;
 }
 
-/** cpuid(leaf, registers): subleaf 0, into four words. Returns where it is. */
+/** Emits cpuid(leaf, registers): subleaf 0, into four words. Returns its position. */
 export function emitCpuid(e: Encoder): number {
   const at = e.p;
   // push rbx; mov eax, edi; xor ecx, ecx; cpuid; mov [rsi], eax … edx; pop rbx; ret

@@ -1,6 +1,6 @@
 /**
- * Integer instructions that no host instruction does without surprises: DIV, rotates through carry, bit strings,
- * decimal adjustments.
+ * Integer instructions for which the host's own ones do not suffice: DIV, rotates through carry, bit strings, decimal
+ * adjustments.
  */
 import { Exception } from "../../../abi/x86.ts";
 import { Fault } from "../../x86/access.ts";
@@ -44,7 +44,7 @@ const parity = (value: bigint): number => {
 const resultFlags = (value: bigint, bits: number): number =>
   (value === 0n ? Flag.z : 0) | (value >> BigInt(bits - 1) ? Flag.s : 0) | parity(value);
 
-/** All of C0 to D3: by the definition, a bit at a time where it takes part. */
+/** All of C0 to D3, by the definition; one bit at a time if the carry takes part. */
 const shift: Interpreter = (cpu, insn) => {
   const { opcode, extension } = insn;
   const bytes = formBytes(insn);
@@ -57,7 +57,7 @@ const shift: Interpreter = (cpu, insn) => {
   let flags = cpu.statusFlags;
   const top = BigInt(bits - 1);
   const carryOf = (): bigint => BigInt(flags & Flag.c);
-  // Rotates through carry by a multiple of their cycle change nothing.
+  // A rotate through carry by a multiple of its cycle changes nothing.
   const steps = extension === 2 || extension === 3 ? count % (bits + 1) : count;
   for (let step = 0; step < steps; step++) {
     const before = value;
@@ -98,7 +98,7 @@ const shift: Interpreter = (cpu, insn) => {
   cpu.statusFlags = flags;
 };
 
-/** SHLD, SHRD of 16 bits: a count beyond 16 goes on with the first operand's bits. */
+/** SHLD and SHRD of 16 bits: beyond a count of 16 the bits of the first operand follow. */
 const doubleshift: Interpreter = (cpu, insn) => {
   const bytes = insn.operandBytes;
   const bits = bytes * 8;
@@ -125,7 +125,7 @@ const doubleshift: Interpreter = (cpu, insn) => {
   cpu.statusFlags = Number(carry) | (overflow ? Flag.o : 0) | resultFlags(value, bits);
 };
 
-/** BT, BTS, BTR, BTC on memory with a register: the bit may lie anywhere. */
+/** BT, BTS, BTR, BTC on memory with a register: the bit may lie anywhere in memory. */
 const bt: Interpreter = (cpu, insn) => {
   const bytes = insn.operandBytes;
   const bits = BigInt(bytes * 8);
@@ -145,7 +145,7 @@ const bt: Interpreter = (cpu, insn) => {
   cpu.statusFlags = (cpu.statusFlags & ~Flag.c) | (value & mask ? Flag.c : 0);
 };
 
-/** CMPXCHG of AH to BH. */
+/** CMPXCHG with AH to BH. */
 const cmpxchg: Interpreter = (cpu, insn) => {
   const bytes = formBytes(insn);
   const bits = bytes * 8;

@@ -1,4 +1,7 @@
-/** State of x87 and SSE in memory, and the instructions whose results processors differ in (Intel SDM vol. 2). */
+/**
+ * Loads and stores of the x87 and SSE state, and instructions whose results differ between processors (Intel SDM vol.
+ * 2).
+ */
 import { Exception } from "../../../abi/x86.ts";
 import { Fault, SegmentIndex } from "../../x86/access.ts";
 import { Env } from "../environment.ts";
@@ -7,7 +10,7 @@ import { type Interpreter, type Machine, memoryAddress } from "./operands.ts";
 
 const FX_MXCSR = 24;
 const FX_XMM = 160;
-/** Bytes of FNSTENV and FNSAVE, with 32- and with 16-bit operands. */
+/** Sizes of FNSTENV and FNSAVE in bytes, with 32-bit and with 16-bit operands. */
 const ENVIRONMENT_BYTES = [28, 14];
 const SAVE_BYTES = [108, 94];
 
@@ -27,7 +30,7 @@ const fxsave: Interpreter = (cpu, insn) => {
   if (address & 15n) throw new Fault(Exception.GP, 0);
   const image = new Uint8Array(FX_BYTES);
   const registers = cpu.is64Bit ? 16 : 8;
-  // What is behind the registers is reserved, and not accessed.
+  // The bytes after the registers are reserved, and are not accessed.
   const used = image.subarray(0, FX_XMM + registers * 16);
   if (save) {
     readFxImage(cpu, image);
@@ -39,7 +42,7 @@ const fxsave: Interpreter = (cpu, insn) => {
   writeFxImage(cpu, image, registers);
 };
 
-/** Two bits a physical register, by what it holds: valid, zero, special, empty. */
+/** Two bits per physical register: valid, zero, special or empty. */
 function tagWord(cpu: Machine): number {
   const { view } = cpu.env;
   const known = view.getUint16(Env.X87 + 8, true);
@@ -58,7 +61,7 @@ function tagWord(cpu: Machine): number {
   return word;
 }
 
-/** The x87 environment in memory: seven words of 4 or 2 bytes, in the protected-mode format, pointers 0. */
+/** The x87 environment in memory: seven words of 4 or 2 bytes, in the protected-mode format, with pointers of 0. */
 function storeEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   const words = [cpu.fpuControl, cpu.fpuStatus, tagWord(cpu)];
@@ -122,7 +125,7 @@ const x87state: Interpreter = (cpu, insn) => {
   }
 };
 
-/** MASKMOVDQU, MASKMOVQ: bytes of a register to [rDI] where the mask's top bits are set. */
+/** MASKMOVDQU, MASKMOVQ: stores the bytes of a register whose top bits are set in the mask to [rDI]. */
 const maskmov: Interpreter = (cpu, insn) => {
   const xmm = insn.hasOperandPrefix;
   const bytes = xmm ? 16 : 8;
@@ -138,15 +141,18 @@ const maskmov: Interpreter = (cpu, insn) => {
   for (let index = 0; index < bytes; index++)
     if (mask[index] & 0x80) cpu.writeLinear(target(index), 1, BigInt(data[index]), cpu.privilege);
   if (xmm) return;
-  // As every MMX instruction: the top of the stack is 0, no register is empty.
+  // As every MMX instruction does: sets the top of the stack to 0 and marks all registers as in use.
   cpu.setFpuStatus(cpu.fpuStatus & ~0x3800);
   cpu.env.view.setUint16(Env.X87 + 8, 0, true);
 };
-/** MMn is the register n from the bottom; the image holds them from the top of the stack. */
+/** MMn is physical register n; the image starts with the top of the stack. */
 const mmxSlot = (cpu: Machine, register: number): number =>
   (register - ((cpu.env.view.getUint16(Env.X87 + 4, true) >> 11) & 7)) & 7;
 
-/** RCPPS, RSQRTPS and their scalar forms, to the last bit of single precision: processors give 12 bits, each others. */
+/**
+ * RCPPS, RSQRTPS and their scalar forms, exact to the last bit of single precision: processors give 12 bits, and differ
+ * in them.
+ */
 const reciprocal: Interpreter = (cpu, insn) => {
   const scalar = insn.repeat === 0xf3;
   const lanes = scalar ? 1 : 4;

@@ -1,6 +1,4 @@
-/**
- * Operands of an interpreted instruction: effective addresses, and the r/m operand whether it is a register or memory.
- */
+/** Operands of an interpreted instruction: effective addresses, and the r/m operand in a register or in memory. */
 import { SegmentIndex } from "../../x86/access.ts";
 import { type Instruction, NO_REGISTER, RIP } from "../decode.ts";
 import type { Processor } from "../processor.ts";
@@ -8,13 +6,13 @@ import type { Processor } from "../processor.ts";
 const RBP = 5;
 const RSP = 4;
 
-/** What interpreted instructions need of a core beside its registers. */
+/** What interpreted instructions need of a core besides its registers. */
 export interface Machine extends Processor {
-  /** Where the next instruction is; branches set it. */
+  /** Address of the next instruction; branches set it. */
   nextRip: bigint;
-  /** Instructions that may still retire in this run, the current one included. */
+  /** Instructions that may still retire in this run, including the current one. */
   readonly budgetLeft: number;
-  /** Iterations of a string instruction have retired. False: the run ends here, and RIP stays. */
+  /** Iterations of a string instruction have retired. False: the run ends here, and RIP does not move. */
   retireIterations(count: number): boolean;
   inPort(port: number, bytes: number): number;
   outPort(port: number, bytes: number, value: number): void;
@@ -22,11 +20,11 @@ export interface Machine extends Processor {
   invalidatePage(address: bigint): void;
   /** Code bytes of one page, as a fetch reads them. Throws Fault. */
   fetchBytes(linear: bigint, to: Uint8Array): void;
-  /** Runs host code of one instruction. */
+  /** Runs the host code of one instruction. */
   enterAlone(code: number): void;
   /** IRET: RFLAGS.RF is set for the next instruction. */
   resumes: boolean;
-  /** INT n and its kin: delivered once the instruction has retired. */
+  /** INT n and its variants: delivered once the instruction has retired. */
   interrupt(vector: number, kind: "software" | "exception"): void;
   /** HLT. */
   halt(): void;
@@ -34,7 +32,7 @@ export interface Machine extends Processor {
 
 export type Interpreter = (cpu: Machine, insn: Instruction) => void;
 
-/** Offset within the segment, of the address size. */
+/** Offset within the segment, in the address size. */
 export function effectiveOffset(cpu: Processor, insn: Instruction): bigint {
   const bits = insn.addressBytes * 8;
   if (insn.row?.how === "moffs") {
@@ -49,7 +47,7 @@ export function effectiveOffset(cpu: Processor, insn: Instruction): bigint {
   return BigInt.asUintN(bits, offset);
 }
 
-/** The segment that the memory operand is in. */
+/** The segment of the memory operand. */
 export function operandSegment(insn: Instruction): SegmentIndex {
   if (insn.segment >= 0) return insn.segment as SegmentIndex;
   return insn.base === RSP || insn.base === RBP ? SegmentIndex.SS : SegmentIndex.DS;
@@ -71,9 +69,9 @@ export function writeRm(cpu: Processor, insn: Instruction, bytes: number, value:
   if (!insn.hasMemory) cpu.writeGpr(insn.rm, bytes, value, insn.rex);
   else cpu.writeLinear(memoryAddress(cpu, insn, bytes, true), bytes, value, cpu.privilege);
 }
-/** A read-modify-write: as on a processor, a page that cannot be written faults as a write. */
+/** A read-modify-write: as on a processor, a page that is not writable faults as a write. */
 export function checkRm(cpu: Processor, insn: Instruction, bytes: number): void {
   if (insn.hasMemory) cpu.checkWrite(memoryAddress(cpu, insn, bytes, true), bytes, cpu.privilege);
 }
-/** Size of the r/m operand of byte and word forms. */
+/** Size of the r/m operand for byte and word forms. */
 export const formBytes = (insn: Instruction): number => (insn.opcode & 1 ? insn.operandBytes : 1);

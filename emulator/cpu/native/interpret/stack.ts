@@ -15,7 +15,7 @@ const canonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN
 const stackBits = (cpu: Machine): number =>
   cpu.is64Bit ? 64 : cpu.segment(SegmentIndex.SS).flags & SegmentFlag.BIG ? 32 : 16;
 
-/** A stack pointer `by` bytes on. */
+/** The stack pointer plus `by` bytes. */
 function moved(cpu: Machine, pointer: bigint, by: number): bigint {
   const bits = stackBits(cpu);
   const low = BigInt.asUintN(bits, pointer + BigInt(by));
@@ -24,7 +24,7 @@ function moved(cpu: Machine, pointer: bigint, by: number): bigint {
 const stackAddress = (cpu: Machine, pointer: bigint, bytes: number, write: boolean): bigint =>
   cpu.linear(SegmentIndex.SS, BigInt.asUintN(stackBits(cpu), pointer), bytes, write);
 
-/** Size of what PUSH, POP, CALL and RET move. */
+/** Size of the value that PUSH, POP, CALL and RET move. */
 export const stackBytes = (cpu: Machine, insn: Instruction): number =>
   cpu.is64Bit ? (insn.hasOperandPrefix && !(insn.rex & 8) ? 2 : 8) : insn.operandBytes;
 
@@ -33,7 +33,7 @@ export function pushValue(cpu: Machine, value: bigint, bytes: number): void {
   cpu.writeLinear(stackAddress(cpu, pointer, bytes, true), bytes, BigInt.asUintN(bytes * 8, value), cpu.privilege);
   cpu.setGpr(RSP, pointer);
 }
-/** The value on top, and the pointer behind it. */
+/** The value on top of the stack, and the pointer after it. */
 export function peekValue(cpu: Machine, bytes: number): { value: bigint; pointer: bigint } {
   const pointer = cpu.gpr(RSP);
   const value = cpu.readLinear(stackAddress(cpu, pointer, bytes, false), bytes, cpu.privilege);
@@ -54,7 +54,7 @@ const pop: Interpreter = (cpu, insn) => {
   cpu.setGpr(RSP, pointer);
   cpu.writeGpr(insn.rm, bytes, value);
 };
-/** The address of POP [rsp + …] is computed with the pointer behind the value. */
+/** POP [rsp + …] computes its address with the stack pointer after the pop. */
 const popmem: Interpreter = (cpu, insn) => {
   const bytes = stackBytes(cpu, insn);
   const { value, pointer } = peekValue(cpu, bytes);
@@ -76,7 +76,7 @@ const pusha: Interpreter = (cpu, insn) => {
   const bytes = insn.operandBytes;
   const pointer = cpu.gpr(RSP);
   const last = moved(cpu, pointer, -8 * bytes);
-  // All of it or nothing.
+  // Either all registers change or none.
   for (let index = 0; index < 8; index++)
     cpu.checkWrite(stackAddress(cpu, moved(cpu, pointer, -(index + 1) * bytes), bytes, true), bytes, cpu.privilege);
   for (let index = 0; index < 8; index++) {
@@ -110,7 +110,7 @@ const popseg: Interpreter = (cpu, insn) => {
   const { value, pointer } = peekValue(cpu, stackBytes(cpu, insn));
   const bits = stackBits(cpu);
   loadSegment(cpu, index, Number(value & 0xffffn));
-  // With a new SS the pointer has moved in the old one.
+  // The pointer has moved in the old SS, although SS is new now.
   cpu.setGpr(RSP, bits === 16 ? (cpu.gpr(RSP) & ~0xffffn) | (pointer & 0xffffn) : pointer);
   if (index === SegmentIndex.SS) cpu.interruptShadow = true;
 };
@@ -125,7 +125,7 @@ const enter: Interpreter = (cpu, insn) => {
   const outer = (index: number): bigint => stackAddress(cpu, moved(cpu, old, -index * bytes), bytes, false);
   const frame = moved(cpu, top, -bytes);
   const last = moved(cpu, top, -(level + 1) * bytes - size);
-  // Nothing is written unless all of it can be, the end of the new frame included.
+  // Nothing is written unless everything can be written, including the end of the new frame.
   cpu.checkWrite(stackAddress(cpu, last, bytes, true), bytes, cpu.privilege);
   for (let index = 0; index <= level; index++) cpu.checkWrite(slot(index), bytes, cpu.privilege);
   for (let index = 1; index < level; index++) cpu.readLinear(outer(index), bytes, cpu.privilege);
@@ -150,7 +150,7 @@ const leave: Interpreter = (cpu, insn) => {
 const pushf: Interpreter = (cpu, insn) => {
   pushValue(cpu, cpu.rflags & ~BigInt(Rflags.VM | Rflags.RF), stackBytes(cpu, insn));
 };
-/** IF and IOPL as the privilege allows (SDM vol. 2, table 4-16). */
+/** IF and IOPL change as the privilege allows (SDM vol. 2, table 4-16). */
 const popf: Interpreter = (cpu, insn) => {
   const bytes = stackBytes(cpu, insn);
   const { value, pointer } = peekValue(cpu, bytes);
@@ -166,7 +166,7 @@ const popf: Interpreter = (cpu, insn) => {
 
 // ---- near branches
 
-/** Takes a branch to an offset in CS; #GP(0) where it cannot be. */
+/** Branches to an offset in CS; #GP(0) if that is impossible. */
 export function branchTo(cpu: Machine, insn: Instruction, target: bigint): void {
   checkBranch(cpu, insn, target);
   cpu.nextRip = truncated(cpu, insn, target);

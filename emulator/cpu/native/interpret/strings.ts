@@ -1,7 +1,7 @@
 /**
- * String instructions (Intel SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, REP). An iteration retires as an
- * instruction, and one more is the test that finds the count 0, as QEMU counts. MOVS and STOS over plain RAM are done a
- * page at a time.
+ * String instructions (Intel SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, REP). Each iteration retires as an
+ * instruction; the test that finds the count 0 retires as one more, as in QEMU. MOVS and STOS on plain RAM move a page
+ * at a time.
  */
 import { Rflags } from "../../../abi/x86.ts";
 import { ACCESS_READ, ACCESS_WRITE, SegmentIndex } from "../../x86/access.ts";
@@ -18,7 +18,7 @@ const RSI = 6;
 const RDI = 7;
 const PAGE = 4096;
 
-/** Clearing less than this is not worth a look. */
+/** Below this size it does not pay to check whether memory is zero already. */
 const LEAVE_ZEROS = 1024;
 
 function isZero(words: Uint32Array, offset: number, length: number): boolean {
@@ -130,7 +130,9 @@ function iterate(cpu: Machine, insn: Instruction, kind: Kind, bytes: number): vo
   }
 }
 
-/** Iterations of MOVS or STOS that lie in one page each of plain RAM, done at once; 0: none. */
+/**
+ * Executes iterations of MOVS or STOS whose operands lie in one page each of plain RAM. Returns their number; 0: none.
+ */
 function bulk(cpu: Machine, insn: Instruction, kind: Kind, bytes: number, count: bigint): number {
   if ((kind !== "movs" && kind !== "stos") || count < 4n || cpu.isWatched || !cpu.is64Bit) return 0;
   if (insn.addressBytes !== 8 || cpu.env.u32(Env.SYSTEM_FLAGS) & Rflags.DF) return 0;
@@ -149,7 +151,7 @@ function bulk(cpu: Machine, insn: Instruction, kind: Kind, bytes: number, count:
   }
   if (iterations < 2) return 0;
   const at = memory.offsetOf(cpu.translateOrThrow(to, ACCESS_WRITE, cpu.privilege));
-  // A write to code is done by itself: it may be the instruction's own.
+  // A write to code is executed by itself: it may change this very instruction.
   if (at < 0 || code.isCode(at)) return 0;
   const length = iterations * bytes;
   const ram = memory.bytes;
@@ -161,13 +163,13 @@ function bulk(cpu: Machine, insn: Instruction, kind: Kind, bytes: number, count:
   } else {
     const value = cpu.gpr(RAX);
     if (value === 0n && length >= LEAVE_ZEROS && isZero(memory.words, at, length)) {
-      // Memory that is zero already, much of it never touched, stays the host's zero page.
+      // Memory that is zero already, and often was never touched, stays the host's zero page.
       code.written(at, length);
       cpu.setGpr(RDI, cpu.gpr(RDI) + BigInt(length));
       return iterations;
     }
     for (let index = 0; index < bytes; index++) ram[at + index] = Number((value >> BigInt(8 * index)) & 0xffn);
-    // Doubles what is there.
+    // Each step doubles the filled part.
     for (let done = bytes; done < length; done *= 2) ram.copyWithin(at + done, at, at + Math.min(done, length - done));
   }
   code.written(at, length);
@@ -185,7 +187,7 @@ const string: Interpreter = (cpu, insn) => {
     return;
   }
   const compares = kind === "cmps" || kind === "scas";
-  // In an interrupt shadow and under TF the test for 0 comes with the iteration, as in QEMU.
+  // In an interrupt shadow and under TF the test for 0 belongs to the iteration, as in QEMU.
   let testsAtOnce = cpu.interruptShadow || (cpu.env.u32(Env.SYSTEM_FLAGS) & Rflags.TF) !== 0;
   for (;;) {
     const count = cpu.readGpr(RCX, insn.addressBytes);

@@ -1,4 +1,4 @@
-/** System instructions (Intel SDM vol. 2; AMD APM vol. 3). What they mean to TLB and modes is in cpu/x86. */
+/** System instructions (Intel SDM vol. 2; AMD APM vol. 3). Their effects on TLB and modes are in cpu/x86. */
 import { Cr0, Cr4, Efer, Exception, Rflags } from "../../../abi/x86.ts";
 import { Fault, SegmentIndex } from "../../x86/access.ts";
 import { allowControlWrite, TIMESTAMP_DISABLE } from "../../x86/control.ts";
@@ -39,7 +39,7 @@ const setZero = (cpu: Machine, zero: boolean): void => {
   cpu.statusFlags = (cpu.statusFlags & ~Flag.z) | (zero ? Flag.z : 0);
 };
 
-/** CR0, CR3, CR4 after the checks: the value, and what follows from it. */
+/** Writes CR0, CR3 or CR4 after the checks, with all consequences. */
 export function writeControl(cpu: Machine, index: number, value: bigint): void {
   if (index === 8) {
     if (value >> 4n) throw new Fault(Exception.GP, 0);
@@ -168,7 +168,7 @@ const systemByName: Readonly<Record<string, Interpreter>> = {
   LMSW: (cpu, insn) => {
     privileged(cpu);
     const value = Number(readRm(cpu, insn, 2)) & 15;
-    // PE can be set, not cleared.
+    // PE can be set but not cleared.
     writeControl(cpu, 0, BigInt(((cpu.cr0 & ~14) | value) >>> 0));
   },
   INVLPG: (cpu, insn) => {
@@ -215,7 +215,7 @@ const systemByName: Readonly<Record<string, Interpreter>> = {
   },
 };
 
-/** UMIP: programs are not told where the kernel's tables are. */
+/** UMIP hides the addresses of the kernel's tables from programs. */
 const underUmip = new Set(["SGDT", "SIDT", "SLDT", "STR", "SMSW"]);
 
 const system: Interpreter = (cpu, insn) => {
@@ -280,7 +280,7 @@ const movfromseg: Interpreter = (cpu, insn) => {
   storeSelector(cpu, insn, cpu.segment(insn.extension as SegmentIndex).selector);
 };
 
-/** The far pointer in memory. */
+/** Reads the far pointer from memory. */
 function farPointer(cpu: Machine, insn: Instruction): { selector: number; offset: bigint } {
   const bytes = insn.operandBytes;
   const image = new Uint8Array(bytes + 2);
@@ -300,7 +300,7 @@ const loadfar: Interpreter = (cpu, insn) => {
   cpu.writeGpr(insn.reg, insn.operandBytes, offset);
 };
 
-/** Instructions that change CS and RIP together, by functions that expect RIP behind the instruction. */
+/** Instructions that change CS and RIP together. The functions for them expect RIP after the instruction. */
 function transfer(cpu: Machine, action: () => void): void {
   const rip = cpu.rip;
   cpu.rip = cpu.nextRip;

@@ -174,6 +174,7 @@ const musl = (source: string, ...flags: string[]): Built => ({
   flags: ["-x", "c", ...flags],
   source,
 });
+/** With -B, since the root is the host's: it writes no byte code beside its modules. */
 const PYTHON_PATH = "/usr/bin/python3";
 
 const programs: readonly Program[] = [
@@ -251,8 +252,8 @@ const programs: readonly Program[] = [
     then: ["./made", "x"],
     files: { "hello.c": HELLO },
   },
-  { name: "python -S", argv: [PYTHON_PATH, "-S", "-c", "print(1)"] },
-  { name: "python, its modules", argv: [PYTHON_PATH, "script.py"], files: { "script.py": PYTHON } },
+  { name: "python -S", argv: [PYTHON_PATH, "-B", "-S", "-c", "print(1)"] },
+  { name: "python, its modules", argv: [PYTHON_PATH, "-B", "script.py"], files: { "script.py": PYTHON } },
 ];
 
 const folder = temporaryFolder();

@@ -45,7 +45,7 @@ export interface Row {
 
 const { c, o, s, z, p, a } = Flag;
 const TOP_BIT = 1n << 63n;
-/** SDM vol. 1, appendix A ("EFLAGS cross-reference") and the pages of vol. 2: undefined results, and their values here. */
+/** Undefined results, and their values here. Source: SDM vol. 1, appendix A ("EFLAGS cross-reference"), and vol. 2. */
 // biome-ignore format: a table
 export const hostTable: readonly Row[] = [
   { what: "AF after AND",          code: [0x48, 0x21, 0xc8],       before: { rax: 3n, rcx: 3n, flags: STATUS_FLAGS }, after: { rax: 3n, flags: p } },

@@ -4,7 +4,6 @@
  * costs nothing: bytes are read between slices.
  */
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { loadedImage } from "../gdb/image.ts";
 import { KernelView } from "../gdb/kernel.ts";
@@ -20,7 +19,7 @@ import { Symboliser } from "../trace/symbolise.ts";
 import { type DebugLine, Gdb } from "./debug.ts";
 import { codeOf, reasonOf, UserError } from "./errors.ts";
 import { readInput } from "./files.ts";
-import { packageRoot } from "./package.ts";
+import { gdbScript, readHooks, ScriptFile } from "./gdbscript.ts";
 import { printError } from "./output.ts";
 import type { Texts } from "./parse.ts";
 import { interruptions } from "./signals.ts";
@@ -87,88 +86,6 @@ export async function listenFor(option: string, address: Address, peer: Peer): P
   }
 }
 
-/** Most nodes that a session attaches by itself; the user adds others by `add-inferior` and `attach NID`. */
-const MOST_ATTACHED = 16;
-/** Quotes a string for gdb's command language. Spaces need no quotes there, except in file names. */
-const quoted = (file: string): string => (/[\s"'\\]/.test(file) ? `"${file.replace(/["\\]/g, "\\$&")}"` : file);
-
-/**
- * gdb 13 parses a new condition for the selected inferior only, and fails on it in the others ("No frame is currently
- * executing in block"). It parses conditions again, for the selected inferior, when it looks for libraries. So the hook
- * makes it look for libraries once in each of the other inferiors.
- */
-const conditionHooks = [
-  "if !$_isvoid($_memeq)",
-  "python",
-  "def margay_conditions():",
-  "    here = gdb.selected_thread()",
-  "    if here is None or not any(b.condition for b in gdb.breakpoints()): return",
-  "    frame = gdb.selected_frame()",
-  "    for inferior in gdb.inferiors():",
-  "        threads = inferior.threads()",
-  "        if inferior.num == here.inferior.num or not threads: continue",
-  "        threads[0].switch()",
-  "        gdb.execute('set solib-search-path', to_string=True)",
-  "    here.switch()",
-  "    frame.select()",
-  "end",
-  "end",
-  ...["break", "tbreak", "hbreak", "thbreak", "condition"].flatMap((command) => [
-    `define hookpost-${command}`,
-    "if !$_isvoid($_memeq)",
-    "python margay_conditions()",
-    "end",
-    "end",
-  ]),
-];
-
-/** The limits of a read watchpoint are printed when it is set. */
-const readHooks = ["rwatch", "awatch"].flatMap((command) => [
-  `define hookpost-${command}`,
-  "echo It sees accesses to this virtual address only: not a system call that reads the program's memory through the kernel's direct map,\\n",
-  "echo and not a device. 'monitor rwatch physical ADDRESS BYTES' sees the system call; 'monitor pt ADDRESS' tells the physical address.\\n",
-  "end",
-]);
-
-/** gdb's initial commands: sources, all nodes as inferiors, all of them resumed together. */
-export function gdbScript(
-  name: string,
-  files: readonly string[],
-  nids: readonly number[],
-  settings: readonly string[] = [],
-): string {
-  const kernel = quoted(files[0]!);
-  const [, ...others] = nids.slice(0, MOST_ATTACHED);
-  return [
-    "# Read by gdb -x: margay's machine, its nodes as inferiors, their cores as threads.",
-    "set sysroot",
-    `directory ${packageRoot}`,
-    "set schedule-multiple on",
-    ...settings,
-    ...(nids.length > 1 ? conditionHooks : []),
-    "set print inferior-events off",
-    `file ${kernel}`,
-    `target extended-remote ${name}`,
-    ...others.flatMap((nid, i) => [`add-inferior -exec ${kernel}`, `inferior ${i + 2}`, `attach ${nid}`]),
-    ...(others.length > 0 ? ["inferior 1"] : []),
-    "set print inferior-events on",
-    "",
-  ].join("\n");
-}
-
-/** @throws UserError if its folder cannot be written */
-export function writeScript(file: string, text: string): void {
-  try {
-    fs.writeFileSync(file, text);
-  } catch (error) {
-    throw new UserError(
-      "cannot write gdb's script",
-      `${file}: ${reasonOf(error)}`,
-      "set TMPDIR, or give a socket elsewhere",
-    );
-  }
-}
-
 export class DebugServer implements Driver {
   private transport!: Transport;
   private stub!: Stub;
@@ -178,7 +95,7 @@ export class DebugServer implements Driver {
   private isEnded = false;
   private interrupted = false;
   private failure: { readonly error: unknown } | undefined;
-  private scriptFile: string | undefined;
+  private scriptFile: ScriptFile | undefined;
   private knownSymbols: Symboliser | undefined;
   private readonly images: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 
@@ -231,12 +148,10 @@ export class DebugServer implements Driver {
       },
       !this.settings.wait,
     );
-    const script =
-      "port" in this.transport.address
-        ? path.join(os.tmpdir(), `margay-${this.name.slice(1)}.gdb`)
-        : `${this.name}.gdb`;
-    this.scriptFile = script;
-    writeScript(script, gdbScript(this.name, this.settings.files, this.target.nids, readHooks));
+    this.scriptFile = ScriptFile.write(
+      this.transport,
+      gdbScript(this.name, this.settings.files, this.target.nids, readHooks),
+    );
   }
 
   /** The address in the form that gdb's `target remote` takes. */
@@ -245,7 +160,7 @@ export class DebugServer implements Driver {
   }
   /** Path of the script for `gdb -x`. */
   get script(): string {
-    return this.scriptFile!;
+    return this.scriptFile!.path;
   }
   /** Starts gdb, or prints how to start it. */
   invite(): void {
@@ -312,7 +227,7 @@ export class DebugServer implements Driver {
   remove(): void {
     this.transport.remove();
     this.gdb?.remove();
-    if (this.scriptFile !== undefined) fs.rmSync(this.scriptFile, { force: true });
+    this.scriptFile?.remove();
   }
 
   /** After its end the machine can be inspected until the debugger leaves or a signal arrives. */

@@ -4,8 +4,6 @@
  * `--no-wait` the ranks run at once). Requests of the debugger travel over the management network; only the job's
  * threads stop, never the machine.
  */
-import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { DebugOperation, DebugReason } from "../abi/jobdebug.ts";
 import { loadedImage } from "../gdb/image.ts";
@@ -16,8 +14,9 @@ import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import { JobDebugLink, MANAGEMENT_LATENCY_NS } from "../service/jobdebug.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { UserError } from "./errors.ts";
-import { type Driver, gdbScript, listenFor, parseAddress, writeScript } from "./gdb.ts";
 import { readInput } from "./files.ts";
+import { type Driver, listenFor, parseAddress } from "./gdb.ts";
+import { gdbScript, ScriptFile } from "./gdbscript.ts";
 import { printError } from "./output.ts";
 import type { Texts } from "./parse.ts";
 
@@ -38,16 +37,23 @@ export class JobDebugServer implements Driver {
   private early: Uint8Array[] = [];
   private isConnected = false;
   private failure: { readonly error: unknown } | undefined;
-  private script: string | undefined;
+  private script: ScriptFile | undefined;
 
   private constructor(
     private readonly file: string,
     private readonly nids: readonly number[],
     private readonly wait: boolean,
+    private readonly workingDirectory: string,
   ) {}
 
-  static async open(address: Address, file: string, nids: readonly number[], wait: boolean): Promise<JobDebugServer> {
-    const server = new JobDebugServer(path.resolve(file), nids, wait);
+  static async open(
+    address: Address,
+    file: string,
+    nids: readonly number[],
+    wait: boolean,
+    workingDirectory: string,
+  ): Promise<JobDebugServer> {
+    const server = new JobDebugServer(path.resolve(file), nids, wait, workingDirectory);
     server.transport = await listenFor("--gdb-job", address, {
       connected: () => {
         server.isConnected = true;
@@ -85,14 +91,13 @@ export class JobDebugServer implements Driver {
       nids: this.nids,
       files: [loadedImage(this.file, readInput("program", this.file, ""))],
       name: path.basename(this.file),
+      workingDirectory: this.workingDirectory,
     });
     // Sent before the kernels boot: the mailboxes hold the requests until then.
     for (const nid of this.nids) this.link.request(nid, { jobId: JOB, operation: DebugOperation.ATTACH, count: 1 });
-    const name = this.transport.name;
-    this.script =
-      "port" in this.transport.address ? path.join(os.tmpdir(), `margay-job-${name.slice(1)}.gdb`) : `${name}.gdb`;
     // The job kernels have no watchpoints: gdb single-steps and compares.
-    writeScript(this.script, gdbScript(name, [this.file], this.nids, ["set can-use-hw-watchpoints 0"]));
+    const settings = ["set can-use-hw-watchpoints 0"];
+    this.script = ScriptFile.write(this.transport, gdbScript(this.transport.name, [this.file], this.nids, settings));
   }
   /** Done later, when the ranks have stopped. */
   invite(): void {}
@@ -145,7 +150,7 @@ export class JobDebugServer implements Driver {
   }
   remove(): void {
     this.transport.remove();
-    if (this.script !== undefined) fs.rmSync(this.script, { force: true });
+    this.script?.remove();
   }
 
   /** Runs until every rank has stopped before its program, or the load has ended otherwise. */
@@ -177,7 +182,7 @@ export class JobDebugServer implements Driver {
     // A debugger may already be connected and waiting.
     if (this.isConnected) this.stub.connected();
     for (const bytes of this.early) this.stub.receive(bytes);
-    printError(`margay: ${this.wait ? "the job waits for gdb" : "gdb may connect"}: gdb -x ${this.script!}\n`);
+    printError(`margay: ${this.wait ? "the job waits for gdb" : "gdb may connect"}: gdb -x ${this.script!.path}\n`);
     return "slice";
   }
 
@@ -204,6 +209,7 @@ export async function openJobDebugger(
   o: Texts,
   file: string | undefined,
   nids: readonly number[],
+  workingDirectory: string,
 ): Promise<JobDebugServer | undefined> {
   const address = o["gdb-job"];
   if (address === undefined) return undefined;
@@ -213,5 +219,11 @@ export async function openJobDebugger(
       "the program cannot be read from here",
       "give a built-in job or a path inside --root",
     );
-  return JobDebugServer.open(parseAddress(address, "--gdb-job"), file, nids, o["no-wait"] === undefined);
+  return JobDebugServer.open(
+    parseAddress(address, "--gdb-job"),
+    file,
+    nids,
+    o["no-wait"] === undefined,
+    workingDirectory,
+  );
 }

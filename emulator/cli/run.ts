@@ -143,7 +143,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     const files = used.map((image) => path.resolve(image.file));
     driver =
       (await openDebugger(o, files, path.basename(program.name), debug)) ??
-      (await openJobDebugger(o, program.file?.hostPath, ranks)) ??
+      (await openJobDebugger(o, program.file?.hostPath, ranks, path.resolve("/", workingDirectory))) ??
       (o["strace"] === undefined ? undefined : await openStrace(kernel, ranks, (line) => say(session, line)));
     // The last step that may refuse: it truncates the file.
     const trace = await openTrace(o, { images, header: () => traceHeader(parsed, nodes, settings, used) });

@@ -8,6 +8,8 @@ interface Segment {
   readonly address: bigint;
   /** Load address (p_paddr). */
   readonly physical: bigint;
+  /** In the file. */
+  readonly offset: number;
   readonly bytes: Uint8Array;
 }
 export interface LoadedImage extends TargetFile {
@@ -30,6 +32,7 @@ export function loadedImage(path: string, bytes: Uint8Array): LoadedImage {
     segments.push({
       address: view.getBigUint64(at + 16, true),
       physical: view.getBigUint64(at + 24, true),
+      offset,
       bytes: bytes.subarray(offset, offset + Number(view.getBigUint64(at + 32, true))),
     });
   }

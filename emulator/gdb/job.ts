@@ -12,15 +12,18 @@ import {
   DEBUG_BODY_BYTES,
   DebugOperation,
   DebugReason,
+  DebugRegion,
   DebugRegisters,
+  DebugTask,
   DebugThread,
   DebugThreadState,
 } from "../abi/jobdebug.ts";
-import { Selector } from "../abi/x86.ts";
 import type { Place } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import type { DebugEvent, DebugReply, DebugRequest, JobDebugLink } from "../service/jobdebug.ts";
+import { fxOf, registerOf, setRegisterOf } from "./jobregisters.ts";
+import { type ProcessState, processFile, processLink } from "./process.ts";
 import type { CoreId, CoreRegisters, Going, Target, TargetFile, TargetStop, Task } from "./target.ts";
 
 /** A kernel answers in microseconds; a thread in a shipped call stops when the call has returned. Virtual ns. */
@@ -41,11 +44,15 @@ export interface JobTargetOptions {
   /** The program. */
   readonly files: readonly TargetFile[];
   readonly name: string;
+  /** Where its relative paths start. */
+  readonly workingDirectory: string;
 }
 
 interface Thread {
   readonly tid: number;
   stopped: boolean;
+  /** It has stopped at the entry of a system call: the instruction at its RIP comes after the call. */
+  atCall: boolean;
   /** Read on demand, discarded when the thread resumes. */
   registers: Uint8Array | undefined;
 }
@@ -169,6 +176,54 @@ export class JobTarget implements Target {
   libraries(): readonly TargetFile[] {
     return [];
   }
+  catchCalls(numbers: readonly number[] | "all"): boolean {
+    const body = numbers === "all" ? undefined : new Uint8Array(Uint32Array.from(numbers).buffer);
+    if (body !== undefined && body.length > DEBUG_BODY_BYTES) return false;
+    const request =
+      body === undefined
+        ? { operation: DebugOperation.CATCH_ALL_CALLS }
+        : { operation: DebugOperation.CATCH_CALLS, count: numbers.length, body };
+    return this.debugged().every((nid) => this.ask(nid, request).errno === 0);
+  }
+  processFile(nid: number, name: string): Uint8Array | undefined {
+    const state = this.debugged().includes(nid) ? this.processState(nid) : undefined;
+    return state === undefined ? undefined : processFile(name, state);
+  }
+  processLink(nid: number, name: string): string | undefined {
+    const state = this.debugged().includes(nid) ? this.processState(nid) : undefined;
+    return state === undefined ? undefined : processLink(name, state);
+  }
+  private processState(nid: number): ProcessState | undefined {
+    const { errno, body } = this.ask(nid, { operation: DebugOperation.DESCRIBE });
+    if (errno !== 0) return undefined;
+    const task = new DebugTask(new DataView(body.buffer, body.byteOffset));
+    const regions: ProcessState["regions"][number][] = [];
+    for (let address = 0n; ; address = regions.at(-1)!.end) {
+      const list = this.ask(nid, { operation: DebugOperation.REGIONS, address });
+      const view = new DataView(list.body.buffer, list.body.byteOffset, list.body.byteLength);
+      if (list.errno !== 0 || list.count === 0) break;
+      for (let i = 0; i < list.count; i++) {
+        const { start, end, protection } = new DebugRegion(view, i * DebugRegion.SIZE);
+        regions.push({ start, end, protection });
+      }
+    }
+    const threads = [...this.threads.get(nid)!];
+    const main = this.fetch({ nid, core: threads[0]?.[0] ?? 0 });
+    return {
+      pid: task.pid,
+      userId: task.userId,
+      file: this.o.files[0]!,
+      workingDirectory: this.o.workingDirectory,
+      threads: threads.length,
+      stopped: threads.every(([, thread]) => thread.stopped),
+      core: threads[0]?.[0] ?? 0,
+      rip: main.rip,
+      rsp: main.rsp,
+      heap: { start: task.heapStart, end: task.heapEnd },
+      regions,
+      read: (address, length) => this.read({ nid, core: 0 }, address, length),
+    };
+  }
   monitor(): string {
     return "a job has no monitor commands: --gdb debugs the machine\n";
   }
@@ -266,9 +321,11 @@ export class JobTarget implements Target {
         const step = steps.find((s) => s.nid === nid && s.core === core);
         if (exclusive && step === undefined) continue;
         const rip = this.fetch({ nid, core }).rip;
+        const isBeforeCall = thread.atCall;
         thread.registers = undefined;
+        thread.atCall = false;
         if (step?.range !== undefined) this.ranges.set(`${nid}.${thread.tid}`, step.range);
-        if (points.has(rip)) {
+        if (points.has(rip) && !isBeforeCall) {
           const stop = this.stepPast(nid, thread, rip);
           if (stop === "asleep") {
             if (step === undefined) this.passing.add(`${nid}.${thread.tid}`);
@@ -375,6 +432,8 @@ export class JobTarget implements Target {
       const id = [...this.breakpoints].find(([, p]) => p.nid === nid && p.address === address)?.[0];
       return id === undefined ? undefined : { kind: "breakpoint", nid, core, id };
     }
+    if (reason === DebugReason.CALL_ENTRY || reason === DebugReason.CALL_RETURN)
+      return { kind: "call", nid, core, number: event.call, isEntry: reason === DebugReason.CALL_ENTRY };
     return reason === DebugReason.STEP
       ? { kind: "step", nid, core }
       : { kind: "signal", nid, core, signal: signal || SIGTRAP };
@@ -405,6 +464,7 @@ export class JobTarget implements Target {
     }
     if (found !== undefined) {
       found[1].stopped = true;
+      found[1].atCall = event.reason === DebugReason.CALL_ENTRY;
       found[1].registers = undefined;
     }
   }
@@ -424,7 +484,7 @@ export class JobTarget implements Target {
     for (let i = 0; i < count && (i + 1) * DebugThread.SIZE <= body.length; i++) {
       const { tid, core, state } = new DebugThread(view, i * DebugThread.SIZE);
       const known = before.get(core);
-      const thread = known?.tid === tid ? known : { tid, stopped: false, registers: undefined };
+      const thread = known?.tid === tid ? known : { tid, stopped: false, atCall: false, registers: undefined };
       thread.stopped = state === DebugThreadState.STOPPED;
       now.set(core, thread);
     }
@@ -460,46 +520,4 @@ export class JobTarget implements Target {
     const { machine } = this.o;
     machine.run({ until, limitNs: machine.time + withinNs });
   }
-}
-
-const fxOf = ({ view }: DebugRegisters): Uint8Array =>
-  new Uint8Array(view.buffer, view.byteOffset + DebugRegisters.OFFSETS.fx, 512);
-const direct = [
-  "rax",
-  "rbx",
-  "rcx",
-  "rdx",
-  "rsi",
-  "rdi",
-  "rbp",
-  "rsp",
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
-  "rip",
-  "rflags",
-] as const;
-type Direct = (typeof direct)[number];
-const isDirect = (name: string): name is Direct => (direct as readonly string[]).includes(name);
-
-function registerOf(r: DebugRegisters, name: string): bigint {
-  if (isDirect(name)) return r[name];
-  // biome-ignore format: one case a row
-  switch (name) {
-    case "fs_base": return r.fsBase;
-    case "gs_base": return r.gsBase;
-    case "cs": return BigInt(Selector.USER_CODE);
-    case "ss": case "ds": case "es": return BigInt(Selector.USER_DATA);
-    default: return 0n;
-  }
-}
-function setRegisterOf(r: DebugRegisters, name: string, value: bigint): void {
-  if (isDirect(name)) r[name] = value;
-  else if (name === "fs_base") r.fsBase = value;
-  else if (name === "gs_base") r.gsBase = value;
 }

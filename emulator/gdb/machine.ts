@@ -29,6 +29,8 @@ export class MachineTarget implements Target {
   /** Limits of the owner's run; set before each `advance`. */
   runOptions: RunOptions = {};
   private readonly control: RunControl;
+  /** Cores whose RIP the debugger has set since the machine last ran, by `nid.core`. */
+  private readonly moved = new Set<string>();
   /** A guest has given up; the machine would continue without it. */
   private gaveUp = false;
 
@@ -42,7 +44,26 @@ export class MachineTarget implements Target {
     return this.control.machine.node(nid)?.engine.cores.length ?? 0;
   }
   registers({ nid, core }: CoreId): CoreRegisters {
-    return this.control.core(nid, core);
+    const registers = this.control.core(nid, core);
+    return {
+      register: (name) => registers.register(name),
+      setRegister: (name, value) => {
+        registers.setRegister(name, value);
+        if (name === "rip") this.moved.add(`${nid}.${core}`);
+      },
+      readFx: () => registers.readFx(),
+      writeFx: (image) => registers.writeFx(image),
+    };
+  }
+  /** Calls of functions and jumps, where the core would not execute what it is sent to. */
+  refusal({ nid, core }: CoreId): string | undefined {
+    if (!this.moved.has(`${nid}.${core}`)) return undefined;
+    const { halted, cpl, rip } = this.control.core(nid, core);
+    const name = `n${nid}.c${core}`;
+    if (halted) return `${name} is halted and executes nothing: select a core that runs`;
+    if (cpl === 3 && rip >> 63n !== 0n)
+      return `${name} is in user mode and cannot execute the kernel's code at 0x${rip.toString(16)}: stop in the kernel first`;
+    return undefined;
   }
 
   read({ nid, core }: CoreId, address: bigint, length: number): Uint8Array {
@@ -82,6 +103,7 @@ export class MachineTarget implements Target {
 
   advance(budget: number, steps: readonly StepRequest[]): TargetStop {
     if (this.gaveUp) return { kind: "end" };
+    this.moved.clear();
     const result = this.control.runSlice(budget, steps, this.runOptions);
     const { machine } = this.control;
     switch (result.reason) {

@@ -2,8 +2,8 @@
  * gdb's registers: one table in the order of their numbers, from which the target description, the g packet and access
  * to single registers are derived. Sources: gdb's features/i386/64bit-*.xml (names and order of the standard features),
  * Intel SDM vol. 1, 10.5.1 (FXSAVE area). System registers are a feature of our own; gdb shows them by name and in
- * `info all-registers`. `<osabi>none</osabi>`: a gdb built on Linux would otherwise treat the kernel as a Linux
- * program.
+ * `info all-registers`. The ABI of a machine is `none`: a gdb built on Linux would otherwise treat the kernel as a
+ * Linux program. The processes of a job are Linux programs.
  */
 import { Cr0Names, Cr4Names, EferNames } from "../abi/x86.ts";
 import type { Gpr } from "../cpu/engine.ts";
@@ -210,27 +210,38 @@ export const registers: readonly Register[] = features.flatMap((f) => f.register
 const numbers = new Map(registers.map((r, i) => [r.name, i]));
 export const registerNumber = (name: string): number => numbers.get(name)!;
 
-/** The registers of a process: without the system registers, which come last. */
-export const processRegisters: readonly Register[] = features.slice(0, -1).flatMap((f) => f.registers);
+/** The registers of a process: without the system registers, and with what gdb requires of a GNU/Linux program. */
+const processFeatures: readonly Feature[] = [
+  ...features.slice(0, -1),
+  {
+    name: "org.gnu.gdb.i386.linux",
+    types: "",
+    registers: [plain("orig_rax", 64, "int", "system")],
+  },
+];
+export const processRegisters: readonly Register[] = processFeatures.flatMap((f) => f.registers);
 
-const describe = (described: readonly Feature[]): string =>
-  [
+/** `abi`: as gdb calls it. */
+const describe = (described: readonly Feature[], abi: string): string => {
+  const order = new Map(described.flatMap((f) => f.registers).map((r, i) => [r.name, i]));
+  return [
     `<?xml version="1.0"?>\n<!DOCTYPE target SYSTEM "gdb-target.dtd">\n`,
-    `<target version="1.0"><architecture>i386:x86-64</architecture><osabi>none</osabi>\n`,
+    `<target version="1.0"><architecture>i386:x86-64</architecture><osabi>${abi}</osabi>\n`,
     ...described.map(
       (f) =>
         `<feature name="${f.name}">${f.types}\n${f.registers
           .map(
             (r) =>
-              `<reg name="${r.name}" bitsize="${r.bits}" type="${r.type}" regnum="${numbers.get(r.name)}"${r.group === undefined ? "" : ` group="${r.group}"`}/>\n`,
+              `<reg name="${r.name}" bitsize="${r.bits}" type="${r.type}" regnum="${order.get(r.name)}"${r.group === undefined ? "" : ` group="${r.group}"`}/>\n`,
           )
           .join("")}</feature>\n`,
     ),
     `</target>\n`,
   ].join("");
-/** qXfer:features:read:target.xml for a machine and for a process. */
-export const targetDescription = describe(features);
-export const processDescription = describe(features.slice(0, -1));
+};
+/** qXfer:features:read:target.xml, for a machine and for a process. */
+export const targetDescription = describe(features, "none");
+export const processDescription = describe(processFeatures, "GNU/Linux");
 
 // ---- access by packets
 // -------------------------------------------------------------------------------------------------------
@@ -244,9 +255,15 @@ export function registerHex(register: Register, view: RegisterView): string {
 
 /** Sets a register from hex. False: wrong size, or read only. */
 export function setRegisterHex(register: Register, view: RegisterView, hex: string): boolean {
-  if (register.set === undefined || hex.length !== register.bits / 4 || !/^[0-9a-f]*$/i.test(hex)) return false;
-  register.set(view, littleEndian(Buffer.from(hex, "hex")) & mask(register.bits));
-  return true;
+  if (hex.length !== register.bits / 4 || !/^[0-9a-f]*$/i.test(hex)) return false;
+  const value = littleEndian(Buffer.from(hex, "hex")) & mask(register.bits);
+  if (register.set !== undefined) {
+    register.set(view, value);
+    return true;
+  }
+  // After a call gdb writes back every register that it has read before: the time counter has moved on meanwhile.
+  const now = register.get(view);
+  return value === now || (register.name === "tsc" && value < now);
 }
 
 export const allRegistersHex = (view: RegisterView, known = registers): string =>

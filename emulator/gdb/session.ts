@@ -24,6 +24,8 @@ export interface Session {
   noAcknowledge: boolean;
   /** The part of a thread list that has not been sent yet. */
   threadList: readonly CoreId[];
+  /** Files of processes that the debugger has opened, by descriptor: as they were then. */
+  readonly openFiles: Map<number, Uint8Array>;
   /** Nodes that the debugger sees, ascending. */
   readonly nids: readonly number[];
 

@@ -42,6 +42,7 @@ export class Stub implements Session {
    */
   private readonly held = new Set<number>();
   threadList: readonly CoreId[] = [];
+  readonly openFiles = new Map<number, Uint8Array>();
   /** Stops that must still be reported. */
   private passed: { readonly at: CoreId & { readonly id: number }; readonly text: string }[] = [];
   /** The next `advance` must stop: Ctrl-C. */
@@ -127,6 +128,8 @@ export class Stub implements Session {
     this.resumption = undefined;
     this.passed = [];
     this.points.clear();
+    this.target.catchCalls?.([]);
+    this.openFiles.clear();
     if (this.isRunning) this.target.release?.();
   }
 
@@ -214,6 +217,12 @@ export class Stub implements Session {
       this.exited(this.nids[0] ?? this.general.nid);
       return;
     }
+    const refusal = this.target.refusal?.(this.general);
+    if (refusal !== undefined) {
+      this.print(`margay: ${refusal}\n`);
+      this.stop(Signal.ABRT, this.general);
+      return;
+    }
     if (!resumption.exclusive) this.points.settle();
     this.resumption = resumption;
     this.isRunning = true;
@@ -243,7 +252,7 @@ export class Stub implements Session {
       this.stop(Signal.INT, this.general);
       return "stopped";
     }
-    while (this.resumption?.exclusive !== true && this.passed.length > 0) {
+    while (this.passed.length > 0 && this.isResumed(this.passed[0]!.at)) {
       const { at, text } = this.passed.shift()!;
       // The user may have removed it meanwhile.
       if (!this.points.has(at.nid, at.id)) continue;
@@ -266,6 +275,9 @@ export class Stub implements Session {
         case "signal":
           this.stop(stop.signal, stop);
           return "stopped";
+        case "call":
+          this.stop(Signal.TRAP, stop, `syscall_${stop.isEntry ? "entry" : "return"}:${stop.number.toString(16)};`);
+          return "stopped";
         case "exit":
           if (!this.hasPeer || !this.held.has(stop.nid)) return "running";
           this.processEnded(stop.nid, stop.status, stop.signal);
@@ -274,10 +286,7 @@ export class Stub implements Session {
         case "watchpoint": {
           const hit = this.points.judge(stop);
           if (hit === undefined) break;
-          if (
-            this.resumption?.exclusive === true &&
-            !this.resumption.steps.some((s) => s.nid === stop.nid && s.core === stop.core)
-          ) {
+          if (!this.isResumed(stop)) {
             this.pass(stop);
             break;
           }
@@ -326,6 +335,13 @@ export class Stub implements Session {
     this.send(`${signal === 0 ? "W" : "X"}${code}${this.threads.multiprocess ? `;process:${nid.toString(16)}` : ""}`);
   }
 
+  /** Whether gdb believes that the core runs; it cannot be told of a stop of another one. */
+  private isResumed({ nid, core }: CoreId): boolean {
+    const isHere = (id: CoreId): boolean => id.nid === nid && id.core === core;
+    if (this.resumption === undefined) return true;
+    return this.resumption.exclusive ? this.resumption.steps.some(isHere) : !this.resumption.standing.some(isHere);
+  }
+
   /**
    * While one core is stepped past a point, another one has reached one. gdb accepts a stop of the stepped core only
    * (version 13 fails on an assertion). The other core continues, because virtual time is shared, and gdb is told when
@@ -333,7 +349,7 @@ export class Stub implements Session {
    */
   private pass(stop: TargetStop & { kind: "breakpoint" | "watchpoint" }): void {
     const rip = this.target.registers(stop).register("rip").toString(16);
-    const text = `margay: n${stop.nid}.c${stop.core} came to a ${stop.kind} (rip 0x${rip}) while another core was stepped past one, and has passed it\n`;
+    const text = `margay: n${stop.nid}.c${stop.core} came to a ${stop.kind} (rip 0x${rip}) while gdb let only another core go on, and has passed it\n`;
     this.passed.push({ at: { nid: stop.nid, core: stop.core, id: stop.id }, text });
   }
 

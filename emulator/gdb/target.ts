@@ -29,6 +29,8 @@ export type TargetStop =
   | ({ readonly kind: "fault"; readonly text: string } & CoreId)
   /** A process has ended: by `signal`, or if that is 0, by itself with `status`. The others are stopped. */
   | { readonly kind: "exit"; readonly nid: number; readonly status: number; readonly signal: number }
+  /** A thread is at the entry or the return of a system call that the debugger catches. */
+  | ({ readonly kind: "call"; readonly number: number; readonly isEntry: boolean } & CoreId)
   /** A process has a signal: a fault, or a requested stop. */
   | ({ readonly kind: "signal"; readonly signal: number } & CoreId)
   /** Every core is halted and nothing is in flight. */
@@ -81,6 +83,8 @@ export interface Target {
   release?(nid?: number): void;
 
   registers(id: CoreId): CoreRegisters;
+  /** Why the thread cannot go on from where the debugger has moved it to; undefined: it can. */
+  refusal?(id: CoreId): string | undefined;
 
   /**
    * Bytes at a virtual address by the core's page tables (physical with paging off), up to the first that is not RAM.
@@ -112,6 +116,16 @@ export interface Target {
   tasks(nid: number): readonly Task[];
   /** The task in whose address space the core is. */
   taskOf(id: CoreId): Task | undefined;
+
+  /**
+   * System calls that are to stop a thread before and behind them, instead of those of the last time; none: []. False:
+   * there is no such call. Absent: a machine has no system calls.
+   */
+  catchCalls?(numbers: readonly number[] | "all"): boolean;
+  /** `/proc/PID/NAME` of the process `nid`, out of what its node says. undefined: no such process or file. */
+  processFile?(nid: number, name: string): Uint8Array | undefined;
+  /** The same for a symbolic link. */
+  processLink?(nid: number, name: string): string | undefined;
 
   /** Files that gdb may read from us: kernel, init, program. */
   readonly files: readonly TargetFile[];

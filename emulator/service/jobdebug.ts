@@ -37,6 +37,8 @@ export type DebugEvent =
       readonly signal: number;
       /** DebugReason. */
       readonly reason: number;
+      /** Number of the system call at whose begin or end it stopped; 0 elsewhere. */
+      readonly call: number;
       /** When the node sent it, virtual ns. */
       readonly time: number;
     }
@@ -90,7 +92,7 @@ export class JobDebugLink {
     if (head.magic !== DEBUG_MAGIC || DebugMessage.SIZE + head.bodyBytes !== message.length) return;
     const { jobId, tid, address, signal, reason, count } = head;
     if (head.operation === DebugOperation.STOPPED)
-      this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason, time });
+      this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason, call: count, time });
     else if (head.operation === DebugOperation.ENDED)
       this.events.push({ kind: "ended", nid, jobId, waitStatus: count });
     else {

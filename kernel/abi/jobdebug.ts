@@ -50,6 +50,17 @@ export const enum DebugOperation {
   STOPPED = 13,
   /** From the node, unrequested: the task has ended; `count` is the wait status. */
   ENDED = 14,
+  /**
+   * Every system call whose number is in the body, `count` u32, stops its thread before it begins and when it is over.
+   * Replaces the list before. EINVAL: there is no such call.
+   */
+  CATCH_CALLS = 15,
+  /** The same for every call. */
+  CATCH_ALL_CALLS = 16,
+  /** Reply: `count` DebugRegion in ascending order, the first of them that end above `address`. */
+  REGIONS = 17,
+  /** Reply: DebugTask. */
+  DESCRIBE = 18,
 }
 export const enum DebugReason {
   /** By STOP, or at the start of the program. */
@@ -59,6 +70,9 @@ export const enum DebugReason {
   /** A fault. CONTINUE with a signal lets it take effect. */
   FAULT = 4,
   START = 5,
+  /** Before a system call that is caught, and behind it; its number is in `count`. */
+  CALL_ENTRY = 6,
+  CALL_RETURN = 7,
 }
 export class DebugMessage {
   magic: u16 = 0;
@@ -85,6 +99,22 @@ export class DebugThread {
   state: u32 = 0;
   signal: u32 = 0;
 }
+/** A mapped range of the task's memory. */
+export class DebugRegion {
+  start: u64 = 0;
+  end: u64 = 0;
+  /** Prot. */
+  protection: u64 = 0;
+}
+export class DebugTask {
+  pid: u32 = 0;
+  userId: u32 = 0;
+  rank: u32 = 0;
+  size: u32 = 0;
+  /** The heap (brk). */
+  heapStart: u64 = 0;
+  heapEnd: u64 = 0;
+}
 /** Registers of a stopped thread, in the order of gdb's amd64 general registers; then the FXSAVE64 image. */
 export class DebugRegisters {
   rax: u64 = 0;
@@ -107,5 +137,10 @@ export class DebugRegisters {
   rflags: u64 = 0;
   fsBase: u64 = 0;
   gsBase: u64 = 0;
+  /**
+   * Number of the system call at whose begin or end the thread stands, otherwise -1. RAX is -ENOSYS at the begin, as on
+   * Linux; a number that is written there is the call that is made, and -1 is none.
+   */
+  callNumber: u64 = 0;
   fx!: arr<u8, 512>;
 }

@@ -11,6 +11,7 @@ import { assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { spaceEnter, spaceLeave } from "../mm/addressspace.ts";
 import { copyToUser } from "../mm/user.ts";
+import { startCallEntry } from "./caughtcalls.ts";
 import { ANY_BITS, futexWake } from "./futex.ts";
 import { releaseRobust } from "./robust.ts";
 import { stopIntervals } from "./interval.ts";
@@ -103,6 +104,7 @@ export function runThread(thread: ptr<Thread>): never {
   }
   setFsBase(thread.fsBase);
   setUserGsBase(thread.gsBase);
+  startCallEntry();
   if (thread.inheritsFpu !== 0) fpuTake(cpu.index);
   else fpuReset();
   // A signal or a stop may have come before; its WAKE has ended no more than the idle loop's hlt.

@@ -90,9 +90,20 @@ export class Breakpoints {
   list!: arr<Breakpoint, 64>;
 }
 
+/** Of core/caughtcalls.ts, under the task lock: the system calls that a debugger wants to see. */
+export class CaughtCalls {
+  all: u32 = 0;
+  /** How many bits are set. */
+  some: u32 = 0;
+  /** Bit n: Linux's call n, Margay's call MARGAY_CALL_BASE + n. */
+  linux!: arr<u64, 8>;
+  own: u64 = 0;
+}
+
 export class TaskRecord {
   portals!: PortalState;
   tree!: Tree;
   segment!: InitSegment;
   breakpoints!: Breakpoints;
+  caughtCalls!: CaughtCalls;
 }

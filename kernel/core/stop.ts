@@ -9,6 +9,7 @@
  * see the kernel's own number. A stop, whatever its reason, ends the step that the thread was in.
  */
 import { Errno } from "../abi/errno.ts";
+import { DebugReason } from "../abi/jobdebug.ts";
 import { SignalFlag } from "../abi/signal.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { Msr, Rflags } from "../abi/x86.ts";
@@ -20,12 +21,14 @@ import { cpuAt, cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
 import { assertHeld, assertNoLocks, lock, unlock } from "../arch/spinlock.ts";
 import { deliver } from "./deliver.ts";
 import { leaveThread } from "./idle.ts";
+import { callBeginsAnew, callEnds, chooseCallEntry, endedCall, isCaught } from "./caughtcalls.ts";
 import { restoreMask } from "./signal.ts";
-import { currentThread, taskLock } from "./task.ts";
+import { currentTask, currentThread, taskLock } from "./task.ts";
 import { rest } from "./wait.ts";
 
 /** Bytes of `syscall`. */
-const SYSCALL_BYTES: u64 = 2;
+export const SYSCALL_BYTES: u64 = 2;
+export const NO_CALL: u64 = 0xffff_ffff_ffff_ffff;
 
 export class Stop {
   // Under the task lock.
@@ -45,6 +48,8 @@ export class Stop {
   reason: u32 = 0;
   /** 1: the debugger lets the fault take effect. */
   deliver: u32 = 0;
+  /** Number of the system call at whose begin or end the thread stands; NO_CALL elsewhere. */
+  call: u64 = 0;
   frame: ptr<Frame> | null = null;
   fsBase: u64 = 0;
   gsBase: u64 = 0;
@@ -131,10 +136,21 @@ export function returnFromCall(frame: ptr<Frame>, number: u64): void {
   const call: EndedCall = zeroed();
   call.number = number;
   call.open = u32(i64(frame.rax) <= -i64(Errno.ERESTARTSYS) && i64(frame.rax) >= -i64(Errno.ERESTART_RESTARTBLOCK));
+  if (callEnds()) {
+    if (call.open !== 0) callBeginsAnew(frame.rip - SYSCALL_BYTES);
+    else if (isCaught(endedCall())) stopAtCall(frame, endedCall(), DebugReason.CALL_RETURN);
+  }
   settleReturn(frame, addr(call));
+}
+/** Stops this core's thread at the entry or the return of system call `number`. */
+export function stopAtCall(frame: ptr<Frame>, number: u64, reason: u32): void {
+  stopOf(cpuIndex()).call = number;
+  stopHere(frame, 0, reason);
 }
 function settleReturn(frame: ptr<Frame>, call: ptr<EndedCall>): void {
   assertNoLocks();
+  // A call that does not return to its caller, as rt_sigreturn, is not reported.
+  callEnds();
   const leave = addr(thisCpu().leave);
   const signals = addr(currentThread().signals);
   for (;;) {
@@ -170,7 +186,9 @@ function endForHandler(frame: ptr<Frame>, number: u64, flags: u64): void {
 }
 function endOfNoCall(_frame: ptr<Frame>, _number: u64, _flags: u64): void {}
 
-/** Stops this core's thread until `cancelStop`. True: the debugger lets the fault take effect. */
+/**
+ * Stops this core's thread until `cancelStop`. True: the debugger lets the fault take effect, or has detached meanwhile.
+ */
 export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   const cpu = thisCpu();
   const stop = stopOf(cpuIndex());
@@ -184,11 +202,16 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
     unlock(addr(taskLock), flags);
     return false;
   }
+  if (reason !== hook.reason && currentTask().debugged === 0) {
+    unlock(addr(taskLock), flags);
+    return true;
+  }
   atomicOr(addr(cpu.leave), Leave.STOP);
   stop.frame = frame;
   stop.signal = signal;
   stop.reason = reason;
   stop.deliver = 0;
+  if (reason !== DebugReason.CALL_ENTRY && reason !== DebugReason.CALL_RETURN) stop.call = NO_CALL;
   stop.fsBase = readMsr(Msr.FS_BASE);
   stop.gsBase = readMsr(Msr.KERNEL_GS_BASE);
   fpuSave(area);
@@ -202,5 +225,6 @@ export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   fpuLoad(area);
   setFsBase(stop.fsBase);
   setUserGsBase(stop.gsBase);
+  chooseCallEntry();
   return stop.deliver !== 0;
 }

@@ -22,7 +22,7 @@ export function rest(): void {
 
 /** The task ends, a signal has come, or the thread is to stop: the wait ends with one of ERESTART… (stop.ts). */
 export function mustLeave(): boolean {
-  return volatileRead(addr(thisCpu().leave)) !== 0;
+  return (volatileRead(addr(thisCpu().leave)) & (Leave.END | Leave.STOP | Leave.SIGNAL)) !== 0;
 }
 /** The task is ending. For waits that a stop must not end, because they cannot be repeated. */
 export function mustEnd(): boolean {

@@ -7,7 +7,7 @@ import { Errno } from "../abi/errno.ts";
 import { DEBUG_BREAKPOINTS_MAX } from "../abi/jobdebug.ts";
 import type { Breakpoint } from "../core/record.ts";
 import type { Task } from "../core/task.ts";
-import { copyFromUser, patchUser, userRangeValid } from "../mm/user.ts";
+import { copyFromUser, patchUser, peekUser, userRangeValid } from "../mm/user.ts";
 
 const INT3: u8 = 0xcc;
 
@@ -67,7 +67,7 @@ function remove(task: ptr<Task>, b: ptr<Breakpoint>): void {
 
 /** Reads memory as the program has it, without breakpoints. */
 export function readHidden(task: ptr<Task>, to: ptr<u8>, address: u64, lengthBytes: u64): boolean {
-  if (!copyFromUser(addr(task.space), to, address, lengthBytes)) return false;
+  if (!peekUser(addr(task.space), to, address, lengthBytes)) return false;
   const table = addr(task.record.breakpoints);
   for (let i: u32 = 0; i < DEBUG_BREAKPOINTS_MAX; i++) {
     const b = addr(table.list[i]);

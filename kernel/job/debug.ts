@@ -11,7 +11,9 @@ import {
   type DebugMessage,
   DebugOperation,
   DebugReason,
+  type DebugRegion,
   type DebugRegisters,
+  type DebugTask,
   type DebugThread,
   DebugThreadState,
 } from "../abi/jobdebug.ts";
@@ -22,10 +24,12 @@ import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import type { Frame } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
+import { catchAllCalls, catchCall, catchNoCalls, isCall } from "../core/caughtcalls.ts";
 import { setFaultStopper } from "../core/deliver.ts";
 import {
   cancelStop,
   endStep,
+  NO_CALL,
   requestStop,
   setStopHook,
   type Stop,
@@ -36,6 +40,7 @@ import {
 } from "../core/stop.ts";
 import { currentTask, findJob, type Task, taskLock, TaskState, threadOf } from "../core/task.ts";
 import { mailboxSend, mailboxStart } from "../drivers/mailbox.ts";
+import { REGION_LAZY, regionAbove } from "../mm/regions.ts";
 import {
   breakpointAt,
   clearAllBreakpoints,
@@ -111,6 +116,7 @@ function tellStopped(): void {
   m.address = frame === null ? 0 : frame.rip;
   m.signal = stop.signal;
   m.reason = stop.reason;
+  m.count = stop.call === NO_CALL ? 0 : u32(stop.call);
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
 
@@ -182,6 +188,15 @@ function serve(head: ptr<DebugMessage>, reply: ptr<DebugMessage>): u32 {
       return setBreakpoint(task, head.address);
     case DebugOperation.CLEAR_BREAKPOINT:
       return clearBreakpoint(task, head.address);
+    case DebugOperation.CATCH_CALLS:
+      return catchCalls(task, head);
+    case DebugOperation.CATCH_ALL_CALLS:
+      catchAllCalls(task);
+      return 0;
+    case DebugOperation.REGIONS:
+      return regions(task, head.address, reply);
+    case DebugOperation.DESCRIBE:
+      return describe(task, reply);
     default:
       return Errno.ENOSYS;
   }
@@ -205,12 +220,56 @@ function attach(head: ptr<DebugMessage>, task: ptr<Task> | null): u32 {
 
 function detach(task: ptr<Task>): u32 {
   clearAllBreakpoints(task);
+  catchNoCalls(task);
   task.debugged = 0;
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
     if (threadOf(cpu).task !== task) continue;
     cancelStop(cpu);
   }
+  return 0;
+}
+
+/** What is caught stays as it was if the list does not hold. */
+function catchCalls(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
+  const numbers = cast<ptr<u32>>(addr(request.body[0]));
+  if (u64(head.count) * 4 !== u64(head.bodyBytes)) return Errno.EINVAL;
+  for (let i: u32 = 0; i < head.count; i++) if (!isCall(numbers[i])) return Errno.EINVAL;
+  catchNoCalls(task);
+  for (let i: u32 = 0; i < head.count; i++) catchCall(task, numbers[i]);
+  return 0;
+}
+
+function regions(task: ptr<Task>, from: u64, reply: ptr<DebugMessage>): u32 {
+  const list = cast<ptr<DebugRegion>>(addr(answer.body[0]));
+  const most: u32 = u32(u64(DEBUG_BODY_BYTES) / sizeof<DebugRegion>());
+  let at: u64 = from;
+  reply.count = 0;
+  const flags: u64 = lock(addr(task.space.lock));
+  while (reply.count < most) {
+    const region = regionAbove(addr(task.space.regions), at);
+    if (region === null) break;
+    const entry = addr(list[reply.count]);
+    entry.start = region.start;
+    entry.end = region.end;
+    entry.protection = region.attributes & ~u64(REGION_LAZY);
+    at = region.end;
+    reply.count++;
+  }
+  unlock(addr(task.space.lock), flags);
+  reply.bodyBytes = reply.count * u32(sizeof<DebugRegion>());
+  return 0;
+}
+
+function describe(task: ptr<Task>, reply: ptr<DebugMessage>): u32 {
+  const d = cast<ptr<DebugTask>>(addr(answer.body[0]));
+  d.pid = task.pid;
+  d.userId = task.userId;
+  d.rank = task.rank;
+  d.size = task.size;
+  d.heapStart = task.space.brkStart;
+  d.heapEnd = task.space.brkEnd;
+  reply.bodyBytes = u32(sizeof<DebugTask>());
   return 0;
 }
 
@@ -305,6 +364,7 @@ function readRegisters(task: ptr<Task>, tid: u32, reply: ptr<DebugMessage>): u32
   r.rflags = f.rflags & ~u64(Rflags.TF);
   r.fsBase = stop.fsBase;
   r.gsBase = stop.gsBase;
+  r.callNumber = stop.call;
   memcpy(addr(r.fx[0]), vectorsOf(cpu), FX_BYTES);
   reply.bodyBytes = u32(sizeof<DebugRegisters>());
   return 0;
@@ -345,6 +405,7 @@ function writeRegisters(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
   f.ss = Selector.USER_DATA;
   stop.fsBase = r.fsBase;
   stop.gsBase = r.gsBase;
+  if (stop.reason === DebugReason.CALL_ENTRY) stop.call = r.callNumber;
   const area = vectorsOf(cpu);
   memcpy(area, addr(r.fx[0]), FX_BYTES);
   // FXRSTOR faults if a reserved bit is set.

@@ -7,8 +7,9 @@
  * core is changing (space.ts): interrupt handlers and holders of outer locks may copy.
  */
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
+import { Prot } from "../abi/process.ts";
 import { Pte } from "../abi/x86.ts";
-import { memcpy } from "../../toolchain/lib/rt/memory.ts";
+import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
 import { assert } from "../arch/fatal.ts";
 import { admitInterrupts } from "../arch/percpu.ts";
@@ -17,6 +18,7 @@ import { physical } from "./frames.ts";
 import type { AddressSpace } from "./addressspace.ts";
 import { Touch, touchPage } from "./fault.ts";
 import { findLeaf, type Leaf, translateUser } from "./pagetable.ts";
+import { REGION_LAZY, regionAbove } from "./regions.ts";
 
 /** Copies are short: a caller that moves more does it in pieces and admits interrupts in between. */
 const COPY_MAX_BYTES: u64 = 32768;
@@ -58,6 +60,34 @@ function copyFromUserLocked(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, le
     done += bytes;
   }
   return true;
+}
+
+/**
+ * The same for a debugger, whose look changes nothing: a page of a lazy region that the program has not touched reads
+ * as zeros, and gets no frame.
+ */
+export function peekUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengthBytes: u64): boolean {
+  assert(lengthBytes <= COPY_MAX_BYTES, cstr("user: a copy that is too long"), lengthBytes);
+  if (outside(from, lengthBytes)) return false;
+  const flags: u64 = lock(addr(space.lock));
+  let done: u64 = 0;
+  while (done < lengthBytes) {
+    const at: u64 = from + done;
+    const page: u64 = translateUser(space.root, at, false);
+    if (page === 0 && !isUntouched(space, at)) break;
+    const bytes: u64 = untilPageEnd(at, lengthBytes - done);
+    if (page !== 0) memcpy(addr(to[done]), physical<u8>(page), bytes);
+    else memset(addr(to[done]), 0, bytes);
+    done += bytes;
+  }
+  unlock(addr(space.lock), flags);
+  return done >= lengthBytes;
+}
+/** A page of a lazy region that may be read and has no frame. Under the lock. */
+function isUntouched(space: ptr<AddressSpace>, address: u64): boolean {
+  const region = regionAbove(addr(space.regions), address);
+  if (region === null || region.start > address) return false;
+  return (region.attributes & REGION_LAZY) !== 0 && (region.attributes & Prot.READ) !== 0;
 }
 
 export function copyToUser(space: ptr<AddressSpace>, to: u64, from: ptr<u8>, lengthBytes: u64): boolean {

@@ -8,14 +8,18 @@
  * tests/kernel/paths counts it. Source: AMD64 APM vol. 2, 6.1. A program's RIP is below USER_END, one page below the
  * end of the canonical half, so SYSRET cannot fault.
  */
+import { Errno } from "../abi/errno.ts";
 import { EventKind, type TraceRecord, type TraceRing } from "../abi/events.ts";
+import { DebugReason } from "../abi/jobdebug.ts";
 import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
 import { Efer, Msr, Rflags, Selector } from "../abi/x86.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
 import type { Frame } from "../arch/frame.ts";
-import { type Cpu, cpuIndex } from "../arch/percpu.ts";
+import { type Cpu, cpuIndex, isEnding } from "../arch/percpu.ts";
 import { recorderStart } from "../arch/trace.ts";
-import { returnFromCall } from "../core/stop.ts";
+import { callBegins, callGoesOn, isAnew, isCaught, setCallEntries } from "../core/caughtcalls.ts";
+import { leaveThread } from "../core/idle.ts";
+import { NO_CALL, returnFromCall, SYSCALL_BYTES, stopAtCall, stopOf } from "../core/stop.ts";
 import type { CallFrame } from "./arguments.ts";
 import { linuxCalls, margayCalls, noSuchCall } from "./table.ts";
 
@@ -25,6 +29,7 @@ export function syscallStart(): void {
   writeMsr(Msr.EFER, readMsr(Msr.EFER) | Efer.SCE);
   writeMsr(Msr.STAR, (u64(Selector.KERNEL_CODE) << 32) | (u64(Selector.USER_BASE) << 48));
   writeMsr(Msr.LSTAR, cast<u64>(syscallEntry));
+  setCallEntries(cast<u64>(syscallEntry), cast<u64>(caughtEntry));
   writeMsr(Msr.FMASK, Rflags.IF | Rflags.DF | Rflags.TF | Rflags.AC | Rflags.NT);
 }
 
@@ -142,4 +147,62 @@ function syscallEntry(): void {
     swapgs
     iretq
   `;
+}
+
+/**
+ * The entry of a core whose thread has calls that a debugger catches: the program's registers as a Frame, which the
+ * debugger may change, and then on to the entry of all calls with them.
+ */
+function caughtEntry(): void {
+  attr({ naked: true, align: 16 });
+  asm`
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx; .cfi_register rflags, r11
+    swapgs
+    mov gs:[${offsetof<Cpu>("userStack")}], rsp
+    mov rsp, gs:[${offsetof<Cpu>("kernelStackTop")}]
+    push ${Selector.USER_DATA}
+    push qword ptr gs:[${offsetof<Cpu>("userStack")}]
+    .cfi_def_cfa rsp, 16
+    .cfi_offset rsp, -16; .cfi_register rip, rcx; .cfi_register rflags, r11
+    push r11
+    push ${Selector.USER_CODE}
+    push rcx
+    push 0; push 0
+    push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
+    push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    .cfi_def_cfa rsp, ${sizeof<Frame>()}
+    .cfi_offset rip, -40; .cfi_offset rflags, -24; .cfi_offset rsp, -16
+    .cfi_offset rax, -64; .cfi_offset rbx, -72; .cfi_offset rcx, -80; .cfi_offset rdx, -88
+    .cfi_offset rsi, -96; .cfi_offset rdi, -104; .cfi_offset rbp, -112; .cfi_offset r8, -120
+    .cfi_offset r9, -128; .cfi_offset r10, -136; .cfi_offset r11, -144; .cfi_offset r12, -152
+    .cfi_offset r13, -160; .cfi_offset r14, -168; .cfi_offset r15, -176
+    mov rdi, rsp
+    call ${caughtCall}
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    mov rcx, [rsp + 16]
+    mov r11, [rsp + 32]
+    mov rsp, [rsp + 40]
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx; .cfi_register rflags, r11
+    swapgs
+    jmp ${syscallEntry}
+  `;
+}
+/** Stops the thread in front of the call if it is caught. RAX is -ENOSYS meanwhile, as on Linux. */
+function caughtCall(frame: ptr<Frame>): void {
+  attr({ keep: true, inline: "never" });
+  const number: u64 = frame.rax;
+  if (isAnew(frame.rip - SYSCALL_BYTES)) {
+    callGoesOn();
+    return;
+  }
+  if (!isCaught(number)) return;
+  frame.rax = u64(-i64(Errno.ENOSYS));
+  stopAtCall(frame, number, DebugReason.CALL_ENTRY);
+  if (isEnding()) leaveThread();
+  frame.rax = stopOf(cpuIndex()).call;
+  if (frame.rax !== NO_CALL) callBegins(frame.rax);
 }

@@ -124,6 +124,70 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
     expect(job.status).toBe(139);
   });
 
+  it("catch syscall by name and number; info proc; a core file of its own opens again", async () => {
+    const core = path.join(folder, "core.now");
+    const { job, told } = await session(
+      "calls",
+      ["--nodes", "1", "--cores", "4", "--env", "A=b", "--chdir", "/"],
+      ["some", "words"],
+      [
+        "catch syscall nanosleep",
+        "continue",
+        "print $orig_rax",
+        "print (long)$rax",
+        "continue",
+        "print (long)$rax",
+        "delete",
+        "catch syscall 56 202",
+        "continue",
+        "delete",
+        "catch syscall",
+        "continue",
+        "continue",
+        "delete",
+        "tbreak bump",
+        "continue",
+        "info proc",
+        "info proc mappings",
+        "info proc stat",
+        "info proc status",
+        "info proc 77",
+        `generate-core-file ${core}`,
+        "set var state.stop = 1",
+        "continue",
+      ],
+    );
+    expect(told).toContain("Catchpoint 1 (syscall 'nanosleep' [35])");
+    expect(told).toMatch(/hit Catchpoint 1 \(call to syscall nanosleep\), .*\n[\s\S]*\$1 = 35\n\$2 = -38\n/);
+    expect(told).toMatch(/\$2 = -38\n[\s\S]*?hit Catchpoint 1 \(returned from syscall nanosleep\)[\s\S]*?\$3 = 0\n/);
+    expect(told).toMatch(/hit Catchpoint 2 \((?:call to|returned from) syscall futex\)/);
+    expect(told.match(/hit Catchpoint 3 \((?:call to|returned from) syscall \w+\)/g)).toHaveLength(2);
+    expect(told).toContain("process 1\ncmdline = '/debuggee some words'\ncwd = '/'\n");
+    expect(told).toContain(`exe = '${file}'\n`);
+    // A segment is named by its file, and its offset there is the program header's.
+    const [text] = loadedImage(file, elf).segments;
+    const start = text!.address.toString(16);
+    expect(told).toMatch(new RegExp(`0x${start} .* 0x${text!.offset.toString(16)} +r-xp +${file}\\n`));
+    expect(told).toMatch(/0x6[0-9a-f]+ +0x6fffffe00000 +0x[0-9a-f]+ +0x0 +rw-p +\[stack\]\n/);
+    expect(told).toMatch(/Process: \d+\nExec file: debuggee\nState: t\n/);
+    expect(told).toMatch(new RegExp(`Start of text: 0x${start}\n`));
+    expect(told).toMatch(/Uid:\t1000\t1000\t1000\t1000\n[\s\S]*Threads:\t4\n/);
+    // Only the job's own processes are there, not the host's.
+    expect(told).toContain("unable to open /proc file '/proc/77/");
+    expect(job.stdout).toBe("debuggee: threads 7, awake 1, given beyond calls 0\n");
+    expect(job.status).toBe(7);
+
+    const opened = await run("gdb", [
+      ...["-q", "-nx", "-batch", file, core],
+      ...["bt", "info threads", "print state.stop"].flatMap((c) => ["-ex", c]),
+    ]);
+    const seen = opened.stdout + opened.stderr;
+    expect(seen).toMatch(/#0 {2}bump \(amount=(?:amount@entry=)?1\) at .*\n#1 .* main /);
+    expect(seen.match(/LWP \d+ /g)!.length).toBeGreaterThanOrEqual(4);
+    expect(seen).toMatch(/ syscall6 \(number=202, /);
+    expect(seen).toContain("$1 = 0\n");
+  });
+
   it("ranks are inferiors; who detaches leaves the job as it was", async () => {
     const { job, told } = await session(
       "ranks",
@@ -215,6 +279,7 @@ describe.skipIf(missing !== undefined)("a job beside a debugged one", () => {
         nids: [1],
         files: [loadedImage(file, elf)],
         name: "debuggee",
+        workingDirectory: "/",
       });
       target.begin();
       let over = false;

@@ -48,7 +48,7 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "next",
     "print init.childCount",
   ],
-  program: [`break ${lap}`, "continue", "bt", "info args", "info threads"],
+  program: [`break ${lap}`, "continue", "bt", "info args", "info threads", "print exitGroup", "print printDecimal"],
   watch: ["rwatch tokens.arrived", "watch tokens.leaving", "continue", "continue", "delete"],
   finish: ["finish", "info locals"],
   step: [
@@ -87,7 +87,18 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "compare-sections .rodata",
     "inferior 1",
   ],
-  call: [`break ${write}`, "continue", "bt", "print *call", "delete", "step", "bt 1", "finish"],
+  call: [
+    `break ${write}`,
+    "continue",
+    "bt",
+    "print *call",
+    "print exitGroup",
+    "print printDecimal",
+    "delete",
+    "step",
+    "bt 1",
+    "finish",
+  ],
   system: [
     "info registers rip cr0 cr3 efer cs",
     "print $cr0",
@@ -191,6 +202,9 @@ describe("a session of gdb on two nodes", () => {
     /me = 0\nnext = 1\nfirst = true/,
     /\* 1\.1 .*"n1\.c0 user ring rank 0"/,
     /2\.1 .*"n2\.c0 .*rank 1"/,
+    // Kernel, init and program have functions of these names: here it is the program's.
+    /\{void \(i32\)\} 0x4[0-9a-f]{5} <exitGroup>/,
+    /\} 0x4[0-9a-f]{5} <printDecimal>/,
   );
   section(
     "watch",
@@ -236,6 +250,8 @@ describe("a session of gdb on two nodes", () => {
     /#\d .*flush .* at userland\/lib\/stdio\.ts/,
     /main \(.* at userland\/jobs\/ring\.ts/,
     /a = 1, number = 1/,
+    /\{.*\} 0xffffffff80[0-9a-f]{6} <exitGroup>/,
+    /\{.*\} 0xffffffff80[0-9a-f]{6} <printDecimal>/,
     /transfer \(call=.*isRead=false, hasOffset=false\) at kernel\/io\/files\.ts/,
     /Value returned is \$\d+ = \d+/,
   );

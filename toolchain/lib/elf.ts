@@ -33,11 +33,17 @@ export const enum ProgramFlag {
   W = 2,
   R = 4,
 }
+export const DYNAMIC_BYTES = 16;
+export const enum DynamicTag {
+  NULL = 0,
+  SYMBOLIC = 16,
+}
 export const enum SectionType {
   NULL = 0,
   PROGBITS = 1,
   SYMTAB = 2,
   STRTAB = 3,
+  DYNAMIC = 6,
   NOTE = 7,
   NOBITS = 8,
 }

@@ -82,18 +82,19 @@ function abstractInstances(functions: readonly PlacedChunk[]): Map<string, Abstr
 }
 
 /**
- * Names come from the source alone: gdb would print a link name instead, because C has no other. Private names are
- * those whose link name says more, because several files may have them.
+ * Names come from the source alone: gdb would print a link name instead, because C has no other. All are external, also
+ * what its file does not export: gdb looks for external names in the frame's own image first (elf-writer.ts,
+ * DT_SYMBOLIC), and for the others in the order in which it has read the images.
  */
-export const naming = (sourceName: string, symbol: string): Attributed[] => [
+export const naming = (sourceName: string): Attributed[] => [
   ...named(sourceName),
-  ...(symbol === sourceName ? ([[Attribute.EXTERNAL, Form.FLAG_PRESENT, 1]] as const) : []),
+  [Attribute.EXTERNAL, Form.FLAG_PRESENT, 1],
 ];
 
 function writeAbstract({ dies, files }: UnitContext, abstract: Abstract): void {
-  const { symbol, sourceName, file, line, result, variables, offsets } = abstract;
+  const { sourceName, file, line, result, variables, offsets } = abstract;
   const attributes: Attributed[] = [
-    ...naming(sourceName, symbol),
+    ...naming(sourceName),
     ...declared(files, file, line),
     ...typed(result),
     [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
@@ -148,7 +149,7 @@ class FunctionWriter {
       abstract !== null
         ? [[Attribute.ABSTRACT_ORIGIN, Form.REF4, abstract.offset]]
         : [
-            ...naming(chunk.sourceName, chunk.symbol),
+            ...naming(chunk.sourceName),
             ...declared(files, debug?.file ?? row?.file ?? -1, debug?.line ?? row?.line ?? 0),
             ...typed(debug?.result ?? -1),
             [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],

@@ -123,7 +123,7 @@ function writeDatum({ dies, files, addresses }: UnitContext, { symbol, sourceNam
   const location = addressExpression(symbol, 0n, addresses);
   if (datum === undefined || location === null) return;
   dies.die(Tag.VARIABLE, false, [
-    ...naming(sourceName, symbol),
+    ...naming(sourceName),
     ...declared(files, datum.file, datum.line),
     ...typed(datum.type),
     [Attribute.LOCATION, Form.EXPRLOC, location],

@@ -1,8 +1,9 @@
 /**
- * `.debug_line`, DWARF 5 section 6.2: one table per unit and in it one sequence per function, so that functions may lie
- * anywhere.
+ * `.debug_line`, DWARF 5 section 6.2: one table per unit and in it one sequence per function, so that functions may
+ * lie anywhere.
  *
- * A row is a place to stop at (is_stmt) unless it only changes the column within the line of the row before. Rows
+ * A row is a place to stop at (is_stmt) unless it only changes the column within the line of the row before, and no
+ * other line jumps there: gdb's `next`, and its `finish` from an inlined frame, run on to the next such place. Rows
  * without a source keep the line before them, because a debugger stops at a line 0 in the middle of a function.
  */
 import { DWARF_VERSION, Form, LineContent, LineExtended, LineOp, STANDARD_OPCODE_LENGTHS } from "../lib/dwarf.ts";
@@ -135,7 +136,11 @@ function sequence(out: ByteWriter, { chunk, address }: PlacedChunk, files: UnitF
       out.uleb(column);
     }
     const stops =
-      before === undefined || row.line !== before.line || row.file !== before.file || row.mark === "prologue end";
+      before === undefined ||
+      row.line !== before.line ||
+      row.file !== before.file ||
+      row.mark === "prologue end" ||
+      row.entered === true;
     if (stops !== isStatement) {
       isStatement = stops;
       out.u8(LineOp.NEGATE_STMT);

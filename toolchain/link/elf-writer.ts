@@ -3,6 +3,8 @@
  * page), the PVH note of kernels, symbols, and the debug sections, which are not loaded.
  */
 import {
+  DYNAMIC_BYTES,
+  DynamicTag,
   ELF_CLASS_64,
   ELF_DATA_LSB,
   ELF_HEADER_BYTES,
@@ -220,6 +222,28 @@ function writeSymbols(
   });
   sections.push({ ...header(".strtab", SectionType.STRTAB), offset: out.length, size: BigInt(names.length) });
   out.bytes(names.take());
+  writeDynamic(out, sections, link);
+}
+
+/**
+ * `DT_SYMBOLIC`: names are looked for in this image before others. Of several images in one address space gdb then
+ * takes the frame's own first: a program's `write` in the program, the kernel's in the kernel. Not loaded.
+ */
+function writeDynamic(out: ByteWriter, sections: SectionHeader[], link: number): void {
+  const entries = [DynamicTag.SYMBOLIC, DynamicTag.NULL];
+  out.align(8);
+  sections.push({
+    ...header(".dynamic", SectionType.DYNAMIC),
+    offset: out.length,
+    size: BigInt(entries.length * DYNAMIC_BYTES),
+    link,
+    align: 8n,
+    entryBytes: DYNAMIC_BYTES,
+  });
+  for (const tag of entries) {
+    out.u64(BigInt(tag));
+    out.u64(0n);
+  }
 }
 
 function finish(

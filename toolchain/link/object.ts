@@ -29,6 +29,8 @@ export interface LineRow {
    * code: a statement without code; its place is that of the next row, at the same offset, which has code.
    */
   readonly mark?: "prologue end" | "epilogue begin" | "no code";
+  /** Reached by a jump from another line, too. */
+  readonly entered?: true;
 }
 export interface ChunkFrame {
   readonly rows: readonly FrameRow[];

@@ -113,7 +113,7 @@ export class Assembler implements CodeSink {
     this.unwinding.label(name, this.buffer.length);
   }
 
-  line(file: number, line: number, column: number, mark?: LineRow["mark"]): void {
+  line(file: number, line: number, column: number, mark?: LineRow["mark"], isEntered = false): void {
     const offset = this.buffer.length;
     const last = this.rows.at(-1);
     const isOpen = last?.offset === offset && last.mark !== "no code";
@@ -131,11 +131,24 @@ export class Assembler implements CodeSink {
       this.rows.pop();
     // The position keeps its mark if the instruction placed there has a line of its own.
     const inherited = mark ?? replaced?.mark;
+    const entered = isEntered || replaced?.entered === true;
     const before = this.rows[this.rows.length - 1];
-    if (inherited === undefined && before?.file === file && before.line === line && before.column === column) return;
-    this.rows.push(
-      inherited === undefined ? { offset, file, line, column } : { offset, file, line, column, mark: inherited },
-    );
+    if (
+      inherited === undefined &&
+      !entered &&
+      before?.file === file &&
+      before.line === line &&
+      before.column === column
+    )
+      return;
+    this.rows.push({
+      offset,
+      file,
+      line,
+      column,
+      ...(inherited === undefined ? {} : { mark: inherited }),
+      ...(entered ? { entered } : {}),
+    });
   }
 
   finish(): AssembledCode {

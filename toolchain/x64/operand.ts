@@ -55,6 +55,6 @@ export interface CodeSink {
    */
   emit(mnemonic: string, ...operands: Operand[]): void;
   label(name: string): void;
-  /** Source position of the instructions that follow. */
-  line(file: number, line: number, column: number, mark?: LineRow["mark"]): void;
+  /** Source position of the instructions that follow. `isEntered`: code of another line jumps to the first of them. */
+  line(file: number, line: number, column: number, mark?: LineRow["mark"], isEntered?: boolean): void;
 }

@@ -42,6 +42,8 @@ class Writer implements MoveSink {
   readonly #tables: JumpTable[] = [];
   /** The block that a jump to a block finally reaches. */
   readonly #forward = new Map<MachineBlock, MachineBlock>();
+  /** Reached by a jump from another line. */
+  readonly #entered = new Set<MachineBlock>();
   #expansions = 0;
   /** For the copies being written. */
   #flagsLive = true;
@@ -74,9 +76,24 @@ class Writer implements MoveSink {
       blocks.filter((b) => !empty.has(b)),
       (b) => this.#forward.get(b)!,
     );
+    this.#findEntered(order);
     this.#prologue();
     order.forEach((b, i) => this.#writeBlock(b, order[i + 1]?.block ?? null));
     return this.#tables;
+  }
+
+  /** Blocks to which a block jumps that ends in another line than theirs begins in. */
+  #findEntered(order: readonly PlacedBlock[]): void {
+    const starts = new Map(order.map(({ block, code }) => [block, code.find(hasLine)?.instr.loc]));
+    for (const { block, code } of order) {
+      const end = code.findLast(hasLine)?.instr.loc;
+      if (end === undefined) continue;
+      for (const succ of block.succs) {
+        const to = this.#forward.get(succ)!;
+        const start = starts.get(to);
+        if (start !== undefined && (start.file !== end.file || start.line !== end.line)) this.#entered.add(to);
+      }
+    }
   }
 
   // ---- prologue and epilogue
@@ -117,11 +134,15 @@ class Writer implements MoveSink {
     this.#debug?.enter(block);
     const flagsLive = flagsLiveAfter(code);
     let before: Loc | null = null;
+    let isEntered = this.#entered.has(block);
     code.forEach((placed, i) => {
       const { loc, debug } = placed.instr;
       if (debug) this.#withoutCode(debug, before);
       if (!isNothing(placed)) before = loc;
-      if (loc.file >= 0 && !isNothing(placed)) this.#sink.line(loc.file, loc.line, loc.column);
+      if (hasLine(placed)) {
+        this.#sink.line(loc.file, loc.line, loc.column, undefined, isEntered);
+        isEntered = false;
+      }
       try {
         this.#write(placed, next, flagsLive[i] !== 0);
       } catch (error) {
@@ -409,6 +430,8 @@ export function parallelMoves(placed: PlacedFunction, { instr, locations }: Plac
   return moves;
 }
 
+/** It is code of a line. */
+const hasLine = (placed: Placed): boolean => placed.instr.loc.file >= 0 && !isNothing(placed);
 /** Copies of a location to itself make no code. */
 function isNothing({ instr, locations }: Placed): boolean {
   if (instr.op === "undef") return true;

@@ -349,6 +349,11 @@ export class UnicornCore extends FaultProcessor implements Core {
       return;
     }
     this.shortBlocksIn = undefined;
+    // A breakpoint comes before the faults of fetching what is there (Intel SDM vol. 3A, table 6-2).
+    if (fetch && !this.points.isPassing && this.points.isListed(this.linearRip)) {
+      this.atBreakpoint = true;
+      return;
+    }
     this.deliverMiss(this.missKind as AccessKind, this.missError, page);
   }
 

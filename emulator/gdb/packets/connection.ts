@@ -27,7 +27,7 @@ function supported(session: Session, rest: string): Reply {
     if (feature === "swbreak+") session.peer.swbreak = true;
     if (feature === "hwbreak+") session.peer.hwbreak = true;
   }
-  return FEATURES;
+  return session.target.catchCalls === undefined ? FEATURES : `${FEATURES};QCatchSyscalls+`;
 }
 
 /** `D` detaches all nodes, `D;PID` one. */
@@ -42,6 +42,15 @@ function attach(session: Session, rest: string): Reply {
   return (nid === undefined ? undefined : session.attach(nid)) ?? Failure.NO_THREAD;
 }
 
+/** `0`: none; `1`: all; `1;NUMBER;NUMBER…`. gdb means each process that it has. */
+function catchCalls(session: Session, rest: string): Reply {
+  const [on, ...list] = rest.split(";");
+  const numbers = list.map((text) => parseSmallHex(text, 0xffff_ffff) ?? -1);
+  if (session.target.catchCalls === undefined) return "";
+  if ((on !== "0" && on !== "1") || (on === "0" && list.length > 0) || numbers.includes(-1)) return Failure.INVALID;
+  return session.target.catchCalls(on === "1" && list.length === 0 ? "all" : numbers) ? "OK" : Failure.INVALID;
+}
+
 export const connectionPackets: readonly PacketRow[] = [
   { prefix: "qSupported", answer: supported },
   {
@@ -52,6 +61,7 @@ export const connectionPackets: readonly PacketRow[] = [
     },
   },
   { prefix: "?", answer: (session) => session.stopReply() },
+  { prefix: "QCatchSyscalls:", answer: catchCalls },
   // We are always in extended mode: the machine outlives its debugger.
   { prefix: "!", answer: () => "OK" },
   { prefix: "vAttach;", answer: attach },

@@ -73,41 +73,74 @@ function transfer(session: Session, rest: string): Reply {
 // ---- files
 // -------------------------------------------------------------------------------------------------------------------
 
-/** Only the files that the target names can be opened, and only for reading. Descriptor n is the n-th of them. */
+/**
+ * Only the files that the target names and its processes' `/proc/PID` can be opened, and only for reading. Descriptor n
+ * is the n-th of the named files; those of processes follow.
+ */
 const ENOENT = 2;
 const EBADF = 9;
+const EMFILE = 24;
 const EINVAL = 0x16;
 const EROFS = 30;
 const failed = (errno: number): string => `F-1,${errno.toString(16)}`;
 const O_ACCMODE = 3;
+const MOST_OPEN = 64;
+const processPath = /^\/proc\/(\d{1,5})\/([a-z]+)$/;
+
+const pathOf = (hex: string): string =>
+  /^(?:[0-9a-f]{2})*$/i.test(hex) ? Buffer.from(hex, "hex").toString("utf8") : "";
+const bytesOf = (session: Session, fd: number | undefined): Uint8Array | undefined =>
+  fd === undefined ? undefined : (session.target.files[fd]?.bytes ?? session.openFiles.get(fd));
 
 function open(session: Session, rest: string): Reply {
   const [name, flags] = rest.split(",");
-  const path = /^(?:[0-9a-f]{2})*$/i.test(name!) ? Buffer.from(name!, "hex").toString("utf8") : "";
+  const path = pathOf(name!);
   const mode = parseSmallHex(flags, 0xffff_ffff);
   if (mode === undefined) return failed(EINVAL);
-  const index = session.target.files.findIndex((file) => file.path === path);
-  if (index < 0) return failed(ENOENT);
-  return (mode & O_ACCMODE) === 0 ? `F${index.toString(16)}` : failed(EROFS);
+  const { files } = session.target;
+  let fd = files.findIndex((file) => file.path === path);
+  const [, pid, file] = processPath.exec(path) ?? [];
+  const bytes = file === undefined ? undefined : session.target.processFile?.(Number(pid), file);
+  if (fd < 0 && bytes === undefined) return failed(ENOENT);
+  if ((mode & O_ACCMODE) !== 0) return failed(EROFS);
+  if (bytes !== undefined) {
+    if (session.openFiles.size === MOST_OPEN) return failed(EMFILE);
+    for (fd = files.length; session.openFiles.has(fd); ) fd++;
+    session.openFiles.set(fd, bytes);
+  }
+  return `F${fd.toString(16)}`;
+}
+function readLink(session: Session, rest: string): Reply {
+  const [, pid, file] = processPath.exec(pathOf(rest)) ?? [];
+  const link = file === undefined ? undefined : session.target.processLink?.(Number(pid), file);
+  if (link === undefined) return failed(ENOENT);
+  const bytes = Buffer.from(link, "utf8");
+  return `F${bytes.length.toString(16)};${bytesToBinary(bytes)}`;
+}
+function close(session: Session, rest: string): Reply {
+  const fd = parseSmallHex(rest, 0xffff_ffff);
+  if (bytesOf(session, fd) === undefined) return failed(EBADF);
+  session.openFiles.delete(fd!);
+  return "F0";
 }
 function pread(session: Session, rest: string): Reply {
   const [fd, count, offset] = rest.split(",").map((part) => parseSmallHex(part, 0xffff_ffff));
-  const file = session.target.files[fd ?? -1];
+  const file = bytesOf(session, fd);
   if (file === undefined) return failed(EBADF);
   if (count === undefined || offset === undefined) return failed(EINVAL);
-  const bytes = file.bytes.subarray(offset, offset + Math.min(count, MOST));
+  const bytes = file.subarray(offset, offset + Math.min(count, MOST));
   return `F${bytes.length.toString(16)};${bytesToBinary(bytes)}`;
 }
 /** struct stat of the protocol: big-endian, 64 bytes; only mode and size are filled in. */
 function fstat(session: Session, rest: string): Reply {
-  const file = session.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1];
+  const file = bytesOf(session, parseSmallHex(rest, 0xffff_ffff));
   if (file === undefined) return failed(EBADF);
   const stat = Buffer.alloc(64);
   stat.writeUInt32BE(0o100444, 8);
   stat.writeUInt32BE(1, 12);
-  stat.writeBigUInt64BE(BigInt(file.bytes.length), 28);
+  stat.writeBigUInt64BE(BigInt(file.length), 28);
   stat.writeBigUInt64BE(512n, 36);
-  stat.writeBigUInt64BE(BigInt(Math.ceil(file.bytes.length / 512)), 44);
+  stat.writeBigUInt64BE(BigInt(Math.ceil(file.length / 512)), 44);
   return `F${stat.length.toString(16)};${bytesToBinary(stat)}`;
 }
 
@@ -117,9 +150,6 @@ export const transferPackets: readonly PacketRow[] = [
   { prefix: "vFile:open:", answer: open },
   { prefix: "vFile:pread:", answer: pread },
   { prefix: "vFile:fstat:", answer: fstat },
-  {
-    prefix: "vFile:close:",
-    answer: (session, rest) =>
-      session.target.files[parseSmallHex(rest, 0xffff_ffff) ?? -1] === undefined ? failed(EBADF) : "F0",
-  },
+  { prefix: "vFile:readlink:", answer: readLink },
+  { prefix: "vFile:close:", answer: close },
 ];

@@ -43,6 +43,7 @@ function waysIn(name: string, start: bigint): Entry[] {
       ];
     }
     case "syscallEntry":
+    case "caughtEntry":
       return [{ ...SYSCALL, address: start }];
     default:
       return [{ ...CALL, address: start }];
@@ -54,6 +55,8 @@ function waysIn(name: string, start: bigint): Entry[] {
  */
 const OUTERMOST = /^(_start|init_entry|jumpOn|bootEntry64|bootUpper|apEntry64|apUpper)$/;
 const NOT_64_BIT = /^(pvh_entry|enterLongMode|realModeEntry|protectedEntry)$/;
+/** Instructions before which the program's rsp is in memory that is reachable only through GS. */
+const CHANGES_STACKS: Readonly<Record<string, number>> = { syscallEntry: 1, caughtEntry: 2 };
 /** Functions that leave their caller for good in the middle, and then describe the context that they enter. */
 const LEAVES = /^(enterIdle|enterUser|enterFrame|.*cloneStub)$/;
 
@@ -75,8 +78,7 @@ needs("readelf", "the caller is found at every instruction of", () => {
       const follower = new Follower(symbol, entry, bytes);
       for (const way of waysIn(symbol, address)) follower.follow(way);
       problems.push(...follower.problems);
-      // While syscallEntry changes stacks, the program's rsp is in memory that is reachable only through GS.
-      const allowed = OUTERMOST.test(symbol) ? follower.compared : symbol === "syscallEntry" ? 1 : 0;
+      const allowed = OUTERMOST.test(symbol) ? follower.compared : (CHANGES_STACKS[symbol] ?? 0);
       if (follower.outermost > allowed) problems.push(`${symbol}: ${follower.outermost} instructions without a caller`);
       compared += follower.compared;
       follower.free();

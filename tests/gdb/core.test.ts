@@ -64,7 +64,7 @@ describe.skipIf(missing !== undefined)("--core-dir", () => {
     }
     // Most of the stack is a hole.
     const { size, blocks } = fs.statSync(path.join(cores, "core.rank0"));
-    expect([size > 2 ** 21, blocks * 512 < 2 ** 17]).toEqual([true, true]);
+    expect([size > 2 ** 18, blocks * 512 < 2 ** 17]).toEqual([true, true]);
   });
 
   it("threads: one that failed, one that computed, one in a system call", () => {

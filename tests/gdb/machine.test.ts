@@ -127,7 +127,7 @@ describe("where points fire", () => {
 
   it("a high address in every space of the node", () => {
     debug("hello", (d) => {
-      d.ask(`Z0,${hex(d.address("kernel/io/files.write"))},1`);
+      d.ask(`Z0,${hex(d.address("kernel/io/transfer.write"))},1`);
       expect(d.go("vCont;c")).toMatch(/^T05thread:p1\.1/);
       expect(d.view.describe({ nid: 1, core: 0 })).toContain("for hello rank 0");
     });

@@ -23,7 +23,15 @@ const interrupt = line(
 const place = line("userland/init/main.ts", "init.childCount = childCountOf(");
 const lap = line("userland/jobs/ring.ts", "const sent: i64 = send(next, first);");
 const send = line("userland/jobs/ring.ts", "tokens.leaving = tokens.arrived + 1;");
-const write = line("kernel/io/files.ts", "return transfer(call, false, false);");
+const write = line("kernel/io/transfer.ts", "return transfer(Syscall.WRITE, call, 0);");
+
+/** A command that fails, and does not end the script. */
+const tried = (command: string): string[] => [
+  "python",
+  `try: gdb.execute("${command}")`,
+  "except gdb.error as error: print(error)",
+  "end",
+];
 
 /** Sections of the script by name; each prints `== NAME` first. */
 const script: Readonly<Record<string, readonly string[]>> = {
@@ -48,7 +56,17 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "next",
     "print init.childCount",
   ],
-  program: [`break ${lap}`, "continue", "bt", "info args", "info threads", "print exitGroup", "print printDecimal"],
+  program: [
+    `break ${lap}`,
+    "continue",
+    "bt",
+    "info args",
+    "info threads",
+    "print exitGroup",
+    "print printDecimal",
+    ...tried("print findTask(1)"),
+    "info args",
+  ],
   watch: ["rwatch tokens.arrived", "watch tokens.leaving", "continue", "continue", "delete"],
   finish: ["finish", "info locals"],
   step: [
@@ -94,6 +112,8 @@ const script: Readonly<Record<string, readonly string[]>> = {
     "print *call",
     "print exitGroup",
     "print printDecimal",
+    "print findTask(1)->pid",
+    "print $rip",
     "delete",
     "step",
     "bt 1",
@@ -205,6 +225,9 @@ describe("a session of gdb on two nodes", () => {
     // Kernel, init and program have functions of these names: here it is the program's.
     /\{void \(i32\)\} 0x4[0-9a-f]{5} <exitGroup>/,
     /\} 0x4[0-9a-f]{5} <printDecimal>/,
+    /margay: n1\.c0 is in user mode and cannot execute the kernel's code at 0xf+80[0-9a-f]+: stop in the kernel first\n/,
+    /GDB has restored the context to what it was before the call/,
+    /me = 0\nnext = 1\nfirst = true/,
   );
   section(
     "watch",
@@ -243,7 +266,7 @@ describe("a session of gdb on two nodes", () => {
   section(
     "call",
     /Thread 1\.1 "n1\.c0 kernel write for ring rank 0" hit Breakpoint/,
-    /#0 +write \(call=0x[0-9a-f]+ .*\) at kernel\/io\/files\.ts/,
+    /#0 +write \(call=0x[0-9a-f]+ .*\) at kernel\/io\/transfer\.ts/,
     /#\d .* in syscallEntry \(\) at kernel\/syscall\/entry\.ts/,
     /#\d +<signal handler called>/,
     /#\d +writeAll \(.*from=0x[0-9a-f]+ <.*> "ring: 2 ranks, mean hop .*", lengthBytes=\d+\) at userland\/lib\/stdio\.ts/,
@@ -252,7 +275,9 @@ describe("a session of gdb on two nodes", () => {
     /a = 1, number = 1/,
     /\{.*\} 0xffffffff80[0-9a-f]{6} <exitGroup>/,
     /\{.*\} 0xffffffff80[0-9a-f]{6} <printDecimal>/,
-    /transfer \(call=.*isRead=false, hasOffset=false\) at kernel\/io\/files\.ts/,
+    // A function of the kernel is called, and the core is where it was.
+    /= 1\n\$\d+ = \(.*\) 0x[0-9a-f]+ <write\+?\d*>/,
+    /transfer \(number=1, call=.*\) at kernel\/io\/transfer\.ts/,
     /Value returned is \$\d+ = \d+/,
   );
   section("system", /cr0 +0x80010033 +\[ PE MP ET NE WP PG \]/, /efer +0xd01 +\[ SCE LME LMA NXE \]/, /= \[ PE /);

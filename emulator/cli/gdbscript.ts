@@ -1,6 +1,6 @@
 /**
- * gdb's initial commands, and the file that they are in while the command runs: next to the socket, or for a TCP port in
- * a folder of its own, so that nobody else can have prepared it.
+ * gdb's initial commands, and the file that they are in while the command runs: next to the socket, or for a TCP
+ * port in a folder of its own, so that nobody else can have prepared it.
  */
 import fs from "node:fs";
 import os from "node:os";

@@ -1,6 +1,7 @@
 /**
  * Arguments, environment and auxiliary vector of a program, read from its stack: init places them just below random
- * bytes and strings at the stack's top (userland/init/stack.ts). Source: System V ABI, AMD64 supplement 3.4.1 and 3.4.3.
+ * bytes and strings at the stack's top (userland/init/stack.ts). Source: System V ABI, AMD64 supplement 3.4.1 and
+ * 3.4.3.
  */
 import { PAGE_BYTES, USER_STRINGS_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
 import { Auxiliary, AuxiliaryEntry, PROGRAM_LOWEST } from "../abi/process.ts";

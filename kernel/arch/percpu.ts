@@ -9,8 +9,8 @@ import { fatal } from "./fatal.ts";
 import type { Frame } from "./frame.ts";
 
 /**
- * Reasons that keep a core from returning to its program: its task ends, a debugger stops it, a signal is pending. CALL:
- * the system call in progress is reported to a debugger when it returns; it ends no wait.
+ * Reasons that keep a core from returning to its program: its task ends, a debugger stops it, a signal is pending.
+ * CALL: the system call in progress is reported to a debugger when it returns; it ends no wait.
  */
 // biome-ignore format: a table
 export const enum Leave { END = 1, STOP = 2, SIGNAL = 4, CALL = 8 }

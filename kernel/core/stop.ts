@@ -187,7 +187,8 @@ function endForHandler(frame: ptr<Frame>, number: u64, flags: u64): void {
 function endOfNoCall(_frame: ptr<Frame>, _number: u64, _flags: u64): void {}
 
 /**
- * Stops this core's thread until `cancelStop`. True: the debugger lets the fault take effect, or has detached meanwhile.
+ * Stops this core's thread until `cancelStop`. True: the debugger lets the fault take effect, or has detached
+ * meanwhile.
  */
 export function stopHere(frame: ptr<Frame>, signal: u32, reason: u32): boolean {
   const cpu = thisCpu();

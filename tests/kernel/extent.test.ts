@@ -68,6 +68,19 @@ describe.skipIf(create === null)("ranges of terabytes", () => {
     expect(answers.filter(({ name, ns }) => ns > (name.startsWith("lazy-") ? 1_000_000 : 500_000))).toEqual([]);
   });
 
+  it("1536 MB fit a node of 2 GB: zeroed and freed with interrupts off for at most 20 µs; more is ENOMEM at once", () => {
+    const run = runJob(create!, { program: "extent", argv: ["once", `${1536 << 20}`], ramMegabytes: 2048 });
+    const answers = lines(run.stdout);
+    expect(answers.map(({ name, errno }) => `${name} ${errno}`)).toEqual([
+      "mmap 0",
+      "touched 0",
+      `mmap-again ${Errno.ENOMEM}`,
+      "munmap 0",
+    ]);
+    expect(answers[2]!.ns).toBeLessThan(20_000);
+    expect(run.result).toMatchObject({ kind: "exited", waitStatus: 0 });
+  });
+
   it("thousands of regions, far more than 128", () => {
     const run = runJob(create!, { program: "extent", argv: ["regions", "3000"] });
     expect(lines(run.stdout).map(({ errno }) => errno)).toEqual([0, 0, 0]);

@@ -94,6 +94,24 @@ function lazy(): void {
   line(cstr("lazy-munmap-16T"), munmap(at, 16 * TERABYTE));
 }
 
+/** All of it is there at once, and zero where it is looked at; then there is no room for the same again. */
+function once(bytes: u64): void {
+  begin();
+  const at: i64 = mmap(0, bytes, RW, ANYWHERE, -1, 0);
+  line(cstr("mmap"), at);
+  if (at < 0) return;
+  let touched: u64 = 0;
+  for (let offset: u64 = 0; offset < bytes; offset += 0x100_0000) {
+    const word = cast<ptr<u64>>(u64(at) + offset);
+    if (volatileRead(word) === 0) touched++;
+    volatileWrite(word, 1);
+  }
+  line(cstr("touched"), touched === bytes / 0x100_0000 ? 0 : -1);
+  begin();
+  line(cstr("mmap-again"), mmap(0, bytes, RW, ANYWHERE, -1, 0));
+  line(cstr("munmap"), munmap(u64(at), bytes));
+}
+
 function regions(count: u64): void {
   const at: i64 = mmap(0, 2 * count * PAGE, Prot.NONE, ANYWHERE, -1, 0);
   let failed: i64 = at < 0 ? at : 0;
@@ -116,6 +134,10 @@ export function main(argc: i32, argv: ptr<ptr<u8>>, _envp: ptr<ptr<u8>>): i32 {
   parseDecimal(argv[2], addr(n));
   if (argv[1][0] === 114) {
     regions(n.value);
+    return 0;
+  }
+  if (argv[1][0] === 111) {
+    once(n.value);
     return 0;
   }
   for (;;) {

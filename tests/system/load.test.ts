@@ -27,8 +27,8 @@ describe("two-phase load", () => {
     expect(shipped.filter((l) => l.includes("io.call")).map((l) => l.split(/ +/)[2])).toEqual([
       "open",
       "fstat",
-      "read",
-      "read",
+      "pread64",
+      "pread64",
       "close",
       "write",
       "exit_group",

@@ -1,19 +1,20 @@
 /**
- * SSE arithmetic by the host's own instructions. Unicorn's QEMU computes right values, but keeps no exception flags in
- * MXCSR, knows no denormal-operand flag and raises no #XM. So each of its helpers is replaced by a few bytes of machine
- * code: guest's MXCSR in, with all exceptions masked; the instruction; flags out; and where one is unmasked, the
- * exception instead of the result. What these instructions give is fixed by IEEE 754 and the manual, so it is the same
- * on every host. RCPPS and RSQRTPS, which are approximations and differ between makers, are left to QEMU.
+ * SSE arithmetic by the host's own instructions. Unicorn's QEMU computes correct values, but keeps no exception flags
+ * in MXCSR, has no denormal-operand flag and raises no #XM. So each of its helpers is replaced by a few bytes of
+ * machine code: load the guest's MXCSR with all exceptions masked, execute the instruction, store the flags; if a
+ * raised exception is unmasked, raise it and store no result. IEEE 754 and the manual define the results of these
+ * instructions, so they are the same on every host. RCPPS and RSQRTPS are approximations that differ between makers;
+ * QEMU keeps them.
  */
 import { type Address, binding, viewMemory } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
 
 /**
- * begin: MXCSR of the guest, all masked, no flags. An unmasked underflow is one of every tiny result, exact or not:
- * flush-to-zero shows it. finish: MXCSR of the host; the flags that have come up (ECX) into the guest's, those of
- * results only if no operand has raised an unmasked one; if any is unmasked (R8D), #XM, or #UD without CR4.OSXMMEXCPT,
- * at the caller's instruction. With an unmasked overflow or underflow the precision flag is left out, and the error
- * code says so: RESULT_FLAGS.
+ * begin: loads the guest's MXCSR with all exceptions masked and no flags. Every tiny result raises an unmasked
+ * underflow, exact or not: flush-to-zero makes it visible. finish: loads the host's MXCSR and adds the raised flags
+ * (ECX) to the guest's; the flags of results only if no operand has raised an unmasked exception. If a raised exception
+ * is unmasked (R8D), raises #XM, or #UD without CR4.OSXMMEXCPT, at the caller's instruction. With an unmasked overflow
+ * or underflow the precision flag is left out, and the error code says so: RESULT_FLAGS.
  */
 // biome-ignore format: one instruction a line
 const ROUTINES = [
@@ -61,7 +62,7 @@ const ROUTINES = [
   0x48, 0x8b, 0x0c, 0x24,                                         // mov rcx, [rsp]
   0xff, 0x25, 0x44, 0x00, 0x00, 0x00,                             // jmp [RAISE]
 ];
-/** FXRSTOR(rdi: env, rsi: address): #GP for reserved bits of MXCSR, else QEMU's. */
+/** FXRSTOR(rdi: env, rsi: address): #GP for reserved bits of MXCSR, otherwise calls QEMU's. */
 // biome-ignore format: one instruction a line
 const FXRSTOR = [
   0x48, 0x8b, 0x14, 0x24,             // mov rdx, [rsp]
@@ -81,7 +82,7 @@ const FXRSTOR = [
   0x31, 0xd2,                         // xor edx, edx
   0xff, 0x25, 0x10, 0x00, 0x00, 0x00, // jmp [RAISE]
 ];
-/** Words behind it. */
+/** Words after the code. */
 const fxrstorWords = ["cpu_ldl_data_ra", "helper_fxrstor", "raise_exception_err_ra"];
 const BEGIN = 0;
 const FINISH = 0x2d;
@@ -89,7 +90,7 @@ const RAISE_AT = 0xf8;
 const FIRST_HELPER = 0x100;
 const BYTES = 0x4000;
 
-/** Bits of the error code: overflow or underflow, unmasked. */
+/** Bits of the error code: an unmasked overflow or underflow. */
 export const RESULT_FLAGS = 0x6_0000;
 
 const LOAD = [0x0f, 0x10, 0x06, 0x0f, 0x10, 0x0a]; // movups xmm0, [rsi]; movups xmm1, [rdx]
@@ -102,7 +103,7 @@ interface Helper {
   readonly name: string;
   readonly load: readonly number[];
   readonly operation: readonly number[];
-  /** Behind the checks. */
+  /** Code after the checks. */
   readonly end: readonly number[];
 }
 
@@ -121,7 +122,7 @@ const withPrefixes = (name: string, opcode: number): Helper[] => [
 ];
 const compare = (name: string, predicate: number): Helper[] =>
   withPrefixes(`cmp${name}`, 0xc2).map((helper) => ({ ...helper, operation: [...helper.operation, predicate] }));
-/** The flags go to env.cc_src: ZF, PF, CF of LAHF. */
+/** Stores the flags in env.cc_src: ZF, PF and CF in the order of LAHF. */
 const flags = (name: string, ...operation: number[]): Helper => ({
   name,
   load: LOAD,
@@ -130,21 +131,21 @@ const flags = (name: string, ...operation: number[]): Helper => ({
   // and r10d, 0x45; mov [rdi + cc_src], r10
   end: [0x41, 0x83, 0xe2, 0x45, 0x4c, 0x89, 0x97, 0x98, 0x00, 0x00, 0x00],
 });
-/** Of an integer in EDX or RDX into xmm0. */
+/** From an integer in EDX or RDX to xmm0. */
 const fromInteger = (name: string, ...operation: number[]): Helper => ({
   name,
   load: [0x0f, 0x10, 0x06],
   operation: [...operation, 0xc2],
   end: STORE,
 });
-/** Of the register that RSI points to, into EAX or RAX. */
+/** From the register that RSI points to, to EAX or RAX. */
 const toInteger = (name: string, wide: boolean, prefix: number, opcode: number): Helper => ({
   name,
   load: [0x0f, 0x10, 0x0e], // movups xmm1, [rsi]
   operation: [prefix, wide ? 0x4c : 0x44, 0x0f, opcode, 0xd1], // cvt… r10, xmm1
   end: wide ? [0x4c, 0x89, 0xd0] : [0x44, 0x89, 0xd0],
 });
-/** MMX registers: as the packed integers of an XMM register, whose other half is zero. */
+/** MMX registers: processed as the packed integers of an XMM register whose other half is zero. */
 const narrow = (name: string, end: readonly number[], ...operation: number[]): Helper => ({
   name,
   load: LOAD_64,
@@ -172,7 +173,7 @@ const helpers: readonly Helper[] = [
   toInteger("cvtsd2si", false, 0xf2, 0x2d), toInteger("cvtsd2sq", true, 0xf2, 0x2d), toInteger("cvttsd2si", false, 0xf2, 0x2c), toInteger("cvttsd2sq", true, 0xf2, 0x2c),
 ];
 
-/** Once a process, before the first instance. */
+/** Called once per process, before the first instance. */
 export function interposeArithmetic(): void {
   const unicorn = binding();
   const base = unicorn.allocateCode(BYTES);

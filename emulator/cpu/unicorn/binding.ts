@@ -1,6 +1,7 @@
 /**
  * Unicorn's C interface through koffi, typed. Handles and pointers are plain addresses (numbers below 2^47), which
- * koffi passes much faster than its pointer objects. Constants: include/unicorn/unicorn.h and x86.h of version 2.1.1.
+ * koffi passes much faster than its pointer objects. Source of the constants: include/unicorn/unicorn.h and x86.h of
+ * version 2.1.1.
  */
 import koffi from "koffi";
 import { loadLibrary } from "./library.ts";
@@ -12,7 +13,7 @@ export const MODE_64 = 8;
 export const PROTECTION_ALL = 7;
 export const CPU_MODEL_BROADWELL = 20;
 
-/** uc_err values that this engine meets. */
+/** The uc_err values that this engine handles. */
 export const ErrorCode = {
   OK: 0,
   /** An instruction that does not decode, or #UD. */
@@ -22,7 +23,7 @@ export const ErrorCode = {
 } as const;
 
 export const HookType = { INTERRUPT: 1, INSTRUCTION: 2, TLB_FILL: 1 << 17 } as const;
-/** Instructions that take an instruction hook. */
+/** Instructions that an instruction hook can intercept. */
 export const HookedInstruction = { CPUID: 113, IN: 218, OUT: 500, SYSCALL: 699, SYSENTER: 700 } as const;
 /** uc_x86_reg. */
 export const RegisterId = {
@@ -38,7 +39,7 @@ export const RegisterId = {
   RFLAGS: 253,
 } as const;
 
-/** uc_mem_type of a TLB fill, less its first value. */
+/** uc_mem_type of a TLB fill, minus its first value. */
 export const TLB_ACCESS_FIRST = 16;
 
 const CONTROL_WRITE = 1;
@@ -55,7 +56,7 @@ export const Control = {
 } as const;
 export const TLB_VIRTUAL = 1;
 
-// One kind a hook. A callback is registered once a process and finds the running core by itself (hooks.ts).
+// One type per hook. A callback is registered once per process and finds the running core by itself (hooks.ts).
 const callbackTypes = {
   tlbFill: koffi.proto("bool MargayTlbFill(uint64_t uc, uint64_t address, int type, uint64_t result, uint64_t user)"),
   interrupt: koffi.proto("void MargayInterrupt(uint64_t uc, uint32_t vector, uint64_t user)"),
@@ -80,10 +81,10 @@ const callbackTypes = {
   ),
 } as const;
 export type CallbackKind = keyof typeof callbackTypes;
-/** What koffi hands to a callback for a 64-bit integer. */
+/** koffi's representation of a 64-bit integer in a callback. */
 export type Wide = number | bigint;
 
-/** Makes a C function pointer of a JavaScript function. It lives as long as the process. */
+/** Creates a C function pointer for a JavaScript function. It lives as long as the process. */
 export function registerCallback(kind: CallbackKind, callback: (...parameters: never[]) => unknown): Address {
   return Number(koffi.register(callback, koffi.pointer(callbackTypes[kind])));
 }
@@ -148,7 +149,7 @@ function bind() {
     contextSize: library.func("size_t uc_context_size(uint64_t uc)") as (uc: Address) => number,
     mapRam: (uc: Address, physical: number, bytes: number, pointer: Address) =>
       check("uc_mem_map_ptr", memMapPtr(uc, physical, bytes, PROTECTION_ALL, pointer)),
-    /** `user` comes back in the callbacks. */
+    /** The callbacks get `user` as an argument. */
     mapDevices: (uc: Address, physical: number, bytes: number, read: Address, write: Address, user: number) =>
       check("uc_mmio_map", mmioMap(uc, physical, bytes, read, user, write, user)),
     addHook: (uc: Address, type: number, callback: Address) =>
@@ -158,17 +159,17 @@ function bind() {
     setOption: (uc: Address, option: number, value: number) => check("uc_ctl", control1(uc, option, "uint32_t", value)),
     flushTranslations: (uc: Address): void => void control0(uc, Control.TB_FLUSH),
     flushTlb: (uc: Address): void => void control0(uc, Control.TLB_FLUSH),
-    /** Drops translated code of a RAM range; [begin, end). Offsets as in `ram`. */
+    /** Drops the translated code of a RAM range, [begin, end). Offsets as in `ram`. */
     invalidateCode: invalidate as (uc: Address, begin: number, end: number) => void,
     readRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) =>
       check("uc_reg_read", regRead(uc, register, value)),
     writeRegister: (uc: Address, register: number, value: Uint8Array | BigUint64Array) =>
       check("uc_reg_write", regWrite(uc, register, value)),
-    /** Zeroed, private, not reserved: pages cost nothing until touched. */
+    /** Zeroed, private, not reserved: pages cost nothing until they are touched. */
     allocate: (bytes: number): Address => allocate(bytes, 3),
     /** As `allocate`, and executable. */
     allocateCode: (bytes: number): Address => allocate(bytes, 7),
-    /** Gives pages back to the host; they read as zero afterwards. */
+    /** Returns pages to the host; they read as zero afterwards. */
     discard(address: Address, bytes: number): void {
       const dontNeed = 4;
       if (madvise(address, bytes, dontNeed) !== 0) throw new Error("unicorn: cannot discard guest RAM");

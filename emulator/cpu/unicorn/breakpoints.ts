@@ -1,7 +1,7 @@
 /**
- * QEMU's own list of breakpoints inside a Unicorn CPU, which its translator still looks at: at a listed address a block
- * ends in an exit to the debugger instead of the instruction. So breakpoints cost nothing where they are not. The list
- * is ours: nodes in memory of our own, of which only the fields that the translator reads matter. Nothing here drops
+ * QEMU's own list of breakpoints inside a Unicorn CPU, which its translator still reads: at a listed address a block
+ * ends with an exit to the debugger instead of the instruction. So only code with breakpoints pays for them. We own the
+ * list: its nodes are in our memory, and only the fields that the translator reads matter. This file drops no
  * translated code.
  */
 import { type Address, type Binding, viewMemory } from "./binding.ts";
@@ -9,7 +9,7 @@ import { Env, type Environment, Hflag } from "./environment.ts";
 
 /** struct CPUBreakpoint. */
 const Node = { ADDRESS: 0, FLAGS: 8, NEXT: 16, BYTES: 32 } as const;
-/** BP_GDB: also where RFLAGS.RF is set. */
+/** BP_GDB: the breakpoint also works with RFLAGS.RF set. */
 const BP_GDB = 0x10;
 const FIRST_CAPACITY = 128;
 
@@ -25,7 +25,7 @@ export class BreakpointList {
     private readonly env: Environment,
   ) {}
 
-  /** Linear addresses, each once. */
+  /** Linear addresses, without duplicates. */
   set(addresses: ReadonlySet<bigint>): void {
     if (addresses.size > this.capacity) {
       this.capacity = Math.max(FIRST_CAPACITY, 2 ** Math.ceil(Math.log2(addresses.size)));
@@ -45,7 +45,7 @@ export class BreakpointList {
     if (!this.isHidden) this.env.breakpointList = this.first;
   }
 
-  /** Until `show`, code is run that has no breakpoints in it: other translations, under a flag of their own. */
+  /** Until `show`, the core runs code without breakpoints: other translations, under their own flag. */
   hide(): void {
     this.isHidden = true;
     this.env.breakpointList = 0;

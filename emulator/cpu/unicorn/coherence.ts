@@ -1,13 +1,13 @@
 /**
- * Keeps translated code true. Every instance caches translations of its own and notices only its own writes, so code
- * that another core, DMA or the host writes would stay stale. Per 4 KB frame we know which cores may hold code of it
- * and which may write it without asking. A core that starts to execute a frame takes away the others' right to write
- * it; a core that starts to write it drops the others' translations. Both happen in a TLB fill, so they are exact and
- * cost nothing later.
+ * Keeps translated code coherent. Every instance caches its own translations and notices only its own writes, so code
+ * that another core, DMA or the host writes would stay stale. For each 4 KB frame this file tracks which cores may hold
+ * code of it and which may write it without asking. A core that starts to execute a frame removes the other cores'
+ * right to write it; a core that starts to write it drops the others' translations. Both happen in a TLB fill, so they
+ * are exact and cost nothing later.
  *
- * Its own writes an instance notices only where they come through the virtual page that the code runs at. So the same
- * holds within one core: of a frame that has code at one virtual page, a write through another drops the translations,
- * and code that runs at another takes the right to write away.
+ * An instance notices its own writes only through the virtual page that the code runs at. So the same rules apply
+ * within one core: if a frame has code at one virtual page, a write through another page drops the translations, and
+ * code that runs at another page removes the right to write.
  */
 import type { Address, Binding } from "./binding.ts";
 import { ACCESS_FETCH, ACCESS_WRITE, type AccessKind } from "../x86/access.ts";
@@ -17,18 +17,18 @@ const FRAME_BYTES = 4096;
 const SEVERAL = -1;
 
 export class CodeCoherence {
-  /** Bit n of word frame * words + n / 32: core n may have translations of the frame; may write it. */
+  /** Bit n of word frame * words + n / 32: core n may have translations of the frame, or may write it. */
   private readonly executes: Uint32Array;
   private readonly writes: Uint32Array;
   private readonly words: number;
   /**
-   * By core: virtual page that the translations of a frame are from, SEVERAL if more than one. Valid while the bit in
-   * `executes` is set.
+   * By core: the virtual page that the translations of a frame come from, SEVERAL if more than one. Valid while the bit
+   * in `executes` is set.
    */
   private readonly codePages: Map<number, number>[];
   /**
-   * The last fill has dropped the filling core's own translations, among them perhaps the running one. The core clears
-   * it.
+   * The last fill has dropped the filling core's own translations, possibly including the running one. The core clears
+   * this flag.
    */
   ownDropped = false;
 
@@ -44,7 +44,10 @@ export class CodeCoherence {
     this.writes = new Uint32Array(frames * this.words);
   }
 
-  /** A core fills its TLB for a frame of RAM, for a virtual page. Returns what may be granted without asking again. */
+  /**
+   * A core fills its TLB for a frame of RAM at a virtual page. Returns the permissions that it may use without asking
+   * again.
+   */
   fill(core: number, virtualPage: number, ramOffset: number, access: AccessKind, granted: number): number {
     const frame = Math.floor(ramOffset / FRAME_BYTES);
     const first = frame * this.words;
@@ -79,14 +82,15 @@ export class CodeCoherence {
       });
       writes[own] |= bit;
     } else if (granted & GRANT_WRITE && !(writes[own] & bit)) {
-      // A read of a frame that nobody else executes: the write that often follows needs no second fill.
+      // A read of a frame that no other core executes: grant the write too, so that the write that often follows needs
+      // no second fill.
       if (aliased || this.othersIn(executes, first, own, bit)) granted &= ~GRANT_WRITE;
       else writes[own] |= bit;
     }
     return executes[own] & bit ? granted : granted & ~GRANT_FETCH;
   }
 
-  /** RAM was written, but not by translated code: [ramOffset, ramOffset + length). */
+  /** Something other than translated code has written RAM: [ramOffset, ramOffset + length). */
   written(ramOffset: number, length: number): void {
     const end = ramOffset + length;
     for (let frame = Math.floor(ramOffset / FRAME_BYTES); frame * FRAME_BYTES < end; frame++) {
@@ -105,7 +109,7 @@ export class CodeCoherence {
     }
   }
 
-  /** A core's translations of the instruction at a linear address, in whatever frame it is, are to be made anew. */
+  /** Drops a core's translations of the instruction at a linear address, whatever its frame. */
   dropCodeAt(core: number, linear: bigint): void {
     const page = Number(BigInt.asUintN(48, linear) >> 12n);
     const inPage = Number(linear & 0xfffn);

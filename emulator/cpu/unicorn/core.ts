@@ -1,6 +1,6 @@
 /**
- * One core: the run loop over uc_emu_start, and what the hooks find meanwhile (translation, exceptions, breakpoints).
- * How Unicorn counts, stops and faults: README.md.
+ * One core: the run loop around uc_emu_start, and the events that the hooks report during a run (translation,
+ * exceptions, breakpoints). README.md describes how Unicorn counts, stops and faults.
  */
 import { Exception } from "../../abi/x86.ts";
 import { type Core, type CoreState, gprNames, type Place, type RunResult, type StopReason } from "../engine.ts";
@@ -24,19 +24,21 @@ import type { Instance } from "./instance.ts";
 import { CorePoints } from "./points.ts";
 import type { Node } from "./processor.ts";
 
-/** Instructions of one uc_emu_start: bounds what a run can translate. */
+/** Instructions per uc_emu_start: bounds the amount of code that a run can translate. */
 const RUN_LIMIT = 10_000;
-/** Upper bound of translated bytes an instruction, with its count hook; and of what one block may add. */
+/**
+ * Upper bound of translated bytes per instruction, including its count hook, and of the bytes that one block may add.
+ */
 const TRANSLATED_BYTES = 1024;
 const TRANSLATION_MARGIN = 2 << 20;
-/** Shorter runs than this would cost more than translating anew. */
+/** Shorter runs than this would cost more than a new translation. */
 const SHORT_RUN = 1000;
-/** CPU_INTERRUPT_HARD: "an interrupt waits", which Unicorn offers as soon as IF and shadow allow. */
+/** CPU_INTERRUPT_HARD: "an interrupt is pending". Unicorn delivers it as soon as IF and the interrupt shadow allow. */
 const INTERRUPT_HARD = 2;
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
 
-/** The core inside uc_emu_start. */
+/** The core that is inside uc_emu_start. */
 export const running: { core: UnicornCore | undefined } = { core: undefined };
 
 export class UnicornCore extends FaultProcessor implements Core {
@@ -47,26 +49,26 @@ export class UnicornCore extends FaultProcessor implements Core {
   private readonly unicorn: Binding = binding();
   private readonly handle: Address;
   protected readonly points: CorePoints;
-  /** Virtual time; inside uc_emu_start, the time at which it was called. */
+  /** Virtual time; inside uc_emu_start, the time of that call. */
   private clock = 0;
   private stopRequested = false;
 
-  // What the hooks of the current uc_emu_start have found.
+  // What the hooks have reported during the current uc_emu_start.
   /** Counter at a requestStop from a callback. */
   private stopAt = NONE;
-  /** Counter at a write that dropped translations of this core: what runs may be one of them. */
+  /** Counter at a write that dropped translations of this core: the running code may be one of them. */
   private retranslateAt = NONE;
   /** A refused TLB fill. */
   private missKind: AccessKind | typeof NONE = NONE;
   private missLow = 0;
   private missHigh = 0;
   private missError = 0;
-  /** Counter when Unicorn would have taken an interrupt: no instruction was under way. */
+  /** Counter at the point where Unicorn would have taken an interrupt, between two instructions. */
   private windowAt = NONE;
-  /** An exception or INT n that Unicorn has found. */
+  /** An exception or INT n that Unicorn has raised. */
   private trapVector = NONE;
   private trapAt = 0;
-  /** An exception that a callback of ours has raised. */
+  /** An exception that one of our callbacks has raised. */
   private raised:
     | {
         readonly vector: number;
@@ -74,21 +76,22 @@ export class UnicornCore extends FaultProcessor implements Core {
         readonly address?: bigint;
         readonly rip: bigint;
         readonly at: number;
-        /** The rest of the instruction, a port read for instance, changes them. */
+        /** The rest of the instruction, for example a port read, changes these registers. */
         readonly gpr: readonly bigint[];
         /** DR6. */
         readonly status: bigint;
       }
     | undefined;
   private thrown: { readonly error: unknown } | undefined;
-  /** The translator's list of breakpoints has ended the run, at RIP. */
+  /** The translator's list of breakpoints has ended the run at RIP. */
   private debugged = false;
-  /** After the run: it is one of ours, and RIP is at it. */
+  /** After the run: the breakpoint is one of ours, and RIP is at it. */
   private atBreakpoint = false;
   /** Counter at an access that meets a watchpoint. */
   private watchAt = NONE;
   /**
-   * While an instruction that straddles into a faulting page is being found: blocks of one instruction, in this page.
+   * During the search for an instruction that straddles into a faulting page: blocks have one instruction each, in this
+   * page.
    */
   private shortBlocksIn: bigint | undefined;
 
@@ -162,9 +165,9 @@ export class UnicornCore extends FaultProcessor implements Core {
   }
 
   /**
-   * How many of `count` instructions the translation buffer surely has space for. Where space is short, runs get
-   * shorter: it is for the worst case, most code needs a tenth. Drops all translations once only runs would fit that
-   * are too short.
+   * The number of instructions, up to `count`, for which the translation buffer certainly has space. If space is short,
+   * runs become shorter: the bound assumes the worst case, and most code needs a tenth. Drops all translations only
+   * when the possible runs would be too short.
    */
   private withinSpace(count: number): number {
     const fits = Math.floor((this.env.translationSpace - TRANSLATION_MARGIN) / TRANSLATED_BYTES);
@@ -174,7 +177,7 @@ export class UnicornCore extends FaultProcessor implements Core {
     return count;
   }
 
-  /** At most `count` instructions, then what ended it. undefined: go on. */
+  /** Executes at most `count` instructions; returns the reason for the end of the run. undefined: continue. */
   private execute(count: number, toWindow: boolean): StopReason | undefined {
     const { debug, env } = this;
     if (!debug.isActive) return this.executeRun(count, toWindow);
@@ -192,7 +195,8 @@ export class UnicornCore extends FaultProcessor implements Core {
     const loadsStack = loadsStackAtRip(this);
     const reason = this.executeRun(count, toWindow);
     if (this.clock === before) return reason;
-    // Of a run of several, only the last can have met something. What it has loaded shows in the shadow.
+    // In a run of several instructions only the last can have met a breakpoint. The interrupt shadow shows what it has
+    // loaded.
     const left = !steps || this.rip === rip ? repeatCount(this) : undefined;
     const resume = (steps && env.resumeFlag) || left !== undefined;
     env.resumeFlag = false;
@@ -207,7 +211,7 @@ export class UnicornCore extends FaultProcessor implements Core {
   /** As `execute`, in one uc_emu_start. */
   private executeRun(count: number, toWindow: boolean): StopReason | undefined {
     const env = this.env;
-    // One at a time while an NMI waits for the IRET of the one being served.
+    // One at a time while an NMI is pending and waits for the IRET of the NMI in service.
     if (this.nmiPending) {
       if (!this.nmiBlocked) {
         this.takeNmi();
@@ -253,7 +257,7 @@ export class UnicornCore extends FaultProcessor implements Core {
     if (short && !shadow) this.interruptShadow = false; // none of the instructions sought through makes one
     if (this.thrown) this.rethrow(begun);
     if (this.raised) {
-      // It comes before a single step, which Unicorn has seen then: the instruction is not done.
+      // This exception precedes the single-step trap that Unicorn has reported: the instruction is not complete.
       const { vector, errorCode, address, rip, at, gpr, status } = this.raised;
       this.setDebugRegister(6, status);
       this.raised = undefined;
@@ -269,7 +273,7 @@ export class UnicornCore extends FaultProcessor implements Core {
     } else if (code === ErrorCode.INSN_INVALID) {
       this.advance(begun - 1);
       env.setU32(Env.OLD_EXCEPTION, NONE);
-      // Unicorn would keep it although the code is written.
+      // Unicorn would keep the translation although the code is written.
       this.node.coherence.dropCodeAt(this.index, this.linearRip);
       this.deliver({ vector: Exception.UD, kind: "exception" });
     } else if (code !== ErrorCode.OK) {
@@ -285,7 +289,7 @@ export class UnicornCore extends FaultProcessor implements Core {
     } else if (this.debugged) {
       this.advance(begun);
       if (!pass && this.points.isListed(this.linearRip)) this.atBreakpoint = true;
-      // One that is ours is not counted by Unicorn: it may be the one behind the last of this run.
+      // Unicorn does not count an instruction of ours: it may be the one after the last instruction of this run.
       else if (begun < count) this.afterIntercept();
     } else if (this.windowAt !== NONE) {
       this.advance(this.windowAt); // runFor sees that the window is open
@@ -338,13 +342,14 @@ export class UnicornCore extends FaultProcessor implements Core {
     const page = BigInt(this.missHigh) * BigInt(TWO_32) + BigInt(this.missLow);
     if (fetch && this.missError === NOT_CANONICAL && this.faultsAtBranch(begun)) return;
     this.advance(fetch ? begun : begun - 1);
-    // A watched access that faulted was not made. The fetch of what follows one that was, faults again when it is next.
+    // An access that faulted was not made, so it met no watchpoint. If the access was made, the fetch of the following
+    // code faulted; that fetch faults again when its turn comes.
     if (!fetch) this.points.hit = undefined;
     else if (this.points.hit) return;
-    // Behind the last instruction of this run: the next run fetches it.
+    // This fault is after the last instruction of this run: the next run fetches it again.
     if (fetch && begun === count) return;
     if (fetch && !isAtRip && this.linearRip >> 12n !== page >> 12n) {
-      // The block at RIP runs into the page. Which of its instructions does shows in blocks of one.
+      // The block at RIP extends into the page. Blocks of one instruction show which instruction does.
       this.shortBlocksIn = this.rip >> 12n;
       return;
     }
@@ -359,7 +364,10 @@ export class UnicornCore extends FaultProcessor implements Core {
 
   // ---- what the hooks call
 
-  /** Physical address of the 4 KB page, permissions in `grantedPermissions`; or negative, and the access faults. */
+  /**
+   * Returns the physical address of the 4 KB page, with permissions in `grantedPermissions`. Negative: the access
+   * faults.
+   */
   fillTlb(low: number, high: number, access: AccessKind): number {
     let privilege: Privilege = PRIVILEGE_SUPERVISOR;
     if (this.env.cpl === 3) {
@@ -407,13 +415,15 @@ export class UnicornCore extends FaultProcessor implements Core {
     this.unicorn.stop(this.handle);
   }
 
-  /** The translator's list has ended the run, at RIP. */
+  /** The translator's list of breakpoints has ended the run at RIP. */
   noteDebugException(): void {
     this.debugged = true;
     this.unicorn.stop(this.handle); // else Unicorn waits for ever for a debugger
   }
 
-  /** An access to a watched page is about to be made: if it meets a watchpoint, the instruction is the run's last. */
+  /**
+   * An access to a watched page is about to be made. If it meets a watchpoint, the instruction is the last of the run.
+   */
   noteAccess(low: number, high: number, bytes: number, write: boolean): void {
     if (!this.points.accessed(low, high, bytes, write)) return;
     this.watchAt = this.env.counter;
@@ -437,7 +447,10 @@ export class UnicornCore extends FaultProcessor implements Core {
     this.unicorn.stop(this.handle);
   }
 
-  /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
+  /**
+   * Raises an exception at the current instruction, from inside it. The instruction changes nothing else and does not
+   * retire.
+   */
   raise(vector: number, errorCode: number, address?: bigint): void {
     if (this.raised) return;
     const at = this.env.counter;
@@ -453,7 +466,7 @@ export class UnicornCore extends FaultProcessor implements Core {
     this.env.countLimit = at;
   }
 
-  /** A callback has thrown: stop, and let `run` throw it. */
+  /** A callback has thrown: stops the core, and `run` throws the error. */
   abort(error: unknown): void {
     this.thrown ??= { error };
     this.env.countLimit = 0;
@@ -471,7 +484,7 @@ export class UnicornCore extends FaultProcessor implements Core {
   passBreakpoint(): void {
     this.points.pass();
   }
-  /** The node's breakpoints or watchpoints are others than before. */
+  /** The node's breakpoints or watchpoints have changed. */
   breakpointChanged(where: Place): void {
     this.points.breakpointChanged(where);
   }

@@ -1,6 +1,6 @@
 /**
- * The little of instruction decoding that the engine needs: Unicorn tells where an instruction is, not how long it was
- * or on whose behalf it touches memory.
+ * The small part of instruction decoding that the engine needs: Unicorn reports the address of an instruction, but not
+ * its length or the privilege of its memory accesses.
  */
 import { Exception } from "../../abi/x86.ts";
 import { ACCESS_READ, type AccessKind } from "../x86/access.ts";
@@ -18,7 +18,7 @@ export function instructionLengthBefore(cpu: Processor, rip: bigint, vector: num
   return vector === Exception.OF && last === INTO ? 1 : 2;
 }
 
-/** Bytes up to and with a two-byte opcode 0F `second` at `rip`, prefixes included. */
+/** Number of bytes up to and including a two-byte opcode 0F `second` at `rip`, with prefixes. */
 export function opcodeLength(cpu: Processor, rip: bigint, second: number): number {
   for (let length = 2; length <= LONGEST_INSTRUCTION; length++) {
     if (cpu.fetchByte(rip + BigInt(length - 2)) === 0x0f && cpu.fetchByte(rip + BigInt(length - 1)) === second)
@@ -28,9 +28,9 @@ export function opcodeLength(cpu: Processor, rip: bigint, second: number): numbe
 }
 
 /**
- * Does the instruction at RIP, run at CPL 3, touch GDT, LDT, IDT or TSS on the processor's own behalf? A segment load,
- * LAR, LSL, VERR, VERW, a far transfer, or IN and OUT with their permission map. MOV to a segment register counts only
- * with a register source: with a memory source the access may be the program's own.
+ * Does the instruction at RIP, executed at CPL 3, access GDT, LDT, IDT or TSS on the processor's own behalf? That is a
+ * segment load, LAR, LSL, VERR, VERW, a far transfer, or IN and OUT with their permission map. MOV to a segment
+ * register counts only with a register source: with a memory source the access may be the program's own.
  */
 export function implicitTableAccess(cpu: Processor, access: AccessKind): boolean {
   let at = cpu.rip;
@@ -53,11 +53,13 @@ export function implicitTableAccess(cpu: Processor, access: AccessKind): boolean
   return farTransfer || segmentPop || portAccess;
 }
 
-/** MOVS, STOS, LODS, INS, OUTS: with a repeat prefix they go on until the count is 0. CMPS and SCAS may end earlier. */
+/**
+ * MOVS, STOS, LODS, INS, OUTS: with a repeat prefix they repeat until the count is 0. CMPS and SCAS may end earlier.
+ */
 const stringOpcodes: ReadonlySet<number> = new Set([0xa4, 0xa5, 0xaa, 0xab, 0xac, 0xad, 0x6c, 0x6d, 0x6e, 0x6f]);
 const comparingOpcodes: ReadonlySet<number> = new Set([0xa6, 0xa7, 0xae, 0xaf]);
 
-/** Prefixes and opcode at RIP, as far as repetition goes. */
+/** Prefixes and opcode at RIP, as far as repetition needs them. */
 function repetition(cpu: Processor): { readonly opcode: number; readonly addressSize: boolean } | undefined {
   let at = cpu.linearRip;
   let repeats = false;
@@ -73,10 +75,10 @@ function repetition(cpu: Processor): { readonly opcode: number; readonly address
   return undefined;
 }
 
-/** Is the instruction at RIP one that repeats, so that RIP stays where it is between its iterations? */
+/** Is the instruction at RIP a repeated one, so that RIP does not move between its iterations? */
 export const isRepeating = (cpu: Processor): boolean => repeatCount(cpu) !== undefined;
 
-/** Iterations that the string instruction at RIP still has; undefined: it is none that repeats. */
+/** Remaining iterations of the string instruction at RIP; undefined: not a repeated instruction. */
 export function repeatCount(cpu: Processor): bigint | undefined {
   const found = repetition(cpu);
   if (!found || !(stringOpcodes.has(found.opcode) || comparingOpcodes.has(found.opcode))) return undefined;
@@ -85,8 +87,8 @@ export function repeatCount(cpu: Processor): bigint | undefined {
 }
 
 /**
- * How many instructions are sure to retire at RIP before it moves on, faults aside: iterations of a string instruction,
- * or 1.
+ * Number of instructions that certainly retire at RIP before it moves, apart from faults: iterations of a string
+ * instruction, or 1.
  */
 export function iterationsLeft(cpu: Processor): number {
   if (!stringOpcodes.has(repetition(cpu)?.opcode ?? 0)) return 1;

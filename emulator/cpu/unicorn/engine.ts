@@ -1,6 +1,7 @@
 /**
- * A node's processor on Unicorn: RAM, one instance a core, and the address map. RAM lies at 0 and, as far as it does
- * not fit below DEVICE_HOLE, from 4 GB on; everything else up to the physical address limit is the bus.
+ * A node's processor on Unicorn: RAM, one instance per core, and the address map. RAM starts at physical address 0; RAM
+ * that does not fit below DEVICE_HOLE starts at 4 GB. All other addresses up to the physical address limit belong to
+ * the bus.
  */
 import { DEVICE_HOLE, MAX_CPUS } from "../../abi/memory.ts";
 import type { CreateEngine, Engine, EngineOptions, Place, WatchKind } from "../engine.ts";
@@ -21,7 +22,7 @@ const PHYSICAL_END = 2 ** PHYSICAL_ADDRESS_BITS;
 const PAGE = 4096;
 const RAM_LIMIT = FOUR_GB;
 
-/** Throws UnicornUnavailable where the library cannot be had, RangeError for options outside what a node can be. */
+/** Throws UnicornUnavailable if the library is not available, and RangeError for options that no node can have. */
 export const createUnicornEngine: CreateEngine = (options) => {
   if (!tested) {
     selfTest((testOptions) => new UnicornEngine(testOptions));

@@ -1,7 +1,7 @@
 /**
- * The processor state inside a Unicorn instance: views on `uc_struct` and on `CPUX86State` at the offsets that version
- * 2.1.1 has in Debian's build (README.md; selftest.ts proves them at start-up). Nothing here calls into the library
- * except what has hidden parts: RFLAGS (lazy condition codes) and the FPU control words.
+ * The processor state inside a Unicorn instance: views on `uc_struct` and `CPUX86State` at the offsets of version 2.1.1
+ * in Debian's build (README.md; selftest.ts checks them at start-up). This file calls the library only for state with
+ * hidden parts: RFLAGS (lazy condition codes) and the FPU control words.
  */
 import { Cr0, Cr4, Efer, Rflags } from "../../abi/x86.ts";
 import type { Segment } from "../engine.ts";
@@ -20,11 +20,11 @@ const Uc = {
   BYTES: 0x600,
 } as const;
 /**
- * CPUState. ENV is a pointer to the CPUX86State; BREAKPOINTS the head of a list, a pointer to its first and one to its
- * last link.
+ * CPUState. ENV is a pointer to the CPUX86State; BREAKPOINTS is the head of a list: a pointer to its first node and one
+ * to its last link.
  */
 const Cpu = { INTERRUPT_REQUEST: 0x1c, ENV: 0x128, BYTES: 0x130, BREAKPOINTS: 0x8148 } as const;
-/** The env stands in the same object, so far behind. */
+/** Distance from the CPU to the env, which is in the same object. */
 const CPU_TO_ENV = 0x8a50;
 /** TCGContext. */
 const Tcg = { CODE_POINTER: 0xc0, HIGH_WATER: 0xd0, BYTES: 0xe0 } as const;
@@ -34,7 +34,7 @@ export const Env = {
   RIP: 128,
   EFLAGS: 136,
   FLAGS_SOURCE: 152,
-  /** How the lazy flags are to be computed. */
+  /** How to compute the lazy flags. */
   FLAGS_OPERATION: 168,
   HFLAGS: 176,
   HFLAGS2: 180,
@@ -72,9 +72,9 @@ export const Env = {
 } as const;
 /** SegmentCache. */
 const Cache = { BYTES: 24, BASE: 8, LIMIT: 16, FLAGS: 20 } as const;
-/** Of a TSS descriptor's type. */
+/** Bit in the type of a TSS descriptor. */
 const TSS_BUSY = 2 << 8;
-/** uc_context_size counts a header that the env does not have. */
+/** uc_context_size includes a header that the env does not have. */
 const CONTEXT_HEADER = 0x14;
 
 /** Bits of env.hflags (target/i386/cpu.h). */
@@ -93,17 +93,17 @@ export const Hflag = {
   TS: 1 << 11,
   OSFXSR: 1 << 22,
   SMAP: 1 << 23,
-  /** "Bound registers in use", which no processor here has: a name for translations without breakpoints in them. */
+  /** "Bound registers in use", which no processor here has. Used as a key for translations without breakpoints. */
   WITHOUT_BREAKPOINTS: 1 << 26,
-  // Unused by QEMU 5; ours, so that code is translated for them.
+  // Unused by QEMU 5. We use these bits so that code is translated separately for them.
   /** CR0.AM: with RFLAGS.AC, accesses of ring 3 are checked for alignment. */
   ALIGNMENT: 1 << 27,
   /** CR4.UMIP. */
   UMIP: 1 << 28,
 } as const;
-/** env.cc_op: they stand in env.cc_src. */
+/** Value of env.cc_op: the flags are in env.cc_src. */
 export const FLAGS_COMPUTED = 1;
-/** Bit of env.hflags2: an NMI is being served; IRET clears it. */
+/** Bit of env.hflags2: an NMI is in service; IRET clears it. */
 export const HFLAG2_NMI = 1 << 2;
 
 export class Environment {
@@ -133,11 +133,11 @@ export class Environment {
     this.tcg = new DataView(viewMemory(Number(this.uc.getBigUint64(Uc.TCG_CONTEXT, true)), Tcg.BYTES));
   }
 
-  /** Instructions begun by the current or last uc_emu_start. Runs are short: 32 bits do. */
+  /** Number of instructions that the current or last uc_emu_start has begun. Runs are short, so 32 bits suffice. */
   get counter(): number {
     return this.uc.getUint32(Uc.COUNTER, true);
   }
-  /** The count hook stops before the instruction whose number is larger. */
+  /** The count hook stops before the instruction whose number exceeds this. */
   set countLimit(value: number) {
     this.uc.setUint32(Uc.COUNT, value, true);
     this.uc.setUint32(Uc.COUNT + 4, 0, true);
@@ -153,7 +153,7 @@ export class Environment {
     return (this.tcg.getUint32(Tcg.HIGH_WATER, true) - this.tcg.getUint32(Tcg.CODE_POINTER, true)) >>> 0;
   }
 
-  /** A load that is not aligned is being made in two aligned ones. */
+  /** A misaligned load is being made as two aligned ones. */
   get isSplitAccess(): boolean {
     return this.uc.getUint32(Uc.SPLIT_ACCESS, true) !== 0;
   }
@@ -216,7 +216,7 @@ export class Environment {
     this.setU32(Env.EFLAGS, value ? flags | Rflags.RF : flags & ~Rflags.RF);
   }
 
-  /** RF is a matter of pushed images only (x86/deliver.ts) and never shown. */
+  /** RF exists only in pushed images (x86/deliver.ts); this property never shows it. */
   get rflags(): bigint {
     this.unicorn.readRegister(this.handle, RegisterId.RFLAGS, this.word);
     return this.word[0] & ~BigInt(Rflags.RF);
@@ -232,13 +232,13 @@ export class Environment {
     return value;
   }
 
-  /** Reset values (SDM vol. 3, table 9-1, FNINIT): a fresh instance has them wrong. */
+  /** Sets the reset values (SDM vol. 3, table 9-1, FNINIT): in a fresh instance they are wrong. */
   initFpu(): void {
     this.setControlWords(0x37f, 0x1f80);
     const word = new Uint8Array([0xff, 0xff]);
     this.unicorn.writeRegister(this.handle, RegisterId.FPTAG, word);
   }
-  /** These two have hidden parts (rounding modes). */
+  /** Both have hidden parts (rounding modes). */
   setControlWords(fpcw: number, mxcsr: number): void {
     const bytes = new Uint8Array(8);
     const view = new DataView(bytes.buffer);
@@ -249,7 +249,7 @@ export class Environment {
   }
 
   /**
-   * 512 bytes as FXSAVE64 writes them (SDM vol. 1, table 10-2), without the FPU's last instruction and data pointers.
+   * 512 bytes in the format of FXSAVE64 (SDM vol. 1, table 10-2), without the FPU's last instruction and data pointers.
    */
   saveFx(): Uint8Array {
     const image = new Uint8Array(512);
@@ -290,8 +290,8 @@ export class Environment {
   }
 
   /**
-   * The x87 part of an FXSAVE image, without the registers' hidden parts in Unicorn, which only its own arithmetic
-   * needs.
+   * Saves the x87 part of an FXSAVE image, without the registers' hidden parts in Unicorn, which only its own
+   * arithmetic needs.
    */
   saveX87(image: DataView): void {
     const { env } = this;
@@ -323,7 +323,7 @@ export class Environment {
     }
   }
 
-  /** The task register holds a busy TSS: QEMU marks only the descriptor in memory. */
+  /** The task register holds a busy TSS: QEMU sets the busy bit only in the descriptor in memory. */
   segment(index: SegmentIndex): Segment {
     const at = segmentOffset(index);
     const busy = index === SegmentIndex.TR ? TSS_BUSY : 0;
@@ -334,7 +334,7 @@ export class Environment {
       flags: (this.u32(at + Cache.FLAGS) & SEGMENT_FLAGS) | busy,
     };
   }
-  /** Only the cache: `updateHflags` follows. */
+  /** Writes only the cache: `updateHflags` follows. */
   writeSegment(index: SegmentIndex, segment: Segment): void {
     const at = segmentOffset(index);
     this.setU32(at, segment.selector);
@@ -349,7 +349,7 @@ export class Environment {
     this.setU64(offset + Cache.BASE, base);
     this.setU32(offset + Cache.LIMIT, limit);
   }
-  /** True where a linear address lies in a page of GDT, LDT, IDT or TSS. */
+  /** True if a linear address lies in a page of GDT, LDT, IDT or TSS. */
   inSystemTable(low: number, high: number): boolean {
     for (const at of [Env.GDTR, Env.LDTR, Env.IDTR, Env.TR]) {
       const base = this.u32(at + Cache.BASE);
@@ -364,7 +364,7 @@ export class Environment {
   }
 
   /**
-   * Computes env.hflags, which translated code is specialised on, from registers and segment caches
+   * Computes env.hflags, on which translated code is specialised, from registers and segment caches
    * (cpu_x86_load_seg_cache, cpu_x86_update_cr0 and _cr4 in target/i386). `cpl` is the new privilege level.
    */
   updateHflags(cpl: number): void {

@@ -1,4 +1,4 @@
-/** Faults of a core that Unicorn finds but does not tell whole, and instructions that it leaves to us. */
+/** Faults of a core that Unicorn detects but reports incompletely, and instructions that it leaves to us. */
 import { Exception, PageFault, Rflags } from "../../abi/x86.ts";
 import { ACCESS_FETCH, ACCESS_READ, type AccessKind, Fault } from "../x86/access.ts";
 import { Dr6 } from "../x86/debug.ts";
@@ -21,15 +21,15 @@ import { Processor } from "./processor.ts";
 import { computedFlags, noted } from "./translator.ts";
 import { UNALIGNED } from "./translator-code.ts";
 
-/** Error of a fetch from device memory, which reads as all ones there: an undefined opcode. */
+/** Error of a fetch from device memory. Device memory reads as all ones there, which is an undefined opcode. */
 export const FETCH_OUTSIDE_RAM = -2;
 
 export abstract class FaultProcessor extends Processor {
   protected abstract readonly points: CorePoints;
-  /** So many instructions have retired. */
+  /** This number of instructions has retired. */
   protected abstract advance(retired: number): void;
 
-  /** An exception that Unicorn has found. */
+  /** Delivers an exception that Unicorn has raised. */
   protected deliverFound(vector: number): void {
     const errorCode = this.env.u32(Env.ERROR_CODE);
     if (errorCode & RESULT_FLAGS) raiseResultFlags(this);
@@ -41,7 +41,7 @@ export abstract class FaultProcessor extends Processor {
     this.deliver({ vector: cause, kind: "exception", errorCode: 0 });
   }
 
-  /** A refused TLB fill, by the instruction at RIP. */
+  /** Delivers the fault of a refused TLB fill by the instruction at RIP. */
   protected deliverMiss(kind: AccessKind, error: number, page: bigint): void {
     const { env } = this;
     if (kind !== ACCESS_FETCH && hasComputedFlags(this)) {
@@ -59,7 +59,7 @@ export abstract class FaultProcessor extends Processor {
       this.deliver({ vector: Exception.UD, kind: "exception" });
       return;
     }
-    // The hook sees the page only. An access that straddles faults at the first byte of the second page.
+    // The hook gets only the page. An access that straddles faults at the first byte of the second page.
     const reported = env.invalidAddress;
     const address = reported >> 12n === page >> 12n ? reported : page;
     const isWrite = kind === ACCESS_READ && writesAtRip(this);
@@ -67,7 +67,7 @@ export abstract class FaultProcessor extends Processor {
     this.deliver({ vector: Exception.PF, kind: "exception", errorCode, address });
   }
 
-  /** The instruction at RIP is one that the translator has left to us. */
+  /** The translator has left the instruction at RIP to us. */
   protected afterIntercept(): void {
     const stepping = (this.env.u32(Env.EFLAGS) & Rflags.TF) !== 0;
     let done: Intercepted | undefined;
@@ -80,7 +80,7 @@ export abstract class FaultProcessor extends Processor {
       return;
     }
     if (done === undefined) {
-      // The code was changed meanwhile.
+      // The code has been changed meanwhile.
       this.node.coherence.dropCodeAt(this.core.index, this.linearRip);
       return;
     }
@@ -98,10 +98,10 @@ export abstract class FaultProcessor extends Processor {
     }
   }
 
-  /** A near branch to an address that is not canonical faults itself (SDM vol. 2, JMP, CALL, RET): it is taken back. */
+  /** A near branch to a non-canonical address faults itself (SDM vol. 2, JMP, CALL, RET): it is undone. */
   protected faultsAtBranch(begun: number): boolean {
     const { rip, rsp, count } = noted;
-    // It is noted before it is counted.
+    // The branch is noted before it is counted.
     if (count !== begun - 1 || !this.is64Bit || !isNotedBranch(this, rip)) return false;
     this.advance(begun - 1);
     this.points.hit = undefined;

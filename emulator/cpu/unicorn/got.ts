@@ -1,7 +1,8 @@
 /**
- * Interposition of Unicorn's own helper functions. It has no hooks for RDTSC, RDMSR, WRMSR, INVLPG and the control
- * registers, but its build exports the helpers that translated code calls for them, and takes their addresses from the
- * global offset table: so a slot there can be pointed at one of our callbacks. The slots belong to the whole process.
+ * Interposition of Unicorn's own helper functions. Unicorn has no hooks for RDTSC, RDMSR, WRMSR, INVLPG and the control
+ * registers. But its build exports the helpers that translated code calls for them, and takes their addresses from the
+ * global offset table. So a slot of that table can point to one of our callbacks. The slots belong to the whole
+ * process.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import koffi from "koffi";
@@ -9,12 +10,12 @@ import { type Address, type CallbackKind, registerCallback, viewMemory } from ".
 import { loadLibrary, UnicornUnavailable } from "./library.ts";
 
 interface Slot {
-  /** Address of the slot and value of the symbol, both relative to where the library is loaded. */
+  /** Address of the slot and value of the symbol, both relative to the load address of the library. */
   readonly slot: number;
   readonly symbolValue: number;
 }
 
-// ELF64 (System V ABI, AMD64 supplement): what a relocation and a dynamic symbol look like.
+// ELF64 (System V ABI, AMD64 supplement): layout of a relocation and of a dynamic symbol.
 const SECTION_RELA = 4;
 const SECTION_DYNAMIC_SYMBOLS = 11;
 const SECTION_GNU_HASH = 0x6fff_fff6;
@@ -28,17 +29,17 @@ let mprotect: ((address: Address, bytes: number, protection: number) => number) 
 let library: LibraryFile | undefined;
 
 /**
- * What the library's file says of its symbols. It has 20 MB, 30,000 symbols and 75,000 relocations, and a run needs a
- * dozen of them: only the sections that matter are read, as 32-bit words, a name is found by the hash table that the
- * dynamic linker uses, and relocations are chained by symbol in one pass.
+ * The symbols and relocations in the library's file. It has 20 MB, 30,000 symbols and 75,000 relocations, and a run
+ * needs a dozen of them. So only the relevant sections are read, as 32-bit words; names are found by the hash table of
+ * the dynamic linker, and relocations are chained by symbol in one pass.
  */
 class LibraryFile {
   private readonly symbols: Uint32Array;
   private readonly strings: Buffer;
   private readonly hash: Uint32Array;
-  /** Words of all relocations, one section behind the other. */
+  /** Words of all relocations, one section after the other. */
   private readonly relocations: readonly Uint32Array[];
-  /** First relocation of a symbol, and the next of the same symbol, as index + 1; 0: none. */
+  /** First relocation of a symbol, and the next one of the same symbol, as index + 1; 0: none. */
   private readonly first: readonly Uint32Array[];
   private readonly next: readonly Uint32Array[];
 
@@ -102,7 +103,7 @@ class LibraryFile {
     if (symbol < offset) return 0;
     for (; ; symbol++) {
       const hash = this.hash[firstChain + symbol - offset];
-      // The lowest bit marks the chain's end.
+      // The lowest bit marks the end of the chain.
       if ((hash | 1) === (wanted | 1) && this.isNamed(symbol, name)) return symbol;
       if (hash & 1) return 0;
     }
@@ -113,7 +114,7 @@ class LibraryFile {
   }
 
   private read(file: number, offset: number, size: number): Buffer {
-    // Of its own: aligned for views of words.
+    // A separate buffer, aligned for views of words.
     const bytes = Buffer.from(new ArrayBuffer(size));
     for (let done = 0; done < size; ) {
       const count = readSync(file, bytes, done, size - done, offset + done);
@@ -136,12 +137,15 @@ function chain(words: Uint32Array, first: Uint32Array, next: Uint32Array): void 
   }
 }
 
-/** Points every slot of `symbol` at `callback`. Before the first instance is opened: it copies the addresses. */
+/**
+ * Makes every slot of `symbol` point to `callback`. Must be called before the first instance is opened, which copies
+ * the addresses.
+ */
 export function interpose(symbol: string, kind: CallbackKind, callback: (...parameters: never[]) => unknown): void {
   interposeAddress(symbol, registerCallback(kind, callback));
 }
 
-/** As `interpose`, with a C function. */
+/** As `interpose`, for a C function. */
 export function interposeAddress(symbol: string, target: Address): void {
   const { path, handle } = loadLibrary();
   library ??= new LibraryFile(path);

@@ -1,8 +1,8 @@
 /**
- * Everything that Unicorn calls: TLB fills, exceptions, port and memory-mapped I/O, CPUID, SYSCALL, and the interposed
- * helpers for RDTSC, MSRs, INVLPG and control registers. Registered once a process; since JavaScript runs one core at a
- * time, they all act on the running one. An exception thrown here cannot cross the C frames: it is kept, the core
- * stops, and `run` throws it.
+ * All functions that Unicorn calls: TLB fills, exceptions, port and memory-mapped I/O, CPUID, SYSCALL, and the
+ * interposed helpers for RDTSC, MSRs, INVLPG and control registers. They are registered once per process. JavaScript
+ * runs one core at a time, so they all act on the running core. An exception thrown here cannot cross the C frames: it
+ * is kept, the core stops, and `run` throws it.
  */
 import { Exception } from "../../abi/x86.ts";
 import type { AccessKind } from "../x86/access.ts";
@@ -31,14 +31,17 @@ import { watchFilter } from "./watchfilter.ts";
 
 const TWO_32 = 0x1_0000_0000;
 const low32 = (value: Wide): number => (typeof value === "bigint" ? Number(BigInt.asUintN(32, value)) : value >>> 0);
-/** koffi gives 64-bit integers as numbers where they fit, high addresses as negative ones. */
+/** koffi passes 64-bit integers as numbers if they fit; high addresses are negative numbers. */
 const high32 = (value: Wide): number =>
   typeof value === "bigint" ? Number(BigInt.asUintN(32, value >> 32n)) : Math.floor(value / TWO_32) >>> 0;
 const wide = (value: Wide): bigint => BigInt.asUintN(64, BigInt(value));
 
 let callbacks: Callbacks | undefined;
 
-/** Registers the callbacks and replaces the helpers, once; before the first instance, which copies their addresses. */
+/**
+ * Registers the callbacks and replaces the helpers, once. Must be called before the first instance, which copies their
+ * addresses.
+ */
 export function installHooks(): Callbacks {
   if (callbacks) return callbacks;
   interposeHelpers();
@@ -105,7 +108,7 @@ function guarded<Result>(whenThrown: Result, action: (core: UnicornCore) => Resu
   }
 }
 
-/** RDRAND is not announced by CPUID and would read the host's randomness: #UD, as on a processor without it. */
+/** CPUID does not announce RDRAND, and it would read the host's randomness: #UD, as on a processor without it. */
 function interposeHelpers(): void {
   const { library } = binding();
   const invlpg = library.func("void helper_invlpg_x86_64(uint64_t env, uint64_t address)") as (
@@ -131,7 +134,7 @@ function interposeHelpers(): void {
     guarded(undefined, (core) => core.raise(Exception.UD, 0));
     return 0;
   });
-  // Unicorn's own delivery: asked for by runToWindow, only to learn when it would have happened.
+  // Unicorn's own delivery. runToWindow requests it only to learn when it would have happened.
   interpose("do_interrupt_x86_hardirq_x86_64", "deliverInterrupt", () =>
     guarded(undefined, (core) => core.noteWindow()),
   );

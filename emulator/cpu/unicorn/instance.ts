@@ -1,7 +1,6 @@
 /**
- * Unicorn instances, one a core. Opening one costs milliseconds, closing leaks and unmapping visits every page, so a
- * node's RAM and instances are kept together and reused by the next node of that size, with the CPUs set back to how
- * they were new.
+ * Unicorn instances, one per core. Opening one costs milliseconds, closing one leaks, and unmapping visits every page.
+ * So a node's RAM and instances are kept together, and the next node of that size reuses them after the CPUs are reset.
  */
 import {
   type Address,
@@ -18,12 +17,12 @@ import { Environment } from "./environment.ts";
 import { checkAlignment } from "./translator.ts";
 
 /**
- * Translation buffer of an instance. Its pages are touched as code is translated. Without this, a flush would touch 1
- * GB. The run loop flushes before it could overflow, which would crash the process.
+ * Size of an instance's translation buffer. Its pages are touched as code is translated; with the default size a flush
+ * would touch 1 GB. The run loop flushes before the buffer could overflow, which would crash the process.
  */
 export const TRANSLATION_BUFFER_BYTES = 32 << 20;
 
-/** C function pointers of what an instance calls. */
+/** C function pointers that an instance calls. */
 export interface Callbacks {
   readonly tlbFill: Address;
   readonly interrupt: Address;
@@ -40,10 +39,10 @@ export interface MemoryMap {
   /** Host address of the node's RAM. */
   readonly ram: Address;
   readonly ramBytes: number;
-  /** Where its second part begins: offset in RAM, and physical address. The first part lies at 0. */
+  /** The second part of RAM: its offset in RAM, and its physical address. The first part starts at 0. */
   readonly split: number;
   readonly splitPhysical: number;
-  /** End of the physical address space. What is not RAM goes to the bus. */
+  /** End of the physical address space. Addresses outside RAM go to the bus. */
   readonly end: number;
 }
 
@@ -58,15 +57,17 @@ export class Instance {
     map: MemoryMap,
     callbacks: Callbacks,
   ) {
-    // The order matters: buffer and model before the CPU exists, which the first call of any other kind creates.
+    // The order matters: buffer size and CPU model must be set before the CPU exists, and the first call of any other
+    // kind creates it.
     unicorn.setOption(handle, Control.TCG_BUFFER_SIZE, TRANSLATION_BUFFER_BYTES);
     unicorn.setOption(handle, Control.CPU_MODEL, CPU_MODEL_BROADWELL);
-    // RAM offsets inside Unicorn are offsets in the node's RAM if it is mapped in order.
+    // If RAM is mapped in order, RAM offsets inside Unicorn equal offsets in the node's RAM.
     const high = map.ramBytes - map.split;
     unicorn.mapRam(handle, 0, map.split, map.ram);
     if (high) unicorn.mapRam(handle, map.splitPhysical, high, map.ram + map.split);
     const mapDevices = (physical: number, end: number): void =>
-      // The callbacks get the offset in the range and its base, in 4 KB units so that it fits every integer type.
+      // The callbacks get the offset in the range and its base. The base is in units of 4 KB, so that it fits every
+      // integer type.
       unicorn.mapDevices(handle, physical, end - physical, callbacks.mmioRead, callbacks.mmioWrite, physical / 4096);
     mapDevices(map.split, map.splitPhysical);
     mapDevices(map.splitPhysical + high, map.end);
@@ -95,8 +96,8 @@ export class Instance {
   }
 
   /**
-   * Translated code stays: the engine has dropped what it knew of (CodeCoherence.dropAll), which costs less than a
-   * flush.
+   * Translated code stays. The engine has dropped the code of all known frames (CodeCoherence.dropAll), which costs
+   * less than a flush.
    */
   reset(): void {
     this.env.bytes.set(this.pristine);
@@ -104,16 +105,16 @@ export class Instance {
   }
 }
 
-/** RAM and the instances that it is mapped in. */
+/** RAM and the instances that map it. */
 export interface Hardware {
   readonly map: MemoryMap;
-  /** At least as many as were asked for. */
+  /** At least as many as were requested. */
   readonly instances: readonly Instance[];
 }
 
 const free: { map: MemoryMap; instances: Instance[] }[] = [];
 
-/** Hardware as new, with zeroed RAM. Throws UnicornUnavailable. */
+/** Returns reset hardware with zeroed RAM. Throws UnicornUnavailable. */
 export function acquireHardware(cores: number, layout: Omit<MemoryMap, "ram">, callbacks: Callbacks): Hardware {
   const unicorn = binding();
   const index = free.findIndex(({ map }) => map.ramBytes === layout.ramBytes);

@@ -1,6 +1,6 @@
 /**
- * Instructions that Unicorn leaves to us, or that we take from it (hooks.ts): CPUID, SYSCALL, RDTSC, MSRs, control
- * registers, ports. An exception is raised on the core and changes nothing else.
+ * Instructions that Unicorn leaves to us, or that we intercept (hooks.ts): CPUID, SYSCALL, RDTSC, MSRs, control
+ * registers, ports. An exception is raised on the core, and the instruction changes nothing else.
  */
 import { Cr0, Cr4, Exception } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
@@ -60,7 +60,7 @@ export function wrmsr(cpu: Processor): void {
   if (!(writeOwnMsr(cpu, index, value) ?? cpu.node.bus.writeMsr(cpu.core, index, value))) cpu.raise(Exception.GP, 0);
 }
 
-/** MOV to a control register. True: Unicorn is to write it. */
+/** MOV to a control register. True: Unicorn should write it. */
 export function beforeControlWrite(cpu: Processor, index: number, value: bigint): boolean {
   if (index === 8 && !(value >> 4n)) {
     cpu.node.bus.writeTaskPriority(cpu.core, Number(value));
@@ -80,7 +80,7 @@ export function readControl(cpu: Processor, index: number): number | bigint {
   return cpu.env.u64(Env.CR0 + 8 * index);
 }
 
-/** MOV to a debug register. Unicorn's own would drop all translated code, that which is running too. */
+/** MOV to a debug register. Unicorn's own implementation would drop all translated code, including the running code. */
 export function writeDebug(cpu: Processor, index: number, value: bigint): void {
   raising(cpu, () => cpu.debug.write(cpu, index, value));
 }
@@ -101,7 +101,9 @@ function raising(cpu: Processor, action: () => unknown): boolean {
   }
 }
 
-/** Unicorn lets everybody use the ports. False: closed to the program, and the instruction faults. */
+/**
+ * Unicorn does not check the right to use a port. False: the port is closed to the program, and the instruction faults.
+ */
 function portOpen(cpu: Processor, port: number, size: number): boolean {
   if (cpu.env.cpl !== 0 && !raising(cpu, () => checkPort(cpu, port, size))) return false;
   if (cpu.debug.accessedPort(port, size, cpu.cr4)) cpu.endRun();

@@ -1,7 +1,7 @@
 /**
- * Instructions that Unicorn does wrong and that are mended at translation (translator.ts). What is right comes from
- * x86/instruction.ts and x86/execute.ts; here is which of Unicorn's translations must not be taken as they are, and
- * what its faults leave out.
+ * Instructions that Unicorn executes wrongly and that are corrected at translation (translator.ts). x86/instruction.ts
+ * and x86/execute.ts define the correct behaviour. This file lists which of Unicorn's translations cannot be used as
+ * they are, and adds what is missing in its faults.
  */
 import { Exception, Rflags } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
@@ -26,7 +26,7 @@ import type { Processor } from "./processor.ts";
 import { Action, type Interest } from "./translator.ts";
 import { executeX87, isX87 } from "./x87.ts";
 
-/** Bytes of an instruction at most. */
+/** Maximum length of an instruction in bytes. */
 const LONGEST = 15;
 const LOCK = 0xf0;
 const RETURN_FAR = 0xca;
@@ -34,12 +34,12 @@ const ICEBP = 0xf1;
 const CMPXCHG = 0xb1;
 const POPCNT = 0xb8;
 const RAX = 0;
-/** Beside the register of BRACKET: the instruction is a scan. */
+/** Flag besides the register of BRACKET: the instruction is a scan. */
 const SCAN = 0x100;
-/** A word of the state behind the general registers that CMPXCHG leaves alone: RIP. */
+/** A word of the state after the general registers that CMPXCHG does not change: RIP. */
 const NO_REGISTER = 16;
 
-/** Opcodes that `classify` is asked about. */
+/** Opcodes for which `classify` is called. */
 export const interest: Interest = {
   // biome-ignore format: by the opcode map
   opcodes: [
@@ -61,7 +61,7 @@ function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-/** `flags`: of the block, as env.hflags with RFLAGS' bits. */
+/** `flags`: of the block, in the format of env.hflags with RFLAGS' bits. */
 export function classify(cpu: Processor, linear: bigint, flags: number): number {
   const isLong = (flags & Hflag.CS64) !== 0;
   const found = decodeAt(cpu, linear, isLong);
@@ -72,7 +72,7 @@ export function classify(cpu: Processor, linear: bigint, flags: number): number 
     isX87(found, flags) ||
     isSteppedPause(found, flags);
   if (isOurs) return Action.EXIT | (covered(found, linear) << 8);
-  // With EAX itself as destination the comparison succeeds, and Unicorn is right.
+  // If the destination is EAX itself, the comparison succeeds, and Unicorn is right.
   if (isNarrowCompareExchange(found, flags) && destination(found) !== RAX)
     return Action.BRACKET | (destination(found) << 8);
   if (isNarrowScan(found, flags))
@@ -83,7 +83,7 @@ export function classify(cpu: Processor, linear: bigint, flags: number): number 
   return needsAlignment(found) ? Action.ALIGN : Action.PLAIN;
 }
 
-/** What the instruction raises, without doing anything. */
+/** The exception that the instruction raises before it does anything. */
 function exceptionOf(found: Decoded, flags: number): { vector: number; errorCode: number } | undefined {
   if ((found.lock && !isLockable(found)) || isUnannounced(found, (flags & Hflag.CS64) !== 0))
     return { vector: Exception.UD, errorCode: 0 };
@@ -93,13 +93,13 @@ function exceptionOf(found: Decoded, flags: number): { vector: number; errorCode
   return undefined;
 }
 
-/** Extensions that CPUID does not announce, and Unicorn's model has: SSSE3 and later, POPCNT, AVX. */
+/** Extensions that CPUID does not announce but Unicorn's model has: SSSE3 and later, POPCNT, AVX. */
 function isUnannounced({ map, opcode, modrm, repeat }: Decoded, is64Bit: boolean): boolean {
   if (map === 0) return (opcode === 0xc4 || opcode === 0xc5) && (is64Bit || !isMemory(modrm)); // VEX
   return map > 1 || (opcode === POPCNT && repeat === 0xf3);
 }
 
-/** SGDT, SIDT, SLDT, STR, SMSW: what UMIP closes outside ring 0 (SDM vol. 3, 2.5). */
+/** SGDT, SIDT, SLDT, STR, SMSW: UMIP forbids them outside ring 0 (SDM vol. 3, 2.5). */
 function readsSystemRegister({ map, opcode, modrm }: Decoded): boolean {
   if (map !== 1 || modrm < 0) return false;
   const extension = regField(modrm);
@@ -107,28 +107,33 @@ function readsSystemRegister({ map, opcode, modrm }: Decoded): boolean {
   return opcode === 0x01 && (extension === 4 || (extension < 2 && isMemory(modrm)));
 }
 
-/** CMPXCHG of 32 bits: Unicorn clears the upper half of what it does not write. */
+/** CMPXCHG of 32 bits: Unicorn clears the upper half of a register that the instruction does not write. */
 function isNarrowCompareExchange({ map, opcode, operandSize, rex }: Decoded, flags: number): boolean {
   if (map !== 1 || opcode !== CMPXCHG || rex & 8) return false;
   return ((flags & Hflag.CS32) !== 0) !== operandSize;
 }
 
-/** BSF and BSR of 32 bits: Unicorn clears the upper half of what it does not write where the source is 0. */
+/**
+ * BSF and BSR of 32 bits with a source of 0: Unicorn clears the upper half of a destination that the instruction does
+ * not write.
+ */
 function isNarrowScan({ map, opcode, operandSize, rex, repeat }: Decoded, flags: number): boolean {
   if (map !== 1 || (opcode !== 0xbc && opcode !== 0xbd) || rex & 8 || repeat === 0xf3) return false;
   return (flags & Hflag.CS64) !== 0 && !operandSize;
 }
 
-/** PAUSE under RFLAGS.TF: Unicorn forgets the trap. */
+/** PAUSE under RFLAGS.TF: Unicorn loses the trap. */
 const isSteppedPause = ({ map, opcode, repeat, rex }: Decoded, flags: number): boolean =>
   map === 0 && opcode === 0x90 && repeat === 0xf3 && (rex & 1) === 0 && (flags & Rflags.TF) !== 0;
 
-/** The register whose upper half must stay where the comparison fails. */
+/** The register whose upper half must not change if the comparison fails. */
 function destination({ modrm, rex }: Decoded): number {
   return isMemory(modrm) ? NO_REGISTER : (modrm & 7) | ((rex & 1) << 3);
 }
 
-/** Bytes that the decision to exit depends on, as far as they lie in one page: writing them drops the translation. */
+/**
+ * The bytes on which the decision to exit depends, as far as they lie in one page: writing them drops the translation.
+ */
 const covered = ({ opcodeEnd }: Decoded, linear: bigint): number =>
   Math.min(opcodeEnd + 1, 4096 - Number(linear & 0xfffn));
 
@@ -143,14 +148,14 @@ function decodeAt(cpu: Processor, linear: bigint, is64Bit: boolean): Decoded | u
 const decodeAtRip = (cpu: Processor): Decoded | undefined => decodeAt(cpu, cpu.linearRip, cpu.is64Bit);
 
 export type Intercepted =
-  /** It raises this, and does nothing else. */
+  /** It raises this exception and does nothing else. */
   | { readonly vector: number; readonly errorCode: number }
-  /** It is to be executed; Fault may be thrown. */
+  /** It must be executed; may throw Fault. */
   | { readonly length: number; readonly trap?: number };
 
 /**
- * A block has ended before an instruction that is ours: does it. undefined: it is none of them, or no more. Throws
- * Fault.
+ * A block has ended before an instruction of ours: executes it. undefined: the instruction is not one of ours, or no
+ * longer. Throws Fault.
  */
 export function perform(cpu: Processor & Execute): Intercepted | undefined {
   let found = decodeAtRip(cpu);
@@ -167,7 +172,7 @@ export function perform(cpu: Processor & Execute): Intercepted | undefined {
   try {
     return { length: isFloatingPoint ? executeX87(cpu, found, byte) : execute(cpu, found, byte) };
   } catch (fault) {
-    // Linear memory knows no segments: what is not canonical is #SS in the stack segment.
+    // Linear memory ignores segments: a non-canonical address in the stack segment is #SS.
     if (!(fault instanceof Fault) || fault.vector !== Exception.GP || !isBasedOnStack(found, byte)) throw fault;
     const { address } = memoryOperand(found, byte, cpu);
     throw BigInt.asUintN(64, BigInt.asIntN(48, address)) === address ? fault : new Fault(Exception.SS, 0);
@@ -175,7 +180,7 @@ export function perform(cpu: Processor & Execute): Intercepted | undefined {
 }
 
 /**
- * The translator has fetched the opcode only. What lies in the next page is fetched here. True: something does. Throws
+ * The translator has fetched only the opcode. This fetches the bytes in the next page. True: there are some. Throws
  * Fault.
  */
 function fetchRest(cpu: Processor, found: Decoded): boolean {
@@ -194,15 +199,14 @@ function fetchRest(cpu: Processor, found: Decoded): boolean {
 }
 
 /**
- * Of the instruction at RIP: must its operand be aligned to 16 bytes? If not, what was not aligned was so for
- * RFLAGS.AC.
+ * Must the operand of the instruction at RIP be aligned to 16 bytes? If not, the alignment error comes from RFLAGS.AC.
  */
 export function needsAlignmentAtRip(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);
   return found !== undefined && needsAlignment(found);
 }
 
-/** SSE arithmetic at RIP has met an overflow or underflow that is unmasked: its flags in MXCSR. */
+/** SSE arithmetic at RIP has raised an unmasked overflow or underflow: sets its flags in MXCSR. */
 export function raiseResultFlags(cpu: Processor): void {
   const found = decodeAtRip(cpu);
   const bytes = found && arithmeticSourceBytes(found);
@@ -216,7 +220,7 @@ export function raiseResultFlags(cpu: Processor): void {
   cpu.raiseMxcsr(resultFlags(found, cpu.xmm(regField(modrm) | ((rex & 4) << 1)), source, cpu.mxcsr) ?? 0);
 }
 
-/** MOV SS, POP SS, LSS: #DB is held back until the next instruction is done. */
+/** MOV SS, POP SS, LSS: #DB is held back until the next instruction has retired. */
 export function loadsStackAtRip(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);
   if (found === undefined) return false;
@@ -224,14 +228,17 @@ export function loadsStackAtRip(cpu: Processor): boolean {
   return map === 0 ? opcode === 0x17 || (opcode === 0x8e && regField(modrm) === 2) : map === 1 && opcode === 0xb2;
 }
 
-/** It reads first what it writes, and Unicorn has refused the read: the processor asks for the right to write. */
+/**
+ * The instruction reads the operand that it then writes, and Unicorn has refused the read: a processor checks the right
+ * to write.
+ */
 export function writesAtRip(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);
   return found !== undefined && writesWhatItReads(found);
 }
 
 /**
- * An access of the instruction at RIP to an address in `page` that is not canonical: #SS(0) in the stack segment, else
+ * An access of the instruction at RIP to a non-canonical address in `page`: #SS(0) in the stack segment, otherwise
  * #GP(0).
  */
 export function vectorOfNotCanonical(cpu: Processor, page: bigint): number {
@@ -240,7 +247,7 @@ export function vectorOfNotCanonical(cpu: Processor, page: bigint): number {
   const byte = bytesAt(cpu, cpu.linearRip);
   if (isBasedOnStack(found, byte)) return Exception.SS;
   if (!usesStack(found)) return Exception.GP;
-  // Two accesses: which was it?
+  // With two accesses: finds out which one it was.
   const isOperand = hasModrm(found) && isMemory(found.modrm) && memoryOperand(found, byte, cpu).address >> 12n === page;
   return isOperand ? Exception.GP : Exception.SS;
 }
@@ -259,8 +266,8 @@ const isRotateMemory = ({ map, opcode, modrm }: Decoded): boolean =>
   map === 0 && [0xc0, 0xc1, 0xd0, 0xd1, 0xd2, 0xd3].includes(opcode) && isMemory(modrm) && (regField(modrm) & 6) === 2;
 
 /**
- * Before the instruction at RIP, whose access has been refused, have the lazy flags been computed (FLAGS)? Unicorn
- * takes them for lazy again.
+ * Have the lazy flags been computed (FLAGS) before the instruction at RIP, whose access has been refused? Unicorn
+ * treats them as lazy again.
  */
 export function hasComputedFlags(cpu: Processor): boolean {
   const found = decodeAtRip(cpu);

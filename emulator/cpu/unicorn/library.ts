@@ -1,7 +1,7 @@
 /**
- * Finds and loads the Unicorn library. Looked for in this order: the file named by the environment variable
- * UNICORN_LIB, `.unicorn` in the package (any depth), the system's `libunicorn.so.2`. Only version 2.1.1 will do:
- * private offsets and known behaviour are fixed for it (README.md).
+ * Finds and loads the Unicorn library. Search order: the file in the environment variable UNICORN_LIB, `.unicorn` in
+ * the package (any depth), the system's `libunicorn.so.2`. Only version 2.1.1 is accepted: the engine relies on its
+ * private offsets and behaviour (README.md).
  */
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,7 +11,7 @@ import koffi, { type LibraryHandle } from "koffi";
 const LIBRARY = "libunicorn.so.2";
 const VERSION = "2.1.1";
 
-/** The engine cannot be had on this machine; the message says what to install. */
+/** The engine is not available on this machine; the message says what to install. */
 export class UnicornUnavailable extends Error {
   constructor(reason: string) {
     super(
@@ -53,7 +53,8 @@ export function loadLibrary(): LoadedLibrary {
 }
 
 /**
- * The package is the nearest folder above this file that has a package.json: from the source and from the bundle alike.
+ * The package is the nearest folder above this file with a package.json. This works from the source and from the
+ * bundle.
  */
 function findInPackage(): string | undefined {
   let folder = dirname(fileURLToPath(import.meta.url));

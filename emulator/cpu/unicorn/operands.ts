@@ -1,7 +1,7 @@
 /**
- * Which bytes of memory an instruction accesses, by iced-x86. Needed only where a load that is not aligned meets a
- * watched page, and for faults in the last page of the lower canonical addresses; so the package, which is large, is
- * loaded then.
+ * Finds the bytes of memory that an instruction accesses, by iced-x86. This is needed only if a misaligned load meets a
+ * watched page, and for faults in the last page of the lower canonical addresses; so the large package is loaded on
+ * first use.
  */
 import { createRequire } from "node:module";
 import type * as Iced from "iced-x86";
@@ -10,7 +10,7 @@ import { SegmentIndex } from "../x86/access.ts";
 import type { Processor } from "./processor.ts";
 
 const LONGEST_INSTRUCTION = 15;
-/** The first address that is not canonical. */
+/** The first non-canonical address. */
 export const CANONICAL_END = 0x8000_0000_0000n;
 let loaded: typeof Iced | undefined;
 
@@ -21,8 +21,8 @@ export interface Read {
 }
 
 /**
- * What the instruction at RIP, about to read memory, reads within [linear, linear + bytes). Where its operands do not
- * tell (loads that it makes implicitly), all of it.
+ * The bytes within [linear, linear + bytes) that the instruction at RIP is about to read. If its operands do not tell
+ * (implicit loads), all of the range.
  */
 export function splitReads(processor: Processor, linear: bigint, bytes: number): readonly Read[] {
   const end = linear + BigInt(bytes);
@@ -35,7 +35,9 @@ export function splitReads(processor: Processor, linear: bigint, bytes: number):
   return reads.length > 0 ? reads : [{ linear, bytes }];
 }
 
-/** Does the instruction at RIP access memory across the end of the lower canonical addresses? Then it is #GP or #SS. */
+/**
+ * Does the instruction at RIP access memory across the end of the lower canonical addresses? Then it raises #GP or #SS.
+ */
 export function leavesCanonical(processor: Processor): boolean {
   return memoryOperands(processor, () => true).some(
     ([address, bytes]) => address < CANONICAL_END && address + BigInt(bytes) > CANONICAL_END,
@@ -74,7 +76,7 @@ function memoryOperands(
   const info = factory.info(instruction);
   const operands: [bigint, number][] = [];
   for (const memory of info.usedMemory() as Iced.UsedMemory[]) {
-    // With a repeat prefix the operand is all of the string; this is one iteration of it.
+    // With a repeat prefix the operand is the whole string; this is one iteration of it.
     const size = MemorySizeExt.size(memory.memorySize) || MemorySizeExt.size(instruction.memorySize);
     if (wanted(memory.access) && size > 0) {
       const offset =
@@ -94,7 +96,7 @@ function memoryOperands(
   return operands;
 }
 
-/** RIP-relative operands come with their address as displacement. */
+/** iced-x86 gives the address of a RIP-relative operand as its displacement. */
 function registerValue(processor: Processor, register: Iced.Register): bigint {
   const { Register, RegisterExt } = loaded as typeof Iced;
   if (register === Register.None || register === Register.RIP || register === Register.EIP) return 0n;

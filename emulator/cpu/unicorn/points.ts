@@ -1,7 +1,7 @@
 /**
- * Breakpoints and watchpoints as one core meets them. What the node's are is in x86/stops.ts, how Unicorn is brought to
- * notice them in breakpoints.ts and watchfilter.ts; here is what has to be remembered between the two, from one run to
- * the next.
+ * Breakpoints and watchpoints as one core meets them. x86/stops.ts holds those of the node; breakpoints.ts and
+ * watchfilter.ts make Unicorn detect them. This file holds what must be remembered between the two, from one run to the
+ * next.
  */
 import { Cr0 } from "../../abi/x86.ts";
 import { ACCESS_FETCH, type AccessKind } from "../x86/access.ts";
@@ -22,12 +22,12 @@ export class CorePoints {
   hit: WatchHit | undefined;
   private readonly unicorn = binding();
   private readonly filter = watchFilter();
-  /** Accesses are told because of data breakpoints of the debug registers. */
+  /** Accesses are reported because of data breakpoints of the debug registers. */
   private watchesDebug = false;
-  /** Virtual addresses at which physical breakpoints have been seen. */
+  /** Virtual addresses that reach physical breakpoints, as far as seen. */
   private readonly aliases = new Set<bigint>();
   private listed: ReadonlySet<bigint> = new Set();
-  /** The instruction at this RIP is executed whatever breakpoint is there. */
+  /** The instruction at this RIP is executed even if a breakpoint is there. */
   private passRip: bigint | undefined;
   /** The frame (offset in RAM) of code that was translated before a breakpoint in it was known. */
   private staleFrame = NONE;
@@ -40,7 +40,7 @@ export class CorePoints {
     list.set(this.listed);
   }
 
-  /** The core's state is another now. */
+  /** The core's state has been replaced. */
   forget(): void {
     this.passRip = undefined;
     this.hit = undefined;
@@ -48,46 +48,48 @@ export class CorePoints {
 
   // ---- breakpoints
 
-  /** The core stands at RIP: it executes that next, whatever breakpoint is there. */
+  /** The core is at RIP and executes that instruction next, even if a breakpoint is there. */
   pass(): void {
     this.passRip = this.core.rip;
   }
-  /** It is about to. If RIP has moved meanwhile, the breakpoint counts again. */
+  /** The core is about to pass the breakpoint. If RIP has moved meanwhile, the breakpoint counts again. */
   get isPassing(): boolean {
     if (this.passRip === undefined) return false;
     if (this.passRip !== this.core.rip) this.passRip = undefined;
     return this.passRip !== undefined;
   }
-  /** How many of `count` instructions it may execute so: the iterations of a repeated one are one. */
+  /**
+   * How many of `count` instructions the core may execute while it passes: all iterations of a repeated instruction
+   * count as one.
+   */
   passable(count: number): number {
     return Math.min(count, iterationsLeft(this.core));
   }
-  /** Around a run of so many. */
+  /** Called before a run that passes. */
   beforePass(): void {
     this.list.hide();
   }
   afterPass(): void {
     this.list.show();
   }
-  /** It has retired: passed, unless it is repeated and goes on. */
+  /** The instruction has retired: it is passed, unless it is repeated and goes on. */
   passed(): void {
     if (this.core.rip !== this.passRip || !isRepeating(this.core)) this.passRip = undefined;
   }
 
   /**
-   * The translator's list has ended a run at RIP. The breakpoint that is met there, or undefined; the next run passes
-   * it.
+   * The translator's list has ended a run at RIP. Returns the breakpoint there, or undefined; the next run passes it.
    */
   breakpointAtRip(): number | undefined {
     this.pass();
     return this.core.node.stops.breakpointAt(this.core.linearRip, this.space, this.translate);
   }
 
-  /** The node's breakpoints are others than before, by one at `where`. */
+  /** The node's breakpoints have changed, by one at `where`. */
   breakpointChanged(where: Place): void {
     const { memory, coherence } = this.core.node;
     if ("physical" in where) {
-      // The fills to come find the virtual addresses.
+      // The coming TLB fills find the virtual addresses again.
       this.aliases.clear();
       this.core.dropHostTlb();
       const offset = memory.offsetOf(where.physical);
@@ -111,9 +113,9 @@ export class CorePoints {
   // ---- TLB fills
 
   /**
-   * A page is filled: which accesses to it are to be checked; and, if code of it is about to be translated, which
-   * physical breakpoints get on the list at the virtual address that they are reached by. True: one is new there, and
-   * what is being translated must be left. `offset`: of the frame in RAM, or negative.
+   * A TLB fill for a page. Sets in the filter which accesses must be checked. If its code is about to be translated,
+   * adds the physical breakpoints to the list at the virtual address that reaches them. True: one of them is new there,
+   * so the current translation must be abandoned. `offset`: of the frame in RAM, or negative.
    */
   filled(low: number, high: number, access: AccessKind, physical: number, offset: number): boolean {
     const { stops } = this.core.node;
@@ -133,7 +135,7 @@ export class CorePoints {
     return true;
   }
 
-  /** After the run: what was translated in that moment is translated again. */
+  /** After the run: code that was translated at that moment is translated again. */
   dropStaleCode(): void {
     if (this.staleFrame === NONE) return;
     this.unicorn.invalidateCode(this.core.env.handle, this.staleFrame, this.staleFrame + FRAME);
@@ -143,9 +145,9 @@ export class CorePoints {
   // ---- watchpoints
 
   /**
-   * An access to a watched page is about to be made. Of accesses that are not aligned, QEMU's slow path tells for loads
-   * the two aligned ones that it makes of them; for stores what lies in each page, with a wrong length where it is one,
-   * and then every byte. True: it meets a watchpoint, or a breakpoint of the debug registers.
+   * An access to a watched page is about to be made. For misaligned accesses, QEMU's slow path reports: for loads, the
+   * two aligned loads that it makes of them; for stores, the part in each page, with a wrong length if it is one page,
+   * and then every byte. True: the access meets a watchpoint, or a breakpoint of the debug registers.
    */
   accessed(low: number, high: number, bytes: number, write: boolean): boolean {
     if (!(bytes === 1 || bytes === 2 || bytes === 4 || bytes === 8) || low % bytes !== 0) return false;
@@ -158,7 +160,7 @@ export class CorePoints {
       met = this.accessedOne(read.linear, read.bytes, write) || met;
     return met;
   }
-  /** Whether to decode the operands. */
+  /** Whether decoding the operands is necessary. */
   private mayMeet(linear: bigint, bytes: number, write: boolean): boolean {
     return this.core.debug.watches || this.match(linear, bytes, write) !== undefined;
   }
@@ -172,19 +174,19 @@ export class CorePoints {
     return true;
   }
 
-  /** An instruction that is executed by us, or the processor itself (the frame of an event), has accessed memory. */
+  /** An instruction that we execute, or the processor itself (the frame of an event), has accessed memory. */
   ownAccess(linear: bigint, bytes: number, write: boolean): void {
     if (this.core.node.stops.isWatching) this.hit ??= this.match(linear, bytes, write);
     if (this.core.debug.watches) this.core.debug.accessed(linear, bytes, write);
   }
 
-  /** The node's watchpoints are others than before. */
+  /** The node's watchpoints have changed. */
   watchpointsChanged(removed?: number): void {
     if (this.hit?.id === removed) this.hit = undefined;
     this.core.dropHostTlb();
   }
 
-  /** The debug registers are others than before. */
+  /** The debug registers have changed. */
   debugChanged(): void {
     const ranges = this.core.debug.watchedOffsets();
     if (ranges.length === 0 && !this.watchesDebug) return;
@@ -203,7 +205,7 @@ export class CorePoints {
 
   private readonly translate = (linear: bigint): number | undefined => this.core.mmu.resident(linear);
 
-  /** What `Place.space` is compared with. */
+  /** The value to compare with `Place.space`. */
   private get space(): number {
     return this.core.cr0 & Cr0.PG ? spaceOf(this.core.cr3) : NO_SPACE;
   }

@@ -1,6 +1,6 @@
 /**
- * A core's registers and linear memory over its Unicorn instance: what event delivery, SYSCALL and the debugger work
- * on. Running it is core.ts.
+ * A core's registers and linear memory on top of its Unicorn instance, for event delivery, SYSCALL and the debugger.
+ * core.ts runs the core.
  */
 import { Cr0, Rflags } from "../../abi/x86.ts";
 import type { Bus, Segment } from "../engine.ts";
@@ -38,7 +38,7 @@ export interface Node {
   readonly tscBase: bigint;
 }
 
-/** Registers that are one field of Unicorn's state, and where. */
+/** Registers that are a single field of Unicorn's state, with their offsets. */
 const fields: ReadonlyMap<PlainRegister | PagingRegister, number> = new Map([
   ["cr0", Env.CR0],
   ["cr2", Env.CR2],
@@ -59,7 +59,7 @@ const NO_EXCEPTION = -1;
 export abstract class Processor extends BaseCore implements PagingRegisters, SyscallRegisters {
   readonly env: Environment;
   readonly mmu: Mmu;
-  /** Unicorn's state has no place for it. */
+  /** Unicorn's state does not hold it. */
   private pat = PAT_RESET;
 
   constructor(
@@ -71,16 +71,19 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     this.mmu = new Mmu(this, node.memory);
   }
 
-  /** An exception at the current instruction, from inside it. It changes nothing else and does not retire. */
+  /**
+   * Raises an exception at the current instruction, from inside it. The instruction changes nothing else and does not
+   * retire.
+   */
   abstract raise(vector: number, errorCode: number, address?: bigint): void;
-  /** `readLinear` has read, or `writeLinear` written, within one page. */
+  /** `readLinear` has read, or `writeLinear` has written, within one page. */
   protected abstract noteOwnAccess(linear: bigint, bytes: number, write: boolean): void;
-  /** Other breakpoints are enabled by the debug registers. */
+  /** The debug registers enable other breakpoints than before. */
   protected abstract debugChanged(): void;
-  /** From inside an instruction: it is the last of this run of Unicorn's. */
+  /** Called inside an instruction: it is the last of this run of Unicorn's. */
   abstract endRun(): void;
 
-  /** Copies of architectural TLB entries that have left are in it. */
+  /** Unicorn's TLB holds copies of architectural TLB entries that have been dropped. */
   dropHostTlb(): void {
     this.mmu.entryLeft = false;
     this.instance.flushTlb();
@@ -142,15 +145,15 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   get is64Bit(): boolean {
     return (this.env.u32(Env.HFLAGS) & Hflag.CS64) !== 0;
   }
-  /** Operands and addresses are of 32 bits by default. */
+  /** Operands and addresses have 32 bits by default. */
   get is32Bit(): boolean {
     return (this.env.u32(Env.HFLAGS) & Hflag.CS32) !== 0;
   }
-  /** What code at RIP is translated for: env.hflags. */
+  /** The key of the translations of code at RIP: env.hflags. */
   get hiddenFlags(): number {
     return this.env.u32(Env.HFLAGS);
   }
-  /** Of our own: a write to CR0 or CR4 sets those that QEMU does not know. */
+  /** Our own flags: a write to CR0 or CR4 sets those that QEMU does not have. */
   setOwnFlag(flag: number, value: boolean): void {
     this.env.setU32(Env.HFLAGS, value ? this.hiddenFlags | flag : this.hiddenFlags & ~flag);
   }
@@ -247,10 +250,10 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     this.env.updateHflags(index === SegmentIndex.CS && this.cr0 & Cr0.PE ? segment.selector & 3 : this.cpl);
   }
 
-  /** The hidden part without a load: the CPL stays. */
+  /** Sets the hidden part without a load: the CPL does not change. */
   setHiddenPart(index: SegmentIndex, segment: Segment): void {
     this.env.writeSegment(index, segment);
-    // Nothing of FS and GS is translated for.
+    // No translation depends on FS and GS.
     if (index !== SegmentIndex.FS && index !== SegmentIndex.GS) this.env.updateHflags(this.cpl);
   }
 
@@ -298,7 +301,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   get mxcsr(): number {
     return this.env.u32(Env.MXCSR);
   }
-  /** Exception flags alone. */
+  /** Raises only exception flags. */
   raiseMxcsr(flags: number): void {
     this.env.setU32(Env.MXCSR, this.mxcsr | flags);
   }
@@ -306,12 +309,12 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     this.env.setTable(which === "gdtr" ? Env.GDTR : Env.IDTR, base, limit);
   }
 
-  /** As a fetch from the page of this address. Throws Fault. */
+  /** Checks a fetch from the page of this address. Throws Fault. */
   checkFetch(address: bigint): void {
     this.physicalOf(BigInt.asUintN(64, address), ACCESS_FETCH, this.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR);
   }
 
-  /** For the machine's debugger as well: a byte as an instruction fetch sees it, undefined where nothing is mapped. */
+  /** A byte as an instruction fetch sees it, undefined if nothing is mapped. The machine's debugger uses it as well. */
   fetchByte(address: bigint): number | undefined {
     try {
       return this.readByte(
@@ -355,7 +358,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     }
   }
 
-  /** A physical address outside RAM. */
+  /** Reads a physical address outside RAM. */
   readDevice(address: number, size: number): number | bigint {
     const { bus } = this.node;
     if (size <= 4) return bus.readMemory(this.core, address, size) >>> 0;
@@ -369,7 +372,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     if (size > 4) bus.writeMemory(this.core, address + 4, 4, high);
   }
 
-  /** INVLPG on the architectural TLB. True: the host's TLB has been flushed whole, which a large page needs. */
+  /** INVLPG on the architectural TLB. True: the host's whole TLB has been flushed, which a large page needs. */
   invalidatePage(low: number, high: number): boolean {
     if (!this.mmu.invalidatePage(low, high)) return false;
     this.dropHostTlb();

@@ -1,8 +1,7 @@
 /**
- * Start-up self-test: another build of the library may have other private offsets or call its helpers directly, which
- * must end in a clear message and not in a wrong result. A few instructions, in the PVH start state, touch every offset
- * and every replaced helper that a kernel meets on its way up; what they did is compared with what the processor manual
- * says.
+ * Start-up self-test. Another build of the library may have other private offsets or call its helpers directly; that
+ * must end in a clear message and not in a wrong result. A few instructions, in the PVH start state, use every offset
+ * and every replaced helper that a kernel needs during boot; their effects are compared with the processor manual.
  */
 import { TRANSLATION_BUFFER_BYTES } from "./instance.ts";
 import type { Bus, CreateEngine } from "../engine.ts";

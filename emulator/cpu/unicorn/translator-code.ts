@@ -227,7 +227,7 @@ export const TRANSLATOR_CODE = [
   0x48, 0x89, 0x0c, 0xc7,                                         // mov [rdi+rax*8], rcx
   0xc3,                                                           // done: ret
 ];
-/** Where they begin. */
+/** Offsets of the routines. */
 export const Entry = {
   LOOP: 0x0,
   INIT: 0x14,
@@ -275,5 +275,5 @@ export const Data = {
   TABLE2: 0x700,
   BYTES: 0x1000,
 } as const;
-/** Error code of `unaligned`; those of the processor have 16 bits. */
+/** Error code of `unaligned`; error codes of the processor have 16 bits. */
 export const UNALIGNED = 0x1_0000;

@@ -1,15 +1,15 @@
 /**
- * Unicorn's translator under our eyes. Everything that it calls in the library goes through the global offset table, so
- * its loop gets operations of ours, and each instruction passes through `translate` (translator-code.ts) before it is
- * translated. Plain ones, nearly all, cost a few instructions there. For others `classify` (intercept.ts) says what is
- * to be done; it costs nothing when they are executed:
+ * Observes Unicorn's translator. All its calls inside the library go through the global offset table. So its loop gets
+ * our operations, and each instruction passes through `translate` (translator-code.ts) before it is translated. Nearly
+ * all instructions are plain and cost a few instructions there. For the others `classify` (intercept.ts) returns an
+ * action, which costs nothing when they are executed:
  *
  * ALIGN    the memory operand must be aligned: the check is a part of Unicorn's own TLB lookup
- * EXIT     the block ends here in an exit to us, as at a breakpoint: we execute the instruction
- * BRACKET  helpers of machine code before and behind it
- * HALF     Unicorn loads 16 bytes where the operand has 8: the second load is made of the first 8 again
+ * EXIT     the block ends here with an exit to us, as at a breakpoint: we execute the instruction
+ * BRACKET  helpers of machine code before and after it
+ * HALF     Unicorn loads 16 bytes although the operand has 8: the second load repeats the first 8
  * FLAGS    the lazy flags are computed before it
- * NOTE     its RIP and RSP are kept: should the fetch at its target fault, it was the branch that did
+ * NOTE     its RIP and RSP are kept: if the fetch at its target faults, the fault belongs to the branch
  */
 import { type Address, binding, registerCallback, viewMemory, type Wide } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
@@ -30,7 +30,7 @@ const PREFIXES = [
 const CLASS_IN_CPU = 0x81b0;
 const UNALIGNED_IN_CLASS = 0x18;
 
-/** Addresses of `interesting` opcodes go to `classify`: one-byte ones, and second bytes behind 0F. */
+/** Addresses of `interesting` opcodes are passed to `classify`: one-byte opcodes, and second bytes after 0F. */
 export interface Interest {
   readonly opcodes: readonly number[];
   readonly second: readonly number[];
@@ -39,7 +39,7 @@ export interface Interest {
 let unaligned: Address = 0;
 let data: DataView | undefined;
 
-/** RIP, RSP and the instructions begun at the last branch of those that are noted. */
+/** RIP, RSP and the instruction counter at the last noted branch. */
 export const noted = {
   get rip(): bigint {
     return (data as DataView).getBigUint64(Data.NOTED_RIP, true);
@@ -53,8 +53,8 @@ export const noted = {
 };
 
 /**
- * Once a process, before the first instance. `classify`: action + operand × 256 for the instruction at a linear
- * address.
+ * Called once per process, before the first instance. `classify`: returns action + operand × 256 for the instruction at
+ * a linear address.
  */
 export function interposeTranslator(interest: Interest, classify: (address: Wide, flags: number) => number): void {
   const unicorn = binding();
@@ -113,10 +113,10 @@ export function interposeTranslator(interest: Interest, classify: (address: Wide
   unaligned = base + Entry.UNALIGNED;
 }
 
-/** The flags that the last instruction with `FLAGS` began with. */
+/** The flags before the last instruction with `FLAGS`. */
 export const computedFlags = (): bigint => (data as DataView).getBigUint64(Data.COMPUTED, true);
 
-/** For each instance: what is called where an access is not aligned as its instruction asks. */
+/** For each instance: installs the function for accesses that are not aligned as their instruction requires. */
 export function checkAlignment(cpu: Address): void {
   const classAddress = Number(new DataView(viewMemory(cpu + CLASS_IN_CPU, 8)).getBigUint64(0, true));
   new DataView(viewMemory(classAddress + UNALIGNED_IN_CLASS, 8)).setBigUint64(0, BigInt(unaligned), true);

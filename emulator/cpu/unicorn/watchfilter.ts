@@ -1,10 +1,10 @@
 /**
- * Watched pages in Unicorn's TLB. QEMU marks the TLB entries of pages with watchpoints, so that accesses to them, and
- * only those, leave the fast path and are checked before they are made. Unicorn has kept that and disabled the two
- * functions that decide: `cpu_watchpoint_address_matches` (which accesses to this page, asked at each TLB fill) and
+ * Watched pages in Unicorn's TLB. QEMU marks the TLB entries of pages with watchpoints, so that only accesses to these
+ * pages leave the fast path and are checked before they are made. Unicorn has kept this mechanism, but disabled the two
+ * functions that decide: `cpu_watchpoint_address_matches` (which accesses to this page, called at each TLB fill) and
  * `cpu_check_watchpoint` (an access to a marked page). Both are interposed by the few instructions below, since a call
- * into JavaScript costs ten times as much as the access: the first returns a word that the fill has written, the second
- * calls us only where the offsets in the page meet.
+ * into JavaScript costs ten times as much as the access. The first returns a word that the fill has written; the second
+ * calls us only if the offsets in the page match.
  */
 import { type Address, binding, viewMemory } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
@@ -55,21 +55,21 @@ class WatchFilter {
     bytes.set(MATCHES, MATCHES_AT);
   }
 
-  /** `callback`: a C function of `cpu_check_watchpoint`'s parameters. */
+  /** `callback`: a C function with the parameters of `cpu_check_watchpoint`. */
   interpose(callback: Address): void {
     this.view.setBigUint64(CALLBACK_AT, BigInt(callback), true);
     interposeAddress("cpu_check_watchpoint_x86_64", this.address);
     interposeAddress("cpu_watchpoint_address_matches_x86_64", this.address + MATCHES_AT);
   }
 
-  /** Accesses of these kinds (WATCH_ bits) to the page that is being filled are to be checked. */
+  /** Accesses of these kinds (WATCH_ bits) to the page being filled must be checked. */
   set kinds(kinds: number) {
     this.view.setUint32(KINDS_AT, kinds, true);
   }
 
   /**
-   * Offsets in a page at which `owner` wants to see accesses; there is one table for all engines, and each may see too
-   * many.
+   * Offsets in a page at which `owner` wants to see accesses. All engines share one table, so an engine may see more
+   * accesses than it asked for.
    */
   publish(owner: object, ranges: readonly Range[]): void {
     if (ranges.length > 0) this.ranges.set(owner, ranges);
@@ -85,7 +85,7 @@ class WatchFilter {
 }
 
 let filter: WatchFilter | undefined;
-/** One a process. */
+/** One per process. */
 export function watchFilter(): WatchFilter {
   filter ??= new WatchFilter(binding().allocateCode(BYTES));
   return filter;

@@ -1,11 +1,11 @@
 /**
- * x87 instructions, executed one at a time by the host's own FPU. Unicorn's QEMU knows no stack overflow, hardly any
- * exception flags, no operation of unmasked exceptions, and computes transcendental functions with 53 bits; so it only
- * finds these instructions (translator.ts). Memory operands go through a buffer. Left to Unicorn: FNSTENV, FRSTOR and
- * FNSAVE, which only move state.
+ * x87 instructions, executed one at a time by the host's own FPU. Unicorn's QEMU has no stack overflow, hardly any
+ * exception flags and no unmasked exceptions, and computes transcendental functions with 53 bits. So Unicorn only finds
+ * these instructions (translator.ts). Memory operands go through a buffer. Unicorn executes FNSTENV, FRSTOR and FNSAVE,
+ * which only move state.
  *
- * What they give is fixed by IEEE 754 and the manual, but for the transcendental functions: these are computed in
- * x86/transcendental.ts.
+ * IEEE 754 and the manual define the results, except those of the transcendental functions, which
+ * x86/transcendental.ts computes.
  */
 import koffi from "koffi";
 import { Exception, Rflags } from "../../abi/x86.ts";
@@ -26,7 +26,7 @@ const SLOT_BYTES = 32;
 const BYTES = CODE_AT + 8 * 256 * SLOT_BYTES;
 const DEFAULT_MXCSR = 0x1f80;
 
-/** Bytes of the memory operand by opcode D8 … DF and extension; negative: stored; 0: undefined, or left to Unicorn. */
+/** Size of the memory operand by opcode D8 … DF and extension; negative: stored; 0: undefined, or left to Unicorn. */
 // biome-ignore format: a table
 const memoryBytes: readonly (readonly number[])[] = [
   [ 4,  4,  4,  4,  4,  4,  4,   4],
@@ -38,7 +38,7 @@ const memoryBytes: readonly (readonly number[])[] = [
   [ 2,  2,  2,  2,  2,  2,  2,   2],
   [ 2, -2, -2, -2, 10,  8, -10, -8],
 ];
-/** Register forms that exist, as ranges of the ModRM byte; aliases that the manual does not name are Unicorn's. */
+/** Existing register forms, as ranges of the ModRM byte. Unicorn executes aliases that the manual does not name. */
 // biome-ignore format: a table
 const registerForms: readonly (readonly (readonly [number, number])[])[] = [
   [[0xc0, 0xff]],
@@ -51,7 +51,7 @@ const registerForms: readonly (readonly (readonly [number, number])[])[] = [
   [[0xe0, 0xe0], [0xe8, 0xf7]],
 ];
 
-/** Is it one of these instructions, and not #NM? `flags`: of the block. */
+/** Is it one of these instructions, and does it not raise #NM? `flags`: of the block. */
 export function isX87({ map, opcode, modrm, lock, operandSize }: Decoded, flags: number): boolean {
   if (map !== 0 || lock || (flags & Hflag.CS64) === 0) return false;
   if (opcode === WAIT) return (flags & (Hflag.TS | Hflag.MP)) !== (Hflag.TS | Hflag.MP);
@@ -64,7 +64,7 @@ export function isX87({ map, opcode, modrm, lock, operandSize }: Decoded, flags:
 const isLoadEnvironment = (opcode: number, modrm: number): boolean =>
   opcode === 0xd9 && isMemory(modrm) && regField(modrm) === 4;
 
-/** Does it wait for pending exceptions? */
+/** Does the instruction wait for pending exceptions? */
 function waits(opcode: number, modrm: number): boolean {
   if (opcode === 0xdb) return modrm !== 0xe2 && modrm !== 0xe3; // FNCLEX, FNINIT
   if (opcode === 0xdf) return modrm !== FNSTSW_AX;
@@ -75,7 +75,7 @@ interface Host {
   readonly base: Address;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Calls the slot at an address with the flags; gives RAX. */
+  /** Calls the slot at an address with the flags; returns RAX. */
   run(slot: Address, image: Address, memory: Address, flags: number): number | bigint;
 }
 let host: Host | undefined;
@@ -93,8 +93,8 @@ function openHost(): Host {
 }
 
 /**
- * One opcode and ModRM byte: state in, flags in, the instruction with its memory operand at [rdx], flags or AX out,
- * state out.
+ * The slot for one opcode and ModRM byte: load the state and flags, execute the instruction with its memory operand at
+ * [rdx], store flags or AX, and store the state.
  */
 function slotOf({ base, bytes }: Host, opcode: number, modrm: number): Address {
   const at = CODE_AT + ((opcode - 0xd8) * 256 + modrm) * SLOT_BYTES;
@@ -114,7 +114,7 @@ function slotOf({ base, bytes }: Host, opcode: number, modrm: number): Address {
   return base + at;
 }
 
-/** Does it; RIP stays. Returns its length. Throws Fault, and then has done nothing. */
+/** Executes the instruction; RIP does not move. Returns its length. Throws Fault; then nothing has changed. */
 export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number) => number | undefined): number {
   const { opcode, modrm, opcodeEnd } = found;
   host ??= openHost();
@@ -166,7 +166,7 @@ export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number
   return end;
 }
 
-/** FLDENV, the 32-bit format (SDM vol. 1, figure 8-9); the pointers are not kept. */
+/** FLDENV, in the 32-bit format (SDM vol. 1, figure 8-9); the pointers are not kept. */
 function loadEnvironment(cpu: Processor, image: DataView, address: bigint, privilege: 0 | 1): void {
   const words = [0, 4, 8].map(
     (offset) => Number(cpu.readLinear(BigInt.asUintN(64, address + BigInt(offset)), 4, privilege)) & 0xffff,
@@ -177,7 +177,7 @@ function loadEnvironment(cpu: Processor, image: DataView, address: bigint, privi
   const top = (status >>> 11) & 7;
   const old = new Uint8Array(image.buffer).slice(32, 32 + 128);
   const oldTop = (image.getUint16(2, true) >>> 11) & 7;
-  // Registers stay where they are; what is ST(i) moves with TOP.
+  // Registers do not move; which one is ST(i) depends on TOP.
   for (let index = 0; index < 8; index++) {
     const from = (((top + index) & 7) - oldTop) & 7;
     new Uint8Array(image.buffer).set(old.subarray(16 * from, 16 * from + 16), 32 + 16 * index);

@@ -2,10 +2,10 @@
  * FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X and FYL2XP1 for operands that are finite and not zero (Intel SDM
  * vol. 2; vol. 1, 8.3.7 to 8.3.10). Processors may err by one unit in the last place, each in its own way. Here a
  * result is the exact one, rounded by the control word, so it is the same on every host. The angle is first reduced by
- * the π of 66 bits that vol. 1, 8.3.8 names; the exact sine is that of the reduced angle.
+ * the 66-bit π of vol. 1, 8.3.8; the exact sine is that of the reduced angle.
  *
- * Values are {n, e}: n × 2^e. Functions are computed with `precision` bits. A result whose rounding is in doubt then
- * is computed again with twice as many. Exact results are found first, so that this ends.
+ * Values are {n, e}: n × 2^e. Functions are computed with `precision` bits. If the rounding of a result is still in
+ * doubt, it is computed again with twice as many bits. Exact results are detected first, so that this terminates.
  */
 
 interface Big {
@@ -13,7 +13,7 @@ interface Big {
   readonly e: number;
 }
 
-/** Bits that a computed value is right to, of the precision it was computed with. */
+/** The number of low bits that may be wrong in a computed value. */
 const GUARD_BITS = 24;
 const FIRST_PRECISION = 160;
 /** π as processors have it, × 2^64. */
@@ -37,14 +37,14 @@ function plus(a: Big, b: Big, precision: number): Big {
   if (a.n === 0n) return b;
   if (b.n === 0n) return a;
   const top = Math.max(bitLength(a.n) + a.e, bitLength(b.n) + b.e);
-  // What lies far below the larger one does not count.
+  // Bits far below the larger operand do not count.
   const lowest = Math.max(Math.min(a.e, b.e), top - 2 * precision);
   return cut({ n: shifted(a.n, a.e - lowest) + shifted(b.n, b.e - lowest), e: lowest }, 2 * precision);
 }
 const negative = ({ n, e }: Big): Big => ({ n: -n, e });
 const integer = (n: number): Big => ({ n: BigInt(n), e: 0 });
 
-/** first × (1 + Σ terms); `next` gives a term from the one before it, smaller by a factor of 2 at least. */
+/** first × (1 + Σ terms); `next` returns the next term, which must be smaller by a factor of 2 at least. */
 function series(first: Big, next: (term: Big, index: number) => Big, precision: number): Big {
   let sum = first;
   let term = first;
@@ -90,7 +90,7 @@ const pi = (precision: number): Big =>
     return plus({ n: a.n, e: a.e + 4 }, negative({ n: b.n, e: b.e + 2 }), precision + 32);
   });
 
-/** Quadrant and the rest of an angle, |rest| ≤ π/4, exact. */
+/** Quadrant and remainder of an angle, |remainder| ≤ π/4, exact. */
 function reduce({ n, e }: Big): { readonly quadrant: number; readonly rest: Big } {
   const half = PI_66_SHIFT - 1;
   const lowest = Math.min(e, half);
@@ -142,7 +142,7 @@ function squareRoot({ n, e }: Big, precision: number): Big {
   }
 }
 const HALVINGS = 5;
-/** Of y / x, both positive. */
+/** The arctangent of y / x, both positive. */
 function positiveArctangent(y: Big, x: Big, precision: number): Big {
   const ratio = over(y, x, precision);
   if (bitLength(ratio.n) + ratio.e > 1) {
@@ -203,7 +203,7 @@ const Status = {
   C2: 0x400,
   SUMMARY: 0x8080,
 } as const;
-/** What the exponent is moved by where overflow or underflow is unmasked (SDM vol. 1, 8.5.4). */
+/** Change of the exponent if overflow or underflow is unmasked (SDM vol. 1, 8.5.4). */
 const UNMASKED_BIAS = 24576;
 
 interface Extended {
@@ -216,7 +216,7 @@ interface Rounded {
   readonly flags: number;
 }
 
-/** Of the bits below the last one: 0 none, else 1; half: 2 below, 3 exactly, 4 above. */
+/** Does rounding increase the magnitude? `kept`: the significand; `rest`: the `bits` bits below it. */
 function roundsUp(kept: bigint, rest: bigint, bits: number, sign: number, mode: number): boolean {
   if (rest === 0n) return false;
   if (mode === 0) {
@@ -226,7 +226,7 @@ function roundsUp(kept: bigint, rest: bigint, bits: number, sign: number, mode: 
   return mode === 1 ? sign === 1 : mode === 2 ? sign === 0 : false;
 }
 
-/** Does rounding to 64 bits give the next power of two? Tiny is what is so after rounding. */
+/** Does rounding to 64 bits give the next power of two? A result is tiny if it is tiny after rounding. */
 function carries(magnitude: bigint, sign: number, mode: number): boolean {
   const surplus = bitLength(magnitude) - PRECISION;
   if (surplus <= 0) return false;
@@ -280,12 +280,12 @@ function round({ n, e }: Big, control: number): Rounded {
 const same = (a: Rounded, b: Rounded): boolean =>
   a.flags === b.flags && a.value.exponent === b.value.exponent && a.value.significand === b.value.significand;
 
-/** Rounds what `compute` gives, with as many bits as that needs. */
+/** Rounds the value of `compute`, with as many bits as that needs. */
 function rounded(compute: (precision: number) => Big, control: number): Rounded {
   for (let precision = FIRST_PRECISION; ; precision *= 2) {
     const { n, e } = cut(compute(precision), precision);
     const doubt = 1n << BigInt(GUARD_BITS);
-    // The value lies strictly between the two.
+    // The exact value lies strictly between the two.
     const [low, high] = [round({ n: n - doubt, e }, control), round({ n: n + doubt, e }, control)];
     if (same(low, high)) return low;
     if (precision > 4096) throw new Error("transcendental: a result that may be exact");
@@ -312,7 +312,7 @@ const toBig = ({ sign, exponent, significand }: Extended): Big => ({
 });
 const ONE: Extended = { sign: 0, exponent: BIAS, significand: 1n << 63n };
 
-/** Finite, not zero, and a format that the processor takes. */
+/** Finite, not zero, and in a format that the processor accepts. */
 function isOrdinary({ exponent, significand }: Extended): boolean {
   return exponent !== 0x7fff && significand !== 0n && (exponent === 0 || significand >> 63n === 1n);
 }
@@ -341,7 +341,7 @@ function pop(image: DataView): void {
   for (let index = 0; index < 8; index++) writeRegister(image, index, registers[(index + 1) & 7]);
 }
 
-/** The second byte behind D9. */
+/** The second byte after D9. */
 const Code = {
   F2XM1: 0xf0,
   FYL2X: 0xf1,
@@ -362,8 +362,8 @@ const TOO_LARGE = BIAS + 63;
 export const isTranscendental = (opcode: number, modrm: number): boolean => opcode === 0xd9 && codes.has(modrm);
 
 /**
- * Executes D9 `modrm` on an FXSAVE image. False: an operand is zero, infinite, not a number, not there, or raises an
- * unmasked exception; what becomes of these is defined to the bit, and left to the caller.
+ * Executes D9 `modrm` on an FXSAVE image. False: an operand is zero, infinite, not a number, empty, or raises an
+ * unmasked exception. The results of these are defined to the bit, and left to the caller.
  */
 export function transcend(image: DataView, modrm: number): boolean {
   const control = image.getUint16(Fx.CONTROL, true);
@@ -418,7 +418,7 @@ function evaluate(modrm: number, [x, y]: readonly Big[], control: number): Round
       return [rounded((precision) => times(y, logarithm(x, precision), precision), control)];
     }
     default: {
-      // Below -1 it is not defined; neither is it outside ±(1 - sqrt(1/2)), where this goes on.
+      // Below -1 the result is undefined. It is also undefined outside ±(1 - sqrt(1/2)), but is computed there.
       if (x.n < 0n && bitLength(x.n) + x.e > 0) return undefined;
       if (bitLength(x.n) + x.e < -64)
         return [
@@ -432,12 +432,14 @@ function evaluate(modrm: number, [x, y]: readonly Big[], control: number): Round
   }
 }
 
-/** The exponent of a power of two; undefined: it is none. */
+/** The exponent of a power of two; undefined: not a power of two. */
 function powerOfTwo({ n, e }: Big): number | undefined {
   return (n & (n - 1n)) === 0n ? e + bitLength(n) - 1 : undefined;
 }
 
-/** Where the function differs from its operand by less than a part in 2^68: `outward`, it is the larger one. */
+/**
+ * For a function that differs from its operand by less than a part in 2^68; `outward`: the function is the larger one.
+ */
 function nearby(x: Big, outward: boolean, control: number): Rounded | undefined {
   if (bitLength(x.n) + x.e > -40) return undefined;
   const step = x.n < 0n === outward ? -1n : 1n;
@@ -450,7 +452,8 @@ function nearOne(x: Big, control: number): Rounded | undefined {
 function arctangentOf(y: Big, x: Big, control: number): Rounded {
   const isSmall = bitLength(y.n) + y.e - (bitLength(x.n) + x.e) < -100;
   if (isSmall && x.n > 0n) {
-    // y / x, less by a part in 2^200; it may have few bits.
+    // The result is y / x minus a part in 2^200. The quotient may have few bits; then this difference decides the
+    // rounding.
     const shift = 256 + bitLength(x.n);
     const quotient = (y.n << BigInt(shift)) / x.n;
     const isExact = quotient * x.n === y.n << BigInt(shift);
@@ -462,7 +465,7 @@ function arctangentOf(y: Big, x: Big, control: number): Rounded {
 function lessOne(x: Big, control: number): Rounded[] | undefined {
   const power = powerOfTwo(x.n < 0n ? negative(x) : x);
   if (power === 0) return [round(x.n < 0n ? { n: -1n, e: -1 } : { n: 1n, e: 0 }, control)];
-  // Outside ±1 the result is not defined: the operand stays.
+  // Outside ±1 the result is undefined: the operand stays.
   if (bitLength(x.n) + x.e > 0) return [round(x, control)];
   return [rounded((precision) => exponentialLessOne(x, precision), control)];
 }

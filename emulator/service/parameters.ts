@@ -26,9 +26,9 @@ export const PROGRAMS_MAX = 256;
 /** Strings of a block, bytes. */
 export const STRINGS_MAX_BYTES = USER_STRINGS_BYTES;
 
-/** Room for arguments and environment, less two pages for what init puts beside them. */
+/** Maximum size of arguments and environment: the stack has two more pages, for what init puts beside them. */
 export const argumentBytesMost = USER_STRINGS_BYTES - 8192;
-/** Bytes of the stack that they take: the strings and the pointers to them (System V ABI, AMD64 supplement 3.4.1). */
+/** Bytes that they take on the stack: the strings and the pointers to them (System V ABI, AMD64 supplement 3.4.1). */
 export function argumentBytes(argv: readonly string[], envp: readonly string[]): number {
   const strings = [...argv, ...envp].reduce((sum, s) => sum + Buffer.byteLength(s) + 1, 0);
   return strings + 8 * (argv.length + envp.length + 3);

@@ -1,7 +1,7 @@
 /**
- * A system call as strace(1) shows it: `openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3`. Arguments are decoded by their
- * types in kernel/abi/syscalltable.ts; memory is read when the call is made, and what the call has filled in when it
- * returns.
+ * Formats a system call as strace(1) does: `openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3`. kernel/abi/syscalltable.ts
+ * gives the types of the arguments. Input memory is read when the call is made; memory that the call fills in is read
+ * when it returns.
  */
 import { getSystemErrorMap } from "node:util";
 import { FileMode, Stat } from "../abi/io.ts";
@@ -10,10 +10,10 @@ import { ArgKind, SyscallNames } from "../abi/syscalls.ts";
 import { syscallInfos } from "../abi/syscalltable.ts";
 import { namedArgument } from "./arguments.ts";
 
-/** Up to `bytes` bytes of the program's memory; fewer where it is not mapped. */
+/** Reads up to `bytes` bytes of the program's memory; fewer if it is not mapped. */
 export type ReadMemory = (address: bigint, bytes: number) => Uint8Array;
 
-/** Shown of strings and buffers, as by strace. */
+/** Maximum shown length of strings and buffers, as in strace. */
 const TEXT_BYTES = 32;
 const PATH_BYTES = 4096;
 const OUTPUT_KINDS: readonly number[] = [ArgKind.WRITE, ArgKind.WRITE_OPTIONAL, ArgKind.WRITE_BYTES];
@@ -24,7 +24,7 @@ const rows = new Map<number, Row>(syscallInfos.map((row) => [row.number, row]));
 export class TracedCall {
   private readonly row: Row | undefined;
   private readonly names: readonly string[];
-  /** Arguments that are known before the call; null: shown when it returns. */
+  /** Arguments that are known before the call; null: shown when the call returns. */
   private readonly shown: readonly (string | null)[];
 
   constructor(
@@ -61,7 +61,7 @@ export class TracedCall {
     const kind = this.row?.kinds[i] ?? ArgKind.NONE;
     return OUTPUT_KINDS.includes(kind) || this.isFilled(i);
   }
-  /** A structure behind an address that the kernel checks as it writes it. */
+  /** A structure whose address the kernel checks when it writes it. */
   private isFilled(i: number): boolean {
     return this.names[i] === "stat";
   }

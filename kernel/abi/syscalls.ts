@@ -1,6 +1,6 @@
 /**
- * System calls: numbers, types of arguments, and what a row of the table (syscalltable.ts) says. Linux x86-64 numbers
- * (arch/x86/entry/syscalls/syscall_64.tbl); Margay's own start at MARGAY_CALL_BASE.
+ * System calls: numbers, types of arguments, and the contents of a row of the table (syscalltable.ts). Linux x86-64
+ * numbers (arch/x86/entry/syscalls/syscall_64.tbl); Margay's own start at MARGAY_CALL_BASE.
  */
 export const LINUX_CALL_COUNT: u32 = 512;
 export const MARGAY_CALL_BASE: u32 = 4096;
@@ -64,7 +64,7 @@ export const enum Syscall {
 
   /** () → rank, () → number of ranks, () → nid. */
   MARGAY_RANK = 4096, MARGAY_SIZE = 4097, MARGAY_NID = 4098,
-  /** (u32 *nids, u32 *pids, count) → ranks written: where each rank lives. A null array is skipped. */
+  /** (u32 *nids, u32 *pids, count) → ranks written: nid and pid of each rank. A null array is skipped. */
   MARGAY_RANK_MAP = 4099,
   /** (Personality *). */
   MARGAY_PERSONALITY = 4100,
@@ -74,10 +74,10 @@ export const enum Syscall {
   MARGAY_LOAD = 4102,
   /**
    * Init only: (entry, stack pointer) unlinks every match entry and event queue of the task (they lie in init), unmaps
-   * init and enters the program with cleared registers.
+   * init and jumps to the program with cleared registers.
    */
   MARGAY_START = 4103,
-  /** (kind, value) → a mark in the trace. */
+  /** (kind, value) → writes a mark to the trace. */
   MARGAY_MARK = 4104,
 
   /** (EventQueue *, capacity) → handle ≥ 1. */
@@ -94,60 +94,69 @@ export const enum Syscall {
   PORTAL_WAIT = 4117,
 }
 /**
- * Type of an argument: what the kernel's door (kernel/syscall/arguments.ts) lets through, and how the tracer shows it.
- * `limit` is the row's number for that argument. Numbers are checked first, then descriptors, then addresses, as Linux
- * does; each in all 64 bits but where Linux itself takes an `int`: then the upper half of the register is not looked
- * at, and the handler gets the lower half, extended.
+ * Type of an argument: which values the kernel's check (kernel/syscall/arguments.ts) accepts, and how the tracer shows
+ * it. `limit` is the row's number for that argument. The check covers numbers first, then descriptors, then addresses,
+ * as Linux does. It covers all 64 bits, except where Linux itself takes an `int`: then the upper half of the register
+ * is ignored, and the handler gets the lower half, extended.
  */
 // biome-ignore format: a table
 export const enum ArgKind {
-  /** The list is over. */
+  /** Ends the list. */
   NONE = 0,
   // ---- numbers
-  /** Every value is one. */
+  /** Every value is accepted. */
   S64, HEX,
-  /** `int`, `unsigned int`, and one that is shown in hexadecimal. U32 with a limit: above it EINVAL. */
+  /**
+   * `int`, `unsigned int`, and an `unsigned int` that is shown in hexadecimal. U32 with a limit: a greater value is
+   * EINVAL.
+   */
   S32, U32, HEX32,
-  /** `unsigned int` with no bits but those of the limit: EINVAL. */
+  /** `unsigned int`; a bit outside the limit is EINVAL. */
   FLAGS,
-  /** 0 … limit - 1: EINVAL. */
+  /** 0 … limit - 1, otherwise EINVAL. */
   INDEX,
-  /** 1 … limit: EINVAL. */
+  /** 1 … limit, otherwise EINVAL. */
   HANDLE, COUNT,
-  /** Bytes, elements; more than the limit counts as the limit (0: there is none). */
+  /** Bytes or elements; a value above the limit counts as the limit (0: no limit). */
   LENGTH,
-  /** `loff_t` that is not negative: EINVAL. */
+  /** `loff_t`; negative: EINVAL. */
   OFFSET,
-  /** i64 nanoseconds, negative: none; longer than TIMEOUT_MAX counts as that. */
+  /** i64 nanoseconds; negative: no timeout; a value above TIMEOUT_MAX counts as TIMEOUT_MAX. */
   TIMEOUT,
-  /** `unsigned int`, below 0 as an `int`: EBADF. DIRECTORY: below 0 is for the handler (AT_FDCWD). */
+  /** `unsigned int`; negative as an `int`: EBADF. DIRECTORY: the handler gets negative values (AT_FDCWD). */
   FD, DIRECTORY,
   // ---- addresses
-  /** Not checked here: never used but by the copies of mm/user.ts, which check it, at the moment that Linux would. */
+  /** Not checked here. Only the copies of mm/user.ts use it, and they check it at the same moment as Linux. */
   ADDRESS,
-  /** A multiple of PAGE_BYTES: EINVAL. What the range means is the handler's (kernel/syscall/memory.ts). */
+  /**
+   * A multiple of PAGE_BYTES, otherwise EINVAL. The handler decides what the range means (kernel/syscall/memory.ts).
+   */
   PAGE,
-  /** A multiple of the limit: EINVAL; below USER_END: EFAULT. */
+  /** A multiple of the limit, otherwise EINVAL; below USER_END, otherwise EFAULT. */
   ALIGNED,
-  /** `limit` bytes that the kernel reads, or writes, below USER_END: EFAULT. OPTIONAL: or null. */
+  /** `limit` bytes that the kernel reads, or writes, below USER_END, otherwise EFAULT. OPTIONAL: may be null. */
   READ, WRITE, READ_OPTIONAL, WRITE_OPTIONAL,
-  /** The same, as many bytes as the next argument says. */
+  /** The same, for the number of bytes in the next argument. */
   READ_BYTES, WRITE_BYTES,
-  /** A string: its first byte is below USER_END (EFAULT); the rest is looked at as it is copied. OPTIONAL: or null. */
+  /**
+   * A string: its first byte is below USER_END, otherwise EFAULT; the rest is checked as it is copied. OPTIONAL: may be
+   * null.
+   */
   PATH, PATH_OPTIONAL,
   /**
-   * Of SHIPPED calls (kernel/io/marshal.ts): `limit` bytes, or as many as the next argument says, that the reply
-   * brings. As an ADDRESS here: what cannot be written is EFAULT behind all that is to be said about the call.
+   * For SHIPPED calls (kernel/io/marshal.ts): memory that the reply fills, `limit` bytes or the number of bytes in the
+   * next argument. As an ADDRESS here: EFAULT for memory that cannot be written comes after all other errors of the
+   * call.
    */
   RESULT, RESULT_BYTES,
-  /** `limit` bytes that go with the call and come back changed, or null; below USER_END: EFAULT. */
+  /** `limit` bytes that are sent with the call and come back changed, or null; below USER_END, otherwise EFAULT. */
   UPDATE_OPTIONAL,
 }
-/** 146 years. */
+/** In ns: 146 years. */
 export const TIMEOUT_MAX: u64 = 0x4000_0000_0000_0000;
-/** Most bytes that one call moves: Linux's MAX_RW_COUNT. */
+/** Maximum number of bytes that one call moves: Linux's MAX_RW_COUNT. */
 export const LONGEST_TRANSFER: u32 = 0x7fff_f000;
-/** Arguments of a call. */
+/** Maximum number of arguments of a call. */
 export const ARGUMENTS_MAX: u32 = 6;
 /** Who serves a call. The kernel's handlers of LOCAL and SHIPPED register themselves (kernel/syscall/table.ts). */
 // biome-ignore format: a table
@@ -156,19 +165,19 @@ export const enum Route {
   LOCAL = 0,
   /** The I/O node, to which the kernel ships it. */
   SHIPPED = 1,
-  /** Nobody: the answer is the row's errno, and `why` is for the reader. */
+  /** No handler: the call returns the row's errno, and `why` explains it to the reader. */
   REFUSED = 2,
 }
 export class SyscallInfo {
   number: u32 = 0;
   route: u8 = 0;
-  /** Of a REFUSED call. */
+  /** Result of a REFUSED call. */
   errno: u8 = 0;
   /** ArgKind and limit of each argument; NONE ends the list. */
   kinds!: arr<u8, 6>;
   limits!: arr<u32, 6>;
   name: ptr<u8> | null = null;
-  /** Of the arguments, with a blank between two. */
+  /** Names of the arguments, with a blank between two. */
   names: ptr<u8> | null = null;
   why: ptr<u8> | null = null;
 }

@@ -1,8 +1,10 @@
 /**
- * The table of system calls: one row each, in the order of their numbers. By it the kernel checks arguments, the tracer
- * shows them, `margay syscalls` prints what there is, and the hostile-call test attacks. What has no row is ENOSYS.
+ * The table of system calls: one row per call, in the order of their numbers. The kernel checks arguments by it, the
+ * tracer shows them, `margay syscalls` prints it, and the hostile-call test derives its attacks from it. A call without
+ * a row returns ENOSYS.
  *
- * REFUSED: EPERM where Linux says so to who has no privileges, ENOSYS for what a light-weight kernel leaves out.
+ * REFUSED: EPERM if Linux returns it to callers without privileges; ENOSYS for calls that a light-weight kernel leaves
+ * out.
  */
 import { Errno } from "./errno.ts";
 import type { Stat, StatFs, Statx } from "./io.ts";

@@ -1,6 +1,6 @@
 /**
- * An address space: page tables, the regions that they hold, the cores on which they are active, and claims, by which
- * cores change parts of it at the same time (space.ts says how).
+ * An address space: page tables, their regions, the cores on which they are active, and the claims by which cores
+ * change parts of it at the same time (space.ts explains them).
  */
 import { Prot } from "../abi/process.ts";
 import { writeCr3 } from "../arch/cpu.ts";
@@ -13,7 +13,7 @@ import { userBits } from "./pagetable.ts";
 import { REGION_LAZY, type RegionList } from "./regions.ts";
 
 export class AddressSpace {
-  /** Guards regions and claims. Page tables belong to the claims, `activeCpus` and `claimants` are atomic. */
+  /** Guards regions and claims. Claims protect the page tables; `activeCpus` and `claimants` are atomic. */
   lock!: Lock;
   owner: u16 = 0;
   root: u64 = 0;
@@ -37,9 +37,9 @@ export function spaceCreate(space: ptr<AddressSpace>, owner: u16): boolean {
   return space.root !== 0;
 }
 
-/** This core runs on `space` from now on. */
+/** This core uses `space` from now on. */
 export function spaceEnter(space: ptr<AddressSpace>): void {
-  // First the bit: a shootdown that misses it would miss what the TLB loads next.
+  // The bit is set first: a shootdown that misses the bit would miss what the TLB loads next.
   atomicOr(addr(space.activeCpus), u64(1) << u64(cpuIndex()));
   writeCr3(space.root);
 }
@@ -51,13 +51,13 @@ export function spaceLeave(space: ptr<AddressSpace>): void {
 export function protectionBits(protection: u64): u64 {
   return userBits((protection & Prot.READ) !== 0, (protection & Prot.WRITE) !== 0, (protection & Prot.EXEC) !== 0);
 }
-/** Whether pages of a region with these attributes get their frames when it is made. */
+/** Whether pages of a region with these attributes get their frames when the region is created. */
 export function isEager(attributes: u64): boolean {
   return attributes !== Prot.NONE && (attributes & REGION_LAZY) === 0;
 }
 
 // ---- claims --------------------------------------------------------------------------------------------------------
-/** End of a claimed range that meets this one; 0: there is none. */
+/** End of a claimed range that overlaps this one; 0: none. */
 export function claimedEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   for (let rest: u64 = atomicLoad(addr(space.claimants)); rest !== 0; rest = rest & (rest - 1)) {
     const c = addr(space.claims[u32(countTrailingZeros(rest))]);
@@ -65,13 +65,13 @@ export function claimedEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 
   }
   return 0;
 }
-/** Another core is changing pages of the range: what is found there now says nothing. */
+/** Another core is changing pages of the range: the current entries say nothing. */
 export function rangeIsClaimed(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   return claimedEnd(space, start, end) !== 0;
 }
 /**
- * Takes the lock while nobody has claimed anything of the range; waits for it with interrupts open. Returns the flags
- * for `unlock`.
+ * Takes the lock once no core has claimed any part of the range; waits for that with interrupts enabled. Returns the
+ * flags for `unlock`.
  */
 export function lockRange(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
   for (;;) {
@@ -84,7 +84,7 @@ export function lockRange(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
     }
   }
 }
-/** Under the lock: the range is this core's. */
+/** Under the lock: claims the range for this core. */
 export function claim(space: ptr<AddressSpace>, start: u64, end: u64): ptr<Claim> {
   const cpu: u32 = cpuIndex();
   const c = addr(space.claims[cpu]);
@@ -98,11 +98,11 @@ export function claim(space: ptr<AddressSpace>, start: u64, end: u64): ptr<Claim
   atomicOr(addr(space.claimants), u64(1) << u64(cpu));
   return c;
 }
-/** Under the lock: it is nobody's. */
+/** Under the lock: releases the claim. */
 export function endClaim(space: ptr<AddressSpace>): void {
   atomicAnd(addr(space.claimants), ~(u64(1) << u64(cpuIndex())));
 }
-/** The claimant's lock, for a moment: interrupts are off before and after. */
+/** Takes the lock for a claimant for a short time: interrupts are off before and after. */
 export function take(space: ptr<AddressSpace>): void {
   lock(addr(space.lock));
 }

@@ -1,7 +1,7 @@
 /**
  * Page faults of programs, and pages that get their frame on first touch: those of lazy regions (thread stacks,
- * reservations). The frame comes from the task's node without any I/O; a copy by the kernel counts as a touch, so that
- * an answer of the network finds its page.
+ * reservations). The frame comes from the task's node without any I/O. A copy by the kernel counts as a touch, so that
+ * a network reply finds its page.
  */
 import { USER_END } from "../abi/memory.ts";
 import { PageFault, PTE_NX, Pte } from "../abi/x86.ts";
@@ -12,7 +12,7 @@ import { findLeaf, type Leaf, PTE_OWNED, smallPageTable, translateUser } from ".
 import { REGION_LAZY, regionAt } from "./regions.ts";
 
 export const enum Touch {
-  /** The access is permitted, and its page is there. */
+  /** The access is permitted, and the page is present. */
   DONE = 0,
   NOT_PERMITTED = 1,
   NO_MEMORY = 2,
@@ -20,8 +20,8 @@ export const enum Touch {
 
 /**
  * Gives the page of a lazy region its zeroed frame, for an access that needs the entry bits `wanted` and none of
- * `unwanted`. Under the lock. Does not wait for a core that is changing the range: then it is not permitted. Returns a
- * Touch.
+ * `unwanted`. Under the lock. Does not wait for a core that is changing the range: in that case the access is not
+ * permitted. Returns a Touch.
  */
 export function touchPage(space: ptr<AddressSpace>, address: u64, wanted: u64, unwanted: u64): u32 {
   const region = regionAt(addr(space.regions), address);
@@ -40,7 +40,7 @@ export function touchPage(space: ptr<AddressSpace>, address: u64, wanted: u64, u
 }
 
 /**
- * What a program's fault comes to: the page was absent and is there now, or another of its cores has allowed the access
+ * Resolves a program's fault: the page was absent and is present now, or another of its cores has allowed the access
  * meanwhile. Waits for a core that is changing the range. `error`: the exception's error code. Returns a Touch.
  */
 export function resolveFault(space: ptr<AddressSpace>, address: u64, error: u64): u32 {
@@ -55,7 +55,7 @@ export function resolveFault(space: ptr<AddressSpace>, address: u64, error: u64)
   return result;
 }
 
-/** Whether a page has its memory, accessible or not. */
+/** Whether a page has a frame, accessible or not. */
 export function pageIsThere(space: ptr<AddressSpace>, address: u64): boolean {
   const leaf: Leaf = zeroed();
   findLeaf(space.root, address, addr(leaf));

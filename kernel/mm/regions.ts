@@ -1,8 +1,8 @@
 /**
- * The regions of an address space: which ranges a program has, and with which attributes. A balanced tree (AVL) in the
- * order of addresses: a look or a change costs the logarithm of the count. What goes through many regions does so a few
- * at a time, so that the caller can give up the address space's lock in between, which guards all of it. Nodes lie in
- * frames of the task's own account; they are reused, and go back with the task.
+ * The regions of an address space: the ranges that a program has, and their attributes. They form a balanced tree (AVL)
+ * in the order of addresses, so the cost of a search or a change is logarithmic in their number. Operations on many
+ * regions process a few at a time, so that the caller can release the address space's lock in between; this lock guards
+ * the whole tree. Nodes lie in frames of the task's own account; they are reused, and are freed with the task.
  */
 import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/memory.ts";
 import { allocateFrame, physical } from "./frames.ts";
@@ -10,7 +10,7 @@ import { allocateFrame, physical } from "./frames.ts";
 /** Linux's default vm.max_map_count: a call that needs more regions fails with ENOMEM. */
 export const REGIONS_MAX: u64 = 65530;
 
-/** Attribute of a region beside its Prot bits: its pages get their frames on first touch (fault.ts). */
+/** Attribute of a region besides its Prot bits: its pages get their frames on first touch (fault.ts). */
 export const REGION_LAZY: u64 = 0x100;
 
 export class Region {
@@ -156,7 +156,7 @@ function removeNode(list: ptr<RegionList>, r: ptr<Region>): void {
   list.count--;
   putNode(list, r);
 }
-/** The first region that ends above `address`; null if none does. */
+/** The first region that ends above `address`; null: none. */
 export function regionAbove(list: ptr<RegionList>, address: u64): ptr<Region> | null {
   let found: ptr<Region> | null = null;
   let at = list.root;
@@ -171,7 +171,7 @@ export function regionAbove(list: ptr<RegionList>, address: u64): ptr<Region> | 
   return found;
 }
 
-/** The region that holds `address`; null if there is none. */
+/** The region that contains `address`; null: none. */
 export function regionAt(list: ptr<RegionList>, address: u64): ptr<Region> | null {
   const r = regionAbove(list, address);
   return r !== null && r.start <= address ? r : null;
@@ -183,14 +183,14 @@ export function regionAt(list: ptr<RegionList>, address: u64): ptr<Region> | nul
 export const enum Join { NONE = 0, BELOW = 1, ABOVE = 2 }
 export function regionJoins(list: ptr<RegionList>, start: u64, end: u64, attributes: u64): u32 {
   let joins: u32 = Join.NONE;
-  // Usually the same region ends last below and starts first above.
+  // Usually one region is both the last below and the first above.
   const below = regionAbove(list, start - 1);
   const above = below === null || below.end > start ? below : regionAbove(list, start);
   if (below !== null && below.end === start && below.attributes === attributes) joins |= Join.BELOW;
   if (above !== null && above.start === end && above.attributes === attributes) joins |= Join.ABOVE;
   return joins;
 }
-/** The range is free, and `regionsReady` has said yes for one region. `joins`: neighbours that become one with it. */
+/** Adds a free range; `regionsReady` has returned true for one region. `joins`: neighbours that merge with it. */
 export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, attributes: u64, joins: u32): void {
   const below = (joins & Join.BELOW) === 0 ? null : regionAbove(list, start - 1);
   const above = (joins & Join.ABOVE) === 0 ? null : regionAbove(list, start);
@@ -206,7 +206,7 @@ export function regionAdd(list: ptr<RegionList>, start: u64, end: u64, attribute
     addNode(list, start, end, attributes);
   }
 }
-/** Number of additional regions after the range is cut out: 1 if it lies inside one region, else 0. */
+/** Number of additional regions after the range is cut out: 1 if it lies inside one region, otherwise 0. */
 export function cutGrowth(list: ptr<RegionList>, start: u64, end: u64): u64 {
   const r = regionAbove(list, start);
   return r !== null && r.start < start && r.end > end ? 1 : 0;
@@ -236,7 +236,7 @@ export function regionCut(list: ptr<RegionList>, start: u64, end: u64, most: u64
 }
 
 // ---- questions -----------------------------------------------------------------------------------------------------
-/** No region meets the range. */
+/** True if no region overlaps the range. */
 export function regionsAreAbsent(list: ptr<RegionList>, start: u64, end: u64): boolean {
   const r = regionAbove(list, start);
   return r === null || r.start >= end;

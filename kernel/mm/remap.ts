@@ -1,6 +1,6 @@
 /**
- * mremap: a range becomes shorter, or longer in place, or moves. What moves is copied: for the caller it is one change,
- * since a program that uses a range while it moves has no defined result on Linux, either.
+ * mremap: a range becomes shorter, or longer in place, or moves. A range that moves is copied. For the caller this is
+ * one change, since a program that uses a range while it moves has no defined result on Linux, either.
  */
 import { Errno } from "../abi/errno.ts";
 import { PAGE_BYTES } from "../abi/memory.ts";
@@ -20,13 +20,13 @@ export class Remap {
   oldBytes: u64 = 0;
   newBytes: u64 = 0;
   mayMove: boolean = false;
-  /** Not 0: it moves there, in place of what lies there. */
+  /** Not 0: the range moves there and replaces what is mapped there. */
   to: u64 = 0;
   /** The old range stays, with zeroed pages. */
   keepsOld: boolean = false;
 }
 
-/** Whole pages. Returns the address afterwards; -EFAULT: the old range is not one region; -ENOMEM. */
+/** Whole pages. Returns the new address; -EFAULT: the old range is not one region; -ENOMEM. */
 export function spaceRemap(space: ptr<AddressSpace>, r: ptr<Remap>): i64 {
   const isShorter: boolean = r.newBytes < r.oldBytes;
   const attributes: i64 = attributesOf(space, r.from, isShorter && r.to === 0 ? r.newBytes : r.oldBytes);
@@ -43,7 +43,7 @@ export function spaceRemap(space: ptr<AddressSpace>, r: ptr<Remap>): i64 {
   return r.mayMove ? move(space, r, u64(attributes), Placement.HINT) : -i64(Errno.ENOMEM);
 }
 
-/** Of the region that holds the whole range, or -EFAULT. */
+/** Attributes of the region that contains the whole range, or -EFAULT. */
 function attributesOf(space: ptr<AddressSpace>, start: u64, bytes: u64): i64 {
   const flags: u64 = lockRange(space, start, start + bytes);
   const region = regionAt(addr(space.regions), start);
@@ -66,7 +66,7 @@ function move(space: ptr<AddressSpace>, r: ptr<Remap>, attributes: u64, placemen
   const gone: i64 = r.keepsOld ? spaceAdvise(space, r.from, r.oldBytes, true) : spaceUnmap(space, r.from, r.oldBytes);
   return gone < 0 ? gone : to;
 }
-/** Whatever its permissions. A page that was never touched is not copied. False: no memory. */
+/** Copies a page whatever its permissions. A page that was never touched is not copied. False: no memory. */
 function copyPage(space: ptr<AddressSpace>, to: u64, from: u64): boolean {
   const flags: u64 = lock(addr(space.lock));
   const source: u64 = frameOf(space, from);

@@ -1,4 +1,4 @@
-/** A segment of a task that arrives in pieces, as frames of the network: the init image. */
+/** A segment of a task that arrives in pieces, as network frames: the init image. */
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -9,7 +9,7 @@ import { populate } from "./pages.ts";
 import { PTE_OWNED, smallPageTable } from "./pagetable.ts";
 import { Join, regionAdd, regionsReady } from "./regions.ts";
 
-/** A region without pages, in a space that no thread has entered. False: no memory. */
+/** Creates a region without pages, in a space that no thread has entered. False: no memory. */
 export function spaceReserve(space: ptr<AddressSpace>, start: u64, bytes: u64, protection: u64): boolean {
   const flags: u64 = lock(addr(space.lock));
   const ready: boolean = bytes / PAGE_BYTES <= freeFrameCount() && regionsReady(addr(space.regions), 1, 1);
@@ -17,7 +17,9 @@ export function spaceReserve(space: ptr<AddressSpace>, start: u64, bytes: u64, p
   unlock(addr(space.lock), flags);
   return ready;
 }
-/** Writes into it, a few pages at most, and gives them frames: for an interrupt handler. False: no memory. */
+/**
+ * Writes to the region, a few pages at most, and allocates their frames. For an interrupt handler. False: no memory.
+ */
 export function spaceFill(
   space: ptr<AddressSpace>,
   to: u64,
@@ -43,7 +45,7 @@ export function spaceFill(
   }
   return true;
 }
-/** Gives it the pages that it still lacks. False: no memory, or the task ends. */
+/** Allocates the pages that are still missing. False: no memory, or the task ends. */
 export function spaceComplete(space: ptr<AddressSpace>, start: u64, bytes: u64, protection: u64): boolean {
   const flags: u64 = lockRange(space, start, start + bytes);
   const c = claim(space, start, start + bytes);

@@ -72,7 +72,7 @@ const REGIONS_AT_A_TIME: u64 = 16;
 
 /** Where mmap places a mapping. */
 export const enum Placement {
-  /** At the address if it is free there, else anywhere. */
+  /** At the address if it is free there, otherwise anywhere. */
   HINT = 0,
   /** At the address, replacing what is mapped there. */
   FIXED = 1,
@@ -135,7 +135,7 @@ function cutRegions(space: ptr<AddressSpace>, start: u64, end: u64): void {
 /** Under the lock: a region for a claimed range that has none. */
 function addRegion(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u64): void {
   let joins: u32 = regionJoins(addr(space.regions), start, end, attributes);
-  // Not with one that another core may just be changing.
+  // Do not join a region that another core may be changing.
   if ((joins & Join.BELOW) !== 0 && rangeIsClaimed(space, start - 1, start)) joins &= ~u32(Join.BELOW);
   if ((joins & Join.ABOVE) !== 0 && rangeIsClaimed(space, end, end + 1)) joins &= ~u32(Join.ABOVE);
   regionAdd(addr(space.regions), start, end, attributes, joins);
@@ -183,8 +183,8 @@ function undo(space: ptr<AddressSpace>, c: ptr<Claim>): void {
 // All of them are for system calls and for the kernel's part of a thread: they let interrupts in. The caller holds no
 // lock.
 /**
- * Maps zeroed memory with a region's attributes; HINT: at most USER_END bytes, at the address if it is a place, else
- * anywhere. Returns the address, -ENOMEM, or -EEXIST.
+ * Maps zeroed memory with a region's attributes; HINT: at most USER_END bytes, at the address if the range is free
+ * there, otherwise anywhere. Returns the address, -ENOMEM, or -EEXIST.
  */
 export function spaceMap(space: ptr<AddressSpace>, address: u64, bytes: u64, attributes: u64, placement: u32): i64 {
   const isFixed: boolean = placement !== Placement.HINT;
@@ -199,7 +199,7 @@ export function spaceMap(space: ptr<AddressSpace>, address: u64, bytes: u64, att
   unlock(addr(space.lock), flags);
   return result;
 }
-/** Gives up the lock meanwhile. False: no memory. */
+/** Releases the lock meanwhile. False: no memory. */
 function mapLocked(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u64): boolean {
   const isFree: boolean = regionsAreAbsent(addr(space.regions), start, end);
   if (!prepareCut(space, start, end, 1)) return false;
@@ -218,7 +218,7 @@ function mapLocked(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u
   endClaim(space);
   return mapped;
 }
-/** The hint if it is free, else the lowest free range; 0: none. */
+/** The hint if it is free, otherwise the lowest free range; 0: none. */
 function placeFor(space: ptr<AddressSpace>, hint: u64, bytes: u64): u64 {
   if (hint !== 0 && rangeIsFree(space, hint, hint + bytes)) return hint;
   return findRange(space, bytes);
@@ -264,8 +264,8 @@ export function spaceProtect(space: ptr<AddressSpace>, address: u64, bytes: u64,
   return done ? 0 : error(Errno.ENOMEM);
 }
 /**
- * A claimed range that regions cover, region by region: each keeps whether it is lazy. Gives up the lock meanwhile.
- * False: no memory.
+ * Changes a claimed range that regions cover, region by region: each region stays lazy or not. Releases the lock
+ * meanwhile. False: no memory.
  */
 function protectLocked(space: ptr<AddressSpace>, c: ptr<Claim>, protection: u64): boolean {
   const part: Claim = uninitialized();
@@ -278,7 +278,7 @@ function protectLocked(space: ptr<AddressSpace>, c: ptr<Claim>, protection: u64)
   }
   return true;
 }
-/** `part` becomes what the region has of the claimed range; returns REGION_LAZY or 0. */
+/** Sets `part` to the part of the claimed range that the region covers; returns REGION_LAZY or 0. */
 function takePart(part: ptr<Claim>, region: ptr<Region>, c: ptr<Claim>): u64 {
   part.start = region.start > c.start ? region.start : c.start;
   part.end = region.end < c.end ? region.end : c.end;
@@ -302,9 +302,9 @@ function protectPart(space: ptr<AddressSpace>, part: ptr<Claim>, attributes: u64
 }
 
 /**
- * What madvise does to a range: with `clear` (MADV_DONTNEED) its pages read as zeros, accessible or not; lazy regions
- * give their frames back. Returns 0 or -ENOMEM; as on Linux, all that is mapped is cleared when ENOMEM says that there
- * are holes.
+ * The effect of madvise on a range: with `clear` (MADV_DONTNEED) its pages read as zeros, accessible or not; lazy
+ * regions return their frames. Returns 0 or -ENOMEM; as on Linux, all mapped pages are cleared even if ENOMEM reports
+ * holes.
  */
 export function spaceAdvise(space: ptr<AddressSpace>, address: u64, bytes: u64, clear: boolean): i64 {
   assertRange(address, bytes);
@@ -318,7 +318,7 @@ export function spaceAdvise(space: ptr<AddressSpace>, address: u64, bytes: u64, 
   return whole ? 0 : error(Errno.ENOMEM);
 }
 
-/** What regions have of a claimed range. Gives up the lock meanwhile. */
+/** Clears the regions' parts of a claimed range. Releases the lock meanwhile. */
 function clearRange(space: ptr<AddressSpace>, c: ptr<Claim>): void {
   const part: Claim = uninitialized();
   copy(addr(part), c);
@@ -334,7 +334,7 @@ function clearRange(space: ptr<AddressSpace>, c: ptr<Claim>): void {
   }
 }
 
-/** The heap starts behind the program: at the end of the highest region below those that mmap places. */
+/** The heap starts after the program: at the end of the highest region below the range of mmap. */
 export function spaceStartHeap(space: ptr<AddressSpace>): void {
   const flags: u64 = lock(addr(space.lock));
   space.brkStart = regionsEndBelow(addr(space.regions), USER_MAP_BASE);

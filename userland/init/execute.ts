@@ -1,6 +1,7 @@
 /**
- * The program in memory: the segments of the executable and of its dynamic linker by the shared ELF loader, and the
- * stack (stack.ts). A program with a linker starts there; the linker finds the program by the auxiliary vector.
+ * Puts the program into memory: the segments of the executable and of its dynamic linker, by the shared ELF loader, and
+ * the stack (stack.ts). A program with a dynamic linker starts in the linker, which finds the program by the auxiliary
+ * vector.
  */
 import { ElfError, elfCheck, type ElfImage, type ElfLimits, elfLoad, SegmentFlag } from "../../toolchain/lib/rt/elf.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
@@ -57,7 +58,7 @@ function load(start: ptr<Start>, file: ptr<u8>, prefix: ptr<ProgramPrefix>): u32
   if (prefix.linkerBytes === 0) return start.image.interpreterOffset === 0 ? ElfError.OK : ElfError.BAD_INTERPRETER;
   return loadLinker(addr(start.linker), addr(file[partBytes(prefix.fileBytes)]), prefix.linkerBytes);
 }
-/** Where mmap would place it, as on Linux: the heap has all the room behind the program. */
+/** The linker lies where mmap would place it, as on Linux: so the heap has all the room after the program. */
 function loadLinker(image: ptr<ElfImage>, file: ptr<u8>, fileBytes: u64): u32 {
   const limits: ElfLimits = zeroed();
   limits.lowest = PROGRAM_LOWEST;

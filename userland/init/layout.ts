@@ -22,7 +22,9 @@ export const enum ChildState {
   REPORTED = 3,
 }
 
-/** What a rank needs to run one program, in one buffer that children GET: prefix, arguments, executable, linker. */
+/**
+ * What a rank needs to run one program, in one buffer that children GET: prefix, arguments, executable, dynamic linker.
+ */
 export class Program {
   /** Address of the prefix; 0 = not fetched. */
   buffer: u64 = 0;
@@ -35,7 +37,7 @@ export class Program {
  */
 export class ProgramPrefix {
   fileBytes: u64 = 0;
-  /** The dynamic linker that the executable names in PT_INTERP; 0 = it names none. */
+  /** The dynamic linker that the executable names in PT_INTERP; 0: it names none. */
   linkerBytes: u64 = 0;
   argumentBytes: u64 = 0;
   argumentCount: u64 = 0;
@@ -44,7 +46,7 @@ const PART_ALIGN: u64 = 16;
 export function partBytes(lengthBytes: u64): u64 {
   return (lengthBytes + PART_ALIGN - 1) & ~(PART_ALIGN - 1);
 }
-/** Of the whole buffer. */
+/** Size of the whole buffer. */
 export function bundleBytes(p: ptr<ProgramPrefix>): u64 {
   return sizeof<ProgramPrefix>() + partBytes(p.argumentBytes) + partBytes(p.fileBytes) + p.linkerBytes;
 }

@@ -12,7 +12,7 @@ import { stringAt } from "./parameters.ts";
 import { closeSource, openSource, PROGRAM_MAX_BYTES, readSource, scriptArguments, type Source } from "./source.ts";
 import { subtreeRuns } from "./tree.ts";
 
-/** Most bytes of one GET. */
+/** Maximum size of one GET. */
 const PIECE_BYTES: u64 = 65536;
 
 /** Zeroed pages, or -errno. */
@@ -54,7 +54,7 @@ export function freePrograms(init: ptr<Init>): void {
   }
 }
 
-/** The rank to which a failure to open a program is attributed: the first that runs it. */
+/** The rank to which a failure to open a program is attributed: the first rank that runs it. */
 function firstRankOf(init: ptr<Init>, index: u32): u32 {
   for (let rank: u32 = 0; rank < init.size; rank++) {
     if (init.programOfRank[rank] === index) return rank;
@@ -62,7 +62,7 @@ function firstRankOf(init: ptr<Init>, index: u32): u32 {
   return init.rank;
 }
 
-/** A buffer for what the prefix says. */
+/** Allocates a buffer for the parts that the prefix names. */
 function makeBuffer(init: ptr<Init>, index: u32, prefix: ptr<ProgramPrefix>): boolean {
   const buffer: i64 = allocate(pages(bundleBytes(prefix)));
   if (buffer < 0) {
@@ -86,7 +86,7 @@ function openProgram(init: ptr<Init>, index: u32): boolean {
   if (errno !== 0) fail(init, cause, u32(errno), firstRankOf(init, index));
   return init.status.cause === Cause.OK;
 }
-/** Returns an errno; running out of memory is in the status already. */
+/** Returns an errno; a lack of memory is already in the status. */
 function readProgram(init: ptr<Init>, index: u32, source: ptr<Source>, path: ptr<u8>): i64 {
   const prefix: ProgramPrefix = zeroed();
   prefix.argumentBytes = scriptArguments(source, path, null);

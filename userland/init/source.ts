@@ -9,25 +9,25 @@ import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { close, fstat, open, pread } from "../lib/syscall.ts";
 
-/** Larger programs are refused before memory is asked for. */
+/** Larger programs are refused before memory is allocated. */
 export const PROGRAM_MAX_BYTES: u64 = 0x4000_0000;
 /** Enough for the ELF header and 17 program headers; a file with more is read as a whole. */
 const HEAD_BYTES: u64 = 1024;
-/** A file without the owner's execute bit is no program (execve(2): EACCES). */
+/** A file without the owner's execute bit is not a program (execve(2): EACCES). */
 const OWNER_EXECUTE: u32 = 0x40;
-/** Part of a script's first line that is looked at (Linux: BINPRM_BUF_SIZE). */
+/** The part of a script's first line that is examined (Linux: BINPRM_BUF_SIZE). */
 const SCRIPT_LINE_BYTES: u64 = 256;
-/** A script's interpreter may be a script, this often. */
+/** Maximum depth of scripts whose interpreter is again a script. */
 const SCRIPTS_MAX: u32 = 5;
 
-/** An open executable file, and as much of it as is needed. */
+/** An open executable file, and its first part. */
 export class SourceFile {
   fd: i32 = 0;
   headBytes: u64 = 0;
   neededBytes: u64 = 0;
   head!: arr<u8, 1024>;
 }
-/** What is to be read for one program. */
+/** The files to read for one program. */
 export class Source {
   executable!: SourceFile;
   /** Open if `hasLinker`. */
@@ -35,13 +35,13 @@ export class Source {
   hasLinker: boolean = false;
   /** The failure is in the interpreter or the dynamic linker, not in the program itself. */
   isInterpreter: boolean = false;
-  /** Strings that replace argv[0] of a script, without the script's own path, which is the last of them. */
+  /** Strings that replace argv[0] of a script. The script's own path follows them and is not included. */
   argumentBytes: u64 = 0;
   argumentCount: u64 = 0;
   arguments!: arr<u8, 1280>;
 }
 
-/** Opens what `path` needs. Returns an errno; then nothing is open. */
+/** Opens the files that `path` needs. Returns an errno; then nothing is open. */
 export function openSource(path: ptr<u8>, source: ptr<Source>): i64 {
   const file = addr(source.executable);
   let errno: i64 = openFile(path, file);
@@ -74,7 +74,7 @@ export function readSource(file: ptr<SourceFile>, to: ptr<u8>): i64 {
   return readFully(file.fd, addr(to[known]), file.neededBytes - known, known);
 }
 
-/** Returns an errno; then it is not open. */
+/** Returns an errno; then the file is not open. */
 function openFile(path: ptr<u8>, file: ptr<SourceFile>): i64 {
   const fd: i64 = open(path, Open.RDONLY, 0);
   if (fd < 0) return -fd;
@@ -83,7 +83,7 @@ function openFile(path: ptr<u8>, file: ptr<SourceFile>): i64 {
   if (errno !== 0) closeFile(file);
   return errno;
 }
-/** What lies after the last segment, for debuggers, is not needed. */
+/** Data after the last segment is for debuggers and is not read. */
 function readHead(file: ptr<SourceFile>): i64 {
   const stat: Stat = zeroed();
   const result: i64 = fstat(file.fd, addr(stat));
@@ -123,8 +123,8 @@ function isBlank(c: u8): boolean {
   return c === 32 || c === 9;
 }
 /**
- * "#! interpreter argument": the interpreter's path goes to `interpreter`, and both in front of the arguments. The
- * argument is the rest of the line without blanks around it. Returns an errno.
+ * "#! interpreter argument": the interpreter's path is stored in `interpreter`, and both are put before the arguments.
+ * The argument is the rest of the line without blanks around it. Returns an errno.
  */
 function takeScriptLine(source: ptr<Source>, interpreter: ptr<u8>): i64 {
   const line = addr(source.executable.head[0]);
@@ -137,7 +137,7 @@ function takeScriptLine(source: ptr<Source>, interpreter: ptr<u8>): i64 {
   while (start < end && isBlank(line[start])) start++;
   let stop: u64 = start;
   while (stop < end && !isBlank(line[stop])) stop++;
-  // A path that the limit may have cut is no path.
+  // A path that the limit may have cut off is not accepted.
   if (stop === start || (stop === end && !isWhole)) return Errno.ENOEXEC;
   let argument: u64 = stop;
   while (argument < end && isBlank(line[argument])) argument++;
@@ -160,7 +160,7 @@ function takeScriptLine(source: ptr<Source>, interpreter: ptr<u8>): i64 {
   memcpy(addr(source.arguments[0]), addr(text[0]), source.argumentBytes);
   return 0;
 }
-/** The arguments with the script's path after them; returns their bytes. `to` null: only counts. */
+/** The arguments followed by the script's path; returns their size in bytes. `to` null: only counts. */
 export function scriptArguments(source: ptr<Source>, script: ptr<u8>, to: ptr<u8> | null): u64 {
   if (source.argumentCount === 0) return 0;
   const pathBytes: u64 = stringLength(script) + 1;
@@ -179,7 +179,7 @@ function readFully(fd: i32, to: ptr<u8>, lengthBytes: u64, offset: u64): i64 {
     const most: u64 = rest < u64(IO_DATA_MAX_BYTES) ? rest : u64(IO_DATA_MAX_BYTES);
     const n: i64 = pread(fd, addr(to[done]), most, offset + done);
     if (n < 0) return -n;
-    // It became shorter meanwhile.
+    // The file has become shorter meanwhile.
     if (n === 0) return Errno.EIO;
     done += u64(n);
   }

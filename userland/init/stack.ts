@@ -1,7 +1,7 @@
 /**
- * The main stack as the System V ABI (AMD64 supplement 3.4.1) has it: from the stack pointer upwards argc, argv, envp,
- * the auxiliary vector, and above them random bytes and strings. The random bytes come from job and rank, so that a run
- * can be repeated.
+ * The main stack in the layout of the System V ABI (AMD64 supplement 3.4.1): from the stack pointer upwards argc, argv,
+ * envp, the auxiliary vector, and above them random bytes and strings. The random bytes are derived from job and rank,
+ * so that a run can be repeated.
  */
 import type { ElfImage, ProgramHeader } from "../../toolchain/lib/rt/elf.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
@@ -29,7 +29,7 @@ export class Start {
   textCount: u32 = 0;
 }
 
-/** Entries of the auxiliary vector, the last one included. */
+/** Number of entries of the auxiliary vector, including the last one. */
 const AUXILIARY_COUNT: u64 = 18;
 const RANDOM_BYTES: u64 = 16;
 
@@ -59,13 +59,13 @@ function stringsBytes(text: ptr<u8>, count: u64): u64 {
   for (let i: u64 = 0; i < count; i++) s = nextString(s);
   return cast<u64>(s) - cast<u64>(text);
 }
-/** Copies to just below `end`; returns where. */
+/** Copies to just below `end`; returns the address. */
 function push(end: u64, from: ptr<u8>, lengthBytes: u64): u64 {
   memcpy(cast<ptr<u8>>(end - lengthBytes), from, lengthBytes);
   return end - lengthBytes;
 }
 
-/** The part that programs mostly use has its memory from the start, the rest on first touch. */
+/** The part that most programs use has its memory from the start, the rest on first touch. */
 function mapStack(): i64 {
   const flags: u32 = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
   const top: u64 = USER_STACK_TOP - USER_STACK_READY_BYTES;
@@ -74,14 +74,14 @@ function mapStack(): i64 {
   const rest: u64 = USER_STACK_BYTES - USER_STACK_READY_BYTES;
   return mmap(top - rest, rest, Prot.READ | Prot.WRITE, flags | MapFlag.STACK, -1, 0);
 }
-/** Maps the stack and fills its top. -errno or the stack pointer. */
+/** Maps the stack and fills its top. Returns the stack pointer or -errno. */
 export function buildStack(init: ptr<Init>, start: ptr<Start>): i64 {
   const p = init.parameters;
   const mapped: i64 = mapStack();
   if (mapped < 0) return mapped;
   const path = stringAt(p, init.programOfRank[init.rank]);
   const platform = cstr("x86_64");
-  // A script's own argv[0] is dropped: the texts end with its path.
+  // A script's own argv[0] is dropped: the texts end with the script's path.
   const given = stringAt(p, p.programCount + (start.textCount === 0 ? 0 : 1));
   const givenCount: u64 = u64(p.argCount) - (start.textCount === 0 ? 0 : 1);
   const textBytes: u64 = stringsBytes(start.texts, start.textCount);

@@ -7,6 +7,7 @@ import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, type IoVector, VECTORS_MAX } from "../abi/io.ts";
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { LONGEST_TRANSFER, Syscall } from "../abi/syscalls.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { currentTask } from "../core/task.ts";
 import { copyFromUser, copyToUser, userRangeValid } from "../mm/user.ts";
 import { type Call, isUserRange } from "../syscall/arguments.ts";
@@ -182,7 +183,10 @@ function vector(number: u32, call: ptr<Call>, offset: u64): i64 {
 /** Value of Place.index: the transfer was short, or memory bad. */
 const STOPPED: u64 = 0xffff_ffff_ffff_ffff;
 
+/** Elements that are looked at before interrupts are let in. */
+const LOOKS: u64 = 8;
 function vectorAt(address: u64, index: u64, to: ptr<IoVector>): boolean {
+  if (index % LOOKS === LOOKS - 1) admitInterrupts();
   const from: u64 = address + index * sizeof<IoVector>();
   return copyFromUser(addr(currentTask().space), cast<ptr<u8>>(to), from, sizeof<IoVector>());
 }

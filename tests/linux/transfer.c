@@ -195,6 +195,16 @@ static void vectors(void) {
   memset(back, 0, sizeof back);
   T(preadv(fd, mixed, 3, 0));
   T(memcmp(big, back, sizeof big));
+  /* As many elements as there may be. */
+  static struct iovec bytes[1024];
+  for (int i = 0; i < 1024; i++) bytes[i] = (struct iovec){big + i, i % 3};
+  T(pwritev(fd, bytes, 1024, 0));
+  memset(back, 0, 3000);
+  for (int i = 0; i < 1024; i++) bytes[i] = (struct iovec){back + 3 * i, i % 4};
+  T(preadv(fd, bytes, 1024, 0));
+  unsigned sum = 0;
+  for (int i = 0; i < 3072; i++) sum = sum * 31 + (unsigned char)back[i];
+  T(sum);
   close(fd);
 }
 

@@ -164,6 +164,12 @@ const job: OptionGroup = {
       about: "directory that the job sees as / (default: images/out/root of the installation)",
       offers: "directory",
     },
+    {
+      name: "mount",
+      value: "HOST:GUEST[:ro]",
+      about: "show the directory HOST at GUEST, a path of the job's; ro: read-only; may be repeated",
+      mayRepeat: true,
+    },
     { name: "chdir", value: "DIR", about: "where relative paths start; a path inside --root", default: "/" },
     {
       name: "env",

@@ -4,9 +4,9 @@
  */
 import fs from "node:fs";
 import path from "node:path";
-import { fromText } from "../ionode/bytestring.ts";
+import { fromText, toText } from "../ionode/bytestring.ts";
 import { hostFs, IoError } from "../ionode/hostfs.ts";
-import { NameSpace } from "../ionode/namespace.ts";
+import { type Mount, NameSpace } from "../ionode/namespace.ts";
 import { errnoText } from "../service/refusal.ts";
 import { UserError } from "./errors.ts";
 import { imagesOut } from "./inputs.ts";
@@ -24,10 +24,15 @@ export interface Program {
 }
 
 /** Resolves PROGRAM. A built-in job must exist; init itself reports a missing program in the root. @throws UserError */
-export function findProgram(name: string, root: string, workingDirectory: string): Program {
+export function findProgram(
+  name: string,
+  root: string,
+  workingDirectory: string,
+  mounts: readonly Mount[] = [],
+): Program {
   if (name === "") throw new UserError("no program", "''", "give a job: `margay run hello`");
   const job = name.includes("/") ? name : builtInJob(name);
-  const names = new NameSpace(hostFs, root, builtInJobs);
+  const names = new NameSpace(hostFs, root, builtInJobs, mounts);
   try {
     return { name, path: job, file: look(names, job, workingDirectory) };
   } finally {
@@ -75,7 +80,7 @@ function inDirectory<T>(names: NameSpace, directory: string, use: (from: NameSpa
 }
 
 /** Checks --chdir, a directory inside the root. @throws UserError */
-export function checkRoot(root: string, workingDirectory: string): void {
+export function checkRoot(root: string, workingDirectory: string, mounts: readonly Mount[] = []): void {
   let names: NameSpace;
   try {
     names = new NameSpace(hostFs, root, builtInJobs);
@@ -87,6 +92,9 @@ export function checkRoot(root: string, workingDirectory: string): void {
       "give a directory on a file system that stores files, not the host's /proc, /sys or /dev",
     );
   }
+  names.close();
+  for (const mount of mounts) checkMount(root, mount);
+  names = new NameSpace(hostFs, root, builtInJobs, mounts);
   const refuse = (why: string): never => {
     throw new UserError("bad --chdir", `'${workingDirectory}': ${why}`, "give a directory inside --root");
   };
@@ -101,4 +109,32 @@ export function checkRoot(root: string, workingDirectory: string): void {
   } finally {
     names.close();
   }
+}
+
+/** Alone, so that the message names it. @throws UserError */
+function checkMount(root: string, mount: Mount): void {
+  try {
+    new NameSpace(hostFs, root, builtInJobs, [mount]).close();
+  } catch (error) {
+    if (!(error instanceof IoError)) throw error;
+    throw new UserError(
+      "bad --mount",
+      `${mount.host}:${toText(mount.at)}: ${errnoText(error.errno)}`,
+      "give HOST:GUEST[:ro]: a directory, and an absolute path that is not /, /dev, /proc, /sys or /margay/bin",
+    );
+  }
+}
+/** The values of --mount. @throws UserError */
+export function parseMounts(values: readonly string[]): readonly Mount[] {
+  const mounts = values.map((value) => {
+    const parts = value.split(":");
+    const readOnly = parts.length === 3 && parts[2] === "ro";
+    const [host, at] = parts;
+    if (!host || !at?.startsWith("/") || parts.length > 3 || (parts.length === 3 && !readOnly))
+      throw new UserError("bad --mount", `'${value}'`, "give HOST:GUEST or HOST:GUEST:ro, GUEST an absolute path");
+    return { host, at: fromText(path.posix.normalize(at).replace(/(?<=.)\/$/, "")), readOnly };
+  });
+  const twice = mounts.find(({ at }, i) => mounts.findIndex((m) => m.at === at) !== i);
+  if (twice !== undefined) throw new UserError("bad --mount", toText(twice.at), "mount one directory at a place");
+  return mounts;
 }

@@ -21,7 +21,7 @@ import { checkMemory } from "./memory.ts";
 import { nodeOptions } from "./nodes.ts";
 import { STDERR, STDOUT, writeAll } from "./output.ts";
 import type { Parsed } from "./parse.ts";
-import { builtInJobs, checkRoot, findProgram } from "./program.ts";
+import { builtInJobs, checkRoot, findProgram, parseMounts } from "./program.ts";
 import { finishRun } from "./runend.ts";
 import { say, Session } from "./session.ts";
 import { openStrace } from "./strace.ts";
@@ -43,11 +43,12 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   const { nodes, nids: ranks, fanout, workingDirectory, quotaBytes, argv, envp } = jobSetup(parsed);
   checkMemory(nodes, settings);
   const root = rootFolder(o["root"]);
-  checkRoot(root, workingDirectory);
+  const mounts = parseMounts(parsed.lists["mount"] ?? []);
+  checkRoot(root, workingDirectory, mounts);
   const kernelFile = imageFile(o["kernel"] ?? "kernel");
   const kernel = readImage(o["kernel"] ?? "kernel");
   const initImage = readArtifact("init.bin");
-  const program = findProgram(argv[0]!, root, workingDirectory);
+  const program = findProgram(argv[0]!, root, workingDirectory, mounts);
   const used: readonly UsedImage[] = [
     { role: "kernel", file: kernelFile, bytes: kernel },
     { role: "init", file: path.join(imagesOut, "init.elf"), bytes: readArtifact("init.elf") },
@@ -120,6 +121,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
       {
         root,
         builtIn: builtInJobs,
+        mounts,
         workingDirectory,
         quotaBytes,
         seed: settings.seed,

@@ -71,6 +71,8 @@ export interface Volume {
   /** st_dev. */
   readonly device: number;
   readonly readOnly: boolean;
+  /** Directories mounted in it, by where: "identity of the directory/name". */
+  readonly mounts?: Map<string, Folder>;
 }
 
 const directoryIdentity = (folder: Folder, name: string): string => `${folder.stat.identity}/${name}`;
@@ -141,7 +143,8 @@ export class Folder {
 
   /** The name space's own entry of that name, which hides the host's. */
   entry(name: string, viewer: Viewer | undefined): Entry | undefined {
-    return this.fixed.get(name) ?? (viewer === undefined ? undefined : this.made?.(viewer).get(name));
+    const fixed = this.fixed.get(name) ?? this.volume.mounts?.get(directoryIdentity(this, name));
+    return fixed ?? (viewer === undefined ? undefined : this.made?.(viewer).get(name));
   }
 
   /** Null: no such name. */
@@ -166,7 +169,11 @@ export class Folder {
   list(viewer?: Viewer): HostEntry[] {
     const entries = new Map<string, HostEntry>();
     if (this.host !== null) for (const entry of this.fs.list(this.host)) entries.set(entry.name, entry);
-    const own = [...this.fixed, ...(viewer === undefined ? [] : (this.made?.(viewer) ?? []))];
+    const here = directoryIdentity(this, "");
+    const mounted = [...(this.volume.mounts ?? [])].flatMap(([place, folder]) =>
+      place.startsWith(here) ? [[place.slice(here.length), folder] as const] : [],
+    );
+    const own = [...this.fixed, ...mounted, ...(viewer === undefined ? [] : (this.made?.(viewer) ?? []))];
     for (const [name, entry] of own) entries.set(name, { name, ...this.described(name, entry) });
     return [...entries.values()].sort((a, b) => byBytes(a.name, b.name));
   }

@@ -22,7 +22,7 @@ import type { Folder, Node, OwnLink, ProgramFacts, Viewer } from "./folder.ts";
 import { hostFs, IoError, type HostFs } from "./hostfs.ts";
 import type { InputStream } from "./input.ts";
 import { LockTable } from "./locks.ts";
-import { Access, NameSpace, permits } from "./namespace.ts";
+import { Access, type Mount, NameSpace, permits } from "./namespace.ts";
 import { fillNameSpace, type MachineFacts } from "./procfs.ts";
 import { Quota, QUOTA_DEFAULT_BYTES } from "./quota.ts";
 import { callOf, parseRequest } from "./request.ts";
@@ -44,6 +44,8 @@ export interface IoNodeOptions {
   readonly root: string;
   /** Host directory of the built-in jobs, read-only under /margay/bin. */
   readonly builtIn: string;
+  /** More host directories in the name space. */
+  readonly mounts?: readonly Mount[];
   /** Output of a job: fd is 1 or 2. */
   readonly onOutput: (output: {
     readonly jobId: number;
@@ -122,7 +124,7 @@ export class IoNode implements HostService {
     private readonly trace: TraceSink = noTrace,
   ) {
     this.fs = options.fs ?? hostFs;
-    this.names = new NameSpace(this.fs, options.root, options.builtIn);
+    this.names = new NameSpace(this.fs, options.root, options.builtIn, options.mounts);
     fillNameSpace(this.fs, this.names, options.machine ?? { cores: 1, memoryBytes: 2 ** 26 });
     this.workingFolder = this.folderAt(fromText(options.workingDirectory ?? "/"));
     this.random = new Prng(options.seed ?? 0, RANDOM_STREAM);

@@ -86,6 +86,14 @@ export const volumes = {
 /** The first st_dev for --mount. */
 export const MOUNT_DEVICE = 16;
 
+/** A directory of the host at another place of the job's name space. */
+export interface Mount {
+  readonly host: string;
+  /** Absolute path, a byte string. */
+  readonly at: string;
+  readonly readOnly: boolean;
+}
+
 export class NameSpace {
   readonly root: Folder;
   readonly dev: Folder;
@@ -99,14 +107,46 @@ export class NameSpace {
     private readonly fs: HostFs,
     root: string,
     builtIn: string,
+    readonly mounts: readonly Mount[] = [],
   ) {
     const { fd, stat } = fs.directory(root);
-    this.root = new Folder(fs, stat, fd, volumes.root, null, "");
+    this.root = new Folder(fs, stat, fd, { ...volumes.root, mounts: new Map() }, null, "");
     this.mount(this.folder(this.root, "margay", volumes.root), "bin", builtIn, volumes.builtIn);
     this.dev = this.folder(this.root, "dev", volumes.devices);
     for (const device of devices) this.dev.fixed.set(device.name, device);
     this.proc = this.folder(this.root, "proc", volumes.proc);
     this.sys = this.folder(this.root, "sys", volumes.sys);
+    try {
+      for (const [i, mount] of mounts.entries()) this.add(mount, MOUNT_DEVICE + i);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Directories on the way that are not there are made up. @throws IoError */
+  private add({ host, at, readOnly }: Mount, device: number): void {
+    const names = at.split("/").filter((name) => name !== "" && name !== ".");
+    const last = names.pop();
+    if (last === undefined || names.includes("..") || last === "..") throw new IoError(Errno.EINVAL);
+    let parent = this.root.hold();
+    try {
+      for (const name of names) {
+        const node = parent.find(name) ?? { kind: "folder", folder: this.folder(parent, name, volumes.root).hold() };
+        if (node.kind !== "folder") {
+          this.closeNode(node);
+          throw new IoError(Errno.ENOTDIR);
+        }
+        parent.release();
+        parent = node.folder;
+      }
+      if (parent.entry(last, undefined) !== undefined) throw new IoError(Errno.EBUSY);
+      const { fd, stat } = this.fs.directory(host);
+      const volume: Volume = { device, readOnly, mounts: new Map() };
+      this.put(parent, last, new Folder(this.fs, stat, fd, volume, parent, last));
+    } finally {
+      parent.release();
+    }
   }
 
   /** Closes everything on the host, except what others hold. */
@@ -208,7 +248,7 @@ export class NameSpace {
     return `/${names.reverse().join("/")}`;
   }
   private nameIn(parent: Folder, child: Folder): string {
-    if (!child.isHost || parent.fixed.get(child.name) === child) return child.name;
+    if (!child.isHost || parent.entry(child.name, undefined) === child) return child.name;
     const { identity } = child.stat;
     try {
       const node = parent.find(child.name);
@@ -258,7 +298,9 @@ export class NameSpace {
     }
   }
   private put(parent: Folder, name: string, folder: Folder): Folder {
-    parent.fixed.set(name, folder);
+    // A directory of the host is another object at each look.
+    if (parent.isHost && parent !== this.root) parent.volume.mounts!.set(`${parent.stat.identity}/${name}`, folder);
+    else parent.fixed.set(name, folder);
     this.own.push(folder);
     return folder;
   }

@@ -37,7 +37,7 @@ const tabbed = (rows: readonly (readonly [name: string, value: string | number])
 
 /** Fills /proc, /sys and /dev. */
 export function fillNameSpace(fs: HostFs, names: NameSpace, machine: MachineFacts): void {
-  names.proc.made = (viewer) => proc(fs, machine, viewer);
+  names.proc.made = (viewer) => proc(fs, names, machine, viewer);
   names.sys.made = () => sys(fs, machine);
   for (const [i, name] of ["stdin", "stdout", "stderr"].entries())
     names.dev.fixed.set(name, link(`dev/${name}`, `/proc/self/fd/${i}`));
@@ -47,11 +47,11 @@ function directory(fs: HostFs, name: string, entries: () => Entries): Entry {
   return (_viewer: Viewer, parent: Folder) => madeFolder(fs, parent, name, entries);
 }
 
-function proc(fs: HostFs, machine: MachineFacts, viewer: Viewer): Entries {
+function proc(fs: HostFs, names: NameSpace, machine: MachineFacts, viewer: Viewer): Entries {
   const pid = String(viewer.pid);
   return new Map<string, Entry>([
     ["self", link("proc/self", pid)],
-    [pid, directory(fs, pid, () => self(fs, machine, viewer))],
+    [pid, directory(fs, pid, () => self(fs, names, machine, viewer))],
     ["mounts", link("proc/mounts", "self/mounts")],
     ["cpuinfo", text("proc/cpuinfo", () => cpuinfo(machine))],
     ["meminfo", text("proc/meminfo", () => meminfo(machine))],
@@ -69,7 +69,7 @@ function kernelParameters(): Entries {
   ]);
 }
 
-function self(fs: HostFs, machine: MachineFacts, viewer: Viewer): Entries {
+function self(fs: HostFs, names: NameSpace, machine: MachineFacts, viewer: Viewer): Entries {
   const at = `proc/${viewer.nid}.${viewer.pid}`;
   const { program } = viewer;
   const entries: (readonly [string, Entry])[] = [
@@ -78,7 +78,7 @@ function self(fs: HostFs, machine: MachineFacts, viewer: Viewer): Entries {
     ["fd", directory(fs, "fd", () => viewer.links())],
     ["status", text(`${at}/status`, () => status(machine, viewer))],
     ["stat", text(`${at}/stat`, () => stat(viewer))],
-    ["mounts", text(`${at}/mounts`, mounts)],
+    ["mounts", text(`${at}/mounts`, () => mounts(names))],
   ];
   if (program !== undefined)
     entries.push(
@@ -127,15 +127,20 @@ function stat(viewer: Viewer): string {
   const fields = [`${pid} (${command(viewer)}) R 0`, pid, pid, 0, -1];
   return `${[...fields, ...Array.from({ length: 44 }, () => 0)].join(" ")}\n`;
 }
-function mounts(): string {
+function mounts(names: NameSpace): string {
   return [
     "margay / 9p rw,noatime 0 0",
     "margay /margay/bin 9p ro,noatime 0 0",
     "dev /dev tmpfs rw,noatime 0 0",
     "proc /proc proc rw,noatime 0 0",
     "sysfs /sys sysfs rw,noatime 0 0",
+    ...names.mounts.map(({ at, readOnly }) => `margay ${escaped(at)} 9p ${readOnly ? "ro" : "rw"},noatime 0 0`),
     "",
   ].join("\n");
+}
+/** As getmntent(3) reads it. */
+function escaped(path: string): string {
+  return path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 /** "0-3", or "0". */
 function range(cores: number): string {

@@ -48,8 +48,9 @@ describe("a line is split", () => {
     expect([parsed.texts, parsed.operands]).toEqual([texts, operands]);
   });
   it("what may be given again keeps its order", () => {
-    expect(parse("run", "--env", "A=1", "--env=B", "--env", "A=2", "hello").lists).toEqual({
+    expect(parse("run", "--env", "A=1", "--env=B", "--mount", "a:/b", "--env", "A=2", "hello").lists).toEqual({
       env: ["A=1", "B", "A=2"],
+      mount: ["a:/b"],
     });
   });
   it.each<[string[], Partial<Line>]>([

@@ -312,3 +312,54 @@ describe("tasks", () => {
     expect(outcome(rig.call(Syscall.UNLINK, [1], Buffer.from([0x64, 0x2f, 0xff, 0x41, 0])))).toBe(0);
   });
 });
+
+describe("mounts", () => {
+  it("show other directories, keep `..` inside, and are trees of their own", () => {
+    const host = path.join(rig.base, "data");
+    fs.mkdirSync(path.join(host, "sub"), { recursive: true });
+    fs.writeFileSync(path.join(host, "file"), "mounted");
+    fs.writeFileSync(path.join(rig.base, "secret"), "secret");
+    fs.symlinkSync("../secret", path.join(host, "out"));
+    rig.put("there/old", "old");
+    rig.put("secret", "inside");
+    const mounts = [
+      { host, at: "/there/m", readOnly: false },
+      { host, at: "/made/up/ro", readOnly: true },
+    ];
+    const r = new IoRig({ root: rig.root, builtIn: rig.builtIn, mounts });
+    const on = (call: number, ...names: string[]): number | string =>
+      outcome(r.call(call, names.length === 1 ? [1, 0o755] : [1, 1], strings(...names)));
+    expect([r.content("/there/m/file"), r.content("/made/up/ro/file"), r.content("/there/old")]).toEqual([
+      "mounted",
+      "mounted",
+      "old",
+    ]);
+    expect(r.content("/there/m/../old"), "up from the mount").toBe("old");
+    expect(r.content("/there/m/out"), "a link out of it stays in the root").toBe("-ENOENT");
+    expect(r.content("/there/m/../../secret")).toBe("inside");
+    expect(r.open("/made/up/ro/file", RDWR)).toBe("-EROFS");
+    expect(r.open("/made/up/ro/new", WRONLY | CREAT)).toBe("-EROFS");
+    expect(on(Syscall.MKDIR, "/made/up/ro/d")).toBe("-EROFS");
+    expect(on(Syscall.RENAME, "/there/old", "/there/m/old")).toBe("-EXDEV");
+    expect(on(Syscall.RENAME, "/there/m/file", "/made/up/ro/other")).toBe("-EXDEV");
+    expect(on(Syscall.LINK, "/there/m/file", "/hard")).toBe("-EXDEV");
+    for (const name of ["/there/m", "/made/up/ro"]) expect(on(Syscall.RMDIR, name)).toMatch(/-EBUSY|-EACCES/);
+    expect(on(Syscall.MKDIR, "/there/m/new")).toBe(0);
+    expect(fs.existsSync(path.join(host, "new"))).toBe(true);
+    expect(on(Syscall.CHDIR, "/there/m/sub")).toBe(0);
+    expect(Buffer.from(r.call(Syscall.GETCWD, [1, 100]).data).toString()).toBe("/there/m/sub\0");
+    expect(on(Syscall.CHDIR, "..")).toBe(0);
+    expect(r.content("file")).toBe("mounted");
+    expect(on(Syscall.RENAME, "/there", "/elsewhere"), "it moves with its directory").toBe(0);
+    expect(r.content("/elsewhere/m/file")).toBe("mounted");
+    expect(r.content("/proc/self/mounts")).toContain("margay /made/up/ro 9p ro,noatime 0 0\n");
+    r.end();
+  });
+  it.each(["/dev", "/", "/margay/bin", "/x/../y"])("%s is no place for one", (at) => {
+    const open = fs.readdirSync("/proc/self/fd").length;
+    expect(() => new IoRig({ mounts: [{ host: rig.base, at, readOnly: true }] })).toThrow(
+      expect.objectContaining({ errno: expect.any(Number) }),
+    );
+    expect(fs.readdirSync("/proc/self/fd").length).toBe(open);
+  });
+});

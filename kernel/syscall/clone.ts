@@ -63,14 +63,25 @@ const OPTIONAL_FLAGS: u64 =
   CloneFlag.CHILD_SETTID |
   CloneFlag.DETACHED |
   CloneFlag.UNTRACED;
-/** What clone has, and beyond it clone3. */
+/** There are none to be had: EPERM, as for who has no privileges. */
+const NAMESPACES: u64 =
+  CloneFlag.NEWNS |
+  CloneFlag.NEWCGROUP |
+  CloneFlag.NEWUTS |
+  CloneFlag.NEWIPC |
+  CloneFlag.NEWUSER |
+  CloneFlag.NEWPID |
+  CloneFlag.NEWNET;
+/** What clone has, and beyond it clone3, which has no signal in the low byte. */
 const LEGACY_FLAGS: u64 = 0xffff_ffff;
 const CLONE3_FLAGS: u64 = CloneFlag.CLEAR_SIGHAND | CloneFlag.INTO_CGROUP;
+const NEWTIME: u64 = 0x80;
 
 /** 0 or an errno: EINVAL where Linux says so, ENOSYS for what Linux has and this kernel has not (processes). */
 function checkFlags(flags: u64): u32 {
   if ((flags & CloneFlag.THREAD) !== 0 && (flags & CloneFlag.SIGHAND) === 0) return Errno.EINVAL;
   if ((flags & CloneFlag.SIGHAND) !== 0 && (flags & CloneFlag.VM) === 0) return Errno.EINVAL;
+  if ((flags & (NAMESPACES | NEWTIME)) !== 0) return Errno.EPERM;
   const isThread: boolean = (flags & THREAD_FLAGS) === THREAD_FLAGS;
   return isThread && (flags & ~(THREAD_FLAGS | OPTIONAL_FLAGS)) === 0 ? 0 : Errno.ENOSYS;
 }
@@ -148,7 +159,7 @@ function takeArguments(from: u64, bytes: u64, a: ptr<CloneArguments>): u32 {
   if ((a.setTid === 0) !== (a.setTidCount === 0)) return Errno.EINVAL;
   if ((a.exitSignal & ~CLONE_SIGNAL) !== 0 || a.exitSignal > SIGNALS) return Errno.EINVAL;
   if ((a.flags & ~(LEGACY_FLAGS | CLONE3_FLAGS)) !== 0) return Errno.EINVAL;
-  if ((a.flags & (CloneFlag.DETACHED | CLONE_SIGNAL)) !== 0) return Errno.EINVAL;
+  if ((a.flags & (CloneFlag.DETACHED | (CLONE_SIGNAL & ~NEWTIME))) !== 0) return Errno.EINVAL;
   const bothHandlers: u64 = CloneFlag.SIGHAND | CloneFlag.CLEAR_SIGHAND;
   if ((a.flags & bothHandlers) === bothHandlers) return Errno.EINVAL;
   if ((a.flags & (CloneFlag.THREAD | CloneFlag.PARENT)) !== 0 && a.exitSignal !== 0) return Errno.EINVAL;

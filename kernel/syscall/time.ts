@@ -179,7 +179,6 @@ function canSleep(clock: i32): boolean {
 /** `remaining`: where the rest goes if a signal ends it; 0: nowhere. */
 function sleep(deadline: u64, remaining: u64): i64 {
   const restart = addr(currentThread().signals.restart);
-  restart.run = sleepOn;
   restart.deadline = deadline;
   restart.words[0] = remaining;
   return sleepOn(restart);
@@ -188,6 +187,7 @@ function sleepOn(r: ptr<Restart>): i64 {
   if (sleepUntil(r.deadline)) return 0;
   const now: u64 = readTsc();
   const left: u64 = r.deadline > now ? r.deadline - now : 0;
+  r.run = sleepOn;
   if (r.words[0] !== 0 && giveTime(r.words[0], left, 0) !== 0) return failure(Errno.EFAULT);
   return failure(Errno.ERESTART_RESTARTBLOCK);
 }

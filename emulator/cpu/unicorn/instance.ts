@@ -72,7 +72,7 @@ export class Instance {
     mapDevices(map.split, map.splitPhysical);
     mapDevices(map.splitPhysical + high, map.end);
     this.env = new Environment(unicorn, handle);
-    checkAlignment(this.env.cpuAddress);
+    checkAlignment(this.env.cpuAddress, handle);
     this.breakpoints = new BreakpointList(unicorn, this.env);
     unicorn.setOption(handle, Control.USE_EXITS, 1); // and none given: no guest RIP ever ends a run
     unicorn.setOption(handle, Control.TLB_TYPE, TLB_VIRTUAL);

@@ -35,6 +35,20 @@ const WATCHED = [
   0x90,                         // nop
 ];
 const WATCHED_AT = 0x100;
+/** At 0x200: flags that are computed late, where the translator's own code asks for them (DisasContext.cc_op). */
+// biome-ignore format: one instruction a line
+const LATE_FLAGS = [
+  0xb8, 0x01, 0x00, 0x00, 0x00,             // mov eax, 1
+  0x83, 0xf8, 0x02,                         // cmp eax, 2
+  0x0f, 0x92, 0x05, 0x00, 0x30, 0x00, 0x00, // setc [0x3000]
+  0x83, 0xf8, 0x01,                         // cmp eax, 1
+  0x0f, 0x94, 0x05, 0x01, 0x30, 0x00, 0x00, // setz [0x3001]
+  0x0f, 0x92, 0x05, 0x02, 0x30, 0x00, 0x00, // setc [0x3002]
+  0x0f, 0x28, 0x05, 0x01, 0x20, 0x00, 0x00, // movaps xmm0, [0x2001]: not aligned, so this ends in shutdown
+  0xf4,                                     // hlt
+];
+const LATE_FLAGS_AT = 0x200;
+const CR4_OSFXSR = 0x200n;
 const RAM_BYTES = 1 << 16;
 
 /** Throws UnicornUnavailable. */
@@ -96,6 +110,12 @@ export function selfTest(create: CreateEngine): void {
     const stopped = core.run(1000);
     expect("breakpoint", `${stopped.reason} ${stopped.retired} ${core.rip}`, `breakpoint 0 ${WATCHED_AT + 10}`);
     expect("passing a breakpoint", core.run(1).retired, 1);
+    engine.ram.set(LATE_FLAGS, LATE_FLAGS_AT);
+    core.startPvh(LATE_FLAGS_AT, 0);
+    core.setRegister("cr4", CR4_OSFXSR);
+    const late = core.run(1000);
+    expect("late flags", engine.ram.subarray(0x3000, 0x3003).join(), "1,1,0");
+    expect("alignment", `${late.reason} ${late.retired}`, "shutdown 6");
     const { translationSpace } = core.env;
     const plausible = translationSpace > TRANSLATION_BUFFER_BYTES / 2 && translationSpace < TRANSLATION_BUFFER_BYTES;
     expect("translation buffer", plausible, true);

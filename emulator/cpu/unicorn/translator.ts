@@ -13,6 +13,7 @@
  */
 import { type Address, binding, registerCallback, viewMemory, type Wide } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
+import { UnicornUnavailable } from "./library.ts";
 import { Data, Entry, TRANSLATOR_CODE } from "./translator-code.ts";
 
 export const Action = { PLAIN: 0, ALIGN: 1, EXIT: 2, BRACKET: 3, NOTE: 4, FLAGS: 5, HALF: 6 } as const;
@@ -28,6 +29,13 @@ const PREFIXES = [
 ];
 /** CPUClass: pointer to it in CPUState, and its do_unaligned_access. */
 const CLASS_IN_CPU = 0x81b0;
+/** CPUState: pointer to the uc_struct. In it, one to the TCGContext, whose cpu_env the code emits calls with. */
+const UC_IN_CPU = 0x81a8;
+const TCG_IN_UC = 0x2e8;
+const ENV_IN_TCG = 0x98f0;
+/** TCGTemp. */
+const NAME_IN_TEMPORARY = 32;
+const LIBRARY_BYTES = 64 << 20;
 const UNALIGNED_IN_CLASS = 0x18;
 
 /** Addresses of `interesting` opcodes are passed to `classify`: one-byte opcodes, and second bytes after 0F. */
@@ -37,6 +45,7 @@ export interface Interest {
 }
 
 let unaligned: Address = 0;
+let proven = false;
 let data: DataView | undefined;
 
 /** RIP, RSP and the instruction counter at the last noted branch. */
@@ -117,7 +126,37 @@ export function interposeTranslator(interest: Interest, classify: (address: Wide
 export const computedFlags = (): bigint => (data as DataView).getBigUint64(Data.COMPUTED, true);
 
 /** For each instance: installs the function for accesses that are not aligned as their instruction requires. */
-export function checkAlignment(cpu: Address): void {
-  const classAddress = Number(new DataView(viewMemory(cpu + CLASS_IN_CPU, 8)).getBigUint64(0, true));
-  new DataView(viewMemory(classAddress + UNALIGNED_IN_CLASS, 8)).setBigUint64(0, BigInt(unaligned), true);
+export function checkAlignment(cpu: Address, uc: Address): void {
+  const broken = proven ? undefined : brokenOffset(cpu, uc);
+  if (broken !== undefined)
+    throw new UnicornUnavailable(`this build of the library differs (${broken} is not where it should be)`);
+  proven = true;
+  new DataView(viewMemory(pointerAt(cpu + CLASS_IN_CPU) + UNALIGNED_IN_CLASS, 8)).setBigUint64(
+    0,
+    BigInt(unaligned),
+    true,
+  );
+}
+
+const pointerAt = (address: Address): Address => Number(new DataView(viewMemory(address, 8)).getBigUint64(0, true));
+
+/**
+ * Proves the offsets that the translator's code and `checkAlignment` use, before either does: which of them does not
+ * hold, or undefined. Each pointer is followed only where what it is reached by has held.
+ */
+function brokenOffset(cpu: Address, uc: Address): string | undefined {
+  const { library } = binding();
+  const symbol = (name: string): Address => Number(library.symbol(`${name}_x86_64`));
+  if (pointerAt(cpu + UC_IN_CPU) !== uc) return "CPUState.uc";
+  const classAddress = pointerAt(cpu + CLASS_IN_CPU);
+  // The functions before and behind do_unaligned_access.
+  if (pointerAt(classAddress + UNALIGNED_IN_CLASS - 8) !== symbol("x86_cpu_do_interrupt")) return "CPUClass";
+  if (pointerAt(classAddress + UNALIGNED_IN_CLASS + 24) !== symbol("x86_cpu_get_memory_mapping")) return "CPUClass";
+  const context = pointerAt(uc + TCG_IN_UC);
+  const temporary = pointerAt(context + ENV_IN_TCG);
+  // An offset in the context, of a TCGTemp; its name is a string of the library.
+  if (temporary <= 0 || temporary >= ENV_IN_TCG) return "TCGContext.cpu_env";
+  const name = pointerAt(context + temporary + NAME_IN_TEMPORARY);
+  if (Math.abs(name - symbol("helper_cpuid")) > LIBRARY_BYTES) return "TCGContext.cpu_env";
+  return Buffer.from(viewMemory(name, 4)).toString("latin1") === "env\0" ? undefined : "TCGContext.cpu_env";
 }

@@ -48,12 +48,18 @@ const gdbWith = (script: string, commands: readonly string[]): Promise<Output> =
   run("gdb", ["-q", "-nx", "-batch", "-x", script, ...commands.flatMap((c) => ["-ex", c])]);
 
 /** The command and its gdb, which connects when the job waits for it. */
-async function session(name: string, options: readonly string[], args: readonly string[], commands: readonly string[]) {
+async function session(
+  name: string,
+  options: readonly string[],
+  args: readonly string[],
+  commands: readonly string[],
+  program = "/debuggee",
+) {
   const socket = path.join(folder, name);
   let debugger_: Promise<Output> | undefined;
   const job = await run(
     process.execPath,
-    [bin, "run", "--strict", "--root", folder, "--gdb-job", socket, ...options, "/debuggee", ...args],
+    [bin, "run", "--strict", "--root", folder, "--gdb-job", socket, ...options, program, ...args],
     (stderr) => {
       if (stderr.includes("the job waits for gdb")) debugger_ ??= gdbWith(`${socket}.gdb`, commands);
     },
@@ -186,6 +192,48 @@ describe.skipIf(missing !== undefined)("--gdb-job", () => {
     expect(seen.match(/LWP \d+ /g)!.length).toBeGreaterThanOrEqual(4);
     expect(seen).toMatch(/ syscall6 \(number=202, /);
     expect(seen).toContain("$1 = 0\n");
+  });
+
+  it("watch shows old and new value, and the place; rwatch is refused in one line", async () => {
+    const { job, told } = await session(
+      "watch",
+      ["--nodes", "1", "--cores", "4"],
+      [],
+      [
+        ...["break bump", "continue", "delete", "print state.given", "watch state.given", "continue", "bt 1"],
+        ...["rwatch state.given", "delete", "set var state.stop = 1", "continue"],
+      ],
+    );
+    const [, before, old, now] =
+      /\$1 = (\d+)\nWatchpoint 2: state\.given\n[\s\S]*hit Watchpoint 2: state\.given\n\nOld value = (\d+)\nNew value = (\d+)\n/.exec(
+        told,
+      ) ?? [];
+    expect([Number(old), Number(now)], told).toEqual([Number(before), Number(before) + 1]);
+    expect(told).toMatch(/New value = \d+\n.*bump \(.*\) at tests\/kernel\/programs\/debuggee\.ts:\d+/);
+    expect(told).toContain("Can't set read/access watchpoint when hardware watchpoints are disabled.\n");
+    expect(job.status).toBe(7);
+  });
+
+  it("scheduler-locking: a rank that waits for an event of Portals stands, although the event comes", async () => {
+    const { job, told } = await session(
+      "locked",
+      ["--nodes", "2", "--cores", "1"],
+      [],
+      [
+        ...["break send", "continue", "thread 2.1", "print/x $pc", "print tokens.arrived", "thread 1.1", "delete"],
+        ...["set scheduler-locking on", "finish", "thread 2.1", "bt 3", "print/x $pc", "print tokens.arrived"],
+        ...["inferior 1", "detach", "inferior 2", "detach"],
+      ],
+      "ring",
+    );
+    expect(told).toMatch(/Thread 1\.1 .* hit Breakpoint 1\.\d, send /);
+    expect(told).toMatch(/Value returned is \$\d+ = 0\n/);
+    expect(told).toMatch(/#\d .*portalWait \(/);
+    const [, pc] = /\$1 = (0x[0-9a-f]+)\n\$2 = 0\n/.exec(told) ?? [];
+    // The message has been written by the network; the thread has not run.
+    expect(told).toContain(`= ${pc}\n$5 = 1\n`);
+    expect(job.stdout).toMatch(/^ring: 2 ranks, mean hop \d+ ns\n$/);
+    expect(job.status).toBe(0);
   });
 
   it("ranks are inferiors; who detaches leaves the job as it was", async () => {

@@ -95,6 +95,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
     this.env.budget = budget;
     this.env.setU32(Env.X87_LIVE, 0);
     this.running = true;
+    this.publishClock();
     try {
       return this.loop(toWindow);
     } finally {
@@ -102,6 +103,14 @@ export class NativeCore extends CodeLinks implements Core, Machine {
       this.clock += budget - this.env.budget;
       this.stopNow = false;
     }
+  }
+
+  /** For translated RDTSC and RDTSCP. */
+  private publishClock(): void {
+    const { env, node } = this;
+    const end = node.tscBase + this.tscOffset + BigInt(this.clock + this.runBudget);
+    env.setU64(Env.TSC_END, BigInt.asUintN(64, end));
+    env.setU32(Env.TSC_AUX, Number(this.tscAux & 0xffff_ffffn));
   }
 
   private loop(toWindow: boolean): RunResult {
@@ -281,6 +290,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
       insn ??= fetchInstruction(this);
       this.nextRip = this.ripBehind(insn);
       execute(this, insn, this.translator);
+      if (insn.row?.how === "system") this.publishClock(); // WRMSR
     } catch (fault) {
       if (!(fault instanceof Fault)) throw fault;
       this.hit = undefined;

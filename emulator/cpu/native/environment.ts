@@ -43,6 +43,11 @@ export const Env = {
   /** Position in the code buffer where the host raised a signal, and the signal (crash.ts). */
   CRASH_AT: 0xc0,
   CRASH_SIGNAL: 0xc8,
+  /** Bits: see Restricted. */
+  RESTRICTED: 0xcc,
+  /** What RDTSC would read at the end of the run's budget; TSC_AUX. */
+  TSC_END: 0xd0,
+  TSC_AUX: 0xd8,
   XMM: 0x100,
   /** 108 bytes in the format of FNSAVE, all exceptions masked. */
   X87: 0x200,
@@ -58,6 +63,9 @@ export const Env = {
   JUMPS: 0x2000 + PRIVILEGES * 2 * TLB_BYTES,
   BYTES: 0x2000 + PRIVILEGES * (2 * TLB_BYTES + JUMP_BYTES),
 } as const;
+
+/** Bits of Env.RESTRICTED: RDTSC faults; CLI looks at IOPL. */
+export const Restricted = { TSC: 1, CLI: 2 } as const;
 
 export const readTable = (privilege: number): number => Env.TLB + privilege * 2 * TLB_BYTES;
 export const writeTable = (privilege: number): number => readTable(privilege) + TLB_BYTES;

@@ -12,6 +12,7 @@ import {
   SegmentIndex,
   type SyscallRegisters,
 } from "../x86/access.ts";
+import { TIMESTAMP_DISABLE } from "../x86/control.ts";
 import { BaseCore } from "../x86/core.ts";
 import { SEGMENT_FLAGS, SegmentFlag } from "../x86/descriptors.ts";
 import { Mmu } from "../x86/mmu.ts";
@@ -19,7 +20,7 @@ import type { PagingRegister, PlainRegister } from "../x86/registers.ts";
 import { DEBUG_AT_START } from "../x86/start.ts";
 import type { StopTable } from "../x86/stops.ts";
 import type { Mode } from "./decode.ts";
-import { Env, type Environment, SUPERVISOR, SUPERVISOR_AC, USER } from "./environment.ts";
+import { Env, type Environment, Restricted, SUPERVISOR, SUPERVISOR_AC, USER } from "./environment.ts";
 import type { CodeFrames } from "./frames.ts";
 import { STATUS_FLAGS } from "./table.ts";
 
@@ -286,6 +287,8 @@ export abstract class Registers extends BaseCore implements PagingRegisters, Sys
       !(this.cr4 & Cr4.OSFXSR) ||
       this.mxcsrMasks !== MXCSR_MASKS ||
       (this.fpuControl & FPU_MASKS) !== FPU_MASKS;
+    const noTsc = this.cpl !== 0 && (this.cr4 & TIMESTAMP_DISABLE) !== 0;
+    this.env.setU32(Env.RESTRICTED, (noTsc ? Restricted.TSC : 0) | (this.cpl !== 0 ? Restricted.CLI : 0));
     const mode = this.privilegeIndex | (unitOff ? MODE_UNIT_OFF : 0);
     if (((mode ^ this.translationMode) & MODE_UNIT_OFF) !== 0) this.env.forgetJumps();
     this.translationMode = mode;

@@ -11,6 +11,7 @@ import { BUDGET, Condition, T1 } from "./emit/encoder.ts";
 import { branchEmitters, isInterpretedFlow, type Links, stackEmitters } from "./emit/flow.ts";
 import { fpuEmitters } from "./emit/fpu.ts";
 import { integerEmitters, isInterpreted } from "./emit/integer.ts";
+import { systemEmitters } from "./emit/system.ts";
 import { Env, readTable, writeTable } from "./environment.ts";
 import { MODE_UNIT_OFF } from "./registers.ts";
 import { STATUS_FLAGS } from "./table.ts";
@@ -25,7 +26,7 @@ interface Planned {
   readonly how: "straight" | "branch";
 }
 
-export const straightEmitters = { ...integerEmitters, ...fpuEmitters, ...stackEmitters };
+export const straightEmitters = { ...integerEmitters, ...fpuEmitters, ...stackEmitters, ...systemEmitters };
 
 export class Translator {
   constructor(private readonly cache: TranslationCache) {}
@@ -155,6 +156,7 @@ export class Translator {
       e.pc = pc;
       e.next = pc + insn.length;
       e.done = counted ? count - 1 : index;
+      e.remaining = counted ? 1 : count - index;
       if (counted) {
         e.saveFlags();
         takeBudget(e, 1);
@@ -236,6 +238,7 @@ function flagsAreDead(list: readonly Planned[], index: number): boolean {
     const row = insn.row;
     if (how === "branch" || row === undefined || insn.hasMemory || row.readsFlags || row.how in stackEmitters)
       return false;
+    if (row.how in systemEmitters) return false;
     if (row.how === "div" || row.how === "xlat" || row.unit === "x87" || row.unit === "mmx") return false;
     // If the count is unknown, the instruction may leave the flags alone.
     if (row.how === "shift" || row.how === "doubleshift") return false;

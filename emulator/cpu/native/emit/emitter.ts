@@ -43,6 +43,8 @@ export class Emitter extends Encoder {
   next = 0;
   /** Instructions of this block that have been emitted before it. */
   done = 0;
+  /** Instructions of the budget that was taken for this block which have not retired, this one included. */
+  remaining = 1;
   flags = SAVED;
   /** The flags that this instruction leaves are never read. */
   flagsAreDead = false;

@@ -3,7 +3,7 @@
  * links the blocks (translate.ts). Flags are saved at the end of every block.
  */
 import { Env, JUMP_ENTRIES, jumpTable } from "../environment.ts";
-import { Condition, GUEST_RSP, HOST, T1, T2 } from "./encoder.ts";
+import { Condition, FLAGS, GUEST_RSP, HOST, T1, T2 } from "./encoder.ts";
 import type { Emitter } from "./emitter.ts";
 
 /** How a block continues. */
@@ -71,6 +71,20 @@ function pushmem(e: Emitter): void {
     stack(e, true, -8);
     storeAtT1(e, e.use(insn.rm, T2));
   }
+  moveStack(e, -8);
+}
+
+/** RFLAGS of the status flags in FLAGS (emitter.ts) and the system flags; VM and RF are never among them. */
+function pushf(e: Emitter): void {
+  stack(e, true, -8);
+  e.rotate(T2, FLAGS, 8);
+  e.bytes(0x45, 0x0f, 0xb6, 0xe4); // movzx r12d, r12b
+  e.environment(0x0b, T2, Env.SYSTEM_FLAGS, false); // or
+  e.bytes(0x41, 0x83, 0xcc, 2); // or r12d, 2
+  storeAtT1(e, T2);
+  e.bytes(0x44, 0x0f, 0xb6, 0xe0); // movzx r12d, al
+  e.bytes(0x41, 0xc1, 0xe4, 11); // shl r12d, 11
+  e.based(0x09, T2, T1, 0, false); // or
   moveStack(e, -8);
 }
 
@@ -185,7 +199,7 @@ export const branchEmitters: Readonly<Record<string, (e: Emitter, links: Links) 
   loop,
 };
 /** Emitters of instructions that do not end a block. */
-export const stackEmitters: Readonly<Record<string, (e: Emitter) => void>> = { push, pop, pushmem, leave };
+export const stackEmitters: Readonly<Record<string, (e: Emitter) => void>> = { push, pop, pushmem, pushf, leave };
 
 /** Forms that are interpreted: 16-bit ones, LOOPE and LOOPNE. */
 export function isInterpretedFlow(e: Emitter): boolean {

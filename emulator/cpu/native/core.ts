@@ -160,8 +160,9 @@ export class NativeCore extends CodeLinks implements Core, Machine {
   }
 
   /**
-   * Runs translated code from RIP until the run loop has something to do. Returns the id of a breakpoint if the core
-   * has met one.
+   * Runs translated code from RIP until something has to be looked at. A breakpoint's id, if one is met. Where a branch
+   * goes is looked up only if the budget lets it be executed: an interrupt may come first, and a page that is looked up
+   * shows in the TLB and in its accessed bit.
    */
   private translated(): number | undefined {
     const { cache, env } = this;
@@ -193,9 +194,10 @@ export class NativeCore extends CodeLinks implements Core, Machine {
           if (env.budget > 0) this.step(exits.insn[id]);
           return undefined;
         case ExitKind.LINK: {
+          this.setPc(pc);
+          if (env.budget <= 0) return undefined;
           const { generation } = cache;
           const next = this.codeAt(pc);
-          this.setPc(pc);
           if (next === undefined) return undefined;
           if (cache.generation === generation) cache.emitter.patch(exits.at[id], next);
           code = next;
@@ -224,6 +226,7 @@ export class NativeCore extends CodeLinks implements Core, Machine {
           }
           const target = env.address64(Env.TARGET);
           this.setPc(target);
+          if (env.budget <= 0) return undefined;
           const next = this.codeAt(target);
           if (next === undefined) return undefined;
           env.enterJump(this.privilegeIndex, target, cache.base + next);
@@ -231,8 +234,9 @@ export class NativeCore extends CodeLinks implements Core, Machine {
           continue;
         }
         case ExitKind.FAR: {
-          const { generation } = cache;
           this.setPc(pc);
+          if (env.budget <= 0) return undefined;
+          const { generation } = cache;
           const next = this.codeAt(pc);
           if (next === undefined) return undefined;
           if (exits.at[id] !== 0 && cache.generation === generation) {

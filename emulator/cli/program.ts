@@ -111,7 +111,7 @@ export function checkRoot(root: string, workingDirectory: string, mounts: readon
   }
 }
 
-/** Alone, so that the message names it. @throws UserError */
+/** Checked separately, so that the message names it. @throws UserError */
 function checkMount(root: string, mount: Mount): void {
   try {
     new NameSpace(hostFs, root, builtInJobs, [mount]).close();

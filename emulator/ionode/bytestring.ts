@@ -16,7 +16,7 @@ export function fromText(text: string): string {
 export function byBytes(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
-/** To show it: as UTF-8, with a mark for what is none. */
+/** For display: as UTF-8, with a mark for invalid bytes. */
 export function toText(text: string): string {
   return toBytes(text).toString("utf8");
 }

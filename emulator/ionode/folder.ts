@@ -71,7 +71,7 @@ export interface Volume {
   /** st_dev. */
   readonly device: number;
   readonly readOnly: boolean;
-  /** Directories mounted in it, by where: "identity of the directory/name". */
+  /** Directories mounted in it, by "identity of the parent directory/name". */
   readonly mounts?: Map<string, Folder>;
 }
 

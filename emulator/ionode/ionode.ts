@@ -44,7 +44,7 @@ export interface IoNodeOptions {
   readonly root: string;
   /** Host directory of the built-in jobs, read-only under /margay/bin. */
   readonly builtIn: string;
-  /** More host directories in the name space. */
+  /** Additional host directories in the name space. */
   readonly mounts?: readonly Mount[];
   /** Output of a job: fd is 1 or 2. */
   readonly onOutput: (output: {

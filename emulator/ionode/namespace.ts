@@ -86,7 +86,7 @@ export const volumes = {
 /** The first st_dev for --mount. */
 export const MOUNT_DEVICE = 16;
 
-/** A directory of the host at another place of the job's name space. */
+/** A host directory that is mounted at another place of the job's name space. */
 export interface Mount {
   readonly host: string;
   /** Absolute path, a byte string. */
@@ -124,7 +124,7 @@ export class NameSpace {
     }
   }
 
-  /** Directories on the way that are not there are made up. @throws IoError */
+  /** Missing directories on the path are synthesized. @throws IoError */
   private add({ host, at, readOnly }: Mount, device: number): void {
     const names = at.split("/").filter((name) => name !== "" && name !== ".");
     const last = names.pop();
@@ -298,7 +298,7 @@ export class NameSpace {
     }
   }
   private put(parent: Folder, name: string, folder: Folder): Folder {
-    // A directory of the host is another object at each look.
+    // Each look-up of a host directory returns a new object.
     if (parent.isHost && parent !== this.root) parent.volume.mounts!.set(`${parent.stat.identity}/${name}`, folder);
     else parent.fixed.set(name, folder);
     this.own.push(folder);

@@ -138,7 +138,7 @@ function mounts(names: NameSpace): string {
     "",
   ].join("\n");
 }
-/** As getmntent(3) reads it. */
+/** In the format of getmntent(3). */
 function escaped(path: string): string {
   return path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }

@@ -183,7 +183,7 @@ function vector(number: u32, call: ptr<Call>, offset: u64): i64 {
 /** Value of Place.index: the transfer was short, or memory bad. */
 const STOPPED: u64 = 0xffff_ffff_ffff_ffff;
 
-/** Elements that are looked at before interrupts are let in. */
+/** Number of elements that are checked before interrupts are admitted. */
 const LOOKS: u64 = 8;
 function vectorAt(address: u64, index: u64, to: ptr<IoVector>): boolean {
   if (index % LOOKS === LOOKS - 1) admitInterrupts();

@@ -35,7 +35,7 @@ const WATCHED = [
   0x90,                         // nop
 ];
 const WATCHED_AT = 0x100;
-/** At 0x200: flags that are computed late, where the translator's own code asks for them (DisasContext.cc_op). */
+/** At 0x200: lazy flags that the translator's own code computes when they are needed (DisasContext.cc_op). */
 // biome-ignore format: one instruction a line
 const LATE_FLAGS = [
   0xb8, 0x01, 0x00, 0x00, 0x00,             // mov eax, 1

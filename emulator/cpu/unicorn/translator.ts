@@ -29,7 +29,7 @@ const PREFIXES = [
 ];
 /** CPUClass: pointer to it in CPUState, and its do_unaligned_access. */
 const CLASS_IN_CPU = 0x81b0;
-/** CPUState: pointer to the uc_struct. In it, one to the TCGContext, whose cpu_env the code emits calls with. */
+/** CPUState: pointer to the uc_struct, which points to the TCGContext. Emitted calls pass its cpu_env. */
 const UC_IN_CPU = 0x81a8;
 const TCG_IN_UC = 0x2e8;
 const ENV_IN_TCG = 0x98f0;
@@ -141,20 +141,20 @@ export function checkAlignment(cpu: Address, uc: Address): void {
 const pointerAt = (address: Address): Address => Number(new DataView(viewMemory(address, 8)).getBigUint64(0, true));
 
 /**
- * Proves the offsets that the translator's code and `checkAlignment` use, before either does: which of them does not
- * hold, or undefined. Each pointer is followed only where what it is reached by has held.
+ * Checks the offsets that the translator's code and `checkAlignment` use, before their first use. Returns the name of a
+ * wrong one, or undefined. A pointer is followed only after the offsets that lead to it have been checked.
  */
 function brokenOffset(cpu: Address, uc: Address): string | undefined {
   const { library } = binding();
   const symbol = (name: string): Address => Number(library.symbol(`${name}_x86_64`));
   if (pointerAt(cpu + UC_IN_CPU) !== uc) return "CPUState.uc";
   const classAddress = pointerAt(cpu + CLASS_IN_CPU);
-  // The functions before and behind do_unaligned_access.
+  // The functions before and after do_unaligned_access.
   if (pointerAt(classAddress + UNALIGNED_IN_CLASS - 8) !== symbol("x86_cpu_do_interrupt")) return "CPUClass";
   if (pointerAt(classAddress + UNALIGNED_IN_CLASS + 24) !== symbol("x86_cpu_get_memory_mapping")) return "CPUClass";
   const context = pointerAt(uc + TCG_IN_UC);
   const temporary = pointerAt(context + ENV_IN_TCG);
-  // An offset in the context, of a TCGTemp; its name is a string of the library.
+  // The offset of a TCGTemp in the context; its name is a string in the library.
   if (temporary <= 0 || temporary >= ENV_IN_TCG) return "TCGContext.cpu_env";
   const name = pointerAt(context + temporary + NAME_IN_TEMPORARY);
   if (Math.abs(name - symbol("helper_cpuid")) > LIBRARY_BYTES) return "TCGContext.cpu_env";

@@ -278,6 +278,11 @@ describe("functions of the kernel", () => {
       "print findJob(1) == findTask(1)",
       "info registers rip",
       "delete",
+      // An array of 270 KB is watched as a whole.
+      "set max-value-size unlimited",
+      "watch tasks",
+      "continue",
+      "delete",
       "tbreak exitGroup",
       "continue",
       ...tried("print findTask(1)"),
@@ -290,6 +295,7 @@ describe("functions of the kernel", () => {
     );
     fs.rmSync(folder, { recursive: true, force: true });
     expect(stdout).toMatch(/Breakpoint 1, write .*\n.*\n\$1 = 1\n\$2 = 1\nrip +0x[0-9a-f]+ +0x[0-9a-f]+ <write/);
+    expect(stdout).toMatch(/Hardware watchpoint \d+: tasks\n\nOld value = [\s\S]*?\nNew value = /);
     expect(stdout).toMatch(/GDB has restored the context to what it was before the call[\s\S]*rip .*<exitGroup/);
     expect(stderr).toMatch(
       /^margay: n1\.c0 is in user mode and cannot execute the kernel's code at 0xf+80[0-9a-f]+: stop in the kernel first\n/,

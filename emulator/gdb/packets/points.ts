@@ -8,7 +8,7 @@ import { Failure, type PacketRow, type Reply } from "./row.ts";
 import type { Session } from "../session.ts";
 
 /** Longest area of one watchpoint; gdb does not split an area that it may watch whole. */
-const MOST_WATCHED = 0x1_0000;
+const MOST_WATCHED = 0x100_0000;
 
 interface Parsed {
   readonly type: number;

@@ -9,6 +9,8 @@
  * passed to the host.
  */
 import fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Errno } from "../abi/errno.ts";
 import { Open } from "../abi/io.ts";
 import { byBytes, fromBytes, toBytes } from "./bytestring.ts";
@@ -79,6 +81,9 @@ export interface HostFs {
   chmod(node: number, permissions: number): void;
   truncate(fd: number, lengthBytes: number): void;
   sync(fd: number): void;
+  /** A new empty directory of the emulator's own, open by O_PATH; `discard` removes it with all that is in it. */
+  temporary(): { readonly path: string; readonly node: HostNode };
+  discard(path: string): void;
   /** Seconds since 1970. */
   setTimes(node: number, accessed: number, modified: number): void;
 }
@@ -228,6 +233,13 @@ export const hostFs: HostFs = {
   chmod: (node, permissions) => attempt(() => fs.chmodSync(openPath(node), permissions)),
   truncate: (fd, lengthBytes) => attempt(() => fs.ftruncateSync(fd, lengthBytes)),
   sync: (fd) => attempt(() => fs.fsyncSync(fd)),
+  temporary: () =>
+    attempt(() => {
+      const path = fs.mkdtempSync(join(tmpdir(), "margay-shm-"));
+      fs.chmodSync(path, 0o777);
+      return { path, node: hostFs.directory(path) };
+    }),
+  discard: (path) => attempt(() => fs.rmSync(path, { recursive: true, force: true })),
   setTimes: (node, accessed, modified) => attempt(() => fs.utimesSync(openPath(node), accessed, modified)),
 };
 

@@ -18,11 +18,11 @@ import { dropLocks } from "./calls/control.ts";
 import { calls } from "./calls/table.ts";
 import { fromText } from "./bytestring.ts";
 import { DescriptorTable, type OpenFile } from "./descriptors.ts";
-import type { Folder, Node, OwnLink, ProgramFacts, Viewer } from "./folder.ts";
+import { Folder, type Node, type OwnLink, type ProgramFacts, type Viewer } from "./folder.ts";
 import { hostFs, IoError, type HostFs } from "./hostfs.ts";
 import type { InputStream } from "./input.ts";
 import { LockTable } from "./locks.ts";
-import { Access, type Mount, NameSpace, permits } from "./namespace.ts";
+import { Access, type Mount, NameSpace, permits, volumes } from "./namespace.ts";
 import { fillNameSpace, type MachineFacts } from "./procfs.ts";
 import { Quota, QUOTA_DEFAULT_BYTES } from "./quota.ts";
 import { callOf, parseRequest } from "./request.ts";
@@ -107,6 +107,8 @@ export class IoNode implements HostService {
   private readonly locks = new LockTable();
   /** By nid and job. */
   private readonly tasks = new Map<string, TaskState>();
+  /** /dev/shm of each task, from its first look at it to its end. */
+  private readonly shared = new Map<string, { readonly path: string; readonly folder: Folder }>();
   /** By job and nid. */
   private readonly inputs = new Map<string, InputStream | undefined>();
   /** By job. */
@@ -126,6 +128,7 @@ export class IoNode implements HostService {
     this.fs = options.fs ?? hostFs;
     this.names = new NameSpace(this.fs, options.root, options.builtIn, options.mounts);
     fillNameSpace(this.fs, this.names, options.machine ?? { cores: 1, memoryBytes: 2 ** 26 });
+    this.names.dev.fixed.set("shm", (viewer, parent) => this.sharedFolder(viewer, parent));
     this.workingFolder = this.folderAt(fromText(options.workingDirectory ?? "/"));
     this.random = new Prng(options.seed ?? 0, RANDOM_STREAM);
     this.facts = new VirtualFacts(options.epochSeconds ?? 0n);
@@ -303,6 +306,25 @@ export class IoNode implements HostService {
     };
   }
 
+  /** Memory files are files of a directory on the host that lives as long as the task. */
+  private sharedFolder({ nid, jobId }: Viewer, parent: Folder): Folder {
+    const key = `${nid}:${jobId}`;
+    let known = this.shared.get(key);
+    if (known === undefined) {
+      const { path, node } = this.fs.temporary();
+      known = { path, folder: new Folder(this.fs, node.stat, node.fd, volumes.shared, parent, "shm") };
+      this.shared.set(key, known);
+    }
+    return known.folder.hold();
+  }
+  private dropShared(key: string): void {
+    const known = this.shared.get(key);
+    if (known === undefined) return;
+    this.shared.delete(key);
+    known.folder.release();
+    this.fs.discard(known.path);
+  }
+
   private closing(task: TaskState, file: OpenFile, isLast: boolean): void {
     dropLocks({ locks: this.locks, task }, file, isLast);
     if (!isLast || !this.unlinked.has(file.identity)) return;
@@ -369,6 +391,7 @@ export class IoNode implements HostService {
     task.table.closeAll();
     this.tasks.delete(key);
     task.workingFolder.release();
+    this.dropShared(key);
   }
 }
 

@@ -248,7 +248,8 @@ export class NameSpace {
     return `/${names.reverse().join("/")}`;
   }
   private nameIn(parent: Folder, child: Folder): string {
-    if (!child.isHost || parent.entry(child.name, undefined) === child) return child.name;
+    // What is not of the host, or the name space has put there, is nowhere else.
+    if (!child.isHost || !parent.isHost || parent.entry(child.name, undefined) === child) return child.name;
     const { identity } = child.stat;
     try {
       const node = parent.find(child.name);

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
@@ -310,6 +311,27 @@ describe("tasks", () => {
     }
     expect(names).toEqual(["2e", "2e2e", "61", "62", "c3a9", "ff41"]);
     expect(outcome(rig.call(Syscall.UNLINK, [1], Buffer.from([0x64, 0x2f, 0xff, 0x41, 0])))).toBe(0);
+  });
+});
+
+describe("/dev/shm", () => {
+  it("is a node's own, counts, and is gone when its task has ended", () => {
+    const left = (): string[] => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("margay-shm-"));
+    const before = left();
+    const r = new IoRig({ quotaBytes: 100 });
+    expect(r.open("/dev/shm/x", RDWR | CREAT)).toBe(3);
+    expect(r.write(3, "y".repeat(150))).toBe(100);
+    expect(outcome(r.call(Syscall.MKDIR, [1, 0o755], cString("/dev/shm/d")))).toBe(0);
+    expect(r.content("/dev/shm/../shm/x")).toHaveLength(100);
+    expect(r.content("/dev/shm/../../f")).toBe("-ENOENT");
+    expect(r.open("/dev/shm/x", RDONLY, 0, { nid: 2 })).toBe("-ENOENT");
+    expect(outcome(r.call(Syscall.RENAME, [1, 1], strings("/dev/shm/x", "/x")))).toBe("-EXDEV");
+    expect(outcome(r.call(Syscall.RMDIR, [1], cString("/dev/shm")))).toBe("-EACCES");
+    expect(outcome(r.call(Syscall.CHDIR, [1], cString("/dev/shm/d")))).toBe(0);
+    expect(Buffer.from(r.call(Syscall.GETCWD, [1, 100]).data).toString()).toBe("/dev/shm/d\0");
+    for (const nid of [1, 2]) r.raw(r.request(Syscall.EXIT_GROUP, []), { nid });
+    expect(left()).toEqual(before);
+    r.end();
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * Proves that local calls and signals behave as on Linux: signals.c (actions, masks, frames, stacks, waits, timers,
- * codes of faults) and local.c (users, limits, scheduling, clocks, futexes, refusals) print the same lines on both,
- * errors included. And that a fatal signal ends a job by its number.
+ * codes of faults), local.c (users, limits, scheduling, clocks, futexes, refusals) and threads.c (signals to threads,
+ * robust locks, restartable sequences) print the same lines on both, errors included.
  */
 import { afterAll, describe, expect, it } from "vitest";
 import { Conformance, lines } from "./rig.ts";
@@ -10,7 +10,7 @@ const c = new Conformance();
 afterAll(() => c.close());
 
 /** Fewer lines than this: the program has not come to its end. */
-const families = { signals: 260, local: 280 } as const;
+const families = { signals: 260, local: 280, threads: 25 } as const;
 
 describe.each(["gcc", "musl-gcc"])("%s -static", (compiler) => {
   it.each(Object.entries(families))(

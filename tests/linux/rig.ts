@@ -28,7 +28,7 @@ export class Conformance {
   compile(compiler: string, name: string): string | null {
     const source = path.join(sources, `${name}.c`);
     const to = path.join(this.native, name);
-    const r = spawnSync(compiler, ["-static", "-O1", "-w", "-o", to, source], { encoding: "utf8" });
+    const r = spawnSync(compiler, ["-static", "-pthread", "-O1", "-w", "-o", to, source], { encoding: "utf8" });
     if (r.status !== 0) return r.error?.message ?? r.stderr.trim();
     this.put(name, fs.readFileSync(to));
     return null;

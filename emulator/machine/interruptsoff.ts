@@ -9,8 +9,7 @@
  * So the reported time is never too short, and too long by at most one run.
  *
  * The longest stretch is kept. One that is longer than INTERRUPTS_OFF_NS is reported when it ends, and after 10 ms if
- * it has not ended by then. Code named in `EXEMPT` is not judged; it is recognised by where the core is during the
- * stretch. This is for dumps for a person, which may take any time.
+ * it has not ended by then.
  */
 import type { RunResult } from "../cpu/engine.ts";
 import type { NodeObserver } from "./observer.ts";
@@ -21,10 +20,9 @@ export const INTERRUPTS_OFF_NS = 20_000;
 /** Most instructions of a run that starts with interrupts on. */
 const OPEN_RUN = 1000;
 const KERNEL_RUN = 4;
-/** Interval at which a core is sampled in a stretch that has reached half of the allowed time, ns. */
+/** Interval at which a core is sampled while its interrupts are off, ns. */
 const LOOK_NS = 1000;
 const STUCK_NS = 10_000_000;
-const EXEMPT = /kernel\/core\/dump\.ts/;
 
 export interface Stretch {
   readonly ns: number;
@@ -48,7 +46,6 @@ class Watch {
   /** When interrupts went off; -1: they are on. */
   since = -1;
   from = 0n;
-  exempt = false;
   isStuck = false;
   /** Where the core was when the stretch became too long. */
   overdue: string | undefined;
@@ -56,8 +53,6 @@ class Watch {
 
 export class InterruptsOff implements NodeObserver, RunLimits {
   longest: Stretch = { ns: 0, core: -1, from: 0n, to: 0n };
-  /** Longest stretch in exempt code, ns. */
-  longestExempt = 0;
   private readonly watches: Watch[] = [];
   private active = false;
 
@@ -99,10 +94,9 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     if (!open && watch.since < 0) this.begin(watch);
     if (watch.since < 0) return;
     const ns = core.time - watch.since;
-    if (!open && ns > INTERRUPTS_OFF_NS / 2) this.look(watch, ns, core.rip);
+    if (!open && ns > INTERRUPTS_OFF_NS) this.look(watch, ns, core.rip);
     if (!open) return;
-    if (watch.exempt) this.longestExempt = Math.max(this.longestExempt, ns);
-    else this.judge({ ns, core: index, from: watch.from, to: core.rip, overdueAt: watch.overdue });
+    this.judge({ ns, core: index, from: watch.from, to: core.rip, overdueAt: watch.overdue });
     watch.since = -1;
   }
 
@@ -114,9 +108,7 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     this.report(`interrupts off for ${ns} ns, more than ${INTERRUPTS_OFF_NS}: ${places}`);
   }
   private look(watch: Watch, ns: number, rip: bigint): void {
-    const place = this.describe(rip);
-    if (EXEMPT.test(place)) watch.exempt = true;
-    if (ns > INTERRUPTS_OFF_NS) watch.overdue ??= place;
+    watch.overdue ??= this.describe(rip);
     // The stretch may never end, so report it now.
     if (ns < STUCK_NS || watch.isStuck) return;
     watch.isStuck = true;
@@ -126,7 +118,6 @@ export class InterruptsOff implements NodeObserver, RunLimits {
   private begin(watch: Watch): void {
     watch.since = watch.runTime;
     watch.from = watch.runRip;
-    watch.exempt = false;
     watch.isStuck = false;
     watch.overdue = undefined;
   }

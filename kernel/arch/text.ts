@@ -6,6 +6,7 @@
 import { UART_PORT, Uart, UartFcr, UartLcr, UartLsr } from "../abi/uart.ts";
 import { formatDecimal, formatHex } from "../../toolchain/lib/rt/strings.ts";
 import { portRead8, portWrite8 } from "./cpu.ts";
+import { admitInterrupts, thisCpu } from "./percpu.ts";
 import { type Lock, LockRank, lock, tryLock, unlock } from "./spinlock.ts";
 
 export class Text {
@@ -21,6 +22,8 @@ class Console {
   panicking: u32 = 0;
   /** An NMI holds the lock. */
   urgent: u32 = 0;
+  /** NMIs that are writing, with the lock or without. */
+  atOnce: u32 = 0;
 }
 /** Attempts of an NMI to take the console: longer than a line takes. */
 const URGENT_TRIES: u32 = 20000;
@@ -55,12 +58,24 @@ export function endText(t: ptr<Text>): void {
 }
 /** For an NMI: takes the console if it is released soon, and writes in any case. Ends with `endTextAtOnce`. */
 export function consoleLineAtOnce(): ptr<Text> {
+  atomicAdd(addr(console.atOnce), 1);
   if (console.panicking === 0) console.urgent = u32(tryLock(addr(consoleLock), URGENT_TRIES));
   return addr(console.text);
 }
 export function endTextAtOnce(): void {
   if (console.urgent !== 0) unlock(addr(consoleLock), 0);
   console.urgent = 0;
+  atomicAdd(addr(console.atOnce), 0xffff_ffff);
+}
+/**
+ * For use between two lines of a long text: admits interrupts, and lines of other cores. Has no effect on texts in
+ * memory, and in panics and NMIs.
+ */
+export function breakText(t: ptr<Text>): void {
+  if (t.base !== null || console.panicking !== 0 || volatileRead(addr(console.atOnce)) !== 0) return;
+  unlock(addr(consoleLock), console.flags);
+  if (thisCpu().locks === 0) admitInterrupts();
+  console.flags = lock(addr(consoleLock));
 }
 /** Disables locking of the console from now on. */
 export function consolePanic(): void {

@@ -2,7 +2,7 @@
 import { type EventInfo, eventTable, TRACE_RING_RECORDS } from "../abi/events.ts";
 import { KERNEL_BASE } from "../abi/memory.ts";
 import { type Frame, fromUser } from "../arch/frame.ts";
-import { print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
+import { breakText, print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { recordCount, traceRings } from "../arch/trace.ts";
 import { cpuCount } from "../arch/percpu.ts";
 import { strays } from "../arch/trap.ts";
@@ -104,6 +104,7 @@ export function dumpStrays(t: ptr<Text>): void {
   }
 }
 function dumpCount(t: ptr<Text>, what: ptr<u8>, of: u64, count: u64): void {
+  breakText(t);
   print(t, cstr("  "));
   print(t, what);
   printDecimal(t, of);
@@ -113,7 +114,9 @@ function dumpCount(t: ptr<Text>, what: ptr<u8>, of: u64, count: u64): void {
 }
 
 export function dumpContext(t: ptr<Text>, f: ptr<Frame>, space: ptr<AddressSpace> | null): void {
+  breakText(t);
   dumpRegisters(t, f);
+  breakText(t);
   dumpBacktrace(t, f.rip, f.rbp, fromUser(f) ? space : null);
 }
 

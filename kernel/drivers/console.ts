@@ -5,7 +5,7 @@
  * one of the commands below. Both devices interrupt the first core, so the line has one writer. Commands run in the
  * interrupt and change nothing.
  */
-import { consoleLine, endText, print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
+import { breakText, consoleLine, endText, print, printChar, printDecimal, printHex, type Text } from "../arch/text.ts";
 import { cpuCount } from "../arch/percpu.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 import { dumpContext, dumpStrays } from "../core/dump.ts";
@@ -112,6 +112,7 @@ function help(t: ptr<Text>): void {
     print(t, cstr(": "));
     print(t, what);
     printChar(t, KEY_NEWLINE);
+    breakText(t);
   }
 }
 
@@ -122,6 +123,7 @@ function number(t: ptr<Text>, what: ptr<u8>, value: u64): void {
 
 function describeCpus(t: ptr<Text>): void {
   for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
+    breakText(t);
     number(t, cstr("  cpu "), u64(cpu));
     const thread = threadOf(cpu);
     const task = thread.task;
@@ -164,6 +166,7 @@ function describeTasks(t: ptr<Text>): void {
     print(t, cstr(", cores "));
     printHex(t, task.cores, 16);
     printChar(t, KEY_NEWLINE);
+    breakText(t);
   }
   if (count === 0) print(t, cstr("  none\n"));
 }
@@ -179,6 +182,7 @@ function describeMemory(t: ptr<Text>): void {
     number(t, cstr("  pid "), u64(task.pid));
     number(t, cstr(": frames "), ownedFrameCount(u16(task.pid)));
     printChar(t, KEY_NEWLINE);
+    breakText(t);
   }
 }
 

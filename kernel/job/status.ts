@@ -1,18 +1,23 @@
 /**
  * The status message: registers and backtrace of every CPU, as text, to the service node. Each core writes its own part
- * in a cross-call.
+ * in a cross-call. The request only starts a timer that is due at once: its action holds no lock, so that interrupts
+ * are admitted between two cores.
  */
 import { Vector } from "../abi/vectors.ts";
 import { Cause, type MessageHeader, Operation } from "../abi/net.ts";
 import { crossCall } from "../arch/crosscall.ts";
 import { fromUser } from "../arch/frame.ts";
-import { cpuAt, cpuCount, cpuIndex } from "../arch/percpu.ts";
+import { readTsc } from "../arch/cpu.ts";
+import { admitInterrupts, cpuAt, cpuCount, cpuIndex } from "../arch/percpu.ts";
+import { lock } from "../arch/spinlock.ts";
 import { print, printDecimal, printHex, type Text } from "../arch/text.ts";
+import { armTimer, type Timer } from "../arch/timer.ts";
 import { interruptedFrame } from "../arch/trap.ts";
 import { dumpContext, dumpStrays } from "../core/dump.ts";
 import { threadOf } from "../core/task.ts";
 import { fromService, refuse, registerOperation, replyTo, sendMessage } from "../net/message.ts";
-import type { Peer } from "../net/peer.ts";
+import { netLock, type Peer } from "../net/peer.ts";
+import { releaseNet } from "../net/reliable.ts";
 import type { CallFrame } from "../syscall/arguments.ts";
 
 const TEXT_BYTES: u64 = 32768;
@@ -21,6 +26,8 @@ const textBytes: arr<u8, 32768> = zeroed();
 class Report {
   text!: Text;
   busy: u32 = 0;
+  asker!: MessageHeader;
+  timer!: Timer;
 }
 const report: Report = zeroed();
 
@@ -33,20 +40,27 @@ function receiveStatus(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<
     refuse(header, fromService(header) ? Cause.BUSY : Cause.NOT_PERMITTED);
     return;
   }
+  report.busy = 1;
+  copy(addr(report.asker), header);
+  armTimer(addr(report.timer), readTsc(), describe, 0);
+}
+function describe(_argument: u64): void {
   report.text.base = addr(textBytes[0]);
   report.text.capacityBytes = TEXT_BYTES;
   report.text.lengthBytes = 0;
   for (let cpu: u32 = 0; cpu < cpuCount(); cpu++) {
     if (cpu === cpuIndex()) describeCpu(0, 0);
     else crossCall(u64(1) << u64(cpu), Vector.CROSS_CALL, describeCpu, 0);
+    admitInterrupts();
   }
   dumpStrays(addr(report.text));
-  const reply = replyTo(header, Operation.STATUS_REPLY, Cause.OK);
+  const flags: u64 = lock(addr(netLock));
+  const reply = replyTo(addr(report.asker), Operation.STATUS_REPLY, Cause.OK);
   reply.address = cast<u64>(addr(textBytes[0]));
   reply.header.totalBytes = u32(report.text.lengthBytes);
-  report.busy = 1;
   reply.sent = reported;
   sendMessage(reply);
+  releaseNet(flags);
 }
 function reported(_argument: u64, _cause: u32): void {
   report.busy = 0;

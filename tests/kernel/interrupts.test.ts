@@ -116,6 +116,20 @@ describe.skipIf(!here)("keys", () => {
       expect(typed(bench)).toBe(`A1ab${"a".repeat(76)}`);
     });
   });
+  it("dumps, commands and the status of 32 cores admit interrupts in between: strict would end the machine", () => {
+    withBench({ nodes: 1, cores: 32, keyboard: true }, (bench) => {
+      settle(bench);
+      expect(command(bench, "cpus").match(/cpu \d+: idle\n/g)).toHaveLength(32);
+      bench.node(1).keysAt(later(bench), ESCAPE);
+      settle(bench);
+      expect(bench.consoles.get(1)).toMatch(DUMP);
+      let status: string | null = null;
+      bench.service.requestStatus(1, 0, (text) => void (status = text), Math.max(bench.now, bench.machine.time));
+      bench.until(() => status !== null, 10_000_000);
+      expect(String(status).match(/^cpu \d+: idle$/gm)).toHaveLength(32);
+      expect(bench.machine.longestInterruptsOff!.ns).toBeLessThanOrEqual(20_000);
+    });
+  });
   it("a line is a command to the kernel: it answers on the console, while a job runs too", () => {
     withBench({ nodes: 1, cores: 2 }, (bench) => {
       settle(bench);

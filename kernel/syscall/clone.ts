@@ -11,6 +11,7 @@ import { readMsr } from "../arch/cpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { currentTask } from "../core/task.ts";
 import { createThread, type ThreadWishes } from "../core/thread.ts";
+import { admitInterrupts } from "../arch/percpu.ts";
 import { copyFromUser } from "../mm/user.ts";
 import { type CallFrame, type Handler, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
@@ -143,16 +144,28 @@ function clone3(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
   if (errno !== 0) return failure(errno);
   return createFrom(call, kept, a.stack === 0 ? call.rsp : a.stack + a.stackBytes, addr(wishes));
 }
+/** What a later version of Linux has beyond our structure must be 0. No piece lies in two pages. Returns an errno. */
+function checkZero(start: u64, end: u64): u32 {
+  const piece: arr<u8, 64> = uninitialized();
+  let at: u64 = start;
+  while (at < end) {
+    const next: u64 = (at | (piece.length - 1)) + 1;
+    const count: u64 = (next < end ? next : end) - at;
+    if (!copyFromUser(addr(currentTask().space), addr(piece[0]), at, count)) return Errno.EFAULT;
+    for (let i: u64 = 0; i < count; i++) if (piece[i] !== 0) return Errno.E2BIG;
+    at += count;
+    admitInterrupts();
+  }
+  return 0;
+}
 function takeArguments(from: u64, bytes: u64, a: ptr<CloneArguments>): u32 {
   const space = addr(currentTask().space);
   const known: u64 = sizeof<CloneArguments>();
   if (bytes > PAGE_BYTES) return Errno.E2BIG;
   if (bytes < CLONE_ARGUMENTS_FIRST_BYTES) return Errno.EINVAL;
-  // What a later version has beyond ours must be 0.
-  for (let i: u64 = known; i < bytes; i++) {
-    let byte: u8 = 0;
-    if (!copyFromUser(space, addr(byte), from + i, 1)) return Errno.EFAULT;
-    if (byte !== 0) return Errno.E2BIG;
+  if (bytes > known) {
+    const errno: u32 = checkZero(from + known, from + bytes);
+    if (errno !== 0) return errno;
   }
   if (!copyFromUser(space, cast<ptr<u8>>(a), from, bytes < known ? bytes : known)) return Errno.EFAULT;
   if (a.setTidCount > TID_LEVELS_MAX) return Errno.EINVAL;

@@ -46,7 +46,10 @@ function attack(seed: number): Attack {
     bench.boot();
     const each = String(callsASeed / NODES);
     const id = bench.submit({ program: "/hostile", args: [String(seed), each] });
-    if (!bench.ends(id, LIMIT_NS)) return failed(`the job does not end; ${bench.io.waitingCount} shipped calls wait`);
+    if (!bench.ends(id, LIMIT_NS))
+      return failed(
+        `the job does not end: ${bench.machine.fault?.text ?? "time is over"}; ${bench.io.waitingCount} shipped calls wait`,
+      );
     const ended = bench.finish(id);
     const lines = [...ended.stdout.matchAll(/^hostile: (\d+) calls, ok (\d+)(.*)$/gm)];
     const found = /^hostile: a .*$/m.exec(ended.stdout)?.[0];

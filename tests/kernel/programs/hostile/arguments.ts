@@ -158,9 +158,6 @@ export function argument(w: ptr<Worker>, kind: u8, limit: u64, sizeOfStructure: 
       return number(w);
   }
 }
-/**
- * Makes those arguments valid that the table cannot know, and those that would end the run or make it wait for ever.
- */
 /** Neither SIGKILL nor SIGSTOP, which no handler takes. */
 function harmless(w: ptr<Worker>, signal: u64): u64 {
   const given: u32 = u32(oneIn(w, 4) ? signal : below(w, 66));
@@ -202,6 +199,9 @@ function interval(w: ptr<Worker>): u64 {
   w.interval.interval.microseconds = 200 + i64(below(w, 1000010));
   return cast<u64>(addr(w.interval));
 }
+/**
+ * Makes those arguments valid that the table cannot know, and those that would end the run or make it wait for ever.
+ */
 export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
   const own: u64 = cast<u64>(addr(w.noise));
   switch (a.number) {
@@ -313,6 +313,8 @@ export function refine(w: ptr<Worker>, a: ptr<Attempt>): void {
       a.arguments[1] = 64;
       return;
     case Syscall.SET_ROBUST_LIST:
+      // get_robust_list writes the address back as it was given, and a kernel address in memory is what is looked for.
+      a.arguments[0] &= ~(u64(1) << 62);
       if (!oneIn(w, 4)) a.arguments[1] = 24;
       return;
     case Syscall.CLOCK_NANOSLEEP:

@@ -9,7 +9,7 @@ import { Cause, IO_PID, type MessageHeader, Operation, SERVICE_NID } from "../ab
 import { Syscall } from "../abi/syscalls.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
-import { cpuIndex } from "../arch/percpu.ts";
+import { admitInterrupts, cpuIndex } from "../arch/percpu.ts";
 import { assertHeld, lock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
 import { mustEnd, rest } from "../core/wait.ts";
@@ -73,6 +73,8 @@ export function ship(s: ptr<Shipment>): i64 {
   body.dataBytes = u32(s.dataBytes);
   copy(addr(body.arguments), addr(s.arguments));
 
+  // The caller may have copied as much as a staging buffer holds, and the first frame takes as long again.
+  admitInterrupts();
   const flags: u64 = lock(addr(netLock));
   const m = allocateIoMessage();
   if (m === null) {

@@ -68,7 +68,7 @@ describe("a line is split", () => {
 describe("a mistake is one line that names the command's own help", () => {
   // biome-ignore format: a table
   it.each<[string[], string]>([
-    [["fly"],                            "margay: no such command: 'fly': there are build, boot, run, debug, trace, completion, help"],
+    [["fly"],                            "margay: no such command: 'fly': there are build, boot, run, debug, trace, syscalls, completion, help"],
     [["-x"],                             "margay: unknown option: '-x': `margay --help` lists the commands"],
     [["run", "--wings", "2", "hello"],   "margay: unknown option: '--wings': `margay run --help` lists the options"],
     [["run", "-w", "hello"],             "margay: unknown option: '-w': `margay run --help` lists the options"],
@@ -109,15 +109,15 @@ describe("the job's side", () => {
     expect(refusal(() => setup("--env", "=x", "hello"))).toMatch(/^margay: bad --env: '=x': give NAME=VALUE/);
   });
   it("what the program's stack does not hold is refused with the figures", () => {
-    const many = Array.from({ length: 100_000 }, (_, i) => `${i}`);
+    const many = Array.from({ length: 200_000 }, (_, i) => `${i}`);
     const line = parseLine(["run", "hello", ...many]);
     expect(refusal(() => line.kind === "command" && jobSetup(line.parsed, {}))).toMatch(
-      /^margay: arguments too long: 100001 arguments and 0 variables take \d+ bytes of the stack \(errno 7, E2BIG\): give at most \d+, or/,
+      /^margay: arguments too long: 200001 arguments and 0 variables take \d+ bytes of the stack \(errno 7, E2BIG\): give at most \d+, or/,
     );
-    expect(refusal(() => setup("--env", `A=${"x".repeat(2 ** 20)}`, "hello"))).toMatch(
+    expect(refusal(() => setup("--env", `A=${"x".repeat(2 ** 21)}`, "hello"))).toMatch(
       /^margay: arguments too long: 1 arg/,
     );
-    expect(setup("hello", "x".repeat(2 ** 19)).argv).toHaveLength(2);
+    expect(setup("hello", "x".repeat(2 ** 20)).argv).toHaveLength(2);
   });
 });
 

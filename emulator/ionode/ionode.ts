@@ -3,6 +3,7 @@
  * message, is executed on one host directory, and its result is sent back at once. Every request is answered, except
  * EXIT_GROUP; an invalid request is answered by -EINVAL or -ENOSYS and never throws.
  */
+import path from "node:path";
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
 import { IoReply } from "../abi/io.ts";
@@ -290,6 +291,12 @@ export class IoNode implements HostService {
     this.tasks.set(key, task);
     return task;
   }
+  /** With an absolute path, as /proc/self/exe has it: C libraries abort where it is relative. */
+  private programOf(jobId: number, nid: number): ProgramFacts | undefined {
+    const program = this.options.program?.({ jobId, nid });
+    const start = this.options.workingDirectory ?? "/";
+    return program && { ...program, path: path.posix.resolve("/", start, program.path) };
+  }
   private viewer(m: Message, task: TaskState, time: number): Viewer {
     const { sourceNid: nid, jobId, userId } = m;
     return {
@@ -299,7 +306,7 @@ export class IoNode implements HostService {
       pid: task.pid,
       umask: task.umask,
       time,
-      program: this.options.program?.({ jobId, nid }),
+      program: this.programOf(jobId, nid),
       links: () => openLinks(this.fs, task),
       workingFolder: () => task.workingFolder.hold(),
       workingPath: () => this.names.pathOf(task.workingFolder.refresh()),

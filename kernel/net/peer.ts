@@ -89,7 +89,7 @@ export class Peer {
   first: u32 = 0;
   count: u32 = 0;
   inFlight!: arr<InFlight, 32>;
-  /** Bit n: inFlight[n] is to be retransmitted. */
+  /** Bit n: inFlight[n] is to be transmitted, again or for the first time. */
   again: u32 = 0;
   /** Early frames: bit n is number n + 1 after `received`, its receive buffer at (heldFirst + n) mod 32. */
   heldMask: u32 = 0;

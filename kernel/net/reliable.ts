@@ -142,7 +142,7 @@ export function headerIn(buffer: u32): ptr<MessageHeader> {
 
 /**
  * Sends the frame in `buffer` (headers filled in except Ethernet's, sequence, acknowledgement and CRC; body after
- * them), and keeps it until it is acknowledged.
+ * them), at once or in the next hold, and keeps it until it is acknowledged.
  */
 export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   assertHeld(addr(netLock));
@@ -152,13 +152,16 @@ export function sendData(peer: ptr<Peer>, buffer: u32, bodyBytes: u64): void {
   slot.sequence = peer.nextSequence;
   slot.resent = 0;
   slot.sentAt = readTsc();
-  peer.again &= ~(1 << ((peer.first + peer.count) % WINDOW_FRAMES));
+  const bit: u32 = 1 << ((peer.first + peer.count) % WINDOW_FRAMES);
+  peer.again &= ~bit;
   if (peer.count === 0) peer.timerAt = slot.sentAt + timeoutOf(peer);
   peer.nextSequence = following(peer.nextSequence);
   peer.count++;
   fillEthernet(peer.nid, bufferFrame(buffer));
   headerIn(buffer).sequence = slot.sequence;
-  transmit(peer, buffer, u64(slot.frameBytes));
+  // Copying the body may have waited for the lock of the task's address space: the checksum then gets the next hold.
+  if (readTsc() >= net.until) peer.again |= bit;
+  else transmit(peer, buffer, u64(slot.frameBytes));
 }
 
 function fillEthernet(nid: u32, frame: ptr<u8>): void {

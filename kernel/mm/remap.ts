@@ -3,7 +3,7 @@
  * one change, since a program that uses a range while it moves has no defined result on Linux, either.
  */
 import { Errno } from "../abi/errno.ts";
-import { PAGE_BYTES } from "../abi/memory.ts";
+import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { admitInterrupts, isEnding } from "../arch/percpu.ts";
@@ -38,7 +38,10 @@ export function spaceRemap(space: ptr<AddressSpace>, r: ptr<Remap>): i64 {
     return cut < 0 ? cut : i64(r.from);
   }
   const end: u64 = r.from + r.oldBytes;
-  const grown: i64 = spaceMap(space, end, r.newBytes - r.oldBytes, u64(attributes), Placement.NOREPLACE);
+  const more: u64 = r.newBytes - r.oldBytes;
+  // The program's part of the address space may end before.
+  const grown: i64 =
+    more <= USER_END - end ? spaceMap(space, end, more, u64(attributes), Placement.NOREPLACE) : -i64(Errno.ENOMEM);
   if (grown === i64(end)) return i64(r.from);
   return r.mayMove ? move(space, r, u64(attributes), Placement.HINT) : -i64(Errno.ENOMEM);
 }

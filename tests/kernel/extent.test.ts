@@ -37,6 +37,7 @@ describe.skipIf(create === null)("ranges of terabytes", () => {
       "last-page": 0,
       "mmap-all": Errno.ENOMEM,
       "mmap-1536M": Errno.ENOMEM,
+      "mremap-to-end": Errno.ENOMEM,
       "mmap-4T": Errno.ENOMEM,
       "mmap-fixed-4T": Errno.ENOMEM,
       "brk-16T": 0,

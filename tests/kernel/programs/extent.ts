@@ -6,11 +6,11 @@
  *   extent fill BYTES    maps, writes and unmaps BYTES again and again, for ever
  */
 import "../../../userland/lib/start.ts";
-import { Advice, MapFlag, Prot, type Utsname } from "../../../kernel/abi/process.ts";
+import { Advice, MapFlag, Prot, RemapFlag, type Utsname } from "../../../kernel/abi/process.ts";
 import { Syscall } from "../../../kernel/abi/syscalls.ts";
 import { parseDecimal, type ParsedNumber } from "../../../toolchain/lib/rt/strings.ts";
 import { print, printDecimal, stdout } from "../../../userland/lib/stdio.ts";
-import { brk, mmap, mprotect, munmap, syscall3, uname } from "../../../userland/lib/syscall.ts";
+import { brk, mmap, mprotect, munmap, syscall3, syscall4, uname } from "../../../userland/lib/syscall.ts";
 
 const PAGE: u64 = 4096;
 const TERABYTE: u64 = 0x100_0000_0000;
@@ -53,6 +53,7 @@ function names(): void {
   line(cstr("last-page"), top);
   line(cstr("mmap-all"), mmap(0, 0x7f00_0000_0000, Prot.NONE, ANYWHERE | MapFlag.NORESERVE, -1, 0));
   line(cstr("mmap-1536M"), mmap(0, 0x6000_0000, RW, ANYWHERE, -1, 0));
+  line(cstr("mremap-to-end"), syscall4(Syscall.MREMAP, LAST_PAGE, PAGE, 0x7fff_ffff_e000, RemapFlag.MAYMOVE));
   line(cstr("mmap-4T"), mmap(0, 4 * TERABYTE, RW, ANYWHERE, -1, 0));
   line(cstr("mmap-fixed-4T"), mmap(0x3000_0000_0000, 4 * TERABYTE, RW, ANYWHERE | MapFlag.FIXED, -1, 0));
   line(cstr("brk-16T"), brk(0x1000_0000_0000) === brk(0) ? 0 : -1);

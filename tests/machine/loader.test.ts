@@ -54,7 +54,7 @@ describe("memory that is refused", () => {
   const kernel = parseKernel(good());
   it.each<[string, object, RegExp]>([
     ["too small", { ramBytes: 8 << 20 }, /^memory of 8388608 bytes is too small: give at least 16M/],
-    ["odd", { ramBytes: (32 << 20) + 1 }, /no whole number of 4 KB pages/],
+    ["odd", { ramBytes: (32 << 20) + 1 }, /is not a whole number of 4 KB pages/],
     ["no room for the module", { module: new Uint8Array(31 << 20) }, /and its module of 32505856 bytes do not fit/],
     ["an endless command line", { commandLine: "x".repeat(70_000) }, /^command line of \d+ bytes is too long/],
   ])("%s", (_, change, message) => {

@@ -42,7 +42,7 @@ describe("a panic in an interrupt handler (--append panic=irq)", () => {
     expect(r.stderr).toMatch(/0x[0-9a-f]{16} panicInInterrupt\+0x[0-9a-f]+, kernel\/boot\/main\.ts:\d+/);
     expect(r.stderr).toMatch(/ {2}interrupted:/);
     expect(r.stderr).toMatch(/cpu 1: idle/);
-    expect(r.stderr.match(/0x[0-9a-f]{16} idleLoop\+0x[0-9a-f]+, kernel\/\S+:\d+/g)).toHaveLength(2);
+    expect(r.stderr.match(/0x[0-9a-f]{16} idleLoop\+0x[0-9a-f]+, kernel\/\S+:\d+/g)).toHaveLength(3);
     expect(r.stderr).toMatch(/flight recorder:\n(\[n1\] {3}c\d .*\n)+/);
     expect(r.stderr).toMatch(/^margay: machine: /m);
   });

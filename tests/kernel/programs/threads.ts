@@ -172,7 +172,7 @@ function refusals(): void {
     cstr("THREAD without SIGHAND"),
   );
   check(syscall6(Syscall.CLONE, CloneFlag.SIGHAND, 0, 0, 0, 0, 0) === -Errno.EINVAL, cstr("SIGHAND without VM"));
-  check(syscall6(Syscall.CLONE, THREAD | CloneFlag.NEWNS, 0, 0, 0, 0, 0) === -Errno.ENOSYS, cstr("a name space"));
+  check(syscall6(Syscall.CLONE, THREAD | CloneFlag.NEWNS, 0, 0, 0, 0, 0) === -Errno.EPERM, cstr("a name space"));
   check(
     syscall6(Syscall.CLONE, THREAD & ~u64(CloneFlag.FILES), 0, 0, 0, 0, 0) === -Errno.ENOSYS,
     cstr("files of its own"),

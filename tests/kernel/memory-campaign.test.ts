@@ -116,7 +116,7 @@ describe.skipIf(!here)("the n-th allocation fails", () => {
         const reason = bench.until(() => /margay: (ready|halted).*\n/.test(bench.console), 1e9);
         expect(bench.console, `allocation ${n}`).not.toMatch(/panic/);
         const end =
-          /boot refused: no memory for (?:the kernel's page tables|shipped calls)|left out: \d|net=none|ready nid=1 cpus=3 mem=32 net=up/.exec(
+          /no memory for (?:the kernel's page tables|shipped calls)|left out: \d|net=none|ready nid=1 cpus=3 mem=32 net=up/.exec(
             bench.console,
           )?.[0];
         expect(end, `allocation ${n}: ${reason} ${bench.machine.fault?.text} ${bench.console}`).toBeDefined();

@@ -34,6 +34,13 @@ export function whyMissing(create: CreateEngine): string | undefined {
   }
 }
 
+/** The same for `skipIf`, with the reason printed: which tests are skipped, and why. */
+export function skipReason(tests: string, create: CreateEngine): string | undefined {
+  const reason = whyMissing(create);
+  if (reason !== undefined) console.log(`${tests} skipped: ${reason}`);
+  return reason;
+}
+
 /** An engine whose runs are split and whose caches are dropped at random. Its results are the same. */
 export function disturbed(create: CreateEngine, seed: number): CreateEngine {
   return (options) => {

@@ -98,8 +98,7 @@ export class JobTarget implements Target {
     return this.threads.get(nid)?.has(core) === true;
   }
 
-  // ---- reading and writing
-  // --------------------------------------------------------------------------------------------
+  // ---- reading and writing -----------------------------------------------------------------------------------------
 
   registers(id: CoreId): CoreRegisters {
     const fetch = (): DebugRegisters => this.fetch(id);
@@ -228,8 +227,7 @@ export class JobTarget implements Target {
     return "a job has no monitor commands: --gdb debugs the machine\n";
   }
 
-  // ---- resuming and stopping
-  // ------------------------------------------------------------------------------------------
+  // ---- resuming and stopping ---------------------------------------------------------------------------------------
 
   advance(
     budget: number,
@@ -443,8 +441,7 @@ export class JobTarget implements Target {
     return range !== undefined && address >= range.start && address < range.end;
   }
 
-  // ---- the kernels
-  // -----------------------------------------------------------------------------------------------------------------
+  // ---- the kernels -------------------------------------------------------------------------------------------------
 
   private debugged(): number[] {
     return this.nids.filter((nid) => !this.ended.has(nid) && !this.free.has(nid));

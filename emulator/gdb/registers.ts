@@ -44,8 +44,7 @@ export interface Register {
 
 const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 
-// ---- kinds of rows
-// -----------------------------------------------------------------------------------------------------------
+// ---- kinds of rows -------------------------------------------------------------------------------------------------
 
 /** A register that the engine has under a name; `source`: that name if gdb's differs. */
 const plain = (name: string, bits: number, type: string, group?: string, source = name): Register => ({
@@ -109,8 +108,7 @@ function abridgeTag(v: RegisterView, tags: bigint): void {
   v.fxToChange[4] = byte;
 }
 
-// ---- the table
-// ---------------------------------------------------------------------------------------------------------------
+// ---- the table -----------------------------------------------------------------------------------------------------
 
 interface Feature {
   readonly name: string;
@@ -243,8 +241,7 @@ const describe = (described: readonly Feature[], abi: string): string => {
 export const targetDescription = describe(features, "none");
 export const processDescription = describe(processFeatures, "GNU/Linux");
 
-// ---- access by packets
-// -------------------------------------------------------------------------------------------------------
+// ---- access by packets ---------------------------------------------------------------------------------------------
 
 /** A register's bytes in target order, as hex. */
 export function registerHex(register: Register, view: RegisterView): string {

@@ -84,8 +84,7 @@ export class Stub implements Session {
     return this.threads.multiprocess ? this.target.nids.filter((nid) => this.held.has(nid)) : this.target.nids;
   }
 
-  // ---- the connection
-  // --------------------------------------------------------------------------------------------------------
+  // ---- the connection ----------------------------------------------------------------------------------------------
 
   /** A debugger has connected. The machine stops and waits for it. */
   connected(): void {
@@ -174,8 +173,7 @@ export class Stub implements Session {
     for (let at = 0; at < text.length; at += most) this.send(`O${textToHex(text.slice(at, at + most))}`);
   }
 
-  // ---- stopping and resuming
-  // ------------------------------------------------------------------------------------------
+  // ---- stopping and resuming ---------------------------------------------------------------------------------------
 
   /** The present stop's reply, for `?`. */
   stopReply(): string {

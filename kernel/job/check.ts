@@ -7,6 +7,7 @@
  */
 import { fatal } from "../arch/fatal.ts";
 import { assertHeld } from "../arch/spinlock.ts";
+import { signalsLeft } from "../core/signal.ts";
 import { type Task, threadOf } from "../core/task.ts";
 import { shipmentsLeft } from "../io/client.ts";
 import { framesBalance, ownedFrameCount } from "../mm/frames.ts";
@@ -27,6 +28,7 @@ export function checkNothingLeft(task: ptr<Task>): void {
   if (ownedFrameCount(u16(task.pid)) !== 0) fatal(cstr("leak: pages of an ended task"), pid);
   if (!framesBalance()) fatal(cstr("leak: pages on nobody's account after a task"), pid);
   if (portalsLeft(task)) fatal(cstr("leak: portals of an ended task"), pid);
+  if (signalsLeft(task)) fatal(cstr("leak: signals of an ended task"), pid);
   if (shipmentsLeft(task)) fatal(cstr("leak: a shipped call of an ended task"), pid);
   if (atomicLoad(addr(task.threads)) !== 0) fatal(cstr("leak: threads of an ended task"), pid);
   if (atomicLoad(addr(task.space.activeCpus)) !== 0)

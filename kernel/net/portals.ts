@@ -227,8 +227,7 @@ export function postLoadExit(
   postEvent(task, queue, addr(event));
 }
 
-// ---- as the target
-// -----------------------------------------------------------------------------------------------------
+// ---- as the target -------------------------------------------------------------------------------------------------
 function receivePut(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
   const inbound = addr(peer.inbound);
   if (header.fragmentOffset === 0) beginPut(inbound, header);
@@ -337,8 +336,7 @@ function getReplied(requestId: u64, cause: u32): void {
   complete(p, PortalEventKind.GET, cause, p.lengthBytes);
 }
 
-// ---- replies
-// ----------------------------------------------------------------------------------------------------------
+// ---- replies -------------------------------------------------------------------------------------------------------
 function receivePutAck(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8>): void {
   const p = findAnswered(header, Operation.PUT);
   if (p === null || p.acknowledge !== Acknowledge.DUE || header.headerData > p.lengthBytes) return;

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { describeFailure } from "../../emulator/cli/errors.ts";
 import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
 import { Env, readTable, SUPERVISOR, TLB_ENTRIES, type Environment } from "../../emulator/cpu/native/environment.ts";
-import { whyMissing } from "../engine.ts";
+import { skipReason } from "../engine.ts";
 import { CODE, Guest } from "./guest.ts";
 
 const DATA = 0x3_0000;
@@ -27,7 +27,7 @@ function corrupt(env: Environment, address: number): void {
   env.setAddress64(entry + 8, address);
 }
 
-describe.skipIf(whyMissing(createNativeEngine))("crashes of the native engine", () => {
+describe.skipIf(skipReason("tests/cpu/crash", createNativeEngine))("crashes of the native engine", () => {
   it("name the guest's instruction and its block; status 3; the engine goes on", () => {
     const { guest, env, load } = loaded();
     corrupt(env, 0x1000);

@@ -8,7 +8,7 @@ import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
 import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { Assembler } from "../../toolchain/x64/assembler.ts";
 import { assembleInline } from "../../toolchain/x64/inline.ts";
-import { whyMissing } from "../engine.ts";
+import { skipReason } from "../engine.ts";
 import { RecordingBus } from "./bus.ts";
 import { descriptor } from "./plain-cpu.ts";
 
@@ -20,8 +20,7 @@ export interface EngineUnderTest {
 }
 
 function underTest(name: string, create: CreateEngine): EngineUnderTest {
-  const missing = whyMissing(create);
-  if (missing !== undefined) console.log(`tests/cpu: tests of the ${name} engine skipped: ${missing}`);
+  const missing = skipReason(`tests/cpu, engine ${name}`, create);
   return { name, create, missing };
 }
 const engines = [underTest("Unicorn", createUnicornEngine), underTest("native", createNativeEngine)];

@@ -7,9 +7,9 @@ import { translationCache } from "../../emulator/cpu/native/cache.ts";
 import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
 import { NativeUnavailable } from "../../emulator/cpu/native/memory.ts";
 import { hostTable, requiredFeatures, selfTest } from "../../emulator/cpu/native/selftest.ts";
-import { whyMissing } from "../engine.ts";
+import { skipReason } from "../engine.ts";
 
-describe.skipIf(whyMissing(createNativeEngine))("the native engine's test of its host", () => {
+describe.skipIf(skipReason("tests/cpu/hosttable", createNativeEngine))("the native engine's test of its host", () => {
   const cache = translationCache();
   it("passes here", () => {
     expect(() => selfTest(cache)).not.toThrow();

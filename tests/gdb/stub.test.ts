@@ -124,6 +124,10 @@ describe("registers", () => {
     expect(client.ask(`P${rip}=00`)).toBe("E16");
     expect(client.ask("P999=00")).toBe("E16");
     expect(client.ask("p999")).toBe("E16");
+    const tr = registerNumber("tr").toString(16);
+    expect(client.ask(`P${tr}=28000000`)).toBe("E16");
+    // gdb restores every register after a call: one that keeps its value is no change.
+    expect(client.ask(`P${tr}=00000000`)).toBe("OK");
     const all = client.ask("g");
     expect(client.ask(`G${all.replace(/^.{16}/, little(77n))}`)).toBe("OK");
     expect((client.target as ToyTarget).state({ nid: 1, core: 0 }).gpr.rax).toBe(77n);

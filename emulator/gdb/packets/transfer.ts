@@ -70,8 +70,7 @@ function transfer(session: Session, rest: string): Reply {
   return `${offset + piece.length >= bytes.length ? "l" : "m"}${bytesToBinary(piece)}`;
 }
 
-// ---- files
-// -------------------------------------------------------------------------------------------------------------------
+// ---- files ---------------------------------------------------------------------------------------------------------
 
 /**
  * Only the files that the target names and its processes' `/proc/PID` can be opened, and only for reading. Descriptor n

@@ -44,6 +44,7 @@ export const oracleMissing: string | undefined =
     : spawnSync("gcc", ["--version"], { stdio: "ignore" }).status !== 0
       ? "needs gcc: install it"
       : undefined;
+if (oracleMissing !== undefined) console.log(`comparison with this processor skipped: ${oracleMissing}`);
 
 export class Oracle {
   private readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), "margay-oracle-"));

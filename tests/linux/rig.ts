@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import { packageRoot, temporaryFolder } from "../system/command.ts";
 import { Bench } from "../system/jobs.ts";
 
@@ -84,3 +85,28 @@ export class Conformance {
   }
 }
 export const lines = (text: string): string[] => text.split("\n");
+
+/**
+ * Declares the tests of some families: each program, compiled with glibc and with musl, prints the same lines on Linux
+ * and on Margay. The numbers: with fewer lines a program has not reached its end.
+ */
+export function compareFamilies(families: Readonly<Record<string, number>>): void {
+  const c = new Conformance();
+  afterAll(() => c.close());
+  describe.each(["gcc", "musl-gcc"])("%s -static", (compiler) => {
+    it.each(Object.entries(families))(
+      "%s: the same lines on Linux and on Margay",
+      { timeout: 120_000 },
+      (name, least) => {
+        const problem = c.compile(compiler, name);
+        if (problem !== null) {
+          console.log(`tests/linux/${name} with ${compiler} skipped: ${problem}`);
+          return;
+        }
+        const expected = lines(c.onLinux(name));
+        expect(expected.length).toBeGreaterThan(least);
+        expect(lines(c.onMargay(name))).toEqual(expected);
+      },
+    );
+  });
+}

@@ -15,7 +15,7 @@ import { parseShow } from "../../emulator/trace/show.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
 import { createEngine } from "../engine.ts";
-import { packageRoot } from "./command.ts";
+import { packageRoot, temporaryFolder } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
 
@@ -29,6 +29,7 @@ export interface ClusterOptions {
   /** Command line of all nodes. */
   readonly append?: string;
   readonly fanout?: number;
+  /** Default: an empty directory of the run's own. Files of another run would be part of the result. */
   readonly root?: string;
   /** Program of each rank, or one for all. Without a slash a built-in job. */
   readonly program: string | readonly string[];
@@ -63,6 +64,7 @@ export interface ClusterRun {
 
 export function runCluster(o: ClusterOptions): ClusterRun {
   const { nodes, cores = 2, memBytes = 64 << 20, fanout = 4, append = "", limitNs = 10e9 } = o;
+  const root = o.root ?? temporaryFolder();
   const kernel = fs.readFileSync(path.join(out, "kernel.elf"));
   const initImage = fs.readFileSync(path.join(out, "init.bin"));
   const list = new EventList();
@@ -122,7 +124,7 @@ export function runCluster(o: ClusterOptions): ClusterRun {
       io = new IoNode(
         host,
         {
-          root: o.root ?? path.join(out, "root"),
+          root,
           builtIn: path.join(out, "bin"),
           onOutput: ({ fd, bytes }) => {
             output[fd] += Buffer.from(bytes).toString();
@@ -175,6 +177,7 @@ export function runCluster(o: ClusterOptions): ClusterRun {
   } finally {
     io.shutDown();
     machine.close();
+    if (o.root === undefined) fs.rmSync(root, { recursive: true });
   }
 }
 

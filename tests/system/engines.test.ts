@@ -2,18 +2,11 @@
  * The kernel and jobs on the native engine and on Unicorn: equal traces, output and states, including the TLBs'
  * contents and RAM.
  */
-import fs from "node:fs";
-import path from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createNativeEngine } from "../../emulator/cpu/native/engine.ts";
 import { createUnicornEngine } from "../../emulator/cpu/unicorn/engine.ts";
 import { missing } from "../cpu/guest.ts";
 import { runCluster } from "./cluster.ts";
-import { temporaryFolder } from "./command.ts";
-
-const folder = temporaryFolder();
-afterAll(() => fs.rmSync(folder, { recursive: true }));
-const emptyRoot = (): string => fs.mkdtempSync(path.join(folder, "root-"));
 
 const runs = [
   { program: "hello", nodes: 2, cores: 2 },
@@ -26,9 +19,8 @@ const runs = [
 describe.skipIf(missing)("two engines, one machine", () => {
   for (const { program, nodes, cores } of runs) {
     it(`${program} on ${nodes} × ${cores}`, () => {
-      // A root of its own for each: files that a run before has left change what the next one sees.
       const [native, unicorn] = [createNativeEngine, createUnicornEngine].map((createEngine) =>
-        runCluster({ program, nodes, cores, root: emptyRoot(), machine: { createEngine } }),
+        runCluster({ program, nodes, cores, machine: { createEngine } }),
       );
       expect(native.fullTrace()).toBe(unicorn.fullTrace());
       expect({ time: native.time, stdout: native.stdout, hash: native.stateHash }).toEqual({

@@ -23,7 +23,7 @@ import { noTrace } from "../../emulator/trace/sink.ts";
 import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { EventList, type TraceEvent, Tracer } from "../../emulator/trace/tracer.ts";
 import { createEngine } from "../engine.ts";
-import { packageRoot } from "./command.ts";
+import { packageRoot, temporaryFolder } from "./command.ts";
 
 const out = path.join(packageRoot, "images/out");
 export const kernelImage = (): Uint8Array => fs.readFileSync(path.join(out, "kernel.elf"));
@@ -45,6 +45,7 @@ export interface BenchOptions {
   readonly cores?: number;
   readonly memBytes?: number | ((nid: number) => number);
   readonly append?: string | ((nid: number) => string);
+  /** Default: an empty directory of the machine's own. Files of another run would be part of the result. */
   readonly root?: string;
   /** Of jobs, in the root. */
   readonly workingDirectory?: string;
@@ -82,12 +83,14 @@ export class Bench {
   private readonly output = new Map<number, string>();
   private readonly programs = new Map<number, ProgramFacts>();
   private readonly running = new Map<number, () => void>();
+  private readonly root: string;
   private readonly kernel = kernelImage();
   private readonly symbols = SymbolTable.fromElf(this.kernel);
   private ready = 0;
 
   constructor(private readonly o: BenchOptions) {
     const { nodes, cores = 2, memBytes = 64 << 20, append = "" } = o;
+    this.root = o.root ?? temporaryFolder();
     const nids = Array.from({ length: nodes }, (_, i) => i + 1);
     for (const nid of nids) this.consoles.set(nid, "");
     this.events = this.list.events;
@@ -127,7 +130,7 @@ export class Bench {
         this.io = new IoNode(
           host,
           {
-            root: o.root ?? path.join(out, "root"),
+            root: this.root,
             builtIn: path.join(out, "bin"),
             ...(o.workingDirectory === undefined ? {} : { workingDirectory: o.workingDirectory }),
             machine: { cores, memoryBytes: typeof memBytes === "number" ? memBytes : memBytes(1) },
@@ -254,6 +257,7 @@ export class Bench {
   close(): void {
     this.io.shutDown();
     this.machine.close();
+    if (this.o.root === undefined) fs.rmSync(this.root, { recursive: true });
   }
 }
 

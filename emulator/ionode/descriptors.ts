@@ -57,6 +57,8 @@ export function streamFile(stream: number, flags: number): OpenFile {
   };
 }
 
+const FEWEST_SLOTS = 64;
+
 export class DescriptorTable {
   private readonly slots: (Descriptor | null)[] = [];
 
@@ -116,6 +118,13 @@ export class DescriptorTable {
     if (!isLast) return;
     if (file.hostFd >= 0) this.fs.close(file.hostFd);
     file.folder?.release();
+  }
+  /**
+   * Size of the table as on Linux (fs/file.c): 64 at first, then powers of two; it never shrinks. select looks at no
+   * descriptor beyond it.
+   */
+  get capacity(): number {
+    return Math.max(FEWEST_SLOTS, 2 ** Math.ceil(Math.log2(this.slots.length)));
   }
   /** Descriptors with their files, in order. */
   *open(): Generator<readonly [fd: number, slot: Descriptor]> {

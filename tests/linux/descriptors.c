@@ -205,8 +205,16 @@ static void waiting(void) {
   printf("%d %d %d\n", FD_ISSET(file, &r) != 0, FD_ISSET(1, &w) != 0, FD_ISSET(file, &w) != 0);
   v = (struct timeval){0, 1000};
   T(select(0, NULL, NULL, NULL, &v));
-  FD_ZERO(&r); FD_SET(98, &r);
+  FD_ZERO(&r); FD_SET(42, &r);
+  T(select(43, &r, NULL, NULL, &v));
+  /* What is beyond the table of descriptors is not looked at. Its size is inherited: 64 or a little more. */
+  FD_ZERO(&r); FD_SET(98, &r); FD_SET(900, &r);
+  T(dup2(file, 97));
   T(select(99, &r, NULL, NULL, &v));
+  T(close(97));
+  FD_CLR(98, &r);
+  T(select(1000, &r, NULL, NULL, &v));
+  printf("%d\n", FD_ISSET(900, &r) != 0);
   T(select(-1, &r, NULL, NULL, &v));
   v = (struct timeval){-1, 0};
   T(select(0, NULL, NULL, NULL, &v));

@@ -104,13 +104,15 @@ function selectFor(c: CallContext, perSecond: bigint): CallResult | Later {
   if (c.data.length !== given.length * setBytes + (hasTime ? 16 : 0)) throw new IoError(Errno.EINVAL);
   const timeout = hasTime ? timeOf(c.data.subarray(given.length * setBytes), perSecond) : null;
   const asked = c.data.subarray(0, given.length * setBytes);
-  const found = new Uint8Array(asked.length);
+  const watched = Math.min(count, c.table.capacity);
+  // Sets keep what is beyond the table.
+  const found = asked.map((byte, i) => (i % setBytes < watched / 8 ? 0 : byte));
   let ready = 0;
   let wantsInput = false;
   // Conditions for the sets for reading, writing, and out-of-band data.
   const wanted = [INPUT_READY | Poll.HUP | Poll.ERR, OUTPUT_READY | Poll.ERR, Poll.PRI] as const;
   for (const [position, argument] of given.entries())
-    for (let fd = 0; fd < count; fd++) {
+    for (let fd = 0; fd < watched; fd++) {
       const at = position * setBytes + (fd >> 3);
       const bit = 1 << (fd & 7);
       if ((asked[at]! & bit) === 0) continue;

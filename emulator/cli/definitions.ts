@@ -439,7 +439,7 @@ export const commands: readonly Command[] = [
           {
             name: "perfetto",
             value: "FILE",
-            about: "write FILE, which ui.perfetto.dev and chrome://tracing open",
+            about: "write FILE, which ui.perfetto.dev, chrome://tracing and speedscope open",
             mustBeGiven: true,
             offers: "file",
           },

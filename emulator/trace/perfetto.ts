@@ -4,7 +4,10 @@
  * processes, cores are threads. System calls, interrupts and idle time are slices that nest; everything else is an
  * instant (i). A slice is a pair of events, B where it begins and E where it ends: in floating point a time plus a
  * duration in microseconds may differ from the start of the next slice (1026.929 + 0.351 is not 1027.28), and a reader
- * would then nest adjacent slices. A message is a short slice where it is sent and one where it is received, with one
+ * would then nest adjacent slices. speedscope also reads this format. It pairs B and E by name and arguments, so both
+ * have them; of a B and an E at one time it takes the E first, unless they are a pair. Therefore an empty slice never
+ * begins inside a slice that begins at the same time, and two slices with the same name and arguments never touch. A
+ * message is a short slice where it is sent and one where it is received, with one
  * flow arrow (s, f) between them, however many frames, retransmissions or duplicates it took; a message that never
  * arrived has no arrow. The steps of a job's load and its ranks are slices on separate tracks. ts is in µs with at most
  * three decimals, so that each is a whole number of virtual ns. Left out: frames that the links delivered (their
@@ -75,8 +78,11 @@ interface Open {
 const pidOf = (nid: number): number => (nid === SERVICE_NID ? HOST_PID : nid);
 const tidOf = (nid: number, lane: number): number => pidOf(nid) * TIDS + lane;
 const microseconds = (ns: number): number => ns / 1000;
-/** A slice that ends where the next begins does not enclose it, unless both are empty. */
-const isBefore = (a: Slice, b: Slice): boolean => a.end === b.start && (a.start < a.end || b.end > b.start);
+const isEmpty = ({ start, end }: Slice): boolean => start === end;
+const isSame = (a: Slice, b: Slice): boolean => a.name === b.name && JSON.stringify(a.args) === JSON.stringify(b.args);
+/** A slice that ends where the next begins does not enclose it. Equal empty slices nest: no reader can order them. */
+const isBefore = (a: Slice, b: Slice): boolean =>
+  a.end <= b.start && (a.end < b.start || !isEmpty(a) || !isEmpty(b) || !isSame(a, b));
 
 export function chromeTrace(
   header: TraceHeader,
@@ -177,15 +183,18 @@ class Builder {
     const tid = this.threadOf(event);
     let stack = this.stacks.get(tid);
     if (stack === undefined) this.stacks.set(tid, (stack = []));
-    if (stack.at(-1)?.what === "idle") this.close(stack, stack.length - 1, time);
+    if (stack.at(-1)?.what === "idle") {
+      if (kind === EventKind.CPU_IDLE) return;
+      this.close(stack, stack.length - 1, time);
+    }
     const number = Number(words[0] ?? 0);
     const find = (what: Open["what"]): number =>
       stack.findLastIndex((open) => open.what === what && open.number === number);
     switch (kind) {
       // A call that has not returned by then never returns (exit, margay_start); neither does a handler that was
-      // abandoned with its task.
+      // abandoned with its task. When it ended is unknown: it ends before this event.
       case EventKind.SYS_ENTER:
-        this.close(stack, 0, time);
+        this.close(stack, 0, time - 1);
         this.open(event, tid, stack, "call");
         return;
       case EventKind.SYS_EXIT: {
@@ -242,7 +251,7 @@ class Builder {
   /** Closes the open slice at `index` and all inside it. */
   private close(stack: Open[], index: number, time: number, args: ChromeArguments = {}): void {
     for (const { slice } of stack.splice(index)) {
-      slice.end = time;
+      slice.end = Math.max(time, slice.start);
       slice.args = { ...slice.args, ...args };
     }
   }
@@ -270,7 +279,7 @@ class Builder {
     const [operation, peer] = fields.split(" ").map((part) => part.split("=")[1] ?? part);
     const name = isStart ? `send ${operation} to ${peer}` : `receive ${operation} from ${peer}`;
     const args: ChromeArguments = isStart && id === undefined ? { fields, arrived: "not in this trace" } : { fields };
-    const end = Math.min(time + MESSAGE_NS, nextTime);
+    const end = Math.min(time + MESSAGE_NS, nextTime - 1);
     this.slices.push({
       name,
       category: "message",
@@ -340,13 +349,15 @@ class Builder {
       else list.push(slice);
     }
     const events: ChromeEvent[] = [];
-    const end = ({ name, pid, tid, end: at }: Slice): void =>
-      void events.push({ ph: "E", name, pid, tid, ts: microseconds(at) });
+    const end = ({ name, pid, tid, args, end: at }: Slice): void =>
+      void events.push({ ph: "E", name, pid, tid, ts: microseconds(at), args });
     for (const slices of byThread.values()) {
       const open: Slice[] = [];
       // The sort is stable: of equal slices, the earlier one is outside.
-      for (const slice of slices.sort((x, y) => x.start - y.start || y.end - x.end)) {
-        while (open.length > 0 && (open.at(-1)!.end < slice.start || isBefore(open.at(-1)!, slice))) end(open.pop()!);
+      for (const slice of slices.sort(
+        (x, y) => x.start - y.start || Number(isEmpty(y)) - Number(isEmpty(x)) || y.end - x.end,
+      )) {
+        while (open.length > 0 && isBefore(open.at(-1)!, slice)) end(open.pop()!);
         const outer = open.at(-1);
         if (outer !== undefined && slice.end > outer.end)
           throw new Error(`trace export: '${slice.name}' at ${slice.start} ns ends behind '${outer.name}' around it`);

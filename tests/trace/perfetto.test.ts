@@ -28,8 +28,10 @@ function violations(events: readonly ChromeEvent[]): string[] {
   const complain = (event: ChromeEvent, what: string): void => void found.push(`${what}: ${JSON.stringify(event)}`);
   const starts = new Map<number, ChromeEvent>();
   const ends = new Set<number>();
-  /** Names of the open slices of each thread. */
-  const open = new Map<string, string[]>();
+  /** Open slices of each thread. */
+  const open = new Map<string, ChromeEvent[]>();
+  const ended = new Map<string, ChromeEvent>();
+  const labelOf = (event: ChromeEvent): string => JSON.stringify([event.name, event.args]);
   let last = 0;
   for (const event of events) {
     const { ph, name, pid, tid, ts, id, args } = event;
@@ -46,12 +48,21 @@ function violations(events: readonly ChromeEvent[]): string[] {
     const stack = open.get(key) ?? [];
     open.set(key, stack);
     switch (ph) {
-      case "B":
-        stack.push(name);
+      case "B": {
+        const before = ended.get(key);
+        if (before?.ts === ts && labelOf(before) === labelOf(event)) complain(event, "touches an equal slice");
+        stack.push(event);
         break;
-      case "E":
-        if (stack.pop() !== name) complain(event, "ends a slice that is not the innermost");
+      }
+      case "E": {
+        const begin = stack.pop();
+        if (begin === undefined || labelOf(begin) !== labelOf(event))
+          complain(event, "ends a slice that is not the innermost");
+        const outer = stack.at(-1);
+        if (outer?.ts === ts && labelOf(outer) !== labelOf(event)) complain(event, "an empty slice begins another one");
+        ended.set(key, event);
         break;
+      }
       case "s":
         if (id === undefined || starts.has(id)) complain(event, "flow starts twice, or without id");
         else starts.set(id, event);
@@ -74,7 +85,8 @@ function violations(events: readonly ChromeEvent[]): string[] {
         complain(event, "unknown phase");
     }
   }
-  for (const [key, stack] of open) if (stack.length > 0) found.push(`${key}: ${stack.join(", ")} never end`);
+  for (const [key, stack] of open)
+    if (stack.length > 0) found.push(`${key}: ${stack.map(labelOf).join(", ")} never end`);
   for (const [id, start] of starts) if (!ends.has(id)) complain(start, "flow never ends");
   const named = new Set(events.filter((e) => e.ph === "M" && e.name === "thread_name").map((e) => `${e.pid}.${e.tid}`));
   for (const event of events)
@@ -166,15 +178,75 @@ it("the check itself sees what is wrong", () => {
   expect(violations([name, begin, { ...end, ts: 0 }])).not.toEqual([]);
   expect(violations([name, begin, { ph: "s", name: "m", pid: 1, tid: 1, ts: 2, id: 1 }, end])).toHaveLength(1);
   expect(violations([begin, end])).toHaveLength(2);
+  expect(violations([name, begin, end, { ...begin, ts: 3 }, { ...end, ts: 4 }])).toHaveLength(1);
+  expect(violations([name, begin, { ...begin, name: "b" }, { ...end, name: "b", ts: 1 }, end])).toHaveLength(1);
+});
+
+it("slices of one time: empty ones come first, equal ones do not touch", () => {
+  const call = (kind: number, time: number): TraceEvent => ({ time, nid: 1, core: 0, kind, words: [60n, 0n, 0n, 0n] });
+  const idle = (time: number): TraceEvent => ({ time, nid: 1, core: 0, kind: EventKind.CPU_IDLE, words: [] });
+  const message = (time: number): TraceEvent => ({
+    time,
+    nid: 0,
+    core: -1,
+    kind: EventKind.MSG_RECEIVE,
+    words: [1n, 1n, 8n, 0n],
+  });
+  // Two calls of exit, three wake-ups, and equal messages at one time, after 1 ns and after 10 ns.
+  const events = [
+    ...[message(50), message(50), message(51), message(61)],
+    ...[call(EventKind.SYS_ENTER, 100), call(EventKind.SYS_ENTER, 200), call(EventKind.SYS_EXIT, 250)],
+    ...[idle(300), idle(310), idle(320)],
+    call(EventKind.SYS_ENTER, 400),
+  ];
+  const chrome = exported(events);
+  expect(violations(chrome)).toEqual([]);
+  const slices = chrome.filter((e) => e.ph === "B" || e.ph === "E");
+  expect(slices.filter((e) => e.pid === 1).map((e) => [e.ph, e.ts])).toEqual([
+    ...[
+      ["B", 0.1],
+      ["E", 0.199],
+      ["B", 0.2],
+      ["E", 0.25],
+    ],
+    ...[
+      ["B", 0.3],
+      ["E", 0.4],
+      ["B", 0.4],
+      ["E", 0.4],
+    ],
+  ]);
+  expect(slices.filter((e) => e.pid !== 1).map((e) => [e.ph, e.ts])).toEqual([
+    ...[
+      ["B", 0.05],
+      ["B", 0.05],
+      ["E", 0.05],
+      ["E", 0.05],
+    ],
+    ...[
+      ["B", 0.051],
+      ["E", 0.06],
+      ["B", 0.061],
+      ["E", 0.461],
+    ],
+  ]);
 });
 
 it("slices that touch do not overlap, at any time: beginnings and ends are the trace's own nanoseconds", () => {
-  // Two calls, the second where the first ends: 1026.929 + 0.351 µs.
-  const call = (kind: number, time: number): TraceEvent => ({ time, nid: 1, core: 0, kind, words: [39, 0, 0, 0] });
-  const events = [1_026_929, 1_027_280, 1_027_400].flatMap((time, i) => [
-    ...(i > 0 ? [call(EventKind.SYS_EXIT, time)] : []),
-    ...(i < 2 ? [call(EventKind.SYS_ENTER, time)] : []),
-  ]);
+  // getpid, then getuid where it ends: 1026.929 + 0.351 µs.
+  const event = (kind: number, time: number, call: number): TraceEvent => ({
+    time,
+    nid: 1,
+    core: 0,
+    kind,
+    words: [call, 0, 0, 0],
+  });
+  const events = [
+    event(EventKind.SYS_ENTER, 1_026_929, 39),
+    event(EventKind.SYS_EXIT, 1_027_280, 39),
+    event(EventKind.SYS_ENTER, 1_027_280, 102),
+    event(EventKind.SYS_EXIT, 1_027_400, 102),
+  ];
   const chrome = exported(events);
   expect(violations(chrome)).toEqual([]);
   expect(chrome.filter((e) => e.ph === "B" || e.ph === "E").map((e) => [e.ph, e.ts])).toEqual([

@@ -30,6 +30,8 @@ export function buildImage(recipe: Recipe, packageRoot: string, out: string): Bu
     const file = path.join(out, name);
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(`${file}.new`, content, { mode });
+    // A job sees its program's time. Without it every build of the same sources gives the same runs.
+    fs.utimesSync(`${file}.new`, 0, 0);
     fs.renameSync(`${file}.new`, file);
     written.push(name);
   };

@@ -32,6 +32,8 @@ export interface HostStat {
   /** Permission bits, 0…0o7777. */
   readonly permissions: number;
   readonly links: number;
+  /** Nanoseconds since 1970; left out: a file that the host has not. */
+  readonly modified?: bigint;
 }
 /** A node that is open with O_PATH. */
 export interface HostNode {
@@ -118,6 +120,7 @@ function toStat(s: fs.BigIntStats): HostStat {
     sizeBytes: Number(s.size),
     permissions: Number(s.mode) & 0o7777,
     links: Number(s.nlink),
+    modified: s.mtimeNs,
   };
 }
 

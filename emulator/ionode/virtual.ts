@@ -1,9 +1,10 @@
 /**
  * Makes properties in which hosts differ uniform. Inode numbers count files in the order of their first appearance, and
- * a file that a job creates gets a new one. Device numbers are those of the trees (namespace.ts). Times are the boot
- * epoch or, for files that a job has changed in this run, the epoch plus the virtual time of the change, or the time
- * set by utimensat(2). Reading does not change the access time (noatime). Blocks follow from the size. Every task owns
- * all files.
+ * a file that a job creates gets a new one. Device numbers are those of the trees (namespace.ts). A file has one time,
+ * at which the host modified it last: Python compares it with the one in its byte code. For files that a job has changed
+ * in this run it is the boot epoch plus the virtual time of the change, or the time set by utimensat(2); for files of
+ * the name space it is the boot epoch. Reading does not change the access time (noatime). Blocks follow from the size.
+ * Every task owns all files.
  */
 import { FileMode, Stat, Statx, StatxMask } from "../abi/io.ts";
 import type { HostStat, NodeKind } from "./hostfs.ts";
@@ -56,7 +57,8 @@ export interface FactsOptions {
 export class VirtualFacts {
   private readonly inodes = new Map<string, bigint>();
   private inodeCount = 0n;
-  private readonly times = new Map<string, Times>();
+  /** What jobs have changed, by identity. */
+  private readonly times = new Map<string, Partial<Times>>();
   private readonly specialBits = new Map<string, number>();
 
   constructor(private readonly epochSeconds: bigint) {}
@@ -73,20 +75,21 @@ export class VirtualFacts {
   }
   /** The file's content has changed. */
   modified(identity: string, time: number): void {
-    const t = this.timesOf(identity);
-    t.modified = t.changed = this.at(time);
+    const now = this.at(time);
+    this.note(identity, { modified: now, changed: now });
   }
   /** The file's metadata has changed. */
   changed(identity: string, time: number): void {
-    this.timesOf(identity).changed = this.at(time);
+    this.note(identity, { changed: this.at(time) });
   }
   /** utimensat(2); null: unchanged. */
-  setTimes(identity: string, accessed: bigint | null, modified: bigint | null, time: number): Readonly<Times> {
-    const t = this.timesOf(identity);
-    if (accessed !== null) t.accessed = accessed;
-    if (modified !== null) t.modified = modified;
-    t.changed = this.at(time);
-    return t;
+  setTimes(s: HostStat, accessed: bigint | null, modified: bigint | null, time: number): Readonly<Times> {
+    this.note(s.identity, {
+      ...(accessed === null ? {} : { accessed }),
+      ...(modified === null ? {} : { modified }),
+      changed: this.at(time),
+    });
+    return this.timesOf(s);
   }
   /** Set-user-ID, set-group-ID and sticky bit exist only in the job's view: the host's file does not get them. */
   setSpecialBits(identity: string, permissions: number): void {
@@ -98,20 +101,16 @@ export class VirtualFacts {
     const dropped = 0o4000 | (permissions & 0o010 ? 0o2000 : 0);
     if (bits & dropped) this.specialBits.set(identity, bits & ~dropped);
   }
-  private timesOf(identity: string): Times {
-    let times = this.times.get(identity);
-    if (times === undefined) {
-      const start = this.at(0);
-      times = { accessed: start, modified: start, changed: start, born: start };
-      this.times.set(identity, times);
-    }
-    return times;
+  private note(identity: string, times: Partial<Times>): void {
+    this.times.set(identity, { ...this.times.get(identity), ...times });
+  }
+  private timesOf({ identity, modified = this.at(0) }: HostStat): Times {
+    return { accessed: modified, modified, changed: modified, born: modified, ...this.times.get(identity) };
   }
 
   facts(s: HostStat, { volume, userId, device = 0, links }: FactsOptions): Facts {
     const size = s.kind === "regular" || s.kind === "link" ? s.sizeBytes : s.kind === "directory" ? BLOCK_BYTES : 0;
     const stored = s.kind === "link" && size < SHORT_LINK_BYTES ? 0 : size;
-    const start = this.at(0);
     return {
       device: BigInt(volume),
       inode: this.inode(s.identity),
@@ -121,7 +120,7 @@ export class VirtualFacts {
       deviceNumber: device,
       size,
       sectors: Math.ceil(stored / BLOCK_BYTES) * (BLOCK_BYTES / SECTOR_BYTES),
-      times: this.times.get(s.identity) ?? { accessed: start, modified: start, changed: start, born: start },
+      times: this.timesOf(s),
     };
   }
   /** `terminal`: the stream is a terminal. */

@@ -22,7 +22,8 @@ const LOW_MEMORY_END: u64 = 0x10_0000;
 /** Blocks searched for adjacent frames before a wholly free block is taken. */
 const RUN_BLOCKS: u64 = 4;
 /** Most bytes zeroed without admitting interrupts: 2,048 iterations. */
-const ZERO_BYTES: u64 = 16384;
+const ZERO_PAGES: u64 = 4;
+const ZERO_BYTES: u64 = ZERO_PAGES * PAGE_BYTES;
 
 class Block {
   used!: arr<u64, 8>;
@@ -324,7 +325,7 @@ export function allocateFrame(owner: u16): u64 {
 
 /**
  * Stores up to `count` single frames, the lowest ones, zeroed, to `to`; returns their number. Counts as one allocation
- * for `allocationFails`.
+ * for `allocationFails`. Admits interrupts meanwhile: the caller holds no lock.
  */
 export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
@@ -342,7 +343,10 @@ export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   }
   if (got !== 0) accountOf(owner).frames += got;
   unlock(addr(framesLock), flags);
-  for (let i: u64 = 0; i < got; i++) memset(physical<u8>(to[i]), 0, PAGE_BYTES);
+  for (let i: u64 = 0; i < got; i++) {
+    if (i % ZERO_PAGES === 0) admitInterrupts();
+    memset(physical<u8>(to[i]), 0, PAGE_BYTES);
+  }
   return got;
 }
 

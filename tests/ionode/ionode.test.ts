@@ -289,15 +289,17 @@ describe("streams", () => {
 
 describe("stat", () => {
   const stat = (r: IoRig, fd: number): Stat => new Stat(new DataView(r.call(Syscall.FSTAT, [fd]).data.slice().buffer));
-  it("shows the same numbers on every host", () => {
+  it("shows the same numbers on every host, and the host's times", () => {
     const seen: string[] = [];
     for (let n = 0; n < 2; n++) {
       const r = new IoRig({ epochSeconds: 1000n });
       if (n === 1) for (let i = 0; i < 5; i++) r.put(`other${i}`, "shifts the host's inodes");
       r.put("a", "aaa");
       r.put("d/b", "b");
-      fs.utimesSync(r.host("a"), n + 5, n + 5);
       fs.linkSync(r.host("a"), r.host("hard"));
+      // The access times differ, and are not shown.
+      for (const file of [r.host("a"), r.host("d"), r.host("d/b"), r.host(), path.join(r.builtIn, "hello")])
+        fs.utimesSync(file, n + 5, 2.5);
       r.time = 3_000_000_007;
       const fds = ["a", "d", "d/b", "hard", "/margay/bin/hello", "/", "new"].map(
         (f) => r.open(f, f === "new" ? WRONLY | CREAT : RDONLY) as number,
@@ -307,6 +309,8 @@ describe("stat", () => {
       seen.push(rows.join("\n"));
       const [a, , , hard] = fds.map((fd) => stat(r, fd));
       expect([a!.ino, a!.nlink, a!.size, a!.uid]).toEqual([hard!.ino, 2n, 3n, 1000]);
+      for (const seconds of [a!.atimeSeconds, a!.mtimeSeconds, a!.ctimeSeconds]) expect(seconds).toBe(2n);
+      expect(a!.mtimeNanoseconds).toBe(500_000_000n);
       const made = stat(r, fds.at(-1)!);
       expect([made.mtimeSeconds, made.mtimeNanoseconds, made.mode, made.blocks]).toEqual([
         1003n,

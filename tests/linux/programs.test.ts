@@ -1,33 +1,8 @@
 /**
  * Real programs: what Debian's packages and compilers make runs unmodified on Margay, with the host's files as its
- * root, and prints what it prints on Linux, with the same status. A program that is not installed is skipped by name.
+ * root, and prints what it prints on Linux, with the same status.
  */
-import { spawnSync } from "node:child_process";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
-import { temporaryFolder } from "../system/command.ts";
-import { Bench } from "../system/jobs.ts";
-
-const CORES = 4;
-interface Built {
-  readonly compiler: string;
-  readonly flags?: readonly string[];
-  readonly source: string;
-}
-interface Program {
-  readonly name: string;
-  /** Path and arguments; relative paths are in the directory that the program runs in. */
-  readonly argv: readonly string[];
-  readonly env?: readonly string[];
-  /** Run afterwards in the same directory. */
-  readonly then?: readonly string[];
-  /** Made before, by file name. */
-  readonly build?: Readonly<Record<string, Built>>;
-  /** Text files that it needs. */
-  readonly files?: Readonly<Record<string, string>>;
-}
+import { type Built, comparePrograms, PYTHON, type Program } from "./programs.ts";
 
 const HELLO = `
 #include <stdio.h>
@@ -146,7 +121,7 @@ program main
   end do
   print '(3f8.2)', matmul(a, transpose(a))
 end program main`;
-const PYTHON = `
+const SCRIPT = `
 import json, hashlib, math, re, sys, threading, ctypes, sqlite3, zlib, os
 print(json.dumps({"a": [1, 2.5, None], "b": "\\u00e4"}, sort_keys=True))
 print(hashlib.sha256(b"margay").hexdigest(), zlib.crc32(b"margay"))
@@ -174,8 +149,6 @@ const musl = (source: string, ...flags: string[]): Built => ({
   flags: ["-x", "c", ...flags],
   source,
 });
-/** With -B, since the root is the host's: it writes no byte code beside its modules. */
-const PYTHON_PATH = "/usr/bin/python3";
 
 const programs: readonly Program[] = [
   ...(
@@ -252,77 +225,8 @@ const programs: readonly Program[] = [
     then: ["./made", "x"],
     files: { "hello.c": HELLO },
   },
-  { name: "python -S", argv: [PYTHON_PATH, "-B", "-S", "-c", "print(1)"] },
-  { name: "python, its modules", argv: [PYTHON_PATH, "-B", "script.py"], files: { "script.py": PYTHON } },
+  { name: "python -S", argv: [PYTHON, "-B", "-S", "-c", "print(1)"] },
+  { name: "python, its modules", argv: [PYTHON, "-B", "script.py"], files: { "script.py": SCRIPT } },
 ];
 
-const folder = temporaryFolder();
-fs.chmodSync(folder, 0o755);
-let bench: Bench | undefined;
-afterAll(() => {
-  bench?.close();
-  fs.rmSync(folder, { recursive: true, force: true });
-});
-const work = path.join(folder, "work");
-/** Names of what a program needs and this host has not. */
-function missing({ argv, build }: Program): string[] {
-  const wanted = [
-    ...Object.values(build ?? {}).map((b) => b.compiler),
-    ...(argv[0]!.startsWith("/") ? [argv[0]!] : []),
-  ];
-  return wanted.filter((name) => spawnSync("sh", ["-c", 'command -v "$0"', name]).status !== 0);
-}
-/** The directory with what the program needs, and nothing else. */
-function prepare({ build = {}, files = {} }: Program): void {
-  fs.mkdirSync(work, { recursive: true });
-  for (const name of fs.readdirSync(work)) fs.rmSync(path.join(work, name), { recursive: true });
-  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(work, name), text, { mode: 0o755 });
-  for (const [name, { compiler, flags = [], source }] of Object.entries(build)) {
-    const r = spawnSync(compiler, ["-O1", "-o", path.join(work, name), ...flags, "-"], {
-      input: source,
-      encoding: "utf8",
-    });
-    if (r.status !== 0) throw new Error(`${compiler}: ${r.stderr}`);
-  }
-}
-
-describe("prints and ends on Margay as on Linux:", () => {
-  for (const program of programs) {
-    const absent = missing(program);
-    if (absent.length > 0) console.log(`tests/linux/programs: ${program.name} skipped: no ${absent.join(", ")}`);
-    it.skipIf(absent.length > 0)(program.name, () => {
-      const commands = [program.argv, ...(program.then === undefined ? [] : [program.then])];
-      const env = program.env ?? [];
-      prepare(program);
-      const linux = commands.map(([file, ...args]) => onLinux(file!, args, env));
-      // What the native run has left behind is not there for the other one.
-      prepare(program);
-      const margay = commands.map(([file, ...args]) => onMargay(file!, args, env));
-      expect(margay).toEqual(linux);
-    });
-  }
-});
-interface Outcome {
-  readonly stdout: string;
-  /** As wait(2) has it. */
-  readonly status: number;
-}
-function onLinux(file: string, args: readonly string[], env: readonly string[]): Outcome {
-  const variables = Object.fromEntries(env.map((e) => e.split("=", 2) as [string, string]));
-  const r = spawnSync(file, args, { cwd: work, encoding: "utf8", env: variables });
-  if (r.error !== undefined) throw r.error;
-  return { stdout: r.stdout, status: r.signal === null ? r.status! << 8 : os.constants.signals[r.signal] };
-}
-function onMargay(file: string, args: readonly string[], env: readonly string[]): Outcome {
-  bench ??= new Bench({
-    nodes: 1,
-    cores: CORES,
-    memBytes: 512 << 20,
-    root: "/",
-    workingDirectory: work,
-    traced: false,
-  }).boot();
-  const { result, stdout } = bench.run({ program: file, args, env });
-  if (result.kind !== "exited") throw new Error(`${JSON.stringify(result)}\n${bench.console}`);
-  return { stdout, status: result.waitStatus };
-}
+comparePrograms(programs);

@@ -170,7 +170,7 @@ function timesAt(c: CallContext, [dirfd, path, flags]: Where, times: Pair): Call
 }
 function setTimes(c: CallContext, target: Target, [accessed, modified]: Pair): CallResult {
   mustBeOwn(target);
-  const t = c.facts.setTimes(target.stat.identity, accessed, modified, c.time);
+  const t = c.facts.setTimes(target.stat, accessed, modified, c.time);
   // The host's times are set, too, for users of the files after the run.
   const seconds = (time: bigint): number => Number(time) / Number(NANOSECONDS);
   c.fs.setTimes(target.hostFd, seconds(t.accessed), seconds(t.modified));

@@ -226,8 +226,8 @@ function renamePlaces(c: CallContext, from: Place, to: Place, flags: number): vo
   c.fs.rename(oldDirectory, from.name, directory, to.name);
   c.facts.changed(identity, c.time);
   c.facts.modified(oldFolder.stat.identity, c.time);
-  if (target === null) c.facts.modified(folder.stat.identity, c.time);
-  else isRemoved(c, folder, target);
+  c.facts.modified(folder.stat.identity, c.time);
+  if (target !== null) isRemoved(c, folder, target);
   if (isDirectory) c.moved(identity, folder, to.name);
 }
 /** Whether `folder` is the directory with that identity, or inside it. */

@@ -104,8 +104,11 @@ export class VirtualFacts {
   private note(identity: string, times: Partial<Times>): void {
     this.times.set(identity, { ...this.times.get(identity), ...times });
   }
-  private timesOf({ identity, modified = this.at(0) }: HostStat): Times {
-    return { accessed: modified, modified, changed: modified, born: modified, ...this.times.get(identity) };
+  private timesOf(s: HostStat): Times {
+    const noted = this.times.get(s.identity);
+    // After a change by the job the host's time is that of this very run, which nothing may depend on.
+    const modified = noted?.modified ?? s.modified ?? this.at(0);
+    return { accessed: modified, modified, changed: modified, born: modified, ...noted };
   }
 
   facts(s: HostStat, { volume, userId, device = 0, links }: FactsOptions): Facts {

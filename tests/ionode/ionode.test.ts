@@ -1,5 +1,6 @@
 /** Proves: calls behave as on Linux with the correct errno values, and no request makes the I/O node fail. */
 import fs from "node:fs";
+import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
 import {

@@ -186,6 +186,12 @@ const job: OptionGroup = {
       offers: "file",
     },
     {
+      name: "signal",
+      value: "NAME@TIME",
+      about: "send the signal to every rank at this virtual time, as USR1@20ms; may be repeated",
+      mayRepeat: true,
+    },
+    {
       name: "quota",
       value: "SIZE",
       about: "most bytes by which the job may grow files, holes included",

@@ -15,6 +15,7 @@ import { type Driver, openDebugger } from "./gdb.ts";
 import { openJobDebugger } from "./gdbjob.ts";
 import { imageFile, imagesOut, machineSettings, readArtifact, readImage, rootFolder } from "./inputs.ts";
 import { jobSetup } from "./jobsetup.ts";
+import { forwarded, JobSignals, parseSignals } from "./jobsignals.ts";
 import { LabelledOutput } from "./label.ts";
 import { defaults } from "./limits.ts";
 import { checkMemory } from "./memory.ts";
@@ -73,7 +74,8 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   let driver: Driver | undefined;
   let tracing: Tracing | undefined;
   let session: Session | null = null;
-  const signals = new Signals();
+  const scheduled = parseSignals(parsed.lists["signal"] ?? []);
+  const signals = new Signals(forwarded);
   const input = openInput(o["stdin"]);
   const cores = openCores(o["core-dir"], { kernel, symboliser: () => symboliser, argv, nids: ranks });
   const guard = (action: () => void): void => {
@@ -90,7 +92,10 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   };
   const submit = (time: number): void => {
     const programs = [program.path];
-    jobId = service.submit({ nids: ranks, programs, argv, envp, userId: USER_ID, fanout, cores: 0, initImage }, time);
+    jobId = service.submit(
+      { nids: ranks, programs, argv, envp, userId: USER_ID, fanout, cores: 0, initImage, signals: scheduled },
+      time,
+    );
   };
 
   const services = (host: FabricHost, sink: TraceSink): void => {
@@ -170,6 +175,16 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
       createEngine: trace.engine(await loadEngine(settings.engine), nids),
       services: (host) => services(host, trace.sink),
       signals,
+      jobSignals: new JobSignals({
+        get isRunning() {
+          return state === "running" && signals.count === 0;
+        },
+        get horizon() {
+          return session!.machine.horizon;
+        },
+        send: (signal, at) => service.signal(jobId, signal, at),
+        say: (line) => say(session, line),
+      }),
       input: {
         isMissing: () => io?.wantsInput === true && !input.isReady,
         ready: () => input.ready(),

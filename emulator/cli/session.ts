@@ -13,6 +13,7 @@ import { hostSeconds } from "./clock.ts";
 import { UserError } from "./errors.ts";
 import type { Driver } from "./gdb.ts";
 import type { MachineSettings } from "./inputs.ts";
+import type { JobSignals } from "./jobsignals.ts";
 import { printError } from "./output.ts";
 import type { Signals } from "./signals.ts";
 import { Progress } from "./terminal.ts";
@@ -20,6 +21,13 @@ import { formatTime } from "./units.ts";
 
 /** Instructions between two checks of signals and the progress line: about 50 ms of host time. */
 const SLICE_INSTRUCTIONS = 2_000_000;
+
+/**
+ * After a signal the machine goes on for so long although input is missing, besides some latencies: the signal reaches
+ * the nodes, and their kernels end the calls that wait.
+ */
+const SIGNAL_NS = 100_000;
+const SIGNAL_LATENCIES = 4;
 
 /** Input that a program waits for; the machine waits with it. */
 export interface WantedInput {
@@ -43,6 +51,8 @@ export interface SessionOptions {
   readonly progress: () => string;
   readonly signals: Signals;
   readonly input?: WantedInput;
+  /** Signals that are not for the command. */
+  readonly jobSignals?: JobSignals;
   /** A debugger that decides when the machine runs. */
   readonly driver?: Driver;
 }
@@ -94,12 +104,12 @@ export class Session {
   }
 
   /**
-   * Runs until `done`, the limit, or the machine's own end. `interrupted` is called at the first Ctrl-C or when the
-   * time of --time is over; if it returns true, the run continues in order to clean up. A second Ctrl-C ends the run at
-   * once.
+   * Runs until `done`, the limit, or the machine's own end. `interrupted` is called at the first interruption that the
+   * job does not take, or when the time of --time is over; if it returns true, the run continues in order to clean up.
+   * A second one ends the run at once.
    */
   async run(done: () => boolean, limitNs: number, interrupted: () => boolean): Promise<RunReason> {
-    const { driver, signals, input, settings } = this.options;
+    const { driver, signals, jobSignals, input, settings } = this.options;
     let wake = (): void => {};
     const call = (): void => {
       driver?.interrupt();
@@ -108,6 +118,11 @@ export class Session {
     signals.onSignal = (signal) => {
       // With gdb in the same terminal Ctrl-C is meant for gdb, which then asks the machine to stop.
       if (signal === "SIGINT" && driver?.hasTerminal === true) return false;
+      // A job that stands for a debugger takes nothing.
+      if (driver?.standing !== true && jobSignals?.take(signal) === true) {
+        wake();
+        return false;
+      }
       call();
       return true;
     };
@@ -119,8 +134,12 @@ export class Session {
       settings.timeSeconds === Number.POSITIVE_INFINITY ? undefined : setTimeout(expire, settings.timeSeconds * 1000);
     driver?.invite();
     let told = 0;
+    let signalUntil = 0;
+    const isMissing = (): boolean => input?.isMissing() === true && this.machine.time >= signalUntil;
     try {
       for (;;) {
+        if (jobSignals?.pass() === true)
+          signalUntil = this.machine.horizon + SIGNAL_NS + SIGNAL_LATENCIES * settings.fabric.latencyNs;
         const calls = signals.count + (this.hasExpired ? 1 : 0);
         if (signals.count > 1) return "stopped";
         if (calls > told) {
@@ -129,12 +148,12 @@ export class Session {
           // A machine that waits for its debugger cannot clean up.
           if (driver?.standing === true || !interrupted()) return "stopped";
         }
-        const options = { until: done, limitNs, stop: () => this.failure !== undefined || input?.isMissing() === true };
+        const options = { until: done, limitNs, stop: () => this.failure !== undefined || isMissing() };
         const reason = driver
           ? await driver.advance(SLICE_INSTRUCTIONS, options)
           : this.machine.runSlice(SLICE_INSTRUCTIONS, options);
         if (this.failure !== undefined) throw this.failure.error;
-        if (reason === "stopped" && input?.isMissing() === true && driver?.ended !== true) {
+        if (reason === "stopped" && input !== undefined && isMissing() && driver?.ended !== true) {
           this.progress.clear();
           await Promise.race([
             input.ready(),

@@ -40,6 +40,7 @@ const mostBytes: ReadonlyMap<number, number> = new Map<number, number>([
   [Operation.GET,          0],
   [Operation.IO_REQUEST,   IoRequest.SIZE + IO_DATA_MAX_BYTES],
   [Operation.CORE_REPORT,  CoreReport.SIZE],
+  [Operation.IO_CANCEL,    0],
 ]);
 
 export class FabricHost implements Endpoint {

@@ -2,6 +2,8 @@
 export interface InputStream {
   /** Its bytes arrive while the job runs. */
   readonly isLive: boolean;
+  /** Bytes have arrived, or the input has ended. Left out: when it is asked for, it is there. */
+  readonly isReady?: boolean;
   /** Announces a read of up to `count` bytes. */
   want(count: number): void;
   /**

@@ -22,7 +22,7 @@ import { DescriptorTable, type OpenFile } from "./descriptors.ts";
 import { Folder, type Node, type OwnLink, type ProgramFacts, type Viewer } from "./folder.ts";
 import { hostFs, IoError, type HostFs } from "./hostfs.ts";
 import type { InputStream } from "./input.ts";
-import { LockTable } from "./locks.ts";
+import { LockTable, type Owner } from "./locks.ts";
 import { Access, type Mount, NameSpace, permits, volumes } from "./namespace.ts";
 import { fillNameSpace, type MachineFacts } from "./procfs.ts";
 import { Quota, QUOTA_DEFAULT_BYTES } from "./quota.ts";
@@ -96,6 +96,8 @@ interface Waiting {
   readonly why: Later["later"];
   /** Infinity: it waits for an event. */
   readonly due: number;
+  /** "lock": who waits. */
+  readonly owner?: Owner;
 }
 
 export class IoNode implements HostService {
@@ -186,6 +188,10 @@ export class IoNode implements HostService {
   }
 
   receive(m: Message, time: number): void {
+    if (m.operation === Operation.IO_CANCEL) {
+      this.cancel(m, time);
+      return;
+    }
     if (m.operation !== Operation.IO_REQUEST) {
       const answer = refusal(m);
       if (answer !== null) this.send(answer, time);
@@ -199,9 +205,19 @@ export class IoNode implements HostService {
     this.wakeLocks(time);
   }
 
+  /** The request, if it waits, is answered by EINTR: a signal ends its call. */
+  private cancel(m: Message, time: number): void {
+    const at = this.waiting.findIndex(
+      ({ message: w }) => keyOf(w) === keyOf(m) && w.sourcePid === m.sourcePid && w.requestId === m.requestId,
+    );
+    const [waiting] = at < 0 ? [] : this.waiting.splice(at, 1);
+    if (waiting === undefined) return;
+    if (waiting.owner !== undefined) this.locks.stopsWaiting(waiting.owner);
+    this.reply(waiting.message, { result: BigInt(-Errno.EINTR) }, time);
+  }
+
   /** `isAgain`: its condition holds, or its time has expired. */
   private answer(m: Message, time: number, since: number, isAgain: boolean): void {
-    const call = callOf(m.body);
     let answer: CallResult | Later;
     try {
       answer = this.perform(m, { time, since, isAgain });
@@ -212,11 +228,16 @@ export class IoNode implements HostService {
     if ("later" in answer) {
       // A core has one request at a time.
       if (this.waiting.filter((w) => w.message.sourceNid === m.sourceNid).length < MAX_CPUS) {
-        this.waiting.push({ message: m, since, why: answer.later, due: this.dueOf(answer, time) });
+        const owner = answer.later === "lock" ? { owner: answer.owner } : {};
+        this.waiting.push({ message: m, since, why: answer.later, due: this.dueOf(answer, time), ...owner });
         return;
       }
       answer = { result: BigInt(-Errno.EAGAIN) };
     }
+    this.reply(m, answer, time);
+  }
+  private reply(m: Message, answer: CallResult, time: number): void {
+    const call = callOf(m.body);
     const data = answer.data ?? NOTHING;
     this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, answer.result]);
     this.options.onReply?.({
@@ -272,6 +293,7 @@ export class IoNode implements HostService {
         this.options.onOutput({ jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid, fd: stream, bytes, time }),
       input: (count) => this.input(m, count, isAgain),
       isLiveInput: this.inputOf(m)?.isLive === true,
+      hasInput: isAgain && this.inputOf(m)?.isReady !== false,
       wantInput: () => this.inputOf(m)?.want(1),
       terminal: (stream) => this.options.terminal?.(stream),
       moved: (identity, parent, name) => this.moved(identity, parent, name),

@@ -172,6 +172,11 @@ export class Machine {
     return this.nodes.reduce((sum, node) => sum + node.instructions, 0);
   }
 
+  /** Nothing has happened yet at this virtual time or later, so something from outside may happen from then on. */
+  get horizon(): number {
+    return Math.max(this.time, this.windowEnd);
+  }
+
   node(nid: number): Node | undefined {
     return this.nodes.find((node) => node.nid === nid);
   }

@@ -32,6 +32,12 @@ export interface JobRequest {
   /** Hardware threads on each node, 0 = all. */
   readonly cores: number;
   readonly initImage: Uint8Array;
+  /** Signals to be sent to all ranks at these virtual times, or when the job starts to run, if that is later. */
+  readonly signals?: readonly ScheduledSignal[];
+}
+export interface ScheduledSignal {
+  readonly signal: number;
+  readonly at: number;
 }
 export type JobResult =
   /**
@@ -86,6 +92,8 @@ interface Job {
   /** The load was aborted, so a LOAD may still be in flight: repeat KILL until no node has the job. */
   repeatKill: boolean;
   outcome: JobResult | null;
+  /** Not sent yet. */
+  signals: readonly ScheduledSignal[];
 }
 interface StatusRequest {
   readonly nid: number;
@@ -138,6 +146,7 @@ export class ServiceNode implements HostService {
       foundTask: false,
       repeatKill: false,
       outcome: null,
+      signals: request.signals ?? [],
     };
     this.jobs.set(id, job);
     const to = nids[0]!;
@@ -167,6 +176,38 @@ export class ServiceNode implements HostService {
   }
 
   /**
+   * Sends a signal to every task of a job, as kill(2) would: at the virtual time `at`, which the machine has not
+   * reached, or when the job starts to run, if that is later. Returns false if there is no such job.
+   */
+  signal(jobId: number, signal: number, at: number): boolean {
+    const job = this.jobs.get(jobId);
+    if (job === undefined) return false;
+    job.signals = [...job.signals, { signal, at }];
+    return true;
+  }
+  private sendSignal(job: Job, signal: number, time: number): void {
+    for (const nid of job.members) {
+      this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_SIGNAL, [job.id, nid, signal]);
+      this.send(
+        message({
+          operation: Operation.SIGNAL,
+          targetNid: nid,
+          targetPid: KERNEL_PID,
+          jobId: job.id,
+          userId: job.request.userId,
+          headerData: BigInt(signal),
+        }),
+        time,
+      );
+    }
+  }
+  private sendSignals(job: Job, time: number): void {
+    const due = job.signals.filter(({ at }) => at <= time);
+    job.signals = job.signals.filter(({ at }) => at > time);
+    for (const { signal } of due) this.sendSignal(job, signal, time);
+  }
+
+  /**
    * Asks a node for the registers and stacks of its CPUs. `done` gets the text, or null if the node does not answer.
    */
   requestStatus(nid: number, jobId: number, done: (text: string | null) => void, time: number): void {
@@ -177,12 +218,16 @@ export class ServiceNode implements HostService {
 
   get nextTimer(): number {
     let earliest = Infinity;
-    for (const job of this.jobs.values()) earliest = Math.min(earliest, job.deadline, job.probeAt);
+    for (const job of this.jobs.values()) {
+      earliest = Math.min(earliest, job.deadline, job.probeAt);
+      if (job.state === "running") earliest = Math.min(earliest, ...job.signals.map(({ at }) => at));
+    }
     return earliest;
   }
 
   tick(time: number): void {
     for (const job of [...this.jobs.values()]) {
+      if (job.state === "running") this.sendSignals(job, time);
       if (job.deadline <= time)
         this.refuse(
           job,
@@ -379,6 +424,7 @@ export class ServiceNode implements HostService {
       }),
       time,
     );
+    this.sendSignals(job, time);
   }
 
   private receiveExit(m: Message, time: number): void {

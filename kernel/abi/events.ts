@@ -34,7 +34,7 @@ export const enum EventKind {
   // ---- observed by the machine
   CORE_INIT = 32, CORE_STARTUP = 33, IRQ_DELIVER = 34, IRQ_EOI = 35, IPI_ICR = 36, NMI_DELIVER = 37, CONSOLE = 38, DEVICE_ERROR = 39,
   LINK_SEND = 40, LINK_RECEIVE = 41, LINK_FAULT = 42, NODE_BOOT = 43, NODE_READY = 44, NODE_EXIT = 45,
-  SERVICE_LOAD = 46, SERVICE_REPLY = 47, SERVICE_STATUS = 48, SERVICE_GO = 49, SERVICE_EXIT = 50, SERVICE_KILL = 51, IO_CALL = 52,
+  SERVICE_LOAD = 46, SERVICE_REPLY = 47, SERVICE_STATUS = 48, SERVICE_GO = 49, SERVICE_EXIT = 50, SERVICE_KILL = 51, IO_CALL = 52, SERVICE_SIGNAL = 53,
   /** One for each retired instruction, and only if instructions are requested by name. */
   INSN = 64,
 }
@@ -51,7 +51,7 @@ export class EventInfo {
   formats!: arr<u8, 4>;
 }
 // biome-ignore format: a table
-export const eventTable: arr<EventInfo, 46> = [
+export const eventTable: arr<EventInfo, 47> = [
   { kind: EventKind.SYS_ENTER,    name: cstr("sys.enter"),    fields: [cstr("call"), cstr("a"), cstr("b"), cstr("c")],               formats: [FieldFormat.SYSCALL, FieldFormat.SYSARG, FieldFormat.SYSARG, FieldFormat.SYSARG] },
   { kind: EventKind.SYS_EXIT,     name: cstr("sys.exit"),     fields: [cstr("call"), cstr("ret"), null, null],                       formats: [FieldFormat.SYSCALL, FieldFormat.RESULT, 0, 0] },
   { kind: EventKind.IRQ_ENTER,    name: cstr("irq.enter"),    fields: [cstr("vector"), null, null, null],                            formats: [FieldFormat.VECTOR, 0, 0, 0] },
@@ -96,6 +96,7 @@ export const eventTable: arr<EventInfo, 46> = [
   { kind: EventKind.SERVICE_GO,   name: cstr("service.go"),   fields: [cstr("job"), cstr("to"), null, null],                         formats: [FieldFormat.DECIMAL, FieldFormat.NID, 0, 0] },
   { kind: EventKind.SERVICE_EXIT, name: cstr("service.exit"), fields: [cstr("job"), cstr("status"), cstr("ranks"), null],            formats: [FieldFormat.DECIMAL, FieldFormat.WAIT_STATUS, FieldFormat.DECIMAL, 0] },
   { kind: EventKind.SERVICE_KILL, name: cstr("service.kill"), fields: [cstr("job"), cstr("to"), null, null],                         formats: [FieldFormat.DECIMAL, FieldFormat.NID, 0, 0] },
+  { kind: EventKind.SERVICE_SIGNAL, name: cstr("service.signal"), fields: [cstr("job"), cstr("to"), cstr("signal"), null],             formats: [FieldFormat.DECIMAL, FieldFormat.NID, FieldFormat.DECIMAL, 0] },
   { kind: EventKind.IO_CALL,      name: cstr("io.call"),      fields: [cstr("call"), cstr("from"), cstr("ret"), null],                formats: [FieldFormat.SYSCALL, FieldFormat.NID, FieldFormat.RESULT, 0] },
   { kind: EventKind.INSN,         name: cstr("insn"),         fields: [cstr("rip"), cstr("bits"), cstr("code"), null],               formats: [FieldFormat.ADDRESS, FieldFormat.DECIMAL, FieldFormat.CODE, 0] },
 ];

@@ -122,6 +122,13 @@ export const enum Operation {
   IO_REPLY = 14,
   /** Kernel to service node: a fault has ended a task. Body: CoreReport (job.ts). No reply. */
   CORE_REPORT = 15,
+  /** Service node to a kernel: a signal for the tasks of a job there; headerData = its number. No body, no reply. */
+  SIGNAL = 16,
+  /**
+   * Kernel to I/O node: the IO_REQUEST with this request id is not to wait any longer. If it still waits, it is
+   * answered by -EINTR; otherwise nothing happens. No body, no reply of its own.
+   */
+  IO_CANCEL = 17,
 }
 // biome-ignore format: a table
 export const enum MessageFlag { ACK_WANTED = 1 }

@@ -47,6 +47,7 @@ import { fileMappingsStart } from "../io/mapping.ts";
 import { childLoaded, exitLost, exitStart, probeNeighbours } from "../job/exit.ts";
 import { debugStart } from "../job/debug.ts";
 import { loadStart } from "../job/load.ts";
+import { jobSignalsStart } from "../job/signal.ts";
 import { coreReportsStart } from "../job/report.ts";
 import { statusStart } from "../job/status.ts";
 import { failAllocation, framesStart, physical, ramBytes, reserveFrames, OWNER_RESERVED } from "../mm/frames.ts";
@@ -150,6 +151,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   portalsStart(childLoaded, probeNeighbours);
   loadStart();
   exitStart();
+  jobSignalsStart();
   statusStart();
   coreReportsStart();
   debugStart();

@@ -2,6 +2,9 @@
  * The function-ship client: a file system call goes to the I/O node as an IO_REQUEST, its thread waits in hlt, and the
  * data of the IO_REPLY goes straight into the program's memory. Each thread has one request at a time, so there is one
  * record per core. State under `netLock`.
+ *
+ * A signal or a debugger's stop cancels the request: the I/O node answers one that waits there (input, a lock, a time)
+ * by EINTR at once, and any other as always. So the thread waits for the answer in either case, and nothing is lost.
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, type IoReply, type IoRequest } from "../abi/io.ts";
@@ -12,7 +15,7 @@ import { wakeCpu } from "../arch/crosscall.ts";
 import { admitInterrupts, cpuIndex } from "../arch/percpu.ts";
 import { assertHeld, lock } from "../arch/spinlock.ts";
 import { currentTask, type Task, threadOf } from "../core/task.ts";
-import { mustEnd, rest } from "../core/wait.ts";
+import { mustEnd, mustLeave, rest } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
 import {
   allocateIoMessage,
@@ -45,6 +48,8 @@ class Request {
   /** 0: no thread waits. Low byte: core + 1. */
   requestId: u64 = 0;
   done: u32 = 0;
+  /** 1: IO_CANCEL was sent. */
+  cancelled: u32 = 0;
   result: i64 = 0;
   buffer: u64 = 0;
   bufferBytes: u64 = 0;
@@ -64,7 +69,9 @@ export function ioStart(): void {
   registerAbandoned(Operation.IO_REPLY, replyAbandoned);
 }
 
-/** Ships the call and waits for its result, or -errno. */
+/**
+ * Ships the call and waits for its result, or -errno. -ERESTARTSYS: a signal or a stop ended its wait at the I/O node.
+ */
 export function ship(s: ptr<Shipment>): i64 {
   const task = currentTask();
   const request = addr(requests[cpuIndex()]);
@@ -84,6 +91,7 @@ export function ship(s: ptr<Shipment>): i64 {
   count.last++;
   request.requestId = u64(cpuIndex() + 1) | (count.last << 8);
   request.result = -i64(Errno.EIO);
+  request.cancelled = 0;
   request.buffer = s.buffer;
   request.bufferBytes = s.bufferBytes;
   request.bufferStaged = s.bufferStaged;
@@ -105,13 +113,35 @@ export function ship(s: ptr<Shipment>): i64 {
   sendMessage(m);
   releaseNet(flags);
 
-  while (volatileRead(addr(request.done)) === 0 && !mustEnd()) rest();
+  while (volatileRead(addr(request.done)) === 0 && !mustEnd()) {
+    if (mustLeave() && request.cancelled === 0) cancel(request, task);
+    rest();
+  }
   s.replyBytes = request.replyBytes;
-  if (volatileRead(addr(request.done)) !== 0) return request.result;
+  if (volatileRead(addr(request.done)) !== 0)
+    return request.result === -i64(Errno.EINTR) ? -i64(Errno.ERESTARTSYS) : request.result;
   const again: u64 = lock(addr(netLock));
   request.requestId = 0;
   releaseNet(again);
   return -i64(Errno.EINTR);
+}
+
+/** The request is not to wait any longer. Without a free message the next interrupt tries again. */
+function cancel(request: ptr<Request>, task: ptr<Task>): void {
+  const flags: u64 = lock(addr(netLock));
+  const m = request.requestId === 0 ? null : allocateIoMessage();
+  if (m !== null) {
+    request.cancelled = 1;
+    m.header.operation = Operation.IO_CANCEL;
+    m.header.jobId = task.jobId;
+    m.header.userId = task.userId;
+    m.header.sourcePid = u16(task.pid);
+    m.header.targetNid = SERVICE_NID;
+    m.header.targetPid = IO_PID;
+    m.header.requestId = request.requestId;
+    sendMessage(m);
+  }
+  releaseNet(flags);
 }
 
 /** The I/O node closes the descriptors of a task; there is no answer. */

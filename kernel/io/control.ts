@@ -1,12 +1,16 @@
 /**
- * Shipped calls whose arguments have different meanings: poll and select and their variants, fcntl, ioctl. Signal masks
- * of ppoll and pselect6 are not applied yet: no signal is delivered while a call waits.
+ * Shipped calls whose arguments have different meanings: poll and select and their variants, fcntl, ioctl. A signal
+ * ends the wait of poll and select (signal(7)): poll goes on by restart_syscall if no handler runs; the others begin
+ * again with the time that is left, which they have written to their timeout.
  */
 import { Errno } from "../abi/errno.ts";
 import { DESCRIPTORS_MAX, Fcntl, type FileLock, Ioctl, type PollFd, type Termios, type WindowSize } from "../abi/io.ts";
 import type { Timespec } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
-import { currentTask } from "../core/task.ts";
+import { readTsc } from "../arch/cpu.ts";
+import { restoreMask, suspendMask } from "../core/signal.ts";
+import type { Restart } from "../core/signalstate.ts";
+import { currentTask, currentThread } from "../core/task.ts";
 import { copyFromUser, copyToUser } from "../mm/user.ts";
 import type { Call } from "../syscall/arguments.ts";
 import { failure, registerSyscall } from "../syscall/table.ts";
@@ -44,19 +48,84 @@ function give(to: u64, at: u64, lengthBytes: u64): boolean {
 const MASK_BYTES: u64 = 8;
 const TIME_BYTES: u64 = sizeof<Timespec>();
 
+const NS_PER_MS: u64 = 1000000;
+const NS_PER_SECOND: u64 = 1000000000;
+
 /** (struct pollfd *, count, milliseconds). */
 function poll(call: ptr<Call>): i64 {
+  const time: i32 = i32(u32(call.c));
+  return pollUntil(call.a, call.b, time < 0 ? 0 : readTsc() + u64(time) * NS_PER_MS, time);
+}
+/** `deadline`: TSC, 0: none. `time`: milliseconds up to it. */
+function pollUntil(fds: u64, count: u64, deadline: u64, time: i32): i64 {
+  const call: Call = zeroed();
   const s: Shipment = uninitialized();
-  begin(addr(s), call);
-  return pollAll(addr(s), call, 0);
+  call.number = Syscall.POLL;
+  call.a = fds;
+  call.b = count;
+  call.c = u64(i64(time));
+  begin(addr(s), addr(call));
+  const result: i64 = pollAll(addr(s), addr(call), 0);
+  if (result !== failure(Errno.ERESTARTSYS)) return result;
+  const restart = addr(currentThread().signals.restart);
+  restart.run = pollOn;
+  restart.deadline = deadline;
+  restart.words[0] = fds;
+  restart.words[1] = count;
+  return failure(Errno.ERESTART_RESTARTBLOCK);
+}
+/** Goes on, with whole milliseconds: not less than are left. */
+function pollOn(restart: ptr<Restart>): i64 {
+  let time: i32 = -1;
+  if (restart.deadline !== 0) time = i32(u32((timeLeft(restart.deadline) + NS_PER_MS - 1) / NS_PER_MS));
+  return pollUntil(restart.words[0], restart.words[1], restart.deadline, time);
+}
+function timeLeft(deadline: u64): u64 {
+  const now: u64 = readTsc();
+  return deadline > now ? deadline - now : 0;
 }
 /** (struct pollfd *, count, struct timespec *, mask, its bytes). */
 function ppoll(call: ptr<Call>): i64 {
   const s: Shipment = uninitialized();
+  let mask: u64 = 0;
   begin(addr(s), call);
   if (call.d !== 0 && call.e !== MASK_BYTES) return failure(Errno.EINVAL);
-  return pollAll(addr(s), call, call.c);
+  if (call.d !== 0 && !copyFromUser(addr(currentTask().space), cast<ptr<u8>>(addr(mask)), call.d, MASK_BYTES))
+    return failure(Errno.EFAULT);
+  const start: u64 = readTsc();
+  if (call.d !== 0) suspendMask(mask);
+  const result: i64 = pollAll(addr(s), call, call.c);
+  return endWait(result, call.c, start, NS_PER_SECOND, call.d !== 0);
 }
+/**
+ * The end of a wait with a timeout at `time` (0: none), whose second word counts `perSecond`, and with another signal
+ * mask if `isMasked`. Of a wait that a signal has ended, the time that is left is written back, and a handler runs with
+ * the call's mask.
+ */
+function endWait(result: i64, time: u64, start: u64, perSecond: u64, isMasked: boolean): i64 {
+  if (result !== failure(Errno.ERESTARTSYS)) {
+    if (isMasked) restoreMask();
+    return result;
+  }
+  if (time === 0) return failure(Errno.ERESTARTNOHAND);
+  const left: Timespec = zeroed();
+  const space = addr(currentTask().space);
+  if (!copyFromUser(space, cast<ptr<u8>>(addr(left)), time, TIME_BYTES)) return failure(Errno.EINTR);
+  const unit: u64 = NS_PER_SECOND / perSecond;
+  const wanted: u64 = u64(left.seconds) * NS_PER_SECOND + u64(left.nanoseconds) * unit;
+  const passed: u64 = readTsc() - start;
+  // A wait of more than 292 years stays as it is.
+  const isLong: boolean = u64(left.seconds) >= LONGEST_SECONDS;
+  const rest: u64 = wanted > passed ? wanted - passed : 0;
+  if (!isLong) {
+    left.seconds = i64(rest / NS_PER_SECOND);
+    left.nanoseconds = i64((rest % NS_PER_SECOND) / unit);
+  }
+  // As on Linux: a call whose time cannot be written does not begin again.
+  if (!copyToUser(space, time, cast<ptr<u8>>(addr(left)), TIME_BYTES)) return failure(Errno.EINTR);
+  return failure(Errno.ERESTARTNOHAND);
+}
+const LONGEST_SECONDS: u64 = 9223372036;
 /** `time`: address of the timeout, which is written back. */
 function pollAll(s: ptr<Shipment>, call: ptr<Call>, time: u64): i64 {
   if (call.b > u64(DESCRIPTORS_MAX)) return failure(Errno.EINVAL);
@@ -79,17 +148,25 @@ function pollAll(s: ptr<Shipment>, call: ptr<Call>, time: u64): i64 {
 
 /** (count, three sets, struct timeval *). */
 function select(call: ptr<Call>): i64 {
-  return selectAll(call);
+  const start: u64 = readTsc();
+  return endWait(selectAll(call), call.e, start, MICROSECONDS, false);
 }
+const MICROSECONDS: u64 = 1000000;
 /** (count, three sets, struct timespec *, {mask, its bytes} *). */
 function pselect6(call: ptr<Call>): i64 {
-  if (call.f !== 0) {
-    const mask: arr<u64, 2> = uninitialized();
-    const to = cast<ptr<u8>>(addr(mask));
-    if (!copyFromUser(addr(currentTask().space), to, call.f, sizeof<u64>() * 2)) return failure(Errno.EFAULT);
-    if (mask[0] !== 0 && mask[1] !== MASK_BYTES) return failure(Errno.EINVAL);
+  const space = addr(currentTask().space);
+  const argument: arr<u64, 2> = zeroed();
+  let mask: u64 = 0;
+  const start: u64 = readTsc();
+  if (call.f !== 0 && !copyFromUser(space, cast<ptr<u8>>(addr(argument)), call.f, sizeof<u64>() * 2))
+    return failure(Errno.EFAULT);
+  const isMasked: boolean = argument[0] !== 0;
+  if (isMasked) {
+    if (argument[1] !== MASK_BYTES) return failure(Errno.EINVAL);
+    if (!copyFromUser(space, cast<ptr<u8>>(addr(mask)), argument[0], MASK_BYTES)) return failure(Errno.EFAULT);
+    suspendMask(mask);
   }
-  return selectAll(call);
+  return endWait(selectAll(call), call.e, start, NS_PER_SECOND, isMasked);
 }
 function selectAll(call: ptr<Call>): i64 {
   if (i64(call.a) < 0) return failure(Errno.EINVAL);

@@ -78,7 +78,7 @@ class OperationRow {
   mostBytes: u64 = 0;
 }
 /** By operation. */
-const operations: arr<OperationRow, 16> = zeroed();
+const operations: arr<OperationRow, 18> = zeroed();
 
 /** Starts receiving; every operation must have been registered. */
 export function messagesStart(nid: u32, nodes: u32, lost: (nid: u32) => boolean): void {

@@ -4,7 +4,7 @@ import type { Prng } from "../../machine/prng.ts";
 import type { DescriptorTable } from "../descriptors.ts";
 import type { Folder, Viewer } from "../folder.ts";
 import type { HostFs } from "../hostfs.ts";
-import type { LockTable } from "../locks.ts";
+import type { LockTable, Owner } from "../locks.ts";
 import type { NameSpace } from "../namespace.ts";
 import type { Quota } from "../quota.ts";
 import type { VirtualFacts } from "../virtual.ts";
@@ -55,6 +55,8 @@ export interface CallContext {
   input(count: number): Uint8Array | null;
   /** Standard input arrives while the job runs: readers wait (`Later`). */
   readonly isLiveInput: boolean;
+  /** Live standard input has bytes, or has ended. */
+  readonly hasInput: boolean;
   /** Announces a read of standard input. */
   wantInput(): void;
   /** The terminal of a standard stream; undefined: it is not a terminal. */
@@ -71,7 +73,7 @@ export interface CallResult {
 /** The call is made again: when there is input, when a lock is released, or at `due`. */
 export type Later =
   | { readonly later: "input" }
-  | { readonly later: "lock" }
+  | { readonly later: "lock"; readonly owner: Owner }
   | { readonly later: "time"; readonly due: number };
 /** @throws IoError */
 export type Run = (c: CallContext) => CallResult | Later;

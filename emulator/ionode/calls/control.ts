@@ -141,7 +141,7 @@ function take(c: CallContext, file: string, wanted: Lock, waits: boolean): CallR
   }
   if (!waits) throw new IoError(Errno.EAGAIN);
   if (c.locks.isDeadlock(wanted.owner, holder.owner)) throw new IoError(Errno.EDEADLK);
-  return { later: "lock" };
+  return { later: "lock", owner: wanted.owner };
 }
 export function flock(c: CallContext): CallResult | Later {
   const file = c.table.opened(c.int(0));

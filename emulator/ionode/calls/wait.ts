@@ -21,7 +21,7 @@ function readiness(c: CallContext, fd: number): number | "later" {
   if (file.flags & Open.PATH) throw new IoError(Errno.EBADF);
   if (file.stream === undefined) return FILE_READY;
   if (file.stream !== 0) return OUTPUT_READY;
-  if (!c.isLiveInput || c.isAgain) return INPUT_READY;
+  if (!c.isLiveInput || c.hasInput) return INPUT_READY;
   c.wantInput();
   return "later";
 }

@@ -1,7 +1,7 @@
 # The one toolbox. `make` lists it. Every target does its own set-up: npm packages, the Unicorn library, building.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run debug boot test check types lint bench fuzz cpu faults frames hostile engines clean
+.PHONY: help setup build run debug boot test check types lint bench fuzz cpu faults frames hostile elf requests engines clean
 
 NODE ?= node
 CLI := dist/margay.js
@@ -94,6 +94,9 @@ frames: setup build ## random frames to kernels under jobs and to nid 0: N=10000
 
 hostile: setup build ## random system calls with hostile arguments: N=1000000 SEED=1
 	@HOSTILE_CALLS=$(or $(N),1000000) HOSTILE_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/kernel/hostile.test.ts --disable-console-intercept
+
+elf: setup build ## mutated executables: N=10000 SEED=1
+	@ELF_FILES=$(or $(N),10000) ELF_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/system/elf-fuzz.test.ts --disable-console-intercept
 
 requests: setup build ## random requests to the I/O node: N=100000 SEED=1
 	@IO_REQUESTS=$(or $(N),100000) IO_REQUEST_SEED=$(or $(SEED),1) $(NODE) node_modules/vitest/vitest.mjs run tests/ionode/fuzz.test.ts --disable-console-intercept

@@ -5,6 +5,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { hostSeconds } from "./clock.ts";
+import { calls } from "./calls.ts";
 import { codegen } from "./codegen.ts";
 import { debug } from "./debug.ts";
 import { jobDebug } from "./jobdebug.ts";
@@ -15,6 +16,7 @@ import { mips } from "./mips.ts";
 import { paths } from "./paths.ts";
 import { formatSection, type Section } from "./report.ts";
 import { profile } from "./profile.ts";
+import { python } from "./python.ts";
 import { shootdown } from "./shootdown.ts";
 import { start } from "./start.ts";
 
@@ -26,6 +28,8 @@ const sections: readonly (readonly [name: string, run: Run])[] = [
   ["debug", debug],
   ["start", start],
   ["paths", paths],
+  ["calls", calls],
+  ["python", python],
   ["shootdown", shootdown],
   ["messages", messages],
   ["launch", launch],

@@ -101,11 +101,14 @@ const mutations: readonly Mutation[] = [
     store(bytes, HEADER_FIELDS[field]!, HEADER_SIZES[field]!, random);
     return bytes;
   },
-  ...Array.from({ length: 4 }, (): Mutation => (bytes, random) => {
-    const field = below(random, SEGMENT_FIELDS.length);
-    store(bytes, segmentAt(bytes, random) + SEGMENT_FIELDS[field]!, SEGMENT_SIZES[field]!, random);
-    return bytes;
-  }),
+  ...Array.from(
+    { length: 4 },
+    (): Mutation => (bytes, random) => {
+      const field = below(random, SEGMENT_FIELDS.length);
+      store(bytes, segmentAt(bytes, random) + SEGMENT_FIELDS[field]!, SEGMENT_SIZES[field]!, random);
+      return bytes;
+    },
+  ),
   // Two segments of the same place, or in the wrong order.
   (bytes, random) => {
     const from = segmentAt(bytes, random);
@@ -174,7 +177,8 @@ it(`${total} mutated executables`, { timeout: 60_000 + total * 2000 }, () => {
   const seeds = Math.ceil(total / FILES_A_SEED);
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
     attack(seed, counts);
-    if (campaign !== undefined && seed % 10 === 0) console.log(`seed ${seed}: ${(seed - firstSeed + 1) * FILES_A_SEED} files`);
+    if (campaign !== undefined && seed % 10 === 0)
+      console.log(`seed ${seed}: ${(seed - firstSeed + 1) * FILES_A_SEED} files`);
   }
   console.log(`elf: ${seeds * FILES_A_SEED} files: ${[...counts].map(([what, n]) => `${what} ${n}`).join(", ")}`);
   // Some are refused, some still run.

@@ -8,6 +8,7 @@
  * overwritten by kernel functions and read as 0 here.
  */
 import type { CoreReport } from "../abi/job.ts";
+import { GeneralRegisters } from "../abi/registers.ts";
 import { USER_END } from "../abi/memory.ts";
 import { Exception, PageFault, PTE_NX, Pte, Selector } from "../abi/x86.ts";
 import { auxiliaryVector } from "./auxiliary.ts";
@@ -137,11 +138,7 @@ const word = (bytes: Uint8Array): bigint =>
 
 // ---- threads -------------------------------------------------------------------------------------------------------
 
-// biome-ignore format: the report's
-const reported = [
-  "rip", "rflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
-  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-] as const;
+const reported = Object.keys(GeneralRegisters.OFFSETS) as (keyof typeof GeneralRegisters.OFFSETS)[];
 /** Words below the top of a core's kernel stack after an interrupt (kernel/arch/frame.ts), and in a system call. */
 // biome-ignore format: from the top down
 const frame = [

@@ -8,55 +8,21 @@
  * before they continue.
  */
 import { Errno } from "../abi/errno.ts";
-import {
-  DEBUG_BODY_BYTES,
-  DebugOperation,
-  DebugReason,
-  DebugRegion,
-  DebugRegisters,
-  DebugTask,
-  DebugThread,
-  DebugThreadState,
-} from "../abi/jobdebug.ts";
+import { DEBUG_BODY_BYTES, DebugOperation, DebugReason, type DebugRegisters } from "../abi/jobdebug.ts";
 import type { Place } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
-import type { DebugEvent, DebugReply, DebugRequest, JobDebugLink } from "../service/jobdebug.ts";
+import type { DebugEvent } from "../service/jobdebug.ts";
+import { JobProcesses, type JobOptions, type Stopped, type Thread } from "./jobprocesses.ts";
 import { fxOf, registerOf, setRegisterOf } from "./jobregisters.ts";
-import { type ProcessState, processFile, processLink } from "./process.ts";
+import { processFile, processLink } from "./process.ts";
 import type { CoreId, CoreRegisters, Going, Target, TargetFile, TargetStop, Task } from "./target.ts";
 
-/** A kernel answers in microseconds; a thread in a shipped call stops when the call has returned. Virtual ns. */
-const REPLY_NS = 1_000_000_000;
 /** Longest time of an instruction, including page faults; otherwise it is a system call that waits. Virtual ns. */
 const STEP_NS = 10_000_000;
 /** Most rounds of stopping all threads: each round may find threads that were started meanwhile. */
 const MOST_ROUNDS = 64;
-const PAGE = 0x1000n;
 const SIGTRAP = 5;
-
-export interface JobTargetOptions {
-  readonly machine: Machine;
-  readonly link: JobDebugLink;
-  readonly jobId: number;
-  /** By rank. */
-  readonly nids: readonly number[];
-  /** The program. */
-  readonly files: readonly TargetFile[];
-  readonly name: string;
-  /** Where its relative paths start. */
-  readonly workingDirectory: string;
-}
-
-interface Thread {
-  readonly tid: number;
-  stopped: boolean;
-  /** It has stopped at the entry of a system call: the instruction at its RIP comes after the call. */
-  atCall: boolean;
-  /** Read on demand, discarded when the thread resumes. */
-  registers: Uint8Array | undefined;
-}
-type Stopped = Extract<DebugEvent, { kind: "stopped" }>;
 
 export class JobTarget implements Target {
   readonly nids: readonly number[];
@@ -64,15 +30,11 @@ export class JobTarget implements Target {
   readonly system = false;
   reason: RunReason = "slice";
   runOptions: RunOptions = {};
-  /** By nid, by core. A rank whose task has ended has none. */
-  private readonly threads = new Map<number, Map<number, Thread>>();
-  private readonly ended = new Set<number>();
+  private readonly processes: JobProcesses;
   /** Addresses by id, ids by node and address. */
   private readonly breakpoints = new Map<number, { readonly nid: number; readonly address: bigint }>();
   private lastId = 0;
   private standing = true;
-  /** Ranks without a debugger: their tasks run normally until the next debugger comes. */
-  private readonly free = new Set<number>();
   /** Stops that arrived while another one was being reported. */
   private readonly waiting: DebugEvent[] = [];
   /** Threads whose step past a breakpoint is not complete, by `nid.tid`: they continue after it. */
@@ -80,32 +42,32 @@ export class JobTarget implements Target {
   /** The range that a stepping thread must leave, by `nid.tid`. */
   private readonly ranges = new Map<string, StepRequest["range"]>();
 
-  constructor(private readonly o: JobTargetOptions) {
+  constructor(private readonly o: JobOptions) {
     this.nids = o.nids;
     this.files = o.files;
-    for (const nid of o.nids) this.threads.set(nid, new Map());
+    this.processes = new JobProcesses(o);
   }
 
   /** All ranks are stopped before their programs. */
   begin(): void {
-    for (const nid of this.nids) this.look(nid);
+    for (const nid of this.nids) this.processes.look(nid);
   }
 
   cores(nid: number): number {
     return this.o.machine.node(nid)?.engine.cores.length ?? 0;
   }
   present({ nid, core }: CoreId): boolean {
-    return this.threads.get(nid)?.has(core) === true;
+    return this.processes.threads.get(nid)?.has(core) === true;
   }
 
   // ---- reading and writing -----------------------------------------------------------------------------------------
 
   registers(id: CoreId): CoreRegisters {
-    const fetch = (): DebugRegisters => this.fetch(id);
+    const fetch = (): DebugRegisters => this.processes.fetch(id);
     const change = (act: (r: DebugRegisters) => void): void => {
       const r = fetch();
       act(r);
-      this.store(id, r);
+      this.processes.store(id, r);
     };
     return {
       register: (name) => registerOf(fetch(), name),
@@ -115,38 +77,16 @@ export class JobTarget implements Target {
     };
   }
 
-  read({ nid }: CoreId, address: bigint, length: number): Uint8Array {
-    const parts: Uint8Array[] = [];
-    for (let done = 0; done < length; ) {
-      const at = address + BigInt(done);
-      const most = Math.min(length - done, DEBUG_BODY_BYTES);
-      const inPage = Math.min(most, Number(PAGE - (at % PAGE)));
-      let reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: most });
-      // The next page may not be mapped.
-      if (reply.errno !== 0 && inPage < most)
-        reply = this.ask(nid, { operation: DebugOperation.READ_MEMORY, address: at, count: inPage });
-      if (reply.errno !== 0 || reply.body.length === 0) break;
-      parts.push(reply.body);
-      done += reply.body.length;
-    }
-    return Buffer.concat(parts);
+  read(id: CoreId, address: bigint, length: number): Uint8Array {
+    return this.processes.read(id, address, length);
   }
-
   write(id: CoreId, address: bigint, bytes: Uint8Array): boolean {
-    // All or nothing: first checks that the whole range is mapped.
-    if (this.read(id, address, bytes.length).length < bytes.length) return false;
-    for (let at = 0; at < bytes.length; at += DEBUG_BODY_BYTES) {
-      const body = bytes.subarray(at, at + DEBUG_BODY_BYTES);
-      if (this.ask(id.nid, { operation: DebugOperation.WRITE_MEMORY, address: address + BigInt(at), body }).errno !== 0)
-        return false;
-    }
-    return true;
+    return this.processes.write(id, address, bytes);
   }
-
   addBreakpoint(nid: number, place: Place): number {
     if ("physical" in place) return 0;
     const address = place.virtual;
-    if (this.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address }).errno !== 0) return 0;
+    if (this.processes.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address }).errno !== 0) return 0;
     this.breakpoints.set(++this.lastId, { nid, address });
     return this.lastId;
   }
@@ -154,7 +94,7 @@ export class JobTarget implements Target {
     const point = this.breakpoints.get(id);
     this.breakpoints.delete(id);
     if (point !== undefined)
-      this.ask(point.nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address: point.address });
+      this.processes.ask(point.nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address: point.address });
   }
   /** The kernels have no watchpoints: gdb steps instead. */
   addWatchpoint(): number {
@@ -163,11 +103,11 @@ export class JobTarget implements Target {
   removeWatchpoint(): void {}
 
   describe({ nid, core }: CoreId): string {
-    const thread = this.threads.get(nid)?.get(core);
+    const thread = this.processes.threads.get(nid)?.get(core);
     return thread === undefined ? "no thread" : `${this.o.name} rank ${this.nids.indexOf(nid)} thread ${thread.tid}`;
   }
   tasks(nid: number): readonly Task[] {
-    return this.ended.has(nid) ? [] : [{ pid: nid, space: 0 }];
+    return this.processes.ended.has(nid) ? [] : [{ pid: nid, space: 0 }];
   }
   taskOf({ nid }: CoreId): Task | undefined {
     return this.tasks(nid)[0];
@@ -182,46 +122,15 @@ export class JobTarget implements Target {
       body === undefined
         ? { operation: DebugOperation.CATCH_ALL_CALLS }
         : { operation: DebugOperation.CATCH_CALLS, count: numbers.length, body };
-    return this.debugged().every((nid) => this.ask(nid, request).errno === 0);
+    return this.processes.debugged().every((nid) => this.processes.ask(nid, request).errno === 0);
   }
   processFile(nid: number, name: string): Uint8Array | undefined {
-    const state = this.debugged().includes(nid) ? this.processState(nid) : undefined;
+    const state = this.processes.debugged().includes(nid) ? this.processes.state(nid) : undefined;
     return state === undefined ? undefined : processFile(name, state);
   }
   processLink(nid: number, name: string): string | undefined {
-    const state = this.debugged().includes(nid) ? this.processState(nid) : undefined;
+    const state = this.processes.debugged().includes(nid) ? this.processes.state(nid) : undefined;
     return state === undefined ? undefined : processLink(name, state);
-  }
-  private processState(nid: number): ProcessState | undefined {
-    const { errno, body } = this.ask(nid, { operation: DebugOperation.DESCRIBE });
-    if (errno !== 0) return undefined;
-    const task = new DebugTask(new DataView(body.buffer, body.byteOffset));
-    const regions: ProcessState["regions"][number][] = [];
-    for (let address = 0n; ; address = regions.at(-1)!.end) {
-      const list = this.ask(nid, { operation: DebugOperation.REGIONS, address });
-      const view = new DataView(list.body.buffer, list.body.byteOffset, list.body.byteLength);
-      if (list.errno !== 0 || list.count === 0) break;
-      for (let i = 0; i < list.count; i++) {
-        const { start, end, protection } = new DebugRegion(view, i * DebugRegion.SIZE);
-        regions.push({ start, end, protection });
-      }
-    }
-    const threads = [...this.threads.get(nid)!];
-    const main = this.fetch({ nid, core: threads[0]?.[0] ?? 0 });
-    return {
-      pid: task.pid,
-      userId: task.userId,
-      file: this.o.files[0]!,
-      workingDirectory: this.o.workingDirectory,
-      threads: threads.length,
-      stopped: threads.every(([, thread]) => thread.stopped),
-      core: threads[0]?.[0] ?? 0,
-      rip: main.rip,
-      rsp: main.rsp,
-      heap: { start: task.heapStart, end: task.heapEnd },
-      regions,
-      read: (address, length) => this.read({ nid, core: 0 }, address, length),
-    };
   }
   monitor(): string {
     return "a job has no monitor commands: --gdb debugs the machine\n";
@@ -264,41 +173,43 @@ export class JobTarget implements Target {
   halt(): void {
     if (this.standing) return;
     this.standing = true;
-    for (const nid of this.free) {
-      const { errno } = this.ask(nid, { operation: DebugOperation.ATTACH });
+    for (const nid of this.processes.free) {
+      const { errno } = this.processes.ask(nid, { operation: DebugOperation.ATTACH });
       if (errno === Errno.ESRCH) this.end(nid);
     }
-    this.free.clear();
+    this.processes.free.clear();
     const { events } = this.o.link;
     const settled = (): boolean => {
       for (let event = events.shift(); event !== undefined; event = events.shift()) this.defer(event);
-      return this.debugged().every((nid) => this.running(nid) === 0);
+      return this.processes.debugged().every((nid) => this.processes.running(nid) === 0);
     };
     // A thread that was about to stop may have started another one.
     for (let rounds = 0; rounds < MOST_ROUNDS; rounds++) {
-      for (const nid of this.debugged()) {
-        this.look(nid);
-        if (this.running(nid) > 0) this.ask(nid, { operation: DebugOperation.STOP });
+      for (const nid of this.processes.debugged()) {
+        this.processes.look(nid);
+        if (this.processes.running(nid) > 0) this.processes.ask(nid, { operation: DebugOperation.STOP });
       }
       if (settled()) break;
-      this.run(settled);
+      this.processes.run(settled);
     }
   }
 
   /** Threads run without a debugger again. `only`: those of one rank. */
   release(only?: number): void {
-    for (const nid of only === undefined ? this.debugged() : this.debugged().filter((n) => n === only)) {
-      this.ask(nid, { operation: DebugOperation.DETACH });
-      this.free.add(nid);
-      this.threads.get(nid)!.clear();
+    for (const nid of only === undefined
+      ? this.processes.debugged()
+      : this.processes.debugged().filter((n) => n === only)) {
+      this.processes.ask(nid, { operation: DebugOperation.DETACH });
+      this.processes.free.add(nid);
+      this.processes.threads.get(nid)!.clear();
       for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
     }
     // Stops reported before the release no longer matter.
-    const isOver = (e: DebugEvent): boolean => e.kind === "stopped" && this.free.has(e.nid);
+    const isOver = (e: DebugEvent): boolean => e.kind === "stopped" && this.processes.free.has(e.nid);
     const { events } = this.o.link;
     events.splice(0, events.length, ...events.filter((e) => !isOver(e)));
     this.waiting.splice(0, this.waiting.length, ...this.waiting.filter((e) => !isOver(e)));
-    if (this.debugged().length === 0) this.standing = false;
+    if (this.processes.debugged().length === 0) this.standing = false;
   }
 
   private go(
@@ -312,13 +223,13 @@ export class JobTarget implements Target {
     this.ranges.clear();
     const stepping: (CoreId & { tid: number })[] = [];
     const continuing: (CoreId & { tid: number })[] = [];
-    for (const nid of this.debugged()) {
+    for (const nid of this.processes.debugged()) {
       const points = at(nid);
-      for (const [core, thread] of this.threads.get(nid)!) {
+      for (const [core, thread] of this.processes.threads.get(nid)!) {
         if (!thread.stopped || isIn(standing, nid, core)) continue;
         const step = steps.find((s) => s.nid === nid && s.core === core);
         if (exclusive && step === undefined) continue;
-        const rip = this.fetch({ nid, core }).rip;
+        const rip = this.processes.fetch({ nid, core }).rip;
         const isBeforeCall = thread.atCall;
         thread.registers = undefined;
         thread.atCall = false;
@@ -340,8 +251,8 @@ export class JobTarget implements Target {
     this.standing = false;
     const move = (list: typeof stepping, operation: number): void => {
       for (const { nid, core, tid } of list) {
-        this.threads.get(nid)!.get(core)!.stopped = false;
-        this.ask(nid, { operation, tid, signal: isIn(delivered, nid, core) ? 1 : 0 });
+        this.processes.threads.get(nid)!.get(core)!.stopped = false;
+        this.processes.ask(nid, { operation, tid, signal: isIn(delivered, nid, core) ? 1 : 0 });
       }
     };
     move(continuing, DebugOperation.CONTINUE);
@@ -355,19 +266,19 @@ export class JobTarget implements Target {
    * its step completes later.
    */
   private stepPast(nid: number, thread: Thread, address: bigint): Stopped | "asleep" | undefined {
-    this.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
-    this.ask(nid, { operation: DebugOperation.STEP, tid: thread.tid });
+    this.processes.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
+    this.processes.ask(nid, { operation: DebugOperation.STEP, tid: thread.tid });
     let found: Stopped | undefined;
     const { events } = this.o.link;
-    this.run(() => {
+    this.processes.run(() => {
       for (let event = events.shift(); event !== undefined; event = events.shift()) {
         if (event.kind === "stopped" && event.nid === nid && event.tid === thread.tid) found = event;
         else this.defer(event);
       }
-      return found !== undefined || this.ended.has(nid);
+      return found !== undefined || this.processes.ended.has(nid);
     }, STEP_NS);
-    if (this.ended.has(nid)) return undefined;
-    this.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address });
+    if (this.processes.ended.has(nid)) return undefined;
+    this.processes.ask(nid, { operation: DebugOperation.SET_BREAKPOINT, address });
     if (found !== undefined) return found;
     thread.stopped = false;
     return "asleep";
@@ -376,16 +287,16 @@ export class JobTarget implements Target {
   /** Translates an event for the debugger; undefined: nothing to report yet. */
   private take(event: DebugEvent): TargetStop | undefined {
     if (event.kind === "ended") return this.exit(event);
-    this.mark(event);
+    this.processes.mark(event);
     if (event.reason === DebugReason.STEP && this.passing.delete(`${event.nid}.${event.tid}`)) {
-      this.find(event.nid, event.tid)![1].stopped = false;
-      this.ask(event.nid, { operation: DebugOperation.CONTINUE, tid: event.tid });
+      this.processes.find(event.nid, event.tid)![1].stopped = false;
+      this.processes.ask(event.nid, { operation: DebugOperation.CONTINUE, tid: event.tid });
       return undefined;
     }
     if (event.reason === DebugReason.STEP && this.isInRange(event)) {
-      const thread = this.find(event.nid, event.tid)!;
+      const thread = this.processes.find(event.nid, event.tid)!;
       thread[1].stopped = false;
-      this.ask(event.nid, { operation: DebugOperation.STEP, tid: event.tid });
+      this.processes.ask(event.nid, { operation: DebugOperation.STEP, tid: event.tid });
       return undefined;
     }
     return this.told(event);
@@ -394,7 +305,7 @@ export class JobTarget implements Target {
   private tellWaiting(standing: readonly CoreId[]): TargetStop | undefined {
     for (let i = 0; i < this.waiting.length; ) {
       const event = this.waiting[i]!;
-      const core = event.kind === "stopped" ? this.find(event.nid, event.tid)?.[0] : undefined;
+      const core = event.kind === "stopped" ? this.processes.find(event.nid, event.tid)?.[0] : undefined;
       // A thread that must stay stopped is reported when it is resumed.
       if (core !== undefined && standing.some((s) => s.nid === event.nid && s.core === core)) {
         i++;
@@ -402,7 +313,7 @@ export class JobTarget implements Target {
       }
       this.waiting.splice(i, 1);
       if (event.kind === "ended") return this.exit(event);
-      if (this.ended.has(event.nid)) continue;
+      if (this.processes.ended.has(event.nid)) continue;
       const stop = this.told(event);
       if (stop !== undefined) return stop;
     }
@@ -415,7 +326,7 @@ export class JobTarget implements Target {
       this.waiting.push(event);
       return;
     }
-    this.mark(event);
+    this.processes.mark(event);
     if (event.reason !== DebugReason.REQUESTED) this.waiting.push(event);
   }
   private exit({ nid, waitStatus }: Extract<DebugEvent, { kind: "ended" }>): TargetStop {
@@ -425,7 +336,7 @@ export class JobTarget implements Target {
   /** undefined: at a breakpoint that has been removed since; the thread continues. */
   private told(event: Stopped): TargetStop | undefined {
     const { nid, address, reason, signal } = event;
-    const core = this.find(nid, event.tid)?.[0] ?? 0;
+    const core = this.processes.find(nid, event.tid)?.[0] ?? 0;
     if (reason === DebugReason.BREAKPOINT) {
       const id = [...this.breakpoints].find(([, p]) => p.nid === nid && p.address === address)?.[0];
       return id === undefined ? undefined : { kind: "breakpoint", nid, core, id };
@@ -436,85 +347,12 @@ export class JobTarget implements Target {
       ? { kind: "step", nid, core }
       : { kind: "signal", nid, core, signal: signal || SIGTRAP };
   }
+  private end(nid: number): void {
+    this.processes.end(nid);
+    for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
+  }
   private isInRange({ nid, tid, address }: Stopped): boolean {
     const range = this.ranges.get(`${nid}.${tid}`);
     return range !== undefined && address >= range.start && address < range.end;
-  }
-
-  // ---- the kernels -------------------------------------------------------------------------------------------------
-
-  private debugged(): number[] {
-    return this.nids.filter((nid) => !this.ended.has(nid) && !this.free.has(nid));
-  }
-  private running(nid: number): number {
-    return [...this.threads.get(nid)!.values()].filter((thread) => !thread.stopped).length;
-  }
-  private find(nid: number, tid: number): [core: number, thread: Thread] | undefined {
-    return [...this.threads.get(nid)!].find(([, thread]) => thread.tid === tid);
-  }
-  private mark(event: Stopped): void {
-    let found = this.find(event.nid, event.tid);
-    if (found === undefined) {
-      // Started since the last look.
-      this.look(event.nid);
-      found = this.find(event.nid, event.tid);
-    }
-    if (found !== undefined) {
-      found[1].stopped = true;
-      found[1].atCall = event.reason === DebugReason.CALL_ENTRY;
-      found[1].registers = undefined;
-    }
-  }
-  private end(nid: number): void {
-    this.ended.add(nid);
-    this.free.delete(nid);
-    this.threads.get(nid)!.clear();
-    for (const [id, point] of this.breakpoints) if (point.nid === nid) this.breakpoints.delete(id);
-  }
-  /** Reads the node's present threads. */
-  private look(nid: number): void {
-    const { errno, body, count } = this.ask(nid, { operation: DebugOperation.THREADS });
-    if (errno !== 0) return;
-    const before = this.threads.get(nid)!;
-    const now = new Map<number, Thread>();
-    const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-    for (let i = 0; i < count && (i + 1) * DebugThread.SIZE <= body.length; i++) {
-      const { tid, core, state } = new DebugThread(view, i * DebugThread.SIZE);
-      const known = before.get(core);
-      const thread = known?.tid === tid ? known : { tid, stopped: false, atCall: false, registers: undefined };
-      thread.stopped = state === DebugThreadState.STOPPED;
-      now.set(core, thread);
-    }
-    this.threads.set(nid, now);
-  }
-
-  private fetch({ nid, core }: CoreId): DebugRegisters {
-    const thread = this.threads.get(nid)?.get(core);
-    if (thread !== undefined && thread.registers === undefined) {
-      const { errno, body } = this.ask(nid, { operation: DebugOperation.READ_REGISTERS, tid: thread.tid });
-      if (errno === 0 && body.length === DebugRegisters.SIZE) thread.registers = body.slice();
-    }
-    // A thread that does not exist, or does not stop, has zeros.
-    const bytes = thread?.registers ?? new Uint8Array(DebugRegisters.SIZE);
-    return new DebugRegisters(new DataView(bytes.buffer, bytes.byteOffset));
-  }
-  private store({ nid, core }: CoreId, r: DebugRegisters): void {
-    const thread = this.threads.get(nid)?.get(core);
-    if (thread === undefined) return;
-    const body = new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE);
-    this.ask(nid, { operation: DebugOperation.WRITE_REGISTERS, tid: thread.tid, body });
-    // The kernel may have changed the values.
-    thread.registers = undefined;
-  }
-
-  /** Sends a request and waits for its reply; ETIMEDOUT if the node does not answer. */
-  private ask(nid: number, request: Omit<DebugRequest, "jobId">): DebugReply {
-    const pending = this.o.link.request(nid, { jobId: this.o.jobId, ...request });
-    this.run(() => pending.reply !== undefined);
-    return pending.reply ?? { errno: Errno.ETIMEDOUT, count: 0, body: new Uint8Array(), time: this.o.machine.time };
-  }
-  private run(until: () => boolean, withinNs = REPLY_NS): void {
-    const { machine } = this.o;
-    machine.run({ until, limitNs: machine.time + withinNs });
   }
 }

@@ -1,31 +1,12 @@
 /** Registers of a job's thread, as the kernel sends them (kernel/abi/jobdebug.ts), by the names that the stub has. */
 import { DebugRegisters } from "../abi/jobdebug.ts";
+import { GeneralRegisters } from "../abi/registers.ts";
 import { Selector } from "../abi/x86.ts";
 
 export const fxOf = ({ view }: DebugRegisters): Uint8Array =>
   new Uint8Array(view.buffer, view.byteOffset + DebugRegisters.OFFSETS.fx, 512);
-const direct = [
-  "rax",
-  "rbx",
-  "rcx",
-  "rdx",
-  "rsi",
-  "rdi",
-  "rbp",
-  "rsp",
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
-  "rip",
-  "rflags",
-] as const;
-type Direct = (typeof direct)[number];
-const isDirect = (name: string): name is Direct => (direct as readonly string[]).includes(name);
+type Direct = keyof typeof GeneralRegisters.OFFSETS;
+const isDirect = (name: string): name is Direct => Object.hasOwn(GeneralRegisters.OFFSETS, name);
 
 export function registerOf(r: DebugRegisters, name: string): bigint {
   if (isDirect(name)) return r[name];

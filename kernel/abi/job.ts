@@ -2,6 +2,8 @@
  * Job load (ARCHITECTURE.md section 5): the init image, its parameters, the messages between init and the service node,
  * exit notices.
  */
+import { GeneralRegisters } from "./registers.ts";
+
 export const INIT_MAGIC: u32 = 0x544e_494d;
 export const INIT_VERSION: u32 = 1;
 /**
@@ -98,7 +100,7 @@ export const CORE_BACKTRACE_MAX: u32 = 16;
 /** Vector of a report whose signal was sent, not brought about by an exception. */
 export const NO_EXCEPTION: u32 = 256;
 /** Body of CORE_REPORT: the program's state where a signal ended it. */
-export class CoreReport {
+export class CoreReport extends GeneralRegisters {
   jobId: u32 = 0;
   pid: u32 = 0;
   core: u32 = 0;
@@ -113,24 +115,6 @@ export class CoreReport {
   depth: u32 = 0;
   /** CR2 of a page fault, otherwise rip. */
   address: u64 = 0;
-  rip: u64 = 0;
-  rflags: u64 = 0;
-  rax: u64 = 0;
-  rbx: u64 = 0;
-  rcx: u64 = 0;
-  rdx: u64 = 0;
-  rsi: u64 = 0;
-  rdi: u64 = 0;
-  rbp: u64 = 0;
-  rsp: u64 = 0;
-  r8: u64 = 0;
-  r9: u64 = 0;
-  r10: u64 = 0;
-  r11: u64 = 0;
-  r12: u64 = 0;
-  r13: u64 = 0;
-  r14: u64 = 0;
-  r15: u64 = 0;
   /** rip, then return addresses, innermost first. */
   backtrace!: arr<u64, 16>;
 }

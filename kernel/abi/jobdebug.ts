@@ -4,6 +4,8 @@
  * separate message. The peer is always nid 0. "The thread" is `tid` of the job's task on this node; 0 = all its
  * threads, if the operation allows it.
  */
+import { GeneralRegisters } from "./registers.ts";
+
 export const DEBUG_MAGIC: u16 = 0x4744;
 export const DEBUG_BODY_BYTES: u32 = 976;
 export const DEBUG_BREAKPOINTS_MAX: u32 = 64;
@@ -115,26 +117,8 @@ export class DebugTask {
   heapStart: u64 = 0;
   heapEnd: u64 = 0;
 }
-/** Registers of a stopped thread, in the order of gdb's amd64 general registers; then the FXSAVE64 image. */
-export class DebugRegisters {
-  rax: u64 = 0;
-  rbx: u64 = 0;
-  rcx: u64 = 0;
-  rdx: u64 = 0;
-  rsi: u64 = 0;
-  rdi: u64 = 0;
-  rbp: u64 = 0;
-  rsp: u64 = 0;
-  r8: u64 = 0;
-  r9: u64 = 0;
-  r10: u64 = 0;
-  r11: u64 = 0;
-  r12: u64 = 0;
-  r13: u64 = 0;
-  r14: u64 = 0;
-  r15: u64 = 0;
-  rip: u64 = 0;
-  rflags: u64 = 0;
+/** Registers of a stopped thread; then the FXSAVE64 image. */
+export class DebugRegisters extends GeneralRegisters {
   fsBase: u64 = 0;
   gsBase: u64 = 0;
   /**

@@ -18,7 +18,7 @@ import {
 } from "../abi/signal.ts";
 import { Rflags, Selector } from "../abi/x86.ts";
 import { type FxArea, fpuLoad, fpuReset, fpuSave } from "../arch/fpu.ts";
-import type { Frame } from "../arch/frame.ts";
+import { type Frame, USER_FLAGS } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { copyFromUser, copyToUser } from "../mm/user.ts";
 import type { QueuedSignal } from "./signalstate.ts";
@@ -26,9 +26,6 @@ import type { Task, Thread } from "./task.ts";
 
 const FX_ALIGN: u64 = 64;
 const FRAME_ALIGN: u64 = 16;
-/** Flags that a context may change. */
-const USER_FLAGS: u64 =
-  Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.TF | Rflags.DF | Rflags.OF | Rflags.RF | Rflags.AC;
 /** MXCSR's valid bits where FXSAVE names none. Source: Intel SDM vol. 1, 11.6.6. */
 const MXCSR_BITS: u32 = 0xffbf;
 /**

@@ -19,9 +19,9 @@ import {
 } from "../abi/jobdebug.ts";
 import { MAILBOX_MESSAGE_BYTES } from "../abi/mailbox.ts";
 import { USER_END } from "../abi/memory.ts";
-import { Rflags, Selector } from "../abi/x86.ts";
+import { Rflags } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
-import type { Frame } from "../arch/frame.ts";
+import { type Frame, readGeneral, writeGeneral } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { catchAllCalls, catchCall, catchNoCalls, isCall } from "../core/caughtcalls.ts";
@@ -54,8 +54,6 @@ import {
 /** Most jobs to debug that have not been loaded yet. */
 const AWAITED_MAX: u32 = 8;
 const awaited: arr<u32, 8> = zeroed();
-/** RFLAGS bits that a program may set; the debugger cannot change others. */
-const USER_FLAGS: u64 = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.TF | Rflags.DF | Rflags.OF;
 const FX_BYTES: u64 = 512;
 /** Offset of MXCSR in an FXSAVE image, and the MXCSR bits that every FXRSTOR accepts. */
 const FX_MXCSR: u64 = 24;
@@ -344,24 +342,8 @@ function readRegisters(task: ptr<Task>, tid: u32, reply: ptr<DebugMessage>): u32
   const f = stop.frame;
   if (f === null) return Errno.EBUSY;
   const r = cast<ptr<DebugRegisters>>(addr(answer.body[0]));
-  r.rax = f.rax;
-  r.rbx = f.rbx;
-  r.rcx = f.rcx;
-  r.rdx = f.rdx;
-  r.rsi = f.rsi;
-  r.rdi = f.rdi;
-  r.rbp = f.rbp;
-  r.rsp = f.rsp;
-  r.r8 = f.r8;
-  r.r9 = f.r9;
-  r.r10 = f.r10;
-  r.r11 = f.r11;
-  r.r12 = f.r12;
-  r.r13 = f.r13;
-  r.r14 = f.r14;
-  r.r15 = f.r15;
-  r.rip = f.rip;
-  r.rflags = f.rflags & ~u64(Rflags.TF);
+  readGeneral(r, f);
+  r.rflags &= ~u64(Rflags.TF);
   r.fsBase = stop.fsBase;
   r.gsBase = stop.gsBase;
   r.callNumber = stop.call;
@@ -383,26 +365,7 @@ function writeRegisters(task: ptr<Task>, head: ptr<DebugMessage>): u32 {
   if (f === null) return Errno.EBUSY;
   const r = cast<ptr<DebugRegisters>>(addr(request.body[0]));
   if (r.rip >= USER_END || r.fsBase >= USER_END || r.gsBase >= USER_END) return Errno.EINVAL;
-  f.rax = r.rax;
-  f.rbx = r.rbx;
-  f.rcx = r.rcx;
-  f.rdx = r.rdx;
-  f.rsi = r.rsi;
-  f.rdi = r.rdi;
-  f.rbp = r.rbp;
-  f.rsp = r.rsp;
-  f.r8 = r.r8;
-  f.r9 = r.r9;
-  f.r10 = r.r10;
-  f.r11 = r.r11;
-  f.r12 = r.r12;
-  f.r13 = r.r13;
-  f.r14 = r.r14;
-  f.r15 = r.r15;
-  f.rip = r.rip;
-  f.rflags = (f.rflags & ~USER_FLAGS) | (r.rflags & USER_FLAGS);
-  f.cs = Selector.USER_CODE;
-  f.ss = Selector.USER_DATA;
+  writeGeneral(f, r);
   stop.fsBase = r.fsBase;
   stop.gsBase = r.gsBase;
   if (stop.reason === DebugReason.CALL_ENTRY) stop.call = r.callNumber;

@@ -5,7 +5,7 @@
  */
 import { CORE_BACKTRACE_MAX, type CoreReport } from "../abi/job.ts";
 import { KERNEL_PID, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
-import type { Frame } from "../arch/frame.ts";
+import { type Frame, readGeneral } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
 import { lock } from "../arch/spinlock.ts";
 import { assert } from "../arch/fatal.ts";
@@ -47,24 +47,7 @@ function report(task: ptr<Task>, f: ptr<Frame>, signal: u32, address: u64): bool
   r.error = u32(f.error);
   r.isInit = u32(task.state !== TaskState.RUNNING);
   r.address = address;
-  r.rip = f.rip;
-  r.rflags = f.rflags;
-  r.rax = f.rax;
-  r.rbx = f.rbx;
-  r.rcx = f.rcx;
-  r.rdx = f.rdx;
-  r.rsi = f.rsi;
-  r.rdi = f.rdi;
-  r.rbp = f.rbp;
-  r.rsp = f.rsp;
-  r.r8 = f.r8;
-  r.r9 = f.r9;
-  r.r10 = f.r10;
-  r.r11 = f.r11;
-  r.r12 = f.r12;
-  r.r13 = f.r13;
-  r.r14 = f.r14;
-  r.r15 = f.r15;
+  readGeneral(r, f);
   r.depth = backtrace(addr(r.backtrace[0]), f.rip, f.rbp, addr(task.space));
   own.busy = 1;
   m.header.operation = Operation.CORE_REPORT;

@@ -3,9 +3,7 @@
  * it must not touch; and that invalid requests are refused. The test sends the messages directly, without debugger and
  * socket.
  */
-import fs from "node:fs";
-import path from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
 import {
   DEBUG_BODY_BYTES,
@@ -13,126 +11,31 @@ import {
   DebugOperation,
   DebugReason,
   DebugRegisters,
-  DebugThread,
 } from "../../emulator/abi/jobdebug.ts";
 import { MAILBOX_MESSAGE_BYTES } from "../../emulator/abi/mailbox.ts";
 import { Prng } from "../../emulator/machine/prng.ts";
-import type { DebugEvent, DebugReply, DebugRequest } from "../../emulator/service/jobdebug.ts";
-import { SymbolTable } from "../../emulator/trace/symbols.ts";
 import { realEngine } from "../machine/guest.ts";
-import { temporaryFolder } from "../system/command.ts";
-import { type Bench, withBench } from "../system/jobs.ts";
-import { programImage } from "./rig.ts";
+import { withBench } from "../system/jobs.ts";
+import {
+  addressOf,
+  type Ask,
+  atBump,
+  CALLS_OFFSET,
+  Debugged,
+  ENDS,
+  folder,
+  le,
+  options,
+  started,
+  STOP_OFFSET,
+  elf,
+  symbols,
+} from "./jobdebugged.ts";
 
 const engine = await realEngine();
 if (typeof engine === "string") console.log(`tests/kernel/jobdebug skipped: ${engine}`);
 
-const folder = temporaryFolder();
-afterAll(() => fs.rmSync(folder, { recursive: true }));
-const elf = programImage("debuggee");
-fs.writeFileSync(path.join(folder, "debuggee"), elf, { mode: 0o755 });
-const symbols = SymbolTable.fromElf(elf);
-const addressOf = (name: string): bigint => symbols.find(name)!.address;
-const STOP_OFFSET = 0n;
-const CALLS_OFFSET = 16n;
-
-type Stopped = Extract<DebugEvent, { kind: "stopped" }>;
-type Ask = Partial<Omit<DebugRequest, "operation" | "jobId">>;
-const le = (value: number | bigint, bytes: 4 | 8): Uint8Array => {
-  const b = new DataView(new ArrayBuffer(bytes));
-  if (bytes === 4) b.setUint32(0, Number(value), true);
-  else b.setBigUint64(0, BigInt(value), true);
-  return new Uint8Array(b.buffer);
-};
-
-/** One node's task of one job, as a debugger sees it. */
-class Debugged {
-  constructor(
-    readonly bench: Bench,
-    readonly jobId: number,
-    readonly nid = 1,
-  ) {}
-  try(operation: number, ask: Ask = {}): DebugReply {
-    const pending = this.bench.debug.request(this.nid, { jobId: this.jobId, operation, ...ask });
-    expect(this.bench.until(() => pending.reply !== undefined, 1e6)).toBe("until");
-    return pending.reply!;
-  }
-  ask(operation: number, ask: Ask = {}): DebugReply {
-    const reply = this.try(operation, ask);
-    expect(reply.errno).toBe(0);
-    return reply;
-  }
-  event(): DebugEvent {
-    const { events } = this.bench.debug;
-    expect(
-      this.bench.until(() => events.length > 0, 1e9),
-      this.bench.console,
-    ).toBe("until");
-    return events.shift()!;
-  }
-  stopped(): Stopped {
-    const e = this.event();
-    if (e.kind !== "stopped") throw new Error(`stop expected, got ${JSON.stringify(e)}`);
-    return e;
-  }
-  registers(tid: number): DebugRegisters {
-    const { body } = this.ask(DebugOperation.READ_REGISTERS, { tid });
-    expect(body.length).toBe(DebugRegisters.SIZE);
-    return new DebugRegisters(new DataView(body.buffer, body.byteOffset));
-  }
-  write(tid: number, r: DebugRegisters): void {
-    this.ask(DebugOperation.WRITE_REGISTERS, {
-      tid,
-      body: new Uint8Array(r.view.buffer, r.view.byteOffset, DebugRegisters.SIZE),
-    });
-  }
-  read(address: bigint, count: number): Uint8Array {
-    return this.ask(DebugOperation.READ_MEMORY, { address, count }).body;
-  }
-  word(name: string, offset: bigint): bigint {
-    const bytes = this.read(addressOf(name) + offset, 8);
-    return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  }
-  threads(): { tid: number; core: number; state: number }[] {
-    const { body, count } = this.ask(DebugOperation.THREADS);
-    const view = new DataView(body.buffer, body.byteOffset);
-    return Array.from({ length: count }, (_, i) => {
-      const { tid, core, state } = new DebugThread(view, i * DebugThread.SIZE);
-      return { tid, core, state };
-    });
-  }
-  /** Stops all threads; returns their stops in order of arrival. */
-  stopAll(): Stopped[] {
-    const running = this.threads().filter((t) => t.state === 0).length;
-    this.ask(DebugOperation.STOP);
-    return Array.from({ length: running }, () => this.stopped());
-  }
-  letEnd(): void {
-    this.ask(DebugOperation.WRITE_MEMORY, { address: addressOf("state") + STOP_OFFSET, body: le(1, 4) });
-  }
-}
-
 const { STOP, CONTINUE, DETACH } = DebugOperation;
-const ENDS = "debuggee: threads 7, awake 1, given beyond calls 0\n";
-const options = { nodes: 1, cores: 4, root: folder } as const;
-
-/** The job, stopped before its program's first instruction. */
-function started(bench: Bench, args: readonly string[] = [], nids: readonly number[] = [1]): Debugged {
-  // The service node's next job; its id is known before the load.
-  const d = new Debugged(bench, 1);
-  d.ask(DebugOperation.ATTACH, { count: 1 });
-  expect(bench.submit({ program: "/debuggee", args, nids })).toBe(1);
-  expect(d.stopped()).toMatchObject({ nid: 1, jobId: 1, reason: DebugReason.START, address: addressOf("_start") });
-  return d;
-}
-/** Stopped at the n-th call of `bump`, with the breakpoint still set. */
-function atBump(d: Debugged): Stopped {
-  d.ask(DebugOperation.SET_BREAKPOINT, { address: addressOf("bump") });
-  d.ask(DebugOperation.CONTINUE);
-  const stop = d.stopped();
-  expect(stop).toMatchObject({ reason: DebugReason.BREAKPOINT, signal: 5, address: addressOf("bump") });
-  return stop;
-}
 
 describe.skipIf(typeof engine === "string")("a debugged job", () => {
   it("stops in front of its program, shows registers and memory, and goes on as if nothing had been", () => {
@@ -317,147 +220,6 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       expect(bench.finish(1).result).toMatchObject({ kind: "exited", waitStatus: 11 });
       expect(bench.reports).toHaveLength(1);
       expect(d.event()).toMatchObject({ kind: "ended", waitStatus: 11 });
-    });
-  });
-
-  describe("system calls that are caught", () => {
-    const { CATCH_CALLS, CATCH_ALL_CALLS } = DebugOperation;
-    const { CALL_ENTRY, CALL_RETURN, REQUESTED } = DebugReason;
-    const NANOSLEEP = 35;
-    const FUTEX = 202;
-    const GETPID = 39;
-    const ENOSYS = BigInt.asUintN(64, -38n);
-    const NO_CALL = BigInt.asUintN(64, -1n);
-    const catching = (d: Debugged, ...numbers: readonly number[]): void => {
-      const body = new Uint8Array(Uint32Array.from(numbers).buffer);
-      d.ask(CATCH_CALLS, { count: numbers.length, body });
-    };
-    /** Runs on to the thread's next call of nanosleep. */
-    const atNanosleep = (d: Debugged): Stopped => {
-      catching(d, NANOSLEEP);
-      d.ask(CONTINUE);
-      const stop = d.stopped();
-      expect(stop).toMatchObject({ reason: CALL_ENTRY, call: NANOSLEEP, signal: 0 });
-      return stop;
-    };
-    const ends = (d: Debugged, operation: number): void => {
-      d.letEnd();
-      d.ask(operation);
-      expect(d.bench.finish(1)).toMatchObject({ result: { waitStatus: 7 << 8 }, stdout: ENDS });
-    };
-
-    it("stop in front of the call and behind it, the others do not", () => {
-      withBench(options, (bench) => {
-        const d = started(bench);
-        const { tid, address } = atNanosleep(d);
-        expect([...d.read(address - 2n, 2)]).toEqual([0x0f, 0x05]);
-        for (let i = 0; i < 3; i++) {
-          const at = d.registers(tid);
-          expect([at.rip, at.rax, at.callNumber]).toEqual([address, ENOSYS, BigInt(NANOSLEEP)]);
-          d.ask(CONTINUE, { tid });
-          expect(d.stopped()).toMatchObject({ tid, address, reason: CALL_RETURN, call: NANOSLEEP });
-          const after = d.registers(tid);
-          expect([after.rax, after.callNumber, after.rbx]).toEqual([0n, BigInt(NANOSLEEP), at.rbx]);
-          d.ask(CONTINUE, { tid });
-          expect(d.stopped()).toMatchObject({ tid, address, reason: CALL_ENTRY, call: NANOSLEEP });
-        }
-        catching(d);
-        ends(d, CONTINUE);
-      });
-    });
-
-    it("every call of every thread, those of threads that are started meanwhile, too", () => {
-      withBench(options, (bench) => {
-        const d = started(bench);
-        d.ask(CATCH_ALL_CALLS);
-        const seen = new Map<number, Set<number>>();
-        const open = new Map<number, number>();
-        d.ask(CONTINUE);
-        for (let i = 0; i < 60; i++) {
-          const { tid, reason, call } = d.stopped();
-          if (reason === CALL_ENTRY) open.set(tid, call);
-          else {
-            expect([reason, open.get(tid)]).toEqual([CALL_RETURN, call]);
-            open.delete(tid);
-            seen.set(call, (seen.get(call) ?? new Set()).add(tid));
-          }
-          d.ask(CONTINUE, { tid });
-        }
-        expect(seen.get(NANOSLEEP)?.size).toBe(1);
-        expect([...open.values()]).toContain(FUTEX);
-        // clone is one thread's, and makes the others with the registers of its caller.
-        expect(seen.get(56)?.size).toBe(1);
-        d.stopAll();
-        ends(d, DETACH);
-      });
-    });
-
-    it("a wait that ends for a stop and begins anew has one begin and one end", () => {
-      withBench(options, (bench) => {
-        const d = started(bench);
-        const { tid } = atNanosleep(d);
-        d.ask(CONTINUE, { tid });
-        bench.until(() => false, 5_000);
-        const stops = d.stopAll();
-        expect(stops.find((s) => s.tid === tid)).toMatchObject({ reason: REQUESTED });
-        expect(d.registers(tid).callNumber).toBe(NO_CALL);
-        d.ask(CONTINUE);
-        expect(d.stopped()).toMatchObject({ tid, reason: CALL_RETURN, call: NANOSLEEP });
-        ends(d, DETACH);
-      });
-    });
-
-    it("the debugger may make it another call, or none", () => {
-      withBench(options, (bench) => {
-        const d = started(bench);
-        d.ask(CATCH_ALL_CALLS);
-        d.ask(CONTINUE);
-        const { tid } = d.stopped();
-        const r = d.registers(tid);
-        r.callNumber = BigInt(GETPID);
-        d.write(tid, r);
-        d.ask(CONTINUE, { tid });
-        expect(d.stopped()).toMatchObject({ reason: CALL_RETURN, call: GETPID });
-        expect(d.registers(tid).rax).toBe(BigInt(tid));
-        // The program is not to see that: back in front of its call.
-        const again = d.registers(tid);
-        again.rip -= 2n;
-        again.rax = r.rax === ENOSYS ? 9n : 0n;
-        d.write(tid, again);
-        d.ask(CONTINUE, { tid });
-        expect(d.stopped()).toMatchObject({ reason: CALL_ENTRY, call: 9 });
-        const none = d.registers(tid);
-        none.callNumber = NO_CALL;
-        d.write(tid, none);
-        d.ask(DebugOperation.STEP, { tid });
-        expect(d.stopped()).toMatchObject({ reason: DebugReason.STEP });
-        bench.service.kill(1, bench.machine.time);
-        expect(bench.finish(1).result).toMatchObject({ kind: "killed" });
-        expect(bench.run({ program: "hello" }).result).toMatchObject({ waitStatus: 0 });
-      });
-    });
-
-    it("is left, or killed, in front of a call and inside of one", () => {
-      withBench(options, (bench) => {
-        const d = started(bench);
-        const { tid } = atNanosleep(d);
-        d.ask(DETACH);
-        bench.until(() => false, 300_000);
-        d.ask(DebugOperation.ATTACH);
-        expect(d.stopAll()).toHaveLength(4);
-        const next = atNanosleep(d);
-        d.ask(CONTINUE, { tid: next.tid });
-        bench.until(() => false, 5_000);
-        d.ask(DETACH);
-        bench.until(() => false, 300_000);
-        expect(bench.debug.events).toEqual([]);
-        d.ask(DebugOperation.ATTACH);
-        expect(d.stopAll().map((s) => s.reason)).toEqual(Array(4).fill(REQUESTED));
-        expect(atNanosleep(d).tid).toBe(tid);
-        bench.service.kill(1, bench.machine.time);
-        expect(bench.finish(1).result).toMatchObject({ kind: "killed" });
-        expect(bench.run({ program: "/debuggee", args: ["fault"] }).result).toMatchObject({ waitStatus: 11 });
-      });
     });
   });
 

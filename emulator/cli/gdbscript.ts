@@ -17,14 +17,15 @@ const quoted = (file: string): string => (/[\s"'\\]/.test(file) ? `"${file.repla
 /**
  * gdb 13 parses a new condition for the selected inferior only, and fails on it in the others ("No frame is currently
  * executing in block"). It parses conditions again, for the selected inferior, when it looks for libraries. So the hook
- * makes it look for libraries once in each of the other inferiors.
+ * makes it look for libraries once in each of the other inferiors. A breakpoint of the machine interface has no hook;
+ * it is announced, and the other inferiors follow before gdb reads the next command. (In a script they would not.)
  */
 const conditionHooks = [
   "if !$_isvoid($_memeq)",
   "python",
   "def margay_conditions():",
   "    here = gdb.selected_thread()",
-  "    if here is None or not any(b.condition for b in gdb.breakpoints()): return",
+  "    if here is None or here.is_running() or not any(b.condition for b in gdb.breakpoints()): return",
   "    frame = gdb.selected_frame()",
   "    for inferior in gdb.inferiors():",
   "        threads = inferior.threads()",
@@ -33,6 +34,13 @@ const conditionHooks = [
   "        gdb.execute('set solib-search-path', to_string=True)",
   "    here.switch()",
   "    frame.select()",
+  "margay_known = {}",
+  "def margay_breakpoint(b):",
+  "    if margay_known.get(b.number) == b.condition: return",
+  "    margay_known[b.number] = b.condition",
+  "    if b.condition: gdb.post_event(margay_conditions)",
+  "gdb.events.breakpoint_created.connect(margay_breakpoint)",
+  "gdb.events.breakpoint_modified.connect(margay_breakpoint)",
   "end",
   "end",
   ...["break", "tbreak", "hbreak", "thbreak", "condition"].flatMap((command) => [
@@ -68,6 +76,8 @@ export function gdbScript(
     "set schedule-multiple on",
     // A call that cannot be made, or does not return, leaves the program as it was.
     "set unwindonsignal on",
+    // After kill, `run` would start the kernel as a program of this host.
+    "set auto-connect-native-target off",
     ...settings,
     ...(nids.length > 1 ? conditionHooks : []),
     "set print inferior-events off",

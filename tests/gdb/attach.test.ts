@@ -3,14 +3,14 @@
  * of two nodes. Whatever the first one did, the second one starts with process 1, sees every thread where it is, and
  * reads registers and memory.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { programImage } from "../kernel/rig.ts";
 import { realEngine } from "../machine/guest.ts";
-import { packageRoot, temporaryFolder } from "../system/command.ts";
+import { temporaryFolder } from "../system/command.ts";
 import { Client } from "./client.ts";
+import { Command } from "./waiting.ts";
 import { gdbVersion } from "./serve.ts";
 import { ToyTarget } from "./toy.ts";
 
@@ -22,62 +22,6 @@ const folder = temporaryFolder();
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 fs.writeFileSync(path.join(folder, "debuggee"), programImage("debuggee"), { mode: 0o755 });
 
-/** `margay run` with a socket for debuggers; `gdb` starts them one after the other. */
-class Command {
-  readonly socket: string;
-  stderr = "";
-  stdout = "";
-  status: number | null = null;
-  private readonly child: ChildProcess;
-  private readonly ended: Promise<void>;
-  private readonly invited: Promise<void>;
-
-  constructor(name: string, option: "--gdb" | "--gdb-job", args: readonly string[]) {
-    this.socket = path.join(folder, name);
-    const child = spawn(process.execPath, ["dist/margay.js", "run", option, this.socket, ...args], {
-      cwd: packageRoot,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.child = child;
-    child.stdout.setEncoding("utf8").on("data", (piece: string) => (this.stdout += piece));
-    this.invited = new Promise((resolve) => {
-      child.stderr.setEncoding("utf8").on("data", (piece: string) => {
-        this.stderr += piece;
-        if (this.stderr.includes("gdb -x")) resolve();
-      });
-    });
-    this.ended = new Promise((resolve) => {
-      child.once("close", (status) => {
-        this.status = status;
-        resolve();
-      });
-    });
-  }
-
-  /** Returns what gdb prints. With `killAt` gdb is killed as soon as it has printed that text. */
-  async gdb(commands: readonly string[], killAt?: string): Promise<string> {
-    await this.invited;
-    const settings = ["set confirm off", "set width 0", "set height 0"];
-    const child = spawn(
-      "gdb",
-      ["-q", "-nx", "-batch", "-x", `${this.socket}.gdb`, ...[...settings, ...commands].flatMap((c) => ["-ex", c])],
-      { cwd: packageRoot, stdio: ["ignore", "pipe", "pipe"] },
-    );
-    let text = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (piece: string) => {
-        text += piece;
-        if (killAt !== undefined && text.includes(killAt)) child.kill("SIGKILL");
-      });
-    await new Promise((resolve) => child.once("close", resolve));
-    return text;
-  }
-  async end(signal?: NodeJS.Signals): Promise<void> {
-    if (signal !== undefined) this.child.kill(signal);
-    await this.ended;
-  }
-}
-
 /** Starts from process 1, with all threads of both nodes; the first frame has a source line. */
 function expectWhole(told: string, threads: readonly string[]): void {
   expect(told).toMatch(/\* 1 +process 1 .*\n +2 +process 2 /);
@@ -87,7 +31,7 @@ function expectWhole(told: string, threads: readonly string[]): void {
 
 describe.skipIf(missing !== undefined)("gdb after gdb", () => {
   it("on a machine of two nodes", async () => {
-    const command = new Command("machine", "--gdb", ["--nodes", "2", "shootdown", "1000000"]);
+    const command = new Command(path.join(folder, "machine"), "--gdb", ["--nodes", "2", "shootdown", "1000000"]);
     const look = ["info inferiors", "info threads", "bt 1", "x/2i $pc", "print $cs & 3", "print tasks[0].jobId"];
     const threads = ["1.1", "1.2", "2.1", "2.2"];
     // The first one is stopped on node 2, and detaches.
@@ -126,7 +70,15 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
   });
 
   it("on a job of two ranks", async () => {
-    const command = new Command("job", "--gdb-job", ["--nodes", "2", "--cores", "4", "--root", folder, "/debuggee"]);
+    const command = new Command(path.join(folder, "job"), "--gdb-job", [
+      "--nodes",
+      "2",
+      "--cores",
+      "4",
+      "--root",
+      folder,
+      "/debuggee",
+    ]);
     const look = ["info inferiors", "info threads", "bt", "x/2i $pc", "print state.broken"];
     const threads = ["1.1", "1.2", "1.3", "1.4", "2.1", "2.2", "2.3", "2.4"];
     const first = await command.gdb([
@@ -166,7 +118,7 @@ describe.skipIf(missing !== undefined)("gdb after gdb", () => {
   });
 
   it("the second of two at once is told why it is refused", async () => {
-    const command = new Command("busy", "--gdb", ["--nodes", "1", "hello"]);
+    const command = new Command(path.join(folder, "busy"), "--gdb", ["--nodes", "1", "hello"]);
     const file = path.join(folder, "refused");
     await command.gdb([`shell gdb -q -nx -batch -ex 'target extended-remote ${command.socket}' >${file} 2>&1`, "kill"]);
     const refused = fs.readFileSync(file, "utf8");

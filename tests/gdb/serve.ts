@@ -1,16 +1,16 @@
 /** Serves a target on a socket and runs a real gdb with a script. */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { Stub } from "../../emulator/gdb/stub.ts";
 import type { Target } from "../../emulator/gdb/target.ts";
 import { Transport } from "../../emulator/gdb/transport.ts";
 
+let version: number | undefined | "unknown" = "unknown";
 /** Version of the installed gdb; undefined: none. */
 export function gdbVersion(): number | undefined {
-  try {
-    return Number(/(\d+)\.\d+/.exec(execFileSync("gdb", ["--version"], { encoding: "utf8" }))?.[1]);
-  } catch {
-    return undefined;
-  }
+  if (version !== "unknown") return version;
+  const { stdout, error } = spawnSync("gdb", ["--version"], { encoding: "utf8" });
+  version = error === undefined ? Number(/(\d+)\.\d+/.exec(stdout)?.[1]) : undefined;
+  return version;
 }
 
 /** Serves `target` until the debugger disconnects. Every byte passes through `tap`. */

@@ -5,8 +5,9 @@
  */
 import fs from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { margay, packageRoot, type Result, temporaryFolder } from "../system/command.ts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { margay, packageRoot, temporaryFolder } from "../system/command.ts";
+import { debugged, expectInOrder, type Session, tried } from "./sections.ts";
 import { gdbVersion } from "./serve.ts";
 
 /** The line of a source file that contains `text`. */
@@ -25,15 +26,6 @@ const lap = line("userland/jobs/ring.ts", "const sent: i64 = send(next, first);"
 const send = line("userland/jobs/ring.ts", "tokens.leaving = tokens.arrived + 1;");
 const write = line("kernel/io/transfer.ts", "return transfer(Syscall.WRITE, call, 0);");
 
-/** A command that fails, and does not end the script. */
-const tried = (command: string): string[] => [
-  "python",
-  `try: gdb.execute("${command}")`,
-  "except gdb.error as error: print(error)",
-  "end",
-];
-
-/** Sections of the script by name; each prints `== NAME` first. */
 const script: Readonly<Record<string, readonly string[]>> = {
   threads: ["info threads", "info inferiors"],
   interrupt: [
@@ -119,44 +111,21 @@ const script: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe("a session of gdb on two nodes", () => {
-  const version = gdbVersion();
-  const folder = temporaryFolder();
-  afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
-  let result: Result;
-  const sections = new Map<string, string>();
-
+  let session: Session;
   beforeAll(() => {
-    if (version === undefined) return;
-    const file = path.join(folder, "session.gdb");
-    const commands = Object.entries(script).flatMap(([name, lines]) => [`echo == ${name}\\n`, ...lines]);
-    fs.writeFileSync(
-      file,
-      ["set width 0", "set confirm off", "set height 0", "set print entry-values no", ...commands, ""].join("\n"),
-    );
-    result = margay(["debug", "--batch", "--script", file, "run", "--nodes", "2", "--strict", "--hash", "ring"]);
-    for (const [name, ...text] of result.stdout
-      .split(/^== /m)
-      .slice(1)
-      .map((section) => section.split("\n")))
-      sections.set(name!, text.join("\n"));
+    if (gdbVersion() !== undefined) session = debugged(script, ["run", "--nodes", "2", "--strict", "--hash", "ring"]);
   });
 
   const section = (name: string, ...expected: readonly RegExp[]): void => {
     it(name, (context) => {
-      if (version === undefined) context.skip("no gdb on this host");
-      const text = sections.get(name) ?? `no such section:\n${result.stdout}\n${result.stderr}`;
-      // In order: each after the one before it.
-      let rest = text;
-      for (const pattern of expected) {
-        const found = pattern.exec(rest);
-        expect(found, `${pattern} in:\n${rest}\n--- all of it:\n${text}\n--- stderr:\n${result.stderr}`).not.toBeNull();
-        rest = rest.slice(found!.index + found![0].length);
-      }
+      if (gdbVersion() === undefined) context.skip("no gdb on this host");
+      expectInOrder(session, name, expected);
     });
   };
 
   it("ends well", (context) => {
-    if (version === undefined) context.skip("no gdb on this host");
+    if (gdbVersion() === undefined) context.skip("no gdb on this host");
+    const { result } = session;
     // gdb prints the output of monitor on its stderr.
     expect(result.stderr).toMatch(
       /^pid +job +rank .*\n1 +1 +0 of 2 .* running .*\njob +rank +task .*\n1 +0 +n1 pid 1 .* kernel write for ring rank 0\n1 +1 +n2 pid 1/,

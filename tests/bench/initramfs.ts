@@ -1,4 +1,6 @@
-/** An initramfs with one program as /init. Source: Linux, Documentation/driver-api/early-userspace/buffer-format.rst. */
+/**
+ * An initramfs with one program as /init. Source: Linux, Documentation/driver-api/early-userspace/buffer-format.rst.
+ */
 const DIRECTORY = 0o40755;
 const CHARACTER_DEVICE = 0o20600;
 const EXECUTABLE = 0o100755;

@@ -35,7 +35,7 @@ export interface OpenFile {
   positionBytes: bigint;
   /** directory: its names when it was last read from its start. */
   entries?: readonly HostEntry[];
-  /** Descriptors that refer to it. */
+  /** Descriptors that refer to it, and mappings. */
   holders: number;
 }
 export interface Descriptor {
@@ -63,12 +63,12 @@ export class DescriptorTable {
   private readonly slots: (Descriptor | null)[] = [];
 
   /**
-   * `closing`: called when a descriptor is removed; `isLast`: and with it the open file, which is still open on the
-   * host.
+   * `closing`: called when a descriptor is removed (`isDescriptor`) or another hold; `isLast`: and with it the open
+   * file, which is still open on the host.
    */
   constructor(
     private readonly fs: HostFs,
-    private readonly closing: (file: OpenFile, isLast: boolean) => void,
+    private readonly closing: (file: OpenFile, isLast: boolean, isDescriptor: boolean) => void,
   ) {
     for (const [stream, flags] of [Open.RDONLY, Open.WRONLY, Open.WRONLY].entries())
       this.set(stream, streamFile(stream, flags), false);
@@ -103,18 +103,25 @@ export class DescriptorTable {
     const before = this.slots[fd];
     while (this.slots.length < fd) this.slots.push(null);
     this.slots[fd] = { file, closeOnExec };
-    if (before) this.drop(before.file);
+    if (before) this.drop(before.file, true);
   }
   /** Closes `fd`, and its file if no other descriptor refers to it. */
   remove(fd: number): OpenFile {
     const { file } = this.slot(fd);
     this.slots[fd] = null;
-    this.drop(file);
+    this.drop(file, true);
     return file;
   }
-  private drop(file: OpenFile): void {
+  /** The file stays open without a descriptor until `letGo`. */
+  hold(file: OpenFile): void {
+    file.holders++;
+  }
+  letGo(file: OpenFile): void {
+    this.drop(file, false);
+  }
+  private drop(file: OpenFile, isDescriptor: boolean): void {
     const isLast = --file.holders === 0;
-    this.closing(file, isLast);
+    this.closing(file, isLast, isDescriptor);
     if (!isLast) return;
     if (file.hostFd >= 0) this.fs.close(file.hostFd);
     file.folder?.release();

@@ -22,6 +22,7 @@ import { DescriptorTable, type OpenFile } from "./descriptors.ts";
 import { Folder, type Node, type OwnLink, type ProgramFacts, type Viewer } from "./folder.ts";
 import { hostFs, IoError, type HostFs } from "./hostfs.ts";
 import type { InputStream } from "./input.ts";
+import { MappedFiles } from "./mapped.ts";
 import { LockTable, type Owner } from "./locks.ts";
 import { Access, type Mount, NameSpace, permits, volumes } from "./namespace.ts";
 import { fillNameSpace, type MachineFacts } from "./procfs.ts";
@@ -308,8 +309,9 @@ export class IoNode implements HostService {
       if (known.pid !== pid) throw new IoError(Errno.EPERM);
       return known;
     }
-    const table = new DescriptorTable(this.fs, (file, isLast) => this.closing(task, file, isLast));
-    const task: TaskState = { key, pid, table, workingFolder: this.workingFolder.hold(), umask: UMASK };
+    const table = new DescriptorTable(this.fs, (...args) => this.closing(task, ...args));
+    const mapped = new MappedFiles(table);
+    const task: TaskState = { key, pid, table, mapped, workingFolder: this.workingFolder.hold(), umask: UMASK };
     this.tasks.set(key, task);
     return task;
   }
@@ -354,8 +356,9 @@ export class IoNode implements HostService {
     this.fs.discard(known.path);
   }
 
-  private closing(task: TaskState, file: OpenFile, isLast: boolean): void {
-    dropLocks({ locks: this.locks, task }, file, isLast);
+  private closing(task: TaskState, file: OpenFile, isLast: boolean, isDescriptor: boolean): void {
+    // Record locks are gone with any descriptor of the file, not with a mapping.
+    if (isDescriptor || isLast) dropLocks({ locks: this.locks, task: isDescriptor ? task : null }, file, isLast);
     if (!isLast || !this.unlinked.has(file.identity)) return;
     if (this.isOpen(file.identity, file)) return;
     this.unlinked.delete(file.identity);
@@ -368,8 +371,10 @@ export class IoNode implements HostService {
   }
   /** `but`: about to be closed. */
   private isOpen(identity: string, but: OpenFile | null): boolean {
-    for (const { table } of this.tasks.values())
+    for (const { table, mapped } of this.tasks.values()) {
+      if (but === null && mapped.has(identity)) return true;
       for (const [, { file }] of table.open()) if (file.identity === identity && file !== but) return true;
+    }
     return false;
   }
   private moved(identity: string, parent: Folder, name: string): void {
@@ -418,6 +423,7 @@ export class IoNode implements HostService {
     if (task === undefined) return;
     this.locks.stopsWaiting(task);
     task.table.closeAll();
+    task.mapped.closeAll();
     this.tasks.delete(key);
     task.workingFolder.release();
     this.dropShared(key);

@@ -5,7 +5,7 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { IO_DATA_MAX_BYTES, IoRequest, PATH_MAX_BYTES } from "../abi/io.ts";
-import { ArgKind } from "../abi/syscalls.ts";
+import { ArgKind, Syscall } from "../abi/syscalls.ts";
 import { syscallInfos } from "../abi/syscalltable.ts";
 import { fromBytes } from "./bytestring.ts";
 import { IoError } from "./hostfs.ts";
@@ -59,6 +59,8 @@ export function parseRequest(body: Uint8Array): Request {
       rest = rest.subarray(length);
     } else if (kind === ArgKind.READ_BYTES || kind === ArgKind.ADDRESS) takesData = true;
   }
+  // The kernel's own: the page of a mapped file (abi/io.ts).
+  takesData ||= head.call === Syscall.MSYNC;
   if (rest.length > 0 && !takesData) throw new IoError(Errno.EINVAL);
   return { call: head.call, args, paths, structures, data: rest };
 }

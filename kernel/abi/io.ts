@@ -8,6 +8,11 @@
  * Calls whose arguments are no more than an ADDRESS in the table: POLL, PPOLL: the array, then the timespec; SELECT,
  * PSELECT6: the sets that are there, then the time; both come back. FCNTL: a FileLock. IOCTL: what the request takes.
  * READ's fourth argument: 1 says that the call has some data already and must not wait for more.
+ *
+ * Mapped files: MMAP is shipped with its own arguments, and answered by a MapReply. A shared mapping has a handle, which
+ * stays open when descriptors are closed. With it in the place of the first argument: MREMAP (handle, 1, bytes, offset)
+ * reads; MSYNC likewise writes, but never past the file's end; MINCORE (handle) gives the file's length; MUNMAP (handle)
+ * releases it. Programs' own calls with these numbers are not shipped.
  */
 /** Most data of one request or reply; the kernel splits longer reads and writes. */
 export const IO_DATA_MAX_BYTES: u32 = 65536;
@@ -20,6 +25,18 @@ export class IoRequest {
   dataBytes: u32 = 0;
   /** The call's arguments as registers, pointers replaced by 0 (null) or 1; what they point to is in the body. */
   arguments!: arr<u64, 6>;
+}
+// biome-ignore format: a table
+export const enum MapKind { COPY = 0, SHARED = 1, ZEROS = 2 }
+/** The result is the number of bytes that the file has from the offset on. */
+export class MapReply {
+  kind: u32 = 0;
+  /** Number of the file's name, for /proc/self/maps; 0: none. */
+  name: u32 = 0;
+  /** SHARED: the same for all mappings of the same file. */
+  handle: u64 = 0;
+  /** SHARED: 1 if the file is open for writing. */
+  mayWrite: u64 = 0;
 }
 export class IoReply {
   /** Result, or -errno. */

@@ -54,6 +54,20 @@ const exceptions: arr<ExceptionInfo, 20> = [
   { name: cstr("SIMD exception"),            signal: Signal.SIGFPE,  code: FaultCode.FPE_FLTINV },
 ];
 
+class GrowingFiles {
+  /** True: the file of a mapping has grown to `address` since, and the page is there now. */
+  grow: ((space: ptr<AddressSpace>, address: u64) => boolean) | null = null;
+}
+const files: GrowingFiles = new GrowingFiles();
+function isThereNow(space: ptr<AddressSpace>, address: u64): boolean {
+  const grow = files.grow;
+  return grow !== null ? grow(space, address) : false;
+}
+/** A higher floor reads files (io/sharedfile.ts). */
+export function setGrowingFiles(grow: (space: ptr<AddressSpace>, address: u64) => boolean): void {
+  files.grow = grow;
+}
+
 export function faultsStart(): void {
   setTrapHooks(exception, unexpectedInterrupt, beforeReturn);
   setThreadEntry(beforeReturn);
@@ -89,7 +103,9 @@ function exception(frame: ptr<Frame>): void {
   if (frame.vector === Exception.PF) {
     const touch: u32 = resolveFault(addr(task.space), address, frame.error);
     if (touch === Touch.DONE) return;
-    if (touch === Touch.NO_MEMORY) {
+    const isPast: boolean = touch === Touch.NO_PAGE;
+    if (isPast && isThereNow(addr(task.space), address)) return;
+    if (touch === Touch.NO_MEMORY || isPast) {
       signal = Signal.SIGBUS;
       code = FaultCode.BUS_ADRERR;
     }

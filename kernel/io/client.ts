@@ -14,7 +14,7 @@ import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { admitInterrupts, cpuIndex } from "../arch/percpu.ts";
 import { assertHeld, lock } from "../arch/spinlock.ts";
-import { currentTask, type Task, threadOf } from "../core/task.ts";
+import { currentTask, type Task } from "../core/task.ts";
 import { mustEnd, mustLeave, rest } from "../core/wait.ts";
 import { copyToUser } from "../mm/user.ts";
 import {
@@ -47,6 +47,7 @@ export class Shipment {
 class Request {
   /** 0: no thread waits. Low byte: core + 1. */
   requestId: u64 = 0;
+  task: ptr<Task> | null = null;
   done: u32 = 0;
   /** 1: IO_CANCEL was sent. */
   cancelled: u32 = 0;
@@ -73,7 +74,10 @@ export function ioStart(): void {
  * Ships the call and waits for its result, or -errno. -ERESTARTSYS: a signal or a stop ended its wait at the I/O node.
  */
 export function ship(s: ptr<Shipment>): i64 {
-  const task = currentTask();
+  return shipFor(currentTask(), s);
+}
+/** For `task`, even if its last thread has ended: its core makes the request. */
+export function shipFor(task: ptr<Task>, s: ptr<Shipment>): i64 {
   const request = addr(requests[cpuIndex()]);
   const body: IoRequest = zeroed();
   body.call = s.call;
@@ -92,6 +96,7 @@ export function ship(s: ptr<Shipment>): i64 {
   request.requestId = u64(cpuIndex() + 1) | (count.last << 8);
   request.result = -i64(Errno.EIO);
   request.cancelled = 0;
+  request.task = task;
   request.buffer = s.buffer;
   request.bufferBytes = s.bufferBytes;
   request.bufferStaged = s.bufferStaged;
@@ -205,7 +210,7 @@ function answeredBy(header: ptr<MessageHeader>): u32 {
   if (number === 0 || number > requests.length) return 0;
   // The task that asked may have been killed in the meantime.
   if (requests[number - 1].requestId !== header.requestId) return 0;
-  const task = threadOf(u32(number) - 1).task;
+  const task = requests[number - 1].task;
   if (task === null || header.sourceNid !== SERVICE_NID || header.sourcePid !== IO_PID) return 0;
   return header.jobId === task.jobId && u32(header.targetPid) === task.pid ? u32(number) : 0;
 }
@@ -215,7 +220,7 @@ function receiveReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8
   if (number === 0) return;
   const cpu: u32 = number - 1;
   const request = addr(requests[cpu]);
-  const task = threadOf(cpu).task;
+  const task = request.task;
   if (task === null) return;
   let from: u64 = 0;
   let at: u64 = u64(header.fragmentOffset);

@@ -3,6 +3,7 @@ import { Route } from "../abi/syscalls.ts";
 import { syscallInfos } from "../abi/syscalltable.ts";
 import { hasHandler, registerSyscall } from "../syscall/table.ts";
 import { controlCallsStart } from "./control.ts";
+import { lengthCallsStart } from "./mapping.ts";
 import { marshalStart, shipCall } from "./marshal.ts";
 import { stagingStart } from "./staging.ts";
 import { transferCallsStart } from "./transfer.ts";
@@ -12,6 +13,7 @@ export function fileCallsStart(): void {
   marshalStart();
   transferCallsStart();
   controlCallsStart();
+  lengthCallsStart();
   for (let i: u32 = 0; i < syscallInfos.length; i++) {
     const info = addr(syscallInfos[i]);
     if (info.route === Route.SHIPPED && !hasHandler(info.number)) registerSyscall(info.number, shipCall);

@@ -40,7 +40,8 @@ import {
 } from "../core/stop.ts";
 import { currentTask, findJob, type Task, taskLock, TaskState, threadOf } from "../core/task.ts";
 import { mailboxSend, mailboxStart } from "../drivers/mailbox.ts";
-import { REGION_LAZY, regionAbove } from "../mm/regions.ts";
+import { PROTECTIONS } from "../mm/addressspace.ts";
+import { regionAbove } from "../mm/regions.ts";
 import {
   breakpointAt,
   clearAllBreakpoints,
@@ -250,7 +251,7 @@ function regions(task: ptr<Task>, from: u64, reply: ptr<DebugMessage>): u32 {
     const entry = addr(list[reply.count]);
     entry.start = region.start;
     entry.end = region.end;
-    entry.protection = region.attributes & ~u64(REGION_LAZY);
+    entry.protection = region.attributes & PROTECTIONS;
     at = region.end;
     reply.count++;
   }

@@ -34,6 +34,7 @@ import {
   WAIT_KILLED,
 } from "../core/task.ts";
 import { shipTaskEnd } from "../io/client.ts";
+import { writeBackAtEnd } from "../io/sharedfile.ts";
 import {
   allocateKernelMessage,
   cancelMessages,
@@ -116,6 +117,7 @@ export function refuseLoaded(task: ptr<Task>, load: ptr<MessageHeader>, cause: u
 
 /** The task has no threads (any more). Runs on one of its cores, from the idle loop, without a lock. */
 function lastThreadLeft(task: ptr<Task>): void {
+  writeBackAtEnd(task);
   const flags: u64 = lock(addr(netLock));
   debugTaskEnded(task);
   // The network must stop using its memory before the memory is freed.

@@ -10,7 +10,7 @@ import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
 import type { Claim } from "./pages.ts";
 import { userBits } from "./pagetable.ts";
-import { REGION_LAZY, type RegionList } from "./regions.ts";
+import { REGION_FILE, REGION_LAZY, type RegionList } from "./regions.ts";
 
 export class AddressSpace {
   /** Guards regions and claims. Claims protect the page tables; `activeCpus` and `claimants` are atomic. */
@@ -25,6 +25,16 @@ export class AddressSpace {
   /** Bit n: CPU n has claimed claims[n]. */
   claimants: u64 = 0;
   claims!: arr<Claim, 64>;
+  // Mapped files (views.ts).
+  /** Core + 1 of the holder of `lockFiles`, 0: free. */
+  filesOwner: u32 = 0;
+  /** 1: shared pages were unmapped, and files may have to be written, or closed. */
+  filesChanged: u32 = 0;
+  /** Physical addresses: of SharedFile records, of View records. 0: none. */
+  files: u64 = 0;
+  viewFrames!: arr<u64, 16>;
+  /** All views below are in use. */
+  viewHint: u64 = 0;
 }
 
 /** False: no memory. The frames belong to `owner` and go back with freeOwnedFrames. */
@@ -48,12 +58,14 @@ export function spaceLeave(space: ptr<AddressSpace>): void {
   atomicAnd(addr(space.activeCpus), ~(u64(1) << u64(cpuIndex())));
 }
 
+/** The part of a region's attributes that mprotect changes. */
+export const PROTECTIONS: u64 = Prot.READ | Prot.WRITE | Prot.EXEC;
 export function protectionBits(protection: u64): u64 {
   return userBits((protection & Prot.READ) !== 0, (protection & Prot.WRITE) !== 0, (protection & Prot.EXEC) !== 0);
 }
 /** Whether pages of a region with these attributes get their frames when the region is created. */
 export function isEager(attributes: u64): boolean {
-  return attributes !== Prot.NONE && (attributes & REGION_LAZY) === 0;
+  return (attributes & PROTECTIONS) !== Prot.NONE && (attributes & (REGION_LAZY | REGION_FILE)) === 0;
 }
 
 // ---- claims --------------------------------------------------------------------------------------------------------

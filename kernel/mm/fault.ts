@@ -9,13 +9,15 @@ import { unlock } from "../arch/spinlock.ts";
 import { type AddressSpace, lockRange, protectionBits, rangeIsClaimed } from "./addressspace.ts";
 import { allocateFrame } from "./frames.ts";
 import { findLeaf, type Leaf, PTE_OWNED, smallPageTable, translateUser } from "./pagetable.ts";
-import { REGION_LAZY, regionAt } from "./regions.ts";
+import { REGION_FILE, REGION_LAZY, regionAt } from "./regions.ts";
 
 export const enum Touch {
   /** The access is permitted, and the page is present. */
   DONE = 0,
   NOT_PERMITTED = 1,
   NO_MEMORY = 2,
+  /** The access is permitted, but the page lies past the end of its file. */
+  NO_PAGE = 3,
 }
 
 /**
@@ -25,10 +27,11 @@ export const enum Touch {
  */
 export function touchPage(space: ptr<AddressSpace>, address: u64, wanted: u64, unwanted: u64): u32 {
   const region = regionAt(addr(space.regions), address);
-  if (region === null || (region.attributes & REGION_LAZY) === 0) return Touch.NOT_PERMITTED;
+  if (region === null || (region.attributes & (REGION_LAZY | REGION_FILE)) === 0) return Touch.NOT_PERMITTED;
   const bits: u64 = protectionBits(region.attributes);
   if ((bits & wanted) !== wanted || (bits & unwanted) !== 0) return Touch.NOT_PERMITTED;
   if (rangeIsClaimed(space, address, address + 1)) return Touch.NOT_PERMITTED;
+  if ((region.attributes & REGION_FILE) !== 0) return pageIsThere(space, address) ? Touch.NOT_PERMITTED : Touch.NO_PAGE;
   const table = smallPageTable(space.root, address, space.owner);
   if (table === null) return Touch.NO_MEMORY;
   const slot = addr(table.entries[(address >> 12) & 511]);

@@ -13,7 +13,16 @@ import { admitInterrupts, isEnding } from "../arch/percpu.ts";
 import { type Lock, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { allocateBatch, allocateLargeFrame, FRAMES_PER_BLOCK, freeFrames, zeroMemory } from "./frames.ts";
-import { findLeaf, type Leaf, nextLeaf, PTE_LEAVING, PTE_OWNED, setLargePage, smallPageTable } from "./pagetable.ts";
+import {
+  findLeaf,
+  type Leaf,
+  nextLeaf,
+  PTE_FILE,
+  PTE_LEAVING,
+  PTE_OWNED,
+  setLargePage,
+  smallPageTable,
+} from "./pagetable.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
 /** Most small pages that get frames at a time. */
@@ -209,9 +218,18 @@ export function changePages(c: ptr<Claim>, bits: u64, flush: ptr<FlushList>): vo
   for (let at: u64 = c.start; at < c.end; at = advance(c, addr(leaf), at)) {
     const slot = leaf.entry;
     if (slot === null || (slot[0] & PTE_OWNED) === 0) continue;
-    const kept: u64 = slot[0] & (Pte.ADDRESS | Pte.PS);
-    slot[0] = kept | bits;
+    if ((slot[0] & PTE_FILE) !== 0) changeFilePage(slot, bits);
+    else slot[0] = (slot[0] & (Pte.ADDRESS | Pte.PS)) | bits;
     addToFlush(flush, at);
+  }
+}
+
+/** A page of a shared file stays dirty; the processor may set that bit meanwhile. */
+function changeFilePage(slot: ptr<u64>, bits: u64): void {
+  for (;;) {
+    const old: u64 = atomicLoad(slot);
+    const kept: u64 = old & (Pte.ADDRESS | PTE_FILE | Pte.D);
+    if (atomicCompareExchange(slot, old, kept | bits) === old) return;
   }
 }
 
@@ -227,7 +245,9 @@ export function freePages(c: ptr<Claim>, id: u64): void {
     if (slot === null || (slot[0] & PTE_LEAVING) === 0) continue;
     const frame: u64 = slot[0] & Pte.ADDRESS & ~(leaf.pageBytes - 1);
     const frames: u64 = leaf.pageBytes / PAGE_BYTES;
+    const isFile: boolean = (slot[0] & PTE_FILE) !== 0;
     slot[0] = 0;
+    if (isFile) continue;
     if (frame !== first + count * PAGE_BYTES || count + frames > FREED_TOGETHER) {
       if (count !== 0) freeFrames(first, count, c.owner);
       first = frame;

@@ -21,6 +21,9 @@ export const PTE_OWNED: u64 = 0x200;
  */
 export const PTE_LEAVING: u64 = 0x400;
 
+/** Software bit of a leaf: the frame is a page of a shared file (views.ts). Unmapping does not free it. */
+export const PTE_FILE: u64 = 0x800;
+
 /**
  * Result of a walk: the leaf entry and the page's size. If a table is missing: no entry, and the span of that table.
  */
@@ -146,7 +149,11 @@ export function translateUser(root: u64, address: u64, write: boolean): u64 {
   if (slot === null) return 0;
   const entry: u64 = slot[0];
   if ((entry & (Pte.P | Pte.U)) !== (Pte.P | Pte.U)) return 0;
-  if (write && (entry & Pte.W) === 0) return 0;
+  if (write) {
+    if ((entry & Pte.W) === 0) return 0;
+    // The kernel writes past the processor, which would set the bit.
+    if ((entry & (PTE_FILE | Pte.D)) === PTE_FILE) atomicOr(slot, Pte.D);
+  }
   return (entry & Pte.ADDRESS & ~(leaf.pageBytes - 1)) | (address & (leaf.pageBytes - 1));
 }
 

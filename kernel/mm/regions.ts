@@ -13,10 +13,13 @@ export const REGIONS_MAX: u64 = 65530;
 /** Attribute of a region besides its Prot bits: its pages get their frames on first touch (fault.ts). */
 export const REGION_LAZY: u64 = 0x100;
 
+/** Its pages come from a file: one that is not there lies past the file's end (SIGBUS). Bits above: views.ts. */
+export const REGION_FILE: u64 = 0x200;
+
 export class Region {
   start: u64 = 0;
   end: u64 = 0;
-  /** Prot bits, REGION_LAZY. Neighbours with equal attributes are one region. */
+  /** Prot bits, REGION_LAZY, REGION_FILE, a view. Neighbours with equal attributes are one region. */
   attributes: u64 = 0;
   left: ptr<Region> | null = null;
   right: ptr<Region> | null = null;

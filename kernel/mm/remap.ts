@@ -8,11 +8,11 @@ import { Pte } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { admitInterrupts, isEnding } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
-import { type AddressSpace, lockRange } from "./addressspace.ts";
+import { type AddressSpace, lockRange, PROTECTIONS } from "./addressspace.ts";
 import { touchPage } from "./fault.ts";
 import { physical } from "./frames.ts";
 import { findLeaf, type Leaf, PTE_OWNED } from "./pagetable.ts";
-import { regionAt } from "./regions.ts";
+import { REGION_LAZY, regionAt } from "./regions.ts";
 import { Placement, spaceAdvise, spaceMap, spaceUnmap } from "./space.ts";
 
 export class Remap {
@@ -56,7 +56,8 @@ function attributesOf(space: ptr<AddressSpace>, start: u64, bytes: u64): i64 {
 }
 
 function move(space: ptr<AddressSpace>, r: ptr<Remap>, attributes: u64, placement: u32): i64 {
-  const to: i64 = spaceMap(space, r.to, r.newBytes, attributes, placement);
+  // A copy of a file is none any more.
+  const to: i64 = spaceMap(space, r.to, r.newBytes, attributes & (PROTECTIONS | REGION_LAZY), placement);
   if (to < 0) return to;
   const kept: u64 = r.oldBytes < r.newBytes ? r.oldBytes : r.newBytes;
   for (let done: u64 = 0; done < kept && !isEnding(); done += PAGE_BYTES) {

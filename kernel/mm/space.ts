@@ -33,10 +33,12 @@ import {
   leave,
   lockRange,
   pass,
+  PROTECTIONS,
   protectionBits,
   rangeIsClaimed,
   take,
 } from "./addressspace.ts";
+import { quiesceFiles } from "./filepages.ts";
 import { freeFrameCount } from "./frames.ts";
 import {
   changePages,
@@ -53,6 +55,7 @@ import {
   cutGrowth,
   findGap,
   Join,
+  REGION_FILE,
   REGION_LAZY,
   type Region,
   regionAbove,
@@ -206,11 +209,12 @@ function mapLocked(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u
   const c = claim(space, start, end);
   let mapped: boolean = !isEager(attributes) || thereIsRoom(space, c);
   if (mapped) {
+    const hadFiles: boolean = !isFree && quiesceFiles(space, c);
     if (!isFree) cutRegions(space, start, end);
     addRegion(space, start, end, attributes);
     leave(space);
-    if (!isFree && !isEager(attributes)) vacate(c);
-    if (!isFree && isEager(attributes)) replacePages(c, protectionBits(attributes));
+    if (!isFree && (hadFiles || !isEager(attributes))) vacate(c);
+    else if (!isFree) replacePages(c, protectionBits(attributes));
     mapped = !isEager(attributes) || populate(c, protectionBits(attributes));
     take(space);
     if (!mapped) undo(space, c);
@@ -237,6 +241,7 @@ function unmapLocked(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   if (regionsAreAbsent(addr(space.regions), start, end)) return true;
   if (!prepareCut(space, start, end, 0)) return false;
   const c = claim(space, start, end);
+  quiesceFiles(space, c);
   cutRegions(space, start, end);
   leave(space);
   vacate(c);
@@ -264,7 +269,7 @@ export function spaceProtect(space: ptr<AddressSpace>, address: u64, bytes: u64,
   return done ? 0 : error(Errno.ENOMEM);
 }
 /**
- * Changes a claimed range that regions cover, region by region: each region stays lazy or not. Releases the lock
+ * Changes a claimed range that regions cover, region by region: each keeps what else it is. Releases the lock
  * meanwhile. False: no memory.
  */
 function protectLocked(space: ptr<AddressSpace>, c: ptr<Claim>, protection: u64): boolean {
@@ -273,16 +278,16 @@ function protectLocked(space: ptr<AddressSpace>, c: ptr<Claim>, protection: u64)
   for (let at: u64 = c.start; at < c.end; at = part.end) {
     const region = regionAt(addr(space.regions), at);
     if (region === null) unreachable();
-    const lazy: u64 = takePart(addr(part), region, c);
-    if (!protectPart(space, addr(part), protection | lazy)) return false;
+    const kept: u64 = takePart(addr(part), region, c);
+    if (!protectPart(space, addr(part), protection | kept)) return false;
   }
   return true;
 }
-/** Sets `part` to the part of the claimed range that the region covers; returns REGION_LAZY or 0. */
+/** Sets `part` to the part of the claimed range that the region covers; returns its attributes but for protection. */
 function takePart(part: ptr<Claim>, region: ptr<Region>, c: ptr<Claim>): u64 {
   part.start = region.start > c.start ? region.start : c.start;
   part.end = region.end < c.end ? region.end : c.end;
-  return region.attributes & REGION_LAZY;
+  return region.attributes & ~PROTECTIONS;
 }
 function protectPart(space: ptr<AddressSpace>, part: ptr<Claim>, attributes: u64): boolean {
   const bits: u64 = protectionBits(attributes);
@@ -325,10 +330,11 @@ function clearRange(space: ptr<AddressSpace>, c: ptr<Claim>): void {
   for (let at: u64 = c.start; at < c.end; at = part.end) {
     const region = regionAbove(addr(space.regions), at);
     if (region === null || region.start >= c.end) return;
-    const lazy: u64 = takePart(addr(part), region, c);
+    const kept: u64 = takePart(addr(part), region, c);
     leave(space);
-    if (lazy !== 0) vacate(addr(part));
-    else clearPages(addr(part));
+    // Pages of files keep the file's contents.
+    if ((kept & REGION_LAZY) !== 0) vacate(addr(part));
+    else if ((kept & REGION_FILE) === 0) clearPages(addr(part));
     admitInterrupts();
     take(space);
   }

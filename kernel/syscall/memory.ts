@@ -1,20 +1,23 @@
 /**
- * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous,
- * private or shared (there is no second task to share with), or hold a file's contents. The arguments of a range are
+ * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous, or hold
+ * a file's contents, or show a shared file (io/sharedfile.ts). The arguments of a range are
  * checked here, with Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below
  * USER_END.
  */
 import { Errno } from "../abi/errno.ts";
+import { MapKind, type MapReply } from "../abi/io.ts";
 import { PAGE_BYTES, USER_END } from "../abi/memory.ts";
 import { Advice, LockFlag, MapFlag, MLOCK_ONFAULT, Prot, PROGRAM_LOWEST, RemapFlag, SyncFlag } from "../abi/process.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { admitInterrupts } from "../arch/percpu.ts";
 import { currentTask } from "../core/task.ts";
 import { pageIsThere } from "../mm/fault.ts";
-import { REGION_LAZY } from "../mm/regions.ts";
+import { isReadOnlyFile } from "../mm/filepages.ts";
+import { REGION_FILE, REGION_LAZY } from "../mm/regions.ts";
 import { type Remap, spaceRemap } from "../mm/remap.ts";
 import { Placement, spaceAdvise, spaceBrk, spaceMap, spaceProtect, spaceUnmap } from "../mm/space.ts";
 import { copyToUser, userRangeValid } from "../mm/user.ts";
+import { lockFiles, newView, unlockFiles, viewOf } from "../mm/views.ts";
 import { type Call, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
 
@@ -49,13 +52,34 @@ function userPart(address: u64, bytes: u64): u64 {
 /** A higher floor reads files (io/mapping.ts). */
 class FilePages {
   /** Whether the call's file can be mapped in this way: bytes from the offset to the file's end, or -errno. */
-  available: ((call: ptr<Call>) => i64) | null = null;
+  available: ((call: ptr<Call>, reply: ptr<MapReply>) => i64) | null = null;
   /** Reads the call's file, `bytes` from its offset on, to `address`. 0 or -errno. */
   read: ((call: ptr<Call>, address: u64, bytes: u64) => i64) | null = null;
+  /** Shared files: maps one; mremap, 1: not of such a range; msync; after regions of theirs may have gone. */
+  map: ((at: u64, bytes: u64, protection: u64, placement: u32, offset: u64, reply: ptr<MapReply>) => i64) | null = null;
+  remap: ((r: ptr<Remap>) => i64) | null = null;
+  sync: ((start: u64, end: u64) => i64) | null = null;
+  settle: (() => void) | null = null;
 }
 const files: FilePages = new FilePages();
+export function setSharedFiles(
+  map: (at: u64, bytes: u64, protection: u64, placement: u32, offset: u64, reply: ptr<MapReply>) => i64,
+  remap: (r: ptr<Remap>) => i64,
+  sync: (start: u64, end: u64) => i64,
+  settle: () => void,
+): void {
+  files.map = map;
+  files.remap = remap;
+  files.sync = sync;
+  files.settle = settle;
+}
+/** Regions of shared files may have been cut. */
+function settleFiles(): void {
+  const settle = files.settle;
+  if (currentTask().space.filesChanged !== 0 && settle !== null) settle();
+}
 export function setFilePages(
-  available: (call: ptr<Call>) => i64,
+  available: (call: ptr<Call>, reply: ptr<MapReply>) => i64,
   read: (call: ptr<Call>, address: u64, bytes: u64) => i64,
 ): void {
   files.available = available;
@@ -69,9 +93,10 @@ function mmap(call: ptr<Call>): i64 {
   const isFile: boolean = (call.d & MapFlag.ANONYMOUS) === 0;
   const type: u64 = call.d & MapFlag.TYPE_MASK;
   let available: i64 = 0;
+  const reply: MapReply = uninitialized();
   if ((call.f & (PAGE_BYTES - 1)) !== 0) return failure(Errno.EINVAL);
   if (isFile) {
-    available = fileBytes(call);
+    available = fileBytes(call, addr(reply));
     if (available < 0) return available;
   }
   if (call.b === 0) return failure(Errno.EINVAL);
@@ -88,32 +113,54 @@ function mmap(call: ptr<Call>): i64 {
   const at: u64 = fixed || (hint >= PROGRAM_LOWEST && isUserRange(hint, bytes)) ? hint : 0;
   let placement: u32 = fixed ? Placement.FIXED : Placement.HINT;
   if ((call.d & MapFlag.FIXED_NOREPLACE) !== 0) placement = Placement.NOREPLACE;
-  if (isFile) return mapFile(call, at, bytes, u64(available), placement);
+  if (isFile) return mapFile(call, at, bytes, u64(available), placement, addr(reply));
   // Reservations and growing stacks get their memory on first touch.
   const isLazy: boolean = (call.d & (MapFlag.NORESERVE | MapFlag.STACK)) !== 0 && (call.d & MapFlag.POPULATE) === 0;
   const attributes: u64 = (call.c & PROTECTIONS) | (isLazy ? REGION_LAZY : 0);
-  return spaceMap(addr(currentTask().space), at, bytes, attributes, placement);
+  const address: i64 = spaceMap(addr(currentTask().space), at, bytes, attributes, placement);
+  settleFiles();
+  return address;
 }
 /** Bytes of the call's file from its offset on; -errno if it cannot be mapped. */
-function fileBytes(call: ptr<Call>): i64 {
+function fileBytes(call: ptr<Call>, reply: ptr<MapReply>): i64 {
   const available = files.available;
   if (i32(u32(call.e)) < 0) return failure(Errno.EBADF);
-  return available === null ? failure(Errno.ENODEV) : available(call);
+  return available === null ? failure(Errno.ENODEV) : available(call, reply);
 }
 /**
- * The pages are the task's own copy of the file's present contents. mmap(2) allows that for private pages, and also for
- * shared ones that the task cannot write if the file's node shares no memory with us.
+ * A private mapping: the pages are the task's own copy of the file's present contents, as mmap(2) allows. Past the page
+ * of the file's end there are none.
  */
-function mapFile(call: ptr<Call>, at: u64, bytes: u64, available: u64, placement: u32): i64 {
+function mapFile(call: ptr<Call>, at: u64, bytes: u64, available: u64, placement: u32, reply: ptr<MapReply>): i64 {
   const space = addr(currentTask().space);
   const read = files.read;
-  if (read === null) return failure(Errno.ENODEV);
-  const address: i64 = spaceMap(space, at, bytes, Prot.READ | Prot.WRITE, placement);
-  if (address < 0) return address;
-  let done: i64 = available === 0 ? 0 : read(call, u64(address), available < bytes ? available : bytes);
+  const map = files.map;
   const protection: u64 = call.c & PROTECTIONS;
-  if (done === 0 && protection !== (Prot.READ | Prot.WRITE))
-    done = spaceProtect(space, u64(address), bytes, protection);
+  if (read === null || map === null) return failure(Errno.ENODEV);
+  if (reply.kind === MapKind.SHARED) return map(at, bytes, protection, placement, call.f, reply);
+  const isZeros: boolean = reply.kind === MapKind.ZEROS;
+  const whole: u64 = isZeros || roundUp(available) > bytes ? bytes : roundUp(available);
+  lockFiles(space);
+  // Without a number the region has no name in /proc/self/maps.
+  const bits: u64 = reply.name === 0 ? 0 : newView(space, null, reply.name, false);
+  // Where the file ends inside, the range is reserved first.
+  let address: i64 =
+    whole === bytes
+      ? spaceMap(space, at, bytes, Prot.READ | Prot.WRITE | bits, placement)
+      : spaceMap(space, at, bytes, protection | REGION_FILE | bits, placement);
+  const view = bits === 0 ? null : viewOf(space, bits);
+  if (view !== null) view.delta = u64(address) - call.f;
+  unlockFiles(space);
+  settleFiles();
+  if (address < 0) return address;
+  let done: i64 = 0;
+  if (whole !== bytes && whole !== 0) {
+    done = spaceMap(space, u64(address), whole, Prot.READ | Prot.WRITE | bits, Placement.FIXED);
+    if (done > 0) done = 0;
+  }
+  if (done === 0 && !isZeros && available !== 0) done = read(call, u64(address), available < bytes ? available : bytes);
+  if (done === 0 && whole !== 0 && protection !== (Prot.READ | Prot.WRITE))
+    done = spaceProtect(space, u64(address), whole, protection);
   if (done === 0) return address;
   spaceUnmap(space, u64(address), bytes);
   return done;
@@ -121,7 +168,9 @@ function mapFile(call: ptr<Call>, at: u64, bytes: u64, available: u64, placement
 /** (address, length). */
 function munmap(call: ptr<Call>): i64 {
   if (call.b === 0 || call.a > USER_END || call.b > USER_END - call.a) return failure(Errno.EINVAL);
-  return spaceUnmap(addr(currentTask().space), call.a, roundUp(call.b));
+  const done: i64 = spaceUnmap(addr(currentTask().space), call.a, roundUp(call.b));
+  settleFiles();
+  return done;
 }
 /** (address, length, protection). */
 function mprotect(call: ptr<Call>): i64 {
@@ -130,7 +179,11 @@ function mprotect(call: ptr<Call>): i64 {
   if (call.a + bytes <= call.a) return failure(Errno.ENOMEM);
   if ((call.c & ~PROTECTIONS) !== 0) return failure(Errno.EINVAL);
   if (call.a >= USER_END) return failure(Errno.ENOMEM);
-  const done: i64 = spaceProtect(addr(currentTask().space), call.a, userPart(call.a, bytes), call.c);
+  const space = addr(currentTask().space);
+  const part: u64 = userPart(call.a, bytes);
+  if ((call.c & Prot.WRITE) !== 0 && space.files !== 0 && isReadOnlyFile(space, call.a, call.a + part))
+    return failure(Errno.EACCES);
+  const done: i64 = spaceProtect(space, call.a, part, call.c);
   return isUserRange(call.a, bytes) ? done : failure(Errno.ENOMEM);
 }
 /**
@@ -186,10 +239,15 @@ function mremap(call: ptr<Call>): i64 {
     if (r.to < PROGRAM_LOWEST) return failure(Errno.EPERM);
   }
   if (!isUserRange(r.from, r.oldBytes)) return failure(Errno.EFAULT);
-  // A second mapping of shared pages: no pages are shared here.
+  if (!isUserRange(0, r.newBytes)) return failure(r.oldBytes === 0 ? Errno.EINVAL : Errno.ENOMEM);
+  const remap = files.remap;
+  const shared: i64 = remap === null ? 1 : remap(addr(r));
+  if (shared !== 1) return shared;
+  // A second mapping of the same pages, which are not shared.
   if (r.oldBytes === 0) return failure(Errno.EINVAL);
-  if (!isUserRange(0, r.newBytes)) return failure(Errno.ENOMEM);
-  return spaceRemap(addr(currentTask().space), addr(r));
+  const moved: i64 = spaceRemap(addr(currentTask().space), addr(r));
+  settleFiles();
+  return moved;
 }
 /** Whether regions cover the range: 0, or -ENOMEM, as for all calls that only check. */
 function covered(address: u64, bytes: u64): i64 {
@@ -198,12 +256,17 @@ function covered(address: u64, bytes: u64): i64 {
   const found: i64 = spaceAdvise(addr(currentTask().space), address, userPart(address, bytes), false);
   return isUserRange(address, bytes) ? found : failure(Errno.ENOMEM);
 }
-/** (address, length, flags): no page has a file from which it could differ. */
+/** (address, length, flags): pages of shared files are written at once, ASYNC or not. */
 function msync(call: ptr<Call>): i64 {
   const bytes: u64 = roundUp(call.b);
   if ((call.c & SyncFlag.ASYNC) !== 0 && (call.c & SyncFlag.SYNC) !== 0) return failure(Errno.EINVAL);
   if (call.a + bytes < call.a || (call.b !== 0 && bytes === 0)) return failure(Errno.ENOMEM);
-  return covered(call.a, bytes);
+  const whole: i64 = covered(call.a, bytes);
+  const sync = files.sync;
+  if (sync === null || currentTask().space.files === 0 || bytes === 0 || call.a >= USER_END) return whole;
+  // As on Linux, what is mapped is written even if there are holes.
+  const written: i64 = sync(call.a, call.a + userPart(call.a, bytes));
+  return whole !== 0 ? whole : written;
 }
 /** (address, length, u8 *vector): 1 for each page that has its memory. */
 function mincore(call: ptr<Call>): i64 {

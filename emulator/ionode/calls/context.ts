@@ -5,6 +5,7 @@ import type { DescriptorTable } from "../descriptors.ts";
 import type { Folder, Viewer } from "../folder.ts";
 import type { HostFs } from "../hostfs.ts";
 import type { LockTable, Owner } from "../locks.ts";
+import type { MappedFiles } from "../mapped.ts";
 import type { NameSpace } from "../namespace.ts";
 import type { Quota } from "../quota.ts";
 import type { VirtualFacts } from "../virtual.ts";
@@ -20,6 +21,7 @@ export interface TaskState {
   readonly key: string;
   readonly pid: number;
   readonly table: DescriptorTable;
+  readonly mapped: MappedFiles;
   /** Held by the task. */
   workingFolder: Folder;
   umask: number;

@@ -158,9 +158,13 @@ export function flock(c: CallContext): CallResult | Later {
   if (kind !== LockKind.UNLOCK) c.locks.drop(wholeOf(file), file);
   return take(c, wholeOf(file), wanted, (operation & FlockFlag.NONBLOCK) === 0);
 }
-/** Locks released when a descriptor of `file` is closed. */
-export function dropLocks(c: Pick<CallContext, "locks" | "task">, file: OpenFile, isLast: boolean): void {
-  c.locks.drop(recordsOf(file), c.task);
+/** Locks released when a descriptor of `file` is closed; without a task: when its last mapping ends. */
+export function dropLocks(
+  c: { readonly locks: CallContext["locks"]; readonly task: Owner | null },
+  file: OpenFile,
+  isLast: boolean,
+): void {
+  if (c.task !== null) c.locks.drop(recordsOf(file), c.task);
   if (!isLast) return;
   c.locks.drop(recordsOf(file), file);
   c.locks.drop(wholeOf(file), file);

@@ -4,7 +4,7 @@ import * as attributes from "./attributes.ts";
 import type { Run } from "./context.ts";
 import * as control from "./control.ts";
 import * as directories from "./directories.ts";
-import { mmap } from "./mapping.ts";
+import * as mapping from "./mapping.ts";
 import * as names from "./names.ts";
 import * as open from "./open.ts";
 import * as sockets from "./sockets.ts";
@@ -18,7 +18,9 @@ export const calls: ReadonlyMap<number, Run> = new Map<number, Run>([
   [Syscall.READ, transfer.read],                [Syscall.WRITE, transfer.write],
   [Syscall.PREAD64, transfer.pread64],          [Syscall.PWRITE64, transfer.pwrite64],
   [Syscall.LSEEK, transfer.lseek],              [Syscall.SENDFILE, transfer.sendfile],
-  [Syscall.COPY_FILE_RANGE, transfer.copyFileRange], [Syscall.MMAP, mmap],
+  [Syscall.COPY_FILE_RANGE, transfer.copyFileRange], [Syscall.MMAP, mapping.mmap],
+  [Syscall.MREMAP, mapping.readMapped],         [Syscall.MSYNC, mapping.writeMapped],
+  [Syscall.MINCORE, mapping.lengthOfMapped],    [Syscall.MUNMAP, mapping.releaseMapped],
   [Syscall.OPEN, open.open],                    [Syscall.OPENAT, open.openat],
   [Syscall.CREAT, open.creat],                  [Syscall.CLOSE, open.close],
   [Syscall.CLOSE_RANGE, open.closeRange],

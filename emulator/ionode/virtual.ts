@@ -2,8 +2,8 @@
  * Makes properties in which hosts differ uniform. Inode numbers count files in the order of their first appearance, and
  * a file that a job creates gets a new one. Device numbers are those of the trees (namespace.ts). A file has one time:
  * when the host last modified it (Python compares it with the one in its byte code). For files that a job has changed
- * in this run it is the boot epoch plus the virtual time of the change, or the time set by utimensat(2); for files of the
- * name space it is the boot epoch. Reading does not change the access time (noatime). Blocks follow from the size.
+ * in this run it is the boot epoch plus the virtual time of the change, or the time set by utimensat(2); for files of
+ * the name space it is the boot epoch. Reading does not change the access time (noatime). Blocks follow from the size.
  * Every task owns all files.
  */
 import { FileMode, Stat, Statx, StatxMask } from "../abi/io.ts";

@@ -5,6 +5,7 @@
  * closed when the last holder releases it.
  */
 import { Errno } from "../abi/errno.ts";
+import type { TaskFacts } from "./calls/state.ts";
 import { byBytes } from "./bytestring.ts";
 import type { Device } from "./devices.ts";
 import { type HostEntry, type HostFs, type HostNode, type HostStat, IoError } from "./hostfs.ts";
@@ -57,6 +58,10 @@ export interface Viewer {
   readonly program: ProgramFacts | undefined;
   /** Links of /proc/self/fd. */
   links(): ReadonlyMap<string, OwnLink>;
+  /** @throws IoError IO_NEEDS_STATE: the kernel is to send it, and to repeat the call */
+  state(): TaskFacts;
+  /** The file behind the number of a mapped file's name. */
+  mapped(number: number): { readonly path: string; readonly device: number; readonly inode: bigint } | undefined;
   /** Held for the caller. */
   workingFolder(): Folder;
   /** Its path. @throws IoError ENOENT */

@@ -6,7 +6,7 @@
 import path from "node:path";
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
-import { IoReply } from "../abi/io.ts";
+import { IO_NEEDS_STATE, IoReply } from "../abi/io.ts";
 import { MAX_CPUS } from "../abi/memory.ts";
 import { IO_PID, Operation, SERVICE_NID } from "../abi/net.ts";
 import { Syscall } from "../abi/syscalls.ts";
@@ -16,6 +16,7 @@ import { Prng } from "../machine/prng.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
 import type { CallContext, CallResult, Later, TaskState, TerminalSize } from "./calls/context.ts";
 import { dropLocks } from "./calls/control.ts";
+import type { TaskFacts } from "./calls/state.ts";
 import { calls } from "./calls/table.ts";
 import { fromText } from "./bytestring.ts";
 import { DescriptorTable, type OpenFile } from "./descriptors.ts";
@@ -271,12 +272,16 @@ export class IoNode implements HostService {
     if (run === undefined) throw new IoError(Errno.ENOSYS);
     const task = this.task(keyOf(m), m.sourcePid);
     const { table } = task;
+    const core = Number(m.requestId & 0xffn);
+    const state = task.states.get(core);
+    if (call !== Syscall.PRCTL) task.states.delete(core);
     return run({
       fs: this.fs,
       names: this.names,
       facts: this.facts,
       locks: this.locks,
       request: m,
+      core,
       time,
       startTime: since,
       isAgain,
@@ -286,7 +291,7 @@ export class IoNode implements HostService {
       random: this.random,
       task,
       table,
-      viewer: this.viewer(m, task, time),
+      viewer: this.viewer(m, task, time, state),
       path: (index) => paths.get(index) ?? "",
       structure: (index) => structures.get(index) ?? null,
       int: (index) => Number(BigInt.asIntN(32, args[index]!)),
@@ -311,7 +316,15 @@ export class IoNode implements HostService {
     }
     const table = new DescriptorTable(this.fs, (...args) => this.closing(task, ...args));
     const mapped = new MappedFiles(table);
-    const task: TaskState = { key, pid, table, mapped, workingFolder: this.workingFolder.hold(), umask: UMASK };
+    const task: TaskState = {
+      key,
+      pid,
+      table,
+      mapped,
+      states: new Map(),
+      workingFolder: this.workingFolder.hold(),
+      umask: UMASK,
+    };
     this.tasks.set(key, task);
     return task;
   }
@@ -321,7 +334,7 @@ export class IoNode implements HostService {
     const start = this.options.workingDirectory ?? "/";
     return program && { ...program, path: path.posix.resolve("/", start, program.path) };
   }
-  private viewer(m: Message, task: TaskState, time: number): Viewer {
+  private viewer(m: Message, task: TaskState, time: number, state?: TaskFacts): Viewer {
     const { sourceNid: nid, jobId, userId } = m;
     return {
       nid,
@@ -331,6 +344,15 @@ export class IoNode implements HostService {
       umask: task.umask,
       time,
       program: this.programOf(jobId, nid),
+      state: () => {
+        if (state === undefined) throw new IoError(IO_NEEDS_STATE);
+        return state;
+      },
+      mapped: (number) => {
+        const file = task.mapped.named(number);
+        if (file === undefined) return undefined;
+        return { path: file.path, device: file.volume.device, inode: this.facts.inode(file.identity) };
+      },
       links: () => openLinks(this.fs, task),
       workingFolder: () => task.workingFolder.hold(),
       workingPath: () => this.names.pathOf(task.workingFolder.refresh()),

@@ -1,9 +1,8 @@
 /**
  * /proc, /sys and the part of /dev besides its devices, made from what the I/O node knows: the same on every host,
- * without anything of the host. Source: proc(5) and its pages. A task sees only itself. Left out: facts that only the
- * node's kernel knows (maps, auxv, memory in use, times of threads).
+ * without anything of the host. Source: proc(5) and its pages. A task sees only itself. What only its kernel knows is
+ * in procself.ts.
  */
-import { DESCRIPTORS_MAX } from "../abi/io.ts";
 import { CpuidModel } from "../devices/cpuid.ts";
 import { fromText, toBytes } from "./bytestring.ts";
 import {
@@ -17,6 +16,7 @@ import {
 } from "./folder.ts";
 import type { HostFs } from "./hostfs.ts";
 import type { NameSpace } from "./namespace.ts";
+import { auxiliaryVector, command, maps, stat, statm, status } from "./procself.ts";
 
 /** Facts of every node. */
 export interface MachineFacts {
@@ -26,14 +26,13 @@ export interface MachineFacts {
 const RELEASE = "6.1.0-margay";
 const NS_PER_SECOND = 1e9;
 
-const text = (identity: string, content: () => string): TextFile => ({
+const binary = (identity: string, bytes: () => Uint8Array): TextFile => ({
   kind: "text",
   identity: `made:${identity}`,
-  bytes: () => toBytes(content()),
+  bytes,
 });
+const text = (identity: string, content: () => string): TextFile => binary(identity, () => toBytes(content()));
 const link = (identity: string, target: string): OwnLink => ({ kind: "link", identity: `made:${identity}`, target });
-const tabbed = (rows: readonly (readonly [name: string, value: string | number])[]): string =>
-  rows.map(([name, value]) => `${name}:\t${value}\n`).join("");
 
 /** Fills /proc, /sys and /dev. */
 export function fillNameSpace(fs: HostFs, names: NameSpace, machine: MachineFacts): void {
@@ -51,7 +50,7 @@ function proc(fs: HostFs, names: NameSpace, machine: MachineFacts, viewer: Viewe
   const pid = String(viewer.pid);
   return new Map<string, Entry>([
     ["self", link("proc/self", pid)],
-    [pid, directory(fs, pid, () => self(fs, names, machine, viewer))],
+    [pid, directory(fs, pid, () => self(fs, names, viewer))],
     ["mounts", link("proc/mounts", "self/mounts")],
     ["cpuinfo", text("proc/cpuinfo", () => cpuinfo(machine))],
     ["meminfo", text("proc/meminfo", () => meminfo(machine))],
@@ -69,15 +68,18 @@ function kernelParameters(): Entries {
   ]);
 }
 
-function self(fs: HostFs, names: NameSpace, machine: MachineFacts, viewer: Viewer): Entries {
+function self(fs: HostFs, names: NameSpace, viewer: Viewer): Entries {
   const at = `proc/${viewer.nid}.${viewer.pid}`;
   const { program } = viewer;
   const entries: (readonly [string, Entry])[] = [
     ["cwd", workingFolder(at, viewer)],
     ["root", link(`${at}/root`, "/")],
     ["fd", directory(fs, "fd", () => viewer.links())],
-    ["status", text(`${at}/status`, () => status(machine, viewer))],
+    ["maps", text(`${at}/maps`, () => maps(viewer))],
+    ["auxv", binary(`${at}/auxv`, () => auxiliaryVector(viewer))],
+    ["status", text(`${at}/status`, () => status(viewer))],
     ["stat", text(`${at}/stat`, () => stat(viewer))],
+    ["statm", text(`${at}/statm`, () => statm(viewer))],
     ["mounts", text(`${at}/mounts`, () => mounts(names))],
   ];
   if (program !== undefined)
@@ -85,7 +87,7 @@ function self(fs: HostFs, names: NameSpace, machine: MachineFacts, viewer: Viewe
       ["exe", link(`${at}/exe`, fromText(program.path))],
       ["cmdline", text(`${at}/cmdline`, () => terminated(program.argv))],
       ["environ", text(`${at}/environ`, () => terminated(program.envp))],
-      ["comm", text(`${at}/comm`, () => `${command(viewer)}\n`)],
+      ["comm", text(`${at}/comm`, () => `${command(viewer, viewer.state())}\n`)],
     );
   return new Map(entries);
 }
@@ -96,37 +98,6 @@ function workingFolder(at: string, viewer: Viewer): OwnLink {
   };
 }
 const terminated = (texts: readonly string[]): string => texts.map((t) => `${fromText(t)}\0`).join("");
-/** At most 15 bytes, as on Linux. */
-function command({ program }: Viewer): string {
-  const path = fromText(program?.path ?? "");
-  return path.slice(path.lastIndexOf("/") + 1).slice(0, 15);
-}
-
-function status({ cores }: MachineFacts, viewer: Viewer): string {
-  const { pid, userId } = viewer;
-  const four = Array.from({ length: 4 }, () => userId).join("\t");
-  return tabbed([
-    ["Name", command(viewer)],
-    ["Umask", viewer.umask.toString(8).padStart(4, "0")],
-    ["State", "R (running)"],
-    ["Tgid", pid],
-    ["Pid", pid],
-    ["PPid", 0],
-    ["TracerPid", 0],
-    ["Uid", four],
-    ["Gid", four],
-    ["FDSize", DESCRIPTORS_MAX],
-    ["Groups", userId],
-    ["Cpus_allowed", ((1n << BigInt(cores)) - 1n).toString(16)],
-    ["Cpus_allowed_list", range(cores)],
-  ]);
-}
-/** proc_pid_stat(5): 52 fields; those unknown to the I/O node are 0. */
-function stat(viewer: Viewer): string {
-  const { pid } = viewer;
-  const fields = [`${pid} (${command(viewer)}) R 0`, pid, pid, 0, -1];
-  return `${[...fields, ...Array.from({ length: 44 }, () => 0)].join(" ")}\n`;
-}
 function mounts(names: NameSpace): string {
   return [
     "margay / 9p rw,noatime 0 0",

@@ -59,8 +59,8 @@ export function parseRequest(body: Uint8Array): Request {
       rest = rest.subarray(length);
     } else if (kind === ArgKind.READ_BYTES || kind === ArgKind.ADDRESS) takesData = true;
   }
-  // The kernel's own: the page of a mapped file (abi/io.ts).
-  takesData ||= head.call === Syscall.MSYNC;
+  // The kernel's own: the page of a mapped file, the state of a task (abi/io.ts).
+  takesData ||= head.call === Syscall.MSYNC || head.call === Syscall.PRCTL;
   if (rest.length > 0 && !takesData) throw new IoError(Errno.EINVAL);
   return { call: head.call, args, paths, structures, data: rest };
 }

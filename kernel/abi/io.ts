@@ -13,7 +13,13 @@
  * stays open when descriptors are closed. With it in the place of the first argument: MREMAP (handle, 1, bytes, offset)
  * reads; MSYNC likewise writes, but never past the file's end; MINCORE (handle) gives the file's length; MUNMAP (handle)
  * releases it. Programs' own calls with these numbers are not shipped.
+ *
+ * A call whose result is -IO_NEEDS_STATE is made again after the kernel has sent what it knows of the task: PRCTL
+ * (StatePart.TASK), with a ProcessState; then PRCTL (StatePart.REGIONS), with RegionStates in the order of their
+ * addresses, until one has fewer than REGIONS_AT_ONCE. It is valid for the next call of that core.
  */
+import type { AuxiliaryEntry } from "./process.ts";
+
 /** Most data of one request or reply; the kernel splits longer reads and writes. */
 export const IO_DATA_MAX_BYTES: u32 = 65536;
 export const PATH_MAX_BYTES: u32 = 4096;
@@ -26,6 +32,48 @@ export class IoRequest {
   /** The call's arguments as registers, pointers replaced by 0 (null) or 1; what they point to is in the body. */
   arguments!: arr<u64, 6>;
 }
+/** No errno of Linux; programs never see it. */
+export const IO_NEEDS_STATE: u32 = 4000;
+// biome-ignore format: a table
+export const enum StatePart { TASK = 0, REGIONS = 1 }
+export class ProcessState {
+  heapStart: u64 = 0;
+  heapEnd: u64 = 0;
+  /** Stack pointer of the program's first instruction. */
+  stack: u64 = 0;
+  residentPages: u64 = 0;
+  pending: u64 = 0;
+  sharedPending: u64 = 0;
+  blocked: u64 = 0;
+  ignored: u64 = 0;
+  caught: u64 = 0;
+  /** Bit n: the task owns core n. */
+  cores: u64 = 0;
+  processorNs: u64 = 0;
+  /** Since the thread began. */
+  startNs: u64 = 0;
+  threads: u32 = 0;
+  queued: u32 = 0;
+  tid: u32 = 0;
+  noNewPrivileges: u32 = 0;
+  name!: arr<u8, 16>;
+  auxiliaryCount: u32 = 0;
+  reserved: u32 = 0;
+  auxiliary!: arr<AuxiliaryEntry, 32>;
+}
+export class RegionState {
+  start: u64 = 0;
+  end: u64 = 0;
+  /** Of `start`. */
+  fileOffset: u64 = 0;
+  /** Prot. */
+  protection: u32 = 0;
+  /** From the MapReply; 0: none. */
+  name: u32 = 0;
+  isShared: u32 = 0;
+  reserved: u32 = 0;
+}
+export const REGIONS_AT_ONCE: u64 = 100;
 // biome-ignore format: a table
 export const enum MapKind { COPY = 0, SHARED = 1, ZEROS = 2 }
 /** The result is the number of bytes that the file has from the offset on. */

@@ -76,6 +76,8 @@ export class Task {
   pids: ptr<u32> | null = null;
   /** By nid: rank + 1 of the lowest rank there, 0 = none; of the same life. */
   ranks: ptr<u16> | null = null;
+  /** Stack pointer of the program's first instruction. */
+  startStack: u64 = 0;
   space!: AddressSpace;
   signals!: TaskSignals;
   /** By Resource. */

@@ -3,13 +3,14 @@
  * file's present contents, read by shipments; sharedfile.ts has the shared ones.
  */
 import { Errno } from "../abi/errno.ts";
-import { type MapReply, Open } from "../abi/io.ts";
+import { IO_NEEDS_STATE, type MapReply, Open } from "../abi/io.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import type { Call } from "../syscall/arguments.ts";
 import { setFilePages } from "../syscall/memory.ts";
 import { registerSyscall } from "../syscall/table.ts";
 import { ship, type Shipment, shipmentBytes } from "./client.ts";
 import { shipCall } from "./marshal.ts";
+import { shipState } from "./state.ts";
 import { filesTruncated, sharedFilesStart } from "./sharedfile.ts";
 
 export function fileMappingsStart(): void {
@@ -32,11 +33,18 @@ function changeLength(call: ptr<Call>): i64 {
 }
 /** (path, flags, mode). */
 function open(call: ptr<Call>): i64 {
-  return (call.b & Open.TRUNC) !== 0 ? changeLength(call) : shipCall(call);
+  return (call.b & Open.TRUNC) !== 0 ? changeLength(call) : openFile(call);
 }
 /** (directory, path, flags, mode). */
 function openat(call: ptr<Call>): i64 {
-  return (call.c & Open.TRUNC) !== 0 ? changeLength(call) : shipCall(call);
+  return (call.c & Open.TRUNC) !== 0 ? changeLength(call) : openFile(call);
+}
+/** A file of /proc/self may need what only the kernel knows. */
+function openFile(call: ptr<Call>): i64 {
+  const result: i64 = shipCall(call);
+  if (result !== -i64(IO_NEEDS_STATE)) return result;
+  const again: i64 = shipState() ? shipCall(call) : -i64(Errno.ENOMEM);
+  return again === -i64(IO_NEEDS_STATE) ? -i64(Errno.EIO) : again;
 }
 
 /** mmap's own arguments go to the I/O node, which answers how many bytes of the file follow the offset. */

@@ -264,6 +264,7 @@ function start(call: ptr<Call>): i64 {
   fpuReset();
   const first: Frame = zeroed();
   startFrame(addr(first), call.a, call.b);
+  task.startStack = call.b;
   debugProgramStart(task, addr(first));
   beforeReturn(addr(first));
   enterFrame(addr(first));

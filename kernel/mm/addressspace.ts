@@ -81,6 +81,15 @@ export function claimedEnd(space: ptr<AddressSpace>, start: u64, end: u64): u64 
 export function rangeIsClaimed(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   return claimedEnd(space, start, end) !== 0;
 }
+/** The same, of other cores. */
+export function othersClaim(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
+  const others: u64 = atomicLoad(addr(space.claimants)) & ~(u64(1) << u64(cpuIndex()));
+  for (let rest: u64 = others; rest !== 0; rest = rest & (rest - 1)) {
+    const c = addr(space.claims[u32(countTrailingZeros(rest))]);
+    if (c.start < end && c.end > start) return true;
+  }
+  return false;
+}
 /**
  * Takes the lock once no core has claimed any part of the range; waits for that with interrupts enabled. Returns the
  * flags for `unlock`.

@@ -32,6 +32,7 @@ import {
   isEager,
   leave,
   lockRange,
+  othersClaim,
   pass,
   PROTECTIONS,
   protectionBits,
@@ -139,8 +140,8 @@ function cutRegions(space: ptr<AddressSpace>, start: u64, end: u64): void {
 function addRegion(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u64): void {
   let joins: u32 = regionJoins(addr(space.regions), start, end, attributes);
   // Do not join a region that another core may be changing.
-  if ((joins & Join.BELOW) !== 0 && rangeIsClaimed(space, start - 1, start)) joins &= ~u32(Join.BELOW);
-  if ((joins & Join.ABOVE) !== 0 && rangeIsClaimed(space, end, end + 1)) joins &= ~u32(Join.ABOVE);
+  if ((joins & Join.BELOW) !== 0 && othersClaim(space, start - 1, start)) joins &= ~u32(Join.BELOW);
+  if ((joins & Join.ABOVE) !== 0 && othersClaim(space, end, end + 1)) joins &= ~u32(Join.ABOVE);
   regionAdd(addr(space.regions), start, end, attributes, joins);
 }
 /** End of the gapless part of a claimed range. Under the lock, which is released from time to time. */

@@ -10,6 +10,8 @@ import type { NameSpace } from "../namespace.ts";
 import type { Quota } from "../quota.ts";
 import type { VirtualFacts } from "../virtual.ts";
 
+import type { TaskFacts } from "./state.ts";
+
 /** Size of a terminal, in characters. */
 export interface TerminalSize {
   readonly rows: number;
@@ -22,6 +24,8 @@ export interface TaskState {
   readonly pid: number;
   readonly table: DescriptorTable;
   readonly mapped: MappedFiles;
+  /** By core, for its next call. */
+  readonly states: Map<number, TaskFacts>;
   /** Held by the task. */
   workingFolder: Folder;
   umask: number;
@@ -38,6 +42,8 @@ export interface CallContext {
   readonly viewer: Viewer;
   readonly random: Prng;
   readonly request: Message;
+  /** That makes the call. */
+  readonly core: number;
   readonly time: number;
   /** Arrival time of the request; the call is made again later if it has returned a Later. */
   readonly startTime: number;

@@ -9,6 +9,7 @@ import * as names from "./names.ts";
 import * as open from "./open.ts";
 import * as sockets from "./sockets.ts";
 import * as space from "./space.ts";
+import { receiveState } from "./state.ts";
 import * as stat from "./stat.ts";
 import * as transfer from "./transfer.ts";
 import * as wait from "./wait.ts";
@@ -21,6 +22,7 @@ export const calls: ReadonlyMap<number, Run> = new Map<number, Run>([
   [Syscall.COPY_FILE_RANGE, transfer.copyFileRange], [Syscall.MMAP, mapping.mmap],
   [Syscall.MREMAP, mapping.readMapped],         [Syscall.MSYNC, mapping.writeMapped],
   [Syscall.MINCORE, mapping.lengthOfMapped],    [Syscall.MUNMAP, mapping.releaseMapped],
+  [Syscall.PRCTL, receiveState],
   [Syscall.OPEN, open.open],                    [Syscall.OPENAT, open.openat],
   [Syscall.CREAT, open.creat],                  [Syscall.CLOSE, open.close],
   [Syscall.CLOSE_RANGE, open.closeRange],

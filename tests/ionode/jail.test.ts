@@ -128,26 +128,26 @@ const statKind = (r: IoRig, name: string, call: number = Syscall.LSTAT): number 
 describe("the host's own", () => {
   it("is not served with the host's / as root: /dev, /proc and /sys are the name space's", () => {
     const other = new IoRig({ root: "/" });
-    for (const name of ["/proc/self/maps", "/proc/self/mem", "/proc/1/environ", "/sys/kernel", "/dev/mem"])
+    for (const name of ["/proc/self/smaps", "/proc/self/mem", "/proc/1/environ", "/sys/kernel", "/dev/mem"])
       for (const flags of [RDONLY, RDWR]) expect(other.open(name, flags), name).toBe("-ENOENT");
     for (const name of ["/proc", "/sys", "/dev"]) {
       expect(statKind(other, name)).toBe(FileMode.DIRECTORY);
       expect(other.open(`${name}/new`, WRONLY | CREAT)).toBe("-EACCES");
     }
     expect(other.open("/etc/passwd"), "what is stored there is").toBe(3);
-    expect(other.open("/usr/../proc/self/maps")).toBe("-ENOENT");
+    expect(other.open("/usr/../proc/self/smaps")).toBe("-ENOENT");
     other.end();
   });
   it.each(["/proc", "/sys", "/dev", "/proc/self", "/sys/kernel"])("%s is refused as a root", (root) => {
     expect(() => new IoRig({ root })).toThrow(expect.objectContaining({ errno: 13 }));
   });
   it("cannot be reached by a link of the host or of the job, nor by a link to a link", () => {
-    fs.symlinkSync("/proc/self/maps", rig.host("maps"));
+    fs.symlinkSync("/proc/self/smaps", rig.host("maps"));
     fs.symlinkSync("/proc", rig.host("p"));
     fs.symlinkSync("p/self/mem", rig.host("mem"));
     fs.symlinkSync("/dev/tty", rig.host("tty"));
     fs.symlinkSync(`/proc/${process.pid}/root`, rig.host("out"));
-    for (const name of ["maps", "p/self/maps", "p/1/mem", "mem", "out/etc/passwd"])
+    for (const name of ["maps", "p/self/smaps", "p/1/mem", "mem", "out/etc/passwd"])
       expect(rig.open(name), name).toBe("-ENOENT");
     expect(rig.open("tty"), "the name space's own, and the task has no terminal").toBe("-ENXIO");
   });

@@ -17,6 +17,7 @@ import {
   Poll,
   PollFd,
   Stat,
+  IO_NEEDS_STATE,
 } from "../../emulator/abi/io.ts";
 import { Syscall } from "../../emulator/abi/syscalls.ts";
 import type { InputStream } from "../../emulator/ionode/input.ts";

@@ -23,6 +23,8 @@ const KERNEL_RUN = 4;
 /** Interval at which a core is sampled while its interrupts are off, ns. */
 const LOOK_NS = 1000;
 const STUCK_NS = 10_000_000;
+/** Looks that are reported. */
+const LOOKS_MAX = 40;
 
 export interface Stretch {
   readonly ns: number;
@@ -49,6 +51,8 @@ class Watch {
   isStuck = false;
   /** Where the core was when the stretch became too long. */
   overdue: string | undefined;
+  /** Where the core was at each look. */
+  looks: bigint[] = [];
 }
 
 export class InterruptsOff implements NodeObserver, RunLimits {
@@ -94,18 +98,24 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     if (!open && watch.since < 0) this.begin(watch);
     if (watch.since < 0) return;
     const ns = core.time - watch.since;
+    if (!open && watch.looks.length < LOOKS_MAX) watch.looks.push(core.rip);
     if (!open && ns > INTERRUPTS_OFF_NS) this.look(watch, ns, core.rip);
     if (!open) return;
-    this.judge({ ns, core: index, from: watch.from, to: core.rip, overdueAt: watch.overdue });
+    this.judge({ ns, core: index, from: watch.from, to: core.rip, overdueAt: watch.overdue }, watch.looks);
     watch.since = -1;
   }
 
-  private judge(stretch: Stretch): void {
+  private judge(stretch: Stretch, looks: readonly bigint[]): void {
     if (stretch.ns > this.longest.ns) this.longest = stretch;
     const { ns, from, to, overdueAt } = stretch;
     if (ns <= INTERRUPTS_OFF_NS) return;
     const places = `from ${this.describe(from)} to ${this.describe(to)}, too long at ${overdueAt}`;
-    this.report(`interrupts off for ${ns} ns, more than ${INTERRUPTS_OFF_NS}: ${places}`);
+    const through = looks
+      .map((rip) => this.describe(rip).split(",")[0]!)
+      .filter((place, i, all) => place !== all[i - 1]);
+    this.report(
+      `interrupts off for ${ns} ns, more than ${INTERRUPTS_OFF_NS}: ${places}, through ${through.join(", ")}`,
+    );
   }
   private look(watch: Watch, ns: number, rip: bigint): void {
     watch.overdue ??= this.describe(rip);
@@ -120,6 +130,7 @@ export class InterruptsOff implements NodeObserver, RunLimits {
     watch.from = watch.runRip;
     watch.isStuck = false;
     watch.overdue = undefined;
+    watch.looks = [];
   }
   private watchOf(index: number): Watch {
     return (this.watches[index] ??= new Watch());

@@ -1,6 +1,7 @@
 /**
  * Spinlocks. They are held with interrupts off. A waiting core serves cross-calls, and keeps interrupts on if it holds
- * no other lock.
+ * no other lock. A core that holds another lock waits with interrupts off: it gets the lock before all that wait with
+ * interrupts on, and in the order of arrival, so it waits for no more than one hold of each core before it.
  *
  * A lock knows its owner and its rank, and each core knows the ranks that it holds. These rules are always checked: a
  * core takes locks only from the outermost inwards (so it never takes two of one rank, or one lock twice), releases
@@ -31,11 +32,14 @@ export const enum LockRank {
   CONSOLE = 0x40,
 }
 
-/** `{ owner: 0, rank: LockRank.… }`. Taking a lock without a rank is an error. */
+/** `{ owner: 0, rank: LockRank.…, next: 0, serving: 0 }`. Taking a lock without a rank is an error. */
 export class Lock {
   /** Core + 1; 0: not held. */
   owner: u32 = 0;
   rank: u32 = 0;
+  /** Tickets of cores that wait with interrupts off: the next one to draw, and the one whose turn it is. */
+  next: u32 = 0;
+  serving: u32 = 0;
 }
 
 /**
@@ -47,15 +51,39 @@ export function lock(l: ptr<Lock>): u64 {
   const cpu = thisCpu();
   // A held bit at or above the lock's own means this lock, another of its rank, or an inner one. Also true for rank 0.
   if (cpu.locks >= l.rank) outOfOrder(l);
-  while (atomicCompareExchange(addr(l.owner), 0, cpu.index + 1) !== 0) {
-    while (volatileRead(addr(l.owner)) !== 0) {
-      serveRequests();
-      if (cpu.locks === 0) admitInterrupts();
-      else pause();
-    }
+  if (isAwaited(l) || atomicCompareExchange(addr(l.owner), 0, cpu.index + 1) !== 0) {
+    if (cpu.locks === 0) waitOpen(l);
+    else waitInTurn(l);
   }
   cpu.locks |= l.rank;
   return flags;
+}
+/** Whether a core waits with interrupts off. */
+function isAwaited(l: ptr<Lock>): boolean {
+  return volatileRead(addr(l.next)) !== volatileRead(addr(l.serving));
+}
+/** No ticket is drawn here: an interrupt handler may want the same lock, and would wait behind this core. */
+function waitOpen(l: ptr<Lock>): void {
+  attr({ inline: "never" });
+  do {
+    while (isAwaited(l) || volatileRead(addr(l.owner)) !== 0) {
+      serveRequests();
+      admitInterrupts();
+    }
+  } while (atomicCompareExchange(addr(l.owner), 0, cpuIndex() + 1) !== 0);
+}
+function waitInTurn(l: ptr<Lock>): void {
+  attr({ inline: "never" });
+  const ticket: u32 = atomicAdd(addr(l.next), 1);
+  while (
+    volatileRead(addr(l.serving)) !== ticket ||
+    volatileRead(addr(l.owner)) !== 0 ||
+    atomicCompareExchange(addr(l.owner), 0, cpuIndex() + 1) !== 0
+  ) {
+    serveRequests();
+    pause();
+  }
+  atomicStore(addr(l.serving), ticket + 1);
 }
 function outOfOrder(l: ptr<Lock>): never {
   attr({ inline: "never" });

@@ -28,7 +28,7 @@ class Console {
 /** Attempts of an NMI to take the console: longer than a line takes. */
 const URGENT_TRIES: u32 = 20000;
 const console: Console = zeroed();
-const consoleLock: Lock = { owner: 0, rank: LockRank.CONSOLE };
+const consoleLock: Lock = { owner: 0, rank: LockRank.CONSOLE, next: 0, serving: 0 };
 
 /** 8 data bits, FIFOs on, no interrupts yet. */
 export function consoleStart(): void {

@@ -35,7 +35,7 @@ class Queue {
   first: ptr<Waiter> | null = null;
 }
 const queue: Queue = zeroed();
-const futexLock: Lock = { owner: 0, rank: LockRank.FUTEX };
+const futexLock: Lock = { owner: 0, rank: LockRank.FUTEX, next: 0, serving: 0 };
 /** By core. */
 const waiters: arr<Waiter, 64> = zeroed();
 

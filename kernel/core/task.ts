@@ -147,7 +147,7 @@ class Owned {
 }
 const owned: Owned = zeroed();
 /** Guards states and the location of threads. */
-export const taskLock: Lock = { owner: 0, rank: LockRank.TASK };
+export const taskLock: Lock = { owner: 0, rank: LockRank.TASK, next: 0, serving: 0 };
 
 export function threadOf(cpu: u32): ptr<Thread> {
   return addr(threads[cpu]);

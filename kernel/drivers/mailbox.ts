@@ -29,7 +29,7 @@ class MailboxState {
   message!: arr<u32, 256>;
 }
 const mailbox: MailboxState = zeroed();
-const mailboxLock: Lock = { owner: 0, rank: LockRank.MAILBOX };
+const mailboxLock: Lock = { owner: 0, rank: LockRank.MAILBOX, next: 0, serving: 0 };
 
 function register(offset: u32): ptr<u32> {
   return cast<ptr<u32>>(DIRECT_MAP_BASE + MAILBOX_BASE + u64(offset));

@@ -48,7 +48,7 @@ class State {
   managedFrames: u64 = 0;
 }
 const state: State = zeroed();
-const framesLock: Lock = { owner: 0, rank: LockRank.FRAMES };
+const framesLock: Lock = { owner: 0, rank: LockRank.FRAMES, next: 0, serving: 0 };
 
 class Fault {
   /** Counts down to the allocation that fails; 0: none. */

@@ -20,8 +20,10 @@ import {
   PTE_FILE,
   PTE_LEAVING,
   PTE_OWNED,
+  replaceEmptyTable,
   setLargePage,
   smallPageTable,
+  tableIsEmpty,
 } from "./pagetable.ts";
 import { addToFlush, type FlushList, shootdown } from "./shootdown.ts";
 
@@ -88,8 +90,8 @@ export function populate(c: ptr<Claim>, bits: u64): boolean {
       continue;
     }
     if (isEnding()) return false;
-    const large: boolean =
-      leaf.pageBytes >= LARGE_PAGE_BYTES && (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
+    let large: boolean = (at & (LARGE_PAGE_BYTES - 1)) === 0 && c.end - at >= LARGE_PAGE_BYTES;
+    if (large && slot !== null && leaf.pageBytes === PAGE_BYTES) large = tableIsEmpty(slot);
     if (large && populateLarge(c, at, bits)) at += LARGE_PAGE_BYTES;
     else at = populateSmall(c, at, bits);
     if (at === 0) return false;
@@ -104,8 +106,18 @@ function populateLarge(c: ptr<Claim>, at: u64, bits: u64): boolean {
   if (frame === 0) return false;
   zeroMemory(frame, LARGE_PAGE_BYTES);
   if (setLargePage(c.root, at, frame | bits, c.owner)) return true;
-  freeFrames(frame, FRAMES_PER_BLOCK, c.owner);
-  return false;
+  const table: u64 = replaceEmptyTable(c.root, at, frame | bits);
+  if (table === 0) {
+    freeFrames(frame, FRAMES_PER_BLOCK, c.owner);
+    return false;
+  }
+  // Small pages were here once.
+  const list: FlushList = uninitialized();
+  list.count = 0;
+  addToFlush(addr(list), at);
+  flushClaimed(c, addr(list));
+  freeFrames(table, 1, c.owner);
+  return true;
 }
 /**
  * Populates some small pages without a frame, from `at` on, in one table; returns the address after them, 0: no memory.

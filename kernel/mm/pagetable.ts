@@ -87,6 +87,22 @@ export function setLargePage(root: u64, address: u64, entry: u64, owner: u16): b
   return true;
 }
 
+/** Whether all 512 entries of a table, from its first one on, are zero. */
+export function tableIsEmpty(first: ptr<u64>): boolean {
+  for (let i: u64 = 0; i < 512; i++) if (first[i] !== 0) return false;
+  return true;
+}
+/**
+ * Sets the leaf of a 2 MB page where an empty table of small pages is; returns the table's frame. It may be freed when
+ * all cores have flushed the address: until then they may still walk through it (Intel SDM vol. 3A, 4.10.3.1).
+ */
+export function replaceEmptyTable(root: u64, address: u64, entry: u64): u64 {
+  const directory = tableOf(root, address, 2, 0);
+  if (directory === null) return 0;
+  const slot = addr(directory.entries[(address >> 21) & 511]);
+  return entryAddress(atomicExchange(slot, entry | Pte.PS));
+}
+
 /** Finds the leaf entry of `address`; `leaf.entry` is null if a table is missing on the way. */
 export function findLeaf(root: u64, address: u64, leaf: ptr<Leaf>): void {
   let table = physical<PageTable>(root);

@@ -127,7 +127,7 @@ const peers: Peers = zeroed();
 const firstPeers: arr<u8, 4096> = zeroed();
 const peersByNid: arr<ptr<Peer> | null, 4160> = zeroed();
 /** Guards all state in net, io and job that messages touch. The outermost lock. */
-export const netLock: Lock = { owner: 0, rank: LockRank.NET };
+export const netLock: Lock = { owner: 0, rank: LockRank.NET, next: 0, serving: 0 };
 
 /** `nodes`: compute nodes of the machine, 0 = unknown. */
 export function peersStart(nid: u32, nodes: u32): void {

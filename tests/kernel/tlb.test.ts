@@ -4,6 +4,7 @@
  * architectural TLBs never forget by themselves. They must hold no wrong entry at moments without a change in progress:
  * when a program starts, and between jobs.
  */
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -11,7 +12,7 @@ import { EventKind } from "../../emulator/abi/events.ts";
 import { Pte, PTE_NX } from "../../emulator/abi/x86.ts";
 import type { Node } from "../../emulator/machine/node.ts";
 import { realEngine } from "../machine/guest.ts";
-import { temporaryFolder } from "../system/command.ts";
+import { packageRoot, temporaryFolder } from "../system/command.ts";
 import { type Bench, withBench } from "../system/jobs.ts";
 import { programImage } from "./rig.ts";
 
@@ -85,6 +86,14 @@ const userEntries = (node: Node): number =>
     0,
   );
 
+/** The linker gives each segment 2 MB pages of its own. */
+const LARGE_PAGES = "-Wl,-z,max-page-size=0x200000,-z,common-page-size=0x200000";
+/** The core's entries for user addresses, without their dirty bits. */
+const entries = (node: Node): { virtual: bigint; bytes: number }[] =>
+  node.engine.cores[0]!.save()
+    .tlb.filter((entry) => entry.virtual < USER_HALF_END)
+    .map(({ virtual, bytes }) => ({ virtual, bytes }));
+
 describe.skipIf(typeof engine === "string")("job after job at the same addresses", () => {
   it("finds no translation of the one before, on no core", () => {
     const jobs = [
@@ -133,6 +142,31 @@ describe.skipIf(typeof engine === "string")("job after job at the same addresses
       });
       expect(out).toMatch(/^threads: \d+ checks passed\n$/);
       expect(stale(node)).toEqual([]);
+    });
+  });
+
+  it("a hot loop over text, data, heap and stack takes no miss after its first pass, and few entries", () => {
+    const source = path.join(packageRoot, "tests/kernel/programs/hot.c");
+    const built = spawnSync("gcc", ["-O1", "-static", LARGE_PAGES, "-o", path.join(root, "hot"), source], {
+      encoding: "utf8",
+    });
+    expect(built.stderr).toBe("");
+    withBench({ nodes: 1, cores: 1, root, memBytes: 256 << 20 }, (bench) => {
+      const id = bench.submit({ program: "/hot", args: ["6"] });
+      const passes: ReturnType<typeof entries>[] = [];
+      for (let pass = 1; pass <= 6; pass++) {
+        bench.until(() => bench.events.filter((e) => e.kind === EventKind.MARK).length >= pass);
+        passes.push(entries(bench.node(1)));
+      }
+      expect(bench.finish(id).result).toMatchObject({ kind: "exited", waitStatus: 0 });
+      const [first, ...later] = passes;
+      // The TLB never evicts: an entry more would be a miss.
+      for (const next of later) expect(next).toEqual(first);
+      const large = first!.filter((entry) => entry.bytes > 4096);
+      console.log(`tests/kernel/tlb: 52 MB in ${large.length} large and ${first!.length - large.length} small entries`);
+      // A processor has 32 or more of each (Skylake: 64 small, 32 large).
+      expect(large.length).toBeLessThanOrEqual(32);
+      expect(first!.length - large.length).toBeLessThanOrEqual(64);
     });
   });
 

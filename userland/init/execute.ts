@@ -5,7 +5,7 @@
  */
 import { ElfError, elfCheck, type ElfImage, type ElfLimits, elfLoad, SegmentFlag } from "../../toolchain/lib/rt/elf.ts";
 import { Errno } from "../../kernel/abi/errno.ts";
-import { USER_MAP_BASE } from "../../kernel/abi/memory.ts";
+import { LARGE_PAGE_BYTES, USER_MAP_BASE } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
 import { DYNAMIC_BASE, MapFlag, PROGRAM_LOWEST, Prot } from "../../kernel/abi/process.ts";
 import { mmap, mprotect } from "../lib/syscall.ts";
@@ -53,6 +53,7 @@ function load(start: ptr<Start>, file: ptr<u8>, prefix: ptr<ProgramPrefix>): u32
   limits.lowest = PROGRAM_LOWEST;
   limits.end = USER_MAP_BASE;
   limits.base = DYNAMIC_BASE;
+  limits.largePageBytes = LARGE_PAGE_BYTES;
   const error: u32 = elfLoad(file, prefix.fileBytes, addr(limits), placeSegment, protectSegment, 0, addr(start.image));
   if (error !== ElfError.OK) return error;
   if (prefix.linkerBytes === 0) return start.image.interpreterOffset === 0 ? ElfError.OK : ElfError.BAD_INTERPRETER;

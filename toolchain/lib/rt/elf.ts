@@ -5,7 +5,7 @@
  * Loads executables (ET_EXEC) and position-independent ones (ET_DYN, at the caller's base). For a program that names an
  * interpreter (PT_INTERP: the dynamic linker), the caller loads that file too. No relocation is applied here.
  */
-import { memcpy, memset } from "./memory.ts";
+import { memcpy } from "./memory.ts";
 
 export const enum ElfError {
   OK = 0,
@@ -82,6 +82,8 @@ export class ElfLimits {
   end: u64 = 0;
   /** Base of ET_DYN images. */
   base: u64 = 0;
+  /** Segments that are aligned to this get whole pages of this size; 0: none do. */
+  largePageBytes: u64 = 0;
 }
 
 const ELF_MAGIC: u32 = 0x464c_457f;
@@ -214,10 +216,45 @@ export function elfCheck(image: ptr<u8>, imageBytes: u64, limits: ptr<ElfLimits>
   return ElfError.OK;
 }
 
+/** Pages of a segment in memory. */
+class Extent {
+  start: u64 = 0;
+  end: u64 = 0;
+}
 /**
- * Checks and loads; returns an ElfError. For each PT_LOAD, `place(context, address, bytes)` maps `bytes` bytes at the
- * page-aligned `address` and returns where to write them (null: no memory). After the copy, `protect(context, address,
- * bytes, flags)` sets the segment's SegmentFlags. Both are called only after the whole image has passed its checks.
+ * The pages of PT_LOAD `index` of a checked image: whole large pages if the segment is aligned to them, and where
+ * neither the segments before it, which end at `previousEnd`, nor the next one are in the way.
+ */
+function extentOf(
+  image: ptr<u8>,
+  index: u32,
+  limits: ptr<ElfLimits>,
+  base: u64,
+  previousEnd: u64,
+  x: ptr<Extent>,
+): void {
+  const p = headerOf(image, index);
+  x.start = (p.address + base) & ~PAGE_MASK;
+  x.end = (p.address + base + p.memoryBytes + PAGE_MASK) & ~PAGE_MASK;
+  const mask: u64 = limits.largePageBytes - 1;
+  if (limits.largePageBytes === 0 || p.align < limits.largePageBytes || (base & mask) !== 0) return;
+  const start: u64 = x.start & ~mask;
+  if (start >= previousEnd && start >= limits.lowest) x.start = start;
+  const count: u32 = cast<ptr<ElfHeader>>(image).programHeaderCount;
+  let free: u64 = limits.end;
+  for (let i: u32 = index + 1; i < count && free === limits.end; i++) {
+    const next = headerOf(image, i);
+    if (next.type === PT_LOAD && next.memoryBytes !== 0) free = (next.address + base) & ~PAGE_MASK;
+  }
+  const end: u64 = (x.end + mask) & ~mask;
+  if (end <= free) x.end = end;
+}
+
+/**
+ * Checks and loads; returns an ElfError. For each PT_LOAD, `place(context, address, bytes)` maps `bytes` zeroed bytes
+ * at the page-aligned `address` and returns where to write them (null: no memory). After the copy, `protect(context,
+ * address, bytes, flags)` sets the segment's SegmentFlags. Both are called only after the whole image has passed its
+ * checks.
  */
 export function elfLoad(
   image: ptr<u8>,
@@ -231,20 +268,17 @@ export function elfLoad(
   const error: u32 = elfCheck(image, imageBytes, limits, result);
   if (error !== ElfError.OK) return error;
   const count: u32 = cast<ptr<ElfHeader>>(image).programHeaderCount;
+  const x: Extent = zeroed();
   for (let i: u32 = 0; i < count; i++) {
     const p = headerOf(image, i);
     if (p.type !== PT_LOAD || p.memoryBytes === 0) continue;
-    const start: u64 = p.address + result.base;
-    const firstPage: u64 = start & ~PAGE_MASK;
-    const head: u64 = start - firstPage;
-    const lengthBytes: u64 = (head + p.memoryBytes + PAGE_MASK) & ~PAGE_MASK;
-    const to = place(context, firstPage, lengthBytes);
+    extentOf(image, i, limits, result.base, x.end, addr(x));
+    const to = place(context, x.start, x.end - x.start);
     if (to === null) return ElfError.NO_MEMORY;
-    memset(to, 0, head);
-    memcpy(addr(to[head]), addr(image[p.offset]), p.fileBytes);
-    memset(addr(to[head + p.fileBytes]), 0, lengthBytes - head - p.fileBytes);
-    if (!protect(context, firstPage, lengthBytes, p.flags)) return ElfError.NO_MEMORY;
+    memcpy(addr(to[p.address + result.base - x.start]), addr(image[p.offset]), p.fileBytes);
+    if (!protect(context, x.start, x.end - x.start, p.flags)) return ElfError.NO_MEMORY;
   }
+  result.end = x.end;
   return ElfError.OK;
 }
 

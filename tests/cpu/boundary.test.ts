@@ -138,7 +138,9 @@ describeEngines("a fetch that faults behind a run's last instruction", () => {
     it(`${behind[0]}: the count is exact`, () => {
       const { core, guest, reset } = prepare(behind);
       const random = seeded(11);
-      const usable = kinds.filter(([, , system]) => !(behind[1] && system));
+      // A branch to the end of the canonical addresses faults itself (checks/guest/system.ts).
+      const branches = behind[2] ? ["jmp to the next", "jz to the next"] : [];
+      const usable = kinds.filter(([name, , system]) => !(behind[1] && system) && !branches.includes(name));
       const plain = usable.filter(([name]) => name !== "cpuid"); // it writes RBX
       for (const [index, last] of usable.entries()) {
         const before = [0, 1].map(() => plain[random(plain.length)]);

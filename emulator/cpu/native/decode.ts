@@ -149,7 +149,7 @@ export function decode(code: Uint8Array, at: number, end: number, mode: Mode): D
     if (at >= end) return TRUNCATED;
     opcode = 0x100 | code[at++];
   }
-  insn.opcode = opcode;
+  insn.opcode = opcode === 0x82 && mode !== 64 ? 0x80 : opcode; // 82 is 80, and the host does not know it
   insn.operandBytes = rex & 8 ? 8 : mode === 16 ? (insn.hasOperandPrefix ? 4 : 2) : insn.hasOperandPrefix ? 2 : 4;
   insn.addressBytes = mode === 64 ? (addressPrefix ? 4 : 8) : (mode === 32) !== addressPrefix ? 4 : 2;
 

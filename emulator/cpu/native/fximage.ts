@@ -1,7 +1,7 @@
 /**
  * Converts between the FXSAVE image (Intel SDM vol. 1, table 10-2) and the environment, which holds the x87 state in
- * the format of FNSAVE (vol. 1, figure 8-9). The FPU's last instruction and data pointers are always 0, since
- * processors differ in them.
+ * the format of FNSAVE (vol. 1, figure 8-9). The FPU's last instruction and data pointers are always 0
+ * (x86/fpustate.ts).
  */
 import { Env } from "./environment.ts";
 import type { Processor } from "./processor.ts";
@@ -40,7 +40,7 @@ export function readFxImage(cpu: Processor, image: Uint8Array): void {
   image.set(env.bytes.subarray(Env.XMM, Env.XMM + 256), FX_XMM);
 }
 
-export function writeFxImage(cpu: Processor, image: Uint8Array, xmmRegisters = 16): void {
+export function writeFxImage(cpu: Processor, image: Uint8Array): void {
   const { env } = cpu;
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   cpu.setFpuControl(view.getUint16(FX_CONTROL, true));
@@ -54,5 +54,5 @@ export function writeFxImage(cpu: Processor, image: Uint8Array, xmmRegisters = 1
     env.bytes.set(image.subarray(at, at + 10), Env.X87 + SAVE_REGISTERS + index * 10);
   }
   cpu.mxcsr = view.getUint32(FX_MXCSR, true);
-  env.bytes.set(image.subarray(FX_XMM, FX_XMM + xmmRegisters * 16), Env.XMM);
+  env.bytes.set(image.subarray(FX_XMM, FX_XMM + 256), Env.XMM);
 }

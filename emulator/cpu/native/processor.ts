@@ -16,6 +16,7 @@ import {
   SegmentIndex,
 } from "../x86/access.ts";
 import { SegmentFlag } from "../x86/descriptors.ts";
+import { alignmentOf } from "../x86/operand.ts";
 import { Registers } from "./registers.ts";
 
 const PAGE = 4096;
@@ -153,9 +154,13 @@ export abstract class Processor extends Registers {
   linear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
     const address = this.checkedLinear(index, offset, bytes, write);
     // Processors raise it before a page fault, but after the #GP for a non-canonical address.
-    if (this.alignmentChecks && bytes <= 8 && address & BigInt(bytes - 1) && isCanonical(address))
-      throw new Fault(Exception.AC, 0);
+    if (bytes !== 16) this.checkAlignment(address, bytes); // #GP if it must be aligned (step.ts)
     return address;
+  }
+  /** #AC of a program's access. */
+  checkAlignment(address: bigint, bytes: number): void {
+    if (this.alignmentChecks && address & BigInt(alignmentOf(bytes) - 1) && isCanonical(address))
+      throw new Fault(Exception.AC, 0);
   }
   private checkedLinear(index: SegmentIndex, offset: bigint, bytes: number, write: boolean): bigint {
     const segment = this.segment(index);

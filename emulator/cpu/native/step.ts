@@ -132,6 +132,8 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
   const { bytes, reads, writes, aligned } = operandOf(insn, row);
   const address = memoryAddress(cpu, insn, bytes, writes);
   if (aligned && address & BigInt(bytes - 1)) throw new Fault(Exception.GP, 0);
+  // As on AMD's processors; the manual leaves it open (SDM vol. 2, MOVUPS).
+  if (!aligned && bytes === 16) cpu.checkAlignment(address, bytes);
   const bounce = env.bytes.subarray(Env.BOUNCE, Env.BOUNCE + bytes);
   if (writes) cpu.checkWrite(address, bytes, cpu.privilege);
   if (reads) cpu.readBytes(address, bounce, cpu.privilege);

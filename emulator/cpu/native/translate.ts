@@ -115,6 +115,7 @@ export class Translator {
       const how = insn.row?.how;
       const unitOff = (page.mode & MODE_UNIT_OFF) !== 0 && insn.row?.unit !== "";
       emitter.insn = insn;
+      emitter.next = page.linear + at + insn.length;
       emitter.alone = false;
       const isBranch = how !== undefined && how in branchEmitters;
       const isStraight = how !== undefined && how in straightEmitters;

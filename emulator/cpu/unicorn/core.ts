@@ -13,16 +13,18 @@ import {
   type Privilege,
 } from "../x86/access.ts";
 import { FAULT, NOT_CANONICAL } from "../x86/mmu.ts";
+import { isCanonical } from "../x86/pagewalk.ts";
 import type { WatchHit } from "../x86/stops.ts";
 import { pageOf } from "../x86/tlb.ts";
 import { type Address, type Binding, binding, ErrorCode } from "./binding.ts";
-import { implicitTableAccess, instructionLengthBefore, repeatCount } from "./decode.ts";
+import { implicitTableAccess, repeatCount } from "./decode.ts";
 import { Env } from "./environment.ts";
 import { FaultProcessor, FETCH_OUTSIDE_RAM } from "./faults.ts";
 import { loadsStackAtRip } from "./intercept.ts";
 import type { Instance } from "./instance.ts";
 import { CorePoints } from "./points.ts";
 import type { Node } from "./processor.ts";
+import { softwareInterruptBytes, statusBeforeStep } from "./translator.ts";
 
 /** Instructions per uc_emu_start: bounds the amount of code that a run can translate. */
 const RUN_LIMIT = 10_000;
@@ -323,15 +325,12 @@ export class UnicornCore extends FaultProcessor implements Core {
     const vector = this.trapVector;
     if (env.u32(Env.EXCEPTION_IS_INT)) {
       this.advance(this.trapAt);
-      const rip = this.rip;
-      this.deliver({
-        vector,
-        kind: "software",
-        instructionRip: rip - BigInt(instructionLengthBefore(this, rip, vector)),
-      });
+      this.interruptShadow = false;
+      this.deliver({ vector, kind: "software", instructionRip: this.rip - BigInt(softwareInterruptBytes()) });
     } else {
       // #DB is the single-step trap: its instruction has been completed.
       if (vector !== Exception.DB) this.points.hit = undefined;
+      else if (!isCanonical(Number(this.rip >> 32n)) && this.faultsAtBranch(this.trapAt, statusBeforeStep())) return;
       this.advance(vector === Exception.DB ? this.trapAt : this.trapAt - 1);
       this.deliverFound(vector);
     }

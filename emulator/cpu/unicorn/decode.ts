@@ -2,21 +2,11 @@
  * The small part of instruction decoding that the engine needs: Unicorn reports the address of an instruction, but not
  * its length or the privilege of its memory accesses.
  */
-import { Exception } from "../../abi/x86.ts";
 import { ACCESS_READ, type AccessKind } from "../x86/access.ts";
 import type { Processor } from "./processor.ts";
 
 const LONGEST_INSTRUCTION = 15;
-const INT3 = 0xcc;
-const INTO = 0xce;
 const prefixes: ReadonlySet<number> = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
-
-/** Length of the software interrupt that ends at `rip`, without prefixes: INT3 and INTO are one byte, INT n two. */
-export function instructionLengthBefore(cpu: Processor, rip: bigint, vector: number): number {
-  const last = cpu.fetchByte(rip - 1n);
-  if (vector === Exception.BP && last === INT3) return 1;
-  return vector === Exception.OF && last === INTO ? 1 : 2;
-}
 
 /** Number of bytes up to and including a two-byte opcode 0F `second` at `rip`, with prefixes. */
 export function opcodeLength(cpu: Processor, rip: bigint, second: number): number {
@@ -33,6 +23,7 @@ export function opcodeLength(cpu: Processor, rip: bigint, second: number): numbe
  * register counts only with a register source: with a memory source the access may be the program's own.
  */
 export function implicitTableAccess(cpu: Processor, access: AccessKind): boolean {
+  if (cpu.is64Bit) return false; // these are executed by x86/execute.ts
   let at = cpu.rip;
   const next = (): number => cpu.fetchByte(at++) ?? 0;
   let byte = next();

@@ -58,6 +58,8 @@ export const Env = {
   SYSENTER_ESP: 4776,
   SYSENTER_EIP: 4784,
   STAR: 4792,
+  /** vm_hsave of SVM, which no processor here has: the address of a bit for each page of RAM that has code. */
+  CODE_PAGES: 4800,
   LSTAR: 4808,
   CSTAR: 4816,
   FMASK: 4824,

@@ -18,7 +18,8 @@ import {
 import { CANONICAL_END, leavesCanonical } from "./operands.ts";
 import type { CorePoints } from "./points.ts";
 import { Processor } from "./processor.ts";
-import { computedFlags, noted } from "./translator.ts";
+import { isCanonical } from "../x86/pagewalk.ts";
+import { computedFlags, misalignedAddress, noted } from "./translator.ts";
 import { UNALIGNED } from "./translator-code.ts";
 
 /** Error of a fetch from device memory. Device memory reads as all ones there, which is an undefined opcode. */
@@ -37,7 +38,14 @@ export abstract class FaultProcessor extends Processor {
       this.deliver({ vector, kind: "exception", errorCode: errorCode & 0xffff });
       return;
     }
-    const cause = needsAlignmentAtRip(this) ? Exception.GP : Exception.AC;
+    // An address that is not canonical comes first.
+    const address = misalignedAddress();
+    const cause =
+      this.is64Bit && !isCanonical(Number(address >> 32n))
+        ? vectorOfNotCanonical(this, address >> 12n)
+        : needsAlignmentAtRip(this)
+          ? Exception.GP
+          : Exception.AC;
     this.deliver({ vector: cause, kind: "exception", errorCode: 0 });
   }
 
@@ -70,6 +78,7 @@ export abstract class FaultProcessor extends Processor {
   /** The translator has left the instruction at RIP to us. */
   protected afterIntercept(): void {
     const stepping = (this.env.u32(Env.EFLAGS) & Rflags.TF) !== 0;
+    const shadow = this.interruptShadow;
     let done: Intercepted | undefined;
     try {
       done = perform(this);
@@ -88,18 +97,22 @@ export abstract class FaultProcessor extends Processor {
       this.deliver({ vector: done.vector, kind: "exception", errorCode: done.errorCode });
       return;
     }
+    const { rip } = this;
     this.rip += BigInt(done.length);
-    this.interruptShadow = false;
+    // A load of SS makes a new shadow, in which no single step traps.
+    const loadsStack = done.loadsStack === true;
+    if (shadow && !loadsStack) this.interruptShadow = false;
     this.advance(1);
-    if (done.trap !== undefined) this.deliver({ vector: done.trap, kind: "exception" });
-    else if (stepping) {
+    if (done.interrupt !== undefined) this.deliver({ vector: done.interrupt, kind: "software", instructionRip: rip });
+    else if (done.trap !== undefined) this.deliver({ vector: done.trap, kind: "exception" });
+    else if (stepping && !loadsStack) {
       this.setDebugRegister(6, this.debugRegister(6) | Dr6.BS);
       this.deliver({ vector: Exception.DB, kind: "exception" });
     }
   }
 
   /** A near branch to a non-canonical address faults itself (SDM vol. 2, JMP, CALL, RET): it is undone. */
-  protected faultsAtBranch(begun: number): boolean {
+  protected faultsAtBranch(begun: number, status?: bigint): boolean {
     const { rip, rsp, count } = noted;
     // The branch is noted before it is counted.
     if (count !== begun - 1 || !this.is64Bit || !isNotedBranch(this, rip)) return false;
@@ -107,6 +120,7 @@ export abstract class FaultProcessor extends Processor {
     this.points.hit = undefined;
     this.rip = rip;
     this.setGpr(4, rsp);
+    if (status !== undefined) this.setDebugRegister(6, status);
     this.deliver({ vector: Exception.GP, kind: "exception", errorCode: 0 });
     return true;
   }

@@ -13,7 +13,7 @@ import {
   TLB_VIRTUAL,
 } from "./binding.ts";
 import { BreakpointList } from "./breakpoints.ts";
-import { Environment } from "./environment.ts";
+import { Env, Environment } from "./environment.ts";
 import { checkAlignment } from "./translator.ts";
 
 /**
@@ -21,6 +21,7 @@ import { checkAlignment } from "./translator.ts";
  * would touch 1 GB. The run loop flushes before the buffer could overflow, which would crash the process.
  */
 export const TRANSLATION_BUFFER_BYTES = 32 << 20;
+const PAGE = 4096;
 
 /** C function pointers that an instance calls. */
 export interface Callbacks {
@@ -84,6 +85,7 @@ export class Instance {
     unicorn.addInstructionHook(handle, HookedInstruction.SYSCALL, callbacks.syscall);
     unicorn.addInstructionHook(handle, HookedInstruction.SYSENTER, callbacks.sysenter);
     this.env.initFpu();
+    this.env.setU64(Env.CODE_PAGES, BigInt(unicorn.allocate(Math.ceil(map.ramBytes / PAGE / 8) + 8)));
     this.pristine = this.env.bytes.slice();
   }
 

@@ -2,7 +2,7 @@
  * A core's registers and linear memory on top of its Unicorn instance, for event delivery, SYSCALL and the debugger.
  * core.ts runs the core.
  */
-import { Cr0, Rflags } from "../../abi/x86.ts";
+import { Cr0, Exception, Rflags } from "../../abi/x86.ts";
 import type { Bus, Segment } from "../engine.ts";
 import {
   ACCESS_FETCH,
@@ -21,6 +21,8 @@ import {
 } from "../x86/access.ts";
 import { BaseCore } from "../x86/core.ts";
 import { Mmu } from "../x86/mmu.ts";
+import { alignmentOf } from "../x86/operand.ts";
+import { isCanonical } from "../x86/pagewalk.ts";
 import type { PagingRegister, PlainRegister } from "../x86/registers.ts";
 import type { StopTable } from "../x86/stops.ts";
 import type { CodeCoherence } from "./coherence.ts";
@@ -55,6 +57,7 @@ const fields: ReadonlyMap<PlainRegister | PagingRegister, number> = new Map([
   ["sysenter_eip", Env.SYSENTER_EIP],
 ]);
 const NO_EXCEPTION = -1;
+const FPU_EXCEPTIONS = 0x3f;
 
 export abstract class Processor extends BaseCore implements PagingRegisters, SyscallRegisters {
   readonly env: Environment;
@@ -257,7 +260,15 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     if (index !== SegmentIndex.FS && index !== SegmentIndex.GS) this.env.updateHflags(this.cpl);
   }
 
+  /** #AC of a program's access. Processors raise it before a page fault, but after the #GP of a non-canonical address. */
+  private checkProgram(address: bigint, bytes: number, privilege: Privilege): void {
+    if (privilege !== PRIVILEGE_USER || !this.alignmentCheck || !(this.cr0 & Cr0.AM)) return;
+    if (address & BigInt(alignmentOf(bytes) - 1) && isCanonical(Number(address >> 32n)))
+      throw new Fault(Exception.AC, 0);
+  }
+
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint {
+    this.checkProgram(address, bytes, privilege);
     let value = 0n;
     for (let done = 0; done < bytes; ) {
       const at = BigInt.asUintN(64, address + BigInt(done));
@@ -271,6 +282,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   }
 
   writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void {
+    this.checkProgram(address, bytes, privilege);
     // Both pages of a straddling write are checked before the first byte is written.
     const first = Math.min(bytes, 4096 - Number(address & 0xfffn));
     const physical = this.physicalOf(address, ACCESS_WRITE, privilege);
@@ -286,7 +298,31 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     if (first < bytes) this.noteOwnAccess(BigInt.asUintN(64, address + BigInt(first)), bytes - first, true);
   }
 
+  /** Copies linear memory of at most a page to `to`. Throws Fault. */
+  readBytes(address: bigint, to: Uint8Array, privilege: Privilege): void {
+    this.checkProgram(address, to.length, privilege);
+    for (let done = 0; done < to.length; ) {
+      const at = BigInt.asUintN(64, address + BigInt(done));
+      const end = Math.min(to.length, done + 4096 - Number(at & 0xfffn));
+      const physical = this.physicalOf(at, ACCESS_READ, privilege);
+      this.noteOwnAccess(at, end - done, false);
+      for (let byte = 0; done < end; byte++, done++) to[done] = this.readByte(physical + byte);
+    }
+  }
+  /** The reverse: all or nothing. */
+  writeBytes(address: bigint, from: Uint8Array, privilege: Privilege): void {
+    this.checkWrite(address, from.length, privilege);
+    for (let done = 0; done < from.length; ) {
+      const at = BigInt.asUintN(64, address + BigInt(done));
+      const end = Math.min(from.length, done + 4096 - Number(at & 0xfffn));
+      const physical = this.physicalOf(at, ACCESS_WRITE, privilege);
+      this.noteOwnAccess(at, end - done, true);
+      for (let byte = 0; done < end; byte++, done++) this.writeByte(physical + byte, from[done]);
+    }
+  }
+
   checkWrite(address: bigint, bytes: number, privilege: Privilege): void {
+    this.checkProgram(address, bytes, privilege);
     this.physicalOf(address, ACCESS_WRITE, privilege);
     const last = BigInt.asUintN(64, address + BigInt(bytes - 1));
     if (last >> 12n !== address >> 12n) this.physicalOf(last & ~0xfffn, ACCESS_WRITE, privilege);
@@ -304,6 +340,26 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
   /** Raises only exception flags. */
   raiseMxcsr(flags: number): void {
     this.env.setU32(Env.MXCSR, this.mxcsr | flags);
+  }
+  get hasPendingX87(): boolean {
+    const { env } = this;
+    const pending = env.u32(Env.FPU_STATUS) & ~env.u32(Env.FPU_CONTROL) & FPU_EXCEPTIONS;
+    return pending !== 0 && (this.cr0 & Cr0.NE) !== 0;
+  }
+  set resumeFlag(value: boolean) {
+    this.env.resumeFlag = value;
+  }
+  get resumeFlag(): boolean {
+    return this.env.resumeFlag;
+  }
+  /** For INS and OUTS, after the check of the right to use the port. */
+  inPort(port: number, bytes: number): number {
+    this.debug.accessedPort(port, bytes, this.cr4);
+    return this.node.bus.readPort(this.core, port, bytes) >>> 0;
+  }
+  outPort(port: number, bytes: number, value: number): void {
+    this.debug.accessedPort(port, bytes, this.cr4);
+    this.node.bus.writePort(this.core, port, bytes, value);
   }
   loadTable(which: "gdtr" | "idtr", base: bigint, limit: number): void {
     this.env.setTable(which === "gdtr" ? Env.GDTR : Env.IDTR, base, limit);

@@ -10,22 +10,32 @@
  * HALF     Unicorn loads 16 bytes although the operand has 8: the second load repeats the first 8
  * FLAGS    the lazy flags are computed before it
  * NOTE     its RIP and RSP are kept: if the fetch at its target faults, the fault belongs to the branch
+ * WIDE     a load of 16 bytes: both halves are loaded before the first one is kept
+ *
+ * `readAs` makes the translator read other bytes than memory has, for encodings that it takes for something else.
  */
 import { type Address, binding, registerCallback, viewMemory, type Wide } from "./binding.ts";
 import { interposeAddress } from "./got.ts";
 import { UnicornUnavailable } from "./library.ts";
 import { Data, Entry, TRANSLATOR_CODE } from "./translator-code.ts";
 
-export const Action = { PLAIN: 0, ALIGN: 1, EXIT: 2, BRACKET: 3, NOTE: 4, FLAGS: 5, HALF: 6 } as const;
+export const Action = { PLAIN: 0, ALIGN: 1, EXIT: 2, BRACKET: 3, NOTE: 4, FLAGS: 5, HALF: 6, WIDE: 7 } as const;
 const BP_GDB = 0x10;
 /** In TABLE1. */
 const PREFIX = 1;
 const ESCAPE = 2;
 const ASK = 3;
+const GROUP = 4;
+/** Bits of a prefix in TABLE1. One with UNUSUAL asks, and both of the first two before a second byte. */
+const OPERAND_SIZE = 0x10;
+const REPEAT = 0x20;
+const UNUSUAL = 0x40;
+/** REX.R, which asks before an opcode of GROUPS. */
+const EXTENDS = 0x08;
 // biome-ignore format: by the opcode map
 const PREFIXES = [
-  0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3,
-  0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f,
+  0x64, 0x65, 0x67,
+  0x40, 0x41, 0x42, 0x43, 0x48, 0x49, 0x4a, 0x4b,
 ];
 /** CPUClass: pointer to it in CPUState, and its do_unaligned_access. */
 const CLASS_IN_CPU = 0x81b0;
@@ -42,6 +52,8 @@ const UNALIGNED_IN_CLASS = 0x18;
 export interface Interest {
   readonly opcodes: readonly number[];
   readonly second: readonly number[];
+  /** One-byte opcodes that are interesting with some values of ModRM.reg: a bit each. */
+  readonly groups: readonly (readonly [opcode: number, extensions: number])[];
 }
 
 let unaligned: Address = 0;
@@ -86,6 +98,17 @@ export function interposeTranslator(interest: Interest, classify: (address: Wide
     [Data.ST64, "tcg_gen_qemu_st_i64"],
     [Data.FLAGS, "cpu_cc_compute_all"],
     [Data.RAISE, "raise_exception_err_ra"],
+    [Data.TEMPORARY, "tcg_temp_new_internal"],
+    [Data.ADD64, "tcg_gen_addi_i64"],
+    [Data.RAISE_PLAIN, "raise_exception"],
+    [Data.SYSRET, "helper_sysret"],
+    [Data.SOFTWARE, "helper_raise_interrupt"],
+    [Data.OVERFLOW, "helper_into"],
+    [Data.PROTECT, "tlb_protect_code"],
+    [Data.UNPROTECT, "tlb_unprotect_code"],
+    [Data.WRITTEN, "tb_invalidate_phys_page_fast"],
+    [Data.DIRTY, "tlb_set_dirty"],
+    [Data.LEAVE, "cpu_loop_exit_noexc"],
   ];
   for (const [at, name] of symbols) set(at, Number(unicorn.library.symbol(`${name}_x86_64`)));
   set(Data.CALLBACK, registerCallback("classify", classify));
@@ -106,9 +129,17 @@ export function interposeTranslator(interest: Interest, classify: (address: Wide
   });
   view.setUint32(Data.BREAKPOINT + 8, BP_GDB, true);
   for (const prefix of PREFIXES) bytes[Data.TABLE1 + prefix] = PREFIX;
+  for (const segment of [0x26, 0x2e, 0x36, 0x3e]) bytes[Data.TABLE1 + segment] = PREFIX | UNUSUAL;
+  for (const rex of [0x44, 0x45, 0x46, 0x47, 0x4c, 0x4d, 0x4e, 0x4f]) bytes[Data.TABLE1 + rex] = PREFIX | EXTENDS;
+  bytes[Data.TABLE1 + 0x66] = PREFIX | OPERAND_SIZE;
+  for (const repeat of [0xf2, 0xf3]) bytes[Data.TABLE1 + repeat] = PREFIX | REPEAT;
   bytes[Data.TABLE1 + 0x0f] = ESCAPE;
   for (const opcode of interest.opcodes) bytes[Data.TABLE1 + opcode] = ASK;
   for (const opcode of interest.second) bytes[Data.TABLE2 + opcode] = ASK;
+  for (const [opcode, extensions] of interest.groups) {
+    bytes[Data.TABLE1 + opcode] = GROUP;
+    bytes[Data.GROUPS + opcode] = extensions;
+  }
   interposeAddress("translator_loop_x86_64", base + Entry.LOOP);
   interposeAddress("tcg_gen_qemu_ld_i32_x86_64", base + Entry.LD32);
   interposeAddress("tcg_gen_qemu_st_i32_x86_64", base + Entry.ST32);
@@ -119,8 +150,36 @@ export function interposeTranslator(interest: Interest, classify: (address: Wide
   interposeAddress("helper_invlpga_x86_64", base + Entry.COMPUTE);
   interposeAddress("helper_vmload_x86_64", base + Entry.BEFORE);
   interposeAddress("helper_vmsave_x86_64", base + Entry.AFTER);
+  interposeAddress("cpu_ldub_code_x86_64", base + Entry.FETCH);
+  interposeAddress("helper_single_step_x86_64", base + Entry.STEP);
+  interposeAddress("helper_rechecking_single_step_x86_64", base + Entry.RECHECK);
+  interposeAddress("helper_sysret_x86_64", base + Entry.SYSRET);
+  interposeAddress("helper_raise_interrupt_x86_64", base + Entry.SOFTWARE);
+  interposeAddress("helper_into_x86_64", base + Entry.OVERFLOW);
+  interposeAddress("tlb_protect_code_x86_64", base + Entry.PROTECT);
+  interposeAddress("tlb_unprotect_code_x86_64", base + Entry.UNPROTECT);
+  interposeAddress("tb_invalidate_phys_page_fast_x86_64", base + Entry.WRITTEN);
+  interposeAddress("tlb_set_dirty_x86_64", base + Entry.DIRTY);
+  interposeAddress("cpu_loop_exit_noexc_x86_64", base + Entry.RESTART);
   unaligned = base + Entry.UNALIGNED;
 }
+
+/** Called by `classify`: the translator reads these bytes at a linear address while it translates the instruction. */
+export function readAs(linear: bigint, code: Uint8Array): void {
+  const view = data as DataView;
+  new Uint8Array(view.buffer, Data.CHANGED, 16).set(code);
+  view.setBigUint64(Data.CHANGED_AT, linear, true);
+  view.setBigUint64(Data.CHANGED_BYTES, BigInt(code.length), true);
+}
+
+/** Address of the last access that was not aligned as its instruction requires. */
+export const misalignedAddress = (): bigint => (data as DataView).getBigUint64(Data.MISALIGNED, true);
+
+/** DR6 before the last single-step trap. */
+export const statusBeforeStep = (): bigint => (data as DataView).getBigUint64(Data.STATUS, true);
+
+/** Length of the last INT n, INT3 or INTO, with its prefixes. */
+export const softwareInterruptBytes = (): number => (data as DataView).getUint32(Data.SOFTWARE_BYTES, true);
 
 /** The flags before the last instruction with `FLAGS`. */
 export const computedFlags = (): bigint => (data as DataView).getBigUint64(Data.COMPUTED, true);

@@ -1,8 +1,8 @@
 /**
  * x87 instructions, executed one at a time by the host's own FPU. Unicorn's QEMU has no stack overflow, hardly any
  * exception flags and no unmasked exceptions, and computes transcendental functions with 53 bits. So Unicorn only finds
- * these instructions (translator.ts). Memory operands go through a buffer. Unicorn executes FNSTENV, FRSTOR and FNSAVE,
- * which only move state.
+ * these instructions (translator.ts). Memory operands go through a buffer. x86/fpustate.ts executes those that move the
+ * whole state.
  *
  * IEEE 754 and the manual define the results, except those of the transcendental functions, which
  * x86/transcendental.ts computes.
@@ -26,11 +26,11 @@ const SLOT_BYTES = 32;
 const BYTES = CODE_AT + 8 * 256 * SLOT_BYTES;
 const DEFAULT_MXCSR = 0x1f80;
 
-/** Size of the memory operand by opcode D8 … DF and extension; negative: stored; 0: undefined, or left to Unicorn. */
+/** Size of the memory operand by opcode D8 … DF and extension; negative: stored; 0: not executed here. */
 // biome-ignore format: a table
 const memoryBytes: readonly (readonly number[])[] = [
   [ 4,  4,  4,  4,  4,  4,  4,   4],
-  [ 4,  0, -4, -4, 28,  2,  0,  -2],
+  [ 4,  0, -4, -4,  0,  2,  0,  -2],
   [ 4,  4,  4,  4,  4,  4,  4,   4],
   [ 4, -4, -4, -4,  0, 10,  0, -10],
   [ 8,  8,  8,  8,  8,  8,  8,   8],
@@ -38,31 +38,27 @@ const memoryBytes: readonly (readonly number[])[] = [
   [ 2,  2,  2,  2,  2,  2,  2,   2],
   [ 2, -2, -2, -2, 10,  8, -10, -8],
 ];
-/** Existing register forms, as ranges of the ModRM byte. Unicorn executes aliases that the manual does not name. */
+/** Register forms, as ranges of the ModRM byte, with the aliases that the manual does not name. */
 // biome-ignore format: a table
 const registerForms: readonly (readonly (readonly [number, number])[])[] = [
   [[0xc0, 0xff]],
-  [[0xc0, 0xd0], [0xe0, 0xe1], [0xe4, 0xe5], [0xe8, 0xee], [0xf0, 0xff]],
+  [[0xc0, 0xd0], [0xd8, 0xdf], [0xe0, 0xe1], [0xe4, 0xe5], [0xe8, 0xee], [0xf0, 0xff]],
   [[0xc0, 0xdf], [0xe9, 0xe9]],
   [[0xc0, 0xdf], [0xe2, 0xe3], [0xe8, 0xf7]],
-  [[0xc0, 0xcf], [0xe0, 0xff]],
-  [[0xc0, 0xc7], [0xd0, 0xef]],
-  [[0xc0, 0xcf], [0xd9, 0xd9], [0xe0, 0xff]],
-  [[0xe0, 0xe0], [0xe8, 0xf7]],
+  [[0xc0, 0xff]],
+  [[0xc0, 0xef]],
+  [[0xc0, 0xd7], [0xd9, 0xd9], [0xe0, 0xff]],
+  [[0xc0, 0xe0], [0xe8, 0xf7]],
 ];
 
 /** Is it one of these instructions, and does it not raise #NM? `flags`: of the block. */
-export function isX87({ map, opcode, modrm, lock, operandSize }: Decoded, flags: number): boolean {
+export function isX87({ map, opcode, modrm, lock }: Decoded, flags: number): boolean {
   if (map !== 0 || lock || (flags & Hflag.CS64) === 0) return false;
   if (opcode === WAIT) return (flags & (Hflag.TS | Hflag.MP)) !== (Hflag.TS | Hflag.MP);
   if (opcode < 0xd8 || opcode > 0xdf || flags & (Hflag.TS | Hflag.EM)) return false;
-  if (isMemory(modrm) && operandSize && isLoadEnvironment(opcode, modrm)) return false; // the 16-bit format
   if (isMemory(modrm)) return memoryBytes[opcode - 0xd8][regField(modrm)] !== 0;
   return registerForms[opcode - 0xd8].some(([first, last]) => modrm >= first && modrm <= last);
 }
-
-const isLoadEnvironment = (opcode: number, modrm: number): boolean =>
-  opcode === 0xd9 && isMemory(modrm) && regField(modrm) === 4;
 
 /** Does the instruction wait for pending exceptions? */
 function waits(opcode: number, modrm: number): boolean {
@@ -120,8 +116,7 @@ export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number
   host ??= openHost();
   const { bytes, view, base } = host;
   cpu.env.saveX87(view);
-  const pending = (view.getUint8(2) & ~view.getUint8(0) & 0x3f) !== 0;
-  if (pending && (opcode === WAIT || waits(opcode, modrm))) throw new Fault(Exception.MF, 0);
+  if (cpu.hasPendingX87 && (opcode === WAIT || waits(opcode, modrm))) throw new Fault(Exception.MF, 0);
   if (opcode === WAIT) return opcodeEnd;
   const size = isMemory(modrm) ? memoryBytes[opcode - 0xd8][regField(modrm)] : 0;
   const privilege = cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
@@ -131,10 +126,6 @@ export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number
   if (size !== 0) {
     ({ address, end } = memoryOperand(found, byte, cpu));
     if (size < 0) cpu.checkWrite(address, length, privilege);
-    if (isLoadEnvironment(opcode, modrm)) {
-      loadEnvironment(cpu, view, address, privilege);
-      return end;
-    }
     const low = cpu.readLinear(address, Math.min(length, 8), privilege);
     view.setBigUint64(MEMORY_AT, low, true);
     if (length > 8)
@@ -164,29 +155,4 @@ export function executeX87(cpu: Processor, found: Decoded, byte: (offset: number
     cpu.rflags = (cpu.rflags & ~BigInt(STATUS)) | (BigInt(rax) & BigInt(STATUS));
   }
   return end;
-}
-
-/** FLDENV, in the 32-bit format (SDM vol. 1, figure 8-9); the pointers are not kept. */
-function loadEnvironment(cpu: Processor, image: DataView, address: bigint, privilege: 0 | 1): void {
-  const words = [0, 4, 8].map(
-    (offset) => Number(cpu.readLinear(BigInt.asUintN(64, address + BigInt(offset)), 4, privilege)) & 0xffff,
-  );
-  cpu.readLinear(BigInt.asUintN(64, address + 12n), 8, privilege);
-  cpu.readLinear(BigInt.asUintN(64, address + 20n), 8, privilege);
-  const [control, status, tags] = words;
-  const top = (status >>> 11) & 7;
-  const old = new Uint8Array(image.buffer).slice(32, 32 + 128);
-  const oldTop = (image.getUint16(2, true) >>> 11) & 7;
-  // Registers do not move; which one is ST(i) depends on TOP.
-  for (let index = 0; index < 8; index++) {
-    const from = (((top + index) & 7) - oldTop) & 7;
-    new Uint8Array(image.buffer).set(old.subarray(16 * from, 16 * from + 16), 32 + 16 * index);
-  }
-  image.setUint16(0, (control & 0x1f3f) | 0x40, true);
-  const isPending = (status & ~control & 0x3f) !== 0;
-  image.setUint16(2, (status & 0x7f7f) | (isPending ? 0x8080 : 0), true);
-  let valid = 0;
-  for (let index = 0; index < 8; index++) if (((tags >> (2 * index)) & 3) !== 3) valid |= 1 << index;
-  image.setUint8(4, valid);
-  cpu.env.loadX87(image);
 }

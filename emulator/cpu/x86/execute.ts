@@ -1,23 +1,46 @@
 /**
- * A few instructions that an engine executes wrongly. They are executed here in TypeScript with all their checks, by
- * the manual (Intel SDM vol. 2, under each name). 64-bit mode, except LAHF and SAHF.
+ * Instructions that an engine executes wrongly. They are executed here in TypeScript with all their checks, by the
+ * manual (Intel SDM vol. 2, under each name). 64-bit mode, except LAHF, SAHF and IRET.
  */
-import { Cr4, Exception, Rflags } from "../../abi/x86.ts";
-import { type CpuAccess, Fault, PRIVILEGE_SUPERVISOR, PRIVILEGE_USER, SegmentIndex } from "./access.ts";
-import { type AddressRegisters, type Decoded, isMemory, memoryOperand, regField } from "./instruction.ts";
+import { Exception, Rflags } from "../../abi/x86.ts";
+import { Fault } from "./access.ts";
+import {
+  executeDescriptor,
+  executeFar,
+  executeLoadSystem,
+  executeLoadTable,
+  executeWriteBase,
+  isFar,
+  isInterruptReturn,
+  isLoadSystem,
+  isWriteBase,
+  type SegmentCore,
+  usesDescriptor,
+} from "./execute-segments.ts";
+import {
+  directBranch,
+  enter,
+  isDirectBranch,
+  isEnter,
+  isLongReturn,
+  leavesCanonical,
+  longReturn,
+} from "./execute-stack.ts";
+import { isPortString, isString, iterate, type PortCore } from "./execute-string.ts";
+import { type FpuCore, type FpuTransfer, transferFpu } from "./fpustate.ts";
+import { type Decoded, isMemory, memoryOperand, regField } from "./instruction.ts";
+import { ownPrivilege, widthOf } from "./operand.ts";
 
-import { farCall, farJump, farReturn, loadSystemSegment } from "./segments.ts";
-
-export interface Execute extends CpuAccess, AddressRegisters {
-  rip: bigint;
-  rflags: bigint;
+export interface Execute extends SegmentCore, PortCore, FpuCore {
   /** The 16 bytes of an XMM register. */
   xmm(index: number): Uint8Array;
   loadTable(which: "gdtr" | "idtr", base: bigint, limit: number): void;
+  /** An unmasked x87 exception is pending, and CR0.NE makes it #MF. */
+  readonly hasPendingX87: boolean;
 }
 
+const XMM_REGISTERS = 16;
 const STATUS = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF;
-const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 
 const isFlagsToAh = ({ map, opcode, rex }: Decoded): boolean =>
   map === 0 && (opcode === 0x9e || opcode === 0x9f) && rex !== 0;
@@ -31,27 +54,47 @@ const isMaskedMove = ({ map, opcode, modrm, operandSize }: Decoded): boolean =>
 const isLoadTable = ({ map, opcode, modrm }: Decoded): boolean =>
   map === 1 && opcode === 0x01 && isMemory(modrm) && (regField(modrm) & 6) === 2;
 
-/** RET far; CALL and JMP far through memory. */
-const isFar = ({ map, opcode, modrm }: Decoded): boolean =>
-  map === 0 &&
-  (opcode === 0xca ||
-    opcode === 0xcb ||
-    (opcode === 0xff && isMemory(modrm) && (regField(modrm) === 3 || regField(modrm) === 5)));
-/** LLDT, LTR. */
-const isLoadSystem = ({ map, opcode, modrm }: Decoded): boolean =>
-  map === 1 && opcode === 0x00 && (regField(modrm) & 6) === 2;
-/** WRFSBASE, WRGSBASE. */
-const isWriteBase = ({ map, opcode, modrm, repeat }: Decoded): boolean =>
-  map === 1 && opcode === 0xae && repeat === 0xf3 && !isMemory(modrm) && (regField(modrm) & 6) === 2;
+/** FXSAVE, FXRSTOR, FNSTENV, FLDENV, FNSAVE, FRSTOR. */
+function fpuTransfer({ map, opcode, modrm, repeat }: Decoded): FpuTransfer | undefined {
+  if (!isMemory(modrm)) return undefined;
+  const extension = regField(modrm);
+  if (map === 1 && opcode === 0xae && repeat === 0) return (["FXSAVE", "FXRSTOR"] as const)[extension];
+  if (map !== 0) return undefined;
+  if (opcode === 0xd9) return extension === 4 ? "FLDENV" : extension === 6 ? "FNSTENV" : undefined;
+  if (opcode === 0xdd) return extension === 4 ? "FRSTOR" : extension === 6 ? "FNSAVE" : undefined;
+  return undefined;
+}
 
-/** BSF, BSR with F3. The CPUID model has no TZCNT and LZCNT, so the prefix is ignored. */
-const isBitScan = ({ map, opcode, repeat, lock }: Decoded): boolean =>
-  map === 1 && (opcode === 0xbc || opcode === 0xbd) && repeat === 0xf3 && !lock;
+/** What the decision depends on besides the instruction: of the block that is translated. */
+export interface Mode {
+  readonly cpl: number;
+  readonly is64Bit: boolean;
+  readonly isLong: boolean;
+  /** CR0.EM or CR0.TS: x87 instructions raise #NM. */
+  readonly fpuOff: boolean;
+  /** After STI or a load of SS. */
+  readonly inShadow: boolean;
+  /** SMAP, and RFLAGS.AC allows the program's accesses but not those of the processor itself. */
+  readonly allowsUserPages: boolean;
+}
 
-export function isExecuted(found: Decoded, cpl: number, is64Bit: boolean): boolean {
+export function isExecuted(found: Decoded, mode: Mode, linear: bigint, byte: (offset: number) => number | undefined) {
+  const { cpl, is64Bit } = mode;
   if (isFlagsToAh(found)) return true;
+  // IRETQ of a kernel is left to the engine, which takes no VM from its image.
+  if (isInterruptReturn(found) && !found.lock && mode.isLong)
+    return widthOf(found) !== 8 || !is64Bit || mode.allowsUserPages || cpl === 3;
   if (!is64Bit || (found.lock && !isLockedNeg(found))) return false;
-  if (isBitScan(found) || isFar(found) || isWriteBase(found) || (cpl === 0 && isLoadSystem(found))) return true;
+  if (fpuTransfer(found) !== undefined) return !mode.fpuOff;
+  if (usesDescriptor(found) || isFar(found) || isWriteBase(found) || (cpl === 0 && isLoadSystem(found))) return true;
+  if (
+    isEnter(found) ||
+    (isPortString(found) && cpl === 3) ||
+    (isString(found) && mode.inShadow && found.repeat !== 0) ||
+    isLongReturn(found, byte)
+  )
+    return true;
+  if (isDirectBranch(found)) return leavesCanonical(found, linear, byte);
   return isLockedNeg(found) || isFlush(found) || isMaskedMove(found) || (cpl === 0 && isLoadTable(found));
 }
 
@@ -66,15 +109,33 @@ export function execute(cpu: Execute, found: Decoded, byte: (offset: number) => 
     return found.opcodeEnd;
   }
   if (isMaskedMove(found)) return maskedMove(cpu, found);
-  if (isWriteBase(found)) return writeBase(cpu, found);
-  if (isFar(found)) return far(cpu, found, byte);
-  if (isBitScan(found)) return bitScan(cpu, found, byte);
-  if (isLoadSystem(found)) return loadSystem(cpu, found, byte);
+  const transfer = fpuTransfer(found);
+  if (transfer !== undefined) return moveFpu(cpu, found, transfer, byte);
+  if (isWriteBase(found)) return executeWriteBase(cpu, found);
+  if (isFar(found) || isInterruptReturn(found)) return executeFar(cpu, found, byte);
+  if (usesDescriptor(found)) return executeDescriptor(cpu, found, byte);
+  if (isLoadSystem(found)) return executeLoadSystem(cpu, found, byte);
+  if (isLoadTable(found)) return executeLoadTable(cpu, found, byte);
+  if (isEnter(found)) return enter(cpu, found, byte);
+  if (isString(found)) return iterate(cpu, found);
+  if (isLongReturn(found, byte)) return longReturn(cpu, found, byte);
+  if (isDirectBranch(found)) return directBranch(cpu, found, byte);
   const { address, end } = memoryOperand(found, byte, cpu);
-  const privilege = cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
-  if (isLockedNeg(found)) negate(cpu, found, address, privilege);
-  else if (isFlush(found)) cpu.readLinear(address, 1, privilege);
-  else loadTable(cpu, found, address);
+  if (isLockedNeg(found)) negate(cpu, found, address, ownPrivilege(cpu));
+  else cpu.readLinear(address, 1, ownPrivilege(cpu)); // CLFLUSH
+  return end;
+}
+
+function moveFpu(
+  cpu: Execute,
+  found: Decoded,
+  what: FpuTransfer,
+  byte: (offset: number) => number | undefined,
+): number {
+  if ((what === "FLDENV" || what === "FRSTOR") && cpu.hasPendingX87) throw new Fault(Exception.MF, 0);
+  const { address, end } = memoryOperand(found, byte, cpu);
+  const wide = !found.operandSize || (found.rex & 8) !== 0;
+  transferFpu(cpu, what, address, wide, XMM_REGISTERS, ownPrivilege(cpu));
   return end;
 }
 
@@ -100,93 +161,12 @@ function negate(cpu: Execute, { opcode, rex, operandSize }: Decoded, address: bi
 function maskedMove(cpu: Execute, { modrm, rex, addressSize, segment, opcodeEnd }: Decoded): number {
   const rdi = addressSize ? BigInt.asUintN(32, cpu.gpr(7)) : cpu.gpr(7);
   const address = BigInt.asUintN(64, rdi + (segment >= 4 ? cpu.segmentBase(segment) : 0n));
-  const privilege = cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
+  const privilege = ownPrivilege(cpu);
   const source = cpu.xmm(regField(modrm) | ((rex & 4) << 1));
   const mask = cpu.xmm((modrm & 7) | ((rex & 1) << 3));
   cpu.checkWrite(address, 16, privilege);
   for (let byte = 0; byte < 16; byte++)
     if (mask[byte] & 0x80)
       cpu.writeLinear(BigInt.asUintN(64, address + BigInt(byte)), 1, BigInt(source[byte]), privilege);
-  return opcodeEnd + 1;
-}
-
-/** LGDT, LIDT. */
-function loadTable(cpu: Execute, { modrm }: Decoded, address: bigint): void {
-  const limit = Number(cpu.readLinear(address, 2, PRIVILEGE_SUPERVISOR));
-  const base = cpu.readLinear(BigInt.asUintN(64, address + 2n), 8, PRIVILEGE_SUPERVISOR);
-  if (!isCanonical(base)) throw new Fault(Exception.GP, 0);
-  cpu.loadTable(regField(modrm) === 2 ? "gdtr" : "idtr", base, limit);
-}
-
-/**
- * For a source of 0: sets ZF, and the destination keeps its value. The other flags are undefined; here they do not
- * change.
- */
-function bitScan(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
-  const { opcode, modrm, rex, opcodeEnd } = found;
-  const bytes = widthOf(found);
-  let end = opcodeEnd + 1;
-  let value: bigint;
-  if (isMemory(modrm)) {
-    const operand = memoryOperand(found, byte, cpu);
-    end = operand.end;
-    value = cpu.readLinear(operand.address, bytes, cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR);
-  } else value = BigInt.asUintN(8 * bytes, cpu.gpr((modrm & 7) | ((rex & 1) << 3)));
-  cpu.rflags = (cpu.rflags & ~BigInt(Rflags.ZF)) | (value === 0n ? BigInt(Rflags.ZF) : 0n);
-  if (value === 0n) return end;
-  const lowest = value & -value;
-  const index = BigInt((opcode === 0xbc ? lowest : value).toString(2).length - 1);
-  const destination = regField(modrm) | ((rex & 4) << 1);
-  cpu.setGpr(destination, bytes === 2 ? (cpu.gpr(destination) & ~0xffffn) | index : index);
-  return end;
-}
-
-const widthOf = ({ rex, operandSize }: Decoded): number => (rex & 8 ? 8 : operandSize ? 2 : 4);
-
-function far(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
-  const { opcode, modrm, opcodeEnd } = found;
-  const start = cpu.rip;
-  const bytes = widthOf(found);
-  try {
-    if (opcode !== 0xff) {
-      const release = opcode === 0xca ? (byte(opcodeEnd) ?? 0) | ((byte(opcodeEnd + 1) ?? 0) << 8) : 0;
-      cpu.rip = start + BigInt(opcodeEnd + (opcode === 0xca ? 2 : 0));
-      farReturn(cpu, bytes, release);
-      return 0;
-    }
-    const { address, end } = memoryOperand(found, byte, cpu);
-    const privilege = cpu.cpl === 3 ? PRIVILEGE_USER : PRIVILEGE_SUPERVISOR;
-    const offset = cpu.readLinear(address, bytes, privilege);
-    const selector = Number(cpu.readLinear(BigInt.asUintN(64, address + BigInt(bytes)), 2, privilege));
-    cpu.rip = start + BigInt(end);
-    if (regField(modrm) === 3) farCall(cpu, selector, offset, bytes);
-    else farJump(cpu, selector, offset);
-    return 0;
-  } catch (fault) {
-    cpu.rip = start;
-    throw fault;
-  }
-}
-
-function loadSystem(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
-  const { modrm, rex, opcodeEnd } = found;
-  let end = opcodeEnd + 1;
-  let selector: bigint;
-  if (isMemory(modrm)) {
-    const operand = memoryOperand(found, byte, cpu);
-    end = operand.end;
-    selector = cpu.readLinear(operand.address, 2, PRIVILEGE_SUPERVISOR);
-  } else selector = cpu.gpr((modrm & 7) | ((rex & 1) << 3));
-  loadSystemSegment(cpu, regField(modrm) === 3 ? SegmentIndex.TR : SegmentIndex.LDTR, Number(selector & 0xffffn));
-  return end;
-}
-
-function writeBase(cpu: Execute, { modrm, rex, opcodeEnd }: Decoded): number {
-  if (!(cpu.cr4 & Cr4.FSGSBASE)) throw new Fault(Exception.UD, 0);
-  const value = cpu.gpr((modrm & 7) | ((rex & 1) << 3));
-  const base = rex & 8 ? value : BigInt.asUintN(32, value);
-  if (!isCanonical(base)) throw new Fault(Exception.GP, 0);
-  const index = regField(modrm) === 2 ? SegmentIndex.FS : SegmentIndex.GS;
-  cpu.setSegment(index, { ...cpu.segment(index), base });
   return opcodeEnd + 1;
 }

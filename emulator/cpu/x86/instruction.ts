@@ -10,7 +10,7 @@ export interface Decoded {
   /** F2 or F3, the last one of them; 0: none. */
   readonly repeat: number;
   readonly addressSize: boolean;
-  /** Segment override as SegmentIndex; -1: none. */
+  /** Segment override as SegmentIndex, in 64-bit mode FS or GS; -1: none. */
   readonly segment: number;
   /** 0: no REX prefix. */
   readonly rex: number;
@@ -48,8 +48,9 @@ export function decode(byte: (offset: number) => number | undefined, is64Bit: bo
     const value = byte(at);
     if (value === undefined) return undefined;
     const override = segments.get(value);
-    if (override !== undefined) segment = override;
-    else if (value === 0xf0) lock = true;
+    if (override !== undefined) {
+      if (!is64Bit || override >= 4) segment = override;
+    } else if (value === 0xf0) lock = true;
     else if (value === 0x66) operandSize = true;
     else if (value === 0x67) addressSize = true;
     else if (value === 0xf2 || value === 0xf3) repeat = value;

@@ -155,10 +155,15 @@ class Stack {
   }
   push(value: bigint, bytes: number): void {
     this.move(-bytes);
-    this.cpu.writeLinear(this.linear(), bytes, BigInt.asUintN(bytes * 8, value), ownPrivilege(this.cpl));
+    this.cpu.writeLinear(this.address(bytes), bytes, BigInt.asUintN(bytes * 8, value), ownPrivilege(this.cpl));
+  }
+  private address(bytes: number): bigint {
+    const address = this.linear();
+    if (this.cpl === 3) this.cpu.checkAlignment?.(address, bytes);
+    return address;
   }
   pop(bytes: number): bigint {
-    const value = this.cpu.readLinear(this.linear(), bytes, ownPrivilege(this.cpl));
+    const value = this.cpu.readLinear(this.address(bytes), bytes, ownPrivilege(this.cpl));
     this.move(bytes);
     return value;
   }

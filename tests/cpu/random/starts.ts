@@ -406,9 +406,9 @@ function blame(one: Subject, other: Subject, { image, state }: Start): Found {
       before,
       reference: { ...a, state: one.core.save() },
       tested: { ...b, state: other.core.save() },
-      sameMemory: Buffer.compare(one.engine.ram, other.engine.ram) === 0,
+      memory: differingBytes(one.engine.ram, other.engine.ram),
     };
-    if (one.whole() !== other.whole() || a.reason !== b.reason || a.retired !== b.retired || !found.sameMemory)
+    if (one.whole() !== other.whole() || a.reason !== b.reason || a.retired !== b.retired || found.memory.length > 0)
       return found;
     if (ends(a.reason)) break;
   }
@@ -420,8 +420,16 @@ function blame(one: Subject, other: Subject, { image, state }: Start): Found {
     before: state0,
     reference: nothing,
     tested: nothing,
-    sameMemory: true,
+    memory: [],
   };
+}
+
+/** The addresses of the first bytes that differ. */
+function differingBytes(one: Uint8Array, other: Uint8Array): number[] {
+  const list: number[] = [];
+  if (Buffer.compare(one, other) !== 0)
+    for (let at = 0; at < one.length && list.length < 16; at++) if (one[at] !== other[at]) list.push(at);
+  return list;
 }
 
 const kindOf = ({ insn, bytes, reference, tested }: Found): string =>
@@ -444,10 +452,10 @@ const plain = (_key: string, value: unknown): unknown =>
       ? Buffer.from(value).toString("hex")
       : value;
 
-function describe({ insn, bytes, before, reference, tested, sameMemory }: Found): string {
+function describe({ insn, bytes, before, reference, tested, memory }: Found): string {
   const name = insn === undefined ? "not decoded" : `${insn.name || "#UD"} ${insn.row?.how ?? ""}`;
   const [a, b] = [reference, tested].map(({ state, ...rest }) => JSON.stringify({ ...rest, ...state }, plain));
-  return `${name} ${Buffer.from(bytes.subarray(0, insn?.length ?? bytes.length)).toString("hex")}: ${firstDifference(a, b)}${sameMemory ? "" : "; memory"} before rip ${before.rip.toString(16)} rflags ${before.rflags.toString(16)} ${gprNames.map((g) => `${g}=${before.gpr[g].toString(16)}`).join(" ")}`;
+  return `${name} ${Buffer.from(bytes.subarray(0, insn?.length ?? bytes.length)).toString("hex")}: ${firstDifference(a, b)}${memory.length === 0 ? "" : "; memory"} before rip ${before.rip.toString(16)} rflags ${before.rflags.toString(16)} ${gprNames.map((g) => `${g}=${before.gpr[g].toString(16)}`).join(" ")}`;
 }
 
 function firstDifference(a: string, b: string): string {

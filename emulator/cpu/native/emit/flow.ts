@@ -201,9 +201,17 @@ export const branchEmitters: Readonly<Record<string, (e: Emitter, links: Links) 
 /** Emitters of instructions that do not end a block. */
 export const stackEmitters: Readonly<Record<string, (e: Emitter) => void>> = { push, pop, pushmem, pushf, leave };
 
-/** Forms that are interpreted: 16-bit ones, LOOPE and LOOPNE. */
+/** The canonical addresses are [-CANONICAL, CANONICAL). */
+const CANONICAL = 0x8000_0000_0000;
+
+/** Forms that are interpreted: 16-bit ones, LOOPE and LOOPNE, and targets that are not canonical. */
 export function isInterpretedFlow(e: Emitter): boolean {
   const { insn } = e;
   if (insn.hasOperandPrefix) return true;
+  const how = insn.row?.how;
+  if (how === "jmp" || how === "jcc" || how === "call" || how === "loop") {
+    const target = branchTarget(e);
+    if (target >= CANONICAL || target < -CANONICAL) return true;
+  }
   return insn.row?.how === "loop" && insn.opcode < 0xe2;
 }

@@ -4,15 +4,11 @@
  */
 import { Exception } from "../../../abi/x86.ts";
 import { Fault, SegmentIndex } from "../../x86/access.ts";
+import { type FpuTransfer, transferBytes, transferFpu } from "../../x86/fpustate.ts";
+import type { Instruction } from "../decode.ts";
 import { Env } from "../environment.ts";
-import { FX_BYTES, MXCSR_VALID, readFxImage, writeFxImage } from "../fximage.ts";
+import { MXCSR_VALID } from "../fximage.ts";
 import { type Interpreter, type Machine, memoryAddress } from "./operands.ts";
-
-const FX_MXCSR = 24;
-const FX_XMM = 160;
-/** Sizes of FNSTENV and FNSAVE in bytes, with 32-bit and with 16-bit operands. */
-const ENVIRONMENT_BYTES = [28, 14];
-const SAVE_BYTES = [108, 94];
 
 const mxcsr: Interpreter = (cpu, insn) => {
   if (insn.extension === 3) {
@@ -24,65 +20,19 @@ const mxcsr: Interpreter = (cpu, insn) => {
   cpu.mxcsr = value;
 };
 
+const transfer = (cpu: Machine, insn: Instruction, what: FpuTransfer, write: boolean): void => {
+  const wide = insn.operandBytes !== 2;
+  const registers = cpu.is64Bit ? 16 : 8;
+  const address = memoryAddress(cpu, insn, transferBytes(what, wide, registers), write);
+  transferFpu(cpu, what, address, wide, registers, cpu.privilege);
+};
 const fxsave: Interpreter = (cpu, insn) => {
   const save = insn.extension === 0;
-  const address = memoryAddress(cpu, insn, FX_BYTES, save);
-  if (address & 15n) throw new Fault(Exception.GP, 0);
-  const image = new Uint8Array(FX_BYTES);
-  const registers = cpu.is64Bit ? 16 : 8;
-  // The bytes after the registers are reserved, and are not accessed.
-  const used = image.subarray(0, FX_XMM + registers * 16);
-  if (save) {
-    readFxImage(cpu, image);
-    cpu.writeBytes(address, used, cpu.privilege);
-    return;
-  }
-  cpu.readBytes(address, used, cpu.privilege);
-  if (new DataView(image.buffer).getUint32(FX_MXCSR, true) & ~MXCSR_VALID) throw new Fault(Exception.GP, 0);
-  writeFxImage(cpu, image, registers);
+  transfer(cpu, insn, save ? "FXSAVE" : "FXRSTOR", save);
 };
-
-/** Two bits per physical register: valid, zero, special or empty. */
-function tagWord(cpu: Machine): number {
-  const { view } = cpu.env;
-  const known = view.getUint16(Env.X87 + 8, true);
-  const top = (cpu.fpuStatus >> 11) & 7;
-  let word = 0;
-  for (let index = 0; index < 8; index++) {
-    const physical = (top + index) & 7;
-    const at = Env.X87 + 28 + index * 10;
-    const exponent = view.getUint16(at + 8, true) & 0x7fff;
-    const high = view.getUint32(at + 4, true);
-    const isZero = exponent === 0 && high === 0 && view.getUint32(at, true) === 0;
-    const isValid = exponent !== 0 && exponent !== 0x7fff && high >>> 31 === 1;
-    const isEmpty = ((known >> (2 * physical)) & 3) === 3;
-    word |= (isEmpty ? 3 : isZero ? 1 : isValid ? 0 : 2) << (2 * physical);
-  }
-  return word;
-}
-
-/** The x87 environment in memory: seven words of 4 or 2 bytes, in the protected-mode format, with pointers of 0. */
-function storeEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
-  const view = new DataView(image.buffer, image.byteOffset, image.length);
-  const words = [cpu.fpuControl, cpu.fpuStatus, tagWord(cpu)];
-  words.forEach((word, index) => {
-    if (wide) view.setUint32(index * 4, 0xffff_0000 + word, true);
-    else view.setUint16(index * 2, word, true);
-  });
-  if (wide) view.setUint32(24, 0xffff_0000, true);
-}
-function loadEnvironment(cpu: Machine, image: Uint8Array, wide: boolean): void {
-  const view = new DataView(image.buffer, image.byteOffset, image.length);
-  const word = (index: number): number => view.getUint16(index * (wide ? 4 : 2), true);
-  cpu.setFpuControl(word(0));
-  cpu.setFpuStatus(word(1));
-  cpu.env.view.setUint16(Env.X87 + 8, word(2), true);
-}
 
 const x87state: Interpreter = (cpu, insn) => {
   if (!insn.name.startsWith("FN")) cpu.checkPendingX87();
-  const wide = insn.operandBytes !== 2;
-  const at = Env.X87 + 28;
   const access = (bytes: number, write: boolean): bigint => memoryAddress(cpu, insn, bytes, write);
   switch (insn.name) {
     case "FLDCW":
@@ -94,34 +44,12 @@ const x87state: Interpreter = (cpu, insn) => {
     case "FNINIT":
       cpu.initFpu(false);
       return;
-    case "FLDENV": {
-      const image = new Uint8Array(ENVIRONMENT_BYTES[wide ? 0 : 1]);
-      cpu.readBytes(access(image.length, false), image, cpu.privilege);
-      loadEnvironment(cpu, image, wide);
-      return;
-    }
-    case "FNSTENV": {
-      const image = new Uint8Array(ENVIRONMENT_BYTES[wide ? 0 : 1]);
-      storeEnvironment(cpu, image, wide);
-      cpu.writeBytes(access(image.length, true), image, cpu.privilege);
-      cpu.setFpuControl(cpu.fpuControl | 0x3f);
-      return;
-    }
-    case "FRSTOR": {
-      const image = new Uint8Array(SAVE_BYTES[wide ? 0 : 1]);
-      cpu.readBytes(access(image.length, false), image, cpu.privilege);
-      loadEnvironment(cpu, image, wide);
-      cpu.env.bytes.set(image.subarray(image.length - 80), at);
-      return;
-    }
-    case "FNSAVE": {
-      const image = new Uint8Array(SAVE_BYTES[wide ? 0 : 1]);
-      storeEnvironment(cpu, image, wide);
-      image.set(cpu.env.bytes.subarray(at, at + 80), image.length - 80);
-      cpu.writeBytes(access(image.length, true), image, cpu.privilege);
-      cpu.initFpu(false);
-      return;
-    }
+    case "FLDENV":
+    case "FRSTOR":
+      return transfer(cpu, insn, insn.name, false);
+    case "FNSTENV":
+    case "FNSAVE":
+      return transfer(cpu, insn, insn.name, true);
   }
 };
 
@@ -137,7 +65,8 @@ const maskmov: Interpreter = (cpu, insn) => {
   const offset = cpu.readGpr(7, insn.addressBytes);
   const target = (index: number): bigint =>
     cpu.linear(segment, BigInt.asUintN(insn.addressBytes * 8, offset + BigInt(index)), 1, true);
-  for (let index = 0; index < bytes; index++) if (mask[index] & 0x80) cpu.checkWrite(target(index), 1, cpu.privilege);
+  // All bytes are checked, whatever the mask is.
+  cpu.checkWrite(cpu.linear(segment, offset, 1, true), bytes, cpu.privilege);
   for (let index = 0; index < bytes; index++)
     if (mask[index] & 0x80) cpu.writeLinear(target(index), 1, BigInt(data[index]), cpu.privilege);
   if (xmm) return;

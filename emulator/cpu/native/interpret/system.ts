@@ -261,11 +261,12 @@ const swapgs: Interpreter = (cpu) => {
 const fsgsbase: Interpreter = (cpu, insn) => {
   undefinedUnless((cpu.cr4 & Cr4.FSGSBASE) !== 0);
   const segment = insn.extension & 1 ? SegmentIndex.GS : SegmentIndex.FS;
+  const bytes = insn.rex & 8 ? 8 : 4; // 66 has no effect
   if (insn.extension < 2) {
-    cpu.writeGpr(insn.rm, insn.operandBytes, BigInt.asUintN(insn.operandBytes * 8, cpu.segment(segment).base));
+    cpu.writeGpr(insn.rm, bytes, BigInt.asUintN(bytes * 8, cpu.segment(segment).base));
     return;
   }
-  const base = cpu.readGpr(insn.rm, insn.operandBytes);
+  const base = cpu.readGpr(insn.rm, bytes);
   if (!canonical(base)) throw new Fault(Exception.GP, 0);
   cpu.setHiddenPart(segment, { ...cpu.segment(segment), base });
 };
@@ -280,14 +281,16 @@ const movfromseg: Interpreter = (cpu, insn) => {
   storeSelector(cpu, insn, cpu.segment(insn.extension as SegmentIndex).selector);
 };
 
-/** Reads the far pointer from memory. */
+/**
+ * Reads the far pointer from memory. Its offset has at most 32 bits on AMD's processors, also with REX.W (APM vol. 3,
+ * JMP far, CALL far, LFS).
+ */
 function farPointer(cpu: Machine, insn: Instruction): { selector: number; offset: bigint } {
-  const bytes = insn.operandBytes;
+  const bytes = Math.min(insn.operandBytes, 4);
   const image = new Uint8Array(bytes + 2);
   cpu.readBytes(memoryAddress(cpu, insn, bytes + 2, false), image, cpu.privilege);
   const view = new DataView(image.buffer);
-  const offset =
-    bytes === 8 ? view.getBigUint64(0, true) : BigInt(bytes === 4 ? view.getUint32(0, true) : view.getUint16(0, true));
+  const offset = BigInt(bytes === 4 ? view.getUint32(0, true) : view.getUint16(0, true));
   return { selector: view.getUint16(bytes, true), offset };
 }
 

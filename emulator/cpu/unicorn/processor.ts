@@ -260,7 +260,7 @@ export abstract class Processor extends BaseCore implements PagingRegisters, Sys
     if (index !== SegmentIndex.FS && index !== SegmentIndex.GS) this.env.updateHflags(this.cpl);
   }
 
-  /** #AC of a program's access. Processors raise it before a page fault, but after the #GP of a non-canonical address. */
+  /** #AC of a program's access: before a page fault, but after the #GP of a non-canonical address. */
   private checkProgram(address: bigint, bytes: number, privilege: Privilege): void {
     if (privilege !== PRIVILEGE_USER || !this.alignmentCheck || !(this.cr0 & Cr0.AM)) return;
     if (address & BigInt(alignmentOf(bytes) - 1) && isCanonical(Number(address >> 32n)))

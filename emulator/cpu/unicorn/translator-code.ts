@@ -20,7 +20,8 @@
  * note      helper (rdi: env, rsi: RIP): keeps RIP, RSP and the counter of instructions at a branch
  * before, after  helpers (rdi: env, esi: register) around CMPXCHG of 32 bits: the upper halves that it must not write;
  *           esi + 0x100: around BSF and BSR of 32 bits, which leave the register alone where the source is 0
- * step, recheck  helper_single_step, helper_rechecking_single_step(rdi: env): #DB with DR6.BS and no other change; keep DR6
+ * step, recheck  helper_single_step, helper_rechecking_single_step(rdi: env): #DB with DR6.BS and no other change;
+ *           keep DR6
  * sysret    helper_sysret(rdi: env, esi: operand size): VM is not taken from R11
  * software, overflow  helper_raise_interrupt(rdi: env, esi: vector, edx: length), helper_into(rdi: env, esi: length):
  *           keep the length, with prefixes

@@ -72,7 +72,7 @@ export interface CpuAccess {
   /** Little-endian access of 1, 2, 4 or 8 bytes at a linear address. Throws Fault. */
   readLinear(address: bigint, bytes: number, privilege: Privilege): bigint;
   writeLinear(address: bigint, bytes: number, value: bigint, privilege: Privilege): void;
-  /** Throws #AC if a program's access is not aligned; where `readLinear` and `writeLinear` do not check it themselves. */
+  /** Throws #AC if a program's access is not aligned, unless `readLinear` and `writeLinear` check it. */
   checkAlignment?(address: bigint, bytes: number): void;
   /** A write without effect: throws the Fault that the write would raise. */
   checkWrite(address: bigint, bytes: number, privilege: Privilege): void;

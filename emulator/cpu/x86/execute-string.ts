@@ -1,6 +1,6 @@
 /**
- * One iteration of a string instruction in 64-bit mode (Intel SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, REP):
- * INS and OUTS of programs, and repeated ones in an interrupt shadow, which ends with the first iteration.
+ * One iteration of a string instruction in 64-bit mode (Intel SDM vol. 2: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS,
+ * REP): INS and OUTS of programs, and repeated ones in an interrupt shadow, which ends with the first iteration.
  */
 import { Rflags } from "../../abi/x86.ts";
 import type { CpuAccess } from "./access.ts";

@@ -22,9 +22,7 @@ import { formatSize } from "./units.ts";
 export interface CoresOptions {
   readonly kernel: Uint8Array;
   readonly symboliser: () => Symboliser;
-  readonly argv: readonly string[];
-  /** Indexed by rank. */
-  readonly nids: readonly number[];
+  readonly argvOf: (rank: number) => readonly string[];
 }
 
 /** Returns undefined if no core files are wanted. @throws UserError if DIR cannot be written */
@@ -42,6 +40,7 @@ export function openCores(directory: string | undefined, options: CoresOptions):
 }
 
 export class Cores {
+  /** By rank. */
   private readonly taken = new Map<number, CoreFile | string>();
   private view: KernelView | undefined;
 
@@ -54,24 +53,23 @@ export class Cores {
   sees(machine: Machine, nid: number, frame: Uint8Array): void {
     const report = reportIn(frame);
     // A retransmitted frame may come long after the task has gone.
-    if (report === undefined || this.taken.has(nid)) return;
-    const { kernel, symboliser, argv } = this.options;
-    this.view ??= new KernelView(new RunControl(machine), kernel, symboliser, argv[0]!);
+    if (report === undefined || this.taken.has(report.rank)) return;
+    const { kernel, symboliser, argvOf } = this.options;
+    this.view ??= new KernelView(new RunControl(machine), kernel, symboliser, argvOf(0)[0]!);
     try {
-      this.taken.set(nid, coreOf(this.view, nid, report, argv.join(" ")));
+      this.taken.set(report.rank, coreOf(this.view, nid, report, argvOf(report.rank).join(" ")));
     } catch (error) {
-      this.taken.set(nid, error instanceof Error ? error.message : String(error));
+      this.taken.set(report.rank, error instanceof Error ? error.message : String(error));
     }
   }
 
   /** Writes the core file and returns lines that say what was written. */
-  write(nid: number): readonly string[] {
-    const core = this.taken.get(nid);
-    const rank = this.options.nids.indexOf(nid);
+  write(rank: number): readonly string[] {
+    const core = this.taken.get(rank);
     const file = path.join(this.directory, `core.rank${rank}`);
     if (core === undefined) return [];
     if (typeof core === "string") return [`margay: no core file of rank ${rank}: ${core}`];
-    this.taken.set(nid, "it was written already");
+    this.taken.set(rank, "it was written already");
     try {
       const { leftOutBytes } = save(core, file);
       const cut = leftOutBytes === 0 ? "" : `, without ${formatSize(leftOutBytes)} of memory beyond the limit`;

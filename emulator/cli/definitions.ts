@@ -36,6 +36,8 @@ export interface Operand {
   readonly offers?: Offer;
   /** Everything after the first operand belongs to PROGRAM. */
   readonly takesRest?: boolean;
+  /** The option that stands for the operand: one of the two must be given. */
+  readonly orOption?: string;
 }
 export interface Example {
   readonly line: string;
@@ -157,7 +159,35 @@ const machineOfRun: OptionGroup = {
 const job: OptionGroup = {
   title: "Job",
   options: [
-    { name: "ranks", short: "n", value: "N", about: "ranks of the job, one a node, on the first nodes (default: all)" },
+    {
+      name: "ranks",
+      short: "n",
+      value: "N",
+      about: "ranks of the job (default: --tasks-per-node on each node), spread over the nodes as equally as possible",
+    },
+    {
+      name: "tasks-per-node",
+      value: "N",
+      about: "ranks on each node, which is filled before the next one (default: as many as --ranks needs)",
+    },
+    {
+      name: "distribution",
+      value: "NAME",
+      about: "block: the ranks of a node follow each other; cyclic: rank by rank to the next node",
+      default: "block",
+      offers: ["block", "cyclic"],
+    },
+    {
+      name: "cores-per-task",
+      value: "N",
+      about: "cores of each rank, from core 0 on (default: an equal part of the node's)",
+    },
+    { name: "bind", value: "LIST", about: "the cores of each rank of a node, as 0-1:2,4 for two ranks" },
+    {
+      name: "map",
+      value: "MAP",
+      about: "instead of PROGRAM, a command for each range of ranks, as '0-3=hello,4-7=/bin/b -x 1'",
+    },
     {
       name: "root",
       value: "DIR",
@@ -249,7 +279,7 @@ const runGroups = (first: readonly Option[]): readonly OptionGroup[] => [
   debuggerOfRun,
   faults,
 ];
-const program: Operand = { name: "PROGRAM", least: 1, most: 1, offers: "program", takesRest: true };
+const program: Operand = { name: "PROGRAM", least: 1, most: 1, offers: "program", takesRest: true, orOption: "map" };
 
 // ---- commands
 
@@ -317,7 +347,7 @@ export const commands: readonly Command[] = [
   {
     name: "run",
     usage: "PROGRAM [ARGS…]",
-    about: "boot a machine and run PROGRAM as a job, one rank a node",
+    about: "boot a machine and run PROGRAM as a job",
     notes: [
       "PROGRAM without a slash is a built-in job (hello, ring, files); with one it is a path inside --root. " +
         "The job's stdout goes to stdout and nothing else does.",
@@ -326,6 +356,7 @@ export const commands: readonly Command[] = [
     groups: runGroups([traceFile]),
     examples: [
       { line: "margay run --nodes 8 --cores 4 --fanout 2 ring", about: "a built-in job on eight nodes" },
+      { line: "margay run --nodes 2 --cores 8 --tasks-per-node 4 ring", about: "eight ranks of two cores each" },
       {
         line: "margay run --root . --env OMP_NUM_THREADS=2 --stdin data ./a.out 10",
         about: "a program of yours with an argument, a variable and input",

@@ -41,6 +41,7 @@ export class JobDebugServer implements Driver {
 
   private constructor(
     private readonly file: string,
+    /** By rank. */
     private readonly nids: readonly number[],
     private readonly wait: boolean,
     private readonly workingDirectory: string,
@@ -94,10 +95,14 @@ export class JobDebugServer implements Driver {
       workingDirectory: this.workingDirectory,
     });
     // Sent before the kernels boot: the mailboxes hold the requests until then.
-    for (const nid of this.nids) this.link.request(nid, { jobId: JOB, operation: DebugOperation.ATTACH, count: 1 });
+    for (const [rank, nid] of this.nids.entries())
+      this.link.request(nid, { jobId: JOB, rank, operation: DebugOperation.ATTACH, count: 1 });
     // The job kernels have no watchpoints: gdb single-steps and compares.
     const settings = ["set can-use-hw-watchpoints 0"];
-    this.script = ScriptFile.write(this.transport, gdbScript(this.transport.name, [this.file], this.nids, settings));
+    this.script = ScriptFile.write(
+      this.transport,
+      gdbScript(this.transport.name, [this.file], this.target.nids, settings),
+    );
   }
   /** Done later, when the ranks have stopped. */
   invite(): void {}
@@ -157,8 +162,8 @@ export class JobDebugServer implements Driver {
   private load(budget: number, options: RunOptions): RunReason {
     const { events } = this.link;
     const stand = (): boolean =>
-      this.nids.every((nid) =>
-        events.some((e) => e.kind === "stopped" && e.nid === nid && e.reason === DebugReason.START),
+      this.nids.every((_, rank) =>
+        events.some((e) => e.kind === "stopped" && e.rank === rank && e.reason === DebugReason.START),
       );
     const reason = this.machine.runSlice(budget, {
       ...options,
@@ -204,15 +209,18 @@ export class JobDebugServer implements Driver {
   }
 }
 
-/** The server for `--gdb-job`. `file`: the program, for its symbols. */
+/** The server for `--gdb-job`. `files`: the job's programs, for their symbols. */
 export async function openJobDebugger(
   o: Texts,
-  file: string | undefined,
+  files: readonly (string | undefined)[],
   nids: readonly number[],
   workingDirectory: string,
 ): Promise<JobDebugServer | undefined> {
   const address = o["gdb-job"];
   if (address === undefined) return undefined;
+  const [file] = files;
+  if (files.some((other) => other !== file))
+    throw new UserError("bad --gdb-job", "--map with several programs", "give one program for all ranks, or --gdb");
   if (file === undefined)
     throw new UserError(
       "bad --gdb-job",

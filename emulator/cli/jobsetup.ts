@@ -6,45 +6,47 @@ import { Errno } from "../abi/errno.ts";
 import { argumentBytes, argumentBytesMost } from "../service/parameters.ts";
 import { UserError } from "./errors.ts";
 import { bounds, defaults } from "./limits.ts";
-import type { Parsed, Texts } from "./parse.ts";
+import { parseMap } from "./map.ts";
+import { type Placement, placement } from "./placement.ts";
+import type { Parsed } from "./parse.ts";
 import { parseCount, parseSize } from "./units.ts";
 
 export interface JobSetup {
   readonly nodes: number;
-  /** The nid of each rank. */
-  readonly nids: readonly number[];
+  readonly placement: Placement;
   readonly fanout: number;
   readonly workingDirectory: string;
   readonly quotaBytes: number;
-  readonly argv: readonly string[];
+  /** Of each program. */
+  readonly commands: readonly (readonly string[])[];
+  /** Index into `commands` of each rank. */
+  readonly programOfRank: readonly number[];
   /** `NAME=VALUE`. */
   readonly envp: readonly string[];
 }
 
 export function jobSetup({ texts, lists, operands }: Parsed, environment: NodeJS.ProcessEnv = process.env): JobSetup {
   const nodes = texts["nodes"] === undefined ? defaults.nodes : parseCount("--nodes", texts["nodes"], 1, bounds.nodes);
-  const argv = operands;
+  const cores =
+    texts["cores"] === undefined ? defaults.runCores : parseCount("--cores", texts["cores"], 1, bounds.cores);
+  const map = texts["map"] === undefined ? undefined : parseMap(texts["map"]);
+  const mapped = map?.reduce((sum, { ranks }) => sum + ranks.length, 0);
+  const places = placement(texts, nodes, cores, mapped);
+  const programOfRank = places.nids.map((_, rank) => map?.findIndex(({ ranks }) => ranks.includes(rank)) ?? 0);
+  const commands = map?.map(({ argv }) => argv) ?? [operands];
   const envp = variables(lists["env"] ?? [], environment);
-  mustFit(argv, envp);
+  for (const argv of commands) mustFit(argv, envp);
   return {
     nodes,
-    nids: Array.from({ length: ranks(texts, nodes) }, (_, i) => i + 1),
+    placement: places,
     fanout: texts["fanout"] === undefined ? defaults.fanout : parseCount("--fanout", texts["fanout"], 1, bounds.fanout),
     workingDirectory: workingDirectory(texts["chdir"]),
     quotaBytes:
       texts["quota"] === undefined ? defaults.quotaBytes : parseSize("--quota", texts["quota"], 0, bounds.quotaMost, 1),
-    argv,
+    commands,
+    programOfRank,
     envp,
   };
-}
-
-function ranks(texts: Texts, nodes: number): number {
-  const text = texts["ranks"];
-  if (text === undefined) return nodes;
-  const count = parseCount("--ranks", text, 1, bounds.nodes * bounds.cores);
-  if (count <= nodes) return count;
-  const todo = count <= bounds.nodes ? `give --nodes ${count} too` : `give at most ${bounds.nodes}`;
-  throw new UserError("bad --ranks", `${count} ranks on ${nodes} nodes: a node takes one rank`, todo);
 }
 
 function workingDirectory(text: string | undefined): string {

@@ -5,14 +5,10 @@ export class LabelledOutput {
   /** The unfinished line of each rank and stream. */
   private readonly partial = new Map<string, { rank: number; fd: number; bytes: Uint8Array }>();
 
-  constructor(
-    private readonly enabled: boolean,
-    private readonly rankOf: (nid: number) => number,
-  ) {}
+  constructor(private readonly enabled: boolean) {}
 
-  take(nid: number, fd: number, bytes: Uint8Array): Uint8Array {
+  take(rank: number, fd: number, bytes: Uint8Array): Uint8Array {
     if (!this.enabled) return bytes;
-    const rank = this.rankOf(nid);
     const key = `${rank}:${fd}`;
     const text = Buffer.concat([this.partial.get(key)?.bytes ?? Buffer.alloc(0), bytes]);
     const end = text.lastIndexOf(NEWLINE) + 1;

@@ -1,4 +1,5 @@
 /** Defaults and bounds of the command line. */
+import { MAX_RANKS } from "../abi/job.ts";
 import { DEFAULT_EPOCH_SECONDS } from "../machine/clock.ts";
 import { QUOTA_DEFAULT_BYTES } from "../ionode/quota.ts";
 
@@ -22,6 +23,8 @@ export const defaults = {
 /** RAM must end below the device hole (kernel/abi/memory.ts). */
 export const bounds = {
   cores: 64,
+  /** kernel/abi/job.ts. */
+  ranks: MAX_RANKS,
   nodes: 256,
   fanout: 64,
   memLeast: 16 * 2 ** 20,

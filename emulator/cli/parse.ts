@@ -89,7 +89,7 @@ export function parseArguments(command: Command, args: readonly string[]): Line 
     values.set(option.name, list);
   }
   const all = [...operands, ...behindDashes];
-  checkOperands(command, all);
+  checkOperands(command, all, values);
   const single = options.filter((o) => o.mayRepeat !== true && values.has(o.name));
   const repeated = options.filter((o) => o.mayRepeat === true);
   return {
@@ -129,9 +129,17 @@ function parserOptions(command: Command, options: readonly Option[]): Parameters
   };
 }
 
-function checkOperands(command: Command, operands: readonly string[]): void {
+function checkOperands(
+  command: Command,
+  operands: readonly string[],
+  values: ReadonlyMap<string, readonly string[]>,
+): void {
   const { operand } = command;
-  const { least, most, name, takesRest } = operand ?? { least: 0, most: 0, name: "" };
+  const { least, most, name, takesRest, orOption } = operand ?? { least: 0, most: 0, name: "" };
+  if (orOption !== undefined && values.has(orOption)) {
+    if (operands.length > 0) throw new UserError(`${name} with --${orOption}`, shown(operands[0]!), "give one of them");
+    return;
+  }
   if (operands.length < least)
     throw new UserError(
       `no ${least > 1 && operands.length > 0 ? `second ${name}` : name}`,

@@ -40,6 +40,12 @@ export function findProgram(
   }
 }
 
+/** The files of several programs, each once. */
+export function programFiles(programs: readonly Program[]): readonly NonNullable<Program["file"]>[] {
+  const files = new Map(programs.flatMap(({ file }) => (file === undefined ? [] : [[file.hostPath, file] as const])));
+  return [...files.values()];
+}
+
 function builtInJob(name: string): string {
   const known = fs.existsSync(builtInJobs) ? fs.readdirSync(builtInJobs).sort() : [];
   if (known.includes(name)) return `/margay/bin/${name}`;

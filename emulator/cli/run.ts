@@ -1,7 +1,7 @@
 /** `margay run`: boots a machine, has the service node load PROGRAM on its nodes, and passes on output and status. */
 import path from "node:path";
 import type { FabricHost } from "../fabric/host.ts";
-import { IoNode } from "../ionode/ionode.ts";
+import { IoNode, type TaskName } from "../ionode/ionode.ts";
 import { type JobResult, type JobState, ServiceNode } from "../service/service.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { Backtraces, Symboliser } from "../trace/symbolise.ts";
@@ -22,7 +22,7 @@ import { checkMemory } from "./memory.ts";
 import { nodeOptions } from "./nodes.ts";
 import { STDERR, STDOUT, writeAll } from "./output.ts";
 import type { Parsed } from "./parse.ts";
-import { builtInJobs, checkRoot, findProgram, parseMounts } from "./program.ts";
+import { builtInJobs, checkRoot, findProgram, parseMounts, type Program, programFiles } from "./program.ts";
 import { finishRun } from "./runend.ts";
 import { say, Session } from "./session.ts";
 import { openStrace } from "./strace.ts";
@@ -41,7 +41,8 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   if (o["strace"] !== undefined && (o["gdb"] ?? o["gdb-job"] ?? debug) !== undefined)
     throw new UserError("bad --strace", "with a debugger", "both stop the machine: give one of them");
   const settings = machineSettings(o, defaults.runCores);
-  const { nodes, nids: ranks, fanout, workingDirectory, quotaBytes, argv, envp } = jobSetup(parsed);
+  const { nodes, placement, fanout, workingDirectory, quotaBytes, commands, programOfRank, envp } = jobSetup(parsed);
+  const { nids: ranks, coresOfRank } = placement;
   checkMemory(nodes, settings);
   const root = rootFolder(o["root"]);
   const mounts = parseMounts(parsed.lists["mount"] ?? []);
@@ -49,20 +50,21 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   const kernelFile = imageFile(o["kernel"] ?? "kernel");
   const kernel = readImage(o["kernel"] ?? "kernel");
   const initImage = readArtifact("init.bin");
-  const program = findProgram(argv[0]!, root, workingDirectory, mounts);
+  const programs = commands.map((argv) => findProgram(argv[0]!, root, workingDirectory, mounts));
+  const program = programs[0]!;
+  const programOf = (rank: number): Program => programs[programOfRank[rank] ?? 0]!;
+  const argvOf = (rank: number): readonly string[] => commands[programOfRank[rank] ?? 0]!;
   const used: readonly UsedImage[] = [
     { role: "kernel", file: kernelFile, bytes: kernel },
     { role: "init", file: path.join(imagesOut, "init.elf"), bytes: readArtifact("init.elf") },
-    ...(program.file === undefined
-      ? []
-      : [{ role: "program", file: program.file.hostPath, bytes: program.file.bytes } as const]),
+    ...programFiles(programs).map(({ hostPath, bytes }) => ({ role: "program", file: hostPath, bytes }) as const),
   ];
   /** Dumps and traces hold addresses; the images of kernel, init and program give their symbols. */
   const images = used.map((image) => image.bytes);
   const symboliser = new Symboliser(images);
   const nids = Array.from({ length: nodes }, (_, i) => i + 1);
 
-  const output = new LabelledOutput(o["label"] !== undefined, (nid) => ranks.indexOf(nid));
+  const output = new LabelledOutput(o["label"] !== undefined);
   const consoles = new Map(nids.map((nid) => [nid, new ConsoleLines()]));
   const backtraces = new Map(nids.map((nid) => [nid, new Backtraces(symboliser)]));
   const ready = new Set<number>();
@@ -77,7 +79,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
   const scheduled = parseSignals(parsed.lists["signal"] ?? []);
   const signals = new Signals(forwarded);
   const input = openInput(o["stdin"]);
-  const cores = openCores(o["core-dir"], { kernel, symboliser: () => symboliser, argv, nids: ranks });
+  const cores = openCores(o["core-dir"], { kernel, symboliser: () => symboliser, argvOf });
   const guard = (action: () => void): void => {
     if (session === null) action();
     else session.guard(action);
@@ -91,12 +93,25 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     for (const l of lines.take(text)) if (lines.ready) sayConsole(nid, l);
   };
   const submit = (time: number): void => {
-    const programs = [program.path];
     jobId = service.submit(
-      { nids: ranks, programs, argv, envp, userId: USER_ID, fanout, cores: 0, initImage, signals: scheduled },
+      {
+        nids: ranks,
+        ...(coresOfRank === undefined ? {} : { coresOfRank }),
+        programs: programs.map(({ path }) => path),
+        programOfRank,
+        argv: commands[0]!,
+        argvOfProgram: commands,
+        envp,
+        userId: USER_ID,
+        fanout,
+        cores: 0,
+        initImage,
+        signals: scheduled,
+      },
       time,
     );
   };
+  const rankOf = ({ jobId: job, nid, pid }: TaskName): number | undefined => service.rankOf(job, nid, pid);
 
   const services = (host: FabricHost, sink: TraceSink): void => {
     service = new ServiceNode(
@@ -113,9 +128,9 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
           result = r;
         },
         coreReport: (report, nid, rank) => {
-          for (const l of coreReportLines(report, nid, rank, program.name, symboliser)) say(session, l);
+          for (const l of coreReportLines(report, nid, rank, programOf(rank).name, symboliser)) say(session, l);
           guard(() => {
-            for (const l of cores?.write(nid) ?? []) say(session, l);
+            for (const l of cores?.write(rank) ?? []) say(session, l);
           });
         },
       },
@@ -131,14 +146,17 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
         quotaBytes,
         seed: settings.seed,
         latencyNs: settings.fabric.latencyNs,
-        standardInput: ({ nid }) => (nid === ranks[0] ? input : undefined),
-        onOutput: ({ nid, fd, bytes }) => {
+        standardInput: (task) => (rankOf(task) === 0 ? input : undefined),
+        onOutput: (from) => {
           session?.progress.clear();
-          guard(() => writeAll(fd, output.take(nid, fd, bytes)));
+          guard(() => writeAll(from.fd, output.take(rankOf(from) ?? ranks.indexOf(from.nid), from.fd, from.bytes)));
         },
         epochSeconds: BigInt(settings.epochSeconds),
         machine: { cores: settings.cores, memoryBytes: settings.memBytes },
-        program: () => ({ path: program.path, argv, envp }),
+        program: (task) => {
+          const rank = rankOf(task);
+          return rank === undefined ? undefined : { path: programOf(rank).path, argv: argvOf(rank), envp };
+        },
         // A label before each line, or a file for input, is no terminal.
         terminal: (stream) => (o[stream === 0 ? "stdin" : "label"] === undefined ? terminalSize(stream) : undefined),
       },
@@ -150,8 +168,13 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
     const files = used.map((image) => path.resolve(image.file));
     driver =
       (await openDebugger(o, files, path.basename(program.name), debug)) ??
-      (await openJobDebugger(o, program.file?.hostPath, ranks, path.resolve("/", workingDirectory))) ??
-      (o["strace"] === undefined ? undefined : await openStrace(kernel, ranks, (line) => say(session, line)));
+      (await openJobDebugger(
+        o,
+        programs.map(({ file }) => file?.hostPath),
+        ranks,
+        path.resolve("/", workingDirectory),
+      )) ??
+      (o["strace"] === undefined ? undefined : await openStrace(kernel, placement, (line) => say(session, line)));
     // The last step that may refuse: it truncates the file.
     const trace = await openTrace(o, { images, header: () => traceHeader(parsed, nodes, settings, used) });
     tracing = trace;

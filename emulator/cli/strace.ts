@@ -1,6 +1,7 @@
 /**
  * `margay run --strace`: the system calls of the job's programs, in the manner of strace(1). The machine stops at the
  * entry of the SYSCALL instruction and at the kernel's way back, where registers and memory are what the program sees.
+ * A core belongs to one rank for the whole job.
  * Stops change nothing in the run. A line is printed when its call returns: rank, core, call.
  */
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
@@ -13,6 +14,7 @@ import { SymbolTable } from "../trace/symbols.ts";
 import type { TraceSink } from "../trace/sink.ts";
 import { UserError } from "./errors.ts";
 import type { Driver } from "./gdb.ts";
+import type { Placement } from "./placement.ts";
 
 /** Stops after which the session looks for signals. */
 const STOPS_AT_A_TIME = 2000;
@@ -30,10 +32,10 @@ interface Points {
 /** `kernel`: its ELF image. */
 export async function openStrace(
   kernel: Uint8Array,
-  ranks: readonly number[],
+  placement: Placement,
   print: (line: string) => void,
 ): Promise<Driver> {
-  return new StraceDriver(await findPoints(kernel), ranks, print);
+  return new StraceDriver(await findPoints(kernel), placement, print);
 }
 
 async function findPoints(kernel: Uint8Array): Promise<Points> {
@@ -68,14 +70,14 @@ class StraceDriver implements Driver {
     string,
     { readonly nid: number; readonly core: number; readonly call: TracedCall }
   >();
-  /** Nodes whose program runs: init's calls are not the program's. */
+  /** Ranks whose program runs: init's calls are not the program's. */
   private readonly started = new Set<number>();
   /** Cores that stand at a breakpoint, whose instruction they have yet to execute. */
   private steps: readonly StepRequest[] = [];
 
   constructor(
     private readonly points: Points,
-    private readonly ranks: readonly number[],
+    private readonly placement: Placement,
     private readonly print: (line: string) => void,
   ) {}
 
@@ -116,8 +118,8 @@ class StraceDriver implements Driver {
     if (cpu.rip === this.points.entry) {
       const number = cpu.register("rax");
       // It goes to the program's first instruction, and never returns.
-      if (number === BigInt(Syscall.MARGAY_START)) this.started.add(nid);
-      else if (this.started.has(nid)) this.called(nid, core, number, read);
+      if (number === BigInt(Syscall.MARGAY_START)) this.started.add(this.rankOn(nid, core));
+      else if (this.started.has(this.rankOn(nid, core))) this.called(nid, core, number, read);
       return;
     }
     const pending = this.calls.get(key);
@@ -133,7 +135,11 @@ class StraceDriver implements Driver {
     else this.calls.set(`${nid}.${core}`, { nid, core, call });
   }
   private show(nid: number, core: number, text: string): void {
-    this.print(`[${this.ranks.indexOf(nid)}.${core}] ${text}`);
+    this.print(`[${this.rankOn(nid, core)}.${core}] ${text}`);
+  }
+  private rankOn(nid: number, core: number): number {
+    const { nids, coresOfRank } = this.placement;
+    return nids.findIndex((n, rank) => n === nid && ((coresOfRank?.[rank] ?? -1n) >> BigInt(core)) & 1n);
   }
 }
 const isAt = (step: StepRequest, stop: DebugStop): boolean => step.nid === stop.nid && step.core === stop.core;

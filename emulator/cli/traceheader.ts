@@ -37,7 +37,7 @@ export function traceHeader(
   );
   return {
     command: [command.name === "boot" ? "boot" : "run", ...options, ...operands],
-    image: operands[0]!,
+    image: operands[0] ?? texts["map"]!,
     nodes,
     cores,
     seed,

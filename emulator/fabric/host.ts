@@ -45,8 +45,8 @@ const mostBytes: ReadonlyMap<number, number> = new Map<number, number>([
 
 export class FabricHost implements Endpoint {
   readonly reliable: Reliable;
-  /** Whether a task of the job may be on that node. The service node sets this; by default the answer is always yes. */
-  isMember: (nid: number, jobId: number) => boolean = () => true;
+  /** How many tasks the job has on that node, at most. The service node sets this; by default one. */
+  tasksOf: (nid: number, jobId: number) => number = () => 1;
   private readonly services = new Map<number, HostService>();
   private readonly lost: { nid: number; time: number }[] = [];
 

@@ -13,7 +13,7 @@ import type { Place } from "../cpu/engine.ts";
 import type { StepRequest } from "../machine/control.ts";
 import type { Machine, RunOptions, RunReason } from "../machine/machine.ts";
 import type { DebugEvent } from "../service/jobdebug.ts";
-import { JobProcesses, type JobOptions, type Stopped, type Thread } from "./jobprocesses.ts";
+import { JobProcesses, type JobOptions, rankOf, type Stopped, type Thread } from "./jobprocesses.ts";
 import { fxOf, registerOf, setRegisterOf } from "./jobregisters.ts";
 import { processFile, processLink } from "./process.ts";
 import type { CoreId, CoreRegisters, Going, Target, TargetFile, TargetStop, Task } from "./target.ts";
@@ -43,9 +43,9 @@ export class JobTarget implements Target {
   private readonly ranges = new Map<string, StepRequest["range"]>();
 
   constructor(private readonly o: JobOptions) {
-    this.nids = o.nids;
     this.files = o.files;
     this.processes = new JobProcesses(o);
+    this.nids = this.processes.nids;
   }
 
   /** All ranks are stopped before their programs. */
@@ -54,7 +54,7 @@ export class JobTarget implements Target {
   }
 
   cores(nid: number): number {
-    return this.o.machine.node(nid)?.engine.cores.length ?? 0;
+    return this.o.machine.node(this.processes.nodeOf(nid))?.engine.cores.length ?? 0;
   }
   present({ nid, core }: CoreId): boolean {
     return this.processes.threads.get(nid)?.has(core) === true;
@@ -104,7 +104,7 @@ export class JobTarget implements Target {
 
   describe({ nid, core }: CoreId): string {
     const thread = this.processes.threads.get(nid)?.get(core);
-    return thread === undefined ? "no thread" : `${this.o.name} rank ${this.nids.indexOf(nid)} thread ${thread.tid}`;
+    return thread === undefined ? "no thread" : `${this.o.name} rank ${rankOf(nid)} thread ${thread.tid}`;
   }
   tasks(nid: number): readonly Task[] {
     return this.processes.ended.has(nid) ? [] : [{ pid: nid, space: 0 }];
@@ -149,18 +149,18 @@ export class JobTarget implements Target {
       const stepped = this.go(steps, going);
       if (stepped !== undefined) return stepped;
     }
-    const { events } = this.o.link;
-    const until = (machine: Machine): boolean => events.length > 0 || this.runOptions.until?.(machine) === true;
-    if (events.length === 0) {
+    const until = (machine: Machine): boolean =>
+      this.processes.events.length > 0 || this.runOptions.until?.(machine) === true;
+    if (this.processes.events.length === 0) {
       const reason = this.o.machine.runSlice(budget, { ...this.runOptions, until });
-      if (events.length === 0 && reason !== "slice") {
+      if (this.processes.events.length === 0 && reason !== "slice") {
         this.reason = reason;
         if (reason !== "idle") return { kind: "end" };
         this.halt();
         return { kind: "idle" };
       }
     }
-    for (let event = events.shift(); event !== undefined; event = events.shift()) {
+    for (let event = this.processes.events.shift(); event !== undefined; event = this.processes.events.shift()) {
       const stop = this.take(event);
       if (stop === undefined) continue;
       this.halt();
@@ -178,9 +178,9 @@ export class JobTarget implements Target {
       if (errno === Errno.ESRCH) this.end(nid);
     }
     this.processes.free.clear();
-    const { events } = this.o.link;
     const settled = (): boolean => {
-      for (let event = events.shift(); event !== undefined; event = events.shift()) this.defer(event);
+      for (let event = this.processes.events.shift(); event !== undefined; event = this.processes.events.shift())
+        this.defer(event);
       return this.processes.debugged().every((nid) => this.processes.running(nid) === 0);
     };
     // A thread that was about to stop may have started another one.
@@ -206,8 +206,7 @@ export class JobTarget implements Target {
     }
     // Stops reported before the release no longer matter.
     const isOver = (e: DebugEvent): boolean => e.kind === "stopped" && this.processes.free.has(e.nid);
-    const { events } = this.o.link;
-    events.splice(0, events.length, ...events.filter((e) => !isOver(e)));
+    this.processes.events.splice(0, this.processes.events.length, ...this.processes.events.filter((e) => !isOver(e)));
     this.waiting.splice(0, this.waiting.length, ...this.waiting.filter((e) => !isOver(e)));
     if (this.processes.debugged().length === 0) this.standing = false;
   }
@@ -269,9 +268,8 @@ export class JobTarget implements Target {
     this.processes.ask(nid, { operation: DebugOperation.CLEAR_BREAKPOINT, address });
     this.processes.ask(nid, { operation: DebugOperation.STEP, tid: thread.tid });
     let found: Stopped | undefined;
-    const { events } = this.o.link;
     this.processes.run(() => {
-      for (let event = events.shift(); event !== undefined; event = events.shift()) {
+      for (let event = this.processes.events.shift(); event !== undefined; event = this.processes.events.shift()) {
         if (event.kind === "stopped" && event.nid === nid && event.tid === thread.tid) found = event;
         else this.defer(event);
       }

@@ -1,6 +1,7 @@
 /**
  * A job's processes as a debugger sees them: their threads, registers, memory and state, by requests to the kernels
- * (service/jobdebug.ts). A request runs the machine until its reply arrives.
+ * (service/jobdebug.ts). A request runs the machine until its reply arrives. Rank r is process r + 1, whatever node it
+ * is on; where `Target` and `DebugEvent` say nid, it is here the number of a process.
  */
 import { Errno } from "../abi/errno.ts";
 import {
@@ -45,19 +46,35 @@ export interface Thread {
 }
 export type Stopped = Extract<DebugEvent, { kind: "stopped" }>;
 
+const processOf = (rank: number): number => rank + 1;
+export const rankOf = (nid: number): number => nid - 1;
+
 export class JobProcesses {
+  readonly nids: readonly number[];
   /** By nid, by core. A rank whose task has ended has none. */
   readonly threads = new Map<number, Map<number, Thread>>();
   readonly ended = new Set<number>();
   /** Ranks without a debugger: their tasks run normally until the next debugger comes. */
   readonly free = new Set<number>();
 
+  private readonly arrived: DebugEvent[] = [];
+
   constructor(private readonly o: JobOptions) {
-    for (const nid of o.nids) this.threads.set(nid, new Map());
+    this.nids = o.nids.map((_, rank) => processOf(rank));
+    for (const nid of this.nids) this.threads.set(nid, new Map());
+  }
+
+  /** What the nodes have reported, in order; the reader removes it. */
+  get events(): DebugEvent[] {
+    for (const event of this.o.link.events.splice(0)) this.arrived.push({ ...event, nid: processOf(event.rank) });
+    return this.arrived;
+  }
+  nodeOf(nid: number): number {
+    return this.o.nids[rankOf(nid)]!;
   }
 
   debugged(): number[] {
-    return this.o.nids.filter((nid) => !this.ended.has(nid) && !this.free.has(nid));
+    return this.nids.filter((nid) => !this.ended.has(nid) && !this.free.has(nid));
   }
   running(nid: number): number {
     return [...this.threads.get(nid)!.values()].filter((thread) => !thread.stopped).length;
@@ -120,8 +137,8 @@ export class JobProcesses {
   }
 
   /** Sends a request and waits for its reply; ETIMEDOUT if the node does not answer. */
-  ask(nid: number, request: Omit<DebugRequest, "jobId">): DebugReply {
-    const pending = this.o.link.request(nid, { jobId: this.o.jobId, ...request });
+  ask(nid: number, request: Omit<DebugRequest, "jobId" | "rank">): DebugReply {
+    const pending = this.o.link.request(this.nodeOf(nid), { jobId: this.o.jobId, rank: rankOf(nid), ...request });
     this.run(() => pending.reply !== undefined);
     return pending.reply ?? { errno: Errno.ETIMEDOUT, count: 0, body: new Uint8Array(), time: this.o.machine.time };
   }

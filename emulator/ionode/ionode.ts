@@ -42,6 +42,12 @@ export interface ReplyRecord {
   readonly result: bigint;
   readonly data: Uint8Array;
 }
+/** A task of a job. */
+export interface TaskName {
+  readonly jobId: number;
+  readonly nid: number;
+  readonly pid: number;
+}
 export interface IoNodeOptions {
   /** Host directory that jobs see as /. */
   readonly root: string;
@@ -59,11 +65,11 @@ export interface IoNodeOptions {
     readonly time: number;
   }) => void;
   /** Standard input of a task, requested once; left out, or none: empty. */
-  readonly standardInput?: (task: { readonly jobId: number; readonly nid: number }) => InputStream | undefined;
+  readonly standardInput?: (task: TaskName) => InputStream | undefined;
   /** The terminal of a standard stream; undefined: it is not a terminal. */
   readonly terminal?: (stream: number) => TerminalSize | undefined;
   /** How a task was started, for /proc/self. */
-  readonly program?: (task: { readonly jobId: number; readonly nid: number }) => ProgramFacts | undefined;
+  readonly program?: (task: TaskName) => ProgramFacts | undefined;
   /** Facts of every node, for /proc and /sys; left out: one core, 64 MB. */
   readonly machine?: MachineFacts;
   /** The job's working directory, in its own name space. Left out: its root. */
@@ -110,11 +116,11 @@ export class IoNode implements HostService {
   private readonly workingFolder: Folder;
   private readonly random: Prng;
   private readonly locks = new LockTable();
-  /** By nid and job. */
+  /** By nid, job and pid. */
   private readonly tasks = new Map<string, TaskState>();
-  /** /dev/shm of each task, from its first look at it to its end. */
+  /** /dev/shm of a job's tasks on a node, by nid and job: from the first look at it to the end of the last task. */
   private readonly shared = new Map<string, { readonly path: string; readonly folder: Folder }>();
-  /** By job and nid. */
+  /** By nid, job and pid. */
   private readonly inputs = new Map<string, InputStream | undefined>();
   /** By job. */
   private readonly quotas = new Map<number, Quota>();
@@ -201,7 +207,7 @@ export class IoNode implements HostService {
     }
     const call = callOf(m.body);
     if (call === Syscall.EXIT_GROUP) {
-      if (this.tasks.get(keyOf(m))?.pid === m.sourcePid) this.closeAll(keyOf(m));
+      this.closeAll(keyOf(m));
       this.trace.emit(SERVICE_NID, -1, time, EventKind.IO_CALL, [call, m.sourceNid, 0]);
     } else this.answer(m, time, time, false);
     this.wakeLocks(time);
@@ -266,11 +272,12 @@ export class IoNode implements HostService {
 
   private perform(m: Message, when: { time: number; since: number; isAgain: boolean }): CallResult | Later {
     const { time, since, isAgain } = when;
-    if (!this.host.isMember(m.sourceNid, m.jobId)) throw new IoError(Errno.EPERM);
+    const most = this.host.tasksOf(m.sourceNid, m.jobId);
+    if (most === 0) throw new IoError(Errno.EPERM);
     const { call, args, paths, structures, data } = parseRequest(m.body);
     const run = calls.get(call);
     if (run === undefined) throw new IoError(Errno.ENOSYS);
-    const task = this.task(keyOf(m), m.sourcePid);
+    const task = this.task(m, most);
     const { table } = task;
     const core = Number(m.requestId & 0xffn);
     const state = task.states.get(core);
@@ -307,13 +314,13 @@ export class IoNode implements HostService {
     } satisfies CallContext);
   }
 
-  private task(key: string, pid: number): TaskState {
+  /** `most`: tasks that the job has on the node. */
+  private task(m: Message, most: number): TaskState {
+    const key = keyOf(m);
     const known = this.tasks.get(key);
-    if (known !== undefined) {
-      // A job has one task per node.
-      if (known.pid !== pid) throw new IoError(Errno.EPERM);
-      return known;
-    }
+    if (known !== undefined) return known;
+    if (this.tasksOn(nodeKeyOf(m)) >= most) throw new IoError(Errno.EPERM);
+    const pid = m.sourcePid;
     const table = new DescriptorTable(this.fs, (...args) => this.closing(task, ...args));
     const mapped = new MappedFiles(table);
     const task: TaskState = {
@@ -328,9 +335,15 @@ export class IoNode implements HostService {
     this.tasks.set(key, task);
     return task;
   }
+  /** Tasks of a job on a node. */
+  private tasksOn(nodeKey: string): number {
+    let count = 0;
+    for (const key of this.tasks.keys()) if (key.startsWith(`${nodeKey}:`)) count++;
+    return count;
+  }
   /** With an absolute path, as /proc/self/exe has it: C libraries abort where it is relative. */
-  private programOf(jobId: number, nid: number): ProgramFacts | undefined {
-    const program = this.options.program?.({ jobId, nid });
+  private programOf(task: TaskName): ProgramFacts | undefined {
+    const program = this.options.program?.(task);
     const start = this.options.workingDirectory ?? "/";
     return program && { ...program, path: path.posix.resolve("/", start, program.path) };
   }
@@ -343,7 +356,7 @@ export class IoNode implements HostService {
       pid: task.pid,
       umask: task.umask,
       time,
-      program: this.programOf(jobId, nid),
+      program: this.programOf({ jobId, nid, pid: task.pid }),
       state: () => {
         if (state === undefined) throw new IoError(IO_NEEDS_STATE);
         return state;
@@ -359,7 +372,7 @@ export class IoNode implements HostService {
     };
   }
 
-  /** Memory files are files of a directory on the host that lives as long as the task. */
+  /** Memory files are files of a directory on the host. */
   private sharedFolder({ nid, jobId }: Viewer, parent: Folder): Folder {
     const key = `${nid}:${jobId}`;
     let known = this.shared.get(key);
@@ -410,7 +423,8 @@ export class IoNode implements HostService {
 
   private inputOf(m: Message): InputStream | undefined {
     const key = keyOf(m);
-    if (!this.inputs.has(key)) this.inputs.set(key, this.options.standardInput?.({ jobId: m.jobId, nid: m.sourceNid }));
+    const task = { jobId: m.jobId, nid: m.sourceNid, pid: m.sourcePid };
+    if (!this.inputs.has(key)) this.inputs.set(key, this.options.standardInput?.(task));
     return this.inputs.get(key);
   }
   private input(m: Message, count: number, isAgain: boolean): Uint8Array | null {
@@ -448,11 +462,13 @@ export class IoNode implements HostService {
     task.mapped.closeAll();
     this.tasks.delete(key);
     task.workingFolder.release();
-    this.dropShared(key);
+    const nodeKey = key.slice(0, key.lastIndexOf(":"));
+    if (this.tasksOn(nodeKey) === 0) this.dropShared(nodeKey);
   }
 }
 
-const keyOf = (m: Message): string => `${m.sourceNid}:${m.jobId}`;
+const nodeKeyOf = (m: Message): string => `${m.sourceNid}:${m.jobId}`;
+const keyOf = (m: Message): string => `${nodeKeyOf(m)}:${m.sourcePid}`;
 
 /** /proc/self/fd: each link leads to the open object, whatever has happened to its name (proc_pid_fd(5)). */
 function openLinks(fs: HostFs, task: TaskState): ReadonlyMap<string, OwnLink> {

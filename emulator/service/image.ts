@@ -5,8 +5,16 @@ import { ParameterError } from "./parameters.ts";
 
 const PARAMETERS_ALIGN_BYTES = 64;
 
-/** The body of the LOAD message. `cores` = hardware threads per node, 0 = all. */
-export function buildLoadBody(initImage: Uint8Array, parameters: Uint8Array, cores: number): Uint8Array {
+/**
+ * The body of the LOAD message. `cores` = hardware threads of a task whose LOAD names none, 0 = all; `tasksPerNode` =
+ * most tasks on a node.
+ */
+export function buildLoadBody(
+  initImage: Uint8Array,
+  parameters: Uint8Array,
+  cores: number,
+  tasksPerNode = 1,
+): Uint8Array {
   if (initImage.length < InitHeader.SIZE)
     throw new ParameterError("the init image is shorter than its header: build it with `margay build init`");
   const source = new InitHeader(new DataView(initImage.buffer, initImage.byteOffset, initImage.byteLength));
@@ -22,5 +30,6 @@ export function buildLoadBody(initImage: Uint8Array, parameters: Uint8Array, cor
   header.fileBytes = BigInt(initImage.length);
   header.parametersOffset = BigInt(parametersOffset);
   header.cores = cores;
+  header.tasksPerNode = tasksPerNode;
   return body;
 }

@@ -10,6 +10,8 @@ export const MANAGEMENT_LATENCY_NS = 10_000;
 export interface DebugRequest {
   readonly jobId: number;
   readonly operation: number;
+  /** Of the task; default 0. */
+  readonly rank?: number;
   /** 0: all threads, where the operation allows it. */
   readonly tid?: number;
   readonly address?: bigint;
@@ -32,6 +34,7 @@ export type DebugEvent =
       readonly kind: "stopped";
       readonly nid: number;
       readonly jobId: number;
+      readonly rank: number;
       readonly tid: number;
       readonly address: bigint;
       readonly signal: number;
@@ -42,8 +45,14 @@ export type DebugEvent =
       /** When the node sent it, virtual ns. */
       readonly time: number;
     }
-  /** The job's task on this node has ended; `waitStatus` in Linux's format. */
-  | { readonly kind: "ended"; readonly nid: number; readonly jobId: number; readonly waitStatus: number };
+  /** The task has ended; `waitStatus` in Linux's format. */
+  | {
+      readonly kind: "ended";
+      readonly nid: number;
+      readonly jobId: number;
+      readonly rank: number;
+      readonly waitStatus: number;
+    };
 
 /** Filled in when the reply arrives. */
 export interface Pending {
@@ -61,7 +70,7 @@ export class JobDebugLink {
   /** @throws RangeError if the body is too long. */
   request(
     nid: number,
-    { jobId, operation, tid = 0, address = 0n, count = 0, signal = 0, body }: DebugRequest,
+    { jobId, operation, rank = 0, tid = 0, address = 0n, count = 0, signal = 0, body }: DebugRequest,
   ): Pending {
     const bytes = body?.length ?? 0;
     if (bytes > DEBUG_BODY_BYTES)
@@ -73,6 +82,7 @@ export class JobDebugLink {
     head.operation = operation;
     head.requestId = this.lastId;
     head.jobId = jobId;
+    head.rank = rank;
     head.tid = tid;
     head.address = address;
     head.count = count;
@@ -90,11 +100,11 @@ export class JobDebugLink {
     if (message.length < DebugMessage.SIZE) return;
     const head = new DebugMessage(new DataView(message.buffer, message.byteOffset));
     if (head.magic !== DEBUG_MAGIC || DebugMessage.SIZE + head.bodyBytes !== message.length) return;
-    const { jobId, tid, address, signal, reason, count } = head;
+    const { jobId, rank, tid, address, signal, reason, count } = head;
     if (head.operation === DebugOperation.STOPPED)
-      this.events.push({ kind: "stopped", nid, jobId, tid, address, signal, reason, call: count, time });
+      this.events.push({ kind: "stopped", nid, jobId, rank, tid, address, signal, reason, call: count, time });
     else if (head.operation === DebugOperation.ENDED)
-      this.events.push({ kind: "ended", nid, jobId, waitStatus: count });
+      this.events.push({ kind: "ended", nid, jobId, rank, waitStatus: count });
     else {
       const key = `${nid}.${head.requestId}`;
       const pending = this.pending.get(key);

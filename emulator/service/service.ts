@@ -25,12 +25,17 @@ export interface JobRequest {
   readonly programs: readonly string[];
   /** Index into `programs` for each rank; left out: 0. */
   readonly programOfRank?: readonly number[];
+  /** Of every program. */
   readonly argv: readonly string[];
+  /** Of each program, instead of `argv`. */
+  readonly argvOfProgram?: readonly (readonly string[])[];
   readonly envp: readonly string[];
   readonly userId: number;
   readonly fanout: number;
-  /** Hardware threads on each node, 0 = all. */
+  /** Hardware threads of each task whose cores are not named, 0 = all of its node. */
   readonly cores: number;
+  /** The cores of each rank, as a mask; must be given if a node has several ranks. */
+  readonly coresOfRank?: readonly bigint[];
   readonly initImage: Uint8Array;
   /** Signals to be sent to all ranks at these virtual times, or when the job starts to run, if that is later. */
   readonly signals?: readonly ScheduledSignal[];
@@ -76,10 +81,12 @@ interface Job {
   readonly id: number;
   readonly request: JobRequest;
   state: JobState;
-  /** The nids of the job. */
-  readonly members: ReadonlySet<number>;
+  /** The nids of the job, with the number of ranks on each. */
+  readonly members: ReadonlyMap<number, number>;
   /** Pid of rank 0's task, from its LOAD_REPLY on. */
   pid: number;
+  /** By nid and pid, from the job's STATUS on. */
+  readonly ranks: Map<string, number>;
   /** Request id of the LOAD, later of the GO. */
   requestId: bigint;
   deadline: number;
@@ -116,7 +123,7 @@ export class ServiceNode implements HostService {
     private readonly loadTimeoutNs = LOAD_TIMEOUT_NS,
   ) {
     this.send = host.attach(SERVICE_PID, this);
-    host.isMember = (nid, jobId) => this.jobs.get(jobId)?.members.has(nid) === true;
+    host.tasksOf = (nid, jobId) => this.jobs.get(jobId)?.members.get(nid) ?? 0;
   }
 
   /**
@@ -127,17 +134,30 @@ export class ServiceNode implements HostService {
     const absent = request.nids.find((nid) => !this.nodes.has(nid));
     if (absent !== undefined) throw new ParameterError(`nid ${absent} is not ready`);
     const id = this.nextJobId;
-    const { nids, programs, argv, envp, userId, fanout } = request;
+    const { nids, programs, envp, userId, fanout, coresOfRank } = request;
     const programOfRank = request.programOfRank ?? nids.map(() => 0);
-    const parameters = buildParameters({ jobId: id, userId, fanout, nids, programs, programOfRank, argv, envp });
-    const body = buildLoadBody(request.initImage, parameters, request.cores);
+    const parameters = buildParameters({
+      jobId: id,
+      userId,
+      fanout,
+      nids,
+      ...(coresOfRank === undefined ? {} : { coresOfRank }),
+      programs,
+      programOfRank,
+      argv: request.argvOfProgram ?? programs.map(() => request.argv),
+      envp,
+    });
+    const members = new Map<number, number>();
+    for (const nid of nids) members.set(nid, (members.get(nid) ?? 0) + 1);
+    const body = buildLoadBody(request.initImage, parameters, request.cores, Math.max(...members.values()));
     this.nextJobId++;
     const job: Job = {
       id,
       request: { ...request, programOfRank },
       state: "loading",
-      members: new Set(nids),
+      members,
       pid: 0,
+      ranks: new Map(),
       requestId: this.nextRequestId++,
       deadline: time + this.loadTimeoutNs,
       probeAt: time + PROBE_NS,
@@ -160,11 +180,20 @@ export class ServiceNode implements HostService {
         jobId: id,
         userId,
         requestId: job.requestId,
+        headerData: coresOfRank?.[0] ?? 0n,
         body,
       }),
       time,
     );
     return id;
+  }
+
+  /** The rank of a task, once the job is loaded; rank 0's as soon as its task exists. undefined: none. */
+  rankOf(jobId: number, nid: number, pid: number): number | undefined {
+    const job = this.jobs.get(jobId);
+    if (job === undefined) return undefined;
+    if (nid === job.request.nids[0] && pid === job.pid) return 0;
+    return job.ranks.get(`${nid}:${pid}`);
   }
 
   /** Ends a job, as Ctrl-C does. Returns false if there is no such job or it is already ending. */
@@ -186,7 +215,7 @@ export class ServiceNode implements HostService {
     return true;
   }
   private sendSignal(job: Job, signal: number, time: number): void {
-    for (const nid of job.members) {
+    for (const nid of job.members.keys()) {
       this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_SIGNAL, [job.id, nid, signal]);
       this.send(
         message({
@@ -265,6 +294,7 @@ export class ServiceNode implements HostService {
 
   /** A node of the job does not answer: reported by the fabric, or by another kernel of the job. */
   private lose(job: Job, nid: number, time: number): void {
+    /** The lowest there. */
     const rank = Math.max(0, job.request.nids.indexOf(nid));
     if (job.state === "running")
       this.tearDown(
@@ -333,9 +363,8 @@ export class ServiceNode implements HostService {
     const report = new CoreReport(new DataView(m.body.buffer, m.body.byteOffset, m.body.byteLength));
     const job = this.jobs.get(report.jobId);
     if (job === undefined || !job.members.has(m.sourceNid) || m.jobId !== job.id) return;
-    if (report.depth > CORE_BACKTRACE_MAX) return;
-    const rank = job.request.nids.indexOf(m.sourceNid);
-    this.hooks.coreReport?.(report, m.sourceNid, rank, time);
+    if (report.depth > CORE_BACKTRACE_MAX || job.request.nids[report.rank] !== m.sourceNid) return;
+    this.hooks.coreReport?.(report, m.sourceNid, report.rank, time);
   }
 
   /** Step 5: rank 0's kernel has accepted or refused init. */
@@ -400,6 +429,8 @@ export class ServiceNode implements HostService {
       this.refuse(job, { cause: Cause.BAD_REQUEST, errno: 0, nid, rank }, false, time);
       return;
     }
+    const pids = new DataView(m.body.buffer, m.body.byteOffset + LoadStatus.SIZE);
+    job.request.nids.forEach((on, r) => job.ranks.set(`${on}:${pids.getUint32(4 * r, true)}`, r));
     this.go(job, time);
   }
 
@@ -481,7 +512,7 @@ export class ServiceNode implements HostService {
 
   private killRound(job: Job, time: number): void {
     job.foundTask = false;
-    for (const nid of job.request.nids) job.killing.set(nid, this.nextRequestId++);
+    for (const nid of job.members.keys()) job.killing.set(nid, this.nextRequestId++);
     for (const [nid, requestId] of [...job.killing]) {
       this.trace.emit(SERVICE_NID, -1, time, EventKind.SERVICE_KILL, [job.id, nid]);
       this.send(

@@ -1,8 +1,8 @@
 /**
  * Debugging of one job's processes over the management network (mailbox.ts): a DebugMessage, followed by up to
  * DEBUG_BODY_BYTES of body. Each request has one reply with the same operation and request id; a stop is reported by a
- * separate message. The peer is always nid 0. "The thread" is `tid` of the job's task on this node; 0 = all its
- * threads, if the operation allows it.
+ * separate message. The peer is always nid 0. "The task" is that of the job's `rank` on this node; "the thread" is its
+ * `tid`; 0 = all its threads, if the operation allows it.
  */
 import { GeneralRegisters } from "./registers.ts";
 
@@ -91,7 +91,7 @@ export class DebugMessage {
   signal: u32 = 0;
   reason: u32 = 0;
   bodyBytes: u32 = 0;
-  reserved: u32 = 0;
+  rank: u32 = 0;
 }
 // biome-ignore format: a table
 export const enum DebugThreadState { RUNNING = 0, STOPPED = 1 }

@@ -96,18 +96,22 @@ export const enum Operation {
    * acknowledged.
    */
   ACKNOWLEDGE = 0,
-  /** To a kernel. Body: init image with parameters. Reply LOAD_REPLY: cause, headerData = pid of the new task. */
+  /**
+   * To a kernel. Body: init image with parameters. headerData: the cores of the new task as a mask, 0: as the image's
+   * header says; remoteOffset: its rank. Reply LOAD_REPLY: cause, headerData = pid of the new task.
+   */
   LOAD = 1,
   LOAD_REPLY = 2,
   /** Service node to a kernel: register and stack dump of every CPU. Reply body: text. */
   STATUS = 3,
   STATUS_REPLY = 4,
-  /** Service node to a kernel: end the job. KILL_REPLY follows when nothing of the task is left. */
+  /** Service node to a kernel: end the job. KILL_REPLY follows when nothing of the job's tasks there is left. */
   KILL = 5,
   KILL_REPLY = 6,
   /**
-   * Kernel to the kernel of the parent in the job's tree, or to the service node. Body: ExitNotice. With
-   * Cause.UNREACHABLE, from any kernel of the job to the service node: the job's node nid `headerData` does not answer.
+   * Kernel to the kernel of the parent in the job's tree, or to the service node. Body: ExitNotice. The request id is
+   * that of the LOAD which ends. With Cause.UNREACHABLE, from any kernel of the job to the service node: the job's node
+   * nid `headerData` does not answer.
    */
   EXIT_NOTICE = 7,
   /** Kernel to service node, once. Body: Personality. */

@@ -62,8 +62,8 @@ export class PortalRequest {
   userPointer: u64 = 0;
 }
 /**
- * Argument of `margay_load`: PUT the init image to the kernel of `nid`. The answer is a LOAD_REPLY event: cause,
- * initiatorPid = the new task's pid.
+ * Argument of `margay_load`: PUT the init image to the kernel of `nid`, for the task of `rank`. The answer is a
+ * LOAD_REPLY event: cause, initiatorPid = the new task's pid.
  */
 export class LoadRequest {
   nid: u32 = 0;
@@ -71,6 +71,10 @@ export class LoadRequest {
   address: u64 = 0;
   lengthBytes: u64 = 0;
   userPointer: u64 = 0;
+  /** Bit n: the task gets core n; 0: as the image's header says. */
+  cores: u64 = 0;
+  rank: u32 = 0;
+  reserved: u32 = 0;
 }
 /**
  * LOAD_EXIT: a load that was answered by OK ended before its job was started, because init crashed or its node was lost

@@ -1,7 +1,7 @@
 /**
  * Per-task state of the floors above, as data: Portals (net), the job's tree and segment, breakpoints (job). It is
  * defined here so that a task is one record, without arrays by slot in other files. Only the named floor accesses its
- * part. A record is zeroed when its task is created and when its slot is released.
+ * part. A record is zeroed when its task is created, except for the Portals, which net zeroes at a task's end.
  */
 import type { ExitNotice } from "../abi/job.ts";
 import type { MessageHeader } from "../abi/net.ts";
@@ -40,6 +40,8 @@ export class PortalState {
 export class Child {
   nid: u32 = 0;
   rank: u32 = 0;
+  /** Request id of the LOAD, which the notice of its end carries. */
+  loadId: u64 = 0;
   /** The queue for the load's events, and their user pointer. */
   queue: u32 = 0;
   reserved: u32 = 0;
@@ -51,8 +53,8 @@ export class Tree {
   asked: u32 = 0;
   /** ACKed loads whose exit notice has not arrived. */
   childCount: u32 = 0;
-  /** At most FANOUT_MAX of them. */
-  children!: arr<Child, 64>;
+  /** At most CHILDREN_MAX of them. */
+  children!: arr<Child, 128>;
   /** 1: the job runs: every rank is loaded and ends by itself. */
   started: u32 = 0;
   ownEnded: u32 = 0;
@@ -73,6 +75,9 @@ export class Tree {
 export class InitSegment {
   entry: u64 = 0;
   bytes: u64 = 0;
+  /** Of the image's header. */
+  tasksPerNode: u32 = 0;
+  reserved: u32 = 0;
   /** Header of the last fragment of its LOAD. */
   load!: MessageHeader;
 }
@@ -101,6 +106,7 @@ export class CaughtCalls {
 }
 
 export class TaskRecord {
+  /** The first field: see clearTask in task.ts. */
   portals!: PortalState;
   tree!: Tree;
   segment!: InitSegment;

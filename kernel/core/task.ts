@@ -1,5 +1,6 @@
 /**
- * Tasks and threads. A task is a job's share of this node: it owns cores, an address space and frames. A thread is
+ * Tasks and threads. A task is one rank of a job: it owns cores of this node, an address space and frames. A job may
+ * have several tasks here, up to one a core; they share nothing. A thread is
  * bound to one core for its life; each core has at most one. The main thread runs on the lowest core of its task;
  * thread.ts creates the others, idle.ts runs them.
  *
@@ -12,6 +13,7 @@ import { DESCRIPTORS_MAX } from "../abi/io.ts";
 import { USER_STACK_BYTES } from "../abi/memory.ts";
 import { Resource, RESOURCE_INFINITY, type ResourceLimit } from "../abi/process.ts";
 import { Signal, SIGNALS_QUEUED_MAX } from "../abi/signal.ts";
+import { memset } from "../../toolchain/lib/rt/memory.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { wakeCpu } from "../arch/crosscall.ts";
 import { assert } from "../arch/fatal.ts";
@@ -42,7 +44,8 @@ const NEXT_STATES: arr<u32, 6> = [
   1 << TaskState.FAN_IN,
   1 << TaskState.FREE,
 ];
-export const TASKS_MAX: u32 = 8;
+/** One a core. */
+export const TASKS_MAX: u32 = 64;
 const ID_MAX: u32 = 30000;
 /** The program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
 export const WAIT_KILLED: u32 = Signal.SIGKILL;
@@ -138,11 +141,13 @@ export class Thread {
   name!: arr<u8, 16>;
 }
 
-const tasks: arr<Task, 8> = zeroed();
+const tasks: arr<Task, 64> = zeroed();
 /** By core. */
 const threads: arr<Thread, 64> = zeroed();
 class Owned {
   lastId: u32 = 0;
+  /** Every slot from this one on is free. */
+  slotsEnd: u32 = 0;
   cores: u64 = 0;
 }
 const owned: Owned = zeroed();
@@ -171,23 +176,39 @@ export function taskAt(slot: u32): ptr<Task> {
   return addr(tasks[slot]);
 }
 
+/** Number of slots that may be in use; the others are free. */
+export function tasksEnd(): u32 {
+  return volatileRead(addr(owned.slotsEnd));
+}
 /** The task with this pid that may receive messages: neither free nor ended. Null: none. */
 export function findTask(pid: u32): ptr<Task> | null {
-  for (let i: u32 = 0; i < TASKS_MAX; i++) {
+  const end: u32 = tasksEnd();
+  for (let i: u32 = 0; i < end; i++) {
     const task = taskAt(i);
     if (task.pid === pid && task.state >= TaskState.LOADING && task.state <= TaskState.RUNNING) return task;
   }
   return null;
 }
-/** The task of a job, even if only its fan-in is left. */
-export function findJob(jobId: u32): ptr<Task> | null {
-  for (let i: u32 = 0; i < TASKS_MAX; i++) {
+/** The first task of a job from slot `from` on, even if only its fan-in is left. Null: there is none. */
+export function nextOfJob(jobId: u32, from: u32): ptr<Task> | null {
+  const end: u32 = tasksEnd();
+  for (let i: u32 = from; i < end; i++) {
     const task = taskAt(i);
     if (task.state !== TaskState.FREE && task.jobId === jobId) return task;
   }
   return null;
 }
+/** The task of a rank, even if only its fan-in is left. */
+export function findRank(jobId: u32, rank: u32): ptr<Task> | null {
+  let task = nextOfJob(jobId, 0);
+  while (task !== null && task.rank !== rank) task = nextOfJob(jobId, task.slot + 1);
+  return task;
+}
 
+/** Whether all of these cores are free. */
+export function areFree(cores: u64): boolean {
+  return (owned.cores & cores) === 0;
+}
 /** The lowest `count` free cores (0: all of the node's); 0 if they are not available. */
 export function freeCores(count: u32): u64 {
   const free: u64 = allCpusMask() & ~owned.cores;
@@ -225,8 +246,9 @@ export function createTask(cores: u64): ptr<Task> | null {
     const task = taskAt(i);
     if (task.state !== TaskState.FREE) continue;
     assert(cores !== 0 && (owned.cores & cores) === 0, cstr("task: cores that are owned"), cores);
-    zero(task);
+    clearTask(task);
     task.slot = i;
+    if (i >= owned.slotsEnd) owned.slotsEnd = i + 1;
     task.pid = newId();
     task.cores = cores;
     setLimits(task);
@@ -238,6 +260,16 @@ export function createTask(cores: u64): ptr<Task> | null {
   return found;
 }
 
+/**
+ * Zeroes the task except for its Portals, most of it, which are zero: the end of the last task in this slot has cleared
+ * them (net/portals.ts), where it could admit interrupts.
+ */
+function clearTask(task: ptr<Task>): void {
+  const start: u64 = cast<u64>(task);
+  const rest: u64 = cast<u64>(addr(task.record.tree));
+  memset(cast<ptr<u8>>(task), 0, cast<u64>(addr(task.record.portals)) - start);
+  memset(cast<ptr<u8>>(rest), 0, start + sizeof<Task>() - rest);
+}
 /** What the kernel and the I/O node hold to; the rest is as free as it is. Nobody has a privilege. */
 function setLimits(task: ptr<Task>): void {
   for (let i: u32 = 0; i < Resource.COUNT; i++) limit(task, i, RESOURCE_INFINITY);
@@ -267,7 +299,7 @@ export function newId(): u32 {
   return owned.lastId;
 }
 function idInUse(id: u32): boolean {
-  for (let i: u32 = 0; i < TASKS_MAX; i++) {
+  for (let i: u32 = 0; i < owned.slotsEnd; i++) {
     if (tasks[i].state !== TaskState.FREE && tasks[i].pid === id) return true;
   }
   for (let cpu: u32 = 0; cpu < threads.length; cpu++) {
@@ -392,5 +424,6 @@ export function taskTime(task: ptr<Task>): u64 {
 export function releaseTask(task: ptr<Task>): void {
   const flags: u64 = lock(addr(taskLock));
   setTaskState(task, TaskState.FREE);
+  while (owned.slotsEnd > 0 && tasks[owned.slotsEnd - 1].state === TaskState.FREE) owned.slotsEnd--;
   unlock(addr(taskLock), flags);
 }

@@ -21,12 +21,15 @@ import { portalsLeft } from "../net/portals.ts";
 export function checkNoMessages(task: ptr<Task>, flags: u64): void {
   if (messagesLeft(task, flags)) fatal(cstr("leak: messages of an ended task"), u64(task.pid));
 }
+/** Its memory has been freed. Called without a lock: the wait for that of the frames may be long. */
+export function checkNoFrames(task: ptr<Task>): void {
+  if (ownedFrameCount(u16(task.pid)) !== 0) fatal(cstr("leak: pages of an ended task"), u64(task.pid));
+  if (!framesBalance()) fatal(cstr("leak: pages on nobody's account after a task"), u64(task.pid));
+}
 /** `task` has been reclaimed; its cores are free and not yet reused. */
 export function checkNothingLeft(task: ptr<Task>): void {
   assertHeld(addr(netLock));
   const pid: u64 = u64(task.pid);
-  if (ownedFrameCount(u16(task.pid)) !== 0) fatal(cstr("leak: pages of an ended task"), pid);
-  if (!framesBalance()) fatal(cstr("leak: pages on nobody's account after a task"), pid);
   if (portalsLeft(task)) fatal(cstr("leak: portals of an ended task"), pid);
   if (signalsLeft(task)) fatal(cstr("leak: signals of an ended task"), pid);
   if (shipmentsLeft(task)) fatal(cstr("leak: a shipped call of an ended task"), pid);

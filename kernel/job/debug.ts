@@ -38,7 +38,7 @@ import {
   stopOf,
   vectorsOf,
 } from "../core/stop.ts";
-import { currentTask, findJob, type Task, taskLock, TaskState, threadOf } from "../core/task.ts";
+import { currentTask, findRank, type Task, taskLock, TaskState, threadOf } from "../core/task.ts";
 import { mailboxSend, mailboxStart } from "../drivers/mailbox.ts";
 import { PROTECTIONS } from "../mm/addressspace.ts";
 import { regionAbove } from "../mm/regions.ts";
@@ -52,9 +52,14 @@ import {
   writeHidden,
 } from "./breakpoints.ts";
 
-/** Most jobs to debug that have not been loaded yet. */
-const AWAITED_MAX: u32 = 8;
-const awaited: arr<u32, 8> = zeroed();
+/** Tasks to debug that have not been loaded yet. */
+class Awaited {
+  /** 0: none. */
+  jobId: u32 = 0;
+  rank: u32 = 0;
+}
+const AWAITED_MAX: u32 = 64;
+const awaited: arr<Awaited, 64> = zeroed();
 const FX_BYTES: u64 = 512;
 /** Offset of MXCSR in an FXSAVE image, and the MXCSR bits that every FXRSTOR accepts. */
 const FX_MXCSR: u64 = 24;
@@ -80,8 +85,8 @@ export function debugStart(): void {
 /** The program of `task` is about to start at `frame`: it stops there if a debugger waits for it. Runs on its core. */
 export function debugProgramStart(task: ptr<Task>, frame: ptr<Frame>): void {
   for (let i: u32 = 0; i < AWAITED_MAX; i++) {
-    if (awaited[i] !== task.jobId) continue;
-    awaited[i] = 0;
+    if (awaited[i].jobId !== task.jobId || awaited[i].rank !== task.rank) continue;
+    awaited[i].jobId = 0;
     task.debugged = 1;
     stopHere(frame, 0, DebugReason.START);
     return;
@@ -98,6 +103,7 @@ export function debugTaskEnded(task: ptr<Task>): void {
   m.operation = DebugOperation.ENDED;
   m.jobId = task.jobId;
   m.tid = task.pid;
+  m.rank = task.rank;
   m.count = task.waitStatus;
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
@@ -112,6 +118,7 @@ function tellStopped(): void {
   m.operation = DebugOperation.STOPPED;
   m.jobId = task.jobId;
   m.tid = threadOf(cpuIndex()).tid;
+  m.rank = task.rank;
   m.address = frame === null ? 0 : frame.rip;
   m.signal = stop.signal;
   m.reason = stop.reason;
@@ -158,7 +165,7 @@ function receive(message: ptr<u32>, lengthBytes: u32): void {
 
 /** Under the task lock, so the set of threads does not change. Returns the reply's errno. */
 function serve(head: ptr<DebugMessage>, reply: ptr<DebugMessage>): u32 {
-  const task = findJob(head.jobId);
+  const task = findRank(head.jobId, head.rank);
   if (head.operation === DebugOperation.ATTACH) return attach(head, task);
   if (task === null || head.jobId === 0) return Errno.ESRCH;
   if (task.debugged === 0) return Errno.EPERM;
@@ -208,10 +215,12 @@ function attach(head: ptr<DebugMessage>, task: ptr<Task> | null): u32 {
     return 0;
   }
   if (head.count === 0) return Errno.ESRCH;
-  for (let i: u32 = 0; i < AWAITED_MAX; i++) if (awaited[i] === head.jobId) return 0;
+  for (let i: u32 = 0; i < AWAITED_MAX; i++)
+    if (awaited[i].jobId === head.jobId && awaited[i].rank === head.rank) return 0;
   for (let i: u32 = 0; i < AWAITED_MAX; i++) {
-    if (awaited[i] !== 0) continue;
-    awaited[i] = head.jobId;
+    if (awaited[i].jobId !== 0) continue;
+    awaited[i].jobId = head.jobId;
+    awaited[i].rank = head.rank;
     return 0;
   }
   return Errno.ENOSPC;

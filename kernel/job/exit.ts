@@ -1,17 +1,17 @@
 /**
- * The end of a job: exits fan in along the tree. Each kernel waits until its own task and all children (the ACKed loads
- * that the task sent) have ended, and then sends one notice to the kernel from which its load came; rank 0's notice
- * goes to the service node. A task that ends before it was started (init crashed or gave up) does not wait for its
- * children: its notice goes up at once, and if the parent's init is still loading, it gets the notice as a LOAD_EXIT
- * event. So a load fails as soon as any part of it fails. A killed job sends no notices: the service node asks every
- * node, and each answers when nothing of the task is left.
+ * The end of a job: exits fan in along the tree. For each task the kernel waits until the task and all children (the
+ * ACKed loads that it sent) have ended, and then sends one notice to the kernel from which its load came, which may be
+ * itself; rank 0's notice goes to the service node. A task that ends before it was started (init crashed or gave up)
+ * does not wait for its children: its notice goes up at once, and if the parent's init is still loading, it gets the
+ * notice as a LOAD_EXIT event. So a load fails as soon as any part of it fails. A killed job sends no notices: the
+ * service node asks every node, and each answers when nothing of its tasks is left.
  *
  * Waiters (init or the program for events, an ended task for its children's notices) probe their neighbours in the tree
  * from time to time. So at least one end watches each edge once something depends on it, and a computing task is never
  * disturbed by its own kernel.
  */
 import { EventKind } from "../abi/events.ts";
-import { type ExitNotice, FANOUT_MAX } from "../abi/job.ts";
+import { CHILDREN_MAX, type ExitNotice } from "../abi/job.ts";
 import { Cause, KERNEL_PID, type MessageHeader, Operation, SERVICE_NID, SERVICE_PID } from "../abi/net.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { readTsc } from "../arch/cpu.ts";
@@ -23,13 +23,13 @@ import { setLastThreadLeft } from "../core/idle.ts";
 import type { Child, Tree } from "../core/record.ts";
 import {
   endTask,
-  findJob,
+  nextOfJob,
   reclaimFrames,
   reclaimTask,
   releaseTask,
   type Task,
-  TASKS_MAX,
   taskAt,
+  tasksEnd,
   TaskState,
   WAIT_KILLED,
 } from "../core/task.ts";
@@ -51,49 +51,39 @@ import {
 import { clearPortals, postLoadExit } from "../net/portals.ts";
 import { netLock, NID_MAX, type OutMessage, type Peer } from "../net/peer.ts";
 import { releaseNet } from "../net/reliable.ts";
-import { checkNoMessages, checkNothingLeft } from "./check.ts";
+import { checkNoFrames, checkNoMessages, checkNothingLeft } from "./check.ts";
 import { debugTaskEnded } from "./debug.ts";
 
 export function exitStart(): void {
   const room: u64 = taskAt(0).record.tree.children.length;
-  assert(room === u64(FANOUT_MAX), cstr("exit: room for other than FANOUT_MAX children"), room);
+  assert(room === u64(CHILDREN_MAX), cstr("exit: room for other than CHILDREN_MAX children"), room);
   setLastThreadLeft(lastThreadLeft);
   registerOperation(Operation.EXIT_NOTICE, sizeof<ExitNotice>(), sizeof<ExitNotice>(), receiveNotice);
   registerOperation(Operation.KILL, 0, 0, receiveKill);
 }
 
-/** Called before `task` sends a load. False: it has sent FANOUT_MAX already. */
+/** Called before `task` sends a load. False: it has sent CHILDREN_MAX already. */
 export function askChild(task: ptr<Task>): boolean {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
-  if (tree.asked >= FANOUT_MAX) return false;
+  if (tree.asked >= CHILDREN_MAX) return false;
   tree.asked++;
   return true;
 }
-/** A load that `task` has sent to `nid` was ACKed. */
-export function childLoaded(task: ptr<Task>, nid: u32, queue: u32, userPointer: u64): void {
+/** A load that `task` has sent was ACKed. */
+export function childLoaded(task: ptr<Task>, loaded: ptr<Child>): void {
   assertHeld(addr(netLock));
   const tree = addr(task.record.tree);
-  record(EventKind.JOB_CHILD, u64(task.jobId), u64(nid), 0, 0);
-  assert(tree.childCount < FANOUT_MAX, cstr("exit: more children than loads"), u64(tree.childCount));
-  const child = addr(tree.children[tree.childCount]);
-  child.nid = nid;
-  child.rank = task.rank;
-  child.queue = queue;
-  child.userPointer = userPointer;
+  record(EventKind.JOB_CHILD, u64(task.jobId), u64(loaded.nid), 0, 0);
+  assert(tree.childCount < CHILDREN_MAX, cstr("exit: more children than loads"), u64(tree.childCount));
+  copy(addr(tree.children[tree.childCount]), loaded);
   tree.childCount++;
 }
 
-/** Init has gone and the job runs. The ranks of the children are known from here on. */
+/** Init has gone and the job runs. */
 export function jobStarted(task: ptr<Task>): void {
   assertHeld(addr(netLock));
-  const tree = addr(task.record.tree);
-  tree.started = 1;
-  for (let i: u32 = 0; i < tree.childCount; i++) {
-    const child = addr(tree.children[i]);
-    const rank: i64 = rankOn(task, child.nid);
-    if (rank >= 0) child.rank = u32(rank);
-  }
+  task.record.tree.started = 1;
 }
 /** The lowest rank of the job that runs on `nid`; -1: none, or the job has not been described. */
 function rankOn(task: ptr<Task>, nid: u32): i64 {
@@ -129,6 +119,7 @@ function lastThreadLeft(task: ptr<Task>): void {
   if (task.jobId !== 0) shipTaskEnd(task);
   releaseNet(flags);
   reclaimFrames(task);
+  checkNoFrames(task);
   lock(addr(netLock));
   checkNoMessages(task, flags);
   finishTask(task);
@@ -140,8 +131,12 @@ function finishTask(task: ptr<Task>): void {
   checkNothingLeft(task);
   const tree = addr(task.record.tree);
   if (task.jobId !== 0) record(EventKind.JOB_EXIT, u64(task.jobId), u64(task.rank), u64(task.waitStatus), 0);
-  if (tree.killed !== 0 || task.jobId === 0) {
-    if (tree.killed !== 0) sendMessage(replyTo(addr(tree.asker), Operation.KILL_REPLY, Cause.OK));
+  if (tree.killed !== 0) {
+    const asker: MessageHeader = zeroed();
+    copy(addr(asker), addr(tree.asker));
+    release(task);
+    if (!isBeingKilled(asker.jobId)) sendMessage(replyTo(addr(asker), Operation.KILL_REPLY, Cause.OK));
+  } else if (task.jobId === 0) {
     if (tree.refusal !== Cause.OK) refuseLoad(addr(tree.asker), tree.refusal);
     release(task);
   } else {
@@ -156,6 +151,16 @@ function finishTask(task: ptr<Task>): void {
 export function refuseLoad(load: ptr<MessageHeader>, cause: u32): void {
   record(EventKind.JOB_REFUSE, u64(load.jobId), u64(load.sourceNid), u64(cause), 0);
   refuse(load, cause);
+}
+
+/** Whether a task is left that the KILL of its job has to end. */
+function isBeingKilled(jobId: u32): boolean {
+  for (let slot: u32 = 0; slot < tasksEnd(); slot++) {
+    const task = taskAt(slot);
+    if (task.state === TaskState.FREE || task.record.tree.killed === 0) continue;
+    if (task.record.tree.asker.jobId === jobId) return true;
+  }
+  return false;
 }
 
 function release(task: ptr<Task>): void {
@@ -195,22 +200,24 @@ function noticeMessage(task: ptr<Task>, notice: ptr<ExitNotice>): ptr<OutMessage
   m.header.sourcePid = KERNEL_PID;
   m.header.targetNid = task.parentNid;
   m.header.targetPid = task.parentNid === SERVICE_NID ? SERVICE_PID : KERNEL_PID;
+  m.header.requestId = task.record.segment.load.requestId;
   m.header.totalBytes = u32(sizeof<ExitNotice>());
   setPrefix(m, cast<ptr<u8>>(notice), sizeof<ExitNotice>());
   return m;
 }
 
 function receiveNotice(_peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): void {
-  const task = header.jobId === 0 ? null : findJob(header.jobId);
-  if (task === null || header.sourcePid !== KERNEL_PID || header.targetPid !== KERNEL_PID) return;
-  const tree = addr(task.record.tree);
+  if (header.jobId === 0 || header.sourcePid !== KERNEL_PID || header.targetPid !== KERNEL_PID) return;
   const notice: ExitNotice = zeroed();
   memcpy(cast<ptr<u8>>(addr(notice)), body, sizeof<ExitNotice>());
   if (notice.jobId !== header.jobId) return;
-  for (let i: u32 = 0; i < tree.childCount; i++) {
-    if (tree.children[i].nid !== header.sourceNid) continue;
-    childEnded(task, i, Cause.KILLED, notice.waitStatus, notice.rank, notice.count);
-    return;
+  for (let task = nextOfJob(header.jobId, 0); task !== null; task = nextOfJob(header.jobId, task.slot + 1)) {
+    const tree = addr(task.record.tree);
+    for (let i: u32 = 0; i < tree.childCount; i++) {
+      if (tree.children[i].loadId !== header.requestId || tree.children[i].nid !== header.sourceNid) continue;
+      childEnded(task, i, Cause.KILLED, notice.waitStatus, notice.rank, notice.count);
+      return;
+    }
   }
 }
 
@@ -232,25 +239,25 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
     return;
   }
   record(EventKind.JOB_KILL, u64(header.jobId), 0, 0, 0);
-  const task = header.jobId === 0 ? null : findJob(header.jobId);
-  if (task === null) {
+  if (header.jobId === 0 || nextOfJob(header.jobId, 0) === null) {
     refuse(header, Cause.NO_SUCH_JOB);
     return;
   }
-  const tree = addr(task.record.tree);
-  if (task.state === TaskState.FAN_IN) {
-    // Only the wait for the children's notices is left; they are being killed, too.
-    release(task);
-    sendMessage(replyTo(header, Operation.KILL_REPLY, Cause.OK));
-    return;
-  }
-  if (tree.killed !== 0) {
+  if (isBeingKilled(header.jobId)) {
     refuse(header, Cause.BUSY);
     return;
   }
-  tree.killed = 1;
-  copy(addr(tree.asker), header);
-  endTask(task, WAIT_KILLED);
+  for (let task = nextOfJob(header.jobId, 0); task !== null; task = nextOfJob(header.jobId, task.slot + 1)) {
+    if (task.state === TaskState.FAN_IN) {
+      // Only the wait for the children's notices is left; they are being killed, too.
+      release(task);
+      continue;
+    }
+    task.record.tree.killed = 1;
+    copy(addr(task.record.tree.asker), header);
+    endTask(task, WAIT_KILLED);
+  }
+  if (!isBeingKilled(header.jobId)) sendMessage(replyTo(header, Operation.KILL_REPLY, Cause.OK));
 }
 
 // ---- nodes that do not answer --------------------------------------------------------------------------------------
@@ -261,7 +268,7 @@ function receiveKill(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: ptr<u8
  */
 export function exitLost(nid: u32): void {
   assertHeld(addr(netLock));
-  for (let slot: u32 = 0; slot < TASKS_MAX; slot++) {
+  for (let slot: u32 = 0; slot < tasksEnd(); slot++) {
     const task = taskAt(slot);
     if (task.state === TaskState.FREE || task.jobId === 0) continue;
     if (nid === SERVICE_NID) {
@@ -320,7 +327,7 @@ function probeChildren(tree: ptr<Tree>): void {
  * By task slot: the own task has ended, and its children's notices are pending. A timer outlives its task: on another
  * core it is left to fire, and then finds nothing to do.
  */
-const watchTimers: arr<Timer, 8> = zeroed();
+const watchTimers: arr<Timer, 64> = zeroed();
 
 function watchChildren(task: ptr<Task>): void {
   task.record.tree.probes = 0;

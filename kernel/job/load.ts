@@ -5,7 +5,7 @@
  */
 import { Errno } from "../abi/errno.ts";
 import { EventKind } from "../abi/events.ts";
-import { INIT_MAGIC, INIT_VERSION, type InitHeader } from "../abi/job.ts";
+import { INIT_MAGIC, INIT_VERSION, type InitHeader, MAX_RANKS, TASKS_PER_NODE_MAX } from "../abi/job.ts";
 import { INIT_BASE, PAGE_BYTES } from "../abi/memory.ts";
 import { Cause, KERNEL_PID, MAX_MESSAGE_BYTES, type MessageHeader, Operation } from "../abi/net.ts";
 import type { LoadRequest } from "../abi/portals.ts";
@@ -15,13 +15,14 @@ import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { setFsBase } from "../arch/cpu.ts";
 import { fpuReset } from "../arch/fpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
-import { admitInterrupts, cpuCount, isEnding } from "../arch/percpu.ts";
+import { admitInterrupts, allCpusMask, cpuCount, isEnding } from "../arch/percpu.ts";
 import { lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import {
+  areFree,
   createTask,
   currentTask,
-  findJob,
+  findRank,
   findTask,
   freeCores,
   startTask,
@@ -34,7 +35,7 @@ import {
 import { setFirstRun } from "../core/idle.ts";
 import { beforeReturn } from "../core/stop.ts";
 import { enterFrame } from "../core/user.ts";
-import { allocateFrames, physical } from "../mm/frames.ts";
+import { allocateFrames, limitOwner, physical } from "../mm/frames.ts";
 import { spaceCreate } from "../mm/addressspace.ts";
 import { isExecutable } from "../mm/fault.ts";
 import { spaceComplete, spaceFill, spaceReserve } from "../mm/segment.ts";
@@ -97,6 +98,7 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
   if (isLast(header)) run(task, header);
 }
 function makeSpace(task: ptr<Task>, bytes: u64): boolean {
+  if (task.record.segment.tasksPerNode > 1) limitOwner(u16(task.pid), u64(task.record.segment.tasksPerNode));
   return (
     spaceCreate(addr(task.space), u16(task.pid)) && spaceReserve(addr(task.space), INIT_BASE, bytes, INIT_PROTECTION)
   );
@@ -125,17 +127,20 @@ function begin(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>): u32 
     return Cause.BAD_IMAGE;
   if (init.entry < INIT_BASE || init.entry - INIT_BASE >= init.fileBytes) return Cause.BAD_IMAGE;
   if (init.memoryBytes > INIT_MEMORY_MAX) return Cause.BAD_IMAGE;
-  if (init.cores > cpuCount()) return Cause.BAD_REQUEST;
-  // A job has one task per node, which is found by the job id.
-  if (findJob(header.jobId) !== null) return Cause.BUSY;
-  const cores: u64 = freeCores(init.cores);
-  if (cores === 0) return Cause.BUSY;
+  if (init.cores > cpuCount() || init.tasksPerNode > TASKS_PER_NODE_MAX) return Cause.BAD_REQUEST;
+  if (header.remoteOffset >= u64(MAX_RANKS) || (header.headerData & ~allCpusMask()) !== 0) return Cause.BAD_REQUEST;
+  // A task is found by its job and rank.
+  if (findRank(header.jobId, u32(header.remoteOffset)) !== null) return Cause.BUSY;
+  const cores: u64 = header.headerData !== 0 ? header.headerData : freeCores(init.cores);
+  if (cores === 0 || !areFree(cores)) return Cause.BUSY;
   const task = createTask(cores);
   if (task === null) return Cause.BUSY;
   task.jobId = header.jobId;
   task.userId = header.userId;
   task.parentNid = header.sourceNid;
   task.parentPid = header.sourcePid;
+  task.rank = u32(header.remoteOffset);
+  task.record.segment.tasksPerNode = init.tasksPerNode;
   task.record.segment.entry = init.entry;
   task.record.segment.bytes = (total + init.memoryBytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
   peer.inbound.taskPid = task.pid;
@@ -184,7 +189,7 @@ function isInit(task: ptr<Task>): boolean {
 function describeJob(call: ptr<Call>): i64 {
   const task = currentTask();
   if (!isInit(task)) return failure(Errno.EPERM);
-  if (call.a >= call.b) return failure(Errno.EINVAL);
+  if (call.a >= call.b || u32(call.a) !== task.rank) return failure(Errno.EINVAL);
   const size: u32 = u32(call.b);
   // Several threads of init may call this at once: the tables are created once, with the length given by `size`.
   const flags: u64 = lock(addr(taskLock));
@@ -204,7 +209,6 @@ function describeJob(call: ptr<Call>): i64 {
     return failure(Errno.EFAULT);
   }
   indexRanks(task, size);
-  task.rank = u32(call.a);
   return 0;
 }
 /** So that a nid's rank is not searched for under a lock. */
@@ -239,7 +243,7 @@ function load(call: ptr<Call>): i64 {
   if (errno !== 0) return failure(errno);
   const flags: u64 = lock(addr(netLock));
   let result: i64 = failure(Errno.E2BIG);
-  if (askChild(task)) result = issueLoad(task, r.nid, r.queue, r.address, r.lengthBytes, r.userPointer);
+  if (askChild(task)) result = issueLoad(task, addr(r));
   releaseNet(flags);
   return result;
 }

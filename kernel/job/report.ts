@@ -41,6 +41,7 @@ function report(task: ptr<Task>, f: ptr<Frame>, signal: u32, address: u64): bool
   zero(r);
   r.jobId = task.jobId;
   r.pid = task.pid;
+  r.rank = task.rank;
   r.core = cpuIndex();
   r.signal = signal;
   r.vector = u32(f.vector);

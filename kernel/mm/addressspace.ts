@@ -37,9 +37,8 @@ export class AddressSpace {
   viewHint: u64 = 0;
 }
 
-/** False: no memory. The frames belong to `owner` and go back with freeOwnedFrames. */
+/** `space` is zeroed. False: no memory. The frames belong to `owner` and go back with freeOwnedFrames. */
 export function spaceCreate(space: ptr<AddressSpace>, owner: u16): boolean {
-  zero(space);
   space.lock.rank = LockRank.SPACE;
   space.owner = owner;
   space.regions.owner = owner;

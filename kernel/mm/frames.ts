@@ -18,6 +18,7 @@ export const OWNER_KERNEL: u16 = 0xfffe;
 export const OWNER_RESERVED: u16 = 0xffff;
 export const FRAMES_PER_BLOCK: u64 = 512;
 const LARGE_SHIFT: u64 = 21;
+const NO_LIMIT: u64 = 0x7fff_ffff_ffff_ffff;
 const LOW_MEMORY_END: u64 = 0x10_0000;
 /** Blocks searched for adjacent frames before a wholly free block is taken. */
 const RUN_BLOCKS: u64 = 4;
@@ -70,24 +71,50 @@ class Account {
   /** OWNER_FREE: unused account. */
   owner: u16 = 0;
   frames: u64 = 0;
+  /** The most that it may have. */
+  limit: u64 = 0;
 }
 /**
  * Accounts of kernel, reserved frames, and each possible task.
  * @symbol frame_accounts
  */
-const accounts: arr<Account, 16> = zeroed();
+const accounts: arr<Account, 72> = zeroed();
 
+class LastAccount {
+  index: u32 = 0;
+}
+const last: LastAccount = new LastAccount();
+
+/** The last account that was asked for is asked for again most often. */
 function accountOf(owner: u16): ptr<Account> {
+  const recent = addr(accounts[last.index]);
+  return recent.owner === owner ? recent : findAccount(owner);
+}
+function findAccount(owner: u16): ptr<Account> {
+  attr({ inline: "never" });
   let free: ptr<Account> | null = null;
   for (let i: u32 = 0; i < accounts.length; i++) {
     const account = addr(accounts[i]);
-    if (account.owner === owner) return account;
+    if (account.owner === owner) {
+      last.index = i;
+      return account;
+    }
     if (account.owner === OWNER_FREE && free === null) free = account;
   }
   if (free === null) fatal(cstr("frames: more owners than accounts"), u64(owner));
   free.owner = owner;
   free.frames = 0;
+  free.limit = NO_LIMIT;
   return free;
+}
+/**
+ * Limits an owner without frames to one of `parts` equal parts of the memory that the kernel has not. A request beyond
+ * the limit fails as if memory had run out.
+ */
+export function limitOwner(owner: u16, parts: u64): void {
+  const flags: u64 = lock(addr(framesLock));
+  accountOf(owner).limit = (state.managedFrames - accountOf(OWNER_KERNEL).frames) / parts;
+  unlock(addr(framesLock), flags);
 }
 /** Number of frames that `owner` has. */
 export function ownedFrameCount(owner: u16): u64 {
@@ -302,16 +329,18 @@ function ownsBlock(frame: u64, owner: u16): boolean {
 export function allocateFrames(count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
+  const account = accountOf(owner);
+  const allowed: boolean = account.frames + count <= account.limit;
   let found: u64 = 0;
   let b: u64 = nextSome(0);
-  for (let tries: u64 = 0; tries < RUN_BLOCKS && b < state.blockCount && found === 0; tries++) {
+  for (let tries: u64 = 0; allowed && tries < RUN_BLOCKS && b < state.blockCount && found === 0; tries++) {
     if (blockAt(b).freeFrames >= count) found = findRun(b, count);
     b = nextSome(b + 1);
   }
-  if (found === 0 && lastAll() < state.blockCount) found = lastAll() * FRAMES_PER_BLOCK;
+  if (allowed && found === 0 && lastAll() < state.blockCount) found = lastAll() * FRAMES_PER_BLOCK;
   if (found !== 0) {
     for (let i: u64 = 0; i < count; i++) take(found + i, owner);
-    accountOf(owner).frames += count;
+    account.frames += count;
   }
   unlock(addr(framesLock), flags);
   if (found === 0) return 0;
@@ -330,18 +359,21 @@ export function allocateFrame(owner: u16): u64 {
 export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
+  const account = accountOf(owner);
+  const rest: u64 = account.limit - account.frames;
+  const most: u64 = count < rest ? count : rest;
   let got: u64 = 0;
-  for (let b: u64 = nextSome(0); b < state.blockCount && got < count; b = nextSome(b)) {
+  for (let b: u64 = nextSome(0); b < state.blockCount && got < most; b = nextSome(b)) {
     const block = blockAt(b);
-    for (let w: u64 = 0; w < 8 && got < count && block.freeFrames !== 0; w++) {
-      for (let free: u64 = ~block.used[w]; free !== 0 && got < count; free = free & (free - 1)) {
+    for (let w: u64 = 0; w < 8 && got < most && block.freeFrames !== 0; w++) {
+      for (let free: u64 = ~block.used[w]; free !== 0 && got < most; free = free & (free - 1)) {
         const frame: u64 = b * FRAMES_PER_BLOCK + w * 64 + u64(countTrailingZeros(free));
         take(frame, owner);
         to[got++] = frame << u64(PAGE_SHIFT);
       }
     }
   }
-  if (got !== 0) accountOf(owner).frames += got;
+  account.frames += got;
   unlock(addr(framesLock), flags);
   for (let i: u64 = 0; i < got; i++) {
     if (i % ZERO_PAGES === 0) admitInterrupts();
@@ -378,11 +410,13 @@ function findRun(b: u64, count: u64): u64 {
 export function allocateLargeFrame(owner: u16): u64 {
   if (allocationFails()) return 0;
   const flags: u64 = lock(addr(framesLock));
+  const account = accountOf(owner);
   const b: u64 = lastAll();
-  const found: u64 = b < state.blockCount ? b * FRAMES_PER_BLOCK : 0;
+  const allowed: boolean = b < state.blockCount && account.frames + FRAMES_PER_BLOCK <= account.limit;
+  const found: u64 = allowed ? b * FRAMES_PER_BLOCK : 0;
   if (found !== 0) {
     takeBlock(found, owner);
-    accountOf(owner).frames += FRAMES_PER_BLOCK;
+    account.frames += FRAMES_PER_BLOCK;
   }
   unlock(addr(framesLock), flags);
   return found << u64(PAGE_SHIFT);

@@ -42,23 +42,23 @@ import {
   windowIsOpen,
 } from "./reliable.ts";
 
-const POOL: u32 = 512;
+const POOL: u32 = 768;
 /**
  * Messages that each kind of sender leaves to those below it. The kernel itself sends, unprompted, at most four
  * messages for each of its TASKS_MAX tasks (a lost node, the end of its files, its exit, a KILL's answer). These are
  * always available, because no task is created with fewer than LEVEL_SERVICE left.
  */
-const LEVEL_PROGRAM: u32 = 192;
+const LEVEL_PROGRAM: u32 = 416;
 /** For replies to compute nodes; for replies to nodes that have shown no sign of life. */
-const LEVEL_REPLY: u32 = 120;
-const LEVEL_DOUBTFUL: u32 = 384;
+const LEVEL_REPLY: u32 = 344;
+const LEVEL_DOUBTFUL: u32 = 608;
 /** For calls to the I/O node: one per core. */
-const LEVEL_IO: u32 = 48;
+const LEVEL_IO: u32 = 272;
 /** For replies to the service node. */
-const LEVEL_SERVICE: u32 = 32;
+const LEVEL_SERVICE: u32 = 256;
 export const PREFIX_MAX: u64 = 64;
 
-const pool: arr<OutMessage, 512> = zeroed();
+const pool: arr<OutMessage, 768> = zeroed();
 class Messages {
   free: ptr<OutMessage> | null = null;
   freeCount: u32 = 0;
@@ -66,9 +66,17 @@ class Messages {
   lost: ((nid: u32) => boolean) | null = null;
 }
 const messages: Messages = zeroed();
-/** Body of a fragment to ourselves, with the header in front. */
-const localBody: arr<u8, 8192> = zeroed();
-const localHeader: MessageHeader = zeroed();
+/** A fragment to ourselves is a page: what its receiver does with it is done in the same hold of the lock. */
+const LOCAL_FRAGMENT_BYTES: u64 = 4096;
+/** The fragment to ourselves that has been read from its sender's memory, but not delivered. */
+class Local {
+  /** 1: there is one. Its message is the first to ourselves. */
+  full: u32 = 0;
+  reserved: u32 = 0;
+  header!: MessageHeader;
+  body!: arr<u8, 4096>;
+}
+const local: Local = zeroed();
 
 class OperationRow {
   run: ((peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>) => void) | null = null;
@@ -240,10 +248,10 @@ function takeFirst(peer: ptr<Peer>, m: ptr<OutMessage>): void {
   if (m.next === null) peer.outLast = null;
 }
 
-/** Writes the next fragment of `m`; returns the number of its body bytes. */
-function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr<u8>): u64 {
+/** Writes the next fragment of `m`, of at most `most` bytes; returns the number of its body bytes. */
+function writeFragment(m: ptr<OutMessage>, header: ptr<MessageHeader>, body: ptr<u8>, most: u64): u64 {
   const rest: u64 = u64(m.header.totalBytes) - m.sentBytes;
-  const bytes: u64 = rest < u64(MAX_FRAGMENT_BYTES) ? rest : u64(MAX_FRAGMENT_BYTES);
+  const bytes: u64 = rest < most ? rest : most;
   copy(header, addr(m.header));
   header.fragmentOffset = u32(m.sentBytes);
   header.fragmentBytes = u32(bytes);
@@ -294,7 +302,12 @@ function sendNext(peer: ptr<Peer>): boolean {
   if (!windowIsOpen(peer, isReply(m.header.operation))) return false;
   const buffer: u32 = allocateBuffer();
   if (buffer === NO_BUFFER) return false;
-  const bytes: u64 = writeFragment(m, headerIn(buffer), addr(bufferFrame(buffer)[HEADERS_BYTES]));
+  const bytes: u64 = writeFragment(
+    m,
+    headerIn(buffer),
+    addr(bufferFrame(buffer)[HEADERS_BYTES]),
+    u64(MAX_FRAGMENT_BYTES),
+  );
   sendData(peer, buffer, bytes);
   finishSent(peer, m);
   return true;
@@ -305,11 +318,16 @@ function finishSent(peer: ptr<Peer>, m: ptr<OutMessage>): void {
   finish(m, Cause.OK);
 }
 
-/** Delivers a fragment to this node itself. */
+/** Reads or delivers a fragment to this node itself: each takes as long as a frame, so they count as two. */
 function sendLocal(peer: ptr<Peer>, m: ptr<OutMessage>): void {
-  writeFragment(m, addr(localHeader), addr(localBody[0]));
+  if (local.full === 0) {
+    writeFragment(m, addr(local.header), addr(local.body[0]), LOCAL_FRAGMENT_BYTES);
+    local.full = 1;
+    return;
+  }
+  local.full = 0;
   finishSent(peer, m);
-  deliver(peer, addr(localHeader), addr(localBody[0]));
+  deliver(peer, addr(local.header), addr(local.body[0]));
 }
 
 /** A received message may need an answer, and sending answers may have to wait. */
@@ -353,6 +371,7 @@ function cancelFor(peer: ptr<Peer>, task: ptr<Task>): void {
   let m = peer.outFirst;
   while (m !== null) {
     const next = m.next;
+    if (m.task === task && before === null && peer.nid === ownNid()) local.full = 0;
     if (m.task === task && m.header.operation === Operation.GET_REPLY) {
       // If it was partly sent, its receiver sees another message next and discards the incomplete one.
       m.task = null;

@@ -33,6 +33,9 @@ export class Pending {
   acknowledge: u32 = 0;
   /** GET_REPLY: number of the match entry that is being read. */
   entry: u32 = 0;
+  /** LOAD: the child's rank. */
+  rank: u32 = 0;
+  reserved: u32 = 0;
 }
 const pendings: arr<Pending, 384> = zeroed();
 class Generation {

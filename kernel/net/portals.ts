@@ -13,11 +13,13 @@ import {
   MatchOption,
   PORTAL_COUNT,
   type PortalEvent,
+  type LoadRequest,
   PortalEventKind,
   type PortalRequest,
 } from "../abi/portals.ts";
 import { Syscall } from "../abi/syscalls.ts";
 import { assertHeld, lock } from "../arch/spinlock.ts";
+import type { Child } from "../core/record.ts";
 import { currentTask, findTask, type Task } from "../core/task.ts";
 import { copyToUser } from "../mm/user.ts";
 import type { Call } from "../syscall/arguments.ts";
@@ -54,12 +56,12 @@ import { portalQueue, portalWait, postEvent, queueExists, queuesStart } from "./
 
 class Loads {
   /** LOAD_REPLY with Cause.OK: the job's tree has one more child. */
-  childLoaded: ((task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void) | null = null;
+  childLoaded: ((task: ptr<Task>, child: ptr<Child>) => void) | null = null;
 }
 const loads: Loads = zeroed();
 
 export function portalsStart(
-  childLoaded: (task: ptr<Task>, nid: u32, queue: u32, userPointer: u64) => void,
+  childLoaded: (task: ptr<Task>, child: ptr<Child>) => void,
   waitsLong: (task: ptr<Task>) => void,
 ): void {
   loads.childLoaded = childLoaded;
@@ -163,30 +165,26 @@ function issueLocked(task: ptr<Task>, r: ptr<PortalRequest>, operation: u8): i64
   return 0;
 }
 
-/** PUTs a body in the task's memory to the kernel of `nid` as a LOAD; a LOAD_REPLY event follows. */
-export function issueLoad(
-  task: ptr<Task>,
-  nid: u32,
-  queue: u32,
-  address: u64,
-  lengthBytes: u64,
-  userPointer: u64,
-): i64 {
+/** PUTs a body in the task's memory to a kernel as a LOAD; a LOAD_REPLY event follows. */
+export function issueLoad(task: ptr<Task>, r: ptr<LoadRequest>): i64 {
   assertHeld(addr(netLock));
-  if (!queueExists(task, queue)) return failure(Errno.EINVAL);
+  if (!queueExists(task, r.queue)) return failure(Errno.EINVAL);
   const p = allocatePending(task);
   if (p === null) return failure(Errno.EAGAIN);
-  const m = allocateMessage(nid);
+  const m = allocateMessage(r.nid);
   if (m === null) {
     p.used = 0;
     return failure(Errno.EAGAIN);
   }
   p.kind = Operation.LOAD;
-  p.queue = queue;
-  p.targetNid = nid;
-  p.userPointer = userPointer;
+  p.queue = r.queue;
+  p.targetNid = r.nid;
+  p.rank = r.rank;
+  p.userPointer = r.userPointer;
   fillHeader(m, task, p, Operation.LOAD);
-  fillBody(m, task, address, lengthBytes);
+  m.header.remoteOffset = u64(r.rank);
+  m.header.headerData = r.cores;
+  fillBody(m, task, r.address, r.lengthBytes);
   m.sent = requestSent;
   m.argument = m.header.requestId;
   sendMessage(m);
@@ -371,7 +369,14 @@ function receiveLoadReply(_peer: ptr<Peer>, header: ptr<MessageHeader>, _body: p
   p.targetPid = isPid ? u32(header.headerData) : 0;
   const task = findTask(p.taskPid);
   const childLoaded = loads.childLoaded;
-  if (task !== null && cause === Cause.OK && childLoaded !== null)
-    childLoaded(task, header.sourceNid, p.queue, p.userPointer);
+  if (task !== null && cause === Cause.OK && childLoaded !== null) {
+    const child: Child = zeroed();
+    child.nid = header.sourceNid;
+    child.rank = p.rank;
+    child.loadId = header.requestId;
+    child.queue = p.queue;
+    child.userPointer = p.userPointer;
+    childLoaded(task, addr(child));
+  }
   complete(p, PortalEventKind.LOAD_REPLY, cause, 0);
 }

@@ -3,6 +3,7 @@
  * have no effect. The functions return 0 or an errno.
  */
 import { Errno } from "../abi/errno.ts";
+import { MAX_RANKS } from "../abi/job.ts";
 import { MAX_MESSAGE_BYTES, MessageFlag } from "../abi/net.ts";
 import {
   EVENT_QUEUES_MAX,
@@ -51,7 +52,7 @@ export function takePortalRequest(space: ptr<AddressSpace>, from: u64, to: ptr<P
 
 export function takeLoadRequest(space: ptr<AddressSpace>, from: u64, to: ptr<LoadRequest>): u32 {
   if (!copyFromUser(space, cast<ptr<u8>>(to), from, sizeof<LoadRequest>())) return Errno.EFAULT;
-  if (to.queue > EVENT_QUEUES_MAX) return Errno.EINVAL;
+  if (to.queue > EVENT_QUEUES_MAX || to.rank >= MAX_RANKS) return Errno.EINVAL;
   if (to.lengthBytes > u64(MAX_MESSAGE_BYTES)) return Errno.EMSGSIZE;
   return userRangeValid(space, to.address, to.lengthBytes, false) ? 0 : Errno.EFAULT;
 }

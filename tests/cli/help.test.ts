@@ -29,13 +29,13 @@ describe("help", () => {
       expect(text).not.toContain("\u001b");
     },
   );
-  it("run has its options in groups, the faults one by one, and two examples", () => {
+  it("run has its options in groups, the faults one by one, and examples", () => {
     const text = helpText("run");
     const titles = text.split("\n").filter((l) => /^[A-Z].*:$/.test(l));
     expect(titles).toEqual(["Machine:", "Job:", "Trace:", "Debugger:", "Faults:", "Examples:", "Exit status:"]);
     for (const fault of ["drop=", "dup=", "corrupt=", "reorder=", "delay=", "cut=NID:FROM[:UNTIL]"])
       expect(text).toContain(`    ${fault}`);
-    expect(text.split("\n").filter((l) => l.startsWith("  margay run "))).toHaveLength(2);
+    expect(text.split("\n").filter((l) => l.startsWith("  margay run "))).toHaveLength(3);
   });
   it("a default is what is taken where nothing is given", () => {
     const option = (command: string, name: string): string =>

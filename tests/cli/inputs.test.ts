@@ -78,17 +78,17 @@ describe("units", () => {
 
 describe("output", () => {
   it("labels whole lines, also when they come in pieces, and keeps ranks apart", () => {
-    const out = new LabelledOutput(true, (nid) => nid - 1);
-    const take = (nid: number, text: string): string => Buffer.from(out.take(nid, 1, Buffer.from(text))).toString();
-    expect(take(1, "one\ntw")).toBe("[0] one\n");
-    expect(take(2, "other\n")).toBe("[1] other\n");
-    expect(take(1, "o\n\nrest")).toBe("[0] two\n[0] \n");
+    const out = new LabelledOutput(true);
+    const take = (rank: number, text: string): string => Buffer.from(out.take(rank, 1, Buffer.from(text))).toString();
+    expect(take(0, "one\ntw")).toBe("[0] one\n");
+    expect(take(1, "other\n")).toBe("[1] other\n");
+    expect(take(0, "o\n\nrest")).toBe("[0] two\n[0] \n");
     expect(Buffer.from(out.rest(2)).toString()).toBe("");
     expect(Buffer.from(out.rest(1)).toString()).toBe("[0] rest\n");
   });
   it("passes bytes as they are without --label", () => {
     const bytes = new Uint8Array([0, 255, 10, 13]);
-    expect(new LabelledOutput(false, () => 0).take(1, 1, bytes)).toBe(bytes);
+    expect(new LabelledOutput(false).take(1, 1, bytes)).toBe(bytes);
   });
   it("knows the ready line on the console, in any pieces", () => {
     const lines = new ConsoleLines();

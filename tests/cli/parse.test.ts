@@ -51,6 +51,7 @@ describe("a line is split", () => {
     expect(parse("run", "--env", "A=1", "--env=B", "--mount", "a:/b", "--env", "A=2", "hello").lists).toEqual({
       env: ["A=1", "B", "A=2"],
       mount: ["a:/b"],
+      signal: [],
     });
   });
   it.each<[string[], Partial<Line>]>([
@@ -90,13 +91,87 @@ describe("a mistake is one line that names the command's own help", () => {
 describe("the job's side", () => {
   const setup = (...argv: string[]): ReturnType<typeof jobSetup> =>
     jobSetup(parse("run", ...argv), { HERE: "value", EMPTY: "" });
-  it("ranks are the first nodes", () => {
-    expect(setup("hello").nids).toEqual([1, 2, 3, 4]);
-    expect(setup("--nodes", "8", "-n", "3", "hello").nids).toEqual([1, 2, 3]);
-    expect(refusal(() => setup("-n", "5", "hello"))).toBe(
-      "margay: bad --ranks: 5 ranks on 4 nodes: a node takes one rank: give --nodes 5 too",
+  const placed = (line: string): ReturnType<typeof jobSetup>["placement"] =>
+    setup(...line.split(" "), "hello").placement;
+  it("a rank a node, on the first nodes, with all their cores", () => {
+    expect(setup("hello").placement).toEqual({ nids: [1, 2, 3, 4] });
+    expect(placed("--nodes 8 -n 3")).toEqual({ nids: [1, 2, 3] });
+  });
+  it("more ranks than nodes are spread as equally as possible, in blocks or in turn", () => {
+    const cores = [0b11n, 0b1100n];
+    expect(placed("--nodes 2 --cores 4 -n 4")).toEqual({ nids: [1, 1, 2, 2], coresOfRank: [...cores, ...cores] });
+    expect(placed("--nodes 4 --cores 2 -n 6").nids).toEqual([1, 1, 2, 2, 3, 4]);
+    const cyclic = placed("--nodes 4 --cores 2 -n 6 --distribution cyclic");
+    expect(cyclic).toEqual({ nids: [1, 2, 3, 4, 1, 2], coresOfRank: [1n, 1n, 1n, 1n, 2n, 2n] });
+  });
+  it("--tasks-per-node fills the nodes one after the other", () => {
+    expect(placed("--nodes 2 --cores 4 --tasks-per-node 4").nids).toEqual([1, 1, 1, 1, 2, 2, 2, 2]);
+    expect(placed("--nodes 3 --cores 3 --tasks-per-node 3 -n 5").nids).toEqual([1, 1, 1, 2, 2]);
+    expect(placed("--nodes 1 --cores 64 --tasks-per-node 64").coresOfRank?.at(-1)).toBe(1n << 63n);
+  });
+  it("cores by number or by list", () => {
+    expect(placed("--nodes 1 --cores 8 --tasks-per-node 3").coresOfRank).toEqual([0b11n, 0b1100n, 0b110000n]);
+    expect(placed("--nodes 1 --cores 8 --tasks-per-node 2 --cores-per-task 1").coresOfRank).toEqual([1n, 2n]);
+    expect(placed("--nodes 2 --cores 8 --cores-per-task 3").coresOfRank).toEqual([7n, 7n]);
+    expect(placed("--nodes 1 --cores 8 -n 2 --bind 7,1-2:0")).toEqual({ nids: [1, 1], coresOfRank: [0x86n, 1n] });
+    expect(placed("--nodes 1 --cores 8 -n 1 --bind 7:0").coresOfRank).toEqual([0x80n]);
+  });
+  // biome-ignore format: a table
+  it.each([
+    ["-n 300", "bad --ranks: 300 ranks on 4 nodes, a node has one core for each at most: give --nodes 5 too"],
+    ["-n 9 --tasks-per-node 2", "bad --ranks: 9 ranks on 4 nodes, 2 on each: give --nodes 5 too"],
+    ["-n 5000", "bad --ranks: '5000': give a whole number from 1 to 4096"],
+    ["-n 0", "bad --ranks: '0': give a whole number from 1 to 4096"],
+    ["--tasks-per-node 65", "bad --tasks-per-node: '65': give a whole number from 1 to 64"],
+    ["--nodes 256 --cores 64 --tasks-per-node 64", "bad --ranks: 16384 ranks: give at most 4096"],
+    ["-n 5 --nodes 1", "too many tasks: 5 tasks on a node of 2 cores: give --cores 5"],
+    ["-n 2 --nodes 1 --cores 4 --cores-per-task 3", "bad --cores-per-task: 2 tasks of 3 cores on a node of 4: give --cores 6"],
+    ["--cores-per-task 65", "bad --cores-per-task: '65': give a whole number from 1 to 64"],
+    ["--nodes 1 --cores 64 -n 2 --cores-per-task 33", "bad --cores-per-task: 2 tasks of 33 cores on a node of 64: give at most 32"],
+    ["--bind 0 --cores-per-task 1", "bad --bind: with --cores-per-task: give one of them"],
+    ["--bind 0-1:1 -n 2 --nodes 1", "bad --bind: '0-1:1': core 1 is in lists 0 and 1: give disjoint lists of cores, one for each task of a node, as 0-1:2,4"],
+    ["--bind 0,0", "bad --bind: '0,0': core 0 is in a list twice: give disjoint lists of cores, one for each task of a node, as 0-1:2,4"],
+    ["--bind 2", "bad --bind: '2': there is no core 2: a node has cores 0 to 1: see --cores"],
+    ["--bind 1-0", "bad --bind: '1-0': 1-0 descends: give disjoint lists of cores, one for each task of a node, as 0-1:2,4"],
+    ["--bind 0: --nodes 1", "bad --bind: '0:': '' is no core: give disjoint lists of cores, one for each task of a node, as 0-1:2,4"],
+    ["--bind 0 -n 2 --nodes 1", "bad --bind: '0': 1 lists for 2 tasks on a node: give a list for each task, joined by ':'"],
+    ["--distribution plane", "bad --distribution: 'plane': give block or cyclic"],
+  ])("%s is refused", (line, text) => expect(refusal(() => placed(line))).toBe(`margay: ${text}`));
+
+  const mapped = (map: string, ...more: string[]): ReturnType<typeof jobSetup> =>
+    setup("--cores", "8", "--map", map, ...more);
+  it("a command for each range of ranks", () => {
+    expect(mapped("0-3=a,4-7=b")).toMatchObject({
+      commands: [["a"], ["b"]],
+      programOfRank: [0, 0, 0, 0, 1, 1, 1, 1],
+      placement: { nids: [1, 1, 2, 2, 3, 3, 4, 4] },
+    });
+    expect(mapped('1,3=b \'x y\' "q\\"" \\  z=1,x,0,2=/bin/a -v', "-n", "4")).toMatchObject({
+      commands: [
+        ["b", "x y", 'q"', " ", "z=1,x"],
+        ["/bin/a", "-v"],
+      ],
+      programOfRank: [1, 0, 1, 0],
+    });
+  });
+  // biome-ignore format: a table
+  it.each([
+    ["", "''"],
+    ["a", "'a'"],
+    ["0=", "ranks 0 have no program"],
+    ["0=  ", "ranks 0 have no program"],
+    ["0=a,2=b", "rank 1 has no program: name every rank from 0 on"],
+    ["0-1=a,1=b", "rank 1 has two programs: give each rank one"],
+    ["3-1=a", "ranks 3-1: give ascending ranks below 4096"],
+    ["0-9999999=a", "ranks 0-9999999: give ascending ranks below 4096"],
+    ["0=a 'x", "'a 'x': a quote is not closed: close it, or write \\' or \\\""],
+  ])("--map %j is refused", (map, text) => expect(refusal(() => mapped(map))).toContain(`margay: bad --map: ${text}`));
+  it("--map stands for PROGRAM and --ranks", () => {
+    expect(refusal(() => mapped("0=a", "hello"))).toBe("margay: PROGRAM with --map: 'hello': give one of them");
+    expect(refusal(() => mapped("0=a", "-n", "2"))).toBe(
+      "margay: bad --map: it names 1 ranks, --ranks 2: leave out --ranks",
     );
-    expect(refusal(() => setup("-n", "300", "hello"))).toMatch(/a node takes one rank: give at most 256$/);
+    expect(refusal(() => setup("--nodes", "1"))).toMatch(/^margay: no PROGRAM: margay run: /);
   });
   it("variables: set, passed on, set again", () => {
     expect(setup("hello").envp).toEqual([]);
@@ -117,7 +192,7 @@ describe("the job's side", () => {
     expect(refusal(() => setup("--env", `A=${"x".repeat(2 ** 21)}`, "hello"))).toMatch(
       /^margay: arguments too long: 1 arg/,
     );
-    expect(setup("hello", "x".repeat(2 ** 20)).argv).toHaveLength(2);
+    expect(setup("hello", "x".repeat(2 ** 20)).commands[0]).toHaveLength(2);
   });
 });
 

@@ -272,7 +272,7 @@ describe("streams", () => {
     expect(rig.open("f")).toBe(3);
     expect(rig.read(3, 2)).toBe("ab");
     for (const from of [{ nid: 2 }, { jobId: 2 }]) expect(rig.read(3, 2, from)).toBe("-EBADF");
-    // A job has one task per node.
+    // The job has one task on the node.
     expect(rig.read(3, 2, { pid: 2 })).toBe("-EPERM");
     expect(rig.open("f", RDONLY, 0, { nid: 2 })).toBe(3);
     expect(rig.read(3, 2, { nid: 2 })).toBe("ab");

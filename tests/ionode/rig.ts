@@ -34,7 +34,7 @@ export class IoRig {
         this.answers.push(m);
         this.onReply?.(m);
       },
-      isMember: () => true,
+      tasksOf: () => 1,
     } as unknown as FabricHost;
     this.io = new IoNode(host, {
       root: this.root,

@@ -42,6 +42,8 @@ function panicOf(when: "idle" | "running", change: (memory: Memory) => void): st
   const bench = new Bench({ nodes: 1, cores: 1 });
   try {
     bench.boot();
+    // READY leaves before the core idles.
+    expect(bench.until(() => bench.node(1).engine.cores[0]!.halted)).toBe("until");
     const set = (symbol: string, type: string, field: string, value: number): void => {
       bench.node(1).view.setUint32(bench.variable(symbol) + offsetOf(type, field), value, true);
     };

@@ -54,7 +54,7 @@ describe.skipIf(typeof engine === "string")("a debugged job", () => {
       d.letEnd();
       d.ask(DebugOperation.CONTINUE);
       expect(bench.finish(1)).toMatchObject({ result: { kind: "exited", waitStatus: 7 << 8 }, stdout: ENDS });
-      expect(d.event()).toEqual({ kind: "ended", nid: 1, jobId: 1, waitStatus: 7 << 8 });
+      expect(d.event()).toEqual({ kind: "ended", nid: 1, rank: 0, jobId: 1, waitStatus: 7 << 8 });
       expect(d.try(DebugOperation.THREADS).errno).toBe(Errno.ESRCH);
     });
   });

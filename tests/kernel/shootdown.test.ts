@@ -67,7 +67,7 @@ describe.skipIf(create === null)("shootdowns from all cores at once", () => {
     ["unmap", 8, 12],
     ["replace", 8, 12],
     ["protect", 8, 12],
-    ["large", 8, 3],
+    ["large", 8, 6],
     ["replace", 16, 6],
   ] as const) {
     it(`${way}: ${cores} cores change one address space at the same time, all their shootdowns in flight`, () => {

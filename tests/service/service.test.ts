@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { EventKind } from "../../emulator/abi/events.ts";
 import { Errno } from "../../emulator/abi/errno.ts";
-import { INIT_MAGIC, InitHeader, InitMatch } from "../../emulator/abi/job.ts";
+import { INIT_MAGIC, InitHeader, InitMatch, JobParameters } from "../../emulator/abi/job.ts";
 import { Cause, MessageFlag, Operation, SERVICE_NID, SERVICE_PID } from "../../emulator/abi/net.ts";
 import { message } from "../../emulator/fabric/message.ts";
 import { buildLoadBody } from "../../emulator/service/image.ts";
@@ -335,11 +335,16 @@ describe("image and parameters", () => {
     nids: [5, 6, 7],
     programs: ["/a", "/b"],
     programOfRank: [0, 1, 0],
-    argv: ["a", "", "ü"],
+    argv: [
+      ["a", "", "ü"],
+      ["b", "2"],
+    ],
     envp: ["X=y"],
   };
   it("say what was asked for", () => {
     expect(parseParameters(buildParameters(p))).toEqual(p);
+    const crowded = { ...p, nids: [5, 6, 5], coresOfRank: [1n, 0xfn, 1n << 63n] };
+    expect(parseParameters(buildParameters(crowded))).toEqual(crowded);
     const init = modelInit();
     const body = buildLoadBody(init, buildParameters(p), 2);
     const h = new InitHeader(new DataView(body.buffer));
@@ -355,7 +360,9 @@ describe("image and parameters", () => {
       const bad = block.slice(0, random.chance(20) ? random.below(block.length + 1) : block.length);
       for (let n = 1 + random.below(4); n > 0 && bad.length > 0; n--) {
         // Mostly in the header, because it holds the offsets.
-        const at = random.chance(80) ? random.below(Math.min(56, bad.length)) : random.below(bad.length);
+        const at = random.chance(80)
+          ? random.below(Math.min(JobParameters.SIZE, bad.length))
+          : random.below(bad.length);
         bad[at] = random.chance(50) ? 0xff : random.next();
       }
       let parsed: Parameters | null = null;

@@ -3,6 +3,7 @@
  * and its tree is a tree.
  */
 import { describe, expect, it } from "vitest";
+import { JobParameters, RankPlace } from "../../emulator/abi/job.ts";
 import { buildParameters, parseParameters, type Parameters } from "../../emulator/service/parameters.ts";
 import { Random } from "../fabric/random.ts";
 import { Subset } from "./subset.ts";
@@ -21,19 +22,30 @@ describe("the parameter block", () => {
     nids: [5, 6, 7],
     programs: ["/a", "/b"],
     programOfRank: [0, 1, 0],
-    argv: ["a", "", "cc"],
+    argv: [
+      ["a", "", "cc"],
+      ["b", "2"],
+    ],
     envp: ["X=y"],
   };
   const block = buildParameters(p);
+  const crowded = buildParameters({
+    ...p,
+    nids: [5, 6, 5, 6, 5, 7],
+    coresOfRank: [1n, 1n, 2n, 2n, 4n, 0n],
+    programOfRank: [0, 1, 0, 0, 0, 1],
+  });
   // The block ends at the end of memory's data: a read beyond it finds other bytes, one far beyond it traps.
   const subset = new Subset("userland/init/parameters.ts", block.length);
-  const valid = (bytes: Uint8Array): boolean => {
-    subset.write(0, bytes);
-    return subset.call("parametersValid", subset.scratch, BigInt(bytes.length)) !== 0n;
+  const crowdedSubset = new Subset("userland/init/parameters.ts", crowded.length);
+  const validIn = (s: Subset, bytes: Uint8Array): boolean => {
+    s.write(0, bytes);
+    return s.call("parametersValid", s.scratch, BigInt(bytes.length)) !== 0n;
   };
+  const valid = (bytes: Uint8Array): boolean => validIn(subset, bytes);
   it("of the service node is valid, and its strings are found", () => {
     expect(valid(block)).toBe(true);
-    const all = [...p.programs, ...p.argv, ...p.envp];
+    const all = [...p.programs, ...p.argv.flat(), ...p.envp];
     let s = 0n;
     all.forEach((expected, i) => {
       s = i === 0 ? subset.call("stringAt", subset.scratch, 0n) : subset.call("nextString", s);
@@ -51,7 +63,7 @@ describe("the parameter block", () => {
       const random = new Random(seed);
       const bad = block.slice();
       for (let n = 1 + random.below(3); n > 0; n--)
-        bad[random.below(random.chance(80) ? 56 : bad.length)] = random.chance(30)
+        bad[random.below(random.chance(80) ? JobParameters.SIZE : bad.length)] = random.chance(30)
           ? 0xff
           : random.below(random.chance(50) ? 8 : 256);
       const expected = parseParameters(bad) !== null;
@@ -60,6 +72,22 @@ describe("the parameter block", () => {
     }
     expect(accepted).toBeGreaterThan(100);
     expect(accepted).toBeLessThan(2900);
+  });
+  it("with several ranks on a node, and damage to their places, is judged alike", () => {
+    expect(validIn(crowdedSubset, crowded)).toBe(true);
+    const places = new JobParameters(new DataView(crowded.buffer)).placesOffset;
+    let accepted = 0;
+    for (let seed = 1; seed <= 3000; seed++) {
+      const random = new Random(seed);
+      const bad = crowded.slice();
+      for (let n = 1 + random.below(2); n > 0; n--)
+        bad[places + random.below(6 * RankPlace.SIZE)] = random.chance(10) ? 0xff : random.below(7);
+      const expected = parseParameters(bad) !== null;
+      expect(validIn(crowdedSubset, bad), `seed ${seed}: new Random(${seed})`).toBe(expected);
+      if (expected) accepted++;
+    }
+    expect(accepted).toBeGreaterThan(300);
+    expect(accepted).toBeLessThan(2700);
   });
 });
 
@@ -102,7 +130,7 @@ describe("the tree", () => {
         };
         const expected = programs.some((index, rank) => index === 1 && isBelow(rank));
         expect(
-          subset.call("subtreeRuns", BigInt(root), BigInt(fanout), BigInt(size), subset.scratch, 1n) !== 0n,
+          subset.call("subtreeRuns", BigInt(root), BigInt(fanout), BigInt(size), 0n, subset.scratch, 1n) !== 0n,
           `root ${root}`,
         ).toBe(expected);
       }

@@ -18,7 +18,7 @@ const parameters = (ranks: number, fanout: number, change: Partial<Parameters> =
   nids: Array.from({ length: ranks }, (_, r) => 11 + r),
   programs: ["/p"],
   programOfRank: Array.from({ length: ranks }, () => 0),
-  argv: ["p", "one", ""],
+  argv: (change.programs ?? ["/p"]).map(() => ["p", "one", ""]),
   envp: ["A=b"],
   ...change,
 });
@@ -67,7 +67,7 @@ describe("init", () => {
     expect(w.at(random, 16).some((b) => b !== 0)).toBe(true);
   });
   it("without an environment still ends argv and envp", () => {
-    const w = new World(script({ parameters: parameters(1, 1, { argv: ["p"], envp: [] }) }));
+    const w = new World(script({ parameters: parameters(1, 1, { argv: [["p"]], envp: [] }) }));
     const end = w.run();
     if (end.kind !== "started") throw new Error(end.kind);
     const v = w.view(end.stack, 48);
@@ -88,6 +88,48 @@ describe("init", () => {
       expect(w.described?.pids).toEqual(pids);
     });
   }
+  // Ranks 0, 3 and 6 on nid 11, 1 and 4 on nid 12, 2 and 5 on nid 13; the tree of nodes has degree 1.
+  const crowded = (rank: number): Script =>
+    script({
+      rank,
+      parameters: parameters(7, 1, {
+        nids: [11, 12, 13, 11, 12, 13, 11],
+        coresOfRank: [1n, 1n, 1n, 2n, 2n, 2n, 4n],
+        programs: ["/p", "/q"],
+        argv: [["p"], ["q", "two"]],
+        programOfRank: [0, 0, 0, 0, 0, 0, 1],
+      }),
+      files: { "/p": { bytes: program }, "/q": { bytes: program } },
+    });
+  it("as the leader of a node loads the node below and its node's other ranks, with their cores", () => {
+    const w = new World(crowded(0));
+    expect(w.run().kind).toBe("started");
+    expect(w.loads).toEqual([1, 3, 6]);
+    expect(w.cores).toEqual([1n, 2n, 4n]);
+    const pids = [OWN_PID, 101, 102, 103, 104, 105, 106];
+    expect(w.status).toMatchObject({ cause: Cause.OK, ready: 7, pids });
+    expect(w.goes.map(({ nid, pid }) => `${nid}.${pid}`)).toEqual(["12.101", "11.103", "11.106"]);
+    expect(w.goes.every((go) => go.pids.join() === pids.join())).toBe(true);
+  });
+  it("as the leader of a leaf loads only its node's other ranks", () => {
+    const w = new World(crowded(2));
+    expect(w.run().kind).toBe("started");
+    expect(w.loads).toEqual([5]);
+    expect(w.status).toMatchObject({ ready: 2, target: "12.9.0", remoteOffset: 0n });
+  });
+  it("as another rank of a node GETs its own program from the leader, and reports to it behind the leaders", () => {
+    const w = new World(crowded(6));
+    const end = w.run();
+    if (end.kind !== "started") throw new Error(end.kind);
+    expect(w.loads).toEqual([]);
+    expect(w.calls).not.toContain("OPEN");
+    expect(w.calls.filter((c) => c === "PORTAL_GET").length).toBe(2);
+    // One node below the leader, one rank before it.
+    const { remoteOffset, target } = w.status!;
+    expect([remoteOffset, target]).toEqual([24n + 4n * 7n + 24n, "11.9.0"]);
+    const words = (n: number): bigint => w.view(end.stack + BigInt(8 * n), 8).getBigUint64(0, true);
+    expect([1, 2].map((n) => w.string(words(n)))).toEqual(["q", "two"]);
+  });
   it("in the middle GETs the program from its parent, and takes everybody's pid from GO", () => {
     const w = new World(
       script({ parameters: parameters(7, 2), rank: 2, files: { "/p": { bytes: tinyProgram(150_000) } } }),
@@ -245,7 +287,7 @@ describe("a failure becomes a status, and init waits to be killed:", () => {
   });
   it("arguments that leave no room on the stack", () => {
     const w = failing(
-      script({ parameters: parameters(1, 2, { argv: Array.from({ length: 70 }, () => "x".repeat(1000)) }) }),
+      script({ parameters: parameters(1, 2, { argv: [Array.from({ length: 70 }, () => "x".repeat(1000))] }) }),
     );
     expect(w.status).toMatchObject({ cause: Cause.PROGRAM_FORMAT, errno: Errno.E2BIG });
   });

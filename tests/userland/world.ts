@@ -5,6 +5,7 @@
  */
 import fs from "node:fs";
 import path from "node:path";
+import { expect } from "vitest";
 import { Errno } from "../../emulator/abi/errno.ts";
 import { FileMode, Stat } from "../../emulator/abi/io.ts";
 import { InitMatch, LoadStatus } from "../../emulator/abi/job.ts";
@@ -136,6 +137,8 @@ export class World {
   readonly calls: string[] = [];
   status: StatusRecord | null = null;
   readonly loads: number[] = [];
+  /** Masks, in the order of `loads`. */
+  readonly cores: bigint[] = [];
   readonly goes: { nid: number; pid: number; pids: number[] }[] = [];
   described: { rank: number; size: number; pids: number[] } | null = null;
   readonly entries = new Map<number, { entry: MatchEntry; linked: boolean }>();
@@ -173,7 +176,7 @@ export class World {
   }
   run(): Ending {
     const { rank, parameters } = this.script;
-    const parent = rank === 0 ? [0n, 1n] : [BigInt(parameters.nids[this.parentRank]!), 9n];
+    const parent = rank === 0 ? [0n, 1n] : [BigInt(parameters.nids[this.parentRank(rank)]!), 9n];
     const memoryBytes = 0x2_0000;
     const segmentBytes = BigInt(Math.ceil((this.body.length + memoryBytes) / 4096) * 4096);
     try {
@@ -200,8 +203,22 @@ export class World {
   get imageUnchanged(): boolean {
     return Buffer.compare(this.at(IMAGE, this.body.length), this.body) === 0;
   }
-  private get parentRank(): number {
-    return Math.floor((this.script.rank - 1) / this.script.parameters.fanout);
+  /** The ranks of each node, by position in the tree. */
+  private get nodes(): number[][] {
+    const { nids } = this.script.parameters;
+    return [...new Set(nids)].map((nid) => nids.flatMap((n, rank) => (n === nid ? [rank] : [])));
+  }
+  private position(rank: number): number {
+    return this.nodes.findIndex((ranks) => ranks.includes(rank));
+  }
+  private isLeader(rank: number): boolean {
+    return this.nodes[this.position(rank)]![0] === rank;
+  }
+  private parentRank(rank: number): number {
+    const at = this.position(rank);
+    return this.isLeader(rank)
+      ? this.nodes[Math.floor((at - 1) / this.script.parameters.fanout)]![0]!
+      : this.nodes[at]![0]!;
   }
 
   private call([number, ...a]: bigint[]): bigint {
@@ -209,6 +226,8 @@ export class World {
     this.calls.push(SyscallNames.get(n) ?? `call ${n}`);
     const [a0 = 0n, a1 = 0n, a2 = 0n, a3 = 0n] = a;
     switch (n) {
+      case Syscall.MARGAY_RANK:
+        return BigInt(this.script.rank);
       case Syscall.MARGAY_NID:
         return BigInt(this.script.parameters.nids[this.script.rank]!);
       case Syscall.GETPID:
@@ -321,8 +340,10 @@ export class World {
     const { nid, userPointer } = r;
     if (r.address !== IMAGE || r.lengthBytes !== BigInt(this.body.length) || !this.imageUnchanged)
       throw new Error("the load is not the image that came");
-    const rank = this.script.parameters.nids.indexOf(nid);
+    const { rank } = r;
+    expect(nid).toBe(this.script.parameters.nids[rank]);
     this.loads.push(rank);
+    this.cores.push(r.cores);
     const child = this.script.children?.[rank] ?? {};
     const cause = child.cause ?? Cause.OK;
     const answer = (): void =>
@@ -337,17 +358,24 @@ export class World {
   }
   private childStatus(rank: number, child: ChildScript): void {
     const { nids, fanout } = this.script.parameters;
-    const size = LoadStatus.SIZE + 4 * nids.length;
+    const leaderBytes = LoadStatus.SIZE + 4 * nids.length;
+    const size = this.isLeader(rank) ? leaderBytes : LoadStatus.SIZE;
+    const at = this.position(rank);
+    const nodesBelow = this.nodes.filter((_, q) => q > 0 && Math.floor((q - 1) / fanout) === at).length;
     const found = [...this.entries.values()].find((e) => e.linked && e.entry.matchBits === BigInt(InitMatch.STATUS));
     if (found === undefined) throw new Error("no match entry for STATUS");
-    const offset = BigInt(((rank - 1) % fanout) * size);
+    const offset = BigInt(
+      this.isLeader(rank)
+        ? ((at - 1) % fanout) * leaderBytes
+        : nodesBelow * leaderBytes + (this.nodes[at]!.indexOf(rank) - 1) * LoadStatus.SIZE,
+    );
     if (offset + BigInt(size) > found.entry.lengthBytes) throw new Error("STATUS does not fit");
     const below = nids.map((_, r) => r).filter((r) => this.isBelow(r, rank));
     const view = this.view(found.entry.address + offset, size);
     const s = new LoadStatus(view);
     const { cause = 0, errno = 0, rank: failed = rank, ready = below.length } = child.status ?? {};
     Object.assign(s, { cause, errno, nid: nids[failed]!, rank: failed, readyCount: ready, pid: 100 + rank });
-    for (const r of below) view.setUint32(LoadStatus.SIZE + 4 * r, 100 + r, true);
+    if (this.isLeader(rank)) for (const r of below) view.setUint32(LoadStatus.SIZE + 4 * r, 100 + r, true);
     this.post(PortalEventKind.PUT, {
       matchBits: BigInt(InitMatch.STATUS),
       entryOffset: offset,
@@ -356,9 +384,10 @@ export class World {
     });
   }
   private isBelow(rank: number, root: number): boolean {
-    for (let r = rank; r >= root; r = r === 0 ? -1 : Math.floor((r - 1) / this.script.parameters.fanout))
+    for (let r = rank; ; r = this.parentRank(r)) {
       if (r === root) return true;
-    return false;
+      if (r === 0) return false;
+    }
   }
   private put(r: PortalRequest): bigint {
     const { nids } = this.script.parameters;

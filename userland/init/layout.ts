@@ -3,15 +3,15 @@
  * unchanged, so they are read-only by convention: init has no mutable static variable. All state is in one `Init` at
  * the start of the zeros; the stack grows down from the segment's end.
  */
-import type { InitHeader, JobParameters, LoadStatus } from "../../kernel/abi/job.ts";
+import type { InitHeader, JobParameters, LoadStatus, RankPlace } from "../../kernel/abi/job.ts";
 import type { EventQueue, PortalEvent } from "../../kernel/abi/portals.ts";
 
 /** Stack and state, bytes. */
 export const INIT_MEMORY_BYTES: u64 = 0x2_0000;
 /**
- * LOAD_REPLY, STATUS and SENT of GO for each of FANOUT_MAX children, and a few events of init itself. A power of two.
+ * LOAD_REPLY, STATUS and SENT of GO for each of CHILDREN_MAX children, and a few events of init itself. A power of two.
  */
-export const LOAD_EVENTS: u64 = 256;
+export const LOAD_EVENTS: u64 = 512;
 export const PROGRAMS_MAX: u32 = 256;
 
 /** Progress of one child's sub-tree. */
@@ -53,7 +53,7 @@ export function bundleBytes(p: ptr<ProgramPrefix>): u64 {
 /** The one event queue, followed by its events. */
 export class LoadQueue {
   header!: EventQueue;
-  events!: arr<PortalEvent, 256>;
+  events!: arr<PortalEvent, 512>;
 }
 
 export class Init {
@@ -67,16 +67,20 @@ export class Init {
   rank: u32 = 0;
   size: u32 = 0;
   fanout: u32 = 0;
+  /** Position of the own node in the tree. */
+  position: u32 = 0;
+  /** First the leaders of the nodes below (`nodesBelow`), then the other ranks of this node. */
   childCount: u32 = 0;
-  firstChild: u32 = 0;
+  nodesBelow: u32 = 0;
   queueHandle: u32 = 0;
+  places: ptr<RankPlace> | null = null;
   nids!: ptr<u32>;
   programOfRank!: ptr<u32>;
   /** LoadStatus and pids[size], in the layout that the parent receives. */
   status!: ptr<LoadStatus>;
   pids!: ptr<u32>;
   statusBytes: u64 = 0;
-  /** Where the children PUT their statuses, one record after the other. */
+  /** Where the children PUT their statuses, one after the other: `statusBytes` of a leader, otherwise a LoadStatus. */
   childStatus: u64 = 0;
   statusEntry: u64 = 0;
   goReceived: boolean = false;
@@ -85,7 +89,8 @@ export class Init {
   getDone: boolean = false;
   getCause: u32 = 0;
   reserved: u32 = 0;
-  childStates!: arr<u8, 64>;
+  childStates!: arr<u8, 128>;
+  childRanks!: arr<u32, 128>;
   programs!: arr<Program, 256>;
   queue!: LoadQueue;
 }

@@ -1,6 +1,7 @@
 /**
  * Init, the user-level job loader: the second phase of the two-phase load (ARCHITECTURE.md section 5, steps 6 to 15).
- * The service node PUTs it to rank 0; from there every rank loads its children with the same image. Init fetches the
+ * The service node PUTs it to rank 0; from there the first rank of each node (its leader) loads the leaders of the
+ * nodes below and the other ranks of its own node, with the same image. Init fetches the
  * program, fans the status in, waits for GO, fans it out and jumps into the program. Every failure becomes a LoadStatus
  * that travels to the service node, which then kills the job; init only waits for that.
  */
@@ -13,13 +14,32 @@ import {
   type LoadStatus,
 } from "../../kernel/abi/job.ts";
 import { Cause } from "../../kernel/abi/net.ts";
-import { exitGroup, getpid, margayDescribeJob, margayNid, margayStart, munmap, portalUnlink } from "../lib/syscall.ts";
+import {
+  exitGroup,
+  getpid,
+  margayDescribeJob,
+  margayNid,
+  margayRank,
+  margayStart,
+  munmap,
+  portalUnlink,
+} from "../lib/syscall.ts";
 import { type Entry, prepareProgram } from "./execute.ts";
 import { ChildState, type Init, INIT_MEMORY_BYTES } from "./layout.ts";
-import { expectGo, expectStatus, fail, loadChild, openQueue, putGo, putStatus, takeNext } from "./messages.ts";
-import { parametersValid, wordsAt } from "./parameters.ts";
+import {
+  childStatusBytes,
+  expectGo,
+  expectStatus,
+  fail,
+  loadChild,
+  openQueue,
+  putGo,
+  putStatus,
+  takeNext,
+} from "./messages.ts";
+import { parametersValid, placesOf, wordsAt } from "./parameters.ts";
 import { allocate, exposePrograms, fetchPrograms, freePrograms } from "./program.ts";
-import { childCountOf, firstChildOf } from "./tree.ts";
+import { childCountOf, firstChildOf, leaderAt, nextOnNode } from "./tree.ts";
 
 /**
  * The part that the kernel reads. The service node fills in the lengths.
@@ -34,7 +54,7 @@ export const header: InitHeader = {
   memoryBytes: INIT_MEMORY_BYTES,
   parametersOffset: 0,
   cores: 0,
-  reserved: 0,
+  tasksPerNode: 0,
   reserved2: 0,
   reserved3: 0,
 };
@@ -80,21 +100,33 @@ function main(image: ptr<InitHeader>, segmentBytes: u64, parentNid: u32, parentP
   start(init, addr(entry));
 }
 
-/** A rank is the position of the node's own nid in the nid map. It is not sent separately. */
+/** The LOAD named the rank, which must be one of this node. */
 function findPlace(init: ptr<Init>): boolean {
   const p = init.parameters;
   init.nids = wordsAt(p, p.nidsOffset);
   init.programOfRank = wordsAt(p, p.programsOffset);
   init.size = p.rankCount;
   init.fanout = p.fanout < FANOUT_MAX ? p.fanout : FANOUT_MAX;
-  const nid: i64 = margayNid();
-  let rank: u32 = 0;
-  while (rank < init.size && i64(init.nids[rank]) !== nid) rank++;
-  if (rank === init.size) return false;
-  init.rank = rank;
-  init.childCount = childCountOf(rank, init.fanout, init.size);
-  init.firstChild = u32(firstChildOf(rank, init.fanout));
+  const rank: i64 = margayRank();
+  if (rank < 0 || rank >= i64(init.size)) return false;
+  init.rank = u32(rank);
+  if (i64(init.nids[init.rank]) !== margayNid()) return false;
+  init.places = placesOf(p);
+  const places = init.places;
+  init.position = places === null ? init.rank : places[init.rank].position;
+  if (leaderAt(places, init.position) === init.rank) findChildren(init);
   return true;
+}
+function findChildren(init: ptr<Init>): void {
+  const places = init.places;
+  init.nodesBelow = childCountOf(init.position, init.fanout, init.parameters.nodeCount);
+  const first: u32 = u32(firstChildOf(init.position, init.fanout));
+  for (let child: u32 = 0; child < init.nodesBelow; child++) init.childRanks[child] = leaderAt(places, first + child);
+  init.childCount = init.nodesBelow;
+  for (let rank: u32 = nextOnNode(places, init.rank); rank !== 0; rank = nextOnNode(places, rank)) {
+    init.childRanks[init.childCount] = rank;
+    init.childCount++;
+  }
 }
 
 function makeBuffers(init: ptr<Init>): boolean {
@@ -112,7 +144,7 @@ function makeBuffers(init: ptr<Init>): boolean {
   return true;
 }
 function statusPagesBytes(init: ptr<Init>): u64 {
-  return (init.statusBytes * (u64(init.childCount) + 1) + 4095) & ~4095;
+  return (init.statusBytes + childStatusBytes(init) + 4095) & ~4095;
 }
 
 /** Steps 6 to 10. False: the status holds the failure, or a call failed (`noteFailure`). */
@@ -125,7 +157,7 @@ function loadSubtree(init: ptr<Init>, entry: ptr<Entry>): boolean {
       const result: i64 = loadChild(init, child);
       if (result < 0) {
         init.childStates[child] = ChildState.REPORTED;
-        fail(init, Cause.BAD_REQUEST, u32(-result), init.firstChild + child);
+        fail(init, Cause.BAD_REQUEST, u32(-result), init.childRanks[child]);
       }
     }
   }

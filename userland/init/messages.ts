@@ -16,7 +16,7 @@ import {
 import { takeEvent } from "../lib/portals.ts";
 import { margayLoad, portalAppend, portalGet, portalPut, portalQueue, portalWait } from "../lib/syscall.ts";
 import { bundleBytes, ChildState, type Init, LOAD_EVENTS, type ProgramPrefix } from "./layout.ts";
-import { indexInParent } from "./tree.ts";
+import { childCountOf, indexInParent, leaderAt } from "./tree.ts";
 
 export function openQueue(init: ptr<Init>): i64 {
   init.queue.header.capacity = LOAD_EVENTS;
@@ -39,6 +39,10 @@ export function expectGo(init: ptr<Init>): i64 {
   e.queue = init.queueHandle;
   return portalAppend(addr(e));
 }
+/** Size of the children's records. */
+export function childStatusBytes(init: ptr<Init>): u64 {
+  return u64(init.nodesBelow) * init.statusBytes + u64(init.childCount - init.nodesBelow) * sizeof<LoadStatus>();
+}
 /** Called before the first LOAD is sent. Each child PUTs at the offset of its record. */
 export function expectStatus(init: ptr<Init>): i64 {
   const e: MatchEntry = zeroed();
@@ -48,7 +52,7 @@ export function expectStatus(init: ptr<Init>): i64 {
   e.sourceNid = ANY_NID;
   e.sourcePid = ANY_PID;
   e.address = init.childStatus;
-  e.lengthBytes = u64(init.childCount) * init.statusBytes;
+  e.lengthBytes = childStatusBytes(init);
   e.queue = init.queueHandle;
   const handle: i64 = portalAppend(addr(e));
   if (handle > 0) init.statusEntry = u64(handle);
@@ -73,7 +77,10 @@ export function exposeProgram(init: ptr<Init>, index: u32): i64 {
 /** Step 8. */
 export function loadChild(init: ptr<Init>, child: u32): i64 {
   const r: LoadRequest = zeroed();
-  r.nid = init.nids[init.firstChild + child];
+  const places = init.places;
+  r.rank = init.childRanks[child];
+  r.nid = init.nids[r.rank];
+  r.cores = places === null ? 0 : places[r.rank].cores;
   r.queue = init.queueHandle;
   r.address = cast<u64>(init.header);
   r.lengthBytes = init.bodyBytes;
@@ -85,21 +92,31 @@ export function loadChild(init: ptr<Init>, child: u32): i64 {
 export function putStatus(init: ptr<Init>): i64 {
   const r: PortalRequest = zeroed();
   r.address = cast<u64>(init.status);
-  r.lengthBytes = init.statusBytes;
+  r.lengthBytes = isLeader(init) ? init.statusBytes : sizeof<LoadStatus>();
   r.targetNid = init.parentNid;
   r.targetPid = init.parentPid;
   r.portalIndex = init.rank === 0 ? PORTAL_SERVICE : PORTAL_INIT;
   r.matchBits = InitMatch.STATUS;
-  r.remoteOffset = init.rank === 0 ? 0 : u64(indexInParent(init.rank, init.fanout)) * init.statusBytes;
+  r.remoteOffset = init.rank === 0 ? 0 : recordOffset(init);
   r.headerData = init.rank;
   r.queue = init.queueHandle;
   const result: i64 = portalPut(addr(r));
   if (result >= 0) init.sending++;
   return result;
 }
+function isLeader(init: ptr<Init>): boolean {
+  return leaderAt(init.places, init.position) === init.rank;
+}
+/** Where the own record is among those of the parent's children. */
+function recordOffset(init: ptr<Init>): u64 {
+  const places = init.places;
+  if (places === null || isLeader(init)) return u64(indexInParent(init.position, init.fanout)) * init.statusBytes;
+  const below: u32 = childCountOf(init.position, init.fanout, init.parameters.nodeCount);
+  return u64(below) * init.statusBytes + u64(places[init.rank].order - 1) * sizeof<LoadStatus>();
+}
 /** Step 14. */
 export function putGo(init: ptr<Init>, child: u32): i64 {
-  const rank: u32 = init.firstChild + child;
+  const rank: u32 = init.childRanks[child];
   const r: PortalRequest = zeroed();
   r.address = cast<u64>(init.pids);
   r.lengthBytes = u64(init.size) * 4;
@@ -173,7 +190,7 @@ function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
     return;
   }
   init.childStates[child] = ChildState.REPORTED;
-  fail(init, cause, 0, init.firstChild + child);
+  fail(init, cause, 0, init.childRanks[child]);
 }
 
 /**
@@ -183,19 +200,28 @@ function loadAnswered(init: ptr<Init>, child: u32, cause: u32): void {
 function loadEnded(init: ptr<Init>, child: u32, cause: u32): void {
   if (child >= init.childCount || init.childStates[child] === ChildState.REPORTED) return;
   init.childStates[child] = ChildState.REPORTED;
-  fail(init, cause, 0, init.firstChild + child);
+  fail(init, cause, 0, init.childRanks[child]);
 }
 
 /** Step 11: a child's sub-tree is ready or has failed. */
 function statusArrived(init: ptr<Init>, offset: u64, lengthBytes: u64): void {
-  const child: u64 = offset / init.statusBytes;
-  if (child >= u64(init.childCount) || child * init.statusBytes !== offset || lengthBytes !== init.statusBytes) return;
+  const leadersBytes: u64 = u64(init.nodesBelow) * init.statusBytes;
+  const isOfLeader: boolean = offset < leadersBytes;
+  const recordBytes: u64 = isOfLeader ? init.statusBytes : sizeof<LoadStatus>();
+  const start: u64 = isOfLeader ? 0 : leadersBytes;
+  const index: u64 = (offset - start) / recordBytes;
+  const child: u64 = isOfLeader ? index : u64(init.nodesBelow) + index;
+  if (child >= u64(init.childCount) || start + index * recordBytes !== offset || lengthBytes !== recordBytes) return;
   if (init.childStates[child] === ChildState.REPORTED) return;
   init.childStates[child] = ChildState.REPORTED;
   const s = cast<ptr<LoadStatus>>(init.childStatus + offset);
-  const rank: u32 = s.rank < init.size ? s.rank : init.firstChild + u32(child);
+  const rank: u32 = s.rank < init.size ? s.rank : init.childRanks[child];
   if (s.cause !== Cause.OK) fail(init, s.cause, s.errno, rank);
   init.status.readyCount += s.readyCount;
+  if (!isOfLeader) {
+    init.pids[init.childRanks[child]] = s.pid;
+    return;
+  }
   const pids = cast<ptr<u32>>(init.childStatus + offset + sizeof<LoadStatus>());
   for (let r: u32 = 0; r < init.size; r++) {
     if (init.pids[r] === 0) init.pids[r] = pids[r];

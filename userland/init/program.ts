@@ -1,6 +1,7 @@
 /**
- * Steps 6 and 10: the programs that a rank's sub-tree needs. Rank 0 reads them through the file system (source.ts),
- * every other rank GETs them from its parent, in pieces.
+ * Steps 6 and 10: the programs that a rank needs, and a leader's sub-tree. Rank 0 reads them through the file system
+ * (source.ts), every other rank GETs them from its parent, in pieces. So a node receives a program once for all of its
+ * tasks; what they get from their leader is copied within the node.
  */
 import { PAGE_BYTES } from "../../kernel/abi/memory.ts";
 import { Cause } from "../../kernel/abi/net.ts";
@@ -10,7 +11,7 @@ import { bundleBytes, type Init, partBytes, type ProgramPrefix } from "./layout.
 import { exposeProgram, fail, getFromParent } from "./messages.ts";
 import { stringAt } from "./parameters.ts";
 import { closeSource, openSource, PROGRAM_MAX_BYTES, readSource, scriptArguments, type Source } from "./source.ts";
-import { subtreeRuns } from "./tree.ts";
+import { firstChildOf, leaderAt, subtreeRuns } from "./tree.ts";
 
 /** Maximum size of one GET. */
 const PIECE_BYTES: u64 = 65536;
@@ -26,22 +27,41 @@ function pages(lengthBytes: u64): u64 {
 /** Fetches the programs of the sub-tree under this rank. False: the status holds the failure. */
 export function fetchPrograms(init: ptr<Init>): boolean {
   for (let index: u32 = 0; index < init.parameters.programCount; index++) {
-    if (!subtreeRuns(init.rank, init.fanout, init.size, init.programOfRank, index)) continue;
+    if (!needs(init, index)) continue;
     if (!(init.rank === 0 ? openProgram(init, index) : getProgram(init, index))) return false;
   }
   return true;
 }
 
-/** Exposes the fetched programs that a child's sub-tree needs. */
+function subtreeNeeds(init: ptr<Init>, position: u32, index: u32): boolean {
+  return subtreeRuns(position, init.fanout, init.parameters.nodeCount, init.places, init.programOfRank, index);
+}
+function needs(init: ptr<Init>, index: u32): boolean {
+  if (leaderAt(init.places, init.position) !== init.rank) return init.programOfRank[init.rank] === index;
+  return subtreeNeeds(init, init.position, index);
+}
+/** Whether another rank of this node runs the program. */
+function siblingNeeds(init: ptr<Init>, index: u32): boolean {
+  for (let child: u32 = init.nodesBelow; child < init.childCount; child++) {
+    if (init.programOfRank[init.childRanks[child]] === index) return true;
+  }
+  return false;
+}
+function nodeBelowNeeds(init: ptr<Init>, index: u32): boolean {
+  const first: u32 = u32(firstChildOf(init.position, init.fanout));
+  for (let child: u32 = 0; child < init.nodesBelow; child++) {
+    if (subtreeNeeds(init, first + child, index)) return true;
+  }
+  return false;
+}
+
+/** Exposes the fetched programs that a child needs, or its sub-tree. */
 export function exposePrograms(init: ptr<Init>): i64 {
   for (let index: u32 = 0; index < init.parameters.programCount; index++) {
     if (init.programs[index].buffer === 0) continue;
-    for (let child: u32 = 0; child < init.childCount; child++) {
-      if (!subtreeRuns(init.firstChild + child, init.fanout, init.size, init.programOfRank, index)) continue;
-      const handle: i64 = exposeProgram(init, index);
-      if (handle < 0) return handle;
-      break;
-    }
+    if (!siblingNeeds(init, index) && !nodeBelowNeeds(init, index)) continue;
+    const handle: i64 = exposeProgram(init, index);
+    if (handle < 0) return handle;
   }
   return 0;
 }

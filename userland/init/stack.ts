@@ -17,7 +17,7 @@ import {
 import { Auxiliary, type AuxiliaryEntry, CLOCK_TICKS_PER_SECOND, MapFlag, Prot } from "../../kernel/abi/process.ts";
 import { mmap } from "../lib/syscall.ts";
 import type { Init } from "./layout.ts";
-import { nextString, stringAt } from "./parameters.ts";
+import { argCountOf, firstArgOf, nextString, stringAt } from "./parameters.ts";
 
 /** What the stack is built from. */
 export class Start {
@@ -45,14 +45,13 @@ function putEntry(w: ptr<Writer>, type: u64, value: u64): void {
   put(w, type);
   put(w, value);
 }
-/** Pointers to `count` strings from `text` on, and a null; returns where the string after them starts. */
-function putStrings(w: ptr<Writer>, text: ptr<u8>, count: u64): ptr<u8> {
+/** Pointers to `count` strings from `text` on. */
+function putStrings(w: ptr<Writer>, text: ptr<u8>, count: u64): void {
   let s = text;
   for (let i: u64 = 0; i < count; i++) {
     put(w, cast<u64>(s));
     s = nextString(s);
   }
-  return s;
 }
 function stringsBytes(text: ptr<u8>, count: u64): u64 {
   let s = text;
@@ -79,20 +78,26 @@ export function buildStack(init: ptr<Init>, start: ptr<Start>): i64 {
   const p = init.parameters;
   const mapped: i64 = mapStack();
   if (mapped < 0) return mapped;
-  const path = stringAt(p, init.programOfRank[init.rank]);
+  const program: u32 = init.programOfRank[init.rank];
+  const path = stringAt(p, program);
   const platform = cstr("x86_64");
   // A script's own argv[0] is dropped: the texts end with the script's path.
-  const given = stringAt(p, p.programCount + (start.textCount === 0 ? 0 : 1));
-  const givenCount: u64 = u64(p.argCount) - (start.textCount === 0 ? 0 : 1);
+  const dropped: u32 = start.textCount === 0 ? 0 : 1;
+  const given = stringAt(p, firstArgOf(p, program) + dropped);
+  const givenCount: u64 = u64(argCountOf(p, program) - dropped);
+  const variables = stringAt(p, p.programCount + p.argCount);
   const textBytes: u64 = stringsBytes(start.texts, start.textCount);
-  const givenBytes: u64 = stringsBytes(given, givenCount + u64(p.envCount));
+  const givenBytes: u64 = stringsBytes(given, givenCount);
+  const variableBytes: u64 = stringsBytes(variables, p.envCount);
   const pathBytes: u64 = stringLength(path) + 1;
   const argc: u64 = u64(start.textCount) + givenCount;
   const wordsBytes: u64 = (1 + argc + 1 + u64(p.envCount) + 1) * 8 + AUXILIARY_COUNT * sizeof<AuxiliaryEntry>();
-  if (textBytes + givenBytes + pathBytes + wordsBytes + PAGE_BYTES > USER_STRINGS_BYTES) return -Errno.E2BIG;
+  if (textBytes + givenBytes + variableBytes + pathBytes + wordsBytes + PAGE_BYTES > USER_STRINGS_BYTES)
+    return -Errno.E2BIG;
 
   const pathAt: u64 = push(USER_STACK_TOP - 8, path, pathBytes);
-  const givenAt: u64 = push(pathAt, given, givenBytes);
+  const variablesAt: u64 = push(pathAt, variables, variableBytes);
+  const givenAt: u64 = push(variablesAt, given, givenBytes);
   const textsAt: u64 = push(givenAt, start.texts, textBytes);
   const platformAt: u64 = push(textsAt, platform, stringLength(platform) + 1);
   const random: u64 = (platformAt - RANDOM_BYTES) & ~15;
@@ -103,9 +108,9 @@ export function buildStack(init: ptr<Init>, start: ptr<Start>): i64 {
   w.words = cast<ptr<u64>>(stackPointer);
   put(addr(w), argc);
   putStrings(addr(w), cast<ptr<u8>>(textsAt), start.textCount);
-  const environment = putStrings(addr(w), cast<ptr<u8>>(givenAt), givenCount);
+  putStrings(addr(w), cast<ptr<u8>>(givenAt), givenCount);
   put(addr(w), 0);
-  putStrings(addr(w), environment, p.envCount);
+  putStrings(addr(w), cast<ptr<u8>>(variablesAt), p.envCount);
   put(addr(w), 0);
   // The order is Linux's (fs/binfmt_elf.c). There is no vDSO: AT_SYSINFO_EHDR is absent.
   putEntry(addr(w), Auxiliary.HWCAP, featureBits());

@@ -80,7 +80,8 @@ export const connectionPackets: readonly PacketRow[] = [
     answer: (session, rest) => {
       if (rest !== "") return "";
       session.kill();
-      return undefined;
+      // gdb expects no reply, lldb expects the end of the process.
+      return "X09";
     },
   },
   // The machine continues when its debugger leaves.

@@ -93,6 +93,8 @@ export class DebugServer implements Driver {
   private live!: LiveTrace;
   private resume: (() => void) | undefined;
   private isEnded = false;
+  /** By a command of the debugger. */
+  private isKilled = false;
   private interrupted = false;
   private failure: { readonly error: unknown } | undefined;
   private scriptFile: ScriptFile | undefined;
@@ -142,6 +144,7 @@ export class DebugServer implements Driver {
       {
         send: (bytes) => this.transport.send(bytes),
         kill: () => {
+          this.isKilled = true;
           this.isEnded = true;
           this.wake();
         },
@@ -213,15 +216,17 @@ export class DebugServer implements Driver {
    * if gdb failed or ended the machine.
    */
   async close(status: number): Promise<number> {
-    if (!this.isEnded) {
+    const wasRunning = !this.isEnded;
+    if (wasRunning) {
       this.stub.finished(status);
       if (this.stub.attached && !this.interrupted) await this.left();
-      if (!this.interrupted) await this.gdb?.wait();
-    }
-    await this.transport.close();
+    } else await this.transport.close();
+    // gdb has the terminal, and its script may go on, also after it has killed the machine.
+    if (!this.interrupted) await this.gdb?.wait();
+    if (wasRunning) await this.transport.close();
     this.remove();
     const own = this.gdb?.status;
-    return own !== undefined && (this.isEnded || own !== 0) ? own : status;
+    return own !== undefined && !this.isKilled && (this.isEnded || own !== 0) ? own : status;
   }
   /** Removes everything at once, in any state. */
   remove(): void {

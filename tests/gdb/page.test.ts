@@ -9,7 +9,9 @@ import { afterAll, expect, it } from "vitest";
 import { margay, packageRoot, temporaryFolder } from "../system/command.ts";
 import { gdbVersion } from "./serve.ts";
 
-/** Executed on two nodes that run hello, where rank 0 is in exit_group: what the page shows as code, with its output. */
+/**
+ * Executed on two nodes that run hello, where rank 0 is in exit_group: what the page shows as code, with its output.
+ */
 const inSession: Readonly<Record<string, readonly [command: string, shows: RegExp]>> = {
   "info inferiors": ["info inferiors", /\* 1 +process 1 [\s\S]* 2 +process 2 /],
   "inferior 2": ["inferior 2", /Switching to inferior 2 \[process 2\]/],
@@ -73,6 +75,9 @@ const elsewhere: Readonly<Record<string, readonly [test: string, text: string]>>
   "margay run --core-dir DIR PROGRAM": ["core", '"--core-dir"'],
   "DIR/core.rank0": ["core", '"core.rank0"'],
   kill: ["commands", '"kill"'],
+  run: ["commands", '"run"'],
+  "jump *ADDRESS": ["commands", '"jump *$_"'],
+  bt: ["lldb", '"bt"'],
   "target extended-remote :1234": ["attach", "target extended-remote ${"],
   "gdb -x": ["waiting", '"gdb -x"'],
   "--strict": ["session", '"--strict"'],
@@ -85,6 +90,8 @@ const noCommands = [
   ...["kernel/abi/jobdebug.ts", "kernel/abi/syscalls.ts", "<optimized out>", "bootEntry64", "hello"],
   ...['"debug.allowBreakpointsEverywhere": true', ".vscode/settings.json", ".vscode/tasks.json"],
   "--append tlb_ipi=off",
+  // gdb's own limits.
+  ...["jump LINE", "frame function NAME"],
   // In the script that starts each session of two nodes (emulator/cli/gdbscript.ts).
   ...["add-inferior", "attach 2"],
   // The benchmark has no test of its own.

@@ -172,6 +172,10 @@ describe("memory", () => {
     expect(client.ask("qSearch:memory:5001;2000;defg")).toBe("0");
     expect(client.ask("qSearch:memory:0;10000;nothing")).toBe("E0e");
     expect(client.ask("qSearch:memory:0;8000;")).toBe("E16");
+    expect(client.ask("qMemoryRegionInfo:1234")).toBe("start:0;size:800000000000;permissions:rwx;");
+    expect(client.ask("qMemoryRegionInfo:800000000000")).toBe("start:800000000000;size:ffff000000000000;");
+    expect(client.ask("qMemoryRegionInfo:ffffffff80100000")).toMatch(/^start:ffff800000000000;.*permissions:rwx;$/);
+    expect(client.ask("qMemoryRegionInfo:x")).toBe("E16");
   });
 });
 

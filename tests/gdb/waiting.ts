@@ -38,14 +38,14 @@ export class Command {
   }
 
   /** Returns what gdb prints. With `killAt` gdb is killed as soon as it has printed that text. */
-  async gdb(commands: readonly string[], killAt?: string): Promise<string> {
+  gdb(commands: readonly string[], killAt?: string): Promise<string> {
+    const all = ["set confirm off", "set width 0", "set height 0", ...commands];
+    const args = ["-q", "-nx", "-batch", "-x", `${this.socket}.gdb`, ...all.flatMap((c) => ["-ex", c])];
+    return this.debugger("gdb", args, killAt);
+  }
+  async debugger(program: string, args: readonly string[], killAt?: string): Promise<string> {
     await this.invited;
-    const settings = ["set confirm off", "set width 0", "set height 0"];
-    const child = spawn(
-      "gdb",
-      ["-q", "-nx", "-batch", "-x", `${this.socket}.gdb`, ...[...settings, ...commands].flatMap((c) => ["-ex", c])],
-      { cwd: packageRoot, stdio: ["ignore", "pipe", "pipe"] },
-    );
+    const child = spawn(program, args, { cwd: packageRoot, stdio: ["ignore", "pipe", "pipe"] });
     let text = "";
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (piece: string) => {

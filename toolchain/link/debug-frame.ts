@@ -2,8 +2,9 @@
  * `.debug_frame`, DWARF 5 section 6.4: how to find a function's caller at each instruction. There are two common
  * entries, for ordinary functions and for signal frames (the interrupted function is looked up at its exact counter,
  * not one byte before). Then follows one entry per function, which encodes only the changes from row to row; functions
- * that return from interrupts have several (`towards`). Both common entries start with the state after a call: CFA =
- * rsp + 8, the return address below it.
+ * that return from interrupts have several (`towards`), and assembly has one from each label that is called to the
+ * next: lldb takes the rules of a whole function from the entry at its start (debug-functions.ts has the same pieces).
+ * Both common entries start with the state after a call: CFA = rsp + 8, the return address below it.
  */
 import { CallFrame, CIE_ID, CIE_VERSION, DWARF_RETURN_ADDRESS, DWARF_RFLAGS, Operation } from "../lib/dwarf.ts";
 import type { FrameRow } from "./debug.ts";
@@ -13,6 +14,8 @@ import { ByteWriter } from "./writer.ts";
 
 /** Offsets from the CFA are divided by this when written. */
 const DATA_ALIGN = -8;
+/** Bytes of augmentation data, which lldb expects of every augmentation, as if all had a z. */
+const NO_DATA = 0;
 const RSP = 7;
 const RCX = 2;
 const R11 = 11;
@@ -41,6 +44,7 @@ export function debugFrame(chunks: readonly PlacedChunk[]): Uint8Array {
     out.u32(common);
     out.u64(start);
     out.u64(end - start);
+    if (signal) out.uleb(NO_DATA);
     let before: Row = START;
     for (const row of rows) {
       advance(out, row.offset - before.offset);
@@ -51,19 +55,29 @@ export function debugFrame(chunks: readonly PlacedChunk[]): Uint8Array {
   };
   for (const { chunk, address } of chunks) {
     if (!chunk.isFunction || chunk.size === 0 || chunk.frame === undefined || chunk.frame.rows.length === 0) continue;
-    const part = (signal: boolean, start: number, end: number, rows: readonly Row[]): void =>
-      entry(signal, address + BigInt(start), address + BigInt(end), clipped(rows, start, end));
+    const entries = (chunk.labels ?? []).filter(({ called }) => called).map(({ offset }) => offset);
+    const part = (signal: boolean, start: number, end: number, rows: readonly Row[]): void => {
+      const cuts = [start, ...entries.filter((at) => at > start && at < end), end];
+      for (let i = 0; i + 1 < cuts.length; i++)
+        entry(
+          signal,
+          address + BigInt(cuts[i]!),
+          address + BigInt(cuts[i + 1]!),
+          clipped(rows, cuts[i]!, cuts[i + 1]!),
+        );
+    };
     const { rows, signal, exits = [] } = chunk.frame;
     const steps = rows.map((row) => towards(row, exits, address));
     if (!signal || steps.includes(null)) {
       part(signal, 0, chunk.size, rows);
       continue;
     }
-    // An exit begins one byte early, in the end of the instruction before it, because debuggers look up callers there.
+    // An exit begins one byte early, in the end of the instruction before it, because debuggers look up callers there;
+    // lldb also takes the rules from there.
     let from = 0;
     for (const { start, end } of exits) {
       part(false, from, start - 1, steps as Row[]);
-      part(true, start - 1, end, rows);
+      entry(true, address + BigInt(start - 1), address + BigInt(end), clipped(rows, start, end));
       from = end;
     }
     if (from < chunk.size) part(false, from, chunk.size, steps as Row[]);
@@ -130,12 +144,13 @@ function commonEntry(out: ByteWriter, signal: boolean): number {
   out.u32(0);
   out.u32(CIE_ID);
   out.u8(CIE_VERSION);
-  out.string(signal ? "S" : "");
+  out.string(signal ? "zS" : "");
   out.u8(8);
   out.u8(0);
   out.uleb(1);
   out.sleb(DATA_ALIGN);
   out.uleb(DWARF_RETURN_ADDRESS);
+  if (signal) out.uleb(NO_DATA);
   out.u8(CallFrame.DEF_CFA);
   out.uleb(START.cfaRegister);
   out.uleb(START.cfaOffset);

@@ -156,17 +156,20 @@ class FunctionWriter {
           ];
     const labels = chunk.labels ?? [];
     const entries = labels.filter(({ called }) => called);
-    const end = entries[0]?.offset ?? chunk.size;
+    const cuts = this.#cuts(entries.map(({ offset }) => offset));
+    const end = cuts[0] ?? chunk.size;
     attributes.push([Attribute.LOW_PC, Form.ADDR, address], [Attribute.HIGH_PC, Form.UDATA, end]);
     if (chunk.frame !== undefined) attributes.push([Attribute.FRAME_BASE, Form.EXPRLOC, FRAME_BASE]);
     if (debug?.calls && debug.calls.length > 0) attributes.push([Attribute.CALL_ALL_CALLS, Form.FLAG_PRESENT, 1]);
     if (labels.length > 0) {
       this.#assembly(attributes, 0, end);
-      entries.forEach(({ name, offset }, i) => {
-        const behind = entries[i + 1]?.offset ?? chunk.size;
+      cuts.forEach((offset, i) => {
+        const behind = cuts[i + 1] ?? chunk.size;
+        const at = labels.find((label) => label.offset === offset);
+        const before = labels.findLast((label) => label.called && label.offset < offset)?.name ?? chunk.sourceName;
         this.#assembly(
           [
-            ...named(name),
+            ...named(at?.name ?? `${before}.return`),
             ...this.#declaredAt(offset),
             [Attribute.PROTOTYPED, Form.FLAG_PRESENT, 1],
             [Attribute.LOW_PC, Form.ADDR, address + BigInt(offset)],
@@ -186,6 +189,12 @@ class FunctionWriter {
     dies.end();
   }
 
+  /** Where assembly is divided into functions: at labels that are called, and around exits (debug-frame.ts). */
+  #cuts(entries: readonly number[]): number[] {
+    const { size, frame } = this.#placed.chunk;
+    const exits = entries.length === 0 ? [] : (frame?.exits ?? []).flatMap(({ start, end }) => [start - 1, end]);
+    return [...new Set([...entries, ...exits])].filter((at) => at > 0 && at < size).sort((a, b) => a - b);
+  }
   /** A function in assembly, from `start` to `end` in the chunk, with its labels. */
   #assembly(attributes: readonly Attributed[], start: number, end: number): void {
     const { dies } = this.#unit;

@@ -96,6 +96,25 @@ function crc(session: Session, rest: string): Reply {
   return `C${sum.toString(16)}`;
 }
 
+/** Ends of the low half and start of the high half: addresses between them are not canonical. */
+const LOW_END = 1n << 47n;
+const HIGH_START = (1n << 64n) - LOW_END;
+/**
+ * lldb looks for a range without permissions, where its expressions may keep their values. Source: lldb-gdb-remote.txt.
+ */
+function region(_session: Session, rest: string): Reply {
+  const address = /^[0-9a-f]{1,16}$/i.test(rest) ? BigInt(`0x${rest}`) : undefined;
+  if (address === undefined) return Failure.INVALID;
+  const [start, end, permissions] =
+    address < LOW_END
+      ? [0n, LOW_END, "permissions:rwx;"]
+      : address < HIGH_START
+        ? [LOW_END, HIGH_START, ""]
+        : // lldb does not take an end of 2^64.
+          [HIGH_START, (1n << 64n) - 1n, "permissions:rwx;"];
+  return `start:${start.toString(16)};size:${(end - start).toString(16)};${permissions}`;
+}
+
 export const memoryPackets: readonly PacketRow[] = [
   { prefix: "m", answer: read(bytesToHex) },
   // gdb 16 and later, by binary-upload+.
@@ -104,4 +123,5 @@ export const memoryPackets: readonly PacketRow[] = [
   { prefix: "X", answer: write(binaryToBytes) },
   { prefix: "qSearch:memory:", answer: search },
   { prefix: "qCRC:", answer: crc },
+  { prefix: "qMemoryRegionInfo:", answer: region },
 ];

@@ -180,7 +180,7 @@ needs("gdb", "in QEMU", () => {
           "uartInterrupt",
           "irq",
           // The signal frame, at irq's iretq.
-          "irq",
+          "irq.return",
           "waitForInterrupt",
           "rest",
           "idleLoop",

@@ -132,7 +132,10 @@ export class Virtqueue {
 
   state(): unknown {
     const { size, ready, desc, driver, device, nextAvail, nextUsed } = this;
-    return { size, ready, desc: { ...desc }, driver: { ...driver }, device: { ...device }, nextAvail, nextUsed };
+    const areas = { desc: { ...desc }, driver: { ...driver }, device: { ...device } };
+    // The offsets stay as they were when the queue was made ready, whatever is written to the registers afterwards.
+    const { descOffset, availOffset, usedOffset } = this;
+    return { size, ready, ...areas, descOffset, availOffset, usedOffset, nextAvail, nextUsed };
   }
 
   private area(name: string, at: { low: number; high: number }, alignment: number, bytes: number): number {

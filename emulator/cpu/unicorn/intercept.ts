@@ -5,7 +5,7 @@
  */
 import { Exception, Rflags } from "../../abi/x86.ts";
 import { Fault } from "../x86/access.ts";
-import { execute, type Execute, isExecuted, type Mode } from "../x86/execute.ts";
+import { execute, type Execute, isExecuted, isRelativeDoubleShift, type Mode } from "../x86/execute.ts";
 import { isDirectBranch } from "../x86/execute-stack.ts";
 import {
   type Decoded,
@@ -52,32 +52,15 @@ const NO_REGISTER = 16;
 export const interest: Interest = {
   // biome-ignore format: by the opcode map
   opcodes: [
-    LOCK, ICEBP, INT, ...range(0x6c, 0x6f), ...range(0xa4, 0xa7), ...range(0xaa, 0xaf), 0x8e, 0x90, 0x9b, 0x9e, 0x9f, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc8, 0xca, 0xcb, 0xcf,
-    0xd0, 0xd1, 0xd2, 0xd3, ...range(0xd8, 0xdf), 0xff,
+    LOCK, ICEBP, INT, ...range(0x6c, 0x6f), 0x8e, 0x90, 0x9b, 0x9e, 0x9f, ...range(0xa4, 0xa7), ...range(0xaa, 0xaf),
+    0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc8, 0xca, 0xcb, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3, ...range(0xd8, 0xdf), 0xff,
   ],
+  // biome-ignore format: by the opcode map
   second: [
-    ...[
-      0x00,
-      0x01,
-      0x02,
-      0x03,
-      0x0d,
-      FEMMS,
-      DNOW,
-      0x18,
-      0xa1,
-      0xa9,
-      0xae,
-      CMPXCHG,
-      0xb2,
-      0xb4,
-      0xb5,
-      POPCNT,
-      0xbc,
-      0xbd,
-    ],
+    0x00, 0x01, 0x02, 0x03, 0x0d, FEMMS, DNOW, 0x18, 0x34, 0x35, 0xa1, 0xa4, 0xa9, 0xac, 0xae, CMPXCHG, 0xb2, 0xb4, 0xb5,
+    POPCNT, 0xba, 0xbc, 0xbd,
     // With operands of 16 bytes.
-    ...[...range(0x10, 0x13), ...range(0x14, 0x17), ...range(0x28, 0x2f), 0x38, 0x3a],
+    ...range(0x10, 0x17), ...range(0x28, 0x2f), 0x38, 0x3a,
     ...range(0x90, 0x9f),
     ...range(0x50, 0x77),
     ...[0x7c, 0x7d, 0x7e, 0x7f, 0xc2, 0xc6],
@@ -162,8 +145,13 @@ function isUndefined(found: Decoded): boolean {
   return false;
 }
 
-/** CLAC and STAC take no prefix; MASKMOVQ and its like no memory operand. */
+/**
+ * CLAC and STAC take no prefix, MASKMOVQ and its like no memory operand. SYSENTER and SYSEXIT are not announced. The
+ * extensions of BT are 4 to 7.
+ */
 function isUndefinedSecond({ opcode, modrm, operandSize, repeat }: Decoded): boolean {
+  if (opcode === 0x34 || opcode === 0x35) return true;
+  if (opcode === 0xba) return regField(modrm) < 4;
   if (opcode === 0x01) return (modrm === 0xca || modrm === 0xcb) && (operandSize || repeat !== 0);
   return isMemory(modrm) && (opcode === 0x50 || opcode === 0xc5 || opcode === 0xd7 || opcode === 0xf7);
 }
@@ -228,6 +216,7 @@ const modeOf = (flags: number): Mode => ({
   is64Bit: (flags & Hflag.CS64) !== 0,
   isLong: (flags & Hflag.LMA) !== 0,
   fpuOff: (flags & (Hflag.TS | Hflag.EM)) !== 0,
+  sseOn: (flags & (Hflag.TS | Hflag.EM | Hflag.OSFXSR)) === Hflag.OSFXSR,
   inShadow: (flags & Hflag.INHIBIT_IRQ) !== 0,
   allowsUserPages: (flags & Hflag.SMAP) !== 0 && (flags & Rflags.AC) !== 0,
 });
@@ -294,7 +283,7 @@ function fetchRest(cpu: Processor, found: Decoded): boolean {
   if (hasModrm(found)) {
     end++;
     if (end <= inPage && isMemory(modrm) && cpu.is64Bit) ({ end } = memoryOperand(found, bytesAt(cpu, linear), cpu));
-    end += isMmx(found, cpu.hiddenFlags) ? mmxImmediate(found) : 0;
+    end += isMmx(found, cpu.hiddenFlags) ? mmxImmediate(found) : isRelativeDoubleShift(found) ? 1 : 0;
   } else if (map === 0 && (opcode === RETURN_FAR || opcode === RETURN)) end += 2;
   else if (map === 0 && opcode === ENTER) end += 3;
   else if (isDirectBranch(found)) end += map === 1 || opcode === 0xe8 || opcode === 0xe9 ? 4 : 1;

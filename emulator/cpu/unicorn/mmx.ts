@@ -123,7 +123,9 @@ export function executeMmx(cpu: Processor, found: Decoded, byte: (offset: number
   const hasModrm = opcode !== 0x77;
   const memory = hasModrm && isMemory(modrm);
   const size = operandBytes(found);
-  const operand = memory ? memoryOperand(found, byte, cpu) : { address: 0n, end: opcodeEnd + (hasModrm ? 1 : 0) };
+  const operand = memory
+    ? memoryOperand(found, byte, cpu, mmxImmediate(found))
+    : { address: 0n, end: opcodeEnd + (hasModrm ? 1 : 0) };
   const end = operand.end + mmxImmediate(found);
   const privilege = ownPrivilege(cpu);
   bytes.fill(0, MEMORY_AT, MEMORY_AT + 16);

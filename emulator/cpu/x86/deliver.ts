@@ -102,7 +102,10 @@ export function deliverEvent(
     } catch (fault) {
       if (!(fault instanceof Fault)) throw fault;
       const outcome = current.kind === "exception" ? combineFaults(current.vector, fault.vector) : "serial";
-      if (outcome === "shutdown") return false;
+      if (outcome === "shutdown") {
+        cpu.interruptShadow = false;
+        return false;
+      }
       if (current.kind === "software" && current.instructionRip !== undefined) cpu.rip = current.instructionRip;
       if (outcome === "double") {
         if (fault.address !== undefined) cpu.cr2 = fault.address;

@@ -30,6 +30,7 @@ import { isPortString, isString, iterate, type PortCore } from "./execute-string
 import { type FpuCore, type FpuTransfer, transferFpu } from "./fpustate.ts";
 import { type Decoded, isMemory, memoryOperand, regField } from "./instruction.ts";
 import { ownPrivilege, widthOf } from "./operand.ts";
+import { reciprocalBits } from "./reciprocal.ts";
 
 export interface Execute extends SegmentCore, PortCore, FpuCore {
   /** The 16 bytes of an XMM register. */
@@ -40,6 +41,7 @@ export interface Execute extends SegmentCore, PortCore, FpuCore {
 }
 
 const XMM_REGISTERS = 16;
+const FX_XMM = 160;
 const STATUS = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF;
 
 const isFlagsToAh = ({ map, opcode, rex }: Decoded): boolean =>
@@ -65,6 +67,13 @@ function fpuTransfer({ map, opcode, modrm, repeat }: Decoded): FpuTransfer | und
   return undefined;
 }
 
+/** SHLD and SHRD by an immediate, of an operand relative to RIP: Unicorn leaves the immediate out of its address. */
+export const isRelativeDoubleShift = ({ map, opcode, modrm }: Decoded): boolean =>
+  map === 1 && (opcode === 0xa4 || opcode === 0xac) && (modrm & 0xc7) === 5;
+/** RCPPS, RSQRTPS, RCPSS, RSQRTSS. */
+const isReciprocal = ({ map, opcode, operandSize, repeat }: Decoded): boolean =>
+  map === 1 && (opcode === 0x52 || opcode === 0x53) && repeat !== 0xf2 && (!operandSize || repeat === 0xf3);
+
 /** What the decision depends on besides the instruction: of the block that is translated. */
 export interface Mode {
   readonly cpl: number;
@@ -72,6 +81,8 @@ export interface Mode {
   readonly isLong: boolean;
   /** CR0.EM or CR0.TS: x87 instructions raise #NM. */
   readonly fpuOff: boolean;
+  /** SSE instructions raise neither #UD nor #NM. */
+  readonly sseOn: boolean;
   /** After STI or a load of SS. */
   readonly inShadow: boolean;
   /** SMAP, and RFLAGS.AC allows the program's accesses but not those of the processor itself. */
@@ -86,6 +97,8 @@ export function isExecuted(found: Decoded, mode: Mode, linear: bigint, byte: (of
     return widthOf(found) !== 8 || !is64Bit || mode.allowsUserPages || cpl === 3;
   if (!is64Bit || (found.lock && !isLockedNeg(found))) return false;
   if (fpuTransfer(found) !== undefined) return !mode.fpuOff;
+  if (isReciprocal(found)) return mode.sseOn;
+  if (isRelativeDoubleShift(found)) return true;
   if (usesDescriptor(found) || isFar(found) || isWriteBase(found) || (cpl === 0 && isLoadSystem(found))) return true;
   if (
     isEnter(found) ||
@@ -120,6 +133,8 @@ export function execute(cpu: Execute, found: Decoded, byte: (offset: number) => 
   if (isString(found)) return iterate(cpu, found);
   if (isLongReturn(found, byte)) return longReturn(cpu, found, byte);
   if (isDirectBranch(found)) return directBranch(cpu, found, byte);
+  if (isReciprocal(found)) return reciprocal(cpu, found, byte);
+  if (isRelativeDoubleShift(found)) return doubleShift(cpu, found, byte);
   const { address, end } = memoryOperand(found, byte, cpu);
   if (isLockedNeg(found)) negate(cpu, found, address, ownPrivilege(cpu));
   else cpu.readLinear(address, 1, ownPrivilege(cpu)); // CLFLUSH
@@ -137,6 +152,58 @@ function moveFpu(
   const wide = !found.operandSize || (found.rex & 8) !== 0;
   transferFpu(cpu, what, address, wide, XMM_REGISTERS, ownPrivilege(cpu));
   return end;
+}
+
+function reciprocal(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
+  const { opcode, modrm, rex, repeat, opcodeEnd } = found;
+  const bytes = repeat === 0xf3 ? 4 : 16;
+  let end = opcodeEnd + 1;
+  let source: Uint8Array = new Uint8Array(16);
+  if (isMemory(modrm)) {
+    const operand = memoryOperand(found, byte, cpu);
+    end = operand.end;
+    if (bytes === 16 && operand.address & 15n) throw new Fault(Exception.GP, 0);
+    cpu.readBytes(operand.address, source.subarray(0, bytes), ownPrivilege(cpu));
+  } else source = cpu.xmm((modrm & 7) | ((rex & 1) << 3));
+  const register = regField(modrm) | ((rex & 4) << 1);
+  const from = new DataView(source.buffer, source.byteOffset, 16);
+  const image = cpu.readFx();
+  const to = new DataView(image.buffer, image.byteOffset + FX_XMM + 16 * register, 16);
+  for (let at = 0; at < bytes; at += 4)
+    to.setUint32(at, reciprocalBits(from.getUint32(at, true), opcode === 0x52), true);
+  cpu.writeFx(image);
+  return end;
+}
+
+/** A count above 1 clears OF, and AF is cleared: both are undefined. */
+function doubleShift(cpu: Execute, found: Decoded, byte: (offset: number) => number | undefined): number {
+  const { opcode, modrm, rex } = found;
+  const bytes = widthOf(found);
+  const bits = 8 * bytes;
+  const { address, end } = memoryOperand(found, byte, cpu, 1);
+  const privilege = ownPrivilege(cpu);
+  cpu.checkWrite(address, bytes, privilege);
+  const amount = BigInt((byte(end) ?? 0) & (bytes === 8 ? 63 : 31));
+  if (amount === 0n) return end + 1;
+  const value = cpu.readLinear(address, bytes, privilege);
+  const filler = BigInt.asUintN(bits, cpu.gpr(regField(modrm) | ((rex & 4) << 1)));
+  const left = opcode === 0xa4;
+  // 16-bit operands shift through the destination, the filler and the destination again.
+  const wide = (value << BigInt(2 * bits)) | (filler << BigInt(bits)) | value;
+  const result = BigInt.asUintN(bits, wide >> (left ? BigInt(2 * bits) - amount : amount));
+  const carry = (wide >> (left ? BigInt(3 * bits) - amount : amount - 1n)) & 1n;
+  cpu.writeLinear(address, bytes, result, privilege);
+  let ones = 0;
+  for (let bit = 0n; bit < 8n; bit++) ones += Number((result >> bit) & 1n);
+  const top = BigInt(bits - 1);
+  const flags =
+    (carry ? Rflags.CF : 0) |
+    (ones % 2 === 0 ? Rflags.PF : 0) |
+    (result === 0n ? Rflags.ZF : 0) |
+    (result >> top ? Rflags.SF : 0) |
+    (amount === 1n && (result ^ value) >> top ? Rflags.OF : 0);
+  cpu.rflags = (cpu.rflags & ~BigInt(STATUS | Rflags.OF)) | BigInt(flags);
+  return end + 1;
 }
 
 function negate(cpu: Execute, { opcode, rex, operandSize }: Decoded, address: bigint, privilege: 0 | 1): void {

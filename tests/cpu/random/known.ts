@@ -24,6 +24,9 @@ interface Known {
 }
 
 const HANDLERS = 0x4000;
+/** Page tables (starts.ts). */
+const TABLES = 0x1_0000;
+const TABLES_END = 0x1_4000;
 const plain = (_key: string, value: unknown): unknown =>
   typeof value === "bigint"
     ? value.toString(16)
@@ -42,34 +45,40 @@ const isString = (insn: Instruction | undefined, ...names: string[]): boolean =>
 const table: readonly Known[] = [
   {
     reason: "the page that a block runs into or branches to is looked up early",
-    fits: (found) => {
-      const { reference, tested } = found;
-      const key = ({ virtual, dirty }: CoreState["tlb"][number]): string => `${virtual} ${dirty}`;
-      const known = new Set(reference.state.tlb.map(key));
-      return equalBut(found, "tlb") && tested.state.tlb.every((entry) => known.has(key(entry)));
-    },
+    fits: (found) => equalBut(found, "tlb") && lookedUpEarly(found) && found.memory.every(isAccessedBit),
   },
   {
     reason: "flags that the architecture leaves undefined",
     fits: (found) =>
-      equalBut(found, "rflags") &&
+      equalBut(found, "rflags", "tlb") &&
+      lookedUpEarly(found) &&
       found.insn?.row !== undefined &&
-      inPushedFlags(found) &&
+      found.memory.every((address) => isAccessedBit(address) || inPushedFlags(found, address)) &&
       (Number(found.reference.state.rflags ^ found.tested.state.rflags) & ~undefinedFlags(found.insn)) === 0,
   },
   {
     reason: "CALL to an address that is not canonical: the return address stands below RSP",
-    fits: (found) => isString(found.insn, "CALL") && isVector(found.tested, 13) && equalBut(found),
+    fits: (found) =>
+      isString(found.insn, "CALL") && isVector(found.tested, 13) && equalBut(found) && isBelowStack(found),
   },
 ];
 
-/** A single-step trap after the instruction has pushed its flags: RAM differs only there. */
-function inPushedFlags({ before, memory, tested }: Found): boolean {
-  if (memory.length === 0) return true;
+/** The reference's TLB has all entries of the other one. */
+function lookedUpEarly({ reference, tested }: Found): boolean {
+  const key = ({ virtual, dirty }: CoreState["tlb"][number]): string => `${virtual} ${dirty}`;
+  const known = new Set(reference.state.tlb.map(key));
+  return tested.state.tlb.every((entry) => known.has(key(entry)));
+}
+/** The low byte of an entry of the page tables. */
+const isAccessedBit = (address: number): boolean => address >= TABLES && address < TABLES_END && address % 8 === 0;
+/** A single-step trap after the instruction has pushed its flags. */
+function inPushedFlags({ before, tested }: Found, address: number): boolean {
   const pushed = Number(tested.state.gpr.rsp) + 16;
   const trapped = (before.rflags & 0x100n) !== 0n && isVector(tested, 1);
-  return trapped && memory.every((address) => address === pushed || address === pushed + 1);
+  return trapped && (address === pushed || address === pushed + 1);
 }
+const isBelowStack = ({ before, memory }: Found): boolean =>
+  memory.every((address) => address < before.gpr.rsp && address >= before.gpr.rsp - 8n);
 
 function undefinedFlags({ row }: Instruction): number {
   if (row?.how === "doubleshift") return 0x800;

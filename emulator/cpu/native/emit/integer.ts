@@ -158,9 +158,11 @@ function bt(e: Emitter): void {
   emitGeneral(e);
 }
 
+/** CLC, STC, CMC. */
 function bare(e: Emitter): void {
   e.restoreFlags();
   e.byte(e.insn.opcode);
+  e.afterFlags(e.insn.row?.writesFlags ?? 0);
 }
 
 function cld(e: Emitter): void {

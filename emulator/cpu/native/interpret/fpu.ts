@@ -4,6 +4,7 @@
  */
 import { Exception } from "../../../abi/x86.ts";
 import { Fault, SegmentIndex } from "../../x86/access.ts";
+import { reciprocalBits } from "../../x86/reciprocal.ts";
 import { type FpuTransfer, transferBytes, transferFpu } from "../../x86/fpustate.ts";
 import type { Instruction } from "../decode.ts";
 import { Env } from "../environment.ts";
@@ -78,10 +79,7 @@ const maskmov: Interpreter = (cpu, insn) => {
 const mmxSlot = (cpu: Machine, register: number): number =>
   (register - ((cpu.env.view.getUint16(Env.X87 + 4, true) >> 11) & 7)) & 7;
 
-/**
- * RCPPS, RSQRTPS and their scalar forms, exact to the last bit of single precision: processors give 12 bits, and differ
- * in them.
- */
+/** RCPPS, RSQRTPS and their scalar forms. */
 const reciprocal: Interpreter = (cpu, insn) => {
   const scalar = insn.repeat === 0xf3;
   const lanes = scalar ? 1 : 4;
@@ -101,22 +99,6 @@ const reciprocal: Interpreter = (cpu, insn) => {
     cpu.env.view.setUint32(Env.XMM + insn.reg * 16 + lane * 4, reciprocalBits(bits, square), true);
   }
 };
-
-const word = new DataView(new ArrayBuffer(4));
-function reciprocalBits(bits: number, square: boolean): number {
-  const exponent = (bits >>> 23) & 0xff;
-  const sign = bits & 0x8000_0000;
-  if (exponent === 0xff && bits & 0x7f_ffff) return (bits | 0x40_0000) >>> 0;
-  // Denormals count as 0 (SDM vol. 2, RCPPS).
-  if (exponent === 0) return (sign | 0x7f80_0000) >>> 0;
-  if (square && sign) return 0xffc0_0000;
-  word.setUint32(0, bits, true);
-  const value = word.getFloat32(0, true);
-  word.setFloat32(0, square ? 1 / Math.fround(Math.sqrt(value)) : 1 / value, true);
-  const result = word.getUint32(0, true);
-  // A result too small is 0.
-  return ((result >>> 23) & 0xff) === 0 ? (result & 0x8000_0000) >>> 0 : result;
-}
 
 export const fpuInterpreters: Readonly<Record<string, Interpreter>> = {
   mxcsr,

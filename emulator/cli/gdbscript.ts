@@ -76,6 +76,8 @@ export function gdbScript(
     "set schedule-multiple on",
     // A call that cannot be made, or does not return, leaves the program as it was.
     "set unwindonsignal on",
+    // Seconds. A reply may take long on a busy host: a job's memory is read by messages, while the machine runs.
+    "set remotetimeout 60",
     // After kill, `run` would start the kernel as a program of this host.
     "set auto-connect-native-target off",
     ...settings,

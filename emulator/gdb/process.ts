@@ -1,6 +1,6 @@
 /**
- * `/proc/PID` of a job's process, for a debugger that asks for it: made of what its node says, in the format of
- * Linux, as far as gdb reads it. What Margay does not have, as terminals and processor times, is 0. Source: proc(5).
+ * `/proc/PID` of a job's process for debuggers: built from the node's replies, in Linux's format, as far as gdb reads
+ * it. Values that Margay does not have, such as terminals, are 0. Source: proc(5).
  */
 import { USER_STACK_BYTES, USER_STACK_TOP } from "../abi/memory.ts";
 import { Prot } from "../abi/process.ts";

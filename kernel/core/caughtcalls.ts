@@ -1,8 +1,7 @@
 /**
- * System calls that a debugger wants to see (job/debug.ts). A core whose thread has some of them enters the kernel by
- * another address (MSR LSTAR), so that the short way in and out costs what it cost before. `caughtCall` stops the
- * thread in front of the call; the call itself is then made as any other, and Leave.CALL has it stop again on its way
- * back.
+ * System calls that a debugger catches (job/debug.ts). A core whose thread has such calls enters the kernel at another
+ * address (MSR LSTAR), so that the fast path costs the same with and without this. `caughtCall` stops the thread before
+ * the call; the call is then made like any other, and Leave.CALL stops the thread again on its return.
  */
 import { LINUX_CALL_COUNT, MARGAY_CALL_BASE, MARGAY_CALL_COUNT } from "../abi/syscalls.ts";
 import { Msr } from "../abi/x86.ts";
@@ -19,12 +18,12 @@ class Entries {
 const entries: Entries = new Entries();
 /** Of a core. */
 class Caught {
-  /** 1: it has the entry of caught calls. */
+  /** 1: the core uses the entry of caught calls. */
   chosen: u32 = 0;
   reserved: u32 = 0;
-  /** Address of a SYSCALL whose entry was reported, and that a stop or a signal makes anew; 0: none. */
+  /** Address of a SYSCALL whose entry was reported and that a stop or a signal repeats; 0: none. */
   anew: u64 = 0;
-  /** Number of the call whose return is to be reported, whatever number it is made anew with. */
+  /** Number of the call whose return is to be reported, whatever number it is repeated with. */
   number: u64 = 0;
 }
 /** By core. */
@@ -35,7 +34,7 @@ export function setCallEntries(plain: u64, caughtToo: u64): void {
   entries.caught = caughtToo;
 }
 
-/** Before this core goes on with its thread: which entry it needs. */
+/** Chooses the entry before this core resumes its thread. */
 export function chooseCallEntry(): void {
   const calls = addr(currentTask().record.caughtCalls);
   const core = addr(caught[cpuIndex()]);
@@ -44,7 +43,7 @@ export function chooseCallEntry(): void {
   core.chosen = wanted;
   writeMsr(Msr.LSTAR, wanted !== 0 ? entries.caught : entries.plain);
 }
-/** A thread begins: nothing is left of the one before. */
+/** A thread begins: clears the state of the previous one. */
 export function startCallEntry(): void {
   caught[cpuIndex()].anew = 0;
   chooseCallEntry();
@@ -72,7 +71,7 @@ export function callBegins(number: u64): void {
 export function callGoesOn(): void {
   atomicOr(addr(thisCpu().leave), Leave.CALL);
 }
-/** True: the call that is over is to be told of. */
+/** True: the return of the call must be reported. */
 export function callEnds(): boolean {
   const leave = addr(thisCpu().leave);
   const told: boolean = (volatileRead(leave) & Leave.CALL) !== 0;
@@ -82,11 +81,11 @@ export function callEnds(): boolean {
 export function endedCall(): u64 {
   return caught[cpuIndex()].number;
 }
-/** It ended for a stop, and begins anew at `address`: its begin has been told of. */
+/** The call ended for a stop and is repeated at `address`; its entry has been reported. */
 export function callBeginsAnew(address: u64): void {
   caught[cpuIndex()].anew = address;
 }
-/** Whether the call at `address` is one that begins anew. */
+/** Whether the call at `address` is a repeated one. */
 export function isAnew(address: u64): boolean {
   const core = addr(caught[cpuIndex()]);
   const anew: boolean = core.anew !== 0 && core.anew === address;
@@ -94,7 +93,7 @@ export function isAnew(address: u64): boolean {
   return anew;
 }
 
-// ---- the debugger's wishes -----------------------------------------------------------------------------------------
+// ---- requests of the debugger ---------------------------------------------------------------------
 export function catchNoCalls(task: ptr<Task>): void {
   assertHeld(addr(taskLock));
   zero(addr(task.record.caughtCalls));

@@ -1,7 +1,7 @@
 /**
- * What a signal does, on the core of the thread that takes it, when that is about to return to its program: nothing, a
- * stop, a handler, or the end of the task with a core report. And signals that a thread brings upon itself by an
- * exception: these are delivered at once, and one that is blocked or ignored ends the task (Linux, force_sig).
+ * Delivery of a signal, on the core of the thread that takes it, when the thread is about to return to its program: no
+ * action, a stop, a handler, or the end of the task with a core report. Signals that a thread causes by an exception
+ * are delivered at once; if such a signal is blocked or ignored, it ends the task (Linux, force_sig).
  */
 import { NO_EXCEPTION } from "../abi/job.ts";
 import { Signal, type SignalAction, SignalCode, SignalFlag, SignalHandler } from "../abi/signal.ts";
@@ -30,8 +30,8 @@ class Hooks {
   /** Sends a core report; false: it cannot be sent now. */
   report: ((task: ptr<Task>, frame: ptr<Frame>, signal: u32, address: u64) => boolean) | null = null;
   /**
-   * A signal is about to be delivered to a thread that may be debugged; for an exception whether it is a breakpoint or
-   * a step. True: it is to take its course.
+   * A signal is about to be delivered to a thread that may be debugged; for an exception, whether it is a breakpoint or
+   * a step. True: deliver it.
    */
   stop: ((frame: ptr<Frame>, task: ptr<Task>, signal: u32, isBreakpoint: boolean, isStep: boolean) => boolean) | null =
     null;
@@ -58,7 +58,7 @@ export function debuggerLets(
   return stop === null || stop(frame, task, signal, isBreakpoint, isStep);
 }
 
-/** How a system call goes on that a signal has ended; `none` where there is no such call. */
+/** How a system call continues that a signal has ended; `none`: there is no such call. */
 export type CallEnd = (frame: ptr<Frame>, number: u64, flags: u64) => void;
 
 /**
@@ -93,7 +93,7 @@ export function deliver(frame: ptr<Frame>, settle: CallEnd, number: u64): boolea
       enterHandler(frame, task, thread, addr(signal), addr(action));
       return true;
     }
-    // A job has no shell: of the stops that a terminal sends nothing could wake it (POSIX: orphaned process group).
+    // A job has no shell that could continue it after a stop by the terminal (POSIX: orphaned process group).
     if (signal.signal === Signal.SIGSTOP) {
       const again: u64 = lock(addr(taskLock));
       stopTask(task);
@@ -104,12 +104,12 @@ export function deliver(frame: ptr<Frame>, settle: CallEnd, number: u64): boolea
     }
   }
 }
-/** Until SIGCONT; a debugger may look at the thread meanwhile. */
+/** Waits for SIGCONT; a debugger may look at the thread meanwhile. */
 function waitStopped(task: ptr<Task>): void {
   const leave = addr(thisCpu().leave);
   while (atomicLoad(addr(task.signals.stopped)) !== 0 && (volatileRead(leave) & (Leave.END | Leave.STOP)) === 0) rest();
 }
-/** What is to be done; with SA_RESETHAND only this once. */
+/** The action for the signal; with SA_RESETHAND it applies only once. */
 function takeAction(task: ptr<Task>, signal: u32, to: ptr<SignalAction>): void {
   const action = addr(task.signals.actions[signal - 1]);
   copy(to, action);
@@ -130,7 +130,7 @@ function enterHandler(
     !isWhole ||
     !pushFrame(frame, task, thread, signal, action, signals.restores !== 0 ? signals.saved : signals.blocked)
   ) {
-    // Linux, force_sigsegv: a handler of SIGSEGV may have its alternate stack, but not where it is the one that fails.
+    // Linux, force_sigsegv: the alternate stack serves a handler of SIGSEGV, unless that stack is what failed.
     if (signal.signal === Signal.SIGSEGV) endBySignal(frame, task, Signal.SIGSEGV, frame.rsp, null);
     force(frame, Signal.SIGSEGV, SignalCode.SI_KERNEL, 0, null);
     return;
@@ -143,8 +143,8 @@ function enterHandler(
 }
 
 /**
- * The thread has brought `signal` upon itself: `frame` enters the handler, or the task ends. `name` is the exception's,
- * for the console; null where it was none.
+ * The thread has caused `signal`: `frame` enters the handler, or the task ends. `name`: the exception's, for the
+ * console; null: no exception.
  */
 export function force(frame: ptr<Frame>, signal: u32, code: i32, address: u64, name: ptr<u8> | null): void {
   const task = currentTask();
@@ -163,7 +163,7 @@ export function force(frame: ptr<Frame>, signal: u32, code: i32, address: u64, n
   else endBySignal(frame, task, signal, code === SignalCode.SI_KERNEL ? frame.rip : address, name);
 }
 
-/** The task ends, and the report says where; this thread does not come back. */
+/** Ends the task with a report of the place. Does not return. */
 function endBySignal(frame: ptr<Frame>, task: ptr<Task>, signal: u32, address: u64, name: ptr<u8> | null): never {
   const report = hooks.report;
   const isReported: boolean =

@@ -1,6 +1,6 @@
 /**
  * Interval timers of a task (setitimer): of real time, and of the processor time of its threads. Each is a timer of the
- * task's lowest core, whichever thread sets it, so that it can be stopped. Processor time is looked at when the timer
+ * task's lowest core, whichever thread sets it, so that it can be stopped. Processor time is checked when the timer
  * would expire if all threads computed until then.
  */
 import { IntervalTimer, Signal, SignalCode } from "../abi/signal.ts";
@@ -8,21 +8,22 @@ import { Vector } from "../abi/vectors.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { crossCall } from "../arch/crosscall.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { armTimer, disarmTimer } from "../arch/timer.ts";
 import { sendLocked } from "./signal.ts";
 import type { IntervalTimerState } from "./signalstate.ts";
 import { type Task, taskAt, taskLock, TaskState, taskTime } from "./task.ts";
 
 const KINDS: u32 = 3;
-/** How often processor time is looked at, at most. */
+/** Shortest time between two checks of processor time. */
 const SHORTEST_LOOK_NS: u64 = 100000;
 
 function nowOf(task: ptr<Task>, kind: u32): u64 {
   return kind === IntervalTimer.REAL ? readTsc() : taskTime(task);
 }
-/** What is left of it, 0: it is off. One that is about to expire has 1 ns. Under the task lock. */
+/** Remaining time; 0: off. A timer that is about to expire has 1 ns. */
 function left(task: ptr<Task>, kind: u32): u64 {
+  assertHeld(addr(taskLock));
   const state = addr(task.signals.timers[kind]);
   if (state.deadline === 0) return 0;
   const now: u64 = nowOf(task, kind);
@@ -35,7 +36,9 @@ export function readInterval(task: ptr<Task>, kind: u32, to: ptr<IntervalTimerSt
   to.interval = task.signals.timers[kind].interval;
   unlock(addr(taskLock), flags);
 }
-/** Expires in `delay` ns (0: never), then every `interval` ns (0: once). `old`: what it was, as readInterval has it. */
+/**
+ * Expires in `delay` ns (0: never), then every `interval` ns (0: once). `old`: the previous state, as by readInterval.
+ */
 export function setInterval(task: ptr<Task>, kind: u32, delay: u64, interval: u64, old: ptr<IntervalTimerState>): void {
   const state = addr(task.signals.timers[kind]);
   const flags: u64 = lock(addr(taskLock));
@@ -46,7 +49,7 @@ export function setInterval(task: ptr<Task>, kind: u32, delay: u64, interval: u6
   unlock(addr(taskLock), flags);
   onHomeCore(task, kind);
 }
-/** The task has no threads any more. */
+/** The task's last thread has ended. */
 export function stopIntervals(task: ptr<Task>): void {
   for (let kind: u32 = 0; kind < KINDS; kind++) {
     const state = addr(task.signals.timers[kind]);
@@ -61,7 +64,7 @@ function onHomeCore(task: ptr<Task>, kind: u32): void {
   else crossCall(u64(1) << u64(home), Vector.CROSS_CALL, arm, argument);
 }
 
-/** On the home core, without a lock: the timer follows the deadline. */
+/** Sets the timer to the deadline. On the home core, without a lock. */
 function arm(argument: u64, _id: u64): void {
   const task = taskAt(u32(argument >> 8));
   const kind: u32 = u32(argument & 0xff);
@@ -70,7 +73,7 @@ function arm(argument: u64, _id: u64): void {
   if (deadline === 0) disarmTimer(addr(state.timer));
   else armTimer(addr(state.timer), lookAt(task, kind, deadline), expire, argument);
 }
-/** When to look whether the timer has expired. */
+/** When to check whether the timer has expired. */
 function lookAt(task: ptr<Task>, kind: u32, deadline: u64): u64 {
   if (kind === IntervalTimer.REAL) return deadline;
   const now: u64 = taskTime(task);

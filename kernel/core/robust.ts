@@ -1,6 +1,6 @@
 /**
  * Robust futexes: when a thread ends, the locks that it still holds are marked and a waiter of each is woken. The list
- * is the program's, in its memory: every word of it is looked at with suspicion. Source: Linux, kernel/futex/core.c.
+ * lies in the program's memory, so nothing in it is trusted. Source: Linux, kernel/futex/core.c.
  */
 import { FutexWord, ROBUST_LIST_MAX, type RobustList } from "../abi/process.ts";
 import { admitInterrupts } from "../arch/percpu.ts";
@@ -20,7 +20,7 @@ export function releaseRobust(task: ptr<Task>, thread: ptr<Thread>): void {
   const pending: u64 = list.pending & ~LINK_FLAGS;
   let at: u64 = list.first & ~LINK_FLAGS;
   for (let i: u32 = 0; at !== head && i < ROBUST_LIST_MAX; i++) {
-    // First the link: who gets the lock may free its memory.
+    // The link is read first: the next owner of the lock may free its memory.
     let next: u64 = 0;
     const hasNext: boolean = take(task, cast<ptr<u8>>(addr(next)), at, 8);
     if (at !== pending && !release(task, thread.tid, at + u64(list.futexOffset), false)) return;
@@ -33,7 +33,7 @@ export function releaseRobust(task: ptr<Task>, thread: ptr<Thread>): void {
 function take(task: ptr<Task>, to: ptr<u8>, from: u64, bytes: u64): boolean {
   return copyFromUser(addr(task.space), to, from, bytes);
 }
-/** False: the address does not hold. `isPending`: the lock may have been released already, without its wake. */
+/** False: the address is invalid. `isPending`: the lock may have been released already, without its wake. */
 function release(task: ptr<Task>, tid: u32, address: u64, isPending: boolean): boolean {
   if ((address & 3) !== 0) return false;
   for (;;) {

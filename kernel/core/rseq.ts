@@ -1,6 +1,6 @@
 /**
- * Restartable sequences (rseq(2)): short code that counts by core and must run without interruption. Threads are not
- * preempted and never move, so only a signal can come in between: the sequence is then aborted in front of its handler.
+ * Restartable sequences (rseq(2)): short code on per-core data that must run without interruption. Threads are not
+ * preempted and never move, so only a signal can interrupt one: the sequence is then aborted before the handler runs.
  */
 import { USER_END } from "../abi/memory.ts";
 import type { Rseq, RseqSection } from "../abi/process.ts";
@@ -12,7 +12,7 @@ import { currentTask, type Task, type Thread } from "./task.ts";
 /** cpu of a structure that no thread has registered. */
 const UNREGISTERED: u32 = 0xffff_ffff;
 
-/** Writes the core's number where the program reads it. False: the address does not hold. */
+/** Writes the core's number where the program reads it. False: the address is invalid. */
 export function rseqStart(at: u64): boolean {
   return write(at, cpuIndex(), cpuIndex());
 }
@@ -30,7 +30,7 @@ function write(at: u64, cpuStart: u32, cpu: u32): boolean {
   return copyToUser(space, at, cast<ptr<u8>>(addr(r)), sizeof<Rseq>());
 }
 
-/** A signal interrupts the thread at `frame`: aborts its sequence, if any. False: what the program says is wrong. */
+/** A signal interrupts the thread at `frame`: aborts its sequence, if any. False: the program's data is invalid. */
 export function rseqAbort(frame: ptr<Frame>, task: ptr<Task>, thread: ptr<Thread>): boolean {
   const space = addr(task.space);
   const section: RseqSection = zeroed();

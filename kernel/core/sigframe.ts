@@ -1,8 +1,8 @@
 /**
  * The frame that a handler of a signal runs on and returns through, as Linux lays it out for x86-64
  * (arch/x86/kernel/signal_64.c): the interrupted registers as an ucontext, the siginfo, and an FXSAVE area, on the
- * thread's stack or its alternate one. C libraries, unwinders and gdb find their way through it. What comes back by
- * rt_sigreturn is the program's word, and is checked: it can name no register that a program may not have.
+ * thread's stack or its alternate one. C libraries, unwinders and gdb know this layout. The context that rt_sigreturn
+ * reads comes from the program and is checked: it cannot set registers or flags that belong to the kernel.
  */
 import { USER_END } from "../abi/memory.ts";
 import {
@@ -38,7 +38,7 @@ const areas: arr<FxArea, 64> = zeroed();
 function lies(stack: ptr<SignalStack>, sp: u64): boolean {
   return sp > stack.address && sp - stack.address <= stack.bytes;
 }
-/** The same for who asks whether the stack is in use: one that is disarmed while a handler runs never is. */
+/** Whether the stack is in use. A stack that is disarmed while a handler runs is never in use. */
 export function isOnStack(stack: ptr<SignalStack>, sp: u64): boolean {
   return (stack.flags & StackFlag.AUTODISARM) === 0 && lies(stack, sp);
 }
@@ -47,7 +47,7 @@ export function stackFlags(stack: ptr<SignalStack>, sp: u64): u32 {
   return isOnStack(stack, sp) ? StackFlag.ONSTACK : 0;
 }
 
-/** Makes `frame` enter the handler. False: there is no place for it. `mask`: what comes back on return. */
+/** Makes `frame` enter the handler. False: no room on the stack. `mask`: restored on return. */
 export function pushFrame(
   frame: ptr<Frame>,
   task: ptr<Task>,
@@ -58,7 +58,7 @@ export function pushFrame(
 ): boolean {
   const stack = addr(thread.signals.stack);
   const space = addr(task.space);
-  // The handler returns by what the C library has put here; there is no vDSO that could do it.
+  // The handler returns through the C library's restorer; there is no vDSO.
   if ((action.flags & SignalFlag.RESTORER) === 0) return false;
   let checked: boolean = isOnStack(stack, frame.rsp);
   let sp: u64 = frame.rsp - RED_ZONE_BYTES;
@@ -68,7 +68,7 @@ export function pushFrame(
   }
   const fpState: u64 = (sp - FX_BYTES) & ~(FX_ALIGN - 1);
   const at: u64 = ((fpState - sizeof<SignalFrame>()) & ~(FRAME_ALIGN - 1)) - 8;
-  // One that does not fit its alternate stack must not spill over.
+  // A frame that does not fit the alternate stack must not overflow it.
   if (checked && !lies(stack, at)) return false;
 
   const area = addr(areas[cpuIndex()]);
@@ -130,7 +130,7 @@ function saveContext(c: ptr<SignalContext>, frame: ptr<Frame>, thread: ptr<Threa
 
 /**
  * Takes the context that lies above `sp`, where a handler has returned to its restorer: registers into `frame`, vector
- * registers into this core, the rest into `context` for the caller. False: it does not hold.
+ * registers into this core, the rest into `context` for the caller. False: it is invalid.
  */
 export function popFrame(frame: ptr<Frame>, task: ptr<Task>, sp: u64, context: ptr<SignalContext>): boolean {
   const space = addr(task.space);

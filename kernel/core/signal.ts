@@ -1,11 +1,11 @@
 /**
- * Signals: what is sent, who gets it, and what waits. Semantics: Linux, signal(7), kernel/signal.c. A signal is sent to
- * a task or to one of its threads. It waits in a list (and in a bit set: a standard signal waits once at most) until a
- * thread that does not block it is about to return to its program. Such a thread is told by Leave.SIGNAL and a WAKE,
- * which interrupts the program, ends a wait, and costs nothing where no signal comes. Only the thread itself takes that
- * bit away (deliver.ts): a wait that it has ended finds it on the return.
+ * Sending of signals, and pending signals. Semantics: Linux, signal(7), kernel/signal.c. A signal is sent to a task or
+ * to one of its threads. It is pending in a list (and in a bit set: a standard signal is pending once at most) until a
+ * thread that does not block it is about to return to its program. Such a thread is notified by Leave.SIGNAL and a
+ * WAKE, which interrupts the program or ends its wait; without signals this costs nothing. Only the thread itself
+ * clears that bit (deliver.ts), so that the end of a wait can see why the wait ended.
  *
- * All under the task lock. Tasks do not send signals to each other: what comes from outside is the kernel's.
+ * Callers hold the task lock. Tasks do not send signals to each other; signals from outside are the kernel's.
  */
 import { Errno } from "../abi/errno.ts";
 import { Signal, SignalCode, SignalHandler, SIGNALS_QUEUED_MAX } from "../abi/signal.ts";
@@ -24,7 +24,7 @@ import {
   threadOf,
 } from "./task.ts";
 
-/** Sets of signals, bit n - 1 for signal n. Default actions; what is in none of these ends the task. */
+/** Sets of signals, bit n - 1 for signal n. Default actions; a signal that is in none of these ends the task. */
 export const IGNORED_BY_DEFAULT: u64 =
   (1 << (Signal.SIGCHLD - 1)) | (1 << (Signal.SIGCONT - 1)) | (1 << (Signal.SIGURG - 1)) | (1 << (Signal.SIGWINCH - 1));
 /** These leave a core report. */
@@ -43,7 +43,7 @@ export const STOPS_BY_DEFAULT: u64 =
   (1 << (Signal.SIGSTOP - 1)) | (1 << (Signal.SIGTSTP - 1)) | (1 << (Signal.SIGTTIN - 1)) | (1 << (Signal.SIGTTOU - 1));
 /** Neither blocked nor handled. */
 export const UNBLOCKABLE: u64 = (1 << (Signal.SIGKILL - 1)) | (1 << (Signal.SIGSTOP - 1));
-/** Of those that wait these come first: they speak of the instruction that the thread is at. */
+/** Delivered before other pending signals: they are about the current instruction of the thread. */
 const SYNCHRONOUS: u64 =
   (1 << (Signal.SIGSEGV - 1)) |
   (1 << (Signal.SIGBUS - 1)) |
@@ -57,7 +57,7 @@ const entries: arr<QueuedSignal, 512> = zeroed();
 class Pool {
   /** Linked by `next`. */
   free: ptr<QueuedSignal> | null = null;
-  /** Entries that were never used lie behind the first `used`. */
+  /** Number of entries that have ever been used; all after them are unused. */
   used: u32 = 0;
 }
 const pool: Pool = new Pool();
@@ -66,7 +66,7 @@ export function bitOf(signal: u32): u64 {
   return u64(1) << (u64(signal) - 1);
 }
 
-// ---- waiting signals ------------------------------------------------------------------------------------------------
+// ---- pending signals ------------------------------------------------------------------------------------------------
 function takeEntry(task: ptr<Task>): ptr<QueuedSignal> | null {
   if (task.signals.queued >= SIGNALS_QUEUED_MAX) return null;
   let entry = pool.free;
@@ -80,7 +80,7 @@ function dropEntry(task: ptr<Task>, entry: ptr<QueuedSignal>): void {
   pool.free = entry;
   task.signals.queued--;
 }
-/** Forgets the signals of `set`. */
+/** Discards the pending signals of `set`. */
 function flush(task: ptr<Task>, pending: ptr<PendingSignals>, set: u64): void {
   pending.set &= ~set;
   let before: ptr<QueuedSignal> | null = null;
@@ -96,7 +96,7 @@ function flush(task: ptr<Task>, pending: ptr<PendingSignals>, set: u64): void {
     at = next;
   }
 }
-/** False: more are waiting than may, and this one would say something. */
+/** False: too many signals are pending, and this one carries information. */
 function append(
   task: ptr<Task>,
   pending: ptr<PendingSignals>,
@@ -105,7 +105,7 @@ function append(
   first: u64,
   value: u64,
 ): boolean {
-  // A standard signal that waits already is not sent twice.
+  // A standard signal is pending at most once.
   if (signal < Signal.SIGRTMIN && (pending.set & bitOf(signal)) !== 0) return true;
   const entry = takeEntry(task);
   if (entry === null && signal >= Signal.SIGRTMIN && code !== SignalCode.SI_USER) return false;
@@ -125,7 +125,7 @@ function append(
   last.next = entry;
   return true;
 }
-/** Takes the next signal out of `set`; 0: there is none. What is known of it goes to `to`. */
+/** Removes the next pending signal of `set` and returns it; 0: none. Its information is stored in `to`. */
 function take(task: ptr<Task>, pending: ptr<PendingSignals>, set: u64, to: ptr<QueuedSignal>): u32 {
   let candidates: u64 = pending.set & set;
   if (candidates === 0) return 0;
@@ -156,7 +156,7 @@ export function takeSignal(task: ptr<Task>, thread: ptr<Thread>, set: u64, to: p
   const own: u32 = take(task, addr(thread.signals.pending), set, to);
   return own !== 0 ? own : take(task, addr(task.signals.pending), set, to);
 }
-/** What waits for the thread, blocked or not. */
+/** Signals pending for the thread, blocked or not. */
 export function waitingSignals(task: ptr<Task>, thread: ptr<Thread>): u64 {
   return thread.signals.pending.set | task.signals.pending.set;
 }
@@ -173,18 +173,18 @@ function interrupt(cpu: u32): void {
   atomicOr(addr(cpuAt(cpu).leave), Leave.SIGNAL);
   wakeCpu(cpu);
 }
-/** Every thread of the task comes by. */
+/** Makes every thread of the task look at its signals. */
 function interruptAll(task: ptr<Task>): void {
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
     if (threadOf(cpu).task === task) interrupt(cpu);
   }
 }
-/** What the thread comes by for: what it does not block, and what it waits for (sigtimedwait). */
+/** Signals for which a thread is notified: those it does not block, and those it waits for (sigtimedwait). */
 function wanted(thread: ptr<Thread>): u64 {
   return ~thread.signals.blocked | thread.signals.awaited;
 }
-/** Each thread that may take one of the task's waiting signals is told. */
+/** Notifies each thread that may take one of the task's pending signals. */
 export function retarget(task: ptr<Task>): void {
   assertHeld(addr(taskLock));
   const set: u64 = task.signals.pending.set;
@@ -194,7 +194,7 @@ export function retarget(task: ptr<Task>): void {
     if (thread.task === task && (set & wanted(thread)) !== 0) interrupt(cpu);
   }
 }
-/** The signals of `set` are forgotten wherever they wait. */
+/** Discards the signals of `set`, for the task and for its threads. */
 export function flushAll(task: ptr<Task>, set: u64): void {
   assertHeld(addr(taskLock));
   flush(task, addr(task.signals.pending), set);
@@ -204,7 +204,7 @@ export function flushAll(task: ptr<Task>, set: u64): void {
   }
 }
 
-/** Core of the thread that a signal to the task is for: the main one if it wants it. 64: none does. */
+/** Core of the thread that takes a signal to the task: the main thread if it can. 64: none can. */
 function chooseCore(task: ptr<Task>, bit: u64): u32 {
   let found: u32 = 64;
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
@@ -217,8 +217,8 @@ function chooseCore(task: ptr<Task>, bit: u64): u32 {
 }
 
 /**
- * Sends `signal` to a thread, by its core, or to the task (64). 0, or EAGAIN: too many wait. A signal without handler
- * that leaves no report ends the task at once.
+ * Sends `signal` to a thread, by its core, or to the task (64). 0, or EAGAIN: too many are pending. A signal without
+ * handler that leaves no report ends the task at once.
  */
 function send(task: ptr<Task>, cpu: u32, signal: u32, code: i32, first: u64, value: u64): u32 {
   const bit: u64 = bitOf(signal);
@@ -250,26 +250,26 @@ function send(task: ptr<Task>, cpu: u32, signal: u32, code: i32, first: u64, val
   if (target !== 64 && (wanted(threadOf(target)) & bit) !== 0) interrupt(target);
   return 0;
 }
-/** To the task: any thread of its may take it. */
+/** To the task: any of its threads may take it. */
 export function sendToTask(task: ptr<Task>, signal: u32, code: i32, first: u64, value: u64): u32 {
   const flags: u64 = lock(addr(taskLock));
   const errno: u32 = send(task, 64, signal, code, first, value);
   unlock(addr(taskLock), flags);
   return errno;
 }
-/** The same under the task lock: for the kernel's own. */
+/** The same for signals of the kernel. */
 export function sendLocked(task: ptr<Task>, signal: u32, code: i32, first: u64, value: u64): u32 {
   assertHeld(addr(taskLock));
   return send(task, 64, signal, code, first, value);
 }
-/** To the thread of core `cpu`, under the task lock. */
+/** To the thread of core `cpu`. */
 export function sendToThread(task: ptr<Task>, cpu: u32, signal: u32, code: i32, first: u64, value: u64): u32 {
   assertHeld(addr(taskLock));
   return send(task, cpu, signal, code, first, value);
 }
 
 // ---- threads --------------------------------------------------------------------------------------------------------
-/** A new thread blocks what its creator does; nothing waits for it, and it has no stack for handlers. */
+/** A new thread inherits its creator's mask; it has no pending signals and no alternate stack. */
 export function signalsOfNewThread(signals: ptr<ThreadSignals>, blocked: u64): void {
   zero(signals);
   signals.blocked = blocked;
@@ -280,10 +280,10 @@ export function setBlocked(task: ptr<Task>, thread: ptr<Thread>, cpu: u32, set: 
   const news: u64 = set & ~thread.signals.blocked;
   thread.signals.blocked = set & ~UNBLOCKABLE;
   if ((waitingSignals(task, thread) & ~thread.signals.blocked) !== 0) atomicOr(addr(cpuAt(cpu).leave), Leave.SIGNAL);
-  // This thread was to take what waits for the task, and does not any more.
+  // This thread may have been the one to take the task's pending signals.
   if ((task.signals.pending.set & news) !== 0) retarget(task);
 }
-/** This thread blocks `set` until it returns to its program, or to a handler, which returns to the mask of before. */
+/** This thread blocks `set` until it returns to its program, or to a handler, whose return restores the old mask. */
 export function suspendMask(set: u64): void {
   const thread = currentThread();
   const flags: u64 = lock(addr(taskLock));
@@ -292,7 +292,7 @@ export function suspendMask(set: u64): void {
   setBlocked(currentTask(), thread, cpuIndex(), set);
   unlock(addr(taskLock), flags);
 }
-/** The mask of before comes back at once. */
+/** Restores the old mask at once. */
 export function restoreMask(): void {
   const thread = currentThread();
   const flags: u64 = lock(addr(taskLock));
@@ -300,13 +300,13 @@ export function restoreMask(): void {
   setBlocked(currentTask(), thread, cpuIndex(), thread.signals.saved);
   unlock(addr(taskLock), flags);
 }
-/** The thread is gone: what waits for it alone is, too; others take what waits for the task. */
+/** The thread has ended: its own pending signals are discarded; other threads take those of the task. */
 export function signalsOfEndedThread(task: ptr<Task>, thread: ptr<Thread>): void {
   assertHeld(addr(taskLock));
   flush(task, addr(thread.signals.pending), ALL_SIGNALS);
   if (task.state !== TaskState.ENDING) retarget(task);
 }
-/** The task has no threads any more. */
+/** The task's last thread has ended. */
 export function signalsOfEndedTask(task: ptr<Task>): void {
   assertHeld(addr(taskLock));
   flush(task, addr(task.signals.pending), ALL_SIGNALS);
@@ -317,7 +317,7 @@ export function signalsLeft(task: ptr<Task>): boolean {
 }
 const ALL_SIGNALS: u64 = 0xffff_ffff_ffff_ffff;
 
-/** SIGSTOP: all threads stop where they come by. */
+/** SIGSTOP: all threads stop at their next return to the program. */
 export function stopTask(task: ptr<Task>): void {
   assertHeld(addr(taskLock));
   atomicStore(addr(task.signals.stopped), 1);

@@ -1,12 +1,11 @@
 /**
  * The return to a program where `leave` is set: the thread ends, takes signals (deliver.ts), or stops for a debugger
- * (job/debug.ts). Here it has all its registers in a frame: after an interrupt, after a system call, at a fault. One
- * that stops sits in sti;hlt until it may go on; what it will go on with is the frame, which the debugger may have
- * changed meanwhile.
+ * (job/debug.ts). Here all its registers are in a frame: after an interrupt, after a system call, at a fault. A stopped
+ * thread waits in sti;hlt until it is resumed with the registers of the frame, which the debugger may have changed.
  *
- * A wait inside of a system call ends with ERESTART… for that: the program sees EINTR, or the call is made anew. So the
- * reason stays in `leave` until the thread has come by here, even if it has gone meanwhile: otherwise the program would
- * see the kernel's own number. A stop, whatever its reason, ends the step that the thread was in.
+ * A wait inside a system call then ends with ERESTART…: the program sees EINTR, or the call is repeated. Therefore the
+ * reason stays in `leave` until the thread arrives here, even if the reason no longer exists: otherwise the program
+ * would see the kernel's internal number. Every stop ends the thread's single step.
  */
 import { Errno } from "../abi/errno.ts";
 import { DebugReason } from "../abi/jobdebug.ts";
@@ -116,15 +115,15 @@ export function endStep(frame: ptr<Frame>): boolean {
   return true;
 }
 
-/** A system call that a signal or a stop has ended, and that is to be settled before its program goes on. */
+/** A system call that a signal or a stop has ended, and whose result is decided before its program continues. */
 class EndedCall {
   number: u64 = 0;
   open: u32 = 0;
 }
 
 /**
- * Before every return to a program when `leave` says so: the thread ends, or takes its signals, or stops and comes back
- * to go on. Interrupts are off.
+ * Called before a return to a program if `leave` is set: the thread ends, or takes its signals, or stops until it is
+ * resumed. Interrupts are off.
  */
 export function beforeReturn(frame: ptr<Frame>): void {
   const call: EndedCall = zeroed();
@@ -166,17 +165,17 @@ function settleReturn(frame: ptr<Frame>, call: ptr<EndedCall>): void {
     }
     if (volatileRead(leave) !== 0) continue;
     if (signals.restores === 0) break;
-    // No handler has come by sigsuspend's mask: it goes.
+    // No handler has run with sigsuspend's mask: the old one is restored.
     restoreMask();
   }
   if (call.open !== 0) makeAnew(frame, call.number);
 }
-/** No handler has run: the call begins again, or goes on where it was. Source: Linux, arch_do_signal_or_restart. */
+/** No handler has run: the call is repeated or continued. Source: Linux, arch_do_signal_or_restart. */
 function makeAnew(frame: ptr<Frame>, number: u64): void {
   frame.rax = i64(frame.rax) === -i64(Errno.ERESTART_RESTARTBLOCK) ? Syscall.RESTART_SYSCALL : number;
   frame.rip -= SYSCALL_BYTES;
 }
-/** A handler is about to run, with its flags: it ends the call, or the call begins again after it. */
+/** A handler is about to run, with its flags: the call fails with EINTR, or is repeated after the handler. */
 function endForHandler(frame: ptr<Frame>, number: u64, flags: u64): void {
   const result: i64 = i64(frame.rax);
   const restarts: boolean =

@@ -164,8 +164,9 @@ export function currentThread(): ptr<Thread> {
 export function currentTask(): ptr<Task> {
   return cast<ptr<Task>>(asm<u64>`mov ${ret}, gs:[${offsetof<Cpu>("task")}]`);
 }
-/** The thread of `task` with that tid; null: there is none. Of the caller's task, or under the task lock. */
+/** The thread of `task` with that tid; null: none. Without the task lock only for the caller's own task. */
 export function findThread(task: ptr<Task>, tid: u32): ptr<Thread> | null {
+  if (task !== currentTask()) assertHeld(addr(taskLock));
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const thread = threadOf(u32(countTrailingZeros(rest)));
     if (thread.task === task && thread.tid === tid) return thread;

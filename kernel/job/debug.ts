@@ -23,7 +23,7 @@ import { Rflags } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { type Frame, readGeneral, writeGeneral } from "../arch/frame.ts";
 import { cpuIndex } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { catchAllCalls, catchCall, catchNoCalls, isCall } from "../core/caughtcalls.ts";
 import { setFaultStopper } from "../core/deliver.ts";
 import {
@@ -108,8 +108,9 @@ export function debugTaskEnded(task: ptr<Task>): void {
   mailboxSend(cast<ptr<u32>>(addr(m)), u32(sizeof<DebugMessage>()));
 }
 
-/** Called on a core whose thread has just stopped, under the task lock. */
+/** Called on a core whose thread has just stopped. */
 function tellStopped(): void {
+  assertHeld(addr(taskLock));
   const stop = stopOf(cpuIndex());
   const frame = stop.frame;
   const task = currentTask();
@@ -163,8 +164,9 @@ function receive(message: ptr<u32>, lengthBytes: u32): void {
   mailboxSend(cast<ptr<u32>>(addr(answer)), u32(sizeof<DebugMessage>()) + reply.bodyBytes);
 }
 
-/** Under the task lock, so the set of threads does not change. Returns the reply's errno. */
+/** With the task lock, so that the set of threads does not change. Returns the reply's errno. */
 function serve(head: ptr<DebugMessage>, reply: ptr<DebugMessage>): u32 {
+  assertHeld(addr(taskLock));
   const task = findRank(head.jobId, head.rank);
   if (head.operation === DebugOperation.ATTACH) return attach(head, task);
   if (task === null || head.jobId === 0) return Errno.ESRCH;

@@ -6,7 +6,7 @@ import { Prot } from "../abi/process.ts";
 import { writeCr3 } from "../arch/cpu.ts";
 import { serveRequests } from "../arch/crosscall.ts";
 import { admitInterrupts, cpuIndex } from "../arch/percpu.ts";
-import { type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, type Lock, LockRank, lock, unlock } from "../arch/spinlock.ts";
 import { kernelRoot, makeUserRoot } from "./kernelmap.ts";
 import type { Claim } from "./pages.ts";
 import { userBits } from "./pagetable.ts";
@@ -104,8 +104,9 @@ export function lockRange(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
     }
   }
 }
-/** Under the lock: claims the range for this core. */
+/** Claims the range for this core. */
 export function claim(space: ptr<AddressSpace>, start: u64, end: u64): ptr<Claim> {
+  assertHeld(addr(space.lock));
   const cpu: u32 = cpuIndex();
   const c = addr(space.claims[cpu]);
   c.start = start;
@@ -118,8 +119,9 @@ export function claim(space: ptr<AddressSpace>, start: u64, end: u64): ptr<Claim
   atomicOr(addr(space.claimants), u64(1) << u64(cpu));
   return c;
 }
-/** Under the lock: releases the claim. */
+/** Releases the claim. */
 export function endClaim(space: ptr<AddressSpace>): void {
+  assertHeld(addr(space.lock));
   atomicAnd(addr(space.claimants), ~(u64(1) << u64(cpuIndex())));
 }
 /** Takes the lock for a claimant for a short time: interrupts are off before and after. */

@@ -5,7 +5,7 @@
  */
 import { USER_END } from "../abi/memory.ts";
 import { PageFault, PTE_NX, Pte } from "../abi/x86.ts";
-import { unlock } from "../arch/spinlock.ts";
+import { assertHeld, unlock } from "../arch/spinlock.ts";
 import { type AddressSpace, lockRange, protectionBits, rangeIsClaimed } from "./addressspace.ts";
 import { allocateFrame } from "./frames.ts";
 import { findLeaf, type Leaf, PTE_OWNED, smallPageTable, translateUser } from "./pagetable.ts";
@@ -22,10 +22,11 @@ export const enum Touch {
 
 /**
  * Gives the page of a lazy region its zeroed frame, for an access that needs the entry bits `wanted` and none of
- * `unwanted`. Under the lock. Does not wait for a core that is changing the range: in that case the access is not
- * permitted. Returns a Touch.
+ * `unwanted`. Does not wait for a core that is changing the range: in that case the access is not permitted. Returns a
+ * Touch.
  */
 export function touchPage(space: ptr<AddressSpace>, address: u64, wanted: u64, unwanted: u64): u32 {
+  assertHeld(addr(space.lock));
   const region = regionAt(addr(space.regions), address);
   if (region === null || (region.attributes & (REGION_LAZY | REGION_FILE)) === 0) return Touch.NOT_PERMITTED;
   const bits: u64 = protectionBits(region.attributes);

@@ -6,7 +6,7 @@
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { Pte } from "../abi/x86.ts";
 import { admitInterrupts } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { type AddressSpace, claim, endClaim, leave, lockRange, protectionBits, take } from "./addressspace.ts";
 import { freeFrames, physical, zeroMemory } from "./frames.ts";
 import { changePages, type Claim, flushClaimed, freePages } from "./pages.ts";
@@ -88,9 +88,10 @@ function collect(c: ptr<Claim>, view: ptr<View>, file: ptr<SharedFile>, list: pt
 
 /**
  * Before regions of a claimed range are cut: no core can write to the pages of shared files any more, and the files
- * know which are dirty. Under the lock, which is released meanwhile. False: there are none.
+ * know which are dirty. Releases the lock meanwhile. False: there are none.
  */
 export function quiesceFiles(space: ptr<AddressSpace>, c: ptr<Claim>): boolean {
+  assertHeld(addr(space.lock));
   if (fileCount(space) === 0) return false;
   let found: boolean = false;
   const part: Claim = uninitialized();

@@ -23,7 +23,7 @@ import { LARGE_PAGE_BYTES, PAGE_BYTES, USER_END, USER_MAP_BASE } from "../abi/me
 import { Prot } from "../abi/process.ts";
 import { assert } from "../arch/fatal.ts";
 import { admitInterrupts, isEnding } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import {
   type AddressSpace,
   claim,
@@ -93,10 +93,11 @@ function rangeIsFree(space: ptr<AddressSpace>, start: u64, end: u64): boolean {
   return regionsAreAbsent(addr(space.regions), start, end) && !rangeIsClaimed(space, start, end);
 }
 /**
- * Lowest free range from USER_MAP_BASE on; 0: none. Under the lock, which may be released during the search, but not
- * after a range is found.
+ * Lowest free range from USER_MAP_BASE on; 0: none. May release the lock during the search, but not after a range is
+ * found.
  */
 function findRange(space: ptr<AddressSpace>, lengthBytes: u64): u64 {
+  assertHeld(addr(space.lock));
   let isPlace: u32 = 0;
   let at: u64 = USER_MAP_BASE;
   for (;;) {
@@ -124,28 +125,32 @@ function splitAt(space: ptr<AddressSpace>, address: u64): boolean {
   return splitLargePage(space.root, address, space.owner);
 }
 /**
- * Under the lock: after this, cutting out the range and adding one region cannot fail. False: no memory, or too many
+ * After this, cutting out the range and adding one region cannot fail. False: no memory, or too many
  * regions.
  */
 function prepareCut(space: ptr<AddressSpace>, start: u64, end: u64, added: u64): boolean {
+  assertHeld(addr(space.lock));
   const list = addr(space.regions);
   if (!regionsReady(list, 2, cutGrowth(list, start, end) + added)) return false;
   return regionsAreAbsent(list, start, end) || (splitAt(space, start) && splitAt(space, end));
 }
-/** Removes all regions of the claimed range. Under the lock, which is released from time to time. */
+/** Removes all regions of the claimed range. Releases the lock from time to time. */
 function cutRegions(space: ptr<AddressSpace>, start: u64, end: u64): void {
+  assertHeld(addr(space.lock));
   while (!regionCut(addr(space.regions), start, end, REGIONS_AT_A_TIME)) pass(space);
 }
-/** Under the lock: a region for a claimed range that has none. */
+/** Adds a region for a claimed range that has none. */
 function addRegion(space: ptr<AddressSpace>, start: u64, end: u64, attributes: u64): void {
+  assertHeld(addr(space.lock));
   let joins: u32 = regionJoins(addr(space.regions), start, end, attributes);
   // Do not join a region that another core may be changing.
   if ((joins & Join.BELOW) !== 0 && othersClaim(space, start - 1, start)) joins &= ~u32(Join.BELOW);
   if ((joins & Join.ABOVE) !== 0 && othersClaim(space, end, end + 1)) joins &= ~u32(Join.ABOVE);
   regionAdd(addr(space.regions), start, end, attributes, joins);
 }
-/** End of the gapless part of a claimed range. Under the lock, which is released from time to time. */
+/** End of the gapless part of a claimed range. Releases the lock from time to time. */
 function coveredTo(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
+  assertHeld(addr(space.lock));
   let at: u64 = start;
   for (;;) {
     const next: u64 = regionsCoverTo(addr(space.regions), at, end, REGIONS_AT_A_TIME);
@@ -156,10 +161,11 @@ function coveredTo(space: ptr<AddressSpace>, start: u64, end: u64): u64 {
 }
 /**
  * Whether enough frames are free for the missing pages of the claimed range, so that an impossible request fails before
- * anything is zeroed. This ignores page tables and concurrent allocations: `populate` decides. Under the lock, which
- * may be released.
+ * anything is zeroed. This ignores page tables and concurrent allocations: `populate` decides. May release the
+ * lock.
  */
 function thereIsRoom(space: ptr<AddressSpace>, c: ptr<Claim>): boolean {
+  assertHeld(addr(space.lock));
   const pages: u64 = (c.end - c.start) / PAGE_BYTES;
   if (pages <= freeFrameCount()) return true;
   leave(space);
@@ -174,8 +180,9 @@ function vacate(c: ptr<Claim>): void {
   changePages(c, PTE_LEAVING, addr(list));
   if (list.count !== 0) freePages(c, flushClaimed(c, addr(list)));
 }
-/** Removes a claimed range that could not be populated. Under the lock, which is released meanwhile. */
+/** Removes a claimed range that could not be populated. Releases the lock meanwhile. */
 function undo(space: ptr<AddressSpace>, c: ptr<Claim>): void {
+  assertHeld(addr(space.lock));
   if (isEnding()) return;
   leave(space);
   vacate(c);

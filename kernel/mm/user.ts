@@ -13,7 +13,7 @@ import { memcpy, memset } from "../../toolchain/lib/rt/memory.ts";
 import { stringLengthMax } from "../../toolchain/lib/rt/strings.ts";
 import { assert } from "../arch/fatal.ts";
 import { admitInterrupts } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { physical } from "./frames.ts";
 import type { AddressSpace } from "./addressspace.ts";
 import { Touch, touchPage } from "./fault.ts";
@@ -34,8 +34,9 @@ function untilPageEnd(address: u64, lengthBytes: u64): u64 {
   return lengthBytes < rest ? lengthBytes : rest;
 }
 
-/** Physical address; a page of a lazy region gets its frame. 0: not permitted, or no memory. Under the lock. */
+/** Physical address; a page of a lazy region gets its frame. 0: not permitted, or no memory. */
 function pageFor(space: ptr<AddressSpace>, address: u64, write: boolean): u64 {
+  assertHeld(addr(space.lock));
   const page: u64 = translateUser(space.root, address, write);
   if (page !== 0 || touchPage(space, address, write ? Pte.P | Pte.W : Pte.P, 0) !== Touch.DONE) return page;
   return translateUser(space.root, address, write);
@@ -83,8 +84,9 @@ export function peekUser(space: ptr<AddressSpace>, to: ptr<u8>, from: u64, lengt
   unlock(addr(space.lock), flags);
   return done >= lengthBytes;
 }
-/** A page of a lazy region that may be read and has no frame. Under the lock. */
+/** A page of a lazy region that may be read and has no frame. */
 function isUntouched(space: ptr<AddressSpace>, address: u64): boolean {
+  assertHeld(addr(space.lock));
   const region = regionAbove(addr(space.regions), address);
   if (region === null || region.start > address) return false;
   return (region.attributes & REGION_LAZY) !== 0 && (region.attributes & Prot.READ) !== 0;

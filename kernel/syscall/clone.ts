@@ -18,7 +18,7 @@ import { failure, registerSyscall } from "./table.ts";
 
 export function cloneCallsStart(): void {
   registerSyscall(Syscall.CLONE, cast<Handler>(cloneEntry));
-  registerSyscall(Syscall.CLONE3, cast<Handler>(clone3Entry));
+  registerSyscall(Syscall.CLONE3, cast<Handler>(cloneEntry));
 }
 
 /** The registers that the ABI lets a called function keep: the SYSCALL entry leaves the program's in place. */
@@ -30,32 +30,26 @@ class Kept {
   r14: u64 = 0;
   r15: u64 = 0;
 }
-/** Called straight from the SYSCALL entry: gives `clone` the kept registers, too. */
+/** Called directly by the SYSCALL entry: also passes the kept registers. */
 function cloneEntry(_call: ptr<CallFrame>): void {
   attr({ naked: true });
   asm`
     push r15; push r14; push r13; push r12; push rbp; push rbx
     mov rsi, rsp
     sub rsp, 8
-    call ${clone}
+    call ${cloneCall}
     add rsp, ${8 + sizeof<Kept>()}
     ret
   `;
 }
-function clone3Entry(_call: ptr<CallFrame>): void {
-  attr({ naked: true });
-  asm`
-    push r15; push r14; push r13; push r12; push rbp; push rbx
-    mov rsi, rsp
-    sub rsp, 8
-    call ${clone3}
-    add rsp, ${8 + sizeof<Kept>()}
-    ret
-  `;
+function cloneCall(call: ptr<CallFrame>, kept: ptr<Kept>): i64 {
+  return call.number === Syscall.CLONE3 ? clone3(call, kept) : clone(call, kept);
 }
 
 const THREAD_FLAGS: u64 = CloneFlag.VM | CloneFlag.FS | CloneFlag.FILES | CloneFlag.SIGHAND | CloneFlag.THREAD;
-/** SYSVSEM and what nobody can see here are accepted; the signal in the low byte is not sent for threads. */
+/**
+ * SYSVSEM, and flags without a visible effect here, are accepted; the signal in the low byte is not sent for threads.
+ */
 const OPTIONAL_FLAGS: u64 =
   CloneFlag.SYSVSEM |
   CloneFlag.SETTLS |
@@ -64,7 +58,7 @@ const OPTIONAL_FLAGS: u64 =
   CloneFlag.CHILD_SETTID |
   CloneFlag.DETACHED |
   CloneFlag.UNTRACED;
-/** There are none to be had: EPERM, as for who has no privileges. */
+/** Not available: EPERM, as for a caller without privileges. */
 const NAMESPACES: u64 =
   CloneFlag.NEWNS |
   CloneFlag.NEWCGROUP |

@@ -23,7 +23,7 @@ import { Rflags } from "../abi/x86.ts";
 import { readTsc } from "../arch/cpu.ts";
 import { type Frame, startFrame } from "../arch/frame.ts";
 import { cpuIndex, Leave, thisCpu } from "../arch/percpu.ts";
-import { lock, unlock } from "../arch/spinlock.ts";
+import { assertHeld, lock, unlock } from "../arch/spinlock.ts";
 import { record } from "../arch/trace.ts";
 import { force } from "../core/deliver.ts";
 import { isOnStack, popFrame, stackFlags } from "../core/sigframe.ts";
@@ -212,8 +212,9 @@ function sigreturn(call: ptr<CallFrame>): i64 {
 function sender(task: ptr<Task>): u64 {
   return u64(task.pid) | (u64(task.userId) << 32);
 }
-/** Core of the thread `tid` of `task`, 64: there is none. Under the task lock. */
+/** Core of the thread `tid` of `task`, 64: there is none. */
 function coreOf(task: ptr<Task>, tid: u32): u32 {
+  assertHeld(addr(taskLock));
   for (let rest: u64 = task.cores; rest !== 0; rest = rest & (rest - 1)) {
     const cpu: u32 = u32(countTrailingZeros(rest));
     if (threadOf(cpu).task === task && threadOf(cpu).tid === tid) return cpu;

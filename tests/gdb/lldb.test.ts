@@ -21,6 +21,7 @@ describe.skipIf(missing)("lldb", () => {
       "--no-lldbinit",
       "--batch",
       ...[
+        "settings set plugin.process.gdb-remote.packet-timeout 100",
         "target create images/out/kernel.elf",
         "target modules add images/out/bin/shootdown",
         "target modules load --file shootdown --slide 0",

@@ -48,7 +48,7 @@ export async function serve(
 }
 
 /** Runs `gdb -batch` with these commands. Resolves with its whole output. */
-export async function gdb(commands: readonly string[], timeoutMs = 60_000): Promise<string> {
+export async function gdb(commands: readonly string[], timeoutMs = 150_000): Promise<string> {
   const args = [
     "-nx",
     "-batch",

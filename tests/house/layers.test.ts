@@ -112,6 +112,22 @@ describe("layers", () => {
     expect(long.map(({ at }) => at)).toEqual([]);
   });
 
+  it("a kernel function whose comment says that a lock is held asserts it", () => {
+    const found = sources
+      .filter((f) => f.startsWith("kernel/"))
+      .flatMap((f) => {
+        const text = fs.readFileSync(path.join(root, f), "utf8");
+        const functions = text.matchAll(
+          /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n(?:export )?function (\w+)\([\s\S]*?\{\n([\s\S]*?)\n\}/g,
+        );
+        return [...functions]
+          .filter(([, comment]) => /\bunder (the |`)(\w+ )?(\w*)lock\b|caller holds the \w*\s?lock/i.test(comment!))
+          .filter(([, , , body]) => !body!.includes("assertHeld("))
+          .map(([, , name]) => `${f}: ${name}`);
+      });
+    expect(found).toEqual([]);
+  });
+
   it("the subset imports nothing from packages", () => {
     const subset = (file: string): boolean => /^(kernel|userland|toolchain\/lib\/rt)\//.test(file);
     expect(violations((file, _target, isPackage) => (subset(file) && isPackage ? "a package" : null))).toEqual([]);

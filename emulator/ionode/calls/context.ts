@@ -69,7 +69,7 @@ export interface CallContext {
   wantInput(): void;
   /** The terminal of a standard stream; undefined: it is not a terminal. */
   terminal(stream: number): TerminalSize | undefined;
-  /** A directory was renamed: whoever has it open finds its new `..`. */
+  /** A directory was renamed: its open descriptors find the new `..`. */
   moved(identity: string, parent: Folder, name: string): void;
   /** A file has lost its last name: its bytes are returned when it is no longer open. */
   unlinked(identity: string): void;

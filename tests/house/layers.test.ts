@@ -112,6 +112,21 @@ describe("layers", () => {
     expect(long.map(({ at }) => at)).toEqual([]);
   });
 
+  it("files that pages name exist", () => {
+    const pages = files.filter((f) => f.endsWith(".md") && !f.includes("/cases/") && fs.existsSync(path.join(root, f)));
+    const missing = pages.flatMap((f) => {
+      const text = fs.readFileSync(path.join(root, f), "utf8").replace(/^```.*?^```/gms, "");
+      const names = [...text.matchAll(/`((?:[\w-]+\/|\.\.\/)*[\w.-]+\.(?:ts|mjs|md|sh|json|py))`/g)].map(
+        ([, name]) => name!,
+      );
+      return names
+        .filter((name) => !/NAME/.test(name))
+        .filter((name) => !files.some((known) => `/${known}`.endsWith(`/${name.replace(/^(\.\.\/)+/, "")}`)))
+        .map((name) => `${f}: ${name}`);
+    });
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
   it("a kernel function whose comment says that a lock is held asserts it", () => {
     const found = sources
       .filter((f) => f.startsWith("kernel/"))

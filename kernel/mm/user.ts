@@ -36,7 +36,6 @@ function untilPageEnd(address: u64, lengthBytes: u64): u64 {
 
 /** Physical address; a page of a lazy region gets its frame. 0: not permitted, or no memory. */
 function pageFor(space: ptr<AddressSpace>, address: u64, write: boolean): u64 {
-  assertHeld(addr(space.lock));
   const page: u64 = translateUser(space.root, address, write);
   if (page !== 0 || touchPage(space, address, write ? Pte.P | Pte.W : Pte.P, 0) !== Touch.DONE) return page;
   return translateUser(space.root, address, write);

@@ -9,10 +9,10 @@
  * PSELECT6: the sets that are there, then the time; both come back. FCNTL: a FileLock. IOCTL: what the request takes.
  * READ's fourth argument: 1 says that the call has some data already and must not wait for more.
  *
- * Mapped files: MMAP is shipped with its own arguments, and answered by a MapReply. A shared mapping has a handle, which
- * stays open when descriptors are closed. With it in the place of the first argument: MREMAP (handle, 1, bytes, offset)
- * reads; MSYNC likewise writes, but never past the file's end; MINCORE (handle) gives the file's length; MUNMAP (handle)
- * releases it. Programs' own calls with these numbers are not shipped.
+ * Mapped files: MMAP is shipped with its own arguments, and answered by a MapReply. A shared mapping has a handle,
+ * which stays open when descriptors are closed. With it in the place of the first argument: MREMAP (handle, 1, bytes,
+ * offset) reads; MSYNC likewise writes, but never past the file's end; MINCORE (handle) gives the file's length; MUNMAP
+ * (handle) releases it. Programs' own calls with these numbers are not shipped.
  *
  * A call whose result is -IO_NEEDS_STATE is made again after the kernel has sent what it knows of the task: PRCTL
  * (StatePart.TASK), with a ProcessState; then PRCTL (StatePart.REGIONS), with RegionStates in the order of their

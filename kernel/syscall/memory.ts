@@ -1,8 +1,7 @@
 /**
- * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous, or hold
- * a file's contents, or show a shared file (io/sharedfile.ts). The arguments of a range are
- * checked here, with Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below
- * USER_END.
+ * Memory: mmap, munmap, mremap, mprotect, madvise, msync, mincore, the mlock family, brk. Mappings are anonymous, or
+ * hold a file's contents, or show a shared file (io/sharedfile.ts). The arguments of a range are checked here, with
+ * Linux's errno in Linux's order (mm/mmap.c, mprotect.c, madvise.c); mm gets whole pages below USER_END.
  */
 import { Errno } from "../abi/errno.ts";
 import { MapKind, type MapReply } from "../abi/io.ts";

@@ -21,7 +21,7 @@ const interrupt = line(
   "kernel/drivers/virtio-net.ts",
   "write(VirtioMmio.INTERRUPT_ACK, read(VirtioMmio.INTERRUPT_STATUS))",
 );
-const place = line("userland/init/main.ts", "init.childCount = childCountOf(");
+const place = line("userland/init/main.ts", "init.childCount = init.nodesBelow;");
 const lap = line("userland/jobs/ring.ts", "const sent: i64 = send(next, first);");
 const send = line("userland/jobs/ring.ts", "tokens.leaving = tokens.arrived + 1;");
 const write = line("kernel/io/transfer.ts", "return transfer(Syscall.WRITE, call, 0);");
@@ -163,8 +163,8 @@ describe("a session of gdb on two nodes", () => {
   section(
     "init",
     /Thread 1\.1 "n1\.c0 user init" hit Temporary breakpoint/,
-    /#0 .*findPlace .* at userland\/init\/main\.ts/,
-    /#1 .* in main .* at userland\/init\/main\.ts/,
+    /#0 .*findChildren .* at userland\/init\/main\.ts/,
+    /#1 .* in findPlace .* at userland\/init\/main\.ts/,
     /= 2\n/,
     /rankCount = 2/,
     /= 1\n/,
@@ -244,10 +244,10 @@ describe("functions of the kernel", () => {
       `break ${write}`,
       "continue",
       "print findTask(1)->pid",
-      "print findJob(1) == findTask(1)",
+      "print findRank(1, 0) == findTask(1)",
       "info registers rip",
       "delete",
-      // An array of 270 KB is watched as a whole.
+      // An array of 2 MB is watched as a whole.
       "set max-value-size unlimited",
       "watch tasks",
       "continue",

@@ -117,7 +117,9 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
     return;
   }
   const touches = insn.hasMemory && row.how !== "lea" && row.how !== "nop";
-  if ((row.unit === "x87" || row.how === "mmx") && !noWait.has(row.name)) cpu.checkPendingX87();
+  // From memory, CVTPI2PS and CVTPI2PD leave the x87 unit alone.
+  const isApart = insn.opcode === CVTPI2PS && insn.hasMemory;
+  if ((row.unit === "x87" || row.how === "mmx") && !noWait.has(row.name) && !isApart) cpu.checkPendingX87();
   if (row.name === "FNSTSW") {
     if (insn.hasMemory) cpu.writeLinear(memoryAddress(cpu, insn, 2, true), 2, BigInt(cpu.fpuStatus), cpu.privilege);
     else cpu.writeGpr(0, 2, BigInt(cpu.fpuStatus));
@@ -140,6 +142,7 @@ function executeAlone(cpu: Machine, insn: Instruction, row: Row, translator: Tra
   if (run() && writes) cpu.writeBytes(address, bounce, cpu.privilege);
 }
 
+const CVTPI2PS = 0x12a;
 const MXCSR_FLAGS = 0x3f;
 const MXCSR_MASKS = 0x1f80;
 const X87_STATUS = Env.X87 + 4;

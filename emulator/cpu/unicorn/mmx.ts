@@ -23,6 +23,8 @@ const SLOTS = 1024;
 const ENTRY_AT = CODE_AT - 16;
 const BYTES = CODE_AT + SLOTS * SLOT_BYTES;
 const FX_MXCSR = 24;
+const FX_REGISTERS = 32;
+const FX_XMM = 160;
 const MASKS = 0x1f80;
 const FLAGS = 0x3f;
 
@@ -116,7 +118,9 @@ function slotOf({ base, bytes, slots }: Host, instruction: readonly number[]): A
 /** Executes the instruction; RIP does not move. Returns its length. Throws Fault; then nothing has changed. */
 export function executeMmx(cpu: Processor, found: Decoded, byte: (offset: number) => number | undefined): number {
   const { opcode, modrm, opcodeEnd, rex } = found;
-  if (cpu.hasPendingX87) throw new Fault(Exception.MF, 0);
+  // From memory, CVTPI2PS and CVTPI2PD use no MMX register and leave the x87 unit alone, as on AMD's processors.
+  const isApart = opcode === 0x2a && isMemory(modrm);
+  if (cpu.hasPendingX87 && !isApart) throw new Fault(Exception.MF, 0);
   host ??= openHost();
   const { view, bytes, base } = host;
   if (opcode === 0xf7) return maskedMove(cpu, found);
@@ -148,6 +152,10 @@ export function executeMmx(cpu: Processor, found: Decoded, byte: (offset: number
   if (raised & ~(mxcsr >> 7)) {
     cpu.raiseMxcsr(raised);
     throw new Fault(cpu.cr4 & Cr4.OSXMMEXCPT ? Exception.XM : Exception.UD, 0);
+  }
+  if (isApart) {
+    bytes.set(before.subarray(0, FX_MXCSR));
+    bytes.set(before.subarray(FX_REGISTERS, FX_XMM), FX_REGISTERS);
   }
   cpu.writeFx(bytes.subarray(0, IMAGE_BYTES));
   if (memory && stores(opcode)) {
@@ -190,7 +198,9 @@ function maskedMove(cpu: Processor, { modrm, addressSize, segment, opcodeEnd }: 
   const address = BigInt.asUintN(64, rdi + (segment >= 4 ? cpu.segmentBase(segment) : 0n));
   const at = (index: number): bigint => BigInt.asUintN(64, address + BigInt(index));
   const chosen = [0, 1, 2, 3, 4, 5, 6, 7].filter((index) => mask[index] & 0x80);
-  for (let index = 0; index < 8; index += 7) cpu.checkWrite(at(index), 1, ownPrivilege(cpu)); // whatever the mask is
+  // All bytes are checked, whatever the mask is.
+  const second = at(7) & ~0xfffn;
+  for (const page of [address, second > address ? second : address]) cpu.checkWrite(page, 1, ownPrivilege(cpu));
   for (const index of chosen) cpu.writeLinear(at(index), 1, BigInt(source[index]), ownPrivilege(cpu));
   // As every MMX instruction: the top of the stack is 0, and all registers are in use.
   const moved = image.slice(32, 160);

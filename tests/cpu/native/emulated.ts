@@ -37,12 +37,15 @@ export class Emulated {
     this.core = this.engine.cores[0];
     const { ram, view } = this.engine;
     [
+      // The selectors of programs are Linux's: 23 for 32-bit code, 2b for data, 33 for 64-bit code.
       0n,
+      descriptor(0xa09b),
       descriptor(0xa09b),
       descriptor(0xc093),
       descriptor(0xc0fb),
       descriptor(0xc0f3),
       descriptor(0xa0fb),
+      0n,
       descriptor(0x008b, 0, 0x67),
     ].forEach((value, index) => {
       view.setBigUint64(GDT + 8 * index, BigInt.asUintN(64, value), true);
@@ -68,21 +71,21 @@ export class Emulated {
     this.data = new BigUint64Array(ram.buffer, ram.byteOffset + DATA_FRAMES, DATA_BYTES / 8);
     this.before = this.data.slice();
     const state = this.core.save();
-    const segment = { selector: 0x23, base: 0n, limit: 0xffff_ffff, flags: 0xcf_f300 };
+    const segment = { selector: 0x2b, base: 0n, limit: 0xffff_ffff, flags: 0xcf_f300 };
     this.template = {
       ...state,
       segments: {
         ...state.segments,
-        cs: { selector: 0x2b, base: 0n, limit: 0xffff_ffff, flags: 0xaf_fb00 },
+        cs: { selector: 0x33, base: 0n, limit: 0xffff_ffff, flags: 0xaf_fb00 },
         ss: segment,
         ds: segment,
         es: segment,
         fs: segment,
         gs: segment,
         ldtr: { selector: 0, base: 0n, limit: 0, flags: 0 },
-        tr: { selector: 0x30, base: BigInt(SYSTEM + TSS), limit: 0x67, flags: 0x8b00 },
+        tr: { selector: 0x40, base: BigInt(SYSTEM + TSS), limit: 0x67, flags: 0x8b00 },
       },
-      gdtr: { base: BigInt(SYSTEM + GDT), limit: 0x37 },
+      gdtr: { base: BigInt(SYSTEM + GDT), limit: 0x4f },
       idtr: { base: BigInt(SYSTEM + IDT), limit: 0x1ff },
       // PE MP ET NE WP AM PG, as on Linux.
       cr0: 0x8005_0033n,

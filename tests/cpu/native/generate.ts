@@ -208,7 +208,7 @@ export class Generator {
     for (let i = 0; i < length; i++) {
       const form = i === length - 1 && length === 1 ? list[this.counters[family]++ % list.length] : this.pick(list);
       if (form.reads & undefinedFlags) continue;
-      if (length > 1 && /[TG]/.test(form.notes)) continue;
+      if (length > 1 && /[TGQ]/.test(form.notes)) continue;
       if (form.notes.includes("F") && undefinedFlags) continue; // pushf stores them
       if (undefinedConditions && (form.name === "fnstsw" || form.name === "fxsave")) continue;
       this.instruction(form, code, gpr, fixed, branches, ends.length, names);

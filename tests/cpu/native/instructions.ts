@@ -10,7 +10,7 @@
  *          operand; 16a: 16 bytes, which must be aligned
  * imm      bytes of the immediate: 1, 2, z (2 or 4 by the operand's size), v (up to 8), j (a branch over the next instruction)
  * reads, writes, undefined   status flags: C P A Z S O; D = DF
- * notes    G: transcendental, alone, right to one unit in the last place, where the manual defines a result; L: takes LOCK with a memory destination; V: value ranges matter (see generate.ts); X: the x87 flags C0 to C3 that are undefined
+ * notes    G: transcendental, alone, right to one unit in the last place, where the manual defines a result; Q: alone; L: takes LOCK with a memory destination; V: value ranges matter (see generate.ts); X: the x87 flags C0 to C3 that are undefined
  */
 export interface Form {
   readonly name: string;
@@ -366,6 +366,11 @@ const x87 = `
   fst    | d9 | /2 | m | 4  | - | - | - | - | X023
   fstp   | d9 | /3 | m | 4  | - | - | - | - | X023
   fldenv | d9 | /4 | m | 28 | - | - | - | - | E
+  fnstenv | d9 | /6 | m | 28 | - | - | - | - | Q
+  fnsave | dd | /6 | m | 108 | - | - | - | - | Q
+  frstor | dd | /4 | m | 108 | - | - | - | - | Q
+  fxsave | 0f ae | /0 | m | 416a | - | - | - | - | Q
+  fxrstor | 0f ae | /1 | m | 416a | - | - | - | - | Q
   fldcw  | d9 | /5 | m | 2  | - | - | - | - | X0123W
   fnstcw | d9 | /7 | m | 2  | - | - | - | - | X0123
   fild   | db | /0 | m | 4  | - | - | - | - | X023
@@ -490,8 +495,63 @@ function parse(row: string): Form {
 }
 
 const rows = (text: string): string[] => text.split("\n").filter((line) => line.trim() !== "");
+/** 0F xx /r, mm, mm/m64. */
+// biome-ignore format: as the opcode map has them
+const packedMmx = [
+  "63 packsswb", "64 pcmpgtb", "65 pcmpgtw", "66 pcmpgtd", "67 packuswb", "68 punpckhbw", "69 punpckhwd", "6a punpckhdq", "6b packssdw",
+  "6f movq", "7f movq", "74 pcmpeqb", "75 pcmpeqw", "76 pcmpeqd", "d1 psrlw", "d2 psrld", "d3 psrlq", "d4 paddq", "d5 pmullw", "d8 psubusb",
+  "d9 psubusw", "da pminub", "db pand", "dc paddusb", "dd paddusw", "de pmaxub", "df pandn", "e0 pavgb", "e1 psraw", "e2 psrad", "e3 pavgw",
+  "e4 pmulhuw", "e5 pmulhw", "e8 psubsb", "e9 psubsw", "ea pminsw", "eb por", "ec paddsb", "ed paddsw", "ee pmaxsw", "ef pxor", "f1 psllw",
+  "f2 pslld", "f3 psllq", "f4 pmuludq", "f5 pmaddwd", "f6 psadbw", "f8 psubb", "f9 psubw", "fa psubd", "fb psubq", "fc paddb", "fd paddw",
+  "fe paddd",
+].map((entry) => {
+  const [op, name] = entry.split(" ");
+  return `${name} | 0f ${op} | /r | e | 8 | - | - | - | - | -`;
+});
+const mmx = `
+  punpcklbw | 0f 60 | /r | e | 4 | - | - | - | - | -
+  punpcklwd | 0f 61 | /r | e | 4 | - | - | - | - | -
+  punpckldq | 0f 62 | /r | e | 4 | - | - | - | - | -
+  movd      | 0f 6e | /r | e | y | - | - | - | - | -
+  movd      | 0f 7e | /r | e | y | - | - | - | - | -
+  movntq    | 0f e7 | /r | m | 8 | - | - | - | - | -
+  pshufw    | 0f 70 | /r | e | 8 | 1 | - | - | - | -
+  psrlw     | 0f 71 | /2 | r | d | 1 | - | - | - | -
+  psraw     | 0f 71 | /4 | r | d | 1 | - | - | - | -
+  psllw     | 0f 71 | /6 | r | d | 1 | - | - | - | -
+  psrld     | 0f 72 | /2 | r | d | 1 | - | - | - | -
+  psrad     | 0f 72 | /4 | r | d | 1 | - | - | - | -
+  pslld     | 0f 72 | /6 | r | d | 1 | - | - | - | -
+  psrlq     | 0f 73 | /2 | r | d | 1 | - | - | - | -
+  psllq     | 0f 73 | /6 | r | d | 1 | - | - | - | -
+  pinsrw    | 0f c4 | /r | e | w | 1 | - | - | - | -
+  pextrw    | 0f c5 | /r | r | d | 1 | - | - | - | -
+  pmovmskb  | 0f d7 | /r | r | d | - | - | - | - | -
+  maskmovq  | 0f f7 | /r | r | d | - | - | - | - | A
+  emms      | 0f 77 | -  | - | d | - | - | - | - | -
+  movq2dq   | f3 0f d6 | /r | r | d | - | - | - | - | -
+  movdq2q   | f2 0f d6 | /r | r | d | - | - | - | - | -
+  cvtpi2ps  | 0f 2a | /r | e | 8 | - | - | - | - | -
+  cvtpi2pd  | 66 0f 2a | /r | e | 8 | - | - | - | - | -
+  cvttps2pi | 0f 2c | /r | e | 8 | - | - | - | - | -
+  cvtps2pi  | 0f 2d | /r | e | 8 | - | - | - | - | -
+  cvttpd2pi | 66 0f 2c | /r | e | 16a | - | - | - | - | -
+  cvtpd2pi  | 66 0f 2d | /r | e | 16a | - | - | - | - | -
+`;
+/**
+ * Far transfers in ring 3, each with what it needs on the stack: the target is CODE + 0x800, selectors are Linux's: 33
+ * for 64-bit code, 2b for data. One that is null, one of ring 0, one that is no code.
+ */
+const far = ["33", "00", "30", "2b"].flatMap((selector) => [
+  `retf | 6a ${selector} 68 00 08 00 40 48 cb | - | - | b | - | - | - | - | TP`,
+  `retf | 6a ${selector} 68 00 08 00 40 48 ca 10 00 | - | - | b | - | - | - | - | TP`,
+  `iretq | 6a 2b 54 9c 6a ${selector} 68 00 08 00 40 48 cf | - | - | b | - | CPAZSO | - | - | TPF`,
+  `jmp far | 48 b8 00 08 00 40 ${selector} 00 00 00 50 ff 2c 24 | - | - | b | - | - | - | - | TP`,
+  `call far | 48 b8 00 08 00 40 ${selector} 00 00 00 50 48 ff 1c 24 | - | - | b | - | - | - | - | TP`,
+]);
+
 export const families: Readonly<Record<"integer" | "sse" | "x87", readonly Form[]>> = {
-  integer: [...aluRows(), ...shiftRows(), ...conditionRows(), ...rows(integer)].map(parse),
+  integer: [...aluRows(), ...shiftRows(), ...conditionRows(), ...rows(integer), ...far].map(parse),
   sse: [...arithmetic, ...compares, ...packedIntegers, ...rows(sse)].map(parse),
-  x87: rows(x87).map(parse),
+  x87: [...rows(x87), ...packedMmx, ...rows(mmx)].map(parse),
 };

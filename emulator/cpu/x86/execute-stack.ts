@@ -39,8 +39,8 @@ export function enter(cpu: CpuAccess, found: Decoded, byte: Bytes): number {
   const outer = (index: number): bigint => stackAddress(wrap(old - BigInt(index * bytes)), bytes);
   const frame = wrap(top - BigInt(bytes));
   const last = wrap(top - BigInt((level + 1) * bytes) - size);
-  cpu.checkWrite(stackAddress(last, bytes), bytes, privilege);
   for (let index = 0; index <= level; index++) cpu.checkWrite(slot(index), bytes, privilege);
+  cpu.checkWrite(stackAddress(last, bytes), bytes, privilege);
   for (let index = 1; index < level; index++) cpu.readLinear(outer(index), bytes, privilege);
   const write = (index: number, value: bigint): void =>
     cpu.writeLinear(slot(index), bytes, BigInt.asUintN(bytes * 8, value), privilege);

@@ -126,8 +126,8 @@ const enter: Interpreter = (cpu, insn) => {
   const frame = moved(cpu, top, -bytes);
   const last = moved(cpu, top, -(level + 1) * bytes - size);
   // Nothing is written unless everything can be written, including the end of the new frame.
-  cpu.checkWrite(stackAddress(cpu, last, bytes, true), bytes, cpu.privilege);
   for (let index = 0; index <= level; index++) cpu.checkWrite(slot(index), bytes, cpu.privilege);
+  cpu.checkWrite(stackAddress(cpu, last, bytes, true), bytes, cpu.privilege);
   for (let index = 1; index < level; index++) cpu.readLinear(outer(index), bytes, cpu.privilege);
   const write = (index: number, value: bigint): void =>
     cpu.writeLinear(slot(index), bytes, BigInt.asUintN(bytes * 8, value), cpu.privilege);

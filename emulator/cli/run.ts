@@ -229,6 +229,7 @@ export async function runCommand(parsed: Parsed, debug?: DebugLine): Promise<num
       reason,
       result,
       program: program.name,
+      nids: ranks,
       absent: nids.filter((n) => !ready.has(n)),
     });
     if (reason !== "until")

@@ -1,6 +1,7 @@
 /** How a run of a job ended: its line on stderr, its exit status, and whether to print a summary. */
 import { Errno } from "../abi/errno.ts";
 import { Cause } from "../abi/net.ts";
+import { SignalNames } from "../abi/signal.ts";
 import type { JobResult } from "../service/service.ts";
 import { EXIT_INTERRUPTED, EXIT_LIMIT, EXIT_MACHINE_FAULT, EXIT_REFUSED } from "./errors.ts";
 import { say, type Session } from "./session.ts";
@@ -18,6 +19,8 @@ export interface RunAtEnd {
   readonly reason: string;
   readonly result: JobResult | null;
   readonly program: string;
+  /** By rank. */
+  readonly nids: readonly number[];
   /** Nodes that have not become ready. */
   readonly absent: readonly number[];
 }
@@ -54,14 +57,24 @@ export function finishRun(run: RunAtEnd): RunEnd {
     say(session, line);
     return { status: EXIT_MACHINE_FAULT, outcome: "machine fault", hasSummary: true };
   }
-  return finishJob(session, result!);
+  return finishJob(run, result!);
 }
 
-function finishJob(session: Session, result: JobResult): RunEnd {
+/** "exit status 3", "ended by SIGKILL". */
+function endText(waitStatus: number): string {
+  const signal = waitStatus & 0x7f;
+  if (signal === 0) return `exit status ${exitStatus(waitStatus)}`;
+  return `ended by ${SignalNames.get(signal) ?? `signal ${signal}`}`;
+}
+
+function finishJob(run: RunAtEnd, result: JobResult): RunEnd {
+  const { session } = run;
   switch (result.kind) {
     case "exited":
       if (result.lostNid !== undefined)
         say(session, `margay: job killed: nid ${result.lostNid} does not answer: look at its link (--show msg)`);
+      else if (result.waitStatus !== 0 && run.nids.length > 1)
+        say(session, `margay: rank ${result.rank} on nid ${run.nids[result.rank]}: ${endText(result.waitStatus)}`);
       return { status: exitStatus(result.waitStatus), outcome: "exited", hasSummary: true };
     case "killed":
       return { status: EXIT_INTERRUPTED, outcome: "killed", hasSummary: true };

@@ -1,7 +1,7 @@
 /**
  * Per-task state of the floors above, as data: Portals (net), the job's tree and segment, breakpoints (job). It is
  * defined here so that a task is one record, without arrays by slot in other files. Only the named floor accesses its
- * part. A record is zeroed when its task is created, except for the Portals, which net zeroes at a task's end.
+ * part. A record is zeroed when its task is created, but Portals and tree are zeroed by net and job at a task's end.
  */
 import type { ExitNotice } from "../abi/job.ts";
 import type { MessageHeader } from "../abi/net.ts";
@@ -106,7 +106,7 @@ export class CaughtCalls {
 }
 
 export class TaskRecord {
-  /** The first field: see clearTask in task.ts. */
+  /** The first two fields stay zeroed between tasks: see clearTask in task.ts. */
   portals!: PortalState;
   tree!: Tree;
   segment!: InitSegment;

@@ -262,12 +262,12 @@ export function createTask(cores: u64): ptr<Task> | null {
 }
 
 /**
- * Zeroes the task except for its Portals, most of it, which are zero: the end of the last task in this slot has cleared
- * them (net/portals.ts), where it could admit interrupts.
+ * Zeroes the task except for Portals and tree, most of it, which are zero: the end of the last task in this slot has
+ * cleared them (net/portals.ts, job/exit.ts).
  */
 function clearTask(task: ptr<Task>): void {
   const start: u64 = cast<u64>(task);
-  const rest: u64 = cast<u64>(addr(task.record.tree));
+  const rest: u64 = cast<u64>(addr(task.record.segment));
   memset(cast<ptr<u8>>(task), 0, cast<u64>(addr(task.record.portals)) - start);
   memset(cast<ptr<u8>>(rest), 0, start + sizeof<Task>() - rest);
 }

@@ -83,12 +83,11 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
   const task = inbound.taskPid === 0 ? null : findTask(inbound.taskPid);
   // It was killed in the meantime.
   if (task === null || task.state !== TaskState.LOADING) return;
-  const segment = addr(task.record.segment);
   const at: u64 = INIT_BASE + u64(header.fragmentOffset);
   const isFirst: boolean = header.fragmentOffset === 0;
   // Pages get their frames as the image arrives; the pages after it get theirs when the thread runs (runUser).
   if (
-    (isFirst && !makeSpace(task, segment.bytes)) ||
+    (isFirst && !makeSpace(task)) ||
     !spaceFill(addr(task.space), at, body, u64(header.fragmentBytes), INIT_PROTECTION)
   ) {
     inbound.discard = 1;
@@ -97,11 +96,9 @@ function receiveLoad(peer: ptr<Peer>, header: ptr<MessageHeader>, body: ptr<u8>)
   }
   if (isLast(header)) run(task, header);
 }
-function makeSpace(task: ptr<Task>, bytes: u64): boolean {
+function makeSpace(task: ptr<Task>): boolean {
   if (task.record.segment.tasksPerNode > 1) limitOwner(u16(task.pid), u64(task.record.segment.tasksPerNode));
-  return (
-    spaceCreate(addr(task.space), u16(task.pid)) && spaceReserve(addr(task.space), INIT_BASE, bytes, INIT_PROTECTION)
-  );
+  return spaceCreate(addr(task.space), u16(task.pid));
 }
 /**
  * The rest of the image does not arrive, because its sender gave up or is gone: the task ends, and its cores become
@@ -162,12 +159,15 @@ function run(task: ptr<Task>, header: ptr<MessageHeader>): void {
 }
 
 /**
- * On the main thread's core: the remaining pages of the segment get frames, the sender gets its ACK, and init runs
- * (run_user()).
+ * On the main thread's core: the segment becomes a region, its remaining pages get frames, the sender gets its ACK, and
+ * init runs (run_user()).
  */
 function runUser(task: ptr<Task>): void {
   const segment = addr(task.record.segment);
-  const whole: boolean = spaceComplete(addr(task.space), INIT_BASE, segment.bytes, INIT_PROTECTION);
+  const space = addr(task.space);
+  const whole: boolean =
+    spaceReserve(space, INIT_BASE, segment.bytes, INIT_PROTECTION) &&
+    spaceComplete(space, INIT_BASE, segment.bytes, INIT_PROTECTION);
   const flags: u64 = lock(addr(netLock));
   if (whole || isEnding()) {
     const reply = replyTo(addr(segment.load), Operation.LOAD_REPLY, Cause.OK);
@@ -195,6 +195,8 @@ function describeJob(call: ptr<Call>): i64 {
   const flags: u64 = lock(addr(taskLock));
   const errno: u32 = task.nids === null ? makeTables(task, size) : task.size === size ? 0 : Errno.EINVAL;
   unlock(addr(taskLock), flags);
+  // The search for adjacent frames may have been long.
+  admitInterrupts();
   if (errno !== 0) return failure(errno);
   const nids = task.nids;
   const pids = task.pids;

@@ -34,6 +34,7 @@ import { netLock, firstPeer, type OutMessage, ownNid, type Peer, peerOf } from "
 import { markReady } from "./agenda.ts";
 import {
   breakLongHold,
+  endHold,
   headerIn,
   HEADERS_BYTES,
   isDoubtful,
@@ -323,6 +324,8 @@ function sendLocal(peer: ptr<Peer>, m: ptr<OutMessage>): void {
   if (local.full === 0) {
     writeFragment(m, addr(local.header), addr(local.body[0]), LOCAL_FRAGMENT_BYTES);
     local.full = 1;
+    // A task is created with the first page of its image: that takes a hold of its own.
+    if (m.header.operation === Operation.LOAD && local.header.fragmentOffset === 0) endHold();
     return;
   }
   local.full = 0;

@@ -317,6 +317,10 @@ function beginHold(now: u64): void {
 function mayGoOn(): boolean {
   return net.frames === 0 || readTsc() < net.until;
 }
+/** No other frame starts in this hold. */
+export function endHold(): void {
+  net.until = 0;
+}
 /** Admits interrupts, and other cores to the lock. */
 function breakHold(flags: u64): void {
   unlock(addr(netLock), flags);

@@ -31,7 +31,7 @@ import {
   flushAll,
   bitOf,
   isIgnored,
-  sendToTask,
+  sendLocked,
   sendToThread,
   setBlocked,
   suspendMask,
@@ -41,7 +41,16 @@ import {
 } from "../core/signal.ts";
 import type { QueuedSignal } from "../core/signalstate.ts";
 import { beforeReturn } from "../core/stop.ts";
-import { currentTask, currentThread, findTask, type Task, taskLock, threadOf } from "../core/task.ts";
+import {
+  currentTask,
+  currentThread,
+  findTask,
+  nextOfJob,
+  type Task,
+  taskLock,
+  TaskState,
+  threadOf,
+} from "../core/task.ts";
 import { enterFrame } from "../core/user.ts";
 import { mustLeave, rest, startDeadline, stopDeadline } from "../core/wait.ts";
 import { copyFromUser, copyToUser } from "../mm/user.ts";
@@ -221,47 +230,72 @@ function coreOf(task: ptr<Task>, tid: u32): u32 {
   }
   return 64;
 }
-/** What is said of a pid or tid that is not the caller's task's. */
+/**
+ * The task of the caller's job on this node that has this pid, or a thread with this tid; null: none. Under the task
+ * lock.
+ */
+function taskWith(caller: ptr<Task>, id: u32): ptr<Task> | null {
+  if (caller.pid === id || coreOf(caller, id) !== 64) return caller;
+  for (let task = nextOfJob(caller.jobId, 0); task !== null; task = nextOfJob(caller.jobId, task.slot + 1)) {
+    if (task.state <= TaskState.RUNNING && (task.pid === id || coreOf(task, id) !== 64)) return task;
+  }
+  return null;
+}
+/** What is said of a pid or tid of no task of the caller's job. */
 function stranger(id: u32): u32 {
   return findTask(id) === null ? Errno.ESRCH : Errno.EPERM;
 }
 
-/** (pid, signal). The task is the only one of its process group; 0 looks whether there is one. */
+/**
+ * (pid, signal). Each task of the job is the only one of its process group; 0 looks whether there is one. Tasks on
+ * other nodes have pids of their own kernels: they are not reached.
+ */
 function kill(call: ptr<Call>): i64 {
-  const task = currentTask();
+  const caller = currentTask();
   const pid: i32 = i32(u32(call.a));
   const signal: u32 = u32(call.b);
-  // -1 are all others that the caller may signal: none.
-  if (pid === -1) return failure(Errno.ESRCH);
+  if (pid === -1) return killOthers(caller, signal);
   const id: u32 = u32(pid < 0 ? -pid : pid);
-  if (id !== 0 && id !== task.pid) {
-    const flags: u64 = lock(addr(taskLock));
-    const own: boolean = pid > 0 && coreOf(task, id) !== 64;
-    const errno: u32 = own ? 0 : stranger(id);
-    unlock(addr(taskLock), flags);
-    if (errno !== 0) return failure(errno);
+  const flags: u64 = lock(addr(taskLock));
+  const task = id === 0 ? caller : taskWith(caller, id);
+  let errno: u32 = 0;
+  if (task === null || (pid < 0 && task.pid !== id)) errno = stranger(id);
+  else if (signal !== 0 && !isSignal(signal)) errno = Errno.EINVAL;
+  else if (signal !== 0) errno = sendLocked(task, signal, SignalCode.SI_USER, sender(caller), 0);
+  unlock(addr(taskLock), flags);
+  return failure(errno);
+}
+/** All others that the caller may signal: those of its job on this node. */
+function killOthers(caller: ptr<Task>, signal: u32): i64 {
+  if (signal !== 0 && !isSignal(signal)) return failure(Errno.EINVAL);
+  const flags: u64 = lock(addr(taskLock));
+  let errno: u32 = Errno.ESRCH;
+  for (let task = nextOfJob(caller.jobId, 0); task !== null; task = nextOfJob(caller.jobId, task.slot + 1)) {
+    if (task === caller || task.state > TaskState.RUNNING) continue;
+    errno = 0;
+    if (signal !== 0) sendLocked(task, signal, SignalCode.SI_USER, sender(caller), 0);
   }
-  if (signal === 0) return 0;
-  if (!isSignal(signal)) return failure(Errno.EINVAL);
-  return failure(sendToTask(task, signal, SignalCode.SI_USER, sender(task), 0));
+  unlock(addr(taskLock), flags);
+  return failure(errno);
 }
 /** (tid, signal). */
 function tkill(call: ptr<Call>): i64 {
-  return signalThread(call.a, u32(call.b), SignalCode.SI_TKILL, sender(currentTask()), 0);
+  return signalThread(0, call.a, u32(call.b), SignalCode.SI_TKILL, sender(currentTask()), 0);
 }
 /** (pid, tid, signal). */
 function tgkill(call: ptr<Call>): i64 {
   if (i64(call.a) <= 0) return failure(Errno.EINVAL);
-  if (i64(call.b) > 0 && u32(call.a) !== currentTask().pid) return failure(stranger(u32(call.a)));
-  return signalThread(call.b, u32(call.c), SignalCode.SI_TKILL, sender(currentTask()), 0);
+  return signalThread(u32(call.a), call.b, u32(call.c), SignalCode.SI_TKILL, sender(currentTask()), 0);
 }
-function signalThread(tid: u64, signal: u32, code: i32, first: u64, value: u64): i64 {
-  const task = currentTask();
+/** `pid` 0: any of the job's tasks on this node. */
+function signalThread(pid: u32, tid: u64, signal: u32, code: i32, first: u64, value: u64): i64 {
   if (i64(tid) <= 0) return failure(Errno.EINVAL);
   const flags: u64 = lock(addr(taskLock));
-  const cpu: u32 = coreOf(task, u32(tid));
+  const task = taskWith(currentTask(), pid === 0 ? u32(tid) : pid);
+  const cpu: u32 = task === null ? 64 : coreOf(task, u32(tid));
   let errno: u32 = 0;
-  if (cpu === 64) errno = stranger(u32(tid));
+  if (task === null) errno = stranger(pid === 0 ? u32(tid) : pid);
+  else if (cpu === 64 || (pid !== 0 && task.pid !== pid)) errno = Errno.ESRCH;
   else if (signal > Signal.SIGRTMAX) errno = Errno.EINVAL;
   else if (signal !== 0) errno = sendToThread(task, cpu, signal, code, first, value);
   unlock(addr(taskLock), flags);
@@ -270,21 +304,20 @@ function signalThread(tid: u64, signal: u32, code: i32, first: u64, value: u64):
 
 /** (pid, signal, const SignalInfo *). */
 function sigqueueinfo(call: ptr<Call>): i64 {
-  const task = currentTask();
   const info: SignalInfo = zeroed();
   const signal: u32 = u32(call.b);
   if (!take(cast<ptr<u8>>(addr(info)), call.c, sizeof<SignalInfo>())) return failure(Errno.EFAULT);
   const pid: i32 = i32(u32(call.a));
-  const flags: u64 = lock(addr(taskLock));
-  const own: boolean = u32(pid) === task.pid || (pid > 0 && coreOf(task, u32(pid)) !== 64);
-  const errno: u32 = own ? 0 : stranger(u32(pid));
-  unlock(addr(taskLock), flags);
   // Nobody can pretend to be the kernel, or somebody else, to others.
   if (isForged(addr(info)) && u32(pid) !== currentThread().tid) return failure(Errno.EPERM);
-  if (errno !== 0) return failure(errno);
-  if (signal > Signal.SIGRTMAX) return failure(Errno.EINVAL);
-  if (signal === 0) return 0;
-  return failure(sendToTask(task, signal, info.code, info.first, info.value));
+  const flags: u64 = lock(addr(taskLock));
+  const task = pid > 0 ? taskWith(currentTask(), u32(pid)) : null;
+  let errno: u32 = 0;
+  if (task === null) errno = stranger(u32(pid));
+  else if (signal > Signal.SIGRTMAX) errno = Errno.EINVAL;
+  else if (signal !== 0) errno = sendLocked(task, signal, info.code, info.first, info.value);
+  unlock(addr(taskLock), flags);
+  return failure(errno);
 }
 /** (pid, tid, signal, const SignalInfo *). */
 function tgsigqueueinfo(call: ptr<Call>): i64 {
@@ -292,8 +325,7 @@ function tgsigqueueinfo(call: ptr<Call>): i64 {
   if (!take(cast<ptr<u8>>(addr(info)), call.d, sizeof<SignalInfo>())) return failure(Errno.EFAULT);
   if (i64(call.a) <= 0 || i64(call.b) <= 0) return failure(Errno.EINVAL);
   if (isForged(addr(info)) && u32(call.b) !== currentThread().tid) return failure(Errno.EPERM);
-  if (u32(call.a) !== currentTask().pid) return failure(stranger(u32(call.a)));
-  return signalThread(call.b, u32(call.c), info.code, info.first, info.value);
+  return signalThread(u32(call.a), call.b, u32(call.c), info.code, info.first, info.value);
 }
 function isForged(info: ptr<SignalInfo>): boolean {
   return info.code >= 0 || info.code === SignalCode.SI_TKILL;

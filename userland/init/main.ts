@@ -76,6 +76,8 @@ export function init_entry(): void {
 /** Exit status if not even a status can be sent: the rank is unknown, or the parent is unreachable. */
 const EXIT_CANNOT_REPORT: i32 = 125;
 const STATE_ALIGN: u64 = 64;
+/** Tasks of this node that are loaded at a time: more would only wait for each other in the kernel's memory. */
+const LOCAL_LOADS: u32 = 2;
 
 function main(image: ptr<InitHeader>, segmentBytes: u64, parentNid: u32, parentPid: u32): never {
   const parameters = cast<ptr<JobParameters>>(cast<u64>(image) + image.parametersOffset);
@@ -153,6 +155,8 @@ function loadSubtree(init: ptr<Init>, entry: ptr<Entry>): boolean {
   if (init.childCount > 0) {
     if (exposePrograms(init) < 0 || expectStatus(init) < 0) return false;
     for (let child: u32 = 0; child < init.childCount; child++) {
+      while (child >= init.nodesBelow && countIn(init, ChildState.LOADING) >= init.nodesBelow + LOCAL_LOADS)
+        takeNext(init);
       init.childStates[child] = ChildState.LOADING;
       const result: i64 = loadChild(init, child);
       if (result < 0) {
@@ -167,6 +171,11 @@ function noteFailure(init: ptr<Init>): void {
   if (init.status.cause === Cause.OK) fail(init, Cause.NO_MEMORY, 0, init.rank);
 }
 
+function countIn(init: ptr<Init>, state: u32): u32 {
+  let count: u32 = 0;
+  for (let child: u32 = 0; child < init.childCount; child++) if (u32(init.childStates[child]) === state) count++;
+  return count;
+}
 function childrenReported(init: ptr<Init>): boolean {
   for (let child: u32 = 0; child < init.childCount; child++) {
     const state: u8 = init.childStates[child];

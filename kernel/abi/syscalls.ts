@@ -79,6 +79,19 @@ export const enum Syscall {
   MARGAY_START = 4103,
   /** (kind, value) → writes a mark to the trace. */
   MARGAY_MARK = 4104,
+  /**
+   * (start, length, entry, restorer, argument): faults in these pages enter `entry(address, error, ucontext *,
+   * argument)`; `error` is the exception's (PageFault). It returns to `restorer`, which calls rt_sigreturn. Entry 0
+   * removes it. -EEXIST: another range overlaps.
+   */
+  MARGAY_FAULT_HANDLER = 4105,
+  /**
+   * (entry, restorer, argument): the end of the task enters `entry(wait status, argument)` first. It returns to
+   * `restorer`, which calls MARGAY_EXIT. Entry 0 removes it.
+   */
+  MARGAY_EXIT_HANDLER = 4106,
+  /** () ends the task as it was ending when the handler was entered. -EPERM: none was. */
+  MARGAY_EXIT = 4107,
 
   /** (EventQueue *, capacity) → handle ≥ 1. */
   PORTAL_QUEUE = 4112,

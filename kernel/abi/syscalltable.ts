@@ -22,7 +22,7 @@ import { LockFlag, MLOCK_ONFAULT, RandomFlag, RemapFlag, SyncFlag, type Utsname,
 import { ArgKind, LONGEST_TRANSFER, Route, Syscall, type SyscallInfo } from "./syscalls.ts";
 
 // biome-ignore format: a call takes one line, and a second for its arguments
-export const syscallInfos: arr<SyscallInfo, 349> = table([
+export const syscallInfos: arr<SyscallInfo, 352> = table([
   { number: Syscall.READ, name: cstr("read"), route: Route.SHIPPED, names: cstr("fd buffer bytes"),
     kinds: [ArgKind.FD, ArgKind.WRITE_BYTES, ArgKind.LENGTH] },
   { number: Syscall.WRITE, name: cstr("write"), route: Route.SHIPPED, names: cstr("fd buffer bytes"),
@@ -555,6 +555,11 @@ export const syscallInfos: arr<SyscallInfo, 349> = table([
     kinds: [ArgKind.READ, ArgKind.READ], limits: [u32(sizeof<u8>()), u32(sizeof<u8>())] },
   { number: Syscall.MARGAY_MARK, name: cstr("margay_mark"), route: Route.LOCAL, names: cstr("kind value"),
     kinds: [ArgKind.S64, ArgKind.S64] },
+  { number: Syscall.MARGAY_FAULT_HANDLER, name: cstr("margay_fault_handler"), route: Route.LOCAL, names: cstr("addr length entry restorer argument"),
+    kinds: [ArgKind.PAGE, ArgKind.LENGTH, ArgKind.ADDRESS, ArgKind.ADDRESS, ArgKind.S64] },
+  { number: Syscall.MARGAY_EXIT_HANDLER, name: cstr("margay_exit_handler"), route: Route.LOCAL, names: cstr("entry restorer argument"),
+    kinds: [ArgKind.ADDRESS, ArgKind.ADDRESS, ArgKind.S64] },
+  { number: Syscall.MARGAY_EXIT, name: cstr("margay_exit"), route: Route.LOCAL },
   { number: Syscall.PORTAL_QUEUE, name: cstr("portal_queue"), route: Route.LOCAL, names: cstr("queue capacity"),
     kinds: [ArgKind.ALIGNED, ArgKind.COUNT], limits: [8, EVENT_CAPACITY_MAX] },
   { number: Syscall.PORTAL_APPEND, name: cstr("portal_append"), route: Route.LOCAL, names: cstr("entry"),

@@ -64,6 +64,7 @@ import { futexCallsStart } from "../syscall/futex.ts";
 import { identityCallsStart } from "../syscall/identity.ts";
 import { limitCallsStart } from "../syscall/limits.ts";
 import { scheduleCallsStart } from "../syscall/schedule.ts";
+import { upcallCallsStart } from "../syscall/upcall.ts";
 import { intervalCallsStart } from "../syscall/interval.ts";
 import { margayCallsStart, personality } from "../syscall/margay.ts";
 import { memoryCallsStart } from "../syscall/memory.ts";
@@ -135,6 +136,7 @@ function boot(info: ptr<PvhStartInfo>): void {
   limitCallsStart();
   signalCallsStart();
   intervalCallsStart();
+  upcallCallsStart();
   margayCallsStart();
 
   // ---- the other cores

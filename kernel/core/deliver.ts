@@ -13,6 +13,7 @@ import { dumpContext } from "./dump.ts";
 import { leaveThread } from "./idle.ts";
 import { rseqAbort } from "./rseq.ts";
 import { pushFrame } from "./sigframe.ts";
+import { enterExitHandler } from "./upcall.ts";
 import {
   bitOf,
   CORE_BY_DEFAULT,
@@ -101,6 +102,7 @@ export function deliver(frame: ptr<Frame>, settle: CallEnd, number: u64): boolea
     } else if ((bit & STOPS_BY_DEFAULT) === 0) {
       frame.vector = NO_EXCEPTION;
       endBySignal(frame, task, signal.signal, frame.rip, null);
+      return true;
     }
   }
 }
@@ -130,9 +132,10 @@ function enterHandler(
     !isWhole ||
     !pushFrame(frame, task, thread, signal, action, signals.restores !== 0 ? signals.saved : signals.blocked)
   ) {
+    frame.vector = NO_EXCEPTION;
     // Linux, force_sigsegv: the alternate stack serves a handler of SIGSEGV, unless that stack is what failed.
     if (signal.signal === Signal.SIGSEGV) endBySignal(frame, task, Signal.SIGSEGV, frame.rsp, null);
-    force(frame, Signal.SIGSEGV, SignalCode.SI_KERNEL, 0, null);
+    else force(frame, Signal.SIGSEGV, SignalCode.SI_KERNEL, 0, null);
     return;
   }
   const flags: u64 = lock(addr(taskLock));
@@ -163,11 +166,19 @@ export function force(frame: ptr<Frame>, signal: u32, code: i32, address: u64, n
   else endBySignal(frame, task, signal, code === SignalCode.SI_KERNEL ? frame.rip : address, name);
 }
 
-/** Ends the task with a report of the place. Does not return. */
-function endBySignal(frame: ptr<Frame>, task: ptr<Task>, signal: u32, address: u64, name: ptr<u8> | null): never {
+/**
+ * Ends the task, with a report of the place if it is an error. Returns only if `frame` enters the handler of the end.
+ */
+function endBySignal(frame: ptr<Frame>, task: ptr<Task>, signal: u32, address: u64, name: ptr<u8> | null): void {
+  // The others are somebody's will, and no error.
+  if ((bitOf(signal) & CORE_BY_DEFAULT) !== 0) tellEnd(frame, task, signal, address, name);
+  if (enterExitHandler(frame, task, signal)) return;
+  endTask(task, signal);
+  leaveThread();
+}
+function tellEnd(frame: ptr<Frame>, task: ptr<Task>, signal: u32, address: u64, name: ptr<u8> | null): void {
   const report = hooks.report;
-  const isReported: boolean =
-    (bitOf(signal) & CORE_BY_DEFAULT) !== 0 && report !== null && report(task, frame, signal, address);
+  const isReported: boolean = report === null ? false : report(task, frame, signal, address);
   const t = consoleLine();
   print(t, cstr("margay: pid "));
   printDecimal(t, u64(task.pid));
@@ -184,6 +195,4 @@ function endBySignal(frame: ptr<Frame>, task: ptr<Task>, signal: u32, address: u
   print(t, cstr("\n"));
   if (!isReported) dumpContext(t, frame, addr(task.space));
   endText(t);
-  endTask(task, signal);
-  leaveThread();
 }

@@ -22,6 +22,7 @@ import { debuggerLets, force } from "./deliver.ts";
 import { setThreadEntry } from "./idle.ts";
 import { beforeReturn } from "./stop.ts";
 import { currentTask, currentThread } from "./task.ts";
+import { enterFaultHandler } from "./upcall.ts";
 
 class ExceptionInfo {
   name: ptr<u8> | null = null;
@@ -111,6 +112,7 @@ function exception(frame: ptr<Frame>): void {
     }
   }
   if (code === 0) code = codeOf(frame, addr(task.space), address);
+  if (frame.vector === Exception.PF && enterFaultHandler(frame, signal, address, frame.error)) return;
   if (!debuggerLets(frame, task, signal, frame.vector === Exception.BP, frame.vector === Exception.DB)) return;
   // Spurious: the exception that the FPU signals is gone.
   if (code === 0) return;

@@ -60,6 +60,8 @@ export function pushFrame(
   const space = addr(task.space);
   // The handler returns through the C library's restorer; there is no vDSO.
   if ((action.flags & SignalFlag.RESTORER) === 0) return false;
+  // IRETQ would fault on an address that is not canonical.
+  if (action.handler >= USER_END) return false;
   let checked: boolean = isOnStack(stack, frame.rsp);
   let sp: u64 = frame.rsp - RED_ZONE_BYTES;
   if ((action.flags & SignalFlag.ONSTACK) !== 0 && stackFlags(stack, sp) === 0) {

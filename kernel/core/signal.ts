@@ -241,7 +241,8 @@ function send(task: ptr<Task>, cpu: u32, signal: u32, code: i32, first: u64, val
   const isFatal: boolean =
     task.signals.actions[signal - 1].handler === SignalHandler.DEFAULT &&
     (bit & (IGNORED_BY_DEFAULT | STOPS_BY_DEFAULT | CORE_BY_DEFAULT)) === 0;
-  if (!blocked && isFatal) {
+  // A handler of the end needs a thread to run on.
+  if (!blocked && isFatal && task.exitHandler.entry === 0) {
     endLocked(task, signal);
     return 0;
   }

@@ -60,4 +60,7 @@ export class ThreadSignals {
   trap: u64 = 0;
   error: u64 = 0;
   cr2: u64 = 0;
+  /** Of the last upcall for a fault: the page, and the stack pointer that was interrupted. */
+  upcallPage: u64 = 0;
+  upcallStack: u64 = 0;
 }

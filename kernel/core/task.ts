@@ -50,6 +50,25 @@ const ID_MAX: u32 = 30000;
 /** The program's part of a wait status: killed by signal n is n, exit code n is n << 8. */
 export const WAIT_KILLED: u32 = Signal.SIGKILL;
 
+/** Upcalls (upcall.ts): addresses in the program. Under the task lock. */
+export class FaultHandler {
+  start: u64 = 0;
+  /** 0: unused. */
+  end: u64 = 0;
+  entry: u64 = 0;
+  restorer: u64 = 0;
+  argument: u64 = 0;
+}
+export class ExitHandler {
+  /** 0: none. */
+  entry: u64 = 0;
+  restorer: u64 = 0;
+  argument: u64 = 0;
+  /** 1: it was entered, and `waitStatus` is what the task ends with. */
+  runs: u32 = 0;
+  waitStatus: u32 = 0;
+}
+
 export class Task {
   pid: u32 = 0;
   slot: u32 = 0;
@@ -83,6 +102,8 @@ export class Task {
   startStack: u64 = 0;
   space!: AddressSpace;
   signals!: TaskSignals;
+  faultHandlers!: arr<FaultHandler, 16>;
+  exitHandler!: ExitHandler;
   /** By Resource. */
   limits!: arr<ResourceLimit, 16>;
   // What prctl and personality keep for who asks again.

@@ -30,30 +30,36 @@ export function shipState(): boolean {
   let count: u64 = REGIONS_AT_ONCE;
   while (sent && count === REGIONS_AT_ONCE) {
     count = 0;
-    const flags: u64 = lock(addr(task.space.lock));
-    while (count < REGIONS_AT_ONCE) {
-      const region = regionAbove(addr(task.space.regions), at);
-      if (region === null) break;
+    for (let more: boolean = true; more && count < REGIONS_AT_ONCE; ) {
       const entry = addr(physical<RegionState>(frame)[count]);
-      zero(entry);
-      entry.start = region.start;
-      entry.end = region.end;
-      entry.protection = u32(region.attributes & PROTECTIONS);
-      const view = viewOf(addr(task.space), region.attributes);
-      if (view !== null) {
-        entry.name = view.name;
-        entry.fileOffset = region.start - view.delta;
-        entry.isShared = u32(view.file !== null);
+      const flags: u64 = lock(addr(task.space.lock));
+      more = nextRegion(task, at, entry);
+      unlock(addr(task.space.lock), flags);
+      if (more) {
+        at = entry.end;
+        count++;
       }
-      at = region.end;
-      count++;
+      admitInterrupts();
     }
-    unlock(addr(task.space.lock), flags);
-    admitInterrupts();
     sent = send(StatePart.REGIONS, frame, count * sizeof<RegionState>());
   }
   freeFrames(frame, 1, task.space.owner);
   return sent;
+}
+/** The first region that ends above `at`; false: there is none. Under the space's lock. */
+function nextRegion(task: ptr<Task>, at: u64, entry: ptr<RegionState>): boolean {
+  const region = regionAbove(addr(task.space.regions), at);
+  if (region === null) return false;
+  zero(entry);
+  entry.start = region.start;
+  entry.end = region.end;
+  entry.protection = u32(region.attributes & PROTECTIONS);
+  const view = viewOf(addr(task.space), region.attributes);
+  if (view === null) return true;
+  entry.name = view.name;
+  entry.fileOffset = region.start - view.delta;
+  entry.isShared = u32(view.file !== null);
+  return true;
 }
 function send(part: u32, frame: u64, bytes: u64): boolean {
   const s: Shipment = zeroed();

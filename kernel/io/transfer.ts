@@ -193,12 +193,20 @@ function vectorAt(address: u64, index: u64, to: ptr<IoVector>): boolean {
 /** 0 and the total number of bytes, at most LONGEST_TRANSFER, or Linux's errno (import_iovec of lib/iov_iter.c). */
 function checkVector(address: u64, count: u64, total: ptr<u64>): u32 {
   if (count > u64(VECTORS_MAX)) return Errno.EINVAL;
-  const v: IoVector = uninitialized();
-  for (let i: u64 = 0; i < count; i++) {
-    if (!vectorAt(address, i, addr(v))) return Errno.EFAULT;
-    if (i64(v.lengthBytes) < 0) return Errno.EINVAL;
-    if (!isUserRange(v.base, v.lengthBytes)) return Errno.EFAULT;
-    total[0] += shortest(v.lengthBytes, u64(LONGEST_TRANSFER) - total[0]);
+  // A copy holds the space's lock, for which the handler of a frame may wait: so few copies.
+  const some: arr<IoVector, 8> = uninitialized();
+  const space = addr(currentTask().space);
+  for (let i: u64 = 0; i < count; i += LOOKS) {
+    const found: u64 = shortest(LOOKS, count - i);
+    const from: u64 = address + i * sizeof<IoVector>();
+    if (!copyFromUser(space, cast<ptr<u8>>(addr(some)), from, found * sizeof<IoVector>())) return Errno.EFAULT;
+    for (let j: u64 = 0; j < found; j++) {
+      const v = addr(some[j]);
+      if (i64(v.lengthBytes) < 0) return Errno.EINVAL;
+      if (!isUserRange(v.base, v.lengthBytes)) return Errno.EFAULT;
+      total[0] += shortest(v.lengthBytes, u64(LONGEST_TRANSFER) - total[0]);
+    }
+    admitInterrupts();
   }
   return 0;
 }

@@ -114,7 +114,7 @@ export function reapViews(space: ptr<AddressSpace>): void {
     const number: u64 = region.attributes >> VIEW_SHIFT;
     if (number !== 0) live[(number - 1) / 64] |= u64(1) << ((number - 1) % 64);
     at = region.end;
-    if (looks % 16 === 0) pass(space);
+    if (looks % 4 === 0) pass(space);
   }
   unlock(addr(space.lock), flags);
   for (let i: u64 = 0; i < VIEWS_MAX; i++) {

@@ -6,11 +6,16 @@ import { Msr } from "../abi/x86.ts";
 import { memcpy } from "../../toolchain/lib/rt/memory.ts";
 import { formatDecimal, stringLength } from "../../toolchain/lib/rt/strings.ts";
 import { readMsr, writeMsr } from "../arch/cpu.ts";
+import type { Frame } from "../arch/frame.ts";
+import { thisCpu } from "../arch/percpu.ts";
 import { exitThread, leaveThread } from "../core/idle.ts";
-import { currentTask, endTask } from "../core/task.ts";
+import { beforeReturn } from "../core/stop.ts";
+import { currentTask, currentThread, endTask } from "../core/task.ts";
+import { enterExitHandler, hasExitHandler } from "../core/upcall.ts";
+import { enterFrame } from "../core/user.ts";
 import { copyToUser } from "../mm/user.ts";
 import { personality } from "./margay.ts";
-import { type Call, isUserRange } from "./arguments.ts";
+import { type Call, type CallFrame, isUserRange } from "./arguments.ts";
 import { failure, registerSyscall } from "./table.ts";
 
 export function processCallsStart(): void {
@@ -28,12 +33,29 @@ function waitStatusOf(exitCode: u64): u32 {
   return u32(exitCode & 0xff) << 8;
 }
 
+/** Where the task ends by the call of this core: enters its handler, if it has one. */
+function endByCall(waitStatus: u32): void {
+  const task = currentTask();
+  if (!hasExitHandler(task)) return;
+  const at = cast<ptr<CallFrame>>(thisCpu().kernelStackTop - sizeof<CallFrame>());
+  const frame: Frame = zeroed();
+  frame.rsp = at.rsp;
+  if (!enterExitHandler(addr(frame), task, waitStatus)) return;
+  if (volatileRead(addr(thisCpu().leave)) !== 0) beforeReturn(addr(frame));
+  enterFrame(addr(frame));
+}
 /** (code): of this thread. */
 function exit(call: ptr<Call>): i64 {
+  // Another thread that ends at the same time may be the last instead: then no handler runs.
+  const task = currentTask();
+  // As always, the status is the main thread's.
+  const isMain: boolean = currentThread().tid === task.pid;
+  if (atomicLoad(addr(task.threads)) === 1) endByCall(isMain ? waitStatusOf(call.a) : task.waitStatus);
   exitThread(waitStatusOf(call.a));
 }
 /** (code): of the whole task. */
 function exitGroup(call: ptr<Call>): i64 {
+  endByCall(waitStatusOf(call.a));
   endTask(currentTask(), waitStatusOf(call.a));
   leaveThread();
 }

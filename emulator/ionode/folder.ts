@@ -5,7 +5,7 @@
  * closed when the last holder releases it.
  */
 import { Errno } from "../abi/errno.ts";
-import type { TaskFacts } from "./calls/state.ts";
+import type { TaskFacts } from "./taskfacts.ts";
 import { byBytes } from "./bytestring.ts";
 import type { Device } from "./devices.ts";
 import { type HostEntry, type HostFs, type HostNode, type HostStat, IoError } from "./hostfs.ts";

@@ -16,7 +16,7 @@ import { Prng } from "../machine/prng.ts";
 import { noTrace, type TraceSink } from "../trace/sink.ts";
 import type { CallContext, CallResult, Later, TaskState, TerminalSize } from "./calls/context.ts";
 import { dropLocks } from "./calls/control.ts";
-import type { TaskFacts } from "./calls/state.ts";
+import type { TaskFacts } from "./taskfacts.ts";
 import { calls } from "./calls/table.ts";
 import { fromText } from "./bytestring.ts";
 import { DescriptorTable, type OpenFile } from "./descriptors.ts";

@@ -5,7 +5,7 @@
 import { DESCRIPTORS_MAX, type RegionState } from "../abi/io.ts";
 import { PAGE_BYTES } from "../abi/memory.ts";
 import { Prot } from "../abi/process.ts";
-import type { TaskFacts } from "./calls/state.ts";
+import type { TaskFacts } from "./taskfacts.ts";
 import { fromBytes, fromText } from "./bytestring.ts";
 import type { Viewer } from "./folder.ts";
 

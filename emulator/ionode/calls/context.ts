@@ -10,7 +10,7 @@ import type { NameSpace } from "../namespace.ts";
 import type { Quota } from "../quota.ts";
 import type { VirtualFacts } from "../virtual.ts";
 
-import type { TaskFacts } from "./state.ts";
+import type { TaskFacts } from "../taskfacts.ts";
 
 /** Size of a terminal, in characters. */
 export interface TerminalSize {

@@ -4,11 +4,6 @@ import { ProcessState, RegionState, StatePart } from "../../abi/io.ts";
 import { IoError } from "../hostfs.ts";
 import { type CallContext, type CallResult, done } from "./context.ts";
 
-export interface TaskFacts {
-  readonly task: ProcessState;
-  readonly regions: RegionState[];
-}
-
 /** (StatePart). */
 export function receiveState(c: CallContext): CallResult {
   const { states } = c.task;

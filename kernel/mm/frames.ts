@@ -382,13 +382,29 @@ export function allocateBatch(to: ptr<u64>, count: u64, owner: u16): u64 {
   return got;
 }
 
-/** First frame of a free run within block `b`, 0: none. */
+/**
+ * First frame of a free run within block `b`, 0: none. A run of up to 64 frames lies within one word of the map: so the
+ * search takes few instructions, and may miss a run that crosses words.
+ */
 function findRun(b: u64, count: u64): u64 {
   const block = blockAt(b);
   if (count === 1) {
     for (let w: u64 = 0; w < 8; w++) {
       const free: u64 = ~block.used[w];
       if (free !== 0) return b * FRAMES_PER_BLOCK + w * 64 + u64(countTrailingZeros(free));
+    }
+    return 0;
+  }
+  if (count <= 64) {
+    for (let w: u64 = 0; w < 8; w++) {
+      // Bit i stays as long as the frames from i on are free.
+      let starts: u64 = ~block.used[w];
+      for (let have: u64 = 1; have < count && starts !== 0; ) {
+        const step: u64 = have < count - have ? have : count - have;
+        starts &= starts >> step;
+        have += step;
+      }
+      if (starts !== 0) return b * FRAMES_PER_BLOCK + w * 64 + u64(countTrailingZeros(starts));
     }
     return 0;
   }

@@ -51,8 +51,9 @@ function attack(seed: number): Attack {
         `the job does not end: ${bench.machine.fault?.text ?? "time is over"}; ${bench.io.waitingCount} shipped calls wait`,
       );
     const ended = bench.finish(id);
-    const lines = [...ended.stdout.matchAll(/^hostile: (\d+) calls, ok (\d+)(.*)$/gm)];
-    const found = /^hostile: a .*$/m.exec(ended.stdout)?.[0];
+    // The calls may have written anything before a line.
+    const lines = [...ended.stdout.matchAll(/hostile: (\d+) calls, ok (\d+)(.*)$/gm)];
+    const found = /hostile: a .*$/m.exec(ended.stdout)?.[0];
     if (found !== undefined) return failed(found);
     if (ended.result.kind !== "exited" || ended.result.waitStatus !== 0 || lines.length !== NODES)
       return failed(`${JSON.stringify(ended.result)}, ${lines.length} of ${NODES} ranks came to their end`);
